@@ -1,0 +1,41 @@
+# The front door: each target installs what it lacks (tools/setup) and hands over to CMake.
+#
+#   make             build/libmems.so and build/libmems.a
+#   make run         run a C compiler on the heap and show the heap's statistics; CMD="..." runs any other command
+#   make test        build and test every variant: gcc, clang, musl, aarch64, ThreadSanitizer, UBSan
+#   make bench       measure against other allocators
+#   make install     install under PREFIX (/usr/local); DESTDIR is honoured
+#   make clean       remove what was compiled
+#   make fclean      remove build/
+
+PREFIX ?= /usr/local
+export CMD
+
+all: build/build.ninja
+	@cmake --build --preset release
+
+build/build.ninja:
+	@tools/setup build
+	@cmake --preset release
+
+run: all
+	@tools/run
+
+test:
+	@tools/setup build test
+	@tools/check
+
+bench: all
+	@tools/setup bench
+	@bench/run
+
+install: all
+	@cmake --install build --prefix "$(PREFIX)"
+
+clean:
+	@for tree in build build/*/; do [ ! -e $$tree/build.ninja ] || cmake --build $$tree --target clean; done
+
+fclean:
+	@rm -rf build
+
+.PHONY: all run test bench install clean fclean

@@ -1,0 +1,44 @@
+/*
+ * bench_pairs.c - bench_pairs SIZE COUNT [nothing] does COUNT pairs of malloc(SIZE) and free, with sizes of every class
+ * up to 1024 in turn where SIZE is 0. With "nothing" it calls functions of one instruction, a return, in their place:
+ * the loop is the same, so the difference between the two is what malloc and free cost beyond their returns.
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* In assembly, for a compiler would add instructions of its own to one that returns a value. */
+void *nothing_malloc(size_t size);
+void nothing_free(void *block);
+__asm__(".text\n"
+        ".globl nothing_malloc, nothing_free\n"
+        ".type nothing_malloc, %function\n"
+        ".type nothing_free, %function\n"
+        "nothing_malloc:\n"
+        "nothing_free:\n"
+        "    ret\n");
+
+int main(int argc, char **argv) {
+    if (argc < 3) {
+        fprintf(stderr, "usage: bench_pairs SIZE COUNT [nothing]\n");
+        return 2;
+    }
+    size_t size = strtoul(argv[1], NULL, 10);
+    size_t count = strtoul(argv[2], NULL, 10);
+    int nothing = argc > 3 && strcmp(argv[3], "nothing") == 0;
+
+    /* Pointers, the same way to either pair of functions; volatile, or the compiler might know where they lead. */
+    void *(*volatile allocate_volatile)(size_t) = nothing ? nothing_malloc : malloc;
+    void (*volatile release_volatile)(void *) = nothing ? nothing_free : free;
+    void *(*allocate)(size_t) = allocate_volatile;
+    void (*release)(void *) = release_volatile;
+
+    /* A permutation of the multiples of 16: random to a branch predictor, and each size as often as any other. */
+    size_t sizes[64];
+    for (size_t i = 0; i < 64; i++)
+        sizes[i] = size > 0 ? size : 16 * (1 + i * 37 % 64);
+    for (size_t i = 0; i < count; i++)
+        release(allocate(sizes[i % 64]));
+    return 0;
+}

@@ -1,0 +1,204 @@
+/*
+ * malloc.c - the C library's allocation functions, answered by the engine.
+ *
+ * The whole family that hands out and takes back blocks is this one object, so that a static link takes all of it from
+ * the archive or nothing: one name less, and the C library's own malloc would come in beside it.
+ *
+ * Functions here hold no state and do no work of their own beyond what their standard asks: checking arguments and
+ * sums. malloc and free are the engine's fast paths themselves. None calls another by its public name: that may be the
+ * program's own wrapper, which has called us.
+ */
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/bits.h"
+#include "base/compiler.h"
+#include "engine/engine.h"
+#include "engine/fast_path.h"
+
+/* Not in <stdlib.h>: from <malloc.h>, C23, older C libraries, or glibc's own. */
+void *memalign(size_t alignment, size_t size);
+void *pvalloc(size_t size);
+void cfree(void *block);
+size_t malloc_usable_size(void *block);
+void free_sized(void *block, size_t size);
+void free_aligned_sized(void *block, size_t alignment, size_t size);
+
+EXPORT HOT void *malloc(size_t size) {
+    return fast_alloc(size);
+}
+
+EXPORT HOT void free(void *block) {
+    fast_free(block);
+}
+
+EXPORT void *calloc(size_t count, size_t size) {
+    return engine_alloc_zeroed(count, size);
+}
+
+/* Size 0 frees the block and is not an error, as in glibc; C leaves it undefined, POSIX allows it. */
+static void *resize(void *block, size_t size) {
+    if (UNLIKELY(size == 0 && block != NULL)) {
+        engine_free(block);
+        return NULL;
+    }
+    return engine_realloc("realloc", block, size);
+}
+
+EXPORT void *realloc(void *block, size_t size) {
+    return resize(block, size);
+}
+
+static void *resize_array(void *block, size_t count, size_t size) {
+    size_t bytes;
+    if (UNLIKELY(__builtin_mul_overflow(count, size, &bytes))) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return resize(block, bytes);
+}
+
+EXPORT void *reallocarray(void *block, size_t count, size_t size) {
+    return resize_array(block, count, size);
+}
+
+/* C17 lets any size go with any alignment that is supported: here every power of two. */
+EXPORT void *aligned_alloc(size_t alignment, size_t size) {
+    if (UNLIKELY(!is_power_of_two(alignment))) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return engine_alloc_aligned(alignment, size);
+}
+
+/* POSIX: the error is returned, errno means nothing here, and on an error *out is as it was. */
+static int align_posix(void **out, size_t alignment, size_t size) {
+    if (!is_power_of_two(alignment) || alignment % sizeof(void *) != 0) {
+        return EINVAL;
+    }
+    int saved = errno;
+    void *block = engine_alloc_aligned(alignment, size);
+    if (block == NULL) {
+        errno = saved;
+        return ENOMEM;
+    }
+    *out = block;
+    return 0;
+}
+
+EXPORT int posix_memalign(void **out, size_t alignment, size_t size) {
+    return align_posix(out, alignment, size);
+}
+
+/* glibc's memalign rounds the alignment up to a power of two, and programs that pass 24 or 0 exist. */
+static void *align_rounded(size_t alignment, size_t size) {
+    if (alignment > SIZE_MAX / 2 + 1) {
+        errno = EINVAL;
+        return NULL;
+    }
+    if (!is_power_of_two(alignment)) {
+        alignment = alignment == 0 ? 1 : (size_t)2 << floor_log2(alignment);
+    }
+    return engine_alloc_aligned(alignment, size);
+}
+
+EXPORT void *memalign(size_t alignment, size_t size) {
+    return align_rounded(alignment, size);
+}
+
+/* The system's page here, which may be larger than an OS page: that is what the caller is going to mprotect. */
+static size_t page_size(void) {
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static void *align_page(size_t size) {
+    return engine_alloc_aligned(page_size(), size);
+}
+
+EXPORT void *valloc(size_t size) {
+    return align_page(size);
+}
+
+static void *align_whole_pages(size_t size) {
+    if (size > PTRDIFF_MAX) { /* so that rounding cannot overflow */
+        errno = ENOMEM;
+        return NULL;
+    }
+    return align_page(round_up(size, page_size()));
+}
+
+EXPORT void *pvalloc(size_t size) {
+    return align_whole_pages(size);
+}
+
+EXPORT void cfree(void *block) {
+    engine_free(block);
+}
+
+EXPORT void free_sized(void *block, size_t size) {
+    engine_free_sized("free_sized", block, size, 0);
+}
+
+EXPORT void free_aligned_sized(void *block, size_t alignment, size_t size) {
+    engine_free_sized("free_aligned_sized", block, size, alignment);
+}
+
+EXPORT size_t malloc_usable_size(void *block) {
+    return engine_usable_size("malloc_usable_size", block);
+}
+
+/*
+ * The other names of glibc's malloc. Programs that wrap malloc call them, and in a static link they must not bring in
+ * the object that defines them in libc.a. musl has internal functions of these names, which must stay its own.
+ */
+#ifdef __GLIBC__
+
+void *__libc_malloc(size_t size);
+void __libc_free(void *block);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *block, size_t size);
+void *__libc_reallocarray(void *block, size_t count, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
+void *__libc_valloc(size_t size);
+void *__libc_pvalloc(size_t size);
+int __posix_memalign(void **out, size_t alignment, size_t size);
+
+EXPORT void *__libc_malloc(size_t size) {
+    return engine_alloc(size);
+}
+
+EXPORT void __libc_free(void *block) {
+    engine_free(block);
+}
+
+EXPORT void *__libc_calloc(size_t count, size_t size) {
+    return engine_alloc_zeroed(count, size);
+}
+
+EXPORT void *__libc_realloc(void *block, size_t size) {
+    return resize(block, size);
+}
+
+EXPORT void *__libc_reallocarray(void *block, size_t count, size_t size) {
+    return resize_array(block, count, size);
+}
+
+EXPORT void *__libc_memalign(size_t alignment, size_t size) {
+    return align_rounded(alignment, size);
+}
+
+EXPORT void *__libc_valloc(size_t size) {
+    return align_page(size);
+}
+
+EXPORT void *__libc_pvalloc(size_t size) {
+    return align_whole_pages(size);
+}
+
+EXPORT int __posix_memalign(void **out, size_t alignment, size_t size) {
+    return align_posix(out, alignment, size);
+}
+
+#endif

@@ -1,0 +1,57 @@
+/*
+ * bitmap.h - arrays of bits in 64-bit words.
+ *
+ * A bitmap has one writer at a time (the caller sees to that) and any number of readers: each change is one relaxed
+ * store of a whole word, so that a reader, a core dump or a forked child sees every word either before or after it.
+ */
+#ifndef MEMS_BASE_BITMAP_H
+#define MEMS_BASE_BITMAP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define BITMAP_WORD_BITS 64u
+#define BITMAP_NONE SIZE_MAX
+
+typedef _Atomic uint64_t bitmap_word;
+
+static inline size_t bitmap_words(size_t bits) {
+    return (bits + (BITMAP_WORD_BITS - 1)) / BITMAP_WORD_BITS;
+}
+
+static inline uint64_t bitmap_load(const bitmap_word *map, size_t word) {
+    return atomic_load_explicit(&map[word], memory_order_relaxed);
+}
+
+static inline void bitmap_store(bitmap_word *map, size_t word, uint64_t value) {
+    atomic_store_explicit(&map[word], value, memory_order_relaxed);
+}
+
+static inline bool bitmap_test(const bitmap_word *map, size_t bit) {
+    return (bitmap_load(map, bit / BITMAP_WORD_BITS) >> (bit % BITMAP_WORD_BITS)) & 1u;
+}
+
+static inline void bitmap_set(bitmap_word *map, size_t bit) {
+    size_t word = bit / BITMAP_WORD_BITS;
+    bitmap_store(map, word, bitmap_load(map, word) | UINT64_C(1) << (bit % BITMAP_WORD_BITS));
+}
+
+static inline void bitmap_clear(bitmap_word *map, size_t bit) {
+    size_t word = bit / BITMAP_WORD_BITS;
+    bitmap_store(map, word, bitmap_load(map, word) & ~(UINT64_C(1) << (bit % BITMAP_WORD_BITS)));
+}
+
+/* Sets or clears the bits first .. first + count - 1, a word at a time. */
+void bitmap_set_range(bitmap_word *map, size_t first, size_t count);
+void bitmap_clear_range(bitmap_word *map, size_t first, size_t count);
+
+/* How many of the bits first .. first + count - 1 are set. */
+size_t bitmap_count_range(const bitmap_word *map, size_t first, size_t count);
+
+/* The first set (clear) bit at or after `first` and below `end`; BITMAP_NONE when there is none. */
+size_t bitmap_find_set(const bitmap_word *map, size_t first, size_t end);
+size_t bitmap_find_clear(const bitmap_word *map, size_t first, size_t end);
+
+#endif

@@ -1,0 +1,35 @@
+/*
+ * compiler.h - the few compiler extensions this project relies on, in one place.
+ *
+ * gcc and clang only; everything here is a hint or an attribute, never a change of meaning.
+ */
+#ifndef MEMS_BASE_COMPILER_H
+#define MEMS_BASE_COMPILER_H
+
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+#define HOT __attribute__((hot))
+#define COLD __attribute__((cold, noinline))
+#define NOINLINE __attribute__((noinline))
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+/* Thread-local words live in the static TLS block: one load to reach them, and nothing to allocate. */
+#define TLS _Thread_local __attribute__((tls_model("initial-exec")))
+
+/* Exported from the shared library; everything else is hidden by -fvisibility=hidden. */
+#define EXPORT __attribute__((visibility("default")))
+
+/* What a loop that waits for another thread does between two looks. */
+#if defined(__x86_64__)
+#define SPIN_PAUSE() __builtin_ia32_pause()
+#elif defined(__aarch64__)
+#define SPIN_PAUSE() __asm__ __volatile__("isb" ::: "memory")
+#else
+#define SPIN_PAUSE() __asm__ __volatile__("" ::: "memory")
+#endif
+
+/* Two threads that write to neighbouring objects should not share a cache line. */
+#define CACHE_LINE 64
+
+#endif

@@ -1,0 +1,33 @@
+/*
+ * fault.h - the end of a program that misused the heap: one line on standard error, then abort().
+ *
+ * The line is made without allocation and written by one write(2):
+ *
+ *   mems: OPERATION(ADDRESS): PROBLEM: STATE [thread TID]
+ *   mems: free(0x7f52a0c00310): double free: slot 12 of a 48-byte slab, free [thread 4711]
+ */
+#ifndef MEMS_BASE_FAULT_H
+#define MEMS_BASE_FAULT_H
+
+/*
+ * operation: the function that was called; problem: what is wrong, in a few words; state: what the address is, or NULL,
+ * which leaves it out. Text that would make the line longer than FAULT_LINE bytes is cut, but never the thread. Never
+ * returns: abort() raises SIGABRT. May be called anywhere, with any lock held and in signal handlers.
+ */
+#define FAULT_LINE 512
+_Noreturn void fault(const char *operation, const void *address, const char *problem, const char *state);
+
+/*
+ * The end of a program in which our own state is wrong: "mems: internal error: FILE:LINE: CONDITION [thread TID]". Not
+ * for users' mistakes.
+ */
+_Noreturn void fault_internal(const char *file, int line, const char *condition);
+
+/* Debug builds prove what release builds rely on. */
+#ifdef MEMS_DEBUG
+#define ASSERT(condition) ((condition) ? (void)0 : fault_internal(__FILE__, __LINE__, #condition))
+#else
+#define ASSERT(condition) ((void)sizeof(!(condition)))
+#endif
+
+#endif

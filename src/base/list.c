@@ -1,0 +1,15 @@
+#include "list.h"
+
+bool list_valid(const struct list *head, size_t limit) {
+    const struct list *link = head;
+    for (size_t count = 0; count <= limit; count++) {
+        if (link->next == NULL || link->next->prev != link) {
+            return false; /* that each link's next one points back covers, once around, both directions */
+        }
+        link = link->next;
+        if (link == head) {
+            return true;
+        }
+    }
+    return false;
+}

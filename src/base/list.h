@@ -1,0 +1,55 @@
+/*
+ * list.h - intrusive, circular, doubly linked lists.
+ *
+ * The head is a link of its own: an empty list's head points at itself both ways, and no operation has a special case.
+ */
+#ifndef MEMS_BASE_LIST_H
+#define MEMS_BASE_LIST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct list {
+    struct list *next;
+    struct list *prev;
+};
+
+/* The structure of type `type` whose member `member` is `link`. */
+#define CONTAINER_OF(link, type, member) ((type *)((uintptr_t)(link)-offsetof(type, member)))
+
+static inline void list_init(struct list *head) {
+    head->next = head;
+    head->prev = head;
+}
+
+static inline bool list_empty(const struct list *head) {
+    return head->next == head;
+}
+
+static inline void list_insert_after(struct list *at, struct list *link) {
+    link->next = at->next;
+    link->prev = at;
+    at->next->prev = link;
+    at->next = link;
+}
+
+static inline void list_push_front(struct list *head, struct list *link) {
+    list_insert_after(head, link);
+}
+
+static inline void list_push_back(struct list *head, struct list *link) {
+    list_insert_after(head->prev, link);
+}
+
+/* Takes `link` out of its list and leaves it pointing at itself, so that taking it out twice does no harm. */
+static inline void list_remove(struct list *link) {
+    link->prev->next = link->next;
+    link->next->prev = link->prev;
+    list_init(link);
+}
+
+/* Each link is well joined to both neighbours; at most `limit` links. For tests and asserts: O(n). */
+bool list_valid(const struct list *head, size_t limit);
+
+#endif

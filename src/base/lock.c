@@ -1,0 +1,117 @@
+#include "lock.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "compiler.h"
+#include "fault.h"
+
+enum { FREE, HELD, CONTENDED };
+
+/* The kernel's numbers, for waits within one process; spelt out because not every libc brings the kernel's headers. */
+enum { FUTEX_WAIT_PRIVATE = 128, FUTEX_WAKE_PRIVATE = 129 };
+
+/* About a microsecond or two: most holders are done by then, and a system call would cost as much. */
+#define SPINS 100
+
+#ifdef MEMS_DEBUG
+
+_Static_assert(LOCK_RANKS <= 32, "a thread's ranks are bits of one word");
+
+static TLS uint32_t ranks_held;
+static TLS uint32_t suspensions;
+
+static void rank_take(const struct lock *lock) {
+    ASSERT(lock->rank < LOCK_RANKS);
+    ASSERT(suspensions != 0 || ranks_held >> lock->rank == 0);
+    ranks_held |= UINT32_C(1) << lock->rank;
+}
+
+static void rank_give(const struct lock *lock) {
+    ranks_held &= ~(UINT32_C(1) << lock->rank);
+}
+
+void lock_ranks_suspend(void) {
+    suspensions++;
+}
+
+void lock_ranks_resume(void) {
+    ASSERT(suspensions != 0);
+    suspensions--;
+}
+
+#else
+
+static void rank_take(const struct lock *lock) {
+    (void)lock;
+}
+
+static void rank_give(const struct lock *lock) {
+    (void)lock;
+}
+
+void lock_ranks_suspend(void) {}
+
+void lock_ranks_resume(void) {}
+
+#endif
+
+/* errno is the caller's: whatever the kernel answers, the loop around a wait looks at the state again. */
+static void futex(struct lock *lock, int operation, uint32_t value) {
+    int saved = errno;
+    syscall(SYS_futex, &lock->state, operation, value, NULL, NULL, 0);
+    errno = saved;
+}
+
+static bool try_take(struct lock *lock) {
+    uint32_t expected = FREE;
+    /* acquire: pairs with the release in lock_give */
+    return atomic_compare_exchange_weak_explicit(&lock->state, &expected, HELD, memory_order_acquire,
+                                                 memory_order_relaxed);
+}
+
+static COLD void take_contended(struct lock *lock) {
+    for (int spin = 0; spin < SPINS; spin++) {
+        if (atomic_load_explicit(&lock->state, memory_order_relaxed) == FREE && try_take(lock)) {
+            return;
+        }
+        SPIN_PAUSE();
+    }
+    /*
+     * Who has slept takes the lock as contended, since others may sleep still: the price is one wake-up too many by the
+     * last of them. acquire: pairs with the release in lock_give.
+     */
+    while (atomic_exchange_explicit(&lock->state, CONTENDED, memory_order_acquire) != FREE) {
+        futex(lock, FUTEX_WAIT_PRIVATE, CONTENDED);
+    }
+}
+
+void lock_init(struct lock *lock, enum lock_rank rank) {
+    atomic_init(&lock->state, FREE);
+    lock->rank = rank;
+}
+
+void lock_take(struct lock *lock) {
+    rank_take(lock);
+    if (UNLIKELY(!try_take(lock))) {
+        take_contended(lock);
+    }
+}
+
+void lock_give(struct lock *lock) {
+    rank_give(lock);
+    /* release: pairs with the acquire of the next lock_take */
+    uint32_t state = atomic_exchange_explicit(&lock->state, FREE, memory_order_release);
+    ASSERT(state != FREE);
+    if (UNLIKELY(state == CONTENDED)) {
+        futex(lock, FUTEX_WAKE_PRIVATE, 1);
+    }
+}
+
+void lock_reset(struct lock *lock) {
+    rank_give(lock);
+    /* relaxed: a child of fork has one thread */
+    atomic_store_explicit(&lock->state, FREE, memory_order_relaxed);
+}

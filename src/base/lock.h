@@ -1,0 +1,52 @@
+/*
+ * lock.h - a mutual-exclusion lock of one word, and the one place that tells in which order locks are taken.
+ *
+ * A lock is free (0), held (1), or held with waiters (2). It spins a little, then sleeps in the kernel (futex). It
+ * allocates nothing, needs no initialisation beyond zero and its rank, keeps errno, and can be made free again in a
+ * forked child. lock_give's release store pairs with the acquire of the next lock_take.
+ */
+#ifndef MEMS_BASE_LOCK_H
+#define MEMS_BASE_LOCK_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A thread takes locks only in ascending rank; two of one rank never together, but for fork, which takes all of them
+ * in order of rank and, within a rank, of address. Debug builds (MEMS_DEBUG) check it. */
+enum lock_rank {
+    LOCK_OPTIONS,  /* options being set */
+    LOCK_REGISTRY, /* the heaps: creation, end, free list of heaps */
+    LOCK_ORPHANS,  /* one per size class: orphaned slabs */
+    LOCK_HUGE,     /* huge blocks and their tree */
+    LOCK_SPANS,    /* the window: free spans, dirty spans, page map of spans */
+    LOCK_METADATA, /* memory for descriptors */
+    LOCK_PARCELS,  /* the pool of empty parcels */
+    LOCK_SPACE,    /* one MeMS space */
+    LOCK_HMM,      /* the heap on the program break */
+    LOCK_RANKS
+};
+
+struct lock {
+    _Atomic uint32_t state;
+    uint32_t rank; /* enum lock_rank */
+};
+
+#define LOCK_INIT(r) \
+    { .state = 0, .rank = (r) }
+
+void lock_init(struct lock *lock, enum lock_rank rank);
+void lock_take(struct lock *lock);
+void lock_give(struct lock *lock);
+
+/* In a forked child's one thread only: makes a lock free, whoever held it. */
+void lock_reset(struct lock *lock);
+
+/*
+ * Between the two the rank checker lets this thread take several locks of one rank (fork: suspend before the first is
+ * taken, resume in parent and child). Pairs may nest. No effect in release builds.
+ */
+void lock_ranks_suspend(void);
+void lock_ranks_resume(void);
+
+#endif

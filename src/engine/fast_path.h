@@ -1,0 +1,86 @@
+/*
+ * fast_path.h - malloc and free where nothing has to be refilled, flushed, made or reported.
+ *
+ * Included where the two are entry points (engine.c, and the library's malloc and free themselves), so that a call is
+ * one function deep. No atomic read-modify-write, no lock, no write to the block.
+ */
+#ifndef MEMS_ENGINE_FAST_PATH_H
+#define MEMS_ENGINE_FAST_PATH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bitmap.h"
+#include "base/bits.h"
+#include "base/compiler.h"
+#include "block.h"
+#include "heap.h"
+#include "magazine.h"
+#include "page_map.h"
+#include "size_class.h"
+
+/* A size beyond the classes; a magazine that is empty, or a thread without a heap. */
+void *alloc_beyond_small(size_t size);
+void *alloc_refill(size_t size);
+
+/* A block that is not of the heap's own slabs, as far as the heap knows; NULL; or no block at all. */
+void free_elsewhere(void *block);
+
+/* A block of the heap's own whose magazine, tops[top], is full or was never made. */
+void free_overflow(struct heap *heap, uint32_t top, void *block);
+
+ALWAYS_INLINE void *fast_alloc(size_t size) {
+    if (UNLIKELY(size > SMALL_MAX)) {
+        return alloc_beyond_small(size);
+    }
+    struct heap *heap = heap_mine;
+    size_t class = size_class_of(size);
+    void **top = heap->tops[class];
+    void *block = *top;
+    if (LIKELY(block != NULL)) {
+        heap->tops[class] = top - 1;
+        bitmap_set(heap->live_map, (uintptr_t)block >> GRANULE_SHIFT);
+        return block;
+    }
+    top = heap->tops[class + DEFERRED];
+    block = *top;
+    if (LIKELY(block != NULL)) {
+        heap->tops[class + DEFERRED] = top - 1;
+        return block;
+    }
+    return alloc_refill(size);
+}
+
+/* One rotation and one comparison tell that the pointer is aligned and in the window: misaligned, its low bits make it
+ * a granule beyond any window's. */
+ALWAYS_INLINE void fast_free(void *block) {
+    struct heap *heap = heap_mine;
+    uint64_t granule = rotate_right((uintptr_t)block - heap->base, GRANULE_SHIFT);
+    if (UNLIKELY(granule >= heap->granules)) {
+        free_elsewhere(block);
+        return;
+    }
+    page_map_entry *entry = &heap->page_map[granule >> (UNIT_SHIFT - GRANULE_SHIFT)];
+    uint32_t class = atomic_load_explicit(entry, memory_order_relaxed) ^ heap->tag;
+    if (LIKELY(class < SIZE_CLASSES)) {
+        bitmap_word *word = &heap->live_map[(uintptr_t)block / GRANULE / BITMAP_WORD_BITS];
+        uint64_t live = atomic_load_explicit(word, memory_order_relaxed);
+        uint64_t bit = UINT64_C(1) << (uintptr_t)block / GRANULE % BITMAP_WORD_BITS;
+        if (UNLIKELY(!(live & bit))) {
+            block_fault("free", block);
+        }
+        atomic_store_explicit(word, live ^ bit, memory_order_relaxed);
+    } else if (UNLIKELY(class - DEFERRED >= SIZE_CLASSES)) {
+        free_elsewhere(block);
+        return;
+    }
+    void **top = heap->tops[class] + 1;
+    if (UNLIKELY(magazine_ends_at(top))) {
+        free_overflow(heap, class, block);
+        return;
+    }
+    *top = block;
+    heap->tops[class] = top;
+}
+
+#endif

@@ -1,0 +1,70 @@
+/*
+ * fork.c - the engine around fork.
+ *
+ * Before: every lock is taken, in order of rank, so that what they guard is whole at the moment of the fork. After, the
+ * parent gives them back; the child makes them free, and takes over what the other threads, which do not exist in it,
+ * were in the middle of.
+ *
+ * glibc's fork takes the lock of the list of stdio's streams after these handlers have run, and a thread in
+ * fflush(NULL) that holds it may wait for one in getline() that holds a stream and waits for a lock of ours. So where
+ * libc lets us, we take that lock first: the order is then stdio's list, a stream, the heap, everywhere.
+ */
+#include <pthread.h>
+
+#include "base/compiler.h"
+#include "engine.h"
+#include "heap.h"
+#include "huge.h"
+#include "metadata.h"
+#include "orphan.h"
+#include "parcel.h"
+#include "root.h"
+#include "span.h"
+
+/* glibc's, exported but not declared. */
+extern void _IO_list_lock(void) __attribute__((weak));
+extern void _IO_list_unlock(void) __attribute__((weak));
+extern void _IO_list_resetlock(void) __attribute__((weak));
+
+/* Every lock, in order of rank. */
+static void each_lock(void (*act)(struct lock *)) {
+    act(&mems_root.lock);
+    act(&registry.lock);
+    for (unsigned class = 0; class < SIZE_CLASSES; class ++)
+        act(&orphans[class].lock);
+    act(&huge_table.lock);
+    act(&spans.lock);
+    act(&metadata.lock);
+    act(&parcel_pool.lock);
+}
+
+void engine_fork_prepare(void) {
+    if (_IO_list_lock)
+        _IO_list_lock();
+    lock_ranks_suspend();
+    each_lock(lock_take);
+}
+
+void engine_fork_parent(void) {
+    each_lock(lock_give);
+    lock_ranks_resume();
+    if (_IO_list_unlock)
+        _IO_list_unlock();
+}
+
+void engine_fork_child(void) {
+    each_lock(lock_reset);
+    lock_ranks_resume();
+    if (root_ready()) {
+        spans_recover();
+        heaps_recover();
+    }
+    if (_IO_list_resetlock)
+        _IO_list_resetlock();
+}
+
+/* pthread_atfork may allocate, so it is called with no lock held; and as early as the loader allows, so that our
+ * handlers are the last to run before a fork and the first after it, when those of others may allocate too. */
+__attribute__((constructor)) static void register_handlers(void) {
+    pthread_atfork(engine_fork_prepare, engine_fork_parent, engine_fork_child);
+}

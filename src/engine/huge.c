@@ -1,0 +1,121 @@
+#include "huge.h"
+
+#include "base/bits.h"
+#include "base/list.h"
+#include "block.h"
+#include "metadata.h"
+#include "os/os.h"
+#include "size_class.h"
+
+struct huge_table huge_table = {.lock = LOCK_INIT(LOCK_HUGE)};
+
+static size_t size_of(const struct range_node *node) {
+    return node->last - node->start + 1;
+}
+
+static struct huge *huge_at(const void *block) {
+    struct range_node *node = range_tree_find(&huge_table.live, (uintptr_t)block);
+    return node && node->start == (uintptr_t)block ? CONTAINER_OF(node, struct huge, node) : NULL;
+}
+
+/* Tries again to unmap what could not be unmapped when it was freed. Under the lock. */
+static void unmap_stuck(void) {
+    struct huge *huge;
+    while ((huge = huge_table.stuck) && os_unmap((void *)huge->node.start, size_of(&huge->node)) == 0) {
+        huge_table.stuck = huge->next;
+        metadata_free(huge, sizeof *huge);
+    }
+}
+
+void *huge_alloc(size_t size, size_t alignment) {
+    struct huge *huge = metadata_alloc(sizeof *huge);
+    void *start = NULL;
+    size = round_up(size, UNIT);
+    if (huge && os_map(size, alignment > OS_PAGE ? alignment : OS_PAGE, &start) == 0) {
+        lock_take(&huge_table.lock);
+        unmap_stuck();
+        range_tree_insert(&huge_table.live, &huge->node, (uintptr_t)start, (uintptr_t)start + size - 1);
+        huge_table.bytes += size;
+        lock_give(&huge_table.lock);
+    } else if (huge) {
+        metadata_free(huge, sizeof *huge);
+    }
+    return start;
+}
+
+/* Takes a block out of the table. Under the lock. */
+static void forget(struct huge *huge) {
+    range_tree_remove(&huge_table.live, &huge->node);
+    huge_table.bytes -= size_of(&huge->node);
+}
+
+void huge_free(const char *operation, void *block) {
+    lock_take(&huge_table.lock);
+    struct huge *huge = huge_at(block);
+    if (huge) {
+        forget(huge);
+        huge_table.freed[huge_table.freed_next].start = huge->node.start;
+        huge_table.freed[huge_table.freed_next].last = huge->node.last;
+        huge_table.freed_next = (huge_table.freed_next + 1) % HUGE_REMEMBERED;
+    }
+    lock_give(&huge_table.lock);
+    if (!huge)
+        block_fault(operation, block);
+    if (os_unmap(block, size_of(&huge->node)) == 0) {
+        metadata_free(huge, sizeof *huge);
+        return;
+    }
+    os_purge(block, size_of(&huge->node));
+    lock_take(&huge_table.lock);
+    huge->next = huge_table.stuck;
+    huge_table.stuck = huge;
+    lock_give(&huge_table.lock);
+}
+
+void *huge_resize(void *block, size_t size) {
+    size = round_up(size, UNIT);
+    void *moved = NULL;
+    /* Under the lock throughout: once the kernel has moved the pages, their old addresses may be another block's. */
+    lock_take(&huge_table.lock);
+    struct huge *huge = huge_at(block);
+    if (os_resize_map(block, size_of(&huge->node), size, true, &moved) == 0) {
+        forget(huge);
+        range_tree_insert(&huge_table.live, &huge->node, (uintptr_t)moved, (uintptr_t)moved + size - 1);
+        huge_table.bytes += size;
+    }
+    lock_give(&huge_table.lock);
+    return moved;
+}
+
+void huge_lose(void *block) {
+    lock_take(&huge_table.lock);
+    struct huge *huge = huge_at(block);
+    forget(huge);
+    lock_give(&huge_table.lock);
+    metadata_free(huge, sizeof *huge);
+}
+
+bool huge_find(const void *address, uintptr_t *start, size_t *size) {
+    lock_take(&huge_table.lock);
+    const struct range_node *node = range_tree_find(&huge_table.live, (uintptr_t)address);
+    if (node) {
+        *start = node->start;
+        *size = size_of(node);
+    }
+    lock_give(&huge_table.lock);
+    return node != NULL;
+}
+
+bool huge_find_freed(const void *address, uintptr_t *start, size_t *size) {
+    bool found = false;
+    lock_take(&huge_table.lock);
+    /* The latest first: addresses are used again. */
+    for (unsigned i = 1; i <= HUGE_REMEMBERED && !found; i++) {
+        unsigned at = (huge_table.freed_next + HUGE_REMEMBERED - i) % HUGE_REMEMBERED;
+        *start = huge_table.freed[at].start;
+        *size = huge_table.freed[at].last - *start + 1;
+        found = *start && (uintptr_t)address - *start < *size;
+    }
+    lock_give(&huge_table.lock);
+    return found;
+}

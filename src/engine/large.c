@@ -1,0 +1,63 @@
+#include "large.h"
+
+#include "base/compiler.h"
+#include "block.h"
+#include "metadata.h"
+#include "os/os.h"
+
+static size_t units_for(size_t bytes) {
+    return (bytes + UNIT - 1) >> UNIT_SHIFT;
+}
+
+static void set_size(struct large *large, size_t size) {
+    atomic_store_explicit(&large->size, round_up(size, OS_PAGE), memory_order_relaxed);
+}
+
+void *large_alloc(size_t size, size_t alignment, bool *zero) {
+    struct large *large = metadata_alloc(sizeof *large);
+    if (!large)
+        return NULL;
+    set_size(large, size);
+    if (!span_take(&large->span, units_for(size), alignment > UNIT ? alignment >> UNIT_SHIFT : 1, UNIT_LARGE, zero)) {
+        metadata_free(large, sizeof *large);
+        return NULL;
+    }
+    void *block = window_address(large->span.first);
+    live_set(block);
+    return block;
+}
+
+/* Ends a block's life. True for exactly one caller: the others freed it twice, or never had it. */
+static bool claim_death(const void *block) {
+    size_t granule = ((uintptr_t)block - window.base) >> GRANULE_SHIFT;
+    uint64_t bit = UINT64_C(1) << (granule % BITMAP_WORD_BITS);
+    /* Acquire and release: the loser of a race reads the descriptor for its report only. */
+    return atomic_fetch_and_explicit(&window.live_map[granule / BITMAP_WORD_BITS], ~bit, memory_order_acq_rel) & bit;
+}
+
+void large_free(const char *operation, void *block) {
+    if (UNLIKELY(!claim_death(block)))
+        block_fault(operation, block);
+    struct large *large = large_of(block);
+    span_give(&large->span);
+    metadata_free(large, sizeof *large);
+    span_decay();
+}
+
+bool large_resize(void *block, size_t size) {
+    struct large *large = large_of(block);
+    size_t units = units_for(size);
+    if (units > large->span.units && !span_grow(&large->span, units, UNIT_LARGE))
+        return false;
+    if (units < large->span.units)
+        span_shrink(&large->span, units);
+    set_size(large, size);
+    return true;
+}
+
+void large_lose(void *block) {
+    struct large *large = large_of(block);
+    claim_death(block);
+    span_lose(&large->span);
+    metadata_free(large, sizeof *large);
+}

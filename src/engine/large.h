@@ -1,0 +1,42 @@
+/*
+ * large.h - blocks of more than SMALL_MAX bytes inside the window: a span each, of nobody's heap.
+ *
+ * The block starts at the span's first unit and its bit in the live map is set while a user holds it. Whoever clears
+ * that bit (one atomic operation) has freed the block, and is alone with its span.
+ */
+#ifndef MEMS_ENGINE_LARGE_H
+#define MEMS_ENGINE_LARGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "span.h"
+
+/* size <= units * UNIT. Written by the block's user (realloc); read by statistics under the spans' lock (relaxed). */
+struct large {
+    struct span span;
+    _Atomic size_t size; /* bytes the user may write, a multiple of OS_PAGE */
+};
+
+static inline size_t large_size(const struct large *large) {
+    return atomic_load_explicit(&large->size, memory_order_relaxed);
+}
+
+/* The descriptor of a live large block. */
+static inline struct large *large_of(const void *block) {
+    return CONTAINER_OF(window.spans[window_unit(block)], struct large, span);
+}
+
+/* A block of `size` bytes at a multiple of `alignment`; *zero tells whether it reads as zero. NULL: no room. */
+void *large_alloc(size_t size, size_t alignment, bool *zero);
+
+/* Frees a block; `operation` names the caller for a fault report, if it is not a live block's start. */
+void large_free(const char *operation, void *block);
+
+/* Changes a live block's size in place; false when that is not possible. */
+bool large_resize(void *block, size_t size);
+
+/* The window has lost the addresses of a live block to another mapping: forgets the block. */
+void large_lose(void *block);
+
+#endif

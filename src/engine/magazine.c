@@ -1,0 +1,110 @@
+#include "magazine.h"
+
+#include <stdalign.h>
+#include <string.h>
+
+#include "heap.h"
+#include "metadata.h"
+#include "slab.h"
+
+/* What a magazine holds at first. It doubles each time it proves too small, so that a thread that does little keeps
+ * little. */
+#define CAPACITY_START 8u
+
+alignas(MAGAZINE_SLOTS * sizeof(void *)) void *magazine_none[MAGAZINE_SLOTS];
+
+static unsigned smaller(unsigned a, unsigned b) {
+    return a < b ? a : b;
+}
+
+unsigned magazine_count(const struct heap *heap, unsigned class) {
+    void **bottom = heap->classes[class].bottom;
+    return bottom ? (unsigned)(heap->tops[heap->first + class] - bottom) : 0;
+}
+
+static void set_bottom(struct heap *heap, unsigned class, void **bottom, unsigned count) {
+    *bottom = NULL;
+    heap->classes[class].bottom = bottom;
+    *heap_top(heap, class) = bottom + count;
+}
+
+/* Makes a magazine, or doubles its capacity. False when it is as large as it may be, or there is no memory for it. */
+static bool grow(struct heap *heap, unsigned class) {
+    void **bottom = heap->classes[class].bottom;
+    unsigned most = size_classes[class].magazine;
+    if (!bottom) {
+        void **slots = metadata_alloc(MAGAZINE_SIZE);
+        if (slots)
+            set_bottom(heap, class, slots + MAGAZINE_MAX - smaller(CAPACITY_START, most), 0);
+        return slots != NULL;
+    }
+    unsigned capacity = magazine_capacity(bottom);
+    unsigned by = smaller(capacity, most - capacity);
+    if (by == 0)
+        return false;
+    unsigned count = magazine_count(heap, class);
+    memmove(bottom + 1 - by, bottom + 1, count * sizeof *bottom);
+    set_bottom(heap, class, bottom - by, count);
+    return true;
+}
+
+bool magazine_refill(struct heap *heap, unsigned class) {
+    grow(heap, class);
+    void **bottom = heap->classes[class].bottom;
+    if (!bottom)
+        return false;
+    /* Half of it, so that neither a malloc nor a free that follows finds it at its end at once. */
+    unsigned wanted = (magazine_capacity(bottom) + 1) / 2;
+    unsigned got = 0;
+    while (got < wanted) {
+        struct slab *slab = heap_slab(heap, class);
+        if (!slab)
+            break;
+        got += slab_take(slab, bottom + (wanted - got), wanted - got);
+        if (slab_free_slots(slab) == 0)
+            heap_slab_full(heap, class, slab);
+    }
+    if (got < wanted)
+        memmove(bottom + 1, bottom + 1 + (wanted - got), got * sizeof *bottom);
+    if (!heap->proves)
+        for (unsigned i = 1; i <= got; i++)
+            live_set(bottom[i]);
+    *heap_top(heap, class) = bottom + got;
+    counter_add(&heap->counters.refills, 1);
+    return got > 0;
+}
+
+bool magazine_make_room(struct heap *heap, unsigned class) {
+    if (grow(heap, class))
+        return true;
+    void **bottom = heap->classes[class].bottom;
+    if (!bottom)
+        return false;
+    magazine_flush(heap, class, (magazine_capacity(bottom) + 1) / 2);
+    return true;
+}
+
+void magazine_flush(struct heap *heap, unsigned class, unsigned count) {
+    void **bottom = heap->classes[class].bottom;
+    unsigned rest = magazine_count(heap, class) - count;
+    heap_give(heap, bottom + 1, count, !heap->proves);
+    memmove(bottom + 1, bottom + 1 + count, rest * sizeof *bottom);
+    *heap_top(heap, class) = bottom + rest;
+    counter_add(&heap->counters.flushes, 1);
+}
+
+void magazine_flush_all(struct heap *heap, bool dispose) {
+    for (unsigned class = 0; class < SIZE_CLASSES; class ++) {
+        void **bottom = heap->classes[class].bottom;
+        if (!bottom)
+            continue;
+        unsigned count = magazine_count(heap, class);
+        if (count)
+            magazine_flush(heap, class, count);
+        if (dispose) {
+            metadata_free(bottom - (MAGAZINE_MAX - magazine_capacity(bottom)), MAGAZINE_SIZE);
+            heap->classes[class].bottom = NULL;
+            *heap_top(heap, class) = MAGAZINE_NONE;
+        }
+    }
+}

@@ -1,0 +1,45 @@
+/*
+ * metadata.h - memory for the engine's own structures, apart from every block.
+ *
+ * Pieces of 64 to METADATA_MAX bytes, in steps of 64, cut from the window's metadata area from its start on; those
+ * whose size is a power of two are aligned to it. A piece that is given back serves the next request of its size. The
+ * memory is never unmapped, so a descriptor may be read at any time, also after it was given back: it is then stale,
+ * and never a fault.
+ */
+#ifndef MEMS_ENGINE_METADATA_H
+#define MEMS_ENGINE_METADATA_H
+
+#include <stddef.h>
+
+#include "base/lock.h"
+
+#define METADATA_STEP ((size_t)64)
+#define METADATA_MAX ((size_t)8192)
+
+struct metadata_piece {
+    struct metadata_piece *next;
+};
+
+struct metadata {
+    struct lock lock;
+    size_t used;                                                   /* bytes cut off the area so far */
+    size_t spare;                                                  /* bytes of them that lie in `free` */
+    struct metadata_piece *free[METADATA_MAX / METADATA_STEP + 1]; /* by size in steps */
+};
+
+extern struct metadata metadata;
+
+/* A piece of at least `size` bytes; its contents are undefined. NULL when there is no memory for it. */
+void *metadata_alloc(size_t size);
+
+/*
+ * The same for what a free cannot do without. The other requests leave the last METADATA_HEADROOM accessible bytes
+ * untouched, so that these succeed for some time after memory has run out.
+ */
+#define METADATA_HEADROOM ((size_t)64 << 10)
+void *metadata_alloc_urgent(size_t size);
+
+/* Gives back a piece of `size` bytes. */
+void metadata_free(void *piece, size_t size);
+
+#endif

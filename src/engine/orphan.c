@@ -1,0 +1,123 @@
+#include "orphan.h"
+
+#include "slab.h"
+
+struct orphans orphans[SIZE_CLASSES];
+
+void orphans_start(void) {
+    for (unsigned class = 0; class < SIZE_CLASSES; class ++) {
+        lock_init(&orphans[class].lock, LOCK_ORPHANS);
+        list_init(&orphans[class].slabs);
+    }
+}
+
+static void available_add(struct orphans *of, uint32_t by) {
+    uint32_t available = atomic_load_explicit(&of->available, memory_order_relaxed);
+    atomic_store_explicit(&of->available, available + by, memory_order_relaxed);
+}
+
+static void insert(struct orphans *of, struct slab *slab) {
+    if (slab_free_slots(slab)) {
+        list_push_front(&of->slabs, &slab->link);
+        available_add(of, 1);
+    } else {
+        list_push_back(&of->slabs, &slab->link);
+    }
+}
+
+static struct slab *first_with_free(struct orphans *of) {
+    if (list_empty(&of->slabs))
+        return NULL;
+    struct slab *slab = CONTAINER_OF(of->slabs.next, struct slab, link);
+    return slab_free_slots(slab) ? slab : NULL;
+}
+
+static void set_owner(struct slab *slab, unsigned class, uint32_t owner) {
+    page_map_fill(slab->span.first, slab->span.units, page_map_tag(owner) | class);
+}
+
+void orphan_leave(unsigned class, struct list *slabs) {
+    struct orphans *of = &orphans[class];
+    lock_take(&of->lock);
+    while (!list_empty(slabs)) {
+        struct slab *slab = CONTAINER_OF(slabs->next, struct slab, link);
+        list_remove(&slab->link);
+        if (slab_empty(slab)) {
+            slab_destroy(slab);
+        } else {
+            set_owner(slab, class, OWNER_ORPHAN);
+            insert(of, slab);
+        }
+    }
+    lock_give(&of->lock);
+}
+
+void orphan_insert(struct slab *slab, unsigned class) {
+    struct orphans *of = &orphans[class];
+    lock_take(&of->lock);
+    set_owner(slab, class, OWNER_ORPHAN);
+    insert(of, slab);
+    lock_give(&of->lock);
+}
+
+struct slab *orphan_adopt(unsigned class, uint32_t owner) {
+    struct orphans *of = &orphans[class];
+    if (atomic_load_explicit(&of->available, memory_order_relaxed) == 0)
+        return NULL;
+    lock_take(&of->lock);
+    struct slab *slab = first_with_free(of);
+    if (slab) {
+        list_remove(&slab->link);
+        available_add(of, -1u);
+        set_owner(slab, class, owner);
+    }
+    lock_give(&of->lock);
+    return slab;
+}
+
+bool orphan_free(void *block) {
+    size_t unit = window_unit(block);
+    unsigned class = entry_class(page_map_load(unit));
+    struct orphans *of = &orphans[class];
+    lock_take(&of->lock);
+    bool is_orphan = page_map_load(unit) == (page_map_tag(OWNER_ORPHAN) | class);
+    if (is_orphan) {
+        struct slab *slab = slab_of(block);
+        bool was_full = slab_free_slots(slab) == 0;
+        slab_give(slab, &block, 1, true);
+        if (was_full) {
+            list_remove(&slab->link);
+            insert(of, slab);
+        }
+        if (slab_empty(slab)) {
+            list_remove(&slab->link);
+            available_add(of, -1u);
+            slab_destroy(slab);
+        }
+    }
+    lock_give(&of->lock);
+    return is_orphan;
+}
+
+void *orphan_alloc(unsigned class) {
+    struct orphans *of = &orphans[class];
+    void *block = NULL;
+    lock_take(&of->lock);
+    struct slab *slab = first_with_free(of);
+    if (!slab) {
+        slab = slab_create(class, OWNER_ORPHAN);
+        if (slab)
+            insert(of, slab);
+    }
+    if (slab) {
+        slab_take(slab, &block, 1);
+        live_set(block);
+        if (slab_free_slots(slab) == 0) {
+            list_remove(&slab->link);
+            available_add(of, -1u);
+            list_push_back(&of->slabs, &slab->link);
+        }
+    }
+    lock_give(&of->lock);
+    return block;
+}

@@ -1,0 +1,57 @@
+/*
+ * root.h - the one exported structure from which all of the engine's state is reached.
+ *
+ * A debugger, or a program that reads another's memory or core, finds `mems_root` by its name, checks magic and
+ * version, and walks on from there: the window with its tables, the free spans, every heap, orphan and huge block, the
+ * options. Nothing of the engine's state is hidden elsewhere. The version grows when a structure reached from here
+ * changes.
+ */
+#ifndef MEMS_ENGINE_ROOT_H
+#define MEMS_ENGINE_ROOT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/lock.h"
+#include "options.h"
+
+#define MEMS_ROOT_MAGIC "MeMSroot"
+#define MEMS_ROOT_VERSION 1
+
+enum root_state { ROOT_ASLEEP, ROOT_READY };
+
+struct mems_root {
+    char magic[8];
+    uint32_t version;
+    uint32_t size;          /* of this structure */
+    _Atomic uint32_t state; /* enum root_state: release when the engine has started, acquire by who asks */
+    uint32_t class_count;
+    struct lock lock;       /* of the start and the options */
+    bool options_read;      /* MEMS_OPTIONS has been looked at */
+    struct options options; /* written under the lock; check and window not after the start */
+    struct window *window;
+    struct size_class *size_classes;
+    struct spans *spans;
+    struct metadata *metadata;
+    struct registry *registry;
+    struct orphans *orphans; /* class_count of them */
+    struct huge_table *huge_table;
+    struct parcel_pool *parcel_pool;
+    _Atomic uint64_t pages_moved; /* blocks that realloc moved by their pages (relaxed) */
+    _Atomic uint64_t failures;    /* allocations that failed for want of memory (relaxed) */
+};
+
+extern EXPORT struct mems_root mems_root;
+
+/* Starts the engine if it is not running. False when there is no address space for it. */
+bool root_start(void);
+
+static inline bool root_ready(void) {
+    return atomic_load_explicit(&mems_root.state, memory_order_acquire) == ROOT_READY;
+}
+
+const struct options *root_options(void);
+
+#endif

@@ -1,0 +1,61 @@
+#include "size_class.h"
+
+#include "base/bits.h"
+#include "magazine.h"
+
+/* The finest step, up to 128 bytes, is a granule; above, each doubling has this many classes. */
+#define STEPS_PER_DOUBLING 8u
+#define FINE_MAX 128u
+#define SLOTS_MIN 8u
+
+/* A magazine holds no more than this many bytes of blocks: what an idle thread may keep from the others. */
+#define MAGAZINE_BYTES ((size_t)64 << 10)
+
+_Static_assert(SIZE_CLASSES == FINE_MAX / GRANULE + STEPS_PER_DOUBLING * 8,
+               "128 bytes, doubled eight times, is 32 KiB");
+
+struct size_class size_classes[SIZE_CLASSES];
+uint8_t size_class_of_granules[SMALL_MAX / GRANULE + 1];
+
+static uint32_t class_size(unsigned class) {
+    if (class < FINE_MAX / GRANULE)
+        return (class + 1) * (uint32_t)GRANULE;
+    unsigned above = class - FINE_MAX / (uint32_t)GRANULE;
+    uint32_t doubling = FINE_MAX << above / STEPS_PER_DOUBLING;
+    return doubling + doubling / STEPS_PER_DOUBLING * (above % STEPS_PER_DOUBLING + 1);
+}
+
+static uint16_t most_in_magazine(uint32_t size) {
+    size_t capacity = MAGAZINE_BYTES / size;
+    return (uint16_t)(capacity < MAGAZINE_MAX ? capacity : MAGAZINE_MAX);
+}
+
+void size_class_start(void) {
+    size_t granules = 0;
+    for (unsigned class = 0; class < SIZE_CLASSES; class ++) {
+        uint32_t size = class_size(class);
+        size_t units = (SLOTS_MIN * (size_t)size + UNIT - 1) / UNIT;
+        size_classes[class] = (struct size_class){
+            .size = size,
+            .reciprocal = (uint32_t)(((UINT64_C(1) << 32) + size - 1) / size),
+            .slots = (uint16_t)(units * UNIT / size),
+            .units = (uint16_t)units,
+            .magazine = most_in_magazine(size),
+        };
+        for (; granules <= size / GRANULE; granules++)
+            size_class_of_granules[granules] = (uint8_t) class;
+    }
+}
+
+unsigned size_class_of_aligned(size_t alignment, size_t size) {
+    /* Slabs start at multiples of UNIT, so a slot is as aligned as the class's size. */
+    if (alignment > SMALL_MAX || size > SMALL_MAX)
+        return SIZE_CLASSES;
+    size_t rounded = round_up(size ? size : 1, alignment);
+    if (rounded > SMALL_MAX)
+        return SIZE_CLASSES;
+    unsigned class = size_class_of(rounded);
+    while (class < SIZE_CLASSES && size_classes[class].size % alignment != 0)
+        class ++;
+    return class;
+}

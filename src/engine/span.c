@@ -1,0 +1,347 @@
+#include "span.h"
+
+#include "base/compiler.h"
+#include "base/fault.h"
+#include "metadata.h"
+#include "os/os.h"
+
+/* Dirty memory is kept up to this share of what is live, and up to this much in any case. */
+#define DIRTY_SHARE 4u
+#define DIRTY_MIN_UNITS ((size_t)256)
+
+#define NEVER UINT64_MAX
+
+struct spans spans = {.lock = LOCK_INIT(LOCK_SPANS), .due_ms = NEVER};
+
+void spans_start(uint32_t decay_ms) {
+    list_init(&spans.aging);
+    list_init(&spans.spare);
+    spans.decay_ms = decay_ms;
+}
+
+void spans_set_decay(uint32_t decay_ms) {
+    lock_take(&spans.lock);
+    spans.decay_ms = decay_ms;
+    lock_give(&spans.lock);
+}
+
+static struct free_span *oldest_dirty(void) {
+    return list_empty(&spans.aging) ? NULL : CONTAINER_OF(spans.aging.next, struct free_span, age);
+}
+
+static void set_due(void) {
+    const struct free_span *oldest = oldest_dirty();
+    uint64_t due = oldest ? oldest->freed_ms + spans.decay_ms : NEVER;
+    atomic_store_explicit(&spans.due_ms, due, memory_order_relaxed);
+}
+
+/*
+ * The indexes. A free span that is dirty is also on the aging list, but the functions here leave that list alone: a
+ * span that changes its bounds keeps its place in it.
+ */
+static void index_insert(struct free_span *free) {
+    window.spans[free->span.first] = &free->span;
+    window.spans[free->span.first + free->span.units - 1] = &free->span;
+    bins_insert(free->dirty_units ? &spans.dirty : &spans.fresh, &free->node, free->span.units);
+    spans.free_units += free->span.units;
+    spans.dirty_units += free->dirty_units;
+}
+
+static void index_remove(struct free_span *free) {
+    bins_remove(free->dirty_units ? &spans.dirty : &spans.fresh, &free->node);
+    spans.free_units -= free->span.units;
+    spans.dirty_units -= free->dirty_units;
+}
+
+static struct free_span *descriptor_take(void) {
+    ASSERT(!list_empty(&spans.spare));
+    struct free_span *free = CONTAINER_OF(spans.spare.next, struct free_span, age);
+    list_remove(&free->age);
+    return free;
+}
+
+/* The age link of a free span is in `aging` or `spare`, or in neither and points at itself. */
+static void descriptor_give(struct free_span *free) {
+    list_remove(&free->age);
+    list_push_front(&spans.spare, &free->age);
+}
+
+/* Sees to it that another span may be taken, and given back later without fail. */
+static bool descriptors_suffice(void) {
+    while (spans.descriptors < spans.taken + 1 + SPANS_SPARE) {
+        struct free_span *free = metadata_alloc(sizeof *free);
+        if (!free)
+            return false;
+        list_push_front(&spans.spare, &free->age);
+        spans.descriptors++;
+    }
+    return true;
+}
+
+static struct free_span *free_span_at(size_t unit) {
+    return CONTAINER_OF(window.spans[unit], struct free_span, span);
+}
+
+/* The free span that ends right before (starts at) a unit; NULL when there is none. */
+static struct free_span *free_before(size_t unit) {
+    return unit > 0 && entry_is_free(page_map_load(unit - 1)) ? free_span_at(unit - 1) : NULL;
+}
+
+static struct free_span *free_from(size_t unit) {
+    return unit < spans.top && entry_is_free(page_map_load(unit)) ? free_span_at(unit) : NULL;
+}
+
+/* Makes `free` (in no index) hold first .. first + units - 1 and puts it there; an empty one is a spare descriptor. */
+static void resettle(struct free_span *free, size_t first, size_t units, size_t dirty_units) {
+    if (units == 0) {
+        descriptor_give(free);
+        return;
+    }
+    free->span = (struct span){.first = (uint32_t)first, .units = (uint32_t)units};
+    free->dirty_units = (uint32_t)dirty_units;
+    if (dirty_units == 0)
+        list_remove(&free->age);
+    index_insert(free);
+}
+
+/*
+ * Frees first .. first + units - 1, whose entries say which units are dirty, and joins them with free neighbours. The
+ * joined span is as old as its largest dirty part, so that a small piece neither keeps a large one from its decay nor
+ * hurries it.
+ */
+static void release(size_t first, size_t units, size_t dirty_units) {
+    struct free_span *before = free_before(first);
+    struct free_span *after = free_from(first + units);
+    struct free_span *whole = NULL; /* the descriptor that stays */
+    size_t largest = dirty_units;
+    size_t end = first + units;
+    if (before) {
+        index_remove(before);
+        first = before->span.first;
+        dirty_units += before->dirty_units;
+        if (before->dirty_units > largest) {
+            largest = before->dirty_units;
+            whole = before;
+        }
+    }
+    if (after) {
+        index_remove(after);
+        end += after->span.units;
+        dirty_units += after->dirty_units;
+        if (after->dirty_units > largest)
+            whole = after;
+    }
+    if (!whole) {
+        whole = before ? before : after ? after : descriptor_take();
+        list_remove(&whole->age);
+        if (dirty_units) {
+            whole->freed_ms = os_coarse_ms();
+            list_push_back(&spans.aging, &whole->age);
+        }
+    }
+    if (before && before != whole)
+        descriptor_give(before);
+    if (after && after != whole)
+        descriptor_give(after);
+    resettle(whole, first, end - first, dirty_units);
+    set_due();
+}
+
+/* Takes first .. first + units - 1 out of a free span and says whether they are all fresh. */
+static bool carve(struct free_span *free, size_t first, size_t units) {
+    size_t end = free->span.first + free->span.units;
+    size_t head = first - free->span.first;
+    size_t tail = end - (first + units);
+    size_t dirty = free->dirty_units;
+    size_t head_dirty = dirty && head ? page_map_count(free->span.first, head, UNIT_DIRTY) : 0;
+    size_t taken_dirty = dirty ? page_map_count(first, units, UNIT_DIRTY) : 0;
+    size_t tail_dirty = dirty - head_dirty - taken_dirty;
+    index_remove(free);
+    if (head && tail) {
+        struct free_span *rest = descriptor_take();
+        rest->freed_ms = free->freed_ms;
+        if (tail_dirty)
+            list_insert_after(&free->age, &rest->age);
+        resettle(rest, first + units, tail, tail_dirty);
+        resettle(free, free->span.first, head, head_dirty);
+    } else if (head) {
+        resettle(free, free->span.first, head, head_dirty);
+    } else {
+        resettle(free, first + units, tail, tail_dirty);
+    }
+    set_due();
+    return taken_dirty == 0;
+}
+
+/* Makes units at the top part of the window's use, as a fresh free span that ends at `end`. */
+static struct free_span *raise_top(size_t end) {
+    if (end > window.units_reserved || window_reach(end))
+        return NULL;
+    size_t first = spans.top;
+    page_map_fill(first, end - first, UNIT_FRESH);
+    spans.top = end;
+    release(first, end - first, 0);
+    return free_before(end);
+}
+
+/* The first unit at or after `unit` whose address is a multiple of `align` units. */
+static size_t aligned_unit(size_t unit, size_t align) {
+    size_t base = window.base >> UNIT_SHIFT;
+    return round_up(base + unit, align) - base;
+}
+
+static struct free_span *find_free(size_t units, size_t align) {
+    struct bins_node *node = bins_find(&spans.dirty, units + align - 1);
+    if (!node)
+        node = bins_find(&spans.fresh, units + align - 1);
+    if (node)
+        return CONTAINER_OF(node, struct free_span, node);
+    const struct free_span *last = free_before(spans.top);
+    size_t first = aligned_unit(last ? last->span.first : spans.top, align);
+    return raise_top(first + units);
+}
+
+/* Points units at their new user. */
+static void settle(struct span *span, size_t first, size_t units, uint32_t entry) {
+    page_map_fill(first, units, entry);
+    for (size_t unit = first; unit < first + units; unit++)
+        window.spans[unit] = span;
+    spans.live_units += units;
+}
+
+bool span_take(struct span *span, size_t units, size_t align, uint32_t entry, bool *zero) {
+    if (units + align > window.units_reserved)
+        return false;
+    lock_take(&spans.lock);
+    struct free_span *free = descriptors_suffice() ? find_free(units, align) : NULL;
+    if (free) {
+        size_t first = aligned_unit(free->span.first, align);
+        *zero = carve(free, first, units);
+        span->first = (uint32_t)first;
+        span->units = (uint32_t)units;
+        settle(span, first, units, entry);
+        spans.taken++;
+    }
+    lock_give(&spans.lock);
+    return free != NULL;
+}
+
+bool span_grow(struct span *span, size_t units, uint32_t entry) {
+    lock_take(&spans.lock);
+    size_t end = (size_t)span->first + span->units;
+    size_t more = units - span->units;
+    struct free_span *next = free_from(end);
+    if (end + (next ? next->span.units : 0) == spans.top && (!next || next->span.units < more))
+        next = raise_top(end + more);
+    bool grown = next && next->span.first == end && next->span.units >= more;
+    if (grown) {
+        carve(next, end, more);
+        settle(span, end, more, entry);
+        span->units = (uint32_t)units;
+    }
+    lock_give(&spans.lock);
+    return grown;
+}
+
+/* Takes the oldest dirty span through the system and back; false when there is none, or the system refused. */
+static bool purge_oldest(void) {
+    struct free_span *free = oldest_dirty();
+    if (!free || spans.purging)
+        return false;
+    struct span span = free->span;
+    index_remove(free);
+    list_remove(&free->age);
+    page_map_fill(span.first, span.units, UNIT_PURGING);
+    spans.purging = free;
+    lock_give(&spans.lock);
+    bool clean = os_purge(window_address(span.first), (size_t)span.units << UNIT_SHIFT) == 0 && os_purge_zeroes();
+    lock_take(&spans.lock);
+    spans.purging = NULL;
+    descriptor_give(free);
+    page_map_fill(span.first, span.units, clean ? UNIT_FRESH : UNIT_DIRTY);
+    release(span.first, span.units, clean ? 0 : span.units);
+    if (clean) {
+        spans.purges++;
+        spans.purged_units += span.units;
+    }
+    return clean;
+}
+
+static size_t dirty_cap(void) {
+    size_t share = spans.live_units / DIRTY_SHARE;
+    return share > DIRTY_MIN_UNITS ? share : DIRTY_MIN_UNITS;
+}
+
+static void give(const struct span *span) {
+    page_map_fill(span->first, span->units, UNIT_DIRTY);
+    spans.live_units -= span->units;
+    release(span->first, span->units, span->units);
+    while (spans.dirty_units > dirty_cap() && purge_oldest())
+        continue;
+}
+
+void span_give(const struct span *span) {
+    lock_take(&spans.lock);
+    spans.taken--;
+    give(span);
+    lock_give(&spans.lock);
+}
+
+void span_shrink(struct span *span, size_t units) {
+    lock_take(&spans.lock);
+    const struct span rest = {.first = span->first + (uint32_t)units, .units = span->units - (uint32_t)units};
+    span->units = (uint32_t)units;
+    give(&rest);
+    lock_give(&spans.lock);
+}
+
+void span_lose(const struct span *span) {
+    lock_take(&spans.lock);
+    page_map_fill(span->first, span->units, UNIT_LOST);
+    spans.live_units -= span->units;
+    spans.lost_units += span->units;
+    lock_give(&spans.lock);
+}
+
+void span_decay(void) {
+    uint64_t now = os_coarse_ms();
+    if (LIKELY(now < atomic_load_explicit(&spans.due_ms, memory_order_relaxed)))
+        return;
+    lock_take(&spans.lock);
+    const struct free_span *oldest;
+    while ((oldest = oldest_dirty()) && oldest->freed_ms + spans.decay_ms <= now && purge_oldest())
+        continue;
+    lock_give(&spans.lock);
+}
+
+size_t span_purge_all(void) {
+    lock_take(&spans.lock);
+    uint64_t before = spans.purged_units;
+    while (purge_oldest())
+        continue;
+    uint64_t purged = spans.purged_units - before;
+    lock_give(&spans.lock);
+    return (size_t)purged << UNIT_SHIFT;
+}
+
+const struct free_span *span_around(size_t unit) {
+    /* Inside a free span only the first and the last unit point at it; what others point at is stale. */
+    for (size_t first = unit + 1; first-- > 0 && entry_is_free(page_map_load(first));) {
+        const struct span *span = window.spans[first];
+        bool starts = first == 0 || !entry_is_free(page_map_load(first - 1));
+        if (starts)
+            return span->first == first && first + span->units > unit ? CONTAINER_OF(span, struct free_span, span)
+                                                                      : NULL;
+    }
+    return NULL;
+}
+
+void spans_recover(void) {
+    struct free_span *free = spans.purging;
+    if (!free)
+        return;
+    spans.purging = NULL;
+    descriptor_give(free);
+    page_map_fill(free->span.first, free->span.units, UNIT_DIRTY);
+    release(free->span.first, free->span.units, free->span.units);
+}

@@ -1,0 +1,143 @@
+#include "stats.h"
+
+#include <string.h>
+
+#include "heap.h"
+#include "huge.h"
+#include "large.h"
+#include "magazine.h"
+#include "metadata.h"
+#include "os/os.h"
+#include "root.h"
+#include "slab.h"
+#include "window.h"
+
+_Static_assert(SIZE_CLASSES <= MEMS_SIZE_CLASSES, "the public structure has room for every class");
+
+static size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+/* A slab's slots by state. Its owner may be at work: each number is cut so that they add up all the same. */
+static void add_slab(struct mems_engine_stats *stats, const struct slab *slab, unsigned class) {
+    struct mems_class_stats *of = &stats->classes[class];
+    size_t free = smaller(slab_free_slots(slab), slab->slots);
+    size_t live = smaller(slab_count_live(slab), slab->slots - free);
+    size_t untouched = smaller(slab->slots - smaller(slab_used(slab), slab->slots), free);
+    of->slabs++;
+    of->slots += slab->slots;
+    of->live += live;
+    of->free += free;
+    of->cached += slab->slots - free - live;
+    stats->untouched += untouched * of->size;
+    stats->free += (free - untouched) * of->size;
+    stats->slack += ((size_t)slab->span.units << UNIT_SHIFT) - slab->slots * of->size;
+}
+
+static void add_large(struct mems_engine_stats *stats, const struct large *large) {
+    size_t size = large_size(large);
+    stats->large_blocks++;
+    stats->large_bytes += size;
+    stats->slack += ((size_t)large->span.units << UNIT_SHIFT) - size;
+}
+
+/* Adds what starts at a unit, and returns its units. */
+static size_t add_span(struct mems_engine_stats *stats, size_t unit) {
+    uint32_t entry = page_map_load(unit);
+    const struct span *span = window.spans[unit];
+    if (entry_is_slab(entry)) {
+        add_slab(stats, CONTAINER_OF(span, struct slab, span), entry_class(entry));
+        return span->units;
+    }
+    if (entry == UNIT_LARGE) {
+        add_large(stats, CONTAINER_OF(span, struct large, span));
+        return span->units;
+    }
+    if (entry == UNIT_DIRTY || entry == UNIT_PURGING)
+        stats->dirty += UNIT;
+    else
+        stats->fresh += UNIT;
+    return 1;
+}
+
+static void walk_window(struct mems_engine_stats *stats) {
+    lock_take(&spans.lock);
+    for (size_t unit = 0; unit < spans.top;)
+        unit += add_span(stats, unit);
+    stats->accessible = window.units_area.accessible;
+    stats->window = window.units_area.size;
+    stats->fresh += stats->accessible - (spans.top << UNIT_SHIFT);
+    stats->purges = spans.purges;
+    stats->purged_bytes = spans.purged_units << UNIT_SHIFT;
+    lock_give(&spans.lock);
+}
+
+/* With check=deferred a block in a magazine has its live bit set: the magazines say how many those are. */
+static void move_cached(struct mems_engine_stats *stats, const struct heap *heap) {
+    for (unsigned class = 0; class < SIZE_CLASSES && !heap->proves; class ++) {
+        size_t cached = smaller(magazine_count(heap, class), stats->classes[class].live);
+        stats->classes[class].live -= cached;
+        stats->classes[class].cached += cached;
+    }
+}
+
+static uint64_t counter(const _Atomic uint64_t *of) {
+    return atomic_load_explicit(of, memory_order_relaxed);
+}
+
+static void walk_heaps(struct mems_engine_stats *stats) {
+    lock_take(&registry.lock);
+    for (uint32_t owner = 1; owner <= registry.made; owner++) {
+        const struct heap *heap = atomic_load_explicit(&window.heaps[owner], memory_order_relaxed);
+        move_cached(stats, heap);
+        stats->refills += counter(&heap->counters.refills);
+        stats->flushes += counter(&heap->counters.flushes);
+        stats->remote_frees += counter(&heap->counters.remote_frees);
+        stats->adoptions += counter(&heap->counters.adoptions);
+    }
+    stats->threads = registry.in_use;
+    stats->heaps_made = registry.made;
+    lock_give(&registry.lock);
+}
+
+static void sum_classes(struct mems_engine_stats *stats) {
+    stats->live = stats->large_bytes;
+    for (unsigned class = 0; class < SIZE_CLASSES; class ++) {
+        const struct mems_class_stats *of = &stats->classes[class];
+        stats->live += of->live * of->size;
+        stats->cached += of->cached * of->size;
+    }
+}
+
+/* The tables and descriptors in use, in whole pages: what lies beyond has not been touched. */
+static size_t metadata_bytes(void) {
+    size_t units = spans.top;
+    return round_up(units * sizeof *window.page_map, OS_PAGE) + round_up(units * sizeof *window.spans, OS_PAGE) +
+           round_up(units * (UNIT / GRANULE / 8), OS_PAGE) +
+           round_up((registry.made + 1) * sizeof *window.heaps, OS_PAGE) + round_up(metadata.used, OS_PAGE);
+}
+
+void stats_collect(struct mems_engine_stats *stats) {
+    memset(stats, 0, sizeof *stats);
+    stats->version = MEMS_ENGINE_STATS_VERSION;
+    stats->class_count = SIZE_CLASSES;
+    if (root_start()) {
+        for (unsigned class = 0; class < SIZE_CLASSES; class ++)
+            stats->classes[class].size = size_classes[class].size;
+        walk_window(stats);
+        walk_heaps(stats);
+        sum_classes(stats);
+        stats->metadata = metadata_bytes();
+        lock_take(&huge_table.lock);
+        stats->huge_blocks = huge_table.live.count;
+        stats->huge_bytes = huge_table.bytes;
+        lock_give(&huge_table.lock);
+    }
+    stats->pages_moved = counter(&mems_root.pages_moved);
+    stats->failures = counter(&mems_root.failures);
+    struct os_usage usage;
+    os_usage(&usage);
+    stats->resident = usage.resident;
+    stats->minor_faults = usage.minor_faults;
+    stats->major_faults = usage.major_faults;
+}

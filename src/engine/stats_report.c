@@ -1,0 +1,300 @@
+#include "stats_report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fmt.h"
+#include "os/os.h"
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+/* The JSON object of all classes, some 150 bytes each, leaves in a few writes; a table in one or two. */
+#define BUFFER_SIZE 4096
+/* The longest line of either report, a program's escaped name included. */
+#define LINE_RESERVE 640
+
+/* A text on its way to a file descriptor: flushed whenever another line might not fit. */
+struct report {
+    struct fmt out;
+    int fd;
+    char buffer[BUFFER_SIZE];
+};
+
+static void report_start(struct report *report, int fd) {
+    report->fd = fd;
+    fmt_init(&report->out, report->buffer, sizeof report->buffer);
+}
+
+static struct fmt *report_line(struct report *report) {
+    if (report->out.length > sizeof report->buffer - LINE_RESERVE) {
+        fmt_flush(&report->out, report->fd);
+    }
+    return &report->out;
+}
+
+/* A row of numbers: what it is called in both reports, where it is kept, and what it means. */
+struct row {
+    const char *name;
+    size_t offset; /* in struct mems_engine_stats */
+    const char *meaning;
+};
+
+#define ROW(member, meaning) \
+    { #member, offsetof(struct mems_engine_stats, member), meaning }
+
+/* accessible is the sum of these. */
+static const struct row window_rows[] = {
+    ROW(live, "blocks in users' hands, as whole slots and large blocks"),
+    ROW(slack, "ends of spans too short for a slot, large blocks' rounding"),
+    ROW(cached, "in magazines and parcels"),
+    ROW(free, "free slots, used before"),
+    ROW(untouched, "free slots, never used"),
+    ROW(dirty, "free spans, not given back to the system yet"),
+    ROW(fresh, "free spans that hold no memory"),
+};
+
+/* Parts of rows above, and what lies beside them. */
+static const struct row other_rows[] = {
+    ROW(accessible, ""),  ROW(window, ""),      ROW(metadata, ""),   ROW(large_blocks, ""),
+    ROW(large_bytes, ""), ROW(huge_blocks, ""), ROW(huge_bytes, ""),
+};
+
+/* These are uint64_t and numbers of events or things. */
+static const struct row counter_rows[] = {
+    ROW(threads, "heaps in use"),
+    ROW(heaps_made, "heaps ever made for a thread"),
+    ROW(refills, "magazines refilled"),
+    ROW(flushes, "magazines flushed"),
+    ROW(remote_frees, "blocks freed by a thread that does not own them"),
+    ROW(adoptions, "orphaned slabs adopted"),
+    ROW(purges, "spans given back to the system"),
+    ROW(purged_bytes, "their bytes"),
+    ROW(pages_moved, "blocks that realloc moved by their pages"),
+    ROW(failures, "allocations that failed for want of memory"),
+    ROW(minor_faults, "page faults of the process, served from memory"),
+    ROW(major_faults, "page faults that waited for a disk"),
+};
+
+_Static_assert(sizeof(size_t) == sizeof(uint64_t), "a row is read as 64 bits, whichever type it has");
+
+static uint64_t row_value(const struct mems_engine_stats *stats, const struct row *row) {
+    uint64_t value;
+    memcpy(&value, (const char *)stats + row->offset, sizeof value);
+    return value;
+}
+
+/* A size as people say it, right-aligned: 512 B, 11.8 MiB. Rounded down. */
+static void put_human(struct fmt *out, uint64_t size, size_t width) {
+    static const char *const units[] = {"B  ", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    size_t unit = 0;
+    uint64_t rest = 0;
+    for (; size >= 1024; size /= 1024) {
+        rest = size % 1024;
+        unit++;
+    }
+    if (unit == 0) {
+        fmt_column(out, size, width);
+    } else {
+        fmt_column(out, size, width - 2);
+        fmt_format(out, ".%u", rest * 10 / 1024);
+    }
+    fmt_format(out, " %s", units[unit]);
+}
+
+static void put_bytes(struct report *report, const char *indent, const char *name, uint64_t bytes,
+                      const char *meaning) {
+    struct fmt *out = report_line(report);
+    fmt_text(out, indent);
+    fmt_label(out, name, 16 - strlen(indent));
+    fmt_column(out, bytes, 20);
+    put_human(out, bytes, 8);
+    fmt_format(out, "%s%s\n", *meaning != '\0' ? "   " : "", meaning);
+}
+
+static void put_rule(struct report *report) {
+    fmt_text(report_line(report), "  -----------------------------------------------\n");
+}
+
+static void put_heading(struct report *report) {
+    struct fmt *out = report_line(report);
+    fmt_format(out, "MeMS %u.%u.%u: heap of process %u (%s)\n\n", (uint64_t)MEMS_VERSION_MAJOR,
+               (uint64_t)MEMS_VERSION_MINOR, (uint64_t)MEMS_VERSION_PATCH, os_process_id(),
+               program_invocation_short_name);
+}
+
+static void put_window(struct report *report, const struct mems_engine_stats *stats) {
+    fmt_text(report_line(report), "window                         bytes\n");
+    for (size_t i = 0; i < COUNT(window_rows); i++) {
+        put_bytes(report, "  ", window_rows[i].name, row_value(stats, &window_rows[i]), window_rows[i].meaning);
+    }
+    put_rule(report);
+    put_bytes(report, "  ", "accessible", stats->accessible, "their sum");
+    put_bytes(report, "  ", "reserved", stats->window, "address space, accessible or not");
+}
+
+/* What the process occupies, and how much of it is the heap's. */
+static void put_memory(struct report *report, const struct mems_engine_stats *stats) {
+    size_t touched = stats->live + stats->slack + stats->cached + stats->free + stats->dirty;
+    size_t heap = touched + stats->metadata + stats->huge_bytes;
+    fmt_text(report_line(report), "\nmemory                         bytes\n");
+    put_bytes(report, "  ", "window", touched, "live + slack + cached + free + dirty");
+    put_bytes(report, "  ", "metadata", stats->metadata, "tables and descriptors");
+    put_bytes(report, "  ", "huge blocks", stats->huge_bytes, "mappings of their own");
+    put_rule(report);
+    put_bytes(report, "  ", "heap", heap, "their sum: at most this much is resident");
+    put_bytes(report, "  ", "process", stats->resident, "resident, with code, stacks and other mappings");
+    struct fmt *out = report_line(report);
+    fmt_format(out, "  %u large blocks (part of live): %u bytes; %u huge blocks: %u bytes\n",
+               (uint64_t)stats->large_blocks, (uint64_t)stats->large_bytes, (uint64_t)stats->huge_blocks,
+               (uint64_t)stats->huge_bytes);
+}
+
+static void put_class(struct report *report, const struct mems_class_stats *class) {
+    struct fmt *out = report_line(report);
+    fmt_column(out, class->size, 8);
+    fmt_column(out, class->slabs, 8);
+    fmt_column(out, class->live, 12);
+    fmt_column(out, class->cached, 12);
+    fmt_column(out, class->free, 12);
+    fmt_column(out, class->slots, 12);
+    put_human(out, (uint64_t) class->live * class->size, 10);
+    fmt_char(out, '\n');
+}
+
+static void put_classes(struct report *report, const struct mems_engine_stats *stats) {
+    fmt_text(report_line(report), "\nslots: live + cached + free = slots\n"
+                                  "    size   slabs        live      cached        free       slots  live bytes\n");
+    for (uint32_t i = 0; i < stats->class_count; i++) {
+        if (stats->classes[i].slabs > 0) {
+            put_class(report, &stats->classes[i]);
+        }
+    }
+}
+
+static void put_counters(struct report *report, const struct mems_engine_stats *stats) {
+    fmt_text(report_line(report), "\ncounters                      number\n");
+    for (size_t i = 0; i < COUNT(counter_rows); i++) {
+        struct fmt *out = report_line(report);
+        fmt_text(out, "  ");
+        fmt_label(out, counter_rows[i].name, 14);
+        fmt_column(out, row_value(stats, &counter_rows[i]), 20);
+        fmt_format(out, "   %s\n", counter_rows[i].meaning);
+    }
+}
+
+void stats_report_text(const struct mems_engine_stats *stats, int fd) {
+    struct report report;
+    report_start(&report, fd);
+    put_heading(&report);
+    put_window(&report, stats);
+    put_memory(&report, stats);
+    put_classes(&report, stats);
+    put_counters(&report, stats);
+    fmt_flush(&report.out, fd);
+}
+
+/* A string in quotes. Bytes beyond ASCII are written as code points of Latin-1: any name gives valid JSON. */
+static void put_json_string(struct fmt *out, const char *text) {
+    fmt_char(out, '"');
+    for (size_t i = 0; text[i] != '\0' && i < 64; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c < 0x20 || c >= 0x7f) {
+            fmt_format(out, "\\u00%s%s", (const char[]){"0123456789abcdef"[c >> 4], '\0'},
+                       (const char[]){"0123456789abcdef"[c & 15], '\0'});
+            continue;
+        }
+        if (c == '"' || c == '\\') {
+            fmt_char(out, '\\');
+        }
+        fmt_char(out, (char)c);
+    }
+    fmt_char(out, '"');
+}
+
+static void put_json_rows(struct report *report, const struct mems_engine_stats *stats, const struct row *rows,
+                          size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        fmt_format(report_line(report), ",\"%s\":%u", rows[i].name, row_value(stats, &rows[i]));
+    }
+}
+
+static void put_json_class(struct report *report, const struct mems_class_stats *class, bool first) {
+    fmt_format(report_line(report), "%s{\"size\":%u,\"slabs\":%u,\"slots\":%u,\"live\":%u,\"cached\":%u,\"free\":%u}",
+               first ? "" : ",", (uint64_t) class->size, (uint64_t) class->slabs, (uint64_t) class->slots,
+               (uint64_t) class->live, (uint64_t) class->cached, (uint64_t) class->free);
+}
+
+void stats_report_json(const struct mems_engine_stats *stats, int fd) {
+    struct report report;
+    report_start(&report, fd);
+    fmt_format(report_line(&report), "{\"version\":%u,\"pid\":%u,\"program\":", (uint64_t)stats->version,
+               os_process_id());
+    put_json_string(report_line(&report), program_invocation_short_name);
+    put_json_rows(&report, stats, window_rows, COUNT(window_rows));
+    put_json_rows(&report, stats, other_rows, COUNT(other_rows));
+    put_json_rows(&report, stats, counter_rows, COUNT(counter_rows));
+    fmt_format(report_line(&report), ",\"resident\":%u,\"classes\":[", (uint64_t)stats->resident);
+    bool first = true;
+    for (uint32_t i = 0; i < stats->class_count; i++) {
+        if (stats->classes[i].slabs > 0) {
+            put_json_class(&report, &stats->classes[i], first);
+            first = false;
+        }
+    }
+    fmt_text(report_line(&report), "]}\n");
+    fmt_flush(&report.out, fd);
+}
+
+/* The path with each %p replaced by the process id. */
+static void expand_path(struct fmt *path, const char *pattern) {
+    for (; *pattern != '\0'; pattern++) {
+        if (pattern[0] == '%' && pattern[1] == 'p') {
+            fmt_decimal(path, os_process_id());
+            pattern++;
+        } else {
+            fmt_char(path, *pattern);
+        }
+    }
+}
+
+/* The file to report to; standard error when there is none. */
+static int open_report(const char *pattern) {
+    char text[OPTIONS_PATH_MAX + 64]; /* room for a few ids */
+    struct fmt path;
+    fmt_init(&path, text, sizeof text);
+    expand_path(&path, pattern);
+    if (path.length == 0) {
+        return STDERR_FILENO;
+    }
+    int fd = path.full ? -1 : open(path.text, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (fd < 0) {
+        char line[sizeof text + 128];
+        struct fmt complaint;
+        fmt_init(&complaint, line, sizeof line);
+        fmt_format(&complaint, "mems: stats_file=%s cannot be opened (error %d): reporting here\n", pattern,
+                   (int64_t)(path.full ? ENAMETOOLONG : errno));
+        fmt_flush(&complaint, STDERR_FILENO);
+        return STDERR_FILENO;
+    }
+    return fd;
+}
+
+void stats_report_at_exit(const struct options *options, const struct mems_engine_stats *stats) {
+    if (options->stats == STATS_NONE) {
+        return;
+    }
+    int saved = errno;
+    int fd = open_report(options->stats_file);
+    if (options->stats == STATS_JSON) {
+        stats_report_json(stats, fd);
+    } else {
+        stats_report_text(stats, fd);
+    }
+    if (fd != STDERR_FILENO) {
+        close(fd);
+    }
+    errno = saved;
+}

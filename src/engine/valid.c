@@ -1,0 +1,157 @@
+/*
+ * valid.c - the engine's invariants, executable: over every unit, span, slab, list and heap.
+ */
+#include "base/compiler.h"
+#include "engine.h"
+#include "heap.h"
+#include "huge.h"
+#include "large.h"
+#include "magazine.h"
+#include "orphan.h"
+#include "root.h"
+#include "slab.h"
+
+static bool broken(const char **why, const char *what) {
+    *why = what;
+    return false;
+}
+
+static bool free_span_valid(const struct free_span *free, size_t unit, const char **why) {
+    size_t end = unit + free->span.units;
+    if (free->span.first != unit || window.spans[end - 1] != &free->span)
+        return broken(why, "a free span's ends do not point at it");
+    for (size_t at = unit; at < end; at++)
+        if (!entry_is_free(page_map_load(at)))
+            return broken(why, "a unit of a free span is not free");
+    if (end < spans.top && entry_is_free(page_map_load(end)))
+        return broken(why, "two free spans touch");
+    if (page_map_count(unit, free->span.units, UNIT_DIRTY) != free->dirty_units)
+        return broken(why, "a free span's dirty units are not those of the page map");
+    if ((free->dirty_units == 0) != list_empty(&free->age))
+        return broken(why, "a free span ages without being dirty, or the other way round");
+    return true;
+}
+
+/* What the walk over the window counts, to be compared with what is kept. */
+struct census {
+    size_t live_units;
+    size_t free_units;
+    size_t dirty_units;
+    size_t lost_units;
+    size_t slabs;
+};
+
+static bool span_valid_at(size_t unit, struct census *census, size_t *units, const char **why) {
+    uint32_t entry = page_map_load(unit);
+    const struct span *span = window.spans[unit];
+    *units = 1;
+    if (entry == UNIT_LOST) {
+        census->lost_units++;
+        return true;
+    }
+    if (span->first != unit || span->units == 0 || unit + span->units > spans.top)
+        return broken(why, "a span does not start where its unit says");
+    *units = span->units;
+    if (entry_is_free(entry)) {
+        const struct free_span *free = CONTAINER_OF(span, struct free_span, span);
+        census->free_units += span->units;
+        census->dirty_units += free->dirty_units;
+        return free_span_valid(free, unit, why);
+    }
+    census->live_units += span->units;
+    if (entry_is_slab(entry)) {
+        census->slabs++;
+        return slab_valid(CONTAINER_OF(span, struct slab, span), why);
+    }
+    if (entry != UNIT_LARGE)
+        return broken(why, "a unit below the top is unused, or being purged");
+    if (large_size(CONTAINER_OF(span, struct large, span)) > (size_t)span->units << UNIT_SHIFT)
+        return broken(why, "a large block is larger than its span");
+    return true;
+}
+
+static bool window_valid(struct census *census, const char **why) {
+    for (size_t unit = 0, units; unit < spans.top; unit += units)
+        if (!span_valid_at(unit, census, &units, why))
+            return false;
+    if (census->live_units != spans.live_units || census->free_units != spans.free_units ||
+        census->dirty_units != spans.dirty_units || census->lost_units != spans.lost_units)
+        return broken(why, "the units by state are not what the walk counts");
+    if (spans.descriptors < spans.taken + SPANS_SPARE)
+        return broken(why, "there are too few descriptors to give every span back");
+    return bins_valid(&spans.fresh, why) && bins_valid(&spans.dirty, why) &&
+           (list_valid(&spans.aging, spans.top) || broken(why, "the list of dirty spans is torn"));
+}
+
+/* A list of one class's slabs of one owner: those with free slots first. Adds their number to *slabs. */
+static bool slabs_valid(const struct list *head, uint32_t owner, unsigned class, size_t *slabs, const char **why) {
+    if (!list_valid(head, spans.top))
+        return broken(why, "a list of slabs is torn");
+    bool full_seen = false;
+    for (const struct list *link = head->next; link != head; link = link->next) {
+        const struct slab *slab = CONTAINER_OF(link, struct slab, link);
+        if (page_map_load(slab->span.first) != (page_map_tag(owner) | class))
+            return broken(why, "a slab is in the list of another owner or class");
+        if (full_seen && slab_free_slots(slab))
+            return broken(why, "a slab with free slots stands behind a full one");
+        full_seen = slab_free_slots(slab) == 0;
+        ++*slabs;
+    }
+    return true;
+}
+
+static bool magazine_valid(const struct heap *heap, unsigned class, const char **why) {
+    void **bottom = heap->classes[class].bottom;
+    void **top = heap->tops[heap->first + class];
+    void **unused = heap->tops[(heap->first ^ DEFERRED) + class];
+    if (unused != MAGAZINE_NONE)
+        return broken(why, "a magazine of the mode that is not in use is not empty");
+    if (!bottom)
+        return top == MAGAZINE_NONE || broken(why, "a magazine has a top and no bottom");
+    if (*bottom || magazine_count(heap, class) > magazine_capacity(bottom))
+        return broken(why, "a magazine has no bottom, or holds more than it can");
+    for (void **at = bottom + 1; at <= top; at++) {
+        if (page_map_load(window_unit(*at)) != (page_map_tag(heap->owner) | class))
+            return broken(why, "a magazine holds a block of another owner or class");
+        if (live_test(*at) == heap->proves)
+            return broken(why, "a block in a magazine is live, or not, against its heap's mode");
+    }
+    return true;
+}
+
+static bool heap_valid(const struct heap *heap, size_t *slabs, const char **why) {
+    for (unsigned class = 0; class < SIZE_CLASSES; class ++)
+        if (!slabs_valid(&heap->classes[class].slabs, heap->owner, class, slabs, why) ||
+            !magazine_valid(heap, class, why))
+            return false;
+    return true;
+}
+
+static bool orphans_valid(size_t *slabs, const char **why) {
+    for (unsigned class = 0; class < SIZE_CLASSES; class ++) {
+        size_t available = 0;
+        const struct list *head = &orphans[class].slabs;
+        if (!slabs_valid(head, OWNER_ORPHAN, class, slabs, why))
+            return false;
+        for (const struct list *link = head->next; link != head; link = link->next)
+            available += slab_free_slots(CONTAINER_OF(link, struct slab, link)) > 0;
+        if (available != atomic_load_explicit(&orphans[class].available, memory_order_relaxed))
+            return broken(why, "the available orphans are not those with free slots");
+    }
+    return true;
+}
+
+bool engine_valid(const char **why) {
+    if (!root_ready())
+        return true;
+    struct census census = {0};
+    size_t listed = 0;
+    if (!window_valid(&census, why) || !orphans_valid(&listed, why))
+        return false;
+    for (uint32_t owner = 1; owner <= registry.made; owner++)
+        if (!heap_valid(atomic_load_explicit(&window.heaps[owner], memory_order_relaxed), &listed, why))
+            return false;
+    if (listed != census.slabs)
+        return broken(why, "some slab is in no list, or in two");
+    return range_tree_valid(&huge_table.live, why);
+}

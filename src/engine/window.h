@@ -1,0 +1,128 @@
+/*
+ * window.h - the engine's address space, reserved once, and the tables that describe it.
+ *
+ *   +----------+----------+---------+----------+- - - - +------------------------------------------------+
+ *   | page map |  spans   | heaps   | live map | metadata |guard| unit 0 | unit 1 | ...                  |
+ *   +----------+----------+---------+----------+- - - - +------------------------------------------------+
+ *     4 bytes    8 bytes    8 bytes   512 bytes   1/32          64 KiB each
+ *     a unit     a unit     a heap    a unit
+ *
+ * Each part is an *area*: a range of addresses of which a prefix is accessible, lengthened in steps, so that the kernel
+ * charges (and mlockall pins) only what is used. Where the address space is limited (RLIMIT_AS), nothing is reserved:
+ * the areas are claimed piece by piece at an address that was free at the start.
+ *
+ * The live map has one bit for each granule (16 bytes) of the window, set while a user holds the block that starts
+ * there. A slab's live bitmap is its stretch of the live map: so the proof that a pointer is the start of a live block
+ * is one bit test at an address that is computed from the pointer alone, and needs no descriptor and no division.
+ * A word of it covers 1 KiB, so no word belongs to two spans: it is written by the owner of the slab, by the holder of
+ * the class's orphan lock, or, for a large block, by the holder of the spans' lock.
+ */
+#ifndef MEMS_ENGINE_WINDOW_H
+#define MEMS_ENGINE_WINDOW_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bitmap.h"
+#include "base/bits.h"
+#include "page_map.h"
+#include "size_class.h"
+
+struct span;
+struct heap;
+
+/* At most this many heaps at once; threads beyond it allocate from orphaned slabs. */
+#define HEAPS_MAX ((size_t)1 << 18)
+
+struct area {
+    uintptr_t start;
+    size_t size;       /* bytes reserved */
+    size_t accessible; /* bytes of the prefix that can be used; written under the lock of whoever owns the area */
+};
+
+/*
+ * Written under the spans' lock, at the start but for `granules`, which grows with the accessible part of the units;
+ * read by everyone without a lock (relaxed: whoever holds a pointer into the window learned it after it grew).
+ */
+struct window {
+    uintptr_t base;                /* address of unit 0, a multiple of UNIT */
+    _Atomic size_t granules;       /* of the accessible units */
+    page_map_entry *page_map;      /* one entry a unit */
+    bitmap_word *live_map;         /* one bit a granule */
+    struct span **spans;           /* descriptor of a unit's span; of a free span, at its first and last unit only */
+    _Atomic(struct heap *) *heaps; /* by owner */
+    size_t units_reserved;
+    bool claimed; /* areas are claimed piece by piece, not reserved */
+    struct area page_map_area;
+    struct area spans_area;
+    struct area heaps_area;
+    struct area live_map_area;
+    struct area metadata_area;
+    struct area units_area;
+};
+
+extern struct window window;
+
+/*
+ * Finds address space for a window of `size` bytes (0: as the machine allows) or the largest part of it that is to be
+ * had. Returns 0 or ENOMEM. Part of the engine's start.
+ */
+int window_start(size_t size);
+
+/* Makes the first `bytes` of an area accessible, and some more, in steps of `step`. Returns 0 or ENOMEM. */
+int area_reach(struct area *area, size_t bytes, size_t step);
+
+/* Makes the first `units` units usable, with everything that describes them. Under the spans' lock; 0 or ENOMEM. */
+int window_reach(size_t units);
+
+/* The granule of a pointer: its distance from the base in granules, or some number above any granule of the window
+ * when the pointer is not aligned to one (the rotation moves the low bits to the top). */
+static inline uint64_t window_granule(const void *pointer) {
+    return rotate_right((uintptr_t)pointer - window.base, GRANULE_SHIFT);
+}
+
+static inline size_t window_granules(void) {
+    return atomic_load_explicit(&window.granules, memory_order_relaxed);
+}
+
+static inline bool window_holds(const void *pointer) {
+    return ((uintptr_t)pointer - window.base) >> GRANULE_SHIFT < window_granules();
+}
+
+static inline size_t window_unit(const void *pointer) {
+    return ((uintptr_t)pointer - window.base) >> UNIT_SHIFT;
+}
+
+static inline void *window_address(size_t unit) {
+    return (void *)(window.base + (unit << UNIT_SHIFT));
+}
+
+static inline uint32_t page_map_load(size_t unit) {
+    return atomic_load_explicit(&window.page_map[unit], memory_order_relaxed);
+}
+
+static inline void page_map_store(size_t unit, uint32_t entry) {
+    atomic_store_explicit(&window.page_map[unit], entry, memory_order_relaxed);
+}
+
+void page_map_fill(size_t first, size_t units, uint32_t entry);
+
+/* How many of the entries first .. first + units - 1 are `entry`. */
+size_t page_map_count(size_t first, size_t units, uint32_t entry);
+
+/* The bit of the live map for a block in the window. */
+static inline bool live_test(const void *block) {
+    return bitmap_test(window.live_map, ((uintptr_t)block - window.base) >> GRANULE_SHIFT);
+}
+
+static inline void live_set(const void *block) {
+    bitmap_set(window.live_map, ((uintptr_t)block - window.base) >> GRANULE_SHIFT);
+}
+
+static inline void live_clear(const void *block) {
+    bitmap_clear(window.live_map, ((uintptr_t)block - window.base) >> GRANULE_SHIFT);
+}
+
+#endif

@@ -1,0 +1,448 @@
+/*
+ * linux.c - os.h on Linux, for glibc and musl.
+ *
+ * The first part holds every system call that changes mappings, each as a function that returns 0 or an errno; the
+ * rest asks the kernel only through those and through syscall(), which, unlike open, read and their kin, is no
+ * cancellation point: a thread must not vanish while it is inside the heap.
+ */
+#include "os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/bits.h"
+#include "base/compiler.h"
+
+/* The kernel's numbers, where the C library's headers are older than the kernel. */
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+#define FUTEX_WAIT_PRIVATE 128
+
+#define READ_WRITE (PROT_READ | PROT_WRITE)
+#define PRIVATE (MAP_PRIVATE | MAP_ANONYMOUS)
+
+/* --- System calls that change mappings ----------------------------------------------------------------------- */
+
+#ifdef MEMS_FAULT_INJECTION
+
+/*
+ * The calls first..first + count - 1 of a kind fail with `error`. Sequentially consistent throughout: tests need no
+ * speed here.
+ */
+static struct {
+    _Atomic uint64_t calls;
+    _Atomic uint64_t first;
+    _Atomic uint64_t count;
+    _Atomic int error;
+} injections[OS_CALLS];
+
+void os_inject(enum os_call call, uint64_t after, uint64_t count, int error) {
+    atomic_store(&injections[call].count, 0);
+    atomic_store(&injections[call].error, error);
+    atomic_store(&injections[call].first, atomic_load(&injections[call].calls) + after);
+    atomic_store(&injections[call].count, count);
+}
+
+void os_inject_clear(void) {
+    for (int call = 0; call < OS_CALLS; call++) {
+        atomic_store(&injections[call].count, 0);
+    }
+}
+
+uint64_t os_inject_calls(enum os_call call) {
+    return atomic_load(&injections[call].calls);
+}
+
+static int injected(enum os_call call) {
+    uint64_t number = atomic_fetch_add(&injections[call].calls, 1);
+    uint64_t first = atomic_load(&injections[call].first);
+    bool fails = number >= first && number - first < atomic_load(&injections[call].count);
+    return fails ? atomic_load(&injections[call].error) : 0;
+}
+
+#else
+#define injected(call) 0
+#endif
+
+/* The errno of a call that has failed; the caller's own is put back. */
+static int take_errno(int saved) {
+    int error = errno;
+    errno = saved;
+    return error;
+}
+
+static int sys_mmap(void *start, size_t size, int protection, int flags, void **out) {
+    int error = injected(OS_CALL_MMAP);
+    if (error != 0) {
+        return error;
+    }
+    int saved = errno;
+    void *mapped = mmap(start, size, protection, flags, -1, 0);
+    if (mapped == MAP_FAILED) {
+        return take_errno(saved);
+    }
+    *out = mapped;
+    return 0;
+}
+
+static int sys_munmap(void *start, size_t size) {
+    int error = injected(OS_CALL_MUNMAP);
+    int saved = errno;
+    if (error == 0 && munmap(start, size) != 0) {
+        error = take_errno(saved);
+    }
+    return error;
+}
+
+static int sys_mprotect(void *start, size_t size, int protection) {
+    int error = injected(OS_CALL_MPROTECT);
+    int saved = errno;
+    if (error == 0 && mprotect(start, size, protection) != 0) {
+        error = take_errno(saved);
+    }
+    return error;
+}
+
+static int sys_madvise(void *start, size_t size, int advice) {
+    int error = injected(OS_CALL_MADVISE);
+    int saved = errno;
+    if (error == 0 && madvise(start, size, advice) != 0) {
+        error = take_errno(saved);
+    }
+    return error;
+}
+
+static int sys_mremap(void *old, size_t old_size, size_t new_size, int flags, void *new, void **out) {
+    int error = injected(OS_CALL_MREMAP);
+    if (error != 0) {
+        if (error == ENOMEM && (flags & MREMAP_FIXED) != 0) {
+            (void)munmap(new, new_size); /* what the kernel has done by then */
+        }
+        return error;
+    }
+    int saved = errno;
+    void *mapped = mremap(old, old_size, new_size, flags, new);
+    if (mapped == MAP_FAILED) {
+        return take_errno(saved);
+    }
+    *out = mapped;
+    return 0;
+}
+
+static int sys_sbrk(intptr_t by, void **old_break) {
+    int error = injected(OS_CALL_SBRK);
+    if (error != 0) {
+        return error;
+    }
+    int saved = errno;
+    void *was = sbrk(by);
+    if (was == (void *)-1) {
+        return take_errno(saved);
+    }
+    *old_break = was;
+    return 0;
+}
+
+/* --- Mappings ------------------------------------------------------------------------------------------------ */
+
+static size_t kernel_page(void) {
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/*
+ * A mapping at a multiple of `align`: one that is `align` longer than needed, whose ends are cut off. Where cutting is
+ * refused (vm.max_map_count) all of it goes back; should that be refused too, addresses leak, but no memory.
+ */
+static int map_aligned(size_t size, size_t align, int protection, int flags, void **out) {
+    size_t page = kernel_page();
+    if (align <= page) {
+        return sys_mmap(NULL, size, protection, flags, out);
+    }
+    if (size > SIZE_MAX - align - page) {
+        return ENOMEM;
+    }
+    size = round_up(size, page);
+    void *mapped = NULL;
+    int error = sys_mmap(NULL, size + align, protection, flags, &mapped);
+    if (error != 0) {
+        return error;
+    }
+    char *whole = mapped;
+    size_t head = round_up((uintptr_t)whole, align) - (uintptr_t)whole;
+    if (head != 0) {
+        error = sys_munmap(whole, head);
+    }
+    if (error == 0) {
+        error = sys_munmap(whole + head + size, align - head);
+        if (error == 0) {
+            *out = whole + head;
+            return 0;
+        }
+        whole += head;
+        size -= head;
+    }
+    (void)sys_munmap(whole, size + align);
+    return error;
+}
+
+/* NORESERVE: what counts is what is made accessible, and under strict overcommit the kernel ignores it. */
+int os_reserve(size_t size, size_t align, void **out) {
+    return map_aligned(size, align, PROT_NONE, PRIVATE | MAP_NORESERVE, out);
+}
+
+int os_commit(void *start, size_t size) {
+    return sys_mprotect(start, size, READ_WRITE);
+}
+
+/*
+ * The same flags as os_reserve and os_commit give, so that the kernel can join the pieces into one mapping. Kernels
+ * before 4.17 take the address as a mere hint.
+ */
+int os_claim(void *start, size_t size) {
+    void *mapped = NULL;
+    int error = sys_mmap(start, size, READ_WRITE, PRIVATE | MAP_NORESERVE | MAP_FIXED_NOREPLACE, &mapped);
+    if (error == 0 && mapped != start) {
+        (void)sys_munmap(mapped, size);
+        error = EEXIST;
+    }
+    return error;
+}
+
+int os_map(size_t size, size_t align, void **out) {
+    return map_aligned(size, align, READ_WRITE, PRIVATE, out);
+}
+
+int os_unmap(void *start, size_t size) {
+    return sys_munmap(start, size);
+}
+
+int os_purge(void *start, size_t size) {
+    return sys_madvise(start, size, MADV_DONTNEED);
+}
+
+int os_resize_map(void *start, size_t old_size, size_t new_size, bool may_move, void **out) {
+    return sys_mremap(start, old_size, new_size, may_move ? MREMAP_MAYMOVE : 0, NULL, out);
+}
+
+int os_move_break(intptr_t by, void **old_break) {
+    return sys_sbrk(by, old_break);
+}
+
+/* --- What the kernel, or an emulator of it, can do: found out by trial ---------------------------------------- */
+
+/*
+ * Each is found out once. Two threads may try at the same time and find the same; nothing else depends on the order, so
+ * relaxed loads and stores do. A trial that could not be made (no memory) says nothing, and is made again.
+ */
+enum trial { UNTRIED, WORKS, FAILS };
+
+/*
+ * Whether the word at `address` is `value`; false where it cannot be read. A futex wait compares before it sleeps, and
+ * the kernel reads without a fault for us: EAGAIN when it differs, ETIMEDOUT when it is equal, EFAULT when it is not
+ * there.
+ */
+static bool word_is(const void *address, uint32_t value) {
+    int saved = errno;
+    struct timespec no_time = {0, 0};
+    long result = syscall(SYS_futex, address, FUTEX_WAIT_PRIVATE, value, &no_time, NULL, 0);
+    return result == 0 || take_errno(saved) == ETIMEDOUT;
+}
+
+bool os_purge_zeroes(void) {
+    static _Atomic int known;
+    int found = atomic_load_explicit(&known, memory_order_relaxed);
+    if (found != UNTRIED) {
+        return found == WORKS;
+    }
+    size_t page = kernel_page();
+    void *scratch = NULL;
+    if (sys_mmap(NULL, page, READ_WRITE, PRIVATE, &scratch) != 0) {
+        return false;
+    }
+    volatile uint32_t *word = scratch;
+    *word = 1;
+    if (os_purge(scratch, page) == 0) {
+        found = *word == 0 ? WORKS : FAILS;
+        atomic_store_explicit(&known, found, memory_order_relaxed);
+    }
+    (void)sys_munmap(scratch, page);
+    return found == WORKS;
+}
+
+static int move_pages(void *old, void *new, size_t size) {
+    void *moved = NULL;
+    return sys_mremap(old, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, new, &moved);
+}
+
+/*
+ * 0 where pages can be moved, ENOSYS where they cannot (kernels before 5.7; emulators that do not know the flag, or
+ * that forget the source), another errno when that could not be found out.
+ */
+static int moving_pages(void) {
+    static _Atomic int known;
+    int found = atomic_load_explicit(&known, memory_order_relaxed);
+    if (found != UNTRIED) {
+        return found == WORKS ? 0 : ENOSYS;
+    }
+    size_t page = kernel_page();
+    void *scratch = NULL;
+    int error = sys_mmap(NULL, 2 * page, READ_WRITE, PRIVATE, &scratch);
+    if (error != 0) {
+        return error;
+    }
+    char *old = scratch;
+    char *new = old + page;
+    *(volatile uint32_t *)scratch = 1;
+    error = move_pages(old, new, page);
+    if (error == 0 || error == EINVAL) {
+        found = error == 0 && word_is(old, 0) && word_is(new, 1) ? WORKS : FAILS;
+        error = found == WORKS ? 0 : ENOSYS;
+        atomic_store_explicit(&known, found, memory_order_relaxed);
+    }
+    (void)sys_munmap(scratch, 2 * page);
+    return error;
+}
+
+/*
+ * The kernel unmaps the destination first, and may fail only then: when it runs out of mappings, or when the source
+ * turns out to be more than one mapping. Another thread's mmap can be given the hole at once, so that "something is
+ * mapped there" does not prove that it is ours still; the mark does, for a new mapping cannot hold it.
+ */
+int os_move_pages(void *old, void *new, size_t size, bool *lost) {
+    static const uint32_t mark = 0x6d656d73;
+    *lost = false;
+    int error = moving_pages();
+    if (error != 0) {
+        return error;
+    }
+    *(volatile uint32_t *)new = mark;
+    error = move_pages(old, new, size);
+    if (error != 0 && !word_is(new, mark)) {
+        *lost = os_claim(new, size) != 0;
+    }
+    return error;
+}
+
+/* --- Clocks, chance, and what the process is ----------------------------------------------------------------- */
+
+static uint64_t clock_read(clockid_t clock, uint64_t per_second) {
+    int saved = errno;
+    struct timespec now = {0, 0};
+    (void)clock_gettime(clock, &now);
+    errno = saved;
+    return (uint64_t)now.tv_sec * per_second + (uint64_t)now.tv_nsec / (UINT64_C(1000000000) / per_second);
+}
+
+uint64_t os_coarse_ms(void) {
+    return clock_read(CLOCK_MONOTONIC_COARSE, 1000);
+}
+
+/* The finaliser of splitmix64: each bit of x changes each bit of the result with a chance of one half. */
+static uint64_t mix(uint64_t x) {
+    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return x ^ (x >> 31);
+}
+
+uint64_t os_random(void) {
+    static _Atomic uint64_t calls;
+    int saved = errno;
+    uint64_t value = 0;
+    long got = syscall(SYS_getrandom, &value, sizeof value, GRND_NONBLOCK);
+    errno = saved;
+    if (got == (long)sizeof value) {
+        return value;
+    }
+    /* No entropy yet, or no permission. relaxed: any order of numbers will do, as long as no two calls share one. */
+    uint64_t number = atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed);
+    uint64_t code = (uintptr_t)&os_random;
+    uint64_t stack = (uintptr_t)&value;
+    uint64_t now = clock_read(CLOCK_MONOTONIC, 1000000000);
+    return mix(mix(mix(mix(now) ^ code) ^ stack) + os_thread_id() + (number << 32));
+}
+
+size_t os_address_limit(void) {
+    int saved = errno;
+    struct rlimit limit;
+    int result = getrlimit(RLIMIT_AS, &limit);
+    errno = saved;
+    return result != 0 || limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)limit.rlim_cur;
+}
+
+uint64_t os_thread_id(void) {
+    return (uint64_t)syscall(SYS_gettid);
+}
+
+uint64_t os_process_id(void) {
+    return (uint64_t)syscall(SYS_getpid);
+}
+
+const char *os_environment(const char *name) {
+    return environ != NULL ? secure_getenv(name) : NULL;
+}
+
+/* Reads a decimal number and moves *text past it and the blank behind it; 0 where there is none. */
+static size_t next_number(const char **text) {
+    size_t number = 0;
+    for (; **text >= '0' && **text <= '9'; ++*text) {
+        number = number * 10 + (size_t)(**text - '0');
+    }
+    *text += **text == ' ';
+    return number;
+}
+
+/* The first two numbers of statm: address space and resident memory, in the kernel's pages. */
+static void read_statm(struct os_usage *usage) {
+    char buffer[128];
+    long fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return;
+    }
+    long length = syscall(SYS_read, fd, buffer, sizeof buffer - 1);
+    (void)syscall(SYS_close, fd);
+    if (length <= 0) {
+        return;
+    }
+    buffer[length] = '\0';
+    const char *text = buffer;
+    usage->mapped = next_number(&text) * kernel_page();
+    usage->resident = next_number(&text) * kernel_page();
+}
+
+void os_usage(struct os_usage *usage) {
+    int saved = errno;
+    struct rusage faults;
+    *usage = (struct os_usage){0};
+    read_statm(usage);
+    if (getrusage(RUSAGE_SELF, &faults) == 0) {
+        usage->minor_faults = (uint64_t)faults.ru_minflt;
+        usage->major_faults = (uint64_t)faults.ru_majflt;
+    }
+    errno = saved;
+}
+
+/* The raw call, with room for the 8192 processors that Linux has at most; where it fails the set stays empty. */
+unsigned os_processors(void) {
+    uint64_t set[8192 / 64] = {0};
+    int saved = errno;
+    (void)syscall(SYS_sched_getaffinity, 0, sizeof set, set);
+    errno = saved;
+    unsigned count = 0;
+    for (size_t word = 0; word < sizeof set / sizeof set[0]; word++) {
+        count += (unsigned)__builtin_popcountll(set[word]);
+    }
+    return count != 0 ? count : 1;
+}

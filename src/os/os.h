@@ -1,0 +1,112 @@
+/*
+ * os.h - everything the heaps ask of the kernel, in one small contract.
+ *
+ * Unless said otherwise a function returns 0 or an errno, keeps the caller's errno, allocates nothing, takes no lock
+ * and may be called at any time, from the first instruction of a program on. Addresses and sizes are multiples of
+ * OS_PAGE; where the kernel's own pages are larger, callers that release memory use multiples of 64 KiB, which is a
+ * multiple of every page size that Linux has.
+ */
+#ifndef MEMS_OS_OS_H
+#define MEMS_OS_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define OS_PAGE ((size_t)4096)
+
+/* Address space without memory: any access faults, and nothing is charged. *out is aligned to `align`, a power of two.
+ */
+int os_reserve(size_t size, size_t align, void **out);
+
+/* Makes reserved pages readable and writable, in place. They read as zero until written. */
+int os_commit(void *start, size_t size);
+
+/*
+ * Takes free address space at exactly start..start+size, readable and writable, zero. EEXIST when something is mapped
+ * there already. For windows that are claimed piece by piece rather than reserved as a whole.
+ */
+int os_claim(void *start, size_t size);
+
+/* Memory of its own, zero, aligned to `align` (a power of two; OS_PAGE or more). */
+int os_map(size_t size, size_t align, void **out);
+
+/* Gives pages and their addresses back. Works on any part of a mapping. */
+int os_unmap(void *start, size_t size);
+
+/*
+ * Gives the memory of pages back and keeps their addresses. Afterwards they read as zero if os_purge_zeroes(); it can
+ * be refused (EPERM in a sandbox, EINVAL for locked pages), and then nothing has changed.
+ */
+int os_purge(void *start, size_t size);
+
+/* False where purged pages keep their contents (some emulators); found out by a trial on the first call. */
+bool os_purge_zeroes(void);
+
+/*
+ * Moves the pages of old..old+size, contents and all, to `new`..`new`+size, which is readable and writable memory of
+ * ours whose contents do not matter; the two do not overlap. Afterwards old..old+size is still mapped, readable and
+ * writable, and reads as zero. On an error nothing has moved, and the contents at `new` are undefined; *lost then tells
+ * whether the addresses at `new` are no longer ours. ENOSYS, always and at once, where the system cannot do this.
+ */
+int os_move_pages(void *old, void *new, size_t size, bool *lost);
+
+/* Changes the size of a mapping of its own, in place, or, with may_move, elsewhere. *out is where it is then. */
+int os_resize_map(void *start, size_t old_size, size_t new_size, bool may_move, void **out);
+
+/*
+ * Moves the program break by `by` bytes; *old_break is where it was. Through the C library, whose idea of the break
+ * must stay true: one caller at a time. ENOMEM for any move where the C library keeps the break for itself (musl).
+ */
+int os_move_break(intptr_t by, void **old_break);
+
+/* Milliseconds since some start, never backwards, with a resolution of some milliseconds: a clock that costs little. */
+uint64_t os_coarse_ms(void);
+
+/* 64 random bits; from the kernel where it allows, otherwise from addresses and clocks. */
+uint64_t os_random(void);
+
+/* The limit of the address space (RLIMIT_AS) in bytes; SIZE_MAX where there is none. */
+size_t os_address_limit(void);
+
+/* The kernel's id of the calling thread: asked for each time, so that it is true in every kind of child. */
+uint64_t os_thread_id(void);
+uint64_t os_process_id(void);
+
+/* The value of an environment variable; NULL when unset, in a setuid program, or before libc has an environment. */
+const char *os_environment(const char *name);
+
+/* Bytes of this process that are resident, of address space, and its major and minor faults; 0 where unknown. */
+struct os_usage {
+    size_t resident;
+    size_t mapped;
+    uint64_t minor_faults;
+    uint64_t major_faults;
+};
+void os_usage(struct os_usage *usage);
+
+/* How many processors this process may run on; at least 1. */
+unsigned os_processors(void);
+
+#ifdef MEMS_FAULT_INJECTION
+/*
+ * For tests: the calls of one kind fail with `error`, from the `after`-th on (0 is the next), `count` times. The
+ * counters run over all threads; os_inject_clear() ends every injection. os_inject_calls() counts the calls so far.
+ * A call that fails so does nothing, but that a moving mremap which fails with ENOMEM has unmapped its destination, as
+ * the kernel's has.
+ */
+enum os_call {
+    OS_CALL_MMAP,
+    OS_CALL_MUNMAP,
+    OS_CALL_MPROTECT,
+    OS_CALL_MADVISE,
+    OS_CALL_MREMAP,
+    OS_CALL_SBRK,
+    OS_CALLS
+};
+void os_inject(enum os_call call, uint64_t after, uint64_t count, int error);
+void os_inject_clear(void);
+uint64_t os_inject_calls(enum os_call call);
+#endif
+
+#endif

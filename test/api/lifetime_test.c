@@ -1,0 +1,170 @@
+/*
+ * malloc and free at the edges of a process's and a thread's life: before main, in exit handlers and destructors, and
+ * in the destructors of thread-specific data, which run when the thread's heap may be gone already.
+ */
+#include "family.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include "mems.h"
+#include "support/child.h"
+
+static void *from_constructor;
+
+__attribute__((constructor(101))) static void allocate_early(void) {
+    from_constructor = malloc(1000);
+    memset(from_constructor, 7, 1000);
+    free(malloc(100000));
+}
+
+static void *from_main;
+
+__attribute__((destructor(101))) static void free_late(void) {
+    free(from_main);
+    free(malloc(100));
+}
+
+static void test_before_main(void **state) {
+    (void)state;
+    assert_non_null(from_constructor);
+    assert_memory_equal(from_constructor, (char *)from_constructor + 1, 999);
+    free(from_constructor);
+}
+
+static void at_exit(void) {
+    free(from_main);
+    from_main = malloc(200000);
+    free(malloc(48));
+}
+
+static void exit_with_handlers(void *argument) {
+    (void)argument;
+    from_main = malloc(48);
+    if (atexit(at_exit) != 0) {
+        _exit(1);
+    }
+    exit(from_main != NULL ? 3 : 4);
+}
+
+static void test_exit_handlers(void **state) {
+    (void)state;
+    struct child_result result;
+    child_run(&result, exit_with_handlers, NULL);
+    assert_int_equal(result.signal, 0);
+    assert_int_equal(result.status, 3);
+    assert_string_equal(result.err, "");
+}
+
+/* Destructors of keys run in rounds as long as they set values anew: each round allocates and frees. */
+#define KEYS 4
+#define ROUNDS 3
+static pthread_key_t keys[KEYS];
+static _Atomic int destroyed;
+
+struct value {
+    size_t key;
+    int rounds;
+    char text[200];
+};
+
+static void destroy(void *argument) {
+    struct value *value = argument;
+    destroyed++;
+    free(malloc(value->key * 1000 + 1));
+    if (value->rounds > 1) {
+        struct value *next = malloc(sizeof *next);
+        *next = (struct value){.key = value->key, .rounds = value->rounds - 1};
+        pthread_setspecific(keys[value->key], next);
+    }
+    free(value);
+}
+
+static void *use_keys(void *argument) {
+    for (size_t i = 0; i < KEYS; i++) {
+        struct value *value = malloc(sizeof *value);
+        *value = (struct value){.key = i, .rounds = ROUNDS};
+        pthread_setspecific(keys[i], value);
+    }
+    free(argument);
+    return malloc(500);
+}
+
+static void run_threads(int threads) {
+    for (int i = 0; i < threads; i++) {
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, use_keys, malloc(300)), 0);
+        void *result;
+        assert_int_equal(pthread_join(thread, &result), 0);
+        free(result);
+    }
+}
+
+static void test_destructors_of_thread_specific_data(void **state) {
+    (void)state;
+    for (size_t i = 0; i < KEYS; i++) {
+        assert_int_equal(pthread_key_create(&keys[i], destroy), 0);
+    }
+    run_threads(50);
+    assert_int_equal(destroyed, 50 * KEYS * ROUNDS);
+
+    /* What threads do as they end leaks nothing: not a heap, nor a slab, nor a block. */
+    static struct mems_engine_stats before, after;
+    mems_engine_stats(&before);
+    run_threads(1000);
+    mems_engine_stats(&after);
+    assert_true(after.live <= before.live + 4096);
+    assert_true(after.threads <= before.threads + 1);
+    assert_true(after.metadata <= before.metadata + ((size_t)1 << 20));
+    assert_true(after.accessible <= before.accessible + ((size_t)4 << 20));
+    for (size_t i = 0; i < KEYS; i++) {
+        pthread_key_delete(keys[i]);
+    }
+}
+
+static void *only_free(void *block) {
+    free(block);
+    return NULL;
+}
+
+static void test_threads_that_only_free(void **state) {
+    (void)state;
+    for (size_t i = 0; i < EDGE_SIZES; i++) {
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, only_free, malloc(edge_sizes[i])), 0);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+    }
+}
+
+static void *only_allocate(void *size) {
+    return malloc(*(const size_t *)size);
+}
+
+/* The thread that made the block is gone when it is used, resized and freed. */
+static void test_blocks_outlive_their_thread(void **state) {
+    (void)state;
+    for (size_t i = 0; i < EDGE_SIZES; i++) {
+        size_t size = edge_sizes[i];
+        pthread_t thread;
+        void *block;
+        assert_int_equal(pthread_create(&thread, NULL, only_allocate, &size), 0);
+        assert_int_equal(pthread_join(thread, &block), 0);
+        assert_true(malloc_usable_size(block) >= size);
+        memset(block, 5, size);
+        block = realloc(block, size + 100);
+        assert_non_null(block);
+        assert_true(size == 0 || ((char *)block)[size - 1] == 5);
+        free(block);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_before_main),
+        cmocka_unit_test(test_exit_handlers),
+        cmocka_unit_test(test_destructors_of_thread_specific_data),
+        cmocka_unit_test(test_threads_that_only_free),
+        cmocka_unit_test(test_blocks_outlive_their_thread),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

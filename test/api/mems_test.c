@@ -1,0 +1,162 @@
+/*
+ * The functions of mems.h.
+ */
+#include "family.h"
+
+#include <unistd.h>
+
+#include "mems.h"
+
+#define MIB ((size_t)1 << 20)
+
+static void test_version_is_the_headers(void **state) {
+    (void)state;
+    assert_int_equal(mems_version(), MEMS_VERSION);
+}
+
+static void test_options(void **state) {
+    (void)state;
+    char value[64];
+    errno = 4711;
+    assert_int_equal(mems_option_get("decay_ms", value, sizeof value), 0);
+    assert_int_equal(mems_option_set("decay_ms", "1234"), 0);
+    assert_int_equal(mems_option_get("decay_ms", value, sizeof value), 0);
+    assert_string_equal(value, "1234");
+    assert_int_equal(mems_option_get("decay_ms", value, 3), ERANGE);
+    assert_string_equal(value, "12");
+    assert_int_equal(mems_option_get("decay_ms", value, 0), EINVAL);
+    assert_int_equal(mems_option_get("decay_ms", NULL, 10), EINVAL);
+    assert_int_equal(mems_option_get("no such option", value, sizeof value), EINVAL);
+    assert_int_equal(mems_option_get(NULL, value, sizeof value), EINVAL);
+    assert_int_equal(mems_option_set("decay_ms", "soon"), EINVAL);
+    assert_int_equal(mems_option_set("no such option", "1"), EINVAL);
+    assert_int_equal(mems_option_set(NULL, "1"), EINVAL);
+    assert_int_equal(mems_option_set("decay_ms", NULL), EINVAL);
+    assert_int_equal(mems_option_get("decay_ms", value, sizeof value), 0);
+    assert_string_equal(value, "1234");
+    assert_int_equal(errno, 4711);
+}
+
+static void test_shape_is_fixed_once_the_heap_is_in_use(void **state) {
+    (void)state;
+    free(hidden(malloc(1)));
+    assert_int_equal(mems_option_set("check", "deferred"), EBUSY);
+    assert_int_equal(mems_option_set("window", "1g"), EBUSY);
+    assert_int_equal(mems_option_set("check", "nonsense"), EINVAL);
+    char value[64];
+    assert_int_equal(mems_option_get("check", value, sizeof value), 0);
+    assert_string_equal(value, "every");
+}
+
+static void assert_adds_up(const struct mems_engine_stats *stats) {
+    assert_int_equal(stats->version, MEMS_ENGINE_STATS_VERSION);
+    assert_int_equal(stats->live + stats->slack + stats->cached + stats->free + stats->untouched + stats->dirty +
+                         stats->fresh,
+                     stats->accessible);
+    assert_true(stats->accessible <= stats->window);
+    assert_true(stats->class_count > 0 && stats->class_count <= MEMS_SIZE_CLASSES);
+    size_t live = stats->large_bytes;
+    size_t cached = 0;
+    size_t available = 0;
+    for (uint32_t i = 0; i < stats->class_count; i++) {
+        const struct mems_class_stats *class = &stats->classes[i];
+        assert_int_equal(class->live + class->cached + class->free, class->slots);
+        assert_true(i == 0 || class->size > class[-1].size);
+        live += class->live * class->size;
+        cached += class->cached * class->size;
+        available += class->free * class->size;
+    }
+    assert_int_equal(live, stats->live);
+    assert_int_equal(cached, stats->cached);
+    assert_int_equal(available, stats->free + stats->untouched);
+}
+
+static void test_statistics_add_up_and_follow(void **state) {
+    (void)state;
+    static struct mems_engine_stats before, during, after;
+    mems_engine_stats(&before);
+    assert_adds_up(&before);
+    void *blocks[1000];
+    for (size_t i = 0; i < 1000; i++) {
+        blocks[i] = malloc(i * 50);
+    }
+    void *huge = malloc(100 * MIB);
+    mems_engine_stats(&during);
+    assert_adds_up(&during);
+    assert_true(during.live >= before.live + 1000 * 999 / 2 * 50);
+    assert_int_equal(during.huge_blocks, before.huge_blocks + 1);
+    assert_int_equal(during.huge_bytes, before.huge_bytes + 100 * MIB);
+    assert_true(during.large_blocks > before.large_blocks);
+    for (size_t i = 0; i < 1000; i++) {
+        free(blocks[i]);
+    }
+    free(huge);
+    mems_engine_stats(&after);
+    assert_adds_up(&after);
+    assert_int_equal(after.live, before.live);
+    assert_int_equal(after.large_blocks, before.large_blocks);
+    assert_int_equal(after.huge_blocks, before.huge_blocks);
+    assert_int_equal(after.huge_bytes, before.huge_bytes);
+}
+
+static void test_failures_are_counted(void **state) {
+    (void)state;
+    static struct mems_engine_stats before, after;
+    mems_engine_stats(&before);
+    assert_null(malloc(opaque(SIZE_MAX)));
+    mems_engine_stats(&after);
+    assert_int_equal(after.failures, before.failures + 1);
+}
+
+static size_t written(int (*report)(int), char *text, size_t capacity) {
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    errno = 4711;
+    assert_int_equal(report(fileno(file)), 0);
+    assert_int_equal(errno, 4711);
+    rewind(file);
+    size_t length = fread(text, 1, capacity - 1, file);
+    text[length] = '\0';
+    fclose(file);
+    return length;
+}
+
+static void test_reports(void **state) {
+    (void)state;
+    static char text[65536];
+    size_t length = written(mems_engine_stats_text, text, sizeof text);
+    assert_non_null(strstr(text, "accessible"));
+    assert_int_equal(text[length - 1], '\n');
+    length = written(mems_engine_stats_json, text, sizeof text);
+    assert_int_equal(text[0], '{');
+    assert_string_equal(text + length - 3, "]}\n");
+    assert_int_equal(mems_engine_stats_text(-1), EBADF);
+    assert_int_equal(mems_engine_stats_json(-1), EBADF);
+}
+
+static void test_reports_allocate_nothing(void **state) {
+    (void)state;
+    static struct mems_engine_stats before, after;
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    mems_engine_stats(&before);
+    mems_engine_stats_text(fileno(file));
+    mems_engine_stats_json(fileno(file));
+    mems_engine_stats(&after);
+    fclose(file);
+    assert_int_equal(before.live, after.live);
+    assert_int_equal(before.cached, after.cached);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_version_is_the_headers),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_shape_is_fixed_once_the_heap_is_in_use),
+        cmocka_unit_test(test_statistics_add_up_and_follow),
+        cmocka_unit_test(test_failures_are_counted),
+        cmocka_unit_test(test_reports),
+        cmocka_unit_test(test_reports_allocate_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

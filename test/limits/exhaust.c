@@ -1,0 +1,87 @@
+/*
+ * exhaust SIZE LEAST MOST [as|data LIMIT] - allocates blocks of SIZE bytes until there is no more, or MOST bytes have
+ * been had; frees them, and does it all again.
+ *
+ * Fails unless the end is NULL with ENOMEM (or MOST), at least LEAST bytes were had each time, and every block keeps
+ * its contents. With `as` or `data` the program itself lowers that limit first, after it has used the heap.
+ */
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* The blocks are their own list, so that keeping them takes no memory. */
+struct node {
+    struct node *next;
+    uintptr_t self;
+};
+
+static void require(int condition, const char *what) {
+    if (!condition) {
+        dprintf(STDERR_FILENO, "exhaust: failed: %s\n", what);
+        _exit(1);
+    }
+}
+
+static size_t number(const char *text) {
+    return (size_t)strtoull(text, NULL, 0);
+}
+
+/* Returns how many bytes there were. */
+static size_t fill(struct node **list, size_t size, size_t most) {
+    size_t total = 0;
+    while (total < most) {
+        errno = 0;
+        struct node *node = malloc(size);
+        if (node == NULL) {
+            require(errno == ENOMEM, "errno is ENOMEM");
+            break;
+        }
+        node->next = *list;
+        node->self = (uintptr_t)node;
+        ((char *)node)[size - 1] = 1;
+        *list = node;
+        total += size;
+    }
+    return total;
+}
+
+static void release(struct node **list) {
+    while (*list != NULL) {
+        struct node *next = (*list)->next;
+        require((*list)->self == (uintptr_t)*list, "contents of a block");
+        errno = EDOM;
+        free(*list);
+        require(errno == EDOM, "free keeps errno");
+        *list = next;
+    }
+}
+
+static void lower_limit(const char *name, size_t limit) {
+    struct rlimit lowered = {.rlim_cur = limit, .rlim_max = limit};
+    require(setrlimit(strcmp(name, "as") == 0 ? RLIMIT_AS : RLIMIT_DATA, &lowered) == 0, "setrlimit");
+}
+
+int main(int argc, char **argv) {
+    struct node *list = NULL;
+    require(argc == 4 || argc == 6, "usage: exhaust SIZE LEAST MOST [as|data LIMIT]");
+    size_t size = number(argv[1]), least = number(argv[2]), most = number(argv[3]);
+    if (argc == 6) {
+        fill(&list, size, (size_t)4 << 20);
+        lower_limit(argv[4], number(argv[5]));
+    }
+    for (int round = 0; round < 3; round++) {
+        size_t total = fill(&list, size, most);
+        if (total < least)
+            dprintf(STDERR_FILENO, "exhaust: round %d: %zu bytes in blocks of %zu\n", round, total, size);
+        require(total >= least, "a sensible share of the limit");
+        void *small = malloc(8); /* may fail, and must do no harm */
+        free(small);
+        release(&list);
+    }
+    free(malloc(100));
+    return 0;
+}

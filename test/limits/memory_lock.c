@@ -1,0 +1,61 @@
+/*
+ * mlockall(MCL_CURRENT | MCL_FUTURE): what is used is locked in, the address space in reserve is not, and memory that
+ * cannot be given back (locked pages are not purged) is used again.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define BLOCKS 64
+#define TOTAL ((size_t)16 << 20)
+#define SLACK ((size_t)32 << 20)
+#define ROUNDS 8
+
+static void require(int condition, const char *what) {
+    if (!condition) {
+        dprintf(STDERR_FILENO, "memory_lock: failed: %s\n", what);
+        _exit(1);
+    }
+}
+
+static size_t resident(void) {
+    unsigned long size = 0, pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    require(file != NULL && fscanf(file, "%lu %lu", &size, &pages) == 2, "/proc/self/statm");
+    fclose(file);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* TOTAL bytes: half of them in blocks of `size`, half in blocks twice as large. */
+static void use(size_t size) {
+    static char *blocks[TOTAL / 1000];
+    size_t count = 0;
+    for (size_t total = 0; total < TOTAL; count++) {
+        size_t own = total < TOTAL / 2 ? size : 2 * size;
+        blocks[count] = calloc(1, own);
+        require(blocks[count] != NULL && blocks[count][own - 1] == 0, "calloc");
+        memset(blocks[count], 1, own);
+        total += own;
+    }
+    for (size_t i = 0; i < count; i++)
+        free(blocks[i]);
+}
+
+int main(void) {
+    if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
+        return errno == EPERM || errno == ENOMEM ? 77 : 1;
+    size_t before = resident();
+    for (int round = 0; round < ROUNDS; round++) {
+        use(1000);
+        use(100000);
+        use(2000000);
+    }
+    size_t after = resident();
+    if (after > before + TOTAL + SLACK)
+        dprintf(STDERR_FILENO, "memory_lock: resident %zu bytes before, %zu after\n", before, after);
+    require(after <= before + TOTAL + SLACK, "the reservation is not locked in");
+    return 0;
+}

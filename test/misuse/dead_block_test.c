@@ -1,0 +1,89 @@
+/*
+ * Blocks used after their death by other functions than free, and freed after realloc has moved them away.
+ */
+#include "misuse.h"
+
+static void resize_freed(void *argument) {
+    size_t size = *(size_t *)argument;
+    void *block = malloc(size);
+    free(block);
+    void *moved = realloc(hidden(block), size + 1);
+    (void)hidden(moved);
+}
+
+static void test_realloc_of_freed(void **state) {
+    (void)state;
+    expect_fault(resize_freed, &(size_t){48}, "realloc(@): not a live block: slot # of a 48-byte slab, cached");
+    expect_fault(resize_freed, &(size_t){200000},
+                 "realloc(@): not a live block: in free memory of the window (a span of # bytes)");
+    expect_fault(resize_freed, &(size_t){100 << 20},
+                 "realloc(@): not a live block: a huge block of 104857600 bytes, free");
+}
+
+static void resize_inside(void *argument) {
+    (void)argument;
+    char *block = malloc(48);
+    void *moved = realloc(hidden(block + 16), 100);
+    (void)hidden(moved);
+}
+
+static void test_realloc_of_interior(void **state) {
+    (void)state;
+    expect_fault(resize_inside, NULL, "realloc(@): not a block's start: 16 bytes into slot # of a 48-byte slab, live");
+}
+
+static void ask_size_of_freed(void *argument) {
+    size_t size = *(size_t *)argument;
+    void *block = malloc(size);
+    free(block);
+    (void)malloc_usable_size(hidden(block));
+}
+
+static void test_usable_size(void **state) {
+    (void)state;
+    expect_fault(ask_size_of_freed, &(size_t){48},
+                 "malloc_usable_size(@): not a live block: slot # of a 48-byte slab, cached");
+    expect_fault(ask_size_of_freed, &(size_t){100 << 20},
+                 "malloc_usable_size(@): not a live block: a huge block of 104857600 bytes, free");
+}
+
+static void free_what_realloc_moved(void *argument) {
+    size_t size = *(size_t *)argument;
+    char *block = malloc(size);
+    char *old = hidden(block);
+    void *moved = realloc(block, size * 20);
+    if (moved != old) {
+        free(hidden(old));
+    }
+}
+
+static void test_free_after_realloc(void **state) {
+    (void)state;
+    expect_fault(free_what_realloc_moved, &(size_t){48}, "free(@): double free: slot # of a 48-byte slab, cached");
+    expect_fault(free_what_realloc_moved, &(size_t){20000},
+                 "free(@): double free: slot # of a 20480-byte slab, cached");
+}
+
+static void free_what_realloc_to_zero_freed(void *argument) {
+    (void)argument;
+    char *block = malloc(48);
+    char *old = hidden(block);
+    (void)!realloc(block, 0);
+    free(hidden(old));
+}
+
+static void test_free_after_realloc_to_zero(void **state) {
+    (void)state;
+    expect_fault(free_what_realloc_to_zero_freed, NULL, "free(@): double free: slot # of a 48-byte slab, cached");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_realloc_of_freed),
+        cmocka_unit_test(test_realloc_of_interior),
+        cmocka_unit_test(test_usable_size),
+        cmocka_unit_test(test_free_after_realloc),
+        cmocka_unit_test(test_free_after_realloc_to_zero),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

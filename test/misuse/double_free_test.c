@@ -1,0 +1,110 @@
+/*
+ * A block that is freed twice: found at the second free, whatever its size and wherever the first one left it.
+ */
+#include "misuse.h"
+
+static void twice(void *argument) {
+    size_t size = *(size_t *)argument;
+    void *block = malloc(size);
+    free(block);
+    free(hidden(block));
+}
+
+static void test_small(void **state) {
+    (void)state;
+    expect_fault(twice, &(size_t){48}, "free(@): double free: slot # of a 48-byte slab, cached");
+    expect_fault(twice, &(size_t){0}, "free(@): double free: slot # of a 16-byte slab, cached");
+    expect_fault(twice, &(size_t){32768}, "free(@): double free: slot # of a 32768-byte slab, cached");
+}
+
+static void test_large(void **state) {
+    (void)state;
+    expect_fault(twice, &(size_t){32769}, "free(@): double free: in free memory of the window (a span of # bytes)");
+    expect_fault(twice, &(size_t){1000000}, "free(@): double free: in free memory of the window (a span of # bytes)");
+}
+
+static void test_huge(void **state) {
+    (void)state;
+    expect_fault(twice, &(size_t){100 << 20}, "free(@): double free: a huge block of 104857600 bytes, free");
+}
+
+struct later {
+    size_t size;
+    size_t spared; /* which of the blocks is not freed */
+};
+
+/* Frees block 17 again when its magazine has long been flushed. */
+static void later(void *argument) {
+    enum { COUNT = 5000 };
+    static void *blocks[COUNT];
+    const struct later *later = argument;
+    for (size_t i = 0; i < COUNT; i++) {
+        blocks[i] = malloc(later->size);
+    }
+    for (size_t i = 0; i < COUNT; i++) {
+        if (i != later->spared) {
+            free(blocks[i]);
+        }
+    }
+    free(hidden(blocks[17]));
+}
+
+static void test_long_after(void **state) {
+    (void)state;
+    expect_fault(later, &(struct later){48, 16}, "free(@): double free: slot # of a 48-byte slab, free");
+    expect_fault(later, &(struct later){48, SIZE_MAX},
+                 "free(@): double free: in free memory of the window (a span of # bytes)");
+}
+
+static void calloc_then_twice(void *argument) {
+    (void)argument;
+    void *block = calloc(10, 10);
+    free(block);
+    free(hidden(block));
+}
+
+static void aligned_then_twice(void *argument) {
+    (void)argument;
+    void *block = aligned_alloc(4096, 100);
+    free(block);
+    free(hidden(block));
+}
+
+static void test_whichever_function_gave_it(void **state) {
+    (void)state;
+    expect_fault(calloc_then_twice, NULL, "free(@): double free: slot # of a 112-byte slab, cached");
+    expect_fault(aligned_then_twice, NULL, "free(@): double free: slot # of a 4096-byte slab, cached");
+}
+
+static void free_sized_twice(void *argument) {
+    (void)argument;
+    void *block = malloc(48);
+    free_sized(block, 48);
+    free_sized(hidden(block), 48);
+}
+
+static void free_aligned_sized_twice(void *argument) {
+    (void)argument;
+    void *block = aligned_alloc(64, 48);
+    free_aligned_sized(block, 64, 48);
+    free_aligned_sized(hidden(block), 64, 48);
+}
+
+static void test_sized(void **state) {
+    (void)state;
+    expect_fault(free_sized_twice, NULL, "free_sized(@): double free: slot # of a 48-byte slab, cached");
+    expect_fault(free_aligned_sized_twice, NULL,
+                 "free_aligned_sized(@): double free: slot # of a 64-byte slab, cached");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_small),
+        cmocka_unit_test(test_large),
+        cmocka_unit_test(test_huge),
+        cmocka_unit_test(test_long_after),
+        cmocka_unit_test(test_whichever_function_gave_it),
+        cmocka_unit_test(test_sized),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

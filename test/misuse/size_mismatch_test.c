@@ -1,0 +1,79 @@
+/*
+ * Sized frees with a size that the block cannot have been asked for.
+ */
+#include "misuse.h"
+
+struct claim {
+    size_t size;    /* of the block */
+    size_t claimed; /* by who frees it */
+};
+
+static void free_with_claim(void *argument) {
+    const struct claim *claim = argument;
+    free_sized(malloc(claim->size), claim->claimed);
+}
+
+static void test_small(void **state) {
+    (void)state;
+    expect_fault(free_with_claim, &(struct claim){48, 49},
+                 "free_sized(@): size mismatch: slot # of a 48-byte slab, live, freed as 49 bytes");
+    expect_fault(free_with_claim, &(struct claim){48, 1000000},
+                 "free_sized(@): size mismatch: slot # of a 48-byte slab, live, freed as 1000000 bytes");
+    expect_fault(free_with_claim, &(struct claim){4096, 16},
+                 "free_sized(@): size mismatch: slot # of a 4096-byte slab, live, freed as 16 bytes");
+    expect_fault(free_with_claim, &(struct claim){48, SIZE_MAX},
+                 "free_sized(@): size mismatch: slot # of a 48-byte slab, live, freed as 18446744073709551615 bytes");
+}
+
+static void test_large_and_huge(void **state) {
+    (void)state;
+    expect_fault(free_with_claim, &(struct claim){200000, 300000},
+                 "free_sized(@): size mismatch: a large block of 200704 bytes, live, freed as 300000 bytes");
+    expect_fault(free_with_claim, &(struct claim){100 << 20, 200 << 20},
+                 "free_sized(@): size mismatch: a huge block of 104857600 bytes, live, freed as 209715200 bytes");
+}
+
+static void free_aligned_with_claim(void *argument) {
+    const struct claim *claim = argument;
+    free_aligned_sized(aligned_alloc(64, claim->size), 64, claim->claimed);
+}
+
+static void test_aligned(void **state) {
+    (void)state;
+    expect_fault(free_aligned_with_claim, &(struct claim){64, 65},
+                 "free_aligned_sized(@): size mismatch: slot # of a 64-byte slab, live, freed as 65 bytes");
+}
+
+static void free_with_wrong_alignment(void *argument) {
+    (void)argument;
+    char *a = aligned_alloc(64, 64);
+    char *b = aligned_alloc(64, 64);
+    free_aligned_sized((uintptr_t)a % 128 != 0 ? a : b, 128, 64);
+}
+
+/* Of two 64-byte slots in a row one is not aligned to 128. */
+static void test_alignment_that_the_block_does_not_have(void **state) {
+    (void)state;
+    expect_fault(free_with_wrong_alignment, NULL,
+                 "free_aligned_sized(@): size mismatch: slot # of a 64-byte slab, live, freed as 64 bytes");
+}
+
+static void free_inside(void *argument) {
+    (void)argument;
+    char *block = malloc(48);
+    free_sized(hidden(block + 16), 32);
+}
+
+static void test_inside(void **state) {
+    (void)state;
+    expect_fault(free_inside, NULL, "free_sized(@): not a block's start: 16 bytes into slot # of a 48-byte slab, live");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_small),   cmocka_unit_test(test_large_and_huge),
+        cmocka_unit_test(test_aligned), cmocka_unit_test(test_alignment_that_the_block_does_not_have),
+        cmocka_unit_test(test_inside),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,24 @@
+#!/bin/sh
+# Each header can be opened alone: it includes what it needs, for gcc and for clang; the public ones also for C++.
+set -eu
+cd "$SOURCE_DIR"
+status=0
+
+compiles() {
+    header=$1
+    shift
+    echo "#include \"$header\"" | "$@" -I. -Iinclude -Isrc -Itest -D_GNU_SOURCE -Wall -Wextra -Werror -fsyntax-only - || {
+        echo "$header does not compile alone with $*"
+        status=1
+    }
+}
+
+for header in include/*.h src/*/*.h; do
+    compiles "$header" gcc -std=c17 -x c
+    compiles "$header" clang -std=c17 -x c
+done
+for header in include/*.h; do
+    compiles "$header" g++ -std=c++17 -x c++
+    compiles "$header" clang++ -std=c++17 -x c++
+done
+exit $status

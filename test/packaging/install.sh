@@ -1,0 +1,29 @@
+#!/bin/sh
+# What `make install` puts into a folder is enough to build C and C++ programs on: with find_package, with pkg-config,
+# against the shared library and against the static one, also in a program without any shared library.
+set -eu
+prefix=$(mktemp -d)
+trap 'rm -rf "$prefix"' EXIT
+consumer=$SOURCE_DIR/test/packaging/consumer
+
+cmake --install "$BUILD_DIR" --prefix "$prefix/mems" >/dev/null
+version=$(sed -n 's/#define MEMS_VERSION_[MP][A-Z]* \([0-9]*\)$/\1/p' "$SOURCE_DIR/include/mems.h" | xargs | tr ' ' .)
+
+cmake -S "$consumer" -B "$prefix/build" -G Ninja -DCMAKE_PREFIX_PATH="$prefix/mems" -DVERSION="$version" >/dev/null
+cmake --build "$prefix/build" -- --quiet
+for program in c_shared c_static cpp_shared cpp_static; do
+    "$prefix/build/$program" || { echo "$program, built with find_package, failed" && exit 1; }
+done
+
+pc() {
+    PKG_CONFIG_PATH=$(dirname "$(find "$prefix/mems" -name mems.pc)") pkg-config "$@" mems
+}
+[ "$(pc --modversion)" = "$version" ]
+# shellcheck disable=SC2046 # lists of options
+{
+    $CC "$consumer/consumer.c" -o "$prefix/shared" $(pc --cflags --libs) -Wl,-rpath,"$(pc --variable=libdir)"
+    $CC "$consumer/consumer.c" -o "$prefix/static" -static $(pc --static --cflags --libs)
+}
+for program in shared static; do
+    "$prefix/$program" || { echo "$program, built with pkg-config, failed" && exit 1; }
+done

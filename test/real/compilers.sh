@@ -1,0 +1,42 @@
+#!/bin/sh
+# The C and C++ compilers: the objects they make, with and without optimisation, also across units, are
+# the same byte for byte, and what they link runs.
+. "${0%/*}/lib.sh"
+need "${CC%% *}" "${CXX%% *}" awk
+
+# A C program with as many functions as make the optimiser work.
+awk 'BEGIN {
+    print "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>"
+    for (i = 0; i < 60; i++)
+        printf "unsigned f%d(unsigned n, unsigned *v) {\n" \
+               "    unsigned sum = %d;\n" \
+               "    for (unsigned i = 0; i < n; i++)\n" \
+               "        switch ((v[i] + %d) %% 7) {\n" \
+               "        case 0: sum += v[i] * %d; break;\n" \
+               "        case 1: sum ^= sum << %d; break;\n" \
+               "        case 2: v[i] += %s; break;\n" \
+               "        default: sum -= v[(i * %d) %% n];\n" \
+               "        }\n" \
+               "    return sum;\n}\n", i, i, i * 3, i + 5, i % 31, (i > 0 ? "f" (i - 1) "(n / 2, v)" : "1"), i + 2
+    print "int main(void) {\n    unsigned *v = calloc(64, sizeof *v), sum = 0;"
+    for (i = 0; i < 60; i += 7)
+        printf "    sum += f%d(%d, v);\n", i % 50, i % 40
+    print "    printf(\"%u\\n\", sum);\n    free(v);\n    return 0;\n}"
+}' >"$directory/big.c"
+
+cat >"$directory/compile.sh" <<'END'
+set -eu
+$CC -std=c17 -O2 -g -c -o big.o "$1/big.c"
+$CC -std=c17 -O0 -o big0 "$1/big.c"
+$CC -std=c17 -O2 -flto -o biglto "$1/big.c"
+$CC -std=c17 -O2 -o big big.o
+$CXX -std=c++17 -O0 -pthread -S -o containers.s "$SOURCE_DIR/test/real/containers.cpp"
+$CXX -std=c++17 -pthread -o containers containers.s
+sha256sum big.o containers.s
+for program in big0 biglto big containers; do
+    ./$program
+done
+END
+
+# Each compiler driver runs a compiler, an assembler or a linker, and the programs count as well.
+compare "compilers" 15 sh "$directory/compile.sh" "$directory"

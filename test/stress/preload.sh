@@ -1,0 +1,19 @@
+#!/bin/sh
+# Runs the programs preload_*.c of this folder with libmems.so in the place of the C library's malloc. Each has a
+# watchdog of its own, so that a deadlock is a failure.
+set -u
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+
+failed=0
+for source in "$SOURCE_DIR"/test/stress/preload_*.c; do
+    program=$work/$(basename "$source" .c)
+    "$CC" -std=c17 -D_GNU_SOURCE -O2 -g -fno-builtin -pthread -o "$program" "$source" || exit 1
+    LD_PRELOAD=$LIBMEMS "$program"
+    status=$?
+    if [ $status -ne 0 ]; then
+        echo "$(basename "$program"): exit status $status"
+        failed=1
+    fi
+done
+exit $failed

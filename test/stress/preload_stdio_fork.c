@@ -1,0 +1,106 @@
+/*
+ * fork against stdio: getline() allocates while it holds its stream's lock, fflush(NULL) waits for that lock while it
+ * holds the list of streams, and fork() wants the list after it has run the allocator's handlers. An allocator that
+ * closes this circle hangs here, until the alarm ends it.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define READERS 2
+#define FORKS 100
+#define LINES 11
+#define WATCHDOG 60
+
+static atomic_bool stop;
+
+static void require(int condition, const char *what) {
+    if (!condition) {
+        dprintf(STDERR_FILENO, "preload_stdio_fork: failed: %s\n", what);
+        _exit(1);
+    }
+}
+
+/* A file of lines of 20, 60, ... bytes up to about 1 MB: from small blocks to pages that are moved. */
+static FILE *make_file(void) {
+    FILE *file = tmpfile();
+    require(file != NULL, "tmpfile");
+    size_t length = 20;
+    for (int line = 0; line < LINES; line++, length *= 3) {
+        char *text = malloc(length + 1);
+        require(text != NULL, "malloc of a line");
+        memset(text, 'a' + line, length);
+        text[length] = '\n';
+        require(fwrite(text, 1, length + 1, file) == length + 1, "fwrite");
+        free(text);
+    }
+    require(fflush(file) == 0, "fflush");
+    return file;
+}
+
+static void read_file(FILE *file) {
+    rewind(file);
+    char *text = NULL;
+    size_t capacity = 0;
+    size_t expected = 20;
+    for (int line = 0; line < LINES; line++, expected *= 3) {
+        ssize_t length = getline(&text, &capacity, file);
+        require(length == (ssize_t)expected + 1, "length of a line");
+        require(text[0] == 'a' + line && text[expected - 1] == 'a' + line, "text of a line");
+    }
+    free(text);
+}
+
+static void *read_repeatedly(void *unused) {
+    (void)unused;
+    FILE *file = make_file();
+    while (!atomic_load(&stop))
+        read_file(file);
+    fclose(file);
+    return NULL;
+}
+
+static void *flush_repeatedly(void *unused) {
+    (void)unused;
+    while (!atomic_load(&stop)) {
+        fflush(NULL);
+        usleep(50); /* locks are not fair: let others have the list, too */
+    }
+    return NULL;
+}
+
+/* The child's locks must be free, those of stdio too. It leaves the parent's streams alone: the offsets are shared. */
+static void live_as_child(void) {
+    alarm(WATCHDOG);
+    FILE *file = make_file();
+    read_file(file);
+    fclose(file);
+    _exit(0);
+}
+
+int main(void) {
+    pthread_t threads[READERS + 1];
+    alarm(WATCHDOG);
+    for (int i = 0; i < READERS; i++)
+        require(pthread_create(&threads[i], NULL, read_repeatedly, NULL) == 0, "pthread_create");
+    require(pthread_create(&threads[READERS], NULL, flush_repeatedly, NULL) == 0, "pthread_create");
+    for (int i = 0; i < FORKS; i++) {
+        int status = 0;
+        pid_t child = fork();
+        require(child >= 0, "fork");
+        if (child == 0 && i % 10 == 0)
+            live_as_child();
+        if (child == 0)
+            _exit(0);
+        require(waitpid(child, &status, 0) == child && status == 0, "child");
+    }
+    atomic_store(&stop, true);
+    for (int i = 0; i < READERS + 1; i++)
+        require(pthread_join(threads[i], NULL) == 0, "pthread_join");
+    return 0;
+}

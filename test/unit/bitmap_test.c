@@ -1,0 +1,126 @@
+/*
+ * bitmap_test.c - bitmaps against an array of bools.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/bitmap.h"
+#include "random.h"
+
+#define BITS 300
+#define WORDS 6 /* the last is beyond the bits */
+#define STEPS 20000
+
+static bitmap_word map[WORDS];
+static bool model[WORDS * BITMAP_WORD_BITS];
+
+/* Also what lies beyond the bits is in the model, so that an operation that goes too far is found. */
+static void assert_same(void) {
+    for (size_t bit = 0; bit < WORDS * BITMAP_WORD_BITS; bit++) {
+        assert_int_equal(bitmap_test(map, bit), model[bit]);
+    }
+}
+
+static void model_set(size_t first, size_t count, bool value) {
+    for (size_t bit = first; bit < first + count; bit++) {
+        model[bit] = value;
+    }
+}
+
+static size_t model_count(size_t first, size_t count) {
+    size_t set = 0;
+    for (size_t bit = first; bit < first + count; bit++) {
+        set += model[bit];
+    }
+    return set;
+}
+
+static size_t model_find(size_t first, size_t end, bool value) {
+    for (size_t bit = first; bit < end; bit++) {
+        if (model[bit] == value) {
+            return bit;
+        }
+    }
+    return BITMAP_NONE;
+}
+
+static void fill_at_random(struct random *random) {
+    for (size_t word = 0; word < WORDS; word++) {
+        uint64_t value = random_next(random);
+        bitmap_store(map, word, value);
+        for (size_t bit = 0; bit < BITMAP_WORD_BITS; bit++) {
+            model[word * BITMAP_WORD_BITS + bit] = (value >> bit) & 1u;
+        }
+    }
+}
+
+static void test_random_operations_agree_with_a_bool_array(void **state) {
+    (void)state;
+    struct random random = random_start();
+    fill_at_random(&random);
+    for (int step = 0; step < STEPS; step++) {
+        size_t first = random_below(&random, BITS);
+        size_t count = random_below(&random, BITS - first + 1); /* 0 and up to the very end */
+        switch (random_below(&random, 4)) {
+        case 0:
+            bitmap_set(map, first);
+            model_set(first, 1, true);
+            break;
+        case 1:
+            bitmap_clear(map, first);
+            model_set(first, 1, false);
+            break;
+        case 2:
+            bitmap_set_range(map, first, count);
+            model_set(first, count, true);
+            break;
+        default:
+            bitmap_clear_range(map, first, count);
+            model_set(first, count, false);
+            break;
+        }
+        assert_same();
+        first = random_below(&random, BITS);
+        count = random_below(&random, BITS - first + 1);
+        assert_int_equal(bitmap_count_range(map, first, count), model_count(first, count));
+        assert_int_equal(bitmap_find_set(map, first, first + count), model_find(first, first + count, true));
+        assert_int_equal(bitmap_find_clear(map, first, first + count), model_find(first, first + count, false));
+    }
+}
+
+static void test_every_range_of_three_words(void **state) {
+    (void)state;
+    const size_t bits = 3 * BITMAP_WORD_BITS;
+    bitmap_word words[3] = {0};
+    for (size_t first = 0; first < bits; first++) {
+        for (size_t count = 0; count <= bits - first; count++) {
+            bitmap_set_range(words, first, count);
+            assert_int_equal(bitmap_count_range(words, 0, bits), count);
+            assert_int_equal(bitmap_find_set(words, 0, bits), count != 0 ? first : BITMAP_NONE);
+            assert_int_equal(bitmap_find_clear(words, first, bits), first + count < bits ? first + count : BITMAP_NONE);
+            bitmap_clear_range(words, first, count);
+            assert_int_equal(bitmap_count_range(words, 0, bits), 0);
+        }
+    }
+}
+
+static void test_word_count(void **state) {
+    (void)state;
+    assert_int_equal(bitmap_words(0), 0);
+    assert_int_equal(bitmap_words(1), 1);
+    assert_int_equal(bitmap_words(64), 1);
+    assert_int_equal(bitmap_words(65), 2);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_random_operations_agree_with_a_bool_array),
+        cmocka_unit_test(test_every_range_of_three_words),
+        cmocka_unit_test(test_word_count),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,239 @@
+/*
+ * Options as text: what each takes and refuses, that a refusal changes nothing, and what a user is told.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/options.h"
+
+static char told[4096];
+static int lines;
+
+static void tell(const char *line) {
+    assert_null(strchr(line, '\n'));
+    size_t used = strlen(told);
+    int length = snprintf(told + used, sizeof told - used, "%s\n", line);
+    assert_true(length > 0 && (size_t)length < sizeof told - used);
+    lines++;
+}
+
+static void parse(struct options *options, const char *text) {
+    told[0] = '\0';
+    lines = 0;
+    options_parse(options, text, tell);
+}
+
+static void assert_option(const struct options *options, const char *name, const char *expected) {
+    char value[OPTIONS_PATH_MAX];
+    assert_int_equal(options_get(options, name, value, sizeof value), 0);
+    assert_string_equal(value, expected);
+}
+
+static void assert_defaults(const struct options *options) {
+    assert_option(options, "check", "every");
+    assert_option(options, "stats", "none");
+    assert_option(options, "stats_file", "");
+    assert_option(options, "decay_ms", "500");
+    assert_option(options, "window", "auto");
+}
+
+static void test_defaults(void **state) {
+    (void)state;
+    struct options options;
+    memset(&options, 0xa5, sizeof options);
+    options_init(&options);
+    assert_defaults(&options);
+    assert_int_equal(options.check, CHECK_EVERY);
+    assert_int_equal(options.stats, STATS_NONE);
+    assert_int_equal(options.decay_ms, 500);
+    assert_int_equal(options.window, 0);
+}
+
+static void test_values_are_taken_and_printed(void **state) {
+    (void)state;
+    static const struct {
+        const char *name, *value, *printed;
+    } cases[] = {
+        {"check", "deferred", "deferred"},
+        {"check", "every", "every"},
+        {"stats", "text", "text"},
+        {"stats", "json", "json"},
+        {"stats", "none", "none"},
+        {"stats_file", "/tmp/report-%p", "/tmp/report-%p"},
+        {"stats_file", "", ""},
+        {"decay_ms", "0", "0"},
+        {"decay_ms", "4294967295", "4294967295"},
+        {"window", "1", "1"},
+        {"window", "1000", "1000"},
+        {"window", "4096k", "4m"},
+        {"window", "64M", "64m"},
+        {"window", "1536m", "1536m"},
+        {"window", "2G", "2g"},
+        {"window", "16t", "16t"},
+        {"window", "auto", "auto"},
+        {"window", "18446744073709551615", "18446744073709551615"},
+    };
+    struct options options;
+    options_init(&options);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(options_set(&options, cases[i].name, cases[i].value), 0);
+        assert_option(&options, cases[i].name, cases[i].printed);
+    }
+    assert_int_equal(options_set(&options, "window", "3m"), 0);
+    assert_int_equal(options.window, 3 * 1024 * 1024);
+}
+
+static void test_bad_values_change_nothing(void **state) {
+    (void)state;
+    static const char *const cases[][2] = {
+        {"check", ""},
+        {"check", "Every"},
+        {"check", "every "},
+        {"check", "1"},
+        {"stats", "xml"},
+        {"decay_ms", ""},
+        {"decay_ms", "-1"},
+        {"decay_ms", "+1"},
+        {"decay_ms", "1k"},
+        {"decay_ms", "4294967296"},
+        {"decay_ms", "99999999999999999999999"},
+        {"window", ""},
+        {"window", "0"},
+        {"window", "k"},
+        {"window", "1kb"},
+        {"window", "1x"},
+        {"window", "1 k"},
+        {"window", "18446744073709551616"},
+        {"window", "16777216t"},
+        {"window", "0x10"},
+        {"", "every"},
+        {"nonsense", "1"},
+        {"check\n", "every"},
+    };
+    struct options options;
+    options_init(&options);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(options_set(&options, cases[i][0], cases[i][1]), EINVAL);
+    }
+    assert_int_equal(options_set(&options, NULL, "1"), EINVAL);
+    assert_int_equal(options_set(&options, "check", NULL), EINVAL);
+    assert_defaults(&options);
+}
+
+static void test_path_may_be_255_bytes(void **state) {
+    (void)state;
+    char path[OPTIONS_PATH_MAX + 1];
+    memset(path, 'p', sizeof path);
+    path[OPTIONS_PATH_MAX] = '\0';
+    struct options options;
+    options_init(&options);
+    assert_int_equal(options_set(&options, "stats_file", path), EINVAL);
+    assert_option(&options, "stats_file", "");
+    path[OPTIONS_PATH_MAX - 1] = '\0';
+    assert_int_equal(options_set(&options, "stats_file", path), 0);
+    assert_option(&options, "stats_file", path);
+}
+
+static void test_get_cuts_and_says_so(void **state) {
+    (void)state;
+    struct options options;
+    options_init(&options);
+    char value[6] = "-----";
+    assert_int_equal(options_get(&options, "check", value, 6), 0);
+    assert_string_equal(value, "every");
+    assert_int_equal(options_get(&options, "check", value, 5), ERANGE);
+    assert_string_equal(value, "ever");
+    assert_int_equal(options_get(&options, "check", value, 1), ERANGE);
+    assert_string_equal(value, "");
+    assert_int_equal(options_get(&options, "check", value, 0), EINVAL);
+    assert_int_equal(options_get(&options, "check", NULL, 6), EINVAL);
+    assert_int_equal(options_get(&options, "checks", value, 6), EINVAL);
+    assert_int_equal(options_get(&options, NULL, value, 6), EINVAL);
+}
+
+static void test_list_is_read_from_left_to_right(void **state) {
+    (void)state;
+    struct options options;
+    options_init(&options);
+    parse(&options, "check=deferred,,stats=json,stats_file=/a=b,window=1g,decay_ms=7,decay_ms=8,");
+    assert_int_equal(lines, 0);
+    assert_option(&options, "check", "deferred");
+    assert_option(&options, "stats", "json");
+    assert_option(&options, "stats_file", "/a=b");
+    assert_option(&options, "window", "1g");
+    assert_option(&options, "decay_ms", "8");
+
+    parse(&options, "");
+    assert_int_equal(lines, 0);
+}
+
+static void test_mistakes_are_told_and_skipped(void **state) {
+    (void)state;
+    struct options options;
+    options_init(&options);
+    parse(&options, "chek=every,check=often,decay_ms,stats=text");
+    assert_string_equal(told, "mems: MEMS_OPTIONS: chek=every: no such option; there are check, stats, stats_file, "
+                              "decay_ms, window\n"
+                              "mems: MEMS_OPTIONS: check=often: check takes every|deferred\n"
+                              "mems: MEMS_OPTIONS: decay_ms: decay_ms takes MILLISECONDS\n");
+    assert_option(&options, "check", "every");
+    assert_option(&options, "decay_ms", "500");
+    assert_option(&options, "stats", "text");
+}
+
+static void test_overlong_items_are_told_and_skipped(void **state) {
+    (void)state;
+    char text[2048];
+    memset(text, 'x', sizeof text);
+    memcpy(text + sizeof text - 16, ",check=deferred", 16);
+    struct options options;
+    options_init(&options);
+    parse(&options, text);
+    assert_int_equal(lines, 1);
+    assert_non_null(strstr(told, "too long"));
+    assert_option(&options, "check", "deferred");
+
+    memset(text, 'x', 200); /* an item of its own, but no name is that long */
+    memcpy(text + 200, "=1", 3);
+    parse(&options, text);
+    assert_int_equal(lines, 1);
+    assert_non_null(strstr(told, "no such option"));
+}
+
+static void test_help_names_every_option_with_its_default(void **state) {
+    (void)state;
+    struct options options;
+    options_init(&options);
+    parse(&options, "help,decay_ms=9");
+    assert_int_equal(lines, 6);
+    assert_non_null(strstr(told, "check=every|deferred"));
+    assert_non_null(strstr(told, "stats=none|text|json"));
+    assert_non_null(strstr(told, "stats_file=PATH"));
+    assert_non_null(strstr(told, "decay_ms=MILLISECONDS"));
+    assert_non_null(strstr(told, "[500]"));
+    assert_non_null(strstr(told, "window=auto|SIZE"));
+    assert_option(&options, "decay_ms", "9");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_values_are_taken_and_printed),
+        cmocka_unit_test(test_bad_values_change_nothing),
+        cmocka_unit_test(test_path_may_be_255_bytes),
+        cmocka_unit_test(test_get_cuts_and_says_so),
+        cmocka_unit_test(test_list_is_read_from_left_to_right),
+        cmocka_unit_test(test_mistakes_are_told_and_skipped),
+        cmocka_unit_test(test_overlong_items_are_told_and_skipped),
+        cmocka_unit_test(test_help_names_every_option_with_its_default),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

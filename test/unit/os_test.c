@@ -1,0 +1,361 @@
+/*
+ * os_test.c - what the kernel is asked for is what it does: mappings, clocks, chance, and what the process is.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "os/os.h"
+#include "support/child.h"
+#include "trial.h"
+
+#define UNIT ((size_t)65536)
+#define MIB ((size_t)1 << 20)
+
+static bool reads_as_zero(const void *start, size_t size) {
+    const unsigned char *bytes = start;
+    for (size_t i = 0; i < size; i++) {
+        if (bytes[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void *map(size_t size) {
+    void *start = NULL;
+    assert_int_equal(os_map(size, UNIT, &start), 0);
+    return start;
+}
+
+static void unmap(void *start, size_t size) {
+    assert_int_equal(os_unmap(start, size), 0);
+}
+
+static void read_byte(void *address) {
+    (void)*(volatile char *)address;
+}
+
+static void assert_faults_at(void *address) {
+    struct child_result result;
+    child_run(&result, read_byte, address);
+    assert_int_equal(result.signal, SIGSEGV);
+}
+
+static void test_reserved_pages_fault_until_committed(void **state) {
+    (void)state;
+    for (size_t align = OS_PAGE; align <= 8 * MIB; align *= 2) {
+        void *start = NULL;
+        assert_int_equal(os_reserve(4 * UNIT, align, &start), 0);
+        assert_int_equal((uintptr_t)start % align, 0);
+        unmap(start, 4 * UNIT);
+    }
+    void *start = NULL;
+    assert_int_equal(os_reserve(4 * UNIT, UNIT, &start), 0);
+    char *second = (char *)start + UNIT;
+    assert_int_equal(os_commit(second, UNIT), 0);
+    assert_true(reads_as_zero(second, UNIT));
+    memset(second, 1, UNIT);
+    assert_faults_at(second - 1);
+    assert_faults_at(second + UNIT);
+    unmap(start, 4 * UNIT);
+    assert_faults_at(second);
+}
+
+static void test_maps_are_zero_and_aligned_and_leave_nothing_over(void **state) {
+    (void)state;
+    struct os_usage before, after;
+    os_usage(&before);
+    for (size_t align = OS_PAGE; align <= 8 * MIB; align *= 2) {
+        void *start = NULL;
+        assert_int_equal(os_map(3 * UNIT, align, &start), 0);
+        assert_int_equal((uintptr_t)start % align, 0);
+        assert_true(reads_as_zero(start, 3 * UNIT));
+        memset(start, 1, 3 * UNIT);
+        unmap(start, 3 * UNIT);
+    }
+    os_usage(&after);
+    assert_true(after.mapped < before.mapped + 8 * MIB);
+}
+
+static void test_sizes_that_overflow_are_refused(void **state) {
+    (void)state;
+    void *start = NULL;
+    assert_int_equal(os_map(SIZE_MAX - UNIT + 1, 2 * UNIT, &start), ENOMEM);
+    assert_int_equal(os_reserve(SIZE_MAX / 2, UNIT, &start), ENOMEM);
+    assert_null(start);
+}
+
+static void test_a_claim_takes_free_addresses_only(void **state) {
+    (void)state;
+    char *start = map(4 * UNIT);
+    memset(start, 1, 4 * UNIT);
+    assert_int_equal(os_claim(start + UNIT, UNIT), EEXIST);
+    unmap(start + UNIT, UNIT);
+    assert_int_equal(os_claim(start, 2 * UNIT), EEXIST);
+    assert_int_equal(os_claim(start + UNIT, 2 * UNIT), EEXIST);
+    assert_int_equal(os_claim(start + UNIT, UNIT), 0);
+    assert_true(reads_as_zero(start + UNIT, UNIT));
+    memset(start + UNIT, 1, UNIT);
+    assert_int_equal(start[0] + start[2 * UNIT], 2);
+    unmap(start, 4 * UNIT);
+}
+
+static void test_purged_pages_read_as_zero(void **state) {
+    (void)state;
+    assert_int_equal(os_purge_zeroes(), purging_zeroes());
+    char *start = map(4 * UNIT);
+    memset(start, 1, 4 * UNIT);
+    assert_int_equal(os_purge(start + UNIT, 2 * UNIT), 0);
+    if (os_purge_zeroes()) {
+        assert_true(reads_as_zero(start + UNIT, 2 * UNIT));
+    }
+    assert_int_equal(start[UNIT - 1], 1);
+    assert_int_equal(start[3 * UNIT], 1);
+    memset(start, 2, 4 * UNIT);
+    unmap(start, 4 * UNIT);
+}
+
+static void test_a_map_changes_its_size(void **state) {
+    (void)state;
+    char *start = map(4 * UNIT);
+    void *out = NULL;
+    memset(start, 1, 4 * UNIT);
+    assert_int_equal(os_resize_map(start, 4 * UNIT, 2 * UNIT, false, &out), 0);
+    assert_ptr_equal(out, start);
+    assert_int_equal(os_resize_map(start, 2 * UNIT, 4 * UNIT, false, &out), 0);
+    assert_ptr_equal(out, start);
+    assert_true(reads_as_zero(start + 2 * UNIT, 2 * UNIT));
+
+    /* what is in the way of the first half: the second one */
+    memset(start, 1, 4 * UNIT);
+    out = NULL;
+    assert_int_equal(os_resize_map(start, 2 * UNIT, 3 * UNIT, false, &out), ENOMEM);
+    assert_null(out);
+    assert_int_equal(os_resize_map(start, 2 * UNIT, 3 * UNIT, true, &out), 0);
+    char *moved = out;
+    assert_ptr_not_equal(moved, start);
+    assert_int_equal(moved[0] + moved[2 * UNIT - 1], 2);
+    assert_true(reads_as_zero(moved + 2 * UNIT, UNIT));
+    assert_faults_at(start);
+    unmap(moved, 3 * UNIT);
+    unmap(start + 2 * UNIT, 2 * UNIT);
+}
+
+static void test_the_break_moves_where_the_c_library_lets_it(void **state) {
+    (void)state;
+    void *first = NULL;
+    void *second = NULL;
+    assert_int_equal(os_move_break(0, &first), 0);
+    assert_non_null(first);
+    int error = os_move_break((intptr_t)UNIT, &second);
+#ifdef __GLIBC__
+    assert_int_equal(error, 0);
+    assert_ptr_equal(second, first);
+    memset(second, 1, UNIT);
+    assert_int_equal(os_move_break(-(intptr_t)UNIT, &second), 0);
+    assert_ptr_equal(second, (char *)first + UNIT);
+#else
+    assert_true(error == 0 || error == ENOMEM);
+#endif
+    assert_int_equal(os_move_break(INTPTR_MAX, &second), ENOMEM);
+}
+
+static void test_failures_leave_errno_alone(void **state) {
+    (void)state;
+    void *out = NULL;
+    char *start = map(2 * UNIT);
+    unmap(start + UNIT, UNIT);
+    struct os_usage usage;
+    errno = EDOM;
+    assert_int_equal(os_reserve(SIZE_MAX / 2, OS_PAGE, &out), ENOMEM);
+    assert_int_equal(os_map(SIZE_MAX / 2, OS_PAGE, &out), ENOMEM);
+    assert_int_equal(os_commit(start + UNIT, UNIT), ENOMEM);
+    assert_int_equal(os_claim(start, UNIT), EEXIST);
+    assert_int_equal(os_unmap(start + 1, UNIT), EINVAL);
+    assert_int_equal(os_purge(start + 1, UNIT), EINVAL);
+    assert_int_not_equal(os_resize_map(start + UNIT, UNIT, 2 * UNIT, true, &out), 0);
+    assert_int_equal(os_move_break(INTPTR_MAX, &out), ENOMEM);
+    assert_null(os_environment("MEMS_TEST_UNSET"));
+    os_usage(&usage);
+    (void)os_purge_zeroes();
+    (void)os_coarse_ms();
+    (void)os_random();
+    (void)os_address_limit();
+    (void)os_processors();
+    assert_int_equal(errno, EDOM);
+    unmap(start, UNIT);
+}
+
+static uint64_t monotonic_ms(void) {
+    struct timespec now;
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &now), 0);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void test_the_coarse_clock_goes_on_and_never_back(void **state) {
+    (void)state;
+    uint64_t start = os_coarse_ms();
+    uint64_t now = start;
+    while (now < start + 20) {
+        uint64_t later = os_coarse_ms();
+        assert_true(later >= now);
+        assert_true(later <= monotonic_ms());
+        now = later;
+    }
+}
+
+static void assert_random_looks_so(void) {
+    uint64_t values[256];
+    uint64_t ever_set = 0;
+    uint64_t always_set = UINT64_MAX;
+    for (size_t i = 0; i < 256; i++) {
+        values[i] = os_random();
+        ever_set |= values[i];
+        always_set &= values[i];
+        for (size_t k = 0; k < i; k++) {
+            assert_int_not_equal(values[i], values[k]);
+        }
+    }
+    assert_true(ever_set == UINT64_MAX);
+    assert_true(always_set == 0);
+}
+
+static void test_random_numbers_differ_in_every_bit(void **state) {
+    (void)state;
+    assert_random_looks_so();
+}
+
+static void limit_address_space(void *limit) {
+    struct rlimit limits = {*(size_t *)limit, RLIM_INFINITY};
+    if (getrlimit(RLIMIT_AS, &limits) != 0) {
+        _exit(2);
+    }
+    limits.rlim_cur = *(size_t *)limit;
+    _exit(setrlimit(RLIMIT_AS, &limits) != 0 || os_address_limit() != *(size_t *)limit);
+}
+
+static void test_the_address_limit_is_the_process_s(void **state) {
+    (void)state;
+    struct rlimit limits;
+    assert_int_equal(getrlimit(RLIMIT_AS, &limits), 0);
+    assert_true(os_address_limit() == (limits.rlim_cur == RLIM_INFINITY ? SIZE_MAX : limits.rlim_cur));
+    struct child_result result;
+    size_t limit = (size_t)1 << 36;
+    child_run(&result, limit_address_space, &limit);
+    if (os_address_limit() == SIZE_MAX && result.status != 0) {
+        skip(); /* QEMU keeps this limit to itself */
+    }
+    assert_int_equal(result.status, 0);
+}
+
+static void *thread_id(void *out) {
+    *(uint64_t *)out = os_thread_id();
+    return NULL;
+}
+
+static void check_ids_of_child(void *parent) {
+    bool right = os_process_id() == (uint64_t)getpid() && os_thread_id() == os_process_id();
+    _exit(!right || os_process_id() == *(uint64_t *)parent);
+}
+
+static void test_ids_are_true_in_threads_and_children(void **state) {
+    (void)state;
+    uint64_t other = 0;
+    uint64_t own = os_process_id();
+    pthread_t thread;
+    struct child_result result;
+    assert_int_equal(own, getpid());
+    assert_int_equal(os_thread_id(), own);
+    assert_int_equal(pthread_create(&thread, NULL, thread_id, &other), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(other != own && other != 0);
+    child_run(&result, check_ids_of_child, &own);
+    assert_int_equal(result.status, 0);
+}
+
+static void test_the_environment_may_be_missing(void **state) {
+    (void)state;
+    assert_int_equal(setenv("MEMS_TEST_SET", "value", 1), 0);
+    assert_string_equal(os_environment("MEMS_TEST_SET"), "value");
+    assert_null(os_environment("MEMS_TEST_UNSET"));
+    char **kept = environ;
+    environ = NULL;
+    const char *value = os_environment("MEMS_TEST_SET");
+    environ = kept;
+    assert_null(value);
+}
+
+static void test_usage_follows_what_is_mapped_and_touched(void **state) {
+    (void)state;
+    struct os_usage before, reserved, touched;
+    void *start = NULL;
+    os_usage(&before);
+    assert_int_equal(os_reserve(64 * MIB, UNIT, &start), 0);
+    os_usage(&reserved);
+    assert_int_equal(os_commit(start, 16 * MIB), 0);
+    memset(start, 1, 16 * MIB);
+    os_usage(&touched);
+    assert_in_range(reserved.mapped - before.mapped, 64 * MIB, 80 * MIB);
+    assert_true(reserved.resident < before.resident + 8 * MIB);
+    /* a sanitizer touches several bytes of its own for each of ours */
+    assert_in_range(touched.resident - reserved.resident, 15 * MIB, 128 * MIB);
+    assert_true(touched.minor_faults > before.minor_faults);
+    assert_true(touched.major_faults >= before.major_faults);
+    unmap(start, 64 * MIB);
+}
+
+static void run_on_one_processor(void *unused) {
+    (void)unused;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET((size_t)sched_getcpu(), &set);
+    if (sched_setaffinity(0, sizeof set, &set) != 0) {
+        _exit(2);
+    }
+    _exit(os_processors() != 1);
+}
+
+static void test_processors_are_those_the_process_may_use(void **state) {
+    (void)state;
+    cpu_set_t set;
+    struct child_result result;
+    assert_int_equal(sched_getaffinity(0, sizeof set, &set), 0);
+    assert_int_equal(os_processors(), CPU_COUNT(&set));
+    child_run(&result, run_on_one_processor, NULL);
+    assert_int_equal(result.status, 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reserved_pages_fault_until_committed),
+        cmocka_unit_test(test_maps_are_zero_and_aligned_and_leave_nothing_over),
+        cmocka_unit_test(test_sizes_that_overflow_are_refused),
+        cmocka_unit_test(test_a_claim_takes_free_addresses_only),
+        cmocka_unit_test(test_purged_pages_read_as_zero),
+        cmocka_unit_test(test_a_map_changes_its_size),
+        cmocka_unit_test(test_the_break_moves_where_the_c_library_lets_it),
+        cmocka_unit_test(test_failures_leave_errno_alone),
+        cmocka_unit_test(test_the_coarse_clock_goes_on_and_never_back),
+        cmocka_unit_test(test_random_numbers_differ_in_every_bit),
+        cmocka_unit_test(test_the_address_limit_is_the_process_s),
+        cmocka_unit_test(test_ids_are_true_in_threads_and_children),
+        cmocka_unit_test(test_the_environment_may_be_missing),
+        cmocka_unit_test(test_usage_follows_what_is_mapped_and_touched),
+        cmocka_unit_test(test_processors_are_those_the_process_may_use),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
