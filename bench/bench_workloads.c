@@ -4,8 +4,9 @@
  *
  *   workload=churn seconds=0.412345 peak_rss_kib=2340
  *
- * The seconds are those of the work alone, the peak that of the whole process. Every random number comes from a fixed
- * seed, so each allocator sees the same requests in the same order; with two threads, the same ones in each.
+ * Without a NAME it lists them. The seconds are those of the work alone, the peak that of the whole process. Every
+ * random number comes from a fixed seed, so each allocator sees the same requests in the same order; with two threads,
+ * the same ones in each.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -224,8 +225,8 @@ static const struct {
     {"churn", churn},
     {"batch_in_order", batch_in_order},
     {"batch_reverse", batch_reverse},
-    {"hand_off", hand_off},
     {"batch_random", batch_random},
+    {"hand_off", hand_off},
     {"turnover", turnover},
     {"large", large},
     {"growth", growth},
@@ -251,19 +252,20 @@ static long peak_rss_kib(void) {
 }
 
 int main(int argc, char **argv) {
-    const char *name = argc > 1 ? argv[1] : "";
     if (argc > 2)
         percent = strtoul(argv[2], NULL, 10);
-    for (size_t i = 0; i < LENGTH(workloads); i++)
-        if (strcmp(name, workloads[i].name) == 0) {
+    for (size_t i = 0; i < LENGTH(workloads); i++) {
+        if (argc < 2) {
+            puts(workloads[i].name);
+        } else if (strcmp(argv[1], workloads[i].name) == 0) {
             double start = now();
             workloads[i].work();
             double seconds = now() - start;
-            printf("workload=%s seconds=%.6f peak_rss_kib=%ld\n", name, seconds, peak_rss_kib());
+            printf("workload=%s seconds=%.6f peak_rss_kib=%ld\n", argv[1], seconds, peak_rss_kib());
             return 0;
         }
-    fprintf(stderr, "usage: bench_workloads NAME [PERCENT], where NAME is one of\n");
-    for (size_t i = 0; i < LENGTH(workloads); i++)
-        fprintf(stderr, "  %s\n", workloads[i].name);
-    return 2;
+    }
+    if (argc > 1)
+        die("no such workload");
+    return 0;
 }

@@ -11,29 +11,32 @@
 #define STATE_TEXT 160
 
 static enum block_state slot_state(const struct slab *slab, uint32_t slot, const void *start) {
-    if (live_test(start))
+    if (live_test(start)) {
         return BLOCK_STATE_LIVE;
+    }
     return slab_slot_free(slab, slot) ? BLOCK_STATE_FREE : BLOCK_STATE_CACHED;
 }
 
-static struct block block_in_slab(const void *address, unsigned class) {
+static struct block block_in_slab(const void *address, unsigned size_class) {
     const struct slab *slab = slab_of(address);
     uintptr_t start = (uintptr_t)window_address(slab->span.first);
-    struct block block = {.kind = BLOCK_SLOT, .class = class, .size = size_classes[class].size};
-    block.slot = size_class_slot(class, (uintptr_t)address - start);
+    struct block block = {.kind = BLOCK_SLOT, .size_class = size_class, .size = size_classes[size_class].size};
+    block.slot = size_class_slot(size_class, (uintptr_t)address - start);
     block.start = start + block.slot * block.size;
-    if (block.slot >= slab->slots)
+    if (block.slot >= slab->slots) {
         block.kind = BLOCK_TAIL;
-    else
+    } else {
         block.state = slot_state(slab, block.slot, (const void *)block.start);
+    }
     return block;
 }
 
 static struct block block_in_window(const void *address) {
     size_t unit = window_unit(address);
     uint32_t entry = page_map_load(unit);
-    if (entry_is_slab(entry))
+    if (entry_is_slab(entry)) {
         return block_in_slab(address, entry_class(entry));
+    }
     struct block block = {.kind = BLOCK_UNUSED};
     if (entry == UNIT_LARGE) {
         const struct large *large = large_of(address);
@@ -52,31 +55,35 @@ static struct block block_in_window(const void *address) {
 }
 
 struct block block_at(const void *address) {
-    if (window_holds(address))
+    if (window_holds(address)) {
         return block_in_window(address);
+    }
     struct block block = {.kind = BLOCK_OUTSIDE};
     uintptr_t tables = window.page_map_area.start;
-    if (huge_find(address, &block.start, &block.size))
+    if (huge_find(address, &block.start, &block.size)) {
         block.kind = BLOCK_HUGE;
-    else if (huge_find_freed(address, &block.start, &block.size))
+    } else if (huge_find_freed(address, &block.start, &block.size)) {
         block.kind = BLOCK_HUGE_FREED;
-    else if ((uintptr_t)address >= tables && (uintptr_t)address < window.base)
+    } else if ((uintptr_t)address >= tables && (uintptr_t)address < window.base) {
         block.kind = BLOCK_METADATA;
-    else if ((uintptr_t)address - window.base < window.units_area.size)
+    } else if ((uintptr_t)address - window.base < window.units_area.size) {
         block.kind = BLOCK_UNUSED;
+    }
     return block;
 }
 
 struct block block_checked(const char *operation, const void *address) {
     struct block block = block_at(address);
-    if (UNLIKELY(!block_is_live_start(&block, address)))
+    if (UNLIKELY(!block_is_live_start(&block, address))) {
         block_fault(operation, address);
+    }
     return block;
 }
 
 static void describe_distance(struct fmt *text, const struct block *block, const void *address) {
-    if (block->start != (uintptr_t)address)
+    if (block->start != (uintptr_t)address) {
         fmt_format(text, "%u bytes into ", (uint64_t)((uintptr_t)address - block->start));
+    }
 }
 
 static void describe(struct fmt *text, const struct block *block, const void *address) {
@@ -116,12 +123,14 @@ static void describe(struct fmt *text, const struct block *block, const void *ad
 }
 
 static const char *problem_of(const struct block *block, const char *operation, const void *address) {
-    if (block->kind <= BLOCK_UNUSED)
+    if (block->kind <= BLOCK_UNUSED) {
         return "not from this heap";
+    }
     bool starts = block->start == (uintptr_t)address;
     bool at_granule = (uintptr_t)address % GRANULE == 0;
-    if (block->kind == BLOCK_FREE ? !at_granule : !starts)
+    if (block->kind == BLOCK_FREE ? !at_granule : !starts) {
         return "not a block's start";
+    }
     return strstr(operation, "free") || strstr(operation, "delete") ? "double free" : "not a live block";
 }
 

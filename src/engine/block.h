@@ -29,7 +29,7 @@ struct block {
     enum block_state state; /* of a slot, a large or a huge block */
     uintptr_t start;        /* of the slot, the large or huge block, or the free span */
     size_t size;            /* of the same, in bytes */
-    unsigned class;         /* of a slot or tail */
+    unsigned size_class;    /* of a slot or tail */
     uint32_t slot;
 };
 

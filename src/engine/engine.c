@@ -34,51 +34,59 @@ static void *out_of_memory(void) {
 /* The calling thread's heap, made if need be; NULL when it can have none. */
 static struct heap *heap_ensured(void) {
     struct heap *heap = heap_mine;
-    if (LIKELY(heap != &heap_none))
+    if (LIKELY(heap != &heap_none)) {
         return heap;
+    }
     return root_start() ? heap_begin() : NULL;
 }
 
 COLD void *alloc_refill(size_t size) {
     struct heap *heap = heap_ensured();
-    if (!root_ready())
+    if (!root_ready()) {
         return out_of_memory();
-    unsigned class = size_class_of(size);
+    }
+    unsigned size_class = size_class_of(size);
     if (!heap) {
-        void *block = orphan_alloc(class);
+        void *block = orphan_alloc(size_class);
         return block ? block : out_of_memory();
     }
     inbox_drain(heap);
     span_decay();
-    if (!magazine_refill(heap, class))
+    if (!magazine_refill(heap, size_class)) {
         return out_of_memory();
+    }
     heap_catch_up(heap);
-    void **top = *heap_top(heap, class);
+    void **top = *heap_top(heap, size_class);
     void *block = *top;
-    *heap_top(heap, class) = top - 1;
-    if (heap->proves)
+    *heap_top(heap, size_class) = top - 1;
+    if (heap->proves) {
         live_set(block);
+    }
     return block;
 }
 
 /* A block too large for a slab, or too strictly aligned. size <= PTRDIFF_MAX. */
 static NOINLINE void *alloc_big(size_t size, size_t alignment, bool *zero) {
-    if (!root_start())
+    if (!root_start()) {
         return out_of_memory();
+    }
     struct heap *heap = heap_mine;
-    if (heap != &heap_none)
+    if (heap != &heap_none) {
         inbox_drain(heap);
+    }
     span_decay();
     void *block = NULL;
     bool small_enough = size < HUGE_MIN && alignment < HUGE_MIN;
-    if (small_enough)
+    if (small_enough) {
         block = large_alloc(size, alignment, zero);
+    }
     if (!block) {
         block = huge_alloc(size, alignment);
         *zero = true;
     }
-    if (!block && !small_enough)
+    if (!block && !small_enough) {
         block = large_alloc(size, alignment, zero);
+    }
     return block ? block : out_of_memory();
 }
 
@@ -93,32 +101,38 @@ void *engine_alloc(size_t size) {
 
 void *engine_alloc_zeroed(size_t count, size_t size) {
     size_t bytes;
-    if (UNLIKELY(__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX))
+    if (UNLIKELY(__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX)) {
         return out_of_memory();
+    }
     bool zero = false;
     void *block = bytes <= SMALL_MAX ? engine_alloc(bytes) : alloc_big(bytes, 1, &zero);
     return block && !zero ? memset(block, 0, bytes) : block;
 }
 
 void *engine_alloc_aligned(size_t alignment, size_t size) {
-    if (alignment <= GRANULE)
+    if (alignment <= GRANULE) {
         return engine_alloc(size);
-    if (size > PTRDIFF_MAX || alignment > PTRDIFF_MAX || size + alignment > PTRDIFF_MAX || !root_start())
+    }
+    if (size > PTRDIFF_MAX || alignment > PTRDIFF_MAX || size + alignment > PTRDIFF_MAX || !root_start()) {
         return out_of_memory();
-    unsigned class = size_class_of_aligned(alignment, size);
-    if (class < SIZE_CLASSES)
-        return engine_alloc(size_classes[class].size);
+    }
+    unsigned size_class = size_class_of_aligned(alignment, size);
+    if (size_class < SIZE_CLASSES) {
+        return engine_alloc(size_classes[size_class].size);
+    }
     bool zero;
     return alloc_big(size ? size : 1, alignment, &zero);
 }
 
 COLD void free_elsewhere(void *block) {
-    if (!block)
+    if (!block) {
         return;
+    }
     int error = errno;
     if (window_granule(block) >= window_granules()) {
-        if (window_holds(block))
+        if (window_holds(block)) {
             block_fault("free", block);
+        }
         huge_free("free", block);
         errno = error;
         return;
@@ -130,8 +144,9 @@ COLD void free_elsewhere(void *block) {
         heap_catch_up(heap);
     }
     if (entry_is_slab(entry)) {
-        if (heap)
+        if (heap) {
             counter_add(&heap->counters.remote_frees, entry_owner(entry) != heap->owner);
+        }
         heap_route(heap, block);
     } else if (entry == UNIT_LARGE) {
         large_free("free", block);
@@ -144,13 +159,14 @@ COLD void free_elsewhere(void *block) {
 /* The block has been proved if the heap proves. */
 COLD void free_overflow(struct heap *heap, uint32_t top, void *block) {
     int error = errno;
-    unsigned class = top - heap->first;
+    unsigned size_class = top - heap->first;
     inbox_drain(heap);
     span_decay();
-    if (magazine_make_room(heap, class))
-        *++*heap_top(heap, class) = block;
-    else
+    if (magazine_make_room(heap, size_class)) {
+        *++*heap_top(heap, size_class) = block;
+    } else {
         heap_give(heap, &block, 1, !heap->proves);
+    }
     errno = error;
 }
 
@@ -164,15 +180,18 @@ static size_t kept_from(size_t size) {
 }
 
 void engine_free_sized(const char *operation, void *block, size_t size, size_t alignment) {
-    if (!block)
+    if (!block) {
         return;
+    }
     struct block checked = block_checked(operation, block);
     /* Whatever was aligned may lie in a much larger class; otherwise its own class, or one that realloc left it in. */
-    bool fits = size <= checked.size;
-    if (alignment <= GRANULE && checked.kind == BLOCK_SLOT)
-        fits = fits && (size_class_of(size) == checked.class || size > kept_from(checked.size));
-    if (UNLIKELY(!fits))
+    bool fits = size <= checked.size && (alignment == 0 || (uintptr_t)block % alignment == 0);
+    if (alignment <= GRANULE && checked.kind == BLOCK_SLOT) {
+        fits = fits && (size_class_of(size) == checked.size_class || size > kept_from(checked.size));
+    }
+    if (UNLIKELY(!fits)) {
         block_fault_size(operation, block, size);
+    }
     engine_free(block);
 }
 
@@ -181,8 +200,9 @@ static bool move_pages(void *from, void *to, size_t bytes, bool *lost) {
     *lost = false;
     if (bytes < MOVE_PAGES_MIN || (uintptr_t)to % OS_PAGE || (uintptr_t)from % OS_PAGE ||
         atomic_load_explicit(&mems_root.pages_moved, memory_order_relaxed) >= MOVES_MAX ||
-        os_move_pages(from, to, round_up(bytes, OS_PAGE), lost))
+        os_move_pages(from, to, round_up(bytes, OS_PAGE), lost)) {
         return false;
+    }
     atomic_fetch_add_explicit(&mems_root.pages_moved, 1, memory_order_relaxed);
     return true;
 }
@@ -192,17 +212,19 @@ static void *move_big(const struct block *old, size_t size) {
     for (;;) {
         void *from = (void *)old->start;
         void *to = engine_alloc(size);
-        if (!to)
+        if (!to) {
             return NULL;
+        }
         size_t bytes = old->size < size ? old->size : size;
         bool lost = false;
         bool big = size > SMALL_MAX;
         if (!big || !move_pages(from, to, bytes, &lost)) {
             if (UNLIKELY(lost)) {
-                if (window_holds(to))
+                if (window_holds(to)) {
                     large_lose(to);
-                else
+                } else {
                     huge_lose(to);
+                }
                 continue;
             }
             memcpy(to, from, bytes);
@@ -215,8 +237,9 @@ static void *move_big(const struct block *old, size_t size) {
 static void *realloc_big(const struct block *old, size_t size) {
     void *block = (void *)old->start;
     bool stays_big = size > SMALL_MAX;
-    if (old->kind == BLOCK_LARGE && stays_big && size < HUGE_MIN && large_resize(block, size))
+    if (old->kind == BLOCK_LARGE && stays_big && size < HUGE_MIN && large_resize(block, size)) {
         return block;
+    }
     if (old->kind == BLOCK_HUGE && size > kept_from(HUGE_MIN)) {
         void *resized = huge_resize(block, size);
         return resized ? resized : out_of_memory();
@@ -225,15 +248,19 @@ static void *realloc_big(const struct block *old, size_t size) {
 }
 
 void *engine_realloc(const char *operation, void *block, size_t size) {
-    if (!block)
+    if (!block) {
         return engine_alloc(size);
+    }
     struct block old = block_checked(operation, block);
-    if (UNLIKELY(size > PTRDIFF_MAX))
+    if (UNLIKELY(size > PTRDIFF_MAX)) {
         return out_of_memory();
-    if (old.kind != BLOCK_SLOT)
+    }
+    if (old.kind != BLOCK_SLOT) {
         return realloc_big(&old, size);
-    if (size <= old.size && (size > kept_from(old.size) || size_class_of(size) == old.class))
+    }
+    if (size <= old.size && (size > kept_from(old.size) || size_class_of(size) == old.size_class)) {
         return block;
+    }
     void *moved = engine_alloc(size);
     if (moved) {
         memcpy(moved, block, old.size < size ? old.size : size);
@@ -247,11 +274,13 @@ size_t engine_usable_size(const char *operation, const void *block) {
 }
 
 size_t engine_trim(void) {
-    if (!root_ready())
+    if (!root_ready()) {
         return 0;
+    }
     int error = errno;
-    if (heap_mine != &heap_none)
+    if (heap_mine != &heap_none) {
         heap_trim(heap_mine);
+    }
     size_t given = span_purge_all();
     errno = error;
     return given;

@@ -34,18 +34,18 @@ ALWAYS_INLINE void *fast_alloc(size_t size) {
         return alloc_beyond_small(size);
     }
     struct heap *heap = heap_mine;
-    size_t class = size_class_of(size);
-    void **top = heap->tops[class];
+    size_t size_class = size_class_of(size);
+    void **top = heap->tops[size_class];
     void *block = *top;
     if (LIKELY(block != NULL)) {
-        heap->tops[class] = top - 1;
+        heap->tops[size_class] = top - 1;
         bitmap_set(heap->live_map, (uintptr_t)block >> GRANULE_SHIFT);
         return block;
     }
-    top = heap->tops[class + DEFERRED];
+    top = heap->tops[size_class + DEFERRED];
     block = *top;
     if (LIKELY(block != NULL)) {
-        heap->tops[class + DEFERRED] = top - 1;
+        heap->tops[size_class + DEFERRED] = top - 1;
         return block;
     }
     return alloc_refill(size);
@@ -61,8 +61,8 @@ ALWAYS_INLINE void fast_free(void *block) {
         return;
     }
     page_map_entry *entry = &heap->page_map[granule >> (UNIT_SHIFT - GRANULE_SHIFT)];
-    uint32_t class = atomic_load_explicit(entry, memory_order_relaxed) ^ heap->tag;
-    if (LIKELY(class < SIZE_CLASSES)) {
+    uint32_t size_class = atomic_load_explicit(entry, memory_order_relaxed) ^ heap->tag;
+    if (LIKELY(size_class < SIZE_CLASSES)) {
         bitmap_word *word = &heap->live_map[(uintptr_t)block / GRANULE / BITMAP_WORD_BITS];
         uint64_t live = atomic_load_explicit(word, memory_order_relaxed);
         uint64_t bit = UINT64_C(1) << (uintptr_t)block / GRANULE % BITMAP_WORD_BITS;
@@ -70,17 +70,17 @@ ALWAYS_INLINE void fast_free(void *block) {
             block_fault("free", block);
         }
         atomic_store_explicit(word, live ^ bit, memory_order_relaxed);
-    } else if (UNLIKELY(class - DEFERRED >= SIZE_CLASSES)) {
+    } else if (UNLIKELY(size_class - DEFERRED >= SIZE_CLASSES)) {
         free_elsewhere(block);
         return;
     }
-    void **top = heap->tops[class] + 1;
+    void **top = heap->tops[size_class] + 1;
     if (UNLIKELY(magazine_ends_at(top))) {
-        free_overflow(heap, class, block);
+        free_overflow(heap, size_class, block);
         return;
     }
     *top = block;
-    heap->tops[class] = top;
+    heap->tops[size_class] = top;
 }
 
 #endif

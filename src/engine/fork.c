@@ -9,8 +9,6 @@
  * fflush(NULL) that holds it may wait for one in getline() that holds a stream and waits for a lock of ours. So where
  * libc lets us, we take that lock first: the order is then stdio's list, a stream, the heap, everywhere.
  */
-#include <pthread.h>
-
 #include "base/compiler.h"
 #include "engine.h"
 #include "heap.h"
@@ -30,8 +28,9 @@ extern void _IO_list_resetlock(void) __attribute__((weak));
 static void each_lock(void (*act)(struct lock *)) {
     act(&mems_root.lock);
     act(&registry.lock);
-    for (unsigned class = 0; class < SIZE_CLASSES; class ++)
-        act(&orphans[class].lock);
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        act(&orphans[size_class].lock);
+    }
     act(&huge_table.lock);
     act(&spans.lock);
     act(&metadata.lock);
@@ -39,8 +38,9 @@ static void each_lock(void (*act)(struct lock *)) {
 }
 
 void engine_fork_prepare(void) {
-    if (_IO_list_lock)
+    if (_IO_list_lock) {
         _IO_list_lock();
+    }
     lock_ranks_suspend();
     each_lock(lock_take);
 }
@@ -48,8 +48,9 @@ void engine_fork_prepare(void) {
 void engine_fork_parent(void) {
     each_lock(lock_give);
     lock_ranks_resume();
-    if (_IO_list_unlock)
+    if (_IO_list_unlock) {
         _IO_list_unlock();
+    }
 }
 
 void engine_fork_child(void) {
@@ -59,12 +60,7 @@ void engine_fork_child(void) {
         spans_recover();
         heaps_recover();
     }
-    if (_IO_list_resetlock)
+    if (_IO_list_resetlock) {
         _IO_list_resetlock();
-}
-
-/* pthread_atfork may allocate, so it is called with no lock held; and as early as the loader allows, so that our
- * handlers are the last to run before a fork and the first after it, when those of others may allocate too. */
-__attribute__((constructor)) static void register_handlers(void) {
-    pthread_atfork(engine_fork_prepare, engine_fork_parent, engine_fork_child);
+    }
 }

@@ -2,13 +2,10 @@
 
 #include <pthread.h>
 
-#include "base/fault.h"
 #include "block.h"
 #include "magazine.h"
 #include "metadata.h"
-#include "options.h"
 #include "orphan.h"
-#include "root.h"
 #include "slab.h"
 
 struct registry registry = {.lock = LOCK_INIT(LOCK_REGISTRY)};
@@ -28,7 +25,8 @@ static bool has_end_of_thread;
 
 static void heap_end(void *heap);
 
-void heaps_start(void) {
+void heaps_start(bool proves) {
+    registry.proves = proves;
     list_init(&registry.unused);
     has_end_of_thread = pthread_key_create(&end_of_thread, heap_end) == 0;
 }
@@ -38,12 +36,12 @@ void heap_catch_up(struct heap *heap) {
 }
 
 static void heap_reset(struct heap *heap) {
-    for (unsigned class = 0; class < SIZE_CLASSES; class ++) {
-        heap->tops[class] = heap->tops[DEFERRED + class] = MAGAZINE_NONE;
-        heap->classes[class].bottom = NULL;
-        list_init(&heap->classes[class].slabs);
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        heap->tops[size_class] = heap->tops[DEFERRED + size_class] = MAGAZINE_NONE;
+        heap->classes[size_class].bottom = NULL;
+        list_init(&heap->classes[size_class].slabs);
     }
-    heap->proves = root_options()->check == CHECK_EVERY;
+    heap->proves = registry.proves;
     heap->first = heap->proves ? 0 : DEFERRED;
     heap->tag = page_map_tag(heap->owner) | heap->first;
     heap->base = window.base;
@@ -56,11 +54,13 @@ static void heap_reset(struct heap *heap) {
 /* A heap that no thread ever had. Under the registry's lock. */
 static struct heap *heap_create(void) {
     uint32_t owner = registry.made + 1;
-    if (owner >= HEAPS_MAX || area_reach(&window.heaps_area, (owner + 1) * sizeof *window.heaps, 4096))
+    if (owner >= HEAPS_MAX || area_reach(&window.heaps_area, (owner + 1) * sizeof *window.heaps, 4096)) {
         return NULL;
+    }
     struct heap *heap = metadata_alloc(sizeof *heap);
-    if (!heap)
+    if (!heap) {
         return NULL;
+    }
     heap->owner = owner;
     heap->counters = (struct heap_counters){0};
     list_init(&heap->link);
@@ -73,8 +73,9 @@ static struct heap *heap_create(void) {
 }
 
 struct heap *heap_begin(void) {
-    if (thread_is_ending || !has_end_of_thread)
+    if (thread_is_ending || !has_end_of_thread) {
         return NULL;
+    }
     lock_take(&registry.lock);
     struct heap *heap;
     if (list_empty(&registry.unused)) {
@@ -115,9 +116,11 @@ static void heap_end(void *ending) {
     inbox_drain(heap);
     magazine_flush_all(heap, true);
     outbox_send_all(heap);
-    for (unsigned class = 0; class < SIZE_CLASSES; class ++)
-        if (!list_empty(&heap->classes[class].slabs))
-            orphan_leave(class, &heap->classes[class].slabs);
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        if (!list_empty(&heap->classes[size_class].slabs)) {
+            orphan_leave(size_class, &heap->classes[size_class].slabs);
+        }
+    }
     inbox_close(heap);
     heap_retire(heap);
 }
@@ -126,24 +129,27 @@ static struct slab *first_slab(const struct list *slabs) {
     return list_empty(slabs) ? NULL : CONTAINER_OF(slabs->next, struct slab, link);
 }
 
-struct slab *heap_slab(struct heap *heap, unsigned class) {
-    struct list *slabs = &heap->classes[class].slabs;
+struct slab *heap_slab(struct heap *heap, unsigned size_class) {
+    struct list *slabs = &heap->classes[size_class].slabs;
     struct slab *slab = first_slab(slabs);
-    if (slab && slab_free_slots(slab))
+    if (slab && slab_free_slots(slab)) {
         return slab;
-    slab = orphan_adopt(class, heap->owner);
-    if (slab)
+    }
+    slab = orphan_adopt(size_class, heap->owner);
+    if (slab) {
         counter_add(&heap->counters.adoptions, 1);
-    else
-        slab = slab_create(class, heap->owner);
-    if (slab)
+    } else {
+        slab = slab_create(size_class, heap->owner);
+    }
+    if (slab) {
         list_push_front(slabs, &slab->link);
+    }
     return slab;
 }
 
-void heap_slab_full(struct heap *heap, unsigned class, struct slab *slab) {
+void heap_slab_full(struct heap *heap, unsigned size_class, struct slab *slab) {
     list_remove(&slab->link);
-    list_push_back(&heap->classes[class].slabs, &slab->link);
+    list_push_back(&heap->classes[size_class].slabs, &slab->link);
 }
 
 /* A full slab that got a free slot comes second: the first one is being used up, which leaves the others time to empty.
@@ -166,8 +172,9 @@ void heap_give(struct heap *heap, void *const *blocks, size_t count, bool prove)
         struct list *slabs = &heap->classes[slab_class(slab)].slabs;
         bool was_full = slab_free_slots(slab) == 0;
         size_t given = slab_give(slab, blocks, count, prove);
-        if (was_full)
+        if (was_full) {
             slab_regain(slabs, slab);
+        }
         if (slab_empty(slab) && has_another(slabs, slab)) {
             list_remove(&slab->link);
             slab_destroy(slab);
@@ -180,16 +187,18 @@ void heap_give(struct heap *heap, void *const *blocks, size_t count, bool prove)
 void heap_route(struct heap *heap, void *block) {
     for (;;) {
         uint32_t entry = page_map_load(window_unit(block));
-        if (!entry_is_slab(entry) || !live_test(block))
+        if (!entry_is_slab(entry) || !live_test(block)) {
             block_fault("free", block);
+        }
         uint32_t owner = entry_owner(entry);
         if (heap && owner == heap->owner) {
             heap_give(heap, &block, 1, true);
             return;
         }
         if (owner == OWNER_ORPHAN) {
-            if (orphan_free(block))
+            if (orphan_free(block)) {
                 return;
+            }
         } else if (heap ? outbox_add(heap, owner, block, size_classes[entry_class(entry)].size)
                         : parcel_send_one(owner, block)) {
             return;
@@ -201,8 +210,8 @@ void heap_trim(struct heap *heap) {
     inbox_drain(heap);
     magazine_flush_all(heap, false);
     outbox_send_all(heap);
-    for (unsigned class = 0; class < SIZE_CLASSES; class ++) {
-        struct list *slabs = &heap->classes[class].slabs;
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        struct list *slabs = &heap->classes[size_class].slabs;
         for (struct list *link = slabs->next, *next; link != slabs; link = next) {
             next = link->next;
             struct slab *slab = CONTAINER_OF(link, struct slab, link);
@@ -217,8 +226,9 @@ void heap_trim(struct heap *heap) {
 /* Makes the slab that starts at a unit an orphan, unless it is one already or the calling thread's; its units. */
 static size_t recover_span(size_t unit, const struct heap *mine) {
     uint32_t entry = page_map_load(unit);
-    if (entry == UNIT_LOST)
+    if (entry == UNIT_LOST) {
         return 1;
+    }
     struct span *span = window.spans[unit];
     if (entry_is_slab(entry) && entry_owner(entry) != OWNER_ORPHAN && entry_owner(entry) != mine->owner) {
         struct slab *slab = CONTAINER_OF(span, struct slab, span);
@@ -230,17 +240,20 @@ static size_t recover_span(size_t unit, const struct heap *mine) {
 
 void heaps_recover(void) {
     const struct heap *mine = heap_mine;
-    if (registry.in_use <= (mine != &heap_none))
+    if (registry.in_use <= (mine != &heap_none)) {
         return;
-    for (size_t unit = 0; unit < spans.top;)
+    }
+    for (size_t unit = 0; unit < spans.top;) {
         unit += recover_span(unit, mine);
+    }
     /* Their magazines and parcels may have been caught in mid-operation: they are given up. */
     list_init(&registry.unused);
     registry.in_use = mine != &heap_none;
     for (uint32_t owner = 1; owner <= registry.made; owner++) {
         struct heap *heap = atomic_load_explicit(&window.heaps[owner], memory_order_relaxed);
-        if (heap == mine)
+        if (heap == mine) {
             continue;
+        }
         heap_reset(heap);
         atomic_store_explicit(&heap->inbox, PARCEL_CLOSED, memory_order_relaxed);
         list_push_front(&registry.unused, &heap->link);

@@ -73,14 +73,15 @@ struct heap {
 };
 
 /* The top of the heap's magazine of a class. */
-static inline void ***heap_top(struct heap *heap, unsigned class) {
-    return &heap->tops[heap->first + class];
+static inline void ***heap_top(struct heap *heap, unsigned size_class) {
+    return &heap->tops[heap->first + size_class];
 }
 
 struct registry {
     struct lock lock;
     uint32_t made; /* heaps exist for the owners 1 .. made */
     uint32_t in_use;
+    bool proves;      /* of every heap; set at the start */
     uint64_t started; /* how often a thread got a heap */
     struct list unused;
 };
@@ -93,8 +94,8 @@ extern struct heap heap_none;
 /* The calling thread's heap: the engine's one thread-local word. */
 extern TLS struct heap *heap_mine;
 
-/* The engine's start. */
-void heaps_start(void);
+/* The engine's start. proves: check=every. */
+void heaps_start(bool proves);
 
 /* Tells the heap how far the window reaches. */
 void heap_catch_up(struct heap *heap);
@@ -113,10 +114,10 @@ void heap_give(struct heap *heap, void *const *blocks, size_t count, bool prove)
 
 /* A slab of the heap with a free slot, at the head of its class: its own, an adopted, or a fresh one. NULL: no memory.
  */
-struct slab *heap_slab(struct heap *heap, unsigned class);
+struct slab *heap_slab(struct heap *heap, unsigned size_class);
 
 /* The slab has just been filled up: it makes way for one with free slots. */
-void heap_slab_full(struct heap *heap, unsigned class, struct slab *slab);
+void heap_slab_full(struct heap *heap, unsigned size_class, struct slab *slab);
 
 /* Gives back all that the calling thread's heap keeps in reserve: magazines, outgoing parcels, empty slabs. */
 void heap_trim(struct heap *heap);

@@ -59,8 +59,9 @@ void huge_free(const char *operation, void *block) {
         huge_table.freed_next = (huge_table.freed_next + 1) % HUGE_REMEMBERED;
     }
     lock_give(&huge_table.lock);
-    if (!huge)
+    if (!huge) {
         block_fault(operation, block);
+    }
     if (os_unmap(block, size_of(&huge->node)) == 0) {
         metadata_free(huge, sizeof *huge);
         return;

@@ -15,8 +15,9 @@ static void set_size(struct large *large, size_t size) {
 
 void *large_alloc(size_t size, size_t alignment, bool *zero) {
     struct large *large = metadata_alloc(sizeof *large);
-    if (!large)
+    if (!large) {
         return NULL;
+    }
     set_size(large, size);
     if (!span_take(&large->span, units_for(size), alignment > UNIT ? alignment >> UNIT_SHIFT : 1, UNIT_LARGE, zero)) {
         metadata_free(large, sizeof *large);
@@ -36,8 +37,9 @@ static bool claim_death(const void *block) {
 }
 
 void large_free(const char *operation, void *block) {
-    if (UNLIKELY(!claim_death(block)))
+    if (UNLIKELY(!claim_death(block))) {
         block_fault(operation, block);
+    }
     struct large *large = large_of(block);
     span_give(&large->span);
     metadata_free(large, sizeof *large);
@@ -47,10 +49,12 @@ void large_free(const char *operation, void *block) {
 bool large_resize(void *block, size_t size) {
     struct large *large = large_of(block);
     size_t units = units_for(size);
-    if (units > large->span.units && !span_grow(&large->span, units, UNIT_LARGE))
+    if (units > large->span.units && !span_grow(&large->span, units, UNIT_LARGE)) {
         return false;
-    if (units < large->span.units)
+    }
+    if (units < large->span.units) {
         span_shrink(&large->span, units);
+    }
     set_size(large, size);
     return true;
 }

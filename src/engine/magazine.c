@@ -17,94 +17,106 @@ static unsigned smaller(unsigned a, unsigned b) {
     return a < b ? a : b;
 }
 
-unsigned magazine_count(const struct heap *heap, unsigned class) {
-    void **bottom = heap->classes[class].bottom;
-    return bottom ? (unsigned)(heap->tops[heap->first + class] - bottom) : 0;
+unsigned magazine_count(const struct heap *heap, unsigned size_class) {
+    void **bottom = heap->classes[size_class].bottom;
+    return bottom ? (unsigned)(heap->tops[heap->first + size_class] - bottom) : 0;
 }
 
-static void set_bottom(struct heap *heap, unsigned class, void **bottom, unsigned count) {
+static void set_bottom(struct heap *heap, unsigned size_class, void **bottom, unsigned count) {
     *bottom = NULL;
-    heap->classes[class].bottom = bottom;
-    *heap_top(heap, class) = bottom + count;
+    heap->classes[size_class].bottom = bottom;
+    *heap_top(heap, size_class) = bottom + count;
 }
 
 /* Makes a magazine, or doubles its capacity. False when it is as large as it may be, or there is no memory for it. */
-static bool grow(struct heap *heap, unsigned class) {
-    void **bottom = heap->classes[class].bottom;
-    unsigned most = size_classes[class].magazine;
+static bool grow(struct heap *heap, unsigned size_class) {
+    void **bottom = heap->classes[size_class].bottom;
+    unsigned most = size_classes[size_class].magazine;
     if (!bottom) {
         void **slots = metadata_alloc(MAGAZINE_SIZE);
-        if (slots)
-            set_bottom(heap, class, slots + MAGAZINE_MAX - smaller(CAPACITY_START, most), 0);
+        if (slots) {
+            set_bottom(heap, size_class, slots + MAGAZINE_MAX - smaller(CAPACITY_START, most), 0);
+        }
         return slots != NULL;
     }
     unsigned capacity = magazine_capacity(bottom);
     unsigned by = smaller(capacity, most - capacity);
-    if (by == 0)
+    if (by == 0) {
         return false;
-    unsigned count = magazine_count(heap, class);
+    }
+    unsigned count = magazine_count(heap, size_class);
     memmove(bottom + 1 - by, bottom + 1, count * sizeof *bottom);
-    set_bottom(heap, class, bottom - by, count);
+    set_bottom(heap, size_class, bottom - by, count);
     return true;
 }
 
-bool magazine_refill(struct heap *heap, unsigned class) {
-    grow(heap, class);
-    void **bottom = heap->classes[class].bottom;
-    if (!bottom)
+bool magazine_refill(struct heap *heap, unsigned size_class) {
+    grow(heap, size_class);
+    void **bottom = heap->classes[size_class].bottom;
+    if (!bottom) {
         return false;
+    }
     /* Half of it, so that neither a malloc nor a free that follows finds it at its end at once. */
     unsigned wanted = (magazine_capacity(bottom) + 1) / 2;
     unsigned got = 0;
     while (got < wanted) {
-        struct slab *slab = heap_slab(heap, class);
-        if (!slab)
+        struct slab *slab = heap_slab(heap, size_class);
+        if (!slab) {
             break;
+        }
         got += slab_take(slab, bottom + (wanted - got), wanted - got);
-        if (slab_free_slots(slab) == 0)
-            heap_slab_full(heap, class, slab);
+        if (slab_free_slots(slab) == 0) {
+            heap_slab_full(heap, size_class, slab);
+        }
     }
-    if (got < wanted)
+    if (got < wanted) {
         memmove(bottom + 1, bottom + 1 + (wanted - got), got * sizeof *bottom);
-    if (!heap->proves)
-        for (unsigned i = 1; i <= got; i++)
+    }
+    if (!heap->proves) {
+        for (unsigned i = 1; i <= got; i++) {
             live_set(bottom[i]);
-    *heap_top(heap, class) = bottom + got;
+        }
+    }
+    *heap_top(heap, size_class) = bottom + got;
     counter_add(&heap->counters.refills, 1);
     return got > 0;
 }
 
-bool magazine_make_room(struct heap *heap, unsigned class) {
-    if (grow(heap, class))
+bool magazine_make_room(struct heap *heap, unsigned size_class) {
+    if (grow(heap, size_class)) {
         return true;
-    void **bottom = heap->classes[class].bottom;
-    if (!bottom)
+    }
+    void **bottom = heap->classes[size_class].bottom;
+    if (!bottom) {
         return false;
-    magazine_flush(heap, class, (magazine_capacity(bottom) + 1) / 2);
+    }
+    magazine_flush(heap, size_class, (magazine_capacity(bottom) + 1) / 2);
     return true;
 }
 
-void magazine_flush(struct heap *heap, unsigned class, unsigned count) {
-    void **bottom = heap->classes[class].bottom;
-    unsigned rest = magazine_count(heap, class) - count;
+void magazine_flush(struct heap *heap, unsigned size_class, unsigned count) {
+    void **bottom = heap->classes[size_class].bottom;
+    unsigned rest = magazine_count(heap, size_class) - count;
     heap_give(heap, bottom + 1, count, !heap->proves);
     memmove(bottom + 1, bottom + 1 + count, rest * sizeof *bottom);
-    *heap_top(heap, class) = bottom + rest;
+    *heap_top(heap, size_class) = bottom + rest;
     counter_add(&heap->counters.flushes, 1);
 }
 
 void magazine_flush_all(struct heap *heap, bool dispose) {
-    for (unsigned class = 0; class < SIZE_CLASSES; class ++) {
-        void **bottom = heap->classes[class].bottom;
-        if (!bottom)
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        void **bottom = heap->classes[size_class].bottom;
+        if (!bottom) {
             continue;
-        unsigned count = magazine_count(heap, class);
-        if (count)
-            magazine_flush(heap, class, count);
+        }
+        unsigned count = magazine_count(heap, size_class);
+        if (count) {
+            magazine_flush(heap, size_class, count);
+        }
         if (dispose) {
             metadata_free(bottom - (MAGAZINE_MAX - magazine_capacity(bottom)), MAGAZINE_SIZE);
-            heap->classes[class].bottom = NULL;
-            *heap_top(heap, class) = MAGAZINE_NONE;
+            heap->classes[size_class].bottom = NULL;
+            *heap_top(heap, size_class) = MAGAZINE_NONE;
         }
     }
 }

@@ -40,19 +40,19 @@ static inline unsigned magazine_capacity(void *const *bottom) {
 }
 
 /* Puts blocks into the heap's empty magazine of a class. False when there is no memory for any. */
-bool magazine_refill(struct heap *heap, unsigned class);
+bool magazine_refill(struct heap *heap, unsigned size_class);
 
 /* Makes room for one more block in the heap's full magazine of a class; false when there is no memory for one at all.
  */
-bool magazine_make_room(struct heap *heap, unsigned class);
+bool magazine_make_room(struct heap *heap, unsigned size_class);
 
 /* Gives the `count` blocks that have been in a magazine longest back to their slabs. */
-void magazine_flush(struct heap *heap, unsigned class, unsigned count);
+void magazine_flush(struct heap *heap, unsigned size_class, unsigned count);
 
 /* Gives all blocks of all magazines back, and with `dispose` the magazines themselves. */
 void magazine_flush_all(struct heap *heap, bool dispose);
 
 /* How many blocks lie in the heap's magazine of a class. */
-unsigned magazine_count(const struct heap *heap, unsigned class);
+unsigned magazine_count(const struct heap *heap, unsigned size_class);
 
 #endif

@@ -21,12 +21,15 @@ static void push(void *piece, size_t size) {
 static void *cut(size_t size, size_t headroom) {
     size_t start = round_up(metadata.used, is_power_of_two(size) ? size : METADATA_STEP);
     size_t step = GROWTH;
-    while (step < GROWTH_MAX && step < metadata.used / 8)
+    while (step < GROWTH_MAX && step < metadata.used / 8) {
         step *= 2;
-    if (area_reach(&window.metadata_area, start + size + headroom, step))
+    }
+    if (area_reach(&window.metadata_area, start + size + headroom, step)) {
         return NULL;
-    for (; metadata.used < start; metadata.used += METADATA_STEP)
+    }
+    for (; metadata.used < start; metadata.used += METADATA_STEP) {
         push((void *)(window.metadata_area.start + metadata.used), METADATA_STEP);
+    }
     metadata.used = start + size;
     return (void *)(window.metadata_area.start + start);
 }

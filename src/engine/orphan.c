@@ -5,9 +5,9 @@
 struct orphans orphans[SIZE_CLASSES];
 
 void orphans_start(void) {
-    for (unsigned class = 0; class < SIZE_CLASSES; class ++) {
-        lock_init(&orphans[class].lock, LOCK_ORPHANS);
-        list_init(&orphans[class].slabs);
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        lock_init(&orphans[size_class].lock, LOCK_ORPHANS);
+        list_init(&orphans[size_class].slabs);
     }
 }
 
@@ -26,18 +26,19 @@ static void insert(struct orphans *of, struct slab *slab) {
 }
 
 static struct slab *first_with_free(struct orphans *of) {
-    if (list_empty(&of->slabs))
+    if (list_empty(&of->slabs)) {
         return NULL;
+    }
     struct slab *slab = CONTAINER_OF(of->slabs.next, struct slab, link);
     return slab_free_slots(slab) ? slab : NULL;
 }
 
-static void set_owner(struct slab *slab, unsigned class, uint32_t owner) {
-    page_map_fill(slab->span.first, slab->span.units, page_map_tag(owner) | class);
+static void set_owner(struct slab *slab, unsigned size_class, uint32_t owner) {
+    page_map_fill(slab->span.first, slab->span.units, page_map_tag(owner) | size_class);
 }
 
-void orphan_leave(unsigned class, struct list *slabs) {
-    struct orphans *of = &orphans[class];
+void orphan_leave(unsigned size_class, struct list *slabs) {
+    struct orphans *of = &orphans[size_class];
     lock_take(&of->lock);
     while (!list_empty(slabs)) {
         struct slab *slab = CONTAINER_OF(slabs->next, struct slab, link);
@@ -45,31 +46,32 @@ void orphan_leave(unsigned class, struct list *slabs) {
         if (slab_empty(slab)) {
             slab_destroy(slab);
         } else {
-            set_owner(slab, class, OWNER_ORPHAN);
+            set_owner(slab, size_class, OWNER_ORPHAN);
             insert(of, slab);
         }
     }
     lock_give(&of->lock);
 }
 
-void orphan_insert(struct slab *slab, unsigned class) {
-    struct orphans *of = &orphans[class];
+void orphan_insert(struct slab *slab, unsigned size_class) {
+    struct orphans *of = &orphans[size_class];
     lock_take(&of->lock);
-    set_owner(slab, class, OWNER_ORPHAN);
+    set_owner(slab, size_class, OWNER_ORPHAN);
     insert(of, slab);
     lock_give(&of->lock);
 }
 
-struct slab *orphan_adopt(unsigned class, uint32_t owner) {
-    struct orphans *of = &orphans[class];
-    if (atomic_load_explicit(&of->available, memory_order_relaxed) == 0)
+struct slab *orphan_adopt(unsigned size_class, uint32_t owner) {
+    struct orphans *of = &orphans[size_class];
+    if (atomic_load_explicit(&of->available, memory_order_relaxed) == 0) {
         return NULL;
+    }
     lock_take(&of->lock);
     struct slab *slab = first_with_free(of);
     if (slab) {
         list_remove(&slab->link);
         available_add(of, -1u);
-        set_owner(slab, class, owner);
+        set_owner(slab, size_class, owner);
     }
     lock_give(&of->lock);
     return slab;
@@ -77,10 +79,10 @@ struct slab *orphan_adopt(unsigned class, uint32_t owner) {
 
 bool orphan_free(void *block) {
     size_t unit = window_unit(block);
-    unsigned class = entry_class(page_map_load(unit));
-    struct orphans *of = &orphans[class];
+    unsigned size_class = entry_class(page_map_load(unit));
+    struct orphans *of = &orphans[size_class];
     lock_take(&of->lock);
-    bool is_orphan = page_map_load(unit) == (page_map_tag(OWNER_ORPHAN) | class);
+    bool is_orphan = page_map_load(unit) == (page_map_tag(OWNER_ORPHAN) | size_class);
     if (is_orphan) {
         struct slab *slab = slab_of(block);
         bool was_full = slab_free_slots(slab) == 0;
@@ -99,15 +101,16 @@ bool orphan_free(void *block) {
     return is_orphan;
 }
 
-void *orphan_alloc(unsigned class) {
-    struct orphans *of = &orphans[class];
+void *orphan_alloc(unsigned size_class) {
+    struct orphans *of = &orphans[size_class];
     void *block = NULL;
     lock_take(&of->lock);
     struct slab *slab = first_with_free(of);
     if (!slab) {
-        slab = slab_create(class, OWNER_ORPHAN);
-        if (slab)
+        slab = slab_create(size_class, OWNER_ORPHAN);
+        if (slab) {
             insert(of, slab);
+        }
     }
     if (slab) {
         slab_take(slab, &block, 1);

@@ -31,18 +31,18 @@ extern struct orphans orphans[SIZE_CLASSES];
 void orphans_start(void);
 
 /* Makes all slabs of a list, which belong to one class and one heap that is ending, orphans. */
-void orphan_leave(unsigned class, struct list *slabs);
+void orphan_leave(unsigned size_class, struct list *slabs);
 
 /* In a forked child: makes one slab an orphan, whatever list it was in; its counts are right. */
-void orphan_insert(struct slab *slab, unsigned class);
+void orphan_insert(struct slab *slab, unsigned size_class);
 
 /* Takes an orphan with free slots over for `owner`; it is in no list then. NULL when there is none. */
-struct slab *orphan_adopt(unsigned class, uint32_t owner);
+struct slab *orphan_adopt(unsigned size_class, uint32_t owner);
 
 /* Frees a block of an orphan. False when its slab is no orphan any more: route anew. */
 bool orphan_free(void *block);
 
 /* A block from an orphan, or from a fresh slab that becomes one; NULL when there is no memory. */
-void *orphan_alloc(unsigned class);
+void *orphan_alloc(unsigned size_class);
 
 #endif

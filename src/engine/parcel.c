@@ -17,8 +17,9 @@ static struct parcel *pool_take(uint32_t owner) {
         parcel_pool.count--;
     }
     lock_give(&parcel_pool.lock);
-    if (!parcel)
+    if (!parcel) {
         parcel = metadata_alloc_urgent(sizeof *parcel);
+    }
     if (parcel) {
         parcel->owner = owner;
         parcel->count = 0;
@@ -41,8 +42,9 @@ static bool send(struct parcel *parcel) {
     /* Acquire, for PARCEL_CLOSED: pairs with the exchange of inbox_close, so that routing anew sees the new owners. */
     struct parcel *head = atomic_load_explicit(&heap->inbox, memory_order_acquire);
     do {
-        if (head == PARCEL_CLOSED)
+        if (head == PARCEL_CLOSED) {
             return false;
+        }
         parcel->next = head;
         /* Release: pairs with the exchanges of inbox_drain and inbox_close. */
     } while (!atomic_compare_exchange_weak_explicit(&heap->inbox, &head, parcel, memory_order_release,
@@ -58,12 +60,15 @@ static bool is_mine(const struct heap *heap, const void *block) {
 static void unpack(struct heap *heap, struct parcel *parcel) {
     for (uint32_t first = 0; first < parcel->count;) {
         uint32_t end = first;
-        while (end < parcel->count && is_mine(heap, parcel->blocks[end]))
+        while (end < parcel->count && is_mine(heap, parcel->blocks[end])) {
             end++;
-        if (end > first)
+        }
+        if (end > first) {
             heap_give(heap, &parcel->blocks[first], end - first, true);
-        if (end < parcel->count)
+        }
+        if (end < parcel->count) {
             heap_route(heap, parcel->blocks[end++]);
+        }
         first = end;
     }
     pool_give(parcel);
@@ -82,23 +87,27 @@ bool outbox_add(struct heap *heap, uint32_t owner, void *block, size_t size) {
     struct parcel *parcel = *slot;
     if (parcel && parcel->owner != owner) {
         *slot = NULL;
-        if (!send(parcel))
+        if (!send(parcel)) {
             unpack(heap, parcel);
+        }
         parcel = *slot; /* routing what was in it may have begun another one */
-        if (parcel && parcel->owner != owner)
+        if (parcel && parcel->owner != owner) {
             return parcel_send_one(owner, block);
+        }
     }
     if (!parcel) {
         parcel = *slot = pool_take(owner);
-        if (!parcel)
+        if (!parcel) {
             return parcel_send_one(owner, block);
+        }
     }
     parcel->blocks[parcel->count++] = block;
     parcel->bytes += size;
     if (parcel->count == PARCEL_BLOCKS || parcel->bytes >= PARCEL_BYTES) {
         *slot = NULL;
-        if (!send(parcel))
+        if (!send(parcel)) {
             unpack(heap, parcel);
+        }
     }
     return true;
 }
@@ -108,26 +117,30 @@ void outbox_send_all(struct heap *heap) {
         struct parcel *parcel = heap->outbox.parcels[i];
         heap->outbox.parcels[i] = NULL;
         /* Without a heap, so that what has to be routed anew does not end up in the outbox again. */
-        if (parcel && !send(parcel))
+        if (parcel && !send(parcel)) {
             unpack(NULL, parcel);
+        }
     }
 }
 
 bool parcel_send_one(uint32_t owner, void *block) {
     struct parcel *parcel = pool_take(owner);
-    if (!parcel)
+    if (!parcel) {
         return true; /* not even the headroom is left: the block stays out of use */
+    }
     parcel->blocks[parcel->count++] = block;
-    if (send(parcel))
+    if (send(parcel)) {
         return true;
+    }
     pool_give(parcel);
     return false;
 }
 
 void inbox_drain(struct heap *heap) {
     /* Nearly always empty: a look is cheaper than an exchange. */
-    if (!atomic_load_explicit(&heap->inbox, memory_order_relaxed))
+    if (!atomic_load_explicit(&heap->inbox, memory_order_relaxed)) {
         return;
+    }
     /* Acquire: pairs with the release of send. */
     unpack_all(heap, atomic_exchange_explicit(&heap->inbox, NULL, memory_order_acquire));
 }

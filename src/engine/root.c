@@ -1,6 +1,7 @@
 #include "root.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "base/fmt.h"
@@ -34,10 +35,6 @@ struct mems_root mems_root = {
     .parcel_pool = &parcel_pool,
 };
 
-const struct options *root_options(void) {
-    return &mems_root.options;
-}
-
 static void complain(const char *line) {
     char buffer[512];
     struct fmt text;
@@ -46,36 +43,42 @@ static void complain(const char *line) {
     fmt_flush(&text, 2);
 }
 
-/* Under the lock. What was set by mems_option_set before counts less than the environment: whoever runs the program
- * has the last word. */
+/* Once, under the lock: before an option is set or asked for, so that what the program sets counts more than the
+ * environment. */
 static void read_options(void) {
-    if (mems_root.options_read)
+    if (mems_root.options_read) {
         return;
+    }
     mems_root.options_read = true;
     options_init(&mems_root.options);
     const char *text = os_environment(OPTIONS_VARIABLE);
-    if (text)
+    if (text) {
         options_parse(&mems_root.options, text, complain);
+    }
+    stats_report_prepare(&mems_root.options);
 }
 
 static bool start(void) {
     read_options();
-    if (window_start(mems_root.options.window))
+    if (window_start(mems_root.options.window)) {
         return false;
+    }
     size_class_start();
     spans_start(mems_root.options.decay_ms);
     orphans_start();
-    heaps_start();
+    heaps_start(mems_root.options.check == CHECK_EVERY);
     return true;
 }
 
 bool root_start(void) {
-    if (root_ready())
+    if (root_ready()) {
         return true;
+    }
     lock_take(&mems_root.lock);
     bool ready = root_ready() || start();
-    if (ready)
+    if (ready) {
         atomic_store_explicit(&mems_root.state, ROOT_READY, memory_order_release);
+    }
     lock_give(&mems_root.lock);
     return ready;
 }
@@ -85,14 +88,16 @@ static bool shapes_the_heap(const char *name) {
 }
 
 int engine_option_set(const char *name, const char *value) {
-    if (!name || !value)
+    if (!name || !value) {
         return EINVAL;
+    }
     lock_take(&mems_root.lock);
     read_options();
     struct options changed = mems_root.options;
     int error = options_set(&changed, name, value);
-    if (!error && root_ready() && shapes_the_heap(name))
+    if (!error && root_ready() && shapes_the_heap(name)) {
         error = EBUSY;
+    }
     if (!error) {
         mems_root.options = changed;
         spans_set_decay(changed.decay_ms);
@@ -102,8 +107,9 @@ int engine_option_set(const char *name, const char *value) {
 }
 
 int engine_option_get(const char *name, char *value, size_t size) {
-    if (!name)
+    if (!name) {
         return EINVAL;
+    }
     lock_take(&mems_root.lock);
     read_options();
     int error = options_get(&mems_root.options, name, value, size);
@@ -111,10 +117,17 @@ int engine_option_get(const char *name, char *value, size_t size) {
     return error;
 }
 
+/* pthread_atfork may allocate, so it is called with no lock held; and as early as the loader allows, so that our
+ * handlers are the last to run before a fork and the first after it, when those of others may allocate too. */
+__attribute__((constructor)) static void handle_forks(void) {
+    pthread_atfork(engine_fork_prepare, engine_fork_parent, engine_fork_child);
+}
+
 /* What the options ask for at the end of the process, after the program's own exit handlers. */
 __attribute__((destructor)) static void report_at_exit(void) {
-    if (!root_ready() || mems_root.options.stats == STATS_NONE)
+    if (!root_ready() || mems_root.options.stats == STATS_NONE) {
         return;
+    }
     static struct mems_engine_stats stats; /* too large for a stack of unknown size */
     stats_collect(&stats);
     stats_report_at_exit(&mems_root.options, &stats);

@@ -52,6 +52,4 @@ static inline bool root_ready(void) {
     return atomic_load_explicit(&mems_root.state, memory_order_acquire) == ROOT_READY;
 }
 
-const struct options *root_options(void);
-
 #endif

@@ -17,10 +17,11 @@ _Static_assert(SIZE_CLASSES == FINE_MAX / GRANULE + STEPS_PER_DOUBLING * 8,
 struct size_class size_classes[SIZE_CLASSES];
 uint8_t size_class_of_granules[SMALL_MAX / GRANULE + 1];
 
-static uint32_t class_size(unsigned class) {
-    if (class < FINE_MAX / GRANULE)
-        return (class + 1) * (uint32_t)GRANULE;
-    unsigned above = class - FINE_MAX / (uint32_t)GRANULE;
+static uint32_t class_size(unsigned size_class) {
+    if (size_class < FINE_MAX / GRANULE) {
+        return (size_class + 1) * (uint32_t)GRANULE;
+    }
+    unsigned above = size_class - FINE_MAX / (uint32_t)GRANULE;
     uint32_t doubling = FINE_MAX << above / STEPS_PER_DOUBLING;
     return doubling + doubling / STEPS_PER_DOUBLING * (above % STEPS_PER_DOUBLING + 1);
 }
@@ -32,30 +33,34 @@ static uint16_t most_in_magazine(uint32_t size) {
 
 void size_class_start(void) {
     size_t granules = 0;
-    for (unsigned class = 0; class < SIZE_CLASSES; class ++) {
-        uint32_t size = class_size(class);
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        uint32_t size = class_size(size_class);
         size_t units = (SLOTS_MIN * (size_t)size + UNIT - 1) / UNIT;
-        size_classes[class] = (struct size_class){
+        size_classes[size_class] = (struct size_class){
             .size = size,
             .reciprocal = (uint32_t)(((UINT64_C(1) << 32) + size - 1) / size),
             .slots = (uint16_t)(units * UNIT / size),
             .units = (uint16_t)units,
             .magazine = most_in_magazine(size),
         };
-        for (; granules <= size / GRANULE; granules++)
-            size_class_of_granules[granules] = (uint8_t) class;
+        for (; granules <= size / GRANULE; granules++) {
+            size_class_of_granules[granules] = (uint8_t)size_class;
+        }
     }
 }
 
 unsigned size_class_of_aligned(size_t alignment, size_t size) {
     /* Slabs start at multiples of UNIT, so a slot is as aligned as the class's size. */
-    if (alignment > SMALL_MAX || size > SMALL_MAX)
+    if (alignment > SMALL_MAX || size > SMALL_MAX) {
         return SIZE_CLASSES;
+    }
     size_t rounded = round_up(size ? size : 1, alignment);
-    if (rounded > SMALL_MAX)
+    if (rounded > SMALL_MAX) {
         return SIZE_CLASSES;
-    unsigned class = size_class_of(rounded);
-    while (class < SIZE_CLASSES && size_classes[class].size % alignment != 0)
-        class ++;
-    return class;
+    }
+    unsigned size_class = size_class_of(rounded);
+    while (size_class < SIZE_CLASSES && size_classes[size_class].size % alignment != 0) {
+        size_class++;
+    }
+    return size_class;
 }

@@ -46,8 +46,8 @@ static inline unsigned size_class_of(size_t size) {
  */
 unsigned size_class_of_aligned(size_t alignment, size_t size);
 
-static inline uint32_t size_class_slot(unsigned class, size_t offset) {
-    return (uint32_t)((uint64_t)offset * size_classes[class].reciprocal >> 32);
+static inline uint32_t size_class_slot(unsigned size_class, size_t offset) {
+    return (uint32_t)((uint64_t)offset * size_classes[size_class].reciprocal >> 32);
 }
 
 #endif

@@ -4,8 +4,8 @@
 #include "block.h"
 #include "metadata.h"
 
-static size_t descriptor_size(unsigned class) {
-    return sizeof(struct slab) + bitmap_words(size_classes[class].slots) * sizeof(bitmap_word);
+static size_t descriptor_size(unsigned size_class) {
+    return sizeof(struct slab) + bitmap_words(size_classes[size_class].slots) * sizeof(bitmap_word);
 }
 
 /* The bits of a word of which every slot is free; the last word of a slab may have fewer than 64 slots. */
@@ -18,18 +18,19 @@ static void set_free_slots(struct slab *slab, unsigned free) {
     atomic_store_explicit(&slab->free, (uint16_t)free, memory_order_relaxed);
 }
 
-struct slab *slab_create(unsigned class, uint32_t owner) {
-    struct slab *slab = metadata_alloc(descriptor_size(class));
-    if (!slab)
+struct slab *slab_create(unsigned size_class, uint32_t owner) {
+    struct slab *slab = metadata_alloc(descriptor_size(size_class));
+    if (!slab) {
         return NULL;
+    }
     list_init(&slab->link);
-    slab->slots = size_classes[class].slots;
+    slab->slots = size_classes[size_class].slots;
     slab->hint = 0;
     atomic_store_explicit(&slab->used, 0, memory_order_relaxed);
     set_free_slots(slab, slab->slots);
     bool zero;
-    if (!span_take(&slab->span, size_classes[class].units, 1, page_map_tag(owner) | class, &zero)) {
-        metadata_free(slab, descriptor_size(class));
+    if (!span_take(&slab->span, size_classes[size_class].units, 1, page_map_tag(owner) | size_class, &zero)) {
+        metadata_free(slab, descriptor_size(size_class));
         return NULL;
     }
     return slab;
@@ -44,9 +45,11 @@ void slab_destroy(struct slab *slab) {
 /* A word at or after the hint with a free slot; the slab has one. */
 static unsigned word_with_free(struct slab *slab) {
     unsigned words = (unsigned)bitmap_words(slab_used(slab));
-    for (unsigned word = slab->hint; word < words; word++)
-        if (bitmap_load(slab->bitmap, word))
+    for (unsigned word = slab->hint; word < words; word++) {
+        if (bitmap_load(slab->bitmap, word)) {
             return word;
+        }
+    }
     bitmap_store(slab->bitmap, words, all_free(slab, words));
     return words;
 }
@@ -54,8 +57,9 @@ static unsigned word_with_free(struct slab *slab) {
 unsigned slab_take(struct slab *slab, void **top, unsigned count) {
     const size_t size = size_classes[slab_class(slab)].size;
     char *start = window_address(slab->span.first);
-    if (count > slab_free_slots(slab))
+    if (count > slab_free_slots(slab)) {
         count = slab_free_slots(slab);
+    }
     for (unsigned taken = 0; taken < count;) {
         unsigned word = word_with_free(slab);
         unsigned slot = 0;
@@ -64,8 +68,9 @@ unsigned slab_take(struct slab *slab, void **top, unsigned count) {
             slot = word * BITMAP_WORD_BITS + lowest_bit(bits);
             *top-- = start + slot * size;
         }
-        if (slot >= slab_used(slab))
+        if (slot >= slab_used(slab)) {
             atomic_store_explicit(&slab->used, (uint16_t)(slot + 1), memory_order_relaxed);
+        }
         bitmap_store(slab->bitmap, word, bits);
         slab->hint = (uint16_t)word;
     }
@@ -74,24 +79,27 @@ unsigned slab_take(struct slab *slab, void **top, unsigned count) {
 }
 
 size_t slab_give(struct slab *slab, void *const *blocks, size_t count, bool prove) {
-    const unsigned class = slab_class(slab);
+    const unsigned size_class = slab_class(slab);
     const uintptr_t start = (uintptr_t)window_address(slab->span.first);
     const size_t bytes = (size_t)slab->span.units << UNIT_SHIFT;
     size_t given = 0;
     for (; given < count; given++) {
         void *block = blocks[given];
         size_t offset = (uintptr_t)block - start;
-        if (offset >= bytes)
+        if (offset >= bytes) {
             break;
+        }
         if (prove) {
-            if (UNLIKELY(!live_test(block)))
+            if (UNLIKELY(!live_test(block))) {
                 block_fault("free", block);
+            }
             live_clear(block);
         }
-        unsigned slot = size_class_slot(class, offset);
+        unsigned slot = size_class_slot(size_class, offset);
         bitmap_set(slab->bitmap, slot);
-        if (slot / BITMAP_WORD_BITS < slab->hint)
+        if (slot / BITMAP_WORD_BITS < slab->hint) {
             slab->hint = (uint16_t)(slot / BITMAP_WORD_BITS);
+        }
     }
     set_free_slots(slab, slab_free_slots(slab) + (unsigned)given);
     return given;
@@ -113,11 +121,12 @@ size_t slab_count_live(const struct slab *slab) {
     return bitmap_count_range(window.live_map, slab->span.first * per_unit, slab->span.units * per_unit);
 }
 
-static bool no_slot_is_free_and_live(const struct slab *slab, unsigned class) {
+static bool no_slot_is_free_and_live(const struct slab *slab, unsigned size_class) {
     const char *start = window_address(slab->span.first);
     for (unsigned slot = 0; slot < slab->slots; slot++) {
-        if (slab_slot_free(slab, slot) && live_test(start + (size_t)slot * size_classes[class].size))
+        if (slab_slot_free(slab, slot) && live_test(start + (size_t)slot * size_classes[size_class].size)) {
             return false;
+        }
     }
     return true;
 }
@@ -125,23 +134,25 @@ static bool no_slot_is_free_and_live(const struct slab *slab, unsigned class) {
 bool slab_valid(const struct slab *slab, const char **why) {
     uint32_t entry = page_map_load(slab->span.first);
     const char *broken = NULL;
-    if (!entry_is_slab(entry) || entry_class(entry) >= SIZE_CLASSES)
+    if (!entry_is_slab(entry) || entry_class(entry) >= SIZE_CLASSES) {
         broken = "a slab's page map entry is no slab's";
-    else if (slab->slots != size_classes[entry_class(entry)].slots)
+    } else if (slab->slots != size_classes[entry_class(entry)].slots) {
         broken = "a slab's slots are not those of its class";
-    else if (page_map_count(slab->span.first, slab->span.units, entry) != slab->span.units)
+    } else if (page_map_count(slab->span.first, slab->span.units, entry) != slab->span.units) {
         broken = "the units of a slab have different page map entries";
-    else if (slab_used(slab) > slab->slots)
+    } else if (slab_used(slab) > slab->slots) {
         broken = "a slab has more used slots than slots";
-    else if (slab_free_slots(slab) != count_free(slab))
+    } else if (slab_free_slots(slab) != count_free(slab)) {
         broken = "a slab's count of free slots is not that of its bitmap";
-    else if (bitmap_count_range(slab->bitmap, 0, slab->hint * (size_t)BITMAP_WORD_BITS))
+    } else if (bitmap_count_range(slab->bitmap, 0, slab->hint * (size_t)BITMAP_WORD_BITS)) {
         broken = "a slab has a free slot below its hint";
-    else if (slab_count_live(slab) + slab_free_slots(slab) > slab->slots)
+    } else if (slab_count_live(slab) + slab_free_slots(slab) > slab->slots) {
         broken = "a slab has more live and free slots than slots";
-    else if (!no_slot_is_free_and_live(slab, entry_class(entry)))
+    } else if (!no_slot_is_free_and_live(slab, entry_class(entry))) {
         broken = "a slot is both free and live";
-    if (broken)
+    }
+    if (broken) {
         *why = broken;
+    }
     return !broken;
 }

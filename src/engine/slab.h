@@ -73,7 +73,7 @@ static inline struct slab *slab_of(const void *block) {
 }
 
 /* A fresh slab of `owner` in no list; NULL when there is no memory. */
-struct slab *slab_create(unsigned class, uint32_t owner);
+struct slab *slab_create(unsigned size_class, uint32_t owner);
 
 /* Gives a slab that is empty and in no list back. */
 void slab_destroy(struct slab *slab);

@@ -70,8 +70,9 @@ static void descriptor_give(struct free_span *free) {
 static bool descriptors_suffice(void) {
     while (spans.descriptors < spans.taken + 1 + SPANS_SPARE) {
         struct free_span *free = metadata_alloc(sizeof *free);
-        if (!free)
+        if (!free) {
             return false;
+        }
         list_push_front(&spans.spare, &free->age);
         spans.descriptors++;
     }
@@ -99,8 +100,9 @@ static void resettle(struct free_span *free, size_t first, size_t units, size_t 
     }
     free->span = (struct span){.first = (uint32_t)first, .units = (uint32_t)units};
     free->dirty_units = (uint32_t)dirty_units;
-    if (dirty_units == 0)
+    if (dirty_units == 0) {
         list_remove(&free->age);
+    }
     index_insert(free);
 }
 
@@ -128,8 +130,9 @@ static void release(size_t first, size_t units, size_t dirty_units) {
         index_remove(after);
         end += after->span.units;
         dirty_units += after->dirty_units;
-        if (after->dirty_units > largest)
+        if (after->dirty_units > largest) {
             whole = after;
+        }
     }
     if (!whole) {
         whole = before ? before : after ? after : descriptor_take();
@@ -139,10 +142,12 @@ static void release(size_t first, size_t units, size_t dirty_units) {
             list_push_back(&spans.aging, &whole->age);
         }
     }
-    if (before && before != whole)
+    if (before && before != whole) {
         descriptor_give(before);
-    if (after && after != whole)
+    }
+    if (after && after != whole) {
         descriptor_give(after);
+    }
     resettle(whole, first, end - first, dirty_units);
     set_due();
 }
@@ -160,8 +165,9 @@ static bool carve(struct free_span *free, size_t first, size_t units) {
     if (head && tail) {
         struct free_span *rest = descriptor_take();
         rest->freed_ms = free->freed_ms;
-        if (tail_dirty)
+        if (tail_dirty) {
             list_insert_after(&free->age, &rest->age);
+        }
         resettle(rest, first + units, tail, tail_dirty);
         resettle(free, free->span.first, head, head_dirty);
     } else if (head) {
@@ -175,8 +181,9 @@ static bool carve(struct free_span *free, size_t first, size_t units) {
 
 /* Makes units at the top part of the window's use, as a fresh free span that ends at `end`. */
 static struct free_span *raise_top(size_t end) {
-    if (end > window.units_reserved || window_reach(end))
+    if (end > window.units_reserved || window_reach(end)) {
         return NULL;
+    }
     size_t first = spans.top;
     page_map_fill(first, end - first, UNIT_FRESH);
     spans.top = end;
@@ -192,10 +199,12 @@ static size_t aligned_unit(size_t unit, size_t align) {
 
 static struct free_span *find_free(size_t units, size_t align) {
     struct bins_node *node = bins_find(&spans.dirty, units + align - 1);
-    if (!node)
+    if (!node) {
         node = bins_find(&spans.fresh, units + align - 1);
-    if (node)
+    }
+    if (node) {
         return CONTAINER_OF(node, struct free_span, node);
+    }
     const struct free_span *last = free_before(spans.top);
     size_t first = aligned_unit(last ? last->span.first : spans.top, align);
     return raise_top(first + units);
@@ -204,14 +213,16 @@ static struct free_span *find_free(size_t units, size_t align) {
 /* Points units at their new user. */
 static void settle(struct span *span, size_t first, size_t units, uint32_t entry) {
     page_map_fill(first, units, entry);
-    for (size_t unit = first; unit < first + units; unit++)
+    for (size_t unit = first; unit < first + units; unit++) {
         window.spans[unit] = span;
+    }
     spans.live_units += units;
 }
 
 bool span_take(struct span *span, size_t units, size_t align, uint32_t entry, bool *zero) {
-    if (units + align > window.units_reserved)
+    if (units + align > window.units_reserved) {
         return false;
+    }
     lock_take(&spans.lock);
     struct free_span *free = descriptors_suffice() ? find_free(units, align) : NULL;
     if (free) {
@@ -231,8 +242,9 @@ bool span_grow(struct span *span, size_t units, uint32_t entry) {
     size_t end = (size_t)span->first + span->units;
     size_t more = units - span->units;
     struct free_span *next = free_from(end);
-    if (end + (next ? next->span.units : 0) == spans.top && (!next || next->span.units < more))
+    if (end + (next ? next->span.units : 0) == spans.top && (!next || next->span.units < more)) {
         next = raise_top(end + more);
+    }
     bool grown = next && next->span.first == end && next->span.units >= more;
     if (grown) {
         carve(next, end, more);
@@ -246,8 +258,9 @@ bool span_grow(struct span *span, size_t units, uint32_t entry) {
 /* Takes the oldest dirty span through the system and back; false when there is none, or the system refused. */
 static bool purge_oldest(void) {
     struct free_span *free = oldest_dirty();
-    if (!free || spans.purging)
+    if (!free || spans.purging) {
         return false;
+    }
     struct span span = free->span;
     index_remove(free);
     list_remove(&free->age);
@@ -276,8 +289,9 @@ static void give(const struct span *span) {
     page_map_fill(span->first, span->units, UNIT_DIRTY);
     spans.live_units -= span->units;
     release(span->first, span->units, span->units);
-    while (spans.dirty_units > dirty_cap() && purge_oldest())
+    while (spans.dirty_units > dirty_cap() && purge_oldest()) {
         continue;
+    }
 }
 
 void span_give(const struct span *span) {
@@ -304,21 +318,25 @@ void span_lose(const struct span *span) {
 }
 
 void span_decay(void) {
-    uint64_t now = os_coarse_ms();
-    if (LIKELY(now < atomic_load_explicit(&spans.due_ms, memory_order_relaxed)))
+    uint64_t due = atomic_load_explicit(&spans.due_ms, memory_order_relaxed);
+    uint64_t now = due == NEVER ? 0 : os_coarse_ms();
+    if (LIKELY(now < due)) {
         return;
+    }
     lock_take(&spans.lock);
     const struct free_span *oldest;
-    while ((oldest = oldest_dirty()) && oldest->freed_ms + spans.decay_ms <= now && purge_oldest())
+    while ((oldest = oldest_dirty()) && oldest->freed_ms + spans.decay_ms <= now && purge_oldest()) {
         continue;
+    }
     lock_give(&spans.lock);
 }
 
 size_t span_purge_all(void) {
     lock_take(&spans.lock);
     uint64_t before = spans.purged_units;
-    while (purge_oldest())
+    while (purge_oldest()) {
         continue;
+    }
     uint64_t purged = spans.purged_units - before;
     lock_give(&spans.lock);
     return (size_t)purged << UNIT_SHIFT;
@@ -329,17 +347,19 @@ const struct free_span *span_around(size_t unit) {
     for (size_t first = unit + 1; first-- > 0 && entry_is_free(page_map_load(first));) {
         const struct span *span = window.spans[first];
         bool starts = first == 0 || !entry_is_free(page_map_load(first - 1));
-        if (starts)
+        if (starts) {
             return span->first == first && first + span->units > unit ? CONTAINER_OF(span, struct free_span, span)
                                                                       : NULL;
+        }
     }
     return NULL;
 }
 
 void spans_recover(void) {
     struct free_span *free = spans.purging;
-    if (!free)
+    if (!free) {
         return;
+    }
     spans.purging = NULL;
     descriptor_give(free);
     page_map_fill(free->span.first, free->span.units, UNIT_DIRTY);

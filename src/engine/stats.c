@@ -19,8 +19,8 @@ static size_t smaller(size_t a, size_t b) {
 }
 
 /* A slab's slots by state. Its owner may be at work: each number is cut so that they add up all the same. */
-static void add_slab(struct mems_engine_stats *stats, const struct slab *slab, unsigned class) {
-    struct mems_class_stats *of = &stats->classes[class];
+static void add_slab(struct mems_engine_stats *stats, const struct slab *slab, unsigned size_class) {
+    struct mems_class_stats *of = &stats->classes[size_class];
     size_t free = smaller(slab_free_slots(slab), slab->slots);
     size_t live = smaller(slab_count_live(slab), slab->slots - free);
     size_t untouched = smaller(slab->slots - smaller(slab_used(slab), slab->slots), free);
@@ -53,17 +53,19 @@ static size_t add_span(struct mems_engine_stats *stats, size_t unit) {
         add_large(stats, CONTAINER_OF(span, struct large, span));
         return span->units;
     }
-    if (entry == UNIT_DIRTY || entry == UNIT_PURGING)
+    if (entry == UNIT_DIRTY || entry == UNIT_PURGING) {
         stats->dirty += UNIT;
-    else
+    } else {
         stats->fresh += UNIT;
+    }
     return 1;
 }
 
 static void walk_window(struct mems_engine_stats *stats) {
     lock_take(&spans.lock);
-    for (size_t unit = 0; unit < spans.top;)
+    for (size_t unit = 0; unit < spans.top;) {
         unit += add_span(stats, unit);
+    }
     stats->accessible = window.units_area.accessible;
     stats->window = window.units_area.size;
     stats->fresh += stats->accessible - (spans.top << UNIT_SHIFT);
@@ -74,10 +76,10 @@ static void walk_window(struct mems_engine_stats *stats) {
 
 /* With check=deferred a block in a magazine has its live bit set: the magazines say how many those are. */
 static void move_cached(struct mems_engine_stats *stats, const struct heap *heap) {
-    for (unsigned class = 0; class < SIZE_CLASSES && !heap->proves; class ++) {
-        size_t cached = smaller(magazine_count(heap, class), stats->classes[class].live);
-        stats->classes[class].live -= cached;
-        stats->classes[class].cached += cached;
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES && !heap->proves; size_class++) {
+        size_t cached = smaller(magazine_count(heap, size_class), stats->classes[size_class].live);
+        stats->classes[size_class].live -= cached;
+        stats->classes[size_class].cached += cached;
     }
 }
 
@@ -102,8 +104,8 @@ static void walk_heaps(struct mems_engine_stats *stats) {
 
 static void sum_classes(struct mems_engine_stats *stats) {
     stats->live = stats->large_bytes;
-    for (unsigned class = 0; class < SIZE_CLASSES; class ++) {
-        const struct mems_class_stats *of = &stats->classes[class];
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        const struct mems_class_stats *of = &stats->classes[size_class];
         stats->live += of->live * of->size;
         stats->cached += of->cached * of->size;
     }
@@ -122,8 +124,9 @@ void stats_collect(struct mems_engine_stats *stats) {
     stats->version = MEMS_ENGINE_STATS_VERSION;
     stats->class_count = SIZE_CLASSES;
     if (root_start()) {
-        for (unsigned class = 0; class < SIZE_CLASSES; class ++)
-            stats->classes[class].size = size_classes[class].size;
+        for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+            stats->classes[size_class].size = size_classes[size_class].size;
+        }
         walk_window(stats);
         walk_heaps(stats);
         sum_classes(stats);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fmt.h"
@@ -248,6 +249,36 @@ void stats_report_json(const struct mems_engine_stats *stats, int fd) {
     fmt_flush(&report.out, fd);
 }
 
+/* The copy of standard error: beyond the numbers that programs use, and with what it was a copy of. */
+#define KEPT_FD_MIN 200
+static struct {
+    int fd; /* 0: none is kept */
+    dev_t device;
+    ino_t inode;
+} kept;
+
+void stats_report_prepare(const struct options *options) {
+    int saved = errno;
+    struct stat status;
+    if (options->stats != STATS_NONE && fstat(STDERR_FILENO, &status) == 0) {
+        int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, KEPT_FD_MIN);
+        if (fd > 0) {
+            kept.fd = fd;
+            kept.device = status.st_dev;
+            kept.inode = status.st_ino;
+        }
+    }
+    errno = saved;
+}
+
+/* Standard error as it was. A program that closes all it does not know may have another file where our copy was. */
+static int standard_error(void) {
+    struct stat status;
+    bool ours =
+        kept.fd > 0 && fstat(kept.fd, &status) == 0 && status.st_dev == kept.device && status.st_ino == kept.inode;
+    return ours ? kept.fd : STDERR_FILENO;
+}
+
 /* The path with each %p replaced by the process id. */
 static void expand_path(struct fmt *path, const char *pattern) {
     for (; *pattern != '\0'; pattern++) {
@@ -262,12 +293,13 @@ static void expand_path(struct fmt *path, const char *pattern) {
 
 /* The file to report to; standard error when there is none. */
 static int open_report(const char *pattern) {
+    int fallback = standard_error();
     char text[OPTIONS_PATH_MAX + 64]; /* room for a few ids */
     struct fmt path;
     fmt_init(&path, text, sizeof text);
     expand_path(&path, pattern);
     if (path.length == 0) {
-        return STDERR_FILENO;
+        return fallback;
     }
     int fd = path.full ? -1 : open(path.text, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (fd < 0) {
@@ -276,8 +308,8 @@ static int open_report(const char *pattern) {
         fmt_init(&complaint, line, sizeof line);
         fmt_format(&complaint, "mems: stats_file=%s cannot be opened (error %d): reporting here\n", pattern,
                    (int64_t)(path.full ? ENAMETOOLONG : errno));
-        fmt_flush(&complaint, STDERR_FILENO);
-        return STDERR_FILENO;
+        fmt_flush(&complaint, fallback);
+        return fallback;
     }
     return fd;
 }
@@ -293,7 +325,7 @@ void stats_report_at_exit(const struct options *options, const struct mems_engin
     } else {
         stats_report_text(stats, fd);
     }
-    if (fd != STDERR_FILENO) {
+    if (fd > STDERR_FILENO) {
         close(fd);
     }
     errno = saved;

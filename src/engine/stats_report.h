@@ -18,6 +18,12 @@ void stats_report_text(const struct mems_engine_stats *stats, int fd);
 void stats_report_json(const struct mems_engine_stats *stats, int fd);
 
 /*
+ * Keeps a second descriptor of standard error if the options want a report: many programs close it in their exit
+ * handlers, which run before the report. To be called once, when the options have been read.
+ */
+void stats_report_prepare(const struct options *options);
+
+/*
  * The report that the options ask for, if any, at the end of the process: appended to options->stats_file, or on
  * standard error when that is empty or cannot be opened (and then says so).
  */

@@ -18,17 +18,23 @@ static bool broken(const char **why, const char *what) {
 
 static bool free_span_valid(const struct free_span *free, size_t unit, const char **why) {
     size_t end = unit + free->span.units;
-    if (free->span.first != unit || window.spans[end - 1] != &free->span)
+    if (free->span.first != unit || window.spans[end - 1] != &free->span) {
         return broken(why, "a free span's ends do not point at it");
-    for (size_t at = unit; at < end; at++)
-        if (!entry_is_free(page_map_load(at)))
+    }
+    for (size_t at = unit; at < end; at++) {
+        if (!entry_is_free(page_map_load(at))) {
             return broken(why, "a unit of a free span is not free");
-    if (end < spans.top && entry_is_free(page_map_load(end)))
+        }
+    }
+    if (end < spans.top && entry_is_free(page_map_load(end))) {
         return broken(why, "two free spans touch");
-    if (page_map_count(unit, free->span.units, UNIT_DIRTY) != free->dirty_units)
+    }
+    if (page_map_count(unit, free->span.units, UNIT_DIRTY) != free->dirty_units) {
         return broken(why, "a free span's dirty units are not those of the page map");
-    if ((free->dirty_units == 0) != list_empty(&free->age))
+    }
+    if ((free->dirty_units == 0) != list_empty(&free->age)) {
         return broken(why, "a free span ages without being dirty, or the other way round");
+    }
     return true;
 }
 
@@ -49,8 +55,9 @@ static bool span_valid_at(size_t unit, struct census *census, size_t *units, con
         census->lost_units++;
         return true;
     }
-    if (span->first != unit || span->units == 0 || unit + span->units > spans.top)
+    if (span->first != unit || span->units == 0 || unit + span->units > spans.top) {
         return broken(why, "a span does not start where its unit says");
+    }
     *units = span->units;
     if (entry_is_free(entry)) {
         const struct free_span *free = CONTAINER_OF(span, struct free_span, span);
@@ -63,95 +70,119 @@ static bool span_valid_at(size_t unit, struct census *census, size_t *units, con
         census->slabs++;
         return slab_valid(CONTAINER_OF(span, struct slab, span), why);
     }
-    if (entry != UNIT_LARGE)
+    if (entry != UNIT_LARGE) {
         return broken(why, "a unit below the top is unused, or being purged");
-    if (large_size(CONTAINER_OF(span, struct large, span)) > (size_t)span->units << UNIT_SHIFT)
+    }
+    if (large_size(CONTAINER_OF(span, struct large, span)) > (size_t)span->units << UNIT_SHIFT) {
         return broken(why, "a large block is larger than its span");
+    }
     return true;
 }
 
 static bool window_valid(struct census *census, const char **why) {
-    for (size_t unit = 0, units; unit < spans.top; unit += units)
-        if (!span_valid_at(unit, census, &units, why))
+    for (size_t unit = 0, units; unit < spans.top; unit += units) {
+        if (!span_valid_at(unit, census, &units, why)) {
             return false;
+        }
+    }
     if (census->live_units != spans.live_units || census->free_units != spans.free_units ||
-        census->dirty_units != spans.dirty_units || census->lost_units != spans.lost_units)
+        census->dirty_units != spans.dirty_units || census->lost_units != spans.lost_units) {
         return broken(why, "the units by state are not what the walk counts");
-    if (spans.descriptors < spans.taken + SPANS_SPARE)
+    }
+    if (spans.taken && spans.descriptors < spans.taken + SPANS_SPARE) {
         return broken(why, "there are too few descriptors to give every span back");
+    }
     return bins_valid(&spans.fresh, why) && bins_valid(&spans.dirty, why) &&
            (list_valid(&spans.aging, spans.top) || broken(why, "the list of dirty spans is torn"));
 }
 
 /* A list of one class's slabs of one owner: those with free slots first. Adds their number to *slabs. */
-static bool slabs_valid(const struct list *head, uint32_t owner, unsigned class, size_t *slabs, const char **why) {
-    if (!list_valid(head, spans.top))
+static bool slabs_valid(const struct list *head, uint32_t owner, unsigned size_class, size_t *slabs, const char **why) {
+    if (!list_valid(head, spans.top)) {
         return broken(why, "a list of slabs is torn");
+    }
     bool full_seen = false;
     for (const struct list *link = head->next; link != head; link = link->next) {
         const struct slab *slab = CONTAINER_OF(link, struct slab, link);
-        if (page_map_load(slab->span.first) != (page_map_tag(owner) | class))
+        if (page_map_load(slab->span.first) != (page_map_tag(owner) | size_class)) {
             return broken(why, "a slab is in the list of another owner or class");
-        if (full_seen && slab_free_slots(slab))
+        }
+        if (full_seen && slab_free_slots(slab)) {
             return broken(why, "a slab with free slots stands behind a full one");
+        }
         full_seen = slab_free_slots(slab) == 0;
         ++*slabs;
     }
     return true;
 }
 
-static bool magazine_valid(const struct heap *heap, unsigned class, const char **why) {
-    void **bottom = heap->classes[class].bottom;
-    void **top = heap->tops[heap->first + class];
-    void **unused = heap->tops[(heap->first ^ DEFERRED) + class];
-    if (unused != MAGAZINE_NONE)
+static bool magazine_valid(const struct heap *heap, unsigned size_class, const char **why) {
+    void **bottom = heap->classes[size_class].bottom;
+    void **top = heap->tops[heap->first + size_class];
+    void **unused = heap->tops[(heap->first ^ DEFERRED) + size_class];
+    if (unused != MAGAZINE_NONE) {
         return broken(why, "a magazine of the mode that is not in use is not empty");
-    if (!bottom)
+    }
+    if (!bottom) {
         return top == MAGAZINE_NONE || broken(why, "a magazine has a top and no bottom");
-    if (*bottom || magazine_count(heap, class) > magazine_capacity(bottom))
+    }
+    if (*bottom || magazine_count(heap, size_class) > magazine_capacity(bottom)) {
         return broken(why, "a magazine has no bottom, or holds more than it can");
+    }
     for (void **at = bottom + 1; at <= top; at++) {
-        if (page_map_load(window_unit(*at)) != (page_map_tag(heap->owner) | class))
+        if (page_map_load(window_unit(*at)) != (page_map_tag(heap->owner) | size_class)) {
             return broken(why, "a magazine holds a block of another owner or class");
-        if (live_test(*at) == heap->proves)
+        }
+        if (live_test(*at) == heap->proves) {
             return broken(why, "a block in a magazine is live, or not, against its heap's mode");
+        }
     }
     return true;
 }
 
 static bool heap_valid(const struct heap *heap, size_t *slabs, const char **why) {
-    for (unsigned class = 0; class < SIZE_CLASSES; class ++)
-        if (!slabs_valid(&heap->classes[class].slabs, heap->owner, class, slabs, why) ||
-            !magazine_valid(heap, class, why))
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        if (!slabs_valid(&heap->classes[size_class].slabs, heap->owner, size_class, slabs, why) ||
+            !magazine_valid(heap, size_class, why)) {
             return false;
+        }
+    }
     return true;
 }
 
 static bool orphans_valid(size_t *slabs, const char **why) {
-    for (unsigned class = 0; class < SIZE_CLASSES; class ++) {
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         size_t available = 0;
-        const struct list *head = &orphans[class].slabs;
-        if (!slabs_valid(head, OWNER_ORPHAN, class, slabs, why))
+        const struct list *head = &orphans[size_class].slabs;
+        if (!slabs_valid(head, OWNER_ORPHAN, size_class, slabs, why)) {
             return false;
-        for (const struct list *link = head->next; link != head; link = link->next)
+        }
+        for (const struct list *link = head->next; link != head; link = link->next) {
             available += slab_free_slots(CONTAINER_OF(link, struct slab, link)) > 0;
-        if (available != atomic_load_explicit(&orphans[class].available, memory_order_relaxed))
+        }
+        if (available != atomic_load_explicit(&orphans[size_class].available, memory_order_relaxed)) {
             return broken(why, "the available orphans are not those with free slots");
+        }
     }
     return true;
 }
 
 bool engine_valid(const char **why) {
-    if (!root_ready())
+    if (!root_ready()) {
         return true;
+    }
     struct census census = {0};
     size_t listed = 0;
-    if (!window_valid(&census, why) || !orphans_valid(&listed, why))
+    if (!window_valid(&census, why) || !orphans_valid(&listed, why)) {
         return false;
-    for (uint32_t owner = 1; owner <= registry.made; owner++)
-        if (!heap_valid(atomic_load_explicit(&window.heaps[owner], memory_order_relaxed), &listed, why))
+    }
+    for (uint32_t owner = 1; owner <= registry.made; owner++) {
+        if (!heap_valid(atomic_load_explicit(&window.heaps[owner], memory_order_relaxed), &listed, why)) {
             return false;
-    if (listed != census.slabs)
+        }
+    }
+    if (listed != census.slabs) {
         return broken(why, "some slab is in no list, or in two");
+    }
     return range_tree_valid(&huge_table.live, why);
 }

@@ -21,16 +21,19 @@
 struct window window;
 
 int area_reach(struct area *area, size_t bytes, size_t step) {
-    if (bytes <= area->accessible)
+    if (bytes <= area->accessible) {
         return 0;
-    if (bytes > area->size)
+    }
+    if (bytes > area->size) {
         return ENOMEM;
+    }
     /* A step that the system refuses may still leave room for what is needed at least. */
     const size_t steps[] = {step, OS_PAGE};
     for (unsigned i = 0; i < 2; i++) {
         size_t end = round_up(bytes, steps[i]);
-        if (end > area->size)
+        if (end > area->size) {
             end = area->size;
+        }
         void *start = (void *)(area->start + area->accessible);
         size_t size = end - area->accessible;
         if ((window.claimed ? os_claim(start, size) : os_commit(start, size)) == 0) {
@@ -43,40 +46,50 @@ int area_reach(struct area *area, size_t bytes, size_t step) {
 
 static int reach_tables(size_t units) {
     int error = area_reach(&window.page_map_area, units * sizeof *window.page_map, OS_PAGE);
-    if (!error)
+    if (!error) {
         error = area_reach(&window.spans_area, units * sizeof *window.spans, OS_PAGE);
-    if (!error)
+    }
+    if (!error) {
         error = area_reach(&window.live_map_area, units * (UNIT / GRANULE / 8), OS_PAGE);
+    }
     return error;
 }
 
 /* The tables for the units of one step, then the units, then the news that they are there. */
 static int reach_units(size_t bytes) {
-    if (bytes > window.units_area.size)
+    if (bytes > window.units_area.size) {
         return ENOMEM;
+    }
     int error = reach_tables(bytes >> UNIT_SHIFT);
-    if (!error)
+    if (!error) {
         error = area_reach(&window.units_area, bytes, UNIT);
-    if (!error)
+    }
+    if (!error) {
         atomic_store_explicit(&window.granules, window.units_area.accessible >> GRANULE_SHIFT, memory_order_relaxed);
+    }
     return error;
 }
 
 int window_reach(size_t units) {
     size_t needed = units << UNIT_SHIFT;
     size_t accessible = window.units_area.accessible;
-    if (needed <= accessible)
+    if (needed <= accessible) {
         return 0;
+    }
     size_t growth = round_up(accessible / 4, GROWTH_MIN);
-    if (growth < GROWTH_MIN)
+    if (growth < GROWTH_MIN) {
         growth = GROWTH_MIN;
-    if (growth > GROWTH_MAX)
+    }
+    if (growth > GROWTH_MAX) {
         growth = GROWTH_MAX;
+    }
     size_t generous = accessible + growth;
-    if (generous > window.units_area.size)
+    if (generous > window.units_area.size) {
         generous = window.units_area.size;
-    if (generous > needed && reach_units(generous) == 0)
+    }
+    if (generous > needed && reach_units(generous) == 0) {
         return 0;
+    }
     return reach_units(needed);
 }
 
@@ -96,8 +109,9 @@ static size_t lay_out(uintptr_t start, size_t units) {
     };
     uintptr_t end = start;
     for (unsigned i = 0; i < sizeof areas / sizeof *areas; i++) {
-        if (areas[i].area == &window.units_area)
+        if (areas[i].area == &window.units_area) {
             end += GUARD;
+        }
         *areas[i].area = (struct area){.start = end, .size = areas[i].size};
         end += round_up(areas[i].size, UNIT);
     }
@@ -112,8 +126,9 @@ static size_t lay_out(uintptr_t start, size_t units) {
 
 static int reserve(size_t size) {
     void *start;
-    if (os_reserve(lay_out(0, size >> UNIT_SHIFT), UNIT, &start))
+    if (os_reserve(lay_out(0, size >> UNIT_SHIFT), UNIT, &start)) {
         return ENOMEM;
+    }
     lay_out((uintptr_t)start, size >> UNIT_SHIFT);
     return 0;
 }
@@ -125,49 +140,57 @@ static int reserve(size_t size) {
  */
 static int claim(size_t size) {
     void *probe;
-    if (os_map(OS_PAGE, OS_PAGE, &probe))
+    if (os_map(OS_PAGE, OS_PAGE, &probe)) {
         return ENOMEM;
+    }
     os_unmap(probe, OS_PAGE);
     window.claimed = true;
     size_t total = lay_out(0, size >> UNIT_SHIFT);
     for (size_t distance = WINDOW_MAX * 4; distance > total; distance /= 2) {
-        if ((uintptr_t)probe / 2 < distance)
+        if ((uintptr_t)probe / 2 < distance) {
             continue;
+        }
         uintptr_t start = (uintptr_t)probe - distance - os_random() % (distance / 4);
         lay_out(round_down(start, UNIT), size >> UNIT_SHIFT);
-        if (reach_tables(1) == 0)
+        if (reach_tables(1) == 0) {
             return 0;
+        }
     }
     return ENOMEM;
 }
 
 int window_start(size_t size) {
     size_t limit = os_address_limit();
-    if (size == 0)
+    if (size == 0) {
         size = WINDOW_MAX;
+    }
     if (limit < WINDOW_MAX) {
-        if (size > limit)
+        if (size > limit) {
             size = limit;
+        }
         size = round_up(size < WINDOW_MIN ? WINDOW_MIN : size, UNIT);
         return claim(size);
     }
     size = round_up(size < WINDOW_MIN ? WINDOW_MIN : size, UNIT);
     while (reserve(size)) {
         size = round_up(size / 2, UNIT);
-        if (size < WINDOW_MIN)
+        if (size < WINDOW_MIN) {
             return ENOMEM;
+        }
     }
     return 0;
 }
 
 void page_map_fill(size_t first, size_t units, uint32_t entry) {
-    for (size_t unit = first; unit < first + units; unit++)
+    for (size_t unit = first; unit < first + units; unit++) {
         page_map_store(unit, entry);
+    }
 }
 
 size_t page_map_count(size_t first, size_t units, uint32_t entry) {
     size_t count = 0;
-    for (size_t unit = first; unit < first + units; unit++)
+    for (size_t unit = first; unit < first + units; unit++) {
         count += page_map_load(unit) == entry;
+    }
     return count;
 }

@@ -28,7 +28,6 @@ struct mallinfo2 {
 #define M_MMAP_THRESHOLD (-3)
 #define M_TRIM_THRESHOLD (-1)
 #define M_CHECK_ACTION (-5)
-struct mallinfo mallinfo(void);
 struct mallinfo2 mallinfo2(void);
 int mallopt(int parameter, int value);
 int malloc_trim(size_t pad);
@@ -36,6 +35,8 @@ void malloc_stats(void);
 int malloc_info(int options, FILE *stream);
 void *pvalloc(size_t size);
 #endif
+/* mallinfo: glibc's header warns of its ints. */
+struct mallinfo narrow_mallinfo(void) __asm__("mallinfo");
 void cfree(void *block);
 void free_sized(void *block, size_t size);
 void free_aligned_sized(void *block, size_t alignment, size_t size);

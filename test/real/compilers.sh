@@ -31,7 +31,7 @@ $CC -std=c17 -O0 -o big0 "$1/big.c"
 $CC -std=c17 -O2 -flto -o biglto "$1/big.c"
 $CC -std=c17 -O2 -o big big.o
 $CXX -std=c++17 -O0 -pthread -S -o containers.s "$SOURCE_DIR/test/real/containers.cpp"
-$CXX -std=c++17 -pthread -o containers containers.s
+$CXX -pthread -o containers containers.s
 sha256sum big.o containers.s
 for program in big0 biglto big containers; do
     ./$program

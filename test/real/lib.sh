@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # lib.sh - shared by the tests of real programs, each of which begins with: . "${0%/*}/lib.sh"
 #
 # A test runs a program twice, under the C library's malloc and under the library, and wants the same output, the same
@@ -12,7 +13,8 @@ export SOURCE_DIR CC CXX LC_ALL=C
 
 test_name=${0##*/}
 directory=$(mktemp -d "${TMPDIR:-/tmp}/mems-real.XXXXXX")
-trap 'rm -rf "$directory"' EXIT
+# A process that outlives its parent for a moment may still write its statistics.
+trap 'rm -rf "$directory" 2>/dev/null || { sleep 2; rm -rf "$directory"; }' EXIT
 trap 'exit 1' HUP INT TERM
 
 fail() {
@@ -32,7 +34,7 @@ need() {
 
 # served - how many processes of the last run have allocated from the library and exited.
 served() {
-    find "$directory/stats" -name '*.json' -exec grep -lE '"refills": *[1-9]' {} + | wc -l
+    find "$stats" -name '*.json' -exec grep -lE '"refills": *[1-9]' {} + | wc -l
 }
 
 # with_libc, with_mems COMMAND... - run it under the one malloc or the other, for two minutes at most.
@@ -42,15 +44,16 @@ with_libc() {
 
 with_mems() {
     timeout 120 env LD_PRELOAD="$LIBMEMS" \
-        MEMS_OPTIONS="${MEMS_OPTIONS:+$MEMS_OPTIONS,}stats=json,stats_file=$directory/stats/%p.json" "$@"
+        MEMS_OPTIONS="${MEMS_OPTIONS:+$MEMS_OPTIONS,}stats=json,stats_file=$stats/%p.json" "$@"
 }
 
 # run HEAP COMMAND... - with_HEAP COMMAND in an empty directory, always the same; leaves HEAP.output, .messages, .status.
 run() {
     heap=$1
     shift
-    rm -rf "$directory/work" "$directory/stats"
-    mkdir "$directory/work" "$directory/stats"
+    rm -rf "$directory/work"
+    mkdir "$directory/work"
+    stats=$(mktemp -d "$directory/stats.XXXXXX")
     status=0
     (cd "$directory/work" && "with_$heap" "$@") >"$directory/$heap.output" 2>"$directory/$heap.messages" </dev/null ||
         status=$?

@@ -21,9 +21,9 @@ esac
 cat >"$directory/session.sh" <<'END'
 set -eu
 cli() {
-    redis-cli -s "$PWD/socket" "$@"
+    redis-cli -s socket "$@"
 }
-redis-server --port 0 --unixsocket "$PWD/socket" --dir "$PWD" --save '' --enable-debug-command local \
+redis-server --port 0 --unixsocket socket --dir "$PWD" --save '' --enable-debug-command local \
     --daemonize no --hz 100 >log 2>&1 &
 server=$!
 trap 'kill $server 2>/dev/null || :' EXIT
@@ -36,7 +36,7 @@ until cli ping >/dev/null 2>&1; do
 done
 cli INFO memory | sed -n 's/^mem_allocator:/allocator: /p'
 
-redis-benchmark -s "$PWD/socket" -q -n 10000 -c 20 -P 8 -r 5000 -d 200 \
+redis-benchmark -s socket -q -n 10000 -c 20 -P 8 -r 5000 -d 200 \
     -t set,get,incr,lpush,rpop,sadd,hset,zadd,mset >/dev/null
 cli FLUSHALL
 awk 'BEGIN {
@@ -70,5 +70,5 @@ echo "server: $?"
 END
 
 compare "redis" 10 sh "$directory/session.sh" "$directory"
-live=$(sed 's/.*"live":\([0-9]*\),"slack".*/\1/' "$directory/stats/$(cat "$directory/server.pid").json")
+live=$(sed 's/.*"live":\([0-9]*\),"slack".*/\1/' "$stats/$(cat "$directory/server.pid").json")
 [ "$live" -gt 3000000 ] || fail "the server's data cannot be in the $live bytes that it had from the library"

@@ -5,7 +5,7 @@
 #include <vector>
 
 static std::size_t held() {
-    static mems_engine_stats stats;
+    static struct mems_engine_stats stats;
     mems_engine_stats(&stats);
     return stats.live + stats.huge_bytes;
 }

@@ -1,0 +1,62 @@
+#!/bin/sh
+# Every way in which a program comes to this malloc: preloaded, linked, static, and loaded by dlopen.
+set -eu
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+program=$SOURCE_DIR/test/api/link_program.c
+
+cc() {
+    "$CC" -std=c17 -D_GNU_SOURCE -O2 -Wall -Wextra -fno-builtin -pthread "$@"
+}
+
+# expect WORD NAME COMMAND...: the command succeeds and says whose malloc it has.
+expect() {
+    word=$1
+    name=$2
+    shift 2
+    said=$("$@") || {
+        echo "$name: exit status $?"
+        exit 1
+    }
+    [ "$said" = "$word" ] || {
+        echo "$name: expected \"$word\", received \"$said\""
+        exit 1
+    }
+}
+
+cc -o "$work/plain" "$program"
+expect other "without the library" "$work/plain"
+expect mems preloaded env LD_PRELOAD="$LIBMEMS" "$work/plain"
+
+cc -o "$work/linked" "$program" "$LIBMEMS" -Wl,-rpath,"$(dirname "$LIBMEMS")"
+expect mems linked "$work/linked"
+
+# In an archive's order the library comes before the C library; no malloc of the latter comes in beside it. The linker's
+# own complaints are failures.
+cc -static -o "$work/static" "$program" "$LIBMEMS_STATIC" 2>"$work/err"
+[ ! -s "$work/err" ] || {
+    cat "$work/err"
+    exit 1
+}
+expect mems static "$work/static"
+! nm "$work/static" | grep -q ' _int_malloc$' || {
+    echo "static: the C library's malloc is there too"
+    exit 1
+}
+
+cc -o "$work/dlopen" "$SOURCE_DIR/test/api/link_dlopen.c" -ldl
+expect "" dlopen "$work/dlopen" "$LIBMEMS"
+
+# Any one function of the family, called alone, brings all of it along.
+for function in malloc calloc realloc reallocarray free aligned_alloc posix_memalign memalign valloc pvalloc \
+    malloc_usable_size mallinfo2 mallopt malloc_trim malloc_stats malloc_info; do
+    echo "void $function(void); int main(int count, char **v) { (void)v; if (count > 9) $function(); return 0; }" |
+        "$CC" -static -fno-builtin -x c -o "$work/single" - -x none "$LIBMEMS_STATIC" || {
+        echo "static: $function alone does not link"
+        exit 1
+    }
+    ! nm "$work/single" | grep -q ' _int_malloc$' || {
+        echo "static: $function alone leaves malloc to the C library"
+        exit 1
+    }
+done

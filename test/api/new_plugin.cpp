@@ -1,0 +1,15 @@
+// A C++ plug-in for new_host.c. Returns 0 when a failing new threw what it should.
+#include <cstdint>
+#include <new>
+
+extern "C" int plugin_fails();
+
+extern "C" int plugin_fails() {
+    volatile std::size_t impossible = SIZE_MAX / 2 + 1;
+    try {
+        delete[] new char[impossible];
+    } catch (const std::bad_alloc &) {
+        return 0;
+    }
+    return 1;
+}

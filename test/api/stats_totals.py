@@ -1,0 +1,16 @@
+"""For stats.sh: checks that the rows of the JSON reports on standard input add up."""
+import json
+import sys
+
+PARTS = ("live", "slack", "cached", "free", "untouched", "dirty", "fresh")
+
+reports = [json.loads(line) for line in sys.stdin]
+for report in reports:
+    classes = report["classes"]
+    assert sum(report[part] for part in PARTS) == report["accessible"], report
+    assert all(c["live"] + c["cached"] + c["free"] == c["slots"] for c in classes), report
+    assert sum(c["live"] * c["size"] for c in classes) + report["large_bytes"] == report["live"], report
+    assert sum(c["cached"] * c["size"] for c in classes) == report["cached"], report
+    assert report["resident"] > 0 and report["pid"] > 0
+for report in reports:
+    print(report["program"])
