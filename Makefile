@@ -33,7 +33,7 @@ install: all
 	@cmake --install build --prefix "$(PREFIX)"
 
 clean:
-	@for tree in build build/*/; do [ ! -e $$tree/build.ninja ] || cmake --build $$tree --target clean; done
+	@for tree in build build/*/; do [ ! -e $$tree/build.ninja ] || ninja -C $$tree --quiet clean; done
 
 fclean:
 	@rm -rf build

@@ -54,13 +54,16 @@ int mems_option_get(const char *name, char *value, size_t size);
 /* At most this many size classes are reported. */
 #define MEMS_SIZE_CLASSES 80
 
-/* One size class of small blocks. slots = live + cached + free. */
+/*
+ * One size class of small blocks. slots = live + cached + free. A block that another thread has freed counts as live
+ * until the heap that owns it has got it back.
+ */
 struct mems_class_stats {
     size_t size;   /* bytes of a slot */
     size_t slabs;  /* slabs of this class */
     size_t slots;  /* slots of these slabs */
     size_t live;   /* slots that a user holds */
-    size_t cached; /* slots in a thread's magazine, or on their way to the heap that owns them */
+    size_t cached; /* slots in a thread's magazine */
     size_t free;   /* slots that a slab may hand out, never used ones included */
 };
 
@@ -78,7 +81,7 @@ struct mems_engine_stats {
 
     size_t live;       /* blocks in users' hands, whole slots and large blocks, in the window */
     size_t slack;      /* ends of spans too short for a slot, and the rounding of large blocks to whole units */
-    size_t cached;     /* in magazines and parcels */
+    size_t cached;     /* in magazines */
     size_t free;       /* free slots that have been used before */
     size_t untouched;  /* free slots of slabs that were never handed out */
     size_t dirty;      /* free spans whose memory the system has not got back yet */

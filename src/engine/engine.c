@@ -242,7 +242,9 @@ static void *realloc_big(const struct block *old, size_t size) {
     }
     if (old->kind == BLOCK_HUGE && size > kept_from(HUGE_MIN)) {
         void *resized = huge_resize(block, size);
-        return resized ? resized : out_of_memory();
+        if (resized) {
+            return resized;
+        }
     }
     return move_big(old, size);
 }

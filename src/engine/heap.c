@@ -207,9 +207,10 @@ void heap_route(struct heap *heap, void *block) {
 }
 
 void heap_trim(struct heap *heap) {
-    inbox_drain(heap);
     magazine_flush_all(heap, false);
     outbox_send_all(heap);
+    /* Last, for what could not be sent may have been routed back to this heap. */
+    inbox_drain(heap);
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         struct list *slabs = &heap->classes[size_class].slabs;
         for (struct list *link = slabs->next, *next; link != slabs; link = next) {

@@ -38,7 +38,7 @@ void size_class_start(void) {
         size_t units = (SLOTS_MIN * (size_t)size + UNIT - 1) / UNIT;
         size_classes[size_class] = (struct size_class){
             .size = size,
-            .reciprocal = (uint32_t)(((UINT64_C(1) << 32) + size - 1) / size),
+            .reciprocal = (uint32_t)(((UINT64_C(1) << RECIPROCAL_SHIFT) + size - 1) / size),
             .slots = (uint16_t)(units * UNIT / size),
             .units = (uint16_t)units,
             .magazine = most_in_magazine(size),

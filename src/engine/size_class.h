@@ -20,10 +20,14 @@
 #define SMALL_MAX ((size_t)32768)
 #define SIZE_CLASSES 72u
 
-/* What never changes about a class. slot = offset * reciprocal >> 32 for every offset within a slab. */
+/* With this shift the reciprocals are exact for every offset within a slab, and the smallest size's still has 32 bits.
+ */
+#define RECIPROCAL_SHIFT 35u
+
+/* What never changes about a class. slot = offset * reciprocal >> RECIPROCAL_SHIFT for every offset within a slab. */
 struct size_class {
     uint32_t size;       /* bytes of a slot */
-    uint32_t reciprocal; /* 2^32 / size, rounded up */
+    uint32_t reciprocal; /* 2^RECIPROCAL_SHIFT / size, rounded up */
     uint16_t slots;      /* of a slab */
     uint16_t units;      /* of its span */
     uint16_t magazine;   /* the most pointers that a magazine of this class holds */
@@ -47,7 +51,7 @@ static inline unsigned size_class_of(size_t size) {
 unsigned size_class_of_aligned(size_t alignment, size_t size);
 
 static inline uint32_t size_class_slot(unsigned size_class, size_t offset) {
-    return (uint32_t)((uint64_t)offset * size_classes[size_class].reciprocal >> 32);
+    return (uint32_t)((uint64_t)offset * size_classes[size_class].reciprocal >> RECIPROCAL_SHIFT);
 }
 
 #endif

@@ -7,7 +7,10 @@
 
 /* Dirty memory is kept up to this share of what is live, and up to this much in any case. */
 #define DIRTY_SHARE 4u
-#define DIRTY_MIN_UNITS ((size_t)256)
+#define DIRTY_MIN_UNITS ((size_t)512)
+
+/* When the cap is passed, so many units more than needed are purged, to come back less often. */
+#define PURGE_MORE ((size_t)16)
 
 #define NEVER UINT64_MAX
 
@@ -220,7 +223,7 @@ static void settle(struct span *span, size_t first, size_t units, uint32_t entry
 }
 
 bool span_take(struct span *span, size_t units, size_t align, uint32_t entry, bool *zero) {
-    if (units + align > window.units_reserved) {
+    if (units + align - 1 > window.units_reserved) {
         return false;
     }
     lock_take(&spans.lock);
@@ -255,28 +258,38 @@ bool span_grow(struct span *span, size_t units, uint32_t entry) {
     return grown;
 }
 
-/* Takes the oldest dirty span through the system and back; false when there is none, or the system refused. */
-static bool purge_oldest(void) {
-    struct free_span *free = oldest_dirty();
-    if (!free || spans.purging) {
-        return false;
-    }
-    struct span span = free->span;
-    index_remove(free);
-    list_remove(&free->age);
-    page_map_fill(span.first, span.units, UNIT_PURGING);
-    spans.purging = free;
-    lock_give(&spans.lock);
-    bool clean = os_purge(window_address(span.first), (size_t)span.units << UNIT_SHIFT) == 0 && os_purge_zeroes();
-    lock_take(&spans.lock);
-    spans.purging = NULL;
-    descriptor_give(free);
+/* What was being purged is a free span again. */
+static void end_purge(bool clean) {
+    struct span span = spans.purging;
+    spans.purging.units = 0;
     page_map_fill(span.first, span.units, clean ? UNIT_FRESH : UNIT_DIRTY);
     release(span.first, span.units, clean ? 0 : span.units);
-    if (clean) {
-        spans.purges++;
-        spans.purged_units += span.units;
+    spans.purges += clean;
+    spans.purged_units += clean ? span.units : 0;
+}
+
+/*
+ * Takes up to `most` units of the oldest dirty span, from its last dirty unit downwards, through the system and back;
+ * false when there is none, another thread is at it, or the system refused.
+ */
+static bool purge_oldest(size_t most) {
+    struct free_span *free = oldest_dirty();
+    if (!free || spans.purging.units) {
+        return false;
     }
+    size_t end = free->span.first + free->span.units;
+    while (page_map_load(end - 1) != UNIT_DIRTY) {
+        end--;
+    }
+    size_t units = end - free->span.first < most ? end - free->span.first : most;
+    size_t first = end - units;
+    carve(free, first, units);
+    page_map_fill(first, units, UNIT_PURGING);
+    spans.purging = (struct span){.first = (uint32_t)first, .units = (uint32_t)units};
+    lock_give(&spans.lock);
+    bool clean = os_purge(window_address(first), units << UNIT_SHIFT) == 0 && os_purge_zeroes();
+    lock_take(&spans.lock);
+    end_purge(clean);
     return clean;
 }
 
@@ -289,7 +302,7 @@ static void give(const struct span *span) {
     page_map_fill(span->first, span->units, UNIT_DIRTY);
     spans.live_units -= span->units;
     release(span->first, span->units, span->units);
-    while (spans.dirty_units > dirty_cap() && purge_oldest()) {
+    while (spans.dirty_units > dirty_cap() && purge_oldest(spans.dirty_units - dirty_cap() + PURGE_MORE)) {
         continue;
     }
 }
@@ -325,7 +338,7 @@ void span_decay(void) {
     }
     lock_take(&spans.lock);
     const struct free_span *oldest;
-    while ((oldest = oldest_dirty()) && oldest->freed_ms + spans.decay_ms <= now && purge_oldest()) {
+    while ((oldest = oldest_dirty()) && oldest->freed_ms + spans.decay_ms <= now && purge_oldest(SIZE_MAX)) {
         continue;
     }
     lock_give(&spans.lock);
@@ -334,7 +347,7 @@ void span_decay(void) {
 size_t span_purge_all(void) {
     lock_take(&spans.lock);
     uint64_t before = spans.purged_units;
-    while (purge_oldest()) {
+    while (purge_oldest(SIZE_MAX)) {
         continue;
     }
     uint64_t purged = spans.purged_units - before;
@@ -356,12 +369,7 @@ const struct free_span *span_around(size_t unit) {
 }
 
 void spans_recover(void) {
-    struct free_span *free = spans.purging;
-    if (!free) {
-        return;
+    if (spans.purging.units) {
+        end_purge(false);
     }
-    spans.purging = NULL;
-    descriptor_give(free);
-    page_map_fill(free->span.first, free->span.units, UNIT_DIRTY);
-    release(free->span.first, free->span.units, free->span.units);
 }

@@ -53,8 +53,8 @@ struct spans {
     struct bins fresh;
     struct bins dirty;
     struct list aging;
-    struct free_span *purging; /* NULL but while a thread gives a span back to the system; one at a time */
-    struct list spare;         /* descriptors that describe nothing, by their `age` */
+    struct span purging; /* units that a thread is giving back to the system, one at a time; 0 units: none */
+    struct list spare;   /* descriptors that describe nothing, by their `age` */
     size_t descriptors;
     size_t taken; /* spans of slabs and large blocks, and lost ones */
     size_t top;   /* units below it have been part of a span */

@@ -55,20 +55,22 @@ static size_t add_span(struct mems_engine_stats *stats, size_t unit) {
     }
     if (entry == UNIT_DIRTY || entry == UNIT_PURGING) {
         stats->dirty += UNIT;
-    } else {
+    } else if (entry == UNIT_FRESH) {
         stats->fresh += UNIT;
+    } else {
+        stats->accessible -= UNIT; /* lost to another mapping */
     }
     return 1;
 }
 
 static void walk_window(struct mems_engine_stats *stats) {
     lock_take(&spans.lock);
+    stats->accessible = window.units_area.accessible;
     for (size_t unit = 0; unit < spans.top;) {
         unit += add_span(stats, unit);
     }
-    stats->accessible = window.units_area.accessible;
     stats->window = window.units_area.size;
-    stats->fresh += stats->accessible - (spans.top << UNIT_SHIFT);
+    stats->fresh += window.units_area.accessible - (spans.top << UNIT_SHIFT);
     stats->purges = spans.purges;
     stats->purged_bytes = spans.purged_units << UNIT_SHIFT;
     lock_give(&spans.lock);

@@ -4,12 +4,22 @@
  */
 #include "misuse.h"
 
+#include <unistd.h>
+
 #include "mems.h"
 
-static int chosen = -1;
+static int refused;
 
 __attribute__((constructor)) static void choose(void) {
-    chosen = mems_option_set("check", "deferred");
+    refused = mems_option_set("check", "deferred");
+}
+
+/* Where the dynamic linker has allocated before any constructor, the environment must say it. */
+static void choose_by_environment(char **arguments) {
+    if (refused != 0 && getenv("MEMS_OPTIONS") == NULL) {
+        setenv("MEMS_OPTIONS", "check=deferred", 1);
+        execv("/proc/self/exe", arguments);
+    }
 }
 
 /* Frees so many blocks of the size that every magazine has been flushed. */

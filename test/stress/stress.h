@@ -86,9 +86,9 @@ struct block {
     uint64_t mark;
 };
 
-/* The next offset that carries a mark: all bytes near the ends, and between them some hundred, four a page or fewer. */
+/* The next offset that carries a mark: all bytes near the ends, and between them up to 32, at most four a page. */
 static inline size_t block_next(size_t size, size_t offset) {
-    const size_t end = 256, step = 1021 + size / 256;
+    const size_t end = 256, step = 1021 + size / 32;
     if (offset < end || offset + end >= size)
         return offset + 1;
     return offset + end + step < size ? offset + step : size - end;

@@ -1,0 +1,245 @@
+/*
+ * heap_test.c - heaps: begun, ended and used again; their slabs; what a trim and a fork make of them.
+ */
+#include "fresh.h"
+
+#include "engine/block.h"
+#include "engine/heap.h"
+#include "engine/magazine.h"
+#include "engine/slab.h"
+#include "engine/span.h"
+
+#define BLOCKS 4000
+
+static void *blocks[BLOCKS];
+
+static void check_nothing_left(void) {
+    engine_trim();
+    CHECK_VALID();
+    CHECK_EQUAL(spans.live_units, 0);
+}
+
+static void *begin_and_tell(void *owner) {
+    CHECK(heap_mine == &heap_none);
+    engine_free(engine_alloc(1));
+    *(uint32_t *)owner = heap_mine->owner;
+    return NULL;
+}
+
+static void a_heap_is_used_again_by_the_next_thread(void) {
+    for (int i = 0; i < 10; i++) {
+        uint32_t owner = 0;
+        fresh_thread(begin_and_tell, &owner);
+        CHECK_EQUAL(owner, 1);
+        CHECK_EQUAL(registry.in_use, 0);
+    }
+    CHECK_EQUAL(registry.made, 1);
+    CHECK_EQUAL(registry.started, 10);
+    CHECK(heap_mine == &heap_none);
+    engine_free(engine_alloc(1));
+    CHECK_EQUAL(heap_mine->owner, 1);
+    CHECK_EQUAL(registry.in_use, 1);
+    check_nothing_left();
+}
+
+static void *only_ask(void *block) {
+    CHECK_EQUAL(engine_usable_size("malloc_usable_size", block), 16);
+    engine_free(NULL);
+    CHECK(heap_mine == &heap_none);
+    return NULL;
+}
+
+static void a_thread_that_neither_allocates_nor_frees_has_no_heap(void) {
+    void *block = engine_alloc(1);
+    fresh_thread(only_ask, block);
+    CHECK_EQUAL(registry.started, 1);
+}
+
+static pthread_barrier_t step;
+
+static void *hold_a_heap(void *unused) {
+    (void)unused;
+    engine_free(engine_alloc(1));
+    pthread_barrier_wait(&step);
+    return heap_mine;
+}
+
+static void threads_at_once_have_heaps_of_their_own(void) {
+    enum { THREADS = 30 };
+    pthread_t threads[THREADS];
+    void *heaps[THREADS];
+    CHECK(pthread_barrier_init(&step, NULL, THREADS) == 0);
+    for (int i = 0; i < THREADS; i++) {
+        CHECK(pthread_create(&threads[i], NULL, hold_a_heap, NULL) == 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        CHECK(pthread_join(threads[i], &heaps[i]) == 0);
+        for (int j = 0; j < i; j++) {
+            CHECK(heaps[j] != heaps[i]);
+        }
+    }
+    CHECK_EQUAL(registry.made, THREADS);
+    CHECK_EQUAL(registry.in_use, 0);
+    check_nothing_left();
+}
+
+/* Blocks of several slabs, given in any order without their being cached. */
+static void blocks_given_go_to_their_slabs(void) {
+    CHECK(root_start());
+    struct heap *heap = heap_begin();
+    for (int i = 0; i < BLOCKS; i++) {
+        blocks[i] = engine_alloc(700);
+    }
+    for (int i = BLOCKS; i > 1; i--) {
+        size_t other = random_below(&fresh_random, (size_t)i);
+        void *block = blocks[i - 1];
+        blocks[i - 1] = blocks[other];
+        blocks[other] = block;
+    }
+    for (int i = 0; i < BLOCKS; i += 50) {
+        heap_give(heap, &blocks[i], 50, true);
+        CHECK_VALID();
+        for (int j = i; j < i + 50; j++) {
+            struct block block = block_at(blocks[j]);
+            CHECK(!block_is_live_start(&block, blocks[j]));
+        }
+    }
+    check_nothing_left();
+}
+
+/* The heap keeps an empty slab only if it has no other free slots of that class. */
+static void empty_slabs_go_back_but_for_the_last(void) {
+    for (int i = 0; i < BLOCKS; i++) {
+        blocks[i] = engine_alloc(4096);
+    }
+    CHECK(spans.live_units >= BLOCKS * 4096 / UNIT);
+    for (int i = 0; i < BLOCKS; i++) {
+        engine_free(blocks[i]);
+    }
+    CHECK_VALID();
+    magazine_flush_all(heap_mine, false);
+    CHECK_VALID();
+    CHECK_EQUAL(spans.live_units, size_classes[size_class_of(4096)].units);
+    check_nothing_left();
+}
+
+static void the_slab_that_is_filled_up_has_free_slots(void) {
+    CHECK(root_start());
+    struct heap *heap = heap_begin();
+    unsigned size_class = size_class_of(512);
+    for (int step_number = 0, held = 0; step_number < 20000; step_number++) {
+        if (held < BLOCKS && (held == 0 || random_below(&fresh_random, 100) < 55)) {
+            blocks[held++] = engine_alloc(512);
+        } else {
+            size_t i = random_below(&fresh_random, (size_t)held);
+            engine_free(blocks[i]);
+            blocks[i] = blocks[--held];
+        }
+        if (step_number % 100 == 0) {
+            CHECK_VALID(); /* slabs with free slots stand first */
+            struct slab *slab = heap_slab(heap, size_class);
+            CHECK(slab && slab_free_slots(slab) > 0);
+            CHECK(heap->classes[size_class].slabs.next == &slab->link);
+            CHECK_VALID();
+        }
+    }
+}
+
+static void a_trim_keeps_what_is_live_alone(void) {
+    size_t size = 0;
+    for (int i = 0; i < BLOCKS; i++) {
+        size = 16 + random_below(&fresh_random, 3000);
+        blocks[i] = engine_alloc(size);
+        memset(blocks[i], i, size);
+    }
+    for (int i = 0; i < BLOCKS; i++) {
+        if (i % 500) {
+            engine_free(blocks[i]);
+        }
+    }
+    heap_trim(heap_mine);
+    CHECK_VALID();
+    CHECK_AT_MOST(spans.live_units, BLOCKS / 500);
+    for (int i = 0; i < BLOCKS; i += 500) {
+        CHECK_EQUAL(*(unsigned char *)blocks[i], (unsigned char)i);
+        engine_free(blocks[i]);
+    }
+    check_nothing_left();
+}
+
+/* --- fork -------------------------------------------------------------------------------------------------------- */
+
+static void *hold_blocks(void *unused) {
+    (void)unused;
+    for (int i = 0; i < BLOCKS; i++) {
+        blocks[i] = engine_alloc((size_t)(i % 1000) + 1);
+        memset(blocks[i], i, (size_t)(i % 1000) + 1);
+    }
+    for (int i = BLOCKS / 2; i < BLOCKS; i++) {
+        engine_free(blocks[i]); /* so that the magazines hold some */
+    }
+    pthread_barrier_wait(&step);
+    pthread_barrier_wait(&step);
+    return NULL;
+}
+
+static void use_the_other_thread_s_blocks(void *unused) {
+    (void)unused;
+    CHECK_VALID();
+    CHECK_EQUAL(registry.in_use, 1);
+    for (int i = 0; i < BLOCKS / 2; i++) {
+        CHECK_EQUAL(*(unsigned char *)blocks[i], (unsigned char)i);
+        void *block = engine_alloc((size_t)(i % 1000) + 1);
+        CHECK(block != NULL);
+        engine_free(blocks[i]);
+        blocks[i] = block;
+    }
+    CHECK(heap_mine->counters.adoptions > 0);
+    CHECK_VALID();
+    for (int i = 0; i < BLOCKS / 2; i++) {
+        engine_free(blocks[i]);
+    }
+    engine_trim();
+    CHECK_VALID();
+    uint32_t owner = 0;
+    fresh_thread(begin_and_tell, &owner);
+    CHECK_EQUAL(owner, 2); /* the other thread's heap, free for another one */
+    CHECK_VALID();
+}
+
+static void a_child_takes_over_what_other_threads_had(void) {
+    pthread_t thread;
+    struct child_result result;
+    void *block = engine_alloc(10);
+    CHECK(pthread_barrier_init(&step, NULL, 2) == 0);
+    CHECK(pthread_create(&thread, NULL, hold_blocks, NULL) == 0);
+    pthread_barrier_wait(&step);
+    child_run(&result, use_the_other_thread_s_blocks, NULL);
+    fputs(result.err, stderr);
+    CHECK(result.signal == 0 && result.status == 0);
+    pthread_barrier_wait(&step);
+    CHECK(pthread_join(thread, NULL) == 0);
+    engine_free(block);
+    CHECK_VALID(); /* the parent has not noticed */
+    for (int i = 0; i < BLOCKS / 2; i++) {
+        CHECK_EQUAL(*(unsigned char *)blocks[i], (unsigned char)i);
+        engine_free(blocks[i]);
+    }
+    check_nothing_left();
+}
+
+#define IN_BOTH_MODES(function) FRESH_WITH(function, "check=every"), FRESH_WITH(function, "check=deferred")
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        FRESH(a_heap_is_used_again_by_the_next_thread),
+        FRESH(a_thread_that_neither_allocates_nor_frees_has_no_heap),
+        FRESH(threads_at_once_have_heaps_of_their_own),
+        FRESH(blocks_given_go_to_their_slabs),
+        IN_BOTH_MODES(empty_slabs_go_back_but_for_the_last),
+        IN_BOTH_MODES(the_slab_that_is_filled_up_has_free_slots),
+        IN_BOTH_MODES(a_trim_keeps_what_is_live_alone),
+        IN_BOTH_MODES(a_child_takes_over_what_other_threads_had),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

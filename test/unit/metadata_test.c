@@ -1,0 +1,156 @@
+/*
+ * metadata_test.c - pieces of metadata against a list of them: apart, aligned, used again, and a reserve for frees.
+ */
+#include "fresh.h"
+
+#include <errno.h>
+
+#include "engine/metadata.h"
+#include "engine/window.h"
+#include "os/os.h"
+
+#define PIECES 400
+
+struct piece {
+    unsigned char *start;
+    size_t size;
+    unsigned char mark;
+};
+
+static struct piece pieces[PIECES];
+
+/* All sizes, and powers of two, which are aligned, more often. */
+static size_t random_size(void) {
+    size_t size = random_below(&fresh_random, 3) == 0 ? (size_t)64 << random_below(&fresh_random, 8)
+                                                      : 1 + random_below(&fresh_random, METADATA_MAX);
+    return size;
+}
+
+static void check_place(const struct piece *piece) {
+    uintptr_t start = (uintptr_t)piece->start;
+    size_t size = round_up(piece->size, METADATA_STEP);
+    CHECK(start >= window.metadata_area.start);
+    CHECK(start + size <= window.metadata_area.start + window.metadata_area.accessible);
+    CHECK_EQUAL(start % METADATA_STEP, 0);
+    CHECK(!is_power_of_two(size) || start % size == 0);
+}
+
+static void check_contents(const struct piece *piece) {
+    for (size_t i = 0; i < piece->size; i++) {
+        CHECK_EQUAL(piece->start[i], piece->mark);
+    }
+}
+
+static void pieces_are_apart_and_aligned(void) {
+    CHECK(root_start());
+    size_t others = metadata.used - metadata.spare;
+    size_t held = 0;
+    for (unsigned step = 0; step < 20000; step++) {
+        struct piece *piece = &pieces[random_below(&fresh_random, PIECES)];
+        if (piece->start) {
+            check_contents(piece);
+            metadata_free(piece->start, piece->size);
+            held -= round_up(piece->size, METADATA_STEP);
+            *piece = (struct piece){0};
+        } else {
+            size_t size = random_size();
+            bool urgent = random_below(&fresh_random, 2);
+            *piece = (struct piece){urgent ? metadata_alloc_urgent(size) : metadata_alloc(size), size,
+                                    (unsigned char)step};
+            CHECK(piece->start != NULL);
+            check_place(piece);
+            memset(piece->start, piece->mark, size);
+            held += round_up(size, METADATA_STEP);
+        }
+        CHECK_EQUAL(metadata.used - metadata.spare, others + held);
+    }
+    for (size_t i = 0; i < PIECES; i++) {
+        check_contents(&pieces[i]);
+    }
+}
+
+static void a_piece_given_back_serves_the_next_request_of_its_size(void) {
+    CHECK(root_start());
+    for (size_t size = 1; size <= METADATA_MAX; size += 61) {
+        void *first = metadata_alloc(size);
+        void *second = metadata_alloc(size);
+        size_t used = metadata.used;
+        metadata_free(first, size);
+        metadata_free(second, size);
+        CHECK(metadata_alloc(round_up(size, METADATA_STEP)) == second);
+        CHECK(metadata_alloc_urgent(size) == first);
+        CHECK_EQUAL(metadata.used, used);
+    }
+}
+
+static void what_alignment_skips_is_not_lost(void) {
+    CHECK(root_start());
+    CHECK(metadata_alloc(64) != NULL);
+    CHECK(metadata_alloc(METADATA_MAX) != NULL);
+    size_t used = metadata.used;
+    while (metadata.spare != 0) {
+        CHECK(metadata_alloc(64) != NULL);
+    }
+    CHECK_EQUAL(metadata.used, used);
+}
+
+static size_t urgent_until_none(size_t size) {
+    size_t bytes = 0;
+    while (metadata_alloc_urgent(size)) {
+        bytes += size;
+    }
+    return bytes;
+}
+
+static void the_headroom_is_left_to_what_is_urgent(void) {
+    CHECK(root_start());
+    CHECK(metadata_alloc(64) != NULL);
+    os_inject(OS_CALL_MPROTECT, 0, UINT64_MAX, ENOMEM);
+    while (metadata_alloc(512) != NULL) {
+        continue;
+    }
+    while (metadata_alloc(64) != NULL) {
+        continue;
+    }
+    CHECK(urgent_until_none(512) >= METADATA_HEADROOM - 512);
+    CHECK(metadata_alloc(512) == NULL);
+    os_inject_clear();
+    CHECK(metadata_alloc(512) != NULL);
+}
+
+static void the_area_ends_and_pieces_go_round_in_it(void) {
+    CHECK(root_start());
+    size_t pieces_made = 0;
+    void *last = NULL;
+    for (void *piece; (piece = metadata_alloc(METADATA_MAX)) != NULL; last = piece) {
+        memset(piece, 1, METADATA_MAX);
+        pieces_made++;
+    }
+    CHECK(pieces_made * METADATA_MAX + METADATA_HEADROOM + METADATA_MAX >= window.metadata_area.size);
+    CHECK(metadata_alloc(METADATA_MAX) == NULL);
+    metadata_free(last, METADATA_MAX);
+    CHECK(metadata_alloc(METADATA_MAX) == last);
+    CHECK(urgent_until_none(64) >= METADATA_HEADROOM);
+    CHECK_AT_MOST(metadata.used, window.metadata_area.size);
+}
+
+static void much_metadata_costs_few_system_calls(void) {
+    CHECK(root_start());
+    uint64_t calls = os_inject_calls(OS_CALL_MPROTECT);
+    for (size_t bytes = 0; bytes < 16 * MIB; bytes += 512) {
+        CHECK(metadata_alloc(512) != NULL);
+    }
+    CHECK_AT_MOST(os_inject_calls(OS_CALL_MPROTECT) - calls, 64);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        FRESH(pieces_are_apart_and_aligned),
+        FRESH(a_piece_given_back_serves_the_next_request_of_its_size),
+        FRESH(what_alignment_skips_is_not_lost),
+        FRESH(the_headroom_is_left_to_what_is_urgent),
+        FRESH_WITH(the_area_ends_and_pieces_go_round_in_it, "window=4m"),
+        FRESH(much_metadata_costs_few_system_calls),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

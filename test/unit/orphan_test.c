@@ -1,0 +1,212 @@
+/*
+ * orphan_test.c - slabs that ended threads leave behind: adopted, freed into, allocated from, never lost.
+ */
+#include "fresh.h"
+
+#include "engine/block.h"
+#include "engine/heap.h"
+#include "engine/orphan.h"
+#include "engine/slab.h"
+#include "engine/span.h"
+
+#define BLOCKS 3000
+
+static void *blocks[BLOCKS];
+
+struct order {
+    size_t size;
+    size_t alloc; /* so many blocks, into blocks[0] and so on */
+    size_t keep;  /* the thread frees those from here on */
+};
+
+static void *allocate(void *argument) {
+    const struct order *order = argument;
+    for (size_t i = 0; i < order->alloc; i++) {
+        blocks[i] = engine_alloc(order->size);
+        CHECK(blocks[i] != NULL);
+    }
+    for (size_t i = order->keep; i < order->alloc; i++) {
+        engine_free(blocks[i]);
+    }
+    return NULL;
+}
+
+static void thread_leaves(size_t size, size_t alloc, size_t keep) {
+    struct order order = {size, alloc, keep};
+    fresh_thread(allocate, &order);
+    CHECK_VALID();
+}
+
+static unsigned available(size_t size) {
+    return atomic_load(&orphans[size_class_of(size)].available);
+}
+
+static uint32_t owner_of(const void *block) {
+    return entry_owner(page_map_load(window_unit(block)));
+}
+
+static void check_nothing_left(void) {
+    engine_trim();
+    CHECK_VALID();
+    CHECK_EQUAL(spans.live_units, 0);
+}
+
+static void an_ended_thread_leaves_the_slabs_in_use_and_no_others(void) {
+    thread_leaves(1024, 300, 3);
+    CHECK_EQUAL(spans.live_units, slab_of(blocks[0])->span.units);
+    CHECK_EQUAL(available(1024), 1);
+    CHECK_EQUAL(slab_free_slots(slab_of(blocks[0])), slab_of(blocks[0])->slots - 3);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQUAL(owner_of(blocks[i]), OWNER_ORPHAN);
+        CHECK_EQUAL(block_at(blocks[i]).state, BLOCK_STATE_LIVE);
+        engine_free(blocks[i]);
+    }
+    CHECK_EQUAL(available(1024), 0);
+    check_nothing_left();
+}
+
+static void a_heap_adopts_before_it_makes_a_slab(void) {
+    thread_leaves(1024, 10, 10);
+    const struct slab *slab = slab_of(blocks[0]);
+    size_t units = spans.live_units;
+    void *block = engine_alloc(1024);
+    CHECK(slab_of(block) == slab);
+    CHECK_EQUAL(owner_of(blocks[0]), heap_mine->owner);
+    CHECK_EQUAL(heap_mine->counters.adoptions, 1);
+    CHECK_EQUAL(available(1024), 0);
+    CHECK_EQUAL(spans.live_units, units);
+    CHECK_VALID();
+    for (int i = 0; i < 10; i++) {
+        engine_free(blocks[i]);
+    }
+    CHECK_EQUAL(heap_mine->counters.remote_frees, 0); /* what lay in it is this heap's own */
+    engine_free(block);
+    check_nothing_left();
+}
+
+static void a_full_orphan_is_adopted_once_it_has_room(void) {
+    CHECK(root_start());
+    size_t slots = size_classes[size_class_of(4096)].slots;
+    thread_leaves(4096, slots, slots);
+    CHECK_EQUAL(available(4096), 0);
+    CHECK(orphan_adopt(size_class_of(4096), 1) == NULL);
+    engine_free(blocks[5]);
+    CHECK_EQUAL(available(4096), 1);
+    CHECK_VALID();
+    CHECK(engine_alloc(4096) == blocks[5]);
+    CHECK_EQUAL(owner_of(blocks[0]), heap_mine->owner);
+    for (size_t i = 0; i < slots; i++) {
+        engine_free(blocks[i]);
+    }
+    check_nothing_left();
+}
+
+static void every_block_of_many_orphans_can_be_freed_in_any_order(void) {
+    thread_leaves(208, BLOCKS, BLOCKS);
+    for (size_t left = BLOCKS; left; left--) {
+        size_t i = random_below(&fresh_random, left);
+        engine_free(blocks[i]);
+        blocks[i] = blocks[left - 1];
+        if (left % 64 == 0) {
+            CHECK_VALID();
+        }
+    }
+    CHECK_EQUAL(spans.live_units, 0);
+    check_nothing_left();
+}
+
+/* What a thread does that can have no heap. */
+static void blocks_come_from_orphans_without_a_heap(void) {
+    CHECK(root_start());
+    unsigned size_class = size_class_of(2000);
+    size_t slots = size_classes[size_class].slots;
+    thread_leaves(2000, 3, 3);
+    const struct slab *slab = slab_of(blocks[0]);
+    for (size_t i = 3; i < 3 * slots; i++) {
+        blocks[i] = orphan_alloc(size_class);
+        CHECK_EQUAL(slab_of(blocks[i]) == slab, i < slots);
+        CHECK_EQUAL(block_at(blocks[i]).state, BLOCK_STATE_LIVE);
+        CHECK_EQUAL(owner_of(blocks[i]), OWNER_ORPHAN);
+        memset(blocks[i], (int)i, 2000);
+        CHECK_VALID();
+    }
+    CHECK_EQUAL(available(2000), 0);
+    for (size_t i = 0; i < 3 * slots; i++) {
+        CHECK(i < 3 || *(unsigned char *)blocks[i] == (unsigned char)i);
+        CHECK(orphan_free(blocks[i]));
+        CHECK_VALID();
+    }
+    CHECK_EQUAL(spans.live_units, 0);
+}
+
+static void an_adopted_slab_is_no_orphan(void) {
+    thread_leaves(320, 2, 2);
+    void *block = engine_alloc(320);
+    CHECK(slab_of(block) == slab_of(blocks[0]));
+    CHECK(!orphan_free(blocks[0]));
+    CHECK_EQUAL(block_at(blocks[0]).state, BLOCK_STATE_LIVE);
+    CHECK_VALID();
+}
+
+/* Thread after thread, each freeing what others left and leaving some of its own: contents last, and nothing leaks. */
+struct kept {
+    unsigned char *memory;
+    size_t size;
+    unsigned char mark;
+};
+
+static struct kept kept[200];
+
+static void *inherit(void *unused) {
+    (void)unused;
+    for (int step = 0; step < 600; step++) {
+        struct kept *block = &kept[random_below(&fresh_random, 200)];
+        if (block->memory) {
+            CHECK(block->memory[0] == block->mark && block->memory[block->size - 1] == block->mark);
+            engine_free(block->memory);
+            block->memory = NULL;
+        } else {
+            block->size = 1 + random_below(&fresh_random, (size_t)16 << random_below(&fresh_random, 10));
+            block->mark = (unsigned char)step;
+            block->memory = engine_alloc(block->size);
+            memset(block->memory, block->mark, block->size);
+        }
+    }
+    return NULL;
+}
+
+static void blocks_outlive_generations_of_threads(void) {
+    for (int generation = 0; generation < 60; generation++) {
+        fresh_thread(inherit, NULL);
+        CHECK_VALID();
+    }
+    CHECK_EQUAL(registry.made, 1);
+    CHECK_EQUAL(registry.started, 60);
+    for (size_t i = 0; i < 200; i++) {
+        engine_free(kept[i].memory);
+    }
+    check_nothing_left();
+}
+
+static void an_orphaned_block_freed_twice(void) {
+    thread_leaves(64, 5, 5);
+    engine_free(blocks[1]);
+    engine_free(blocks[1]);
+}
+
+#define IN_BOTH_MODES(function) FRESH_WITH(function, "check=every"), FRESH_WITH(function, "check=deferred")
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        IN_BOTH_MODES(an_ended_thread_leaves_the_slabs_in_use_and_no_others),
+        IN_BOTH_MODES(a_heap_adopts_before_it_makes_a_slab),
+        IN_BOTH_MODES(a_full_orphan_is_adopted_once_it_has_room),
+        IN_BOTH_MODES(every_block_of_many_orphans_can_be_freed_in_any_order),
+        FRESH(blocks_come_from_orphans_without_a_heap),
+        FRESH(an_adopted_slab_is_no_orphan),
+        IN_BOTH_MODES(blocks_outlive_generations_of_threads),
+        FRESH_FAULT(an_orphaned_block_freed_twice, "check=every", "double free: slot 1 of a 64-byte slab, free"),
+        FRESH_FAULT(an_orphaned_block_freed_twice, "check=deferred", "double free: slot 1 of a 64-byte slab, free"),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,137 @@
+/*
+ * size_class_test.c - every size, every alignment and every offset of every slab, by enumeration.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "engine/magazine.h"
+#include "engine/size_class.h"
+
+static int start(void **state) {
+    (void)state;
+    size_class_start();
+    return 0;
+}
+
+static void test_classes_ascend_in_the_steps_promised(void **state) {
+    (void)state;
+    uint32_t before = 0;
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        uint32_t size = size_classes[size_class].size;
+        assert_true(size > before);
+        assert_int_equal(size % GRANULE, 0);
+        if (before < 128) {
+            assert_int_equal(size - before, 16);
+        } else {
+            uint32_t doubling = 128;
+            while (doubling * 2 <= before) {
+                doubling *= 2;
+            }
+            assert_int_equal(size - before, doubling / 8);
+        }
+        before = size;
+    }
+    assert_int_equal(before, SMALL_MAX);
+}
+
+static void test_every_size_gets_the_smallest_class_that_holds_it(void **state) {
+    (void)state;
+    unsigned smallest = 0;
+    for (size_t size = 0; size <= SMALL_MAX; size++) {
+        smallest += size > size_classes[smallest].size;
+        if (size_class_of(size) != smallest) {
+            fail_msg("%zu bytes: class %u, not %u", size, size_class_of(size), smallest);
+        }
+    }
+    assert_int_equal(smallest, SIZE_CLASSES - 1);
+}
+
+static void test_no_block_wastes_more_than_promised(void **state) {
+    (void)state;
+    for (size_t size = 1; size <= SMALL_MAX; size++) {
+        size_t waste = size_classes[size_class_of(size)].size - size;
+        if (size <= 128 ? waste >= GRANULE : waste * 8 > size) {
+            fail_msg("%zu bytes: %zu wasted", size, waste);
+        }
+    }
+}
+
+static void test_slabs_are_small_and_filled(void **state) {
+    (void)state;
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        const struct size_class *of = &size_classes[size_class];
+        size_t bytes = of->units * UNIT;
+        assert_true(of->slots >= 8);
+        assert_true((of->units - 1) * UNIT < (size_t)8 * of->size);
+        assert_true((size_t)of->slots * of->size <= bytes);
+        assert_true((size_t)(of->slots + 1) * of->size > bytes);
+        assert_in_range(of->magazine, 1, MAGAZINE_MAX);
+    }
+}
+
+static void test_the_reciprocal_divides_exactly(void **state) {
+    (void)state;
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        size_t size = size_classes[size_class].size;
+        size_t end = size_classes[size_class].units * UNIT;
+        for (size_t offset = 0, slot = 0, next = size; offset < end; offset++) {
+            if (offset == next) {
+                slot++;
+                next += size;
+            }
+            if (size_class_slot(size_class, offset) != slot) {
+                fail_msg("class %u, offset %zu: slot %u, not %zu", size_class, offset,
+                         size_class_slot(size_class, offset), slot);
+            }
+        }
+    }
+}
+
+static unsigned smallest_aligned(size_t alignment, size_t size) {
+    unsigned size_class = 0;
+    while (size_class < SIZE_CLASSES &&
+           (size_classes[size_class].size < size || size_classes[size_class].size % alignment != 0)) {
+        size_class++;
+    }
+    return size_class;
+}
+
+/* Slabs start at multiples of UNIT, so a slot is as aligned as its class's size and its slab are. */
+static void test_every_alignment_gets_the_smallest_class_that_has_it(void **state) {
+    (void)state;
+    for (size_t alignment = 1; alignment <= 2 * UNIT; alignment *= 2) {
+        /* the answer changes at multiples of a granule alone */
+        for (size_t size = 0; size <= SMALL_MAX + 2 * GRANULE; size += size % GRANULE < 2 ? 1 : GRANULE - 2) {
+            if (size_class_of_aligned(alignment, size) != smallest_aligned(alignment, size)) {
+                fail_msg("%zu bytes at %zu: class %u, not %u", size, alignment, size_class_of_aligned(alignment, size),
+                         smallest_aligned(alignment, size));
+            }
+        }
+    }
+}
+
+static void test_no_class_has_the_largest_sizes_and_alignments(void **state) {
+    (void)state;
+    for (size_t large = SMALL_MAX * 2; large != 0; large *= 2) {
+        assert_int_equal(size_class_of_aligned(large, 1), SIZE_CLASSES);
+        assert_int_equal(size_class_of_aligned(16, large), SIZE_CLASSES);
+        assert_int_equal(size_class_of_aligned(large, SIZE_MAX), SIZE_CLASSES);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_classes_ascend_in_the_steps_promised),
+        cmocka_unit_test(test_every_size_gets_the_smallest_class_that_holds_it),
+        cmocka_unit_test(test_no_block_wastes_more_than_promised),
+        cmocka_unit_test(test_slabs_are_small_and_filled),
+        cmocka_unit_test(test_the_reciprocal_divides_exactly),
+        cmocka_unit_test(test_every_alignment_gets_the_smallest_class_that_has_it),
+        cmocka_unit_test(test_no_class_has_the_largest_sizes_and_alignments),
+    };
+    return cmocka_run_group_tests(tests, start, NULL);
+}

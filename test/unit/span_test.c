@@ -1,0 +1,404 @@
+/*
+ * span_test.c - spans against an array that tells for each unit whose it is and whether it is dirty.
+ *
+ * The spans have the descriptors of large blocks, so that engine_valid() sees an engine at work. In the tests with
+ * `undecayed` nothing is purged but by span_purge_all(), for time does not pass and the cap is not reached.
+ */
+#include "fresh.h"
+
+#include <errno.h>
+
+#include "engine/large.h"
+#include "engine/span.h"
+#include "os/os.h"
+
+#define UNDECAYED "decay_ms=4294967295"
+
+#define USERS 12u
+#define UNITS_MAX 6u /* of a span */
+#define ALIGN_MAX 4u
+
+/* However USERS spans lie, a span that fits is found below this unit: each of the gaps around them is too short. */
+#define TOP_MAX (USERS * UNITS_MAX + (USERS + 1) * (UNITS_MAX + ALIGN_MAX) + UNITS_MAX + ALIGN_MAX)
+
+enum { NOBODY = 0 };
+
+static struct large users[USERS + 1]; /* by what `owner` says */
+static unsigned owner[TOP_MAX + 2 * UNITS_MAX];
+static bool dirty[TOP_MAX + 2 * UNITS_MAX];
+
+static struct span *span_of(unsigned user) {
+    return &users[user].span;
+}
+
+static uint64_t *unit_first_word(size_t unit) {
+    return window_address(unit);
+}
+
+static uint64_t *unit_last_word(size_t unit) {
+    return unit_first_word(unit) + UNIT / sizeof(uint64_t) - 1;
+}
+
+static uint64_t mark_of(unsigned user, size_t unit) {
+    return (uint64_t)user << 32 | (unit + 1);
+}
+
+static bool unit_reads(size_t unit, uint64_t value) {
+    return *unit_first_word(unit) == value && *unit_last_word(unit) == value;
+}
+
+/* The units are the user's, in the model and by what is written into them. */
+static void hand_over(unsigned user, size_t first, size_t end) {
+    for (size_t unit = first; unit < end; unit++) {
+        CHECK(unit < TOP_MAX);
+        CHECK_EQUAL(owner[unit], NOBODY);
+        owner[unit] = user;
+        *unit_first_word(unit) = *unit_last_word(unit) = mark_of(user, unit);
+    }
+}
+
+static void take_back(size_t first, size_t end) {
+    for (size_t unit = first; unit < end; unit++) {
+        owner[unit] = NOBODY;
+        dirty[unit] = true;
+    }
+}
+
+static void take(unsigned user) {
+    size_t units = 1 + random_below(&fresh_random, UNITS_MAX);
+    size_t align = (size_t)1 << random_below(&fresh_random, floor_log2(ALIGN_MAX) + 1);
+    bool zero;
+    CHECK(span_take(span_of(user), units, align, UNIT_LARGE, &zero));
+    CHECK_EQUAL(span_of(user)->units, units);
+    CHECK_EQUAL((uintptr_t)window_address(span_of(user)->first) % (align * UNIT), 0);
+    size_t first = span_of(user)->first;
+    bool any_dirty = false;
+    for (size_t unit = first; unit < first + units; unit++) {
+        any_dirty = any_dirty || dirty[unit];
+        CHECK(dirty[unit] || unit_reads(unit, 0));
+        CHECK(window.spans[unit] == span_of(user));
+        CHECK_EQUAL(page_map_load(unit), UNIT_LARGE);
+    }
+    CHECK_EQUAL(zero, !any_dirty);
+    hand_over(user, first, first + units);
+}
+
+static void grow(unsigned user) {
+    size_t end = span_of(user)->first + span_of(user)->units;
+    size_t more = 1 + random_below(&fresh_random, UNITS_MAX);
+    if (span_of(user)->units + more > UNITS_MAX) {
+        return;
+    }
+    bool room = true;
+    for (size_t unit = end; unit < end + more; unit++) {
+        room = room && owner[unit] == NOBODY;
+    }
+    CHECK_EQUAL(span_grow(span_of(user), span_of(user)->units + more, UNIT_LARGE), room);
+    if (room) {
+        hand_over(user, end, end + more);
+    }
+    CHECK_EQUAL(span_of(user)->first + span_of(user)->units, room ? end + more : end);
+}
+
+static void shrink(unsigned user) {
+    size_t units = 1 + random_below(&fresh_random, span_of(user)->units);
+    if (units < span_of(user)->units) {
+        take_back(span_of(user)->first + units, span_of(user)->first + span_of(user)->units);
+        span_shrink(span_of(user), units);
+        CHECK_EQUAL(span_of(user)->units, units);
+    }
+}
+
+static void give(unsigned user) {
+    take_back(span_of(user)->first, span_of(user)->first + span_of(user)->units);
+    span_give(span_of(user));
+    span_of(user)->units = 0;
+}
+
+static void purge_all(void) {
+    size_t dirty_bytes = spans.dirty_units * UNIT;
+    size_t purged = span_purge_all();
+    CHECK_AT_MOST(purged, spans.free_units * UNIT); /* whole spans, with what is fresh in them */
+    if (os_purge_zeroes()) {
+        CHECK(purged >= dirty_bytes);
+        for (size_t unit = 0; unit < spans.top; unit++) {
+            dirty[unit] = dirty[unit] && owner[unit] != NOBODY;
+        }
+    }
+}
+
+/* Every unit is whose the model says, and holds what was written; the sums are the model's; the engine agrees. */
+static void check_model(void) {
+    size_t live = 0;
+    size_t dirty_free = 0;
+    for (size_t unit = 0; unit < spans.top; unit++) {
+        live += owner[unit] != NOBODY;
+        dirty_free += owner[unit] == NOBODY && dirty[unit];
+        CHECK(owner[unit] == NOBODY || unit_reads(unit, mark_of(owner[unit], unit)));
+    }
+    CHECK_EQUAL(spans.live_units, live);
+    CHECK_EQUAL(spans.free_units, spans.top - live);
+    CHECK_EQUAL(spans.dirty_units, dirty_free);
+    CHECK_AT_MOST(spans.top, TOP_MAX);
+    CHECK_VALID();
+}
+
+static void random_operations_agree_with_an_array(void) {
+    CHECK(root_start());
+    for (int step = 0; step < 20000; step++) {
+        unsigned user = 1 + (unsigned)random_below(&fresh_random, USERS);
+        size_t dice = random_below(&fresh_random, 100);
+        if (dice == 0) {
+            purge_all();
+        } else if (span_of(user)->units == 0) {
+            take(user);
+        } else if (dice < 25) {
+            grow(user);
+        } else if (dice < 50) {
+            shrink(user);
+        } else {
+            give(user);
+        }
+        check_model();
+    }
+    for (unsigned user = 1; user <= USERS; user++) {
+        if (span_of(user)->units) {
+            give(user);
+            check_model();
+        }
+    }
+    CHECK_EQUAL(spans.free_units, spans.top);
+}
+
+/* Spans of given lengths one behind the other, from an empty window on; they are the users 0, 1, .. */
+static struct large *take_row(size_t count, size_t units) {
+    struct large *row = calloc(count, sizeof *row);
+    bool zero;
+    CHECK(row != NULL && root_start());
+    os_purge_zeroes(); /* its trial is over */
+    for (size_t i = 0; i < count; i++) {
+        CHECK(span_take(&row[i].span, units, 1, UNIT_LARGE, &zero));
+        CHECK(zero);
+        CHECK_EQUAL(row[i].span.first, i * units);
+    }
+    return row;
+}
+
+static struct free_span *free_span_of(size_t unit) {
+    return CONTAINER_OF(window.spans[unit], struct free_span, span);
+}
+
+static void need_purging(void) {
+    if (!os_purge_zeroes()) {
+        fresh_cannot();
+    }
+}
+
+static void what_is_old_enough_decays(void) {
+    struct large *row = take_row(6, 3);
+    need_purging();
+    span_give(&row[0].span);
+    span_decay();
+    CHECK_EQUAL(spans.dirty_units, 0);
+    CHECK_EQUAL(page_map_load(0), UNIT_FRESH);
+    CHECK_EQUAL(spans.purges, 1);
+    CHECK_EQUAL(spans.purged_units, 3);
+
+    span_give(&row[2].span);
+    span_give(&row[4].span);
+    free_span_of(row[4].span.first)->freed_ms += UINT64_C(1) << 40; /* as if it was younger */
+    span_decay();
+    CHECK_EQUAL(page_map_load(row[2].span.first), UNIT_FRESH);
+    CHECK_EQUAL(page_map_load(row[4].span.first), UNIT_DIRTY);
+    CHECK_EQUAL(spans.dirty_units, 3);
+    CHECK_VALID();
+}
+
+static void what_is_young_does_not_decay(void) {
+    struct large *row = take_row(3, 3);
+    span_give(&row[1].span);
+    span_decay();
+    CHECK_EQUAL(spans.dirty_units, 3);
+    spans_set_decay(0);
+    span_give(&row[0].span);
+    span_decay();
+    CHECK_EQUAL(spans.dirty_units, os_purge_zeroes() ? 0 : 6);
+    CHECK_VALID();
+}
+
+/* A joined span is as old as its largest dirty part. */
+static void neighbours_share_the_age_of_the_largest(void) {
+    enum { OLD = 5 };
+    struct large *row = take_row(4, 4);
+    span_give(&row[1].span);
+    free_span_of(row[1].span.first)->freed_ms = OLD;
+    span_shrink(&row[0].span, 3);
+    CHECK_EQUAL(free_span_of(3)->span.units, 5);
+    CHECK_EQUAL(free_span_of(3)->freed_ms, OLD);
+
+    struct large rest = {.span = {.first = row[2].span.first + 2, .units = 2}};
+    row[2].span.units = 2; /* cut in two, so that a short span can be freed beside a longer one */
+    window.spans[rest.span.first] = window.spans[rest.span.first + 1] = &rest.span;
+    spans.taken++;
+    span_give(&row[2].span);
+    CHECK_EQUAL(free_span_of(3)->span.units, 7);
+    CHECK_EQUAL(free_span_of(3)->freed_ms, OLD);
+    span_give(&rest.span);
+    CHECK_EQUAL(free_span_of(3)->freed_ms, OLD);
+    free_span_of(3)->freed_ms = OLD;
+    span_give(&row[0].span);
+    span_give(&row[3].span);
+    CHECK_EQUAL(spans.dirty_units, 16);
+    CHECK_EQUAL(free_span_of(0)->freed_ms, OLD);
+    CHECK_VALID();
+}
+
+/* At most 16 MiB stay dirty, or a quarter of what is live; what was freed first goes back first. */
+static void dirty_memory_is_capped(void) {
+    enum { COUNT = 3000 };
+    struct large *row = take_row(COUNT, 1);
+    need_purging();
+    for (size_t i = 0; i < COUNT; i += 2) {
+        span_give(&row[i].span);
+        size_t cap = spans.live_units / 4 > 256 ? spans.live_units / 4 : 256;
+        CHECK_AT_MOST(spans.dirty_units, cap);
+        CHECK(i / 2 < cap || spans.dirty_units >= cap / 2); /* and not much more than that is purged */
+    }
+    size_t oldest_dirty = COUNT / 2 - spans.dirty_units;
+    for (size_t i = 0; i < COUNT; i += 2) {
+        CHECK_EQUAL(page_map_load(i), i / 2 < oldest_dirty ? UNIT_FRESH : UNIT_DIRTY);
+    }
+    CHECK_VALID();
+}
+
+static void a_refused_purge_keeps_everything_usable(void) {
+    enum { COUNT = 600 };
+    struct large *row = take_row(COUNT, 1);
+    bool zero;
+    for (size_t i = 0; i < COUNT; i++) {
+        *unit_first_word(i) = 1;
+    }
+    os_inject(OS_CALL_MADVISE, 0, UINT64_MAX, EPERM);
+    for (size_t i = 0; i < COUNT; i += 2) {
+        span_give(&row[i].span); /* past the cap */
+    }
+    CHECK_EQUAL(span_purge_all(), 0);
+    spans_set_decay(0);
+    span_decay();
+    CHECK_EQUAL(spans.dirty_units, COUNT / 2);
+    CHECK_EQUAL(spans.purges, 0);
+    CHECK_VALID();
+    CHECK(span_take(&row[0].span, 1, 1, UNIT_LARGE, &zero));
+    CHECK(!zero);
+    span_give(&row[0].span);
+    CHECK_VALID();
+    os_inject_clear();
+    need_purging();
+    CHECK_EQUAL(span_purge_all(), COUNT / 2 * UNIT);
+    CHECK_EQUAL(spans.dirty_units, 0);
+    CHECK(span_take(&row[0].span, 1, 1, UNIT_LARGE, &zero));
+    CHECK(zero);
+    CHECK_EQUAL(*unit_first_word(row[0].span.first), 0);
+    CHECK_VALID();
+}
+
+/* No memory is to be had while spans fall apart into as many pieces as they can. */
+static void descriptors_suffice_to_give_everything_back(void) {
+    enum { COUNT = 500 };
+    struct large *row = take_row(COUNT, 3);
+    os_inject(OS_CALL_MPROTECT, 0, UINT64_MAX, ENOMEM);
+    for (size_t i = 0; i < COUNT; i++) {
+        span_shrink(&row[i].span, 2);
+    }
+    CHECK_VALID();
+    for (size_t i = 0; i < COUNT; i++) {
+        span_shrink(&row[i].span, 1);
+    }
+    CHECK_VALID();
+    for (size_t i = 0; i < COUNT; i += 2) {
+        span_give(&row[i].span);
+    }
+    CHECK_VALID();
+    for (size_t i = 1; i < COUNT; i += 2) {
+        span_give(&row[i].span);
+    }
+    CHECK_VALID();
+    CHECK_EQUAL(spans.free_units, COUNT * 3);
+    CHECK_EQUAL(spans.taken, 0);
+}
+
+static void lost_units_are_never_used_again(void) {
+    enum { LOST = 4 };
+    struct large *row = take_row(9, 2);
+    struct large more[64];
+    bool zero;
+    span_lose(&row[LOST].span);
+    CHECK_VALID();
+    for (size_t i = 0; i < 9; i++) {
+        if (i != LOST) {
+            span_give(&row[i].span);
+            CHECK_VALID();
+        }
+    }
+    CHECK_EQUAL(spans.lost_units, 2);
+    CHECK_EQUAL(spans.live_units, 0);
+    for (size_t i = 0; i < 64; i++) {
+        more[i] = (struct large){0};
+        CHECK(span_take(&more[i].span, 1, 1, UNIT_LARGE, &zero));
+        CHECK(more[i].span.first / 2 != LOST);
+    }
+    CHECK_EQUAL(page_map_count(2 * LOST, 2, UNIT_LOST), 2);
+    CHECK_VALID();
+}
+
+static void a_window_can_be_used_to_its_last_unit(void) {
+    enum { COUNT = 64 };
+    struct large *row = take_row(COUNT, 1);
+    struct large whole = {0};
+    bool zero;
+    CHECK_EQUAL(window.units_reserved, COUNT);
+    CHECK(!span_take(&whole.span, 1, 1, UNIT_LARGE, &zero));
+    CHECK(!span_grow(&row[COUNT - 1].span, 2, UNIT_LARGE));
+    CHECK_VALID();
+    for (size_t i = 0; i < COUNT; i++) {
+        span_give(&row[i * 37 % COUNT].span);
+        CHECK_VALID();
+    }
+    CHECK(!span_take(&whole.span, COUNT + 1, 1, UNIT_LARGE, &zero));
+    CHECK(!span_take(&whole.span, (size_t)1 << 40, 1, UNIT_LARGE, &zero));
+    CHECK(span_take(&whole.span, COUNT, 1, UNIT_LARGE, &zero));
+    CHECK_EQUAL(whole.span.first, 0);
+    CHECK_VALID();
+}
+
+static void a_free_span_is_found_around_its_units(void) {
+    struct large *row = take_row(8, 3);
+    span_give(&row[1].span);
+    span_give(&row[2].span);
+    span_give(&row[5].span);
+    span_purge_all();
+    for (size_t unit = 0; unit < 24; unit++) {
+        size_t user = unit / 3;
+        const struct free_span *around = span_around(unit);
+        bool is_free = user == 1 || user == 2 || user == 5;
+        CHECK_EQUAL(around != NULL, is_free);
+        CHECK(!is_free || around->span.first == (user == 5 ? 15 : 3));
+        CHECK(!is_free || around->span.units == (user == 5 ? 3 : 6));
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        FRESH_WITH(random_operations_agree_with_an_array, UNDECAYED),
+        FRESH_WITH(what_is_old_enough_decays, "decay_ms=0"),
+        FRESH_WITH(what_is_young_does_not_decay, UNDECAYED),
+        FRESH_WITH(neighbours_share_the_age_of_the_largest, UNDECAYED),
+        FRESH_WITH(dirty_memory_is_capped, UNDECAYED),
+        FRESH_WITH(a_refused_purge_keeps_everything_usable, UNDECAYED),
+        FRESH_WITH(descriptors_suffice_to_give_everything_back, UNDECAYED),
+        FRESH_WITH(lost_units_are_never_used_again, UNDECAYED),
+        FRESH_WITH(a_window_can_be_used_to_its_last_unit, UNDECAYED ",window=4m"),
+        FRESH_WITH(a_free_span_is_found_around_its_units, UNDECAYED),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
