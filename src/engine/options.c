@@ -96,7 +96,7 @@ static void check_print(const struct options *options, struct fmt *out) {
     fmt_text(out, check_words[options->check]);
 }
 
-static const char *const stats_words[] = {[STATS_NONE] = "none", [STATS_TEXT] = "text", [STATS_JSON] = "json"};
+static const char *const stats_words[] = {[STATS_NONE] = "0", [STATS_TEXT] = "text", [STATS_JSON] = "json"};
 
 static bool stats_parse(struct options *options, const char *value) {
     int index = word_index(stats_words, COUNT(stats_words), value);
@@ -162,7 +162,7 @@ static void window_print(const struct options *options, struct fmt *out) {
 static const struct option table[] = {
     {"check", "every|deferred", "every", "prove each pointer when it is freed, or soon after", check_parse,
      check_print},
-    {"stats", "none|text|json", "none", "report the heap's statistics at exit", stats_parse, stats_print},
+    {"stats", "0|text|json", "0", "report the heap's statistics at exit", stats_parse, stats_print},
     {"stats_file", "PATH (up to 255 bytes)", "",
      "append the report to this file (%p: process id), not to standard error", stats_file_parse, stats_file_print},
     {"decay_ms", "MILLISECONDS", "500", "give free memory back to the system after this long", decay_ms_parse,

@@ -117,14 +117,20 @@ int engine_option_get(const char *name, char *value, size_t size) {
     return error;
 }
 
-/* pthread_atfork may allocate, so it is called with no lock held; and as early as the loader allows, so that our
- * handlers are the last to run before a fork and the first after it, when those of others may allocate too. */
-__attribute__((constructor)) static void handle_forks(void) {
+/*
+ * pthread_atfork may allocate, so it is called with no lock held; and as early as the loader allows, so that our
+ * handlers are the last to run before a fork and the first after it, when those of others may allocate too. The options
+ * are read even if the program never allocates, so that a mistake in them is told.
+ */
+__attribute__((constructor)) static void begin(void) {
+    lock_take(&mems_root.lock);
+    read_options();
+    lock_give(&mems_root.lock);
     pthread_atfork(engine_fork_prepare, engine_fork_parent, engine_fork_child);
 }
 
 /* What the options ask for at the end of the process, after the program's own exit handlers. */
-__attribute__((destructor)) static void report_at_exit(void) {
+__attribute__((destructor)) static void end(void) {
     if (!root_ready() || mems_root.options.stats == STATS_NONE) {
         return;
     }

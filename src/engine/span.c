@@ -184,6 +184,7 @@ static bool carve(struct free_span *free, size_t first, size_t units) {
 
 /* Makes units at the top part of the window's use, as a fresh free span that ends at `end`. */
 static struct free_span *raise_top(size_t end) {
+    ASSERT(end > spans.top);
     if (end > window.units_reserved || window_reach(end)) {
         return NULL;
     }
@@ -208,9 +209,9 @@ static struct free_span *find_free(size_t units, size_t align) {
     if (node) {
         return CONTAINER_OF(node, struct free_span, node);
     }
-    const struct free_span *last = free_before(spans.top);
-    size_t first = aligned_unit(last ? last->span.first : spans.top, align);
-    return raise_top(first + units);
+    struct free_span *last = free_before(spans.top);
+    size_t end = aligned_unit(last ? last->span.first : spans.top, align) + units;
+    return end <= spans.top ? last : raise_top(end);
 }
 
 /* Points units at their new user. */

@@ -4,7 +4,10 @@
 
 #include "os/os.h"
 
+/* What is reserved where nothing limits it. A build for an emulator that keeps a record for each page wants less. */
+#ifndef WINDOW_MAX
 #define WINDOW_MAX ((size_t)1 << 40)
+#endif
 #define WINDOW_MIN ((size_t)4 << 20)
 
 /* The units become accessible by a quarter of what there is, within these bounds. */

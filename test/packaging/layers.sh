@@ -3,42 +3,29 @@
 # which know nothing of each other, then api.
 set -eu
 cd "$SOURCE_DIR"
-
-below() {
-    case $1 in
-    base) echo include ;;
-    os) echo include base ;;
-    engine | space | hmm) echo include base os ;;
-    api) echo include base os engine space hmm ;;
-    *) return 1 ;;
-    esac
-}
-
-# The file that FILE means by #include "NAME" or <NAME>, from the top of the project; nothing for a system header.
-included() {
-    for path in "$(dirname "$1")/$2" "src/$2" "include/$2"; do
-        [ ! -e "$path" ] || {
-            realpath --relative-to=. "$path"
-            return
+find src -name '*.[ch]' -exec awk '
+    BEGIN {
+        below["include"] = ""
+        below["base"] = "include"
+        below["os"] = "include base"
+        below["engine"] = below["space"] = below["hmm"] = "include base os"
+        below["api"] = "include base os engine space hmm"
+    }
+    FNR == 1 {
+        split(FILENAME, folders, "/")
+        layer = folders[2]
+        if (!(layer in below)) {
+            print FILENAME ": " layer " is not a layer that this test knows"
+            failed = 1
         }
-    done
-}
-
-violations=$(grep -rnE '^[[:space:]]*#[[:space:]]*include' src | while IFS=: read -r file line text; do
-    name=$(echo "$text" | sed 's/.*include[[:space:]]*["<]\([^">]*\).*/\1/')
-    path=$(included "$file" "$name")
-    layer=$(echo "$file" | cut -d/ -f2)
-    from=$(echo "${path#src/}" | cut -d/ -f1)
-    case $text in
-    *\"*) [ -n "$path" ] || echo "$file:$line: $name: there is no such file" ;;
-    esac
-    allowed=$(below "$layer") || echo "$file:$line: $layer is not a layer that this test knows"
-    case " $layer $allowed " in
-    *" $from "*) ;;
-    *) [ -z "$path" ] || echo "$file:$line: $layer must not include $path: it may use $layer $allowed" ;;
-    esac
-done)
-[ -z "$violations" ] || {
-    echo "$violations"
-    exit 1
-}
+    }
+    # A name with a folder in it is that of another layer, or of the system.
+    /^[ \t]*#[ \t]*include/ && split($0, parts, /[<">]/) > 1 {
+        gsub(/\.\.?\//, "", parts[2])
+        if (split(parts[2], folders, "/") > 1 && folders[1] in below && folders[1] != layer &&
+            index(" " below[layer] " ", " " folders[1] " ") == 0) {
+            print FILENAME ":" FNR ": " layer " must not include " parts[2] ": it may use " layer " " below[layer]
+            failed = 1
+        }
+    }
+    END { exit failed }' {} +

@@ -28,8 +28,10 @@
  * Blocks for all to take. Whoever makes an entry BUSY owns it; in a child, BUSY entries were caught in the hands of
  * threads that it does not have, and are left alone.
  */
+enum { EMPTY, BUSY, FULL };
+
 struct entry {
-    _Atomic enum { EMPTY, BUSY, FULL } state;
+    atomic_int state;
     struct block block;
 };
 
