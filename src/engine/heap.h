@@ -40,7 +40,7 @@ static inline void counter_add(_Atomic uint64_t *counter, uint64_t by) {
 /* A class of a heap. Slabs with free slots stand before those without, so the first tells whether there are any. */
 struct heap_class {
     struct list slabs;
-    void **bottom; /* of the magazine; NULL while there is none */
+    _Atomic(void **) bottom; /* of the magazine; NULL while there is none; see heap_bottom */
 };
 
 /* With check=deferred a heap's tag has this bit set too, so that an entry of its own, XORed with the tag, is the class
@@ -56,8 +56,8 @@ _Static_assert(SIZE_CLASSES <= DEFERRED && DEFERRED <= CLASS_MASK, "a class and 
  * catches up.
  */
 struct heap {
-    void **tops[DEFERRED + SIZE_CLASSES];
-    uint32_t tag; /* page_map_tag(owner), with DEFERRED or without */
+    _Atomic(void **) tops[DEFERRED + SIZE_CLASSES]; /* see heap_top */
+    uint32_t tag;                                   /* page_map_tag(owner), with DEFERRED or without */
     uint32_t owner;
     uintptr_t base;
     size_t granules;
@@ -72,9 +72,24 @@ struct heap {
     struct heap_counters counters;
 };
 
-/* The top of the heap's magazine of a class. */
-static inline void ***heap_top(struct heap *heap, unsigned size_class) {
-    return &heap->tops[heap->first + size_class];
+/*
+ * Tops and bottoms are written by the heap's thread alone, and read by statistics too: relaxed, as cheap as plain
+ * words. A top is found at a class's index in its set, class + heap->first.
+ */
+static inline void **heap_top(const struct heap *heap, size_t index) {
+    return atomic_load_explicit(&heap->tops[index], memory_order_relaxed);
+}
+
+static inline void heap_set_top(struct heap *heap, size_t index, void **top) {
+    atomic_store_explicit(&heap->tops[index], top, memory_order_relaxed);
+}
+
+static inline void **heap_bottom(const struct heap *heap, unsigned size_class) {
+    return atomic_load_explicit(&heap->classes[size_class].bottom, memory_order_relaxed);
+}
+
+static inline void heap_set_bottom(struct heap *heap, unsigned size_class, void **bottom) {
+    atomic_store_explicit(&heap->classes[size_class].bottom, bottom, memory_order_relaxed);
 }
 
 struct registry {

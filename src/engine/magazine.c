@@ -18,19 +18,21 @@ static unsigned smaller(unsigned a, unsigned b) {
 }
 
 unsigned magazine_count(const struct heap *heap, unsigned size_class) {
-    void **bottom = heap->classes[size_class].bottom;
-    return bottom ? (unsigned)(heap->tops[heap->first + size_class] - bottom) : 0;
+    void **bottom = heap_bottom(heap, size_class);
+    ptrdiff_t count = bottom ? heap_top(heap, heap->first + size_class) - bottom : 0;
+    /* Another thread's heap may change between the two loads: never more than a magazine can hold. */
+    return count >= 0 && count <= (ptrdiff_t)MAGAZINE_MAX ? (unsigned)count : 0;
 }
 
 static void set_bottom(struct heap *heap, unsigned size_class, void **bottom, unsigned count) {
     *bottom = NULL;
-    heap->classes[size_class].bottom = bottom;
-    *heap_top(heap, size_class) = bottom + count;
+    heap_set_bottom(heap, size_class, bottom);
+    heap_set_top(heap, heap->first + size_class, bottom + count);
 }
 
 /* Makes a magazine, or doubles its capacity. False when it is as large as it may be, or there is no memory for it. */
 static bool grow(struct heap *heap, unsigned size_class) {
-    void **bottom = heap->classes[size_class].bottom;
+    void **bottom = heap_bottom(heap, size_class);
     unsigned most = size_classes[size_class].magazine;
     if (!bottom) {
         void **slots = metadata_alloc(MAGAZINE_SIZE);
@@ -52,7 +54,7 @@ static bool grow(struct heap *heap, unsigned size_class) {
 
 bool magazine_refill(struct heap *heap, unsigned size_class) {
     grow(heap, size_class);
-    void **bottom = heap->classes[size_class].bottom;
+    void **bottom = heap_bottom(heap, size_class);
     if (!bottom) {
         return false;
     }
@@ -77,7 +79,7 @@ bool magazine_refill(struct heap *heap, unsigned size_class) {
             live_set(bottom[i]);
         }
     }
-    *heap_top(heap, size_class) = bottom + got;
+    heap_set_top(heap, heap->first + size_class, bottom + got);
     counter_add(&heap->counters.refills, 1);
     return got > 0;
 }
@@ -86,7 +88,7 @@ bool magazine_make_room(struct heap *heap, unsigned size_class) {
     if (grow(heap, size_class)) {
         return true;
     }
-    void **bottom = heap->classes[size_class].bottom;
+    void **bottom = heap_bottom(heap, size_class);
     if (!bottom) {
         return false;
     }
@@ -95,17 +97,17 @@ bool magazine_make_room(struct heap *heap, unsigned size_class) {
 }
 
 void magazine_flush(struct heap *heap, unsigned size_class, unsigned count) {
-    void **bottom = heap->classes[size_class].bottom;
+    void **bottom = heap_bottom(heap, size_class);
     unsigned rest = magazine_count(heap, size_class) - count;
     heap_give(heap, bottom + 1, count, !heap->proves);
     memmove(bottom + 1, bottom + 1 + count, rest * sizeof *bottom);
-    *heap_top(heap, size_class) = bottom + rest;
+    heap_set_top(heap, heap->first + size_class, bottom + rest);
     counter_add(&heap->counters.flushes, 1);
 }
 
 void magazine_flush_all(struct heap *heap, bool dispose) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
-        void **bottom = heap->classes[size_class].bottom;
+        void **bottom = heap_bottom(heap, size_class);
         if (!bottom) {
             continue;
         }
@@ -115,8 +117,8 @@ void magazine_flush_all(struct heap *heap, bool dispose) {
         }
         if (dispose) {
             metadata_free(bottom - (MAGAZINE_MAX - magazine_capacity(bottom)), MAGAZINE_SIZE);
-            heap->classes[size_class].bottom = NULL;
-            *heap_top(heap, size_class) = MAGAZINE_NONE;
+            heap_set_bottom(heap, size_class, NULL);
+            heap_set_top(heap, heap->first + size_class, MAGAZINE_NONE);
         }
     }
 }

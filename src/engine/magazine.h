@@ -52,7 +52,7 @@ void magazine_flush(struct heap *heap, unsigned size_class, unsigned count);
 /* Gives all blocks of all magazines back, and with `dispose` the magazines themselves. */
 void magazine_flush_all(struct heap *heap, bool dispose);
 
-/* How many blocks lie in the heap's magazine of a class. */
+/* How many blocks lie in the heap's magazine of a class; roughly, if it is another thread's heap. */
 unsigned magazine_count(const struct heap *heap, unsigned size_class);
 
 #endif

@@ -15,7 +15,7 @@ _Static_assert(SIZE_CLASSES == FINE_MAX / GRANULE + STEPS_PER_DOUBLING * 8,
                "128 bytes, doubled eight times, is 32 KiB");
 
 struct size_class size_classes[SIZE_CLASSES];
-uint8_t size_class_of_granules[SMALL_MAX / GRANULE + 1];
+_Atomic uint8_t size_class_of_granules[SMALL_MAX / GRANULE + 1];
 
 static uint32_t class_size(unsigned size_class) {
     if (size_class < FINE_MAX / GRANULE) {
@@ -44,7 +44,7 @@ void size_class_start(void) {
             .magazine = most_in_magazine(size),
         };
         for (; granules <= size / GRANULE; granules++) {
-            size_class_of_granules[granules] = (uint8_t)size_class;
+            atomic_store_explicit(&size_class_of_granules[granules], (uint8_t)size_class, memory_order_relaxed);
         }
     }
 }

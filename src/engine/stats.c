@@ -63,6 +63,11 @@ static size_t add_span(struct mems_engine_stats *stats, size_t unit) {
     return 1;
 }
 
+/* Of a table, what has been touched at the most. */
+static size_t in_pages(size_t bytes) {
+    return round_up(bytes, OS_PAGE);
+}
+
 static void walk_window(struct mems_engine_stats *stats) {
     lock_take(&spans.lock);
     stats->accessible = window.units_area.accessible;
@@ -71,6 +76,8 @@ static void walk_window(struct mems_engine_stats *stats) {
     }
     stats->window = window.units_area.size;
     stats->fresh += window.units_area.accessible - (spans.top << UNIT_SHIFT);
+    stats->metadata += in_pages(spans.top * sizeof *window.page_map) + in_pages(spans.top * sizeof *window.spans) +
+                       in_pages(spans.top * (UNIT / GRANULE / 8));
     stats->purges = spans.purges;
     stats->purged_bytes = spans.purged_units << UNIT_SHIFT;
     lock_give(&spans.lock);
@@ -99,6 +106,7 @@ static void walk_heaps(struct mems_engine_stats *stats) {
         stats->remote_frees += counter(&heap->counters.remote_frees);
         stats->adoptions += counter(&heap->counters.adoptions);
     }
+    stats->metadata += in_pages((registry.made + 1) * sizeof *window.heaps);
     stats->threads = registry.in_use;
     stats->heaps_made = registry.made;
     lock_give(&registry.lock);
@@ -113,14 +121,6 @@ static void sum_classes(struct mems_engine_stats *stats) {
     }
 }
 
-/* The tables and descriptors in use, in whole pages: what lies beyond has not been touched. */
-static size_t metadata_bytes(void) {
-    size_t units = spans.top;
-    return round_up(units * sizeof *window.page_map, OS_PAGE) + round_up(units * sizeof *window.spans, OS_PAGE) +
-           round_up(units * (UNIT / GRANULE / 8), OS_PAGE) +
-           round_up((registry.made + 1) * sizeof *window.heaps, OS_PAGE) + round_up(metadata.used, OS_PAGE);
-}
-
 void stats_collect(struct mems_engine_stats *stats) {
     memset(stats, 0, sizeof *stats);
     stats->version = MEMS_ENGINE_STATS_VERSION;
@@ -132,7 +132,9 @@ void stats_collect(struct mems_engine_stats *stats) {
         walk_window(stats);
         walk_heaps(stats);
         sum_classes(stats);
-        stats->metadata = metadata_bytes();
+        lock_take(&metadata.lock);
+        stats->metadata += in_pages(metadata.used);
+        lock_give(&metadata.lock);
         lock_take(&huge_table.lock);
         stats->huge_blocks = huge_table.live.count;
         stats->huge_bytes = huge_table.bytes;

@@ -4,10 +4,10 @@
 
 #include "os/os.h"
 
-/* What is reserved where nothing limits it. A build for an emulator that keeps a record for each page wants less. */
-#ifndef WINDOW_MAX
+/* What is reserved where nothing limits it. */
 #define WINDOW_MAX ((size_t)1 << 40)
-#endif
+/* A claimed window lies this far below the mappings of the start, or a half, a quarter ... of it. */
+#define CLAIM_DISTANCE ((size_t)4 << 40)
 #define WINDOW_MIN ((size_t)4 << 20)
 
 /* The units become accessible by a quarter of what there is, within these bounds. */
@@ -149,7 +149,7 @@ static int claim(size_t size) {
     os_unmap(probe, OS_PAGE);
     window.claimed = true;
     size_t total = lay_out(0, size >> UNIT_SHIFT);
-    for (size_t distance = WINDOW_MAX * 4; distance > total; distance /= 2) {
+    for (size_t distance = CLAIM_DISTANCE; distance > total; distance /= 2) {
         if ((uintptr_t)probe / 2 < distance) {
             continue;
         }

@@ -20,7 +20,7 @@ expect() {
 }
 
 expect "" "check=every
-stats=none
+stats=0
 stats_file=
 decay_ms=500
 window=auto

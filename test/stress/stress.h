@@ -139,6 +139,7 @@ static inline void check_nothing_left(void) {
     CHECK_AT_MOST(stats.large_blocks, 0);
     CHECK_AT_MOST(stats.huge_blocks, 0);
     CHECK_AT_MOST((size_t)stats.threads, 1);
+    CHECK(stats.slack + stats.free + stats.untouched + stats.fresh == stats.accessible);
 }
 
 #endif

@@ -31,6 +31,7 @@ struct load {
     unsigned size_bits;  /* of most blocks */
     unsigned large_of;   /* one block of so many is up to 1 MiB, and one of 100 times as many up to 40 MiB; 0: none */
     bool shadow;         /* prove that no two blocks overlap, at the price of a lock */
+    bool observed;       /* another thread asks for statistics all the time */
 };
 
 struct worker {
@@ -177,10 +178,27 @@ static void *empty_mailboxes(void *load) {
     return NULL;
 }
 
+static atomic_bool observing;
+
+static void *observe(void *unused) {
+    (void)unused;
+    struct mems_engine_stats stats;
+    while (atomic_load(&observing)) {
+        stats_collect(&stats);
+        CHECK(stats.accessible <= stats.window);
+        CHECK(stats.threads <= LIVE_THREADS + 1);
+        usleep(1000);
+    }
+    return NULL;
+}
+
 /* As one thread ends the next one starts, at a moment when its neighbours are in the midst of theirs. */
 static void run(struct load load, uint64_t seed) {
     static struct worker workers[LIVE_THREADS];
+    pthread_t observer;
     load.threads = scaled(load.threads);
+    atomic_store(&observing, load.observed);
+    CHECK(pthread_create(&observer, NULL, observe, NULL) == 0);
     for (unsigned i = 0; i < load.threads + LIVE_THREADS; i++) {
         struct worker *worker = &workers[i % LIVE_THREADS];
         if (i >= LIVE_THREADS && i - LIVE_THREADS < load.threads)
@@ -191,6 +209,8 @@ static void run(struct load load, uint64_t seed) {
         worker->random = seed * 1000003 + i;
         CHECK(pthread_create(&worker->thread, NULL, work, worker) == 0);
     }
+    atomic_store(&observing, false);
+    CHECK(pthread_join(observer, NULL) == 0);
     CHECK_VALID();
     run_in_thread(empty_mailboxes, &load);
     CHECK(shadow.count == 0);
@@ -211,13 +231,13 @@ static void test_no_two_blocks_overlap(void **state) {
 /* Few classes and many frees by others: parcels, inboxes and orphans of the same slabs meet. */
 static void test_small_blocks_change_hands(void **state) {
     (void)state;
-    run((struct load){.threads = 200, .operations = 20000, .size_bits = 5}, 21);
+    run((struct load){.threads = 200, .operations = 20000, .size_bits = 5, .observed = true}, 21);
 }
 
 /* Mostly large blocks: spans are split and joined by all threads at once. */
 static void test_large_blocks_change_hands(void **state) {
     (void)state;
-    run((struct load){.threads = 30, .operations = 1500, .size_bits = 18, .large_of = 4}, 31);
+    run((struct load){.threads = 30, .operations = 1500, .size_bits = 18, .large_of = 4, .observed = true}, 31);
 }
 
 int main(void) {

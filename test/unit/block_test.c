@@ -30,8 +30,7 @@ static void check_addresses(const void *start, size_t size, enum block_kind kind
     for (size_t offset = 0; offset < size; offset += size <= 256 ? 1 : 1 + random_below(&fresh_random, size / 64)) {
         struct block block = at((uintptr_t)start + offset);
         check_block(&block, kind, state, start, size);
-        bool is_live_start =
-            offset == 0 && state == BLOCK_STATE_LIVE && kind >= BLOCK_SLOT && kind != BLOCK_HUGE_FREED;
+        bool is_live_start = offset == 0 && state == BLOCK_STATE_LIVE && kind >= BLOCK_SLOT && kind != BLOCK_HUGE_FREED;
         CHECK_EQUAL(block_is_live_start(&block, (const char *)start + offset), is_live_start);
     }
     struct block last = at((uintptr_t)start + size - 1);
@@ -122,8 +121,15 @@ static void what_is_not_of_the_heap_is_outside(void) {
     char *other = malloc(100);
     char *block = engine_alloc(1);
     CHECK(block != NULL);
-    const uintptr_t outside[] = {0, 1, 4096, (uintptr_t)&on_stack, (uintptr_t)&in_data, (uintptr_t)other, UINTPTR_MAX,
-                                 (uintptr_t)1 << 63, window.page_map_area.start - 1,
+    const uintptr_t outside[] = {0,
+                                 1,
+                                 4096,
+                                 (uintptr_t)&on_stack,
+                                 (uintptr_t)&in_data,
+                                 (uintptr_t)other,
+                                 UINTPTR_MAX,
+                                 (uintptr_t)1 << 63,
+                                 window.page_map_area.start - 1,
                                  window.units_area.start + window.units_area.size};
     for (size_t i = 0; i < sizeof outside / sizeof *outside; i++) {
         CHECK_EQUAL(at(outside[i]).kind, BLOCK_OUTSIDE);
@@ -133,9 +139,9 @@ static void what_is_not_of_the_heap_is_outside(void) {
 
 static void the_heap_s_own_tables_are_metadata(void) {
     char *block = engine_alloc(1);
-    const uintptr_t tables[] = {(uintptr_t)window.page_map, (uintptr_t)window.spans, (uintptr_t)window.heaps,
-                                (uintptr_t)window.live_map, (uintptr_t)heap_mine,    (uintptr_t)slab_of(block),
-                                window.base - 1};
+    const uintptr_t tables[] = {
+        (uintptr_t)window.page_map, (uintptr_t)window.spans,   (uintptr_t)window.heaps, (uintptr_t)window.live_map,
+        (uintptr_t)heap_mine,       (uintptr_t)slab_of(block), window.base - 1};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         CHECK_EQUAL(at(tables[i]).kind, BLOCK_METADATA);
     }
@@ -192,9 +198,11 @@ int main(void) {
         FRESH(what_was_never_part_of_a_span_is_unused),
         FRESH(a_lost_unit_is_nobody_s),
         FRESH_FAULT(a_size_for_a_foreign_pointer, "", "): not from this heap: outside the heap"),
-        FRESH_FAULT(a_size_for_a_block_in_mid_slot, "", "): not a block's start: 8 bytes into slot 0 of a 112-byte slab"),
+        FRESH_FAULT(a_size_for_a_block_in_mid_slot, "",
+                    "): not a block's start: 8 bytes into slot 0 of a 112-byte slab"),
         FRESH_FAULT(a_realloc_of_a_freed_block, "", "): not a live block: slot 0 of a 112-byte slab, free"),
-        FRESH_FAULT(a_free_with_another_size, "", "): size mismatch: slot 0 of a 112-byte slab, live, freed as 200 bytes"),
+        FRESH_FAULT(a_free_with_another_size, "",
+                    "): size mismatch: slot 0 of a 112-byte slab, live, freed as 200 bytes"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,9 @@
 /*
  * fresh.h - tests of the engine in processes of their own: a process has one engine, so each test gets a fresh one.
  *
- * The test runs in a forked child, in which the engine has not started, with the options that the test names and no
- * others. cmocka's asserts jump out of the test, back into this program's list of tests, which the child must not run:
- * so the child has its own, which say what is wrong and end it.
+ * The test runs in a forked child, in which the engine has not started, with the options that the test names. cmocka's
+ * asserts jump out of the test, back into this program's list of tests, which the child must not run: so the child has
+ * its own, which say what is wrong and end it.
  */
 #ifndef MEMS_TEST_UNIT_FRESH_H
 #define MEMS_TEST_UNIT_FRESH_H
@@ -35,8 +35,7 @@
 #define FRESH_CANNOT 77
 
 #define CHECK(condition) ((condition) ? (void)0 : fresh_failed(__FILE__, __LINE__, #condition))
-#define CHECK_EQUAL(actual, expected) \
-    fresh_equal(__FILE__, __LINE__, #actual, (uint64_t)(actual), (uint64_t)(expected))
+#define CHECK_EQUAL(actual, expected) fresh_equal(__FILE__, __LINE__, #actual, (uint64_t)(actual), (uint64_t)(expected))
 #define CHECK_AT_MOST(actual, bound) fresh_at_most(__FILE__, __LINE__, #actual, (uint64_t)(actual), (uint64_t)(bound))
 #define CHECK_VALID() fresh_valid(__FILE__, __LINE__)
 
@@ -45,7 +44,7 @@ static struct random fresh_random;
 
 struct fresh {
     void (*run)(void);
-    const char *options; /* as in MEMS_OPTIONS */
+    const char *options; /* "name=value,name=value" */
     const char *fault;   /* what the fault report says that the test ends in; NULL: it ends in none */
 };
 
@@ -81,7 +80,14 @@ _Noreturn static inline void fresh_cannot(void) {
 
 static inline void fresh_child(void *argument) {
     const struct fresh *fresh = argument;
-    CHECK(setenv("MEMS_OPTIONS", fresh->options, 1) == 0);
+    char text[128];
+    char *rest = text;
+    CHECK(strlen(fresh->options) < sizeof text);
+    strcpy(text, fresh->options);
+    for (char *item; (item = strsep(&rest, ",")) != NULL && *item != '\0';) {
+        const char *name = strsep(&item, "=");
+        CHECK_EQUAL(engine_option_set(name, item), 0);
+    }
     fresh->run();
 }
 
@@ -104,10 +110,18 @@ static inline void fresh_run(void **state) {
 
 /* Entries of a list of tests, within the function that runs it. */
 #define FRESH(function) FRESH_WITH(function, "")
-#define FRESH_WITH(function, options) \
-    { #function " " options, fresh_run, NULL, NULL, &(struct fresh) { function, options, NULL } }
-#define FRESH_FAULT(function, options, fault) \
-    { #function " " options, fresh_run, NULL, NULL, &(struct fresh) { function, options, fault } }
+#define FRESH_WITH(function, options)                                   \
+    {                                                                   \
+#function " " options, fresh_run, NULL, NULL, &(struct fresh) { \
+            function, options, NULL                                     \
+        }                                                               \
+    }
+#define FRESH_FAULT(function, options, fault)                           \
+    {                                                                   \
+#function " " options, fresh_run, NULL, NULL, &(struct fresh) { \
+            function, options, fault                                    \
+        }                                                               \
+    }
 
 /* Runs a function in another thread, to its end and that of its heap. */
 static inline void fresh_thread(void *(*function)(void *), void *argument) {

@@ -27,8 +27,7 @@ static bool found(const void *address, const char *start, size_t size) {
 static bool found_freed(const void *address, const char *start, size_t size) {
     uintptr_t found_start = 0;
     size_t found_size = 0;
-    return huge_find_freed(address, &found_start, &found_size) && found_start == (uintptr_t)start &&
-           found_size == size;
+    return huge_find_freed(address, &found_start, &found_size) && found_start == (uintptr_t)start && found_size == size;
 }
 
 /* Whether the addresses are mapped. */
@@ -186,7 +185,9 @@ static void the_latest_of_freed_blocks_is_found(void) {
     char *again = alloc(4 * UNIT, OS_PAGE);
     uintptr_t start;
     size_t size;
-    CHECK(again + 4 * UNIT > block && again < block + 8 * UNIT);
+    if (again + 4 * UNIT <= block || again >= block + 8 * UNIT) { /* the kernel has chosen others */
+        fresh_cannot();
+    }
     huge_free("free", again);
     CHECK(huge_find_freed(again, &start, &size));
     CHECK(start == (uintptr_t)again && size == 4 * UNIT);

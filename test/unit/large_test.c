@@ -242,7 +242,8 @@ int main(void) {
         FRESH(pages_that_cannot_move_are_copied),
         FRESH(a_place_that_is_lost_in_a_move_is_given_up),
         FRESH_FAULT(a_large_block_freed_twice, UNDECAYED, "): double free: in free memory of the window"),
-        FRESH_FAULT(the_inside_of_a_large_block, "", ": not a block's start: 65536 bytes into a large block of 1048576"),
+        FRESH_FAULT(the_inside_of_a_large_block, "",
+                    ": not a block's start: 65536 bytes into a large block of 1048576"),
         FRESH_FAULT(the_first_granule_within_a_large_block, "", ": not a block's start: 16 bytes into a large block"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /*
- * magazine_test.c - the magazines of one heap, class by class, against what their capacity and number of blocks must be.
+ * magazine_test.c - the magazines of one heap, class by class, against what their capacity and number of blocks must
+ * be.
  */
 #include "fresh.h"
 

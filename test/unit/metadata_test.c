@@ -55,8 +55,8 @@ static void pieces_are_apart_and_aligned(void) {
         } else {
             size_t size = random_size();
             bool urgent = random_below(&fresh_random, 2);
-            *piece = (struct piece){urgent ? metadata_alloc_urgent(size) : metadata_alloc(size), size,
-                                    (unsigned char)step};
+            *piece =
+                (struct piece){urgent ? metadata_alloc_urgent(size) : metadata_alloc(size), size, (unsigned char)step};
             CHECK(piece->start != NULL);
             check_place(piece);
             memset(piece->start, piece->mark, size);
@@ -119,7 +119,7 @@ static void the_headroom_is_left_to_what_is_urgent(void) {
 }
 
 static void the_area_ends_and_pieces_go_round_in_it(void) {
-    CHECK(root_start());
+    CHECK(root_start() && window.metadata_area.size == MIB);
     size_t pieces_made = 0;
     void *last = NULL;
     for (void *piece; (piece = metadata_alloc(METADATA_MAX)) != NULL; last = piece) {

@@ -39,7 +39,7 @@ static void assert_option(const struct options *options, const char *name, const
 
 static void assert_defaults(const struct options *options) {
     assert_option(options, "check", "every");
-    assert_option(options, "stats", "none");
+    assert_option(options, "stats", "0");
     assert_option(options, "stats_file", "");
     assert_option(options, "decay_ms", "500");
     assert_option(options, "window", "auto");
@@ -66,7 +66,7 @@ static void test_values_are_taken_and_printed(void **state) {
         {"check", "every", "every"},
         {"stats", "text", "text"},
         {"stats", "json", "json"},
-        {"stats", "none", "none"},
+        {"stats", "0", "0"},
         {"stats_file", "/tmp/report-%p", "/tmp/report-%p"},
         {"stats_file", "", ""},
         {"decay_ms", "0", "0"},
@@ -215,7 +215,7 @@ static void test_help_names_every_option_with_its_default(void **state) {
     parse(&options, "help,decay_ms=9");
     assert_int_equal(lines, 6);
     assert_non_null(strstr(told, "check=every|deferred"));
-    assert_non_null(strstr(told, "stats=none|text|json"));
+    assert_non_null(strstr(told, "stats=0|text|json"));
     assert_non_null(strstr(told, "stats_file=PATH"));
     assert_non_null(strstr(told, "decay_ms=MILLISECONDS"));
     assert_non_null(strstr(told, "[500]"));

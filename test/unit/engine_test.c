@@ -1,0 +1,247 @@
+/*
+ * engine_test.c - the entry points together, against a model of the blocks and what was written into them.
+ */
+#include "fresh.h"
+
+#include <errno.h>
+
+#include "engine/heap.h"
+#include "engine/huge.h"
+#include "engine/size_class.h"
+#include "engine/span.h"
+#include "os/os.h"
+
+#define BLOCKS 300u
+
+struct block {
+    unsigned char *memory;
+    size_t size;      /* as asked for; what is written */
+    size_t alignment; /* as asked for; 0: none */
+    unsigned char mark;
+};
+
+static struct block blocks[BLOCKS];
+
+/* The bytes near the ends, and some between them. */
+static size_t next_marked(size_t size, size_t at) {
+    return at < 64 || at + 64 >= size ? at + 1 : at + 509 < size - 64 ? at + 509 : size - 64;
+}
+
+static unsigned char byte_of(const struct block *block, size_t at) {
+    return (unsigned char)(block->mark + at / 7 + 1);
+}
+
+static void fill(const struct block *block) {
+    for (size_t at = 0; at < block->size; at = next_marked(block->size, at)) {
+        block->memory[at] = byte_of(block, at);
+    }
+}
+
+/* Up to `end`, the places that are marked in a block of `size` bytes. */
+static void check_filled(const struct block *block, size_t size, size_t end) {
+    for (size_t at = 0; at < size && at < end; at = next_marked(size, at)) {
+        CHECK_EQUAL(block->memory[at], byte_of(block, at));
+    }
+}
+
+static void check_zero(const unsigned char *memory, size_t size) {
+    for (size_t at = 0; at < size; at = size < MIB ? at + 1 : next_marked(size, at)) {
+        CHECK_EQUAL(memory[at], 0);
+    }
+}
+
+/* Any magnitude: most blocks are small, few are huge. */
+static size_t random_size(void) {
+    unsigned bits = random_below(&fresh_random, 2000) == 0 ? 28 : random_below(&fresh_random, 50) == 0 ? 22 : 14;
+    return random_below(&fresh_random, (size_t)1 << random_below(&fresh_random, bits));
+}
+
+static void allocate(struct block *block) {
+    block->size = random_size();
+    block->alignment = 0;
+    size_t kind = random_below(&fresh_random, 4);
+    if (kind == 0) {
+        block->memory = engine_alloc_zeroed(1, block->size);
+        check_zero(block->memory, block->size);
+    } else if (kind == 1) {
+        block->alignment = (size_t)1 << random_below(&fresh_random, 19);
+        block->memory = engine_alloc_aligned(block->alignment, block->size);
+        CHECK((uintptr_t)block->memory % block->alignment == 0);
+    } else {
+        block->memory = kind == 2 ? engine_alloc(block->size) : engine_realloc("realloc", NULL, block->size);
+    }
+    CHECK(block->memory != NULL);
+    CHECK((uintptr_t)block->memory % GRANULE == 0);
+    CHECK(engine_usable_size("malloc_usable_size", block->memory) >= block->size);
+}
+
+static void reallocate(struct block *block) {
+    size_t before = block->size;
+    size_t size = random_below(&fresh_random, 2) ? random_size() : random_below(&fresh_random, 2 * before + 1);
+    block->memory = engine_realloc("realloc", block->memory, size);
+    CHECK(block->memory != NULL);
+    CHECK(engine_usable_size("malloc_usable_size", block->memory) >= size);
+    check_filled(block, before, size);
+    block->size = size;
+    block->alignment = 0;
+}
+
+static void release(struct block *block) {
+    check_filled(block, block->size, block->size);
+    if (random_below(&fresh_random, 2)) {
+        engine_free(block->memory);
+    } else {
+        engine_free_sized("free_sized", block->memory, block->size, block->alignment);
+    }
+    block->memory = NULL;
+}
+
+static void random_operations_keep_every_block(void) {
+    errno = EDOM;
+    for (unsigned step = 0; step < 40000; step++) {
+        struct block *block = &blocks[random_below(&fresh_random, BLOCKS)];
+        if (!block->memory) {
+            allocate(block);
+            block->mark = (unsigned char)step;
+        } else if (random_below(&fresh_random, 3) == 0) {
+            reallocate(block);
+        } else {
+            release(block);
+        }
+        if (block->memory) {
+            fill(block);
+        }
+        if (step % 5000 == 0) {
+            engine_trim();
+        }
+        if (step % 20 == 0) {
+            CHECK_VALID();
+        }
+    }
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        if (blocks[i].memory) {
+            release(&blocks[i]);
+        }
+    }
+    engine_trim();
+    CHECK_VALID();
+    CHECK_EQUAL(spans.live_units, 0);
+    CHECK_EQUAL(huge_table.bytes, 0);
+    CHECK_EQUAL(errno, EDOM);
+}
+
+static void sizes_that_cannot_be_fail_with_enomem(void) {
+    void *block = engine_alloc(100);
+    memset(block, 7, 100);
+    const size_t sizes[] = {
+        (size_t)PTRDIFF_MAX + 1, SIZE_MAX - 65536, SIZE_MAX - 16, SIZE_MAX - 1, SIZE_MAX, PTRDIFF_MAX,
+        PTRDIFF_MAX - 65536};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        errno = 0;
+        CHECK(engine_alloc(sizes[i]) == NULL && errno == ENOMEM);
+        errno = 0;
+        CHECK(engine_alloc_zeroed(1, sizes[i]) == NULL && errno == ENOMEM);
+        errno = 0;
+        CHECK(engine_alloc_zeroed(sizes[i], 2) == NULL && errno == ENOMEM);
+        errno = 0;
+        CHECK(engine_realloc("realloc", block, sizes[i]) == NULL && errno == ENOMEM);
+        for (size_t alignment = 1; alignment; alignment *= 2) {
+            errno = 0;
+            CHECK(engine_alloc_aligned(alignment, sizes[i]) == NULL && errno == ENOMEM);
+        }
+    }
+    CHECK(engine_alloc_aligned((size_t)1 << 63, 1) == NULL && errno == ENOMEM);
+    CHECK(engine_alloc_zeroed((size_t)1 << 32, (size_t)1 << 32) == NULL);
+    for (int i = 0; i < 100; i++) {
+        CHECK_EQUAL(((unsigned char *)block)[i], 7);
+    }
+    CHECK_VALID();
+}
+
+static void no_bytes_are_a_block_of_their_own(void) {
+    void *a = engine_alloc(0);
+    void *b = engine_alloc_zeroed(0, 10);
+    void *c = engine_alloc_aligned(4096, 0);
+    void *d = engine_realloc("realloc", NULL, 0);
+    CHECK(a && b && c && d && a != b && a != c && a != d && b != c && b != d && c != d);
+    CHECK_EQUAL(engine_usable_size("malloc_usable_size", a), 16);
+    d = engine_realloc("realloc", d, 0);
+    CHECK(d != NULL);
+    engine_free(NULL);
+    engine_free_sized("free_sized", NULL, 10, 0);
+    CHECK_EQUAL(engine_usable_size("malloc_usable_size", NULL), 0);
+    engine_free(a);
+    engine_free(b);
+    engine_free(c);
+    engine_free(d);
+    CHECK_VALID();
+}
+
+/* All that a small window holds, and more in mappings of their own; then it is all there again. */
+static void memory_that_ends_comes_back(void) {
+    enum { MANY = 4000 };
+    static void *held[MANY];
+    size_t most = 0;
+    for (int round = 0; round < 4; round++) {
+        size_t size = round % 2 ? 1000 : 32000;
+        size_t count = 0;
+        CHECK(root_start() && window.units_area.size == 4 * MIB);
+        errno = 0;
+        while (count < MANY && (held[count] = engine_alloc(size)) != NULL) {
+            count++;
+        }
+        CHECK(count > 100);
+        CHECK(count == MANY || errno == ENOMEM);
+        CHECK_VALID();
+        void *larger = engine_alloc(100 * KIB); /* a mapping of its own, where the window is full */
+        CHECK(larger != NULL);
+        engine_free(larger);
+        for (size_t i = 0; i < count; i++) {
+            engine_free(held[i]);
+        }
+        engine_trim();
+        CHECK_VALID();
+        CHECK_EQUAL(spans.live_units, 0);
+        CHECK(round < 2 || round % 2 || count == most);
+        most = round % 2 ? most : count;
+    }
+}
+
+static void options_that_shape_the_heap_are_set_before_it(void) {
+    char value[32];
+    CHECK_EQUAL(engine_option_set("check", "deferred"), 0);
+    CHECK_EQUAL(engine_option_set("window", "16m"), 0);
+    CHECK_EQUAL(engine_option_set("window", "much"), EINVAL);
+    CHECK_EQUAL(engine_option_set("windows", "16m"), EINVAL);
+    CHECK_EQUAL(engine_option_set(NULL, "16m"), EINVAL);
+    CHECK_EQUAL(engine_option_set("window", NULL), EINVAL);
+    engine_free(engine_alloc(1));
+    CHECK(!heap_mine->proves);
+    CHECK_EQUAL(window.units_area.size, 16 * MIB);
+    CHECK_EQUAL(engine_option_set("check", "every"), EBUSY);
+    CHECK_EQUAL(engine_option_set("window", "32m"), EBUSY);
+    CHECK_EQUAL(engine_option_set("decay_ms", "77"), 0);
+    CHECK_EQUAL(spans.decay_ms, 77);
+    CHECK_EQUAL(engine_option_get("check", value, sizeof value), 0);
+    CHECK(strcmp(value, "deferred") == 0);
+    CHECK_EQUAL(engine_option_get("window", value, sizeof value), 0);
+    CHECK(strcmp(value, "16m") == 0);
+    CHECK_EQUAL(engine_option_get("decay_ms", value, 2), ERANGE);
+    CHECK(strcmp(value, "7") == 0);
+    CHECK_EQUAL(engine_option_get("no", value, 2), EINVAL);
+}
+
+#define IN_BOTH_MODES(function) FRESH_WITH(function, "check=every"), FRESH_WITH(function, "check=deferred")
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        IN_BOTH_MODES(random_operations_keep_every_block),
+        FRESH_WITH(random_operations_keep_every_block, "decay_ms=0"),
+        FRESH(sizes_that_cannot_be_fail_with_enomem),
+        FRESH(no_bytes_are_a_block_of_their_own),
+        FRESH_WITH(memory_that_ends_comes_back, "window=4m"),
+        FRESH_WITH(memory_that_ends_comes_back, "window=4m,check=deferred"),
+        FRESH(options_that_shape_the_heap_are_set_before_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
