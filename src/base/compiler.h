@@ -14,6 +14,9 @@
 #define NOINLINE __attribute__((noinline))
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
+/* A function that reads other threads' plain words, aligned and no wider than a register, and lives with any value. */
+#define RACY_READER __attribute__((noinline, no_sanitize("thread")))
+
 /* Thread-local words live in the static TLS block: one load to reach them, and nothing to allocate. */
 #define TLS _Thread_local __attribute__((tls_model("initial-exec")))
 

@@ -56,9 +56,9 @@ COLD void *alloc_refill(size_t size) {
         return out_of_memory();
     }
     heap_catch_up(heap);
-    void **top = heap_top(heap, heap->first + size_class);
+    void **top = heap->tops[heap->first + size_class];
     void *block = *top;
-    heap_set_top(heap, heap->first + size_class, top - 1);
+    heap->tops[heap->first + size_class] = top - 1;
     if (heap->proves) {
         live_set(block);
     }
@@ -163,9 +163,9 @@ COLD void free_overflow(struct heap *heap, uint32_t top, void *block) {
     inbox_drain(heap);
     span_decay();
     if (magazine_make_room(heap, size_class)) {
-        void **room = heap_top(heap, top) + 1;
+        void **room = heap->tops[top] + 1;
         *room = block;
-        heap_set_top(heap, top, room);
+        heap->tops[top] = room;
     } else {
         heap_give(heap, &block, 1, !heap->proves);
     }

@@ -35,17 +35,17 @@ ALWAYS_INLINE void *fast_alloc(size_t size) {
     }
     struct heap *heap = heap_mine;
     size_t size_class = size_class_of(size);
-    void **top = heap_top(heap, size_class);
+    void **top = heap->tops[size_class];
     void *block = *top;
     if (LIKELY(block != NULL)) {
-        heap_set_top(heap, size_class, top - 1);
+        heap->tops[size_class] = top - 1;
         bitmap_set(heap->live_map, (uintptr_t)block >> GRANULE_SHIFT);
         return block;
     }
-    top = heap_top(heap, size_class + DEFERRED);
+    top = heap->tops[size_class + DEFERRED];
     block = *top;
     if (LIKELY(block != NULL)) {
-        heap_set_top(heap, size_class + DEFERRED, top - 1);
+        heap->tops[size_class + DEFERRED] = top - 1;
         return block;
     }
     return alloc_refill(size);
@@ -74,13 +74,13 @@ ALWAYS_INLINE void fast_free(void *block) {
         free_elsewhere(block);
         return;
     }
-    void **top = heap_top(heap, size_class) + 1;
+    void **top = heap->tops[size_class] + 1;
     if (UNLIKELY(magazine_ends_at(top))) {
         free_overflow(heap, size_class, block);
         return;
     }
     *top = block;
-    heap_set_top(heap, size_class, top);
+    heap->tops[size_class] = top;
 }
 
 #endif

@@ -37,9 +37,9 @@ void heap_catch_up(struct heap *heap) {
 
 static void heap_reset(struct heap *heap) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
-        heap_set_top(heap, size_class, MAGAZINE_NONE);
-        heap_set_top(heap, size_class + DEFERRED, MAGAZINE_NONE);
-        heap_set_bottom(heap, size_class, NULL);
+        heap->tops[size_class] = MAGAZINE_NONE;
+        heap->tops[size_class + DEFERRED] = MAGAZINE_NONE;
+        heap->classes[size_class].bottom = NULL;
         list_init(&heap->classes[size_class].slabs);
     }
     heap->proves = registry.proves;

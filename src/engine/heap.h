@@ -40,7 +40,7 @@ static inline void counter_add(_Atomic uint64_t *counter, uint64_t by) {
 /* A class of a heap. Slabs with free slots stand before those without, so the first tells whether there are any. */
 struct heap_class {
     struct list slabs;
-    _Atomic(void **) bottom; /* of the magazine; NULL while there is none; see heap_bottom */
+    void **bottom; /* of the magazine; NULL while there is none */
 };
 
 /* With check=deferred a heap's tag has this bit set too, so that an entry of its own, XORed with the tag, is the class
@@ -52,12 +52,12 @@ _Static_assert(SIZE_CLASSES <= DEFERRED && DEFERRED <= CLASS_MASK, "a class and 
 /*
  * The first members are what the fast paths touch, copied where they belong to the window, so that one pointer leads to
  * all of it. `tops` has two sets of magazines' tops: the first is filled with check=every, the second, from DEFERRED
- * on, with check=deferred; the other one stays empty. `granules` may lag behind the window's: then the slow path
- * catches up.
+ * on, with check=deferred; the other one stays empty; a class is at class + first. `granules` may lag behind the
+ * window's: then the slow path catches up.
  */
 struct heap {
-    _Atomic(void **) tops[DEFERRED + SIZE_CLASSES]; /* see heap_top */
-    uint32_t tag;                                   /* page_map_tag(owner), with DEFERRED or without */
+    void **tops[DEFERRED + SIZE_CLASSES];
+    uint32_t tag; /* page_map_tag(owner), with DEFERRED or without */
     uint32_t owner;
     uintptr_t base;
     size_t granules;
@@ -71,26 +71,6 @@ struct heap {
     struct list link;               /* in registry.unused */
     struct heap_counters counters;
 };
-
-/*
- * Tops and bottoms are written by the heap's thread alone, and read by statistics too: relaxed, as cheap as plain
- * words. A top is found at a class's index in its set, class + heap->first.
- */
-static inline void **heap_top(const struct heap *heap, size_t index) {
-    return atomic_load_explicit(&heap->tops[index], memory_order_relaxed);
-}
-
-static inline void heap_set_top(struct heap *heap, size_t index, void **top) {
-    atomic_store_explicit(&heap->tops[index], top, memory_order_relaxed);
-}
-
-static inline void **heap_bottom(const struct heap *heap, unsigned size_class) {
-    return atomic_load_explicit(&heap->classes[size_class].bottom, memory_order_relaxed);
-}
-
-static inline void heap_set_bottom(struct heap *heap, unsigned size_class, void **bottom) {
-    atomic_store_explicit(&heap->classes[size_class].bottom, bottom, memory_order_relaxed);
-}
 
 struct registry {
     struct lock lock;

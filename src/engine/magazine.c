@@ -3,6 +3,7 @@
 #include <stdalign.h>
 #include <string.h>
 
+#include "base/compiler.h"
 #include "heap.h"
 #include "metadata.h"
 #include "slab.h"
@@ -17,22 +18,25 @@ static unsigned smaller(unsigned a, unsigned b) {
     return a < b ? a : b;
 }
 
-unsigned magazine_count(const struct heap *heap, unsigned size_class) {
-    void **bottom = heap_bottom(heap, size_class);
-    ptrdiff_t count = bottom ? heap_top(heap, heap->first + size_class) - bottom : 0;
-    /* Another thread's heap may change between the two loads: never more than a magazine can hold. */
+/*
+ * Statistics ask it of other threads' heaps too, whose plain words may change meanwhile (as atomics they would cost
+ * each malloc and free an instruction or two): each word is read whole, and a count that cannot be is taken for none.
+ */
+RACY_READER unsigned magazine_count(const struct heap *heap, unsigned size_class) {
+    void **bottom = heap->classes[size_class].bottom;
+    ptrdiff_t count = bottom ? heap->tops[heap->first + size_class] - bottom : 0;
     return count >= 0 && count <= (ptrdiff_t)MAGAZINE_MAX ? (unsigned)count : 0;
 }
 
 static void set_bottom(struct heap *heap, unsigned size_class, void **bottom, unsigned count) {
     *bottom = NULL;
-    heap_set_bottom(heap, size_class, bottom);
-    heap_set_top(heap, heap->first + size_class, bottom + count);
+    heap->classes[size_class].bottom = bottom;
+    heap->tops[heap->first + size_class] = bottom + count;
 }
 
 /* Makes a magazine, or doubles its capacity. False when it is as large as it may be, or there is no memory for it. */
 static bool grow(struct heap *heap, unsigned size_class) {
-    void **bottom = heap_bottom(heap, size_class);
+    void **bottom = heap->classes[size_class].bottom;
     unsigned most = size_classes[size_class].magazine;
     if (!bottom) {
         void **slots = metadata_alloc(MAGAZINE_SIZE);
@@ -54,7 +58,7 @@ static bool grow(struct heap *heap, unsigned size_class) {
 
 bool magazine_refill(struct heap *heap, unsigned size_class) {
     grow(heap, size_class);
-    void **bottom = heap_bottom(heap, size_class);
+    void **bottom = heap->classes[size_class].bottom;
     if (!bottom) {
         return false;
     }
@@ -79,7 +83,7 @@ bool magazine_refill(struct heap *heap, unsigned size_class) {
             live_set(bottom[i]);
         }
     }
-    heap_set_top(heap, heap->first + size_class, bottom + got);
+    heap->tops[heap->first + size_class] = bottom + got;
     counter_add(&heap->counters.refills, 1);
     return got > 0;
 }
@@ -88,7 +92,7 @@ bool magazine_make_room(struct heap *heap, unsigned size_class) {
     if (grow(heap, size_class)) {
         return true;
     }
-    void **bottom = heap_bottom(heap, size_class);
+    void **bottom = heap->classes[size_class].bottom;
     if (!bottom) {
         return false;
     }
@@ -97,17 +101,17 @@ bool magazine_make_room(struct heap *heap, unsigned size_class) {
 }
 
 void magazine_flush(struct heap *heap, unsigned size_class, unsigned count) {
-    void **bottom = heap_bottom(heap, size_class);
+    void **bottom = heap->classes[size_class].bottom;
     unsigned rest = magazine_count(heap, size_class) - count;
     heap_give(heap, bottom + 1, count, !heap->proves);
     memmove(bottom + 1, bottom + 1 + count, rest * sizeof *bottom);
-    heap_set_top(heap, heap->first + size_class, bottom + rest);
+    heap->tops[heap->first + size_class] = bottom + rest;
     counter_add(&heap->counters.flushes, 1);
 }
 
 void magazine_flush_all(struct heap *heap, bool dispose) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
-        void **bottom = heap_bottom(heap, size_class);
+        void **bottom = heap->classes[size_class].bottom;
         if (!bottom) {
             continue;
         }
@@ -117,8 +121,8 @@ void magazine_flush_all(struct heap *heap, bool dispose) {
         }
         if (dispose) {
             metadata_free(bottom - (MAGAZINE_MAX - magazine_capacity(bottom)), MAGAZINE_SIZE);
-            heap_set_bottom(heap, size_class, NULL);
-            heap_set_top(heap, heap->first + size_class, MAGAZINE_NONE);
+            heap->classes[size_class].bottom = NULL;
+            heap->tops[heap->first + size_class] = MAGAZINE_NONE;
         }
     }
 }

@@ -15,7 +15,22 @@ _Static_assert(SIZE_CLASSES == FINE_MAX / GRANULE + STEPS_PER_DOUBLING * 8,
                "128 bytes, doubled eight times, is 32 KiB");
 
 struct size_class size_classes[SIZE_CLASSES];
-_Atomic uint8_t size_class_of_granules[SMALL_MAX / GRANULE + 1];
+/*
+ * Class by class, the granules that it serves: RANGE(first, width, class) are first + 1 .. first + width. A doubling
+ * that begins at 128 << d bytes has eight classes, each 1 << d granules wide.
+ */
+#define RANGE(first, width, class) [(first) + 1 ...(first) + (width)] = (class)
+#define EIGHT(first, width, class)                                                                          \
+    RANGE(first, width, class), RANGE((first) + (width), width, (class) + 1),                               \
+        RANGE((first) + 2 * (width), width, (class) + 2), RANGE((first) + 3 * (width), width, (class) + 3), \
+        RANGE((first) + 4 * (width), width, (class) + 4), RANGE((first) + 5 * (width), width, (class) + 5), \
+        RANGE((first) + 6 * (width), width, (class) + 6), RANGE((first) + 7 * (width), width, (class) + 7)
+#define DOUBLING(d) EIGHT(8 << (d), 1 << (d), 8 + 8 * (d))
+
+const uint8_t size_class_of_granules[SMALL_MAX / GRANULE + 1] = {
+    [0] = 0,     EIGHT(0, 1, 0), DOUBLING(0), DOUBLING(1), DOUBLING(2),
+    DOUBLING(3), DOUBLING(4),    DOUBLING(5), DOUBLING(6), DOUBLING(7),
+};
 
 static uint32_t class_size(unsigned size_class) {
     if (size_class < FINE_MAX / GRANULE) {
@@ -32,7 +47,6 @@ static uint16_t most_in_magazine(uint32_t size) {
 }
 
 void size_class_start(void) {
-    size_t granules = 0;
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         uint32_t size = class_size(size_class);
         size_t units = (SLOTS_MIN * (size_t)size + UNIT - 1) / UNIT;
@@ -43,9 +57,6 @@ void size_class_start(void) {
             .units = (uint16_t)units,
             .magazine = most_in_magazine(size),
         };
-        for (; granules <= size / GRANULE; granules++) {
-            atomic_store_explicit(&size_class_of_granules[granules], (uint8_t)size_class, memory_order_relaxed);
-        }
     }
 }
 

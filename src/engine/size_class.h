@@ -8,7 +8,6 @@
 #ifndef MEMS_ENGINE_SIZE_CLASS_H
 #define MEMS_ENGINE_SIZE_CLASS_H
 
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,18 +35,15 @@ struct size_class {
 
 extern struct size_class size_classes[SIZE_CLASSES];
 
-/*
- * The class of each request, by its size in granules, rounded up. Zero until size_class_start(), which a thread without
- * a heap need not have seen: any class leads it to the slow path, and relaxed loads are as cheap as others.
- */
-extern _Atomic uint8_t size_class_of_granules[SMALL_MAX / GRANULE + 1];
+/* The class of each request, by its size in granules, rounded up. */
+extern const uint8_t size_class_of_granules[SMALL_MAX / GRANULE + 1];
 
-/* Fills in both tables. Not thread-safe: part of the engine's start. */
+/* Fills in size_classes. Not thread-safe: part of the engine's start. */
 void size_class_start(void);
 
 /* size is at most SMALL_MAX; 0 is served as 1. */
 static inline unsigned size_class_of(size_t size) {
-    return atomic_load_explicit(&size_class_of_granules[(size + (GRANULE - 1)) >> GRANULE_SHIFT], memory_order_relaxed);
+    return size_class_of_granules[(size + (GRANULE - 1)) >> GRANULE_SHIFT];
 }
 
 /* The smallest class that holds `size` bytes and whose every slot is aligned to `alignment`; SIZE_CLASSES if none is.

@@ -117,9 +117,9 @@ static bool slabs_valid(const struct list *head, uint32_t owner, unsigned size_c
 }
 
 static bool magazine_valid(const struct heap *heap, unsigned size_class, const char **why) {
-    void **bottom = heap_bottom(heap, size_class);
-    void **top = heap_top(heap, heap->first + size_class);
-    void **unused = heap_top(heap, (heap->first ^ DEFERRED) + size_class);
+    void **bottom = heap->classes[size_class].bottom;
+    void **top = heap->tops[heap->first + size_class];
+    void **unused = heap->tops[(heap->first ^ DEFERRED) + size_class];
     if (unused != MAGAZINE_NONE) {
         return broken(why, "a magazine of the mode that is not in use is not empty");
     }
