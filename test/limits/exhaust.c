@@ -19,6 +19,9 @@ struct node {
     uintptr_t self;
 };
 
+/* A heap that hangs must not outlive its test. */
+#define WATCHDOG 100
+
 static void require(int condition, const char *what) {
     if (!condition) {
         dprintf(STDERR_FILENO, "exhaust: failed: %s\n", what);
@@ -66,6 +69,7 @@ static void lower_limit(const char *name, size_t limit) {
 }
 
 int main(int argc, char **argv) {
+    alarm(WATCHDOG);
     struct node *list = NULL;
     require(argc == 4 || argc == 6, "usage: exhaust SIZE LEAST MOST [as|data LIMIT]");
     size_t size = number(argv[1]), least = number(argv[2]), most = number(argv[3]);

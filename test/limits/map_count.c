@@ -15,6 +15,9 @@
 
 static size_t page;
 
+/* A heap that hangs must not outlive its test. */
+#define WATCHDOG 100
+
 static void require(int condition, const char *what) {
     if (!condition) {
         dprintf(STDERR_FILENO, "map_count: failed: %s\n", what);
@@ -68,6 +71,7 @@ static void use_up_maps(char *region, size_t pages) {
 }
 
 int main(void) {
+    alarm(WATCHDOG);
     static unsigned char *blocks[BLOCKS];
     unsigned long limit = map_limit();
     page = (size_t)sysconf(_SC_PAGESIZE);

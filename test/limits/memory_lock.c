@@ -14,6 +14,9 @@
 #define SLACK ((size_t)32 << 20)
 #define ROUNDS 8
 
+/* A heap that hangs must not outlive its test. */
+#define WATCHDOG 100
+
 static void require(int condition, const char *what) {
     if (!condition) {
         dprintf(STDERR_FILENO, "memory_lock: failed: %s\n", what);
@@ -45,6 +48,7 @@ static void use(size_t size) {
 }
 
 int main(void) {
+    alarm(WATCHDOG);
     if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
         return errno == EPERM || errno == ENOMEM ? 77 : 1;
     size_t before = resident();

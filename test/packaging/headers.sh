@@ -7,7 +7,7 @@ status=0
 compiles() {
     header=$1
     shift
-    echo "#include \"$header\"" | "$@" -I. -Iinclude -Isrc -Itest -D_GNU_SOURCE -Wall -Wextra -Werror -fsyntax-only - || {
+    echo "#include \"$header\"" | "$@" -I. -Iinclude -Isrc -D_GNU_SOURCE -Wall -Wextra -Werror -fsyntax-only - || {
         echo "$header does not compile alone with $*"
         status=1
     }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# A file of src/ includes only from its own folder or from those below it: include, base, os, then engine, space and hmm,
-# which know nothing of each other, then api.
+# A file of src/ includes only from its own folder or from those below it: include, base, os, then engine, space and
+# hmm, which know nothing of each other, then api.
 set -eu
 cd "$SOURCE_DIR"
 find src -name '*.[ch]' -exec awk '

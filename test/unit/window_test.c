@@ -144,6 +144,20 @@ static void a_window_grows_in_steps_to_its_end(void) {
     CHECK_EQUAL(window_granules(), size / GRANULE);
 }
 
+static void an_area_ends_where_it_ends(void) {
+    CHECK(root_start());
+    struct area *area = &window.heaps_area;
+    CHECK_EQUAL(area_reach(area, 1, OS_PAGE), 0);
+    CHECK_EQUAL(area->accessible, OS_PAGE);
+    CHECK_EQUAL(area_reach(area, OS_PAGE, UNIT), 0);
+    CHECK_EQUAL(area->accessible, OS_PAGE);
+    CHECK_EQUAL(area_reach(area, area->size + 1, UNIT), ENOMEM);
+    CHECK_EQUAL(area_reach(area, SIZE_MAX, UNIT), ENOMEM);
+    CHECK_EQUAL(area->accessible, OS_PAGE);
+    CHECK_EQUAL(area_reach(area, area->size - 1, 16 * MIB), 0);
+    CHECK_EQUAL(area->accessible, area->size);
+}
+
 static void areas_do_not_overlap(void) {
     CHECK(root_start());
     const struct area *areas[] = {&window.page_map_area, &window.spans_area,    &window.heaps_area,
@@ -262,6 +276,7 @@ int main(void) {
         FRESH(the_page_map_tells_units_apart),
         FRESH(the_live_map_has_one_bit_for_each_granule),
         FRESH_WITH(a_window_grows_in_steps_to_its_end, "window=32m"),
+        FRESH(an_area_ends_where_it_ends),
         FRESH(areas_do_not_overlap),
         FRESH_WITH(areas_do_not_overlap, "window=1"),
         FRESH(a_refused_step_leaves_the_window_whole),
