@@ -3,16 +3,14 @@
  *
  * libmems.so and libmems.a replace malloc, free and their kin; those need no header but the C library's own. What is
  * declared here is particular to MeMS: its version, its options and its statistics. All functions may be called from
- * any thread at any time. Where a line of documentation says "this project", the behaviour is defined here and nowhere
- * else.
+ * any thread, before main and after it, but not in a signal handler that may have interrupted the heap. Where a line of
+ * documentation says "this project", the behaviour is defined here and nowhere else.
  */
 #ifndef MEMS_H
 #define MEMS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -35,9 +33,9 @@ int mems_version(void);
  *
  * name: an option's name; value: its value as text. The options, their values and defaults are those that
  * MEMS_OPTIONS=help prints.
- * Returns 0; EINVAL for an unknown name or a value that the option does not take; EBUSY for an option that shapes the
- * heap (window, check) once the heap is in use. On an error nothing changes; errno is unchanged either way.
- * Origin: this project.
+ * Returns 0; EINVAL for NULL, an unknown name or a value that the option does not take; EBUSY for an option that shapes
+ * the heap (window, check) once the heap is in use. On an error nothing changes; errno is unchanged either way. Origin:
+ * this project.
  */
 int mems_option_set(const char *name, const char *value);
 
@@ -72,7 +70,7 @@ struct mems_class_stats {
  *
  *   live + slack + cached + free + untouched + dirty + fresh = accessible
  *
- * of which the engine has touched live + slack + cached + free + dirty; metadata and huge are apart from the window.
+ * of which live + slack + cached + free + dirty may be resident; metadata and huge are apart from the window.
  */
 struct mems_engine_stats {
     uint32_t version;     /* of this structure: MEMS_ENGINE_STATS_VERSION */
@@ -82,8 +80,8 @@ struct mems_engine_stats {
     size_t live;       /* blocks in users' hands, whole slots and large blocks, in the window */
     size_t slack;      /* ends of spans too short for a slot, and the rounding of large blocks to whole units */
     size_t cached;     /* in magazines */
-    size_t free;       /* free slots that have been used before */
-    size_t untouched;  /* free slots of slabs that were never handed out */
+    size_t free;       /* free slots whose memory has been used before */
+    size_t untouched;  /* free slots that hold no memory: never used */
     size_t dirty;      /* free spans whose memory the system has not got back yet */
     size_t fresh;      /* free spans that read as zero: never used, or given back */
     size_t accessible; /* the part of the window that is readable and writable */
@@ -99,15 +97,15 @@ struct mems_engine_stats {
     uint64_t heaps_made;   /* number of heaps ever made for a thread */
     uint64_t refills;      /* number of magazines refilled */
     uint64_t flushes;      /* number of magazines flushed */
-    uint64_t remote_frees; /* number of blocks freed by a thread that does not own them */
+    uint64_t remote_frees; /* number of blocks freed by a thread whose heap does not own them */
     uint64_t adoptions;    /* number of orphaned slabs adopted */
     uint64_t purges;       /* number of spans given back to the system */
     uint64_t purged_bytes; /* their bytes */
-    uint64_t pages_moved;  /* number of large and huge blocks that realloc moved by their pages */
+    uint64_t pages_moved;  /* number of blocks whose pages realloc moved into another block */
     uint64_t failures;     /* number of allocations that failed for want of memory */
-    uint64_t minor_faults; /* number of page faults of the process */
-    uint64_t major_faults;
-    size_t resident; /* resident bytes of the process, all it maps included */
+    uint64_t minor_faults; /* number of page faults of the process, served from memory */
+    uint64_t major_faults; /* number of page faults that waited for a disk */
+    size_t resident;       /* resident bytes of the process, all it maps included */
 };
 
 #define MEMS_ENGINE_STATS_VERSION 1
@@ -117,7 +115,7 @@ struct mems_engine_stats {
  *
  * stats: is filled in. Other threads may allocate and free meanwhile: each number is right for a moment within the
  * call; with no other thread running they agree exactly. Walks the heap: some microseconds a MiB. Never fails,
- * allocates nothing. Origin: this project.
+ * allocates nothing, leaves errno alone. Starts the heap if it has not started. Origin: this project.
  */
 void mems_engine_stats(struct mems_engine_stats *stats);
 

@@ -32,7 +32,4 @@
 #define SPIN_PAUSE() __asm__ __volatile__("" ::: "memory")
 #endif
 
-/* Two threads that write to neighbouring objects should not share a cache line. */
-#define CACHE_LINE 64
-
 #endif

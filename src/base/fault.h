@@ -4,7 +4,7 @@
  * The line is made without allocation and written by one write(2):
  *
  *   mems: OPERATION(ADDRESS): PROBLEM: STATE [thread TID]
- *   mems: free(0x7f52a0c00310): double free: slot 12 of a 48-byte slab, free [thread 4711]
+ *   mems: free(0x7f52a0c00240): double free: slot 12 of a 48-byte slab, free [thread 4711]
  */
 #ifndef MEMS_BASE_FAULT_H
 #define MEMS_BASE_FAULT_H

@@ -128,13 +128,13 @@ COLD void free_elsewhere(void *block) {
     if (!block) {
         return;
     }
-    int error = errno;
+    int saved = errno;
     if (window_granule(block) >= window_granules()) {
         if (window_holds(block)) {
             block_fault("free", block);
         }
-        huge_free("free", block);
-        errno = error;
+        huge_free(block);
+        errno = saved;
         return;
     }
     uint32_t entry = page_map_load(window_unit(block));
@@ -149,16 +149,16 @@ COLD void free_elsewhere(void *block) {
         }
         heap_route(heap, block);
     } else if (entry == UNIT_LARGE) {
-        large_free("free", block);
+        large_free(block);
     } else {
         block_fault("free", block);
     }
-    errno = error;
+    errno = saved;
 }
 
 /* The block has been proved if the heap proves. */
 COLD void free_overflow(struct heap *heap, uint32_t top, void *block) {
-    int error = errno;
+    int saved = errno;
     unsigned size_class = top - heap->first;
     inbox_drain(heap);
     span_decay();
@@ -169,14 +169,14 @@ COLD void free_overflow(struct heap *heap, uint32_t top, void *block) {
     } else {
         heap_give(heap, &block, 1, !heap->proves);
     }
-    errno = error;
+    errno = saved;
 }
 
 void engine_free(void *block) {
     fast_free(block);
 }
 
-/* The least size for which realloc leaves a block of `size` bytes where it is. */
+/* realloc leaves a block of `size` bytes where it is for requests larger than this. */
 static size_t kept_from(size_t size) {
     return size / 2;
 }
@@ -209,37 +209,39 @@ static bool move_pages(void *from, void *to, size_t bytes, bool *lost) {
     return true;
 }
 
+static void forget_lost(void *block) {
+    if (window_holds(block)) {
+        large_lose(block);
+    } else {
+        huge_lose(block);
+    }
+}
+
 /* A big block at another address, of another size; the old one is freed. */
 static void *move_big(const struct block *old, size_t size) {
+    void *from = (void *)old->start;
+    const size_t bytes = old->size < size ? old->size : size;
     for (;;) {
-        void *from = (void *)old->start;
         void *to = engine_alloc(size);
         if (!to) {
             return NULL;
         }
-        size_t bytes = old->size < size ? old->size : size;
-        bool lost = false;
-        bool big = size > SMALL_MAX;
-        if (!big || !move_pages(from, to, bytes, &lost)) {
-            if (UNLIKELY(lost)) {
-                if (window_holds(to)) {
-                    large_lose(to);
-                } else {
-                    huge_lose(to);
-                }
-                continue;
+        bool lost;
+        bool moved = move_pages(from, to, bytes, &lost);
+        if (LIKELY(!lost)) {
+            if (!moved) {
+                memcpy(to, from, bytes);
             }
-            memcpy(to, from, bytes);
+            engine_free(from);
+            return to;
         }
-        engine_free(from);
-        return to;
+        forget_lost(to);
     }
 }
 
 static void *realloc_big(const struct block *old, size_t size) {
     void *block = (void *)old->start;
-    bool stays_big = size > SMALL_MAX;
-    if (old->kind == BLOCK_LARGE && stays_big && size < HUGE_MIN && large_resize(block, size)) {
+    if (old->kind == BLOCK_LARGE && size > SMALL_MAX && size < HUGE_MIN && large_resize(block, size)) {
         return block;
     }
     if (old->kind == BLOCK_HUGE && size > kept_from(HUGE_MIN)) {
@@ -281,11 +283,11 @@ size_t engine_trim(void) {
     if (!root_ready()) {
         return 0;
     }
-    int error = errno;
+    int saved = errno;
     if (heap_mine != &heap_none) {
         heap_trim(heap_mine);
     }
     size_t given = span_purge_all();
-    errno = error;
+    errno = saved;
     return given;
 }

@@ -4,7 +4,8 @@
  * Every function may be called from any thread, and first, before any initialisation: the engine starts itself.
  * Allocations return NULL and set errno to ENOMEM when memory or the size limit (PTRDIFF_MAX) does not allow them;
  * everything else leaves errno alone. Blocks are aligned to 16 bytes or more. A pointer that is not a live block of
- * this heap ends in a fault report (base/fault.h) that names `operation`, the public function that was called.
+ * this heap ends in a fault report (base/fault.h) that names `operation`, the public function that was called, or
+ * "free" where a function has no such argument.
  */
 #ifndef MEMS_ENGINE_ENGINE_H
 #define MEMS_ENGINE_ENGINE_H

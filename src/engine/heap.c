@@ -6,6 +6,7 @@
 #include "magazine.h"
 #include "metadata.h"
 #include "orphan.h"
+#include "os/os.h"
 #include "slab.h"
 
 struct registry registry = {.lock = LOCK_INIT(LOCK_REGISTRY)};
@@ -55,7 +56,7 @@ static void heap_reset(struct heap *heap) {
 /* A heap that no thread ever had. Under the registry's lock. */
 static struct heap *heap_create(void) {
     uint32_t owner = registry.made + 1;
-    if (owner >= HEAPS_MAX || area_reach(&window.heaps_area, (owner + 1) * sizeof *window.heaps, 4096)) {
+    if (owner >= HEAPS_MAX || area_reach(&window.heaps_area, (owner + 1) * sizeof *window.heaps, OS_PAGE)) {
         return NULL;
     }
     struct heap *heap = metadata_alloc(sizeof *heap);

@@ -30,7 +30,6 @@ struct heap_counters {
     _Atomic uint64_t flushes;
     _Atomic uint64_t remote_frees;
     _Atomic uint64_t adoptions;
-    _Atomic uint64_t failures;
 };
 
 static inline void counter_add(_Atomic uint64_t *counter, uint64_t by) {

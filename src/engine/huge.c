@@ -49,7 +49,7 @@ static void forget(struct huge *huge) {
     huge_table.bytes -= size_of(&huge->node);
 }
 
-void huge_free(const char *operation, void *block) {
+void huge_free(void *block) {
     lock_take(&huge_table.lock);
     struct huge *huge = huge_at(block);
     if (huge) {
@@ -60,7 +60,7 @@ void huge_free(const char *operation, void *block) {
     }
     lock_give(&huge_table.lock);
     if (!huge) {
-        block_fault(operation, block);
+        block_fault("free", block);
     }
     if (os_unmap(block, size_of(&huge->node)) == 0) {
         metadata_free(huge, sizeof *huge);

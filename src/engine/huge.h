@@ -11,7 +11,8 @@
 #include "base/lock.h"
 #include "base/range_tree.h"
 
-/* Blocks from this size on are huge; smaller ones too, once the window has no room for them. */
+/* Blocks from this size on are huge, and smaller ones once the window has no room for them. Where no mapping is to be
+ * had they are tried as large blocks, too. */
 #define HUGE_MIN ((size_t)64 << 20)
 
 /* So many freed blocks are remembered, for reports of what a stray pointer was. */
@@ -41,8 +42,8 @@ extern struct huge_table huge_table;
 /* A block of at least `size` bytes at a multiple of `alignment`, all zero. NULL when there is no memory. */
 void *huge_alloc(size_t size, size_t alignment);
 
-/* Frees a block; `operation` names the caller for a fault report, if it is not a live huge block's start. */
-void huge_free(const char *operation, void *block);
+/* Frees a block; what is not a live huge block's start is a fault. */
+void huge_free(void *block);
 
 /* A live block at a new size, perhaps elsewhere; NULL, and nothing changed, when there is no memory. */
 void *huge_resize(void *block, size_t size);

@@ -30,15 +30,15 @@ void *large_alloc(size_t size, size_t alignment, bool *zero) {
 
 /* Ends a block's life. True for exactly one caller: the others freed it twice, or never had it. */
 static bool claim_death(const void *block) {
-    size_t granule = ((uintptr_t)block - window.base) >> GRANULE_SHIFT;
-    uint64_t bit = UINT64_C(1) << (granule % BITMAP_WORD_BITS);
+    uint64_t bit = UINT64_C(1) << live_bit(block) % BITMAP_WORD_BITS;
     /* Acquire and release: the loser of a race reads the descriptor for its report only. */
-    return atomic_fetch_and_explicit(&window.live_map[granule / BITMAP_WORD_BITS], ~bit, memory_order_acq_rel) & bit;
+    return atomic_fetch_and_explicit(&window.live_map[live_bit(block) / BITMAP_WORD_BITS], ~bit, memory_order_acq_rel) &
+           bit;
 }
 
-void large_free(const char *operation, void *block) {
+void large_free(void *block) {
     if (UNLIKELY(!claim_death(block))) {
-        block_fault(operation, block);
+        block_fault("free", block);
     }
     struct large *large = large_of(block);
     span_give(&large->span);
@@ -52,10 +52,11 @@ bool large_resize(void *block, size_t size) {
     if (units > large->span.units && !span_grow(&large->span, units, UNIT_LARGE)) {
         return false;
     }
+    /* After growing and before shrinking, so that statistics never see a size beyond the span. */
+    set_size(large, size);
     if (units < large->span.units) {
         span_shrink(&large->span, units);
     }
-    set_size(large, size);
     return true;
 }
 

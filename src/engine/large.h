@@ -1,5 +1,5 @@
 /*
- * large.h - blocks of more than SMALL_MAX bytes inside the window: a span each, of nobody's heap.
+ * large.h - blocks too large, or too strictly aligned, for a slab: a span of the window each, of nobody's heap.
  *
  * The block starts at the span's first unit and its bit in the live map is set while a user holds it. Whoever clears
  * that bit (one atomic operation) has freed the block, and is alone with its span.
@@ -30,8 +30,8 @@ static inline struct large *large_of(const void *block) {
 /* A block of `size` bytes at a multiple of `alignment`; *zero tells whether it reads as zero. NULL: no room. */
 void *large_alloc(size_t size, size_t alignment, bool *zero);
 
-/* Frees a block; `operation` names the caller for a fault report, if it is not a live block's start. */
-void large_free(const char *operation, void *block);
+/* Frees a block; what is not a live block's start is a fault. */
+void large_free(void *block);
 
 /* Changes a live block's size in place; false when that is not possible. */
 bool large_resize(void *block, size_t size);

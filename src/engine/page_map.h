@@ -38,7 +38,6 @@ enum unit_kind {
 #define OWNER_ORPHAN 0xffffffu
 /* An owner that no slab ever has: its tag matches no entry. */
 #define OWNER_NOBODY 0xfffffeu
-#define OWNER_MAX 0xffffffu
 
 typedef _Atomic uint32_t page_map_entry;
 

@@ -82,43 +82,41 @@ static void unpack_all(struct heap *heap, struct parcel *parcel) {
     }
 }
 
+/* Sends the parcel in a slot of an outbox; where its owner's inbox is closed its blocks are routed anew for `heap`. */
+static void dispatch(struct heap *heap, struct parcel **slot) {
+    struct parcel *parcel = *slot;
+    *slot = NULL;
+    if (!send(parcel)) {
+        unpack(heap, parcel);
+    }
+}
+
 bool outbox_add(struct heap *heap, uint32_t owner, void *block, size_t size) {
     struct parcel **slot = &heap->outbox.parcels[owner % OUTBOX_SLOTS];
-    struct parcel *parcel = *slot;
-    if (parcel && parcel->owner != owner) {
-        *slot = NULL;
-        if (!send(parcel)) {
-            unpack(heap, parcel);
-        }
-        parcel = *slot; /* routing what was in it may have begun another one */
-        if (parcel && parcel->owner != owner) {
-            return parcel_send_one(owner, block);
-        }
+    if (*slot && (*slot)->owner != owner) {
+        dispatch(heap, slot);
     }
-    if (!parcel) {
-        parcel = *slot = pool_take(owner);
-        if (!parcel) {
-            return parcel_send_one(owner, block);
-        }
+    if (!*slot) {
+        *slot = pool_take(owner);
+    }
+    struct parcel *parcel = *slot;
+    /* No memory for a parcel; or routing what was in the slot has begun another owner's. */
+    if (!parcel || parcel->owner != owner) {
+        return parcel_send_one(owner, block);
     }
     parcel->blocks[parcel->count++] = block;
     parcel->bytes += size;
     if (parcel->count == PARCEL_BLOCKS || parcel->bytes >= PARCEL_BYTES) {
-        *slot = NULL;
-        if (!send(parcel)) {
-            unpack(heap, parcel);
-        }
+        dispatch(heap, slot);
     }
     return true;
 }
 
 void outbox_send_all(struct heap *heap) {
     for (unsigned i = 0; i < OUTBOX_SLOTS; i++) {
-        struct parcel *parcel = heap->outbox.parcels[i];
-        heap->outbox.parcels[i] = NULL;
         /* Without a heap, so that what has to be routed anew does not end up in the outbox again. */
-        if (parcel && !send(parcel)) {
-            unpack(NULL, parcel);
+        if (heap->outbox.parcels[i]) {
+            dispatch(NULL, &heap->outbox.parcels[i]);
         }
     }
 }

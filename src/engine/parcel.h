@@ -21,6 +21,8 @@
 
 struct heap;
 
+/* blocks[0 .. count - 1] are for `owner`; bytes is the sum of their slots' sizes. Written by the sender until it is
+ * pushed, by the taker after. */
 struct parcel {
     struct parcel *next;
     uint32_t owner;
@@ -63,6 +65,7 @@ void inbox_drain(struct heap *heap);
 /* Closes the inbox for good, or until the heap's next thread, and routes on what was in it. Its slabs are orphans. */
 void inbox_close(struct heap *heap);
 
+/* For the heap's next thread. Release: pairs with the acquire load of whoever sends to it. */
 static inline void inbox_open(_Atomic(struct parcel *) *inbox) {
     atomic_store_explicit(inbox, NULL, memory_order_release);
 }

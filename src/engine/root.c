@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fmt.h"
 #include "engine.h"
@@ -40,7 +41,7 @@ static void complain(const char *line) {
     struct fmt text;
     fmt_init(&text, buffer, sizeof buffer);
     fmt_format(&text, "%s\n", line);
-    fmt_flush(&text, 2);
+    fmt_flush(&text, STDERR_FILENO);
 }
 
 /* Once, under the lock: before an option is set or asked for, so that what the program sets counts more than the
@@ -88,9 +89,6 @@ static bool shapes_the_heap(const char *name) {
 }
 
 int engine_option_set(const char *name, const char *value) {
-    if (!name || !value) {
-        return EINVAL;
-    }
     lock_take(&mems_root.lock);
     read_options();
     struct options changed = mems_root.options;
@@ -107,9 +105,6 @@ int engine_option_set(const char *name, const char *value) {
 }
 
 int engine_option_get(const char *name, char *value, size_t size) {
-    if (!name) {
-        return EINVAL;
-    }
     lock_take(&mems_root.lock);
     read_options();
     int error = options_get(&mems_root.options, name, value, size);

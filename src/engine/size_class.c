@@ -11,7 +11,7 @@
 /* A magazine holds no more than this many bytes of blocks: what an idle thread may keep from the others. */
 #define MAGAZINE_BYTES ((size_t)64 << 10)
 
-_Static_assert(SIZE_CLASSES == FINE_MAX / GRANULE + STEPS_PER_DOUBLING * 8,
+_Static_assert(SIZE_CLASSES == FINE_MAX / GRANULE + (size_t)STEPS_PER_DOUBLING * 8,
                "128 bytes, doubled eight times, is 32 KiB");
 
 struct size_class size_classes[SIZE_CLASSES];

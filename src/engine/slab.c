@@ -28,11 +28,13 @@ struct slab *slab_create(unsigned size_class, uint32_t owner) {
     slab->hint = 0;
     atomic_store_explicit(&slab->used, 0, memory_order_relaxed);
     set_free_slots(slab, slab->slots);
+    atomic_store_explicit(&slab->fresh, false, memory_order_relaxed);
     bool zero;
     if (!span_take(&slab->span, size_classes[size_class].units, 1, page_map_tag(owner) | size_class, &zero)) {
         metadata_free(slab, descriptor_size(size_class));
         return NULL;
     }
+    atomic_store_explicit(&slab->fresh, zero, memory_order_relaxed);
     return slab;
 }
 

@@ -28,8 +28,8 @@
 
 /*
  * free = set bits of the initialised words + the slots past them; no word below `hint` has a set bit. Written by the
- * heap that owns the slab, or under the orphans' lock of its class; free, used and the bitmap are read by statistics at
- * any time (relaxed).
+ * heap that owns the slab, or under the orphans' lock of its class; free, used, fresh and the bitmap are read by
+ * statistics at any time (relaxed).
  */
 struct slab {
     struct span span;
@@ -37,7 +37,8 @@ struct slab {
     uint16_t slots;
     _Atomic uint16_t free;
     _Atomic uint16_t used;
-    uint16_t hint; /* a word */
+    uint16_t hint;      /* a word */
+    _Atomic bool fresh; /* the span read as zero: slots from `used` on hold no memory */
     bitmap_word bitmap[];
 };
 

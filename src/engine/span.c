@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "metadata.h"
 #include "os/os.h"
+#include "root.h"
 
 /* Dirty memory is kept up to this share of what is live, and up to this much in any case. */
 #define DIRTY_SHARE 4u
@@ -22,12 +23,6 @@ void spans_start(uint32_t decay_ms) {
     spans.decay_ms = decay_ms;
 }
 
-void spans_set_decay(uint32_t decay_ms) {
-    lock_take(&spans.lock);
-    spans.decay_ms = decay_ms;
-    lock_give(&spans.lock);
-}
-
 static struct free_span *oldest_dirty(void) {
     return list_empty(&spans.aging) ? NULL : CONTAINER_OF(spans.aging.next, struct free_span, age);
 }
@@ -36,6 +31,15 @@ static void set_due(void) {
     const struct free_span *oldest = oldest_dirty();
     uint64_t due = oldest ? oldest->freed_ms + spans.decay_ms : NEVER;
     atomic_store_explicit(&spans.due_ms, due, memory_order_relaxed);
+}
+
+void spans_set_decay(uint32_t decay_ms) {
+    lock_take(&spans.lock);
+    spans.decay_ms = decay_ms;
+    if (root_ready()) {
+        set_due();
+    }
+    lock_give(&spans.lock);
 }
 
 /*
@@ -209,6 +213,7 @@ static struct free_span *find_free(size_t units, size_t align) {
     if (node) {
         return CONTAINER_OF(node, struct free_span, node);
     }
+    /* What is free at the top may fit as it lies, or with units from above the top. */
     struct free_span *last = free_before(spans.top);
     size_t end = aligned_unit(last ? last->span.first : spans.top, align) + units;
     return end <= spans.top ? last : raise_top(end);
@@ -246,10 +251,11 @@ bool span_grow(struct span *span, size_t units, uint32_t entry) {
     size_t end = (size_t)span->first + span->units;
     size_t more = units - span->units;
     struct free_span *next = free_from(end);
-    if (end + (next ? next->span.units : 0) == spans.top && (!next || next->span.units < more)) {
+    size_t room = next ? next->span.units : 0;
+    if (room < more && end + room == spans.top) {
         next = raise_top(end + more);
     }
-    bool grown = next && next->span.first == end && next->span.units >= more;
+    bool grown = next && next->span.units >= more;
     if (grown) {
         carve(next, end, more);
         settle(span, end, more, entry);
@@ -362,8 +368,9 @@ const struct free_span *span_around(size_t unit) {
         const struct span *span = window.spans[first];
         bool starts = first == 0 || !entry_is_free(page_map_load(first - 1));
         if (starts) {
-            return span->first == first && first + span->units > unit ? CONTAINER_OF(span, struct free_span, span)
-                                                                      : NULL;
+            return span && span->first == first && first + span->units > unit
+                       ? CONTAINER_OF(span, struct free_span, span)
+                       : NULL;
         }
     }
     return NULL;

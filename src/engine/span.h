@@ -7,8 +7,9 @@
  * their units are: the page map says it of each unit.
  *
  * Dirty memory goes back to the system in two ways: by decay, when a span has lain unused for the option decay_ms, and
- * by a cap, when there is more of it than a share of what is live. Both run on slow paths only, on the thread that
- * finds it due; a span being purged is out of the indexes meanwhile, and the lock is not held across the system call.
+ * by a cap, when there is more of it than 32 MiB and a quarter of what is live. Both run on slow paths only, on the
+ * thread that finds it due; a span being purged is out of the indexes meanwhile, and the lock is not held across the
+ * system call.
  */
 #ifndef MEMS_ENGINE_SPAN_H
 #define MEMS_ENGINE_SPAN_H
@@ -37,7 +38,7 @@ struct free_span {
     uint64_t freed_ms; /* when its last part was given back, by the coarse clock */
 };
 
-/* More descriptors of free spans than taken spans there are, at least. */
+/* At least so many more descriptors of free spans there are than taken spans. */
 #define SPANS_SPARE 4u
 
 /*
@@ -73,7 +74,7 @@ extern struct spans spans;
 /* The engine's start. */
 void spans_start(uint32_t decay_ms);
 
-/* How long dirty spans are kept, from their next change on. */
+/* How long dirty spans are kept, those of the moment included. */
 void spans_set_decay(uint32_t decay_ms);
 
 /*
@@ -102,7 +103,8 @@ void span_decay(void);
 /* Gives every dirty span back to the system; the bytes of it. */
 size_t span_purge_all(void);
 
-/* The free span that holds a unit whose entry says that it is free. Under the lock; O(units), for reports. */
+/* The free span that holds a unit whose entry says that it is free. Takes no lock: for reports, which may be made under
+ * any; where others change the window meanwhile the answer may be stale or NULL. O(units). */
 const struct free_span *span_around(size_t unit);
 
 /* In a forked child: what other threads were purging is free again, and dirty. */

@@ -23,7 +23,8 @@ static void add_slab(struct mems_engine_stats *stats, const struct slab *slab, u
     struct mems_class_stats *of = &stats->classes[size_class];
     size_t free = smaller(slab_free_slots(slab), slab->slots);
     size_t live = smaller(slab_count_live(slab), slab->slots - free);
-    size_t untouched = smaller(slab->slots - smaller(slab_used(slab), slab->slots), free);
+    bool fresh = atomic_load_explicit(&slab->fresh, memory_order_relaxed);
+    size_t untouched = fresh ? smaller(slab->slots - smaller(slab_used(slab), slab->slots), free) : 0;
     of->slabs++;
     of->slots += slab->slots;
     of->live += live;
@@ -77,7 +78,7 @@ static void walk_window(struct mems_engine_stats *stats) {
     stats->window = window.units_area.size;
     stats->fresh += window.units_area.accessible - (spans.top << UNIT_SHIFT);
     stats->metadata += in_pages(spans.top * sizeof *window.page_map) + in_pages(spans.top * sizeof *window.spans) +
-                       in_pages(spans.top * (UNIT / GRANULE / 8));
+                       in_pages(spans.top * LIVE_MAP_BYTES);
     stats->purges = spans.purges;
     stats->purged_bytes = spans.purged_units << UNIT_SHIFT;
     lock_give(&spans.lock);

@@ -15,7 +15,7 @@
 #define GROWTH_MAX ((size_t)64 << 20)
 
 #define METADATA_SHARE 32u
-#define METADATA_MIN ((size_t)1 << 20)
+#define METADATA_AREA_MIN ((size_t)1 << 20)
 
 /* Between the tables and the units: a write that runs off the tables' end must not reach a block, nor one that runs
  * backwards out of a block the tables. */
@@ -53,7 +53,7 @@ static int reach_tables(size_t units) {
         error = area_reach(&window.spans_area, units * sizeof *window.spans, OS_PAGE);
     }
     if (!error) {
-        error = area_reach(&window.live_map_area, units * (UNIT / GRANULE / 8), OS_PAGE);
+        error = area_reach(&window.live_map_area, units * LIVE_MAP_BYTES, OS_PAGE);
     }
     return error;
 }
@@ -106,8 +106,8 @@ static size_t lay_out(uintptr_t start, size_t units) {
         {&window.page_map_area, units * sizeof *window.page_map},
         {&window.spans_area, units * sizeof *window.spans},
         {&window.heaps_area, HEAPS_MAX * sizeof *window.heaps},
-        {&window.live_map_area, units * (UNIT / GRANULE / 8)},
-        {&window.metadata_area, metadata > METADATA_MIN ? metadata : METADATA_MIN},
+        {&window.live_map_area, units * LIVE_MAP_BYTES},
+        {&window.metadata_area, metadata > METADATA_AREA_MIN ? metadata : METADATA_AREA_MIN},
         {&window.units_area, units * UNIT},
     };
     uintptr_t end = start;

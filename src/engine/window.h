@@ -15,7 +15,8 @@
  * there. A slab's live bitmap is its stretch of the live map: so the proof that a pointer is the start of a live block
  * is one bit test at an address that is computed from the pointer alone, and needs no descriptor and no division.
  * A word of it covers 1 KiB, so no word belongs to two spans: it is written by the owner of the slab, by the holder of
- * the class's orphan lock, or, for a large block, by the holder of the spans' lock.
+ * the class's orphan lock, or, for a large block, by its user: set before the block is handed out, cleared by one
+ * atomic fetch_and (large.c).
  */
 #ifndef MEMS_ENGINE_WINDOW_H
 #define MEMS_ENGINE_WINDOW_H
@@ -35,6 +36,10 @@ struct heap;
 
 /* At most this many heaps at once; threads beyond it allocate from orphaned slabs. */
 #define HEAPS_MAX ((size_t)1 << 18)
+_Static_assert(HEAPS_MAX <= OWNER_NOBODY, "every heap's number is an owner");
+
+/* Of the live map, for a unit. */
+#define LIVE_MAP_BYTES (UNIT / GRANULE / 8)
 
 struct area {
     uintptr_t start;
@@ -43,8 +48,8 @@ struct area {
 };
 
 /*
- * Written under the spans' lock, at the start but for `granules`, which grows with the accessible part of the units;
- * read by everyone without a lock (relaxed: whoever holds a pointer into the window learned it after it grew).
+ * Written at the start; after it only `granules` grows (under the spans' lock) and each area's `accessible` (see
+ * there). Read by everyone without a lock (relaxed: whoever holds a pointer into the window learned it after it grew).
  */
 struct window {
     uintptr_t base;                /* address of unit 0, a multiple of UNIT */
@@ -113,16 +118,20 @@ void page_map_fill(size_t first, size_t units, uint32_t entry);
 size_t page_map_count(size_t first, size_t units, uint32_t entry);
 
 /* The bit of the live map for a block in the window. */
+static inline size_t live_bit(const void *block) {
+    return ((uintptr_t)block - window.base) >> GRANULE_SHIFT;
+}
+
 static inline bool live_test(const void *block) {
-    return bitmap_test(window.live_map, ((uintptr_t)block - window.base) >> GRANULE_SHIFT);
+    return bitmap_test(window.live_map, live_bit(block));
 }
 
 static inline void live_set(const void *block) {
-    bitmap_set(window.live_map, ((uintptr_t)block - window.base) >> GRANULE_SHIFT);
+    bitmap_set(window.live_map, live_bit(block));
 }
 
 static inline void live_clear(const void *block) {
-    bitmap_clear(window.live_map, ((uintptr_t)block - window.base) >> GRANULE_SHIFT);
+    bitmap_clear(window.live_map, live_bit(block));
 }
 
 #endif

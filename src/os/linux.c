@@ -2,8 +2,8 @@
  * linux.c - os.h on Linux, for glibc and musl.
  *
  * The first part holds every system call that changes mappings, each as a function that returns 0 or an errno; the
- * rest asks the kernel only through those and through syscall(), which, unlike open, read and their kin, is no
- * cancellation point: a thread must not vanish while it is inside the heap.
+ * rest makes no call that is a cancellation point, for a thread must not vanish while it is inside the heap: where the
+ * C library's function is one (open, read), syscall() takes its place.
  */
 #include "os.h"
 
@@ -162,10 +162,7 @@ static size_t kernel_page(void) {
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/*
- * A mapping at a multiple of `align`: one that is `align` longer than needed, whose ends are cut off. Where cutting is
- * refused (vm.max_map_count) all of it goes back; should that be refused too, addresses leak, but no memory.
- */
+/* A mapping at a multiple of `align`: one that is `align` longer than needed, whose ends are cut off. */
 static int map_aligned(size_t size, size_t align, int protection, int flags, void **out) {
     size_t page = kernel_page();
     if (align <= page) {

@@ -24,8 +24,8 @@
  * (release), and loaded by the other (acquire).
  */
 struct queue {
-    _Alignas(CACHE_LINE) _Atomic uint64_t made;
-    _Alignas(CACHE_LINE) _Atomic uint64_t freed;
+    _Alignas(64) _Atomic uint64_t made;
+    _Alignas(64) _Atomic uint64_t freed;
     unsigned char *blocks[QUEUE];
     uint64_t total;
     uint64_t random;

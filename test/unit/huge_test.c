@@ -74,7 +74,7 @@ static void random_operations_agree_with_a_list(void) {
             *model = (struct model){resized, round_up(size, UNIT)};
         } else {
             CHECK(model->block[0] == (char)i && model->block[model->size - 1] == (char)i);
-            huge_free("free", model->block);
+            huge_free(model->block);
             CHECK(found_freed(model->block + model->size - 1, model->block, model->size));
             bytes -= model->size;
             count--;
@@ -170,7 +170,7 @@ static void the_last_blocks_freed_are_remembered(void) {
         models[i] = (struct model){alloc((i + 1) * UNIT, OS_PAGE), (i + 1) * UNIT};
     }
     for (size_t i = 0; i <= HUGE_REMEMBERED; i++) {
-        huge_free("free", models[i].block);
+        huge_free(models[i].block);
         for (size_t j = 0; j <= HUGE_REMEMBERED; j++) {
             bool remembered = j <= i && i - j < HUGE_REMEMBERED;
             CHECK_EQUAL(found_freed(models[j].block + j, models[j].block, models[j].size), remembered);
@@ -181,14 +181,14 @@ static void the_last_blocks_freed_are_remembered(void) {
 /* The same addresses have been several blocks': the last of them is meant. */
 static void the_latest_of_freed_blocks_is_found(void) {
     char *block = alloc(8 * UNIT, OS_PAGE);
-    huge_free("free", block);
+    huge_free(block);
     char *again = alloc(4 * UNIT, OS_PAGE);
     uintptr_t start;
     size_t size;
     if (again + 4 * UNIT <= block || again >= block + 8 * UNIT) { /* the kernel has chosen others */
         fresh_cannot();
     }
-    huge_free("free", again);
+    huge_free(again);
     CHECK(huge_find_freed(again, &start, &size));
     CHECK(start == (uintptr_t)again && size == 4 * UNIT);
 }
@@ -238,12 +238,12 @@ static void without_memory_there_is_no_block(void) {
 
 static void a_huge_block_freed_twice(void) {
     char *block = alloc(64 * MIB, OS_PAGE);
-    huge_free("free", block);
-    huge_free("free", block);
+    huge_free(block);
+    huge_free(block);
 }
 
 static void the_inside_of_a_huge_block(void) {
-    huge_free("free", alloc(64 * MIB, OS_PAGE) + UNIT);
+    huge_free(alloc(64 * MIB, OS_PAGE) + UNIT);
 }
 
 int main(void) {

@@ -85,7 +85,7 @@ static void blocks_keep_what_they_hold(void) {
                 model->size = resized ? size : model->size;
                 check_filled(model->block, resized ? kept : model->size, i);
             } else {
-                large_free("free", model->block);
+                large_free(model->block);
                 model->block = NULL;
             }
         }
@@ -110,7 +110,7 @@ static void a_block_grows_where_it_is_when_what_follows_is_free(void) {
     fill(c, 4 * UNIT, 3);
     CHECK(large_resize(a, 4 * UNIT - 100));
     CHECK(!large_resize(a, 4 * UNIT + 1));
-    large_free("free", b);
+    large_free(b);
     CHECK(engine_realloc("realloc", a, 8 * UNIT) == a);
     CHECK(!large_resize(a, 8 * UNIT + 1));
     CHECK(large_resize(c, 100 * UNIT)); /* nothing follows the last one */
@@ -227,7 +227,7 @@ static void the_inside_of_a_large_block(void) {
 }
 
 static void the_first_granule_within_a_large_block(void) {
-    large_free("free", (char *)engine_alloc(MIB) + GRANULE);
+    large_free((char *)engine_alloc(MIB) + GRANULE);
 }
 
 int main(void) {

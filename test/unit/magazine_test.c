@@ -97,6 +97,15 @@ static void model_free(struct model *model) {
     model->count++;
 }
 
+/* The blocks held stay: the magazine that is made for them grows as they are freed. */
+static void dispose_all(struct heap *heap, struct model *model) {
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        model->flushes += magazine_count(heap, size_class) > 0;
+    }
+    magazine_flush_all(heap, true);
+    model->capacity = model->count = 0;
+}
+
 static void magazines_grow_and_go_half_way(void) {
     enum { BLOCKS = 400 };
     struct heap *heap = begin();
@@ -107,6 +116,9 @@ static void magazines_grow_and_go_half_way(void) {
         model.size_class = size_class;
         model.capacity = model.count = 0;
         for (unsigned held = 0, step = 0; step < 2000; step++) {
+            if (step == 100) {
+                dispose_all(heap, &model);
+            }
             /* runs of calls of one kind, or the magazine would never be empty or full */
             bool grows = step / 100 % 2 == 0;
             if (held < BLOCKS && (held == 0 || random_below(&fresh_random, 10) < (grows ? 9 : 1))) {
