@@ -13,3 +13,11 @@ bool list_valid(const struct list *head, size_t limit) {
     }
     return false;
 }
+
+size_t list_length(const struct list *head) {
+    size_t length = 0;
+    for (const struct list *link = head->next; link != head; link = link->next) {
+        length++;
+    }
+    return length;
+}

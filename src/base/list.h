@@ -49,6 +49,9 @@ static inline void list_remove(struct list *link) {
     list_init(link);
 }
 
+/* How many links the list has; O(n). */
+size_t list_length(const struct list *head);
+
 /* Each link is well joined to both neighbours; at most `limit` links. For tests and asserts: O(n). */
 bool list_valid(const struct list *head, size_t limit);
 

@@ -197,24 +197,18 @@ void engine_free_sized(const char *operation, void *block, size_t size, size_t a
     engine_free(block);
 }
 
-/* Moves a big block's contents by its pages. False when they are to be copied; *lost: `to` is gone. */
+/* Moves a large block's contents by its pages. False when they are to be copied; *lost: `to` is gone. Within the window
+ * only: mixed with mappings of their own, pages would split those, and bring along what the program advised for them.
+ */
 static bool move_pages(void *from, void *to, size_t bytes, bool *lost) {
     *lost = false;
-    if (bytes < MOVE_PAGES_MIN || (uintptr_t)to % OS_PAGE || (uintptr_t)from % OS_PAGE ||
+    if (bytes < MOVE_PAGES_MIN || !window_holds(from) || !window_holds(to) ||
         atomic_load_explicit(&mems_root.pages_moved, memory_order_relaxed) >= MOVES_MAX ||
         os_move_pages(from, to, round_up(bytes, OS_PAGE), lost)) {
         return false;
     }
     atomic_fetch_add_explicit(&mems_root.pages_moved, 1, memory_order_relaxed);
     return true;
-}
-
-static void forget_lost(void *block) {
-    if (window_holds(block)) {
-        large_lose(block);
-    } else {
-        huge_lose(block);
-    }
 }
 
 /* A big block at another address, of another size; the old one is freed. */
@@ -235,7 +229,7 @@ static void *move_big(const struct block *old, size_t size) {
             engine_free(from);
             return to;
         }
-        forget_lost(to);
+        large_lose(to);
     }
 }
 

@@ -23,6 +23,11 @@
 extern void _IO_list_lock(void) __attribute__((weak));
 extern void _IO_list_unlock(void) __attribute__((weak));
 extern void _IO_list_resetlock(void) __attribute__((weak));
+extern char __libc_single_threaded __attribute__((weak));
+
+/* With one thread there is nobody to wait for and nothing to take over; and if it forks in a signal handler that
+ * interrupted the heap, it must not wait for itself. Decided before the fork, for both sides. */
+static bool alone;
 
 /* Every lock, in order of rank. */
 static void each_lock(void (*act)(struct lock *)) {
@@ -38,14 +43,22 @@ static void each_lock(void (*act)(struct lock *)) {
 }
 
 void engine_fork_prepare(void) {
+    if (&__libc_single_threaded && __libc_single_threaded) {
+        alone = true;
+        return;
+    }
     if (_IO_list_lock) {
         _IO_list_lock();
     }
     lock_ranks_suspend();
     each_lock(lock_take);
+    alone = false;
 }
 
 void engine_fork_parent(void) {
+    if (alone) {
+        return;
+    }
     each_lock(lock_give);
     lock_ranks_resume();
     if (_IO_list_unlock) {
@@ -54,6 +67,9 @@ void engine_fork_parent(void) {
 }
 
 void engine_fork_child(void) {
+    if (alone) {
+        return;
+    }
     each_lock(lock_reset);
     lock_ranks_resume();
     if (root_ready()) {

@@ -56,7 +56,7 @@ static void heap_reset(struct heap *heap) {
 /* A heap that no thread ever had. Under the registry's lock. */
 static struct heap *heap_create(void) {
     uint32_t owner = registry.made + 1;
-    if (owner >= HEAPS_MAX || area_reach(&window.heaps_area, (owner + 1) * sizeof *window.heaps, OS_PAGE)) {
+    if (owner >= HEAPS_MAX || area_reach(&window.heaps_area, (owner + 1) * sizeof *window.heaps, UNIT)) {
         return NULL;
     }
     struct heap *heap = metadata_alloc(sizeof *heap);
@@ -188,7 +188,7 @@ void heap_give(struct heap *heap, void *const *blocks, size_t count, bool prove)
 
 void heap_route(struct heap *heap, void *block) {
     for (;;) {
-        uint32_t entry = page_map_load(window_unit(block));
+        uint32_t entry = page_map_acquire(window_unit(block));
         if (!entry_is_slab(entry) || !live_test(block)) {
             block_fault("free", block);
         }

@@ -79,6 +79,10 @@ void *huge_resize(void *block, size_t size) {
     /* Under the lock throughout: once the kernel has moved the pages, their old addresses may be another block's. */
     lock_take(&huge_table.lock);
     struct huge *huge = huge_at(block);
+    if (!huge) {
+        lock_give(&huge_table.lock);
+        block_fault("realloc", block); /* freed meanwhile */
+    }
     if (os_resize_map(block, size_of(&huge->node), size, true, &moved) == 0) {
         forget(huge);
         range_tree_insert(&huge_table.live, &huge->node, (uintptr_t)moved, (uintptr_t)moved + size - 1);
@@ -86,14 +90,6 @@ void *huge_resize(void *block, size_t size) {
     }
     lock_give(&huge_table.lock);
     return moved;
-}
-
-void huge_lose(void *block) {
-    lock_take(&huge_table.lock);
-    struct huge *huge = huge_at(block);
-    forget(huge);
-    lock_give(&huge_table.lock);
-    metadata_free(huge, sizeof *huge);
 }
 
 bool huge_find(const void *address, uintptr_t *start, size_t *size) {

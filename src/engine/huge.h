@@ -48,9 +48,6 @@ void huge_free(void *block);
 /* A live block at a new size, perhaps elsewhere; NULL, and nothing changed, when there is no memory. */
 void *huge_resize(void *block, size_t size);
 
-/* The addresses of a live block were lost to another mapping: forgets the block. */
-void huge_lose(void *block);
-
 /* The live (or, for a report, a recently freed) block that holds an address. False when none does. */
 bool huge_find(const void *address, uintptr_t *start, size_t *size);
 bool huge_find_freed(const void *address, uintptr_t *start, size_t *size);

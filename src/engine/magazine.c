@@ -57,6 +57,10 @@ static bool grow(struct heap *heap, unsigned size_class) {
 }
 
 bool magazine_refill(struct heap *heap, unsigned size_class) {
+    /* Making the thread's heap may itself have allocated: then there is something already. */
+    if (magazine_count(heap, size_class)) {
+        return true;
+    }
     grow(heap, size_class);
     void **bottom = heap->classes[size_class].bottom;
     if (!bottom) {

@@ -39,7 +39,7 @@ static inline unsigned magazine_capacity(void *const *bottom) {
     return MAGAZINE_MAX - (unsigned)((uintptr_t)bottom / sizeof(void *) % MAGAZINE_SLOTS);
 }
 
-/* Puts blocks into the heap's empty magazine of a class. False when there is no memory for any. */
+/* Puts blocks into the heap's magazine of a class if it is empty. False when there is no memory for any. */
 bool magazine_refill(struct heap *heap, unsigned size_class);
 
 /* Makes room for one more block in the heap's full magazine of a class; false when there is no memory for one at all.

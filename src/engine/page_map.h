@@ -11,7 +11,8 @@
  * Entries change under the lock of the spans (a span is taken or given back), under a class's orphan lock, or by the
  * slab's owner (ownership passes on). They are read without a lock: whoever frees a block learned its address after the
  * entry was written, and an owner that may have changed since is found out by whoever acts on it (see heap.h). So
- * relaxed order is enough everywhere.
+ * relaxed order is enough, but for who looks up the heap of an owner that it found: that load is an acquire, and the
+ * stores are releases, so that the heap is there.
  */
 #ifndef MEMS_ENGINE_PAGE_MAP_H
 #define MEMS_ENGINE_PAGE_MAP_H

@@ -44,23 +44,34 @@ static void complain(const char *line) {
     fmt_flush(&text, STDERR_FILENO);
 }
 
-/* Once, under the lock: before an option is set or asked for, so that what the program sets counts more than the
- * environment. */
-static void read_options(void) {
-    if (mems_root.options_read) {
+/*
+ * Under the lock, before options are used, set or asked for: what the program sets counts more than the environment. If
+ * the heap starts before there is an environment, what shapes it stays at the default.
+ */
+static void read_options(char *const *early) {
+    if (mems_root.options_read == OPTIONS_UNREAD) {
+        options_init(&mems_root.options);
+        mems_root.options_read = OPTIONS_DEFAULTS;
+    }
+    if (mems_root.options_read == OPTIONS_ALL || (!early && !os_environment_ready())) {
         return;
     }
-    mems_root.options_read = true;
-    options_init(&mems_root.options);
-    const char *text = os_environment(OPTIONS_VARIABLE);
+    mems_root.options_read = OPTIONS_ALL;
+    const struct options before = mems_root.options;
+    const char *text = os_environment(early, OPTIONS_VARIABLE);
     if (text) {
         options_parse(&mems_root.options, text, complain);
+    }
+    if (root_ready()) {
+        mems_root.options.check = before.check;
+        mems_root.options.window = before.window;
+        spans_set_decay(mems_root.options.decay_ms);
     }
     stats_report_prepare(&mems_root.options);
 }
 
 static bool start(void) {
-    read_options();
+    read_options(NULL);
     if (window_start(mems_root.options.window)) {
         return false;
     }
@@ -90,7 +101,7 @@ static bool shapes_the_heap(const char *name) {
 
 int engine_option_set(const char *name, const char *value) {
     lock_take(&mems_root.lock);
-    read_options();
+    read_options(NULL);
     struct options changed = mems_root.options;
     int error = options_set(&changed, name, value);
     if (!error && root_ready() && shapes_the_heap(name)) {
@@ -106,20 +117,22 @@ int engine_option_set(const char *name, const char *value) {
 
 int engine_option_get(const char *name, char *value, size_t size) {
     lock_take(&mems_root.lock);
-    read_options();
+    read_options(NULL);
     int error = options_get(&mems_root.options, name, value, size);
     lock_give(&mems_root.lock);
     return error;
 }
 
 /*
- * pthread_atfork may allocate, so it is called with no lock held; and as early as the loader allows, so that our
- * handlers are the last to run before a fork and the first after it, when those of others may allocate too. The options
- * are read even if the program never allocates, so that a mistake in them is told.
+ * pthread_atfork may allocate, so it is called with no lock held; and before the constructors of any other library (the
+ * linker's -z initfirst), so that our handlers are the last to run before a fork and the first after it: those of
+ * others may allocate, or wait for threads that do. libc may not have an environment yet then; glibc's loader hands it
+ * over (and musl's, which does not, runs us after libc has its own).
  */
-__attribute__((constructor)) static void begin(void) {
+__attribute__((constructor(101))) static void begin(int count, char **arguments, char **environment) {
+    (void)count, (void)arguments;
     lock_take(&mems_root.lock);
-    read_options();
+    read_options(os_environment_ready() ? NULL : environment);
     lock_give(&mems_root.lock);
     pthread_atfork(engine_fork_prepare, engine_fork_parent, engine_fork_child);
 }

@@ -22,6 +22,9 @@
 
 enum root_state { ROOT_ASLEEP, ROOT_READY };
 
+/* Where the options come from: nowhere yet, the defaults, MEMS_OPTIONS too. */
+enum options_read { OPTIONS_UNREAD, OPTIONS_DEFAULTS, OPTIONS_ALL };
+
 struct mems_root {
     char magic[8];
     uint32_t version;
@@ -29,7 +32,7 @@ struct mems_root {
     _Atomic uint32_t state; /* enum root_state: release when the engine has started, acquire by who asks */
     uint32_t class_count;
     struct lock lock;       /* of the start and the options */
-    bool options_read;      /* MEMS_OPTIONS has been looked at */
+    uint32_t options_read;  /* enum options_read */
     struct options options; /* written under the lock; check and window not after the start */
     struct window *window;
     struct size_class *size_classes;

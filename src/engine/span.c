@@ -221,10 +221,10 @@ static struct free_span *find_free(size_t units, size_t align) {
 
 /* Points units at their new user. */
 static void settle(struct span *span, size_t first, size_t units, uint32_t entry) {
-    page_map_fill(first, units, entry);
     for (size_t unit = first; unit < first + units; unit++) {
         window.spans[unit] = span;
     }
+    page_map_fill(first, units, entry);
     spans.live_units += units;
 }
 
@@ -354,8 +354,9 @@ void span_decay(void) {
 size_t span_purge_all(void) {
     lock_take(&spans.lock);
     uint64_t before = spans.purged_units;
-    while (purge_oldest(SIZE_MAX)) {
-        continue;
+    /* One try for each: what the system refuses, as locked pages, goes back to the end of the list. */
+    for (size_t tries = list_length(&spans.aging); tries; tries--) {
+        purge_oldest(SIZE_MAX);
     }
     uint64_t purged = spans.purged_units - before;
     lock_give(&spans.lock);

@@ -79,6 +79,18 @@ static bool span_valid_at(size_t unit, struct census *census, size_t *units, con
     return true;
 }
 
+/* Areas grow by multiples of a unit, which is a multiple of every page size that the kernel may have. */
+static bool areas_valid(const char **why) {
+    const struct area *const areas[] = {&window.page_map_area, &window.spans_area,    &window.heaps_area,
+                                        &window.live_map_area, &window.metadata_area, &window.units_area};
+    for (size_t i = 0; i < sizeof areas / sizeof *areas; i++) {
+        if (areas[i]->start % UNIT || areas[i]->accessible % UNIT || areas[i]->accessible > areas[i]->size) {
+            return broken(why, "an area ends within a unit, or beyond what is reserved");
+        }
+    }
+    return true;
+}
+
 static bool window_valid(struct census *census, const char **why) {
     for (size_t unit = 0, units; unit < spans.top; unit += units) {
         if (!span_valid_at(unit, census, &units, why)) {
@@ -173,7 +185,7 @@ bool engine_valid(const char **why) {
     }
     struct census census = {0};
     size_t listed = 0;
-    if (!window_valid(&census, why) || !orphans_valid(&listed, why)) {
+    if (!areas_valid(why) || !window_valid(&census, why) || !orphans_valid(&listed, why)) {
         return false;
     }
     for (uint32_t owner = 1; owner <= registry.made; owner++) {

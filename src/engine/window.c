@@ -4,8 +4,9 @@
 
 #include "os/os.h"
 
-/* What is reserved where nothing limits it. */
-#define WINDOW_MAX ((size_t)1 << 40)
+/* What is reserved where nothing limits it, and the most that can be asked for. */
+#define WINDOW_DEFAULT ((size_t)1 << 40)
+#define WINDOW_LIMIT ((size_t)1 << 46)
 /* A claimed window lies this far below the mappings of the start, or a half, a quarter ... of it. */
 #define CLAIM_DISTANCE ((size_t)4 << 40)
 #define WINDOW_MIN ((size_t)4 << 20)
@@ -31,7 +32,7 @@ int area_reach(struct area *area, size_t bytes, size_t step) {
         return ENOMEM;
     }
     /* A step that the system refuses may still leave room for what is needed at least. */
-    const size_t steps[] = {step, OS_PAGE};
+    const size_t steps[] = {step, UNIT};
     for (unsigned i = 0; i < 2; i++) {
         size_t end = round_up(bytes, steps[i]);
         if (end > area->size) {
@@ -48,12 +49,12 @@ int area_reach(struct area *area, size_t bytes, size_t step) {
 }
 
 static int reach_tables(size_t units) {
-    int error = area_reach(&window.page_map_area, units * sizeof *window.page_map, OS_PAGE);
+    int error = area_reach(&window.page_map_area, units * sizeof *window.page_map, UNIT);
     if (!error) {
-        error = area_reach(&window.spans_area, units * sizeof *window.spans, OS_PAGE);
+        error = area_reach(&window.spans_area, units * sizeof *window.spans, UNIT);
     }
     if (!error) {
-        error = area_reach(&window.live_map_area, units * LIVE_MAP_BYTES, OS_PAGE);
+        error = area_reach(&window.live_map_area, units * LIVE_MAP_BYTES, UNIT);
     }
     return error;
 }
@@ -115,8 +116,9 @@ static size_t lay_out(uintptr_t start, size_t units) {
         if (areas[i].area == &window.units_area) {
             end += GUARD;
         }
-        *areas[i].area = (struct area){.start = end, .size = areas[i].size};
-        end += round_up(areas[i].size, UNIT);
+        size_t size = round_up(areas[i].size, UNIT);
+        *areas[i].area = (struct area){.start = end, .size = size};
+        end += size;
     }
     window.units_reserved = units;
     window.base = window.units_area.start;
@@ -165,9 +167,12 @@ static int claim(size_t size) {
 int window_start(size_t size) {
     size_t limit = os_address_limit();
     if (size == 0) {
-        size = WINDOW_MAX;
+        size = WINDOW_DEFAULT;
     }
-    if (limit < WINDOW_MAX) {
+    if (size > WINDOW_LIMIT) {
+        size = WINDOW_LIMIT;
+    }
+    if (limit < WINDOW_DEFAULT) {
         if (size > limit) {
             size = limit;
         }

@@ -76,7 +76,8 @@ extern struct window window;
  */
 int window_start(size_t size);
 
-/* Makes the first `bytes` of an area accessible, and some more, in steps of `step`. Returns 0 or ENOMEM. */
+/* Makes the first `bytes` of an area accessible, and some more, in steps of `step`, a power of two from UNIT on (a
+ * multiple of every page size that Linux has). Returns 0 or ENOMEM. */
 int area_reach(struct area *area, size_t bytes, size_t step);
 
 /* Makes the first `units` units usable, with everything that describes them. Under the spans' lock; 0 or ENOMEM. */
@@ -104,12 +105,17 @@ static inline void *window_address(size_t unit) {
     return (void *)(window.base + (unit << UNIT_SHIFT));
 }
 
+/* For those who go on from an owner to its heap: acquire, pairs with the release of page_map_store. */
+static inline uint32_t page_map_acquire(size_t unit) {
+    return atomic_load_explicit(&window.page_map[unit], memory_order_acquire);
+}
+
 static inline uint32_t page_map_load(size_t unit) {
     return atomic_load_explicit(&window.page_map[unit], memory_order_relaxed);
 }
 
 static inline void page_map_store(size_t unit, uint32_t entry) {
-    atomic_store_explicit(&window.page_map[unit], entry, memory_order_relaxed);
+    atomic_store_explicit(&window.page_map[unit], entry, memory_order_release);
 }
 
 void page_map_fill(size_t first, size_t units, uint32_t entry);

@@ -12,6 +12,8 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -381,8 +383,21 @@ uint64_t os_process_id(void) {
     return (uint64_t)syscall(SYS_getpid);
 }
 
-const char *os_environment(const char *name) {
-    return environ != NULL ? secure_getenv(name) : NULL;
+const char *os_environment(char *const *early, const char *name) {
+    if (environ != NULL || early == NULL) {
+        return environ != NULL ? secure_getenv(name) : NULL;
+    }
+    size_t length = strlen(name);
+    for (; *early != NULL && getauxval(AT_SECURE) == 0; early++) {
+        if (strncmp(*early, name, length) == 0 && (*early)[length] == '=') {
+            return *early + length + 1;
+        }
+    }
+    return NULL;
+}
+
+bool os_environment_ready(void) {
+    return environ != NULL;
 }
 
 /* Reads a decimal number and moves *text past it and the blank behind it; 0 where there is none. */

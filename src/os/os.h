@@ -73,8 +73,12 @@ size_t os_address_limit(void);
 uint64_t os_thread_id(void);
 uint64_t os_process_id(void);
 
-/* The value of an environment variable; NULL when unset, in a setuid program, or before libc has an environment. */
-const char *os_environment(const char *name);
+/* Whether libc has an environment: not before its own start, when the loader may already allocate. */
+bool os_environment_ready(void);
+
+/* The value of an environment variable; NULL when unset, or in a setuid program. Before libc has an environment it is
+ * looked up in `early`, the one that the loader handed over (NULL: none). */
+const char *os_environment(char *const *early, const char *name);
 
 /* Bytes of this process that are resident, of address space, and its major and minor faults; 0 where unknown. */
 struct os_usage {

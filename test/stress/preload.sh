@@ -5,10 +5,15 @@ set -u
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 
+library=$work/libatfork.so
+"$CC" -std=c17 -D_GNU_SOURCE -O2 -g -fno-builtin -pthread -fPIC -shared -o "$library" \
+    "$SOURCE_DIR"/test/stress/atfork_library.c || exit 1
+
 failed=0
 for source in "$SOURCE_DIR"/test/stress/preload_*.c; do
     program=$work/$(basename "$source" .c)
-    "$CC" -std=c17 -D_GNU_SOURCE -O2 -g -fno-builtin -pthread -o "$program" "$source" || exit 1
+    "$CC" -std=c17 -D_GNU_SOURCE -O2 -g -fno-builtin -pthread -o "$program" "$source" \
+        -Wl,--as-needed "$library" || exit 1
     LD_PRELOAD=$LIBMEMS "$program"
     status=$?
     if [ $status -ne 0 ]; then

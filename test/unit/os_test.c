@@ -189,7 +189,7 @@ static void test_failures_leave_errno_alone(void **state) {
     assert_int_equal(os_purge(start + 1, UNIT), EINVAL);
     assert_int_not_equal(os_resize_map(start + UNIT, UNIT, 2 * UNIT, true, &out), 0);
     assert_int_equal(os_move_break(INTPTR_MAX, &out), ENOMEM);
-    assert_null(os_environment("MEMS_TEST_UNSET"));
+    assert_null(os_environment(NULL, "MEMS_TEST_UNSET"));
     os_usage(&usage);
     (void)os_purge_zeroes();
     (void)os_coarse_ms();
@@ -290,11 +290,11 @@ static void test_ids_are_true_in_threads_and_children(void **state) {
 static void test_the_environment_may_be_missing(void **state) {
     (void)state;
     assert_int_equal(setenv("MEMS_TEST_SET", "value", 1), 0);
-    assert_string_equal(os_environment("MEMS_TEST_SET"), "value");
-    assert_null(os_environment("MEMS_TEST_UNSET"));
+    assert_string_equal(os_environment(NULL, "MEMS_TEST_SET"), "value");
+    assert_null(os_environment(NULL, "MEMS_TEST_UNSET"));
     char **kept = environ;
     environ = NULL;
-    const char *value = os_environment("MEMS_TEST_SET");
+    const char *value = os_environment(NULL, "MEMS_TEST_SET");
     environ = kept;
     assert_null(value);
 }
