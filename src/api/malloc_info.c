@@ -149,14 +149,14 @@ static void put_sizes(FILE *stream, struct fmt *fmt, const struct mems_engine_st
     size_t from = 1;
     fputs("<sizes>\n", stream);
     for (uint32_t i = 0; i < stats->class_count; i++) {
-        const struct mems_class_stats *class = &stats->classes[i];
-        size_t count = class->cached + class->free;
+        const struct mems_class_stats *size_class = &stats->classes[i];
+        size_t count = size_class->cached + size_class->free;
         if (count > 0) {
             fmt_format(fmt, "<size from=\"%u\" to=\"%u\" total=\"%u\" count=\"%u\"/>\n", (uint64_t)from,
-                       (uint64_t) class->size, (uint64_t)(count * class->size), (uint64_t)count);
+                       (uint64_t)size_class->size, (uint64_t)(count * size_class->size), (uint64_t)count);
             put(stream, fmt);
         }
-        from = class->size + 1;
+        from = size_class->size + 1;
     }
     fputs("</sizes>\n", stream);
 }

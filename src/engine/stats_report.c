@@ -153,15 +153,15 @@ static void put_memory(struct report *report, const struct mems_engine_stats *st
                (uint64_t)stats->huge_bytes);
 }
 
-static void put_class(struct report *report, const struct mems_class_stats *class) {
+static void put_class(struct report *report, const struct mems_class_stats *size_class) {
     struct fmt *out = report_line(report);
-    fmt_column(out, class->size, 8);
-    fmt_column(out, class->slabs, 8);
-    fmt_column(out, class->live, 12);
-    fmt_column(out, class->cached, 12);
-    fmt_column(out, class->free, 12);
-    fmt_column(out, class->slots, 12);
-    put_human(out, (uint64_t) class->live * class->size, 10);
+    fmt_column(out, size_class->size, 8);
+    fmt_column(out, size_class->slabs, 8);
+    fmt_column(out, size_class->live, 12);
+    fmt_column(out, size_class->cached, 12);
+    fmt_column(out, size_class->free, 12);
+    fmt_column(out, size_class->slots, 12);
+    put_human(out, (uint64_t)size_class->live * size_class->size, 10);
     fmt_char(out, '\n');
 }
 
@@ -222,10 +222,10 @@ static void put_json_rows(struct report *report, const struct mems_engine_stats 
     }
 }
 
-static void put_json_class(struct report *report, const struct mems_class_stats *class, bool first) {
+static void put_json_class(struct report *report, const struct mems_class_stats *size_class, bool first) {
     fmt_format(report_line(report), "%s{\"size\":%u,\"slabs\":%u,\"slots\":%u,\"live\":%u,\"cached\":%u,\"free\":%u}",
-               first ? "" : ",", (uint64_t) class->size, (uint64_t) class->slabs, (uint64_t) class->slots,
-               (uint64_t) class->live, (uint64_t) class->cached, (uint64_t) class->free);
+               first ? "" : ",", (uint64_t)size_class->size, (uint64_t)size_class->slabs, (uint64_t)size_class->slots,
+               (uint64_t)size_class->live, (uint64_t)size_class->cached, (uint64_t)size_class->free);
 }
 
 void stats_report_json(const struct mems_engine_stats *stats, int fd) {
