@@ -18,8 +18,13 @@ needed=$(echo "$dynamic" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | grep -v '^ld
 expect NEEDED "$needed" libc.so.6
 expect SONAME "$(echo "$dynamic" | sed -n 's/.*(SONAME).*\[\(.*\)\]/\1/p')" "libmems.so.$version"
 expect NODELETE "$(echo "$dynamic" | grep -cw NODELETE)" 1
+expect INITFIRST "$(echo "$dynamic" | grep -cw INITFIRST)" 1
 expect NOW "$(echo "$dynamic" | grep -c 'FLAGS_1.*NOW')" 1
 expect TEXTREL "$(echo "$dynamic" | grep -cw TEXTREL)" 0
 expect "executable stack" "$(echo "$segments" | grep -c 'GNU_STACK.*E')" 0
 expect RELRO "$(echo "$segments" | grep -c GNU_RELRO)" 1
+
+# Its thread-local words must fit into the little static TLS space that the loader keeps for dlopen.
+thread_local=$(echo "$segments" | awk '$1 == "TLS" { print $6 }')
+expect "two words of TLS" "$((thread_local <= 16))" 1
 exit $status

@@ -1,0 +1,66 @@
+/*
+ * decay_test.c - freed memory leaves the process by itself: after decay_ms, on the next slow path.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <mems.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { BLOCKS = 200000, BIG_BLOCKS = 40 };
+#define BIG ((size_t)1 << 20)
+
+static size_t resident(void) {
+    struct mems_engine_stats stats;
+    mems_engine_stats(&stats);
+    return stats.resident;
+}
+
+static void sleep_ms(long ms) {
+    const struct timespec time = {.tv_nsec = ms * 1000000};
+    nanosleep(&time, NULL);
+}
+
+/* A slow path for the heap: a large block comes and goes. */
+static void take_a_slow_path(void) {
+    free(malloc(100000));
+}
+
+static void test_freed_memory_goes_back_by_itself(void **state) {
+    (void)state;
+    static char *blocks[BLOCKS], *big[BIG_BLOCKS];
+    assert_int_equal(mems_option_set("decay_ms", "50"), 0);
+    memset(blocks, 1, sizeof blocks); /* resident before the first look */
+    size_t before = resident();
+    for (size_t i = 0; i < BLOCKS; i++) {
+        size_t size = 16 + i * 37 % 500;
+        blocks[i] = malloc(size);
+        memset(blocks[i], 1, size);
+    }
+    for (size_t i = 0; i < BIG_BLOCKS; i++) {
+        big[i] = malloc(BIG);
+        memset(big[i], 1, BIG);
+    }
+    size_t full = resident();
+    assert_true(full > before + BIG_BLOCKS * BIG);
+    for (size_t i = 0; i < BLOCKS; i++) {
+        free(blocks[i]);
+    }
+    for (size_t i = 0; i < BIG_BLOCKS; i++) {
+        free(big[i]);
+    }
+    sleep_ms(200);
+    take_a_slow_path();
+    assert_true(resident() < before + (full - before) / 10);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_freed_memory_goes_back_by_itself)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
