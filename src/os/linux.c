@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -438,17 +437,4 @@ void os_usage(struct os_usage *usage) {
         usage->major_faults = (uint64_t)faults.ru_majflt;
     }
     errno = saved;
-}
-
-/* The raw call, with room for the 8192 processors that Linux has at most; where it fails the set stays empty. */
-unsigned os_processors(void) {
-    uint64_t set[8192 / 64] = {0};
-    int saved = errno;
-    (void)syscall(SYS_sched_getaffinity, 0, sizeof set, set);
-    errno = saved;
-    unsigned count = 0;
-    for (size_t word = 0; word < sizeof set / sizeof set[0]; word++) {
-        count += (unsigned)__builtin_popcountll(set[word]);
-    }
-    return count != 0 ? count : 1;
 }

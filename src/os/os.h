@@ -89,9 +89,6 @@ struct os_usage {
 };
 void os_usage(struct os_usage *usage);
 
-/* How many processors this process may run on; at least 1. */
-unsigned os_processors(void);
-
 #ifdef MEMS_FAULT_INJECTION
 /*
  * For tests: the calls of one kind fail with `error`, from the `after`-th on (0 is the next), `count` times. The

@@ -161,6 +161,20 @@ static void a_refill_pops_from_the_lowest_address_up(void) {
     CHECK_VALID();
 }
 
+/* Making a thread's heap may itself allocate, and so fill the magazine that is about to be refilled. */
+static void a_refill_leaves_what_is_there(void) {
+    struct heap *heap = begin();
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        CHECK(magazine_refill(heap, size_class));
+        unsigned count = magazine_count(heap, size_class);
+        void *top = heap->classes[size_class].bottom[count];
+        CHECK(magazine_refill(heap, size_class));
+        CHECK_EQUAL(magazine_count(heap, size_class), count);
+        CHECK(heap->classes[size_class].bottom[count] == top);
+    }
+    CHECK_VALID();
+}
+
 /* A refill that needs more than one slab, or gets less than it wants, has no gap. */
 static void a_refill_is_gathered_from_several_slabs(void) {
     enum { BLOCKS = 160 };
@@ -267,6 +281,7 @@ int main(void) {
         IN_BOTH_MODES(no_magazine_is_both_empty_and_full),
         IN_BOTH_MODES(magazines_grow_and_go_half_way),
         IN_BOTH_MODES(a_refill_pops_from_the_lowest_address_up),
+        IN_BOTH_MODES(a_refill_leaves_what_is_there),
         IN_BOTH_MODES(a_refill_is_gathered_from_several_slabs),
         IN_BOTH_MODES(the_last_block_freed_is_the_first_allocated),
         IN_BOTH_MODES(a_flush_gives_back_what_was_freed_first),

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -195,7 +194,6 @@ static void test_failures_leave_errno_alone(void **state) {
     (void)os_coarse_ms();
     (void)os_random();
     (void)os_address_limit();
-    (void)os_processors();
     assert_int_equal(errno, EDOM);
     unmap(start, UNIT);
 }
@@ -318,27 +316,6 @@ static void test_usage_follows_what_is_mapped_and_touched(void **state) {
     unmap(start, 64 * MIB);
 }
 
-static void run_on_one_processor(void *unused) {
-    (void)unused;
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET((size_t)sched_getcpu(), &set);
-    if (sched_setaffinity(0, sizeof set, &set) != 0) {
-        _exit(2);
-    }
-    _exit(os_processors() != 1);
-}
-
-static void test_processors_are_those_the_process_may_use(void **state) {
-    (void)state;
-    cpu_set_t set;
-    struct child_result result;
-    assert_int_equal(sched_getaffinity(0, sizeof set, &set), 0);
-    assert_int_equal(os_processors(), CPU_COUNT(&set));
-    child_run(&result, run_on_one_processor, NULL);
-    assert_int_equal(result.status, 0);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reserved_pages_fault_until_committed),
@@ -355,7 +332,6 @@ int main(void) {
         cmocka_unit_test(test_ids_are_true_in_threads_and_children),
         cmocka_unit_test(test_the_environment_may_be_missing),
         cmocka_unit_test(test_usage_follows_what_is_mapped_and_touched),
-        cmocka_unit_test(test_processors_are_those_the_process_may_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -328,6 +328,22 @@ static void a_refused_purge_keeps_everything_usable(void) {
 }
 
 /* No memory is to be had while spans fall apart into as many pieces as they can. */
+/* As with locked pages: the others go back all the same. */
+static void a_span_that_is_refused_does_not_keep_the_others(void) {
+    enum { COUNT = 7 };
+    struct large *row = take_row(COUNT, 1);
+    for (size_t i = 0; i < COUNT; i += 2) {
+        *unit_first_word(i) = 1;
+        span_give(&row[i].span);
+    }
+    need_purging();
+    os_inject(OS_CALL_MADVISE, 0, 1, EINVAL);
+    CHECK_EQUAL(span_purge_all(), COUNT / 2 * UNIT);
+    os_inject_clear();
+    CHECK_EQUAL(spans.dirty_units, 1);
+    CHECK_VALID();
+}
+
 static void descriptors_suffice_to_give_everything_back(void) {
     enum { COUNT = 500 };
     struct large *row = take_row(COUNT, 3);
@@ -421,6 +437,7 @@ int main(void) {
         FRESH_WITH(neighbours_share_the_age_of_the_largest, UNDECAYED),
         FRESH_WITH(dirty_memory_is_capped, UNDECAYED),
         FRESH_WITH(a_refused_purge_keeps_everything_usable, UNDECAYED),
+        FRESH_WITH(a_span_that_is_refused_does_not_keep_the_others, UNDECAYED),
         FRESH_WITH(descriptors_suffice_to_give_everything_back, UNDECAYED),
         FRESH_WITH(lost_units_are_never_used_again, UNDECAYED),
         FRESH_WITH(a_window_can_be_used_to_its_last_unit, UNDECAYED ",window=4m"),
