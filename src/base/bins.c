@@ -23,6 +23,32 @@ void bins_place(uint64_t size, unsigned *level, unsigned *step) {
     *step = (unsigned)(size >> (*level - 1)) - BINS_STEPS;
 }
 
+void bins_map_set(struct bins_map *map, unsigned level, unsigned step) {
+    map->steps[level] = (uint16_t)(map->steps[level] | 1u << step);
+    map->levels |= UINT32_C(1) << level;
+}
+
+void bins_map_clear(struct bins_map *map, unsigned level, unsigned step) {
+    map->steps[level] = (uint16_t)(map->steps[level] & ~(1u << step));
+    if (map->steps[level] == 0) {
+        map->levels &= ~(UINT32_C(1) << level);
+    }
+}
+
+bool bins_map_above(const struct bins_map *map, unsigned *level, unsigned *step) {
+    uint32_t steps = map->steps[*level] & (~UINT32_C(1) << *step);
+    if (steps == 0) {
+        uint32_t levels = map->levels & (~UINT32_C(1) << *level);
+        if (levels == 0) {
+            return false;
+        }
+        *level = lowest_bit(levels);
+        steps = map->steps[*level];
+    }
+    *step = lowest_bit(steps);
+    return true;
+}
+
 void bins_insert(struct bins *bins, struct bins_node *node, uint64_t size) {
     ASSERT(size != 0);
     unsigned level, step;
@@ -35,8 +61,7 @@ void bins_insert(struct bins *bins, struct bins_node *node, uint64_t size) {
         node->next->prev = node;
     }
     *head = node;
-    bins->steps[level] = (uint16_t)(bins->steps[level] | 1u << step);
-    bins->levels |= UINT32_C(1) << level;
+    bins_map_set(&bins->map, level, step);
 }
 
 void bins_remove(struct bins *bins, struct bins_node *node) {
@@ -51,30 +76,12 @@ void bins_remove(struct bins *bins, struct bins_node *node) {
     bins_place(node->size, &level, &step);
     ASSERT(bins->heads[level][step] == node);
     bins->heads[level][step] = node->next;
-    if (node->next != NULL) {
-        return;
-    }
-    bins->steps[level] = (uint16_t)(bins->steps[level] & ~(1u << step));
-    if (bins->steps[level] == 0) {
-        bins->levels &= ~(UINT32_C(1) << level);
+    if (node->next == NULL) {
+        bins_map_clear(&bins->map, level, step);
     }
 }
 
-/* The first node of the smallest bin above (level, step) that is not empty; NULL when all are. */
-static struct bins_node *first_above(const struct bins *bins, unsigned level, unsigned step) {
-    uint32_t steps = bins->steps[level] & (~UINT32_C(1) << step);
-    if (steps == 0) {
-        uint32_t levels = bins->levels & (~UINT32_C(1) << level);
-        if (levels == 0) {
-            return NULL;
-        }
-        level = lowest_bit(levels);
-        steps = bins->steps[level];
-    }
-    return bins->heads[level][lowest_bit(steps)];
-}
-
-struct bins_node *bins_find(const struct bins *bins, uint64_t size) {
+struct bins_node *bins_find_quick(const struct bins *bins, uint64_t size) {
     unsigned level, step;
     bins_place(size, &level, &step);
     struct bins_node *node = bins->heads[level][step];
@@ -84,10 +91,17 @@ struct bins_node *bins_find(const struct bins *bins, uint64_t size) {
         }
         node = node->next;
     }
-    struct bins_node *larger = first_above(bins, level, step);
-    if (larger != NULL) {
-        return larger;
+    return bins_map_above(&bins->map, &level, &step) ? bins->heads[level][step] : NULL;
+}
+
+struct bins_node *bins_find(const struct bins *bins, uint64_t size) {
+    struct bins_node *node = bins_find_quick(bins, size);
+    if (node != NULL) {
+        return node;
     }
+    unsigned level, step;
+    bins_place(size, &level, &step);
+    node = bins->heads[level][step];
     while (node != NULL && node->size < size) {
         node = node->next;
     }
@@ -108,13 +122,14 @@ static const char *bin_flaw(const struct bins *bins, unsigned level, unsigned st
         }
         prev = node;
     }
-    bool marked = (bins->steps[level] >> step) & 1u;
-    return marked == (prev != NULL) ? NULL : "bins: a step bit does not tell whether its bin is empty";
+    return bins_map_get(&bins->map, level, step) == (prev != NULL)
+               ? NULL
+               : "bins: a step bit does not tell whether its bin is empty";
 }
 
 bool bins_valid(const struct bins *bins, const char **why) {
     for (unsigned level = 0; level < BINS_LEVELS; level++) {
-        if (((bins->levels >> level) & 1u) != (bins->steps[level] != 0)) {
+        if (((bins->map.levels >> level) & 1u) != (bins->map.steps[level] != 0)) {
             *why = "bins: a level bit does not tell whether its steps are empty";
             return false;
         }

@@ -30,16 +30,21 @@ struct bins_node {
     uint64_t size;          /* in grains, 1 or more; unchanged while the node is in the index */
 };
 
+/* Which bins are not empty. Invariant: level bit l is set iff some step bit of level l is. */
+struct bins_map {
+    uint32_t levels;
+    uint16_t steps[BINS_LEVELS];
+};
+
 /*
  * All zero is a valid, empty index: it needs no initialisation, and in memory fresh from the system it costs no page
  * until the first insertion.
  *
- * Invariants: level bit l is set iff some step bit of level l is; step bit s of level l is set iff heads[l][s] is not
- * NULL; every node in heads[l][s] has a size of that bin.
+ * Invariants: step bit s of level l is set iff heads[l][s] is not NULL; every node in heads[l][s] has a size of that
+ * bin.
  */
 struct bins {
-    uint32_t levels;
-    uint16_t steps[BINS_LEVELS];
+    struct bins_map map;
     struct bins_node *heads[BINS_LEVELS][BINS_STEPS];
 };
 
@@ -57,10 +62,24 @@ void bins_remove(struct bins *bins, struct bins_node *node);
  */
 struct bins_node *bins_find(const struct bins *bins, uint64_t size);
 
-/* The level and step of a size; for those who keep an order of their own within a bin. */
-void bins_place(uint64_t size, unsigned *level, unsigned *step);
+/* The same without that walk: always O(1), but a node that fits may be missed when no larger bin has one. */
+struct bins_node *bins_find_quick(const struct bins *bins, uint64_t size);
 
 /* True when all invariants hold; otherwise *why names the first that does not. O(number of nodes). */
 bool bins_valid(const struct bins *bins, const char **why);
+
+/*
+ * For those who keep the pieces of a bin in a structure of their own rather than in a list: the bin of a size; whether
+ * a bin is empty, told to the map; and the smallest bin that is not empty and larger than the given one (false: there
+ * is none).
+ */
+void bins_place(uint64_t size, unsigned *level, unsigned *step);
+void bins_map_set(struct bins_map *map, unsigned level, unsigned step);
+void bins_map_clear(struct bins_map *map, unsigned level, unsigned step);
+bool bins_map_above(const struct bins_map *map, unsigned *level, unsigned *step);
+
+static inline bool bins_map_get(const struct bins_map *map, unsigned level, unsigned step) {
+    return (map->steps[level] >> step) & 1u;
+}
 
 #endif

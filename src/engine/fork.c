@@ -4,26 +4,17 @@
  * Before: every lock is taken, in order of rank, so that what they guard is whole at the moment of the fork. After, the
  * parent gives them back; the child makes them free, and takes over what the other threads, which do not exist in it,
  * were in the middle of.
- *
- * glibc's fork takes the lock of the list of stdio's streams after these handlers have run, and a thread in
- * fflush(NULL) that holds it may wait for one in getline() that holds a stream and waits for a lock of ours. So where
- * libc lets us, we take that lock first: the order is then stdio's list, a stream, the heap, everywhere.
  */
-#include "base/compiler.h"
 #include "engine.h"
+
 #include "heap.h"
 #include "huge.h"
 #include "metadata.h"
 #include "orphan.h"
+#include "os/os.h"
 #include "parcel.h"
 #include "root.h"
 #include "span.h"
-
-/* glibc's, exported but not declared. */
-extern void _IO_list_lock(void) __attribute__((weak));
-extern void _IO_list_unlock(void) __attribute__((weak));
-extern void _IO_list_resetlock(void) __attribute__((weak));
-extern char __libc_single_threaded __attribute__((weak));
 
 /* With one thread there is nobody to wait for and nothing to take over; and if it forks in a signal handler that
  * interrupted the heap, it must not wait for itself. Decided before the fork, for both sides. */
@@ -43,16 +34,14 @@ static void each_lock(void (*act)(struct lock *)) {
 }
 
 void engine_fork_prepare(void) {
-    if (&__libc_single_threaded && __libc_single_threaded) {
+    if (os_single_threaded()) {
         alone = true;
         return;
     }
-    if (_IO_list_lock) {
-        _IO_list_lock();
-    }
+    os_streams_lock();
     lock_ranks_suspend();
     each_lock(lock_take);
-    alone = false;
+    alone = false; /* under the locks: other threads may fork as well */
 }
 
 void engine_fork_parent(void) {
@@ -61,9 +50,7 @@ void engine_fork_parent(void) {
     }
     each_lock(lock_give);
     lock_ranks_resume();
-    if (_IO_list_unlock) {
-        _IO_list_unlock();
-    }
+    os_streams_unlock();
 }
 
 void engine_fork_child(void) {
@@ -76,7 +63,5 @@ void engine_fork_child(void) {
         spans_recover();
         heaps_recover();
     }
-    if (_IO_list_resetlock) {
-        _IO_list_resetlock();
-    }
+    os_streams_reset();
 }

@@ -159,13 +159,13 @@ static int sys_sbrk(intptr_t by, void **old_break) {
 
 /* --- Mappings ------------------------------------------------------------------------------------------------ */
 
-static size_t kernel_page(void) {
+size_t os_page_size(void) {
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
 /* A mapping at a multiple of `align`: one that is `align` longer than needed, whose ends are cut off. */
 static int map_aligned(size_t size, size_t align, int protection, int flags, void **out) {
-    size_t page = kernel_page();
+    size_t page = os_page_size();
     if (align <= page) {
         return sys_mmap(NULL, size, protection, flags, out);
     }
@@ -259,7 +259,7 @@ bool os_purge_zeroes(void) {
     if (found != UNTRIED) {
         return found == WORKS;
     }
-    size_t page = kernel_page();
+    size_t page = os_page_size();
     void *scratch = NULL;
     if (sys_mmap(NULL, page, READ_WRITE, PRIVATE, &scratch) != 0) {
         return false;
@@ -289,7 +289,7 @@ static int moving_pages(void) {
     if (found != UNTRIED) {
         return found == WORKS ? 0 : ENOSYS;
     }
-    size_t page = kernel_page();
+    size_t page = os_page_size();
     void *scratch = NULL;
     int error = sys_mmap(NULL, 2 * page, READ_WRITE, PRIVATE, &scratch);
     if (error != 0) {
@@ -382,6 +382,29 @@ uint64_t os_process_id(void) {
     return (uint64_t)syscall(SYS_getpid);
 }
 
+/* glibc's, exported but not declared. */
+extern void _IO_list_lock(void) __attribute__((weak));
+extern void _IO_list_unlock(void) __attribute__((weak));
+extern void _IO_list_resetlock(void) __attribute__((weak));
+
+void os_streams_lock(void) {
+    if (_IO_list_lock != NULL) {
+        _IO_list_lock();
+    }
+}
+
+void os_streams_unlock(void) {
+    if (_IO_list_unlock != NULL) {
+        _IO_list_unlock();
+    }
+}
+
+void os_streams_reset(void) {
+    if (_IO_list_resetlock != NULL) {
+        _IO_list_resetlock();
+    }
+}
+
 const char *os_environment(char *const *early, const char *name) {
     if (environ != NULL || early == NULL) {
         return environ != NULL ? secure_getenv(name) : NULL;
@@ -423,8 +446,8 @@ static void read_statm(struct os_usage *usage) {
     }
     buffer[length] = '\0';
     const char *text = buffer;
-    usage->mapped = next_number(&text) * kernel_page();
-    usage->resident = next_number(&text) * kernel_page();
+    usage->mapped = next_number(&text) * os_page_size();
+    usage->resident = next_number(&text) * os_page_size();
 }
 
 void os_usage(struct os_usage *usage) {

@@ -15,6 +15,9 @@
 
 #define OS_PAGE ((size_t)4096)
 
+/* The kernel's own page, which may be larger than OS_PAGE. */
+size_t os_page_size(void);
+
 /* Address space without memory: any access faults, and nothing is charged. *out is aligned to `align`, a power of two.
  */
 int os_reserve(size_t size, size_t align, void **out);
@@ -72,6 +75,24 @@ size_t os_address_limit(void);
 /* The kernel's id of the calling thread: asked for each time, so that it is true in every kind of child. */
 uint64_t os_thread_id(void);
 uint64_t os_process_id(void);
+
+/* The C library's word for whether the process has one thread only, where it has such a word: false is always right. A
+ * thread that sees true stays alone until it makes another one. */
+extern char __libc_single_threaded __attribute__((weak));
+static inline bool os_single_threaded(void) {
+    return &__libc_single_threaded != NULL && __libc_single_threaded != 0;
+}
+
+/*
+ * The lock of the C library's list of open streams, which its fork takes after all handlers have run: for a handler
+ * that takes locks of its own, since a thread in fflush(NULL) that holds the list may wait for one that holds a stream
+ * and waits for such a lock. Taken first, the order is the list, a stream, the heap, everywhere. The thread that holds
+ * it may take it again. In a forked child it is reset instead of given back. Nothing happens where the C library (musl)
+ * gives no way to it.
+ */
+void os_streams_lock(void);
+void os_streams_unlock(void);
+void os_streams_reset(void);
 
 /* Whether libc has an environment: not before its own start, when the loader may already allocate. */
 bool os_environment_ready(void);

@@ -181,13 +181,13 @@ static void test_valid_finds_what_is_wrong(void **state) {
     const struct bins good = bins;
     unsigned level, step;
     bins_place(40, &level, &step);
-    bins.levels = 0;
+    bins.map.levels = 0;
     assert_invalid("level bit");
     bins = good;
-    bins.steps[level] = (uint16_t)(bins.steps[level] | 1u);
+    bins.map.steps[level] = (uint16_t)(bins.map.steps[level] | 1u);
     assert_invalid("step bit");
     bins = good;
-    bins.steps[level] = 1u << 15;
+    bins.map.steps[level] = 1u << 15;
     assert_invalid("step bit");
     bins = good;
     nodes[0].size = 42;

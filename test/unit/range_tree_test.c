@@ -124,7 +124,7 @@ static void test_the_tree_stays_low(void **state) {
             uintptr_t start = order[i] * 10;
             assert_true(range_tree_insert(&tall, &many[i], start, start + 9));
             /* the bound of AVL trees: 1.44 log2(n + 2) - 0.33, here in hundredths and rounded up generously */
-            assert_true((unsigned)tall.root->height * 100 <= 144 * (floor_log2(i + 3) + 1));
+            assert_true((unsigned)tall.tree.root->height * 100 <= 144 * (floor_log2(i + 3) + 1));
         }
         const char *why = NULL;
         assert_true(range_tree_valid(&tall, &why));
@@ -139,7 +139,7 @@ static void test_the_tree_stays_low(void **state) {
                 assert_true(range_tree_valid(&tall, &why));
             }
         }
-        assert_null(tall.root);
+        assert_null(tall.tree.root);
         assert_int_equal(tall.count, 0);
     }
 }
@@ -178,6 +178,21 @@ static void assert_invalid(const struct range_tree *broken, const char *part) {
     assert_non_null(strstr(why, part));
 }
 
+static void test_floor(void **state) {
+    (void)state;
+    struct range_tree small = {0};
+    struct range_node five[5];
+    assert_null(range_tree_floor(&small, 7));
+    for (uintptr_t i = 0; i < 5; i++) {
+        assert_true(range_tree_insert(&small, &five[i], 10 + i * 10, 14 + i * 10));
+    }
+    assert_null(range_tree_floor(&small, 9));
+    for (uintptr_t address = 10; address < 60; address++) {
+        assert_ptr_equal(range_tree_floor(&small, address), &five[address / 10 - 1]);
+    }
+    assert_ptr_equal(range_tree_floor(&small, UINTPTR_MAX), &five[4]);
+}
+
 static void test_valid_finds_what_is_wrong(void **state) {
     (void)state;
     struct range_tree small = {0};
@@ -195,16 +210,16 @@ static void test_valid_finds_what_is_wrong(void **state) {
     five[2].last = 19;
     assert_invalid(&small, "ends before");
     five[2].last = 24;
-    small.root->height = 1;
+    small.tree.root->height = 1;
     assert_invalid(&small, "height");
-    small.root->height = 3;
-    struct range_node *left = small.root->left;
-    small.root->left = NULL;
+    small.tree.root->height = 3;
+    struct tree_node *left = small.tree.root->left;
+    small.tree.root->left = NULL;
     assert_invalid(&small, "balance");
-    small.root->left = left;
-    small.root->parent = &five[4];
+    small.tree.root->left = left;
+    small.tree.root->parent = &five[4].node;
     assert_invalid(&small, "root");
-    small.root->parent = NULL;
+    small.tree.root->parent = NULL;
     const char *why = NULL;
     assert_true(range_tree_valid(&small, &why));
 }
@@ -215,6 +230,7 @@ int main(void) {
         cmocka_unit_test(test_the_tree_stays_low),
         cmocka_unit_test(test_both_ends_of_the_address_space),
         cmocka_unit_test(test_a_range_must_not_end_before_it_starts),
+        cmocka_unit_test(test_floor),
         cmocka_unit_test(test_valid_finds_what_is_wrong),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,153 @@
+#include "tree.h"
+
+static int height(const struct tree_node *node) {
+    return node != NULL ? node->height : 0;
+}
+
+/* How much higher the left side is than the right one. */
+static int lean(const struct tree_node *node) {
+    return height(node->left) - height(node->right);
+}
+
+static void set_height(struct tree_node *node) {
+    int left = height(node->left);
+    int right = height(node->right);
+    node->height = (left > right ? left : right) + 1;
+}
+
+/* Puts `new`, which may be NULL, in the place that `old` has below its parent. */
+static void replace(struct tree *tree, struct tree_node *old, struct tree_node *new) {
+    struct tree_node *parent = old->parent;
+    if (parent == NULL) {
+        tree->root = new;
+    } else if (parent->left == old) {
+        parent->left = new;
+    } else {
+        parent->right = new;
+    }
+    if (new != NULL) {
+        new->parent = parent;
+    }
+}
+
+static void set_left(struct tree_node *node, struct tree_node *child) {
+    node->left = child;
+    if (child != NULL) {
+        child->parent = node;
+    }
+}
+
+static void set_right(struct tree_node *node, struct tree_node *child) {
+    node->right = child;
+    if (child != NULL) {
+        child->parent = node;
+    }
+}
+
+/* Lifts the left child into the node's place; the node becomes its right child. Returns what is on top afterwards. */
+static struct tree_node *rotate_right_at(struct tree *tree, struct tree_node *node) {
+    struct tree_node *top = node->left;
+    replace(tree, node, top);
+    set_left(node, top->right);
+    set_right(top, node);
+    set_height(node);
+    set_height(top);
+    return top;
+}
+
+static struct tree_node *rotate_left_at(struct tree *tree, struct tree_node *node) {
+    struct tree_node *top = node->right;
+    replace(tree, node, top);
+    set_right(node, top->left);
+    set_left(top, node);
+    set_height(node);
+    set_height(top);
+    return top;
+}
+
+/* Restores heights and balance from `node` up to the root, after a change of one level below it. */
+static void rebalance(struct tree *tree, struct tree_node *node) {
+    while (node != NULL) {
+        int before = node->height;
+        set_height(node);
+        if (lean(node) > 1) {
+            if (lean(node->left) < 0) {
+                rotate_left_at(tree, node->left);
+            }
+            node = rotate_right_at(tree, node);
+        } else if (lean(node) < -1) {
+            if (lean(node->right) > 0) {
+                rotate_right_at(tree, node->right);
+            }
+            node = rotate_left_at(tree, node);
+        }
+        if (node->height == before) {
+            return; /* nothing above can tell the difference */
+        }
+        node = node->parent;
+    }
+}
+
+void tree_link(struct tree *tree, struct tree_node *node, struct tree_node *parent, struct tree_node **place) {
+    *node = (struct tree_node){.parent = parent, .height = 1};
+    *place = node;
+    rebalance(tree, parent);
+}
+
+static struct tree_node *leftmost(struct tree_node *node) {
+    while (node->left != NULL) {
+        node = node->left;
+    }
+    return node;
+}
+
+void tree_unlink(struct tree *tree, struct tree_node *node) {
+    struct tree_node *lowest; /* the lowest node below which a level may have gone */
+    if (node->left == NULL || node->right == NULL) {
+        lowest = node->parent;
+        replace(tree, node, node->left != NULL ? node->left : node->right);
+    } else {
+        /* The next node in order has no left child: it leaves its place and takes over the node's. */
+        struct tree_node *heir = leftmost(node->right);
+        lowest = heir->parent;
+        if (lowest == node) {
+            lowest = heir;
+        } else {
+            set_left(lowest, heir->right);
+            set_right(heir, node->right);
+        }
+        replace(tree, node, heir);
+        set_left(heir, node->left);
+        heir->height = node->height;
+    }
+    rebalance(tree, lowest);
+}
+
+struct tree_node *tree_first(const struct tree *tree) {
+    return tree->root != NULL ? leftmost(tree->root) : NULL;
+}
+
+struct tree_node *tree_next(const struct tree_node *node) {
+    if (node->right != NULL) {
+        return leftmost(node->right);
+    }
+    while (node->parent != NULL && node->parent->right == node) {
+        node = node->parent;
+    }
+    return node->parent;
+}
+
+const char *tree_flaw(const struct tree_node *node) {
+    if ((node->left != NULL && node->left->parent != node) || (node->right != NULL && node->right->parent != node)) {
+        return "tree: a child does not know its parent";
+    }
+    int left = height(node->left);
+    int right = height(node->right);
+    if (node->height != (left > right ? left : right) + 1) {
+        return "tree: a height is wrong";
+    }
+    if (left - right > 1 || right - left > 1) {
+        return "tree: a node is out of balance";
+    }
+    return NULL;
+}
