@@ -2,8 +2,9 @@
  * mems.h - the public interface of libmems beyond the standard malloc family.
  *
  * libmems.so and libmems.a replace malloc, free and their kin; those need no header but the C library's own. What is
- * declared here is particular to MeMS: its version, its options and its statistics. All functions may be called from
- * any thread, before main and after it, but not in a signal handler that may have interrupted the heap. Where a line of
+ * declared here is particular to MeMS: first its version, its options and the statistics of the engine, on which malloc
+ * stands; then the MeMS heap, a heap apart with virtual addresses of its own. All functions may be called from any
+ * thread, before main and after it, but not in a signal handler that may have interrupted the heap. Where a line of
  * documentation says "this project", the behaviour is defined here and nowhere else.
  */
 #ifndef MEMS_H
@@ -11,6 +12,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -126,6 +128,245 @@ void mems_engine_stats(struct mems_engine_stats *stats);
  */
 int mems_engine_stats_text(int fd);
 int mems_engine_stats_json(int fd);
+
+/*
+ * --- The MeMS heap
+ * -----------------------------------------------------------------------------------------------------
+ *
+ * mems_malloc returns a *MeMS virtual address*: a number in the heap's own address space, which begins at 1000. It is
+ * not to be dereferenced. mems_get translates it, and any other address inside the block, to the *MeMS physical
+ * address*, where the bytes are. The physical address of a block stays the same as long as the block lives.
+ *
+ *   void *v = mems_malloc(1000);       v is 1000: the block has the virtual addresses 1000..1999
+ *   int *p = mems_get(v);              p is an ordinary pointer to its bytes
+ *   mems_free(v);
+ *
+ * The heap's structure is a list of two levels. The *main chain* has a main node for each mapping of whole pages that
+ * the system has given (mmap). Its *sub-chain* divides the main node into *segments* without gaps, each a PROCESS,
+ * which the user holds, or a HOLE. A request takes the smallest HOLE that fits, of equal ones that with the lowest
+ * address; what remains of it is a new HOLE. If none fits, as many whole pages as the request needs become a new main
+ * node at the end of the chain. A segment that is freed becomes a HOLE, merged with the HOLEs beside it. Sizes are
+ * rounded up to 8 bytes. Every operation takes a time proportional to the logarithm of the number of segments, at most.
+ *
+ * Memory comes from mmap and goes back by munmap, and by nothing else: at mems_trim and mems_finish.
+ *
+ * A *space* is a heap of its own with its own virtual addresses. The functions that name none work on the *default
+ * space*, which starts with mems_init or with the first allocation. Those whose names begin with mems_space_ do the
+ * same with the space that they are given. Any thread may use any space; each has a lock of its own. A forked child has
+ * a copy of all of them.
+ *
+ * Errors: a call that makes no sense changes nothing, sets errno, and is told to the error handler; unless the program
+ * has one of its own, that is one line on standard error, such as
+ *
+ *   mems_free: 4008 is inside the block 4000:4999, not its start
+ *
+ * Origin of all of it: this project.
+ */
+
+/*
+ * PAGE_SIZE - bytes of a page: the unit in which the default space takes memory. A program may define another one
+ * before it includes this header (and the library may be built with another): a multiple of the system's page size.
+ */
+#ifdef PAGE_SIZE
+#define MEMS_PAGE_SIZE_GIVEN
+#else
+#define PAGE_SIZE 4096
+#endif
+
+/*
+ * mems_init - starts the default space.
+ *
+ * Optional: the first mems_malloc, mems_calloc or mems_realloc does it, too; but after mems_finish only mems_init
+ * starts it again. Returns 0, also when the space has been started already; otherwise an error number, which is also in
+ * errno: EINVAL when PAGE_SIZE is 0 or no multiple of the system's page size, EBUSY when the space is in use with
+ * another PAGE_SIZE, ENOMEM when there is no memory.
+ */
+int mems_init(void);
+
+/*
+ * mems_set_page_size - the PAGE_SIZE with which the default space starts next. A program that defines PAGE_SIZE need
+ * not call it: the functions that may start the space then do so themselves.
+ */
+void mems_set_page_size(size_t page_size);
+
+/*
+ * mems_finish - ends the default space: unmaps all its memory, blocks that are still held included.
+ *
+ * After it every call but mems_init is an error (errno EPERM). Without effect before the start.
+ */
+void mems_finish(void);
+
+/*
+ * mems_malloc - a block of `size` bytes, rounded up to 8.
+ *
+ * Returns its MeMS virtual address; NULL with errno ENOMEM when size is 0 or above PTRDIFF_MAX, or when the system
+ * gives no memory; NULL with errno EPERM after mems_finish, and with mems_init's error when the space cannot be
+ * started. The contents are undefined.
+ */
+void *mems_malloc(size_t size);
+
+/* mems_calloc - as mems_malloc for count * size bytes, all zero; ENOMEM also where the product overflows. */
+void *mems_calloc(size_t count, size_t size);
+
+/*
+ * mems_realloc - changes the size of a block. Its virtual address, and its physical one, stay where the next segment is
+ * a HOLE that is large enough, and where the block shrinks; otherwise the block moves.
+ *
+ * v_ptr: a block's start, or NULL, which is mems_malloc(size). size: bytes; 0 frees the block and returns NULL, which
+ * is no error. Returns the block's virtual address; its first min(old, new) bytes are as they were. NULL on an error,
+ * and the block is untouched: errno ENOMEM as for mems_malloc; EINVAL or EFAULT as for mems_free.
+ */
+void *mems_realloc(void *v_ptr, size_t size);
+
+/*
+ * mems_free - gives a block back. v_ptr: a block's start; NULL is nothing.
+ *
+ * Anything else is an error: errno is EINVAL for an address inside a block, EFAULT for one in a HOLE (a block that was
+ * freed before) and for one that was never handed out. errno is unchanged otherwise.
+ */
+void mems_free(void *v_ptr);
+
+/*
+ * mems_get - the MeMS physical address of any address inside a block. It is aligned as v_ptr - the block's start is: a
+ * block starts at a multiple of 8 bytes (or of the space's alignment). NULL with errno EFAULT when v_ptr lies in no
+ * block.
+ */
+void *mems_get(void *v_ptr);
+
+/* mems_usable_size - the bytes of the block that starts at v_ptr, its rounding included; 0 for NULL, and on an error as
+ * for mems_free. */
+size_t mems_usable_size(void *v_ptr);
+
+/*
+ * mems_read, mems_write - copy `size` bytes out of a block, and into it, from v_ptr on, which may lie anywhere inside
+ * the block.
+ *
+ * Return 0; EFAULT when v_ptr lies in no block; ERANGE when the block ends before v_ptr + size; EINVAL when the other
+ * pointer is NULL and size is not 0. errno is the same then, and nothing has been copied. Two threads that copy to and
+ * from the same bytes at the same time race, as with memcpy.
+ */
+int mems_read(void *v_ptr, void *to, size_t size);
+int mems_write(void *v_ptr, const void *from, size_t size);
+
+/*
+ * mems_trim - unmaps whole pages inside HOLEs. Their virtual addresses stay reserved, as main nodes without memory,
+ * and are backed again when they are used. Returns the bytes unmapped. A main node is divided where a part of it is
+ * unmapped.
+ */
+size_t mems_trim(void);
+
+/*
+ * mems_print_stats, mems_fprint_stats - the main chain with its sub-chains as text, to standard output or to a stream,
+ * in the form that docs/mems.md describes. The picture is that of one moment. ENOMEM when there is no memory to gather
+ * it in.
+ */
+void mems_print_stats(void);
+void mems_fprint_stats(FILE *stream);
+
+/* mems_stats_json - the same as one JSON object: the numbers of struct mems_stats, and all main nodes with their
+ * segments, virtual and physical addresses. */
+void mems_stats_json(FILE *stream);
+
+/*
+ * The default space, or another, in numbers.
+ *
+ *   process_bytes + hole_bytes = pages * page_size + reserved_bytes
+ */
+struct mems_stats {
+    size_t page_size;
+    size_t pages;          /* number: pages mapped for blocks ("Pages used") */
+    size_t main_nodes;     /* number: length of the main chain */
+    size_t processes;      /* number of PROCESS segments */
+    size_t holes;          /* number of HOLE segments */
+    size_t process_bytes;  /* bytes in PROCESS segments, rounding included */
+    size_t hole_bytes;     /* bytes in HOLE segments ("Space unused") */
+    size_t reserved_bytes; /* the part of hole_bytes that has no memory: unmapped by mems_trim */
+    size_t metadata_bytes; /* bytes mapped for the space's own nodes and tables */
+    uint64_t maps;         /* number of mappings made for blocks */
+    uint64_t unmaps;       /* number of them, or of parts of them, given back */
+    uint64_t failures;     /* number of requests that failed for want of memory */
+};
+
+/* mems_stats - fills in *stats; all zero before the start. Constant time. */
+void mems_stats(struct mems_stats *stats);
+
+/* What mems_walk shows of a segment. */
+enum mems_kind { MEMS_PROCESS, MEMS_HOLE };
+
+struct mems_segment {
+    size_t main_index;    /* number of its main node, from 0 on */
+    uintptr_t main_start; /* the main node's first virtual address */
+    uintptr_t main_last;  /* and its last one */
+    uintptr_t start;      /* the segment's first virtual address */
+    uintptr_t last;       /* and its last one */
+    void *physical;       /* where its bytes are; NULL where the main node has no memory */
+    enum mems_kind kind;
+};
+
+/*
+ * mems_walk - calls visit(segment, context) for every segment, in order of virtual addresses, until it returns
+ * something other than 0. A main node begins where segment->start is segment->main_start.
+ *
+ * Returns what visit returned last; 0 for an empty heap; -1 with errno ENOMEM when there is no memory for the list. The
+ * segments are those of one moment, and no lock is held: visit may call all functions.
+ */
+int mems_walk(int (*visit)(const struct mems_segment *segment, void *context), void *context);
+
+/* What an error handler is told. */
+struct mems_error {
+    const char *function; /* the function that was called, such as "mems_free" */
+    uintptr_t address;    /* the virtual address it was given; 0 where there is none */
+    int error;            /* the error number that errno is set to */
+    const char *text;     /* the line without its newline; valid until the handler returns */
+};
+
+/*
+ * mems_set_error_handler - has errors told to handler(error, context) instead of standard error; NULL: standard error
+ * again. For all spaces. The handler is called by the thread that made the error, with no lock held, and may call any
+ * function; errno is set when it has returned.
+ */
+void mems_set_error_handler(void (*handler)(const struct mems_error *error, void *context), void *context);
+
+/* A heap of its own. */
+struct mems_space;
+
+/* What may be chosen for a space; 0 stands for the default. */
+struct mems_space_options {
+    size_t page_size; /* as PAGE_SIZE; default: the PAGE_SIZE of the library */
+    size_t alignment; /* sizes are rounded up to it, and blocks are aligned to it: 8 (default) or 16 */
+};
+
+/*
+ * mems_space_create - a new, empty space. options: NULL for the defaults. Returns NULL with errno EINVAL for options
+ * that cannot be, ENOMEM when there is no memory. mems_space_destroy unmaps all of a space; nobody may use it any more.
+ */
+struct mems_space *mems_space_create(const struct mems_space_options *options);
+void mems_space_destroy(struct mems_space *space);
+
+/* The same functions on a space. A NULL space is an error, errno EINVAL. */
+void *mems_space_malloc(struct mems_space *space, size_t size);
+void *mems_space_calloc(struct mems_space *space, size_t count, size_t size);
+void *mems_space_realloc(struct mems_space *space, void *v_ptr, size_t size);
+void mems_space_free(struct mems_space *space, void *v_ptr);
+void *mems_space_get(struct mems_space *space, void *v_ptr);
+size_t mems_space_usable_size(struct mems_space *space, void *v_ptr);
+int mems_space_read(struct mems_space *space, void *v_ptr, void *to, size_t size);
+int mems_space_write(struct mems_space *space, void *v_ptr, const void *from, size_t size);
+size_t mems_space_trim(struct mems_space *space);
+void mems_space_print_stats(struct mems_space *space);
+void mems_space_fprint_stats(struct mems_space *space, FILE *stream);
+void mems_space_stats_json(struct mems_space *space, FILE *stream);
+void mems_space_stats(struct mems_space *space, struct mems_stats *stats);
+int mems_space_walk(struct mems_space *space, int (*visit)(const struct mems_segment *segment, void *context),
+                    void *context);
+
+/* In a file that has a PAGE_SIZE of its own, the calls that may start the default space start it with that. */
+#ifdef MEMS_PAGE_SIZE_GIVEN
+#define mems_init() (mems_set_page_size(PAGE_SIZE), mems_init())
+#define mems_malloc(size) (mems_set_page_size(PAGE_SIZE), mems_malloc(size))
+#define mems_calloc(count, size) (mems_set_page_size(PAGE_SIZE), mems_calloc(count, size))
+#define mems_realloc(v_ptr, size) (mems_set_page_size(PAGE_SIZE), mems_realloc(v_ptr, size))
+#endif
 
 #ifdef __cplusplus
 }

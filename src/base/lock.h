@@ -15,15 +15,17 @@
 /* A thread takes locks only in ascending rank; two of one rank never together, but for fork, which takes all of them
  * in order of rank and, within a rank, of address. Debug builds (MEMS_DEBUG) check it. */
 enum lock_rank {
-    LOCK_OPTIONS,  /* options being set */
-    LOCK_REGISTRY, /* the heaps: creation, end, free list of heaps */
-    LOCK_ORPHANS,  /* one per size class: orphaned slabs */
-    LOCK_HUGE,     /* huge blocks and their tree */
-    LOCK_SPANS,    /* the window: free spans, dirty spans, page map of spans */
-    LOCK_METADATA, /* memory for descriptors */
-    LOCK_PARCELS,  /* the pool of empty parcels */
-    LOCK_SPACE,    /* one MeMS space */
-    LOCK_HMM,      /* the heap on the program break */
+    LOCK_OPTIONS,    /* options being set */
+    LOCK_REGISTRY,   /* the heaps: creation, end, free list of heaps */
+    LOCK_ORPHANS,    /* one per size class: orphaned slabs */
+    LOCK_HUGE,       /* huge blocks and their tree */
+    LOCK_SPANS,      /* the window: free spans, dirty spans, page map of spans */
+    LOCK_METADATA,   /* memory for descriptors */
+    LOCK_PARCELS,    /* the pool of empty parcels */
+    LOCK_SPACES,     /* the list of MeMS spaces */
+    LOCK_SPACE,      /* one MeMS space */
+    LOCK_COMPLAINTS, /* who is told about the mistakes of a space's users */
+    LOCK_HMM,        /* the heap on the program break */
     LOCK_RANKS
 };
 

@@ -89,7 +89,10 @@ static void rebalance(struct tree *tree, struct tree_node *node) {
 }
 
 void tree_link(struct tree *tree, struct tree_node *node, struct tree_node *parent, struct tree_node **place) {
-    *node = (struct tree_node){.parent = parent, .height = 1};
+    node->left = NULL;
+    node->right = NULL;
+    node->parent = parent;
+    node->height = 1;
     *place = node;
     rebalance(tree, parent);
 }

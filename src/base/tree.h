@@ -25,6 +25,7 @@ struct tree_node {
     struct tree_node *right;
     struct tree_node *parent;
     int height;
+    unsigned tag; /* the user's own, in what would be padding; tree_link leaves it alone */
 };
 
 /* All zero is a valid, empty tree. */

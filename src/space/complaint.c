@@ -1,0 +1,61 @@
+#include "complaint.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/lock.h"
+
+/* Handler and context belong together: both are read and written under the lock. */
+static struct {
+    struct lock lock;
+    void (*handler)(const struct mems_error *error, void *context);
+    void *context;
+} listener = {.lock = LOCK_INIT(LOCK_COMPLAINTS)};
+
+void complaint_set_handler(void (*handler)(const struct mems_error *error, void *context), void *context) {
+    lock_take(&listener.lock);
+    listener.handler = handler;
+    listener.context = context;
+    lock_give(&listener.lock);
+}
+
+void complaint_begin(struct complaint *complaint, const char *function, uintptr_t address, int error) {
+    complaint->error = (struct mems_error){.function = function, .address = address, .error = error};
+    fmt_init(&complaint->line, complaint->text, sizeof complaint->text - 1); /* leaves room for the newline */
+    fmt_format(&complaint->line, "%s: ", function);
+}
+
+void complaint_tell(struct complaint *complaint) {
+    lock_take(&listener.lock);
+    void (*handler)(const struct mems_error *error, void *context) = listener.handler;
+    void *context = listener.context;
+    lock_give(&listener.lock);
+    if (handler != NULL) {
+        complaint->error.text = complaint->text;
+        handler(&complaint->error, context);
+    } else {
+        complaint->line.capacity = sizeof complaint->text;
+        fmt_char(&complaint->line, '\n');
+        fmt_flush(&complaint->line, STDERR_FILENO);
+    }
+    errno = complaint->error.error;
+}
+
+void complain(const char *function, int error, const char *format, uint64_t number) {
+    struct complaint complaint;
+    complaint_begin(&complaint, function, 0, error);
+    fmt_format(&complaint.line, format, number);
+    complaint_tell(&complaint);
+}
+
+void complaint_fork_prepare(void) {
+    lock_take(&listener.lock);
+}
+
+void complaint_fork_parent(void) {
+    lock_give(&listener.lock);
+}
+
+void complaint_fork_child(void) {
+    lock_reset(&listener.lock);
+}

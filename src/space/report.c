@@ -1,0 +1,202 @@
+#include "report.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "base/bits.h"
+#include "complaint.h"
+#include "os/os.h"
+
+struct snapshot {
+    struct mems_stats stats;
+    struct mems_segment *segments;
+    size_t count;
+    size_t bytes; /* of the mapping that holds the segments; 0: none */
+};
+
+static void copy_segments(struct mems_space *space, struct snapshot *snapshot) {
+    struct mems_segment *out = snapshot->segments;
+    size_t index = 0;
+    for (struct list *link = space->chain.nodes.next; link != &space->chain.nodes; link = link->next) {
+        struct main_node *main = main_node_of(link);
+        for (struct list *at = main->sub_chain.next; at != &main->sub_chain; at = at->next) {
+            const struct sub_node *node = sub_node_of(at);
+            *out++ = (struct mems_segment){
+                .main_index = index,
+                .main_start = main->start,
+                .main_last = main->last,
+                .start = node->range.start,
+                .last = node->range.last,
+                .physical = main->memory != NULL ? main_node_physical(main, node->range.start) : NULL,
+                .kind = sub_node_kind(node) == SEGMENT_PROCESS ? MEMS_PROCESS : MEMS_HOLE,
+            };
+        }
+        index++;
+    }
+}
+
+/* The space as it is now; false after telling what is wrong. */
+static bool take_snapshot(const char *function, struct mems_space *space, struct snapshot *snapshot) {
+    if (!space_enter(function, space)) {
+        return false;
+    }
+    *snapshot = (struct snapshot){0};
+    space_collect(space, &snapshot->stats);
+    snapshot->count = snapshot->stats.processes + snapshot->stats.holes;
+    size_t bytes = round_up(snapshot->count * sizeof *snapshot->segments, os_page_size());
+    if (bytes > 0) {
+        void *memory;
+        if (os_map(bytes, OS_PAGE, &memory) != 0) {
+            space_leave(space);
+            complain(function, ENOMEM, "the system gives no memory for a list of %u bytes (mmap failed)", bytes);
+            return false;
+        }
+        snapshot->segments = memory;
+        snapshot->bytes = bytes;
+        copy_segments(space, snapshot);
+    }
+    space_leave(space);
+    return true;
+}
+
+static void drop_snapshot(struct snapshot *snapshot) {
+    if (snapshot->bytes > 0) {
+        (void)os_unmap(snapshot->segments, snapshot->bytes);
+    }
+}
+
+/* How many segments the main node has whose first is segments[from]. */
+static size_t sub_chain_length(const struct snapshot *snapshot, size_t from) {
+    size_t end = from;
+    while (end < snapshot->count && snapshot->segments[end].main_index == snapshot->segments[from].main_index) {
+        end++;
+    }
+    return end - from;
+}
+
+/* --- Text ----------------------------------------------------------------------------------------------------- */
+
+static void print_sub_node(const struct mems_segment *segment, FILE *stream) {
+    fprintf(stream, "%c[%" PRIuPTR ":%" PRIuPTR "] <-> ", segment->kind == MEMS_PROCESS ? 'P' : 'H', segment->start,
+            segment->last);
+}
+
+static void print_main_node(const struct mems_segment *segments, size_t length, FILE *stream) {
+    fprintf(stream, "MAIN[%" PRIuPTR ":%" PRIuPTR "]-> ", segments->main_start, segments->main_last);
+    for (size_t i = 0; i < length; i++) {
+        print_sub_node(&segments[i], stream);
+    }
+    fputs("NULL\n", stream);
+}
+
+static void print_snapshot(const struct snapshot *snapshot, FILE *stream) {
+    fputs("----- MeMS SYSTEM STATS -----\n", stream);
+    size_t length;
+    for (size_t i = 0; i < snapshot->count; i += length) {
+        length = sub_chain_length(snapshot, i);
+        print_main_node(&snapshot->segments[i], length, stream);
+    }
+    fprintf(stream, "Pages used:\t%zu\n", snapshot->stats.pages);
+    fprintf(stream, "Space unused:\t%zu\n", snapshot->stats.hole_bytes);
+    fprintf(stream, "Main Chain Length:\t%zu\n", snapshot->stats.main_nodes);
+    fputs("Sub-chain Length array: [", stream);
+    for (size_t i = 0; i < snapshot->count; i += length) {
+        length = sub_chain_length(snapshot, i);
+        fprintf(stream, "%zu, ", length);
+    }
+    fputs("]\n-----------------------------\n", stream);
+}
+
+void report_print(const char *function, struct mems_space *space, FILE *stream) {
+    struct snapshot snapshot;
+    if (take_snapshot(function, space, &snapshot)) {
+        flockfile(stream);
+        print_snapshot(&snapshot, stream);
+        funlockfile(stream);
+        drop_snapshot(&snapshot);
+    }
+}
+
+/* --- JSON ------------------------------------------------------------------------------------------------------ */
+
+static void json_address(const void *physical, FILE *stream) {
+    if (physical != NULL) {
+        fprintf(stream, "\"0x%" PRIxPTR "\"", (uintptr_t)physical);
+    } else {
+        fputs("null", stream);
+    }
+}
+
+static void json_main_node(const struct mems_segment *segments, size_t length, FILE *stream) {
+    fprintf(stream, "{\"start\": %" PRIuPTR ", \"last\": %" PRIuPTR ", \"physical\": ", segments->main_start,
+            segments->main_last);
+    json_address(segments->physical, stream);
+    fputs(", \"sub_chain\": [", stream);
+    for (size_t i = 0; i < length; i++) {
+        fprintf(stream, "%s\n    {\"kind\": \"%s\", \"start\": %" PRIuPTR ", \"last\": %" PRIuPTR ", \"physical\": ",
+                i == 0 ? "" : ",", segments[i].kind == MEMS_PROCESS ? "PROCESS" : "HOLE", segments[i].start,
+                segments[i].last);
+        json_address(segments[i].physical, stream);
+        fputc('}', stream);
+    }
+    fputs("]}", stream);
+}
+
+static void json_numbers(const struct mems_stats *stats, FILE *stream) {
+    const struct {
+        const char *name;
+        uint64_t value;
+    } numbers[] = {
+        {"page_size", stats->page_size},
+        {"pages", stats->pages},
+        {"main_nodes", stats->main_nodes},
+        {"processes", stats->processes},
+        {"holes", stats->holes},
+        {"process_bytes", stats->process_bytes},
+        {"hole_bytes", stats->hole_bytes},
+        {"reserved_bytes", stats->reserved_bytes},
+        {"metadata_bytes", stats->metadata_bytes},
+        {"maps", stats->maps},
+        {"unmaps", stats->unmaps},
+        {"failures", stats->failures},
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        fprintf(stream, "\"%s\": %" PRIu64 ",\n", numbers[i].name, numbers[i].value);
+    }
+}
+
+void report_json(const char *function, struct mems_space *space, FILE *stream) {
+    struct snapshot snapshot;
+    if (!take_snapshot(function, space, &snapshot)) {
+        return;
+    }
+    flockfile(stream);
+    fputc('{', stream);
+    json_numbers(&snapshot.stats, stream);
+    fputs("\"main_chain\": [", stream);
+    size_t length;
+    for (size_t i = 0; i < snapshot.count; i += length) {
+        length = sub_chain_length(&snapshot, i);
+        fputs(i == 0 ? "\n  " : ",\n  ", stream);
+        json_main_node(&snapshot.segments[i], length, stream);
+    }
+    fputs("]}\n", stream);
+    funlockfile(stream);
+    drop_snapshot(&snapshot);
+}
+
+/* --- One after the other --------------------------------------------------------------------------------------- */
+
+int report_walk(const char *function, struct mems_space *space,
+                int (*visit)(const struct mems_segment *segment, void *context), void *context) {
+    struct snapshot snapshot;
+    if (!take_snapshot(function, space, &snapshot)) {
+        return -1;
+    }
+    int result = 0;
+    for (size_t i = 0; i < snapshot.count && result == 0; i++) {
+        result = visit(&snapshot.segments[i], context);
+    }
+    drop_snapshot(&snapshot);
+    return result;
+}

@@ -1,0 +1,76 @@
+/*
+ * space.h - a MeMS heap: what the functions of mems.h do on the default space, and on those that are made.
+ *
+ * Each function takes the name of the public one that was called, for what is said about errors: every mistake of a
+ * caller and every failure of the system sets errno and is told to the error handler (complaint.h), after the space's
+ * lock has been given back, and leaves the space as it was. Arguments, results and errors are those of mems.h.
+ */
+#ifndef MEMS_SPACE_SPACE_H
+#define MEMS_SPACE_SPACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/lock.h"
+#include "dict.h"
+#include "free_list.h"
+#include "main_chain.h"
+#include "mems.h"
+#include "node.h"
+
+enum space_state { SPACE_UNUSED, SPACE_READY, SPACE_FINISHED };
+
+/* All members but the first two are guarded by the lock. */
+struct mems_space {
+    struct lock lock;
+    struct list link; /* in the list of all spaces (registry.h) */
+    enum space_state state;
+    size_t page_size;
+    size_t alignment;
+    struct main_chain chain;
+    struct dict dict;
+    struct free_list holes;    /* those that have memory */
+    struct free_list reserved; /* those of main nodes without memory */
+    struct node_pool nodes;
+    size_t process_bytes;
+    uint64_t failures;
+};
+
+/* The space of those functions that name none. */
+extern struct mems_space space_default;
+
+/* For the default space: what mems_init, mems_set_page_size and mems_finish do; and the start that the first allocation
+ * implies: true when the space can be entered. */
+int space_start(const char *function);
+void space_set_page_size(size_t page_size);
+void space_finish(const char *function);
+
+struct mems_space *space_create(const struct mems_space_options *options);
+void space_destroy(const char *function, struct mems_space *space);
+
+void *space_alloc(const char *function, struct mems_space *space, size_t size);
+void *space_alloc_zeroed(const char *function, struct mems_space *space, size_t count, size_t size);
+void *space_realloc(const char *function, struct mems_space *space, void *v_ptr, size_t size);
+void space_free(const char *function, struct mems_space *space, void *v_ptr);
+void *space_get(const char *function, struct mems_space *space, void *v_ptr);
+size_t space_usable_size(const char *function, struct mems_space *space, void *v_ptr);
+int space_read(const char *function, struct mems_space *space, void *v_ptr, void *to, size_t size);
+int space_write(const char *function, struct mems_space *space, void *v_ptr, const void *from, size_t size);
+size_t space_trim(const char *function, struct mems_space *space);
+void space_stats(const char *function, struct mems_space *space, struct mems_stats *stats);
+
+/* With the space locked: its numbers. */
+void space_collect(const struct mems_space *space, struct mems_stats *stats);
+
+/*
+ * Takes the space's lock. False, without the lock, when the space is NULL or finished, which is told. An unused space
+ * can be entered: it is empty.
+ */
+bool space_enter(const char *function, struct mems_space *space);
+void space_leave(struct mems_space *space);
+
+/* True when all invariants hold; otherwise *why names the first that does not. Takes the lock. O(n log n). */
+bool space_valid(struct mems_space *space, const char **why);
+
+#endif
