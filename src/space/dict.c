@@ -2,30 +2,43 @@
 
 #include "base/fault.h"
 
-static struct sub_node *node_of(struct range_node *range) {
+static struct sub_node *sub_node_of_range(struct range_node *range) {
     return range != NULL ? CONTAINER_OF(range, struct sub_node, range) : NULL;
 }
 
-void dict_insert(struct dict *dict, struct sub_node *node) {
-    bool inserted = range_tree_insert(&dict->tree, &node->range, node->range.start, node->range.last);
+static void insert(struct range_tree *tree, struct range_node *range) {
+    bool inserted = range_tree_insert(tree, range, range->start, range->last);
     ASSERT(inserted);
     (void)inserted;
 }
 
-void dict_remove(struct dict *dict, struct sub_node *node) {
-    range_tree_remove(&dict->tree, &node->range);
+void dict_insert(struct main_node *main, struct sub_node *node) {
+    insert(&main->processes, &node->range);
 }
 
-void dict_resize(struct dict *dict, struct sub_node *node, uintptr_t last) {
-    bool resized = range_tree_resize(&dict->tree, &node->range, last);
+void dict_remove(struct main_node *main, struct sub_node *node) {
+    range_tree_remove(&main->processes, &node->range);
+}
+
+void dict_resize(struct main_node *main, struct sub_node *node, uintptr_t last) {
+    bool resized = range_tree_resize(&main->processes, &node->range, last);
     ASSERT(resized);
     (void)resized;
 }
 
-struct sub_node *dict_search(const struct dict *dict, uintptr_t v_address) {
-    return node_of(range_tree_find(&dict->tree, v_address));
+struct sub_node *dict_search(const struct main_node *main, uintptr_t v_address) {
+    return sub_node_of_range(range_tree_find(&main->processes, v_address));
 }
 
-struct sub_node *dict_search_before(const struct dict *dict, uintptr_t v_address) {
-    return node_of(range_tree_floor(&dict->tree, v_address));
+struct sub_node *dict_search_before(const struct main_node *main, uintptr_t v_address) {
+    return sub_node_of_range(range_tree_floor(&main->processes, v_address));
+}
+
+void dict_insert_main(struct range_tree *mains, struct main_node *main) {
+    insert(mains, &main->range);
+}
+
+struct main_node *dict_search_main(const struct range_tree *mains, uintptr_t v_address) {
+    struct range_node *range = range_tree_find(mains, v_address);
+    return range != NULL ? CONTAINER_OF(range, struct main_node, range) : NULL;
 }

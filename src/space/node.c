@@ -1,43 +1,35 @@
 #include "node.h"
 
+#include <string.h>
+
 #include "base/bits.h"
 #include "base/fault.h"
 #include "os/os.h"
+
+#define CACHE_LINE 64u
+
+_Static_assert(sizeof(struct sub_node) == CACHE_LINE, "a segment fills a cache line");
 
 /* A free cell's link to the next one. */
 struct free_cell {
     struct free_cell *next;
 };
 
-union cell {
-    struct free_cell free;
-    struct main_node main;
-    struct sub_node sub;
-};
-
-/* Cells from `fresh` on have never been used. */
+/* The head of a chunk; the cells begin at the next cache line. Those from `fresh` on have never been used. */
 struct chunk {
     struct list link;
     struct free_cell *free;
     uint32_t fresh;
     uint32_t used;
-    union cell cells[];
 };
 
-static size_t cells_in(size_t chunk_size) {
-    return (chunk_size - sizeof(struct chunk)) / sizeof(union cell);
-}
+_Static_assert(sizeof(struct chunk) <= CACHE_LINE, "the cells begin behind the head");
 
-void node_pool_init(struct node_pool *pool) {
+void node_pool_init(struct node_pool *pool, size_t cell_size) {
+    *pool = (struct node_pool){.chunk_size = os_page_size(), .cell_size = cell_size};
+    pool->cells = (pool->chunk_size - CACHE_LINE) / cell_size;
     list_init(&pool->roomy);
     list_init(&pool->full);
-    pool->chunk_size = os_page_size();
-    pool->chunks = 0;
-    pool->spare = 0;
-}
-
-size_t node_pool_used(const struct node_pool *pool) {
-    return pool->chunks * cells_in(pool->chunk_size) - pool->spare;
 }
 
 static int add_chunk(struct node_pool *pool) {
@@ -47,7 +39,7 @@ static int add_chunk(struct node_pool *pool) {
         struct chunk *chunk = memory;
         list_push_back(&pool->roomy, &chunk->link);
         pool->chunks++;
-        pool->spare += cells_in(pool->chunk_size);
+        pool->spare += pool->cells;
     }
     return error;
 }
@@ -60,44 +52,27 @@ int node_pool_reserve(struct node_pool *pool, size_t count) {
     return error;
 }
 
-static union cell *take_cell(struct node_pool *pool) {
+void *node_take(struct node_pool *pool) {
     ASSERT(pool->spare > 0);
     struct chunk *chunk = CONTAINER_OF(pool->roomy.next, struct chunk, link);
-    union cell *cell;
-    if (chunk->free != NULL) {
-        cell = (union cell *)chunk->free;
-        chunk->free = chunk->free->next;
+    struct free_cell *cell = chunk->free;
+    if (cell != NULL) {
+        chunk->free = cell->next;
     } else {
-        cell = &chunk->cells[chunk->fresh++];
+        cell = (struct free_cell *)((uintptr_t)chunk + CACHE_LINE + chunk->fresh++ * pool->cell_size);
     }
     pool->spare--;
-    if (++chunk->used == cells_in(pool->chunk_size)) {
+    if (++chunk->used == pool->cells) {
         list_remove(&chunk->link);
         list_push_front(&pool->full, &chunk->link);
     }
-    return cell;
-}
-
-struct main_node *main_node_take(struct node_pool *pool) {
-    struct main_node *node = &take_cell(pool)->main;
-    *node = (struct main_node){0};
-    list_init(&node->link);
-    list_init(&node->sub_chain);
-    return node;
-}
-
-struct sub_node *sub_node_take(struct node_pool *pool) {
-    struct sub_node *node = &take_cell(pool)->sub;
-    *node = (struct sub_node){0};
-    list_init(&node->link);
-    return node;
+    return memset(cell, 0, pool->cell_size);
 }
 
 /* An empty chunk goes back when as many cells again are free elsewhere, so that no chunk comes and goes at each call.
  */
 static void shed_chunk(struct node_pool *pool, struct chunk *chunk) {
-    size_t cells = cells_in(pool->chunk_size);
-    if (pool->spare < 2 * cells) {
+    if (pool->spare < 2 * pool->cells) {
         return;
     }
     list_remove(&chunk->link);
@@ -106,13 +81,13 @@ static void shed_chunk(struct node_pool *pool, struct chunk *chunk) {
         return;
     }
     pool->chunks--;
-    pool->spare -= cells;
+    pool->spare -= pool->cells;
 }
 
 void node_give(struct node_pool *pool, void *node) {
     struct chunk *chunk = (struct chunk *)round_down((uintptr_t)node, pool->chunk_size);
     struct free_cell *cell = node;
-    if (chunk->used-- == cells_in(pool->chunk_size)) {
+    if (chunk->used-- == pool->cells) {
         list_remove(&chunk->link);
         list_push_front(&pool->roomy, &chunk->link);
     }
@@ -122,6 +97,10 @@ void node_give(struct node_pool *pool, void *node) {
     if (chunk->used == 0) {
         shed_chunk(pool, chunk);
     }
+}
+
+size_t node_pool_used(const struct node_pool *pool) {
+    return pool->chunks * pool->cells - pool->spare;
 }
 
 static void unmap_all(struct list *chunks, size_t size) {
@@ -135,5 +114,24 @@ static void unmap_all(struct list *chunks, size_t size) {
 void node_pool_finish(struct node_pool *pool) {
     unmap_all(&pool->roomy, pool->chunk_size);
     unmap_all(&pool->full, pool->chunk_size);
-    node_pool_init(pool);
+    node_pool_init(pool, pool->cell_size);
+}
+
+void nodes_init(struct nodes *nodes) {
+    node_pool_init(&nodes->main, sizeof(struct main_node));
+    node_pool_init(&nodes->sub, sizeof(struct sub_node));
+}
+
+int nodes_reserve(struct nodes *nodes, size_t main_nodes, size_t sub_nodes) {
+    int error = node_pool_reserve(&nodes->main, main_nodes);
+    return error != 0 ? error : node_pool_reserve(&nodes->sub, sub_nodes);
+}
+
+size_t nodes_bytes(const struct nodes *nodes) {
+    return nodes->main.chunks * nodes->main.chunk_size + nodes->sub.chunks * nodes->sub.chunk_size;
+}
+
+void nodes_finish(struct nodes *nodes) {
+    node_pool_finish(&nodes->main);
+    node_pool_finish(&nodes->sub);
 }

@@ -17,14 +17,14 @@ struct snapshot {
 static void copy_segments(struct mems_space *space, struct snapshot *snapshot) {
     struct mems_segment *out = snapshot->segments;
     size_t index = 0;
-    for (struct list *link = space->chain.nodes.next; link != &space->chain.nodes; link = link->next) {
+    for (struct list *link = space->chain.list.next; link != &space->chain.list; link = link->next) {
         struct main_node *main = main_node_of(link);
         for (struct list *at = main->sub_chain.next; at != &main->sub_chain; at = at->next) {
             const struct sub_node *node = sub_node_of(at);
             *out++ = (struct mems_segment){
                 .main_index = index,
-                .main_start = main->start,
-                .main_last = main->last,
+                .main_start = main->range.start,
+                .main_last = main->range.last,
                 .start = node->range.start,
                 .last = node->range.last,
                 .physical = main->memory != NULL ? main_node_physical(main, node->range.start) : NULL,

@@ -5,7 +5,6 @@
 
 #include "base/bits.h"
 #include "base/compiler.h"
-#include "base/fault.h"
 #include "complaint.h"
 #include "os/os.h"
 #include "registry.h"
@@ -13,9 +12,10 @@
 #define ALIGNMENT_MIN FREE_LIST_GRAIN
 #define ALIGNMENT_MAX 16u
 
-/* The most cells that one operation takes: a block out of a main node without memory cuts that in two (two cells), and
- * the HOLE again. */
-#define CELLS_MAX 3
+/* The most cells that a new block takes: a main node and its HOLE, or the rest of one without memory and its HOLE; and
+ * what the block leaves of its HOLE. */
+#define MAIN_NODES_MAX 1
+#define SUB_NODES_MAX 2
 
 /* The list links only space_default itself (registry.c); its page size may be set before it starts. */
 struct mems_space space_default = {
@@ -34,10 +34,10 @@ static void begin(struct mems_space *space, size_t page_size, size_t alignment) 
     space->page_size = page_size;
     space->alignment = alignment;
     main_chain_init(&space->chain);
-    space->dict = (struct dict){0};
     memset(&space->holes, 0, sizeof space->holes);
     memset(&space->reserved, 0, sizeof space->reserved);
-    node_pool_init(&space->nodes);
+    nodes_init(&space->nodes);
+    space->processes = 0;
     space->process_bytes = 0;
     space->failures = 0;
     space->state = SPACE_READY;
@@ -93,7 +93,7 @@ void space_set_page_size(size_t page_size) {
 /* Gives all memory back. What the system refuses to take is told. */
 static void end(const char *function, struct mems_space *space) {
     size_t refused = main_chain_finish(&space->chain);
-    node_pool_finish(&space->nodes);
+    nodes_finish(&space->nodes);
     space->state = SPACE_FINISHED;
     lock_give(&space->lock);
     if (refused > 0) {
@@ -191,38 +191,37 @@ static bool enter_to_alloc(const char *function, struct mems_space *space) {
     return false;
 }
 
-/* The HOLE that holds v_address, which no PROCESS does; NULL when it lies outside the chain. */
-static const struct sub_node *find_hole(const struct mems_space *space, uintptr_t v_address) {
-    if (space->state != SPACE_READY || v_address < MAIN_CHAIN_START || v_address >= space->chain.next) {
-        return NULL;
+/* The main node that holds v_address, and the PROCESS in it that does; each NULL when there is none. */
+static struct place find(const struct mems_space *space, uintptr_t v_address) {
+    struct place found = {.main = dict_search_main(&space->chain.dict, v_address)};
+    if (LIKELY(found.main != NULL)) {
+        found.node = dict_search(found.main, v_address);
     }
-    const struct sub_node *before = dict_search_before(&space->dict, v_address);
-    struct main_node *main = before != NULL ? before->main : main_node_of(space->chain.nodes.next);
-    if (before != NULL && v_address <= main->last) {
-        return sub_chain_after(before);
-    }
-    while (v_address > main->last) { /* main nodes that are single HOLEs */
-        main = main_chain_after(&space->chain, main);
-    }
-    return sub_node_of(main->sub_chain.next);
+    return found;
+}
+
+/* The HOLE of a main node that holds v_address, which no PROCESS of it does. */
+static const struct sub_node *find_hole(const struct main_node *main, uintptr_t v_address) {
+    const struct sub_node *before = dict_search_before(main, v_address);
+    return before != NULL ? sub_chain_after(main, before) : sub_chain_first(main);
 }
 
 /* What a virtual address is that cannot be what the caller wants. Returns the error number for it. */
 static int describe(const struct mems_space *space, struct fmt *line, uintptr_t v_address) {
-    const struct sub_node *node = dict_search(&space->dict, v_address);
-    if (node != NULL) {
-        fmt_format(line, "%u is inside the block %u:%u, not its start", (uint64_t)v_address,
-                   (uint64_t)node->range.start, (uint64_t)node->range.last);
-        return EINVAL;
+    struct place found = find(space, v_address);
+    if (found.main == NULL) {
+        fmt_format(line, "%u was never handed out", (uint64_t)v_address);
+        return EFAULT;
     }
-    const struct sub_node *hole = find_hole(space, v_address);
-    if (hole != NULL) {
+    if (found.node == NULL) {
+        const struct sub_node *hole = find_hole(found.main, v_address);
         fmt_format(line, "%u is in the HOLE %u:%u: freed before, or never handed out", (uint64_t)v_address,
                    (uint64_t)hole->range.start, (uint64_t)hole->range.last);
-    } else {
-        fmt_format(line, "%u was never handed out", (uint64_t)v_address);
+        return EFAULT;
     }
-    return EFAULT;
+    fmt_format(line, "%u is inside the block %u:%u, not its start", (uint64_t)v_address,
+               (uint64_t)found.node->range.start, (uint64_t)found.node->range.last);
+    return EINVAL;
 }
 
 /* Leaves the space and tells what is wrong with the virtual address that the function was given. */
@@ -248,10 +247,13 @@ static const char no_memory[] = "the system gives no memory for %u bytes (mmap f
 
 /* --- Blocks ---------------------------------------------------------------------------------------------------- */
 
-/* The block that starts at v_address; NULL when none does. */
-static struct sub_node *find_block(const struct mems_space *space, uintptr_t v_address) {
-    struct sub_node *node = dict_search(&space->dict, v_address);
-    return node != NULL && node->range.start == v_address ? node : NULL;
+/* The block that starts at v_address; its node is NULL when none does. */
+static struct place find_block(const struct mems_space *space, uintptr_t v_address) {
+    struct place found = find(space, v_address);
+    if (found.node != NULL && found.node->range.start != v_address) {
+        found.node = NULL;
+    }
+    return found;
 }
 
 /* Whole pages for `size` bytes, which is at most PTRDIFF_MAX; 0 when that is too much. */
@@ -262,71 +264,69 @@ static size_t whole_pages(const struct mems_space *space, size_t size) {
 }
 
 /* A HOLE of at least `size` bytes with memory, not in the free list: the first pages of a main node without memory, or
- * a new main node. It reads as zero. NULL when the system gives no memory. */
-static struct sub_node *fresh_hole(struct mems_space *space, size_t size) {
+ * a new main node. It reads as zero. False when the system gives no memory. */
+static bool fresh_hole(struct mems_space *space, size_t size, struct place *hole) {
     size_t bytes = whole_pages(space, size);
-    struct sub_node *hole = NULL;
     if (bytes == 0) {
-        return NULL;
+        return false;
     }
-    struct sub_node *reserved = search_free_list(&space->reserved, bytes);
-    if (reserved == NULL) {
-        return main_chain_extend(&space->chain, &space->nodes, bytes, &hole) == 0 ? hole : NULL;
+    hole->node = search_free_list(&space->reserved, bytes);
+    if (hole->node == NULL) {
+        return main_chain_extend(&space->chain, &space->nodes, bytes, hole) == 0;
     }
-    free_list_remove(&space->reserved, reserved);
-    struct sub_node *rest = NULL;
-    bool backed = main_chain_back(&space->chain, &space->nodes, reserved, bytes, &rest) == 0;
+    hole->main = dict_search_main(&space->chain.dict, hole->node->range.start);
+    free_list_remove(&space->reserved, hole->node);
+    struct sub_node *rest;
+    bool backed = main_chain_back(&space->chain, &space->nodes, hole->main, bytes, &rest) == 0;
     if (!backed) {
-        rest = reserved;
+        rest = hole->node;
     }
     if (rest != NULL) {
         free_list_insert(&space->reserved, rest);
     }
-    return backed ? reserved : NULL;
+    return backed;
 }
 
-/* Cuts a HOLE that is not in the free list so that `size` bytes of it are left. */
-static void trim_hole(struct mems_space *space, struct sub_node *hole, size_t size) {
-    if (size < sub_node_size(hole)) {
-        free_list_insert(&space->holes, sub_chain_cut(&space->nodes, hole, hole->range.start + size));
+/* A PROCESS of `size` bytes, a multiple of the alignment; *zero: it reads as zero. False when there is no memory. */
+static bool take_block(struct mems_space *space, size_t size, struct place *block, bool *zero) {
+    if (nodes_reserve(&space->nodes, MAIN_NODES_MAX, SUB_NODES_MAX) != 0) {
+        return false;
     }
-}
-
-/* A PROCESS of `size` bytes, a multiple of the alignment; *zero: it reads as zero. NULL when there is no memory. */
-static struct sub_node *take_block(struct mems_space *space, size_t size, bool *zero) {
-    if (node_pool_reserve(&space->nodes, CELLS_MAX) != 0) {
-        return NULL;
+    block->node = search_free_list(&space->holes, size);
+    *zero = block->node == NULL;
+    if (block->node != NULL) {
+        free_list_remove(&space->holes, block->node);
+        block->main = dict_search_main(&space->chain.dict, block->node->range.start);
+    } else if (!fresh_hole(space, size, block)) {
+        return false;
     }
-    struct sub_node *node = search_free_list(&space->holes, size);
-    *zero = node == NULL;
-    if (node != NULL) {
-        free_list_remove(&space->holes, node);
-    } else {
-        node = fresh_hole(space, size);
+    struct sub_node *node = block->node;
+    if (size < sub_node_size(node)) {
+        uintptr_t end = node->range.start + size;
+        free_list_insert(&space->holes, sub_chain_cut(&space->nodes, block->main, node, end));
     }
-    if (node != NULL) {
-        trim_hole(space, node, size);
-        sub_node_set_kind(node, SEGMENT_PROCESS);
-        dict_insert(&space->dict, node);
-        space->process_bytes += size;
-    }
-    return node;
+    sub_node_set_kind(node, SEGMENT_PROCESS);
+    dict_insert(block->main, node);
+    space->processes++;
+    space->process_bytes += size;
+    return true;
 }
 
 /* The block becomes a HOLE. */
-static void give_block(struct mems_space *space, struct sub_node *node) {
-    dict_remove(&space->dict, node);
-    space->process_bytes -= sub_node_size(node);
-    sub_node_set_kind(node, SEGMENT_HOLE);
-    free_list_insert(&space->holes, merge_holes(&space->nodes, &space->holes, node));
+static void give_block(struct mems_space *space, struct place block) {
+    dict_remove(block.main, block.node);
+    space->processes--;
+    space->process_bytes -= sub_node_size(block.node);
+    sub_node_set_kind(block.node, SEGMENT_HOLE);
+    free_list_insert(&space->holes, merge_holes(&space->nodes, &space->holes, block.main, block.node));
 }
 
-static void *v_ptr_of(const struct sub_node *node) {
-    return (void *)node->range.start;
+static void *v_ptr_of(struct place block) {
+    return (void *)block.node->range.start;
 }
 
-static char *physical_of(const struct sub_node *node) {
-    return main_node_physical(node->main, node->range.start);
+static char *physical_of(struct place block) {
+    return main_node_physical(block.main, block.node->range.start);
 }
 
 /* --- The functions ---------------------------------------------------------------------------------------------- */
@@ -342,11 +342,11 @@ void *space_alloc(const char *function, struct mems_space *space, size_t size) {
         return refuse_size(function, space, too_much, size);
     }
     bool zero;
-    struct sub_node *node = take_block(space, round_up(size, space->alignment), &zero);
-    if (node == NULL) {
+    struct place block;
+    if (!take_block(space, round_up(size, space->alignment), &block, &zero)) {
         return refuse_size(function, space, no_memory, size);
     }
-    void *v_ptr = v_ptr_of(node);
+    void *v_ptr = v_ptr_of(block);
     space_leave(space);
     return v_ptr;
 }
@@ -363,14 +363,14 @@ void *space_alloc_zeroed(const char *function, struct mems_space *space, size_t 
         return refuse_size(function, space, "a block of %u bytes cannot be", bytes);
     }
     bool zero;
-    struct sub_node *node = take_block(space, round_up(bytes, space->alignment), &zero);
-    if (node == NULL) {
+    struct place block;
+    if (!take_block(space, round_up(bytes, space->alignment), &block, &zero)) {
         return refuse_size(function, space, no_memory, bytes);
     }
     if (!zero) {
-        memset(physical_of(node), 0, sub_node_size(node));
+        memset(physical_of(block), 0, sub_node_size(block.node));
     }
-    void *v_ptr = v_ptr_of(node);
+    void *v_ptr = v_ptr_of(block);
     space_leave(space);
     return v_ptr;
 }
@@ -379,9 +379,9 @@ void space_free(const char *function, struct mems_space *space, void *v_ptr) {
     if (!space_enter(function, space)) {
         return;
     }
-    struct sub_node *node = find_block(space, (uintptr_t)v_ptr);
-    if (node != NULL) {
-        give_block(space, node);
+    struct place block = find_block(space, (uintptr_t)v_ptr);
+    if (LIKELY(block.node != NULL)) {
+        give_block(space, block);
     } else if (v_ptr != NULL) {
         refuse_address(function, space, (uintptr_t)v_ptr);
         return;
@@ -391,59 +391,62 @@ void space_free(const char *function, struct mems_space *space, void *v_ptr) {
 
 /* Moves the end of a block down to `size` bytes; what is left over joins the HOLEs. Without a cell for a new HOLE the
  * block stays as it is, which is long enough. */
-static void shrink(struct mems_space *space, struct sub_node *node, size_t size) {
-    uintptr_t last = node->range.start + size - 1;
-    size_t less = sub_node_size(node) - size;
-    struct sub_node *after = sub_chain_after(node);
+static void shrink(struct mems_space *space, struct place block, size_t size) {
+    uintptr_t last = block.node->range.start + size - 1;
+    size_t less = sub_node_size(block.node) - size;
+    struct sub_node *after = sub_chain_after(block.main, block.node);
     if (after != NULL && sub_node_kind(after) == SEGMENT_HOLE) {
         free_list_remove(&space->holes, after);
         after->range.start = last + 1;
-    } else if (node_pool_reserve(&space->nodes, 1) == 0) {
-        after = sub_chain_cut(&space->nodes, node, last + 1);
+    } else if (nodes_reserve(&space->nodes, 0, 1) == 0) {
+        after = sub_chain_cut(&space->nodes, block.main, block.node, last + 1);
     } else {
         return;
     }
     space->process_bytes -= less;
-    dict_resize(&space->dict, node, last);
+    dict_resize(block.main, block.node, last);
     free_list_insert(&space->holes, after);
 }
 
 /* Moves the end of a block up to `size` bytes, into the HOLE behind it. False: there is none that is large enough. */
-static bool grow(struct mems_space *space, struct sub_node *node, size_t size) {
-    size_t more = size - sub_node_size(node);
-    struct sub_node *after = sub_chain_after(node);
+static bool grow(struct mems_space *space, struct place block, size_t size) {
+    size_t more = size - sub_node_size(block.node);
+    struct sub_node *after = sub_chain_after(block.main, block.node);
     if (after == NULL || sub_node_kind(after) != SEGMENT_HOLE || sub_node_size(after) < more) {
         return false;
     }
     free_list_remove(&space->holes, after);
     if (sub_node_size(after) == more) {
-        sub_chain_drop(&space->nodes, after);
+        sub_chain_drop(&space->nodes, block.main, after);
     } else {
         after->range.start += more;
         free_list_insert(&space->holes, after);
     }
-    dict_resize(&space->dict, node, node->range.start + size - 1);
+    dict_resize(block.main, block.node, block.node->range.start + size - 1);
     space->process_bytes += more;
     return true;
 }
 
-/* The block with `size` bytes, rounded; NULL when there is no memory. */
-static struct sub_node *resize(struct mems_space *space, struct sub_node *node, size_t size) {
-    size_t old_size = sub_node_size(node);
+/* Gives the block `size` bytes, rounded, in place or elsewhere. False when there is no memory; nothing has changed
+ * then. */
+static bool resize(struct mems_space *space, struct place *block, size_t size) {
+    size_t old_size = sub_node_size(block->node);
     if (size < old_size) {
-        shrink(space, node, size);
-        return node;
+        shrink(space, *block, size);
+        return true;
     }
-    if (size == old_size || grow(space, node, size)) {
-        return node;
+    if (size == old_size || grow(space, *block, size)) {
+        return true;
     }
+    struct place moved;
     bool zero;
-    struct sub_node *moved = take_block(space, size, &zero);
-    if (moved != NULL) {
-        memcpy(physical_of(moved), physical_of(node), old_size);
-        give_block(space, node);
+    if (!take_block(space, size, &moved, &zero)) {
+        return false;
     }
-    return moved;
+    memcpy(physical_of(moved), physical_of(*block), old_size);
+    give_block(space, *block);
+    *block = moved;
+    return true;
 }
 
 void *space_realloc(const char *function, struct mems_space *space, void *v_ptr, size_t size) {
@@ -457,19 +460,18 @@ void *space_realloc(const char *function, struct mems_space *space, void *v_ptr,
     if (!space_enter(function, space)) {
         return NULL;
     }
-    struct sub_node *node = find_block(space, (uintptr_t)v_ptr);
-    if (node == NULL) {
+    struct place block = find_block(space, (uintptr_t)v_ptr);
+    if (block.node == NULL) {
         refuse_address(function, space, (uintptr_t)v_ptr);
         return NULL;
     }
     if (size > PTRDIFF_MAX) {
         return refuse_size(function, space, too_much, size);
     }
-    node = resize(space, node, round_up(size, space->alignment));
-    if (node == NULL) {
+    if (!resize(space, &block, round_up(size, space->alignment))) {
         return refuse_size(function, space, no_memory, size);
     }
-    void *result = v_ptr_of(node);
+    void *result = v_ptr_of(block);
     space_leave(space);
     return result;
 }
@@ -478,12 +480,12 @@ void *space_get(const char *function, struct mems_space *space, void *v_ptr) {
     if (!space_enter(function, space)) {
         return NULL;
     }
-    const struct sub_node *node = dict_search(&space->dict, (uintptr_t)v_ptr);
-    if (UNLIKELY(node == NULL)) {
+    struct place block = find(space, (uintptr_t)v_ptr);
+    if (UNLIKELY(block.node == NULL)) {
         refuse_address(function, space, (uintptr_t)v_ptr);
         return NULL;
     }
-    void *physical = main_node_physical(node->main, (uintptr_t)v_ptr);
+    void *physical = main_node_physical(block.main, (uintptr_t)v_ptr);
     space_leave(space);
     return physical;
 }
@@ -492,7 +494,7 @@ size_t space_usable_size(const char *function, struct mems_space *space, void *v
     if (!space_enter(function, space)) {
         return 0;
     }
-    const struct sub_node *node = find_block(space, (uintptr_t)v_ptr);
+    const struct sub_node *node = find_block(space, (uintptr_t)v_ptr).node;
     if (node == NULL && v_ptr != NULL) {
         refuse_address(function, space, (uintptr_t)v_ptr);
         return 0;
@@ -512,7 +514,8 @@ static int enter_to_copy(const char *function, struct mems_space *space, void *v
         return errno;
     }
     uintptr_t v_address = (uintptr_t)v_ptr;
-    const struct sub_node *node = dict_search(&space->dict, v_address);
+    struct place block = find(space, v_address);
+    const struct sub_node *node = block.node;
     if (node == NULL) {
         return refuse_address(function, space, v_address);
     }
@@ -525,7 +528,7 @@ static int enter_to_copy(const char *function, struct mems_space *space, void *v
         complaint_begin(&complaint, function, v_address, EINVAL);
         fmt_format(&complaint.line, "NULL is no place for %u bytes", (uint64_t)size);
     } else {
-        *physical = main_node_physical(node->main, v_address);
+        *physical = main_node_physical(block.main, v_address);
         return 0;
     }
     space_leave(space);

@@ -29,10 +29,10 @@ struct mems_space {
     size_t page_size;
     size_t alignment;
     struct main_chain chain;
-    struct dict dict;
     struct free_list holes;    /* those that have memory */
     struct free_list reserved; /* those of main nodes without memory */
-    struct node_pool nodes;
+    struct nodes nodes;
+    size_t processes; /* number of PROCESS segments */
     size_t process_bytes;
     uint64_t failures;
 };

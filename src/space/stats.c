@@ -1,5 +1,5 @@
 /*
- * stats.c - a space in numbers. All but one follow from what the space needs anyway.
+ * stats.c - a space in numbers.
  */
 #include "space.h"
 
@@ -14,13 +14,13 @@ void space_collect(const struct mems_space *space, struct mems_stats *stats) {
     const struct main_chain *chain = &space->chain;
     size_t addresses = chain->next - MAIN_CHAIN_START;
     stats->pages = chain->mapped_bytes / space->page_size;
-    stats->main_nodes = chain->length;
-    stats->processes = space->dict.tree.count;
-    stats->holes = node_pool_used(&space->nodes) - chain->length - stats->processes;
+    stats->main_nodes = chain->dict.count;
+    stats->processes = space->processes;
+    stats->holes = node_pool_used(&space->nodes.sub) - space->processes;
     stats->process_bytes = space->process_bytes;
     stats->hole_bytes = addresses - space->process_bytes;
     stats->reserved_bytes = addresses - chain->mapped_bytes;
-    stats->metadata_bytes = round_up(sizeof *space, os_page_size()) + space->nodes.chunks * space->nodes.chunk_size;
+    stats->metadata_bytes = round_up(sizeof *space, os_page_size()) + nodes_bytes(&space->nodes);
     stats->maps = chain->maps;
     stats->unmaps = chain->unmaps;
     stats->failures = space->failures;

@@ -1,72 +1,85 @@
 #include "sub_chain.h"
 
-struct sub_node *sub_chain_before(const struct sub_node *node) {
-    return node->link.prev != &node->main->sub_chain ? sub_node_of(node->link.prev) : NULL;
+#include "base/fault.h"
+#include "dict.h"
+
+struct sub_node *sub_chain_first(const struct main_node *main) {
+    return sub_node_of(main->sub_chain.next);
 }
 
-struct sub_node *sub_chain_after(const struct sub_node *node) {
-    return node->link.next != &node->main->sub_chain ? sub_node_of(node->link.next) : NULL;
+struct sub_node *sub_chain_before(const struct main_node *main, const struct sub_node *node) {
+    return node->link.prev != &main->sub_chain ? sub_node_of(node->link.prev) : NULL;
+}
+
+struct sub_node *sub_chain_after(const struct main_node *main, const struct sub_node *node) {
+    return node->link.next != &main->sub_chain ? sub_node_of(node->link.next) : NULL;
 }
 
 /* A new HOLE after the link `at` of a main node's sub-chain. */
-static struct sub_node *insert_hole(struct node_pool *pool, struct main_node *main, struct list *at, uintptr_t start,
+static struct sub_node *insert_hole(struct nodes *nodes, struct main_node *main, struct list *at, uintptr_t start,
                                     uintptr_t last) {
-    struct sub_node *hole = sub_node_take(pool);
+    struct sub_node *hole = node_take(&nodes->sub);
     sub_node_set_kind(hole, SEGMENT_HOLE);
     hole->range.start = start;
     hole->range.last = last;
-    hole->main = main;
     list_insert_after(at, &hole->link);
     main->length++;
     return hole;
 }
 
-struct sub_node *sub_chain_begin(struct node_pool *pool, struct main_node *main) {
-    return insert_hole(pool, main, &main->sub_chain, main->start, main->last);
+struct sub_node *sub_chain_begin(struct nodes *nodes, struct main_node *main) {
+    return insert_hole(nodes, main, &main->sub_chain, main->range.start, main->range.last);
 }
 
-struct sub_node *sub_chain_cut(struct node_pool *pool, struct sub_node *node, uintptr_t v_address) {
-    struct sub_node *rest = insert_hole(pool, node->main, &node->link, v_address, node->range.last);
+struct sub_node *sub_chain_cut(struct nodes *nodes, struct main_node *main, struct sub_node *node,
+                               uintptr_t v_address) {
+    struct sub_node *rest = insert_hole(nodes, main, &node->link, v_address, node->range.last);
     node->range.last = v_address - 1;
     return rest;
 }
 
-void sub_chain_drop(struct node_pool *pool, struct sub_node *node) {
-    list_remove(&node->link);
-    node->main->length--;
-    node_give(pool, node);
+void sub_chain_drop(struct nodes *nodes, struct main_node *main, struct sub_node *hole) {
+    list_remove(&hole->link);
+    main->length--;
+    node_give(&nodes->sub, hole);
 }
 
 static bool is_hole(const struct sub_node *node) {
     return node != NULL && sub_node_kind(node) == SEGMENT_HOLE;
 }
 
-struct sub_node *merge_holes(struct node_pool *pool, struct free_list *list, struct sub_node *hole) {
-    struct sub_node *before = sub_chain_before(hole);
+struct sub_node *merge_holes(struct nodes *nodes, struct free_list *list, struct main_node *main,
+                             struct sub_node *hole) {
+    struct sub_node *before = sub_chain_before(main, hole);
     if (is_hole(before)) {
         free_list_remove(list, before);
         before->range.last = hole->range.last;
-        sub_chain_drop(pool, hole);
+        sub_chain_drop(nodes, main, hole);
         hole = before;
     }
-    struct sub_node *after = sub_chain_after(hole);
+    struct sub_node *after = sub_chain_after(main, hole);
     if (is_hole(after)) {
         free_list_remove(list, after);
         hole->range.last = after->range.last;
-        sub_chain_drop(pool, after);
+        sub_chain_drop(nodes, main, after);
     }
     return hole;
 }
 
-void sub_chain_move(struct sub_node *node, struct main_node *to) {
-    struct main_node *from = node->main;
+void sub_chain_move(struct main_node *from, struct sub_node *node, struct main_node *to) {
     while (node != NULL) {
-        struct sub_node *next = sub_chain_after(node);
+        struct sub_node *next = sub_chain_after(from, node);
+        bool process = sub_node_kind(node) == SEGMENT_PROCESS;
+        if (process) {
+            dict_remove(from, node);
+        }
         list_remove(&node->link);
-        from->length--;
-        node->main = to;
         list_push_back(&to->sub_chain, &node->link);
+        from->length--;
         to->length++;
+        if (process) {
+            dict_insert(to, node);
+        }
         node = next;
     }
 }

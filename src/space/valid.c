@@ -16,10 +16,8 @@ struct audit {
 };
 
 static const char *sub_node_flaw(struct audit *audit, const struct main_node *main, const struct sub_node *node) {
-    if (node->main != main) {
-        return "space: a segment does not know its main node";
-    }
-    if (node->range.start != audit->next || node->range.last < node->range.start || node->range.last > main->last) {
+    if (node->range.start != audit->next || node->range.last < node->range.start ||
+        node->range.last > main->range.last) {
         return "space: the segments do not tile their main node";
     }
     if (sub_node_size(node) % audit->space->alignment != 0) {
@@ -27,14 +25,14 @@ static const char *sub_node_flaw(struct audit *audit, const struct main_node *ma
     }
     audit->next = node->range.last + 1;
     if (sub_node_kind(node) == SEGMENT_PROCESS) {
-        if (main->memory == NULL || dict_search(&audit->space->dict, node->range.start) != node) {
+        if (main->memory == NULL || dict_search(main, node->range.start) != node) {
             return "space: a PROCESS has no memory or is not in the dictionary";
         }
         audit->processes++;
         audit->process_bytes += sub_node_size(node);
         return NULL;
     }
-    const struct sub_node *after = sub_chain_after(node);
+    const struct sub_node *after = sub_chain_after(main, node);
     if (after != NULL && sub_node_kind(after) == SEGMENT_HOLE) {
         return "space: two HOLEs touch";
     }
@@ -42,22 +40,36 @@ static const char *sub_node_flaw(struct audit *audit, const struct main_node *ma
     return NULL;
 }
 
+static size_t processes_in(const struct main_node *main) {
+    size_t count = 0;
+    for (const struct list *link = main->sub_chain.next; link != &main->sub_chain; link = link->next) {
+        count += sub_node_kind(CONTAINER_OF(link, struct sub_node, link)) == SEGMENT_PROCESS;
+    }
+    return count;
+}
+
 static const char *main_node_flaw(struct audit *audit, const struct main_node *main) {
+    const char *flaw = NULL;
     size_t size = main_node_size(main);
-    if (main->start != audit->next || main->last < main->start || size % audit->space->page_size != 0) {
+    if (main->range.start != audit->next || main->range.last < main->range.start ||
+        size % audit->space->page_size != 0) {
         return "space: the main nodes do not follow each other in whole pages";
     }
     if (!list_valid(&main->sub_chain, main->length) || list_length(&main->sub_chain) != main->length) {
         return "space: a sub-chain's links or its length are wrong";
     }
     for (struct list *link = main->sub_chain.next; link != &main->sub_chain; link = link->next) {
-        const char *flaw = sub_node_flaw(audit, main, sub_node_of(link));
+        flaw = sub_node_flaw(audit, main, sub_node_of(link));
         if (flaw != NULL) {
             return flaw;
         }
     }
-    if (audit->next != main->last + 1) {
+    if (audit->next != main->range.last + 1) {
         return "space: the segments do not reach the end of their main node";
+    }
+    if (dict_search_main(&audit->space->chain.dict, main->range.start) != main ||
+        !range_tree_valid(&main->processes, &flaw) || main->processes.count != processes_in(main)) {
+        return "space: the dictionary does not agree with the chains";
     }
     const struct main_node *after = main_chain_after(&audit->space->chain, main);
     if (main->memory == NULL && (main->length != 1 || (after != NULL && after->memory == NULL))) {
@@ -89,8 +101,8 @@ static const char *space_flaw(struct mems_space *space) {
         return NULL;
     }
     struct audit audit = {.space = space, .next = MAIN_CHAIN_START};
-    const struct list *nodes = &space->chain.nodes;
-    if (!list_valid(nodes, space->chain.length)) {
+    const struct list *nodes = &space->chain.list;
+    if (!list_valid(nodes, space->chain.dict.count)) {
         return "space: the main chain's links are wrong";
     }
     for (struct list *link = nodes->next; link != nodes; link = link->next) {
@@ -101,7 +113,7 @@ static const char *space_flaw(struct mems_space *space) {
     }
     const char *flaw = sums_flaw(&audit);
     size_t holes, reserved;
-    if (flaw == NULL && range_tree_valid(&space->dict.tree, &flaw) && free_list_valid(&space->holes, &holes, &flaw) &&
+    if (flaw == NULL && range_tree_valid(&space->chain.dict, &flaw) && free_list_valid(&space->holes, &holes, &flaw) &&
         free_list_valid(&space->reserved, &reserved, &flaw) && (holes != audit.holes || reserved != audit.reserved)) {
         flaw = "space: the free list does not have all HOLEs";
     }
