@@ -19,9 +19,10 @@
 #include "span.h"
 #include "window.h"
 
-/* From this size on, realloc moves a block's pages rather than copying its bytes. Each move may split the kernel's list
- * of mappings twice, and a process has some 65,000 of them: so only blocks that are worth it, and only so many times.
- */
+/* From this size on, realloc moves a block's pages rather than copying its bytes, if the new place has none yet: pages
+ * that are there already would be lost, and faulting others in costs more than a copy. Each move may split the kernel's
+ * list of mappings twice, and a process has some 65,000 of them: so only blocks that are worth it, and only so many
+ * times. */
 #define MOVE_PAGES_MIN ((size_t)1 << 20)
 #define MOVES_MAX 8192u
 
@@ -201,7 +202,6 @@ void engine_free_sized(const char *operation, void *block, size_t size, size_t a
  * only: mixed with mappings of their own, pages would split those, and bring along what the program advised for them.
  */
 static bool move_pages(void *from, void *to, size_t bytes, bool *lost) {
-    *lost = false;
     if (bytes < MOVE_PAGES_MIN || !window_holds(from) || !window_holds(to) ||
         atomic_load_explicit(&mems_root.pages_moved, memory_order_relaxed) >= MOVES_MAX ||
         os_move_pages(from, to, round_up(bytes, OS_PAGE), lost)) {
@@ -216,12 +216,13 @@ static void *move_big(const struct block *old, size_t size) {
     void *from = (void *)old->start;
     const size_t bytes = old->size < size ? old->size : size;
     for (;;) {
-        void *to = engine_alloc(size);
+        bool fresh = false;
+        void *to = size <= SMALL_MAX ? engine_alloc(size) : alloc_big(size, 1, &fresh);
         if (!to) {
             return NULL;
         }
-        bool lost;
-        bool moved = move_pages(from, to, bytes, &lost);
+        bool lost = false;
+        bool moved = fresh && move_pages(from, to, bytes, &lost);
         if (LIKELY(!lost)) {
             if (!moved) {
                 memcpy(to, from, bytes);

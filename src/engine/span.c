@@ -6,7 +6,11 @@
 #include "os/os.h"
 #include "root.h"
 
-/* Dirty memory is kept up to this share of what is live, and up to this much in any case. */
+/*
+ * Dirty memory is kept while live and dirty memory together are no more than was live a moment ago, and this share of
+ * that; and up to so much in any case. So a program whose demand goes up and down gets its own memory back, without the
+ * system's page faults, and its peak is hardly higher for it.
+ */
 #define DIRTY_SHARE 4u
 #define DIRTY_MIN_UNITS ((size_t)512)
 
@@ -300,12 +304,28 @@ static bool purge_oldest(size_t most) {
     return clean;
 }
 
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+/* Demand falls only where something is given back, so its peaks are seen by looking just before that. */
+static void note_peak(void) {
+    uint64_t age = os_coarse_ms() - spans.period_ms;
+    if (age >= spans.decay_ms) {
+        spans.peak_before = age < 2 * (uint64_t)spans.decay_ms ? spans.peak : 0;
+        spans.peak = 0;
+        spans.period_ms += age;
+    }
+    spans.peak = larger(spans.peak, spans.live_units);
+}
+
 static size_t dirty_cap(void) {
-    size_t share = spans.live_units / DIRTY_SHARE;
-    return share > DIRTY_MIN_UNITS ? share : DIRTY_MIN_UNITS;
+    size_t peak = larger(spans.peak, spans.peak_before);
+    return larger(peak + peak / DIRTY_SHARE - spans.live_units, DIRTY_MIN_UNITS);
 }
 
 static void give(const struct span *span) {
+    note_peak();
     page_map_fill(span->first, span->units, UNIT_DIRTY);
     spans.live_units -= span->units;
     release(span->first, span->units, span->units);

@@ -63,6 +63,9 @@ struct spans {
     size_t free_units;
     size_t dirty_units;
     size_t lost_units;
+    size_t peak;        /* the most live units in this period of decay_ms */
+    size_t peak_before; /* and in the one before it */
+    uint64_t period_ms; /* when this period began, by the coarse clock */
     uint64_t purges; /* spans given back to the system */
     uint64_t purged_units;
     uint32_t decay_ms;

@@ -181,6 +181,7 @@ static void a_block_that_moves_keeps_what_it_holds(void) {
         size_t lengths[] = {size, round_up(size, OS_PAGE)};
         for (int i = 0; i < 2; i++) {
             void *block = hemmed_in(lengths[i]);
+            engine_trim(); /* the new place has no pages */
             void *moved = engine_realloc("realloc", block, 3 * size);
             check_moved(block, lengths[i], moved, 3 * size);
             void *vacated = engine_alloc_zeroed(1, lengths[i]);
@@ -190,6 +191,22 @@ static void a_block_that_moves_keeps_what_it_holds(void) {
         }
         CHECK_EQUAL(mems_root.pages_moved - moved_before, pages && size >= MIB ? 2 : 0);
     }
+}
+
+/* Where the new place has pages already, these are used, and the block's bytes copied. */
+static void a_dirty_place_is_copied_to(void) {
+    bool zero;
+    end_trial();
+    void *block = hemmed_in(2 * MIB);
+    void *place = alloc(4 * MIB, 1, &zero);
+    alloc(UNIT, 1, &zero);
+    fill(place, 4 * MIB, 9);
+    engine_free(place);
+    uint64_t pages_moved = mems_root.pages_moved;
+    void *moved = engine_realloc("realloc", block, 4 * MIB);
+    CHECK(moved == place);
+    check_moved(block, 2 * MIB, moved, 4 * MIB);
+    CHECK_EQUAL(mems_root.pages_moved, pages_moved);
 }
 
 static void pages_that_cannot_move_are_copied(void) {
@@ -239,6 +256,7 @@ int main(void) {
         FRESH_WITH(calloc_clears_what_was_used_before, "decay_ms=0"),
         FRESH_WITH(a_resize_under_want_of_memory_changes_nothing, "window=4m"),
         FRESH(a_block_that_moves_keeps_what_it_holds),
+        FRESH(a_dirty_place_is_copied_to),
         FRESH(pages_that_cannot_move_are_copied),
         FRESH(a_place_that_is_lost_in_a_move_is_given_up),
         FRESH_FAULT(a_large_block_freed_twice, UNDECAYED, "): double free: in free memory of the window"),

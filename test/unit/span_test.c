@@ -279,21 +279,42 @@ static void neighbours_share_the_age_of_the_largest(void) {
     CHECK_VALID();
 }
 
-/* Not more stays dirty than half of what is live, and 64 MiB in any case; what was freed first goes back first. */
+/* What was live a moment ago may stay dirty; when the peak is forgotten, a quarter of what is live, and 32 MiB in any
+ * case; what was freed first goes back first. */
 static void dirty_memory_is_capped(void) {
     enum { COUNT = 6000 };
     struct large *row = take_row(COUNT, 1);
     need_purging();
-    for (size_t i = 0; i < COUNT; i += 2) {
+    for (size_t i = 0; i < COUNT / 2; i += 2) {
         span_give(&row[i].span);
-        CHECK_AT_MOST(spans.dirty_units, spans.live_units / 2 > 1024 ? spans.live_units / 2 : 1024);
-        CHECK(i < 200 || spans.dirty_units >= 100); /* nor is it all purged */
+    }
+    CHECK_EQUAL(spans.dirty_units, COUNT / 4);
+    for (size_t i = COUNT / 2; i < COUNT; i += 2) {
+        spans.peak = spans.peak_before = 0;
+        span_give(&row[i].span);
+        CHECK_AT_MOST(spans.dirty_units, (spans.live_units + 1) / 4 > 512 ? (spans.live_units + 1) / 4 + 1 : 512);
+        CHECK(spans.dirty_units >= 400); /* nor is it all purged */
     }
     size_t oldest_dirty = COUNT / 2 - spans.dirty_units;
     for (size_t i = 0; i < COUNT; i += 2) {
         CHECK_EQUAL(page_map_load(i), i / 2 < oldest_dirty ? UNIT_FRESH : UNIT_DIRTY);
     }
     CHECK_VALID();
+}
+
+/* A peak counts for the rest of its period and the whole of the next one. */
+static void a_peak_is_forgotten(void) {
+    struct large *row = take_row(100, 1);
+    span_give(&row[0].span);
+    CHECK_EQUAL(spans.peak, 100);
+    spans.period_ms -= spans.decay_ms;
+    span_give(&row[2].span);
+    CHECK_EQUAL(spans.peak_before, 100);
+    CHECK_EQUAL(spans.peak, 99);
+    spans.period_ms -= 2 * (uint64_t)spans.decay_ms;
+    span_give(&row[4].span);
+    CHECK_EQUAL(spans.peak_before, 0);
+    CHECK_EQUAL(spans.peak, 98);
 }
 
 static void a_refused_purge_keeps_everything_usable(void) {
@@ -305,7 +326,7 @@ static void a_refused_purge_keeps_everything_usable(void) {
     }
     os_inject(OS_CALL_MADVISE, 0, UINT64_MAX, EPERM);
     for (size_t i = 0; i < COUNT; i += 2) {
-        span_give(&row[i].span); /* past the cap */
+        span_give(&row[i].span);
     }
     CHECK_EQUAL(span_purge_all(), 0);
     spans_set_decay(0);
@@ -436,6 +457,7 @@ int main(void) {
         FRESH_WITH(what_is_young_does_not_decay, UNDECAYED),
         FRESH_WITH(neighbours_share_the_age_of_the_largest, UNDECAYED),
         FRESH_WITH(dirty_memory_is_capped, UNDECAYED),
+        FRESH_WITH(a_peak_is_forgotten, UNDECAYED),
         FRESH_WITH(a_refused_purge_keeps_everything_usable, UNDECAYED),
         FRESH_WITH(a_span_that_is_refused_does_not_keep_the_others, UNDECAYED),
         FRESH_WITH(descriptors_suffice_to_give_everything_back, UNDECAYED),
