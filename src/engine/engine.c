@@ -53,6 +53,7 @@ COLD void *alloc_refill(size_t size) {
     }
     inbox_drain(heap);
     span_decay();
+    bundles_decay(heap);
     if (!magazine_refill(heap, size_class)) {
         return out_of_memory();
     }
@@ -74,6 +75,7 @@ static NOINLINE void *alloc_big(size_t size, size_t alignment, bool *zero) {
     struct heap *heap = heap_mine;
     if (heap != &heap_none) {
         inbox_drain(heap);
+        bundles_decay(heap);
     }
     span_decay();
     void *block = NULL;
@@ -163,6 +165,7 @@ COLD void free_overflow(struct heap *heap, uint32_t top, void *block) {
     unsigned size_class = top - heap->first;
     inbox_drain(heap);
     span_decay();
+    bundles_decay(heap);
     if (magazine_make_room(heap, size_class)) {
         void **room = heap->tops[top] + 1;
         *room = block;

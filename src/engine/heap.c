@@ -40,9 +40,12 @@ static void heap_reset(struct heap *heap) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         heap->tops[size_class] = MAGAZINE_NONE;
         heap->tops[size_class + DEFERRED] = MAGAZINE_NONE;
-        heap->classes[size_class].bottom = NULL;
+        heap->classes[size_class] = (struct heap_class){0};
         list_init(&heap->classes[size_class].slabs);
     }
+    heap->slab_bytes = 0;
+    heap->stock_bytes = 0;
+    heap->empty_bundle = NULL;
     heap->proves = registry.proves;
     heap->first = heap->proves ? 0 : DEFERRED;
     heap->tag = page_map_tag(heap->owner) | heap->first;
@@ -123,6 +126,7 @@ static void heap_end(void *ending) {
             orphan_leave(size_class, &heap->classes[size_class].slabs);
         }
     }
+    heap->slab_bytes = 0;
     inbox_close(heap);
     heap_retire(heap);
 }
@@ -131,10 +135,22 @@ static struct slab *first_slab(const struct list *slabs) {
     return list_empty(slabs) ? NULL : CONTAINER_OF(slabs->next, struct slab, link);
 }
 
+static size_t bytes_of(const struct slab *slab) {
+    return (size_t)slab->slots * size_classes[slab_class(slab)].size;
+}
+
+static struct slab *slab_with_room(const struct list *slabs) {
+    struct slab *slab = first_slab(slabs);
+    return slab && slab_free_slots(slab) ? slab : NULL;
+}
+
 struct slab *heap_slab(struct heap *heap, unsigned size_class) {
     struct list *slabs = &heap->classes[size_class].slabs;
-    struct slab *slab = first_slab(slabs);
-    if (slab && slab_free_slots(slab)) {
+    struct slab *slab = slab_with_room(slabs);
+    if (!slab && bundles_unload(heap)) {
+        slab = slab_with_room(slabs);
+    }
+    if (slab) {
         return slab;
     }
     slab = orphan_adopt(size_class, heap->owner);
@@ -145,8 +161,16 @@ struct slab *heap_slab(struct heap *heap, unsigned size_class) {
     }
     if (slab) {
         list_push_front(slabs, &slab->link);
+        heap->slab_bytes += bytes_of(slab);
     }
     return slab;
+}
+
+/* An empty slab's memory is free for any other use. */
+static void drop_slab(struct heap *heap, struct slab *slab) {
+    list_remove(&slab->link);
+    heap->slab_bytes -= bytes_of(slab);
+    slab_destroy(slab);
 }
 
 void heap_slab_full(struct heap *heap, unsigned size_class, struct slab *slab) {
@@ -178,8 +202,7 @@ void heap_give(struct heap *heap, void *const *blocks, size_t count, bool prove)
             slab_regain(slabs, slab);
         }
         if (slab_empty(slab) && has_another(slabs, slab)) {
-            list_remove(&slab->link);
-            slab_destroy(slab);
+            drop_slab(heap, slab);
         }
         blocks += given;
         count -= given;
@@ -219,8 +242,7 @@ void heap_trim(struct heap *heap) {
             next = link->next;
             struct slab *slab = CONTAINER_OF(link, struct slab, link);
             if (slab_empty(slab)) {
-                list_remove(&slab->link);
-                slab_destroy(slab);
+                drop_slab(heap, slab);
             }
         }
     }
@@ -235,7 +257,7 @@ static size_t recover_span(size_t unit, const struct heap *mine) {
     struct span *span = window.spans[unit];
     if (entry_is_slab(entry) && entry_owner(entry) != OWNER_ORPHAN && entry_owner(entry) != mine->owner) {
         struct slab *slab = CONTAINER_OF(span, struct slab, span);
-        slab_recount(slab);
+        slab_recount(slab, registry.proves);
         orphan_insert(slab, entry_class(entry));
     }
     return span->units;

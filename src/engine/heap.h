@@ -40,6 +40,9 @@ static inline void counter_add(_Atomic uint64_t *counter, uint64_t by) {
 struct heap_class {
     struct list slabs;
     void **bottom; /* of the magazine; NULL while there is none */
+    struct bundle *bundles;
+    uint32_t stock;   /* number of bundles */
+    uint32_t surplus; /* the fewest there were in this period of the decay: nobody has needed those */
 };
 
 /* With check=deferred a heap's tag has this bit set too, so that an entry of its own, XORed with the tag, is the class
@@ -65,6 +68,10 @@ struct heap {
     uint32_t first;        /* of the set in use: 0 or DEFERRED */
     bool proves;           /* check=every: a block's proof is made when it is freed, not when it is flushed */
     struct heap_class classes[SIZE_CLASSES];
+    size_t slab_bytes;           /* in slots of the heap's slabs */
+    size_t stock_bytes;          /* in blocks of bundles */
+    struct bundle *empty_bundle; /* kept for the next half magazine, or NULL */
+    uint64_t period_ms;          /* when this period of the decay began, by the coarse clock */
     struct outbox outbox;
     _Atomic(struct parcel *) inbox; /* parcels from others; PARCEL_CLOSED between two threads */
     struct list link;               /* in registry.unused */

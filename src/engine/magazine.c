@@ -6,11 +6,16 @@
 #include "base/compiler.h"
 #include "heap.h"
 #include "metadata.h"
+#include "os/os.h"
 #include "slab.h"
+#include "span.h"
 
 /* What a magazine holds at first. It doubles each time it proves too small, so that a thread that does little keeps
  * little. */
 #define CAPACITY_START 8u
+
+/* A heap that grows unloads its bundles when they hold this part of its slots, or more. */
+#define UNLOAD_SHARE 8u
 
 alignas(MAGAZINE_SLOTS * sizeof(void *)) void *magazine_none[MAGAZINE_SLOTS];
 
@@ -26,6 +31,10 @@ RACY_READER unsigned magazine_count(const struct heap *heap, unsigned size_class
     void **bottom = heap->classes[size_class].bottom;
     ptrdiff_t count = bottom ? heap->tops[heap->first + size_class] - bottom : 0;
     return count >= 0 && count <= (ptrdiff_t)MAGAZINE_MAX ? (unsigned)count : 0;
+}
+
+RACY_READER size_t magazine_cached(const struct heap *heap, unsigned size_class) {
+    return magazine_count(heap, size_class) + (size_t)heap->classes[size_class].stock * bundle_size(size_class);
 }
 
 static void set_bottom(struct heap *heap, unsigned size_class, void **bottom, unsigned count) {
@@ -56,9 +65,127 @@ static bool grow(struct heap *heap, unsigned size_class) {
     return true;
 }
 
+unsigned bundle_size(unsigned size_class) {
+    return (size_classes[size_class].magazine + 1u) / 2;
+}
+
+static size_t bundle_bytes(unsigned size_class) {
+    return (size_t)bundle_size(size_class) * size_classes[size_class].size;
+}
+
+static struct bundle *empty_bundle(struct heap *heap) {
+    struct bundle *bundle = heap->empty_bundle;
+    heap->empty_bundle = NULL;
+    return bundle ? bundle : metadata_alloc(sizeof *bundle);
+}
+
+/* The older half of the full magazine becomes a bundle. False when there is no memory for one. */
+static bool put_by(struct heap *heap, unsigned size_class) {
+    struct heap_class *of = &heap->classes[size_class];
+    struct bundle *bundle = empty_bundle(heap);
+    if (!bundle) {
+        return false;
+    }
+    unsigned half = bundle_size(size_class);
+    unsigned rest = size_classes[size_class].magazine - half;
+    memcpy(bundle->blocks, of->bottom + 1, half * sizeof *bundle->blocks);
+    memmove(of->bottom + 1, of->bottom + 1 + half, rest * sizeof *bundle->blocks);
+    heap->tops[heap->first + size_class] = of->bottom + rest;
+    bundle->next = of->bundles;
+    of->bundles = bundle;
+    of->stock++;
+    if (!heap->stock_bytes) {
+        heap->period_ms = os_coarse_ms();
+    }
+    heap->stock_bytes += bundle_bytes(size_class);
+    return true;
+}
+
+/* Takes the bundle that was put by last; NULL when there is none. */
+static struct bundle *take_bundle(struct heap *heap, unsigned size_class) {
+    struct heap_class *of = &heap->classes[size_class];
+    struct bundle *bundle = of->bundles;
+    if (bundle) {
+        of->bundles = bundle->next;
+        of->stock--;
+        if (of->surplus > of->stock) {
+            of->surplus = of->stock;
+        }
+        heap->stock_bytes -= bundle_bytes(size_class);
+    }
+    return bundle;
+}
+
+/* A bundle's blocks go into the empty magazine. False when there is none. */
+static bool bring_back(struct heap *heap, unsigned size_class) {
+    struct bundle *bundle = take_bundle(heap, size_class);
+    if (!bundle) {
+        return false;
+    }
+    void **bottom = heap->classes[size_class].bottom;
+    unsigned half = bundle_size(size_class);
+    memcpy(bottom + 1, bundle->blocks, half * sizeof *bundle->blocks);
+    heap->tops[heap->first + size_class] = bottom + half;
+    if (heap->empty_bundle) {
+        metadata_free(bundle, sizeof *bundle);
+    } else {
+        heap->empty_bundle = bundle;
+    }
+    return true;
+}
+
+/* Gives the blocks of so many bundles back to their slabs. */
+static void unload(struct heap *heap, unsigned size_class, unsigned count) {
+    for (; count; count--) {
+        struct bundle *bundle = take_bundle(heap, size_class);
+        heap_give(heap, bundle->blocks, bundle_size(size_class), !heap->proves);
+        metadata_free(bundle, sizeof *bundle);
+        counter_add(&heap->counters.flushes, 1);
+    }
+}
+
+static void unload_all(struct heap *heap) {
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        unload(heap, size_class, heap->classes[size_class].stock);
+    }
+    if (heap->empty_bundle) {
+        metadata_free(heap->empty_bundle, sizeof *heap->empty_bundle);
+        heap->empty_bundle = NULL;
+    }
+}
+
+bool bundles_unload(struct heap *heap) {
+    bool many = heap->stock_bytes && heap->stock_bytes >= heap->slab_bytes / UNLOAD_SHARE;
+    if (many) {
+        unload_all(heap);
+    }
+    return many;
+}
+
+/* A heap that has not come here for a whole period has needed nothing. */
+void bundles_decay(struct heap *heap) {
+    if (!heap->stock_bytes) {
+        return;
+    }
+    uint64_t decay_ms = atomic_load_explicit(&spans.decay_ms, memory_order_relaxed);
+    uint64_t age = os_coarse_ms() - heap->period_ms;
+    if (age < decay_ms) {
+        return;
+    }
+    heap->period_ms += age;
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        struct heap_class *of = &heap->classes[size_class];
+        unload(heap, size_class, age < 2 * decay_ms ? of->surplus : of->stock);
+        of->surplus = of->stock;
+    }
+}
+
 bool magazine_refill(struct heap *heap, unsigned size_class) {
     /* Making the thread's heap may itself have allocated: then there is something already. */
     if (magazine_count(heap, size_class)) {
+        return true;
+    }
+    if (bring_back(heap, size_class)) {
         return true;
     }
     grow(heap, size_class);
@@ -100,7 +227,9 @@ bool magazine_make_room(struct heap *heap, unsigned size_class) {
     if (!bottom) {
         return false;
     }
-    magazine_flush(heap, size_class, (magazine_capacity(bottom) + 1) / 2);
+    if (!put_by(heap, size_class)) {
+        magazine_flush(heap, size_class, (magazine_capacity(bottom) + 1) / 2);
+    }
     return true;
 }
 
@@ -114,6 +243,7 @@ void magazine_flush(struct heap *heap, unsigned size_class, unsigned count) {
 }
 
 void magazine_flush_all(struct heap *heap, bool dispose) {
+    unload_all(heap);
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         void **bottom = heap->classes[size_class].bottom;
         if (!bottom) {

@@ -66,10 +66,10 @@ struct spans {
     size_t peak;        /* the most live units in this period of decay_ms */
     size_t peak_before; /* and in the one before it */
     uint64_t period_ms; /* when this period began, by the coarse clock */
-    uint64_t purges; /* spans given back to the system */
+    uint64_t purges;    /* spans given back to the system */
     uint64_t purged_units;
-    uint32_t decay_ms;
-    _Atomic uint64_t due_ms; /* when the oldest dirty span will be old enough; read without the lock (relaxed) */
+    _Atomic uint32_t decay_ms; /* written under the lock; heaps read it without (relaxed) */
+    _Atomic uint64_t due_ms;   /* when the oldest dirty span will be old enough; read without the lock (relaxed) */
 };
 
 extern struct spans spans;

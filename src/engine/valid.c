@@ -128,6 +128,37 @@ static bool slabs_valid(const struct list *head, uint32_t owner, unsigned size_c
     return true;
 }
 
+static bool blocks_valid(const struct heap *heap, unsigned size_class, void *const *blocks, size_t count,
+                         const char **why) {
+    for (size_t i = 0; i < count; i++) {
+        if (page_map_load(window_unit(blocks[i])) != (page_map_tag(heap->owner) | size_class)) {
+            return broken(why, "a magazine or bundle holds a block of another owner or class");
+        }
+        if (live_test(blocks[i]) == heap->proves) {
+            return broken(why, "a block in a magazine or bundle is live, or not, against its heap's mode");
+        }
+    }
+    return true;
+}
+
+/* *bytes is what the bundles add up to over the classes. */
+static bool bundles_valid(const struct heap *heap, unsigned size_class, size_t *bytes, const char **why) {
+    const struct heap_class *of = &heap->classes[size_class];
+    const unsigned half = bundle_size(size_class);
+    size_t count = 0;
+    for (const struct bundle *bundle = of->bundles; bundle; bundle = bundle->next) {
+        if (++count > of->stock) {
+            return broken(why, "a class has more bundles than are counted");
+        }
+        if (!blocks_valid(heap, size_class, bundle->blocks, half, why)) {
+            return false;
+        }
+    }
+    *bytes += count * half * size_classes[size_class].size;
+    return (count == of->stock && of->surplus <= of->stock) ||
+           broken(why, "a class has fewer bundles than are counted");
+}
+
 static bool magazine_valid(const struct heap *heap, unsigned size_class, const char **why) {
     void **bottom = heap->classes[size_class].bottom;
     void **top = heap->tops[heap->first + size_class];
@@ -141,25 +172,22 @@ static bool magazine_valid(const struct heap *heap, unsigned size_class, const c
     if (*bottom || magazine_count(heap, size_class) > magazine_capacity(bottom)) {
         return broken(why, "a magazine has no bottom, or holds more than it can");
     }
-    for (void **at = bottom + 1; at <= top; at++) {
-        if (page_map_load(window_unit(*at)) != (page_map_tag(heap->owner) | size_class)) {
-            return broken(why, "a magazine holds a block of another owner or class");
-        }
-        if (live_test(*at) == heap->proves) {
-            return broken(why, "a block in a magazine is live, or not, against its heap's mode");
-        }
-    }
-    return true;
+    return blocks_valid(heap, size_class, bottom + 1, (size_t)(top - bottom), why);
 }
 
 static bool heap_valid(const struct heap *heap, size_t *slabs, const char **why) {
+    size_t stock_bytes = 0;
+    size_t slab_bytes = 0;
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         if (!slabs_valid(&heap->classes[size_class].slabs, heap->owner, size_class, slabs, why) ||
-            !magazine_valid(heap, size_class, why)) {
+            !magazine_valid(heap, size_class, why) || !bundles_valid(heap, size_class, &stock_bytes, why)) {
             return false;
         }
+        slab_bytes += list_length(&heap->classes[size_class].slabs) * size_classes[size_class].slots *
+                      size_classes[size_class].size;
     }
-    return true;
+    return (stock_bytes == heap->stock_bytes && slab_bytes == heap->slab_bytes) ||
+           broken(why, "a heap's bytes in slabs or in bundles are not what is counted");
 }
 
 static bool orphans_valid(size_t *slabs, const char **why) {

@@ -16,6 +16,9 @@
 
 #define CAPACITY_START 8u
 
+/* Longer than any test, shorter than the machine has been up. */
+#define LONG_DECAY "decay_ms=200000"
+
 static struct heap *begin(void) {
     CHECK(root_start());
     struct heap *heap = heap_begin();
@@ -57,6 +60,7 @@ struct model {
     unsigned size_class;
     unsigned capacity;
     unsigned count;
+    unsigned stock; /* bundles */
     uint64_t refills;
     uint64_t flushes;
 };
@@ -70,13 +74,18 @@ static unsigned grown(const struct model *model) {
 static void check_model(const struct heap *heap, const struct model *model) {
     CHECK_EQUAL(capacity_of(heap, model->size_class), model->capacity);
     CHECK_EQUAL(magazine_count(heap, model->size_class), model->count);
+    CHECK_EQUAL(heap->classes[model->size_class].stock, model->stock);
+    CHECK_EQUAL(magazine_cached(heap, model->size_class), model->stock * bundle_size(model->size_class) + model->count);
     CHECK_EQUAL(heap->counters.refills, model->refills);
     CHECK_EQUAL(heap->counters.flushes, model->flushes);
 }
 
-/* An empty magazine grows, then is filled by half. */
+/* Into an empty magazine a bundle comes back; if there is none, it grows, and is filled by half. */
 static void model_alloc(struct model *model) {
-    if (model->count == 0) {
+    if (model->count == 0 && model->stock > 0) {
+        model->stock--;
+        model->count = bundle_size(model->size_class);
+    } else if (model->count == 0) {
         model->capacity = grown(model);
         model->count = (model->capacity + 1) / 2;
         model->refills++;
@@ -84,14 +93,14 @@ static void model_alloc(struct model *model) {
     model->count--;
 }
 
-/* A full magazine grows, or, as large as it may be, loses half. */
+/* A full magazine grows, or, as large as it may be, half of it is put by. */
 static void model_free(struct model *model) {
     if (model->count == model->capacity) {
         if (model->capacity < grown(model)) {
             model->capacity = grown(model);
         } else {
-            model->count -= (model->capacity + 1) / 2;
-            model->flushes++;
+            model->count -= bundle_size(model->size_class);
+            model->stock++;
         }
     }
     model->count++;
@@ -99,14 +108,12 @@ static void model_free(struct model *model) {
 
 /* The blocks held stay: the magazine that is made for them grows as they are freed. */
 static void dispose_all(struct heap *heap, struct model *model) {
-    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
-        model->flushes += magazine_count(heap, size_class) > 0;
-    }
+    model->flushes += model->stock + (model->count > 0);
     magazine_flush_all(heap, true);
-    model->capacity = model->count = 0;
+    model->capacity = model->count = model->stock = 0;
 }
 
-static void magazines_grow_and_go_half_way(void) {
+static void magazines_grow_and_are_put_by_in_halves(void) {
     enum { BLOCKS = 400 };
     struct heap *heap = begin();
     void *blocks[BLOCKS];
@@ -114,7 +121,6 @@ static void magazines_grow_and_go_half_way(void) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         size_t size = size_classes[size_class].size;
         model.size_class = size_class;
-        model.capacity = model.count = 0;
         for (unsigned held = 0, step = 0; step < 2000; step++) {
             if (step == 100) {
                 dispose_all(heap, &model);
@@ -139,6 +145,8 @@ static void magazines_grow_and_go_half_way(void) {
                 model_free(&model);
             }
         }
+        check_model(heap, &model);
+        dispose_all(heap, &model);
         check_model(heap, &model);
     }
     CHECK_VALID();
@@ -208,26 +216,113 @@ static void the_last_block_freed_is_the_first_allocated(void) {
     CHECK(engine_alloc(100) == a);
 }
 
-static void a_flush_gives_back_what_was_freed_first(void) {
-    enum { MOST = 63, HALF = 32 };
+/* Frees so many blocks of 64 bytes, which were allocated together, that `stock` bundles are put by; the rest is in the
+ * magazine. The first is freed first. */
+enum { MOST = 63, HALF = 32, BLOCKS_MAX = 8 * HALF + MOST };
+static void *freed[BLOCKS_MAX];
+
+static struct heap *put_by(unsigned stock) {
     struct heap *heap = begin();
-    void *blocks[2 * MOST];
-    for (unsigned i = 0; i < 2 * MOST; i++) {
-        blocks[i] = engine_alloc(64);
+    for (unsigned i = 0; i < BLOCKS_MAX; i++) {
+        freed[i] = engine_alloc(64);
     }
-    unsigned size_class = size_class_of(64);
-    magazine_flush(heap, size_class, magazine_count(heap, size_class));
+    magazine_flush_all(heap, true);
+    for (unsigned i = 0; i < stock * HALF + HALF; i++) {
+        engine_free(freed[i]);
+    }
+    CHECK_EQUAL(heap->classes[size_class_of(64)].stock, stock);
+    CHECK_EQUAL(magazine_count(heap, size_class_of(64)), HALF);
+    CHECK_VALID();
+    return heap;
+}
+
+static void check_state(unsigned first, unsigned end, enum block_state expected) {
+    for (unsigned i = first; i < end; i++) {
+        CHECK_EQUAL(block_at(freed[i]).state, expected);
+    }
+}
+
+static void what_is_put_by_comes_back_in_order(void) {
+    struct heap *heap = put_by(3);
+    check_state(0, 4 * HALF, heap->proves ? BLOCK_STATE_CACHED : BLOCK_STATE_LIVE);
+    for (unsigned i = 4 * HALF; i-- > 0;) {
+        CHECK(engine_alloc(64) == freed[i]);
+    }
+    CHECK_EQUAL(heap->stock_bytes, 0);
+    CHECK_VALID();
+}
+
+static void a_heap_that_grows_unloads(void) {
+    struct heap *heap = put_by(7);
     uint64_t flushes = heap->counters.flushes;
-    unsigned freed = 0;
-    while (heap->counters.flushes == flushes) {
-        engine_free(blocks[freed++]);
+    CHECK(engine_alloc(1000) != NULL);
+    CHECK_EQUAL(heap->counters.flushes, flushes + 7);
+    CHECK_EQUAL(heap->stock_bytes, 0);
+    check_state(0, 7 * HALF, BLOCK_STATE_FREE);
+    CHECK_VALID();
+}
+
+/* Less than an eighth of its slots is what a heap may keep when it grows. */
+static void little_is_kept_when_the_heap_grows(void) {
+    struct heap *heap = put_by(1);
+    CHECK(engine_alloc(1000) != NULL);
+    CHECK_EQUAL(heap->classes[size_class_of(64)].stock, 1);
+    CHECK_VALID();
+}
+
+/* In each period that which nobody has needed in it is unloaded, and all of it when no period saw the heap at work. */
+static void what_is_put_by_decays(void) {
+    struct heap *heap = put_by(6);
+    struct heap_class *of = &heap->classes[size_class_of(64)];
+    heap->period_ms = os_coarse_ms();
+    bundles_decay(heap);
+    CHECK_EQUAL(of->stock, 6);
+    of->surplus = of->stock;
+    for (unsigned i = 0; i < 2 * HALF + 1; i++) { /* two come back */
+        CHECK(engine_alloc(64) != NULL);
     }
-    CHECK_EQUAL(freed, MOST + 1);
-    CHECK_EQUAL(magazine_count(heap, size_class), MOST + 1 - HALF);
-    for (unsigned i = 0; i < freed; i++) {
-        enum block_state cached = heap->proves ? BLOCK_STATE_CACHED : BLOCK_STATE_LIVE;
-        CHECK_EQUAL(block_at(blocks[i]).state, i < HALF ? BLOCK_STATE_FREE : cached);
+    CHECK_EQUAL(of->surplus, 4);
+    heap->period_ms = os_coarse_ms() - spans.decay_ms;
+    bundles_decay(heap);
+    CHECK_EQUAL(of->stock, 0);
+    CHECK_VALID();
+}
+
+static void what_lies_idle_is_unloaded(void) {
+    struct heap *heap = put_by(6);
+    struct heap_class *of = &heap->classes[size_class_of(64)];
+    of->surplus = 0;
+    heap->period_ms = os_coarse_ms() - spans.decay_ms;
+    bundles_decay(heap);
+    CHECK_EQUAL(of->stock, 6);
+    CHECK_EQUAL(of->surplus, 6);
+    of->surplus = 0;
+    heap->period_ms = os_coarse_ms() - 2 * spans.decay_ms;
+    bundles_decay(heap);
+    CHECK_EQUAL(of->stock, 0);
+    check_state(0, 6 * HALF, BLOCK_STATE_FREE);
+    CHECK_VALID();
+}
+
+/* Without memory for another magazine, half of the full one goes back: what was freed first. */
+static void without_memory_half_is_flushed(void) {
+    struct heap *heap = put_by(0);
+    os_inject(OS_CALL_MPROTECT, 0, UINT64_MAX, ENOMEM);
+    unsigned end = HALF;
+    uint64_t flushes = heap->counters.flushes;
+    for (; magazine_count(heap, size_class_of(64)) < MOST; end++) {
+        engine_free(freed[end]);
     }
+    for (size_t size = MAGAZINE_SIZE; size >= METADATA_STEP; size -= METADATA_STEP) {
+        while (metadata_alloc(size)) {
+            continue;
+        }
+    }
+    engine_free(freed[end]);
+    CHECK_EQUAL(heap->counters.flushes, flushes + 1);
+    CHECK_EQUAL(magazine_count(heap, size_class_of(64)), MOST + 1 - HALF);
+    check_state(0, HALF, BLOCK_STATE_FREE);
+    check_state(HALF, end, heap->proves ? BLOCK_STATE_CACHED : BLOCK_STATE_LIVE);
     CHECK_VALID();
 }
 
@@ -279,12 +374,17 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         FRESH(the_capacity_is_told_by_the_bottom),
         IN_BOTH_MODES(no_magazine_is_both_empty_and_full),
-        IN_BOTH_MODES(magazines_grow_and_go_half_way),
+        IN_BOTH_MODES(magazines_grow_and_are_put_by_in_halves),
         IN_BOTH_MODES(a_refill_pops_from_the_lowest_address_up),
         IN_BOTH_MODES(a_refill_leaves_what_is_there),
         IN_BOTH_MODES(a_refill_is_gathered_from_several_slabs),
         IN_BOTH_MODES(the_last_block_freed_is_the_first_allocated),
-        IN_BOTH_MODES(a_flush_gives_back_what_was_freed_first),
+        IN_BOTH_MODES(what_is_put_by_comes_back_in_order),
+        IN_BOTH_MODES(a_heap_that_grows_unloads),
+        IN_BOTH_MODES(little_is_kept_when_the_heap_grows),
+        FRESH_WITH(what_is_put_by_decays, LONG_DECAY),
+        FRESH_WITH(what_lies_idle_is_unloaded, LONG_DECAY),
+        IN_BOTH_MODES(without_memory_half_is_flushed),
         IN_BOTH_MODES(disposal_leaves_nothing),
         IN_BOTH_MODES(without_memory_for_a_magazine_allocation_fails),
     };

@@ -65,7 +65,7 @@ static void check_live(void) {
     }
     for (unsigned i = 0; i < SIZE_CLASSES; i++) {
         CHECK_EQUAL(stats.classes[i].live, live[i]);
-        CHECK_EQUAL(stats.classes[i].cached, heap_mine == &heap_none ? 0 : magazine_count(heap_mine, i));
+        CHECK_EQUAL(stats.classes[i].cached, heap_mine == &heap_none ? 0 : magazine_cached(heap_mine, i));
     }
     CHECK_EQUAL(stats.large_blocks, large_blocks);
     CHECK_EQUAL(stats.large_bytes, large_bytes);
