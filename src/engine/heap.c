@@ -44,7 +44,8 @@ static void heap_reset(struct heap *heap) {
         list_init(&heap->classes[size_class].slabs);
     }
     heap->slab_bytes = 0;
-    heap->stock_bytes = 0;
+    heap->bundles = 0;
+    heap->bundle_bytes = 0;
     heap->empty_bundle = NULL;
     heap->proves = registry.proves;
     heap->first = heap->proves ? 0 : DEFERRED;

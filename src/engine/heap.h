@@ -69,7 +69,8 @@ struct heap {
     bool proves;           /* check=every: a block's proof is made when it is freed, not when it is flushed */
     struct heap_class classes[SIZE_CLASSES];
     size_t slab_bytes;           /* in slots of the heap's slabs */
-    size_t stock_bytes;          /* in blocks of bundles */
+    uint32_t bundles;            /* number, over all classes */
+    size_t bundle_bytes;         /* in their blocks */
     struct bundle *empty_bundle; /* kept for the next half magazine, or NULL */
     uint64_t period_ms;          /* when this period of the decay began, by the coarse clock */
     struct outbox outbox;

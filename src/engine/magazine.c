@@ -17,6 +17,10 @@
 /* A heap that grows unloads its bundles when they hold this part of its slots, or more. */
 #define UNLOAD_SHARE 8u
 
+/* What a heap puts by at most: so many bundles, which are metadata themselves, and so many bytes of blocks. */
+#define BUNDLES_MAX 512u
+#define BUNDLES_BYTES_MAX ((size_t)4 << 20)
+
 alignas(MAGAZINE_SLOTS * sizeof(void *)) void *magazine_none[MAGAZINE_SLOTS];
 
 static unsigned smaller(unsigned a, unsigned b) {
@@ -79,13 +83,17 @@ static struct bundle *empty_bundle(struct heap *heap) {
     return bundle ? bundle : metadata_alloc(sizeof *bundle);
 }
 
-/* The older half of the full magazine becomes a bundle. False when there is no memory for one. */
+/* The older half of the full magazine becomes a bundle. False when there are enough, or no memory for one. */
 static bool put_by(struct heap *heap, unsigned size_class) {
     struct heap_class *of = &heap->classes[size_class];
+    if (heap->bundles == BUNDLES_MAX || heap->bundle_bytes + bundle_bytes(size_class) > BUNDLES_BYTES_MAX) {
+        return false;
+    }
     struct bundle *bundle = empty_bundle(heap);
     if (!bundle) {
         return false;
     }
+    heap->bundles++;
     unsigned half = bundle_size(size_class);
     unsigned rest = size_classes[size_class].magazine - half;
     memcpy(bundle->blocks, of->bottom + 1, half * sizeof *bundle->blocks);
@@ -94,10 +102,10 @@ static bool put_by(struct heap *heap, unsigned size_class) {
     bundle->next = of->bundles;
     of->bundles = bundle;
     of->stock++;
-    if (!heap->stock_bytes) {
+    if (!heap->bundle_bytes) {
         heap->period_ms = os_coarse_ms();
     }
-    heap->stock_bytes += bundle_bytes(size_class);
+    heap->bundle_bytes += bundle_bytes(size_class);
     return true;
 }
 
@@ -111,7 +119,8 @@ static struct bundle *take_bundle(struct heap *heap, unsigned size_class) {
         if (of->surplus > of->stock) {
             of->surplus = of->stock;
         }
-        heap->stock_bytes -= bundle_bytes(size_class);
+        heap->bundles--;
+        heap->bundle_bytes -= bundle_bytes(size_class);
     }
     return bundle;
 }
@@ -155,7 +164,7 @@ static void unload_all(struct heap *heap) {
 }
 
 bool bundles_unload(struct heap *heap) {
-    bool many = heap->stock_bytes && heap->stock_bytes >= heap->slab_bytes / UNLOAD_SHARE;
+    bool many = heap->bundle_bytes && heap->bundle_bytes >= heap->slab_bytes / UNLOAD_SHARE;
     if (many) {
         unload_all(heap);
     }
@@ -164,7 +173,7 @@ bool bundles_unload(struct heap *heap) {
 
 /* A heap that has not come here for a whole period has needed nothing. */
 void bundles_decay(struct heap *heap) {
-    if (!heap->stock_bytes) {
+    if (!heap->bundle_bytes) {
         return;
     }
     uint64_t decay_ms = atomic_load_explicit(&spans.decay_ms, memory_order_relaxed);
@@ -173,11 +182,14 @@ void bundles_decay(struct heap *heap) {
         return;
     }
     heap->period_ms += age;
+    size_t before = heap->slab_bytes;
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         struct heap_class *of = &heap->classes[size_class];
         unload(heap, size_class, age < 2 * decay_ms ? of->surplus : of->stock);
         of->surplus = of->stock;
     }
+    /* It has been free for as long as dirty memory is kept. */
+    span_purge((before - heap->slab_bytes) >> UNIT_SHIFT);
 }
 
 bool magazine_refill(struct heap *heap, unsigned size_class) {

@@ -371,6 +371,18 @@ void span_decay(void) {
     lock_give(&spans.lock);
 }
 
+void span_purge(size_t units) {
+    if (units == 0) {
+        return;
+    }
+    lock_take(&spans.lock);
+    size_t least = spans.dirty_units > units ? spans.dirty_units - units : 0;
+    while (spans.dirty_units > least && purge_oldest(spans.dirty_units - least)) {
+        continue;
+    }
+    lock_give(&spans.lock);
+}
+
 size_t span_purge_all(void) {
     lock_take(&spans.lock);
     uint64_t before = spans.purged_units;

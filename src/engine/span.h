@@ -103,6 +103,9 @@ void span_lose(const struct span *span);
 /* To be called on slow paths: gives dirty spans back that are old enough. Costs a clock reading when nothing is due. */
 void span_decay(void);
 
+/* Gives so many units of dirty memory, or what there is, back to the system: the oldest. */
+void span_purge(size_t units);
+
 /* Gives every dirty span back to the system; the bytes of it. */
 size_t span_purge_all(void);
 

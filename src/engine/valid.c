@@ -176,17 +176,17 @@ static bool magazine_valid(const struct heap *heap, unsigned size_class, const c
 }
 
 static bool heap_valid(const struct heap *heap, size_t *slabs, const char **why) {
-    size_t stock_bytes = 0;
+    size_t bundle_bytes = 0;
     size_t slab_bytes = 0;
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         if (!slabs_valid(&heap->classes[size_class].slabs, heap->owner, size_class, slabs, why) ||
-            !magazine_valid(heap, size_class, why) || !bundles_valid(heap, size_class, &stock_bytes, why)) {
+            !magazine_valid(heap, size_class, why) || !bundles_valid(heap, size_class, &bundle_bytes, why)) {
             return false;
         }
         slab_bytes += list_length(&heap->classes[size_class].slabs) * size_classes[size_class].slots *
                       size_classes[size_class].size;
     }
-    return (stock_bytes == heap->stock_bytes && slab_bytes == heap->slab_bytes) ||
+    return (bundle_bytes == heap->bundle_bytes && slab_bytes == heap->slab_bytes) ||
            broken(why, "a heap's bytes in slabs or in bundles are not what is counted");
 }
 

@@ -248,7 +248,7 @@ static void what_is_put_by_comes_back_in_order(void) {
     for (unsigned i = 4 * HALF; i-- > 0;) {
         CHECK(engine_alloc(64) == freed[i]);
     }
-    CHECK_EQUAL(heap->stock_bytes, 0);
+    CHECK_EQUAL(heap->bundle_bytes, 0);
     CHECK_VALID();
 }
 
@@ -257,7 +257,7 @@ static void a_heap_that_grows_unloads(void) {
     uint64_t flushes = heap->counters.flushes;
     CHECK(engine_alloc(1000) != NULL);
     CHECK_EQUAL(heap->counters.flushes, flushes + 7);
-    CHECK_EQUAL(heap->stock_bytes, 0);
+    CHECK_EQUAL(heap->bundle_bytes, 0);
     check_state(0, 7 * HALF, BLOCK_STATE_FREE);
     CHECK_VALID();
 }
