@@ -5,16 +5,16 @@
 #include "complaint.h"
 #include "os/os.h"
 
-/* The default space is the first of the list, and always in it. `alone`: with one thread there is nobody to wait for;
- * and if it forks in a signal handler that interrupted a space, it must not wait for itself. Decided before the fork,
- * for both sides. */
+/* The spaces but the default one, which is always there. `alone`: with one thread there is nobody to wait for; and if
+ * it forks in a signal handler that interrupted a space, it must not wait for itself. Decided before the fork, for both
+ * sides. */
 static struct {
     struct lock lock;
     struct list spaces;
     bool alone;
 } registry = {
     .lock = LOCK_INIT(LOCK_SPACES),
-    .spaces = {&space_default.link, &space_default.link},
+    .spaces = {&registry.spaces, &registry.spaces},
 };
 
 void registry_add(struct mems_space *space) {
@@ -30,6 +30,7 @@ void registry_remove(struct mems_space *space) {
 }
 
 static void each_space(void (*act)(struct lock *)) {
+    act(&space_default.lock);
     for (struct list *link = registry.spaces.next; link != &registry.spaces; link = link->next) {
         act(&CONTAINER_OF(link, struct mems_space, link)->lock);
     }

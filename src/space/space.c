@@ -17,7 +17,6 @@
 #define MAIN_NODES_MAX 1
 #define SUB_NODES_MAX 2
 
-/* The list links only space_default itself (registry.c); its page size may be set before it starts. */
 struct mems_space space_default = {
     .lock = LOCK_INIT(LOCK_SPACE),
     .page_size = PAGE_SIZE,

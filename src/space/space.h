@@ -24,7 +24,7 @@ enum space_state { SPACE_UNUSED, SPACE_READY, SPACE_FINISHED };
 /* All members but the first two are guarded by the lock. */
 struct mems_space {
     struct lock lock;
-    struct list link; /* in the list of all spaces (registry.h) */
+    struct list link; /* in the list of spaces (registry.h); the default one is in none */
     enum space_state state;
     size_t page_size;
     size_t alignment;
