@@ -1,22 +1,21 @@
 /*
- * malloc.c - the C library's allocation functions, answered by the engine.
+ * malloc.c - the C library's allocation functions, answered by the heap behind them.
  *
  * The whole family that hands out and takes back blocks is this one object, so that a static link takes all of it from
  * the archive or nothing: one name less, and the C library's own malloc would come in beside it.
  *
  * Functions here hold no state and do no work of their own beyond what their standard asks: checking arguments and
- * sums. malloc and free are the engine's fast paths themselves. None calls another by its public name: that may be the
+ * sums. malloc and free are the heap's fast paths themselves. None calls another by its public name: that may be the
  * program's own wrapper, which has called us.
  */
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <unistd.h>
 
+#include "backend.h"
 #include "base/bits.h"
 #include "base/compiler.h"
-#include "engine/engine.h"
-#include "engine/fast_path.h"
+#include "os/os.h"
 
 /* Not in <stdlib.h>: from <malloc.h>, C23, older C libraries, or glibc's own. */
 void *memalign(size_t alignment, size_t size);
@@ -26,29 +25,33 @@ size_t malloc_usable_size(void *block);
 void free_sized(void *block, size_t size);
 void free_aligned_sized(void *block, size_t alignment, size_t size);
 
+#ifdef BACKEND_START
+__attribute__((used)) static void (*const with_start)(void) = BACKEND_START;
+#endif
+
 EXPORT HOT void *malloc(size_t size) {
-    return fast_alloc(size);
+    return backend_fast_alloc(size);
 }
 
 EXPORT HOT void free(void *block) {
-    fast_free(block);
+    backend_fast_free(block);
 }
 
 EXPORT void *calloc(size_t count, size_t size) {
-    return engine_alloc_zeroed(count, size);
+    return backend_alloc_zeroed(count, size);
 }
 
 /* Size 0 frees the block and is not an error, as in glibc; C leaves it undefined, POSIX allows it. */
-static void *resize(void *block, size_t size) {
+static void *resize(const char *operation, void *block, size_t size) {
     if (UNLIKELY(size == 0 && block != NULL)) {
-        engine_free(block);
+        backend_free(operation, block);
         return NULL;
     }
-    return engine_realloc("realloc", block, size);
+    return backend_realloc(operation, block, size);
 }
 
 EXPORT void *realloc(void *block, size_t size) {
-    return resize(block, size);
+    return resize("realloc", block, size);
 }
 
 static void *resize_array(void *block, size_t count, size_t size) {
@@ -57,7 +60,7 @@ static void *resize_array(void *block, size_t count, size_t size) {
         errno = ENOMEM;
         return NULL;
     }
-    return resize(block, bytes);
+    return resize("reallocarray", block, bytes);
 }
 
 EXPORT void *reallocarray(void *block, size_t count, size_t size) {
@@ -70,7 +73,7 @@ EXPORT void *aligned_alloc(size_t alignment, size_t size) {
         errno = EINVAL;
         return NULL;
     }
-    return engine_alloc_aligned(alignment, size);
+    return backend_alloc_aligned(alignment, size);
 }
 
 /* POSIX: the error is returned, errno means nothing here, and on an error *out is as it was. */
@@ -79,7 +82,7 @@ static int align_posix(void **out, size_t alignment, size_t size) {
         return EINVAL;
     }
     int saved = errno;
-    void *block = engine_alloc_aligned(alignment, size);
+    void *block = backend_alloc_aligned(alignment, size);
     if (block == NULL) {
         errno = saved;
         return ENOMEM;
@@ -101,7 +104,7 @@ static void *align_rounded(size_t alignment, size_t size) {
     if (!is_power_of_two(alignment)) {
         alignment = alignment == 0 ? 1 : (size_t)2 << floor_log2(alignment);
     }
-    return engine_alloc_aligned(alignment, size);
+    return backend_alloc_aligned(alignment, size);
 }
 
 EXPORT void *memalign(size_t alignment, size_t size) {
@@ -109,12 +112,8 @@ EXPORT void *memalign(size_t alignment, size_t size) {
 }
 
 /* The system's page here, which may be larger than an OS page: that is what the caller is going to mprotect. */
-static size_t page_size(void) {
-    return (size_t)sysconf(_SC_PAGESIZE);
-}
-
 static void *align_page(size_t size) {
-    return engine_alloc_aligned(page_size(), size);
+    return backend_alloc_aligned(os_page_size(), size);
 }
 
 EXPORT void *valloc(size_t size) {
@@ -126,7 +125,7 @@ static void *align_whole_pages(size_t size) {
         errno = ENOMEM;
         return NULL;
     }
-    return align_page(round_up(size, page_size()));
+    return align_page(round_up(size, os_page_size()));
 }
 
 EXPORT void *pvalloc(size_t size) {
@@ -134,19 +133,19 @@ EXPORT void *pvalloc(size_t size) {
 }
 
 EXPORT void cfree(void *block) {
-    engine_free(block);
+    backend_free("cfree", block);
 }
 
 EXPORT void free_sized(void *block, size_t size) {
-    engine_free_sized("free_sized", block, size, 0);
+    backend_free_sized("free_sized", block, size, 0);
 }
 
 EXPORT void free_aligned_sized(void *block, size_t alignment, size_t size) {
-    engine_free_sized("free_aligned_sized", block, size, alignment);
+    backend_free_sized("free_aligned_sized", block, size, alignment);
 }
 
 EXPORT size_t malloc_usable_size(void *block) {
-    return engine_usable_size("malloc_usable_size", block);
+    return backend_usable_size("malloc_usable_size", block);
 }
 
 /*
@@ -166,19 +165,19 @@ void *__libc_pvalloc(size_t size);
 int __posix_memalign(void **out, size_t alignment, size_t size);
 
 EXPORT void *__libc_malloc(size_t size) {
-    return engine_alloc(size);
+    return backend_alloc(size);
 }
 
 EXPORT void __libc_free(void *block) {
-    engine_free(block);
+    backend_free("free", block);
 }
 
 EXPORT void *__libc_calloc(size_t count, size_t size) {
-    return engine_alloc_zeroed(count, size);
+    return backend_alloc_zeroed(count, size);
 }
 
 EXPORT void *__libc_realloc(void *block, size_t size) {
-    return resize(block, size);
+    return resize("realloc", block, size);
 }
 
 EXPORT void *__libc_reallocarray(void *block, size_t count, size_t size) {

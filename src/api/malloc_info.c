@@ -2,9 +2,9 @@
  * malloc_info.c - glibc's questions to malloc and its switches, answered for this heap.
  *
  * A program that asks mallinfo2 or malloc_trim means the heap that it uses, so none of these may fall through to the C
- * library's idle arena. How this heap's rows map to glibc's words:
+ * library's idle arena. How the heap's figures map to glibc's words:
  *
- *   arena = uordblks + fordblks;  uordblks: live + slack;  fordblks: cached + free + untouched + dirty
+ *   arena = uordblks + fordblks;  uordblks: used;  fordblks: cached + free
  */
 #include <errno.h>
 #include <limits.h>
@@ -12,26 +12,22 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "mems.h"
-
+#include "backend.h"
 #include "base/compiler.h"
 #include "base/fmt.h"
-#include "engine/engine.h"
-#include "engine/stats.h"
-#include "engine/stats_report.h"
 
 /* As in glibc's <malloc.h>; musl's has none of it. */
 struct mallinfo {
     int arena, ordblks, smblks, hblks, hblkhd, usmblks, fsmblks, uordblks, fordblks, keepcost;
 };
 struct mallinfo2 {
-    size_t arena;    /* bytes from the system, huge blocks apart */
-    size_t ordblks;  /* number of free slots */
-    size_t smblks;   /* number of cached slots */
-    size_t hblks;    /* number of huge blocks */
+    size_t arena;    /* bytes from the system, mapped blocks apart */
+    size_t ordblks;  /* number of free blocks */
+    size_t smblks;   /* number of cached blocks */
+    size_t hblks;    /* number of blocks with a mapping of their own */
     size_t hblkhd;   /* their bytes */
     size_t usmblks;  /* always 0, as in glibc */
-    size_t fsmblks;  /* bytes of cached slots, part of fordblks */
+    size_t fsmblks;  /* bytes of cached blocks, part of fordblks */
     size_t uordblks; /* bytes in use */
     size_t fordblks; /* bytes free */
     size_t keepcost; /* bytes that malloc_trim could give back at once */
@@ -48,27 +44,20 @@ int malloc_info(int options, FILE *stream);
 /* Brings malloc along from a static archive: nobody shall ask here about a heap that is not in use. */
 __attribute__((used)) static void *(*const with_malloc)(size_t) = malloc;
 
-static size_t bytes_held(const struct mems_engine_stats *stats) {
-    return stats->accessible - stats->fresh;
-}
-
 static struct mallinfo2 info_collect(void) {
-    struct mems_engine_stats stats;
-    stats_collect(&stats);
-    struct mallinfo2 info = {
-        .arena = bytes_held(&stats),
-        .hblks = stats.huge_blocks,
-        .hblkhd = stats.huge_bytes,
-        .fsmblks = stats.cached,
-        .uordblks = stats.live + stats.slack,
-        .fordblks = stats.cached + stats.free + stats.untouched + stats.dirty,
-        .keepcost = stats.dirty,
+    struct backend_figures figures;
+    backend_figures(&figures);
+    return (struct mallinfo2){
+        .arena = figures.held,
+        .ordblks = figures.free_blocks,
+        .smblks = figures.cached_blocks,
+        .hblks = figures.mapped_blocks,
+        .hblkhd = figures.mapped,
+        .fsmblks = figures.cached,
+        .uordblks = figures.used,
+        .fordblks = figures.cached + figures.free,
+        .keepcost = figures.trimmable,
     };
-    for (uint32_t i = 0; i < stats.class_count; i++) {
-        info.ordblks += stats.classes[i].free;
-        info.smblks += stats.classes[i].cached;
-    }
-    return info;
 }
 
 EXPORT struct mallinfo2 mallinfo2(void) {
@@ -103,12 +92,12 @@ EXPORT struct mallinfo mallinfo(void) {
 /*
  * 1 where this heap does what is asked for, 0 otherwise. M_TRIM_THRESHOLD 0 is free memory back to the system at once;
  * M_CHECK_ACTION with its abort bit is what always happens. The others steer arenas, a top chunk and an mmap threshold,
- * none of which this heap has.
+ * none of which is a choice here.
  */
 static int tune(int parameter, int value) {
     switch (parameter) {
     case M_TRIM_THRESHOLD:
-        return value == 0 && engine_option_set("decay_ms", "0") == 0;
+        return value == 0 && backend_trim_always();
     case M_CHECK_ACTION:
         return (value & 2) != 0;
     default:
@@ -120,16 +109,14 @@ EXPORT int mallopt(int parameter, int value) {
     return tune(parameter, value);
 }
 
-/* 1 when memory went back to the system. This heap has no top to leave a pad at: all free memory goes. */
+/* 1 when memory went back to the system. The engine has no top to leave a pad at: there all free memory goes. */
 EXPORT int malloc_trim(size_t pad) {
     (void)pad;
-    return engine_trim() > 0;
+    return backend_trim(pad) > 0;
 }
 
 EXPORT void malloc_stats(void) {
-    struct mems_engine_stats stats;
-    stats_collect(&stats);
-    stats_report_text(&stats, STDERR_FILENO);
+    backend_report(STDERR_FILENO);
 }
 
 /* Puts what fmt holds into the stream and empties it. */
@@ -143,54 +130,40 @@ static void put_row(FILE *stream, struct fmt *fmt, const char *kind, size_t coun
     put(stream, fmt);
 }
 
-/* The free slots of each class: cached ones and those in slabs. Classes follow each other: one begins where the last
- * ends. */
-static void put_sizes(FILE *stream, struct fmt *fmt, const struct mems_engine_stats *stats) {
-    size_t from = 1;
+static void put_sizes(FILE *stream, struct fmt *fmt, const struct backend_figures *figures) {
     fputs("<sizes>\n", stream);
-    for (uint32_t i = 0; i < stats->class_count; i++) {
-        const struct mems_class_stats *size_class = &stats->classes[i];
-        size_t count = size_class->cached + size_class->free;
-        if (count > 0) {
-            fmt_format(fmt, "<size from=\"%u\" to=\"%u\" total=\"%u\" count=\"%u\"/>\n", (uint64_t)from,
-                       (uint64_t)size_class->size, (uint64_t)(count * size_class->size), (uint64_t)count);
-            put(stream, fmt);
-        }
-        from = size_class->size + 1;
+    for (size_t i = 0; i < figures->row_count; i++) {
+        const struct backend_row *row = &figures->rows[i];
+        fmt_format(fmt, "<size from=\"%u\" to=\"%u\" total=\"%u\" count=\"%u\"/>\n", (uint64_t)row->from,
+                   (uint64_t)row->to, (uint64_t)row->bytes, (uint64_t)row->count);
+        put(stream, fmt);
     }
     fputs("</sizes>\n", stream);
 }
 
 /*
- * The state of the heap as XML, in the words of glibc's malloc_info: "fast" is what threads have cached, "rest" what is
- * free otherwise. All is gathered first, for the stream may allocate its buffer while we write.
+ * The state of the heap as XML, in the words of glibc's malloc_info: "fast" is what is cached, "rest" what is free
+ * otherwise. All is gathered first, for the stream may allocate its buffer while we write.
  */
 EXPORT int malloc_info(int options, FILE *stream) {
     if (options != 0) {
         errno = EINVAL;
         return -1;
     }
-    struct mems_engine_stats stats;
-    stats_collect(&stats);
-    size_t cached = 0;
-    size_t available = 0;
-    for (uint32_t i = 0; i < stats.class_count; i++) {
-        cached += stats.classes[i].cached;
-        available += stats.classes[i].free;
-    }
-
+    struct backend_figures figures;
+    backend_figures(&figures);
     char text[256];
     struct fmt fmt;
     fmt_init(&fmt, text, sizeof text);
     fputs("<malloc version=\"1\">\n<heap nr=\"0\">\n", stream);
-    put_sizes(stream, &fmt, &stats);
-    put_row(stream, &fmt, "fast", cached, stats.cached);
-    put_row(stream, &fmt, "rest", available, stats.free + stats.untouched + stats.dirty);
-    put_row(stream, &fmt, "mmap", stats.huge_blocks, stats.huge_bytes);
-    fmt_format(&fmt, "<system type=\"current\" size=\"%u\"/>\n", (uint64_t)bytes_held(&stats));
+    put_sizes(stream, &fmt, &figures);
+    put_row(stream, &fmt, "fast", figures.cached_blocks, figures.cached);
+    put_row(stream, &fmt, "rest", figures.free_blocks, figures.free);
+    put_row(stream, &fmt, "mmap", figures.mapped_blocks, figures.mapped);
+    fmt_format(&fmt, "<system type=\"current\" size=\"%u\"/>\n", (uint64_t)figures.held);
     put(stream, &fmt);
     fmt_format(&fmt, "<aspace type=\"total\" size=\"%u\"/>\n<aspace type=\"mprotect\" size=\"%u\"/>\n",
-               (uint64_t)stats.window, (uint64_t)stats.accessible);
+               (uint64_t)figures.reserved, (uint64_t)figures.accessible);
     put(stream, &fmt);
     fputs("</heap>\n</malloc>\n", stream);
     return ferror(stream) ? -1 : 0;

@@ -4,7 +4,7 @@
  * They are named as the C++ ABI mangles them where size_t is unsigned long. The standard [new.delete] divides the forms
  * into four that allocate and free, and sixteen that call those four; a program may replace any of them, and the others
  * must then lead to its replacement. So each derived form calls its base by its public name, which the dynamic linker
- * may have bound to the program's, unless the base proves to be ours: then it may use what it knows of the engine.
+ * may have bound to the program's, unless the base proves to be ours: then it may use what it knows of the heap.
  * The definitions are weak so that no compiler takes the answer for granted.
  *
  * For the shared library alone. It does not need a C++ runtime, and looks for one only when an allocation has failed. A
@@ -16,10 +16,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "backend.h"
 #include "base/bits.h"
 #include "base/compiler.h"
 #include "base/fmt.h"
-#include "engine/engine.h"
 
 #define OPERATOR EXPORT __attribute__((weak))
 #define OPERATOR_IS(function) EXPORT __attribute__((weak, alias(function)))
@@ -130,9 +130,9 @@ static COLD _Noreturn void throw_bad_alloc(size_t size) {
 /* alignment 0: none in particular. NULL on failure, as always for an alignment that is no power of two. */
 static void *allocate(size_t size, size_t alignment) {
     if (alignment == 0) {
-        return engine_alloc(size);
+        return backend_alloc(size);
     }
-    return is_power_of_two(alignment) ? engine_alloc_aligned(alignment, size) : NULL;
+    return is_power_of_two(alignment) ? backend_alloc_aligned(alignment, size) : NULL;
 }
 
 /* The loop of [new.delete.single]: the handler finds memory, or throws, or ends the program, or is taken away. */
@@ -149,7 +149,7 @@ static COLD void *allocate_or_throw(size_t size, size_t alignment) {
 }
 
 static void *new_plain(size_t size) {
-    void *block = engine_alloc(size);
+    void *block = backend_alloc(size);
     return LIKELY(block != NULL) ? block : allocate_or_throw(size, 0);
 }
 
@@ -193,7 +193,7 @@ static COLD void *nothrow_aligned_by_runtime(const char *form, size_t size, size
 
 OPERATOR void *_ZnwmRKSt9nothrow_t(size_t size, const struct nothrow *tag) {
     bool ours = plain_is_ours();
-    void *block = ours ? engine_alloc(size) : NULL;
+    void *block = ours ? backend_alloc(size) : NULL;
     if (LIKELY(block != NULL) || (ours && current_handler() == NULL)) {
         return block;
     }
@@ -202,7 +202,7 @@ OPERATOR void *_ZnwmRKSt9nothrow_t(size_t size, const struct nothrow *tag) {
 
 OPERATOR void *_ZnamRKSt9nothrow_t(size_t size, const struct nothrow *tag) {
     bool ours = array_is_ours();
-    void *block = ours ? engine_alloc(size) : NULL;
+    void *block = ours ? backend_alloc(size) : NULL;
     if (LIKELY(block != NULL) || (ours && current_handler() == NULL)) {
         return block;
     }
@@ -230,12 +230,12 @@ OPERATOR void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t size, size_t alignment,
 }
 
 static void delete_plain(void *block) {
-    engine_free(block);
+    backend_free("operator delete", block);
 }
 
 static void delete_aligned(void *block, size_t alignment) {
     (void)alignment;
-    engine_free(block);
+    backend_free("operator delete", block);
 }
 
 static void delete_array(void *block) {
@@ -269,7 +269,7 @@ OPERATOR void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *block, size_t alignment,
 /* The sized forms prove the size where the block came from our own new, and are plain deletes otherwise. */
 OPERATOR void _ZdlPvm(void *block, size_t size) {
     if (LIKELY(plain_is_ours())) {
-        engine_free_sized("operator delete", block, size, 0);
+        backend_free_sized("operator delete", block, size, 0);
     } else {
         _ZdlPv(block);
     }
@@ -277,7 +277,7 @@ OPERATOR void _ZdlPvm(void *block, size_t size) {
 
 OPERATOR void _ZdaPvm(void *block, size_t size) {
     if (LIKELY(array_is_ours())) {
-        engine_free_sized("operator delete[]", block, size, 0);
+        backend_free_sized("operator delete[]", block, size, 0);
     } else {
         _ZdaPv(block);
     }
@@ -285,7 +285,7 @@ OPERATOR void _ZdaPvm(void *block, size_t size) {
 
 OPERATOR void _ZdlPvmSt11align_val_t(void *block, size_t size, size_t alignment) {
     if (LIKELY(aligned_is_ours())) {
-        engine_free_sized("operator delete", block, size, alignment);
+        backend_free_sized("operator delete", block, size, alignment);
     } else {
         _ZdlPvSt11align_val_t(block, alignment);
     }
@@ -293,7 +293,7 @@ OPERATOR void _ZdlPvmSt11align_val_t(void *block, size_t size, size_t alignment)
 
 OPERATOR void _ZdaPvmSt11align_val_t(void *block, size_t size, size_t alignment) {
     if (LIKELY(array_aligned_is_ours())) {
-        engine_free_sized("operator delete[]", block, size, alignment);
+        backend_free_sized("operator delete[]", block, size, alignment);
     } else {
         _ZdaPvSt11align_val_t(block, alignment);
     }

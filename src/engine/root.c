@@ -18,8 +18,6 @@
 #include "stats_report.h"
 #include "window.h"
 
-#define OPTIONS_VARIABLE "MEMS_OPTIONS"
-
 struct mems_root mems_root = {
     .magic = MEMS_ROOT_MAGIC,
     .version = MEMS_ROOT_VERSION,
@@ -50,7 +48,7 @@ static void complain(const char *line) {
  */
 static void read_options(char *const *early) {
     if (mems_root.options_read == OPTIONS_UNREAD) {
-        options_init(&mems_root.options);
+        options_init(&engine_options, &mems_root.options);
         mems_root.options_read = OPTIONS_DEFAULTS;
     }
     if (mems_root.options_read == OPTIONS_ALL || (!early && !os_environment_ready())) {
@@ -58,9 +56,9 @@ static void read_options(char *const *early) {
     }
     mems_root.options_read = OPTIONS_ALL;
     const struct options before = mems_root.options;
-    const char *text = os_environment(early, OPTIONS_VARIABLE);
+    const char *text = os_environment(early, engine_options.variable);
     if (text) {
-        options_parse(&mems_root.options, text, complain);
+        options_parse(&engine_options, &mems_root.options, text, complain);
     }
     if (root_ready()) {
         mems_root.options.check = before.check;
@@ -103,7 +101,7 @@ int engine_option_set(const char *name, const char *value) {
     lock_take(&mems_root.lock);
     read_options(NULL);
     struct options changed = mems_root.options;
-    int error = options_set(&changed, name, value);
+    int error = options_set(&engine_options, &changed, name, value);
     if (!error && root_ready() && shapes_the_heap(name)) {
         error = EBUSY;
     }
@@ -118,7 +116,7 @@ int engine_option_set(const char *name, const char *value) {
 int engine_option_get(const char *name, char *value, size_t size) {
     lock_take(&mems_root.lock);
     read_options(NULL);
-    int error = options_get(&mems_root.options, name, value, size);
+    int error = options_get(&engine_options, &mems_root.options, name, value, size);
     lock_give(&mems_root.lock);
     return error;
 }

@@ -10,6 +10,24 @@
 
 #define MIB ((size_t)1 << 20)
 
+/* What is different in the two libraries: HMM has no blocks with a mapping of their own, groups free blocks by powers
+ * of two, and chooses itself when the break goes down. */
+#ifdef LIBRARY_hmm
+#define HUGE_BLOCKS 0
+#define HEADING "HMM: heap of process"
+#define SUM "  region "
+#define ROW_OF_100 "<size from=\"64\" to=\"127\" total=\""
+#define ROW_OF_HUGE "<total type=\"mmap\" count=\"0\" size=\"0\"/>"
+#define TRIMS_ALWAYS 0
+#else
+#define HUGE_BLOCKS 1
+#define HEADING "MeMS "
+#define SUM "  accessible "
+#define ROW_OF_100 "<size from=\"97\" to=\"112\" total=\""
+#define ROW_OF_HUGE "<total type=\"mmap\" count=\"1\" size=\"104857600\"/>"
+#define TRIMS_ALWAYS 1
+#endif
+
 static void test_mallinfo2_follows_what_is_allocated(void **state) {
     (void)state;
     struct mallinfo2 before = mallinfo2();
@@ -20,10 +38,11 @@ static void test_mallinfo2_follows_what_is_allocated(void **state) {
     void *large = malloc(4 * MIB);
     void *huge = malloc(100 * MIB);
     struct mallinfo2 during = mallinfo2();
-    assert_true(during.uordblks >= before.uordblks + 100 * 1024 + 4 * MIB);
-    assert_true(during.uordblks < before.uordblks + 8 * MIB);
-    assert_int_equal(during.hblks, before.hblks + 1);
-    assert_true(during.hblkhd >= before.hblkhd + 100 * MIB);
+    size_t grown = during.uordblks + during.hblkhd - before.uordblks - before.hblkhd;
+    assert_true(grown >= 100 * 1024 + 104 * MIB);
+    assert_true(grown < 108 * MIB);
+    assert_int_equal(during.hblks, before.hblks + HUGE_BLOCKS);
+    assert_true(during.hblkhd >= before.hblkhd + HUGE_BLOCKS * 100 * MIB);
     for (size_t i = 0; i < 100; i++) {
         free(small[i]);
     }
@@ -61,22 +80,26 @@ static void test_mallinfo_is_the_same_capped(void **state) {
     free(block);
     block = malloc((size_t)3 << 30); /* never touched */
     if (block != NULL) {
-        assert_int_equal(narrow_mallinfo().hblkhd, INT_MAX);
+        assert_int_equal(HUGE_BLOCKS ? narrow_mallinfo().hblkhd : narrow_mallinfo().uordblks, INT_MAX);
     }
     free(block);
 }
 
+/* As mallinfo2 has said it would. A break moves by whole pages, and in part it may have gone down at the free. */
 static void test_trim_gives_free_memory_back(void **state) {
     (void)state;
     malloc_trim(0);
     void *block = malloc(8 * MIB);
     memset(block, 1, 8 * MIB);
+    size_t held = mallinfo2().arena;
     free(block);
-    assert_true(mallinfo2().keepcost >= 8 * MIB);
+    struct mallinfo2 info = mallinfo2();
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    assert_true(held - info.arena + info.keepcost >= 8 * MIB - page);
     errno = 4711;
-    assert_int_equal(malloc_trim(0), 1);
+    assert_int_equal(malloc_trim(0), info.keepcost >= page);
     assert_int_equal(errno, 4711);
-    assert_int_equal(mallinfo2().keepcost, 0);
+    assert_true(mallinfo2().keepcost < page);
     assert_int_equal(malloc_trim(0), 0);
 }
 
@@ -87,7 +110,7 @@ static void test_mallopt_is_truthful(void **state) {
     assert_int_equal(mallopt(M_MMAP_THRESHOLD, 1 << 20), 0);
     assert_int_equal(mallopt(12345, 1), 0);
     assert_int_equal(mallopt(M_TRIM_THRESHOLD, 1 << 20), 0);
-    assert_int_equal(mallopt(M_TRIM_THRESHOLD, 0), 1);
+    assert_int_equal(mallopt(M_TRIM_THRESHOLD, 0), TRIMS_ALWAYS);
 }
 
 static void call_malloc_stats(void *argument) {
@@ -101,8 +124,8 @@ static void test_stats_go_to_standard_error(void **state) {
     child_run(&result, call_malloc_stats, NULL);
     assert_int_equal(result.signal, 0);
     assert_int_equal(result.status, 0);
-    assert_non_null(strstr(result.err, "MeMS "));
-    assert_non_null(strstr(result.err, "accessible"));
+    assert_non_null(strstr(result.err, HEADING));
+    assert_non_null(strstr(result.err, SUM));
 }
 
 static void test_info_is_xml(void **state) {
@@ -120,8 +143,8 @@ static void test_info_is_xml(void **state) {
     fclose(stream);
     assert_memory_equal(text, "<malloc version=\"1\">\n", 21);
     assert_string_equal(text + length - 10, "</malloc>\n");
-    assert_non_null(strstr(text, "<size from=\"97\" to=\"112\" total=\""));
-    assert_non_null(strstr(text, "<total type=\"mmap\" count=\"1\" size=\"104857600\"/>"));
+    assert_non_null(strstr(text, ROW_OF_100));
+    assert_non_null(strstr(text, ROW_OF_HUGE));
     assert_non_null(strstr(text, "<system type=\"current\" size=\""));
     free(kept);
     free(huge);

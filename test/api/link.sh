@@ -1,5 +1,5 @@
 #!/bin/sh
-# Every way in which a program comes to this malloc: preloaded, linked, static, and loaded by dlopen.
+# Every way in which a program comes to a library's malloc: preloaded, linked, static, and loaded by dlopen.
 set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -26,32 +26,36 @@ expect() {
 
 cc -o "$work/plain" "$program"
 expect other "without the library" "$work/plain"
-expect mems preloaded env LD_PRELOAD="$LIBMEMS" "$work/plain"
+expect ours preloaded env LD_PRELOAD="$LIBRARY" "$work/plain"
 
-cc -o "$work/linked" "$program" "$LIBMEMS" -Wl,-rpath,"$(dirname "$LIBMEMS")"
-expect mems linked "$work/linked"
+cc -o "$work/linked" "$program" "$LIBRARY" -Wl,-rpath,"$(dirname "$LIBRARY")"
+expect ours linked "$work/linked"
 
 # In an archive's order the library comes before the C library; no malloc of the latter comes in beside it. The linker's
 # own complaints are failures.
-cc -static -o "$work/static" "$program" "$LIBMEMS_STATIC" 2>"$work/err"
+cc -static -o "$work/static" "$program" "$LIBRARY_STATIC" 2>"$work/err"
 [ ! -s "$work/err" ] || {
     cat "$work/err"
     exit 1
 }
-expect mems static "$work/static"
+expect ours static "$work/static"
 ! nm "$work/static" | grep -q ' _int_malloc$' || {
     echo "static: the C library's malloc is there too"
     exit 1
 }
+nm "$work/static" | grep -q ' pthread_atfork$' || {
+    echo "static: nothing keeps the heap whole around fork"
+    exit 1
+}
 
 cc -o "$work/dlopen" "$SOURCE_DIR/test/api/link_dlopen.c" -ldl
-expect "" dlopen "$work/dlopen" "$LIBMEMS"
+expect "" dlopen "$work/dlopen" "$LIBRARY"
 
 # Any one function of the family, called alone, brings all of it along.
 for function in malloc calloc realloc reallocarray free aligned_alloc posix_memalign memalign valloc pvalloc \
     malloc_usable_size mallinfo2 mallopt malloc_trim malloc_stats malloc_info; do
     echo "void $function(void); int main(int count, char **v) { (void)v; if (count > 9) $function(); return 0; }" |
-        "$CC" -static -fno-builtin -x c -o "$work/single" - -x none "$LIBMEMS_STATIC" || {
+        "$CC" -static -fno-builtin -x c -o "$work/single" - -x none "$LIBRARY_STATIC" || {
         echo "static: $function alone does not link"
         exit 1
     }

@@ -7,19 +7,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void *(*mems_malloc)(size_t);
-static void (*mems_free)(void *);
+static void *(*our_malloc)(size_t);
+static void (*our_free)(void *);
 
 static void *work(void *argument) {
     for (size_t size = 1; size < 1 << 20; size = size * 5 / 4 + 1) {
-        char *mine = mems_malloc(size);
+        char *mine = our_malloc(size);
         char *other = malloc(size);
         if (mine == NULL || other == NULL) {
             exit(2);
         }
         memset(mine, 1, size);
         memset(other, 2, size);
-        mems_free(mine);
+        our_free(mine);
         free(other);
     }
     return argument;
@@ -40,12 +40,12 @@ int main(int count, char **arguments) {
         fprintf(stderr, "%s\n", dlerror());
         return 1;
     }
-    *(void **)&mems_malloc = dlsym(library, "malloc");
-    *(void **)&mems_free = dlsym(library, "free");
+    *(void **)&our_malloc = dlsym(library, "malloc");
+    *(void **)&our_free = dlsym(library, "free");
     in_two_threads();
-    void *block = mems_malloc(100);
+    void *block = our_malloc(100);
     dlclose(library);
-    mems_free(block); /* the library stays for its blocks' sake */
+    our_free(block); /* the library stays for its blocks' sake */
     in_two_threads();
     return 0;
 }

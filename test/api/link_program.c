@@ -1,5 +1,6 @@
 /*
- * For link.sh: a program that knows whether its malloc is this heap's, and then makes use of it as programs do.
+ * For link.sh: a program that knows whether its malloc is one of this project's, and then makes use of it as programs
+ * do.
  */
 #include <malloc.h>
 #include <pthread.h>
@@ -9,8 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* This heap counts a block in mallinfo2, and says of an mmap threshold that it has none; glibc's takes one. */
-static int is_mems(void) {
+/* Ours count a block in mallinfo2, and say of an mmap threshold that they have none; glibc's takes one. */
+static int is_ours(void) {
     size_t before = mallinfo2().uordblks;
     void *volatile block = malloc(1 << 20);
     size_t grown = mallinfo2().uordblks - before;
@@ -65,6 +66,6 @@ int main(void) {
     }
     fclose(file);
     free(line);
-    puts(is_mems() ? "mems" : "other");
+    puts(is_ours() ? "ours" : "other");
     return 0;
 }

@@ -75,13 +75,18 @@ static void test_null_and_zero() {
     operator delete(b);
 }
 
+static std::size_t held() {
+    struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}
+
 // A program asks this heap about its new: a huge block shows.
 static void test_memory_is_this_heaps() {
-    std::size_t before = mallinfo2().hblks;
+    std::size_t before = held();
     char *block = new char[huge];
-    CHECK(mallinfo2().hblks == before + 1);
+    CHECK(held() >= before + huge);
     delete[] block;
-    CHECK(mallinfo2().hblks == before);
+    CHECK(held() < before + huge);
 }
 
 template <class Function> static bool throws_bad_alloc(Function function) {

@@ -12,13 +12,13 @@ fail() {
     failed=1
 }
 
-# expect NAME LIMIT COMMAND... - the command succeeds under `ulimit NAME LIMIT` (KiB) with libmems.so.
+# expect NAME LIMIT COMMAND... - the command succeeds under `ulimit NAME LIMIT` (KiB) with the library.
 expect() {
     option=$1 limit=$2
     shift 2
     (
         ulimit "$option" "$limit" || exit 1
-        LD_PRELOAD=$LIBMEMS
+        LD_PRELOAD=$LIBRARY
         export LD_PRELOAD
         exec "$@"
     ) || fail "ulimit $option $limit: $*: exit status $?"
@@ -41,13 +41,13 @@ done
 for size in 1000 100000 4000000; do
     for limit in 4096 50000000 400000000; do
         for kind in as data; do
-            LD_PRELOAD=$LIBMEMS "$work/exhaust" $size 0 0x10000000 $kind $limit ||
+            LD_PRELOAD=$LIBRARY "$work/exhaust" $size 0 0x10000000 $kind $limit ||
                 fail "exhaust $size 0 0x10000000 $kind $limit: exit status $?"
         done
     done
 done
 
-# same NAME COMMAND - the command's output is the same under a limit of 200 MB with libmems.so as it is without.
+# same NAME COMMAND - the command's output is the same under a limit of 200 MB with the library as it is without.
 same() {
     name=$1
     shift

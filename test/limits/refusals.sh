@@ -21,8 +21,8 @@ expect() {
 for refused in madvise mremap getrandom prctl munmap sched_getaffinity clock_gettime \
     "madvise mremap getrandom prctl munmap sched_getaffinity clock_gettime"; do
     # shellcheck disable=SC2086 # several names are several arguments
-    expect "$work/sandbox" $refused -- env LD_PRELOAD="$LIBMEMS" "$work/carry_on"
+    expect "$work/sandbox" $refused -- env LD_PRELOAD="$LIBRARY" "$work/carry_on"
 done
-expect env LD_PRELOAD="$LIBMEMS" "$work/memory_lock"
-expect env LD_PRELOAD="$LIBMEMS" "$work/map_count"
+expect env LD_PRELOAD="$LIBRARY" "$work/memory_lock"
+expect env LD_PRELOAD="$LIBRARY" "$work/map_count"
 exit $failed

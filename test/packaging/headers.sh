@@ -17,6 +17,7 @@ for header in include/*.h src/*/*.h; do
     compiles "$header" gcc -std=c17 -x c
     compiles "$header" clang -std=c17 -x c
 done
+compiles src/api/backend.h gcc -std=c17 -DBACKEND_HMM -x c
 for header in include/*.h; do
     compiles "$header" g++ -std=c++17 -x c++
     compiles "$header" clang++ -std=c++17 -x c++

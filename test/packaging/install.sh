@@ -11,19 +11,25 @@ version=$(sed -n 's/#define MEMS_VERSION_[MP][A-Z]* \([0-9]*\)$/\1/p' "$SOURCE_D
 
 cmake -S "$consumer" -B "$prefix/build" -G Ninja -DCMAKE_PREFIX_PATH="$prefix/mems" -DVERSION="$version" >/dev/null
 cmake --build "$prefix/build" -- --quiet
-for program in c_shared c_static cpp_shared cpp_static; do
+for program in c_shared c_static hmm_shared hmm_static cpp_shared cpp_static; do
     "$prefix/build/$program" || { echo "$program, built with find_package, failed" && exit 1; }
 done
 
-pc() {
-    PKG_CONFIG_PATH=$(dirname "$(find "$prefix/mems" -name mems.pc)") pkg-config "$@" mems
+# with_pkg_config PACKAGE SOURCE
+with_pkg_config() {
+    pc() {
+        PKG_CONFIG_PATH=$(dirname "$(find "$prefix/mems" -name "$package.pc")") pkg-config "$@" "$package"
+    }
+    package=$1
+    [ "$(pc --modversion)" = "$version" ]
+    # shellcheck disable=SC2046 # lists of options
+    {
+        $CC "$consumer/$2" -o "$prefix/shared" $(pc --cflags --libs) -Wl,-rpath,"$(pc --variable=libdir)"
+        $CC "$consumer/$2" -o "$prefix/static" -static $(pc --static --cflags --libs)
+    }
+    for program in shared static; do
+        "$prefix/$program" || { echo "$program $2, built with pkg-config, failed" && exit 1; }
+    done
 }
-[ "$(pc --modversion)" = "$version" ]
-# shellcheck disable=SC2046 # lists of options
-{
-    $CC "$consumer/consumer.c" -o "$prefix/shared" $(pc --cflags --libs) -Wl,-rpath,"$(pc --variable=libdir)"
-    $CC "$consumer/consumer.c" -o "$prefix/static" -static $(pc --static --cflags --libs)
-}
-for program in shared static; do
-    "$prefix/$program" || { echo "$program, built with pkg-config, failed" && exit 1; }
-done
+with_pkg_config mems consumer.c
+with_pkg_config hmm hmm.c

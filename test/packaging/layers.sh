@@ -1,6 +1,7 @@
 #!/bin/sh
 # A file of src/ includes only from its own folder or from those below it: include, base, os, then engine, space and
-# hmm, which know nothing of each other, then api.
+# hmm, which know nothing of each other, then api. And a library has one heap behind its malloc: libmems nothing of hmm,
+# libhmm nothing of engine and space.
 set -eu
 cd "$SOURCE_DIR"
 find src -name '*.[ch]' -exec awk '
@@ -29,3 +30,21 @@ find src -name '*.[ch]' -exec awk '
         }
     }
     END { exit failed }' {} +
+
+# consists_of LIBRARY FOLDER... - by the names of its sources, which its debugging information has.
+consists_of() {
+    library=$1
+    shift
+    for folder in engine space hmm; do
+        expected=no
+        case " $* " in *" $folder "*) expected=yes ;; esac
+        found=no
+        ! grep -qa "/src/$folder\b" "$library" || found=yes
+        [ $found = $expected ] || {
+            echo "${library##*/}: sources of src/$folder: $found, expected: $expected"
+            exit 1
+        }
+    done
+}
+consists_of "$LIBMEMS" engine space
+consists_of "$LIBHMM" hmm

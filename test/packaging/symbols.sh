@@ -1,9 +1,16 @@
 #!/bin/sh
-# The library exports exactly the symbols of docs/symbols.txt: one a line, # starts a comment.
+# Each library exports exactly the symbols of docs/symbols.txt and of its own list: one a line, # starts a comment.
 set -eu
-list=$SOURCE_DIR/docs/symbols.txt
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-sed -e 's/[[:space:]]*#.*//' -e '/^$/d' "$list" | LC_ALL=C sort >"$scratch/documented"
-nm -D --defined-only "$LIBMEMS" | awk '{ print $NF }' | LC_ALL=C sort >"$scratch/exported"
-diff -u "$scratch/documented" "$scratch/exported"
+
+# exports LIBRARY LIST
+exports() {
+    cat "$SOURCE_DIR/docs/symbols.txt" "$SOURCE_DIR/docs/$2" |
+        sed -e 's/[[:space:]]*#.*//' -e '/^$/d' | LC_ALL=C sort >"$scratch/documented"
+    nm -D --defined-only "$1" | awk '{ print $NF }' | LC_ALL=C sort >"$scratch/exported"
+    diff -u "$scratch/documented" "$scratch/exported"
+}
+
+exports "$LIBMEMS" symbols-mems.txt
+exports "$LIBHMM" symbols-hmm.txt

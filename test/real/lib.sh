@@ -2,23 +2,23 @@
 # lib.sh - shared by the tests of real programs, each of which begins with: . "${0%/*}/lib.sh"
 #
 # A test runs a program twice, under the C library's malloc and under the library, and wants the same output, the same
-# messages and the same exit status. That the library served it is proved as well: each process leaves its statistics
-# in a file of its own when it exits, and enough of them must tell of refilled magazines.
+# messages and the same exit status. That the library served it is proved as well: each process that exits leaves a
+# record of what it had from the library (witness.c), and enough of them must.
 #
-# Environment: LIBMEMS, the library; MEMS_OPTIONS, the mode to test it in; SOURCE_DIR; CC and CXX.
+# Environment: LIBRARY, the library; MEMS_OPTIONS, the mode to test it in; WITNESS; SOURCE_DIR; CC and CXX.
 set -eu
-: "${LIBMEMS:?is the library to test}" "${SOURCE_DIR:?is the root of the sources}"
+: "${LIBRARY:?is the library to test}" "${WITNESS:?is witness.c, compiled}" "${SOURCE_DIR:?is the root of the sources}"
 : "${MEMS_OPTIONS=}" "${CC:=cc}" "${CXX:=c++}"
 export SOURCE_DIR CC CXX LC_ALL=C
 
 test_name=${0##*/}
 directory=$(mktemp -d "${TMPDIR:-/tmp}/mems-real.XXXXXX")
-# A process that outlives its parent for a moment may still write its statistics.
+# A process that outlives its parent for a moment may still leave its record.
 trap 'rm -rf "$directory" 2>/dev/null || { sleep 2; rm -rf "$directory"; }' EXIT
 trap 'exit 1' HUP INT TERM
 
 fail() {
-    echo "$test_name ($MEMS_OPTIONS): $*" >&2
+    echo "$test_name (${LIBRARY##*/} $MEMS_OPTIONS): $*" >&2
     exit 1
 }
 
@@ -34,17 +34,16 @@ need() {
 
 # served - how many processes of the last run have allocated from the library and exited.
 served() {
-    find "$stats" -name '*.json' -exec grep -lE '"refills": *[1-9]' {} + | wc -l
+    find "$records" -type f -exec grep -l '[1-9]' {} + | wc -l
 }
 
-# with_libc, with_mems COMMAND... - run it under the one malloc or the other, for two minutes at most.
+# with_libc, with_library COMMAND... - run it under the one malloc or the other, for two minutes at most.
 with_libc() {
     timeout 120 "$@"
 }
 
-with_mems() {
-    timeout 120 env LD_PRELOAD="$LIBMEMS" \
-        MEMS_OPTIONS="${MEMS_OPTIONS:+$MEMS_OPTIONS,}stats=json,stats_file=$stats/%p.json" "$@"
+with_library() {
+    timeout 120 env LD_PRELOAD="$LIBRARY $WITNESS" WITNESS_LIBRARY="$LIBRARY" WITNESS_RECORDS="$records" "$@"
 }
 
 # run HEAP COMMAND... - with_HEAP COMMAND in an empty directory, always the same; leaves HEAP.output, .messages, .status.
@@ -53,7 +52,7 @@ run() {
     shift
     rm -rf "$directory/work"
     mkdir "$directory/work"
-    stats=$(mktemp -d "$directory/stats.XXXXXX")
+    records=$(mktemp -d "$directory/records.XXXXXX")
     status=0
     (cd "$directory/work" && "with_$heap" "$@") >"$directory/$heap.output" 2>"$directory/$heap.messages" </dev/null ||
         status=$?
@@ -66,10 +65,10 @@ compare() {
     count=$2
     shift 2
     run libc "$@"
-    run mems "$@"
+    run library "$@"
     for what in messages status output; do
-        if ! cmp -s "$directory/libc.$what" "$directory/mems.$what"; then
-            diff "$directory/libc.$what" "$directory/mems.$what" | head -n 20 >&2 || :
+        if ! cmp -s "$directory/libc.$what" "$directory/library.$what"; then
+            diff "$directory/libc.$what" "$directory/library.$what" | head -n 20 >&2 || :
             fail "$name: its $what under libc's malloc (<) and under the library (>) differ"
         fi
     done

@@ -28,12 +28,12 @@ static void tell(const char *line) {
 static void parse(struct options *options, const char *text) {
     told[0] = '\0';
     lines = 0;
-    options_parse(options, text, tell);
+    options_parse(&engine_options, options, text, tell);
 }
 
 static void assert_option(const struct options *options, const char *name, const char *expected) {
     char value[OPTIONS_PATH_MAX];
-    assert_int_equal(options_get(options, name, value, sizeof value), 0);
+    assert_int_equal(options_get(&engine_options, options, name, value, sizeof value), 0);
     assert_string_equal(value, expected);
 }
 
@@ -49,7 +49,7 @@ static void test_defaults(void **state) {
     (void)state;
     struct options options;
     memset(&options, 0xa5, sizeof options);
-    options_init(&options);
+    options_init(&engine_options, &options);
     assert_defaults(&options);
     assert_int_equal(options.check, CHECK_EVERY);
     assert_int_equal(options.stats, STATS_NONE);
@@ -82,12 +82,12 @@ static void test_values_are_taken_and_printed(void **state) {
         {"window", "18446744073709551615", "18446744073709551615"},
     };
     struct options options;
-    options_init(&options);
+    options_init(&engine_options, &options);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        assert_int_equal(options_set(&options, cases[i].name, cases[i].value), 0);
+        assert_int_equal(options_set(&engine_options, &options, cases[i].name, cases[i].value), 0);
         assert_option(&options, cases[i].name, cases[i].printed);
     }
-    assert_int_equal(options_set(&options, "window", "3m"), 0);
+    assert_int_equal(options_set(&engine_options, &options, "window", "3m"), 0);
     assert_int_equal(options.window, 3 * 1024 * 1024);
 }
 
@@ -119,12 +119,12 @@ static void test_bad_values_change_nothing(void **state) {
         {"check\n", "every"},
     };
     struct options options;
-    options_init(&options);
+    options_init(&engine_options, &options);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        assert_int_equal(options_set(&options, cases[i][0], cases[i][1]), EINVAL);
+        assert_int_equal(options_set(&engine_options, &options, cases[i][0], cases[i][1]), EINVAL);
     }
-    assert_int_equal(options_set(&options, NULL, "1"), EINVAL);
-    assert_int_equal(options_set(&options, "check", NULL), EINVAL);
+    assert_int_equal(options_set(&engine_options, &options, NULL, "1"), EINVAL);
+    assert_int_equal(options_set(&engine_options, &options, "check", NULL), EINVAL);
     assert_defaults(&options);
 }
 
@@ -134,35 +134,35 @@ static void test_path_may_be_255_bytes(void **state) {
     memset(path, 'p', sizeof path);
     path[OPTIONS_PATH_MAX] = '\0';
     struct options options;
-    options_init(&options);
-    assert_int_equal(options_set(&options, "stats_file", path), EINVAL);
+    options_init(&engine_options, &options);
+    assert_int_equal(options_set(&engine_options, &options, "stats_file", path), EINVAL);
     assert_option(&options, "stats_file", "");
     path[OPTIONS_PATH_MAX - 1] = '\0';
-    assert_int_equal(options_set(&options, "stats_file", path), 0);
+    assert_int_equal(options_set(&engine_options, &options, "stats_file", path), 0);
     assert_option(&options, "stats_file", path);
 }
 
 static void test_get_cuts_and_says_so(void **state) {
     (void)state;
     struct options options;
-    options_init(&options);
+    options_init(&engine_options, &options);
     char value[6] = "-----";
-    assert_int_equal(options_get(&options, "check", value, 6), 0);
+    assert_int_equal(options_get(&engine_options, &options, "check", value, 6), 0);
     assert_string_equal(value, "every");
-    assert_int_equal(options_get(&options, "check", value, 5), ERANGE);
+    assert_int_equal(options_get(&engine_options, &options, "check", value, 5), ERANGE);
     assert_string_equal(value, "ever");
-    assert_int_equal(options_get(&options, "check", value, 1), ERANGE);
+    assert_int_equal(options_get(&engine_options, &options, "check", value, 1), ERANGE);
     assert_string_equal(value, "");
-    assert_int_equal(options_get(&options, "check", value, 0), EINVAL);
-    assert_int_equal(options_get(&options, "check", NULL, 6), EINVAL);
-    assert_int_equal(options_get(&options, "checks", value, 6), EINVAL);
-    assert_int_equal(options_get(&options, NULL, value, 6), EINVAL);
+    assert_int_equal(options_get(&engine_options, &options, "check", value, 0), EINVAL);
+    assert_int_equal(options_get(&engine_options, &options, "check", NULL, 6), EINVAL);
+    assert_int_equal(options_get(&engine_options, &options, "checks", value, 6), EINVAL);
+    assert_int_equal(options_get(&engine_options, &options, NULL, value, 6), EINVAL);
 }
 
 static void test_list_is_read_from_left_to_right(void **state) {
     (void)state;
     struct options options;
-    options_init(&options);
+    options_init(&engine_options, &options);
     parse(&options, "check=deferred,,stats=json,stats_file=/a=b,window=1g,decay_ms=7,decay_ms=8,");
     assert_int_equal(lines, 0);
     assert_option(&options, "check", "deferred");
@@ -178,7 +178,7 @@ static void test_list_is_read_from_left_to_right(void **state) {
 static void test_mistakes_are_told_and_skipped(void **state) {
     (void)state;
     struct options options;
-    options_init(&options);
+    options_init(&engine_options, &options);
     parse(&options, "chek=every,check=often,decay_ms,stats=text");
     assert_string_equal(told, "mems: MEMS_OPTIONS: chek=every: no such option; there are check, stats, stats_file, "
                               "decay_ms, window\n"
@@ -195,7 +195,7 @@ static void test_overlong_items_are_told_and_skipped(void **state) {
     memset(text, 'x', sizeof text);
     memcpy(text + sizeof text - 16, ",check=deferred", 16);
     struct options options;
-    options_init(&options);
+    options_init(&engine_options, &options);
     parse(&options, text);
     assert_int_equal(lines, 1);
     assert_non_null(strstr(told, "too long"));
@@ -211,7 +211,7 @@ static void test_overlong_items_are_told_and_skipped(void **state) {
 static void test_help_names_every_option_with_its_default(void **state) {
     (void)state;
     struct options options;
-    options_init(&options);
+    options_init(&engine_options, &options);
     parse(&options, "help,decay_ms=9");
     assert_int_equal(lines, 6);
     assert_non_null(strstr(told, "check=every|deferred"));
@@ -221,6 +221,44 @@ static void test_help_names_every_option_with_its_default(void **state) {
     assert_non_null(strstr(told, "[500]"));
     assert_non_null(strstr(told, "window=auto|SIZE"));
     assert_option(&options, "decay_ms", "9");
+}
+
+/* A table of another owner: a size without a word for 0, and a variable of its own. */
+struct other {
+    char before;
+    size_t size;
+    char after;
+};
+
+static const struct option other_options[] = {
+    {
+        .name = "size",
+        .values = "SIZE",
+        .fallback = "64k",
+        .description = "bytes",
+        .kind = OPTION_SIZE,
+        OPTION_MEMBER(struct other, size),
+    },
+};
+static const struct option_table other_table = {.variable = "OTHER_OPTIONS", .options = other_options, .count = 1};
+
+static void test_a_table_of_another_owner(void **state) {
+    (void)state;
+    struct other other = {.before = 7, .after = 7};
+    options_init(&other_table, &other);
+    assert_int_equal(other.size, 65536);
+    told[0] = '\0';
+    options_parse(&other_table, &other, "size=0,size=auto,size,size=1m", tell);
+    assert_string_equal(told, "mems: OTHER_OPTIONS: size=0: size takes SIZE\n"
+                              "mems: OTHER_OPTIONS: size=auto: size takes SIZE\n"
+                              "mems: OTHER_OPTIONS: size: size takes SIZE\n");
+    assert_int_equal(other.size, 1 << 20);
+    assert_int_equal(options_set(&other_table, &other, "check", "every"), EINVAL);
+    assert_int_equal(other.before, 7);
+    assert_int_equal(other.after, 7);
+    told[0] = '\0';
+    options_parse(&other_table, &other, "help", tell);
+    assert_non_null(strstr(told, "mems: OTHER_OPTIONS=name=value"));
 }
 
 int main(void) {
@@ -234,6 +272,7 @@ int main(void) {
         cmocka_unit_test(test_mistakes_are_told_and_skipped),
         cmocka_unit_test(test_overlong_items_are_told_and_skipped),
         cmocka_unit_test(test_help_names_every_option_with_its_default),
+        cmocka_unit_test(test_a_table_of_another_owner),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,53 @@
+/*
+ * backend_engine.c - the engine as the heap behind malloc: its statistics and switches in the words of backend.h.
+ */
+#include "mems.h"
+
+#include "backend.h"
+#include "engine/stats.h"
+#include "engine/stats_report.h"
+
+_Static_assert(MEMS_SIZE_CLASSES <= BACKEND_ROWS, "each size class has a row");
+
+/* Classes follow each other: one begins where the last ends. */
+static void figure_classes(struct backend_figures *figures, const struct mems_engine_stats *stats) {
+    size_t from = 1;
+    for (uint32_t i = 0; i < stats->class_count; i++) {
+        const struct mems_class_stats *size_class = &stats->classes[i];
+        size_t count = size_class->cached + size_class->free;
+        figures->cached_blocks += size_class->cached;
+        figures->free_blocks += size_class->free;
+        if (count > 0) {
+            figures->rows[figures->row_count++] = (struct backend_row){
+                .from = from, .to = size_class->size, .count = count, .bytes = count * size_class->size};
+        }
+        from = size_class->size + 1;
+    }
+}
+
+void backend_figures(struct backend_figures *figures) {
+    struct mems_engine_stats stats;
+    stats_collect(&stats);
+    *figures = (struct backend_figures){
+        .held = stats.accessible - stats.fresh,
+        .used = stats.live + stats.slack,
+        .cached = stats.cached,
+        .free = stats.free + stats.untouched + stats.dirty,
+        .mapped = stats.huge_bytes,
+        .mapped_blocks = stats.huge_blocks,
+        .trimmable = stats.dirty,
+        .reserved = stats.window,
+        .accessible = stats.accessible,
+    };
+    figure_classes(figures, &stats);
+}
+
+void backend_report(int fd) {
+    struct mems_engine_stats stats;
+    stats_collect(&stats);
+    stats_report_text(&stats, fd);
+}
+
+bool backend_trim_always(void) {
+    return engine_option_set("decay_ms", "0") == 0;
+}

@@ -1,0 +1,33 @@
+/*
+ * For lib.sh: preloaded beside a library, it records at the end of a process whose malloc the process had: in the file
+ * $WITNESS_RECORDS/PID, the bytes in use, if mallinfo2 is that of the library $WITNESS_LIBRARY.
+ */
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct mallinfo2_result {
+    size_t arena, ordblks, smblks, hblks, hblkhd, usmblks, fsmblks, uordblks, fordblks, keepcost;
+};
+
+__attribute__((destructor)) static void record(void) {
+    const char *records = getenv("WITNESS_RECORDS");
+    const char *library = getenv("WITNESS_LIBRARY");
+    struct mallinfo2_result (*mallinfo2)(void) = NULL;
+    *(void **)&mallinfo2 = dlsym(RTLD_DEFAULT, "mallinfo2");
+    Dl_info from;
+    if (records == NULL || library == NULL || mallinfo2 == NULL || dladdr(*(void **)&mallinfo2, &from) == 0 ||
+        strcmp(from.dli_fname, library) != 0) {
+        return;
+    }
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%ld", records, (long)getpid());
+    FILE *file = fopen(path, "w");
+    if (file != NULL) {
+        struct mallinfo2_result info = mallinfo2();
+        fprintf(file, "%zu\n", info.uordblks + info.hblkhd);
+        fclose(file);
+    }
+}
