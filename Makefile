@@ -3,7 +3,8 @@
 #   make             build/libmems.so and build/libmems.a
 #   make run         run a C compiler on the heap and show the heap's statistics; CMD="..." runs any other command
 #   make test        build and test every variant: gcc, clang, musl, aarch64, ThreadSanitizer, UBSan
-#   make bench       measure; BENCH="..." are arguments for bench/run
+#   make bench       measure against other allocators, about 15 minutes; QUICK=1, about 2; PEERS=NAME=LIBRARY.so[,OPTION]...
+#                    adds others; BENCH="..." are arguments for bench/run
 #   make install     install under PREFIX (/usr/local); DESTDIR is honoured
 #   make clean       remove what was compiled
 #   make fclean      remove build/
@@ -27,7 +28,7 @@ test:
 
 bench: all
 	@tools/setup bench
-	@bench/run $(BENCH)
+	@bench/run $(if $(QUICK),--quick) $(if $(PEERS),--peers "$(PEERS)") $(BENCH)
 
 install: all
 	@cmake --install build --prefix "$(PREFIX)"

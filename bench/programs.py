@@ -1,4 +1,4 @@
-"""What the benchmark scripts share: where the library and the measured programs are, and how the latter are compiled."""
+"""What the benchmark scripts share: where the library and the measured programs are, and how those are compiled."""
 
 import os
 import pathlib
@@ -7,29 +7,43 @@ import subprocess
 import sys
 
 BENCH = pathlib.Path(__file__).resolve().parent
-BUILD = BENCH.parent / "build"
+ROOT = BENCH.parent
+BUILD = ROOT / "build"
 LIBRARY = BUILD / "libmems.so"
 
 # A compiler that knows malloc removes a call whose block is freed unread.
 OPTIONS = ["-std=c17", "-D_GNU_SOURCE", "-O2", "-pthread", "-fno-builtin"]
 
 
-def compiled(name):
-    """The path of the program BENCH/name.c, which is compiled first when its source is younger. Ends on an error."""
-    source, program = BENCH / f"{name}.c", BUILD / "bench" / name
-    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+# For a program that calls libmems by name.
+WITH_MEMS = [f"-I{ROOT / 'include'}", f"-L{BUILD}", f"-Wl,-rpath,{BUILD}", "-lmems"]
+
+
+def compiler():
+    """The command of the C compiler, as a list."""
+    return shlex.split(os.environ.get("CC", "cc"))
+
+
+def compiled(name, options=()):
+    """The path of the program BENCH/name.c, which is compiled first when it is older than its source or a header beside
+    that. Ends on an error."""
+    source = BENCH / f"{name}.c"
+    program = BUILD / "bench" / source.stem
+    youngest = max(path.stat().st_mtime for path in [source, *source.parent.glob("*.h")])
+    if not program.exists() or program.stat().st_mtime < youngest:
         program.parent.mkdir(parents=True, exist_ok=True)
-        compiler = shlex.split(os.environ.get("CC", "cc"))
-        if subprocess.run([*compiler, *OPTIONS, "-o", program, source], check=False).returncode != 0:
+        if subprocess.run([*compiler(), *OPTIONS, "-o", program, source, *options], check=False).returncode != 0:
             sys.exit(f"{source} does not compile")
     return program
 
 
-def environment(preload=None, options=None):
-    """This process's environment, with a library to preload and options for it in place of those that it has."""
-    result = {name: value for name, value in os.environ.items() if name not in ("LD_PRELOAD", "MEMS_OPTIONS")}
+def environment(preload=None, options=None, variable="LD_PRELOAD"):
+    """This process's environment, with a library to preload and options for it in place of those that it has. The path
+    of the library is in `variable`; the options are libhmm's or libmems', as the library's name says."""
+    ours = ("LD_PRELOAD", "BENCH_PRELOAD", "MEMS_OPTIONS", "HMM_OPTIONS")
+    result = {name: value for name, value in os.environ.items() if name not in ours}
     if preload is not None:
-        result["LD_PRELOAD"] = str(preload)
+        result[variable] = str(preload)
     if options is not None:
-        result["MEMS_OPTIONS"] = options
+        result["HMM_OPTIONS" if pathlib.Path(preload).name.startswith("libhmm") else "MEMS_OPTIONS"] = options
     return result

@@ -1,0 +1,183 @@
+/*
+ * bench_space.c - what the MeMS heap costs with many segments, beside a plain hash table of as many entries.
+ *
+ * usage: bench_space SEGMENTS OPERATIONS    one line: nanoseconds a pair and a get, of both; bytes of metadata a
+ * segment
+ *
+ * The heap holds SEGMENTS blocks of mixed sizes. A pair frees one of them, picked at random, and allocates another of a
+ * new random size; a get translates a random address inside a random block. The hash table (open addressing, at most
+ * half full) maps a block's virtual address to its index; for it a pair removes an entry and inserts another one, and a
+ * get looks a random one up. The numbers that pick the blocks are the same for both.
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <mems.h>
+
+static uint64_t next_random(uint64_t *state) {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state * UINT64_C(0x2545f4914f6cdd1d) >> 16;
+}
+
+static void die(const char *what) {
+    fprintf(stderr, "bench_space: %s\n", what);
+    exit(1);
+}
+
+/* Half of the blocks have up to 64 bytes, a quarter up to 256, the others up to 1 KiB. */
+static size_t mixed_size(uint64_t *random) {
+    static const size_t limits[] = {64, 64, 256, 1024};
+    uint64_t number = next_random(random);
+    return 1 + (number >> 2) % limits[number & 3];
+}
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
+}
+
+static char **blocks;
+static size_t *sizes;
+static size_t count;
+
+static void fill(size_t i, uint64_t *random) {
+    sizes[i] = mixed_size(random);
+    blocks[i] = mems_malloc(sizes[i]);
+    if (blocks[i] == NULL)
+        die("mems_malloc failed");
+}
+
+static double heap_pairs(size_t operations) {
+    uint64_t random = 1;
+    double start = now();
+    for (size_t left = operations; left > 0; left--) {
+        size_t i = next_random(&random) % count;
+        mems_free(blocks[i]);
+        fill(i, &random);
+    }
+    return (now() - start) / (double)operations;
+}
+
+static double heap_gets(size_t operations) {
+    uint64_t random = 2;
+    uintptr_t sum = 0;
+    double start = now();
+    for (size_t left = operations; left > 0; left--) {
+        uint64_t number = next_random(&random);
+        size_t i = number % count;
+        sum += (uintptr_t)mems_get(blocks[i] + (number >> 32) % sizes[i]);
+    }
+    double end = now();
+    if (sum == 0)
+        die("no address was translated");
+    return (end - start) / (double)operations;
+}
+
+/* key 0: empty */
+struct entry {
+    uintptr_t key;
+    size_t value;
+};
+static struct entry *table;
+static size_t mask;
+
+static size_t home(uintptr_t key) {
+    return (size_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> 20) & mask;
+}
+
+static struct entry *find(uintptr_t key) {
+    size_t i = home(key);
+    while (table[i].key != key && table[i].key != 0)
+        i = (i + 1) & mask;
+    return &table[i];
+}
+
+static void insert(uintptr_t key, size_t value) {
+    *find(key) = (struct entry){key, value};
+}
+
+/* Takes an entry out and moves those behind it that would not be found any more. */
+static void delete (uintptr_t key) {
+    size_t gap = (size_t)(find(key) - table);
+    table[gap].key = 0;
+    for (size_t i = (gap + 1) & mask; table[i].key != 0; i = (i + 1) & mask) {
+        size_t distance = (i - home(table[i].key)) & mask;
+        if (distance >= ((i - gap) & mask)) {
+            table[gap] = table[i];
+            table[i].key = 0;
+            gap = i;
+        }
+    }
+}
+
+static void make_table(void) {
+    size_t size = 2;
+    while (size < 2 * count)
+        size *= 2;
+    mask = size - 1;
+    table = calloc(size, sizeof *table);
+    if (table == NULL)
+        die("no memory");
+    for (size_t i = 0; i < count; i++)
+        insert((uintptr_t)blocks[i], i);
+}
+
+/* A pair replaces a key by another one that is as far from all keys of the heap as it was. */
+static double table_pairs(size_t operations) {
+    uint64_t random = 1;
+    double start = now();
+    for (size_t left = operations; left > 0; left--) {
+        size_t i = next_random(&random) % count;
+        (void)mixed_size(&random);
+        uintptr_t key = (uintptr_t)blocks[i];
+        remove_key(key);
+        blocks[i] = (char *)(key ^ UINT64_C(1) << 40);
+        insert(key ^ UINT64_C(1) << 40, i);
+    }
+    return (now() - start) / (double)operations;
+}
+
+static double table_gets(size_t operations) {
+    uint64_t random = 2;
+    size_t sum = 0;
+    double start = now();
+    for (size_t left = operations; left > 0; left--)
+        sum += find((uintptr_t)blocks[next_random(&random) % count])->value;
+    double end = now();
+    if (sum == 0 && count > 1)
+        die("no key was found");
+    return (end - start) / (double)operations;
+}
+
+int main(int argc, char **argv) {
+    count = argc == 3 ? strtoul(argv[1], NULL, 10) : 0;
+    size_t operations = argc == 3 ? strtoul(argv[2], NULL, 10) : 0;
+    if (count == 0 || operations == 0)
+        die("usage: bench_space SEGMENTS OPERATIONS");
+    blocks = calloc(count, sizeof *blocks);
+    sizes = calloc(count, sizeof *sizes);
+    if (blocks == NULL || sizes == NULL)
+        die("no memory");
+    uint64_t random = 3;
+    for (size_t i = 0; i < count; i++)
+        fill(i, &random);
+    heap_pairs(count); /* a heap that has been in use for a while */
+
+    double pair = heap_pairs(operations);
+    double get = heap_gets(operations);
+    struct mems_stats stats;
+    mems_stats(&stats);
+    make_table();
+    double table_get = table_gets(operations);
+    double table_pair = table_pairs(operations);
+    printf("segments=%zu pair_ns=%.1f get_ns=%.1f table_pair_ns=%.1f table_get_ns=%.1f metadata=%.1f unused=%.3f\n",
+           stats.processes, pair, get, table_pair, table_get,
+           (double)stats.metadata_bytes / (double)(stats.processes + stats.holes),
+           (double)stats.hole_bytes / (double)stats.process_bytes);
+    return 0;
+}

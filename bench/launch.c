@@ -1,0 +1,76 @@
+/*
+ * launch.c - launch OUTPUT COMMAND [ARGUMENT...] runs a command and writes to the file OUTPUT what it took:
+ *
+ *   seconds=1.234567 user=1.200000 system=0.030000 peak_rss_kib=12345 minor_faults=678 status=0
+ *
+ * The largest process counts, of the command and those that it waited for. A process begins with the peak of the one
+ * that started it; so it is this small program that starts the command, and not the one that measures. LD_PRELOAD for
+ * the command is in the variable BENCH_PRELOAD, which spares the launcher. Its exit status is the command's; that of a
+ * command that a signal ended is 128 + the signal, that of one that could not be started 127.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static void die(const char *what) {
+    perror(what);
+    exit(1);
+}
+
+static double seconds_of(struct timeval time) {
+    return (double)time.tv_sec + (double)time.tv_usec * 1e-6;
+}
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+static _Noreturn void become(char **command) {
+    const char *preload = getenv("BENCH_PRELOAD");
+    if (preload != NULL && setenv("LD_PRELOAD", preload, 1) != 0) {
+        die("launch: LD_PRELOAD");
+    }
+    unsetenv("BENCH_PRELOAD");
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* who stops the launcher stops the command */
+    execvp(command[0], command);
+    perror(command[0]);
+    _exit(127);
+}
+
+int main(int argc, char **argv) {
+    if (argc < 3) {
+        fprintf(stderr, "usage: launch OUTPUT COMMAND [ARGUMENT...]\n");
+        return 2;
+    }
+    double start = now();
+    pid_t child = fork();
+    if (child < 0) {
+        die("launch: fork");
+    }
+    if (child == 0) {
+        become(argv + 2);
+    }
+    int ending;
+    struct rusage usage;
+    if (wait4(child, &ending, 0, &usage) != child) {
+        die("launch: wait4");
+    }
+    double seconds = now() - start;
+    int status = WIFEXITED(ending) ? WEXITSTATUS(ending) : 128 + WTERMSIG(ending);
+
+    FILE *output = fopen(argv[1], "w");
+    if (output == NULL ||
+        fprintf(output, "seconds=%.6f user=%.6f system=%.6f peak_rss_kib=%ld minor_faults=%ld status=%d\n", seconds,
+                seconds_of(usage.ru_utime), seconds_of(usage.ru_stime), usage.ru_maxrss, usage.ru_minflt, status) < 0 ||
+        fclose(output) != 0) {
+        die(argv[1]);
+    }
+    return status;
+}

@@ -1,0 +1,112 @@
+"""The allocators that are measured: those that a distribution has, where it puts them, and any others by their path."""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+import platform
+import re
+import subprocess
+
+import programs
+
+MACHINE = platform.machine()
+FOLDERS = [f"/usr/lib/{MACHINE}-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib"]
+BASE = "glibc"
+
+# name -> (its file, Debian's package); glibc's malloc is what a program has when nothing is preloaded. musl's malloc
+# is not among them: it cannot be had apart from musl's libc.
+KNOWN = {
+    "jemalloc": ("libjemalloc.so.2", "libjemalloc2"),
+    "mimalloc": ("libmimalloc.so.2", "libmimalloc2.0"),
+    "tcmalloc": ("libtcmalloc_minimal.so.4", "libtcmalloc-minimal4"),
+    "tbbmalloc": ("libtbbmalloc_proxy.so.2", "libtbbmalloc2"),
+    "scudo": (f"llvm-*/lib/clang/*/lib/linux/libclang_rt.scudo_standalone-{MACHINE}.so", "libclang-rt-dev"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Peer:
+    """An allocator. `library` is None for the C library's own, and for one of which `missing` says what it lacks."""
+    name: str
+    version: str
+    library: pathlib.Path | None = None
+    options: str | None = None
+    missing: str | None = None
+
+    @property
+    def ours(self):
+        """Whether it comes from this project, so that the others are its peers."""
+        return self.library is not None and self.library.name.startswith(("libmems", "libhmm"))
+
+    def environment(self):
+        """That of a program which is to run under it; bench/launch preloads what BENCH_PRELOAD names."""
+        return programs.environment(self.library, self.options, "BENCH_PRELOAD")
+
+    def described(self):
+        """What the results say about it."""
+        return {"name": self.name, "version": self.version, "options": self.options, "ours": self.ours,
+                "missing": self.missing}
+
+
+def version_of(library):
+    """That of the package which the library is from, or the name of the file and the start of its SHA-256."""
+    library = library.resolve()
+    for path in (library, pathlib.Path(str(library).removeprefix("/usr"))):
+        try:
+            owner = subprocess.run(["dpkg-query", "-S", path], capture_output=True, text=True, check=False).stdout
+        except FileNotFoundError:
+            break
+        if owner:
+            return subprocess.run(["dpkg-query", "-W", "-f", "${Package} ${Version}", owner.split(": ")[0]],
+                                  capture_output=True, text=True, check=True).stdout
+    return f"{library.name} {hashlib.sha256(library.read_bytes()).hexdigest()[:12]}"
+
+
+def base():
+    """The C library's malloc."""
+    return Peer(BASE, os.confstr("CS_GNU_LIBC_VERSION") or "of this machine")
+
+
+def known(name):
+    """One of KNOWN, or libmems, by its name."""
+    if name == BASE:
+        return base()
+    if name == "mems":
+        return Peer(name, version_of(programs.LIBRARY), programs.LIBRARY)
+    pattern, package = KNOWN[name]
+    found = sorted(path for folder in FOLDERS for path in pathlib.Path(folder).glob(pattern))
+    if not found:
+        return Peer(name, "", missing=f"no {pathlib.Path(pattern).name} here (Debian's package {package})")
+    return Peer(name, version_of(found[-1]), found[-1])
+
+
+def by_path(name, path, options):
+    """One that the command line names."""
+    library = pathlib.Path(path).resolve()
+    if not library.is_file():
+        raise ValueError(f"{path}: no such library")
+    return Peer(name, version_of(library), library, options)
+
+
+def parsed(text):
+    """The peers that a list such as "glibc,mems,deferred=build/libmems.so,check=deferred" means, in its order.
+
+    NAME is one that is known, NAME=LIBRARY.so another one, and what follows that are options for it. All known ones are
+    meant where the list names none of them."""
+    names, others = [], []
+    for piece in filter(None, text.split(",")):
+        name, separator, value = piece.partition("=")
+        if not separator and name in (BASE, "mems", *KNOWN):
+            names.append(name)
+        elif re.search(r"\.so[.0-9]*$", value):
+            others.append((name, value, []))
+        elif separator and others:
+            others[-1][2].append(piece)
+        else:
+            raise ValueError(f"{piece}: neither {', '.join((BASE, 'mems', *KNOWN))} nor NAME=LIBRARY.so")
+    named = {name: by_path(name, path, ",".join(options) or None) for name, path, options in others}
+    if len(named) < len(others) or set(named) & set(names):
+        raise ValueError("each peer needs a name of its own")
+    chosen = names or [name for name in (BASE, *KNOWN, "mems") if name not in named]
+    return [known(name) for name in chosen] + list(named.values())

@@ -1,0 +1,52 @@
+/*
+ * churn.c - a working set of blocks, one after the other replaced: what most programs do most of the time.
+ */
+#include "workload.h"
+
+/* Small blocks, each as likely to be replaced as any other. */
+static void churn(size_t index) {
+    void *live[1024];
+    uint64_t random = random_seed(index);
+    size_t steps = share(40000000, index);
+    for (size_t i = 0; i < LENGTH(live); i++) {
+        live[i] = allocate(small_size(&random));
+    }
+    for (size_t left = steps; left > 0; left--) {
+        void **slot = &live[next_random(&random) % LENGTH(live)];
+        release(*slot);
+        *slot = allocate(small_size(&random));
+    }
+    for (size_t i = 0; i < LENGTH(live); i++) {
+        release(live[i]);
+    }
+    count_operations(2 * (LENGTH(live) + steps));
+}
+
+/*
+ * Blocks up to 32 KiB, most of them small; some are replaced again and again and others hardly ever: a step takes its
+ * slot among the first half of the slots that remain as often as among all of them, and so on, eight times.
+ */
+static void tail(size_t index) {
+    static _Thread_local void *live[8192];
+    uint64_t random = random_seed(index);
+    size_t steps = share(24000000, index);
+    for (size_t i = 0; i < LENGTH(live); i++) {
+        live[i] = allocate(tail_size(&random));
+    }
+    for (size_t left = steps; left > 0; left--) {
+        uint32_t halvings = next_random(&random) % 8;
+        void **slot = &live[next_random(&random) % LENGTH(live) >> halvings];
+        release(*slot);
+        *slot = allocate(tail_size(&random));
+    }
+    for (size_t i = 0; i < LENGTH(live); i++) {
+        release(live[i]);
+    }
+    count_operations(2 * (LENGTH(live) + steps));
+}
+
+static const struct variant variants[] = {{"churn", .each = churn}, {"tail", .each = tail}};
+
+int main(int argc, char **argv) {
+    return workload_main(argc, argv, variants, LENGTH(variants));
+}

@@ -1,0 +1,100 @@
+/*
+ * return.c - does the system get its memory back? 256 MiB of blocks, all of them freed; then the program waits for two
+ * seconds, and allocates a little of sizes that it did not use before, which sends an allocator on its slow path, or
+ * calls malloc_trim. The seconds are those of the work without the wait.
+ */
+#include "workload.h"
+
+#pragma weak malloc_trim
+int malloc_trim(size_t pad);
+
+/* The blocks are a list, in the order in which they came: the program itself holds nothing but its ends. */
+struct block {
+    uint64_t word; /* that allocate() writes */
+    struct block *next;
+};
+
+static void fill_and_free(size_t (*size_of)(uint64_t *random)) {
+    struct block *first = NULL;
+    struct block **end = &first;
+    uint64_t random = random_seed(0);
+    size_t count = 0;
+    for (size_t left = scaled(256 * MIB); left > 0; count++) {
+        size_t size = size_of(&random);
+        struct block *block = allocate(size);
+        block->next = NULL;
+        for (size_t at = PAGE; at < size - 1; at += PAGE) {
+            ((char *)block)[at] = 1;
+        }
+        *end = block;
+        end = &block->next;
+        left -= size < left ? size : left;
+    }
+    count_operations(2 * count);
+    while (first != NULL) {
+        struct block *next = first->next;
+        release(first);
+        first = next;
+        count--;
+    }
+    if (count != 0) {
+        die("blocks are missing from the list");
+    }
+}
+
+static void slow_path(void) {
+    static const size_t sizes[] = {300, 700, 1500, 3000, 6000, 12000, 40000, 100000};
+    void *blocks[LENGTH(sizes)];
+    for (size_t i = 0; i < LENGTH(sizes); i++) {
+        blocks[i] = allocate(sizes[i]);
+    }
+    for (size_t i = 0; i < LENGTH(sizes); i++) {
+        release(blocks[i]);
+    }
+    count_operations(2 * LENGTH(sizes));
+}
+
+static void give_back(size_t (*size_of)(uint64_t *random), bool trim) {
+    size_t start = rss_kib();
+    fill_and_free(size_of);
+    pause_seconds(2);
+    if (trim && malloc_trim != NULL) {
+        malloc_trim(0);
+    } else {
+        slow_path();
+    }
+    report(" rss_start_kib=%zu rss_peak_kib=%zu rss_after_kib=%zu", start, peak_rss_kib(), rss_kib());
+}
+
+static size_t large_size(uint64_t *random) {
+    return size_between(random, 64 * KIB, 4 * MIB);
+}
+
+static size_t little_size(uint64_t *random) {
+    return size_between(random, 2 * sizeof(struct block), 256);
+}
+
+static void small(void) {
+    give_back(little_size, false);
+}
+
+static void small_trim(void) {
+    give_back(little_size, true);
+}
+
+static void large(void) {
+    give_back(large_size, false);
+}
+
+static void large_trim(void) {
+    give_back(large_size, true);
+}
+
+static const struct variant variants[] = {{"small", .whole = small, .threads = 1},
+                                          {"small_trim", .whole = small_trim, .threads = 1},
+                                          {"large", .whole = large, .threads = 1},
+                                          {"large_trim", .whole = large_trim, .threads = 1}};
+
+int main(int argc, char **argv) {
+    return workload_main(argc, argv, variants, LENGTH(variants));
+}
