@@ -26,6 +26,9 @@
 #define MOVE_PAGES_MIN ((size_t)1 << 20)
 #define MOVES_MAX 8192u
 
+/* From this size on, calloc has the system zero memory that was used before. */
+#define CLEAR_BY_PAGES_MIN ((size_t)1 << 20)
+
 static void *out_of_memory(void) {
     atomic_fetch_add_explicit(&mems_root.failures, 1, memory_order_relaxed);
     errno = ENOMEM;
@@ -102,6 +105,15 @@ void *engine_alloc(size_t size) {
     return fast_alloc(size);
 }
 
+/* Makes a block zero. Where it is large, the system takes its pages: what the program does not use of it, as of a table
+ * that is mostly empty, then costs nothing. */
+static void *clear(void *block, size_t bytes) {
+    if (bytes >= CLEAR_BY_PAGES_MIN && os_purge_zeroes() && os_purge(block, round_up(bytes, OS_PAGE)) == 0) {
+        return block;
+    }
+    return memset(block, 0, bytes);
+}
+
 void *engine_alloc_zeroed(size_t count, size_t size) {
     size_t bytes;
     if (UNLIKELY(__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX)) {
@@ -109,7 +121,7 @@ void *engine_alloc_zeroed(size_t count, size_t size) {
     }
     bool zero = false;
     void *block = bytes <= SMALL_MAX ? engine_alloc(bytes) : alloc_big(bytes, 1, &zero);
-    return block && !zero ? memset(block, 0, bytes) : block;
+    return block && !zero ? clear(block, bytes) : block;
 }
 
 void *engine_alloc_aligned(size_t alignment, size_t size) {

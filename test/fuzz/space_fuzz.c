@@ -1,0 +1,99 @@
+/*
+ * space_fuzz.c - operations on a MeMS heap, told by bytes, against a model of it.
+ *
+ * The first byte chooses the space; each operation is a byte and the numbers it needs. Every operation leaves space and
+ * model alike, or the program ends.
+ */
+#include "../space/twin.h"
+#include "os/os.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Every operation adds at most two segments; with more than this the model's own searches take most of the time. */
+#define BLOCKS_MAX 400
+
+struct input {
+    const uint8_t *next;
+    const uint8_t *end;
+};
+
+/* Zero when there are no more. */
+static uint8_t take_byte(struct input *input) {
+    return input->next < input->end ? *input->next++ : 0;
+}
+
+static size_t take_number(struct input *input) {
+    size_t low = take_byte(input);
+    return low | (size_t)take_byte(input) << 8;
+}
+
+/* Small steps for fine adjustment, large ones for whole pages; never 0. */
+static size_t take_size(struct input *input) {
+    size_t byte = take_byte(input);
+    return byte < 128 ? 1 + 8 * byte : 1 + 128 * (byte - 127);
+}
+
+static void act_on_block(struct twin *twin, struct input *input, uint8_t operation) {
+    size_t index = model_process(&twin->model, take_byte(input));
+    if (index == MODEL_NONE) {
+        return;
+    }
+    size_t size = twin->model.pieces[index].size;
+    switch (operation) {
+    case 0:
+        twin_free(twin, index);
+        break;
+    case 1:
+        twin_realloc(twin, index, take_size(input));
+        break;
+    default:
+        twin_copy(twin, index, take_number(input) % size, take_number(input));
+    }
+}
+
+static void act(struct twin *twin, struct input *input) {
+    uint8_t operation = take_byte(input);
+    twin->refusals = operation >= 192; /* the next mappings fail */
+    if (twin->refusals) {
+        os_inject(OS_CALL_MMAP, operation & 1, 1 + (operation >> 1 & 1), ENOMEM);
+    }
+    switch (operation >> 2 & 7) {
+    case 0:
+    case 1:
+        if (twin->model.count < BLOCKS_MAX) {
+            twin_alloc(twin, take_size(input), operation & 32);
+        }
+        break;
+    case 5:
+        if (!twin->refusals) {
+            twin_trim(twin);
+        }
+        break;
+    case 6:
+        twin_try_address(twin, take_number(input));
+        break;
+    default:
+        act_on_block(twin, input, (uint8_t)((operation >> 2 & 7) - 2));
+    }
+    os_inject_clear();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static struct twin twin;
+    struct input input = {.next = data, .end = data + size};
+    uint8_t kind = take_byte(&input);
+    struct mems_space_options options = {
+        .page_size = (kind & 1) != 0 ? 8192 : 4096,
+        .alignment = (kind & 2) != 0 ? 16 : 8,
+    };
+    twin_begin(&twin, space_create(&options), options.page_size, options.alignment);
+    while (input.next < input.end) {
+        act(&twin, &input);
+        twin_compare(&twin);
+    }
+    twin_check_contents(&twin);
+    twin_listen();
+    space_destroy("mems_space_destroy", twin.space);
+    twin_expect_silence();
+    return 0;
+}

@@ -1,0 +1,42 @@
+#!/bin/sh
+# What the MeMS heap needs of the C library is in a list, and malloc, calloc, realloc, free, sbrk, mremap, madvise and
+# mprotect are not: neither in its own objects nor in what they use of base and os.
+#
+# A shared library of nothing but the heap, with its functions as the roots, from which the linker drops all that they do
+# not reach. With the debugging asserts, which only need more.
+set -eu
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+compile() {
+    folder=$1
+    shift
+    for source in "$SOURCE_DIR/src/$folder"/*.c; do
+        "$CC" -std=c17 -D_GNU_SOURCE -DMEMS_DEBUG -O2 -fPIC -ffunction-sections -fdata-sections -ftls-model=initial-exec \
+            -fno-builtin-malloc -fno-stack-protector -U_FORTIFY_SOURCE -I"$SOURCE_DIR/include" -I"$SOURCE_DIR/src" "$@" -c "$source" \
+            -o "$work/${folder}_$(basename "$source").o"
+    done
+}
+compile space
+compile base -fvisibility=hidden
+compile os -fvisibility=hidden
+"$CC" -shared -Wl,--gc-sections -o "$work/heap.so" "$work"/*.o -lpthread
+
+# Memory, locks (syscall) and lines about mistakes (syscall); fork; the reports; the end of a program whose heap is damaged;
+# and what the compiler's start-up files bring.
+for symbol in mmap munmap sysconf syscall __errno_location memcpy memset strlen \
+    __libc_single_threaded __register_atfork _IO_list_lock _IO_list_unlock _IO_list_resetlock \
+    fprintf fputs fputc fwrite flockfile funlockfile \
+    abort \
+    __cxa_finalize __gmon_start__ _ITM_deregisterTMCloneTable _ITM_registerTMCloneTable; do
+    echo $symbol
+done | sort >"$work/allowed"
+nm -D --undefined-only "$work/heap.so" | awk '{ sub(/@.*/, "", $2); print $2 }' | sort >"$work/needed"
+
+unknown=$(comm -13 "$work/allowed" "$work/needed")
+[ -z "$unknown" ] || {
+    echo "the heap needs what is not in the list:" "$unknown"
+    exit 1
+}
+# The list is looked up in something that is the heap.
+grep -qx mmap "$work/needed" && nm -D --defined-only "$work/heap.so" | grep -q ' space_alloc$'

@@ -1,0 +1,144 @@
+/*
+ * trim_test.c - whole pages inside HOLEs leave the process, and nothing else does; they come back when they are used.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "os/os.h"
+#include "twin.h"
+
+#define PAGE ((size_t)4096)
+
+static struct twin twin;
+
+static int begin(void **state) {
+    (void)state;
+    twin_begin(&twin, space_create(&(struct mems_space_options){.page_size = PAGE}), PAGE, 8);
+    return 0;
+}
+
+static int end(void **state) {
+    (void)state;
+    twin_compare(&twin);
+    twin_check_contents(&twin);
+    space_destroy("mems_space_destroy", twin.space);
+    return 0;
+}
+
+static bool mapped(char *page) {
+    unsigned char resident;
+    return mincore(page, PAGE, &resident) == 0;
+}
+
+/* A main node of eight pages: the blocks 1000:1999 and, from the second quarter of the sixth page on, 22504:33767. What
+ * lies between them is a HOLE. Returns where it all is. */
+static char *make_gap(void) {
+    twin_alloc(&twin, 8 * PAGE, false);
+    twin_realloc(&twin, 0, 1000);
+    twin_alloc(&twin, 5 * PAGE + 24, false);
+    twin_alloc(&twin, 11264, false);
+    twin_free(&twin, 1);
+    twin_compare(&twin);
+    assert_int_equal(twin.model.count, 3);
+    assert_int_equal(twin.model.pieces[2].start, 22504);
+    return twin.model.pieces[0].physical;
+}
+
+static void test_pages_leave_and_neighbours_stay(void **state) {
+    (void)state;
+    char *memory = make_gap();
+    twin_trim(&twin);
+    for (size_t i = 0; i < 8; i++) {
+        assert_int_equal(mapped(memory + i * PAGE), i == 0 || i >= 5);
+    }
+    twin_compare(&twin);
+    twin_check_contents(&twin);
+    assert_int_equal(twin.model.count, 5); /* P H, H without memory, H P */
+    assert_ptr_equal(space_get("get", twin.space, (void *)22504), memory + 21504);
+    twin_try_address(&twin, 1000 + 2 * PAGE);
+    twin_trim(&twin); /* nothing more */
+}
+
+/* The HOLEs that are left are filled first; then the reserved addresses, from the lowest on, with new pages. */
+static void test_reserved_addresses_are_used_again(void **state) {
+    (void)state;
+    make_gap();
+    twin_trim(&twin);
+    twin_alloc(&twin, 3 * PAGE, true);
+    assert_true(twin.model.pieces[2].process && twin.model.pieces[2].start == 1000 + PAGE);
+    twin_compare(&twin);
+    twin_alloc(&twin, PAGE, true);
+    assert_true(twin.model.pieces[3].process && twin.model.pieces[3].start == 1000 + 4 * PAGE);
+    twin_compare(&twin);
+    twin_alloc(&twin, PAGE, true);
+    assert_int_equal(twin.model.pieces[twin.model.count - 1].start, 1000 + 8 * PAGE);
+    twin_check_contents(&twin);
+}
+
+static void test_main_nodes_without_memory_join(void **state) {
+    (void)state;
+    static const size_t order[] = {3, 0, 2, 1, 4};
+    for (size_t i = 0; i < 5; i++) {
+        twin_alloc(&twin, PAGE, false);
+    }
+    for (size_t i = 0; i < 5; i++) {
+        twin_free(&twin, model_at(&twin.model, 1000 + order[i] * PAGE));
+        twin_trim(&twin);
+        twin_compare(&twin);
+    }
+    assert_int_equal(twin.model.count, 1);
+    twin_alloc(&twin, 5 * PAGE, true); /* in the joined addresses */
+    assert_int_equal(model_end(&twin.model), 1000 + 5 * PAGE);
+}
+
+/* Without a free cell for the nodes that a division takes, trimming gets some; without memory for them, it does not
+ * trim. */
+static void test_trimming_sees_to_its_nodes(void **state) {
+    (void)state;
+    char *memory = make_gap();
+    while (twin.space->nodes.main.spare > 0) {
+        twin_alloc(&twin, 6 * PAGE, false); /* no room for it in the gap */
+    }
+    os_inject(OS_CALL_MMAP, 0, 1, ENOMEM);
+    twin_listen();
+    assert_int_equal(space_trim("trim", twin.space), 0);
+    twin_expect_silence();
+    os_inject_clear();
+    twin_compare(&twin);
+    assert_true(mapped(memory + PAGE));
+    twin_trim(&twin);
+    twin_compare(&twin);
+    assert_false(mapped(memory + PAGE));
+}
+
+static void test_pages_that_the_system_keeps(void **state) {
+    (void)state;
+    char *memory = make_gap();
+    os_inject(OS_CALL_MUNMAP, 0, 1, ENOMEM);
+    twin_listen();
+    assert_int_equal(space_trim("trim", twin.space), 0);
+    twin_expect_silence();
+    os_inject_clear();
+    twin_compare(&twin);
+    assert_true(mapped(memory + PAGE));
+    twin_alloc(&twin, 4 * PAGE, true);
+    assert_int_equal(twin.model.pieces[1].start, 2000);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_pages_leave_and_neighbours_stay, begin, end),
+        cmocka_unit_test_setup_teardown(test_reserved_addresses_are_used_again, begin, end),
+        cmocka_unit_test_setup_teardown(test_main_nodes_without_memory_join, begin, end),
+        cmocka_unit_test_setup_teardown(test_trimming_sees_to_its_nodes, begin, end),
+        cmocka_unit_test_setup_teardown(test_pages_that_the_system_keeps, begin, end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
