@@ -284,10 +284,10 @@ struct mems_stats {
     size_t metadata_bytes; /* bytes mapped for the space's own nodes and tables */
     uint64_t maps;         /* number of mappings made for blocks */
     uint64_t unmaps;       /* number of them, or of parts of them, given back */
-    uint64_t failures;     /* number of requests that failed for want of memory */
+    uint64_t failures;     /* number of requests for memory that failed */
 };
 
-/* mems_stats - fills in *stats; all zero before the start. Constant time. */
+/* mems_stats - fills in *stats; before the start all but page_size is 0, and after mems_finish all. Constant time. */
 void mems_stats(struct mems_stats *stats);
 
 /* What mems_walk shows of a segment. */

@@ -37,7 +37,7 @@ static void copy_segments(struct mems_space *space, struct snapshot *snapshot) {
 
 /* The space as it is now; false after telling what is wrong. */
 static bool take_snapshot(const char *function, struct mems_space *space, struct snapshot *snapshot) {
-    if (!space_enter(function, space)) {
+    if (!space_enter(function, space, NULL)) {
         return false;
     }
     *snapshot = (struct snapshot){0};

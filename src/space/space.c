@@ -102,7 +102,7 @@ static void end(const char *function, struct mems_space *space) {
 
 void space_finish(const char *function) {
     struct mems_space *space = &space_default;
-    if (!space_enter(function, space)) {
+    if (!space_enter(function, space, NULL)) {
         return;
     }
     if (space->state == SPACE_UNUSED) {
@@ -141,7 +141,7 @@ struct mems_space *space_create(const struct mems_space_options *options) {
 }
 
 void space_destroy(const char *function, struct mems_space *space) {
-    if (!space_enter(function, space)) {
+    if (!space_enter(function, space, NULL)) {
         return;
     }
     if (space == &space_default) {
@@ -158,7 +158,7 @@ void space_destroy(const char *function, struct mems_space *space) {
 
 /* --- Coming in and going out ---------------------------------------------------------------------------------- */
 
-bool space_enter(const char *function, struct mems_space *space) {
+bool space_enter(const char *function, struct mems_space *space, const void *v_ptr) {
     if (space == NULL) {
         complain(function, EINVAL, "the space is NULL", 0);
         return false;
@@ -168,7 +168,13 @@ bool space_enter(const char *function, struct mems_space *space) {
         return true;
     }
     lock_give(&space->lock);
-    complain(function, EPERM, "called after mems_finish", 0);
+    struct complaint complaint;
+    complaint_begin(&complaint, function, (uintptr_t)v_ptr, EPERM);
+    if (v_ptr != NULL) {
+        fmt_format(&complaint.line, "%u is of a heap that is no more: ", (uint64_t)(uintptr_t)v_ptr);
+    }
+    fmt_text(&complaint.line, "called after mems_finish");
+    complaint_tell(&complaint);
     return false;
 }
 
@@ -178,7 +184,7 @@ void space_leave(struct mems_space *space) {
 
 /* For what may allocate: starts the default space where that is implied. */
 static bool enter_to_alloc(const char *function, struct mems_space *space) {
-    if (!space_enter(function, space)) {
+    if (!space_enter(function, space, NULL)) {
         return false;
     }
     if (LIKELY(space->state == SPACE_READY) || start_default() == 0) {
@@ -375,7 +381,7 @@ void *space_alloc_zeroed(const char *function, struct mems_space *space, size_t 
 }
 
 void space_free(const char *function, struct mems_space *space, void *v_ptr) {
-    if (!space_enter(function, space)) {
+    if (!space_enter(function, space, v_ptr)) {
         return;
     }
     struct place block = find_block(space, (uintptr_t)v_ptr);
@@ -456,7 +462,7 @@ void *space_realloc(const char *function, struct mems_space *space, void *v_ptr,
         space_free(function, space, v_ptr);
         return NULL;
     }
-    if (!space_enter(function, space)) {
+    if (!space_enter(function, space, v_ptr)) {
         return NULL;
     }
     struct place block = find_block(space, (uintptr_t)v_ptr);
@@ -476,7 +482,7 @@ void *space_realloc(const char *function, struct mems_space *space, void *v_ptr,
 }
 
 void *space_get(const char *function, struct mems_space *space, void *v_ptr) {
-    if (!space_enter(function, space)) {
+    if (!space_enter(function, space, v_ptr)) {
         return NULL;
     }
     struct place block = find(space, (uintptr_t)v_ptr);
@@ -490,7 +496,7 @@ void *space_get(const char *function, struct mems_space *space, void *v_ptr) {
 }
 
 size_t space_usable_size(const char *function, struct mems_space *space, void *v_ptr) {
-    if (!space_enter(function, space)) {
+    if (!space_enter(function, space, v_ptr)) {
         return 0;
     }
     const struct sub_node *node = find_block(space, (uintptr_t)v_ptr).node;
@@ -509,7 +515,7 @@ size_t space_usable_size(const char *function, struct mems_space *space, void *v
  */
 static int enter_to_copy(const char *function, struct mems_space *space, void *v_ptr, const void *other, size_t size,
                          char **physical) {
-    if (!space_enter(function, space)) {
+    if (!space_enter(function, space, v_ptr)) {
         return errno;
     }
     uintptr_t v_address = (uintptr_t)v_ptr;

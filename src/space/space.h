@@ -64,10 +64,10 @@ void space_stats(const char *function, struct mems_space *space, struct mems_sta
 void space_collect(const struct mems_space *space, struct mems_stats *stats);
 
 /*
- * Takes the space's lock. False, without the lock, when the space is NULL or finished, which is told. An unused space
- * can be entered: it is empty.
+ * Takes the space's lock. False, without the lock, when the space is NULL or finished, which is told, with the virtual
+ * address that the function was given (NULL: none). An unused space can be entered: it is empty.
  */
-bool space_enter(const char *function, struct mems_space *space);
+bool space_enter(const char *function, struct mems_space *space, const void *v_ptr);
 void space_leave(struct mems_space *space);
 
 /* True when all invariants hold; otherwise *why names the first that does not. Takes the lock. O(n log n). */

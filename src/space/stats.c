@@ -27,7 +27,7 @@ void space_collect(const struct mems_space *space, struct mems_stats *stats) {
 }
 
 void space_stats(const char *function, struct mems_space *space, struct mems_stats *stats) {
-    if (!space_enter(function, space)) {
+    if (!space_enter(function, space, NULL)) {
         *stats = (struct mems_stats){0};
         return;
     }

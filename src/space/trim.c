@@ -86,7 +86,7 @@ static size_t trim_main_node(struct mems_space *space, struct main_node *main) {
 }
 
 size_t space_trim(const char *function, struct mems_space *space) {
-    if (!space_enter(function, space)) {
+    if (!space_enter(function, space, NULL)) {
         return 0;
     }
     size_t bytes = 0;

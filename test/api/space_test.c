@@ -352,6 +352,7 @@ static void test_calls_after_the_end(void **state) {
     assert_true(failed);
     assert_memory_equal(err.text, "mems_malloc: called after mems_finish\n", 38);
     assert_int_equal(lines(err.text, ": called after mems_finish\n"), 16);
+    assert_int_equal(lines(err.text, ": 1000 is of a heap that is no more: called after mems_finish\n"), 6);
     assert_int_equal(lines(err.text, "\n"), 16);
     assert_int_equal(mems_init(), 0);
     assert_ptr_equal(mems_malloc(8), v(1000));
