@@ -1,9 +1,9 @@
 /*
  * size_class.h - the sizes of slots: which class serves a request, and how a slab of it is laid out.
  *
- * Classes are 16 bytes apart up to 128, then eight to each doubling up to SMALL_MAX, so that no block wastes more than
- * an eighth of its size beyond the first 128 bytes. A slab has at least eight slots, so its span has as many units as
- * that needs.
+ * Classes are 16 bytes apart up to 128, then at least eight to each doubling up to SMALL_MAX, so that no block wastes
+ * more than an eighth of its size beyond the first 128 bytes. Those above 2 KiB are equal parts of a slab, which wastes
+ * nothing at its end. A slab has at least eight slots, so its span has the units, a power of two, that this needs.
  */
 #ifndef MEMS_ENGINE_SIZE_CLASS_H
 #define MEMS_ENGINE_SIZE_CLASS_H
@@ -18,7 +18,7 @@
 #define GRANULE ((size_t)1 << GRANULE_SHIFT)
 
 #define SMALL_MAX ((size_t)32768)
-#define SIZE_CLASSES 72u
+#define SIZE_CLASSES 80u
 
 /* With this shift the reciprocals are exact for every offset within a slab, and the smallest size's still has 32 bits.
  */

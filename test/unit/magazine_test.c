@@ -187,7 +187,7 @@ static void a_refill_leaves_what_is_there(void) {
 static void a_refill_is_gathered_from_several_slabs(void) {
     enum { BLOCKS = 160 };
     struct heap *heap = begin();
-    unsigned size_class = SIZE_CLASSES - 8; /* eight slots or so to a slab */
+    unsigned size_class = size_class_of(8192); /* eight slots to a slab */
     size_t size = size_classes[size_class].size;
     void *blocks[BLOCKS];
     for (unsigned i = 0; i < BLOCKS; i++) {
