@@ -59,7 +59,7 @@ static int draw(const struct HmmBlock *block, void *context) {
     static const char *const states[] = {[HMM_USED] = "used", [HMM_CACHED] = "cached", [HMM_FREE] = "free"};
     struct picture *picture = context;
     size_t left = sizeof picture->text - picture->length;
-    int length = snprintf(picture->text + picture->length, left, "[%s %zu] ", states[block->state], block->size);
+    int length = snprintf(picture->text + picture->length, left, " [%s %zu]", states[block->state], block->size);
     picture->length += (size_t)length;
     return (size_t)length >= left; /* there is no room for more */
 }
@@ -67,7 +67,7 @@ static int draw(const struct HmmBlock *block, void *context) {
 static void walk(void) {
     struct picture picture = {.length = 0};
     expect(HmmWalk(draw, &picture) == 0, "the picture has room for all blocks");
-    printf("\nThe blocks in order: %s\n", picture.text);
+    printf("\nThe blocks in order:%s\n", picture.text);
 }
 
 static void fill_and_recover(void) {
@@ -111,7 +111,7 @@ int main(void) {
     HmmStats(&stats);
     expect(stats.used == 0 && stats.free_blocks == 0, "there is nothing left");
     expect(stats.used + stats.cached + stats.free + stats.overhead == stats.region, "the figures add up");
-    printf("\nAll is freed, and the break has gone down by %zu bytes. Of %zu bytes at the peak %zu are left, overhead.\n",
-           given_back, stats.peak, stats.region);
+    printf("\nAll is freed, and the break has gone down by %zu bytes: %zu are left of %zu\n", given_back, stats.region,
+           stats.peak);
     return EXIT_SUCCESS;
 }
