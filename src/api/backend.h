@@ -27,10 +27,6 @@
 #define backend_usable_size hmm_usable_size
 #define backend_trim hmm_trim
 
-/* Registers what keeps the heap whole around fork, before main. malloc refers to it: a static archive has it, too. */
-void hmm_start(void);
-#define BACKEND_START hmm_start
-
 /* What malloc and free themselves are. */
 #define backend_fast_alloc hmm_alloc
 #define backend_fast_free(block) hmm_free("free", block)

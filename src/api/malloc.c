@@ -25,10 +25,6 @@ size_t malloc_usable_size(void *block);
 void free_sized(void *block, size_t size);
 void free_aligned_sized(void *block, size_t alignment, size_t size);
 
-#ifdef BACKEND_START
-__attribute__((used)) static void (*const with_start)(void) = BACKEND_START;
-#endif
-
 EXPORT HOT void *malloc(size_t size) {
     return backend_fast_alloc(size);
 }

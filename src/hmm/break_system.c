@@ -1,0 +1,69 @@
+/*
+ * break_system.c - the program breaks that need an operating system: the process's own, and one in reserved memory.
+ */
+#include <errno.h>
+
+#include "base/bits.h"
+#include "os/os.h"
+#include "program_break.h"
+
+static bool move_real(struct program_break *brk, intptr_t by, void **was) {
+    (void)brk;
+    return os_move_break(by, was) == 0;
+}
+
+bool break_real(struct program_break *brk) {
+    *brk = (struct program_break){.move = move_real, .grain = os_page_size(), .zero = true};
+    void *was;
+    /* A move by nothing tells too little: where the C library keeps the break for itself, it succeeds. */
+    if (!move_real(brk, (intptr_t)brk->grain, &was)) {
+        return false;
+    }
+    return move_real(brk, -(intptr_t)brk->grain, &was);
+}
+
+/* Memory is made accessible, and given back, in steps of at least this: fewer system calls. */
+#define COMMIT_STEP ((size_t)1 << 20)
+
+static bool move_reserved(struct program_break *brk, intptr_t by, void **was) {
+    if (by > brk->end - brk->now || by < brk->start - brk->now) {
+        return false;
+    }
+    char *now = brk->now + by;
+    if (now > brk->committed) {
+        size_t left = (size_t)(brk->end - brk->committed);
+        size_t more = round_up((size_t)(now - brk->committed), COMMIT_STEP);
+        more = more < left ? more : left;
+        if (os_commit(brk->committed, more) != 0) {
+            return false;
+        }
+        brk->committed += more;
+    }
+    if (by < 0) {
+        char *unused = brk->start + round_up((size_t)(now - brk->start), brk->grain);
+        /* Refused, or without effect: the memory stays, and does no harm. */
+        brk->zero = os_purge(unused, (size_t)(brk->committed - unused)) == 0 && os_purge_zeroes() && brk->zero;
+    }
+    *was = brk->now;
+    brk->now = now;
+    return true;
+}
+
+int break_reserved(struct program_break *brk, size_t size) {
+    size_t grain = os_page_size();
+    if (size == 0 || size > (size_t)PTRDIFF_MAX - grain) {
+        return ENOMEM;
+    }
+    size = round_up(size, grain);
+    void *start;
+    int error = os_reserve(size, grain, &start);
+    if (error != 0) {
+        return error;
+    }
+    (void)break_simulated(brk, start, size); /* a page is large enough, and aligned */
+    brk->move = move_reserved;
+    brk->grain = grain;
+    brk->zero = true;
+    brk->committed = start;
+    return 0;
+}

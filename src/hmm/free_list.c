@@ -1,0 +1,184 @@
+#include "free_list.h"
+
+#include "report.h"
+#include "state.h"
+
+/* How many blocks of its own bin a search looks at before it takes a larger one: a bound on the time of a hit. */
+#define PROBES 4
+
+static inline bool node_in_heap(struct bins_node *node) {
+    return heap_spans(block_payload(block_of_node(node)));
+}
+
+/* What lies in a free block's own bytes beside the header agrees with the header, and with its neighbours in the list.
+ */
+static inline bool node_sound(struct block *block) {
+    struct bins_node *node = &block->node;
+    struct bins_node *next = node->next;
+    struct bins_node *prev = node->prev;
+    return node->size == block_size(block) / BLOCK_ALIGN &&
+           (next == NULL || (node_in_heap(next) && next->prev == node)) &&
+           (prev == NULL || (node_in_heap(prev) && prev->next == node));
+}
+
+static inline bool tag_sound(const struct block *block) {
+    return block->header == block_seal(block, block_size(block) | BLOCK_PREV_USED);
+}
+
+bool free_block_sound(struct block *block) {
+    return tag_sound(block) && node_sound(block);
+}
+
+struct block *find_free_block(size_t size) {
+    uint64_t grains = size / BLOCK_ALIGN;
+    unsigned level, step;
+    bins_place(grains, &level, &step);
+    struct bins_node *node = hmm_heap.free_list.heads[level][step];
+    for (int probe = 0; probe < PROBES && node != NULL; probe++) {
+        if (node->size >= grains) {
+            return block_of_node(node);
+        }
+        node = node->next;
+        if (node != NULL && UNLIKELY(!node_in_heap(node))) {
+            report_free_block(block_of_node(hmm_heap.free_list.heads[level][step]));
+        }
+    }
+    if (!bins_map_above(&hmm_heap.free_list.map, &level, &step)) {
+        return NULL;
+    }
+    return block_of_node(hmm_heap.free_list.heads[level][step]);
+}
+
+void remove_from_freelist(struct block *block) {
+    if (UNLIKELY(!free_block_sound(block))) {
+        report_free_block(block);
+    }
+    bins_remove(&hmm_heap.free_list, &block->node);
+}
+
+/* Tells the block behind `block`, whose header has been proved, that its neighbour is free; or that it is used. */
+static inline void tell_next(struct block *next, uint64_t prev_used) {
+    block_set_tag(next, (block_tag(next) & ~BLOCK_PREV_USED) | prev_used);
+}
+
+static inline void prove_next(struct block *block, struct block *next) {
+    if (UNLIKELY(!block_sound(next))) {
+        report_next(block, next);
+    }
+}
+
+/* The tags of a free block, at both of its ends. */
+static inline void tag_free(struct block *block, size_t size) {
+    block_set_tag(block, size | BLOCK_PREV_USED);
+    *block_footer_before(block_after(block, size)) = size / BLOCK_ALIGN;
+}
+
+void insert_free_block(struct block *block, size_t size) {
+    struct block *next = block_after(block, size);
+    prove_next(block, next);
+    tell_next(next, 0);
+    bins_insert(&hmm_heap.free_list, &block->node, size / BLOCK_ALIGN);
+    tag_free(block, size);
+}
+
+/* Whether two sizes certainly have one bin. Small sizes have a bin each; of larger ones the leading bits name it. */
+static inline bool same_bin(uint64_t grains, uint64_t other) {
+    return grains >= UINT64_C(2) * BINS_STEPS && (grains ^ other) >> (floor_log2(grains) - BINS_STEP_BITS) == 0;
+}
+
+/* Gives `block` the place of `old` in its bin. */
+static inline void replace_node(struct block *old, struct block *block, uint64_t grains) {
+    struct bins_node node = {.next = old->node.next, .prev = old->node.prev, .size = grains};
+    block->node = node;
+    if (node.next != NULL) {
+        node.next->prev = &block->node;
+    }
+    if (node.prev != NULL) {
+        node.prev->next = &block->node;
+    } else {
+        unsigned level, step;
+        bins_place(grains, &level, &step);
+        hmm_heap.free_list.heads[level][step] = &block->node;
+    }
+}
+
+/*
+ * A free block of the list becomes another one, which has it as a part or is a part of it. When the bin is the same,
+ * the new block takes the old one's place.
+ */
+static void replace_free_block(struct block *old, struct block *block, size_t size) {
+    uint64_t grains = size / BLOCK_ALIGN;
+    bool stays = same_bin(block_size(old) / BLOCK_ALIGN, grains);
+    if (stays && old == block) {
+        block->node.size = grains;
+    } else {
+        if (UNLIKELY(!node_sound(old))) {
+            report_free_block(old);
+        }
+        if (stays) {
+            replace_node(old, block, grains);
+        } else {
+            bins_remove(&hmm_heap.free_list, &old->node);
+            bins_insert(&hmm_heap.free_list, &block->node, grains);
+        }
+    }
+    tag_free(block, size);
+}
+
+struct block *free_block_before(struct block *block) {
+    uint64_t grains = *block_footer_before(block);
+    if (LIKELY(grains <= hmm_heap.grains + 1)) { /* one block may be all there is */
+        struct block *prev = block_at((char *)block - grains * BLOCK_ALIGN);
+        if (LIKELY(heap_spans(block_payload(prev)) && tag_sound(prev) && block_size(prev) == grains * BLOCK_ALIGN)) {
+            return prev;
+        }
+    }
+    report_previous(block);
+}
+
+struct block *merge_blocks(struct block *block) {
+    size_t size = block_size(block);
+    struct block *whole = block;
+    struct block *listed = NULL; /* the neighbour whose place in the list the whole will take */
+    struct block *next = block_after(block, size);
+    prove_next(block, next);
+    if ((next->header & BLOCK_USED) == 0) {
+        size += block_size(next);
+        listed = next;
+    } else {
+        tell_next(next, 0);
+    }
+    if ((block->header & BLOCK_PREV_USED) == 0) {
+        whole = free_block_before(block);
+        size += block_size(whole);
+        if (listed != NULL) {
+            remove_from_freelist(next);
+        }
+        listed = whole;
+        block_forget(block);
+    }
+    if (listed != NULL) {
+        replace_free_block(listed, whole, size);
+    } else {
+        bins_insert(&hmm_heap.free_list, &whole->node, size / BLOCK_ALIGN);
+        tag_free(whole, size);
+    }
+    return whole;
+}
+
+void split_block(struct block *block, struct block *listed, size_t have, size_t need) {
+    uint64_t state = BLOCK_USED | (block_tag(block) & BLOCK_PREV_USED);
+    if (UNLIKELY(!tag_sound(listed))) {
+        report_free_block(listed);
+    }
+    if (have - need < BLOCK_MIN) {
+        struct block *next = block_after(block, have);
+        prove_next(block, next);
+        remove_from_freelist(listed);
+        tell_next(next, BLOCK_PREV_USED);
+        need = have;
+    } else {
+        replace_free_block(listed, block_after(block, need), have - need);
+    }
+    block_set_tag(block, need | state);
+}

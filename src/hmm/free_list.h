@@ -1,0 +1,40 @@
+/*
+ * free_list.h - the free blocks, and the changes between free and used: all in constant time.
+ *
+ * The list is kept in the two-level bins of base. Whatever a block's neighbours and links say is proved before it is
+ * relied upon: what does not agree is a fault.
+ */
+#ifndef MEMS_HMM_FREE_LIST_H
+#define MEMS_HMM_FREE_LIST_H
+
+#include "block.h"
+
+/*
+ * A block of at least `size` bytes that is in the list, and stays there; NULL when there is none. A block that fits may
+ * be missed when all that fit are of the size's own bin.
+ */
+struct block *find_free_block(size_t size);
+
+/* Makes `size` bytes at `block`, between two blocks that are not free, a free block in the list. */
+void insert_free_block(struct block *block, size_t size);
+
+/* Takes a free block out of the list. Its tags are as before. */
+void remove_from_freelist(struct block *block);
+
+/* Makes a used block a free one in the list, with the free blocks that touch it. Returns the whole. */
+struct block *merge_blocks(struct block *block);
+
+/*
+ * Makes the `have` bytes at `block` a used block of `need` bytes and a free one of the rest; or of all where the rest
+ * would be too small. `listed` is the free block that they end with, which leaves the list: the one behind a used
+ * `block`, or `block` itself.
+ */
+void split_block(struct block *block, struct block *listed, size_t have, size_t need);
+
+/* The free block that ends where `block` begins: its PREV_USED is clear. */
+struct block *free_block_before(struct block *block);
+
+/* Whether a free block's tag, links and neighbours in the list agree. */
+bool free_block_sound(struct block *block);
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * print.c - HmmPrintFreelist.
+ *
+ * stdio may allocate, and its locks come before the heap's: so the lock is held only while some blocks of a bin are
+ * copied, and what is printed of a bin is as it was at one moment.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "hmm.h"
+#include "state.h"
+
+#define SHOWN 16 /* blocks of a bin that are shown one by one */
+
+struct row {
+    size_t count;
+    size_t bytes;
+    struct {
+        const void *payload;
+        size_t size;
+    } blocks[SHOWN];
+};
+
+static void read_bin(unsigned level, unsigned step, struct row *row) {
+    bool locked = heap_enter("HmmPrintFreelist");
+    *row = (struct row){0};
+    for (struct bins_node *node = hmm_heap.free_list.heads[level][step]; node != NULL; node = node->next) {
+        struct block *block = block_of_node(node);
+        if (row->count < SHOWN) {
+            row->blocks[row->count].payload = block_payload(block);
+            row->blocks[row->count].size = block_room(block);
+        }
+        row->count++;
+        row->bytes += block_room(block);
+    }
+    heap_leave(locked);
+}
+
+static void print_row(FILE *stream, const struct row *row) {
+    size_t shown = row->count < SHOWN ? row->count : SHOWN;
+    fprintf(stream, "%zu free, %zu bytes:", row->count, row->bytes);
+    for (size_t i = 0; i < shown; i++) {
+        fprintf(stream, " [0x%" PRIxPTR " %zu]", (uintptr_t)row->blocks[i].payload, row->blocks[i].size);
+    }
+    fputs(shown < row->count ? " ...\n" : "\n", stream);
+}
+
+EXPORT void HmmPrintFreelist(FILE *stream) {
+    stream = stream != NULL ? stream : stdout;
+    fputs("----- HMM free list -----\n", stream);
+    for (unsigned level = 0; level < BINS_LEVELS; level++) {
+        for (unsigned step = 0; step < BINS_STEPS; step++) {
+            struct row row;
+            read_bin(level, step, &row);
+            if (row.count > 0) {
+                print_row(stream, &row);
+            }
+        }
+    }
+    fputs("-------------------------\n", stream);
+}

@@ -1,0 +1,41 @@
+/*
+ * program_break.h - where the heap's memory comes from: one end that moves up and down.
+ *
+ * The real break is the process's (sbrk), and others may move it, too. A simulated one moves in a buffer; it needs no
+ * operating system. A reserved one is simulated in address space that the system has reserved for it.
+ */
+#ifndef MEMS_HMM_PROGRAM_BREAK_H
+#define MEMS_HMM_PROGRAM_BREAK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * move: moves the break by `by` bytes, a multiple of `grain`, or 0, and tells where it was; false, and nothing has
+ * changed, when that cannot be done. The memory between the old and the higher new break is readable and writable.
+ *
+ * start <= now <= committed <= end; these are not the real break's.
+ */
+struct program_break {
+    bool (*move)(struct program_break *, intptr_t by, void **was);
+    size_t grain; /* a power of two: what moving by less would not gain anything */
+    bool zero;    /* what it rises over reads as zero; but for the rest of a grain in which somebody else has left it */
+    char *start;
+    char *now;
+    char *committed; /* the end of what is readable and writable */
+    char *end;
+};
+
+/* In a buffer of the caller's; false when it has no room for a single block. Freestanding. */
+#define BREAK_MIN ((size_t)96)
+bool break_simulated(struct program_break *brk, void *buffer, size_t size);
+
+/* The process's own. False where it cannot be moved at all. */
+bool break_real(struct program_break *brk);
+
+/* In `size` bytes of address space; memory is taken as the break goes up and given back as it goes down. 0 or an errno.
+ */
+int break_reserved(struct program_break *brk, size_t size);
+
+#endif

@@ -1,0 +1,140 @@
+#include "report.h"
+
+#include "base/fmt.h"
+#include "region.h"
+#include "state.h"
+
+#define LINE 384 /* bytes; the longest line has about 200 */
+
+COLD void report_fault(const char *operation, const void *address, const char *problem, const char *state) {
+    if (hmm_heap.handler == NULL) {
+        system_fault(operation, address, problem, state);
+    }
+    char buffer[LINE];
+    struct fmt line;
+    fmt_init(&line, buffer, sizeof buffer);
+    fmt_format(&line, "mems: %s(%p): %s", operation, address, problem);
+    if (state != NULL) {
+        fmt_format(&line, ": %s", state);
+    }
+    hmm_heap.handler(buffer);
+    system_abort();
+}
+
+static const char *state_word(const struct block *block) {
+    if ((block->header & BLOCK_USED) == 0) {
+        return "free";
+    }
+    return (block->header & BLOCK_CACHED) != 0 ? "cached" : "used";
+}
+
+/* Where a walk from the start of an address's region has led. */
+struct find {
+    struct block *block; /* the one that the address lies in, or whose header is damaged */
+    struct block *prev;  /* the one before it; NULL: none */
+    bool damaged;
+};
+
+static struct find find_block(const struct region *region, const void *address) {
+    struct find find = {.block = region_first(region)};
+    while (find.block < region->end) {
+        size_t size = block_size(find.block);
+        find.damaged =
+            !block_sound(find.block) || size < BLOCK_MIN || size > (size_t)((char *)region->end - (char *)find.block);
+        if (find.damaged || (const char *)address < (char *)block_after(find.block, size)) {
+            break;
+        }
+        find.prev = find.block;
+        find.block = block_after(find.block, size);
+    }
+    return find;
+}
+
+static _Noreturn void report_damaged(const char *operation, const void *address, const struct find *find) {
+    char buffer[LINE];
+    struct fmt state;
+    fmt_init(&state, buffer, sizeof buffer);
+    const char *problem = "damaged header";
+    if (block_payload(find->block) != address) {
+        problem = "not a live block";
+        fmt_format(&state, "behind a damaged header at %p, ", find->block);
+    }
+    if (find->prev != NULL) {
+        fmt_format(&state, "written past the end of the %s block of %u bytes at %p", state_word(find->prev),
+                   (uint64_t)block_room(find->prev), block_payload(find->prev));
+    } else {
+        fmt_text(&state, "written before the start of the heap's first block");
+    }
+    report_fault(operation, address, problem, buffer);
+}
+
+COLD void report_pointer(const char *operation, void *payload, const char *freed) {
+    const struct region *region = region_of(payload);
+    if (region == NULL) {
+        report_fault(operation, payload, "not from this heap", hmm_heap.first == NULL ? "it is empty" : NULL);
+    }
+    struct find find = find_block(region, payload);
+    if (find.damaged) {
+        report_damaged(operation, payload, &find);
+    }
+    char buffer[LINE];
+    struct fmt state;
+    fmt_init(&state, buffer, sizeof buffer);
+    struct block *block = find.block;
+    bool inside = block_payload(block) != payload;
+    if (inside && ((char *)payload < (char *)block_payload(block) || block == region->end)) {
+        report_fault(operation, payload, "not a block's start", "in what lies between blocks");
+    }
+    bool free = (block->header & BLOCK_USED) == 0;
+    if (inside && (!free || (uintptr_t)payload % BLOCK_ALIGN != 0)) {
+        freed = "not a block's start";
+        fmt_format(&state, "%u bytes into ", (uint64_t)((char *)payload - (char *)block_payload(block)));
+    } else if (inside) {
+        fmt_text(&state, "inside "); /* what was a block may be part of a free one since */
+    }
+    fmt_format(&state, "a %s block of %u bytes", state_word(block), (uint64_t)block_room(block));
+    report_fault(operation, payload, freed, buffer);
+}
+
+COLD void report_size(const char *operation, struct block *block, size_t size, size_t alignment) {
+    char buffer[LINE];
+    struct fmt state;
+    fmt_init(&state, buffer, sizeof buffer);
+    fmt_format(&state, "a block of %u bytes is not one of size %u", (uint64_t)block_room(block), (uint64_t)size);
+    if (alignment != 0) {
+        fmt_format(&state, ", aligned to %u", (uint64_t)alignment);
+    }
+    report_fault(operation, block_payload(block), "size mismatch", buffer);
+}
+
+COLD void report_next(struct block *block, struct block *next) {
+    char buffer[LINE];
+    struct fmt state;
+    fmt_init(&state, buffer, sizeof buffer);
+    fmt_format(&state, "the header at %p: this block of %u bytes was written past its end", next,
+               (uint64_t)block_room(block));
+    report_fault(hmm_heap.operation, block_payload(block), "damaged neighbour", buffer);
+}
+
+COLD void report_previous(struct block *block) {
+    report_fault(hmm_heap.operation, block_payload(block), "damaged neighbour",
+                 "the free block before it: written to after it was freed, or past the end of the block before that");
+}
+
+/* What a block that nobody holds has suffered. */
+static const char *suffered(const struct block *block) {
+    return block_sound(block) ? "written to after it was freed"
+                              : "its header is overwritten: past the end of the block before it";
+}
+
+COLD void report_free_block(struct block *block) {
+    report_fault(hmm_heap.operation, block_payload(block), "damaged free block", suffered(block));
+}
+
+COLD void report_cached_block(const char *operation, struct block *block) {
+    if (!heap_spans(block_payload(block))) {
+        report_fault(operation, block_payload(block), "damaged cached block",
+                     "a link to here: written to after it was freed");
+    }
+    report_fault(operation, block_payload(block), "damaged cached block", suffered(block));
+}

@@ -1,0 +1,92 @@
+/*
+ * block_test.c - the header of a block: what it tells, and that no damage to it goes unnoticed.
+ */
+#include "trial.h"
+
+#include <string.h>
+
+#include "hmm/block.h"
+#include "hmm/state.h"
+#include "unit/random.h"
+
+/* Memory like the heap's: a block's header at 8 mod 16. */
+static _Alignas(16) unsigned char memory[4096];
+
+static struct block *block_in_memory(size_t grain) {
+    return block_of(memory + BLOCK_ALIGN * grain);
+}
+
+static void test_sizes(void **state) {
+    (void)state;
+    assert_int_equal(block_size_for(0), BLOCK_MIN);
+    assert_int_equal(block_size_for(24), BLOCK_MIN);
+    assert_int_equal(block_size_for(25), 48);
+    for (size_t request = 0; request < 5000; request++) {
+        size_t size = block_size_for(request);
+        assert_int_equal(size % BLOCK_ALIGN, 0);
+        assert_in_range(size - BLOCK_HEADER, request, request + (request < 24 ? 24 : 15));
+    }
+}
+
+static void test_tag_is_read_back(void **state) {
+    (void)state;
+    struct block *block = block_in_memory(1);
+    for (uint64_t size = BLOCK_MIN; size <= BLOCK_SIZE_MAX; size = size * 3 / 2 / BLOCK_ALIGN * BLOCK_ALIGN) {
+        for (uint64_t states = 0; states <= BLOCK_STATE; states++) {
+            block_set_tag(block, size | states);
+            assert_true(block_sound(block));
+            assert_int_equal(block_size(block), size);
+            assert_int_equal(block_tag(block), size | states);
+        }
+    }
+}
+
+static void test_every_flipped_bit_is_seen(void **state) {
+    (void)state;
+    struct random random = random_start();
+    for (int i = 0; i < 1000; i++) {
+        block_secret = random_next(&random);
+        struct block *block = block_in_memory(1 + random_below(&random, 200));
+        block_set_tag(block, round_down((size_t)random_magnitude(&random, 40), BLOCK_ALIGN) | BLOCK_USED);
+        for (unsigned bit = 0; bit < 64; bit++) {
+            block->header ^= UINT64_C(1) << bit;
+            assert_false(block_sound(block));
+            block->header ^= UINT64_C(1) << bit;
+        }
+        assert_true(block_sound(block));
+    }
+}
+
+/* What a program may have written there: zeroes, text, pointers, small numbers; and the header of another block. */
+static void test_other_data_is_no_header(void **state) {
+    (void)state;
+    struct random random = random_start();
+    size_t passed = 0;
+    for (int i = 0; i < 100000; i++) {
+        block_secret = random_next(&random);
+        struct block *block = block_in_memory(1 + random_below(&random, 100));
+        struct block *other = block_in_memory(101 + random_below(&random, 100));
+        memset(block, i, BLOCK_MIN);
+        passed += block_sound(block);
+        block->header = (uintptr_t)block_payload(other);
+        passed += block_sound(block);
+        block->header = random_magnitude(&random, 32);
+        passed += block_sound(block);
+        block_set_tag(other, round_down((size_t)random_magnitude(&random, 20), BLOCK_ALIGN) | BLOCK_USED);
+        block->header = other->header;
+        passed += block_sound(block);
+        block_forget(block);
+        passed += block_sound(block) && block_size(block) != 0;
+    }
+    assert_in_range(passed, 0, 2); /* one in 2^24 is to be expected */
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_tag_is_read_back),
+        cmocka_unit_test(test_every_flipped_bit_is_seen),
+        cmocka_unit_test(test_other_data_is_no_header),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,324 @@
+/*
+ * misuse_test.c - each mistake ends the program with the exact line that says what, where, and which neighbour.
+ */
+#include "trial.h"
+
+#include <ctype.h>
+#include <signal.h>
+#include <string.h>
+
+/* Whether text is the pattern, in which # stands for a decimal number and @ for an address. */
+static bool matches(const char *text, const char *pattern) {
+    for (; *pattern != '\0'; pattern++) {
+        if (*pattern != '#' && *pattern != '@') {
+            if (*text++ != *pattern) {
+                return false;
+            }
+            continue;
+        }
+        if (*pattern == '@' && strncmp(text, "0x", 2) != 0) {
+            return false;
+        }
+        text += *pattern == '@' ? 2 : 0;
+        int (*digit)(int) = *pattern == '@' ? isxdigit : isdigit;
+        if (!digit((unsigned char)*text)) {
+            return false;
+        }
+        while (digit((unsigned char)*text)) {
+            text++;
+        }
+    }
+    return *text == '\0';
+}
+
+/* Runs misuse(argument) in a child: its report is "mems: REPORT [thread N]" and nothing else. */
+static void expect_fault(void (*misuse)(void *), void *argument, const char *report) {
+    char pattern[512] = "mems: ";
+    strcat(strcat(pattern, report), " [thread #]\n");
+    struct child_result result;
+    child_run(&result, misuse, argument);
+    if (result.signal != SIGABRT || !matches(result.err, pattern)) {
+        print_error("expected: %sreceived: %s(signal %d, status %d)\n", pattern, result.err, result.signal,
+                    result.status);
+        fail();
+    }
+}
+
+/* Three neighbours, of which the middle one is the victim. */
+static struct {
+    unsigned char *before;
+    unsigned char *block;
+    unsigned char *after;
+} row;
+
+static void make_row(size_t size) {
+    row.before = HmmAlloc(size);
+    row.block = HmmAlloc(size);
+    row.after = HmmAlloc(size);
+    REQUIRE(row.block > row.before && row.after > row.block);
+    REQUIRE(HmmAlloc(size) != NULL);
+}
+
+#define SMALL ((size_t)40)   /* cached when it is freed */
+#define LARGE ((size_t)5000) /* merged when it is freed: 5000 + 8 is a multiple of 16 */
+
+/* --- Pointers that are no user's block ------------------------------------------------------------------------ */
+
+static void free_twice(void *argument) {
+    make_row(*(size_t *)argument);
+    HmmFree(row.block);
+    HmmFree(row.block);
+}
+
+/* The block's header is no longer one: it is part of a larger block. */
+static void free_twice_when_merged(void *argument) {
+    make_row(*(size_t *)argument);
+    HmmFree(row.before);
+    HmmFree(row.block);
+    HmmFree(row.block);
+}
+
+static void free_twice_when_trimmed(void *unused) {
+    (void)unused;
+    make_row(SMALL);
+    HmmFree(row.block);
+    HmmTrim();
+    HmmFree(row.block);
+}
+
+static void test_double_free(void **state) {
+    (void)state;
+    expect_fault(free_twice, &(size_t){SMALL}, "HmmFree(@): double free: a cached block of 40 bytes");
+    expect_fault(free_twice, &(size_t){LARGE}, "HmmFree(@): double free: a free block of 5000 bytes");
+    expect_fault(free_twice_when_merged, &(size_t){LARGE},
+                 "HmmFree(@): double free: inside a free block of 10008 bytes");
+    expect_fault(free_twice_when_trimmed, NULL, "HmmFree(@): double free: a free block of 40 bytes");
+}
+
+static void use_freed(void *argument) {
+    make_row(*(size_t *)argument);
+    HmmFree(row.block);
+    (void)HmmUsableSize(row.block);
+}
+
+static void resize_freed(void *argument) {
+    make_row(*(size_t *)argument);
+    HmmFree(row.block);
+    (void)HmmRealloc(row.block, 100);
+}
+
+static void test_use_after_free(void **state) {
+    (void)state;
+    expect_fault(use_freed, &(size_t){SMALL}, "HmmUsableSize(@): not a live block: a cached block of 40 bytes");
+    expect_fault(resize_freed, &(size_t){LARGE}, "HmmRealloc(@): not a live block: a free block of 5000 bytes");
+}
+
+static void free_inside(void *argument) {
+    make_row(LARGE);
+    HmmFree(row.block + *(ptrdiff_t *)argument);
+}
+
+static void test_not_a_blocks_start(void **state) {
+    (void)state;
+    expect_fault(free_inside, &(ptrdiff_t){16},
+                 "HmmFree(@): not a block's start: 16 bytes into a used block of 5000 bytes");
+    expect_fault(free_inside, &(ptrdiff_t){1},
+                 "HmmFree(@): not a block's start: 1 bytes into a used block of 5000 bytes");
+    expect_fault(free_inside, &(ptrdiff_t){4999},
+                 "HmmFree(@): not a block's start: 4999 bytes into a used block of 5000 bytes");
+    expect_fault(free_inside, &(ptrdiff_t){-8}, "HmmFree(@): not a block's start: in what lies between blocks");
+}
+
+static void free_foreign(void *pointer) {
+    make_row(SMALL);
+    HmmFree(pointer);
+}
+
+static void free_before_all(void *pointer) {
+    HmmFree(pointer);
+}
+
+static void test_foreign_pointer(void **state) {
+    (void)state;
+    int local = 0;
+    expect_fault(free_foreign, &local, "HmmFree(@): not from this heap");
+    expect_fault(free_foreign, (void *)(uintptr_t)16, "HmmFree(0x10): not from this heap");
+    expect_fault(free_foreign, (void *)UINTPTR_MAX, "HmmFree(@): not from this heap");
+    expect_fault(free_before_all, &local, "HmmFree(@): not from this heap: it is empty");
+}
+
+static void free_sized(void *argument) {
+    const size_t *sizes = argument;
+    make_row(SMALL);
+    hmm_free_sized("free_sized", row.block, sizes[0], sizes[1]);
+}
+
+static void test_size_mismatch(void **state) {
+    (void)state;
+    expect_fault(free_sized, (size_t[]){41, 0},
+                 "free_sized(@): size mismatch: a block of 40 bytes is not one of size 41");
+    expect_fault(free_sized, (size_t[]){40, (size_t)1 << 40},
+                 "free_sized(@): size mismatch: a block of 40 bytes is not one of size 40, aligned to 1099511627776");
+    expect_success(free_sized, (size_t[]){40, 16});
+    expect_success(free_sized, (size_t[]){33, 0});
+}
+
+/* --- Damage --------------------------------------------------------------------------------------------------- */
+
+/* Eight bytes too many: over the header of the block behind, which is then given back itself. */
+static void overflow_then_free_next(void *argument) {
+    size_t size = *(size_t *)argument;
+    make_row(size);
+    memset(row.block, 'x', size + 8);
+    HmmFree(row.after);
+}
+
+static void overflow_then_free(void *argument) {
+    size_t size = *(size_t *)argument;
+    make_row(size);
+    memset(row.block, 'x', size + 8);
+    HmmFree(row.block);
+}
+
+static void underflow(void *unused) {
+    (void)unused;
+    make_row(SMALL);
+    row.before[-1] ^= 1;
+    HmmFree(row.before);
+}
+
+static void overflow_then_free_behind(void *unused) {
+    (void)unused;
+    make_row(LARGE);
+    memset(row.before, 'x', LARGE + 8);
+    HmmFree(row.after + 16);
+}
+
+static void test_damaged_header(void **state) {
+    (void)state;
+    expect_fault(overflow_then_free_next, &(size_t){SMALL},
+                 "HmmFree(@): damaged header: written past the end of the used block of 40 bytes at @");
+    expect_fault(overflow_then_free_next, &(size_t){LARGE},
+                 "HmmFree(@): damaged header: written past the end of the used block of 5000 bytes at @");
+    expect_fault(overflow_then_free, &(size_t){LARGE},
+                 "HmmFree(@): damaged neighbour: the header at @: this block of 5000 bytes was written past its end");
+    expect_fault(underflow, NULL, "HmmFree(@): damaged header: written before the start of the heap's first block");
+    expect_fault(
+        overflow_then_free_behind, NULL,
+        "HmmFree(@): not a live block: behind a damaged header at @, written past the end of the used block of "
+        "5000 bytes at @");
+}
+
+/* A write to a free block: over its links, or over its footer. */
+static void write_after_free(void *argument) {
+    make_row(LARGE);
+    HmmFree(row.block);
+    memset(row.block + *(size_t *)argument, 'x', 8);
+    HmmFree(row.after);
+}
+
+static void allocate_damaged(void *argument) {
+    make_row(LARGE);
+    HmmFree(row.block);
+    memset(row.block + *(size_t *)argument, 'x', 8);
+    (void)HmmAlloc(LARGE);
+}
+
+static void overflow_into_free(void *unused) {
+    (void)unused;
+    make_row(LARGE);
+    HmmFree(row.block);
+    memset(row.before, 'x', LARGE + 1);
+    (void)HmmAlloc(LARGE);
+}
+
+static void damage_cached(void *argument) {
+    const ptrdiff_t *offset = argument;
+    make_row(SMALL);
+    HmmFree(row.before);
+    HmmFree(row.block);
+    memset(row.block + *offset, 'x', 8);
+    (void)HmmAlloc(SMALL);
+    (void)HmmAlloc(SMALL);
+}
+
+static void test_damaged_free_block(void **state) {
+    (void)state;
+    const char *links = "HmmFree(@): damaged free block: written to after it was freed";
+    expect_fault(write_after_free, &(size_t){0}, links);
+    expect_fault(write_after_free, &(size_t){8}, links);
+    expect_fault(write_after_free, &(size_t){16}, links);
+    expect_fault(
+        write_after_free, &(size_t){LARGE - 8},
+        "HmmFree(@): damaged neighbour: the free block before it: written to after it was freed, or past the end "
+        "of the block before that");
+    expect_fault(allocate_damaged, &(size_t){0}, "alloc(@): damaged free block: written to after it was freed");
+    expect_fault(overflow_into_free, NULL,
+                 "alloc(@): damaged free block: its header is overwritten: past the end of the block before it");
+    expect_fault(damage_cached, &(ptrdiff_t){0},
+                 "alloc(@): damaged cached block: a link to here: written to after it was freed");
+    expect_fault(damage_cached, &(ptrdiff_t){-8},
+                 "alloc(@): damaged cached block: its header is overwritten: past the end of the block before it");
+}
+
+/* --- Calls where none may be ---------------------------------------------------------------------------------- */
+
+static int visit_and_allocate(const struct HmmBlock *block, void *context) {
+    (void)block, (void)context;
+    (void)HmmAlloc(10);
+    return 0;
+}
+
+static int visit_and_free(const struct HmmBlock *block, void *context) {
+    (void)context;
+    HmmFree(block->ptr);
+    return 0;
+}
+
+static int visit_and_walk(const struct HmmBlock *block, void *context) {
+    (void)block, (void)context;
+    return HmmWalk(visit_and_walk, NULL);
+}
+
+static void walk(void *visit) {
+    make_row(SMALL);
+    HmmWalk(*(int (**)(const struct HmmBlock *, void *))visit, NULL);
+}
+
+static void test_calls_from_a_visit(void **state) {
+    (void)state;
+    int (*visits[])(const struct HmmBlock *, void *) = {visit_and_allocate, visit_and_free, visit_and_walk};
+    expect_fault(walk, &visits[0], "alloc(0x0): called by a visit of HmmWalk");
+    expect_fault(walk, &visits[1], "HmmFree(0x0): called by a visit of HmmWalk");
+    expect_fault(walk, &visits[2], "HmmWalk(0x0): called by a visit of HmmWalk");
+}
+
+static void tell(const char *line) {
+    dprintf(STDERR_FILENO, "told: %s\n", line);
+}
+
+static void free_twice_with_handler(void *unused) {
+    (void)unused;
+    REQUIRE(HmmSetFaultHandler(tell) == NULL);
+    REQUIRE(HmmSetFaultHandler(tell) == tell);
+    free_twice(&(size_t){SMALL});
+}
+
+static void test_fault_handler(void **state) {
+    (void)state;
+    struct child_result result;
+    child_run(&result, free_twice_with_handler, NULL);
+    assert_int_equal(result.signal, SIGABRT);
+    assert_true(matches(result.err, "told: mems: HmmFree(@): double free: a cached block of 40 bytes\n"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_double_free),        cmocka_unit_test(test_use_after_free),
+        cmocka_unit_test(test_not_a_blocks_start), cmocka_unit_test(test_foreign_pointer),
+        cmocka_unit_test(test_size_mismatch),      cmocka_unit_test(test_damaged_header),
+        cmocka_unit_test(test_damaged_free_block), cmocka_unit_test(test_calls_from_a_visit),
+        cmocka_unit_test(test_fault_handler),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
