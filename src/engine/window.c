@@ -22,6 +22,14 @@
  * backwards out of a block the tables. */
 #define GUARD UNIT
 
+/*
+ * A processor that sees a load whose address agrees with that of a store before it in the lower 12 bits takes them for
+ * the same at first, and waits. The first units' entries, live bits and slots all begin at a page's start: these
+ * offsets keep those that one malloc or free touches apart.
+ */
+#define PAGE_MAP_SKEW ((size_t)1088)
+#define LIVE_MAP_SKEW ((size_t)2176)
+
 struct window window;
 
 int area_reach(struct area *area, size_t bytes, size_t step) {
@@ -49,12 +57,12 @@ int area_reach(struct area *area, size_t bytes, size_t step) {
 }
 
 static int reach_tables(size_t units) {
-    int error = area_reach(&window.page_map_area, units * sizeof *window.page_map, UNIT);
+    int error = area_reach(&window.page_map_area, PAGE_MAP_SKEW + units * sizeof *window.page_map, UNIT);
     if (!error) {
         error = area_reach(&window.spans_area, units * sizeof *window.spans, UNIT);
     }
     if (!error) {
-        error = area_reach(&window.live_map_area, units * LIVE_MAP_BYTES, UNIT);
+        error = area_reach(&window.live_map_area, LIVE_MAP_SKEW + units * LIVE_MAP_BYTES, UNIT);
     }
     return error;
 }
@@ -104,10 +112,10 @@ static size_t lay_out(uintptr_t start, size_t units) {
         struct area *area;
         size_t size;
     } areas[] = {
-        {&window.page_map_area, units * sizeof *window.page_map},
+        {&window.page_map_area, PAGE_MAP_SKEW + units * sizeof *window.page_map},
         {&window.spans_area, units * sizeof *window.spans},
         {&window.heaps_area, HEAPS_MAX * sizeof *window.heaps},
-        {&window.live_map_area, units * LIVE_MAP_BYTES},
+        {&window.live_map_area, LIVE_MAP_SKEW + units * LIVE_MAP_BYTES},
         {&window.metadata_area, metadata > METADATA_AREA_MIN ? metadata : METADATA_AREA_MIN},
         {&window.units_area, units * UNIT},
     };
@@ -122,10 +130,10 @@ static size_t lay_out(uintptr_t start, size_t units) {
     }
     window.units_reserved = units;
     window.base = window.units_area.start;
-    window.page_map = (page_map_entry *)window.page_map_area.start;
+    window.page_map = (page_map_entry *)(window.page_map_area.start + PAGE_MAP_SKEW);
     window.spans = (struct span **)window.spans_area.start;
     window.heaps = (_Atomic(struct heap *) *)window.heaps_area.start;
-    window.live_map = (bitmap_word *)window.live_map_area.start;
+    window.live_map = (bitmap_word *)(window.live_map_area.start + LIVE_MAP_SKEW);
     return end - start;
 }
 
