@@ -197,8 +197,28 @@ static size_t kept_from(size_t size) {
     return size / 2;
 }
 
+/*
+ * The class of the slab in which a live block starts at this address, whoever owns it; SIZE_CLASSES when it is
+ * something else, or no block at all. As in fast_free, one comparison proves address and alignment, and the live bit
+ * the start.
+ */
+static inline unsigned live_slot_class(const void *block) {
+    uint64_t granule = rotate_right((uintptr_t)block - window.base, GRANULE_SHIFT);
+    if (UNLIKELY(granule >= window_granules())) {
+        return SIZE_CLASSES;
+    }
+    uint32_t entry = page_map_load(granule >> (UNIT_SHIFT - GRANULE_SHIFT));
+    return entry_is_slab(entry) && live_test(block) ? entry_class(entry) : SIZE_CLASSES;
+}
+
 void engine_free_sized(const char *operation, void *block, size_t size, size_t alignment) {
     if (!block) {
+        return;
+    }
+    unsigned size_class = live_slot_class(block);
+    if (LIKELY(size_class < SIZE_CLASSES && alignment <= GRANULE && size <= SMALL_MAX &&
+               size_class_of(size) == size_class)) {
+        engine_free(block);
         return;
     }
     struct block checked = block_checked(operation, block);
@@ -263,30 +283,43 @@ static void *realloc_big(const struct block *old, size_t size) {
     return move_big(old, size);
 }
 
-void *engine_realloc(const char *operation, void *block, size_t size) {
-    if (!block) {
-        return engine_alloc(size);
-    }
-    struct block old = block_checked(operation, block);
-    if (UNLIKELY(size > PTRDIFF_MAX)) {
-        return out_of_memory();
-    }
-    if (old.kind != BLOCK_SLOT) {
-        return realloc_big(&old, size);
-    }
-    if (size <= old.size && (size > kept_from(old.size) || size_class_of(size) == old.size_class)) {
+/* What is allocated for a block that has outgrown its slot by little: it is likely to go on growing in such steps. */
+static size_t with_headroom(size_t old_size, size_t size) {
+    size_t ample = old_size + old_size / 4;
+    return size < old_size + old_size / 16 && ample <= SMALL_MAX ? ample : size;
+}
+
+static void *realloc_slot(void *block, unsigned size_class, size_t size) {
+    size_t old_size = size_classes[size_class].size;
+    if (size <= old_size && (size > kept_from(old_size) || size_class_of(size) == size_class)) {
         return block;
     }
-    void *moved = engine_alloc(size);
+    void *moved = engine_alloc(size > old_size ? with_headroom(old_size, size) : size);
     if (moved) {
-        memcpy(moved, block, old.size < size ? old.size : size);
+        memcpy(moved, block, old_size < size ? old_size : size);
         engine_free(block);
     }
     return moved;
 }
 
+void *engine_realloc(const char *operation, void *block, size_t size) {
+    if (!block) {
+        return engine_alloc(size);
+    }
+    unsigned size_class = live_slot_class(block);
+    if (LIKELY(size_class < SIZE_CLASSES)) {
+        return realloc_slot(block, size_class, size);
+    }
+    struct block old = block_checked(operation, block);
+    return size > PTRDIFF_MAX ? out_of_memory() : realloc_big(&old, size);
+}
+
 size_t engine_usable_size(const char *operation, const void *block) {
-    return block ? block_checked(operation, block).size : 0;
+    if (!block) {
+        return 0;
+    }
+    unsigned size_class = live_slot_class(block);
+    return LIKELY(size_class < SIZE_CLASSES) ? size_classes[size_class].size : block_checked(operation, block).size;
 }
 
 size_t engine_trim(void) {
