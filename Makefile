@@ -1,10 +1,11 @@
 # The front door: each target installs what it lacks (tools/setup) and hands over to CMake.
 #
-#   make             build/libmems.so and build/libmems.a
-#   make run         run a C compiler on the heap and show the heap's statistics; CMD="..." runs any other command
+#   make             build/libmems.so, build/libhmm.so and their archives
+#   make run         run a C compiler on the engine and show its statistics, then the examples of the other heaps;
+#                    CMD="..." runs any other command instead
 #   make test        build and test every variant: gcc, clang, musl, aarch64, ThreadSanitizer, UBSan
-#   make bench       measure against other allocators, about 15 minutes; QUICK=1, about 2; PEERS=NAME=LIBRARY.so[,OPTION]...
-#                    adds others; BENCH="..." are arguments for bench/run
+#   make bench       measure against other allocators, about 15 minutes; QUICK=1, about 2;
+#                    PEERS=NAME=LIBRARY.so[,OPTION]... adds others; BENCH="..." are arguments for bench/run
 #   make install     install under PREFIX (/usr/local); DESTDIR is honoured
 #   make clean       remove what was compiled
 #   make fclean      remove build/

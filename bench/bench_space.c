@@ -1,8 +1,9 @@
 /*
  * bench_space.c - what the MeMS heap costs with many segments, beside a plain hash table of as many entries.
  *
- * usage: bench_space SEGMENTS OPERATIONS    one line: nanoseconds a pair and a get, of both; bytes of metadata a
- * segment
+ * usage: bench_space SEGMENTS OPERATIONS
+ *
+ * One line: nanoseconds a pair and a get, of both; bytes of metadata a segment.
  *
  * The heap holds SEGMENTS blocks of mixed sizes. A pair frees one of them, picked at random, and allocates another of a
  * new random size; a get translates a random address inside a random block. The hash table (open addressing, at most
@@ -102,7 +103,7 @@ static void insert(uintptr_t key, size_t value) {
 }
 
 /* Takes an entry out and moves those behind it that would not be found any more. */
-static void delete (uintptr_t key) {
+static void remove_key(uintptr_t key) {
     size_t gap = (size_t)(find(key) - table);
     table[gap].key = 0;
     for (size_t i = (gap + 1) & mask; table[i].key != 0; i = (i + 1) & mask) {

@@ -31,8 +31,8 @@ extern "C" {
  * HmmAlloc - a block of at least `size` bytes, aligned to 16.
  *
  * size: bytes; 0 gives a block of its own that holds nothing. Returns the block, its contents undefined; NULL when the
- * break cannot be moved far enough or size is above PTRDIFF_MAX, with errno ENOMEM. Takes constant time but for the
- * system's own. Origin: this project; as malloc of C.
+ * break cannot be moved far enough (or none of the free blocks that a bounded search sees fits) or size is above
+ * PTRDIFF_MAX, with errno ENOMEM. Takes constant time but for the system's own. Origin: this project; as malloc of C.
  */
 void *HmmAlloc(size_t size);
 

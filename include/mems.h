@@ -63,7 +63,7 @@ struct mems_class_stats {
     size_t slabs;  /* slabs of this class */
     size_t slots;  /* slots of these slabs */
     size_t live;   /* slots that a user holds */
-    size_t cached; /* slots in a thread's magazine */
+    size_t cached; /* slots in a thread's magazine or bundles */
     size_t free;   /* slots that a slab may hand out, never used ones included */
 };
 
@@ -81,7 +81,7 @@ struct mems_engine_stats {
 
     size_t live;       /* blocks in users' hands, whole slots and large blocks, in the window */
     size_t slack;      /* ends of spans too short for a slot, and the rounding of large blocks to whole units */
-    size_t cached;     /* in magazines */
+    size_t cached;     /* in magazines and bundles */
     size_t free;       /* free slots whose memory has been used before */
     size_t untouched;  /* free slots that hold no memory: never used */
     size_t dirty;      /* free spans whose memory the system has not got back yet */
@@ -130,8 +130,7 @@ int mems_engine_stats_text(int fd);
 int mems_engine_stats_json(int fd);
 
 /*
- * --- The MeMS heap
- * -----------------------------------------------------------------------------------------------------
+ * --- The MeMS heap ---------------------------------------------------------------------------------------------
  *
  * mems_malloc returns a *MeMS virtual address*: a number in the heap's own address space, which begins at 1000. It is
  * not to be dereferenced. mems_get translates it, and any other address inside the block, to the *MeMS physical
@@ -146,9 +145,11 @@ int mems_engine_stats_json(int fd);
  * which the user holds, or a HOLE. A request takes the smallest HOLE that fits, of equal ones that with the lowest
  * address; what remains of it is a new HOLE. If none fits, as many whole pages as the request needs become a new main
  * node at the end of the chain. A segment that is freed becomes a HOLE, merged with the HOLEs beside it. Sizes are
- * rounded up to 8 bytes. Every operation takes a time proportional to the logarithm of the number of segments, at most.
+ * rounded up to 8 bytes. To find, take, free and translate takes a time proportional to the logarithm of the number of
+ * segments, at most.
  *
- * Memory comes from mmap and goes back by munmap, and by nothing else: at mems_trim and mems_finish.
+ * Memory comes from mmap and goes back by munmap, and by nothing else: that of blocks in multiples of PAGE_SIZE, at
+ * mems_trim and mems_finish; that of the heap's own nodes in the system's pages.
  *
  * A *space* is a heap of its own with its own virtual addresses. The functions that name none work on the *default
  * space*, which starts with mems_init or with the first allocation. Those whose names begin with mems_space_ do the

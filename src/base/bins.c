@@ -81,7 +81,8 @@ void bins_remove(struct bins *bins, struct bins_node *node) {
     }
 }
 
-struct bins_node *bins_find_quick(const struct bins *bins, uint64_t size) {
+/* bins_find without the walk: a node that fits may be missed when no larger bin has one. */
+static struct bins_node *find_quick(const struct bins *bins, uint64_t size) {
     unsigned level, step;
     bins_place(size, &level, &step);
     struct bins_node *node = bins->heads[level][step];
@@ -95,7 +96,7 @@ struct bins_node *bins_find_quick(const struct bins *bins, uint64_t size) {
 }
 
 struct bins_node *bins_find(const struct bins *bins, uint64_t size) {
-    struct bins_node *node = bins_find_quick(bins, size);
+    struct bins_node *node = find_quick(bins, size);
     if (node != NULL) {
         return node;
     }

@@ -62,9 +62,6 @@ void bins_remove(struct bins *bins, struct bins_node *node);
  */
 struct bins_node *bins_find(const struct bins *bins, uint64_t size);
 
-/* The same without that walk: always O(1), but a node that fits may be missed when no larger bin has one. */
-struct bins_node *bins_find_quick(const struct bins *bins, uint64_t size);
-
 /* True when all invariants hold; otherwise *why names the first that does not. O(number of nodes). */
 bool bins_valid(const struct bins *bins, const char **why);
 

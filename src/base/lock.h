@@ -12,8 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A thread takes locks only in ascending rank; two of one rank never together, but for fork, which takes all of them
- * in order of rank and, within a rank, of address. Debug builds (MEMS_DEBUG) check it. */
+/* A thread takes locks only in ascending rank, and two of one rank never together; but around fork all of a heap's are
+ * taken, in order of rank and, within a rank, in one that is always the same. Debug builds (MEMS_DEBUG) check it. */
 enum lock_rank {
     LOCK_OPTIONS,    /* options being set */
     LOCK_REGISTRY,   /* the heaps: creation, end, free list of heaps */

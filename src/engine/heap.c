@@ -44,7 +44,7 @@ static void heap_reset(struct heap *heap) {
         list_init(&heap->classes[size_class].slabs);
     }
     heap->slab_bytes = 0;
-    heap->bundles = 0;
+    heap->bundle_count = 0;
     heap->bundle_bytes = 0;
     heap->empty_bundle = NULL;
     heap->proves = registry.proves;
@@ -258,7 +258,7 @@ static size_t recover_span(size_t unit, const struct heap *mine) {
     struct span *span = window.spans[unit];
     if (entry_is_slab(entry) && entry_owner(entry) != OWNER_ORPHAN && entry_owner(entry) != mine->owner) {
         struct slab *slab = CONTAINER_OF(span, struct slab, span);
-        slab_recount(slab, registry.proves);
+        slab_recount(slab);
         orphan_insert(slab, entry_class(entry));
     }
     return span->units;

@@ -1,5 +1,5 @@
 /*
- * heap.h - all that one thread owns: magazines, slabs, outgoing parcels, an inbox.
+ * heap.h - all that one thread owns: magazines, bundles, slabs, outgoing parcels, an inbox.
  *
  * A heap is used by one thread, without locks. Its number, the *owner*, is what the page map says of its slabs. When
  * its thread ends it gives everything back (heap_end), and waits for another thread to use it; its memory is never
@@ -69,7 +69,7 @@ struct heap {
     bool proves;           /* check=every: a block's proof is made when it is freed, not when it is flushed */
     struct heap_class classes[SIZE_CLASSES];
     size_t slab_bytes;           /* in slots of the heap's slabs */
-    uint32_t bundles;            /* number, over all classes */
+    uint32_t bundle_count;       /* number, over all classes */
     size_t bundle_bytes;         /* in their blocks */
     struct bundle *empty_bundle; /* kept for the next half magazine, or NULL */
     uint64_t period_ms;          /* when this period of the decay began, by the coarse clock */

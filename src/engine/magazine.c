@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "block.h"
 #include "heap.h"
 #include "metadata.h"
 #include "os/os.h"
@@ -19,7 +20,7 @@
 
 /* What a heap puts by at most: so many bundles, which are metadata themselves, and so many bytes of blocks. */
 #define BUNDLES_MAX 512u
-#define BUNDLES_BYTES_MAX ((size_t)4 << 20)
+#define BUNDLES_BYTES_MAX ((size_t)1 << 20)
 
 alignas(MAGAZINE_SLOTS * sizeof(void *)) void *magazine_none[MAGAZINE_SLOTS];
 
@@ -83,20 +84,33 @@ static struct bundle *empty_bundle(struct heap *heap) {
     return bundle ? bundle : metadata_alloc(sizeof *bundle);
 }
 
+/* With check=deferred, where what lies in a magazine still has its live bit. */
+static void prove(void *const *blocks, unsigned count) {
+    for (unsigned i = 0; i < count; i++) {
+        if (UNLIKELY(!live_test(blocks[i]))) {
+            block_fault("free", blocks[i]);
+        }
+        live_clear(blocks[i]);
+    }
+}
+
 /* The older half of the full magazine becomes a bundle. False when there are enough, or no memory for one. */
 static bool put_by(struct heap *heap, unsigned size_class) {
     struct heap_class *of = &heap->classes[size_class];
-    if (heap->bundles == BUNDLES_MAX || heap->bundle_bytes + bundle_bytes(size_class) > BUNDLES_BYTES_MAX) {
+    if (heap->bundle_count == BUNDLES_MAX || heap->bundle_bytes + bundle_bytes(size_class) > BUNDLES_BYTES_MAX) {
         return false;
     }
     struct bundle *bundle = empty_bundle(heap);
     if (!bundle) {
         return false;
     }
-    heap->bundles++;
+    heap->bundle_count++;
     unsigned half = bundle_size(size_class);
     unsigned rest = size_classes[size_class].magazine - half;
     memcpy(bundle->blocks, of->bottom + 1, half * sizeof *bundle->blocks);
+    if (!heap->proves) {
+        prove(bundle->blocks, half);
+    }
     memmove(of->bottom + 1, of->bottom + 1 + half, rest * sizeof *bundle->blocks);
     heap->tops[heap->first + size_class] = of->bottom + rest;
     bundle->next = of->bundles;
@@ -119,7 +133,7 @@ static struct bundle *take_bundle(struct heap *heap, unsigned size_class) {
         if (of->surplus > of->stock) {
             of->surplus = of->stock;
         }
-        heap->bundles--;
+        heap->bundle_count--;
         heap->bundle_bytes -= bundle_bytes(size_class);
     }
     return bundle;
@@ -134,6 +148,9 @@ static bool bring_back(struct heap *heap, unsigned size_class) {
     void **bottom = heap->classes[size_class].bottom;
     unsigned half = bundle_size(size_class);
     memcpy(bottom + 1, bundle->blocks, half * sizeof *bundle->blocks);
+    for (unsigned i = 1; !heap->proves && i <= half; i++) {
+        live_set(bottom[i]);
+    }
     heap->tops[heap->first + size_class] = bottom + half;
     if (heap->empty_bundle) {
         metadata_free(bundle, sizeof *bundle);
@@ -147,7 +164,7 @@ static bool bring_back(struct heap *heap, unsigned size_class) {
 static void unload(struct heap *heap, unsigned size_class, unsigned count) {
     for (; count; count--) {
         struct bundle *bundle = take_bundle(heap, size_class);
-        heap_give(heap, bundle->blocks, bundle_size(size_class), !heap->proves);
+        heap_give(heap, bundle->blocks, bundle_size(size_class), false);
         metadata_free(bundle, sizeof *bundle);
         counter_add(&heap->counters.flushes, 1);
     }

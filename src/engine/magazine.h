@@ -50,7 +50,7 @@ bool magazine_refill(struct heap *heap, unsigned size_class);
  */
 bool magazine_make_room(struct heap *heap, unsigned size_class);
 
-/* Blocks that are put by: the older half of a magazine of the largest capacity, oldest first. */
+/* Blocks that are put by: the older half of a magazine of the largest capacity, oldest first. All are proved. */
 struct bundle {
     struct bundle *next; /* of the same class */
     void *blocks[(MAGAZINE_MAX + 1) / 2];

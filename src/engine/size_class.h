@@ -2,8 +2,9 @@
  * size_class.h - the sizes of slots: which class serves a request, and how a slab of it is laid out.
  *
  * Classes are 16 bytes apart up to 128, then at least eight to each doubling up to SMALL_MAX, so that no block wastes
- * more than an eighth of its size and a granule. Those above 2 KiB are equal parts of a slab, which wastes nothing at
- * its end. A slab has at least eight slots, so its span has the units, a power of two, that this needs.
+ * more than an eighth of its size and a cache line (but for what an alignment beyond that asks). Those above 2 KiB are
+ * equal parts of a slab, rounded down to a cache line, so that little is wasted at its end. A slab has at least eight
+ * slots, so its span has the units, a power of two, that this needs.
  */
 #ifndef MEMS_ENGINE_SIZE_CLASS_H
 #define MEMS_ENGINE_SIZE_CLASS_H

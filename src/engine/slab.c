@@ -112,14 +112,7 @@ static size_t count_free(const struct slab *slab) {
     return bitmap_count_range(slab->bitmap, 0, covered) + (slab->slots - covered);
 }
 
-void slab_recount(struct slab *slab, bool reclaim) {
-    const char *start = window_address(slab->span.first);
-    const size_t size = size_classes[slab_class(slab)].size;
-    for (unsigned slot = 0; reclaim && slot < slab_covered(slab); slot++) {
-        if (!live_test(start + slot * size)) {
-            bitmap_set(slab->bitmap, slot);
-        }
-    }
+void slab_recount(struct slab *slab) {
     set_free_slots(slab, (unsigned)count_free(slab));
     slab->hint = 0;
 }

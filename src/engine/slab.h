@@ -92,10 +92,8 @@ unsigned slab_take(struct slab *slab, void **top, unsigned count);
  */
 size_t slab_give(struct slab *slab, void *const *blocks, size_t count, bool prove);
 
-/* Recounts the free slots from the bitmap: for a slab whose owner was caught in mid-operation by fork. With `reclaim`,
- * which needs live bits that are right at any moment, slots that nobody holds are free, in whatever magazine they were.
- */
-void slab_recount(struct slab *slab, bool reclaim);
+/* Recounts the free slots from the bitmap: for a slab whose owner was caught in mid-operation by fork. */
+void slab_recount(struct slab *slab);
 
 /* How many slots a user holds, by the live map. */
 size_t slab_count_live(const struct slab *slab);

@@ -11,7 +11,7 @@
  * that; and up to so much in any case. So a program whose demand goes up and down gets its own memory back, without the
  * system's page faults, and its peak is hardly higher for it.
  */
-#define DIRTY_SHARE 4u
+#define DIRTY_SHARE 8u
 #define DIRTY_MIN_UNITS ((size_t)512)
 
 /* When the cap is passed, so many units more than needed are purged, to come back less often. */
@@ -321,7 +321,8 @@ static void note_peak(void) {
 
 static size_t dirty_cap(void) {
     size_t peak = larger(spans.peak, spans.peak_before);
-    return larger(peak + peak / DIRTY_SHARE - spans.live_units, DIRTY_MIN_UNITS);
+    size_t most = peak + peak / DIRTY_SHARE;
+    return larger(most > spans.live_units ? most - spans.live_units : 0, DIRTY_MIN_UNITS);
 }
 
 static void give(const struct span *span) {

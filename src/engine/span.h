@@ -7,9 +7,9 @@
  * their units are: the page map says it of each unit.
  *
  * Dirty memory goes back to the system in two ways: by decay, when a span has lain unused for the option decay_ms, and
- * by a cap, when there is more of it than 32 MiB and a quarter of what is live. Both run on slow paths only, on the
- * thread that finds it due; a span being purged is out of the indexes meanwhile, and the lock is not held across the
- * system call.
+ * by a cap, when live and dirty memory together are more than was live a moment ago, and an eighth. Both run on slow
+ * paths only, on the thread that finds it due; a span being purged is out of the indexes meanwhile, and the lock is not
+ * held across the system call.
  */
 #ifndef MEMS_ENGINE_SPAN_H
 #define MEMS_ENGINE_SPAN_H

@@ -87,7 +87,7 @@ static void walk_window(struct mems_engine_stats *stats) {
 /* With check=deferred a block in a magazine has its live bit set: the magazines say how many those are. */
 static void move_cached(struct mems_engine_stats *stats, const struct heap *heap) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES && !heap->proves; size_class++) {
-        size_t cached = smaller(magazine_cached(heap, size_class), stats->classes[size_class].live);
+        size_t cached = smaller(magazine_count(heap, size_class), stats->classes[size_class].live);
         stats->classes[size_class].live -= cached;
         stats->classes[size_class].cached += cached;
     }

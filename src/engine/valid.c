@@ -128,13 +128,13 @@ static bool slabs_valid(const struct list *head, uint32_t owner, unsigned size_c
     return true;
 }
 
-static bool blocks_valid(const struct heap *heap, unsigned size_class, void *const *blocks, size_t count,
+static bool blocks_valid(const struct heap *heap, unsigned size_class, void *const *blocks, size_t count, bool live,
                          const char **why) {
     for (size_t i = 0; i < count; i++) {
         if (page_map_load(window_unit(blocks[i])) != (page_map_tag(heap->owner) | size_class)) {
             return broken(why, "a magazine or bundle holds a block of another owner or class");
         }
-        if (live_test(blocks[i]) == heap->proves) {
+        if (live_test(blocks[i]) != live) {
             return broken(why, "a block in a magazine or bundle is live, or not, against its heap's mode");
         }
     }
@@ -150,7 +150,7 @@ static bool bundles_valid(const struct heap *heap, unsigned size_class, size_t *
         if (++count > of->stock) {
             return broken(why, "a class has more bundles than are counted");
         }
-        if (!blocks_valid(heap, size_class, bundle->blocks, half, why)) {
+        if (!blocks_valid(heap, size_class, bundle->blocks, half, false, why)) {
             return false;
         }
     }
@@ -172,7 +172,7 @@ static bool magazine_valid(const struct heap *heap, unsigned size_class, const c
     if (*bottom || magazine_count(heap, size_class) > magazine_capacity(bottom)) {
         return broken(why, "a magazine has no bottom, or holds more than it can");
     }
-    return blocks_valid(heap, size_class, bottom + 1, (size_t)(top - bottom), why);
+    return blocks_valid(heap, size_class, bottom + 1, (size_t)(top - bottom), !heap->proves, why);
 }
 
 static bool heap_valid(const struct heap *heap, size_t *slabs, const char **why) {

@@ -53,7 +53,7 @@ struct block {
     };
 };
 
-_Static_assert(sizeof(struct block) == BLOCK_MIN, "the smallest block holds the header and the links");
+_Static_assert(sizeof(struct block) <= BLOCK_MIN, "the smallest block holds the header and the links");
 _Static_assert(offsetof(struct block, node.size) == BLOCK_MIN - sizeof(uint64_t) ||
                    sizeof(struct bins_node) + BLOCK_HEADER <= BLOCK_MIN - sizeof(uint64_t),
                "the footer of the smallest block is bins_node.size, or lies behind it");

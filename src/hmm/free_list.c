@@ -38,10 +38,11 @@ struct block *find_free_block(size_t size) {
         if (node->size >= grains) {
             return block_of_node(node);
         }
-        node = node->next;
-        if (node != NULL && UNLIKELY(!node_in_heap(node))) {
-            report_free_block(block_of_node(hmm_heap.free_list.heads[level][step]));
+        struct bins_node *next = node->next;
+        if (next != NULL && UNLIKELY(!node_in_heap(next))) {
+            report_free_block(block_of_node(node));
         }
+        node = next;
     }
     if (!bins_map_above(&hmm_heap.free_list.map, &level, &step)) {
         return NULL;
@@ -49,9 +50,21 @@ struct block *find_free_block(size_t size) {
     return block_of_node(hmm_heap.free_list.heads[level][step]);
 }
 
+/* A free block is not sound: it, or the neighbour in the list that does not lead back to it. */
+static struct block *damaged_block(struct block *block) {
+    struct bins_node *node = &block->node;
+    if (tag_sound(block) && node->next != NULL && node_in_heap(node->next) && node->next->prev != node) {
+        return block_of_node(node->next);
+    }
+    if (tag_sound(block) && node->prev != NULL && node_in_heap(node->prev) && node->prev->next != node) {
+        return block_of_node(node->prev);
+    }
+    return block;
+}
+
 void remove_from_freelist(struct block *block) {
     if (UNLIKELY(!free_block_sound(block))) {
-        report_free_block(block);
+        report_free_block(damaged_block(block));
     }
     bins_remove(&hmm_heap.free_list, &block->node);
 }
@@ -113,7 +126,7 @@ static void replace_free_block(struct block *old, struct block *block, size_t si
         block->node.size = grains;
     } else {
         if (UNLIKELY(!node_sound(old))) {
-            report_free_block(old);
+            report_free_block(damaged_block(old));
         }
         if (stays) {
             replace_node(old, block, grains);

@@ -23,7 +23,7 @@ COLD void heap_lock(const char *operation) {
     system_lock();
 }
 
-/* As much memory is made blocks of one size at once. */
+/* Where no block of a size is cached, up to this much memory becomes blocks of that size at once. */
 #define CARVE_BYTES ((size_t)2048)
 
 /* The operation in reports of what an allocation has found; problems of a pointer that was given back before. */

@@ -60,8 +60,8 @@ static _Noreturn void report_damaged(const char *operation, const void *address,
         fmt_format(&state, "behind a damaged header at %p, ", find->block);
     }
     if (find->prev != NULL) {
-        fmt_format(&state, "written past the end of the %s block of %u bytes at %p", state_word(find->prev),
-                   (uint64_t)block_room(find->prev), block_payload(find->prev));
+        fmt_format(&state, "written before its start, or past the end of the %s block of %u bytes at %p",
+                   state_word(find->prev), (uint64_t)block_room(find->prev), block_payload(find->prev));
     } else {
         fmt_text(&state, "written before the start of the heap's first block");
     }

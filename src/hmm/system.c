@@ -11,6 +11,10 @@
 #include "os/os.h"
 #include "state.h"
 
+/* How much is reserved in the place of the real break: from so much down to so little. */
+#define RESERVED_MAX ((size_t)64 << 30)
+#define RESERVED_MIN ((size_t)1 << 20)
+
 static struct lock heap_mutex = LOCK_INIT(LOCK_HMM);
 
 void system_lock(void) {
@@ -26,7 +30,15 @@ bool system_break(struct program_break *brk) {
     if (options->break_kind == BREAK_REAL && break_real(brk)) {
         return true;
     }
-    return break_reserved(brk, options->size) == 0 || break_real(brk);
+    /* Where the real break cannot be moved at all, as much reserved memory takes its place as the limits allow. */
+    size_t size = options->break_kind == BREAK_REAL ? RESERVED_MAX : options->size;
+    do {
+        if (break_reserved(brk, size) == 0) {
+            return true;
+        }
+        size /= 2;
+    } while (size >= RESERVED_MIN);
+    return break_real(brk);
 }
 
 /* With one thread there is nobody to wait for; and if it forks in a signal handler that interrupted the heap, it must
@@ -51,6 +63,10 @@ static void fork_parent(void) {
 }
 
 static void fork_child(void) {
+    /* The thread goes on under another number; so does a visit of HmmWalk that it is in. */
+    if (atomic_load_explicit(&hmm_heap.walker, memory_order_relaxed) != 0) {
+        atomic_store_explicit(&hmm_heap.walker, system_thread(), memory_order_relaxed);
+    }
     if (!alone) {
         lock_reset(&heap_mutex);
         os_streams_reset();

@@ -9,7 +9,11 @@ static struct sub_node *sub_node_of_range(struct range_node *range) {
 static void insert(struct range_tree *tree, struct range_node *range) {
     bool inserted = range_tree_insert(tree, range, range->start, range->last);
     ASSERT(inserted);
-    (void)inserted;
+}
+
+static void resize(struct range_tree *tree, struct range_node *range, uintptr_t last) {
+    bool resized = range_tree_resize(tree, range, last);
+    ASSERT(resized);
 }
 
 void dict_insert(struct main_node *main, struct sub_node *node) {
@@ -21,9 +25,7 @@ void dict_remove(struct main_node *main, struct sub_node *node) {
 }
 
 void dict_resize(struct main_node *main, struct sub_node *node, uintptr_t last) {
-    bool resized = range_tree_resize(&main->processes, &node->range, last);
-    ASSERT(resized);
-    (void)resized;
+    resize(&main->processes, &node->range, last);
 }
 
 struct sub_node *dict_search(const struct main_node *main, uintptr_t v_address) {
@@ -36,6 +38,14 @@ struct sub_node *dict_search_before(const struct main_node *main, uintptr_t v_ad
 
 void dict_insert_main(struct range_tree *mains, struct main_node *main) {
     insert(mains, &main->range);
+}
+
+void dict_remove_main(struct range_tree *mains, struct main_node *main) {
+    range_tree_remove(mains, &main->range);
+}
+
+void dict_resize_main(struct range_tree *mains, struct main_node *main, uintptr_t last) {
+    resize(mains, &main->range, last);
 }
 
 struct main_node *dict_search_main(const struct range_tree *mains, uintptr_t v_address) {

@@ -24,8 +24,10 @@ struct sub_node *dict_search(const struct main_node *main, uintptr_t v_address);
 /* The last PROCESS of a main node that starts at or before v_address; NULL when there is none. */
 struct sub_node *dict_search_before(const struct main_node *main, uintptr_t v_address);
 
-/* The same for the tree of the main nodes, of which no two overlap. */
+/* The same for the tree of the main nodes. */
 void dict_insert_main(struct range_tree *mains, struct main_node *main);
+void dict_remove_main(struct range_tree *mains, struct main_node *main);
+void dict_resize_main(struct range_tree *mains, struct main_node *main, uintptr_t last);
 struct main_node *dict_search_main(const struct range_tree *mains, uintptr_t v_address);
 
 #endif

@@ -64,7 +64,7 @@ struct main_node *main_chain_split(struct main_chain *chain, struct nodes *nodes
     }
     char *memory = main->memory != NULL ? main_node_physical(main, v_address) : NULL;
     uintptr_t last = main->range.last;
-    range_tree_resize(&chain->dict, &main->range, v_address - 1);
+    dict_resize_main(&chain->dict, main, v_address - 1);
     struct main_node *rest = insert(chain, nodes, &main->link, memory, v_address, last);
     sub_chain_move(main, segment, rest);
     return rest;
@@ -92,10 +92,10 @@ void main_chain_join(struct main_chain *chain, struct nodes *nodes, struct main_
     uintptr_t last = next->range.last;
     sub_chain_drop(nodes, next, sub_chain_first(next));
     list_remove(&next->link);
-    range_tree_remove(&chain->dict, &next->range);
+    dict_remove_main(&chain->dict, next);
     node_give(&nodes->main, next);
     sub_chain_first(main)->range.last = last;
-    range_tree_resize(&chain->dict, &main->range, last);
+    dict_resize_main(&chain->dict, main, last);
 }
 
 int main_chain_unmap(struct main_chain *chain, struct main_node *main, uintptr_t start, uintptr_t end) {

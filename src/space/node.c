@@ -25,7 +25,7 @@ struct chunk {
 
 _Static_assert(sizeof(struct chunk) <= CACHE_LINE, "the cells begin behind the head");
 
-void node_pool_init(struct node_pool *pool, size_t cell_size) {
+static void pool_init(struct node_pool *pool, size_t cell_size) {
     *pool = (struct node_pool){.chunk_size = os_page_size(), .cell_size = cell_size};
     pool->cells = (pool->chunk_size - CACHE_LINE) / cell_size;
     list_init(&pool->roomy);
@@ -44,7 +44,7 @@ static int add_chunk(struct node_pool *pool) {
     return error;
 }
 
-int node_pool_reserve(struct node_pool *pool, size_t count) {
+static int pool_reserve(struct node_pool *pool, size_t count) {
     int error = 0;
     while (pool->spare < count && error == 0) {
         error = add_chunk(pool);
@@ -111,20 +111,20 @@ static void unmap_all(struct list *chunks, size_t size) {
     }
 }
 
-void node_pool_finish(struct node_pool *pool) {
+static void pool_finish(struct node_pool *pool) {
     unmap_all(&pool->roomy, pool->chunk_size);
     unmap_all(&pool->full, pool->chunk_size);
-    node_pool_init(pool, pool->cell_size);
+    pool_init(pool, pool->cell_size);
 }
 
 void nodes_init(struct nodes *nodes) {
-    node_pool_init(&nodes->main, sizeof(struct main_node));
-    node_pool_init(&nodes->sub, sizeof(struct sub_node));
+    pool_init(&nodes->main, sizeof(struct main_node));
+    pool_init(&nodes->sub, sizeof(struct sub_node));
 }
 
 int nodes_reserve(struct nodes *nodes, size_t main_nodes, size_t sub_nodes) {
-    int error = node_pool_reserve(&nodes->main, main_nodes);
-    return error != 0 ? error : node_pool_reserve(&nodes->sub, sub_nodes);
+    int error = pool_reserve(&nodes->main, main_nodes);
+    return error != 0 ? error : pool_reserve(&nodes->sub, sub_nodes);
 }
 
 size_t nodes_bytes(const struct nodes *nodes) {
@@ -132,6 +132,6 @@ size_t nodes_bytes(const struct nodes *nodes) {
 }
 
 void nodes_finish(struct nodes *nodes) {
-    node_pool_finish(&nodes->main);
-    node_pool_finish(&nodes->sub);
+    pool_finish(&nodes->main);
+    pool_finish(&nodes->sub);
 }

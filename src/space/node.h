@@ -82,11 +82,6 @@ struct node_pool {
     size_t spare;  /* number of free cells in all chunks */
 };
 
-void node_pool_init(struct node_pool *pool, size_t cell_size);
-
-/* Sees to it that the next `count` cells can be taken. 0, or the error of the mapping that failed. */
-int node_pool_reserve(struct node_pool *pool, size_t count);
-
 /* A cell, all zero; it has been reserved. */
 void *node_take(struct node_pool *pool);
 
@@ -97,9 +92,6 @@ void node_give(struct node_pool *pool, void *node);
 /* Number of cells that are taken. */
 size_t node_pool_used(const struct node_pool *pool);
 
-/* Unmaps everything; the pool is empty then. */
-void node_pool_finish(struct node_pool *pool);
-
 /* The nodes of one space. */
 struct nodes {
     struct node_pool main;
@@ -107,8 +99,14 @@ struct nodes {
 };
 
 void nodes_init(struct nodes *nodes);
+
+/* Sees to it that so many cells of each kind can be taken next. 0, or the error of the mapping that failed. */
 int nodes_reserve(struct nodes *nodes, size_t main_nodes, size_t sub_nodes);
+
+/* Bytes that are mapped for them. */
 size_t nodes_bytes(const struct nodes *nodes);
+
+/* Unmaps everything; both pools are empty then. */
 void nodes_finish(struct nodes *nodes);
 
 #endif

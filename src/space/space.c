@@ -89,7 +89,7 @@ void space_set_page_size(size_t page_size) {
     lock_give(&space_default.lock);
 }
 
-/* Gives all memory back. What the system refuses to take is told. */
+/* Gives all memory back, and the space's lock. What the system refuses to take is told. */
 static void end(const char *function, struct mems_space *space) {
     size_t refused = main_chain_finish(&space->chain);
     nodes_finish(&space->nodes);
@@ -150,7 +150,7 @@ void space_destroy(const char *function, struct mems_space *space) {
         return;
     }
     space_leave(space);
-    registry_remove(space);
+    registry_remove(space); /* whose lock comes before a space's */
     lock_take(&space->lock);
     end(function, space);
     (void)os_unmap(space, space_bytes());
@@ -240,7 +240,7 @@ COLD static int refuse_address(const char *function, struct mems_space *space, u
 }
 
 /* Leaves the space and tells that a request failed. */
-COLD static void *refuse_size(const char *function, struct mems_space *space, const char *format, size_t size) {
+COLD static void *refuse_request(const char *function, struct mems_space *space, const char *format, size_t size) {
     space->failures++;
     space_leave(space);
     complain(function, ENOMEM, format, size);
@@ -341,15 +341,15 @@ void *space_alloc(const char *function, struct mems_space *space, size_t size) {
         return NULL;
     }
     if (size == 0) {
-        return refuse_size(function, space, "a block of %u bytes cannot be", size);
+        return refuse_request(function, space, "a block of %u bytes cannot be", size);
     }
     if (size > PTRDIFF_MAX) {
-        return refuse_size(function, space, too_much, size);
+        return refuse_request(function, space, too_much, size);
     }
     bool zero;
     struct place block;
     if (!take_block(space, round_up(size, space->alignment), &block, &zero)) {
-        return refuse_size(function, space, no_memory, size);
+        return refuse_request(function, space, no_memory, size);
     }
     void *v_ptr = v_ptr_of(block);
     space_leave(space);
@@ -362,15 +362,15 @@ void *space_alloc_zeroed(const char *function, struct mems_space *space, size_t 
     }
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX) {
-        return refuse_size(function, space, "that many elements of %u bytes are more than a block can have", size);
+        return refuse_request(function, space, "that many elements of %u bytes are more than a block can have", size);
     }
     if (bytes == 0) {
-        return refuse_size(function, space, "a block of %u bytes cannot be", bytes);
+        return refuse_request(function, space, "a block of %u bytes cannot be", bytes);
     }
     bool zero;
     struct place block;
     if (!take_block(space, round_up(bytes, space->alignment), &block, &zero)) {
-        return refuse_size(function, space, no_memory, bytes);
+        return refuse_request(function, space, no_memory, bytes);
     }
     if (!zero) {
         memset(physical_of(block), 0, sub_node_size(block.node));
@@ -471,10 +471,10 @@ void *space_realloc(const char *function, struct mems_space *space, void *v_ptr,
         return NULL;
     }
     if (size > PTRDIFF_MAX) {
-        return refuse_size(function, space, too_much, size);
+        return refuse_request(function, space, too_much, size);
     }
     if (!resize(space, &block, round_up(size, space->alignment))) {
-        return refuse_size(function, space, no_memory, size);
+        return refuse_request(function, space, no_memory, size);
     }
     void *result = v_ptr_of(block);
     space_leave(space);
@@ -546,7 +546,7 @@ int space_read(const char *function, struct mems_space *space, void *v_ptr, void
     int error = enter_to_copy(function, space, v_ptr, to, size, &physical);
     if (error == 0) {
         if (size > 0) {
-            memcpy(to, physical, size);
+            memmove(to, physical, size);
         }
         space_leave(space);
     }
@@ -558,7 +558,7 @@ int space_write(const char *function, struct mems_space *space, void *v_ptr, con
     int error = enter_to_copy(function, space, v_ptr, from, size, &physical);
     if (error == 0) {
         if (size > 0) {
-            memcpy(physical, from, size);
+            memmove(physical, from, size);
         }
         space_leave(space);
     }

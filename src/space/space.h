@@ -40,8 +40,7 @@ struct mems_space {
 /* The space of those functions that name none. */
 extern struct mems_space space_default;
 
-/* For the default space: what mems_init, mems_set_page_size and mems_finish do; and the start that the first allocation
- * implies: true when the space can be entered. */
+/* For the default space: what mems_init, mems_set_page_size and mems_finish do. */
 int space_start(const char *function);
 void space_set_page_size(size_t page_size);
 void space_finish(const char *function);

@@ -1,13 +1,13 @@
 #include "sub_chain.h"
 
-#include "base/fault.h"
 #include "dict.h"
 
 struct sub_node *sub_chain_first(const struct main_node *main) {
     return sub_node_of(main->sub_chain.next);
 }
 
-struct sub_node *sub_chain_before(const struct main_node *main, const struct sub_node *node) {
+/* The segment before `node`; NULL at the start. */
+static struct sub_node *before_of(const struct main_node *main, const struct sub_node *node) {
     return node->link.prev != &main->sub_chain ? sub_node_of(node->link.prev) : NULL;
 }
 
@@ -50,7 +50,7 @@ static bool is_hole(const struct sub_node *node) {
 
 struct sub_node *merge_holes(struct nodes *nodes, struct free_list *list, struct main_node *main,
                              struct sub_node *hole) {
-    struct sub_node *before = sub_chain_before(main, hole);
+    struct sub_node *before = before_of(main, hole);
     if (is_hole(before)) {
         free_list_remove(list, before);
         before->range.last = hole->range.last;

@@ -13,9 +13,8 @@ struct place {
     struct sub_node *node;
 };
 
-/* The first segment, and those before and after `node`; NULL at the ends. */
+/* The first segment, and the one after `node`; NULL at the end. */
 struct sub_node *sub_chain_first(const struct main_node *main);
-struct sub_node *sub_chain_before(const struct main_node *main, const struct sub_node *node);
 struct sub_node *sub_chain_after(const struct main_node *main, const struct sub_node *node);
 
 /* The only segment of a new main node: a HOLE as long as it, not in the free list. Takes a cell. */

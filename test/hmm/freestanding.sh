@@ -6,11 +6,16 @@ cd "$SOURCE_DIR"
 core='src/base/bins.c src/base/fmt.c src/hmm/break_simulated.c src/hmm/free_list.c src/hmm/heap.c
     src/hmm/hmm.c src/hmm/inspect.c src/hmm/quick_list.c src/hmm/region.c src/hmm/report.c src/hmm/valid.c'
 work=$(mktemp -d)
-trap 'rm -r "$work"' EXIT
+trap 'rm -rf "$work"' EXIT
 
 # What a device's tool chain brings: the four functions that compilers call.
-cat > "$work/memory.c" << 'END'
+cat >"$work/memory.c" <<'END'
 #include <stddef.h>
+void *memcpy(void *restrict to, const void *restrict from, size_t size);
+void *memmove(void *to, const void *from, size_t size);
+void *memset(void *to, int value, size_t size);
+int memcmp(const void *one, const void *other, size_t size);
+
 void *memcpy(void *restrict to, const void *restrict from, size_t size) {
     return memmove(to, from, size);
 }
@@ -41,7 +46,7 @@ int memcmp(const void *one, const void *other, size_t size) {
 END
 
 # A device's program. Its exit status, by a system call of its own, is the number of the first thing that went wrong.
-cat > "$work/main.c" << 'END'
+cat >"$work/main.c" <<'END'
 #include "hmm.h"
 static _Alignas(16) unsigned char buffer[65536];
 static void *blocks[400];
@@ -120,12 +125,11 @@ END
 
 status=0
 for compiler in "$CC" gcc clang; do
-    command -v "$compiler" > /dev/null || continue
+    command -v "$compiler" >/dev/null || continue
     own=$("$compiler" -print-file-name=include)
     mkdir -p "$work/objects"
     # shellcheck disable=SC2086
     for source in $core "$work/main.c" "$work/memory.c"; do
-        [ -f "$source" ] || continue
         "$compiler" -std=c17 -O2 -ffreestanding -fno-stack-protector -fno-pie -nostdinc -isystem "$own" \
             -Iinclude -Isrc -Wall -Wextra -Wconversion -Wcast-qual -Wmissing-prototypes \
             -Werror -c "$source" -o "$work/objects/$(basename "$source" .c).o"

@@ -3,46 +3,7 @@
  */
 #include "trial.h"
 
-#include <ctype.h>
-#include <signal.h>
-#include <string.h>
-
-/* Whether text is the pattern, in which # stands for a decimal number and @ for an address. */
-static bool matches(const char *text, const char *pattern) {
-    for (; *pattern != '\0'; pattern++) {
-        if (*pattern != '#' && *pattern != '@') {
-            if (*text++ != *pattern) {
-                return false;
-            }
-            continue;
-        }
-        if (*pattern == '@' && strncmp(text, "0x", 2) != 0) {
-            return false;
-        }
-        text += *pattern == '@' ? 2 : 0;
-        int (*digit)(int) = *pattern == '@' ? isxdigit : isdigit;
-        if (!digit((unsigned char)*text)) {
-            return false;
-        }
-        while (digit((unsigned char)*text)) {
-            text++;
-        }
-    }
-    return *text == '\0';
-}
-
-/* Runs misuse(argument) in a child: its report is "mems: REPORT [thread N]" and nothing else. */
-static void expect_fault(void (*misuse)(void *), void *argument, const char *report) {
-    char pattern[512] = "mems: ";
-    strcat(strcat(pattern, report), " [thread #]\n");
-    struct child_result result;
-    child_run(&result, misuse, argument);
-    if (result.signal != SIGABRT || !matches(result.err, pattern)) {
-        print_error("expected: %sreceived: %s(signal %d, status %d)\n", pattern, result.err, result.signal,
-                    result.status);
-        fail();
-    }
-}
+#include "misuse/misuse.h"
 
 /* Three neighbours, of which the middle one is the victim. */
 static struct {
@@ -147,7 +108,7 @@ static void test_foreign_pointer(void **state) {
     expect_fault(free_before_all, &local, "HmmFree(@): not from this heap: it is empty");
 }
 
-static void free_sized(void *argument) {
+static void free_with_size(void *argument) {
     const size_t *sizes = argument;
     make_row(SMALL);
     hmm_free_sized("free_sized", row.block, sizes[0], sizes[1]);
@@ -155,12 +116,12 @@ static void free_sized(void *argument) {
 
 static void test_size_mismatch(void **state) {
     (void)state;
-    expect_fault(free_sized, (size_t[]){41, 0},
+    expect_fault(free_with_size, (size_t[]){41, 0},
                  "free_sized(@): size mismatch: a block of 40 bytes is not one of size 41");
-    expect_fault(free_sized, (size_t[]){40, (size_t)1 << 40},
+    expect_fault(free_with_size, (size_t[]){40, (size_t)1 << 40},
                  "free_sized(@): size mismatch: a block of 40 bytes is not one of size 40, aligned to 1099511627776");
-    expect_success(free_sized, (size_t[]){40, 16});
-    expect_success(free_sized, (size_t[]){33, 0});
+    expect_success(free_with_size, (size_t[]){40, 16});
+    expect_success(free_with_size, (size_t[]){33, 0});
 }
 
 /* --- Damage --------------------------------------------------------------------------------------------------- */
@@ -197,15 +158,15 @@ static void overflow_then_free_behind(void *unused) {
 static void test_damaged_header(void **state) {
     (void)state;
     expect_fault(overflow_then_free_next, &(size_t){SMALL},
-                 "HmmFree(@): damaged header: written past the end of the used block of 40 bytes at @");
+                 "HmmFree(@): damaged header: written before its start, or past the end of the used block of 40 bytes at @");
     expect_fault(overflow_then_free_next, &(size_t){LARGE},
-                 "HmmFree(@): damaged header: written past the end of the used block of 5000 bytes at @");
+                 "HmmFree(@): damaged header: written before its start, or past the end of the used block of 5000 bytes at @");
     expect_fault(overflow_then_free, &(size_t){LARGE},
                  "HmmFree(@): damaged neighbour: the header at @: this block of 5000 bytes was written past its end");
     expect_fault(underflow, NULL, "HmmFree(@): damaged header: written before the start of the heap's first block");
     expect_fault(
         overflow_then_free_behind, NULL,
-        "HmmFree(@): not a live block: behind a damaged header at @, written past the end of the used block of "
+        "HmmFree(@): not a live block: behind a damaged header at @, written before its start, or past the end of the used block of "
         "5000 bytes at @");
 }
 

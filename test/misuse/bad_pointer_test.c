@@ -21,7 +21,7 @@ static void test_inside_a_slot(void **state) {
     expect_fault(free_inside, &(struct inside){48, 16},
                  "free(@): not a block's start: 16 bytes into slot # of a 48-byte slab, live");
     expect_fault(free_inside, &(struct inside){30000, 29999},
-                 "free(@): not a block's start: 29999 bytes into slot # of a 30720-byte slab, live");
+                 "free(@): not a block's start: 29999 bytes into slot # of a 32768-byte slab, live");
 }
 
 static void test_misaligned(void **state) {

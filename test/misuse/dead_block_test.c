@@ -61,7 +61,7 @@ static void test_free_after_realloc(void **state) {
     (void)state;
     expect_fault(free_what_realloc_moved, &(size_t){48}, "free(@): double free: slot # of a 48-byte slab, cached");
     expect_fault(free_what_realloc_moved, &(size_t){20000},
-                 "free(@): double free: slot # of a 20480-byte slab, cached");
+                 "free(@): double free: slot # of a 20160-byte slab, cached");
 }
 
 static void free_what_realloc_to_zero_freed(void *argument) {

@@ -51,8 +51,8 @@ static void test_mode_is_on(void **state) {
 
 static void test_double_free(void **state) {
     (void)state;
-    expect_fault(twice, &(size_t){48}, "free(@): double free: slot # of a 48-byte slab, free");
-    expect_fault(twice, &(size_t){3000}, "free(@): double free: slot # of a 3072-byte slab, free");
+    expect_fault(twice, &(size_t){48}, "free(@): double free: slot # of a 48-byte slab, cached");
+    expect_fault(twice, &(size_t){3000}, "free(@): double free: slot # of a 3072-byte slab, cached");
 }
 
 /* Blocks that have no magazine are proved at once in either mode. */

@@ -52,8 +52,7 @@ static inline void check_spaces(void) {
     }
 }
 
-/* --- What threads do
- * -------------------------------------------------------------------------------------------------- */
+/* --- What threads do --------------------------------------------------------------------------------------------- */
 
 static inline void settle(struct entry *entry, uint64_t *random) {
     struct block *block = &entry->block;
@@ -149,8 +148,7 @@ static inline void clear_table(size_t stride) {
     }
 }
 
-/* --- Looking on
- * ------------------------------------------------------------------------------------------------------- */
+/* --- Looking on -------------------------------------------------------------------------------------------------- */
 
 /* What has been seen of a space in one walk: its segments follow each other. */
 struct sight {
@@ -210,8 +208,7 @@ static inline void *create_and_destroy(void *count) {
     return NULL;
 }
 
-/* --- All together
- * ----------------------------------------------------------------------------------------------------- */
+/* --- All together ------------------------------------------------------------------------------------------------ */
 
 /* THREADS churn until all of `others` have returned. */
 static inline void crowd_run(void *(*const *others)(void *), size_t count, unsigned length) {

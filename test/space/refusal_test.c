@@ -19,8 +19,7 @@
 
 static struct twin twin;
 
-/* --- Trimming, when some pages stay ---------------------------------------------------------------------------------
- */
+/* --- Trimming, when some pages stay ------------------------------------------------------------------------------ */
 
 static int take_over(const struct mems_segment *segment, void *context) {
     struct model *model = context;
@@ -73,8 +72,7 @@ static void trim(void) {
     twin_expect_silence();
 }
 
-/* --- The scenario ----------------------------------------------------------------------------------------------------
- */
+/* --- The scenario ------------------------------------------------------------------------------------------------ */
 
 static bool is_trim(size_t number) {
     return number % 16 == 15;
@@ -160,8 +158,7 @@ static void test_refused_munmap(void **state) {
     refuse_each(OS_CALL_MUNMAP, 6);
 }
 
-/* --- Functions without a model
- * ----------------------------------------------------------------------------------------- */
+/* --- Functions without a model ----------------------------------------------------------------------------------- */
 
 static int visit_nothing(const struct mems_segment *segment, void *context) {
     (void)segment;

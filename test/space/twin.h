@@ -23,8 +23,7 @@ struct twin {
     bool refusals; /* system calls may fail: an operation may do so, too, and must then have changed nothing */
 };
 
-/* --- What the heap says --------------------------------------------------------------------------------------------
- */
+/* --- What the heap says ------------------------------------------------------------------------------------------ */
 
 static struct {
     unsigned count;
@@ -54,8 +53,7 @@ static inline void twin_expect_error(int error, uintptr_t address) {
     CHECK(twin_heard.address == address);
 }
 
-/* --- Contents ------------------------------------------------------------------------------------------------------
- */
+/* --- Contents ---------------------------------------------------------------------------------------------------- */
 
 static inline char piece_byte(uint64_t mark, size_t offset) {
     return (char)((mark >> (8 * (offset % 8))) ^ (offset >> 3));
@@ -93,8 +91,7 @@ static inline void twin_settle(struct twin *twin, struct piece *piece) {
     piece_fill(piece);
 }
 
-/* --- Comparison ----------------------------------------------------------------------------------------------------
- */
+/* --- Comparison -------------------------------------------------------------------------------------------------- */
 
 struct twin_visit {
     const struct model *model;
@@ -157,8 +154,7 @@ static inline void twin_compare(const struct twin *twin) {
     twin_compare_stats(twin, visit.mains);
 }
 
-/* --- Operations ----------------------------------------------------------------------------------------------------
- */
+/* --- Operations -------------------------------------------------------------------------------------------------- */
 
 /* An empty space, which has these properties. */
 static inline void twin_begin(struct twin *twin, struct mems_space *space, size_t page_size, size_t alignment) {

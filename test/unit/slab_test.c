@@ -201,7 +201,7 @@ static void a_recount_mends_what_was_caught_halfway(void) {
     unsigned free_slots = slab_free_slots(slab);
     atomic_store(&slab->free, 0);
     slab->hint = 1;
-    slab_recount(slab, false);
+    slab_recount(slab);
     CHECK_EQUAL(slab_free_slots(slab), free_slots);
     check_slab(slab);
     CHECK(take_one(slab) == blocks[0]);

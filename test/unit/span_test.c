@@ -279,7 +279,7 @@ static void neighbours_share_the_age_of_the_largest(void) {
     CHECK_VALID();
 }
 
-/* What was live a moment ago may stay dirty; when the peak is forgotten, a quarter of what is live, and 32 MiB in any
+/* What was live a moment ago may stay dirty; when the peak is forgotten, an eighth of what is live, and 32 MiB in any
  * case; what was freed first goes back first. */
 static void dirty_memory_is_capped(void) {
     enum { COUNT = 6000 };
@@ -292,7 +292,7 @@ static void dirty_memory_is_capped(void) {
     for (size_t i = COUNT / 2; i < COUNT; i += 2) {
         spans.peak = spans.peak_before = 0;
         span_give(&row[i].span);
-        CHECK_AT_MOST(spans.dirty_units, (spans.live_units + 1) / 4 > 512 ? (spans.live_units + 1) / 4 + 1 : 512);
+        CHECK_AT_MOST(spans.dirty_units, (spans.live_units + 1) / 8 >= 512 ? (spans.live_units + 1) / 8 + 1 : 512);
         CHECK(spans.dirty_units >= 400); /* nor is it all purged */
     }
     size_t oldest_dirty = COUNT / 2 - spans.dirty_units;

@@ -1,0 +1,45 @@
+#!/bin/sh
+# Fixed workloads take no more page faults and no more memory at their peak than they should, in percent of what they take
+# with the C library's malloc in the same run: counts, so that they do not depend on the machine's speed.
+set -eu
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+build() {
+    "$CC" -std=c17 -D_GNU_SOURCE -O2 -pthread -fno-builtin -o "$scratch/$1" "$SOURCE_DIR/bench/$2"
+}
+build launch launch.c
+for family in batches calloc growth large; do
+    build $family workloads/$family.c
+done
+
+# The value of a field of what a launch wrote.
+field() {
+    sed "s/.*$1=\([0-9]*\).*/\1/" "$scratch/took"
+}
+
+# measure LIBRARY FAMILY VARIANT: "faults peak"
+measure() {
+    BENCH_PRELOAD=$1 "$scratch/launch" "$scratch/took" "$scratch/$2" "$3" --percent 20 >/dev/null
+    echo "$(field minor_faults) $(field peak_rss_kib)"
+}
+
+status=0
+# within FAMILY VARIANT FAULTS PEAK: at most so many percent
+within() {
+    own=$(measure "$LIBMEMS" "$1" "$2")
+    libc=$(measure "" "$1" "$2")
+    echo "$1/$2: faults and peak in KiB: $own; with the C library's malloc: $libc"
+    # shellcheck disable=SC2086 # two words each
+    set -- "$3" "$4" $own $libc
+    if [ $(($3 * 100)) -gt $(($5 * $1)) ] || [ $(($4 * 100)) -gt $(($6 * $2)) ]; then
+        echo "    that is more than $1 % of the faults, or than $2 % of the peak"
+        status=1
+    fi
+}
+
+within large large 70 115
+within growth growth 60 130
+within batches batch_random 140 140
+within calloc sparse 40 30
+exit $status
