@@ -280,6 +280,7 @@ void heaps_recover(void) {
         if (heap == mine) {
             continue;
         }
+        atomic_fetch_sub_explicit(&registry.bundle_bytes, heap->bundle_bytes, memory_order_relaxed);
         heap_reset(heap);
         atomic_store_explicit(&heap->inbox, PARCEL_CLOSED, memory_order_relaxed);
         list_push_front(&registry.unused, &heap->link);

@@ -86,6 +86,7 @@ struct registry {
     bool proves;      /* of every heap; set at the start */
     uint64_t started; /* how often a thread got a heap */
     struct list unused;
+    _Atomic size_t bundle_bytes; /* in the bundles of all heaps (relaxed) */
 };
 
 extern struct registry registry;

@@ -18,9 +18,10 @@
 /* A heap that grows unloads its bundles when they hold this part of its slots, or more. */
 #define UNLOAD_SHARE 8u
 
-/* What a heap puts by at most: so many bundles, which are metadata themselves, and so many bytes of blocks. */
+/* What is put by at most: so many bundles of a heap, which are metadata themselves, and so many bytes of blocks in all
+ * heaps together: a thread that sleeps keeps what it has put by. */
 #define BUNDLES_MAX 512u
-#define BUNDLES_BYTES_MAX ((size_t)1 << 20)
+#define BUNDLES_BYTES_MAX ((size_t)4 << 20)
 
 alignas(MAGAZINE_SLOTS * sizeof(void *)) void *magazine_none[MAGAZINE_SLOTS];
 
@@ -84,6 +85,19 @@ static struct bundle *empty_bundle(struct heap *heap) {
     return bundle ? bundle : metadata_alloc(sizeof *bundle);
 }
 
+/* relaxed: a bound, which nothing else depends on. */
+static void release(size_t bytes) {
+    atomic_fetch_sub_explicit(&registry.bundle_bytes, bytes, memory_order_relaxed);
+}
+
+static bool reserve(size_t bytes) {
+    if (atomic_fetch_add_explicit(&registry.bundle_bytes, bytes, memory_order_relaxed) + bytes <= BUNDLES_BYTES_MAX) {
+        return true;
+    }
+    release(bytes);
+    return false;
+}
+
 /* With check=deferred, where what lies in a magazine still has its live bit. */
 static void prove(void *const *blocks, unsigned count) {
     for (unsigned i = 0; i < count; i++) {
@@ -97,11 +111,12 @@ static void prove(void *const *blocks, unsigned count) {
 /* The older half of the full magazine becomes a bundle. False when there are enough, or no memory for one. */
 static bool put_by(struct heap *heap, unsigned size_class) {
     struct heap_class *of = &heap->classes[size_class];
-    if (heap->bundle_count == BUNDLES_MAX || heap->bundle_bytes + bundle_bytes(size_class) > BUNDLES_BYTES_MAX) {
+    if (heap->bundle_count == BUNDLES_MAX || !reserve(bundle_bytes(size_class))) {
         return false;
     }
     struct bundle *bundle = empty_bundle(heap);
     if (!bundle) {
+        release(bundle_bytes(size_class));
         return false;
     }
     heap->bundle_count++;
@@ -135,6 +150,7 @@ static struct bundle *take_bundle(struct heap *heap, unsigned size_class) {
         }
         heap->bundle_count--;
         heap->bundle_bytes -= bundle_bytes(size_class);
+        release(bundle_bytes(size_class));
     }
     return bundle;
 }

@@ -13,7 +13,8 @@ struct size_class size_classes[SIZE_CLASSES];
 /*
  * CLASS(class, before, size): the class serves requests of more than `before` and up to `size` bytes. 16 bytes apart up
  * to 128, eight to a doubling up to 2 KiB; from there on the parts of a slab: 1/31 to 1/8 of a unit, 1/15 to 1/8 of two
- * units, 1/15 to 1/8 of four, each rounded down to a cache line, for the sake of what is to be aligned to one.
+ * units, 1/15 to 1/8 of four, each rounded down to a cache line, for the sake of what is to be aligned to one; but for
+ * 4368, which a page of 4 KiB with what sqlite3 keeps beside it just needs.
  */
 /* clang-format off */
 #define CLASSES \
@@ -31,7 +32,7 @@ struct size_class size_classes[SIZE_CLASSES];
     CLASS(44, 2304, 2368) CLASS(45, 2368, 2496) CLASS(46, 2496, 2560) CLASS(47, 2560, 2688) \
     CLASS(48, 2688, 2816) CLASS(49, 2816, 2944) CLASS(50, 2944, 3072) CLASS(51, 3072, 3264) \
     CLASS(52, 3264, 3392) CLASS(53, 3392, 3584) CLASS(54, 3584, 3840) CLASS(55, 3840, 4096) \
-    CLASS(56, 4096, 4352) CLASS(57, 4352, 4672) CLASS(58, 4672, 4992) CLASS(59, 4992, 5440) \
+    CLASS(56, 4096, 4368) CLASS(57, 4368, 4672) CLASS(58, 4672, 4992) CLASS(59, 4992, 5440) \
     CLASS(60, 5440, 5952) CLASS(61, 5952, 6528) CLASS(62, 6528, 7232) CLASS(63, 7232, 8192) \
     CLASS(64, 8192, 8704) CLASS(65, 8704, 9344) CLASS(66, 9344, 10048) CLASS(67, 10048, 10880) \
     CLASS(68, 10880, 11904) CLASS(69, 11904, 13056) CLASS(70, 13056, 14528) CLASS(71, 14528, 16384) \

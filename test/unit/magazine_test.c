@@ -99,7 +99,7 @@ static void model_free(struct model *model) {
         size_t bundle_bytes = bundle_size(model->size_class) * (size_t)size_classes[model->size_class].size;
         if (model->capacity < grown(model)) {
             model->capacity = grown(model);
-        } else if ((model->stock + 1) * bundle_bytes <= MIB) {
+        } else if ((model->stock + 1) * bundle_bytes <= 4 * MIB) {
             model->count -= bundle_size(model->size_class);
             model->stock++;
         } else {
