@@ -157,17 +157,19 @@ static void overflow_then_free_behind(void *unused) {
 
 static void test_damaged_header(void **state) {
     (void)state;
-    expect_fault(overflow_then_free_next, &(size_t){SMALL},
-                 "HmmFree(@): damaged header: written before its start, or past the end of the used block of 40 bytes at @");
-    expect_fault(overflow_then_free_next, &(size_t){LARGE},
-                 "HmmFree(@): damaged header: written before its start, or past the end of the used block of 5000 bytes at @");
+    expect_fault(
+        overflow_then_free_next, &(size_t){SMALL},
+        "HmmFree(@): damaged header: written before its start, or past the end of the used block of 40 bytes at @");
+    expect_fault(
+        overflow_then_free_next, &(size_t){LARGE},
+        "HmmFree(@): damaged header: written before its start, or past the end of the used block of 5000 bytes at @");
     expect_fault(overflow_then_free, &(size_t){LARGE},
                  "HmmFree(@): damaged neighbour: the header at @: this block of 5000 bytes was written past its end");
     expect_fault(underflow, NULL, "HmmFree(@): damaged header: written before the start of the heap's first block");
-    expect_fault(
-        overflow_then_free_behind, NULL,
-        "HmmFree(@): not a live block: behind a damaged header at @, written before its start, or past the end of the used block of "
-        "5000 bytes at @");
+    expect_fault(overflow_then_free_behind, NULL,
+                 "HmmFree(@): not a live block: behind a damaged header at @, written before its start, or past the "
+                 "end of the used block of "
+                 "5000 bytes at @");
 }
 
 /* A write to a free block: over its links, or over its footer. */
