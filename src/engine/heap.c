@@ -272,15 +272,15 @@ void heaps_recover(void) {
     for (size_t unit = 0; unit < spans.top;) {
         unit += recover_span(unit, mine);
     }
-    /* Their magazines and parcels may have been caught in mid-operation: they are given up. */
+    /* Their magazines, bundles and parcels may have been caught in mid-operation: they are given up. */
     list_init(&registry.unused);
     registry.in_use = mine != &heap_none;
+    atomic_store_explicit(&registry.bundle_bytes, mine->bundle_bytes, memory_order_relaxed);
     for (uint32_t owner = 1; owner <= registry.made; owner++) {
         struct heap *heap = atomic_load_explicit(&window.heaps[owner], memory_order_relaxed);
         if (heap == mine) {
             continue;
         }
-        atomic_fetch_sub_explicit(&registry.bundle_bytes, heap->bundle_bytes, memory_order_relaxed);
         heap_reset(heap);
         atomic_store_explicit(&heap->inbox, PARCEL_CLOSED, memory_order_relaxed);
         list_push_front(&registry.unused, &heap->link);

@@ -213,13 +213,19 @@ bool engine_valid(const char **why) {
     }
     struct census census = {0};
     size_t listed = 0;
+    size_t bundled = 0;
     if (!areas_valid(why) || !window_valid(&census, why) || !orphans_valid(&listed, why)) {
         return false;
     }
     for (uint32_t owner = 1; owner <= registry.made; owner++) {
-        if (!heap_valid(atomic_load_explicit(&window.heaps[owner], memory_order_relaxed), &listed, why)) {
+        const struct heap *heap = atomic_load_explicit(&window.heaps[owner], memory_order_relaxed);
+        if (!heap_valid(heap, &listed, why)) {
             return false;
         }
+        bundled += heap->bundle_bytes;
+    }
+    if (bundled != atomic_load_explicit(&registry.bundle_bytes, memory_order_relaxed)) {
+        return broken(why, "the heaps' bundles are not what is counted");
     }
     if (listed != census.slabs) {
         return broken(why, "some slab is in no list, or in two");

@@ -5,6 +5,7 @@
 #include "trial.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -341,9 +342,49 @@ static void fall_back(void *unused) {
     hmm_free("test", block);
 }
 
+/* Where the address space is short, less of it is reserved. */
+static void fall_back_further(void *unused) {
+    os_inject(OS_CALL_MMAP, 0, 8, ENOMEM);
+    fall_back(unused);
+    REQUIRE(os_inject_calls(OS_CALL_MMAP) > 8);
+}
+
 static void test_without_a_real_break(void **state) {
     (void)state;
     expect_success(fall_back, NULL);
+    expect_success(fall_back_further, NULL);
+}
+
+/* --- Blame ---------------------------------------------------------------------------------------------------- */
+
+static char *damaged;
+
+static void check_blame(const char *line) {
+    char address[32];
+    snprintf(address, sizeof address, "(%p)", (void *)damaged);
+    REQUIRE(strstr(line, address) != NULL);
+    _exit(0);
+}
+
+/* Of two free blocks of one bin the one is named that was written to, whichever of them the heap was about to use. */
+static void blame_the_neighbour(void *which) {
+    char *blocks[5];
+    for (int i = 0; i < 5; i++) {
+        blocks[i] = hmm_alloc(5000);
+    }
+    hmm_free("test", blocks[1]);
+    hmm_free("test", blocks[3]);
+    damaged = blocks[*(int *)which];
+    memset(damaged, 'x', 16);
+    HmmSetFaultHandler(check_blame);
+    hmm_free("test", damaged == blocks[1] ? blocks[4] : blocks[0]); /* merges with the sound one */
+    REQUIRE(false);
+}
+
+static void test_blame(void **state) {
+    (void)state;
+    expect_success(blame_the_neighbour, &(int){1});
+    expect_success(blame_the_neighbour, &(int){3});
 }
 
 /* --- Zeroed memory -------------------------------------------------------------------------------------------- */
@@ -487,6 +528,7 @@ int main(void) {
         cmocka_unit_test(test_break_moves_rarely),
         cmocka_unit_test(test_break_that_is_refused),
         cmocka_unit_test(test_without_a_real_break),
+        cmocka_unit_test(test_blame),
         cmocka_unit_test(test_zeroed_memory),
         cmocka_unit_test(test_zeroed_memory_after_others),
         cmocka_unit_test(test_break_that_others_move),

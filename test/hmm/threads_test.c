@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -147,12 +148,43 @@ static void test_fork_alone(void **state) {
     expect_success(fork_alone, NULL);
 }
 
+static void expect_visit(const char *line) {
+    _exit(strstr(line, "called by a visit of HmmWalk") != NULL ? 0 : 1);
+}
+
+static int fork_and_allocate(const struct HmmBlock *block, void *unused) {
+    (void)block, (void)unused;
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(10);
+        (void)hmm_alloc(100);
+        _exit(1);
+    }
+    int status;
+    REQUIRE(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    return 1;
+}
+
+/* The thread is inside the visit on both sides, and a call of the heap there is a fault, not a wait for itself. */
+static void fork_inside_a_visit(void *unused) {
+    (void)unused;
+    void *block = hmm_alloc(100);
+    HmmSetFaultHandler(expect_visit);
+    REQUIRE(HmmWalk(fork_and_allocate, NULL) == 1);
+    hmm_free("test", block);
+    REQUIRE_VALID();
+}
+
+static void test_fork_inside_a_visit(void **state) {
+    (void)state;
+    expect_success(fork_inside_a_visit, NULL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_threads_share_the_heap),
-        cmocka_unit_test(test_inspection_meanwhile),
-        cmocka_unit_test(test_fork_meanwhile),
-        cmocka_unit_test(test_fork_alone),
+        cmocka_unit_test(test_threads_share_the_heap), cmocka_unit_test(test_inspection_meanwhile),
+        cmocka_unit_test(test_fork_meanwhile),         cmocka_unit_test(test_fork_alone),
+        cmocka_unit_test(test_fork_inside_a_visit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -330,6 +330,37 @@ static void without_memory_half_is_flushed(void) {
     CHECK_VALID();
 }
 
+static void *free_many_small(void *unused) {
+    (void)unused;
+    void *blocks[500];
+    for (unsigned i = 0; i < 500; i++) {
+        blocks[i] = engine_alloc(64);
+    }
+    for (unsigned i = 0; i < 500; i++) {
+        engine_free(blocks[i]);
+    }
+    CHECK_EQUAL(heap_mine->bundle_count, 0);
+    return NULL;
+}
+
+/* What one heap has put by, another one may not. */
+static void all_heaps_share_one_bound(void) {
+    enum { COUNT = 5000 };
+    struct heap *heap = begin();
+    static void *blocks[COUNT];
+    for (unsigned i = 0; i < COUNT; i++) {
+        blocks[i] = engine_alloc(1024);
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        engine_free(blocks[i]);
+    }
+    CHECK_EQUAL(heap->bundle_bytes, 4 * MIB);
+    fresh_thread(free_many_small, NULL);
+    magazine_flush_all(heap, false);
+    CHECK_EQUAL(registry.bundle_bytes, 0);
+    CHECK_VALID();
+}
+
 static void disposal_leaves_nothing(void) {
     struct heap *heap = begin();
     size_t metadata_held = metadata.used - metadata.spare;
@@ -389,6 +420,7 @@ int main(void) {
         FRESH_WITH(what_is_put_by_decays, LONG_DECAY),
         FRESH_WITH(what_lies_idle_is_unloaded, LONG_DECAY),
         IN_BOTH_MODES(without_memory_half_is_flushed),
+        IN_BOTH_MODES(all_heaps_share_one_bound),
         IN_BOTH_MODES(disposal_leaves_nothing),
         IN_BOTH_MODES(without_memory_for_a_magazine_allocation_fails),
     };
