@@ -26,8 +26,8 @@
 #define MOVE_PAGES_MIN ((size_t)1 << 20)
 #define MOVES_MAX 8192u
 
-/* From this size on, calloc has the system zero memory that was used before. */
-#define CLEAR_BY_PAGES_MIN ((size_t)1 << 20)
+/* From this size on, calloc leaves its pages to the system: a table of which the program uses little costs little. */
+#define CALLOC_SPARSE_MIN ((size_t)1 << 20)
 
 static void *out_of_memory(void) {
     atomic_fetch_add_explicit(&mems_root.failures, 1, memory_order_relaxed);
@@ -105,13 +105,22 @@ void *engine_alloc(size_t size) {
     return fast_alloc(size);
 }
 
-/* Makes a block zero. Where it is large, the system takes its pages: what the program does not use of it, as of a table
- * that is mostly empty, then costs nothing. */
-static void *clear(void *block, size_t bytes) {
-    if (bytes >= CLEAR_BY_PAGES_MIN && os_purge_zeroes() && os_purge(block, round_up(bytes, OS_PAGE)) == 0) {
-        return block;
+/*
+ * Makes a block zero; `zero`: it is already, and its pages are fresh.
+ *
+ * Fresh pages that a program reads before it writes, as it does with a table of zeros, fault twice, and where it has
+ * several threads the second fault interrupts the other processors. So unless the block may well be sparse, its pages
+ * are made present at once.
+ */
+static void *clear(void *block, size_t bytes, bool zero) {
+    size_t pages = round_up(bytes, OS_PAGE);
+    bool sparse = bytes >= CALLOC_SPARSE_MIN;
+    if (zero && !sparse) {
+        os_populate(block, pages);
+    } else if (!zero && !(sparse && os_purge_zeroes() && os_purge(block, pages) == 0)) {
+        memset(block, 0, bytes);
     }
-    return memset(block, 0, bytes);
+    return block;
 }
 
 void *engine_alloc_zeroed(size_t count, size_t size) {
@@ -121,7 +130,7 @@ void *engine_alloc_zeroed(size_t count, size_t size) {
     }
     bool zero = false;
     void *block = bytes <= SMALL_MAX ? engine_alloc(bytes) : alloc_big(bytes, 1, &zero);
-    return block && !zero ? clear(block, bytes) : block;
+    return block ? clear(block, bytes, zero) : NULL;
 }
 
 void *engine_alloc_aligned(size_t alignment, size_t size) {

@@ -9,6 +9,10 @@
 #include "os/os.h"
 #include "slab.h"
 
+/* A heap is swept when its slabs have grown by so many bytes, and by this share. */
+#define SWEEP_MIN ((size_t)1 << 20)
+#define SWEEP_SHARE 8u
+
 struct registry registry = {.lock = LOCK_INIT(LOCK_REGISTRY)};
 
 struct heap heap_none = {
@@ -44,6 +48,7 @@ static void heap_reset(struct heap *heap) {
         list_init(&heap->classes[size_class].slabs);
     }
     heap->slab_bytes = 0;
+    heap->sweep_at = SWEEP_MIN;
     heap->bundle_count = 0;
     heap->bundle_bytes = 0;
     heap->empty_bundle = NULL;
@@ -145,10 +150,49 @@ static struct slab *slab_with_room(const struct list *slabs) {
     return slab && slab_free_slots(slab) ? slab : NULL;
 }
 
+/* An empty slab's memory is free for any other use. */
+static void drop_slab(struct heap *heap, struct slab *slab) {
+    list_remove(&slab->link);
+    heap->slab_bytes -= bytes_of(slab);
+    slab_destroy(slab);
+}
+
+static void drop_empty_slabs(struct heap *heap, unsigned size_class) {
+    struct list *slabs = &heap->classes[size_class].slabs;
+    for (struct list *link = slabs->next, *next; link != slabs; link = next) {
+        next = link->next;
+        struct slab *slab = CONTAINER_OF(link, struct slab, link);
+        if (slab_empty(slab)) {
+            drop_slab(heap, slab);
+        }
+    }
+}
+
+/*
+ * Before a heap grows on, classes that nobody has used since it was last here give back what they keep in reserve: a
+ * block in a magazine may be the last that keeps a slab from being empty. False when it is not time yet.
+ */
+static bool sweep(struct heap *heap) {
+    if (heap->slab_bytes < heap->sweep_at) {
+        return false;
+    }
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        struct heap_class *of = &heap->classes[size_class];
+        if (of->idle) {
+            magazine_flush_class(heap, size_class);
+            drop_empty_slabs(heap, size_class);
+        }
+        of->idle = true;
+    }
+    size_t share = heap->slab_bytes / SWEEP_SHARE;
+    heap->sweep_at = heap->slab_bytes + (share > SWEEP_MIN ? share : SWEEP_MIN);
+    return true;
+}
+
 struct slab *heap_slab(struct heap *heap, unsigned size_class) {
     struct list *slabs = &heap->classes[size_class].slabs;
     struct slab *slab = slab_with_room(slabs);
-    if (!slab && bundles_unload(heap)) {
+    if (!slab && (bundles_unload(heap) || sweep(heap))) {
         slab = slab_with_room(slabs);
     }
     if (slab) {
@@ -165,13 +209,6 @@ struct slab *heap_slab(struct heap *heap, unsigned size_class) {
         heap->slab_bytes += bytes_of(slab);
     }
     return slab;
-}
-
-/* An empty slab's memory is free for any other use. */
-static void drop_slab(struct heap *heap, struct slab *slab) {
-    list_remove(&slab->link);
-    heap->slab_bytes -= bytes_of(slab);
-    slab_destroy(slab);
 }
 
 void heap_slab_full(struct heap *heap, unsigned size_class, struct slab *slab) {
@@ -238,14 +275,7 @@ void heap_trim(struct heap *heap) {
     /* Last, for what could not be sent may have been routed back to this heap. */
     inbox_drain(heap);
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
-        struct list *slabs = &heap->classes[size_class].slabs;
-        for (struct list *link = slabs->next, *next; link != slabs; link = next) {
-            next = link->next;
-            struct slab *slab = CONTAINER_OF(link, struct slab, link);
-            if (slab_empty(slab)) {
-                drop_slab(heap, slab);
-            }
-        }
+        drop_empty_slabs(heap, size_class);
     }
 }
 

@@ -43,6 +43,7 @@ struct heap_class {
     struct bundle *bundles;
     uint32_t stock;   /* number of bundles */
     uint32_t surplus; /* the fewest there were in this period of the decay: nobody has needed those */
+    bool idle;        /* its magazine has had no refill and no overflow since the heap was last swept */
 };
 
 /* With check=deferred a heap's tag has this bit set too, so that an entry of its own, XORed with the tag, is the class
@@ -69,6 +70,7 @@ struct heap {
     bool proves;           /* check=every: a block's proof is made when it is freed, not when it is flushed */
     struct heap_class classes[SIZE_CLASSES];
     size_t slab_bytes;           /* in slots of the heap's slabs */
+    size_t sweep_at;             /* before slab_bytes grow beyond this, the heap is swept */
     uint32_t bundle_count;       /* number, over all classes */
     size_t bundle_bytes;         /* in their blocks */
     struct bundle *empty_bundle; /* kept for the next half magazine, or NULL */

@@ -226,6 +226,7 @@ void bundles_decay(struct heap *heap) {
 }
 
 bool magazine_refill(struct heap *heap, unsigned size_class) {
+    heap->classes[size_class].idle = false;
     /* Making the thread's heap may itself have allocated: then there is something already. */
     if (magazine_count(heap, size_class)) {
         return true;
@@ -265,6 +266,7 @@ bool magazine_refill(struct heap *heap, unsigned size_class) {
 }
 
 bool magazine_make_room(struct heap *heap, unsigned size_class) {
+    heap->classes[size_class].idle = false;
     if (grow(heap, size_class)) {
         return true;
     }
@@ -287,18 +289,20 @@ void magazine_flush(struct heap *heap, unsigned size_class, unsigned count) {
     counter_add(&heap->counters.flushes, 1);
 }
 
+void magazine_flush_class(struct heap *heap, unsigned size_class) {
+    unload(heap, size_class, heap->classes[size_class].stock);
+    unsigned count = magazine_count(heap, size_class);
+    if (count) {
+        magazine_flush(heap, size_class, count);
+    }
+}
+
 void magazine_flush_all(struct heap *heap, bool dispose) {
     unload_all(heap);
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        magazine_flush_class(heap, size_class);
         void **bottom = heap->classes[size_class].bottom;
-        if (!bottom) {
-            continue;
-        }
-        unsigned count = magazine_count(heap, size_class);
-        if (count) {
-            magazine_flush(heap, size_class, count);
-        }
-        if (dispose) {
+        if (bottom && dispose) {
             metadata_free(bottom - (MAGAZINE_MAX - magazine_capacity(bottom)), MAGAZINE_SIZE);
             heap->classes[size_class].bottom = NULL;
             heap->tops[heap->first + size_class] = MAGAZINE_NONE;

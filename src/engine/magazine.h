@@ -62,6 +62,9 @@ unsigned bundle_size(unsigned size_class);
 /* Gives the `count` blocks that have been in a magazine longest back to their slabs. */
 void magazine_flush(struct heap *heap, unsigned size_class, unsigned count);
 
+/* Gives all blocks that a class has in its magazine and in bundles back. */
+void magazine_flush_class(struct heap *heap, unsigned size_class);
+
 /* Gives all blocks of all magazines back, and with `dispose` the magazines themselves. */
 void magazine_flush_all(struct heap *heap, bool dispose);
 

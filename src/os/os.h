@@ -43,6 +43,9 @@ int os_unmap(void *start, size_t size);
  */
 int os_purge(void *start, size_t size);
 
+/* Makes the memory of pages present, as a write to each of them would. A mere hint. */
+void os_populate(void *start, size_t size);
+
 /* False where purged pages keep their contents (some emulators); found out by a trial on the first call. */
 bool os_purge_zeroes(void);
 

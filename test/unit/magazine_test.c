@@ -274,6 +274,37 @@ static void little_is_kept_when_the_heap_grows(void) {
     CHECK_VALID();
 }
 
+static void grow_until_swept(const struct heap *heap) {
+    for (size_t at = heap->sweep_at; heap->sweep_at == at;) {
+        CHECK(engine_alloc(1000) != NULL);
+    }
+}
+
+/* One growth makes sure that a class is idle, the next one takes what it has. */
+static void what_is_idle_while_the_heap_grows_goes_back(void) {
+    const unsigned busy = size_class_of(200);
+    struct heap *heap = put_by(0);
+    grow_until_swept(heap);
+    CHECK_EQUAL(magazine_count(heap, size_class_of(64)), HALF);
+    CHECK(engine_alloc(200) != NULL);
+    unsigned count = magazine_count(heap, busy);
+    CHECK(count > 0);
+    size_t grown = heap->slab_bytes;
+    grow_until_swept(heap);
+    CHECK(heap->slab_bytes >= grown + MIB);
+    CHECK_EQUAL(magazine_count(heap, size_class_of(64)), 0);
+    CHECK_EQUAL(magazine_count(heap, busy), count);
+    check_state(0, HALF, BLOCK_STATE_FREE);
+    CHECK_VALID();
+    for (unsigned i = HALF; i < BLOCKS_MAX; i++) {
+        engine_free(freed[i]);
+    }
+    grow_until_swept(heap);
+    grow_until_swept(heap);
+    CHECK(list_empty(&heap->classes[size_class_of(64)].slabs));
+    CHECK_VALID();
+}
+
 /* In each period that which nobody has needed in it is unloaded, and all of it when no period saw the heap at work. */
 static void what_is_put_by_decays(void) {
     struct heap *heap = put_by(6);
@@ -417,6 +448,7 @@ int main(void) {
         IN_BOTH_MODES(what_is_put_by_comes_back_in_order),
         IN_BOTH_MODES(a_heap_that_grows_unloads),
         IN_BOTH_MODES(little_is_kept_when_the_heap_grows),
+        IN_BOTH_MODES(what_is_idle_while_the_heap_grows_goes_back),
         FRESH_WITH(what_is_put_by_decays, LONG_DECAY),
         FRESH_WITH(what_lies_idle_is_unloaded, LONG_DECAY),
         IN_BOTH_MODES(without_memory_half_is_flushed),
