@@ -63,7 +63,7 @@ struct mems_class_stats {
     size_t slabs;  /* slabs of this class */
     size_t slots;  /* slots of these slabs */
     size_t live;   /* slots that a user holds */
-    size_t cached; /* slots in a thread's magazine or bundles */
+    size_t cached; /* slots in a thread's magazine or reserve */
     size_t free;   /* slots that a slab may hand out, never used ones included */
 };
 
@@ -81,7 +81,7 @@ struct mems_engine_stats {
 
     size_t live;       /* blocks in users' hands, whole slots and large blocks, in the window */
     size_t slack;      /* ends of spans too short for a slot, and the rounding of large blocks to whole units */
-    size_t cached;     /* in magazines and bundles */
+    size_t cached;     /* in magazines and reserves, slots and large blocks */
     size_t free;       /* free slots whose memory has been used before */
     size_t untouched;  /* free slots that hold no memory: never used */
     size_t dirty;      /* free spans whose memory the system has not got back yet */

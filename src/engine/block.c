@@ -42,7 +42,7 @@ static struct block block_in_window(const void *address) {
         const struct large *large = large_of(address);
         void *start = window_address(large->span.first);
         block.kind = BLOCK_LARGE;
-        block.state = live_test(start) ? BLOCK_STATE_LIVE : BLOCK_STATE_FREE;
+        block.state = live_test(start) ? BLOCK_STATE_LIVE : BLOCK_STATE_CACHED;
         block.start = (uintptr_t)start;
         block.size = large_size(large);
     } else if (entry_is_free(entry) || entry == UNIT_PURGING) {

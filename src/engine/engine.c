@@ -44,6 +44,15 @@ static struct heap *heap_ensured(void) {
     return root_start() ? heap_begin() : NULL;
 }
 
+/* Time passes on slow paths alone. */
+static void decay(struct heap *heap) {
+    if (spans_age() || heap->reserve.bytes) {
+        uint64_t now_ms = os_coarse_ms();
+        span_decay(now_ms);
+        reserve_decay(heap, now_ms);
+    }
+}
+
 COLD void *alloc_refill(size_t size) {
     struct heap *heap = heap_ensured();
     if (!root_ready()) {
@@ -55,8 +64,7 @@ COLD void *alloc_refill(size_t size) {
         return block ? block : out_of_memory();
     }
     inbox_drain(heap);
-    span_decay();
-    bundles_decay(heap);
+    decay(heap);
     if (!magazine_refill(heap, size_class)) {
         return out_of_memory();
     }
@@ -78,9 +86,8 @@ static NOINLINE void *alloc_big(size_t size, size_t alignment, bool *zero) {
     struct heap *heap = heap_mine;
     if (heap != &heap_none) {
         inbox_drain(heap);
-        bundles_decay(heap);
     }
-    span_decay();
+    decay(heap);
     void *block = NULL;
     bool small_enough = size < HUGE_MIN && alignment < HUGE_MIN;
     if (small_enough) {
@@ -185,8 +192,7 @@ COLD void free_overflow(struct heap *heap, uint32_t top, void *block) {
     int saved = errno;
     unsigned size_class = top - heap->first;
     inbox_drain(heap);
-    span_decay();
-    bundles_decay(heap);
+    decay(heap);
     if (magazine_make_room(heap, size_class)) {
         void **room = heap->tops[top] + 1;
         *room = block;

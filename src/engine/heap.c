@@ -49,9 +49,7 @@ static void heap_reset(struct heap *heap) {
     }
     heap->slab_bytes = 0;
     heap->sweep_at = SWEEP_MIN;
-    heap->bundle_count = 0;
-    heap->bundle_bytes = 0;
-    heap->empty_bundle = NULL;
+    heap->reserve = (struct reserve){0};
     heap->proves = registry.proves;
     heap->first = heap->proves ? 0 : DEFERRED;
     heap->tag = page_map_tag(heap->owner) | heap->first;
@@ -192,7 +190,7 @@ static bool sweep(struct heap *heap) {
 struct slab *heap_slab(struct heap *heap, unsigned size_class) {
     struct list *slabs = &heap->classes[size_class].slabs;
     struct slab *slab = slab_with_room(slabs);
-    if (!slab && (bundles_unload(heap) || sweep(heap))) {
+    if (!slab && (reserve_unload_much(heap) || sweep(heap))) {
         slab = slab_with_room(slabs);
     }
     if (slab) {
@@ -302,10 +300,10 @@ void heaps_recover(void) {
     for (size_t unit = 0; unit < spans.top;) {
         unit += recover_span(unit, mine);
     }
-    /* Their magazines, bundles and parcels may have been caught in mid-operation: they are given up. */
+    /* Their magazines, reserves and parcels may have been caught in mid-operation: they are given up. */
     list_init(&registry.unused);
     registry.in_use = mine != &heap_none;
-    atomic_store_explicit(&registry.bundle_bytes, mine->bundle_bytes, memory_order_relaxed);
+    atomic_store_explicit(&registry.reserve_bytes, mine->reserve.bytes, memory_order_relaxed);
     for (uint32_t owner = 1; owner <= registry.made; owner++) {
         struct heap *heap = atomic_load_explicit(&window.heaps[owner], memory_order_relaxed);
         if (heap == mine) {

@@ -1,5 +1,5 @@
 /*
- * heap.h - all that one thread owns: magazines, bundles, slabs, outgoing parcels, an inbox.
+ * heap.h - all that one thread owns: magazines, a reserve, slabs, outgoing parcels, an inbox.
  *
  * A heap is used by one thread, without locks. Its number, the *owner*, is what the page map says of its slabs. When
  * its thread ends it gives everything back (heap_end), and waits for another thread to use it; its memory is never
@@ -20,6 +20,7 @@
 #include "base/lock.h"
 #include "page_map.h"
 #include "parcel.h"
+#include "reserve.h"
 #include "size_class.h"
 
 struct slab;
@@ -39,11 +40,9 @@ static inline void counter_add(_Atomic uint64_t *counter, uint64_t by) {
 /* A class of a heap. Slabs with free slots stand before those without, so the first tells whether there are any. */
 struct heap_class {
     struct list slabs;
-    void **bottom; /* of the magazine; NULL while there is none */
-    struct bundle *bundles;
-    uint32_t stock;   /* number of bundles */
-    uint32_t surplus; /* the fewest there were in this period of the decay: nobody has needed those */
-    bool idle;        /* its magazine has had no refill and no overflow since the heap was last swept */
+    void **bottom;      /* of the magazine; NULL while there is none */
+    struct stock stock; /* of bundles */
+    bool idle;          /* its magazine has had no refill and no overflow since the heap was last swept */
 };
 
 /* With check=deferred a heap's tag has this bit set too, so that an entry of its own, XORed with the tag, is the class
@@ -69,12 +68,9 @@ struct heap {
     uint32_t first;        /* of the set in use: 0 or DEFERRED */
     bool proves;           /* check=every: a block's proof is made when it is freed, not when it is flushed */
     struct heap_class classes[SIZE_CLASSES];
-    size_t slab_bytes;           /* in slots of the heap's slabs */
-    size_t sweep_at;             /* before slab_bytes grow beyond this, the heap is swept */
-    uint32_t bundle_count;       /* number, over all classes */
-    size_t bundle_bytes;         /* in their blocks */
-    struct bundle *empty_bundle; /* kept for the next half magazine, or NULL */
-    uint64_t period_ms;          /* when this period of the decay began, by the coarse clock */
+    size_t slab_bytes; /* in slots of the heap's slabs */
+    size_t sweep_at;   /* before slab_bytes grow beyond this, the heap is swept */
+    struct reserve reserve;
     struct outbox outbox;
     _Atomic(struct parcel *) inbox; /* parcels from others; PARCEL_CLOSED between two threads */
     struct list link;               /* in registry.unused */
@@ -88,7 +84,7 @@ struct registry {
     bool proves;      /* of every heap; set at the start */
     uint64_t started; /* how often a thread got a heap */
     struct list unused;
-    _Atomic size_t bundle_bytes; /* in the bundles of all heaps (relaxed) */
+    _Atomic size_t reserve_bytes; /* in the reserves of all heaps (relaxed) */
 };
 
 extern struct registry registry;

@@ -2,6 +2,7 @@
 
 #include "base/compiler.h"
 #include "block.h"
+#include "heap.h"
 #include "metadata.h"
 #include "os/os.h"
 
@@ -13,7 +14,7 @@ static void set_size(struct large *large, size_t size) {
     atomic_store_explicit(&large->size, round_up(size, OS_PAGE), memory_order_relaxed);
 }
 
-void *large_alloc(size_t size, size_t alignment, bool *zero) {
+static struct large *large_create(size_t size, size_t alignment, bool *zero) {
     struct large *large = metadata_alloc(sizeof *large);
     if (!large) {
         return NULL;
@@ -21,6 +22,25 @@ void *large_alloc(size_t size, size_t alignment, bool *zero) {
     set_size(large, size);
     if (!span_take(&large->span, units_for(size), alignment > UNIT ? alignment >> UNIT_SHIFT : 1, UNIT_LARGE, zero)) {
         metadata_free(large, sizeof *large);
+        return NULL;
+    }
+    return large;
+}
+
+void large_destroy(struct large *large) {
+    span_give(&large->span);
+    metadata_free(large, sizeof *large);
+}
+
+void *large_alloc(size_t size, size_t alignment, bool *zero) {
+    struct large *large = alignment <= UNIT ? reserve_take_large(heap_mine, units_for(size)) : NULL;
+    if (large) {
+        set_size(large, size);
+        *zero = false;
+    } else {
+        large = large_create(size, alignment, zero);
+    }
+    if (!large) {
         return NULL;
     }
     void *block = window_address(large->span.first);
@@ -41,9 +61,9 @@ void large_free(void *block) {
         block_fault("free", block);
     }
     struct large *large = large_of(block);
-    span_give(&large->span);
-    metadata_free(large, sizeof *large);
-    span_decay();
+    if (heap_mine == &heap_none || !reserve_put_large(heap_mine, large)) {
+        large_destroy(large);
+    }
 }
 
 bool large_resize(void *block, size_t size) {

@@ -2,7 +2,8 @@
  * large.h - blocks too large, or too strictly aligned, for a slab: a span of the window each, of nobody's heap.
  *
  * The block starts at the span's first unit and its bit in the live map is set while a user holds it. Whoever clears
- * that bit (one atomic operation) has freed the block, and is alone with its span.
+ * that bit (one atomic operation) has freed the block, and is alone with its span: it may give that back, or put it by
+ * for its own next large block (reserve.h).
  */
 #ifndef MEMS_ENGINE_LARGE_H
 #define MEMS_ENGINE_LARGE_H
@@ -16,6 +17,7 @@
 struct large {
     struct span span;
     _Atomic size_t size; /* bytes the user may write, a multiple of OS_PAGE */
+    struct large *next;  /* in a heap's reserve */
 };
 
 static inline size_t large_size(const struct large *large) {
@@ -32,6 +34,9 @@ void *large_alloc(size_t size, size_t alignment, bool *zero);
 
 /* Frees a block; what is not a live block's start is a fault. */
 void large_free(void *block);
+
+/* Gives the span and the descriptor of a block that is nobody's back. */
+void large_destroy(struct large *large);
 
 /* Changes a live block's size in place; false when that is not possible. */
 bool large_resize(void *block, size_t size);

@@ -11,10 +11,6 @@
  * So "empty" is a NULL at the top, and "full" is an aligned address above it: neither needs the capacity. The capacity
  * is how far below the end the bottom lies, and grows by moving the bottom down.
  *
- * When a magazine as large as it may be is full, its older half is put by as a *bundle*; when it is empty, a bundle
- * comes back. So what goes out and comes back in large numbers touches no slab. Bundles are unloaded into the slabs
- * when nobody has needed them for a while, or when the heap would grow and has many of them.
- *
  * A class without a magazine (and a thread without a heap) has its top at the last slot of `magazine_none`, which is
  * NULL: both empty and full.
  */
@@ -50,15 +46,6 @@ bool magazine_refill(struct heap *heap, unsigned size_class);
  */
 bool magazine_make_room(struct heap *heap, unsigned size_class);
 
-/* Blocks that are put by: the older half of a magazine of the largest capacity, oldest first. All are proved. */
-struct bundle {
-    struct bundle *next; /* of the same class */
-    void *blocks[(MAGAZINE_MAX + 1) / 2];
-};
-
-/* How many blocks a bundle of a class has. */
-unsigned bundle_size(unsigned size_class);
-
 /* Gives the `count` blocks that have been in a magazine longest back to their slabs. */
 void magazine_flush(struct heap *heap, unsigned size_class, unsigned count);
 
@@ -67,13 +54,6 @@ void magazine_flush_class(struct heap *heap, unsigned size_class);
 
 /* Gives all blocks of all magazines back, and with `dispose` the magazines themselves. */
 void magazine_flush_all(struct heap *heap, bool dispose);
-
-/* For a heap that is about to grow: unloads all bundles if they hold a good part of what it has. True when something
- * has been given back. */
-bool bundles_unload(struct heap *heap);
-
-/* Unloads bundles that nobody has needed for as long as the decay. Called on slow paths; looks at the clock. */
-void bundles_decay(struct heap *heap);
 
 /* How many blocks lie in the heap's magazine of a class, and with its bundles; roughly, if it is another thread's. */
 unsigned magazine_count(const struct heap *heap, unsigned size_class);

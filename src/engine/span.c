@@ -17,9 +17,7 @@
 /* When the cap is passed, so many units more than needed are purged, to come back less often. */
 #define PURGE_MORE ((size_t)16)
 
-#define NEVER UINT64_MAX
-
-struct spans spans = {.lock = LOCK_INIT(LOCK_SPANS), .due_ms = NEVER};
+struct spans spans = {.lock = LOCK_INIT(LOCK_SPANS), .due_ms = SPANS_NEVER};
 
 void spans_start(uint32_t decay_ms) {
     list_init(&spans.aging);
@@ -33,7 +31,7 @@ static struct free_span *oldest_dirty(void) {
 
 static void set_due(void) {
     const struct free_span *oldest = oldest_dirty();
-    uint64_t due = oldest ? oldest->freed_ms + spans.decay_ms : NEVER;
+    uint64_t due = oldest ? oldest->freed_ms + spans.decay_ms : SPANS_NEVER;
     atomic_store_explicit(&spans.due_ms, due, memory_order_relaxed);
 }
 
@@ -122,7 +120,7 @@ static void resettle(struct free_span *free, size_t first, size_t units, size_t 
  * joined span is as old as its largest dirty part, so that a small piece neither keeps a large one from its decay nor
  * hurries it.
  */
-static void release(size_t first, size_t units, size_t dirty_units) {
+static void release(size_t first, size_t units, size_t dirty_units, uint64_t now_ms) {
     struct free_span *before = free_before(first);
     struct free_span *after = free_from(first + units);
     struct free_span *whole = NULL; /* the descriptor that stays */
@@ -149,7 +147,7 @@ static void release(size_t first, size_t units, size_t dirty_units) {
         whole = before ? before : after ? after : descriptor_take();
         list_remove(&whole->age);
         if (dirty_units) {
-            whole->freed_ms = os_coarse_ms();
+            whole->freed_ms = now_ms;
             list_push_back(&spans.aging, &whole->age);
         }
     }
@@ -199,7 +197,7 @@ static struct free_span *raise_top(size_t end) {
     size_t first = spans.top;
     page_map_fill(first, end - first, UNIT_FRESH);
     spans.top = end;
-    release(first, end - first, 0);
+    release(first, end - first, 0, 0);
     return free_before(end);
 }
 
@@ -274,7 +272,7 @@ static void end_purge(bool clean) {
     struct span span = spans.purging;
     spans.purging.units = 0;
     page_map_fill(span.first, span.units, clean ? UNIT_FRESH : UNIT_DIRTY);
-    release(span.first, span.units, clean ? 0 : span.units);
+    release(span.first, span.units, clean ? 0 : span.units, clean ? 0 : os_coarse_ms());
     spans.purges += clean;
     spans.purged_units += clean ? span.units : 0;
 }
@@ -309,8 +307,8 @@ static size_t larger(size_t a, size_t b) {
 }
 
 /* Demand falls only where something is given back, so its peaks are seen by looking just before that. */
-static void note_peak(void) {
-    uint64_t age = os_coarse_ms() - spans.period_ms;
+static void note_peak(uint64_t now_ms) {
+    uint64_t age = now_ms - spans.period_ms;
     if (age >= spans.decay_ms) {
         spans.peak_before = age < 2 * (uint64_t)spans.decay_ms ? spans.peak : 0;
         spans.peak = 0;
@@ -325,14 +323,24 @@ static size_t dirty_cap(void) {
     return larger(most > spans.live_units ? most - spans.live_units : 0, DIRTY_MIN_UNITS);
 }
 
+/* Old dirty spans go back to the system. */
+static void purge_due(uint64_t now_ms) {
+    const struct free_span *oldest;
+    while ((oldest = oldest_dirty()) && oldest->freed_ms + spans.decay_ms <= now_ms && purge_oldest(SIZE_MAX)) {
+        continue;
+    }
+}
+
 static void give(const struct span *span) {
-    note_peak();
+    const uint64_t now_ms = os_coarse_ms();
+    note_peak(now_ms);
     page_map_fill(span->first, span->units, UNIT_DIRTY);
     spans.live_units -= span->units;
-    release(span->first, span->units, span->units);
+    release(span->first, span->units, span->units, now_ms);
     while (spans.dirty_units > dirty_cap() && purge_oldest(spans.dirty_units - dirty_cap() + PURGE_MORE)) {
         continue;
     }
+    purge_due(now_ms);
 }
 
 void span_give(const struct span *span) {
@@ -358,17 +366,12 @@ void span_lose(const struct span *span) {
     lock_give(&spans.lock);
 }
 
-void span_decay(void) {
-    uint64_t due = atomic_load_explicit(&spans.due_ms, memory_order_relaxed);
-    uint64_t now = due == NEVER ? 0 : os_coarse_ms();
-    if (LIKELY(now < due)) {
+void span_decay(uint64_t now_ms) {
+    if (LIKELY(now_ms < atomic_load_explicit(&spans.due_ms, memory_order_relaxed))) {
         return;
     }
     lock_take(&spans.lock);
-    const struct free_span *oldest;
-    while ((oldest = oldest_dirty()) && oldest->freed_ms + spans.decay_ms <= now && purge_oldest(SIZE_MAX)) {
-        continue;
-    }
+    purge_due(now_ms);
     lock_give(&spans.lock);
 }
 

@@ -72,6 +72,8 @@ struct spans {
     _Atomic uint64_t due_ms;   /* when the oldest dirty span will be old enough; read without the lock (relaxed) */
 };
 
+#define SPANS_NEVER UINT64_MAX
+
 extern struct spans spans;
 
 /* The engine's start. */
@@ -88,7 +90,8 @@ void spans_set_decay(uint32_t decay_ms);
  */
 bool span_take(struct span *span, size_t units, size_t align, uint32_t entry, bool *zero);
 
-/* Gives all units of a span back; the descriptor stays the caller's. */
+/* Gives all units of a span back, and dirty spans that are old enough to the system; the descriptor stays the caller's.
+ */
 void span_give(const struct span *span);
 
 /* Lengthens a span in place to `units` units, at the expense of free ones behind it. False when they are not free. */
@@ -100,8 +103,13 @@ void span_shrink(struct span *span, size_t units);
 /* Takes units out of use for good, whose addresses another mapping has got. */
 void span_lose(const struct span *span);
 
-/* To be called on slow paths: gives dirty spans back that are old enough. Costs a clock reading when nothing is due. */
-void span_decay(void);
+/* Whether there are dirty spans that will be old enough some time. */
+static inline bool spans_age(void) {
+    return atomic_load_explicit(&spans.due_ms, memory_order_relaxed) != SPANS_NEVER;
+}
+
+/* To be called on slow paths, with the time by the coarse clock: gives dirty spans back that are old enough. */
+void span_decay(uint64_t now_ms);
 
 /* Gives so many units of dirty memory, or what there is, back to the system: the oldest. */
 void span_purge(size_t units);

@@ -36,6 +36,10 @@ static void add_slab(struct mems_engine_stats *stats, const struct slab *slab, u
 }
 
 static void add_large(struct mems_engine_stats *stats, const struct large *large) {
+    if (!live_test(window_address(large->span.first))) {
+        stats->cached += (size_t)large->span.units << UNIT_SHIFT;
+        return;
+    }
     size_t size = large_size(large);
     stats->large_blocks++;
     stats->large_bytes += size;

@@ -50,7 +50,7 @@ struct row {
 static const struct row window_rows[] = {
     ROW(live, "blocks in users' hands, as whole slots and large blocks"),
     ROW(slack, "ends of spans too short for a slot, large blocks' rounding"),
-    ROW(cached, "in magazines and bundles"),
+    ROW(cached, "in magazines and reserves"),
     ROW(free, "free slots, used before"),
     ROW(untouched, "free slots, never used"),
     ROW(dirty, "free spans, not given back to the system yet"),

@@ -146,8 +146,8 @@ static bool bundles_valid(const struct heap *heap, unsigned size_class, size_t *
     const struct heap_class *of = &heap->classes[size_class];
     const unsigned half = bundle_size(size_class);
     size_t count = 0;
-    for (const struct bundle *bundle = of->bundles; bundle; bundle = bundle->next) {
-        if (++count > of->stock) {
+    for (const struct bundle *bundle = of->stock.bundles; bundle; bundle = bundle->next) {
+        if (++count > of->stock.count) {
             return broken(why, "a class has more bundles than are counted");
         }
         if (!blocks_valid(heap, size_class, bundle->blocks, half, false, why)) {
@@ -155,8 +155,23 @@ static bool bundles_valid(const struct heap *heap, unsigned size_class, size_t *
         }
     }
     *bytes += count * half * size_classes[size_class].size;
-    return (count == of->stock && of->surplus <= of->stock) ||
+    return (count == of->stock.count && of->stock.surplus <= of->stock.count) ||
            broken(why, "a class has fewer bundles than are counted");
+}
+
+/* Adds to *bytes what the large blocks that are put by add up to. */
+static bool larges_valid(const struct reserve *reserve, size_t *bytes, const char **why) {
+    uint32_t count = 0;
+    for (const struct large *large = reserve->large; large; large = large->next) {
+        if (++count > reserve->larges) {
+            return broken(why, "a heap has put more large blocks by than are counted");
+        }
+        if (page_map_load(large->span.first) != UNIT_LARGE || live_test(window_address(large->span.first))) {
+            return broken(why, "a large block that is put by is live, or none");
+        }
+        *bytes += (size_t)large->span.units << UNIT_SHIFT;
+    }
+    return count == reserve->larges || broken(why, "a heap has put fewer large blocks by than are counted");
 }
 
 static bool magazine_valid(const struct heap *heap, unsigned size_class, const char **why) {
@@ -176,18 +191,21 @@ static bool magazine_valid(const struct heap *heap, unsigned size_class, const c
 }
 
 static bool heap_valid(const struct heap *heap, size_t *slabs, const char **why) {
-    size_t bundle_bytes = 0;
+    size_t reserve_bytes = 0;
     size_t slab_bytes = 0;
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         if (!slabs_valid(&heap->classes[size_class].slabs, heap->owner, size_class, slabs, why) ||
-            !magazine_valid(heap, size_class, why) || !bundles_valid(heap, size_class, &bundle_bytes, why)) {
+            !magazine_valid(heap, size_class, why) || !bundles_valid(heap, size_class, &reserve_bytes, why)) {
             return false;
         }
         slab_bytes += list_length(&heap->classes[size_class].slabs) * size_classes[size_class].slots *
                       size_classes[size_class].size;
     }
-    return (bundle_bytes == heap->bundle_bytes && slab_bytes == heap->slab_bytes) ||
-           broken(why, "a heap's bytes in slabs or in bundles are not what is counted");
+    if (!larges_valid(&heap->reserve, &reserve_bytes, why)) {
+        return false;
+    }
+    return (reserve_bytes == heap->reserve.bytes && slab_bytes == heap->slab_bytes) ||
+           broken(why, "a heap's bytes in slabs or in its reserve are not what is counted");
 }
 
 static bool orphans_valid(size_t *slabs, const char **why) {
@@ -213,7 +231,7 @@ bool engine_valid(const char **why) {
     }
     struct census census = {0};
     size_t listed = 0;
-    size_t bundled = 0;
+    size_t reserved = 0;
     if (!areas_valid(why) || !window_valid(&census, why) || !orphans_valid(&listed, why)) {
         return false;
     }
@@ -222,10 +240,10 @@ bool engine_valid(const char **why) {
         if (!heap_valid(heap, &listed, why)) {
             return false;
         }
-        bundled += heap->bundle_bytes;
+        reserved += heap->reserve.bytes;
     }
-    if (bundled != atomic_load_explicit(&registry.bundle_bytes, memory_order_relaxed)) {
-        return broken(why, "the heaps' bundles are not what is counted");
+    if (reserved != atomic_load_explicit(&registry.reserve_bytes, memory_order_relaxed)) {
+        return broken(why, "the heaps' reserves are not what is counted");
     }
     if (listed != census.slabs) {
         return broken(why, "some slab is in no list, or in two");

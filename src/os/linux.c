@@ -337,16 +337,11 @@ int os_move_pages(void *old, void *new, size_t size, bool *lost) {
 
 /* --- Clocks, chance, and what the process is ----------------------------------------------------------------- */
 
-static uint64_t clock_read(clockid_t clock, uint64_t per_second) {
-    int saved = errno;
-    struct timespec now = {0, 0};
-    (void)clock_gettime(clock, &now);
-    errno = saved;
-    return (uint64_t)now.tv_sec * per_second + (uint64_t)now.tv_nsec / (UINT64_C(1000000000) / per_second);
-}
-
+/* A clock that the kernel has always had does not fail, and leaves errno alone. */
 uint64_t os_coarse_ms(void) {
-    return clock_read(CLOCK_MONOTONIC_COARSE, 1000);
+    struct timespec now = {0, 0};
+    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 /* The finaliser of splitmix64: each bit of x changes each bit of the result with a chance of one half. */
@@ -369,8 +364,10 @@ uint64_t os_random(void) {
     uint64_t number = atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed);
     uint64_t code = (uintptr_t)&os_random;
     uint64_t stack = (uintptr_t)&value;
-    uint64_t now = clock_read(CLOCK_MONOTONIC, 1000000000);
-    return mix(mix(mix(mix(now) ^ code) ^ stack) + os_thread_id() + (number << 32));
+    struct timespec now = {0, 0};
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    uint64_t ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    return mix(mix(mix(mix(ns) ^ code) ^ stack) + os_thread_id() + (number << 32));
 }
 
 size_t os_address_limit(void) {

@@ -24,7 +24,7 @@ compile os -fvisibility=hidden
 
 # Memory, locks (syscall) and lines about mistakes (syscall); fork; the reports; the end of a program whose heap is damaged;
 # and what the compiler's start-up files bring.
-for symbol in mmap munmap sysconf syscall __errno_location memcpy memmove memset strlen \
+for symbol in mmap munmap getauxval syscall __errno_location memcpy memmove memset strlen \
     __libc_single_threaded __register_atfork _IO_list_lock _IO_list_unlock _IO_list_resetlock \
     fprintf fputs fputc fwrite flockfile funlockfile \
     abort \

@@ -16,9 +16,6 @@
 
 #define CAPACITY_START 8u
 
-/* Longer than any test, shorter than the machine has been up. */
-#define LONG_DECAY "decay_ms=200000"
-
 static struct heap *begin(void) {
     CHECK(root_start());
     struct heap *heap = heap_begin();
@@ -74,7 +71,7 @@ static unsigned grown(const struct model *model) {
 static void check_model(const struct heap *heap, const struct model *model) {
     CHECK_EQUAL(capacity_of(heap, model->size_class), model->capacity);
     CHECK_EQUAL(magazine_count(heap, model->size_class), model->count);
-    CHECK_EQUAL(heap->classes[model->size_class].stock, model->stock);
+    CHECK_EQUAL(heap->classes[model->size_class].stock.count, model->stock);
     CHECK_EQUAL(magazine_cached(heap, model->size_class), model->stock * bundle_size(model->size_class) + model->count);
     CHECK_EQUAL(heap->counters.refills, model->refills);
     CHECK_EQUAL(heap->counters.flushes, model->flushes);
@@ -220,178 +217,6 @@ static void the_last_block_freed_is_the_first_allocated(void) {
     CHECK(engine_alloc(100) == a);
 }
 
-/* Frees so many blocks of 64 bytes, which were allocated together, that `stock` bundles are put by; the rest is in the
- * magazine. The first is freed first. */
-enum { MOST = 63, HALF = 32, BLOCKS_MAX = 8 * HALF + MOST };
-static void *freed[BLOCKS_MAX];
-
-static struct heap *put_by(unsigned stock) {
-    struct heap *heap = begin();
-    for (unsigned i = 0; i < BLOCKS_MAX; i++) {
-        freed[i] = engine_alloc(64);
-    }
-    magazine_flush_all(heap, true);
-    for (unsigned i = 0; i < stock * HALF + HALF; i++) {
-        engine_free(freed[i]);
-    }
-    CHECK_EQUAL(heap->classes[size_class_of(64)].stock, stock);
-    CHECK_EQUAL(magazine_count(heap, size_class_of(64)), HALF);
-    CHECK_VALID();
-    return heap;
-}
-
-static void check_state(unsigned first, unsigned end, enum block_state expected) {
-    for (unsigned i = first; i < end; i++) {
-        CHECK_EQUAL(block_at(freed[i]).state, expected);
-    }
-}
-
-static void what_is_put_by_comes_back_in_order(void) {
-    struct heap *heap = put_by(3);
-    check_state(0, 3 * HALF, BLOCK_STATE_CACHED);
-    for (unsigned i = 4 * HALF; i-- > 0;) {
-        CHECK(engine_alloc(64) == freed[i]);
-    }
-    CHECK_EQUAL(heap->bundle_bytes, 0);
-    CHECK_VALID();
-}
-
-static void a_heap_that_grows_unloads(void) {
-    struct heap *heap = put_by(7);
-    uint64_t flushes = heap->counters.flushes;
-    CHECK(engine_alloc(1000) != NULL);
-    CHECK_EQUAL(heap->counters.flushes, flushes + 7);
-    CHECK_EQUAL(heap->bundle_bytes, 0);
-    check_state(0, 7 * HALF, BLOCK_STATE_FREE);
-    CHECK_VALID();
-}
-
-/* Less than an eighth of its slots is what a heap may keep when it grows. */
-static void little_is_kept_when_the_heap_grows(void) {
-    struct heap *heap = put_by(1);
-    CHECK(engine_alloc(1000) != NULL);
-    CHECK_EQUAL(heap->classes[size_class_of(64)].stock, 1);
-    CHECK_VALID();
-}
-
-static void grow_until_swept(const struct heap *heap) {
-    for (size_t at = heap->sweep_at; heap->sweep_at == at;) {
-        CHECK(engine_alloc(1000) != NULL);
-    }
-}
-
-/* One growth makes sure that a class is idle, the next one takes what it has. */
-static void what_is_idle_while_the_heap_grows_goes_back(void) {
-    const unsigned busy = size_class_of(200);
-    struct heap *heap = put_by(0);
-    grow_until_swept(heap);
-    CHECK_EQUAL(magazine_count(heap, size_class_of(64)), HALF);
-    CHECK(engine_alloc(200) != NULL);
-    unsigned count = magazine_count(heap, busy);
-    CHECK(count > 0);
-    size_t grown = heap->slab_bytes;
-    grow_until_swept(heap);
-    CHECK(heap->slab_bytes >= grown + MIB);
-    CHECK_EQUAL(magazine_count(heap, size_class_of(64)), 0);
-    CHECK_EQUAL(magazine_count(heap, busy), count);
-    check_state(0, HALF, BLOCK_STATE_FREE);
-    CHECK_VALID();
-    for (unsigned i = HALF; i < BLOCKS_MAX; i++) {
-        engine_free(freed[i]);
-    }
-    grow_until_swept(heap);
-    grow_until_swept(heap);
-    CHECK(list_empty(&heap->classes[size_class_of(64)].slabs));
-    CHECK_VALID();
-}
-
-/* In each period that which nobody has needed in it is unloaded, and all of it when no period saw the heap at work. */
-static void what_is_put_by_decays(void) {
-    struct heap *heap = put_by(6);
-    struct heap_class *of = &heap->classes[size_class_of(64)];
-    heap->period_ms = os_coarse_ms();
-    bundles_decay(heap);
-    CHECK_EQUAL(of->stock, 6);
-    of->surplus = of->stock;
-    for (unsigned i = 0; i < 2 * HALF + 1; i++) { /* two come back */
-        CHECK(engine_alloc(64) != NULL);
-    }
-    CHECK_EQUAL(of->surplus, 4);
-    heap->period_ms = os_coarse_ms() - spans.decay_ms;
-    bundles_decay(heap);
-    CHECK_EQUAL(of->stock, 0);
-    CHECK_VALID();
-}
-
-static void what_lies_idle_is_unloaded(void) {
-    struct heap *heap = put_by(6);
-    struct heap_class *of = &heap->classes[size_class_of(64)];
-    of->surplus = 0;
-    heap->period_ms = os_coarse_ms() - spans.decay_ms;
-    bundles_decay(heap);
-    CHECK_EQUAL(of->stock, 6);
-    CHECK_EQUAL(of->surplus, 6);
-    of->surplus = 0;
-    heap->period_ms = os_coarse_ms() - 2 * spans.decay_ms;
-    bundles_decay(heap);
-    CHECK_EQUAL(of->stock, 0);
-    check_state(0, 6 * HALF, BLOCK_STATE_FREE);
-    CHECK_VALID();
-}
-
-/* Without memory for another magazine, half of the full one goes back: what was freed first. */
-static void without_memory_half_is_flushed(void) {
-    struct heap *heap = put_by(0);
-    os_inject(OS_CALL_MPROTECT, 0, UINT64_MAX, ENOMEM);
-    unsigned end = HALF;
-    uint64_t flushes = heap->counters.flushes;
-    for (; magazine_count(heap, size_class_of(64)) < MOST; end++) {
-        engine_free(freed[end]);
-    }
-    for (size_t size = MAGAZINE_SIZE; size >= METADATA_STEP; size -= METADATA_STEP) {
-        while (metadata_alloc(size)) {
-            continue;
-        }
-    }
-    engine_free(freed[end]);
-    CHECK_EQUAL(heap->counters.flushes, flushes + 1);
-    CHECK_EQUAL(magazine_count(heap, size_class_of(64)), MOST + 1 - HALF);
-    check_state(0, HALF, BLOCK_STATE_FREE);
-    check_state(HALF, end, heap->proves ? BLOCK_STATE_CACHED : BLOCK_STATE_LIVE);
-    CHECK_VALID();
-}
-
-static void *free_many_small(void *unused) {
-    (void)unused;
-    void *blocks[500];
-    for (unsigned i = 0; i < 500; i++) {
-        blocks[i] = engine_alloc(64);
-    }
-    for (unsigned i = 0; i < 500; i++) {
-        engine_free(blocks[i]);
-    }
-    CHECK_EQUAL(heap_mine->bundle_count, 0);
-    return NULL;
-}
-
-/* What one heap has put by, another one may not. */
-static void all_heaps_share_one_bound(void) {
-    enum { COUNT = 5000 };
-    struct heap *heap = begin();
-    static void *blocks[COUNT];
-    for (unsigned i = 0; i < COUNT; i++) {
-        blocks[i] = engine_alloc(1024);
-    }
-    for (unsigned i = 0; i < COUNT; i++) {
-        engine_free(blocks[i]);
-    }
-    CHECK_EQUAL(heap->bundle_bytes, 4 * MIB);
-    fresh_thread(free_many_small, NULL);
-    magazine_flush_all(heap, false);
-    CHECK_EQUAL(registry.bundle_bytes, 0);
-    CHECK_VALID();
-}
-
 static void disposal_leaves_nothing(void) {
     struct heap *heap = begin();
     size_t metadata_held = metadata.used - metadata.spare;
@@ -445,14 +270,6 @@ int main(void) {
         IN_BOTH_MODES(a_refill_leaves_what_is_there),
         IN_BOTH_MODES(a_refill_is_gathered_from_several_slabs),
         IN_BOTH_MODES(the_last_block_freed_is_the_first_allocated),
-        IN_BOTH_MODES(what_is_put_by_comes_back_in_order),
-        IN_BOTH_MODES(a_heap_that_grows_unloads),
-        IN_BOTH_MODES(little_is_kept_when_the_heap_grows),
-        IN_BOTH_MODES(what_is_idle_while_the_heap_grows_goes_back),
-        FRESH_WITH(what_is_put_by_decays, LONG_DECAY),
-        FRESH_WITH(what_lies_idle_is_unloaded, LONG_DECAY),
-        IN_BOTH_MODES(without_memory_half_is_flushed),
-        IN_BOTH_MODES(all_heaps_share_one_bound),
         IN_BOTH_MODES(disposal_leaves_nothing),
         IN_BOTH_MODES(without_memory_for_a_magazine_allocation_fails),
     };

@@ -220,11 +220,14 @@ static void need_purging(void) {
     }
 }
 
+#define DECAY 1000000 /* ms */
+
 static void what_is_old_enough_decays(void) {
     struct large *row = take_row(6, 3);
     need_purging();
     span_give(&row[0].span);
-    span_decay();
+    CHECK_EQUAL(spans.dirty_units, 3);
+    span_decay(os_coarse_ms() + DECAY);
     CHECK_EQUAL(spans.dirty_units, 0);
     CHECK_EQUAL(page_map_load(0), UNIT_FRESH);
     CHECK_EQUAL(spans.purges, 1);
@@ -232,8 +235,8 @@ static void what_is_old_enough_decays(void) {
 
     span_give(&row[2].span);
     span_give(&row[4].span);
-    free_span_of(row[4].span.first)->freed_ms += UINT64_C(1) << 40; /* as if it was younger */
-    span_decay();
+    free_span_of(row[4].span.first)->freed_ms += DECAY; /* as if it was younger */
+    span_decay(os_coarse_ms() + DECAY);
     CHECK_EQUAL(page_map_load(row[2].span.first), UNIT_FRESH);
     CHECK_EQUAL(page_map_load(row[4].span.first), UNIT_DIRTY);
     CHECK_EQUAL(spans.dirty_units, 3);
@@ -243,11 +246,10 @@ static void what_is_old_enough_decays(void) {
 static void what_is_young_does_not_decay(void) {
     struct large *row = take_row(3, 3);
     span_give(&row[1].span);
-    span_decay();
+    span_decay(os_coarse_ms());
     CHECK_EQUAL(spans.dirty_units, 3);
     spans_set_decay(0);
-    span_give(&row[0].span);
-    span_decay();
+    span_give(&row[0].span); /* which purges what is due */
     CHECK_EQUAL(spans.dirty_units, os_purge_zeroes() ? 0 : 6);
     CHECK_VALID();
 }
@@ -330,7 +332,7 @@ static void a_refused_purge_keeps_everything_usable(void) {
     }
     CHECK_EQUAL(span_purge_all(), 0);
     spans_set_decay(0);
-    span_decay();
+    span_decay(os_coarse_ms());
     CHECK_EQUAL(spans.dirty_units, COUNT / 2);
     CHECK_EQUAL(spans.purges, 0);
     CHECK_VALID();
@@ -453,7 +455,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         FRESH_WITH(random_operations_agree_with_an_array, UNDECAYED),
         FRESH_WITH(an_aligned_span_at_the_top_fits_where_it_may, UNDECAYED),
-        FRESH_WITH(what_is_old_enough_decays, "decay_ms=0"),
+        FRESH_WITH(what_is_old_enough_decays, "decay_ms=1000000"),
         FRESH_WITH(what_is_young_does_not_decay, UNDECAYED),
         FRESH_WITH(neighbours_share_the_age_of_the_largest, UNDECAYED),
         FRESH_WITH(dirty_memory_is_capped, UNDECAYED),
