@@ -23,6 +23,10 @@ _Static_assert(LOCK_RANKS <= 32, "a thread's ranks are bits of one word");
 static TLS uint32_t ranks_held;
 static TLS uint32_t suspensions;
 
+static void rank_set(struct lock *lock, enum lock_rank rank) {
+    lock->rank = rank;
+}
+
 static void rank_take(const struct lock *lock) {
     ASSERT(lock->rank < LOCK_RANKS);
     ASSERT(suspensions != 0 || ranks_held >> lock->rank == 0);
@@ -43,6 +47,11 @@ void lock_ranks_resume(void) {
 }
 
 #else
+
+static void rank_set(struct lock *lock, enum lock_rank rank) {
+    (void)lock;
+    (void)rank;
+}
 
 static void rank_take(const struct lock *lock) {
     (void)lock;
@@ -90,7 +99,7 @@ static COLD void take_contended(struct lock *lock) {
 
 void lock_init(struct lock *lock, enum lock_rank rank) {
     atomic_init(&lock->state, FREE);
-    lock->rank = rank;
+    rank_set(lock, rank);
 }
 
 void lock_take(struct lock *lock) {

@@ -2,8 +2,8 @@
  * lock.h - a mutual-exclusion lock of one word, and the one place that tells in which order locks are taken.
  *
  * A lock is free (0), held (1), or held with waiters (2). It spins a little, then sleeps in the kernel (futex). It
- * allocates nothing, needs no initialisation beyond zero and its rank, keeps errno, and can be made free again in a
- * forked child. lock_give's release store pairs with the acquire of the next lock_take.
+ * allocates nothing, needs no initialisation beyond zero and, in debug builds, its rank, keeps errno, and can be made
+ * free again in a forked child. lock_give's release store pairs with the acquire of the next lock_take.
  */
 #ifndef MEMS_BASE_LOCK_H
 #define MEMS_BASE_LOCK_H
@@ -31,11 +31,19 @@ enum lock_rank {
 
 struct lock {
     _Atomic uint32_t state;
+#ifdef MEMS_DEBUG
     uint32_t rank; /* enum lock_rank */
+#endif
 };
 
+/* In release builds all zero, so that what has a lock and nothing else to begin with takes no room in a file. */
+#ifdef MEMS_DEBUG
 #define LOCK_INIT(r) \
     { .state = 0, .rank = (r) }
+#else
+#define LOCK_INIT(r) \
+    { .state = 0 }
+#endif
 
 void lock_init(struct lock *lock, enum lock_rank rank);
 void lock_take(struct lock *lock);

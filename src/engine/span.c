@@ -17,12 +17,13 @@
 /* When the cap is passed, so many units more than needed are purged, to come back less often. */
 #define PURGE_MORE ((size_t)16)
 
-struct spans spans = {.lock = LOCK_INIT(LOCK_SPANS), .due_ms = SPANS_NEVER};
+struct spans spans = {.lock = LOCK_INIT(LOCK_SPANS)};
 
 void spans_start(uint32_t decay_ms) {
     list_init(&spans.aging);
     list_init(&spans.spare);
     spans.decay_ms = decay_ms;
+    spans.due_ms = SPANS_NEVER;
 }
 
 static struct free_span *oldest_dirty(void) {
