@@ -59,8 +59,8 @@ COLD void *alloc_refill(size_t size) {
         return out_of_memory();
     }
     unsigned size_class = size_class_of(size);
-    if (!heap) {
-        void *block = orphan_alloc(size_class);
+    if (!heap || heap_has_commons(heap, size_class)) {
+        void *block = commons_alloc(size);
         return block ? block : out_of_memory();
     }
     inbox_drain(heap);
@@ -237,10 +237,11 @@ void engine_free_sized(const char *operation, void *block, size_t size, size_t a
         return;
     }
     struct block checked = block_checked(operation, block);
-    /* Whatever was aligned may lie in a much larger class; otherwise its own class, or one that realloc left it in. */
+    /* Whatever was aligned may lie in a much larger class; otherwise its own class, that of the commons, or one that
+     * realloc left it in. */
     bool fits = size <= checked.size && (alignment == 0 || (uintptr_t)block % alignment == 0);
-    if (alignment <= GRANULE && checked.kind == BLOCK_SLOT) {
-        fits = fits && (size_class_of(size) == checked.size_class || size > kept_from(checked.size));
+    if (alignment <= GRANULE && checked.kind == BLOCK_SLOT && size <= kept_from(checked.size)) {
+        fits = fits && (size_class_of(size) == checked.size_class || commons_class(size) == checked.size_class);
     }
     if (UNLIKELY(!fits)) {
         block_fault_size(operation, block, size);

@@ -13,6 +13,13 @@
 #define SWEEP_MIN ((size_t)1 << 20)
 #define SWEEP_SHARE 8u
 
+/* After so many sweeps without a refill a class is out of use. */
+#define IDLE_MAX UINT8_C(2)
+
+/* So many blocks of each class a thread beside others has from the commons, in classes of up to so many bytes. */
+#define COMMONS_SHARE 4u
+#define COMMONS_SIZE_MAX 256u
+
 struct registry registry = {.lock = LOCK_INIT(LOCK_REGISTRY)};
 
 struct heap heap_none = {
@@ -85,6 +92,7 @@ struct heap *heap_begin(void) {
     if (thread_is_ending || !has_end_of_thread) {
         return NULL;
     }
+    bool alone = true;
     lock_take(&registry.lock);
     struct heap *heap;
     if (list_empty(&registry.unused)) {
@@ -94,17 +102,30 @@ struct heap *heap_begin(void) {
         list_remove(&heap->link);
     }
     if (heap) {
-        registry.in_use++;
+        alone = registry.in_use++ == 0;
         registry.started++;
         inbox_open(&heap->inbox);
     }
     lock_give(&registry.lock);
     if (heap) {
+        for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+            bool shares = !alone && size_classes[size_class].size <= COMMONS_SIZE_MAX;
+            heap->classes[size_class].commons = shares ? COMMONS_SHARE : 0;
+        }
         /* The heap is in place before this call, which may allocate for itself. */
         heap_mine = heap;
         pthread_setspecific(end_of_thread, heap);
     }
     return heap;
+}
+
+bool heap_has_commons(struct heap *heap, unsigned size_class) {
+    struct heap_class *of = &heap->classes[size_class];
+    if (LIKELY(!of->commons || of->bottom)) {
+        return false;
+    }
+    of->commons--;
+    return true;
 }
 
 static void heap_retire(struct heap *heap) {
@@ -167,8 +188,10 @@ static void drop_empty_slabs(struct heap *heap, unsigned size_class) {
 }
 
 /*
- * Before a heap grows on, classes that nobody has used since it was last here give back what they keep in reserve: a
- * block in a magazine may be the last that keeps a slab from being empty. False when it is not time yet.
+ * Before a heap grows on, a class that may be out of use gives back what it keeps in reserve: a block in a magazine may
+ * be the last that keeps a slab from being empty. That its magazine had no refill does not say much, for what comes and
+ * goes in turn needs none. But if it still had none after it was emptied, the class is out of use, and gives up its
+ * last slab too. False when it is not time yet.
  */
 static bool sweep(struct heap *heap) {
     if (heap->slab_bytes < heap->sweep_at) {
@@ -178,9 +201,11 @@ static bool sweep(struct heap *heap) {
         struct heap_class *of = &heap->classes[size_class];
         if (of->idle) {
             magazine_flush_class(heap, size_class);
+        }
+        if (of->idle == IDLE_MAX) {
             drop_empty_slabs(heap, size_class);
         }
-        of->idle = true;
+        of->idle = of->idle < IDLE_MAX ? of->idle + 1 : IDLE_MAX;
     }
     size_t share = heap->slab_bytes / SWEEP_SHARE;
     heap->sweep_at = heap->slab_bytes + (share > SWEEP_MIN ? share : SWEEP_MIN);

@@ -42,7 +42,8 @@ struct heap_class {
     struct list slabs;
     void **bottom;      /* of the magazine; NULL while there is none */
     struct stock stock; /* of bundles */
-    bool idle;          /* its magazine has had no refill and no overflow since the heap was last swept */
+    uint8_t commons;    /* so many blocks may still come from the commons before there is a magazine */
+    uint8_t idle;       /* sweeps since its magazine was last refilled or full, up to IDLE_MAX */
 };
 
 /* With check=deferred a heap's tag has this bit set too, so that an entry of its own, XORed with the tag, is the class
@@ -103,6 +104,9 @@ void heap_catch_up(struct heap *heap);
 
 /* Gives the calling thread a heap if it may have one; NULL when there is no memory, or the thread is ending. */
 struct heap *heap_begin(void);
+
+/* Whether a block of a class is to come from the commons (orphan.h), as the first ones of a thread beside others do. */
+bool heap_has_commons(struct heap *heap, unsigned size_class);
 
 /*
  * Frees a block of a slab that is not this heap's, as far as the caller saw; `heap` is NULL for a thread without one.

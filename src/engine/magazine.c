@@ -63,7 +63,7 @@ static bool grow(struct heap *heap, unsigned size_class) {
 }
 
 bool magazine_refill(struct heap *heap, unsigned size_class) {
-    heap->classes[size_class].idle = false;
+    heap->classes[size_class].idle = 0;
     /* Making the thread's heap may itself have allocated: then there is something already. */
     if (magazine_count(heap, size_class)) {
         return true;
@@ -103,7 +103,7 @@ bool magazine_refill(struct heap *heap, unsigned size_class) {
 }
 
 bool magazine_make_room(struct heap *heap, unsigned size_class) {
-    heap->classes[size_class].idle = false;
+    heap->classes[size_class].idle = 0;
     if (grow(heap, size_class)) {
         return true;
     }

@@ -2,6 +2,8 @@
 
 #include "slab.h"
 
+#define CACHE_LINE ((size_t)64)
+
 struct orphans orphans[SIZE_CLASSES];
 
 void orphans_start(void) {
@@ -61,6 +63,16 @@ void orphan_insert(struct slab *slab, unsigned size_class) {
     lock_give(&of->lock);
 }
 
+/* Makes a slab with free slots no longer be the commons, or in the list. */
+static void take_out(struct orphans *of, struct slab *slab) {
+    if (slab == of->commons) {
+        of->commons = NULL;
+    } else {
+        list_remove(&slab->link);
+        available_add(of, -1u);
+    }
+}
+
 struct slab *orphan_adopt(unsigned size_class, uint32_t owner) {
     struct orphans *of = &orphans[size_class];
     if (atomic_load_explicit(&of->available, memory_order_relaxed) == 0) {
@@ -69,8 +81,7 @@ struct slab *orphan_adopt(unsigned size_class, uint32_t owner) {
     lock_take(&of->lock);
     struct slab *slab = first_with_free(of);
     if (slab) {
-        list_remove(&slab->link);
-        available_add(of, -1u);
+        take_out(of, slab);
         set_owner(slab, size_class, owner);
     }
     lock_give(&of->lock);
@@ -92,8 +103,7 @@ bool orphan_free(void *block) {
             insert(of, slab);
         }
         if (slab_empty(slab)) {
-            list_remove(&slab->link);
-            available_add(of, -1u);
+            take_out(of, slab);
             slab_destroy(slab);
         }
     }
@@ -101,24 +111,36 @@ bool orphan_free(void *block) {
     return is_orphan;
 }
 
-void *orphan_alloc(unsigned size_class) {
+/* A slab for single blocks: an orphan, or a fresh one. */
+static struct slab *commons_slab(struct orphans *of, unsigned size_class) {
+    if (!of->commons) {
+        struct slab *slab = first_with_free(of);
+        if (slab) {
+            take_out(of, slab);
+        } else {
+            slab = slab_create(size_class, OWNER_ORPHAN);
+        }
+        of->commons = slab;
+    }
+    return of->commons;
+}
+
+unsigned commons_class(size_t size) {
+    return size_class_of_aligned(CACHE_LINE, size);
+}
+
+void *commons_alloc(size_t size) {
+    unsigned size_class = commons_class(size);
     struct orphans *of = &orphans[size_class];
     void *block = NULL;
     lock_take(&of->lock);
-    struct slab *slab = first_with_free(of);
-    if (!slab) {
-        slab = slab_create(size_class, OWNER_ORPHAN);
-        if (slab) {
-            insert(of, slab);
-        }
-    }
+    struct slab *slab = commons_slab(of, size_class);
     if (slab) {
         slab_take(slab, &block, 1);
         live_set(block);
         if (slab_free_slots(slab) == 0) {
-            list_remove(&slab->link);
-            available_add(of, -1u);
-            list_push_back(&of->slabs, &slab->link);
+            of->commons = NULL;
+            insert(of, slab);
         }
     }
     lock_give(&of->lock);

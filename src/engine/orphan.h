@@ -1,8 +1,10 @@
 /*
  * orphan.h - slabs whose heap is gone, by size class, until a heap that needs one adopts it.
  *
- * An orphan belongs to everybody: each operation on it runs under its class's lock. Threads that have no heap, because
- * they are ending or there are too many, allocate from orphans and free into them too.
+ * An orphan belongs to everybody: each operation on it runs under its class's lock. One of each class is the *commons*,
+ * which is not to be adopted: single blocks come from it, for threads that have no heap, because they are ending or
+ * there are too many, and for the first blocks of a thread beside others: a thread that needs little of a class does
+ * not get a slab of it.
  */
 #ifndef MEMS_ENGINE_ORPHAN_H
 #define MEMS_ENGINE_ORPHAN_H
@@ -23,6 +25,7 @@ struct orphans {
     struct lock lock;
     _Atomic uint32_t available;
     struct list slabs;
+    struct slab *commons; /* not in `slabs`; has free slots; or NULL */
 };
 
 extern struct orphans orphans[SIZE_CLASSES];
@@ -42,7 +45,10 @@ struct slab *orphan_adopt(unsigned size_class, uint32_t owner);
 /* Frees a block of an orphan. False when its slab is no orphan any more: route anew. */
 bool orphan_free(void *block);
 
-/* A block from an orphan, or from a fresh slab that becomes one; NULL when there is no memory. */
-void *orphan_alloc(unsigned size_class);
+/* A block for `size` bytes, up to SMALL_MAX, from the commons; NULL when there is no memory. */
+void *commons_alloc(size_t size);
+
+/* The class of that block: it shares no cache line with another one, which may be another thread's. */
+unsigned commons_class(size_t size);
 
 #endif

@@ -215,6 +215,12 @@ static bool orphans_valid(size_t *slabs, const char **why) {
         if (!slabs_valid(head, OWNER_ORPHAN, size_class, slabs, why)) {
             return false;
         }
+        const struct slab *commons = orphans[size_class].commons;
+        if (commons && (page_map_load(commons->span.first) != (page_map_tag(OWNER_ORPHAN) | size_class) ||
+                        !slab_free_slots(commons) || slab_empty(commons))) {
+            return broken(why, "a commons is no orphan, full or empty");
+        }
+        *slabs += commons != NULL;
         for (const struct list *link = head->next; link != head; link = link->next) {
             available += slab_free_slots(CONTAINER_OF(link, struct slab, link)) > 0;
         }

@@ -12,8 +12,13 @@ static bool move_real(struct program_break *brk, intptr_t by, void **was) {
     return os_move_break(by, was) == 0;
 }
 
+static bool purge(struct program_break *brk, void *start, size_t size) {
+    (void)brk;
+    return os_purge(start, size) == 0;
+}
+
 bool break_real(struct program_break *brk) {
-    *brk = (struct program_break){.move = move_real, .grain = os_page_size(), .zero = true};
+    *brk = (struct program_break){.move = move_real, .purge = purge, .grain = os_page_size(), .zero = true};
     void *was;
     /* A move by nothing tells too little: where the C library keeps the break for itself, it succeeds. */
     if (!move_real(brk, (intptr_t)brk->grain, &was)) {
@@ -62,6 +67,7 @@ int break_reserved(struct program_break *brk, size_t size) {
     }
     (void)break_simulated(brk, start, size); /* a page is large enough, and aligned */
     brk->move = move_reserved;
+    brk->purge = purge;
     brk->grain = grain;
     brk->zero = true;
     brk->committed = start;

@@ -6,6 +6,10 @@
 /* How many blocks of its own bin a search looks at before it takes a larger one: a bound on the time of a hit. */
 #define PROBES 4
 
+/* The same for a search of blocks to purge; and how large these are at least, in grains. */
+#define PURGE_PROBES 16
+#define PURGE_GRAINS (((uint64_t)64 << 10) / BLOCK_ALIGN)
+
 static inline bool node_in_heap(struct bins_node *node) {
     return heap_spans(block_payload(block_of_node(node)));
 }
@@ -194,4 +198,35 @@ void split_block(struct block *block, struct block *listed, size_t have, size_t 
         replace_free_block(listed, block_after(block, need), have - need);
     }
     block_set_tag(block, need | state);
+}
+
+/* Gives back the pages that lie between a free block's links and its footer; returns their bytes. The last block has
+ * mostly been untouched since the break was raised, and is the break's to give back. */
+static size_t purge_block(struct block *block) {
+    struct program_break *brk = &hmm_heap.brk;
+    if (UNLIKELY(!free_block_sound(block))) {
+        report_free_block(damaged_block(block));
+    }
+    struct block *next = block_next(block);
+    char *payload = block_payload(block);
+    size_t skip = round_up((uintptr_t)(payload + sizeof block->node), brk->grain) - (uintptr_t)payload;
+    size_t end = round_down((uintptr_t)block_footer_before(next), brk->grain) - (uintptr_t)payload;
+    return next != hmm_heap.end && skip < end && brk->purge(brk, payload + skip, end - skip) ? end - skip : 0;
+}
+
+void purge_freelist(size_t bytes) {
+    const struct bins *bins = &hmm_heap.free_list;
+    size_t done = 0;
+    unsigned probes = 0;
+    unsigned least, step;
+    bins_place(PURGE_GRAINS, &least, &step);
+    if (hmm_heap.brk.purge == NULL) {
+        return;
+    }
+    for (unsigned bin = BINS_LEVELS * BINS_STEPS; bin-- > least * BINS_STEPS;) {
+        struct bins_node *node = bins->heads[bin / BINS_STEPS][bin % BINS_STEPS];
+        for (; node != NULL && probes < PURGE_PROBES && done < bytes; node = node->next, probes++) {
+            done += purge_block(block_of_node(node));
+        }
+    }
 }

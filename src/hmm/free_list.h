@@ -31,6 +31,12 @@ struct block *merge_blocks(struct block *block);
  */
 void split_block(struct block *block, struct block *listed, size_t have, size_t need);
 
+/*
+ * Gives the pages of large free blocks back to the system, until that is `bytes` or more, or some blocks have been
+ * looked at; the largest first. The blocks stay what they are.
+ */
+void purge_freelist(size_t bytes);
+
 /* The free block that ends where `block` begins: its PREV_USED is clear. */
 struct block *free_block_before(struct block *block);
 

@@ -23,8 +23,14 @@ COLD void heap_lock(const char *operation) {
     system_lock();
 }
 
-/* Where no block of a size is cached, up to this much memory becomes blocks of that size at once. */
+/* Where no block of a size is cached, up to this much memory becomes blocks of that size at once; and up to so many
+ * blocks, two to the power of CARVE_BATCH: more would scatter what a program allocates together. */
 #define CARVE_BYTES ((size_t)2048)
+#define CARVE_BATCH 3
+
+/* For a block of at least so many bytes, free ones are purged until that is one part in PURGE_SHARE of it. */
+#define PURGE_MIN ((size_t)256 << 10)
+#define PURGE_SHARE 3
 
 /* The operation in reports of what an allocation has found; problems of a pointer that was given back before. */
 static const char alloc[] = "alloc";
@@ -53,15 +59,34 @@ static struct block *take_block(size_t size) {
     return block;
 }
 
-/* The same for a size with a quick list, which is empty: from a larger block it gets a few blocks on the way. */
+/*
+ * The same for large blocks. One that has made the heap larger than it ever was found free blocks too small, and makes
+ * up for some of the memory that they hold. One that moves does without: its old memory is about to be free, too.
+ */
+static struct block *take_large(size_t size) {
+    size_t peak = hmm_heap.peak;
+    struct block *block = take_block(size);
+    if (size >= PURGE_MIN && hmm_heap.peak > peak) {
+        purge_freelist(size / PURGE_SHARE);
+    }
+    return block;
+}
+
+/*
+ * The same for a size with a quick list, which is empty: from a larger block it gets a few blocks on the way; each time
+ * twice as many, until blocks of this size come back faster than they are used.
+ */
 static struct block *take_several(size_t size) {
     struct block *block = find_block(size);
     if (UNLIKELY(block == NULL)) {
         return NULL;
     }
+    struct quick_list *list = &hmm_heap.quick[size / BLOCK_ALIGN];
     size_t have = block_size(block);
     size_t count = (have < CARVE_BYTES ? have : CARVE_BYTES) / size;
-    count = count < QUICK_LENGTH ? count : QUICK_LENGTH;
+    size_t batch = (size_t)1 << list->batch;
+    count = count < batch ? count : batch;
+    list->batch = (uint16_t)(list->batch + (list->batch < CARVE_BATCH));
     if (count > 1 && have - count * size < BLOCK_MIN) {
         count--; /* what is left must be a block, or nothing */
     }
@@ -99,7 +124,7 @@ static NOINLINE void *alloc_slow(size_t size) {
         block = quick_pop(need, alloc);
         block = block != NULL ? block : take_several(need);
     } else {
-        block = take_block(need);
+        block = take_large(need);
     }
     heap_leave(locked);
     return LIKELY(block != NULL) ? block_payload(block) : no_memory();
@@ -183,7 +208,7 @@ static size_t written_bytes(const void *payload) {
 static void *alloc_large_zeroed(size_t bytes) {
     bool locked = heap_enter(alloc);
     hmm_heap.fresh = UINTPTR_MAX;
-    struct block *block = take_block(block_size_for(bytes));
+    struct block *block = take_large(block_size_for(bytes));
     size_t written = block != NULL ? written_bytes(block_payload(block)) : 0;
     heap_leave(locked);
     if (block == NULL) {
@@ -228,7 +253,7 @@ void *hmm_alloc_aligned(size_t alignment, size_t size) {
     }
     size_t need = block_size_for(size);
     bool locked = heap_enter(alloc);
-    struct block *block = take_block(need + alignment + BLOCK_MIN);
+    struct block *block = take_large(need + alignment + BLOCK_MIN);
     if (block != NULL) {
         size_t gap = round_up((uintptr_t)block_payload(block), alignment) - (uintptr_t)block_payload(block);
         if (gap != 0) {

@@ -15,10 +15,14 @@
  * move: moves the break by `by` bytes, a multiple of `grain`, or 0, and tells where it was; false, and nothing has
  * changed, when that cannot be done. The memory between the old and the higher new break is readable and writable.
  *
+ * purge: gives back the memory of whole grains below the break; they stay readable and writable, and what they hold is
+ * not to be relied upon. False when it cannot be done; NULL when it never can.
+ *
  * start <= now <= committed <= end; these are not the real break's.
  */
 struct program_break {
     bool (*move)(struct program_break *, intptr_t by, void **was);
+    bool (*purge)(struct program_break *, void *start, size_t size);
     size_t grain; /* a power of two: what moving by less would not gain anything */
     bool zero;    /* what it rises over reads as zero; but for the rest of a grain in which somebody else has left it */
     char *start;

@@ -22,6 +22,6 @@ void quick_fill(struct block *block, size_t size, size_t count) {
         piece->link = list->head;
         list->head = piece;
     }
-    list->count += (uint32_t)(count - 1);
+    list->bytes = (uint16_t)(list->bytes + (count - 1) * size);
     block_set_tag(block, size | (block_tag(block) & BLOCK_STATE));
 }

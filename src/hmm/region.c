@@ -7,8 +7,13 @@
 #define EXTRA_MIN ((size_t)128 << 10)
 #define EXTRA_SHARE 64
 
-/* A last free block of this many bytes is given back; or of one part in TRIM_SHARE of the heap, if that is more. */
+/*
+ * A last free block of this many bytes is given back; or of one part in TRIM_SHARE of the heap, if that is more. The
+ * limit doubles, up to TRIM_MAX, each time that the break rises again after it went down, and is halved when it goes
+ * down twice.
+ */
 #define TRIM_MIN ((size_t)256 << 10)
+#define TRIM_MAX ((size_t)4 << 20)
 #define TRIM_SHARE 4
 
 /* The header at a region's end: its size, 0, is no block's, and as a cached one it is nobody's to free. */
@@ -51,11 +56,23 @@ static char *end_of_heap(void) {
     return (char *)hmm_heap.end + BLOCK_HEADER;
 }
 
+/* How large a last free block is left alone at least, after a move of the break. */
+static size_t trim_min(bool down) {
+    size_t least = hmm_heap.trim_min;
+    if (!hmm_heap.trimmed) {
+        return least > TRIM_MIN ? least : TRIM_MIN;
+    }
+    return down ? (least > TRIM_MIN ? least / 2 : least) : (least < TRIM_MAX ? least * 2 : least);
+}
+
 /* The break has moved, and the heap's size is another: the other figures follow. */
 static void resized(size_t size) {
+    bool down = size < hmm_heap.size;
+    hmm_heap.trim_min = trim_min(down);
+    hmm_heap.trimmed = down;
     hmm_heap.size = size;
     hmm_heap.peak = size > hmm_heap.peak ? size : hmm_heap.peak;
-    hmm_heap.trim_at = size / TRIM_SHARE > TRIM_MIN ? size / TRIM_SHARE : TRIM_MIN;
+    hmm_heap.trim_at = size / TRIM_SHARE > hmm_heap.trim_min ? size / TRIM_SHARE : hmm_heap.trim_min;
     hmm_heap.break_moves++;
 }
 

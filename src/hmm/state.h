@@ -16,15 +16,16 @@
 #include "program_break.h"
 #include "system.h"
 
-/* Blocks up to QUICK_SIZE_MAX bytes have a quick list for each size, of at most QUICK_LENGTH blocks. */
+/* Blocks up to QUICK_SIZE_MAX bytes have a quick list for each size. It takes none once it holds QUICK_BYTES. */
 #define QUICK_SIZE_MAX ((size_t)1040)
 #define QUICK_REQUEST_MAX (QUICK_SIZE_MAX - BLOCK_HEADER)
 #define QUICK_LISTS (QUICK_SIZE_MAX / BLOCK_ALIGN + 1)
-#define QUICK_LENGTH 16u
+#define QUICK_BYTES 4096u
 
 struct quick_list {
     struct block *head; /* NULL: empty */
-    uint32_t count;
+    uint16_t bytes;     /* of all its blocks */
+    uint16_t batch; /* as how many blocks, two to the power of this, memory is to be cut that comes when it is empty */
 };
 
 /*
@@ -46,7 +47,9 @@ struct heap {
     uintptr_t grains;      /* how far, in grains, the highest can lie above it; 0: no memory yet */
     struct block *end;     /* last->end */
     uintptr_t fresh;       /* where the break was raised from last; the heap's users have not had what lies above */
-    size_t trim_at;        /* bytes of a last free block from which on the break goes down */
+    size_t trim_at;        /* bytes of a last free block from which on the break goes down: at least */
+    size_t trim_min;       /* these; more where it has gone down for nothing */
+    bool trimmed;          /* the break's last move was down */
     const char *operation; /* what the user has called, for fault reports from below */
     struct quick_list quick[QUICK_LISTS]; /* quick[i]: blocks of i grains */
     struct bins free_list;

@@ -100,18 +100,18 @@ static const char *free_list_flaw(const struct tally *tally) {
 static const char *quick_lists_flaw(const struct tally *tally) {
     size_t cached = 0;
     for (size_t i = 0; i < QUICK_LISTS; i++) {
-        uint32_t count = 0;
+        size_t bytes = 0;
         for (struct block *block = hmm_heap.quick[i].head; block != NULL; block = block->link) {
             if (!heap_spans(block_payload(block)) || !block_sound(block) || block_size(block) != i * BLOCK_ALIGN ||
-                (block->header & BLOCK_CACHED) == 0 || count == QUICK_LENGTH) {
+                (block->header & BLOCK_CACHED) == 0 || bytes >= QUICK_BYTES) {
                 return "hmm: a quick list is wrong";
             }
-            count++;
+            bytes += block_size(block);
+            cached++;
         }
-        if (count != hmm_heap.quick[i].count) {
+        if (bytes != hmm_heap.quick[i].bytes) {
             return "hmm: a quick list is not as long as it says";
         }
-        cached += count;
     }
     return cached == tally->cached_blocks ? NULL : "hmm: a cached block is on no quick list";
 }

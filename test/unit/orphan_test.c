@@ -11,6 +11,10 @@
 
 #define BLOCKS 3000
 
+/* As many of a size as a thread has from the commons; and so many in all. */
+#define FEW 4u
+#define LITTLE (8 * FEW)
+
 static void *blocks[BLOCKS];
 
 struct order {
@@ -123,7 +127,7 @@ static void blocks_come_from_orphans_without_a_heap(void) {
     thread_leaves(2000, 3, 3);
     const struct slab *slab = slab_of(blocks[0]);
     for (size_t i = 3; i < 3 * slots; i++) {
-        blocks[i] = orphan_alloc(size_class);
+        blocks[i] = commons_alloc(size_classes[size_class].size);
         CHECK_EQUAL(slab_of(blocks[i]) == slab, i < slots);
         CHECK_EQUAL(block_at(blocks[i]).state, BLOCK_STATE_LIVE);
         CHECK_EQUAL(owner_of(blocks[i]), OWNER_ORPHAN);
@@ -137,6 +141,71 @@ static void blocks_come_from_orphans_without_a_heap(void) {
         CHECK_VALID();
     }
     CHECK_EQUAL(spans.live_units, 0);
+}
+
+/* A few blocks of each of some sizes, by a thread beside others, which then frees the last of each. */
+static void *allocate_a_little(void *unused) {
+    (void)unused;
+    for (size_t i = 0; i < LITTLE; i++) {
+        blocks[i] = engine_alloc(1 + i / FEW * 32);
+        memset(blocks[i], 1, 1 + i / FEW * 32);
+        CHECK_EQUAL(owner_of(blocks[i]), OWNER_ORPHAN);
+        CHECK_EQUAL((uintptr_t)blocks[i] % 64, 0);
+        CHECK_EQUAL(engine_usable_size("malloc_usable_size", blocks[i]) % 64, 0);
+    }
+    size_t units = spans.live_units;
+    void *more = engine_alloc(1);
+    CHECK_EQUAL(owner_of(more), heap_mine->owner);
+    CHECK_EQUAL(spans.live_units, units + 1);
+    engine_free(more);
+    more = engine_alloc(300);
+    CHECK_EQUAL(owner_of(more), heap_mine->owner);
+    engine_free(more);
+    for (size_t i = FEW - 1; i < LITTLE; i += FEW) {
+        engine_free(blocks[i]);
+    }
+    return NULL;
+}
+
+static void who_needs_little_beside_others_has_it_from_the_commons(void) {
+    engine_free(engine_alloc(1));
+    CHECK_EQUAL(owner_of(engine_alloc(1)), heap_mine->owner); /* alone */
+    fresh_thread(allocate_a_little, NULL);
+    CHECK_VALID();
+    const struct slab *commons = orphans[size_class_of(64)].commons;
+    CHECK(commons == slab_of(blocks[0]));
+    CHECK_EQUAL(available(64), 0);
+    void *own = engine_alloc(64);
+    CHECK(slab_of(own) != commons); /* which is not adopted */
+    fresh_thread(allocate_a_little, NULL);
+    CHECK(slab_of(blocks[0]) == commons);
+    CHECK_EQUAL(slab_count_live(commons), 2 * (FEW - 1) * 2);
+    CHECK_VALID();
+}
+
+static void a_commons_that_is_empty_goes_back_and_one_that_is_full_is_left(void) {
+    CHECK(root_start());
+    const struct orphans *of = &orphans[size_class_of(256)];
+    size_t slots = size_classes[size_class_of(256)].slots;
+    void *block = commons_alloc(250);
+    CHECK(of->commons == slab_of(block));
+    CHECK(orphan_free(block));
+    CHECK(of->commons == NULL);
+    CHECK_EQUAL(spans.live_units, 0);
+    for (size_t i = 0; i < slots; i++) {
+        blocks[i] = commons_alloc(250);
+    }
+    CHECK(of->commons == NULL);
+    CHECK_VALID();
+    CHECK(orphan_free(blocks[7]));
+    CHECK_EQUAL(available(256), 1);
+    CHECK(commons_alloc(256) == blocks[7]);
+    CHECK_EQUAL(available(256), 0);
+    CHECK_VALID();
+    CHECK(orphan_free(blocks[3]));
+    block = engine_alloc(256); /* whose slab is adopted */
+    CHECK(block == blocks[3] && owner_of(block) == heap_mine->owner);
+    CHECK_VALID();
 }
 
 static void an_adopted_slab_is_no_orphan(void) {
@@ -203,6 +272,8 @@ int main(void) {
         IN_BOTH_MODES(a_full_orphan_is_adopted_once_it_has_room),
         IN_BOTH_MODES(every_block_of_many_orphans_can_be_freed_in_any_order),
         FRESH(blocks_come_from_orphans_without_a_heap),
+        IN_BOTH_MODES(who_needs_little_beside_others_has_it_from_the_commons),
+        IN_BOTH_MODES(a_commons_that_is_empty_goes_back_and_one_that_is_full_is_left),
         FRESH(an_adopted_slab_is_no_orphan),
         IN_BOTH_MODES(blocks_outlive_generations_of_threads),
         FRESH_FAULT(an_orphaned_block_freed_twice, "check=every", "double free: slot 1 of a 64-byte slab, free"),

@@ -166,7 +166,7 @@ static void owners_that_share_a_slot_of_the_outbox_all_get_theirs(void) {
     CHECK(pthread_barrier_init(&step, NULL, OWNERS + 1) == 0);
     engine_free(engine_alloc(1));
     for (size_t i = 0; i < OWNERS; i++) {
-        batches[i] = (struct batch){.size = 40 + 8 * i, .count = 100};
+        batches[i] = (struct batch){.size = 300 + 8 * i, .count = 100};
         CHECK(pthread_create(&threads[i], NULL, own, &batches[i]) == 0);
     }
     pthread_barrier_wait(&step);
@@ -223,16 +223,16 @@ static void end_owner(pthread_t thread) {
 }
 
 static void a_parcel_for_an_owner_that_has_ended_frees_orphans(void) {
-    static struct batch batch = {.size = 200, .count = 40};
+    static struct batch batch = {.size = 320, .count = 40};
     end_owner(owner_with_parcel_under_way(&batch));
-    CHECK_EQUAL(orphans[size_class_of(200)].available, 1);
+    CHECK_EQUAL(orphans[size_class_of(320)].available, 1);
     outbox_send_all(heap_mine);
     CHECK_EQUAL(batch_count(&batch, BLOCK_STATE_FREE), 20);
     CHECK_VALID();
     for (size_t i = 20; i < 40; i++) {
         engine_free(batch.blocks[i]);
     }
-    CHECK_EQUAL(orphans[size_class_of(200)].available, 0);
+    CHECK_EQUAL(orphans[size_class_of(320)].available, 0);
     check_nothing_left();
 }
 
@@ -249,7 +249,7 @@ static void *take_the_heap_over(void *argument) {
 
 /* The heap has another thread then, and the slab is an orphan: so the wrong one gets the parcel, and routes it on. */
 static void a_parcel_that_reaches_a_heap_s_next_thread_is_routed_on(void) {
-    static struct batch batch = {.size = 200, .count = 40};
+    static struct batch batch = {.size = 320, .count = 40};
     static struct batch other = {.size = 3000, .count = 1};
     pthread_t thread = owner_with_parcel_under_way(&batch);
     end_owner(thread);
@@ -270,9 +270,9 @@ static void a_parcel_that_reaches_a_heap_s_next_thread_is_routed_on(void) {
 
 /* The slab has been adopted by the very thread whose parcel is late. */
 static void a_late_parcel_may_be_for_its_own_sender(void) {
-    static struct batch batch = {.size = 200, .count = 40};
+    static struct batch batch = {.size = 320, .count = 40};
     end_owner(owner_with_parcel_under_way(&batch));
-    void *block = engine_alloc(200);
+    void *block = engine_alloc(320);
     CHECK_EQUAL(heap_mine->counters.adoptions, 1);
     CHECK(slab_of(block) == slab_of(batch.blocks[0]));
     engine_free(block);

@@ -102,10 +102,23 @@ static void what_is_idle_while_the_heap_grows_goes_back(void) {
     for (unsigned i = HALF; i < BLOCKS_MAX; i++) {
         engine_free(freed[i]);
     }
-    grow_until_swept(heap);
+    grow_until_swept(heap); /* once more it is in use, for all it seems */
+    grow_until_swept(heap); /* and then idle, so that its magazine is emptied */
+    CHECK(!list_empty(&heap->classes[size_class_of(64)].slabs));
     grow_until_swept(heap);
     CHECK(list_empty(&heap->classes[size_class_of(64)].slabs));
     CHECK_VALID();
+}
+
+/* What never needs a refill is in use all the same. */
+static void what_comes_and_goes_in_turn_keeps_its_slab(void) {
+    struct heap *heap = begin();
+    for (int round = 0; round < 8; round++) {
+        engine_free(engine_alloc(500));
+        grow_until_swept(heap);
+        CHECK(!list_empty(&heap->classes[size_class_of(500)].slabs));
+        CHECK_VALID();
+    }
 }
 
 /* In each period that which nobody has needed in it is unloaded, and all of it when no period saw the heap at work. */
@@ -278,6 +291,7 @@ int main(void) {
         IN_BOTH_MODES(a_heap_that_grows_unloads),
         IN_BOTH_MODES(little_is_kept_when_the_heap_grows),
         IN_BOTH_MODES(what_is_idle_while_the_heap_grows_goes_back),
+        IN_BOTH_MODES(what_comes_and_goes_in_turn_keeps_its_slab),
         FRESH_WITH(what_is_put_by_decays, LONG_DECAY),
         FRESH_WITH(what_lies_idle_is_unloaded, LONG_DECAY),
         IN_BOTH_MODES(without_memory_half_is_flushed),
