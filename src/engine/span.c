@@ -297,7 +297,7 @@ static bool purge_oldest(size_t most) {
     page_map_fill(first, units, UNIT_PURGING);
     spans.purging = (struct span){.first = (uint32_t)first, .units = (uint32_t)units};
     lock_give(&spans.lock);
-    bool clean = os_purge(window_address(first), units << UNIT_SHIFT) == 0 && os_purge_zeroes();
+    bool clean = window_purge(first, units) && os_purge_zeroes();
     lock_take(&spans.lock);
     end_purge(clean);
     return clean;

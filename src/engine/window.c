@@ -197,6 +197,20 @@ int window_start(size_t size) {
     return 0;
 }
 
+bool window_purge(size_t first, size_t units) {
+    if (os_purge(window_address(first), units << UNIT_SHIFT) != 0) {
+        return false;
+    }
+    size_t page = os_page_size();
+    uintptr_t map = (uintptr_t)window.live_map;
+    uintptr_t start = round_up(map + first * LIVE_MAP_BYTES, page);
+    uintptr_t end = round_down(map + (first + units) * LIVE_MAP_BYTES, page);
+    if (start < end) {
+        (void)os_purge((void *)start, end - start);
+    }
+    return true;
+}
+
 void page_map_fill(size_t first, size_t units, uint32_t entry) {
     for (size_t unit = first; unit < first + units; unit++) {
         page_map_store(unit, entry);

@@ -83,6 +83,10 @@ int area_reach(struct area *area, size_t bytes, size_t step);
 /* Makes the first `units` units usable, with everything that describes them. Under the spans' lock; 0 or ENOMEM. */
 int window_reach(size_t units);
 
+/* Gives the memory of units that are on their way back (UNIT_PURGING) to the system, and those pages of the live map
+ * that tell of them alone, whose bits are all clear. False when the system refused. */
+bool window_purge(size_t first, size_t units);
+
 /* The granule of a pointer: its distance from the base in granules, or some number above any granule of the window
  * when the pointer is not aligned to one (the rotation moves the low bits to the top). */
 static inline uint64_t window_granule(const void *pointer) {

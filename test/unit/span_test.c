@@ -6,6 +6,8 @@
  */
 #include "fresh.h"
 
+#include <sys/mman.h>
+
 #include <errno.h>
 
 #include "engine/large.h"
@@ -351,6 +353,38 @@ static void a_refused_purge_keeps_everything_usable(void) {
 }
 
 /* No memory is to be had while spans fall apart into as many pieces as they can. */
+/* The pages of the live map that tell of a purged span alone go with it; the others stay. */
+static void the_live_map_is_purged_too(void) {
+    enum { UNITS = 64 };
+    static unsigned char before[UNITS], after[UNITS];
+    size_t page = os_page_size();
+    struct large *row = take_row(3, UNITS);
+    need_purging();
+    for (size_t unit = 0; unit < 3 * UNITS; unit++) {
+        live_set(window_address(unit));
+    }
+    for (size_t unit = UNITS; unit < 2 * UNITS; unit++) {
+        live_clear(window_address(unit));
+    }
+    uintptr_t map = (uintptr_t)window.live_map;
+    char *start = (char *)round_up(map + UNITS * LIVE_MAP_BYTES, page);
+    char *end = (char *)round_down(map + 2 * UNITS * LIVE_MAP_BYTES, page);
+    if (start >= end || mincore(start, (size_t)(end - start), before) != 0 || (before[0] & 1) == 0) {
+        fresh_cannot();
+    }
+    span_give(&row[1].span);
+    span_purge_all();
+    CHECK_EQUAL(mincore(start, (size_t)(end - start), after), 0);
+    for (size_t i = 0; i < (size_t)(end - start) / page; i++) {
+        CHECK_EQUAL(after[i] & 1, 0);
+    }
+    for (size_t unit = 0; unit < 3 * UNITS; unit++) {
+        CHECK_EQUAL(live_test(window_address(unit)), unit < UNITS || unit >= 2 * UNITS);
+        live_clear(window_address(unit));
+    }
+    CHECK_VALID();
+}
+
 /* As with locked pages: the others go back all the same. */
 static void a_span_that_is_refused_does_not_keep_the_others(void) {
     enum { COUNT = 7 };
@@ -461,6 +495,7 @@ int main(void) {
         FRESH_WITH(dirty_memory_is_capped, UNDECAYED),
         FRESH_WITH(a_peak_is_forgotten, UNDECAYED),
         FRESH_WITH(a_refused_purge_keeps_everything_usable, UNDECAYED),
+        FRESH_WITH(the_live_map_is_purged_too, UNDECAYED),
         FRESH_WITH(a_span_that_is_refused_does_not_keep_the_others, UNDECAYED),
         FRESH_WITH(descriptors_suffice_to_give_everything_back, UNDECAYED),
         FRESH_WITH(lost_units_are_never_used_again, UNDECAYED),
