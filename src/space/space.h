@@ -69,6 +69,9 @@ void space_collect(const struct mems_space *space, struct mems_stats *stats);
 bool space_enter(const char *function, struct mems_space *space, const void *v_ptr);
 void space_leave(struct mems_space *space);
 
+/* The same for what may allocate: it starts the default space where that is implied. */
+bool space_enter_to_alloc(const char *function, struct mems_space *space);
+
 /* True when all invariants hold; otherwise *why names the first that does not. Takes the lock. O(n log n). */
 bool space_valid(struct mems_space *space, const char **why);
 
