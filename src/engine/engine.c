@@ -18,6 +18,7 @@
 #include "slab.h"
 #include "span.h"
 #include "window.h"
+#include "zeros.h"
 
 /* From this size on, realloc moves a block's pages rather than copying its bytes, if the new place has none yet: pages
  * that are there already would be lost, and faulting others in costs more than a copy. Each move may split the kernel's
@@ -25,9 +26,6 @@
  * times. */
 #define MOVE_PAGES_MIN ((size_t)1 << 20)
 #define MOVES_MAX 8192u
-
-/* From this size on, calloc leaves its pages to the system: a table of which the program uses little costs little. */
-#define CALLOC_SPARSE_MIN ((size_t)1 << 20)
 
 static void *out_of_memory(void) {
     atomic_fetch_add_explicit(&mems_root.failures, 1, memory_order_relaxed);
@@ -46,7 +44,7 @@ static struct heap *heap_ensured(void) {
 
 /* Time passes on slow paths alone. */
 static void decay(struct heap *heap) {
-    if (spans_age() || heap->reserve.bytes) {
+    if (spans_age() || reserve_bytes(&heap->reserve)) {
         uint64_t now_ms = os_coarse_ms();
         span_decay(now_ms);
         reserve_decay(heap, now_ms);
@@ -61,12 +59,17 @@ COLD void *alloc_refill(size_t size) {
     unsigned size_class = size_class_of(size);
     if (!heap || heap_has_commons(heap, size_class)) {
         void *block = commons_alloc(size);
-        return block ? block : out_of_memory();
+        if (block || !heap) {
+            return block ? block : out_of_memory();
+        }
     }
     inbox_drain(heap);
     decay(heap);
     if (!magazine_refill(heap, size_class)) {
-        return out_of_memory();
+        heap_trim(heap);
+        if (!magazine_refill(heap, size_class)) {
+            return out_of_memory();
+        }
     }
     heap_catch_up(heap);
     void **top = heap->tops[heap->first + size_class];
@@ -74,6 +77,22 @@ COLD void *alloc_refill(size_t size) {
     heap->tops[heap->first + size_class] = top - 1;
     if (heap->proves) {
         live_set(block);
+    }
+    return block;
+}
+
+static void *take_big(size_t size, size_t alignment, bool *zero) {
+    void *block = NULL;
+    bool small_enough = size < HUGE_MIN && alignment < HUGE_MIN;
+    if (small_enough) {
+        block = large_alloc(size, alignment, zero);
+    }
+    if (!block) {
+        block = huge_alloc(size, alignment);
+        *zero = true;
+    }
+    if (!block && !small_enough) {
+        block = large_alloc(size, alignment, zero);
     }
     return block;
 }
@@ -88,17 +107,10 @@ static NOINLINE void *alloc_big(size_t size, size_t alignment, bool *zero) {
         inbox_drain(heap);
     }
     decay(heap);
-    void *block = NULL;
-    bool small_enough = size < HUGE_MIN && alignment < HUGE_MIN;
-    if (small_enough) {
-        block = large_alloc(size, alignment, zero);
-    }
-    if (!block) {
-        block = huge_alloc(size, alignment);
-        *zero = true;
-    }
-    if (!block && !small_enough) {
-        block = large_alloc(size, alignment, zero);
+    void *block = take_big(size, alignment, zero);
+    if (!block && heap != &heap_none) {
+        heap_trim(heap);
+        block = take_big(size, alignment, zero);
     }
     return block ? block : out_of_memory();
 }
@@ -112,24 +124,6 @@ void *engine_alloc(size_t size) {
     return fast_alloc(size);
 }
 
-/*
- * Makes a block zero; `zero`: it is already, and its pages are fresh.
- *
- * Fresh pages that a program reads before it writes, as it does with a table of zeros, fault twice, and where it has
- * several threads the second fault interrupts the other processors. So unless the block may well be sparse, its pages
- * are made present at once.
- */
-static void *clear(void *block, size_t bytes, bool zero) {
-    size_t pages = round_up(bytes, OS_PAGE);
-    bool sparse = bytes >= CALLOC_SPARSE_MIN;
-    if (zero && !sparse) {
-        os_populate(block, pages);
-    } else if (!zero && !(sparse && os_purge_zeroes() && os_purge(block, pages) == 0)) {
-        memset(block, 0, bytes);
-    }
-    return block;
-}
-
 void *engine_alloc_zeroed(size_t count, size_t size) {
     size_t bytes;
     if (UNLIKELY(__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX)) {
@@ -137,7 +131,8 @@ void *engine_alloc_zeroed(size_t count, size_t size) {
     }
     bool zero = false;
     void *block = bytes <= SMALL_MAX ? engine_alloc(bytes) : alloc_big(bytes, 1, &zero);
-    return block ? clear(block, bytes, zero) : NULL;
+    struct heap *heap = heap_mine;
+    return block ? zeros_make(heap != &heap_none ? &heap->zeros : NULL, block, bytes, zero) : NULL;
 }
 
 void *engine_alloc_aligned(size_t alignment, size_t size) {
@@ -181,6 +176,9 @@ COLD void free_elsewhere(void *block) {
         heap_route(heap, block);
     } else if (entry == UNIT_LARGE) {
         large_free(block);
+        if (heap) {
+            decay(heap);
+        }
     } else {
         block_fault("free", block);
     }
@@ -212,6 +210,11 @@ static size_t kept_from(size_t size) {
     return size / 2;
 }
 
+/* Whether a block for so many bytes comes from this class: it does, or it does from the commons. */
+static bool class_fits(size_t size, unsigned size_class) {
+    return size_class_of(size) == size_class || commons_class(size) == size_class;
+}
+
 /*
  * The class of the slab in which a live block starts at this address, whoever owns it; SIZE_CLASSES when it is
  * something else, or no block at all. As in fast_free, one comparison proves address and alignment, and the live bit
@@ -237,11 +240,10 @@ void engine_free_sized(const char *operation, void *block, size_t size, size_t a
         return;
     }
     struct block checked = block_checked(operation, block);
-    /* Whatever was aligned may lie in a much larger class; otherwise its own class, that of the commons, or one that
-     * realloc left it in. */
+    /* Whatever was aligned may lie in a much larger class; otherwise its own, or one that realloc left it in. */
     bool fits = size <= checked.size && (alignment == 0 || (uintptr_t)block % alignment == 0);
     if (alignment <= GRANULE && checked.kind == BLOCK_SLOT && size <= kept_from(checked.size)) {
-        fits = fits && (size_class_of(size) == checked.size_class || commons_class(size) == checked.size_class);
+        fits = fits && class_fits(size, checked.size_class);
     }
     if (UNLIKELY(!fits)) {
         block_fault_size(operation, block, size);
@@ -307,7 +309,7 @@ static size_t with_headroom(size_t old_size, size_t size) {
 
 static void *realloc_slot(void *block, unsigned size_class, size_t size) {
     size_t old_size = size_classes[size_class].size;
-    if (size <= old_size && (size > kept_from(old_size) || size_class_of(size) == size_class)) {
+    if (size <= old_size && (size > kept_from(old_size) || class_fits(size, size_class))) {
         return block;
     }
     void *moved = engine_alloc(size > old_size ? with_headroom(old_size, size) : size);

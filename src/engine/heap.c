@@ -57,6 +57,7 @@ static void heap_reset(struct heap *heap) {
     heap->slab_bytes = 0;
     heap->sweep_at = SWEEP_MIN;
     heap->reserve = (struct reserve){0};
+    heap->zeros = (struct zeros){0};
     heap->proves = registry.proves;
     heap->first = heap->proves ? 0 : DEFERRED;
     heap->tag = page_map_tag(heap->owner) | heap->first;
@@ -150,8 +151,10 @@ static void heap_end(void *ending) {
         if (!list_empty(&heap->classes[size_class].slabs)) {
             orphan_leave(size_class, &heap->classes[size_class].slabs);
         }
+        heap->classes[size_class].idle = 0;
     }
     heap->slab_bytes = 0;
+    heap->sweep_at = SWEEP_MIN;
     inbox_close(heap);
     heap_retire(heap);
 }
@@ -181,10 +184,18 @@ static void drop_empty_slabs(struct heap *heap, unsigned size_class) {
     for (struct list *link = slabs->next, *next; link != slabs; link = next) {
         next = link->next;
         struct slab *slab = CONTAINER_OF(link, struct slab, link);
+        if (slab_free_slots(slab) == 0) {
+            break; /* so are those behind it */
+        }
         if (slab_empty(slab)) {
             drop_slab(heap, slab);
         }
     }
+}
+
+static void sweep_later(struct heap *heap) {
+    size_t share = heap->slab_bytes / SWEEP_SHARE;
+    heap->sweep_at = heap->slab_bytes + (share > SWEEP_MIN ? share : SWEEP_MIN);
 }
 
 /*
@@ -207,8 +218,7 @@ static bool sweep(struct heap *heap) {
         }
         of->idle = of->idle < IDLE_MAX ? of->idle + 1 : IDLE_MAX;
     }
-    size_t share = heap->slab_bytes / SWEEP_SHARE;
-    heap->sweep_at = heap->slab_bytes + (share > SWEEP_MIN ? share : SWEEP_MIN);
+    sweep_later(heap);
     return true;
 }
 
@@ -300,6 +310,7 @@ void heap_trim(struct heap *heap) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         drop_empty_slabs(heap, size_class);
     }
+    sweep_later(heap);
 }
 
 /* Makes the slab that starts at a unit an orphan, unless it is one already or the calling thread's; its units. */
@@ -328,7 +339,8 @@ void heaps_recover(void) {
     /* Their magazines, reserves and parcels may have been caught in mid-operation: they are given up. */
     list_init(&registry.unused);
     registry.in_use = mine != &heap_none;
-    atomic_store_explicit(&registry.reserve_bytes, mine->reserve.bytes, memory_order_relaxed);
+    atomic_store_explicit(&registry.bundle_bytes, mine->reserve.bundle_bytes, memory_order_relaxed);
+    atomic_store_explicit(&registry.large_bytes, mine->reserve.large_bytes, memory_order_relaxed);
     for (uint32_t owner = 1; owner <= registry.made; owner++) {
         struct heap *heap = atomic_load_explicit(&window.heaps[owner], memory_order_relaxed);
         if (heap == mine) {

@@ -22,6 +22,7 @@
 #include "parcel.h"
 #include "reserve.h"
 #include "size_class.h"
+#include "zeros.h"
 
 struct slab;
 
@@ -72,6 +73,7 @@ struct heap {
     size_t slab_bytes; /* in slots of the heap's slabs */
     size_t sweep_at;   /* before slab_bytes grow beyond this, the heap is swept */
     struct reserve reserve;
+    struct zeros zeros;
     struct outbox outbox;
     _Atomic(struct parcel *) inbox; /* parcels from others; PARCEL_CLOSED between two threads */
     struct list link;               /* in registry.unused */
@@ -85,7 +87,8 @@ struct registry {
     bool proves;      /* of every heap; set at the start */
     uint64_t started; /* how often a thread got a heap */
     struct list unused;
-    _Atomic size_t reserve_bytes; /* in the reserves of all heaps (relaxed) */
+    _Atomic size_t bundle_bytes; /* in the bundles of all heaps (relaxed) */
+    _Atomic size_t large_bytes;  /* in the large blocks that they have put by (relaxed) */
 };
 
 extern struct registry registry;

@@ -11,11 +11,13 @@
 #include "span.h"
 
 /* What is put by at most: so many bundles of a heap, which are metadata themselves, so many of its large blocks, of so
- * many units each, and so many bytes in all heaps together: a thread that sleeps keeps what it has put by. */
+ * many units each, and so many bytes of either kind in all heaps together: a thread that sleeps keeps what it has put
+ * by. */
 #define BUNDLES_MAX 512u
 #define LARGES_MAX 8u
 #define LARGE_UNITS_MAX 2u
-#define RESERVES_BYTES_MAX ((size_t)4 << 20)
+#define BUNDLES_BYTES_MAX ((size_t)4 << 20)
+#define LARGES_BYTES_MAX ((size_t)2 << 20)
 
 /* A heap that grows gives its reserve back when that is this part of its slots, or more. */
 #define UNLOAD_SHARE 8u
@@ -34,22 +36,40 @@ static size_t large_bytes(const struct large *large) {
 
 /* --- The bound over all heaps --------------------------------------------------------------------------------- */
 
-/* relaxed: a bound, which nothing else depends on. */
-static bool add_bytes(struct heap *heap, size_t bytes) {
-    if (atomic_fetch_add_explicit(&registry.reserve_bytes, bytes, memory_order_relaxed) + bytes > RESERVES_BYTES_MAX) {
-        atomic_fetch_sub_explicit(&registry.reserve_bytes, bytes, memory_order_relaxed);
+/* `own` is what the heap has put by of a kind, `all` what all heaps have. relaxed: a bound, which nothing else depends
+ * on.
+ */
+static bool add_bytes(struct reserve *reserve, size_t *own, _Atomic size_t *all, size_t bytes, size_t most) {
+    if (atomic_load_explicit(&spans.decay_ms, memory_order_relaxed) == 0) {
+        return false; /* nothing is to be kept that is not in use */
+    }
+    if (atomic_fetch_add_explicit(all, bytes, memory_order_relaxed) + bytes > most) {
+        atomic_fetch_sub_explicit(all, bytes, memory_order_relaxed);
         return false;
     }
-    if (!heap->reserve.bytes) {
-        heap->reserve.period_ms = os_coarse_ms();
+    if (!reserve_bytes(reserve)) {
+        reserve->period_ms = os_coarse_ms();
     }
-    heap->reserve.bytes += bytes;
+    *own += bytes;
     return true;
 }
 
-static void take_bytes(struct heap *heap, size_t bytes) {
-    atomic_fetch_sub_explicit(&registry.reserve_bytes, bytes, memory_order_relaxed);
-    heap->reserve.bytes -= bytes;
+static bool add_bundle_bytes(struct reserve *reserve, size_t bytes) {
+    return add_bytes(reserve, &reserve->bundle_bytes, &registry.bundle_bytes, bytes, BUNDLES_BYTES_MAX);
+}
+
+static bool add_large_bytes(struct reserve *reserve, size_t bytes) {
+    return add_bytes(reserve, &reserve->large_bytes, &registry.large_bytes, bytes, LARGES_BYTES_MAX);
+}
+
+static void take_bundle_bytes(struct reserve *reserve, size_t bytes) {
+    atomic_fetch_sub_explicit(&registry.bundle_bytes, bytes, memory_order_relaxed);
+    reserve->bundle_bytes -= bytes;
+}
+
+static void take_large_bytes(struct reserve *reserve, size_t bytes) {
+    atomic_fetch_sub_explicit(&registry.large_bytes, bytes, memory_order_relaxed);
+    reserve->large_bytes -= bytes;
 }
 
 /* --- Bundles -------------------------------------------------------------------------------------------------- */
@@ -71,12 +91,12 @@ static void prove(void *const *blocks, unsigned count) {
 }
 
 bool reserve_put_half(struct heap *heap, unsigned size_class) {
-    if (heap->reserve.bundles == BUNDLES_MAX || !add_bytes(heap, bundle_bytes(size_class))) {
+    if (heap->reserve.bundles == BUNDLES_MAX || !add_bundle_bytes(&heap->reserve, bundle_bytes(size_class))) {
         return false;
     }
     struct bundle *bundle = take_empty(heap);
     if (!bundle) {
-        take_bytes(heap, bundle_bytes(size_class));
+        take_bundle_bytes(&heap->reserve, bundle_bytes(size_class));
         return false;
     }
     struct heap_class *of = &heap->classes[size_class];
@@ -106,7 +126,7 @@ static struct bundle *take_bundle(struct heap *heap, unsigned size_class) {
             stock->surplus = stock->count;
         }
         heap->reserve.bundles--;
-        take_bytes(heap, bundle_bytes(size_class));
+        take_bundle_bytes(&heap->reserve, bundle_bytes(size_class));
     }
     return bundle;
 }
@@ -148,7 +168,7 @@ void reserve_unload_class(struct heap *heap, unsigned size_class) {
 
 bool reserve_put_large(struct heap *heap, struct large *large) {
     if (heap->reserve.larges == LARGES_MAX || large->span.units > LARGE_UNITS_MAX ||
-        !add_bytes(heap, large_bytes(large))) {
+        !add_large_bytes(&heap->reserve, large_bytes(large))) {
         return false;
     }
     large->next = heap->reserve.large;
@@ -163,7 +183,7 @@ struct large *reserve_take_large(struct heap *heap, size_t units) {
         if (large->span.units == units) {
             *link = large->next;
             heap->reserve.larges--;
-            take_bytes(heap, large_bytes(large));
+            take_large_bytes(&heap->reserve, large_bytes(large));
             return large;
         }
     }
@@ -177,7 +197,7 @@ static size_t unload_larges(struct heap *heap) {
     while ((large = heap->reserve.large)) {
         heap->reserve.large = large->next;
         heap->reserve.larges--;
-        take_bytes(heap, large_bytes(large));
+        take_large_bytes(&heap->reserve, large_bytes(large));
         bytes += large_bytes(large);
         large_destroy(large);
     }
@@ -198,7 +218,8 @@ void reserve_unload(struct heap *heap) {
 }
 
 bool reserve_unload_much(struct heap *heap) {
-    bool much = heap->reserve.bytes && heap->reserve.bytes >= heap->slab_bytes / UNLOAD_SHARE;
+    size_t bytes = reserve_bytes(&heap->reserve);
+    bool much = bytes && bytes >= heap->slab_bytes / UNLOAD_SHARE;
     if (much) {
         reserve_unload(heap);
     }
@@ -210,7 +231,7 @@ bool reserve_unload_much(struct heap *heap) {
 void reserve_decay(struct heap *heap, uint64_t now_ms) {
     uint64_t decay_ms = atomic_load_explicit(&spans.decay_ms, memory_order_relaxed);
     uint64_t age = now_ms - heap->reserve.period_ms;
-    if (!heap->reserve.bytes || age < decay_ms) {
+    if (!reserve_bytes(&heap->reserve) || age < decay_ms) {
         return;
     }
     bool needed_nothing = age >= 2 * decay_ms;

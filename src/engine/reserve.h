@@ -35,11 +35,16 @@ struct stock {
 struct reserve {
     uint32_t bundles; /* number, over all classes */
     uint32_t larges;
-    size_t bytes;         /* in all their blocks */
+    size_t bundle_bytes; /* in their blocks */
+    size_t large_bytes;
     struct large *large;  /* the one that was put by last; their live bits are clear */
     struct bundle *empty; /* a bundle without blocks, kept for the next half magazine, or NULL */
     uint64_t period_ms;   /* when this period of the decay began, by the coarse clock */
 };
+
+static inline size_t reserve_bytes(const struct reserve *reserve) {
+    return reserve->bundle_bytes + reserve->large_bytes;
+}
 
 /* How many blocks a bundle of a class has. */
 unsigned bundle_size(unsigned size_class);

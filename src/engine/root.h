@@ -18,7 +18,7 @@
 #include "options.h"
 
 #define MEMS_ROOT_MAGIC "MeMSroot"
-#define MEMS_ROOT_VERSION 1
+#define MEMS_ROOT_VERSION 2
 
 enum root_state { ROOT_ASLEEP, ROOT_READY };
 

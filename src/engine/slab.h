@@ -8,7 +8,7 @@
  *   +------+------+-------+------+-------+------+--------------------------------------+
  *
  * A slot is in one of three states, told by two bits: *free* (its bit here is set: the slab may hand it out), *live*
- * (its bit in the live map is set: a user holds it), or neither, *cached*: in a magazine. (With
+ * (its bit in the live map is set: a user holds it), or neither, *cached*: in a magazine or bundle. (With
  * check=deferred what lies in a magazine counts as live.) Both set is never.
  *
  * The slots from `used` on were never handed out. The words of the bitmap that cover only such slots are not

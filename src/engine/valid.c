@@ -191,20 +191,22 @@ static bool magazine_valid(const struct heap *heap, unsigned size_class, const c
 }
 
 static bool heap_valid(const struct heap *heap, size_t *slabs, const char **why) {
-    size_t reserve_bytes = 0;
+    size_t bundle_bytes = 0;
+    size_t large_bytes = 0;
     size_t slab_bytes = 0;
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         if (!slabs_valid(&heap->classes[size_class].slabs, heap->owner, size_class, slabs, why) ||
-            !magazine_valid(heap, size_class, why) || !bundles_valid(heap, size_class, &reserve_bytes, why)) {
+            !magazine_valid(heap, size_class, why) || !bundles_valid(heap, size_class, &bundle_bytes, why)) {
             return false;
         }
         slab_bytes += list_length(&heap->classes[size_class].slabs) * size_classes[size_class].slots *
                       size_classes[size_class].size;
     }
-    if (!larges_valid(&heap->reserve, &reserve_bytes, why)) {
+    if (!larges_valid(&heap->reserve, &large_bytes, why)) {
         return false;
     }
-    return (reserve_bytes == heap->reserve.bytes && slab_bytes == heap->slab_bytes) ||
+    return (bundle_bytes == heap->reserve.bundle_bytes && large_bytes == heap->reserve.large_bytes &&
+            slab_bytes == heap->slab_bytes) ||
            broken(why, "a heap's bytes in slabs or in its reserve are not what is counted");
 }
 
@@ -237,7 +239,8 @@ bool engine_valid(const char **why) {
     }
     struct census census = {0};
     size_t listed = 0;
-    size_t reserved = 0;
+    size_t bundled = 0;
+    size_t large = 0;
     if (!areas_valid(why) || !window_valid(&census, why) || !orphans_valid(&listed, why)) {
         return false;
     }
@@ -246,9 +249,11 @@ bool engine_valid(const char **why) {
         if (!heap_valid(heap, &listed, why)) {
             return false;
         }
-        reserved += heap->reserve.bytes;
+        bundled += heap->reserve.bundle_bytes;
+        large += heap->reserve.large_bytes;
     }
-    if (reserved != atomic_load_explicit(&registry.reserve_bytes, memory_order_relaxed)) {
+    if (bundled != atomic_load_explicit(&registry.bundle_bytes, memory_order_relaxed) ||
+        large != atomic_load_explicit(&registry.large_bytes, memory_order_relaxed)) {
         return broken(why, "the heaps' reserves are not what is counted");
     }
     if (listed != census.slabs) {

@@ -30,10 +30,11 @@ static inline bool tag_sound(const struct block *block) {
 }
 
 bool free_block_sound(struct block *block) {
-    return tag_sound(block) && node_sound(block);
+    return tag_sound(block) && (block == hmm_heap.cut || node_sound(block));
 }
 
-struct block *find_free_block(size_t size) {
+/* As find_free_block, in the bins. */
+static inline struct block *find_in_bins(size_t size) {
     uint64_t grains = size / BLOCK_ALIGN;
     unsigned level, step;
     bins_place(grains, &level, &step);
@@ -54,6 +55,13 @@ struct block *find_free_block(size_t size) {
     return block_of_node(hmm_heap.free_list.heads[level][step]);
 }
 
+struct block *find_free_block(size_t size) {
+    struct block *found = find_in_bins(size);
+    struct block *cut = hmm_heap.cut;
+    bool better = cut != NULL && block_size(cut) >= size && (found == NULL || block_size(cut) < block_size(found));
+    return better ? cut : found;
+}
+
 /* A free block is not sound: it, or the neighbour in the list that does not lead back to it. */
 static struct block *damaged_block(struct block *block) {
     struct bins_node *node = &block->node;
@@ -67,6 +75,13 @@ static struct block *damaged_block(struct block *block) {
 }
 
 void remove_from_freelist(struct block *block) {
+    if (block == hmm_heap.cut) {
+        if (UNLIKELY(!tag_sound(block))) {
+            report_free_block(block);
+        }
+        hmm_heap.cut = NULL;
+        return;
+    }
     if (UNLIKELY(!free_block_sound(block))) {
         report_free_block(damaged_block(block));
     }
@@ -121,10 +136,15 @@ static inline void replace_node(struct block *old, struct block *block, uint64_t
 
 /*
  * A free block of the list becomes another one, which has it as a part or is a part of it. When the bin is the same,
- * the new block takes the old one's place.
+ * the new block takes the old one's place; and so it does when the old one is being cut.
  */
 static void replace_free_block(struct block *old, struct block *block, size_t size) {
     uint64_t grains = size / BLOCK_ALIGN;
+    if (old == hmm_heap.cut) {
+        hmm_heap.cut = block;
+        tag_free(block, size);
+        return;
+    }
     bool stays = same_bin(block_size(old) / BLOCK_ALIGN, grains);
     if (stays && old == block) {
         block->node.size = grains;
@@ -168,10 +188,14 @@ struct block *merge_blocks(struct block *block) {
     if ((block->header & BLOCK_PREV_USED) == 0) {
         whole = free_block_before(block);
         size += block_size(whole);
-        if (listed != NULL) {
-            remove_from_freelist(next);
+        if (listed == NULL) {
+            listed = whole;
+        } else if (listed == hmm_heap.cut) {
+            remove_from_freelist(whole);
+        } else {
+            remove_from_freelist(listed);
+            listed = whole;
         }
-        listed = whole;
         block_forget(block);
     }
     if (listed != NULL) {
@@ -200,6 +224,54 @@ void split_block(struct block *block, struct block *listed, size_t have, size_t 
     block_set_tag(block, need | state);
 }
 
+/* Whether the bins may have a block of so many grains or more. */
+static inline bool bins_reach(uint64_t grains) {
+    return hmm_heap.free_list.map.levels >> (floor_log2(grains | BINS_STEPS / 2) - BINS_STEP_BITS + 1) != 0;
+}
+
+struct block *cut_block(size_t size) {
+    uint64_t grains = size / BLOCK_ALIGN;
+    if (grains < UINT64_C(2) * BINS_STEPS) {
+        struct bins_node *exact = hmm_heap.free_list.heads[grains / BINS_STEPS][grains % BINS_STEPS];
+        if (exact != NULL) {
+            struct block *block = block_of_node(exact);
+            split_block(block, block, size, size);
+            return block;
+        }
+    }
+    struct block *cut = hmm_heap.cut;
+    if (UNLIKELY(cut == NULL)) {
+        return NULL;
+    }
+    if (UNLIKELY(!tag_sound(cut))) {
+        report_free_block(cut);
+    }
+    size_t have = block_size(cut);
+    if (have < size + BLOCK_MIN || (block_after(cut, have) == hmm_heap.end && bins_reach(grains))) {
+        return NULL;
+    }
+    hmm_heap.cut = block_after(cut, size);
+    tag_free(hmm_heap.cut, have - size);
+    block_set_tag(cut, size | BLOCK_USED | BLOCK_PREV_USED);
+    return cut;
+}
+
+void cut_from(struct block *block) {
+    if (block != hmm_heap.cut) {
+        remove_from_freelist(block);
+        cut_end();
+        hmm_heap.cut = block;
+    }
+}
+
+void cut_end(void) {
+    struct block *block = hmm_heap.cut;
+    if (block != NULL) {
+        remove_from_freelist(block);
+        bins_insert(&hmm_heap.free_list, &block->node, block_size(block) / BLOCK_ALIGN);
+    }
+}
+
 /* Gives back the pages that lie between a free block's links and its footer; returns their bytes. The last block has
  * mostly been untouched since the break was raised, and is the break's to give back. */
 static size_t purge_block(struct block *block) {
@@ -223,6 +295,7 @@ void purge_freelist(size_t bytes) {
     if (hmm_heap.brk.purge == NULL) {
         return;
     }
+    cut_end(); /* it may be the largest */
     for (unsigned bin = BINS_LEVELS * BINS_STEPS; bin-- > least * BINS_STEPS;) {
         struct bins_node *node = bins->heads[bin / BINS_STEPS][bin % BINS_STEPS];
         for (; node != NULL && probes < PURGE_PROBES && done < bytes; node = node->next, probes++) {

@@ -1,8 +1,9 @@
 /*
  * free_list.h - the free blocks, and the changes between free and used: all in constant time.
  *
- * The list is kept in the two-level bins of base. Whatever a block's neighbours and links say is proved before it is
- * relied upon: what does not agree is a fault.
+ * The list is kept in the two-level bins of base, all but one block: the one that small blocks are being cut from. It
+ * counts as in the list, but has no links, so that to cut it is to write two headers. Whatever a block's neighbours and
+ * links say is proved before it is relied upon: what does not agree is a fault.
  */
 #ifndef MEMS_HMM_FREE_LIST_H
 #define MEMS_HMM_FREE_LIST_H
@@ -14,6 +15,18 @@
  * be missed when all that fit are of the size's own bin.
  */
 struct block *find_free_block(size_t size);
+
+/*
+ * A used block of `size` bytes, which are few, without a search: from the bin of just this size, or from the block
+ * being cut. NULL when neither serves, or when that is the last block and there may be others to be used up first.
+ */
+struct block *cut_block(size_t size);
+
+/* Small blocks are to be cut from this block of the list. */
+void cut_from(struct block *block);
+
+/* Puts the block being cut into its bin. */
+void cut_end(void);
 
 /* Makes `size` bytes at `block`, between two blocks that are not free, a free block in the list. */
 void insert_free_block(struct block *block, size_t size);

@@ -23,11 +23,6 @@ COLD void heap_lock(const char *operation) {
     system_lock();
 }
 
-/* Where no block of a size is cached, up to this much memory becomes blocks of that size at once; and up to so many
- * blocks, two to the power of CARVE_BATCH: more would scatter what a program allocates together. */
-#define CARVE_BYTES ((size_t)2048)
-#define CARVE_BATCH 3
-
 /* For a block of at least so many bytes, free ones are purged until that is one part in PURGE_SHARE of it. */
 #define PURGE_MIN ((size_t)256 << 10)
 #define PURGE_SHARE 3
@@ -72,30 +67,22 @@ static struct block *take_large(size_t size) {
     return block;
 }
 
-/*
- * The same for a size with a quick list, which is empty: from a larger block it gets a few blocks on the way; each time
- * twice as many, until blocks of this size come back faster than they are used.
- */
-static struct block *take_several(size_t size) {
-    struct block *block = find_block(size);
+/* The same for a size with a quick list, which is empty. What such blocks are cut from stays the same until it is too
+ * small: those that are allocated together lie together. */
+static struct block *take_small(size_t size) {
+    struct block *block = cut_block(size);
+    if (LIKELY(block != NULL)) {
+        return block;
+    }
+    block = find_block(size);
     if (UNLIKELY(block == NULL)) {
         return NULL;
     }
-    struct quick_list *list = &hmm_heap.quick[size / BLOCK_ALIGN];
     size_t have = block_size(block);
-    size_t count = (have < CARVE_BYTES ? have : CARVE_BYTES) / size;
-    size_t batch = (size_t)1 << list->batch;
-    count = count < batch ? count : batch;
-    list->batch = (uint16_t)(list->batch + (list->batch < CARVE_BATCH));
-    if (count > 1 && have - count * size < BLOCK_MIN) {
-        count--; /* what is left must be a block, or nothing */
+    if (have - size >= BLOCK_MIN) {
+        cut_from(block);
     }
-    if (count <= 1) {
-        split_block(block, block, have, size);
-    } else {
-        split_block(block, block, have, count * size);
-        quick_fill(block, size, count);
-    }
+    split_block(block, block, have, size);
     return block;
 }
 
@@ -122,7 +109,7 @@ static NOINLINE void *alloc_slow(size_t size) {
     struct block *block;
     if (need <= QUICK_SIZE_MAX) {
         block = quick_pop(need, alloc);
-        block = block != NULL ? block : take_several(need);
+        block = block != NULL ? block : take_small(need);
     } else {
         block = take_large(need);
     }

@@ -40,7 +40,6 @@ ALWAYS_INLINE bool quick_push(struct block *block) {
     }
     struct quick_list *list = &hmm_heap.quick[size / BLOCK_ALIGN];
     if (list->head != NULL && (list->bytes >= QUICK_BYTES || (block->header & BLOCK_PREV_USED) == 0)) {
-        list->batch = 0;
         return false;
     }
     block_set_tag(block, block_tag(block) | BLOCK_CACHED);
@@ -49,10 +48,6 @@ ALWAYS_INLINE bool quick_push(struct block *block) {
     list->bytes = (uint16_t)(list->bytes + size);
     return true;
 }
-
-/* Cuts a used block into `count` blocks of `size` bytes. The first stays used, the others go on their list, which is
- * empty; they will come from it in order of address. */
-void quick_fill(struct block *block, size_t size, size_t count);
 
 /* Moves all cached blocks to the free list, merged. False: there were none. About 1000 at most, most of them small. */
 bool quick_flush(void);

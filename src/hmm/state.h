@@ -25,7 +25,6 @@
 struct quick_list {
     struct block *head; /* NULL: empty */
     uint16_t bytes;     /* of all its blocks */
-    uint16_t batch; /* as how many blocks, two to the power of this, memory is to be cut that comes when it is empty */
 };
 
 /*
@@ -53,6 +52,7 @@ struct heap {
     const char *operation; /* what the user has called, for fault reports from below */
     struct quick_list quick[QUICK_LISTS]; /* quick[i]: blocks of i grains */
     struct bins free_list;
+    struct block *cut; /* the free block that small ones are cut from, which is not in a bin; NULL: none */
     struct region *first;
     struct region *last;
     struct program_break brk; /* without `move`: none has been chosen yet */

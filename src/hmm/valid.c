@@ -77,13 +77,14 @@ static const char *regions_flaw(struct tally *tally) {
     return NULL;
 }
 
-/* Every block of the free list is one that the walk has seen if there are as many of them, each sound. */
+/* Every block of the free list is one that the walk has seen if there are as many of them, each sound. The one being
+ * cut is in no bin. */
 static const char *free_list_flaw(const struct tally *tally) {
     const char *flaw;
     if (!bins_valid(&hmm_heap.free_list, &flaw)) {
         return flaw;
     }
-    size_t count = 0;
+    size_t count = hmm_heap.cut != NULL;
     for (unsigned level = 0; level < BINS_LEVELS; level++) {
         for (unsigned step = 0; step < BINS_STEPS; step++) {
             for (struct bins_node *node = hmm_heap.free_list.heads[level][step]; node != NULL; node = node->next) {

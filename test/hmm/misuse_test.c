@@ -195,6 +195,18 @@ static void overflow_into_free(void *unused) {
     (void)HmmAlloc(LARGE);
 }
 
+/* The free block behind, which the next small one is cut from. */
+static void overflow_into_cut(void *argument) {
+    memset(HmmAlloc(SMALL), 'x', SMALL + 1);
+    (void)HmmAlloc(*(size_t *)argument);
+}
+
+static void print_damaged(void *unused) {
+    (void)unused;
+    memset(HmmAlloc(SMALL), 'x', SMALL + 1);
+    HmmPrintFreelist(fopen("/dev/null", "w"));
+}
+
 static void damage_cached(void *argument) {
     const ptrdiff_t *offset = argument;
     make_row(SMALL);
@@ -218,6 +230,13 @@ static void test_damaged_free_block(void **state) {
     expect_fault(allocate_damaged, &(size_t){0}, "alloc(@): damaged free block: written to after it was freed");
     expect_fault(overflow_into_free, NULL,
                  "alloc(@): damaged free block: its header is overwritten: past the end of the block before it");
+    expect_fault(overflow_into_cut, &(size_t){SMALL},
+                 "alloc(@): damaged free block: its header is overwritten: past the end of the block before it");
+    expect_fault(overflow_into_cut, &(size_t){LARGE},
+                 "alloc(@): damaged free block: its header is overwritten: past the end of the block before it");
+    expect_fault(
+        print_damaged, NULL,
+        "HmmPrintFreelist(@): damaged free block: its header is overwritten: past the end of the block before it");
     expect_fault(damage_cached, &(ptrdiff_t){0},
                  "alloc(@): damaged cached block: a link to here: written to after it was freed");
     expect_fault(damage_cached, &(ptrdiff_t){-8},

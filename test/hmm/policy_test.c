@@ -1,6 +1,6 @@
 /*
  * policy_test.c - what the heap does to hold little memory without doing it again and again: which freed blocks wait,
- * how many blocks are cut at once, when the break stays up, and which pages go back below it.
+ * what small ones are cut from, when the break stays up, and which pages go back below it.
  */
 #include "trial.h"
 
@@ -69,30 +69,63 @@ static void test_quick_lists_are_short(void **state) {
     }
 }
 
-static void cut_more_and_more(void *unused) {
+static void cut_side_by_side(void *unused) {
     (void)unused;
-    const size_t cut[] = {1, 2, 4, 8, 8, 8};
-    void *blocks[31];
-    size_t count = 0;
-    for (int batch = 0; batch < 6; batch++) {
-        for (size_t left = cut[batch]; left > 0; left--) {
-            blocks[count++] = hmm_alloc(SMALL);
-            REQUIRE(cached_now() == left - 1);
-        }
+    const size_t sizes[] = {2000, 4072, 2000, 3048, 2000}; /* larger than what is cached */
+    char *held[5];
+    REQUIRE(hmm_alloc(100) != NULL); /* cut from the last block */
+    for (int i = 0; i < 5; i++) {
+        held[i] = hmm_alloc(sizes[i]);
     }
-    while (count > 1) { /* more than the quick list holds: the last ones become a free block */
-        hmm_free("test", blocks[--count]);
+    hmm_free("test", held[1]);
+    hmm_free("test", held[3]);
+    char *blocks[5];
+    for (size_t i = 0; i < 5; i++) { /* the smaller hole is filled, the heap's end is not used */
+        blocks[i] = hmm_alloc(100 + 100 * i);
+        REQUIRE(blocks[i] == (i == 0 ? held[3] : blocks[i - 1] + block_size_for(100 * i)));
+        REQUIRE(cached_now() == 0);
+        REQUIRE_VALID();
     }
-    while (cached_now() > 0) {
-        REQUIRE(hmm_alloc(SMALL) != NULL);
-    }
-    REQUIRE(hmm_alloc(SMALL) == blocks[1] && cached_now() == 0); /* of that a single one is cut again */
+    REQUIRE(hmm_alloc(1032) == blocks[4] + block_size_for(500));
+    REQUIRE(hmm_alloc(1032) == held[1]); /* too little is left: the other hole is next */
+    REQUIRE(hmm_alloc(600) == held[1] + block_size_for(1032));
+    hmm_free("test", blocks[0]);
+    hmm_free("test", blocks[1]);
+    hmm_trim(0);
+    size_t both = block_size_for(100) + block_size_for(200) - BLOCK_HEADER;
+    REQUIRE(hmm_alloc(both) == blocks[0]); /* a free block of just the size comes first */
     REQUIRE_VALID();
 }
 
-static void test_blocks_are_cut_in_numbers_only_where_they_are_needed(void **state) {
+/* What is freed before and behind the block being cut becomes part of it. */
+static void merge_with_cut(void *unused) {
+    (void)unused;
+    char *large[4];
+    for (int i = 0; i < 4; i++) {
+        large[i] = hmm_alloc(2040);
+    }
+    char *fits = hmm_alloc(2040);
+    REQUIRE(hmm_alloc(2040) != NULL);
+    hmm_free("test", large[1]);
+    char *small = hmm_alloc(1032);
+    REQUIRE(small == large[1]);
+    hmm_free("test", large[2]);
+    REQUIRE_VALID();
+    hmm_free("test", large[0]);
+    hmm_free("test", small);
+    REQUIRE(hmm_alloc(1032) == small);                  /* it was cached */
+    hmm_free("test", hmm_realloc("test", small, 1100)); /* in place, and merged on both sides */
+    REQUIRE_VALID();
+    hmm_free("test", fits);
+    REQUIRE(hmm_alloc(1000) == large[0]);
+    REQUIRE(hmm_alloc(1000) == large[0] + block_size_for(1000));
+    REQUIRE_VALID();
+}
+
+static void test_small_blocks_are_cut_side_by_side_from_one_free_block(void **state) {
     (void)state;
-    expect_success(cut_more_and_more, NULL);
+    expect_success(cut_side_by_side, NULL);
+    expect_success(merge_with_cut, NULL);
 }
 
 /* Blocks of `size` bytes in all come and go: how often the break moves for it. */
@@ -153,6 +186,19 @@ static void purge(void *kind) {
     REQUIRE(kept(hole) < 2 * os_page_size());
 }
 
+/* The largest free block is the one being cut. */
+static void purge_cut(void *kind) {
+    REQUIRE(hmm_option_set("break", kind) == 0);
+    char *hole = make_hole();
+    for (char *small = NULL; small != hole; small = hmm_alloc(1000)) {
+        REQUIRE(stats_now().used_blocks < 1000);
+    }
+    REQUIRE(hmm_alloc(LARGE + 1000) != NULL);
+    REQUIRE_VALID();
+    const volatile char *page = hole + LARGE / 2;
+    REQUIRE(*page == 0);
+}
+
 static void purge_in_vain(void *kind) {
     REQUIRE(hmm_option_set("break", kind) == 0);
     char *hole = make_hole();
@@ -178,6 +224,7 @@ static void test_free_pages_go_back_when_the_heap_has_to_grow(void **state) {
     for (int i = 0; i < 2; i++) {
         if (os_purge_zeroes()) {
             expect_success(purge, (void *)(uintptr_t)kinds[i]);
+            expect_success(purge_cut, (void *)(uintptr_t)kinds[i]);
         }
         expect_success(purge_in_vain, (void *)(uintptr_t)kinds[i]);
         expect_success(purge_nothing, (void *)(uintptr_t)kinds[i]);
@@ -188,7 +235,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_blocks_are_merged_at_once_behind_a_free_one),
         cmocka_unit_test(test_quick_lists_are_short),
-        cmocka_unit_test(test_blocks_are_cut_in_numbers_only_where_they_are_needed),
+        cmocka_unit_test(test_small_blocks_are_cut_side_by_side_from_one_free_block),
         cmocka_unit_test(test_break_stays_where_it_is_needed_again),
         cmocka_unit_test(test_free_pages_go_back_when_the_heap_has_to_grow),
     };

@@ -182,9 +182,25 @@ static void print(void *unused) {
     REQUIRE(strstr(sink.text, line) != NULL && strstr(sink.text, " ...\n") != NULL);
 }
 
+/* All that is free is what the only block was cut from. */
+static void print_cut(void *unused) {
+    (void)unused;
+    static char text[1000];
+    static char buffer[1000];
+    FILE *stream = fmemopen(text, sizeof text, "w");
+    REQUIRE(stream != NULL && setvbuf(stream, buffer, _IOFBF, sizeof buffer) == 0);
+    char *block = HmmAlloc(100);
+    HmmPrintFreelist(stream);
+    fflush(stream);
+    char line[64];
+    snprintf(line, sizeof line, "[0x%lx ", (unsigned long)(uintptr_t)(block + HmmUsableSize(block) + 8));
+    REQUIRE(strstr(text, "\n1 free, ") != NULL && strstr(text, line) != NULL);
+}
+
 static void test_print_freelist(void **state) {
     (void)state;
     expect_success(print, NULL);
+    expect_success(print_cut, NULL);
 }
 
 /* --- Options -------------------------------------------------------------------------------------------------- */

@@ -4,7 +4,6 @@
 #include "fresh.h"
 
 #include <errno.h>
-#include <sys/mman.h>
 
 #include "engine/heap.h"
 #include "engine/huge.h"
@@ -178,42 +177,6 @@ static void no_bytes_are_a_block_of_their_own(void) {
     CHECK_VALID();
 }
 
-static size_t present(void *block, size_t size) {
-    static unsigned char pages[2 * MIB / OS_PAGE];
-    size_t count = 0;
-    CHECK_EQUAL(mincore(block, size, pages), 0);
-    for (size_t i = 0; i < size / OS_PAGE; i++) {
-        count += pages[i] & 1;
-    }
-    return count;
-}
-
-/* A program looks at zeros before it writes: below 1 MiB their pages are there; a table from there on may be sparse. */
-static void zeros_are_present_but_in_what_may_be_sparse(void) {
-    const size_t below = MIB - OS_PAGE;
-    const size_t from = MIB;
-    void *scratch = NULL;
-    CHECK(os_map(OS_PAGE, OS_PAGE, &scratch) == 0);
-    if (present(scratch, OS_PAGE) != 0 || (os_populate(scratch, OS_PAGE), present(scratch, OS_PAGE)) != 1) {
-        _exit(FRESH_CANNOT);
-    }
-    char *block = engine_alloc_zeroed(1, below);
-    char *sparse = engine_alloc_zeroed(1, from);
-    CHECK_EQUAL(present(block, below), below / OS_PAGE);
-    CHECK_EQUAL(present(sparse, from), 0);
-    memset(sparse, 1, from);
-    memset(block, 1, below);
-    engine_free(sparse);
-    CHECK(engine_alloc_zeroed(1, from) == sparse);
-    CHECK_EQUAL(present(sparse, from), 0);
-    engine_free(block);
-    CHECK(engine_alloc_zeroed(1, below) == block);
-    for (size_t i = 0; i < below; i++) {
-        CHECK(block[i] == 0 && sparse[i] == 0);
-    }
-    CHECK_VALID();
-}
-
 /* All that a small window holds, and more in mappings of their own; then it is all there again. */
 static void memory_that_ends_comes_back(void) {
     enum { MANY = 4000 };
@@ -276,7 +239,6 @@ int main(void) {
         FRESH_WITH(random_operations_keep_every_block, "decay_ms=0"),
         FRESH(sizes_that_cannot_be_fail_with_enomem),
         FRESH(no_bytes_are_a_block_of_their_own),
-        FRESH(zeros_are_present_but_in_what_may_be_sparse),
         FRESH_WITH(memory_that_ends_comes_back, "window=4m"),
         FRESH_WITH(memory_that_ends_comes_back, "window=4m,check=deferred"),
         FRESH(options_that_shape_the_heap_are_set_before_it),

@@ -153,6 +153,8 @@ static void *allocate_a_little(void *unused) {
         CHECK_EQUAL((uintptr_t)blocks[i] % 64, 0);
         CHECK_EQUAL(engine_usable_size("malloc_usable_size", blocks[i]) % 64, 0);
     }
+    CHECK(engine_realloc("realloc", blocks[0], 1) == blocks[0]);
+    CHECK(engine_realloc("realloc", blocks[0], 9) == blocks[0]);
     size_t units = spans.live_units;
     void *more = engine_alloc(1);
     CHECK_EQUAL(owner_of(more), heap_mine->owner);
@@ -180,6 +182,23 @@ static void who_needs_little_beside_others_has_it_from_the_commons(void) {
     fresh_thread(allocate_a_little, NULL);
     CHECK(slab_of(blocks[0]) == commons);
     CHECK_EQUAL(slab_count_live(commons), 2 * (FEW - 1) * 2);
+    CHECK_VALID();
+}
+
+static void *allocate_one(void *unused) {
+    (void)unused;
+    CHECK(engine_alloc(100) != NULL);
+    return NULL;
+}
+
+/* There is no memory for a commons, but an orphan has room. */
+static void who_shares_nothing_adopts(void) {
+    thread_leaves(100, 10, 3);
+    while (engine_alloc(1000)) {
+        continue;
+    }
+    fresh_thread(allocate_one, NULL);
+    CHECK_EQUAL(available(100), 1);
     CHECK_VALID();
 }
 
@@ -273,6 +292,7 @@ int main(void) {
         IN_BOTH_MODES(every_block_of_many_orphans_can_be_freed_in_any_order),
         FRESH(blocks_come_from_orphans_without_a_heap),
         IN_BOTH_MODES(who_needs_little_beside_others_has_it_from_the_commons),
+        FRESH_WITH(who_shares_nothing_adopts, "window=4m"),
         IN_BOTH_MODES(a_commons_that_is_empty_goes_back_and_one_that_is_full_is_left),
         FRESH(an_adopted_slab_is_no_orphan),
         IN_BOTH_MODES(blocks_outlive_generations_of_threads),

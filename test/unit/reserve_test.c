@@ -55,7 +55,7 @@ static void what_is_put_by_comes_back_in_order(void) {
     for (unsigned i = 4 * HALF; i-- > 0;) {
         CHECK(engine_alloc(64) == freed[i]);
     }
-    CHECK_EQUAL(heap->reserve.bytes, 0);
+    CHECK_EQUAL(reserve_bytes(&heap->reserve), 0);
     CHECK_VALID();
 }
 
@@ -64,7 +64,7 @@ static void a_heap_that_grows_unloads(void) {
     uint64_t flushes = heap->counters.flushes;
     CHECK(engine_alloc(1000) != NULL);
     CHECK_EQUAL(heap->counters.flushes, flushes + 7);
-    CHECK_EQUAL(heap->reserve.bytes, 0);
+    CHECK_EQUAL(reserve_bytes(&heap->reserve), 0);
     check_state(0, 7 * HALF, BLOCK_STATE_FREE);
     CHECK_VALID();
 }
@@ -201,10 +201,10 @@ static void all_heaps_share_one_bound(void) {
     for (unsigned i = 0; i < COUNT; i++) {
         engine_free(blocks[i]);
     }
-    CHECK_EQUAL(heap->reserve.bytes, 4 * MIB);
+    CHECK_EQUAL(reserve_bytes(&heap->reserve), 4 * MIB);
     fresh_thread(free_many_small, NULL);
     magazine_flush_all(heap, false);
-    CHECK_EQUAL(registry.reserve_bytes, 0);
+    CHECK_EQUAL(registry.bundle_bytes + registry.large_bytes, 0);
     CHECK_VALID();
 }
 
@@ -219,7 +219,7 @@ static void a_large_block_comes_back(void) {
     engine_free(larger);
     engine_free(small);
     CHECK_EQUAL(heap->reserve.larges, 2);
-    CHECK_EQUAL(heap->reserve.bytes, 3 * UNIT);
+    CHECK_EQUAL(reserve_bytes(&heap->reserve), 3 * UNIT);
     CHECK_EQUAL(block_at(small).state, BLOCK_STATE_CACHED);
     CHECK_VALID();
     size_t taken = spans.taken;
@@ -230,7 +230,7 @@ static void a_large_block_comes_back(void) {
     }
     CHECK_EQUAL(spans.taken, taken);
     CHECK_EQUAL(large_size(large_of(small)), UNIT);
-    CHECK_EQUAL(heap->reserve.bytes, 0);
+    CHECK_EQUAL(reserve_bytes(&heap->reserve), 0);
     CHECK_VALID();
 }
 
@@ -257,7 +257,7 @@ static void few_large_blocks_are_put_by(void) {
     CHECK_VALID();
     engine_trim();
     CHECK_EQUAL(heap->reserve.larges, 0);
-    CHECK_EQUAL(registry.reserve_bytes, 0);
+    CHECK_EQUAL(registry.bundle_bytes + registry.large_bytes, 0);
     CHECK_VALID();
 }
 
@@ -273,6 +273,65 @@ static void large_blocks_decay(void) {
     CHECK_EQUAL(heap->reserve.larges, 0);
     CHECK_EQUAL(spans.live_units, live - 1);
     CHECK(spans.dirty_units == 0 || !os_purge_zeroes());
+    CHECK_VALID();
+}
+
+/* Before an allocation fails, what its heap has put by is given up. */
+static void a_reserve_makes_nothing_fail(void) {
+    struct heap *heap = begin();
+    void *large = engine_alloc(2 * UNIT);
+    while (engine_alloc(1000)) {
+        continue;
+    }
+    engine_free(large);
+    CHECK_EQUAL(heap->reserve.larges, 1);
+    CHECK(engine_alloc(1000) != NULL);
+    CHECK_EQUAL(heap->reserve.larges, 0);
+    CHECK_VALID();
+}
+
+static void without_a_decay_nothing_is_put_by(void) {
+    struct heap *heap = begin();
+    engine_free(engine_alloc(LARGE));
+    CHECK_EQUAL(heap->reserve.larges, 0);
+    CHECK(spans.live_units == 0 && (spans.dirty_units == 0 || !os_purge_zeroes()));
+    for (unsigned i = 0; i < BLOCKS_MAX; i++) {
+        freed[i] = engine_alloc(64);
+    }
+    for (unsigned i = 0; i < BLOCKS_MAX; i++) {
+        engine_free(freed[i]);
+    }
+    CHECK_EQUAL(heap->reserve.bundles, 0);
+    CHECK_VALID();
+}
+
+/* A thread that does nothing but free large blocks gives up what it has put by, too. */
+static void *free_large(void *blocks) {
+    engine_free(((void **)blocks)[0]);
+    CHECK_EQUAL(heap_mine->reserve.larges, 1);
+    heap_mine->reserve.period_ms -= 2 * spans.decay_ms;
+    engine_free(((void **)blocks)[1]);
+    CHECK_EQUAL(heap_mine->reserve.larges, 0);
+    return NULL;
+}
+
+static void who_only_frees_gives_back(void) {
+    void *blocks[] = {engine_alloc(LARGE), engine_alloc(LARGE)};
+    fresh_thread(free_large, blocks);
+    CHECK_VALID();
+}
+
+static void *grow_and_end(void *unused) {
+    (void)unused;
+    grow_until_swept(heap_mine == &heap_none ? heap_begin() : heap_mine);
+    CHECK(heap_mine->sweep_at > MIB);
+    return NULL;
+}
+
+static void the_next_thread_is_swept_in_time(void) {
+    begin();
+    fresh_thread(grow_and_end, NULL);
+    CHECK_EQUAL(((struct heap *)window.heaps[2])->sweep_at, MIB);
     CHECK_VALID();
 }
 
@@ -299,6 +358,10 @@ int main(void) {
         FRESH(a_large_block_comes_back),
         FRESH(few_large_blocks_are_put_by),
         FRESH_WITH(large_blocks_decay, LONG_DECAY),
+        FRESH_WITH(a_reserve_makes_nothing_fail, "window=4m"),
+        FRESH_WITH(without_a_decay_nothing_is_put_by, "decay_ms=0"),
+        FRESH_WITH(who_only_frees_gives_back, LONG_DECAY),
+        FRESH(the_next_thread_is_swept_in_time),
         FRESH_FAULT(a_large_block_put_by_is_freed_again, "", "): double free: a large block of 36864 bytes, cached"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

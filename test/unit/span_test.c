@@ -352,7 +352,6 @@ static void a_refused_purge_keeps_everything_usable(void) {
     CHECK_VALID();
 }
 
-/* No memory is to be had while spans fall apart into as many pieces as they can. */
 /* The pages of the live map that tell of a purged span alone go with it; the others stay. */
 static void the_live_map_is_purged_too(void) {
     enum { UNITS = 64 };
@@ -401,6 +400,7 @@ static void a_span_that_is_refused_does_not_keep_the_others(void) {
     CHECK_VALID();
 }
 
+/* No memory is to be had while spans fall apart into as many pieces as they can. */
 static void descriptors_suffice_to_give_everything_back(void) {
     enum { COUNT = 500 };
     struct large *row = take_row(COUNT, 3);
