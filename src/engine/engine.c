@@ -42,7 +42,7 @@ static struct heap *heap_ensured(void) {
     return root_start() ? heap_begin() : NULL;
 }
 
-/* Time passes on slow paths alone. */
+/* Gives back what has lain unused: dirty spans, and the heap's reserve. Reads the clock only if there is any. */
 static void decay(struct heap *heap) {
     if (spans_age() || reserve_bytes(&heap->reserve)) {
         uint64_t now_ms = os_coarse_ms();
@@ -57,7 +57,7 @@ COLD void *alloc_refill(size_t size) {
         return out_of_memory();
     }
     unsigned size_class = size_class_of(size);
-    if (!heap || heap_has_commons(heap, size_class)) {
+    if (!heap || heap_take_share(heap, size_class)) {
         void *block = commons_alloc(size);
         if (block || !heap) {
             return block ? block : out_of_memory();
@@ -210,7 +210,7 @@ static size_t kept_from(size_t size) {
     return size / 2;
 }
 
-/* Whether a block for so many bytes comes from this class: it does, or it does from the commons. */
+/* Whether a class is one that serves so many bytes, in a heap or from the commons. */
 static bool class_fits(size_t size, unsigned size_class) {
     return size_class_of(size) == size_class || commons_class(size) == size_class;
 }

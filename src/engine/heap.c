@@ -13,10 +13,7 @@
 #define SWEEP_MIN ((size_t)1 << 20)
 #define SWEEP_SHARE 8u
 
-/* After so many sweeps without a refill a class is out of use. */
-#define IDLE_MAX UINT8_C(2)
-
-/* So many blocks of each class a thread beside others has from the commons, in classes of up to so many bytes. */
+/* A thread beside others has so many blocks of each class from the commons, in classes of up to so many bytes. */
 #define COMMONS_SHARE 4u
 #define COMMONS_SIZE_MAX 256u
 
@@ -111,7 +108,7 @@ struct heap *heap_begin(void) {
     if (heap) {
         for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
             bool shares = !alone && size_classes[size_class].size <= COMMONS_SIZE_MAX;
-            heap->classes[size_class].commons = shares ? COMMONS_SHARE : 0;
+            heap->classes[size_class].share = shares ? COMMONS_SHARE : 0;
         }
         /* The heap is in place before this call, which may allocate for itself. */
         heap_mine = heap;
@@ -120,12 +117,12 @@ struct heap *heap_begin(void) {
     return heap;
 }
 
-bool heap_has_commons(struct heap *heap, unsigned size_class) {
+bool heap_take_share(struct heap *heap, unsigned size_class) {
     struct heap_class *of = &heap->classes[size_class];
-    if (LIKELY(!of->commons || of->bottom)) {
+    if (LIKELY(!of->share || of->bottom)) {
         return false;
     }
-    of->commons--;
+    of->share--;
     return true;
 }
 
@@ -151,7 +148,7 @@ static void heap_end(void *ending) {
         if (!list_empty(&heap->classes[size_class].slabs)) {
             orphan_leave(size_class, &heap->classes[size_class].slabs);
         }
-        heap->classes[size_class].idle = 0;
+        heap->classes[size_class].idle = false;
     }
     heap->slab_bytes = 0;
     heap->sweep_at = SWEEP_MIN;
@@ -199,10 +196,9 @@ static void sweep_later(struct heap *heap) {
 }
 
 /*
- * Before a heap grows on, a class that may be out of use gives back what it keeps in reserve: a block in a magazine may
- * be the last that keeps a slab from being empty. That its magazine had no refill does not say much, for what comes and
- * goes in turn needs none. But if it still had none after it was emptied, the class is out of use, and gives up its
- * last slab too. False when it is not time yet.
+ * Before a heap grows on, classes whose magazines had no refill since it was last here give back what they have cached:
+ * a block in a magazine may be the last that keeps a slab from being empty. The last slab of a class stays: what comes
+ * and goes in turn needs no refill either. False when it is not time yet.
  */
 static bool sweep(struct heap *heap) {
     if (heap->slab_bytes < heap->sweep_at) {
@@ -213,10 +209,7 @@ static bool sweep(struct heap *heap) {
         if (of->idle) {
             magazine_flush_class(heap, size_class);
         }
-        if (of->idle == IDLE_MAX) {
-            drop_empty_slabs(heap, size_class);
-        }
-        of->idle = of->idle < IDLE_MAX ? of->idle + 1 : IDLE_MAX;
+        of->idle = true;
     }
     sweep_later(heap);
     return true;

@@ -43,8 +43,8 @@ struct heap_class {
     struct list slabs;
     void **bottom;      /* of the magazine; NULL while there is none */
     struct stock stock; /* of bundles */
-    uint8_t commons;    /* so many blocks may still come from the commons before there is a magazine */
-    uint8_t idle;       /* sweeps since its magazine was last refilled or full, up to IDLE_MAX */
+    uint8_t share;      /* of the commons: so many blocks may still come from there, while there is no magazine */
+    bool idle;          /* its magazine has had no refill and was never full since the heap was last swept */
 };
 
 /* With check=deferred a heap's tag has this bit set too, so that an entry of its own, XORed with the tag, is the class
@@ -108,8 +108,9 @@ void heap_catch_up(struct heap *heap);
 /* Gives the calling thread a heap if it may have one; NULL when there is no memory, or the thread is ending. */
 struct heap *heap_begin(void);
 
-/* Whether a block of a class is to come from the commons (orphan.h), as the first ones of a thread beside others do. */
-bool heap_has_commons(struct heap *heap, unsigned size_class);
+/* Whether the class has a share of the commons (orphan.h) left, as those of a thread beside others do at first; takes
+ * one block off it. */
+bool heap_take_share(struct heap *heap, unsigned size_class);
 
 /*
  * Frees a block of a slab that is not this heap's, as far as the caller saw; `heap` is NULL for a thread without one.
@@ -127,7 +128,7 @@ struct slab *heap_slab(struct heap *heap, unsigned size_class);
 /* The slab has just been filled up: it makes way for one with free slots. */
 void heap_slab_full(struct heap *heap, unsigned size_class, struct slab *slab);
 
-/* Gives back all that the calling thread's heap keeps in reserve: magazines, outgoing parcels, empty slabs. */
+/* Gives back all that the calling thread's heap keeps: magazines, the reserve, outgoing parcels, empty slabs. */
 void heap_trim(struct heap *heap);
 
 /* In a forked child: the heaps of the threads that are not there any more become unused, their slabs orphans. */

@@ -33,6 +33,7 @@ void large_destroy(struct large *large) {
 }
 
 void *large_alloc(size_t size, size_t alignment, bool *zero) {
+    /* heap_none's reserve is empty. */
     struct large *large = alignment <= UNIT ? reserve_take_large(heap_mine, units_for(size)) : NULL;
     if (large) {
         set_size(large, size);

@@ -4,11 +4,11 @@
 #include <string.h>
 
 #include "base/compiler.h"
-#include "block.h"
 #include "heap.h"
 #include "metadata.h"
 #include "reserve.h"
 #include "slab.h"
+#include "window.h"
 
 /* What a magazine holds at first. It doubles each time it proves too small, so that a thread that does little keeps
  * little. */
@@ -63,7 +63,7 @@ static bool grow(struct heap *heap, unsigned size_class) {
 }
 
 bool magazine_refill(struct heap *heap, unsigned size_class) {
-    heap->classes[size_class].idle = 0;
+    heap->classes[size_class].idle = false;
     /* Making the thread's heap may itself have allocated: then there is something already. */
     if (magazine_count(heap, size_class)) {
         return true;
@@ -103,7 +103,7 @@ bool magazine_refill(struct heap *heap, unsigned size_class) {
 }
 
 bool magazine_make_room(struct heap *heap, unsigned size_class) {
-    heap->classes[size_class].idle = 0;
+    heap->classes[size_class].idle = false;
     if (grow(heap, size_class)) {
         return true;
     }

@@ -52,7 +52,7 @@ void magazine_flush(struct heap *heap, unsigned size_class, unsigned count);
 /* Gives all blocks that a class has in its magazine and in bundles back. */
 void magazine_flush_class(struct heap *heap, unsigned size_class);
 
-/* Gives all blocks of all magazines back, and with `dispose` the magazines themselves. */
+/* Gives the reserve and all blocks of all magazines back, and with `dispose` the magazines themselves. */
 void magazine_flush_all(struct heap *heap, bool dispose);
 
 /* How many blocks lie in the heap's magazine of a class, and with its bundles; roughly, if it is another thread's. */

@@ -63,7 +63,7 @@ void orphan_insert(struct slab *slab, unsigned size_class) {
     lock_give(&of->lock);
 }
 
-/* Makes a slab with free slots no longer be the commons, or in the list. */
+/* Takes a slab with free slots out of the list, or from its place as the commons. */
 static void take_out(struct orphans *of, struct slab *slab) {
     if (slab == of->commons) {
         of->commons = NULL;

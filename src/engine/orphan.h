@@ -1,5 +1,5 @@
 /*
- * orphan.h - slabs whose heap is gone, by size class, until a heap that needs one adopts it.
+ * orphan.h - slabs that no heap has, by size class: adopted by one that needs them, or shared.
  *
  * An orphan belongs to everybody: each operation on it runs under its class's lock. One of each class is the *commons*,
  * which is not to be adopted: single blocks come from it, for threads that have no heap, because they are ending or

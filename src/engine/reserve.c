@@ -36,9 +36,8 @@ static size_t large_bytes(const struct large *large) {
 
 /* --- The bound over all heaps --------------------------------------------------------------------------------- */
 
-/* `own` is what the heap has put by of a kind, `all` what all heaps have. relaxed: a bound, which nothing else depends
- * on.
- */
+/* `own`: what the heap has put by of a kind; `all`: what all heaps have. relaxed: a bound, which nothing else depends
+ * on. */
 static bool add_bytes(struct reserve *reserve, size_t *own, _Atomic size_t *all, size_t bytes, size_t most) {
     if (atomic_load_explicit(&spans.decay_ms, memory_order_relaxed) == 0) {
         return false; /* nothing is to be kept that is not in use */
@@ -91,7 +90,7 @@ static void prove(void *const *blocks, unsigned count) {
 }
 
 bool reserve_put_half(struct heap *heap, unsigned size_class) {
-    if (heap->reserve.bundles == BUNDLES_MAX || !add_bundle_bytes(&heap->reserve, bundle_bytes(size_class))) {
+    if (heap->reserve.bundle_count == BUNDLES_MAX || !add_bundle_bytes(&heap->reserve, bundle_bytes(size_class))) {
         return false;
     }
     struct bundle *bundle = take_empty(heap);
@@ -111,7 +110,7 @@ bool reserve_put_half(struct heap *heap, unsigned size_class) {
     bundle->next = of->stock.bundles;
     of->stock.bundles = bundle;
     of->stock.count++;
-    heap->reserve.bundles++;
+    heap->reserve.bundle_count++;
     return true;
 }
 
@@ -125,7 +124,7 @@ static struct bundle *take_bundle(struct heap *heap, unsigned size_class) {
         if (stock->surplus > stock->count) {
             stock->surplus = stock->count;
         }
-        heap->reserve.bundles--;
+        heap->reserve.bundle_count--;
         take_bundle_bytes(&heap->reserve, bundle_bytes(size_class));
     }
     return bundle;
@@ -167,22 +166,22 @@ void reserve_unload_class(struct heap *heap, unsigned size_class) {
 /* --- Large blocks --------------------------------------------------------------------------------------------- */
 
 bool reserve_put_large(struct heap *heap, struct large *large) {
-    if (heap->reserve.larges == LARGES_MAX || large->span.units > LARGE_UNITS_MAX ||
+    if (heap->reserve.large_count == LARGES_MAX || large->span.units > LARGE_UNITS_MAX ||
         !add_large_bytes(&heap->reserve, large_bytes(large))) {
         return false;
     }
-    large->next = heap->reserve.large;
-    heap->reserve.large = large;
-    heap->reserve.larges++;
+    large->next = heap->reserve.larges;
+    heap->reserve.larges = large;
+    heap->reserve.large_count++;
     return true;
 }
 
 struct large *reserve_take_large(struct heap *heap, size_t units) {
-    for (struct large **link = &heap->reserve.large; *link; link = &(*link)->next) {
+    for (struct large **link = &heap->reserve.larges; *link; link = &(*link)->next) {
         struct large *large = *link;
         if (large->span.units == units) {
             *link = large->next;
-            heap->reserve.larges--;
+            heap->reserve.large_count--;
             take_large_bytes(&heap->reserve, large_bytes(large));
             return large;
         }
@@ -194,9 +193,9 @@ struct large *reserve_take_large(struct heap *heap, size_t units) {
 static size_t unload_larges(struct heap *heap) {
     size_t bytes = 0;
     struct large *large;
-    while ((large = heap->reserve.large)) {
-        heap->reserve.large = large->next;
-        heap->reserve.larges--;
+    while ((large = heap->reserve.larges)) {
+        heap->reserve.larges = large->next;
+        heap->reserve.large_count--;
         take_large_bytes(&heap->reserve, large_bytes(large));
         bytes += large_bytes(large);
         large_destroy(large);
@@ -226,8 +225,11 @@ bool reserve_unload_much(struct heap *heap) {
     return much;
 }
 
-/* A heap that has not come here for a whole period has needed nothing. What nobody has needed has been free for as long
- * as dirty memory is kept. */
+/*
+ * A heap that has not come here for a whole period has needed nothing. Of large blocks it is not counted which were
+ * needed: all go, and their memory to the system only if nothing was needed. What nobody has needed has been free for
+ * as long as dirty memory is kept.
+ */
 void reserve_decay(struct heap *heap, uint64_t now_ms) {
     uint64_t decay_ms = atomic_load_explicit(&spans.decay_ms, memory_order_relaxed);
     uint64_t age = now_ms - heap->reserve.period_ms;

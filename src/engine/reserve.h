@@ -4,8 +4,8 @@
  *
  * When a magazine as large as it may be is full, its older half is put by as a *bundle*; when it is empty, a bundle
  * comes back. A large block that its thread frees may be its next one too. So what goes out and comes back touches no
- * slab, and takes no lock. A reserve is given up when nobody has needed it for a while, or when the heap would grow and
- * has much of it.
+ * slab, and takes no lock. A reserve is given up when nobody has needed it for a while, when the heap would grow and
+ * has much of it, or before an allocation fails.
  */
 #ifndef MEMS_ENGINE_RESERVE_H
 #define MEMS_ENGINE_RESERVE_H
@@ -33,11 +33,11 @@ struct stock {
 };
 
 struct reserve {
-    uint32_t bundles; /* number, over all classes */
-    uint32_t larges;
+    uint32_t bundle_count; /* over all classes */
+    uint32_t large_count;
     size_t bundle_bytes; /* in their blocks */
     size_t large_bytes;
-    struct large *large;  /* the one that was put by last; their live bits are clear */
+    struct large *larges; /* the last put by comes first; their live bits are clear */
     struct bundle *empty; /* a bundle without blocks, kept for the next half magazine, or NULL */
     uint64_t period_ms;   /* when this period of the decay began, by the coarse clock */
 };
@@ -55,7 +55,7 @@ bool reserve_put_half(struct heap *heap, unsigned size_class);
 /* A bundle's blocks go into the heap's empty magazine of a class. False when there is none. */
 bool reserve_bring_back(struct heap *heap, unsigned size_class);
 
-/* Puts a large block by, which is nobody's. False when that is not worth while. */
+/* Puts by a large block that is nobody's. False when it is too large, or enough is put by. */
 bool reserve_put_large(struct heap *heap, struct large *large);
 
 /* A large block of so many units that was put by; NULL when there is none. */
@@ -70,8 +70,8 @@ void reserve_unload(struct heap *heap);
 /* For a heap that is about to grow: gives all back if that is a good part of what it has. True when it was. */
 bool reserve_unload_much(struct heap *heap);
 
-/* To be called on slow paths, with the time by the coarse clock: gives back what nobody has needed for as long as the
- * decay. */
+/* To be called on slow paths, with the time by the coarse clock: gives back the bundles that nobody has needed for as
+ * long as the decay, and once in that time all large blocks. */
 void reserve_decay(struct heap *heap, uint64_t now_ms);
 
 #endif

@@ -33,7 +33,7 @@
  */
 struct slab {
     struct span span;
-    struct list link; /* in the owner's list of its class, or in the class's orphans */
+    struct list link; /* in the owner's list of its class, or among the class's orphans; the commons is in neither */
     uint16_t slots;
     _Atomic uint16_t free;
     _Atomic uint16_t used;

@@ -72,6 +72,7 @@ struct spans {
     _Atomic uint64_t due_ms;   /* when the oldest dirty span will be old enough; read without the lock (relaxed) */
 };
 
+/* due_ms while no span is dirty. */
 #define SPANS_NEVER UINT64_MAX
 
 extern struct spans spans;

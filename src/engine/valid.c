@@ -162,8 +162,8 @@ static bool bundles_valid(const struct heap *heap, unsigned size_class, size_t *
 /* Adds to *bytes what the large blocks that are put by add up to. */
 static bool larges_valid(const struct reserve *reserve, size_t *bytes, const char **why) {
     uint32_t count = 0;
-    for (const struct large *large = reserve->large; large; large = large->next) {
-        if (++count > reserve->larges) {
+    for (const struct large *large = reserve->larges; large; large = large->next) {
+        if (++count > reserve->large_count) {
             return broken(why, "a heap has put more large blocks by than are counted");
         }
         if (page_map_load(large->span.first) != UNIT_LARGE || live_test(window_address(large->span.first))) {
@@ -171,7 +171,7 @@ static bool larges_valid(const struct reserve *reserve, size_t *bytes, const cha
         }
         *bytes += (size_t)large->span.units << UNIT_SHIFT;
     }
-    return count == reserve->larges || broken(why, "a heap has put fewer large blocks by than are counted");
+    return count == reserve->large_count || broken(why, "a heap has put fewer large blocks by than are counted");
 }
 
 static bool magazine_valid(const struct heap *heap, unsigned size_class, const char **why) {

@@ -8,7 +8,7 @@
 /* From this size on a block is left to the system: a table of which the program uses little costs little. */
 #define SPARSE_MIN ((size_t)1 << 20)
 
-/* So many blocks are made present for one that was seen to be used, at least in this part of its pages. */
+/* For a block that is seen to be used, in so many quarters of its pages or more, so many come present. */
 #define CREDIT 7u
 #define USED_QUARTERS 3u
 

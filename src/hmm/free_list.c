@@ -190,7 +190,7 @@ struct block *merge_blocks(struct block *block) {
         size += block_size(whole);
         if (listed == NULL) {
             listed = whole;
-        } else if (listed == hmm_heap.cut) {
+        } else if (listed == hmm_heap.cut) { /* what merges with the block being cut is being cut */
             remove_from_freelist(whole);
         } else {
             remove_from_freelist(listed);
@@ -226,7 +226,9 @@ void split_block(struct block *block, struct block *listed, size_t have, size_t 
 
 /* Whether the bins may have a block of so many grains or more. */
 static inline bool bins_reach(uint64_t grains) {
-    return hmm_heap.free_list.map.levels >> (floor_log2(grains | BINS_STEPS / 2) - BINS_STEP_BITS + 1) != 0;
+    unsigned level, step;
+    bins_place(grains, &level, &step);
+    return hmm_heap.free_list.map.levels >> level != 0;
 }
 
 struct block *cut_block(size_t size) {

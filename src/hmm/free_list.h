@@ -2,8 +2,8 @@
  * free_list.h - the free blocks, and the changes between free and used: all in constant time.
  *
  * The list is kept in the two-level bins of base, all but one block: the one that small blocks are being cut from. It
- * counts as in the list, but has no links, so that to cut it is to write two headers. Whatever a block's neighbours and
- * links say is proved before it is relied upon: what does not agree is a fault.
+ * counts as in the list, but has no links, so that to cut it is to write two headers and a footer. Whatever a block's
+ * neighbours and links say is proved before it is relied upon: what does not agree is a fault.
  */
 #ifndef MEMS_HMM_FREE_LIST_H
 #define MEMS_HMM_FREE_LIST_H

@@ -10,7 +10,7 @@
 /*
  * A last free block of this many bytes is given back; or of one part in TRIM_SHARE of the heap, if that is more. The
  * limit doubles, up to TRIM_MAX, each time that the break rises again after it went down, and is halved when it goes
- * down twice.
+ * down twice running.
  */
 #define TRIM_MIN ((size_t)256 << 10)
 #define TRIM_MAX ((size_t)4 << 20)
@@ -57,18 +57,21 @@ static char *end_of_heap(void) {
 }
 
 /* How large a last free block is left alone at least, after a move of the break. */
-static size_t trim_min(bool down) {
-    size_t least = hmm_heap.trim_min;
+static size_t next_trim_min(bool down) {
+    size_t least = hmm_heap.trim_min > TRIM_MIN ? hmm_heap.trim_min : TRIM_MIN;
     if (!hmm_heap.trimmed) {
-        return least > TRIM_MIN ? least : TRIM_MIN;
+        return least;
     }
-    return down ? (least > TRIM_MIN ? least / 2 : least) : (least < TRIM_MAX ? least * 2 : least);
+    if (down) {
+        return least > TRIM_MIN ? least / 2 : least;
+    }
+    return least < TRIM_MAX ? least * 2 : least;
 }
 
 /* The break has moved, and the heap's size is another: the other figures follow. */
 static void resized(size_t size) {
     bool down = size < hmm_heap.size;
-    hmm_heap.trim_min = trim_min(down);
+    hmm_heap.trim_min = next_trim_min(down);
     hmm_heap.trimmed = down;
     hmm_heap.size = size;
     hmm_heap.peak = size > hmm_heap.peak ? size : hmm_heap.peak;

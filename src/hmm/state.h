@@ -46,8 +46,8 @@ struct heap {
     uintptr_t grains;      /* how far, in grains, the highest can lie above it; 0: no memory yet */
     struct block *end;     /* last->end */
     uintptr_t fresh;       /* where the break was raised from last; the heap's users have not had what lies above */
-    size_t trim_at;        /* bytes of a last free block from which on the break goes down: at least */
-    size_t trim_min;       /* these; more where it has gone down for nothing */
+    size_t trim_at;        /* a last free block of so many bytes makes the break go down */
+    size_t trim_min;       /* the least trim_at; it grows where the break went down for nothing */
     bool trimmed;          /* the break's last move was down */
     const char *operation; /* what the user has called, for fault reports from below */
     struct quick_list quick[QUICK_LISTS]; /* quick[i]: blocks of i grains */

@@ -1,6 +1,5 @@
 /*
- * block.c - what a program does with the blocks of a space: come in, find or take segments, go out, tell what was
- * wrong.
+ * block.c - the blocks of a space: found, taken, resized, freed, read and written; what is wrong with an address.
  */
 #include "space.h"
 
@@ -16,7 +15,7 @@
 #define MAIN_NODES_MAX 1
 #define SUB_NODES_MAX 2
 
-/* --- Finding --------------------------------------------------------------------------------------------------  */
+/* --- Finding -------------------------------------------------------------------------------------------------- */
 
 /* The main node that holds v_address, and the PROCESS in it that does; each NULL when there is none. */
 static struct place find(const struct mems_space *space, uintptr_t v_address) {

@@ -48,6 +48,7 @@ void space_finish(const char *function);
 struct mems_space *space_create(const struct mems_space_options *options);
 void space_destroy(const char *function, struct mems_space *space);
 
+/* In block.c: what is done with the blocks of a space. */
 void *space_alloc(const char *function, struct mems_space *space, size_t size);
 void *space_alloc_zeroed(const char *function, struct mems_space *space, size_t count, size_t size);
 void *space_realloc(const char *function, struct mems_space *space, void *v_ptr, size_t size);
@@ -56,6 +57,7 @@ void *space_get(const char *function, struct mems_space *space, void *v_ptr);
 size_t space_usable_size(const char *function, struct mems_space *space, void *v_ptr);
 int space_read(const char *function, struct mems_space *space, void *v_ptr, void *to, size_t size);
 int space_write(const char *function, struct mems_space *space, void *v_ptr, const void *from, size_t size);
+
 size_t space_trim(const char *function, struct mems_space *space);
 void space_stats(const char *function, struct mems_space *space, struct mems_stats *stats);
 

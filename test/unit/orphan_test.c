@@ -1,5 +1,6 @@
 /*
- * orphan_test.c - slabs that ended threads leave behind: adopted, freed into, allocated from, never lost.
+ * orphan_test.c - slabs that ended threads leave behind: adopted, freed into, allocated from, never lost; and the
+ * commons.
  */
 #include "fresh.h"
 
@@ -11,7 +12,7 @@
 
 #define BLOCKS 3000
 
-/* As many of a size as a thread has from the commons; and so many in all. */
+/* As many as a thread has of a class from the commons; and of all classes here. */
 #define FEW 4u
 #define LITTLE (8 * FEW)
 

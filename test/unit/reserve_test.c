@@ -1,5 +1,6 @@
 /*
- * reserve_test.c - what a heap puts by: bundles of small blocks, large blocks; when it comes back, when it is given up.
+ * reserve_test.c - what a heap puts by: bundles of small blocks, large blocks; when it comes back, when it is given up;
+ * and the sweep, which gives up what lies in magazines.
  */
 #include "fresh.h"
 
@@ -103,10 +104,8 @@ static void what_is_idle_while_the_heap_grows_goes_back(void) {
         engine_free(freed[i]);
     }
     grow_until_swept(heap); /* once more it is in use, for all it seems */
-    grow_until_swept(heap); /* and then idle, so that its magazine is emptied */
-    CHECK(!list_empty(&heap->classes[size_class_of(64)].slabs));
     grow_until_swept(heap);
-    CHECK(list_empty(&heap->classes[size_class_of(64)].slabs));
+    CHECK_EQUAL(magazine_cached(heap, size_class_of(64)), 0);
     CHECK_VALID();
 }
 
@@ -186,7 +185,7 @@ static void *free_many_small(void *unused) {
     for (unsigned i = 0; i < 500; i++) {
         engine_free(blocks[i]);
     }
-    CHECK_EQUAL(heap_mine->reserve.bundles, 0);
+    CHECK_EQUAL(heap_mine->reserve.bundle_count, 0);
     return NULL;
 }
 
@@ -208,7 +207,7 @@ static void all_heaps_share_one_bound(void) {
     CHECK_VALID();
 }
 
-/* One unit, whatever the size; so are the other sizes here that have their number of units. */
+/* A large block of one unit. */
 #define LARGE (SMALL_MAX + 1)
 
 static void a_large_block_comes_back(void) {
@@ -218,7 +217,7 @@ static void a_large_block_comes_back(void) {
     memset(small, 1, LARGE);
     engine_free(larger);
     engine_free(small);
-    CHECK_EQUAL(heap->reserve.larges, 2);
+    CHECK_EQUAL(heap->reserve.large_count, 2);
     CHECK_EQUAL(reserve_bytes(&heap->reserve), 3 * UNIT);
     CHECK_EQUAL(block_at(small).state, BLOCK_STATE_CACHED);
     CHECK_VALID();
@@ -244,19 +243,19 @@ static void few_large_blocks_are_put_by(void) {
     void *too_large = engine_alloc(2 * UNIT + 1);
     void *aligned = engine_alloc_aligned(4 * UNIT, LARGE);
     engine_free(too_large);
-    CHECK_EQUAL(heap->reserve.larges, 0);
+    CHECK_EQUAL(heap->reserve.large_count, 0);
     size_t live = spans.live_units;
     for (unsigned i = 0; i < COUNT; i++) {
         engine_free(blocks[i]);
     }
-    CHECK_EQUAL(heap->reserve.larges, KEPT);
+    CHECK_EQUAL(heap->reserve.large_count, KEPT);
     CHECK_EQUAL(spans.live_units, live - COUNT + KEPT);
     CHECK((uintptr_t)engine_alloc_aligned(4 * UNIT, LARGE) % (4 * UNIT) == 0);
-    CHECK_EQUAL(heap->reserve.larges, KEPT);
+    CHECK_EQUAL(heap->reserve.large_count, KEPT);
     engine_free(aligned);
     CHECK_VALID();
     engine_trim();
-    CHECK_EQUAL(heap->reserve.larges, 0);
+    CHECK_EQUAL(heap->reserve.large_count, 0);
     CHECK_EQUAL(registry.bundle_bytes + registry.large_bytes, 0);
     CHECK_VALID();
 }
@@ -267,10 +266,10 @@ static void large_blocks_decay(void) {
     size_t live = spans.live_units;
     engine_free(block);
     reserve_decay(heap, heap->reserve.period_ms + spans.decay_ms - 1);
-    CHECK_EQUAL(heap->reserve.larges, 1);
+    CHECK_EQUAL(heap->reserve.large_count, 1);
     CHECK_EQUAL(spans.live_units, live);
     reserve_decay(heap, heap->reserve.period_ms + 2 * spans.decay_ms);
-    CHECK_EQUAL(heap->reserve.larges, 0);
+    CHECK_EQUAL(heap->reserve.large_count, 0);
     CHECK_EQUAL(spans.live_units, live - 1);
     CHECK(spans.dirty_units == 0 || !os_purge_zeroes());
     CHECK_VALID();
@@ -284,16 +283,16 @@ static void a_reserve_makes_nothing_fail(void) {
         continue;
     }
     engine_free(large);
-    CHECK_EQUAL(heap->reserve.larges, 1);
+    CHECK_EQUAL(heap->reserve.large_count, 1);
     CHECK(engine_alloc(1000) != NULL);
-    CHECK_EQUAL(heap->reserve.larges, 0);
+    CHECK_EQUAL(heap->reserve.large_count, 0);
     CHECK_VALID();
 }
 
 static void without_a_decay_nothing_is_put_by(void) {
     struct heap *heap = begin();
     engine_free(engine_alloc(LARGE));
-    CHECK_EQUAL(heap->reserve.larges, 0);
+    CHECK_EQUAL(heap->reserve.large_count, 0);
     CHECK(spans.live_units == 0 && (spans.dirty_units == 0 || !os_purge_zeroes()));
     for (unsigned i = 0; i < BLOCKS_MAX; i++) {
         freed[i] = engine_alloc(64);
@@ -301,17 +300,17 @@ static void without_a_decay_nothing_is_put_by(void) {
     for (unsigned i = 0; i < BLOCKS_MAX; i++) {
         engine_free(freed[i]);
     }
-    CHECK_EQUAL(heap->reserve.bundles, 0);
+    CHECK_EQUAL(heap->reserve.bundle_count, 0);
     CHECK_VALID();
 }
 
 /* A thread that does nothing but free large blocks gives up what it has put by, too. */
 static void *free_large(void *blocks) {
     engine_free(((void **)blocks)[0]);
-    CHECK_EQUAL(heap_mine->reserve.larges, 1);
+    CHECK_EQUAL(heap_mine->reserve.large_count, 1);
     heap_mine->reserve.period_ms -= 2 * spans.decay_ms;
     engine_free(((void **)blocks)[1]);
-    CHECK_EQUAL(heap_mine->reserve.larges, 0);
+    CHECK_EQUAL(heap_mine->reserve.large_count, 0);
     return NULL;
 }
 
