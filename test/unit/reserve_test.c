@@ -260,6 +260,31 @@ static void few_large_blocks_are_put_by(void) {
     CHECK_VALID();
 }
 
+/* Threads that are all there at once, `left` of them; the first two may put 1 MiB by, the next ones nothing. */
+static void *put_large_by(void *left) {
+    enum { COUNT = 8 };
+    void *blocks[COUNT];
+    unsigned below = *(unsigned *)left - 1;
+    for (unsigned i = 0; i < COUNT; i++) {
+        blocks[i] = engine_alloc(2 * UNIT);
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        engine_free(blocks[i]);
+    }
+    CHECK_EQUAL(heap_mine->reserve.large_count, below >= 2 ? COUNT : 0);
+    if (below > 0) {
+        fresh_thread(put_large_by, &below);
+    }
+    CHECK_VALID();
+    return NULL;
+}
+
+static void all_heaps_share_one_bound_of_large_blocks(void) {
+    fresh_thread(put_large_by, &(unsigned){4});
+    CHECK_EQUAL(registry.large_bytes, 0);
+    CHECK_VALID();
+}
+
 static void large_blocks_decay(void) {
     struct heap *heap = begin();
     void *block = engine_alloc(LARGE);
@@ -286,6 +311,40 @@ static void a_reserve_makes_nothing_fail(void) {
     CHECK_EQUAL(heap->reserve.large_count, 1);
     CHECK(engine_alloc(1000) != NULL);
     CHECK_EQUAL(heap->reserve.large_count, 0);
+    CHECK_VALID();
+}
+
+/* The same for a large block, where the system gives no mapping either. */
+static void a_reserve_makes_nothing_large_fail(void) {
+    begin();
+    char *first = engine_alloc(2 * UNIT);
+    char *second = engine_alloc(2 * UNIT);
+    CHECK(second == first + 2 * UNIT);
+    while (engine_alloc(1000)) {
+        continue;
+    }
+    engine_free(first);
+    engine_free(second);
+    os_inject(OS_CALL_MMAP, 0, UINT64_MAX, ENOMEM);
+    CHECK(engine_alloc(4 * UNIT) == first);
+    CHECK(engine_alloc(4 * UNIT) == NULL && errno == ENOMEM);
+    os_inject_clear();
+    CHECK_VALID();
+}
+
+/* What a trim has given back may grow again: the next sweep is as near as after the last one. */
+static void a_trim_brings_the_sweep_near(void) {
+    struct heap *heap = begin();
+    static void *blocks[5000];
+    for (unsigned i = 0; i < 5000; i++) {
+        blocks[i] = engine_alloc(1000);
+    }
+    CHECK(heap->sweep_at > 4 * MIB);
+    for (unsigned i = 0; i < 5000; i++) {
+        engine_free(blocks[i]);
+    }
+    engine_trim();
+    CHECK_EQUAL(heap->sweep_at, MIB);
     CHECK_VALID();
 }
 
@@ -356,8 +415,11 @@ int main(void) {
         IN_BOTH_MODES(all_heaps_share_one_bound),
         FRESH(a_large_block_comes_back),
         FRESH(few_large_blocks_are_put_by),
+        FRESH_WITH(all_heaps_share_one_bound_of_large_blocks, LONG_DECAY),
         FRESH_WITH(large_blocks_decay, LONG_DECAY),
         FRESH_WITH(a_reserve_makes_nothing_fail, "window=4m"),
+        FRESH_WITH(a_reserve_makes_nothing_large_fail, "window=4m"),
+        FRESH(a_trim_brings_the_sweep_near),
         FRESH_WITH(without_a_decay_nothing_is_put_by, "decay_ms=0"),
         FRESH_WITH(who_only_frees_gives_back, LONG_DECAY),
         FRESH(the_next_thread_is_swept_in_time),
