@@ -32,7 +32,7 @@ static struct report {
     uint64_t live;    /* bytes, the most */
     uint64_t held;    /* bytes, the most */
     uint32_t nanos[]; /* 0: not known yet */
-} * report;
+} *report;
 static bool timing, sizing;
 static size_t live, asked_at;
 

@@ -36,9 +36,11 @@ int main(int argc, char **argv) {
 
     /* A permutation of the multiples of 16: random to a branch predictor, and each size as often as any other. */
     size_t sizes[64];
-    for (size_t i = 0; i < 64; i++)
+    for (size_t i = 0; i < 64; i++) {
         sizes[i] = size > 0 ? size : 16 * (1 + i * 37 % 64);
-    for (size_t i = 0; i < count; i++)
+    }
+    for (size_t i = 0; i < count; i++) {
         release(allocate(sizes[i % 64]));
+    }
     return 0;
 }

@@ -49,8 +49,9 @@ static size_t count;
 static void fill(size_t i, uint64_t *random) {
     sizes[i] = mixed_size(random);
     blocks[i] = mems_malloc(sizes[i]);
-    if (blocks[i] == NULL)
+    if (blocks[i] == NULL) {
         die("mems_malloc failed");
+    }
 }
 
 static double heap_pairs(size_t operations) {
@@ -74,8 +75,9 @@ static double heap_gets(size_t operations) {
         sum += (uintptr_t)mems_get(blocks[i] + (number >> 32) % sizes[i]);
     }
     double end = now();
-    if (sum == 0)
+    if (sum == 0) {
         die("no address was translated");
+    }
     return (end - start) / (double)operations;
 }
 
@@ -93,8 +95,9 @@ static size_t home(uintptr_t key) {
 
 static struct entry *find(uintptr_t key) {
     size_t i = home(key);
-    while (table[i].key != key && table[i].key != 0)
+    while (table[i].key != key && table[i].key != 0) {
         i = (i + 1) & mask;
+    }
     return &table[i];
 }
 
@@ -118,14 +121,17 @@ static void remove_key(uintptr_t key) {
 
 static void make_table(void) {
     size_t size = 2;
-    while (size < 2 * count)
+    while (size < 2 * count) {
         size *= 2;
+    }
     mask = size - 1;
     table = calloc(size, sizeof *table);
-    if (table == NULL)
+    if (table == NULL) {
         die("no memory");
-    for (size_t i = 0; i < count; i++)
+    }
+    for (size_t i = 0; i < count; i++) {
         insert((uintptr_t)blocks[i], i);
+    }
 }
 
 /* A pair replaces a key by another one that is as far from all keys of the heap as it was. */
@@ -147,26 +153,31 @@ static double table_gets(size_t operations) {
     uint64_t random = 2;
     size_t sum = 0;
     double start = now();
-    for (size_t left = operations; left > 0; left--)
+    for (size_t left = operations; left > 0; left--) {
         sum += find((uintptr_t)blocks[next_random(&random) % count])->value;
+    }
     double end = now();
-    if (sum == 0 && count > 1)
+    if (sum == 0 && count > 1) {
         die("no key was found");
+    }
     return (end - start) / (double)operations;
 }
 
 int main(int argc, char **argv) {
     count = argc == 3 ? strtoul(argv[1], NULL, 10) : 0;
     size_t operations = argc == 3 ? strtoul(argv[2], NULL, 10) : 0;
-    if (count == 0 || operations == 0)
+    if (count == 0 || operations == 0) {
         die("usage: bench_space SEGMENTS OPERATIONS");
+    }
     blocks = calloc(count, sizeof *blocks);
     sizes = calloc(count, sizeof *sizes);
-    if (blocks == NULL || sizes == NULL)
+    if (blocks == NULL || sizes == NULL) {
         die("no memory");
+    }
     uint64_t random = 3;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         fill(i, &random);
+    }
     heap_pairs(count); /* a heap that has been in use for a while */
 
     double pair = heap_pairs(operations);

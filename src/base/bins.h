@@ -18,6 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "prefix.h"
+
 #define BINS_STEP_BITS 4u
 #define BINS_STEPS (1u << BINS_STEP_BITS)
 #define BINS_LEVELS 32u

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "prefix.h"
+
 struct fmt {
     char *text;      /* the buffer; text[length] is always '\0' */
     size_t capacity; /* of the buffer, the final '\0' included */

@@ -48,8 +48,8 @@ static struct block block_in_window(const void *address) {
     } else if (entry_is_free(entry) || entry == UNIT_PURGING) {
         const struct free_span *around = span_around(unit);
         block.kind = BLOCK_FREE;
-        block.size = around ? (size_t)around->span.units << UNIT_SHIFT : UNIT;
-        block.start = (uintptr_t)window_address(around ? around->span.first : unit);
+        block.size = around != NULL ? (size_t)around->span.units << UNIT_SHIFT : UNIT;
+        block.start = (uintptr_t)window_address(around != NULL ? around->span.first : unit);
     }
     return block;
 }
@@ -131,7 +131,8 @@ static const char *problem_of(const struct block *block, const char *operation, 
     if (block->kind == BLOCK_FREE ? !at_granule : !starts) {
         return "not a block's start";
     }
-    return strstr(operation, "free") || strstr(operation, "delete") ? "double free" : "not a live block";
+    return strstr(operation, "free") != NULL || strstr(operation, "delete") != NULL ? "double free"
+                                                                                    : "not a live block";
 }
 
 void block_fault(const char *operation, const void *address) {

@@ -57,10 +57,10 @@ COLD void *alloc_refill(size_t size) {
         return out_of_memory();
     }
     unsigned size_class = size_class_of(size);
-    if (!heap || heap_take_share(heap, size_class)) {
+    if (heap == NULL || heap_take_share(heap, size_class)) {
         void *block = commons_alloc(size);
-        if (block || !heap) {
-            return block ? block : out_of_memory();
+        if (block != NULL || heap == NULL) {
+            return block != NULL ? block : out_of_memory();
         }
     }
     inbox_drain(heap);
@@ -87,11 +87,11 @@ static void *take_big(size_t size, size_t alignment, bool *zero) {
     if (small_enough) {
         block = large_alloc(size, alignment, zero);
     }
-    if (!block) {
+    if (block == NULL) {
         block = huge_alloc(size, alignment);
         *zero = true;
     }
-    if (!block && !small_enough) {
+    if (block == NULL && !small_enough) {
         block = large_alloc(size, alignment, zero);
     }
     return block;
@@ -108,11 +108,11 @@ static NOINLINE void *alloc_big(size_t size, size_t alignment, bool *zero) {
     }
     decay(heap);
     void *block = take_big(size, alignment, zero);
-    if (!block && heap != &heap_none) {
+    if (block == NULL && heap != &heap_none) {
         heap_trim(heap);
         block = take_big(size, alignment, zero);
     }
-    return block ? block : out_of_memory();
+    return block != NULL ? block : out_of_memory();
 }
 
 NOINLINE void *alloc_beyond_small(size_t size) {
@@ -132,7 +132,7 @@ void *engine_alloc_zeroed(size_t count, size_t size) {
     bool zero = false;
     void *block = bytes <= SMALL_MAX ? engine_alloc(bytes) : alloc_big(bytes, 1, &zero);
     struct heap *heap = heap_mine;
-    return block ? zeros_make(heap != &heap_none ? &heap->zeros : NULL, block, bytes, zero) : NULL;
+    return block != NULL ? zeros_make(heap != &heap_none ? &heap->zeros : NULL, block, bytes, zero) : NULL;
 }
 
 void *engine_alloc_aligned(size_t alignment, size_t size) {
@@ -151,7 +151,7 @@ void *engine_alloc_aligned(size_t alignment, size_t size) {
 }
 
 COLD void free_elsewhere(void *block) {
-    if (!block) {
+    if (block == NULL) {
         return;
     }
     int saved = errno;
@@ -165,18 +165,18 @@ COLD void free_elsewhere(void *block) {
     }
     uint32_t entry = page_map_load(window_unit(block));
     struct heap *heap = heap_ensured();
-    if (heap) {
+    if (heap != NULL) {
         inbox_drain(heap);
         heap_catch_up(heap);
     }
     if (entry_is_slab(entry)) {
-        if (heap) {
+        if (heap != NULL) {
             counter_add(&heap->counters.remote_frees, entry_owner(entry) != heap->owner);
         }
         heap_route(heap, block);
     } else if (entry == UNIT_LARGE) {
         large_free(block);
-        if (heap) {
+        if (heap != NULL) {
             decay(heap);
         }
     } else {
@@ -230,7 +230,7 @@ static inline unsigned live_slot_class(const void *block) {
 }
 
 void engine_free_sized(const char *operation, void *block, size_t size, size_t alignment) {
-    if (!block) {
+    if (block == NULL) {
         return;
     }
     unsigned size_class = live_slot_class(block);
@@ -271,7 +271,7 @@ static void *move_big(const struct block *old, size_t size) {
     for (;;) {
         bool fresh = false;
         void *to = size <= SMALL_MAX ? engine_alloc(size) : alloc_big(size, 1, &fresh);
-        if (!to) {
+        if (to == NULL) {
             return NULL;
         }
         bool lost = false;
@@ -294,7 +294,7 @@ static void *realloc_big(const struct block *old, size_t size) {
     }
     if (old->kind == BLOCK_HUGE && size > kept_from(HUGE_MIN)) {
         void *resized = huge_resize(block, size);
-        if (resized) {
+        if (resized != NULL) {
             return resized;
         }
     }
@@ -313,7 +313,7 @@ static void *realloc_slot(void *block, unsigned size_class, size_t size) {
         return block;
     }
     void *moved = engine_alloc(size > old_size ? with_headroom(old_size, size) : size);
-    if (moved) {
+    if (moved != NULL) {
         memcpy(moved, block, old_size < size ? old_size : size);
         engine_free(block);
     }
@@ -321,7 +321,7 @@ static void *realloc_slot(void *block, unsigned size_class, size_t size) {
 }
 
 void *engine_realloc(const char *operation, void *block, size_t size) {
-    if (!block) {
+    if (block == NULL) {
         return engine_alloc(size);
     }
     unsigned size_class = live_slot_class(block);
@@ -333,7 +333,7 @@ void *engine_realloc(const char *operation, void *block, size_t size) {
 }
 
 size_t engine_usable_size(const char *operation, const void *block) {
-    if (!block) {
+    if (block == NULL) {
         return 0;
     }
     unsigned size_class = live_slot_class(block);

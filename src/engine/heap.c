@@ -72,7 +72,7 @@ static struct heap *heap_create(void) {
         return NULL;
     }
     struct heap *heap = metadata_alloc(sizeof *heap);
-    if (!heap) {
+    if (heap == NULL) {
         return NULL;
     }
     heap->owner = owner;
@@ -99,13 +99,13 @@ struct heap *heap_begin(void) {
         heap = CONTAINER_OF(registry.unused.next, struct heap, link);
         list_remove(&heap->link);
     }
-    if (heap) {
+    if (heap != NULL) {
         alone = registry.in_use++ == 0;
         registry.started++;
         inbox_open(&heap->inbox);
     }
     lock_give(&registry.lock);
-    if (heap) {
+    if (heap != NULL) {
         for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
             bool shares = !alone && size_classes[size_class].size <= COMMONS_SIZE_MAX;
             heap->classes[size_class].share = shares ? COMMONS_SHARE : 0;
@@ -119,7 +119,7 @@ struct heap *heap_begin(void) {
 
 bool heap_take_share(struct heap *heap, unsigned size_class) {
     struct heap_class *of = &heap->classes[size_class];
-    if (LIKELY(!of->share || of->bottom)) {
+    if (LIKELY(!of->share || of->bottom != NULL)) {
         return false;
     }
     of->share--;
@@ -166,7 +166,7 @@ static size_t bytes_of(const struct slab *slab) {
 
 static struct slab *slab_with_room(const struct list *slabs) {
     struct slab *slab = first_slab(slabs);
-    return slab && slab_free_slots(slab) ? slab : NULL;
+    return slab != NULL && slab_free_slots(slab) ? slab : NULL;
 }
 
 /* An empty slab's memory is free for any other use. */
@@ -218,19 +218,19 @@ static bool sweep(struct heap *heap) {
 struct slab *heap_slab(struct heap *heap, unsigned size_class) {
     struct list *slabs = &heap->classes[size_class].slabs;
     struct slab *slab = slab_with_room(slabs);
-    if (!slab && (reserve_unload_much(heap) || sweep(heap))) {
+    if (slab == NULL && (reserve_unload_much(heap) || sweep(heap))) {
         slab = slab_with_room(slabs);
     }
-    if (slab) {
+    if (slab != NULL) {
         return slab;
     }
     slab = orphan_adopt(size_class, heap->owner);
-    if (slab) {
+    if (slab != NULL) {
         counter_add(&heap->counters.adoptions, 1);
     } else {
         slab = slab_create(size_class, heap->owner);
     }
-    if (slab) {
+    if (slab != NULL) {
         list_push_front(slabs, &slab->link);
         heap->slab_bytes += bytes_of(slab);
     }
@@ -247,7 +247,7 @@ void heap_slab_full(struct heap *heap, unsigned size_class, struct slab *slab) {
 static void slab_regain(struct list *slabs, struct slab *slab) {
     list_remove(&slab->link);
     struct slab *first = first_slab(slabs);
-    list_insert_after(first && slab_free_slots(first) ? &first->link : slabs, &slab->link);
+    list_insert_after(first != NULL && slab_free_slots(first) ? &first->link : slabs, &slab->link);
 }
 
 /* Whether the class has free slots beside those of `slab`, which has some itself. */
@@ -280,7 +280,7 @@ void heap_route(struct heap *heap, void *block) {
             block_fault("free", block);
         }
         uint32_t owner = entry_owner(entry);
-        if (heap && owner == heap->owner) {
+        if (heap != NULL && owner == heap->owner) {
             heap_give(heap, &block, 1, true);
             return;
         }
@@ -288,8 +288,8 @@ void heap_route(struct heap *heap, void *block) {
             if (orphan_free(block)) {
                 return;
             }
-        } else if (heap ? outbox_add(heap, owner, block, size_classes[entry_class(entry)].size)
-                        : parcel_send_one(owner, block)) {
+        } else if (heap != NULL ? outbox_add(heap, owner, block, size_classes[entry_class(entry)].size)
+                                : parcel_send_one(owner, block)) {
             return;
         }
     }

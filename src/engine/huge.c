@@ -15,13 +15,13 @@ static size_t size_of(const struct range_node *node) {
 
 static struct huge *huge_at(const void *block) {
     struct range_node *node = range_tree_find(&huge_table.live, (uintptr_t)block);
-    return node && node->start == (uintptr_t)block ? CONTAINER_OF(node, struct huge, node) : NULL;
+    return node != NULL && node->start == (uintptr_t)block ? CONTAINER_OF(node, struct huge, node) : NULL;
 }
 
 /* Tries again to unmap what could not be unmapped when it was freed. Under the lock. */
 static void unmap_stuck(void) {
     struct huge *huge;
-    while ((huge = huge_table.stuck) && os_unmap((void *)huge->node.start, size_of(&huge->node)) == 0) {
+    while ((huge = huge_table.stuck) != NULL && os_unmap((void *)huge->node.start, size_of(&huge->node)) == 0) {
         huge_table.stuck = huge->next;
         metadata_free(huge, sizeof *huge);
     }
@@ -31,13 +31,13 @@ void *huge_alloc(size_t size, size_t alignment) {
     struct huge *huge = metadata_alloc(sizeof *huge);
     void *start = NULL;
     size = round_up(size, UNIT);
-    if (huge && os_map(size, alignment > OS_PAGE ? alignment : OS_PAGE, &start) == 0) {
+    if (huge != NULL && os_map(size, alignment > OS_PAGE ? alignment : OS_PAGE, &start) == 0) {
         lock_take(&huge_table.lock);
         unmap_stuck();
         range_tree_insert(&huge_table.live, &huge->node, (uintptr_t)start, (uintptr_t)start + size - 1);
         huge_table.bytes += size;
         lock_give(&huge_table.lock);
-    } else if (huge) {
+    } else if (huge != NULL) {
         metadata_free(huge, sizeof *huge);
     }
     return start;
@@ -52,14 +52,14 @@ static void forget(struct huge *huge) {
 void huge_free(void *block) {
     lock_take(&huge_table.lock);
     struct huge *huge = huge_at(block);
-    if (huge) {
+    if (huge != NULL) {
         forget(huge);
         huge_table.freed[huge_table.freed_next].start = huge->node.start;
         huge_table.freed[huge_table.freed_next].last = huge->node.last;
         huge_table.freed_next = (huge_table.freed_next + 1) % HUGE_REMEMBERED;
     }
     lock_give(&huge_table.lock);
-    if (!huge) {
+    if (huge == NULL) {
         block_fault("free", block);
     }
     if (os_unmap(block, size_of(&huge->node)) == 0) {
@@ -79,7 +79,7 @@ void *huge_resize(void *block, size_t size) {
     /* Under the lock throughout: once the kernel has moved the pages, their old addresses may be another block's. */
     lock_take(&huge_table.lock);
     struct huge *huge = huge_at(block);
-    if (!huge) {
+    if (huge == NULL) {
         lock_give(&huge_table.lock);
         block_fault("realloc", block); /* freed meanwhile */
     }
@@ -95,7 +95,7 @@ void *huge_resize(void *block, size_t size) {
 bool huge_find(const void *address, uintptr_t *start, size_t *size) {
     lock_take(&huge_table.lock);
     const struct range_node *node = range_tree_find(&huge_table.live, (uintptr_t)address);
-    if (node) {
+    if (node != NULL) {
         *start = node->start;
         *size = size_of(node);
     }

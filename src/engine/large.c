@@ -16,7 +16,7 @@ static void set_size(struct large *large, size_t size) {
 
 static struct large *large_create(size_t size, size_t alignment, bool *zero) {
     struct large *large = metadata_alloc(sizeof *large);
-    if (!large) {
+    if (large == NULL) {
         return NULL;
     }
     set_size(large, size);
@@ -35,13 +35,13 @@ void large_destroy(struct large *large) {
 void *large_alloc(size_t size, size_t alignment, bool *zero) {
     /* heap_none's reserve is empty. */
     struct large *large = alignment <= UNIT ? reserve_take_large(heap_mine, units_for(size)) : NULL;
-    if (large) {
+    if (large != NULL) {
         set_size(large, size);
         *zero = false;
     } else {
         large = large_create(size, alignment, zero);
     }
-    if (!large) {
+    if (large == NULL) {
         return NULL;
     }
     void *block = window_address(large->span.first);

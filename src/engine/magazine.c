@@ -26,7 +26,7 @@ static unsigned smaller(unsigned a, unsigned b) {
  */
 RACY_READER unsigned magazine_count(const struct heap *heap, unsigned size_class) {
     void **bottom = heap->classes[size_class].bottom;
-    ptrdiff_t count = bottom ? heap->tops[heap->first + size_class] - bottom : 0;
+    ptrdiff_t count = bottom != NULL ? heap->tops[heap->first + size_class] - bottom : 0;
     return count >= 0 && count <= (ptrdiff_t)MAGAZINE_MAX ? (unsigned)count : 0;
 }
 
@@ -44,9 +44,9 @@ static void set_bottom(struct heap *heap, unsigned size_class, void **bottom, un
 static bool grow(struct heap *heap, unsigned size_class) {
     void **bottom = heap->classes[size_class].bottom;
     unsigned most = size_classes[size_class].magazine;
-    if (!bottom) {
+    if (bottom == NULL) {
         void **slots = metadata_alloc(MAGAZINE_SIZE);
-        if (slots) {
+        if (slots != NULL) {
             set_bottom(heap, size_class, slots + MAGAZINE_MAX - smaller(CAPACITY_START, most), 0);
         }
         return slots != NULL;
@@ -73,7 +73,7 @@ bool magazine_refill(struct heap *heap, unsigned size_class) {
     }
     grow(heap, size_class);
     void **bottom = heap->classes[size_class].bottom;
-    if (!bottom) {
+    if (bottom == NULL) {
         return false;
     }
     /* Half of it, so that neither a malloc nor a free that follows finds it at its end at once. */
@@ -81,7 +81,7 @@ bool magazine_refill(struct heap *heap, unsigned size_class) {
     unsigned got = 0;
     while (got < wanted) {
         struct slab *slab = heap_slab(heap, size_class);
-        if (!slab) {
+        if (slab == NULL) {
             break;
         }
         got += slab_take(slab, bottom + (wanted - got), wanted - got);
@@ -108,7 +108,7 @@ bool magazine_make_room(struct heap *heap, unsigned size_class) {
         return true;
     }
     void **bottom = heap->classes[size_class].bottom;
-    if (!bottom) {
+    if (bottom == NULL) {
         return false;
     }
     if (!reserve_put_half(heap, size_class)) {
@@ -139,7 +139,7 @@ void magazine_flush_all(struct heap *heap, bool dispose) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         magazine_flush_class(heap, size_class);
         void **bottom = heap->classes[size_class].bottom;
-        if (bottom && dispose) {
+        if (bottom != NULL && dispose) {
             metadata_free(bottom - (MAGAZINE_MAX - magazine_capacity(bottom)), MAGAZINE_SIZE);
             heap->classes[size_class].bottom = NULL;
             heap->tops[heap->first + size_class] = MAGAZINE_NONE;

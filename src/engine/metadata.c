@@ -39,7 +39,7 @@ static void *alloc(size_t size, size_t headroom) {
     ASSERT(size <= METADATA_MAX);
     lock_take(&metadata.lock);
     struct metadata_piece *piece = metadata.free[size / METADATA_STEP];
-    if (piece) {
+    if (piece != NULL) {
         metadata.free[size / METADATA_STEP] = piece->next;
         metadata.spare -= size;
     } else {

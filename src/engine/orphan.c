@@ -80,7 +80,7 @@ struct slab *orphan_adopt(unsigned size_class, uint32_t owner) {
     }
     lock_take(&of->lock);
     struct slab *slab = first_with_free(of);
-    if (slab) {
+    if (slab != NULL) {
         take_out(of, slab);
         set_owner(slab, size_class, owner);
     }
@@ -113,9 +113,9 @@ bool orphan_free(void *block) {
 
 /* A slab for single blocks: an orphan, or a fresh one. */
 static struct slab *commons_slab(struct orphans *of, unsigned size_class) {
-    if (!of->commons) {
+    if (of->commons == NULL) {
         struct slab *slab = first_with_free(of);
-        if (slab) {
+        if (slab != NULL) {
             take_out(of, slab);
         } else {
             slab = slab_create(size_class, OWNER_ORPHAN);
@@ -135,7 +135,7 @@ void *commons_alloc(size_t size) {
     void *block = NULL;
     lock_take(&of->lock);
     struct slab *slab = commons_slab(of, size_class);
-    if (slab) {
+    if (slab != NULL) {
         slab_take(slab, &block, 1);
         live_set(block);
         if (slab_free_slots(slab) == 0) {

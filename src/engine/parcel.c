@@ -12,15 +12,15 @@ struct parcel_pool parcel_pool = {.lock = LOCK_INIT(LOCK_PARCELS)};
 static struct parcel *pool_take(uint32_t owner) {
     lock_take(&parcel_pool.lock);
     struct parcel *parcel = parcel_pool.free;
-    if (parcel) {
+    if (parcel != NULL) {
         parcel_pool.free = parcel->next;
         parcel_pool.count--;
     }
     lock_give(&parcel_pool.lock);
-    if (!parcel) {
+    if (parcel == NULL) {
         parcel = metadata_alloc_urgent(sizeof *parcel);
     }
-    if (parcel) {
+    if (parcel != NULL) {
         parcel->owner = owner;
         parcel->count = 0;
         parcel->bytes = 0;
@@ -53,7 +53,7 @@ static bool send(struct parcel *parcel) {
 }
 
 static bool is_mine(const struct heap *heap, const void *block) {
-    return heap && entry_owner(page_map_load(window_unit(block))) == heap->owner;
+    return heap != NULL && entry_owner(page_map_load(window_unit(block))) == heap->owner;
 }
 
 /* Gives the blocks of a parcel to the slabs of `heap` where they are its own, and routes the others on. */
@@ -75,7 +75,7 @@ static void unpack(struct heap *heap, struct parcel *parcel) {
 }
 
 static void unpack_all(struct heap *heap, struct parcel *parcel) {
-    while (parcel) {
+    while (parcel != NULL) {
         struct parcel *next = parcel->next;
         unpack(heap, parcel);
         parcel = next;
@@ -93,15 +93,15 @@ static void dispatch(struct heap *heap, struct parcel **slot) {
 
 bool outbox_add(struct heap *heap, uint32_t owner, void *block, size_t size) {
     struct parcel **slot = &heap->outbox.parcels[owner % OUTBOX_SLOTS];
-    if (*slot && (*slot)->owner != owner) {
+    if (*slot != NULL && (*slot)->owner != owner) {
         dispatch(heap, slot);
     }
-    if (!*slot) {
+    if (*slot == NULL) {
         *slot = pool_take(owner);
     }
     struct parcel *parcel = *slot;
     /* No memory for a parcel; or routing what was in the slot has begun another owner's. */
-    if (!parcel || parcel->owner != owner) {
+    if (parcel == NULL || parcel->owner != owner) {
         return parcel_send_one(owner, block);
     }
     parcel->blocks[parcel->count++] = block;
@@ -115,7 +115,7 @@ bool outbox_add(struct heap *heap, uint32_t owner, void *block, size_t size) {
 void outbox_send_all(struct heap *heap) {
     for (unsigned i = 0; i < OUTBOX_SLOTS; i++) {
         /* Without a heap, so that what has to be routed anew does not end up in the outbox again. */
-        if (heap->outbox.parcels[i]) {
+        if (heap->outbox.parcels[i] != NULL) {
             dispatch(NULL, &heap->outbox.parcels[i]);
         }
     }
@@ -123,7 +123,7 @@ void outbox_send_all(struct heap *heap) {
 
 bool parcel_send_one(uint32_t owner, void *block) {
     struct parcel *parcel = pool_take(owner);
-    if (!parcel) {
+    if (parcel == NULL) {
         return true; /* not even the headroom is left: the block stays out of use */
     }
     parcel->blocks[parcel->count++] = block;
@@ -136,7 +136,7 @@ bool parcel_send_one(uint32_t owner, void *block) {
 
 void inbox_drain(struct heap *heap) {
     /* Nearly always empty: a look is cheaper than an exchange. */
-    if (!atomic_load_explicit(&heap->inbox, memory_order_relaxed)) {
+    if (atomic_load_explicit(&heap->inbox, memory_order_relaxed) == NULL) {
         return;
     }
     /* Acquire: pairs with the release of send. */

@@ -76,7 +76,7 @@ static void take_large_bytes(struct reserve *reserve, size_t bytes) {
 static struct bundle *take_empty(struct heap *heap) {
     struct bundle *bundle = heap->reserve.empty;
     heap->reserve.empty = NULL;
-    return bundle ? bundle : metadata_alloc(sizeof *bundle);
+    return bundle != NULL ? bundle : metadata_alloc(sizeof *bundle);
 }
 
 /* With check=deferred, where what lies in a magazine still has its live bit. */
@@ -94,7 +94,7 @@ bool reserve_put_half(struct heap *heap, unsigned size_class) {
         return false;
     }
     struct bundle *bundle = take_empty(heap);
-    if (!bundle) {
+    if (bundle == NULL) {
         take_bundle_bytes(&heap->reserve, bundle_bytes(size_class));
         return false;
     }
@@ -118,7 +118,7 @@ bool reserve_put_half(struct heap *heap, unsigned size_class) {
 static struct bundle *take_bundle(struct heap *heap, unsigned size_class) {
     struct stock *stock = &heap->classes[size_class].stock;
     struct bundle *bundle = stock->bundles;
-    if (bundle) {
+    if (bundle != NULL) {
         stock->bundles = bundle->next;
         stock->count--;
         if (stock->surplus > stock->count) {
@@ -132,7 +132,7 @@ static struct bundle *take_bundle(struct heap *heap, unsigned size_class) {
 
 bool reserve_bring_back(struct heap *heap, unsigned size_class) {
     struct bundle *bundle = take_bundle(heap, size_class);
-    if (!bundle) {
+    if (bundle == NULL) {
         return false;
     }
     void **bottom = heap->classes[size_class].bottom;
@@ -142,7 +142,7 @@ bool reserve_bring_back(struct heap *heap, unsigned size_class) {
         live_set(bottom[i]);
     }
     heap->tops[heap->first + size_class] = bottom + half;
-    if (heap->reserve.empty) {
+    if (heap->reserve.empty != NULL) {
         metadata_free(bundle, sizeof *bundle);
     } else {
         heap->reserve.empty = bundle;
@@ -177,7 +177,7 @@ bool reserve_put_large(struct heap *heap, struct large *large) {
 }
 
 struct large *reserve_take_large(struct heap *heap, size_t units) {
-    for (struct large **link = &heap->reserve.larges; *link; link = &(*link)->next) {
+    for (struct large **link = &heap->reserve.larges; *link != NULL; link = &(*link)->next) {
         struct large *large = *link;
         if (large->span.units == units) {
             *link = large->next;
@@ -193,7 +193,7 @@ struct large *reserve_take_large(struct heap *heap, size_t units) {
 static size_t unload_larges(struct heap *heap) {
     size_t bytes = 0;
     struct large *large;
-    while ((large = heap->reserve.larges)) {
+    while ((large = heap->reserve.larges) != NULL) {
         heap->reserve.larges = large->next;
         heap->reserve.large_count--;
         take_large_bytes(&heap->reserve, large_bytes(large));
@@ -210,7 +210,7 @@ void reserve_unload(struct heap *heap) {
         reserve_unload_class(heap, size_class);
     }
     unload_larges(heap);
-    if (heap->reserve.empty) {
+    if (heap->reserve.empty != NULL) {
         metadata_free(heap->reserve.empty, sizeof *heap->reserve.empty);
         heap->reserve.empty = NULL;
     }

@@ -51,13 +51,13 @@ static void read_options(char *const *early) {
         options_init(&engine_options, &mems_root.options);
         mems_root.options_read = OPTIONS_DEFAULTS;
     }
-    if (mems_root.options_read == OPTIONS_ALL || (!early && !os_environment_ready())) {
+    if (mems_root.options_read == OPTIONS_ALL || (early == NULL && !os_environment_ready())) {
         return;
     }
     mems_root.options_read = OPTIONS_ALL;
     const struct options before = mems_root.options;
     const char *text = os_environment(early, engine_options.variable);
-    if (text) {
+    if (text != NULL) {
         options_parse(&engine_options, &mems_root.options, text, complain);
     }
     if (root_ready()) {

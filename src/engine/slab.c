@@ -20,7 +20,7 @@ static void set_free_slots(struct slab *slab, unsigned free) {
 
 struct slab *slab_create(unsigned size_class, uint32_t owner) {
     struct slab *slab = metadata_alloc(descriptor_size(size_class));
-    if (!slab) {
+    if (slab == NULL) {
         return NULL;
     }
     list_init(&slab->link);
@@ -153,8 +153,8 @@ bool slab_valid(const struct slab *slab, const char **why) {
     } else if (!no_slot_is_free_and_live(slab, entry_class(entry))) {
         broken = "a slot is both free and live";
     }
-    if (broken) {
+    if (broken != NULL) {
         *why = broken;
     }
-    return !broken;
+    return broken == NULL;
 }

@@ -32,7 +32,7 @@ static struct free_span *oldest_dirty(void) {
 
 static void set_due(void) {
     const struct free_span *oldest = oldest_dirty();
-    uint64_t due = oldest ? oldest->freed_ms + spans.decay_ms : SPANS_NEVER;
+    uint64_t due = oldest != NULL ? oldest->freed_ms + spans.decay_ms : SPANS_NEVER;
     atomic_store_explicit(&spans.due_ms, due, memory_order_relaxed);
 }
 
@@ -80,7 +80,7 @@ static void descriptor_give(struct free_span *free) {
 static bool descriptors_suffice(void) {
     while (spans.descriptors < spans.taken + 1 + SPANS_SPARE) {
         struct free_span *free = metadata_alloc(sizeof *free);
-        if (!free) {
+        if (free == NULL) {
             return false;
         }
         list_push_front(&spans.spare, &free->age);
@@ -127,7 +127,7 @@ static void release(size_t first, size_t units, size_t dirty_units, uint64_t now
     struct free_span *whole = NULL; /* the descriptor that stays */
     size_t largest = dirty_units;
     size_t end = first + units;
-    if (before) {
+    if (before != NULL) {
         index_remove(before);
         first = before->span.first;
         dirty_units += before->dirty_units;
@@ -136,7 +136,7 @@ static void release(size_t first, size_t units, size_t dirty_units, uint64_t now
             whole = before;
         }
     }
-    if (after) {
+    if (after != NULL) {
         index_remove(after);
         end += after->span.units;
         dirty_units += after->dirty_units;
@@ -144,18 +144,18 @@ static void release(size_t first, size_t units, size_t dirty_units, uint64_t now
             whole = after;
         }
     }
-    if (!whole) {
-        whole = before ? before : after ? after : descriptor_take();
+    if (whole == NULL) {
+        whole = before != NULL ? before : after != NULL ? after : descriptor_take();
         list_remove(&whole->age);
         if (dirty_units) {
             whole->freed_ms = now_ms;
             list_push_back(&spans.aging, &whole->age);
         }
     }
-    if (before && before != whole) {
+    if (before != NULL && before != whole) {
         descriptor_give(before);
     }
-    if (after && after != whole) {
+    if (after != NULL && after != whole) {
         descriptor_give(after);
     }
     resettle(whole, first, end - first, dirty_units);
@@ -210,15 +210,15 @@ static size_t aligned_unit(size_t unit, size_t align) {
 
 static struct free_span *find_free(size_t units, size_t align) {
     struct bins_node *node = bins_find(&spans.dirty, units + align - 1);
-    if (!node) {
+    if (node == NULL) {
         node = bins_find(&spans.fresh, units + align - 1);
     }
-    if (node) {
+    if (node != NULL) {
         return CONTAINER_OF(node, struct free_span, node);
     }
     /* What is free at the top may fit as it lies, or with units from above the top. */
     struct free_span *last = free_before(spans.top);
-    size_t end = aligned_unit(last ? last->span.first : spans.top, align) + units;
+    size_t end = aligned_unit(last != NULL ? last->span.first : spans.top, align) + units;
     return end <= spans.top ? last : raise_top(end);
 }
 
@@ -237,7 +237,7 @@ bool span_take(struct span *span, size_t units, size_t align, uint32_t entry, bo
     }
     lock_take(&spans.lock);
     struct free_span *free = descriptors_suffice() ? find_free(units, align) : NULL;
-    if (free) {
+    if (free != NULL) {
         size_t first = aligned_unit(free->span.first, align);
         *zero = carve(free, first, units);
         span->first = (uint32_t)first;
@@ -254,11 +254,11 @@ bool span_grow(struct span *span, size_t units, uint32_t entry) {
     size_t end = (size_t)span->first + span->units;
     size_t more = units - span->units;
     struct free_span *next = free_from(end);
-    size_t room = next ? next->span.units : 0;
+    size_t room = next != NULL ? next->span.units : 0;
     if (room < more && end + room == spans.top) {
         next = raise_top(end + more);
     }
-    bool grown = next && next->span.units >= more;
+    bool grown = next != NULL && next->span.units >= more;
     if (grown) {
         carve(next, end, more);
         settle(span, end, more, entry);
@@ -284,7 +284,7 @@ static void end_purge(bool clean) {
  */
 static bool purge_oldest(size_t most) {
     struct free_span *free = oldest_dirty();
-    if (!free || spans.purging.units) {
+    if (free == NULL || spans.purging.units) {
         return false;
     }
     size_t end = free->span.first + free->span.units;
@@ -327,7 +327,7 @@ static size_t dirty_cap(void) {
 /* Old dirty spans go back to the system. */
 static void purge_due(uint64_t now_ms) {
     const struct free_span *oldest;
-    while ((oldest = oldest_dirty()) && oldest->freed_ms + spans.decay_ms <= now_ms && purge_oldest(SIZE_MAX)) {
+    while ((oldest = oldest_dirty()) != NULL && oldest->freed_ms + spans.decay_ms <= now_ms && purge_oldest(SIZE_MAX)) {
         continue;
     }
 }
@@ -406,7 +406,7 @@ const struct free_span *span_around(size_t unit) {
         const struct span *span = window.spans[first];
         bool starts = first == 0 || !entry_is_free(page_map_load(first - 1));
         if (starts) {
-            return span && span->first == first && first + span->units > unit
+            return span != NULL && span->first == first && first + span->units > unit
                        ? CONTAINER_OF(span, struct free_span, span)
                        : NULL;
         }

@@ -146,7 +146,7 @@ static bool bundles_valid(const struct heap *heap, unsigned size_class, size_t *
     const struct heap_class *of = &heap->classes[size_class];
     const unsigned half = bundle_size(size_class);
     size_t count = 0;
-    for (const struct bundle *bundle = of->stock.bundles; bundle; bundle = bundle->next) {
+    for (const struct bundle *bundle = of->stock.bundles; bundle != NULL; bundle = bundle->next) {
         if (++count > of->stock.count) {
             return broken(why, "a class has more bundles than are counted");
         }
@@ -162,7 +162,7 @@ static bool bundles_valid(const struct heap *heap, unsigned size_class, size_t *
 /* Adds to *bytes what the large blocks that are put by add up to. */
 static bool larges_valid(const struct reserve *reserve, size_t *bytes, const char **why) {
     uint32_t count = 0;
-    for (const struct large *large = reserve->larges; large; large = large->next) {
+    for (const struct large *large = reserve->larges; large != NULL; large = large->next) {
         if (++count > reserve->large_count) {
             return broken(why, "a heap has put more large blocks by than are counted");
         }
@@ -181,10 +181,10 @@ static bool magazine_valid(const struct heap *heap, unsigned size_class, const c
     if (unused != MAGAZINE_NONE) {
         return broken(why, "a magazine of the mode that is not in use is not empty");
     }
-    if (!bottom) {
+    if (bottom == NULL) {
         return top == MAGAZINE_NONE || broken(why, "a magazine has a top and no bottom");
     }
-    if (*bottom || magazine_count(heap, size_class) > magazine_capacity(bottom)) {
+    if (*bottom != NULL || magazine_count(heap, size_class) > magazine_capacity(bottom)) {
         return broken(why, "a magazine has no bottom, or holds more than it can");
     }
     return blocks_valid(heap, size_class, bottom + 1, (size_t)(top - bottom), !heap->proves, why);
@@ -218,8 +218,8 @@ static bool orphans_valid(size_t *slabs, const char **why) {
             return false;
         }
         const struct slab *commons = orphans[size_class].commons;
-        if (commons && (page_map_load(commons->span.first) != (page_map_tag(OWNER_ORPHAN) | size_class) ||
-                        !slab_free_slots(commons) || slab_empty(commons))) {
+        if (commons != NULL && (page_map_load(commons->span.first) != (page_map_tag(OWNER_ORPHAN) | size_class) ||
+                                !slab_free_slots(commons) || slab_empty(commons))) {
             return broken(why, "a commons is no orphan, full or empty");
         }
         *slabs += commons != NULL;

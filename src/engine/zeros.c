@@ -18,7 +18,7 @@ static bool uses_all(struct zeros *zeros, void *block, size_t bytes) {
         zeros->credit--;
         return true;
     }
-    bool used = zeros->watched && os_present(zeros->watched, zeros->bytes) >= zeros->bytes / 4 * USED_QUARTERS;
+    bool used = zeros->watched != NULL && os_present(zeros->watched, zeros->bytes) >= zeros->bytes / 4 * USED_QUARTERS;
     zeros->credit = used ? CREDIT - 1 : 0;
     zeros->watched = used ? NULL : block;
     zeros->bytes = bytes;
@@ -30,7 +30,7 @@ void *zeros_make(struct zeros *zeros, void *block, size_t bytes, bool fresh) {
     bool sparse = bytes >= SPARSE_MIN;
     if (!fresh && !(sparse && os_purge_zeroes() && os_purge(block, pages) == 0)) {
         memset(block, 0, bytes);
-    } else if (fresh && zeros && !sparse && uses_all(zeros, block, bytes)) {
+    } else if (fresh && zeros != NULL && !sparse && uses_all(zeros, block, bytes)) {
         os_populate(block, pages);
     }
     return block;

@@ -59,14 +59,14 @@ _Static_assert(offsetof(struct block, node.size) == BLOCK_MIN - sizeof(uint64_t)
                "the footer of the smallest block is bins_node.size, or lies behind it");
 
 /* A number that differs from process to process, so that no data can pass for a header by luck twice. */
-extern uint64_t block_secret __attribute__((visibility("hidden")));
+extern uint64_t hmm_block_secret __attribute__((visibility("hidden")));
 
 /*
  * The header of a block at this address with this tag. The checksum is the product's upper bits: each bit of tag,
  * address and secret reaches them. (The factor is 2^64 divided by the golden ratio.)
  */
 static inline uint64_t block_seal(const struct block *block, uint64_t tag) {
-    uint64_t mixed = ((uintptr_t)block ^ block_secret ^ tag) * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t mixed = ((uintptr_t)block ^ hmm_block_secret ^ tag) * UINT64_C(0x9e3779b97f4a7c15);
     return (mixed & ~BLOCK_TAG) | tag;
 }
 

@@ -15,7 +15,7 @@ static bool move(struct program_break *brk, intptr_t by, void **was) {
     return true;
 }
 
-bool break_simulated(struct program_break *brk, void *buffer, size_t size) {
+bool hmm_break_simulated(struct program_break *brk, void *buffer, size_t size) {
     size_t gap = round_up((uintptr_t)buffer, BREAK_GRAIN) - (uintptr_t)buffer;
     if (size < gap + BREAK_MIN || size > PTRDIFF_MAX) {
         return false;

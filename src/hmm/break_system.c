@@ -17,7 +17,7 @@ static bool purge(struct program_break *brk, void *start, size_t size) {
     return os_purge(start, size) == 0;
 }
 
-bool break_real(struct program_break *brk) {
+bool hmm_break_real(struct program_break *brk) {
     *brk = (struct program_break){.move = move_real, .purge = purge, .grain = os_page_size(), .zero = true};
     void *was;
     /* A move by nothing tells too little: where the C library keeps the break for itself, it succeeds. */
@@ -54,7 +54,7 @@ static bool move_reserved(struct program_break *brk, intptr_t by, void **was) {
     return true;
 }
 
-int break_reserved(struct program_break *brk, size_t size) {
+int hmm_break_reserved(struct program_break *brk, size_t size) {
     size_t grain = os_page_size();
     if (size == 0 || size > (size_t)PTRDIFF_MAX - grain) {
         return ENOMEM;
@@ -65,7 +65,7 @@ int break_reserved(struct program_break *brk, size_t size) {
     if (error != 0) {
         return error;
     }
-    (void)break_simulated(brk, start, size); /* a page is large enough, and aligned */
+    (void)hmm_break_simulated(brk, start, size); /* a page is large enough, and aligned */
     brk->move = move_reserved;
     brk->purge = purge;
     brk->grain = grain;

@@ -29,11 +29,11 @@ static inline bool tag_sound(const struct block *block) {
     return block->header == block_seal(block, block_size(block) | BLOCK_PREV_USED);
 }
 
-bool free_block_sound(struct block *block) {
+bool hmm_free_block_sound(struct block *block) {
     return tag_sound(block) && (block == hmm_heap.cut || node_sound(block));
 }
 
-/* As find_free_block, in the bins. */
+/* As hmm_find_free_block, in the bins. */
 static inline struct block *find_in_bins(size_t size) {
     uint64_t grains = size / BLOCK_ALIGN;
     unsigned level, step;
@@ -45,7 +45,7 @@ static inline struct block *find_in_bins(size_t size) {
         }
         struct bins_node *next = node->next;
         if (next != NULL && UNLIKELY(!node_in_heap(next))) {
-            report_free_block(block_of_node(node));
+            hmm_report_free_block(block_of_node(node));
         }
         node = next;
     }
@@ -55,7 +55,7 @@ static inline struct block *find_in_bins(size_t size) {
     return block_of_node(hmm_heap.free_list.heads[level][step]);
 }
 
-struct block *find_free_block(size_t size) {
+struct block *hmm_find_free_block(size_t size) {
     struct block *found = find_in_bins(size);
     struct block *cut = hmm_heap.cut;
     bool better = cut != NULL && block_size(cut) >= size && (found == NULL || block_size(cut) < block_size(found));
@@ -74,16 +74,16 @@ static struct block *damaged_block(struct block *block) {
     return block;
 }
 
-void remove_from_freelist(struct block *block) {
+void hmm_remove_from_freelist(struct block *block) {
     if (block == hmm_heap.cut) {
         if (UNLIKELY(!tag_sound(block))) {
-            report_free_block(block);
+            hmm_report_free_block(block);
         }
         hmm_heap.cut = NULL;
         return;
     }
-    if (UNLIKELY(!free_block_sound(block))) {
-        report_free_block(damaged_block(block));
+    if (UNLIKELY(!hmm_free_block_sound(block))) {
+        hmm_report_free_block(damaged_block(block));
     }
     bins_remove(&hmm_heap.free_list, &block->node);
 }
@@ -95,7 +95,7 @@ static inline void tell_next(struct block *next, uint64_t prev_used) {
 
 static inline void prove_next(struct block *block, struct block *next) {
     if (UNLIKELY(!block_sound(next))) {
-        report_next(block, next);
+        hmm_report_next(block, next);
     }
 }
 
@@ -105,7 +105,7 @@ static inline void tag_free(struct block *block, size_t size) {
     *block_footer_before(block_after(block, size)) = size / BLOCK_ALIGN;
 }
 
-void insert_free_block(struct block *block, size_t size) {
+void hmm_insert_free_block(struct block *block, size_t size) {
     struct block *next = block_after(block, size);
     prove_next(block, next);
     tell_next(next, 0);
@@ -150,7 +150,7 @@ static void replace_free_block(struct block *old, struct block *block, size_t si
         block->node.size = grains;
     } else {
         if (UNLIKELY(!node_sound(old))) {
-            report_free_block(damaged_block(old));
+            hmm_report_free_block(damaged_block(old));
         }
         if (stays) {
             replace_node(old, block, grains);
@@ -162,7 +162,7 @@ static void replace_free_block(struct block *old, struct block *block, size_t si
     tag_free(block, size);
 }
 
-struct block *free_block_before(struct block *block) {
+struct block *hmm_free_block_before(struct block *block) {
     uint64_t grains = *block_footer_before(block);
     if (LIKELY(grains <= hmm_heap.grains + 1)) { /* one block may be all there is */
         struct block *prev = block_at((char *)block - grains * BLOCK_ALIGN);
@@ -170,10 +170,10 @@ struct block *free_block_before(struct block *block) {
             return prev;
         }
     }
-    report_previous(block);
+    hmm_report_previous(block);
 }
 
-struct block *merge_blocks(struct block *block) {
+struct block *hmm_merge_blocks(struct block *block) {
     size_t size = block_size(block);
     struct block *whole = block;
     struct block *listed = NULL; /* the neighbour whose place in the list the whole will take */
@@ -186,14 +186,14 @@ struct block *merge_blocks(struct block *block) {
         tell_next(next, 0);
     }
     if ((block->header & BLOCK_PREV_USED) == 0) {
-        whole = free_block_before(block);
+        whole = hmm_free_block_before(block);
         size += block_size(whole);
         if (listed == NULL) {
             listed = whole;
         } else if (listed == hmm_heap.cut) { /* what merges with the block being cut is being cut */
-            remove_from_freelist(whole);
+            hmm_remove_from_freelist(whole);
         } else {
-            remove_from_freelist(listed);
+            hmm_remove_from_freelist(listed);
             listed = whole;
         }
         block_forget(block);
@@ -207,15 +207,15 @@ struct block *merge_blocks(struct block *block) {
     return whole;
 }
 
-void split_block(struct block *block, struct block *listed, size_t have, size_t need) {
+void hmm_split_block(struct block *block, struct block *listed, size_t have, size_t need) {
     uint64_t state = BLOCK_USED | (block_tag(block) & BLOCK_PREV_USED);
     if (UNLIKELY(!tag_sound(listed))) {
-        report_free_block(listed);
+        hmm_report_free_block(listed);
     }
     if (have - need < BLOCK_MIN) {
         struct block *next = block_after(block, have);
         prove_next(block, next);
-        remove_from_freelist(listed);
+        hmm_remove_from_freelist(listed);
         tell_next(next, BLOCK_PREV_USED);
         need = have;
     } else {
@@ -231,13 +231,13 @@ static inline bool bins_reach(uint64_t grains) {
     return hmm_heap.free_list.map.levels >> level != 0;
 }
 
-struct block *cut_block(size_t size) {
+struct block *hmm_cut_block(size_t size) {
     uint64_t grains = size / BLOCK_ALIGN;
     if (grains < UINT64_C(2) * BINS_STEPS) {
         struct bins_node *exact = hmm_heap.free_list.heads[grains / BINS_STEPS][grains % BINS_STEPS];
         if (exact != NULL) {
             struct block *block = block_of_node(exact);
-            split_block(block, block, size, size);
+            hmm_split_block(block, block, size, size);
             return block;
         }
     }
@@ -246,7 +246,7 @@ struct block *cut_block(size_t size) {
         return NULL;
     }
     if (UNLIKELY(!tag_sound(cut))) {
-        report_free_block(cut);
+        hmm_report_free_block(cut);
     }
     size_t have = block_size(cut);
     if (have < size + BLOCK_MIN || (block_after(cut, have) == hmm_heap.end && bins_reach(grains))) {
@@ -258,18 +258,18 @@ struct block *cut_block(size_t size) {
     return cut;
 }
 
-void cut_from(struct block *block) {
+void hmm_cut_from(struct block *block) {
     if (block != hmm_heap.cut) {
-        remove_from_freelist(block);
-        cut_end();
+        hmm_remove_from_freelist(block);
+        hmm_cut_end();
         hmm_heap.cut = block;
     }
 }
 
-void cut_end(void) {
+void hmm_cut_end(void) {
     struct block *block = hmm_heap.cut;
     if (block != NULL) {
-        remove_from_freelist(block);
+        hmm_remove_from_freelist(block);
         bins_insert(&hmm_heap.free_list, &block->node, block_size(block) / BLOCK_ALIGN);
     }
 }
@@ -278,8 +278,8 @@ void cut_end(void) {
  * mostly been untouched since the break was raised, and is the break's to give back. */
 static size_t purge_block(struct block *block) {
     struct program_break *brk = &hmm_heap.brk;
-    if (UNLIKELY(!free_block_sound(block))) {
-        report_free_block(damaged_block(block));
+    if (UNLIKELY(!hmm_free_block_sound(block))) {
+        hmm_report_free_block(damaged_block(block));
     }
     struct block *next = block_next(block);
     char *payload = block_payload(block);
@@ -288,7 +288,7 @@ static size_t purge_block(struct block *block) {
     return next != hmm_heap.end && skip < end && brk->purge(brk, payload + skip, end - skip) ? end - skip : 0;
 }
 
-void purge_freelist(size_t bytes) {
+void hmm_purge_freelist(size_t bytes) {
     const struct bins *bins = &hmm_heap.free_list;
     size_t done = 0;
     unsigned probes = 0;
@@ -297,7 +297,7 @@ void purge_freelist(size_t bytes) {
     if (hmm_heap.brk.purge == NULL) {
         return;
     }
-    cut_end(); /* it may be the largest */
+    hmm_cut_end(); /* it may be the largest */
     for (unsigned bin = BINS_LEVELS * BINS_STEPS; bin-- > least * BINS_STEPS;) {
         struct bins_node *node = bins->heads[bin / BINS_STEPS][bin % BINS_STEPS];
         for (; node != NULL && probes < PURGE_PROBES && done < bytes; node = node->next, probes++) {

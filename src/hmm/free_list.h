@@ -14,46 +14,46 @@
  * A block of at least `size` bytes that is in the list, and stays there; NULL when there is none. A block that fits may
  * be missed when all that fit are of the size's own bin.
  */
-struct block *find_free_block(size_t size);
+struct block *hmm_find_free_block(size_t size);
 
 /*
  * A used block of `size` bytes, which are few, without a search: from the bin of just this size, or from the block
  * being cut. NULL when neither serves, or when that is the last block and there may be others to be used up first.
  */
-struct block *cut_block(size_t size);
+struct block *hmm_cut_block(size_t size);
 
 /* Small blocks are to be cut from this block of the list. */
-void cut_from(struct block *block);
+void hmm_cut_from(struct block *block);
 
 /* Puts the block being cut into its bin. */
-void cut_end(void);
+void hmm_cut_end(void);
 
 /* Makes `size` bytes at `block`, between two blocks that are not free, a free block in the list. */
-void insert_free_block(struct block *block, size_t size);
+void hmm_insert_free_block(struct block *block, size_t size);
 
 /* Takes a free block out of the list. Its tags are as before. */
-void remove_from_freelist(struct block *block);
+void hmm_remove_from_freelist(struct block *block);
 
 /* Makes a used block a free one in the list, with the free blocks that touch it. Returns the whole. */
-struct block *merge_blocks(struct block *block);
+struct block *hmm_merge_blocks(struct block *block);
 
 /*
  * Makes the `have` bytes at `block` a used block of `need` bytes and a free one of the rest; or of all where the rest
  * would be too small. `listed` is the free block that they end with, which leaves the list: the one behind a used
  * `block`, or `block` itself.
  */
-void split_block(struct block *block, struct block *listed, size_t have, size_t need);
+void hmm_split_block(struct block *block, struct block *listed, size_t have, size_t need);
 
 /*
  * Gives the pages of large free blocks back to the system, until that is `bytes` or more, or some blocks have been
  * looked at; the largest first. The blocks stay what they are.
  */
-void purge_freelist(size_t bytes);
+void hmm_purge_freelist(size_t bytes);
 
 /* The free block that ends where `block` begins: its PREV_USED is clear. */
-struct block *free_block_before(struct block *block);
+struct block *hmm_free_block_before(struct block *block);
 
 /* Whether a free block's tag, links and neighbours in the list agree. */
-bool free_block_sound(struct block *block);
+bool hmm_free_block_sound(struct block *block);
 
 #endif

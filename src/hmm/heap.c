@@ -11,16 +11,16 @@
 #include "state.h"
 
 struct heap hmm_heap;
-uint64_t block_secret;
+uint64_t hmm_block_secret;
 
 /* What the user may ask for: so that sums with a header, an alignment and a region's overhead cannot overflow. */
 #define REQUEST_MAX ((size_t)(BLOCK_SIZE_MAX / 2 < PTRDIFF_MAX / 2 ? BLOCK_SIZE_MAX / 2 : (uint64_t)PTRDIFF_MAX / 2))
 
-COLD void heap_lock(const char *operation) {
+COLD void hmm_heap_lock(const char *operation) {
     if (atomic_load_explicit(&hmm_heap.walker, memory_order_relaxed) == system_thread()) {
-        report_fault(operation, NULL, "called by a visit of HmmWalk", NULL);
+        hmm_report_fault(operation, NULL, "called by a visit of HmmWalk", NULL);
     }
-    system_lock();
+    hmm_system_lock();
 }
 
 /* For a block of at least so many bytes, free ones are purged until that is one part in PURGE_SHARE of it. */
@@ -34,12 +34,12 @@ static const char not_live[] = "not a live block";
 
 /* A free block of at least `size` bytes, in the free list; NULL when there is no memory. */
 static struct block *find_block(size_t size) {
-    struct block *block = find_free_block(size);
-    if (UNLIKELY(block == NULL) && quick_flush()) {
-        block = find_free_block(size);
+    struct block *block = hmm_find_free_block(size);
+    if (UNLIKELY(block == NULL) && hmm_quick_flush()) {
+        block = hmm_find_free_block(size);
     }
     if (UNLIKELY(block == NULL)) {
-        block = alloc_extra(size);
+        block = hmm_alloc_extra(size);
         hmm_heap.failures += block == NULL;
     }
     return block;
@@ -49,7 +49,7 @@ static struct block *find_block(size_t size) {
 static struct block *take_block(size_t size) {
     struct block *block = find_block(size);
     if (LIKELY(block != NULL)) {
-        split_block(block, block, block_size(block), size);
+        hmm_split_block(block, block, block_size(block), size);
     }
     return block;
 }
@@ -62,7 +62,7 @@ static struct block *take_large(size_t size) {
     size_t peak = hmm_heap.peak;
     struct block *block = take_block(size);
     if (size >= PURGE_MIN && hmm_heap.peak > peak) {
-        purge_freelist(size / PURGE_SHARE);
+        hmm_purge_freelist(size / PURGE_SHARE);
     }
     return block;
 }
@@ -70,7 +70,7 @@ static struct block *take_large(size_t size) {
 /* The same for a size with a quick list, which is empty. What such blocks are cut from stays the same until it is too
  * small: those that are allocated together lie together. */
 static struct block *take_small(size_t size) {
-    struct block *block = cut_block(size);
+    struct block *block = hmm_cut_block(size);
     if (LIKELY(block != NULL)) {
         return block;
     }
@@ -80,18 +80,18 @@ static struct block *take_small(size_t size) {
     }
     size_t have = block_size(block);
     if (have - size >= BLOCK_MIN) {
-        cut_from(block);
+        hmm_cut_from(block);
     }
-    split_block(block, block, have, size);
+    hmm_split_block(block, block, have, size);
     return block;
 }
 
 /* Gives a used block to the free list, and memory that is too much to the system. */
 static NOINLINE void give_block(struct block *block) {
-    block = merge_blocks(block);
+    block = hmm_merge_blocks(block);
     size_t size = block_size(block);
     if (UNLIKELY(size >= hmm_heap.trim_at) && block_after(block, size) == hmm_heap.end) {
-        trim_break(region_extra());
+        hmm_trim_break(hmm_region_extra());
     }
 }
 
@@ -132,7 +132,7 @@ ALWAYS_INLINE struct block *users_block(const char *operation, void *payload, co
     struct block *block = block_of(payload);
     if (UNLIKELY(!heap_spans(payload) || !block_sound(block) ||
                  (block->header & (BLOCK_USED | BLOCK_CACHED)) != BLOCK_USED)) {
-        report_pointer(operation, payload, freed);
+        hmm_report_pointer(operation, payload, freed);
     }
     return block;
 }
@@ -173,7 +173,7 @@ void hmm_free_sized(const char *operation, void *payload, size_t size, size_t al
     /* A rest too small for a block of its own stays with the block. */
     if (size > block_room(block) || block_size(block) - block_size_for(size) >= BLOCK_MIN ||
         (alignment != 0 && (uintptr_t)payload % alignment != 0)) {
-        report_size(operation, block, size, alignment);
+        hmm_report_size(operation, block, size, alignment);
     }
     free_block(block);
     heap_leave(locked);
@@ -262,12 +262,12 @@ static bool grow_block(struct block *block, size_t need) {
     size_t size = block_size(block);
     struct block *next = block_next(block);
     if (UNLIKELY(!block_sound(next))) {
-        report_next(block, next);
+        hmm_report_next(block, next);
     }
     bool free = (next->header & BLOCK_USED) == 0;
     size_t room = free ? size + block_size(next) : size;
     if (room < need && (free ? block_next(next) : next) == hmm_heap.end &&
-        alloc_extra(need - size > BLOCK_MIN ? need - size : BLOCK_MIN) != NULL) {
+        hmm_alloc_extra(need - size > BLOCK_MIN ? need - size : BLOCK_MIN) != NULL) {
         next = block_next(block);
         free = (next->header & BLOCK_USED) == 0;
         room = free ? size + block_size(next) : size;
@@ -275,7 +275,7 @@ static bool grow_block(struct block *block, size_t need) {
     if (!free || room < need) {
         return false;
     }
-    split_block(block, next, room, need);
+    hmm_split_block(block, next, room, need);
     return true;
 }
 
@@ -321,8 +321,8 @@ size_t hmm_usable_size(const char *operation, void *payload) {
 
 size_t hmm_trim(size_t pad) {
     bool locked = heap_enter("trim");
-    quick_flush();
-    size_t by = hmm_heap.end != NULL ? trim_break(pad) : 0;
+    hmm_quick_flush();
+    size_t by = hmm_heap.end != NULL ? hmm_trim_break(pad) : 0;
     heap_leave(locked);
     return by;
 }

@@ -53,9 +53,9 @@ EXPORT int HmmUseBuffer(void *buffer, size_t size) {
     int error = EBUSY;
     if (hmm_heap.brk.move == NULL) {
         struct program_break brk;
-        error = buffer != NULL && break_simulated(&brk, buffer, size) ? 0 : EINVAL;
+        error = buffer != NULL && hmm_break_simulated(&brk, buffer, size) ? 0 : EINVAL;
         if (error == 0) {
-            heap_start(&brk);
+            hmm_heap_start(&brk);
         }
     }
     heap_leave(locked);

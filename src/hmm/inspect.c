@@ -16,10 +16,10 @@ static enum HmmState state_of(const struct block *block) {
 static int walk(int (*visit)(const struct HmmBlock *, void *), void *context) {
     for (struct region *region = hmm_heap.first; region != NULL; region = region->next) {
         struct block *next;
-        for (struct block *block = region_first(region); block != region->end; block = next) {
+        for (struct block *block = hmm_region_first(region); block != region->end; block = next) {
             next = block_next(block);
             if (UNLIKELY(!block_sound(block) || next <= block || next > region->end)) {
-                report_pointer("walk", block_payload(block), "damaged header");
+                hmm_report_pointer("walk", block_payload(block), "damaged header");
             }
             struct HmmBlock seen = {.ptr = block_payload(block), .size = block_room(block), .state = state_of(block)};
             int result = visit(&seen, context);
@@ -33,12 +33,12 @@ static int walk(int (*visit)(const struct HmmBlock *, void *), void *context) {
 
 /* The lock is held even if there is one thread only: the visit may make another. */
 EXPORT int HmmWalk(int (*visit)(const struct HmmBlock *block, void *context), void *context) {
-    heap_lock("HmmWalk");
+    hmm_heap_lock("HmmWalk");
     hmm_heap.operation = "HmmWalk";
     atomic_store_explicit(&hmm_heap.walker, system_thread(), memory_order_relaxed);
     int result = walk(visit, context);
     atomic_store_explicit(&hmm_heap.walker, 0, memory_order_relaxed);
-    system_unlock();
+    hmm_system_unlock();
     return result;
 }
 

@@ -102,9 +102,9 @@ __attribute__((constructor(101))) static void begin(int count, char **arguments,
     uint32_t was = hmm_options()->break_kind;
     read_options(os_environment_ready() ? NULL : environment);
     struct program_break brk;
-    if (hmm_heap.brk.move != NULL && chosen.break_kind != was && break_reserved(&brk, chosen.size) == 0 &&
+    if (hmm_heap.brk.move != NULL && chosen.break_kind != was && hmm_break_reserved(&brk, chosen.size) == 0 &&
         (uintptr_t)brk.start > (uintptr_t)hmm_heap.end) { /* regions lie in order of address */
-        heap_start(&brk);
+        hmm_heap_start(&brk);
     }
     heap_leave(locked);
 }

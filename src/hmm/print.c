@@ -25,7 +25,7 @@ struct row {
 static void read_bin(unsigned level, unsigned step, struct row *row) {
     bool locked = heap_enter("HmmPrintFreelist");
     *row = (struct row){0};
-    cut_end(); /* so that every free block is in a bin */
+    hmm_cut_end(); /* so that every free block is in a bin */
     for (struct bins_node *node = hmm_heap.free_list.heads[level][step]; node != NULL; node = node->next) {
         struct block *block = block_of_node(node);
         if (row->count < SHOWN) {

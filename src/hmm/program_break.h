@@ -33,13 +33,13 @@ struct program_break {
 
 /* In a buffer of the caller's; false when it has no room for a single block. Freestanding. */
 #define BREAK_MIN ((size_t)96)
-bool break_simulated(struct program_break *brk, void *buffer, size_t size);
+bool hmm_break_simulated(struct program_break *brk, void *buffer, size_t size);
 
 /* The process's own. False where it cannot be moved at all. */
-bool break_real(struct program_break *brk);
+bool hmm_break_real(struct program_break *brk);
 
 /* In `size` bytes of address space; memory is taken as the break goes up and given back as it goes down. 0 or an errno.
  */
-int break_reserved(struct program_break *brk, size_t size);
+int hmm_break_reserved(struct program_break *brk, size_t size);
 
 #endif

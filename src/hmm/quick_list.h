@@ -20,11 +20,11 @@ ALWAYS_INLINE struct block *quick_pop(size_t size, const char *operation) {
     }
     /* The link that led here lay in memory that a user may have written to: nothing is followed unproved. */
     if (UNLIKELY(!heap_spans(block_payload(block)))) {
-        report_cached_block(operation, block);
+        hmm_report_cached_block(operation, block);
     }
     uint64_t tag = size | BLOCK_CACHED | BLOCK_USED | (block->header & BLOCK_PREV_USED);
     if (UNLIKELY(block->header != block_seal(block, tag))) {
-        report_cached_block(operation, block);
+        hmm_report_cached_block(operation, block);
     }
     list->head = block->link;
     list->bytes = (uint16_t)(list->bytes - size);
@@ -50,6 +50,6 @@ ALWAYS_INLINE bool quick_push(struct block *block) {
 }
 
 /* Moves all cached blocks to the free list, merged. False: there were none. About 1000 at most, most of them small. */
-bool quick_flush(void);
+bool hmm_quick_flush(void);
 
 #endif

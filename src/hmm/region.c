@@ -27,24 +27,24 @@
 
 _Static_assert(REGION_OVERHEAD + BLOCK_MIN <= BREAK_MIN, "the smallest buffer has room for a block");
 
-void heap_start(const struct program_break *brk) {
+void hmm_heap_start(const struct program_break *brk) {
     hmm_heap.brk = *brk;
     if (hmm_heap.first == NULL) {
-        block_secret = system_random();
+        hmm_block_secret = system_random();
     }
 }
 
-size_t region_extra(void) {
+size_t hmm_region_extra(void) {
     size_t share = hmm_heap.size / EXTRA_SHARE;
     return share > EXTRA_MIN ? share : EXTRA_MIN;
 }
 
-struct block *region_first(const struct region *region) {
+struct block *hmm_region_first(const struct region *region) {
     uintptr_t payload = round_up((uintptr_t)(region + 1) + BLOCK_HEADER, BLOCK_ALIGN);
     return block_at((char *)region->start + (payload - BLOCK_HEADER - (uintptr_t)region->start));
 }
 
-const struct region *region_of(const void *address) {
+const struct region *hmm_region_of(const void *address) {
     const struct region *region = hmm_heap.first;
     while (region != NULL && ((uintptr_t)address < (uintptr_t)region || (uintptr_t)address >= (uintptr_t)region->end)) {
         region = region->next;
@@ -92,10 +92,10 @@ static struct block *last_free_block(void) {
         return NULL;
     }
     if (UNLIKELY(!block_sound(hmm_heap.end))) {
-        report_fault(hmm_heap.operation, hmm_heap.end, "damaged header",
-                     "the end of the heap: the last block was written past its end");
+        hmm_report_fault(hmm_heap.operation, hmm_heap.end, "damaged header",
+                         "the end of the heap: the last block was written past its end");
     }
-    return (hmm_heap.end->header & BLOCK_PREV_USED) == 0 ? free_block_before(hmm_heap.end) : NULL;
+    return (hmm_heap.end->header & BLOCK_PREV_USED) == 0 ? hmm_free_block_before(hmm_heap.end) : NULL;
 }
 
 /* More memory behind the last region, up to `end`: its end becomes the header of a block. */
@@ -107,7 +107,7 @@ static void extend_region(char *end) {
     block_set_tag(block, size | BLOCK_USED | prev_used);
     resized(hmm_heap.size + size);
     set_end(region_end, BLOCK_PREV_USED);
-    merge_blocks(block);
+    hmm_merge_blocks(block);
 }
 
 /* Memory that does not continue the last region begins another. What is too little for a block is left alone. */
@@ -119,7 +119,7 @@ static void add_region(char *start, char *end) {
     }
     resized(hmm_heap.size + (size_t)(end - start));
     *region = (struct region){.start = start};
-    struct block *first = region_first(region);
+    struct block *first = hmm_region_first(region);
     if (hmm_heap.last != NULL) {
         hmm_heap.last->next = region;
     } else {
@@ -129,7 +129,7 @@ static void add_region(char *start, char *end) {
     hmm_heap.last = region;
     struct block *region_end = block_at(end - BLOCK_HEADER);
     set_end(region_end, BLOCK_PREV_USED);
-    insert_free_block(first, (size_t)((char *)region_end - (char *)first));
+    hmm_insert_free_block(first, (size_t)((char *)region_end - (char *)first));
 }
 
 /*
@@ -163,13 +163,13 @@ static bool continues(const char *now, size_t by) {
            (size_t)((char *)hmm_heap.end - hmm_heap.last->start) + by < BLOCK_SIZE_MAX;
 }
 
-struct block *alloc_extra(size_t size) {
+struct block *hmm_alloc_extra(size_t size) {
     if (hmm_heap.brk.move == NULL) {
         struct program_break brk;
-        if (!system_break(&brk)) {
+        if (!hmm_system_break(&brk)) {
             return NULL;
         }
-        heap_start(&brk);
+        hmm_heap_start(&brk);
     }
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         struct block *last = last_free_block();
@@ -182,18 +182,18 @@ struct block *alloc_extra(size_t size) {
         }
         char *now = where;
         size_t need = size + REGION_OVERHEAD;
-        bool joins = continues(now, size + region_extra());
+        bool joins = continues(now, size + hmm_region_extra());
         if (joins) {
             need = last != NULL ? size - block_size(last) : size;
         }
-        if (!raise_break(now, need + region_extra(), joins) && !raise_break(now, need, joins)) {
+        if (!raise_break(now, need + hmm_region_extra(), joins) && !raise_break(now, need, joins)) {
             return NULL;
         }
     }
     return NULL;
 }
 
-size_t trim_break(size_t keep) {
+size_t hmm_trim_break(size_t keep) {
     struct block *last = last_free_block();
     void *now;
     if (last == NULL || block_size(last) <= keep || !hmm_heap.brk.move(&hmm_heap.brk, 0, &now) ||
@@ -208,16 +208,16 @@ size_t trim_break(size_t keep) {
     if (by == 0) {
         return 0;
     }
-    remove_from_freelist(last);
+    hmm_remove_from_freelist(last);
     void *was;
     if (!hmm_heap.brk.move(&hmm_heap.brk, -(intptr_t)by, &was)) {
-        insert_free_block(last, size);
+        hmm_insert_free_block(last, size);
         return 0;
     }
     resized(hmm_heap.size - by);
     set_end(block_after(last, size - by), BLOCK_PREV_USED);
     if (size - by != 0) {
-        insert_free_block(last, size - by);
+        hmm_insert_free_block(last, size - by);
     }
     return by;
 }

@@ -6,7 +6,7 @@
 
 #define LINE 384 /* bytes; the longest line has about 200 */
 
-COLD void report_fault(const char *operation, const void *address, const char *problem, const char *state) {
+COLD void hmm_report_fault(const char *operation, const void *address, const char *problem, const char *state) {
     if (hmm_heap.handler == NULL) {
         system_fault(operation, address, problem, state);
     }
@@ -36,7 +36,7 @@ struct find {
 };
 
 static struct find find_block(const struct region *region, const void *address) {
-    struct find find = {.block = region_first(region)};
+    struct find find = {.block = hmm_region_first(region)};
     while (find.block < region->end) {
         size_t size = block_size(find.block);
         find.damaged =
@@ -65,13 +65,13 @@ static _Noreturn void report_damaged(const char *operation, const void *address,
     } else {
         fmt_text(&state, "written before the start of the heap's first block");
     }
-    report_fault(operation, address, problem, buffer);
+    hmm_report_fault(operation, address, problem, buffer);
 }
 
-COLD void report_pointer(const char *operation, void *payload, const char *freed) {
-    const struct region *region = region_of(payload);
+COLD void hmm_report_pointer(const char *operation, void *payload, const char *freed) {
+    const struct region *region = hmm_region_of(payload);
     if (region == NULL) {
-        report_fault(operation, payload, "not from this heap", hmm_heap.first == NULL ? "it is empty" : NULL);
+        hmm_report_fault(operation, payload, "not from this heap", hmm_heap.first == NULL ? "it is empty" : NULL);
     }
     struct find find = find_block(region, payload);
     if (find.damaged) {
@@ -83,7 +83,7 @@ COLD void report_pointer(const char *operation, void *payload, const char *freed
     struct block *block = find.block;
     bool inside = block_payload(block) != payload;
     if (inside && ((char *)payload < (char *)block_payload(block) || block == region->end)) {
-        report_fault(operation, payload, "not a block's start", "in what lies between blocks");
+        hmm_report_fault(operation, payload, "not a block's start", "in what lies between blocks");
     }
     bool free = (block->header & BLOCK_USED) == 0;
     if (inside && (!free || (uintptr_t)payload % BLOCK_ALIGN != 0)) {
@@ -93,10 +93,10 @@ COLD void report_pointer(const char *operation, void *payload, const char *freed
         fmt_text(&state, "inside "); /* what was a block may be part of a free one since */
     }
     fmt_format(&state, "a %s block of %u bytes", state_word(block), (uint64_t)block_room(block));
-    report_fault(operation, payload, freed, buffer);
+    hmm_report_fault(operation, payload, freed, buffer);
 }
 
-COLD void report_size(const char *operation, struct block *block, size_t size, size_t alignment) {
+COLD void hmm_report_size(const char *operation, struct block *block, size_t size, size_t alignment) {
     char buffer[LINE];
     struct fmt state;
     fmt_init(&state, buffer, sizeof buffer);
@@ -104,21 +104,22 @@ COLD void report_size(const char *operation, struct block *block, size_t size, s
     if (alignment != 0) {
         fmt_format(&state, ", aligned to %u", (uint64_t)alignment);
     }
-    report_fault(operation, block_payload(block), "size mismatch", buffer);
+    hmm_report_fault(operation, block_payload(block), "size mismatch", buffer);
 }
 
-COLD void report_next(struct block *block, struct block *next) {
+COLD void hmm_report_next(struct block *block, struct block *next) {
     char buffer[LINE];
     struct fmt state;
     fmt_init(&state, buffer, sizeof buffer);
     fmt_format(&state, "the header at %p: this block of %u bytes was written past its end", next,
                (uint64_t)block_room(block));
-    report_fault(hmm_heap.operation, block_payload(block), "damaged neighbour", buffer);
+    hmm_report_fault(hmm_heap.operation, block_payload(block), "damaged neighbour", buffer);
 }
 
-COLD void report_previous(struct block *block) {
-    report_fault(hmm_heap.operation, block_payload(block), "damaged neighbour",
-                 "the free block before it: written to after it was freed, or past the end of the block before that");
+COLD void hmm_report_previous(struct block *block) {
+    hmm_report_fault(
+        hmm_heap.operation, block_payload(block), "damaged neighbour",
+        "the free block before it: written to after it was freed, or past the end of the block before that");
 }
 
 /* What a block that nobody holds has suffered. */
@@ -127,14 +128,14 @@ static const char *suffered(const struct block *block) {
                               : "its header is overwritten: past the end of the block before it";
 }
 
-COLD void report_free_block(struct block *block) {
-    report_fault(hmm_heap.operation, block_payload(block), "damaged free block", suffered(block));
+COLD void hmm_report_free_block(struct block *block) {
+    hmm_report_fault(hmm_heap.operation, block_payload(block), "damaged free block", suffered(block));
 }
 
-COLD void report_cached_block(const char *operation, struct block *block) {
+COLD void hmm_report_cached_block(const char *operation, struct block *block) {
     if (!heap_spans(block_payload(block))) {
-        report_fault(operation, block_payload(block), "damaged cached block",
-                     "a link to here: written to after it was freed");
+        hmm_report_fault(operation, block_payload(block), "damaged cached block",
+                         "a link to here: written to after it was freed");
     }
-    report_fault(operation, block_payload(block), "damaged cached block", suffered(block));
+    hmm_report_fault(operation, block_payload(block), "damaged cached block", suffered(block));
 }

@@ -10,24 +10,25 @@
 #include "block.h"
 
 /* Tells the handler, or standard error, and ends the program. state: NULL leaves it out. */
-COLD _Noreturn void report_fault(const char *operation, const void *address, const char *problem, const char *state);
+COLD _Noreturn void hmm_report_fault(const char *operation, const void *address, const char *problem,
+                                     const char *state);
 
 /* `payload` is no block that a user holds. freed: what is told of a block that was given back already. */
-COLD _Noreturn void report_pointer(const char *operation, void *payload, const char *freed);
+COLD _Noreturn void hmm_report_pointer(const char *operation, void *payload, const char *freed);
 
 /* The block has another size than its user says, or another alignment. */
-COLD _Noreturn void report_size(const char *operation, struct block *block, size_t size, size_t alignment);
+COLD _Noreturn void hmm_report_size(const char *operation, struct block *block, size_t size, size_t alignment);
 
 /* The header of the block behind `block` is not as the heap wrote it. */
-COLD _Noreturn void report_next(struct block *block, struct block *next);
+COLD _Noreturn void hmm_report_next(struct block *block, struct block *next);
 
 /* The free block before `block` is not as the heap wrote it. */
-COLD _Noreturn void report_previous(struct block *block);
+COLD _Noreturn void hmm_report_previous(struct block *block);
 
 /* A block of the free list is not as the heap wrote it, or its neighbours in the list are not. */
-COLD _Noreturn void report_free_block(struct block *block);
+COLD _Noreturn void hmm_report_free_block(struct block *block);
 
 /* The same of a block of a quick list, or of the link that led to it. */
-COLD _Noreturn void report_cached_block(const char *operation, struct block *block);
+COLD _Noreturn void hmm_report_cached_block(const char *operation, struct block *block);
 
 #endif

@@ -73,13 +73,13 @@ static inline bool heap_alone(void) {
 }
 
 /* Takes the lock, come what may. A thread that is inside HmmWalk has it already: a fault. */
-void heap_lock(const char *operation);
+void hmm_heap_lock(const char *operation);
 
 /* Around everything that reads or writes the heap; heap_leave is told what heap_enter returned. */
 static inline bool heap_enter(const char *operation) {
     bool locked = !heap_alone();
     if (UNLIKELY(locked)) {
-        heap_lock(operation);
+        hmm_heap_lock(operation);
     }
     hmm_heap.operation = operation;
     return locked;
@@ -87,7 +87,7 @@ static inline bool heap_enter(const char *operation) {
 
 static inline void heap_leave(bool locked) {
     if (UNLIKELY(locked)) {
-        system_unlock();
+        hmm_system_unlock();
     }
 }
 

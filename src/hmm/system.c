@@ -17,28 +17,28 @@
 
 static struct lock heap_mutex = LOCK_INIT(LOCK_HMM);
 
-void system_lock(void) {
+void hmm_system_lock(void) {
     lock_take(&heap_mutex);
 }
 
-void system_unlock(void) {
+void hmm_system_unlock(void) {
     lock_give(&heap_mutex);
 }
 
-bool system_break(struct program_break *brk) {
+bool hmm_system_break(struct program_break *brk) {
     const struct hmm_options *options = hmm_options();
-    if (options->break_kind == BREAK_REAL && break_real(brk)) {
+    if (options->break_kind == BREAK_REAL && hmm_break_real(brk)) {
         return true;
     }
     /* Where the real break cannot be moved at all, as much reserved memory takes its place as the limits allow. */
     size_t size = options->break_kind == BREAK_REAL ? RESERVED_MAX : options->size;
     do {
-        if (break_reserved(brk, size) == 0) {
+        if (hmm_break_reserved(brk, size) == 0) {
             return true;
         }
         size /= 2;
     } while (size >= RESERVED_MIN);
-    return break_real(brk);
+    return hmm_break_real(brk);
 }
 
 /* With one thread there is nobody to wait for; and if it forks in a signal handler that interrupted the heap, it must
@@ -51,13 +51,13 @@ static void fork_prepare(void) {
         return;
     }
     os_streams_lock();
-    heap_lock("fork");
+    hmm_heap_lock("fork");
     alone = false; /* under the lock: other threads may fork as well */
 }
 
 static void fork_parent(void) {
     if (!alone) {
-        system_unlock();
+        hmm_system_unlock();
         os_streams_unlock();
     }
 }

@@ -27,8 +27,8 @@ static inline bool system_alone(void) {
     return os_single_threaded();
 }
 
-void system_lock(void);
-void system_unlock(void);
+void hmm_system_lock(void);
+void hmm_system_unlock(void);
 
 static inline uint32_t system_thread(void) {
     return (uint32_t)os_thread_id();
@@ -43,7 +43,7 @@ static inline void system_set_errno(int error) {
 }
 
 /* The break that the options ask for; where that is not to be had, the other. */
-bool system_break(struct program_break *brk);
+bool hmm_system_break(struct program_break *brk);
 
 /* The end of a faulty program: base/fault.h's line on standard error; or nothing more, when the line has been told. */
 static inline _Noreturn void system_fault(const char *operation, const void *address, const char *problem,
@@ -63,8 +63,8 @@ static inline bool system_alone(void) {
     return true;
 }
 
-static inline void system_lock(void) {}
-static inline void system_unlock(void) {}
+static inline void hmm_system_lock(void) {}
+static inline void hmm_system_unlock(void) {}
 
 static inline uint32_t system_thread(void) {
     return 1;
@@ -80,7 +80,7 @@ static inline void system_set_errno(int error) {
     (void)error;
 }
 
-static inline bool system_break(struct program_break *brk) {
+static inline bool hmm_system_break(struct program_break *brk) {
     (void)brk;
     return false;
 }

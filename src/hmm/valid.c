@@ -35,12 +35,12 @@ static const char *block_flaw(struct block *block, const struct region *region, 
     if (*block_footer_before(block_next(block)) != size / BLOCK_ALIGN) {
         return "hmm: a free block's footer is not its size";
     }
-    return free_block_sound(block) ? NULL : "hmm: a free block's tags or links are wrong";
+    return hmm_free_block_sound(block) ? NULL : "hmm: a free block's tags or links are wrong";
 }
 
 static const char *region_flaw(const struct region *region, struct tally *tally) {
     bool prev_free = false;
-    struct block *block = region_first(region);
+    struct block *block = hmm_region_first(region);
     while (block != region->end) {
         const char *flaw = block_flaw(block, region, prev_free);
         if (flaw != NULL) {
@@ -88,7 +88,7 @@ static const char *free_list_flaw(const struct tally *tally) {
     for (unsigned level = 0; level < BINS_LEVELS; level++) {
         for (unsigned step = 0; step < BINS_STEPS; step++) {
             for (struct bins_node *node = hmm_heap.free_list.heads[level][step]; node != NULL; node = node->next) {
-                if (!free_block_sound(block_of_node(node))) {
+                if (!hmm_free_block_sound(block_of_node(node))) {
                     return "hmm: what is not a free block is in the free list";
                 }
                 count++;

@@ -45,7 +45,7 @@ static void test_every_flipped_bit_is_seen(void **state) {
     (void)state;
     struct random random = random_start();
     for (int i = 0; i < 1000; i++) {
-        block_secret = random_next(&random);
+        hmm_block_secret = random_next(&random);
         struct block *block = block_in_memory(1 + random_below(&random, 200));
         block_set_tag(block, round_down((size_t)random_magnitude(&random, 40), BLOCK_ALIGN) | BLOCK_USED);
         for (unsigned bit = 0; bit < 64; bit++) {
@@ -63,7 +63,7 @@ static void test_other_data_is_no_header(void **state) {
     struct random random = random_start();
     size_t passed = 0;
     for (int i = 0; i < 100000; i++) {
-        block_secret = random_next(&random);
+        hmm_block_secret = random_next(&random);
         struct block *block = block_in_memory(1 + random_below(&random, 100));
         struct block *other = block_in_memory(101 + random_below(&random, 100));
         memset(block, i, BLOCK_MIN);

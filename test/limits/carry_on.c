@@ -48,8 +48,9 @@ static void *work(void *unused) {
         size_t size = size_of(k);
         blocks[k] = k % 2 == 0 ? malloc(size) : calloc(1, size);
         require(blocks[k] != NULL, "allocation");
-        for (size_t i = 0; k % 2 == 1 && i < size; i += 61)
+        for (size_t i = 0; k % 2 == 1 && i < size; i += 61) {
             require(blocks[k][i] == 0, "calloc gives zeroes");
+        }
         mark(blocks[k], size, k);
     }
     for (size_t k = 0; k < BLOCKS; k++) {
@@ -66,8 +67,9 @@ static void *work(void *unused) {
 #ifdef __GLIBC__
     malloc_trim(0);
 #endif
-    for (size_t k = 0; k < BLOCKS; k++)
+    for (size_t k = 0; k < BLOCKS; k++) {
         release(blocks[k]);
+    }
     return NULL;
 }
 
@@ -75,11 +77,13 @@ int main(void) {
     alarm(WATCHDOG);
     pthread_t threads[THREADS];
     for (int round = 0; round < ROUNDS; round++) {
-        for (int i = 0; i < THREADS; i++)
+        for (int i = 0; i < THREADS; i++) {
             require(pthread_create(&threads[i], NULL, work, NULL) == 0, "pthread_create");
+        }
         work(NULL);
-        for (int i = 0; i < THREADS; i++)
+        for (int i = 0; i < THREADS; i++) {
             require(pthread_join(threads[i], NULL) == 0, "pthread_join");
+        }
     }
     return 0;
 }

@@ -79,8 +79,9 @@ int main(int argc, char **argv) {
     }
     for (int round = 0; round < 3; round++) {
         size_t total = fill(&list, size, most);
-        if (total < least)
+        if (total < least) {
             dprintf(STDERR_FILENO, "exhaust: round %d: %zu bytes in blocks of %zu\n", round, total, size);
+        }
         require(total >= least, "a sensible share of the limit");
         void *small = malloc(8); /* may fail, and must do no harm */
         free(small);

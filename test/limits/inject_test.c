@@ -59,8 +59,9 @@ static void make(struct block *block, size_t size, uint64_t mark) {
 
 /* A realloc that fails leaves the block as it was. */
 static void resize(struct block *block, size_t size) {
-    if (block->memory == NULL)
+    if (block->memory == NULL) {
         return;
+    }
     errno = 0;
     unsigned char *memory = engine_realloc("realloc", block->memory, size);
     if (memory == NULL) {
@@ -90,37 +91,47 @@ static size_t size_of(size_t k) {
 
 static void *visit(void *first) {
     struct block *own = first;
-    for (size_t i = 0; i < 8; i++)
+    for (size_t i = 0; i < 8; i++) {
         make(&own[i], size_of(i), i);
-    for (size_t i = 0; i < 4; i++)
+    }
+    for (size_t i = 0; i < 4; i++) {
         destroy(&own[i]);
+    }
     return NULL;
 }
 
 /* Thread creation uses the C library's memory, not ours, so it is not refused. */
 static void visit_by_threads(struct block *first) {
     pthread_t threads[THREADS];
-    for (size_t i = 0; i < THREADS; i++)
+    for (size_t i = 0; i < THREADS; i++) {
         CHECK(pthread_create(&threads[i], NULL, visit, first + 8 * i) == 0);
-    for (size_t i = 0; i < THREADS; i++)
+    }
+    for (size_t i = 0; i < THREADS; i++) {
         CHECK(pthread_join(threads[i], NULL) == 0);
+    }
 }
 
 static void run_scenario(void) {
-    for (size_t i = 0; i < 64; i++)
+    for (size_t i = 0; i < 64; i++) {
         make(&blocks[i], size_of(i), i);
-    for (size_t i = 0; i < 64; i += 3)
+    }
+    for (size_t i = 0; i < 64; i += 3) {
         resize(&blocks[i], size_of(i + 1) * 3 / 2);
-    for (size_t i = 1; i < 64; i += 3)
+    }
+    for (size_t i = 1; i < 64; i += 3) {
         resize(&blocks[i], size_of(i) / 2);
-    for (size_t i = 0; i < 64; i += 2)
+    }
+    for (size_t i = 0; i < 64; i += 2) {
         destroy(&blocks[i]);
+    }
     engine_trim();
     visit_by_threads(&blocks[64]);
-    for (size_t i = 0; i < 64; i += 4)
+    for (size_t i = 0; i < 64; i += 4) {
         make(&blocks[i], size_of(i + 5), i);
-    for (size_t i = 0; i < BLOCKS; i += 5)
+    }
+    for (size_t i = 0; i < BLOCKS; i += 5) {
         destroy(&blocks[i]);
+    }
     engine_trim();
 }
 
@@ -128,8 +139,9 @@ static void run_scenario(void) {
 static void check_recovery(void) {
     struct block large;
     CHECK_VALID();
-    for (size_t i = 0; i < BLOCKS; i++)
+    for (size_t i = 0; i < BLOCKS; i++) {
         destroy(&blocks[i]);
+    }
     make(&large, 100 * MIB, 2);
     CHECK(large.memory != NULL);
     destroy(&large);
@@ -137,8 +149,9 @@ static void check_recovery(void) {
         make(&blocks[i], size_of(i), i);
         CHECK(blocks[i].memory != NULL);
     }
-    for (size_t i = 0; i < BLOCKS; i++)
+    for (size_t i = 0; i < BLOCKS; i++) {
         destroy(&blocks[i]);
+    }
 }
 
 struct trial {
@@ -153,8 +166,9 @@ struct trial {
 
 static void *attempt(void *argument) {
     struct trial *trial = argument;
-    if (trial->started)
+    if (trial->started) {
         engine_free(engine_alloc(100));
+    }
     uint64_t before = os_inject_calls(trial->call);
     os_inject(trial->call, trial->after, trial->count, trial->error);
     run_scenario();
@@ -191,8 +205,9 @@ static void refuse_each(struct trial trial) {
     for (unsigned i = 0; i < 2; i++) {
         trial.count = counts[i];
         trial.after = 0;
-        while (refuse(trial))
+        while (refuse(trial)) {
             trial.after += 1 + trial.after / 32;
+        }
         assert_true(trial.after > 0);
     }
 }
@@ -205,8 +220,9 @@ static void test_refused_mmap(void **state) {
 
 static void test_refused_mmap_where_addresses_are_limited(void **state) {
     (void)state;
-    if (UNDER_TSAN)
+    if (UNDER_TSAN) {
         skip(); /* TSan itself needs more addresses than that */
+    }
     refuse_each((struct trial){.call = OS_CALL_MMAP, .error = ENOMEM, .limited = true});
     refuse_each((struct trial){.call = OS_CALL_MMAP, .error = EEXIST, .limited = true, .started = true});
 }
@@ -239,10 +255,12 @@ static void refuse_everything(bool started) {
         int status = 0;
         if (child == 0) {
             alarm(60);
-            if (started)
+            if (started) {
                 engine_free(engine_alloc(100));
-            for (int call = 0; call < OS_CALLS; call++)
+            }
+            for (int call = 0; call < OS_CALLS; call++) {
                 os_inject((enum os_call)call, again, FOREVER, ENOMEM);
+            }
             run_scenario();
             os_inject_clear();
             check_recovery();

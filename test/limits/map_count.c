@@ -54,10 +54,12 @@ static void release(unsigned char **block, size_t k) {
 static unsigned long map_limit(void) {
     unsigned long limit = 0;
     FILE *file = fopen("/proc/sys/vm/max_map_count", "r");
-    if (file == NULL)
+    if (file == NULL) {
         return 0;
-    if (fscanf(file, "%lu", &limit) != 1)
+    }
+    if (fscanf(file, "%lu", &limit) != 1) {
         limit = 0;
+    }
     fclose(file);
     return limit;
 }
@@ -65,8 +67,9 @@ static unsigned long map_limit(void) {
 /* Every other page readable: each page is then a mapping of its own. */
 static void use_up_maps(char *region, size_t pages) {
     size_t i = 1;
-    while (i < pages && mprotect(region + i * page, page, PROT_READ) == 0)
+    while (i < pages && mprotect(region + i * page, page, PROT_READ) == 0) {
         i += 2;
+    }
     require(i < pages && errno == ENOMEM, "the mappings run out");
 }
 
@@ -75,8 +78,9 @@ int main(void) {
     static unsigned char *blocks[BLOCKS];
     unsigned long limit = map_limit();
     page = (size_t)sysconf(_SC_PAGESIZE);
-    if (limit == 0 || limit > MAPS_MAX)
+    if (limit == 0 || limit > MAPS_MAX) {
         return 77;
+    }
     size_t pages = (size_t)limit + 1000;
     char *region = mmap(NULL, pages * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     require(region != MAP_FAILED, "mmap");
@@ -86,29 +90,34 @@ int main(void) {
         require(blocks[k] != NULL, "malloc");
     }
     use_up_maps(region, pages);
-    for (size_t k = 0; k < BLOCKS; k += 2)
+    for (size_t k = 0; k < BLOCKS; k += 2) {
         release(&blocks[k], k);
+    }
     for (size_t k = 0; k < BLOCKS; k += 2) {
         blocks[k] = make(k);
         require(blocks[k] != NULL || size_of(k) > 32768, "malloc of a small block from what was freed");
     }
     for (size_t k = 1; k < BLOCKS; k += 2) {
         unsigned char *grown = realloc(blocks[k], size_of(k) + size_of(k) / 2);
-        if (grown != NULL)
+        if (grown != NULL) {
             blocks[k] = grown;
+        }
         require(blocks[k][0] == (unsigned char)k, "realloc");
     }
-    for (size_t k = 0; k < BLOCKS; k += 3)
+    for (size_t k = 0; k < BLOCKS; k += 3) {
         release(&blocks[k], k);
+    }
 
     require(munmap(region, pages * page) == 0, "munmap");
-    for (size_t k = 0; k < BLOCKS; k++)
+    for (size_t k = 0; k < BLOCKS; k++) {
         release(&blocks[k], k);
+    }
     for (size_t k = 0; k < BLOCKS; k++) {
         blocks[k] = make(k);
         require(blocks[k] != NULL, "malloc when there are mappings again");
     }
-    for (size_t k = 0; k < BLOCKS; k++)
+    for (size_t k = 0; k < BLOCKS; k++) {
         release(&blocks[k], k);
+    }
     return 0;
 }

@@ -43,14 +43,16 @@ static void use(size_t size) {
         memset(blocks[count], 1, own);
         total += own;
     }
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         free(blocks[i]);
+    }
 }
 
 int main(void) {
     alarm(WATCHDOG);
-    if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
+    if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0) {
         return errno == EPERM || errno == ENOMEM ? 77 : 1;
+    }
     size_t before = resident();
     for (int round = 0; round < ROUNDS; round++) {
         use(1000);
@@ -58,8 +60,9 @@ int main(void) {
         use(2000000);
     }
     size_t after = resident();
-    if (after > before + TOTAL + SLACK)
+    if (after > before + TOTAL + SLACK) {
         dprintf(STDERR_FILENO, "memory_lock: resident %zu bytes before, %zu after\n", before, after);
+    }
     require(after <= before + TOTAL + SLACK, "the reservation is not locked in");
     return 0;
 }

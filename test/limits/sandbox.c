@@ -37,8 +37,9 @@ static const struct {
 
 static uint32_t number_of(const char *name) {
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
-        if (strcmp(calls[i].name, name) == 0)
+        if (strcmp(calls[i].name, name) == 0) {
             return calls[i].number;
+        }
     }
     fprintf(stderr, "sandbox: unknown system call %s\n", name);
     _exit(1);
@@ -56,8 +57,9 @@ static int install(const uint32_t *refused, unsigned count) {
     }
     filter[length++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
     struct sock_fprog program = {.len = length, .filter = filter};
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
         return errno;
+    }
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0 ? errno : 0;
 }
 
@@ -65,14 +67,16 @@ int main(int argc, char **argv) {
     uint32_t refused[REFUSED_MAX];
     unsigned count = 0;
     int at = 1;
-    for (; at < argc && strcmp(argv[at], "--") != 0 && count < REFUSED_MAX; at++)
+    for (; at < argc && strcmp(argv[at], "--") != 0 && count < REFUSED_MAX; at++) {
         refused[count++] = number_of(argv[at]);
+    }
     if (at + 1 >= argc || strcmp(argv[at], "--") != 0) {
         fprintf(stderr, "usage: sandbox SYSCALL... -- PROGRAM ARGUMENT...\n");
         return 1;
     }
-    if (install(refused, count) != 0)
+    if (install(refused, count) != 0) {
         return 77;
+    }
     execvp(argv[at + 1], &argv[at + 1]);
     return 1;
 }

@@ -44,8 +44,9 @@ class Random {
 };
 
 std::uint64_t hash(std::uint64_t so_far, const std::string &text) {
-    for (unsigned char c : text)
+    for (unsigned char c : text) {
         so_far = (so_far ^ c) * 1099511628211u;
+    }
     return so_far;
 }
 
@@ -68,11 +69,14 @@ std::uint64_t associative(std::uint64_t seed) {
         }
     }
     std::uint64_t sum = hashed.size() * 1000003 + set.size();
-    for (const auto &[key, values] : ordered)
+    for (const auto &[key, values] : ordered) {
         sum = hash(sum, key) + std::accumulate(values.begin(), values.end(), std::uint64_t{0});
-    for (std::uint32_t key = 0; key < 5000; key++)
-        if (auto found = hashed.find(key); found != hashed.end())
+    }
+    for (std::uint32_t key = 0; key < 5000; key++) {
+        if (auto found = hashed.find(key); found != hashed.end()) {
             sum = hash(sum, found->second);
+        }
+    }
     return sum;
 }
 
@@ -85,8 +89,9 @@ std::uint64_t sequences(std::uint64_t seed) {
     for (int i = 0; i < 20000; i++) {
         vector.push_back(word(random));
         deque.emplace_back(i, word(random));
-        if (random(2) != 0)
+        if (random(2) != 0) {
             deque.pop_front();
+        }
         switch (random(3)) {
         case 0:
             list.emplace_back(i);
@@ -98,17 +103,20 @@ std::uint64_t sequences(std::uint64_t seed) {
             list.emplace_back(std::vector<int>(random(50), i));
         }
         queue.push(word(random));
-        if (i % 2 != 0)
+        if (i % 2 != 0) {
             queue.pop();
+        }
     }
     vector.erase(vector.begin() + 100, vector.begin() + 10000);
     vector.shrink_to_fit();
     list.remove_if([](const auto &item) { return std::holds_alternative<int>(item); });
     std::uint64_t sum = deque.size() + 31 * list.size();
-    for (const std::string &item : vector)
+    for (const std::string &item : vector) {
         sum = hash(sum, item);
-    for (; !queue.empty(); queue.pop())
+    }
+    for (; !queue.empty(); queue.pop()) {
         sum = hash(sum, queue.top());
+    }
     return sum;
 }
 
@@ -131,8 +139,9 @@ struct Counted {
 std::size_t fall(Random &random, int depth) {
     Counted here("depth " + std::to_string(depth) + std::string(random(200), '.'));
     auto held = std::make_unique<Counted>(here);
-    if (depth == 0)
+    if (depth == 0) {
         throw std::runtime_error(here.text);
+    }
     try {
         return fall(random, depth - 1);
     } catch (const std::logic_error &) {
@@ -165,15 +174,17 @@ std::uint64_t hand_over(std::uint64_t seed) {
         for (;;) {
             std::unique_lock<std::mutex> lock(mutex);
             changed.wait(lock, [&] { return finished || !queue.empty(); });
-            if (queue.empty())
+            if (queue.empty()) {
                 return;
+            }
             std::shared_ptr<Counted> item = std::move(queue.front());
             queue.pop();
             lock.unlock();
             sum = hash(sum, item->text);
             kept.push_back(std::move(item));
-            if (kept.size() == 500)
+            if (kept.size() == 500) {
                 kept.clear();
+            }
         }
     });
     Random random(seed);
@@ -196,16 +207,19 @@ std::uint64_t hand_over(std::uint64_t seed) {
 
 std::uint64_t futures(std::uint64_t seed) {
     std::vector<std::future<std::string>> results;
-    for (std::uint64_t i = 0; i < 64; i++)
+    for (std::uint64_t i = 0; i < 64; i++) {
         results.push_back(std::async(std::launch::async, [i, seed] {
             thread_local std::vector<std::string> scratch;
             Random random(seed + i);
-            for (int n = 0; n < 200; n++)
+            for (int n = 0; n < 200; n++) {
                 scratch.push_back(word(random));
-            if (i % 5 == 0)
+            }
+            if (i % 5 == 0) {
                 throw std::out_of_range(scratch.back());
+            }
             return scratch.front() + scratch.back();
         }));
+    }
     std::uint64_t sum = 0;
     for (auto &result : results) {
         try {
@@ -251,8 +265,9 @@ std::uint64_t resources(std::uint64_t seed) {
         vector.emplace_back(word(random));
         map.erase(static_cast<int>(random(2000)));
     }
-    for (const auto &[key, text] : map)
+    for (const auto &[key, text] : map) {
         sum = hash(sum + static_cast<std::uint64_t>(key), std::string(text));
+    }
     return sum + vector.size();
 }
 
@@ -263,8 +278,9 @@ std::string exhaustion() {
     volatile std::size_t enormous = PTRDIFF_MAX;
     std::ostringstream report;
     std::set_new_handler([] {
-        if (++handler_calls == 3)
+        if (++handler_calls == 3) {
             std::set_new_handler(nullptr);
+        }
     });
     try {
         delete[] new char[enormous];
@@ -304,18 +320,22 @@ int main() {
         {"associative", associative}, {"sequences", sequences}, {"exceptions", exceptions}, {"hand_over", hand_over},
         {"futures", futures},         {"aligned", aligned},     {"resources", resources},
     };
-    for (int i = 0; i < 1000; i++)
+    for (int i = 0; i < 1000; i++) {
         at_exit.held[i] = std::string(static_cast<std::size_t>(i), 'x');
+    }
     for (const auto &[name, part] : parts) {
         std::vector<std::any> sums(4);
         std::vector<std::thread> threads;
-        for (std::uint64_t i = 0; i < sums.size(); i++)
+        for (std::uint64_t i = 0; i < sums.size(); i++) {
             threads.emplace_back([&sums, &part = part, i] { sums[i] = part(100 + i); });
-        for (std::thread &thread : threads)
+        }
+        for (std::thread &thread : threads) {
             thread.join();
+        }
         std::printf("%s:", name);
-        for (const std::any &sum : sums)
+        for (const std::any &sum : sums) {
             std::printf(" %016llx", static_cast<unsigned long long>(std::any_cast<std::uint64_t>(sum)));
+        }
         std::printf("\n");
     }
     std::printf("exhaustion: %s\n", exhaustion().c_str());

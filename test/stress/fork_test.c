@@ -78,25 +78,28 @@ static void step(uint64_t *random) {
         entry_give(entry, FULL);
     } else if (entry_take(entry, FULL)) {
         bool keep = random_below(random, 4) == 0;
-        if (keep)
+        if (keep) {
             resize(&entry->block, random);
-        else
+        } else {
             destroy(&entry->block);
+        }
         entry_give(entry, keep ? FULL : EMPTY);
     }
 }
 
 static void *churn(void *seed) {
     uint64_t random = (uintptr_t)seed;
-    while (!atomic_load_explicit(&stop, memory_order_relaxed))
+    while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
         step(&random);
+    }
     return NULL;
 }
 
 static void *churn_a_little(void *seed) {
     uint64_t random = (uintptr_t)seed;
-    for (unsigned i = 0; i < 500; i++)
+    for (unsigned i = 0; i < 500; i++) {
         step(&random);
+    }
     return NULL;
 }
 
@@ -127,8 +130,9 @@ static void live_as_child(unsigned generations, uintptr_t seed) {
     clear_table(2);
     churn_a_little((void *)seed);
     CHECK_VALID();
-    if (!UNDER_TSAN) /* TSan knows no threads in a child */
+    if (!UNDER_TSAN) { /* TSan knows no threads in a child */
         run_in_thread(churn_a_little, (void *)(seed + 1));
+    }
     if (generations > 1) {
         pid_t child = fork();
         if (child == 0) {
@@ -164,15 +168,19 @@ static void *fork_repeatedly(void *argument) {
 static void run(unsigned forkers) {
     pthread_t threads[THREADS + 2];
     atomic_store(&stop, false);
-    for (uintptr_t i = 0; i < THREADS; i++)
+    for (uintptr_t i = 0; i < THREADS; i++) {
         CHECK(pthread_create(&threads[i], NULL, churn, (void *)i) == 0);
-    for (uintptr_t i = THREADS; i < THREADS + forkers; i++)
+    }
+    for (uintptr_t i = THREADS; i < THREADS + forkers; i++) {
         CHECK(pthread_create(&threads[i], NULL, fork_repeatedly, (void *)(i * 100000)) == 0);
-    for (unsigned i = THREADS; i < THREADS + forkers; i++)
+    }
+    for (unsigned i = THREADS; i < THREADS + forkers; i++) {
         CHECK(pthread_join(threads[i], NULL) == 0);
+    }
     atomic_store(&stop, true);
-    for (unsigned i = 0; i < THREADS; i++)
+    for (unsigned i = 0; i < THREADS; i++) {
         CHECK(pthread_join(threads[i], NULL) == 0);
+    }
 }
 
 static void *clear_whole_table(void *unused) {
@@ -229,8 +237,9 @@ static void live_in_a_line(unsigned generations) {
     alarm(WATCHDOG);
     CHECK_VALID();
     for (size_t i = 0; i < ENTRIES; i++) {
-        if (atomic_load(&table[i].state) == BUSY)
+        if (atomic_load(&table[i].state) == BUSY) {
             entry_give(&table[i], EMPTY);
+        }
     }
     if (generations == 0) {
         struct mems_engine_stats stats;
@@ -242,8 +251,9 @@ static void live_in_a_line(unsigned generations) {
         return;
     }
     atomic_store(&stop, false);
-    for (uintptr_t i = 0; i < THREADS; i++)
+    for (uintptr_t i = 0; i < THREADS; i++) {
         CHECK(pthread_create(&threads[i], NULL, churn, (void *)(i + generations)) == 0);
+    }
     churn_a_little((void *)(uintptr_t)generations);
     pid_t child = fork();
     if (child == 0) {
@@ -251,16 +261,18 @@ static void live_in_a_line(unsigned generations) {
         _exit(0);
     }
     atomic_store(&stop, true);
-    for (unsigned i = 0; i < THREADS; i++)
+    for (unsigned i = 0; i < THREADS; i++) {
         CHECK(pthread_join(threads[i], NULL) == 0);
+    }
     CHECK_VALID();
     expect_success(child);
 }
 
 static void test_a_line_of_busy_generations(void **state) {
     (void)state;
-    if (UNDER_TSAN)
+    if (UNDER_TSAN) {
         skip();
+    }
     pid_t child = fork();
     if (child == 0) {
         live_in_a_line(scaled(30));

@@ -67,16 +67,18 @@ static void churn(unsigned steps, unsigned random) {
 }
 
 static void *churn_repeatedly(void *seed) {
-    while (!atomic_load(&stop))
+    while (!atomic_load(&stop)) {
         churn(2000, (unsigned)(uintptr_t)seed);
+    }
     return NULL;
 }
 
 static void expect_success(pid_t child, const char *what) {
     int status = 0;
     require(child > 0, what);
-    while (waitpid(child, &status, 0) != child)
+    while (waitpid(child, &status, 0) != child) {
         require(errno == EINTR, what);
+    }
     require(status == 0, what);
 }
 
@@ -99,12 +101,15 @@ static void fork_in_handler(int signal) {
     int saved = errno;
     int status = 0;
     pid_t child = _Fork();
-    if (child == 0)
+    if (child == 0) {
         _exit(0);
-    while (child > 0 && waitpid(child, &status, 0) != child)
+    }
+    while (child > 0 && waitpid(child, &status, 0) != child) {
         continue;
-    if (child < 0 || status != 0)
+    }
+    if (child < 0 || status != 0) {
         failed = 1;
+    }
     handled++;
     errno = saved;
 }
@@ -116,8 +121,9 @@ static void fork_in_handlers(void) {
     struct itimerval never = {.it_interval = {.tv_usec = 0}};
     require(sigaction(SIGPROF, &action, NULL) == 0, "sigaction");
     require(setitimer(ITIMER_PROF, &often, NULL) == 0, "setitimer");
-    for (unsigned i = 0; handled < 200; i++)
+    for (unsigned i = 0; handled < 200; i++) {
         churn(1000, i);
+    }
     require(setitimer(ITIMER_PROF, &never, NULL) == 0, "setitimer");
     require(!failed, "_Fork in a signal handler");
 }
@@ -149,13 +155,15 @@ int main(void) {
     alarm(WATCHDOG);
     fork_quietly();
     fork_in_handlers();
-    for (uintptr_t i = 0; i < THREADS; i++)
+    for (uintptr_t i = 0; i < THREADS; i++) {
         require(pthread_create(&threads[i], NULL, churn_repeatedly, (void *)i) == 0, "pthread_create");
+    }
     spawn();
     handled = 0;
     fork_in_handlers();
     atomic_store(&stop, true);
-    for (unsigned i = 0; i < THREADS; i++)
+    for (unsigned i = 0; i < THREADS; i++) {
         require(pthread_join(threads[i], NULL) == 0, "pthread_join");
+    }
     return 0;
 }

@@ -59,8 +59,9 @@ static void read_file(FILE *file) {
 static void *read_repeatedly(void *unused) {
     (void)unused;
     FILE *file = make_file();
-    while (!atomic_load(&stop))
+    while (!atomic_load(&stop)) {
         read_file(file);
+    }
     fclose(file);
     return NULL;
 }
@@ -86,21 +87,25 @@ static void live_as_child(void) {
 int main(void) {
     pthread_t threads[READERS + 1];
     alarm(WATCHDOG);
-    for (int i = 0; i < READERS; i++)
+    for (int i = 0; i < READERS; i++) {
         require(pthread_create(&threads[i], NULL, read_repeatedly, NULL) == 0, "pthread_create");
+    }
     require(pthread_create(&threads[READERS], NULL, flush_repeatedly, NULL) == 0, "pthread_create");
     for (int i = 0; i < FORKS; i++) {
         int status = 0;
         pid_t child = fork();
         require(child >= 0, "fork");
-        if (child == 0 && i % 10 == 0)
+        if (child == 0 && i % 10 == 0) {
             live_as_child();
-        if (child == 0)
+        }
+        if (child == 0) {
             _exit(0);
+        }
         require(waitpid(child, &status, 0) == child && status == 0, "child");
     }
     atomic_store(&stop, true);
-    for (int i = 0; i < READERS + 1; i++)
+    for (int i = 0; i < READERS + 1; i++) {
         require(pthread_join(threads[i], NULL) == 0, "pthread_join");
+    }
     return 0;
 }

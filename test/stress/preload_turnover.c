@@ -51,14 +51,17 @@ int main(void) {
             require(pthread_join(*thread, &block) == 0 && block != NULL, "pthread_join");
             free(block);
         }
-        if (i < TOTAL)
+        if (i < TOTAL) {
             require(pthread_create(thread, NULL, live, (void *)i) == 0, "pthread_create");
-        if (i == TOTAL / 10)
+        }
+        if (i == TOTAL / 10) {
             early = resident();
+        }
     }
     size_t late = resident();
-    if (late > early + SLACK)
+    if (late > early + SLACK) {
         dprintf(STDERR_FILENO, "resident: %zu bytes after a tenth of the threads, %zu at the end\n", early, late);
+    }
     require(late <= early + SLACK, "resident memory stays flat");
     return 0;
 }

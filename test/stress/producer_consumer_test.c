@@ -41,8 +41,9 @@ struct flow {
 static void *produce(void *argument) {
     struct queue *queue = argument;
     for (uint64_t i = 0; i < queue->total; i++) {
-        while (i - atomic_load_explicit(&queue->freed, memory_order_acquire) >= QUEUE)
+        while (i - atomic_load_explicit(&queue->freed, memory_order_acquire) >= QUEUE) {
             sched_yield();
+        }
         size_t size = 1 + random_below(&queue->random, BLOCK_MAX);
         unsigned char *memory = engine_alloc(size);
         CHECK(memory != NULL);
@@ -77,8 +78,9 @@ static void *consume(void *argument) {
     struct flow *flow = argument;
     for (bool more = true; more;) {
         more = false;
-        for (unsigned i = 0; i < flow->producers; i++)
+        for (unsigned i = 0; i < flow->producers; i++) {
             more |= drain(&flow->queues[i]);
+        }
         uint64_t freed = atomic_load_explicit(&flow->queues[0].freed, memory_order_relaxed);
         if (flow->early_resident == 0 && freed >= flow->queues[0].total / 10) {
             stats_collect(&flow->early);
@@ -102,14 +104,16 @@ static void run(unsigned producers, unsigned total) {
         CHECK(pthread_create(&threads[i], NULL, produce, &flow.queues[i]) == 0);
     }
     CHECK(pthread_create(&consumer, NULL, consume, &flow) == 0);
-    for (unsigned i = 0; i < producers; i++)
+    for (unsigned i = 0; i < producers; i++) {
         CHECK(pthread_join(threads[i], NULL) == 0);
+    }
     CHECK(pthread_join(consumer, NULL) == 0);
     stats_collect(&late);
     CHECK_AT_MOST(late.metadata, flow.early.metadata + 512 * KIB);
     CHECK_AT_MOST(late.accessible, flow.early.accessible + producers * 2 * QUEUE * BLOCK_MAX);
-    if (!UNDER_TSAN)
+    if (!UNDER_TSAN) {
         CHECK_AT_MOST(resident(), flow.early_resident + producers * 2 * QUEUE * BLOCK_MAX);
+    }
     CHECK_VALID();
     check_nothing_left();
 }

@@ -50,8 +50,9 @@ static inline void check_at_most(const char *file, int line, const char *what, s
 
 static inline void check_valid(const char *file, int line) {
     const char *why = "no reason given";
-    if (!engine_valid(&why))
+    if (!engine_valid(&why)) {
         check_failed(file, line, why);
+    }
 }
 
 /* n, or the percentage of it that STRESS_SCALE asks for; at least 1. */
@@ -89,8 +90,9 @@ struct block {
 /* The next offset that carries a mark: all bytes near the ends, and between them up to 32, at most four a page. */
 static inline size_t block_next(size_t size, size_t offset) {
     const size_t end = 256, step = 1021 + size / 32;
-    if (offset < end || offset + end >= size)
+    if (offset < end || offset + end >= size) {
         return offset + 1;
+    }
     return offset + end + step < size ? offset + step : size - end;
 }
 
@@ -99,15 +101,17 @@ static inline unsigned char block_byte(uint64_t mark, size_t offset) {
 }
 
 static inline void block_fill(const struct block *block) {
-    for (size_t at = 0; at < block->size; at = block_next(block->size, at))
+    for (size_t at = 0; at < block->size; at = block_next(block->size, at)) {
         block->memory[at] = block_byte(block->mark, at);
+    }
 }
 
 /* Whether the marks at offsets below `end` are those that block_fill() wrote. */
 static inline bool block_intact(const struct block *block, size_t end) {
     for (size_t at = 0; at < block->size && at < end; at = block_next(block->size, at)) {
-        if (block->memory[at] != block_byte(block->mark, at))
+        if (block->memory[at] != block_byte(block->mark, at)) {
             return false;
+        }
     }
     return true;
 }
@@ -115,8 +119,9 @@ static inline bool block_intact(const struct block *block, size_t end) {
 /* Whether it reads as zero: every byte, but in the largest blocks those that would carry marks. */
 static inline bool block_zero(const struct block *block) {
     unsigned char any = 0;
-    for (size_t at = 0; at < block->size; at = block->size <= MIB ? at + 1 : block_next(block->size, at))
+    for (size_t at = 0; at < block->size; at = block->size <= MIB ? at + 1 : block_next(block->size, at)) {
         any |= block->memory[at];
+    }
     return any == 0;
 }
 

@@ -56,16 +56,18 @@ static void destroy(struct block *block) {
 /* Leaves a block for a later thread to free, and frees one that an earlier thread left. */
 static void leave(uint64_t *random, struct block *block) {
     block = atomic_exchange_explicit(&mailboxes[random_below(random, MAILBOXES)], block, memory_order_acq_rel);
-    if (block != NULL)
+    if (block != NULL) {
         destroy(block);
+    }
 }
 
 static void *empty_mailboxes(void *unused) {
     (void)unused;
     for (size_t i = 0; i < MAILBOXES; i++) {
         struct block *block = atomic_exchange(&mailboxes[i], NULL);
-        if (block != NULL)
+        if (block != NULL) {
             destroy(block);
+        }
     }
     return NULL;
 }
@@ -73,13 +75,15 @@ static void *empty_mailboxes(void *unused) {
 static void *short_life(void *seed) {
     uint64_t random = (uintptr_t)seed;
     struct block *blocks[BLOCKS];
-    for (size_t i = 0; i < BLOCKS; i++)
-        blocks[i] = make(&random);
     for (size_t i = 0; i < BLOCKS; i++) {
-        if (i % 4 == 0)
+        blocks[i] = make(&random);
+    }
+    for (size_t i = 0; i < BLOCKS; i++) {
+        if (i % 4 == 0) {
             leave(&random, blocks[i]);
-        else
+        } else {
             destroy(blocks[i]);
+        }
     }
     return NULL;
 }
@@ -106,19 +110,22 @@ static void free_inherited(void *argument) {
 static void *life_with_a_will(void *seed) {
     static _Thread_local struct will will;
     will = (struct will){.random = (uintptr_t)seed};
-    for (unsigned i = 0; i < KEYS; i++)
+    for (unsigned i = 0; i < KEYS; i++) {
         CHECK(pthread_setspecific(keys[i], &will) == 0);
+    }
     /* One thread in two has no heap until its destructors run. */
-    if ((uintptr_t)seed % 2 == 0)
+    if ((uintptr_t)seed % 2 == 0) {
         CHECK(pthread_setspecific(inherited_key, make(&will.random)) == 0);
+    }
     return NULL;
 }
 
 /* A thread that only ever frees, and only in a destructor. */
 static void *life_of_a_freer(void *seed) {
     struct block *block = atomic_exchange(&mailboxes[(uintptr_t)seed % MAILBOXES], NULL);
-    if (block != NULL)
+    if (block != NULL) {
         CHECK(pthread_setspecific(inherited_key, block) == 0);
+    }
     return NULL;
 }
 
@@ -135,8 +142,9 @@ static void run(unsigned total, void *(*life)(void *), void *(*every_third)(void
     size_t early_resident = 0;
     total = scaled(total);
     for (unsigned i = 0; i < total; i++) {
-        if (i >= LIVE_THREADS)
+        if (i >= LIVE_THREADS) {
             CHECK(pthread_join(threads[i % LIVE_THREADS], NULL) == 0);
+        }
         if (i == total / 10) {
             stats_collect(&early);
             early_resident = resident();
@@ -144,14 +152,16 @@ static void run(unsigned total, void *(*life)(void *), void *(*every_third)(void
         CHECK(pthread_create(&threads[i % LIVE_THREADS], NULL, i % 3 == 0 ? every_third : life, (void *)(uintptr_t)i) ==
               0);
     }
-    for (unsigned i = 0; i < LIVE_THREADS && i < total; i++)
+    for (unsigned i = 0; i < LIVE_THREADS && i < total; i++) {
         CHECK(pthread_join(threads[i], NULL) == 0);
+    }
     stats_collect(&late);
     CHECK_AT_MOST((size_t)late.threads, 1);
     CHECK_AT_MOST(late.metadata, early.metadata + 512 * KIB);
     CHECK_AT_MOST(late.accessible, early.accessible + 4 * MIB);
-    if (!UNDER_TSAN)
+    if (!UNDER_TSAN) {
         CHECK_AT_MOST(resident(), early_resident + 4 * MIB);
+    }
     run_in_thread(empty_mailboxes, NULL);
     check_nothing_left();
 }
@@ -182,8 +192,9 @@ int main(void) {
     CHECK(pthread_key_create(&keys[0], last_will) == 0);
     run_in_thread(short_life, NULL);
     /* ... and the others after it. */
-    for (unsigned i = 1; i < KEYS; i++)
+    for (unsigned i = 1; i < KEYS; i++) {
         CHECK(pthread_key_create(&keys[i], last_will) == 0);
+    }
     CHECK(pthread_key_create(&inherited_key, free_inherited) == 0);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,8 +49,9 @@ static struct range_tree shadow;
 static pthread_mutex_t shadow_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void shadow_add(const struct load *load, struct record *record) {
-    if (!load->shadow)
+    if (!load->shadow) {
         return;
+    }
     uintptr_t start = (uintptr_t)record->block.memory;
     size_t size = record->block.size > 0 ? record->block.size : 1;
     pthread_mutex_lock(&shadow_lock);
@@ -59,8 +60,9 @@ static void shadow_add(const struct load *load, struct record *record) {
 }
 
 static void shadow_remove(const struct load *load, struct record *record) {
-    if (!load->shadow)
+    if (!load->shadow) {
         return;
+    }
     pthread_mutex_lock(&shadow_lock);
     range_tree_remove(&shadow, &record->node);
     pthread_mutex_unlock(&shadow_lock);
@@ -68,10 +70,12 @@ static void shadow_remove(const struct load *load, struct record *record) {
 
 static size_t choose_size(struct worker *worker) {
     const struct load *load = worker->load;
-    if (load->large_of != 0 && random_below(&worker->random, load->large_of * 100) == 0)
+    if (load->large_of != 0 && random_below(&worker->random, load->large_of * 100) == 0) {
         return random_below(&worker->random, 40 * MIB);
-    if (load->large_of != 0 && random_below(&worker->random, load->large_of) == 0)
+    }
+    if (load->large_of != 0 && random_below(&worker->random, load->large_of) == 0) {
         return random_below(&worker->random, MIB);
+    }
     return random_size(&worker->random, load->size_bits);
 }
 
@@ -122,10 +126,11 @@ static void destroy(const struct load *load, struct record *record) {
     CHECK(block_intact(&record->block, SIZE_MAX));
     shadow_remove(load, record);
     errno = ERANGE;
-    if (record->block.mark % 16 < 4)
+    if (record->block.mark % 16 < 4) {
         engine_free_sized("free_sized", record->block.memory, record->block.size, record->alignment);
-    else
+    } else {
         engine_free(record->block.memory);
+    }
     CHECK(errno == ERANGE);
     free(record);
 }
@@ -133,8 +138,9 @@ static void destroy(const struct load *load, struct record *record) {
 static void post(struct worker *worker, struct record *record) {
     size_t box = random_below(&worker->random, MAILBOXES);
     record = atomic_exchange_explicit(&mailboxes[box], record, memory_order_acq_rel);
-    if (record != NULL)
+    if (record != NULL) {
         destroy(worker->load, record);
+    }
 }
 
 static void *work(void *argument) {
@@ -160,10 +166,11 @@ static void *work(void *argument) {
     }
     /* Half of what is left is freed by threads that come later, when this one has ended. */
     for (size_t i = 0; i < HELD; i++) {
-        if (worker->held[i] != NULL && i % 2 == 0)
+        if (worker->held[i] != NULL && i % 2 == 0) {
             post(worker, worker->held[i]);
-        else if (worker->held[i] != NULL)
+        } else if (worker->held[i] != NULL) {
             destroy(worker->load, worker->held[i]);
+        }
         worker->held[i] = NULL;
     }
     return NULL;
@@ -172,8 +179,9 @@ static void *work(void *argument) {
 static void *empty_mailboxes(void *load) {
     for (size_t i = 0; i < MAILBOXES; i++) {
         struct record *record = atomic_exchange(&mailboxes[i], NULL);
-        if (record != NULL)
+        if (record != NULL) {
             destroy(load, record);
+        }
     }
     return NULL;
 }
@@ -201,10 +209,12 @@ static void run(struct load load, uint64_t seed) {
     CHECK(pthread_create(&observer, NULL, observe, NULL) == 0);
     for (unsigned i = 0; i < load.threads + LIVE_THREADS; i++) {
         struct worker *worker = &workers[i % LIVE_THREADS];
-        if (i >= LIVE_THREADS && i - LIVE_THREADS < load.threads)
+        if (i >= LIVE_THREADS && i - LIVE_THREADS < load.threads) {
             CHECK(pthread_join(worker->thread, NULL) == 0);
-        if (i >= load.threads)
+        }
+        if (i >= load.threads) {
             continue;
+        }
         worker->load = &load;
         worker->random = seed * 1000003 + i;
         CHECK(pthread_create(&worker->thread, NULL, work, worker) == 0);
@@ -219,8 +229,9 @@ static void run(struct load load, uint64_t seed) {
 
 static void test_blocks_of_every_size_stay_intact(void **state) {
     (void)state;
-    for (uint64_t seed = 1; seed <= 4; seed++)
+    for (uint64_t seed = 1; seed <= 4; seed++) {
         run((struct load){.threads = 100, .operations = 20000, .size_bits = 12, .large_of = 200}, seed);
+    }
 }
 
 static void test_no_two_blocks_overlap(void **state) {

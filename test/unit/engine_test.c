@@ -100,7 +100,7 @@ static void random_operations_keep_every_block(void) {
     errno = EDOM;
     for (unsigned step = 0; step < 40000; step++) {
         struct block *block = &blocks[random_below(&fresh_random, BLOCKS)];
-        if (!block->memory) {
+        if (block->memory == NULL) {
             allocate(block);
             block->mark = (unsigned char)step;
         } else if (random_below(&fresh_random, 3) == 0) {
@@ -108,7 +108,7 @@ static void random_operations_keep_every_block(void) {
         } else {
             release(block);
         }
-        if (block->memory) {
+        if (block->memory != NULL) {
             fill(block);
         }
         if (step % 5000 == 0) {
@@ -119,7 +119,7 @@ static void random_operations_keep_every_block(void) {
         }
     }
     for (unsigned i = 0; i < BLOCKS; i++) {
-        if (blocks[i].memory) {
+        if (blocks[i].memory != NULL) {
             release(&blocks[i]);
         }
     }
@@ -163,7 +163,7 @@ static void no_bytes_are_a_block_of_their_own(void) {
     void *b = engine_alloc_zeroed(0, 10);
     void *c = engine_alloc_aligned(4096, 0);
     void *d = engine_realloc("realloc", NULL, 0);
-    CHECK(a && b && c && d && a != b && a != c && a != d && b != c && b != d && c != d);
+    CHECK(a != NULL && b != NULL && c != NULL && d != NULL && a != b && a != c && a != d && b != c && b != d && c != d);
     CHECK_EQUAL(engine_usable_size("malloc_usable_size", a), 16);
     d = engine_realloc("realloc", d, 0);
     CHECK(d != NULL);

@@ -112,13 +112,13 @@ static inline void fresh_run(void **state) {
 #define FRESH(function) FRESH_WITH(function, "")
 #define FRESH_WITH(function, options)                                   \
     {                                                                   \
-#function " " options, fresh_run, NULL, NULL, &(struct fresh) { \
+        #function " " options, fresh_run, NULL, NULL, &(struct fresh) { \
             function, options, NULL                                     \
         }                                                               \
     }
 #define FRESH_FAULT(function, options, fault)                           \
     {                                                                   \
-#function " " options, fresh_run, NULL, NULL, &(struct fresh) { \
+        #function " " options, fresh_run, NULL, NULL, &(struct fresh) { \
             function, options, fault                                    \
         }                                                               \
     }

@@ -138,7 +138,7 @@ static void the_slab_that_is_filled_up_has_free_slots(void) {
         if (step_number % 100 == 0) {
             CHECK_VALID(); /* slabs with free slots stand first */
             struct slab *slab = heap_slab(heap, size_class);
-            CHECK(slab && slab_free_slots(slab) > 0);
+            CHECK(slab != NULL && slab_free_slots(slab) > 0);
             CHECK(heap->classes[size_class].slabs.next == &slab->link);
             CHECK_VALID();
         }

@@ -62,7 +62,7 @@ static void random_operations_agree_with_a_list(void) {
         size_t i = random_below(&fresh_random, BLOCKS);
         struct model *model = &models[i];
         size_t size = 1 + random_below(&fresh_random, 64 * UNIT);
-        if (!model->block) {
+        if (model->block == NULL) {
             *model = (struct model){alloc(size, UNIT << random_below(&fresh_random, 6)), round_up(size, UNIT)};
             CHECK_EQUAL(model->block[0] | model->block[model->size - 1], 0);
             bytes += model->size;
@@ -80,7 +80,7 @@ static void random_operations_agree_with_a_list(void) {
             count--;
             model->block = NULL;
         }
-        if (model->block) {
+        if (model->block != NULL) {
             write_ends(model, i);
             check_found(model);
         }
@@ -89,7 +89,7 @@ static void random_operations_agree_with_a_list(void) {
         CHECK_VALID();
     }
     for (size_t i = 0; i < BLOCKS; i++) {
-        if (models[i].block) {
+        if (models[i].block != NULL) {
             check_found(&models[i]);
         }
     }

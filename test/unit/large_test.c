@@ -69,7 +69,7 @@ static void blocks_keep_what_they_hold(void) {
         size_t i = random_below(&fresh_random, BLOCKS);
         struct model *model = &models[i];
         size_t size = SMALL_MAX + 1 + random_below(&fresh_random, 20 * UNIT);
-        if (!model->block) {
+        if (model->block == NULL) {
             bool zero;
             model->block = alloc(size, UNIT << random_below(&fresh_random, 5), &zero);
             model->size = size;
@@ -89,13 +89,13 @@ static void blocks_keep_what_they_hold(void) {
                 model->block = NULL;
             }
         }
-        if (model->block) {
+        if (model->block != NULL) {
             fill(model->block, model->size, i);
         }
         CHECK_VALID();
     }
     for (size_t i = 0; i < BLOCKS; i++) {
-        bytes += models[i].block ? round_up(models[i].size, UNIT) : 0;
+        bytes += models[i].block != NULL ? round_up(models[i].size, UNIT) : 0;
     }
     CHECK_EQUAL(spans.live_units, bytes / UNIT);
 }

@@ -25,11 +25,11 @@ static struct heap *begin(void) {
 
 static unsigned capacity_of(const struct heap *heap, unsigned size_class) {
     void **bottom = heap->classes[size_class].bottom;
-    return bottom ? magazine_capacity(bottom) : 0;
+    return bottom != NULL ? magazine_capacity(bottom) : 0;
 }
 
 static void the_capacity_is_told_by_the_bottom(void) {
-    void **slots = begin() ? metadata_alloc(MAGAZINE_SIZE) : NULL;
+    void **slots = begin() != NULL ? metadata_alloc(MAGAZINE_SIZE) : NULL;
     for (unsigned capacity = 1; capacity <= MAGAZINE_MAX; capacity++) {
         void **bottom = slots + MAGAZINE_MAX - capacity;
         CHECK_EQUAL(magazine_capacity(bottom), capacity);
@@ -244,7 +244,7 @@ static void without_memory_for_a_magazine_allocation_fails(void) {
     void *held = engine_alloc(500);
     os_inject(OS_CALL_MPROTECT, 0, UINT64_MAX, ENOMEM);
     for (size_t size = MAGAZINE_SIZE; size >= METADATA_STEP; size -= METADATA_STEP) {
-        while (metadata_alloc(size)) {
+        while (metadata_alloc(size) != NULL) {
             continue;
         }
     }

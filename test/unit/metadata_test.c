@@ -47,7 +47,7 @@ static void pieces_are_apart_and_aligned(void) {
     size_t held = 0;
     for (unsigned step = 0; step < 20000; step++) {
         struct piece *piece = &pieces[random_below(&fresh_random, PIECES)];
-        if (piece->start) {
+        if (piece->start != NULL) {
             check_contents(piece);
             metadata_free(piece->start, piece->size);
             held -= round_up(piece->size, METADATA_STEP);
@@ -96,7 +96,7 @@ static void what_alignment_skips_is_not_lost(void) {
 
 static size_t urgent_until_none(size_t size) {
     size_t bytes = 0;
-    while (metadata_alloc_urgent(size)) {
+    while (metadata_alloc_urgent(size) != NULL) {
         bytes += size;
     }
     return bytes;

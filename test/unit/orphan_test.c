@@ -195,7 +195,7 @@ static void *allocate_one(void *unused) {
 /* There is no memory for a commons, but an orphan has room. */
 static void who_shares_nothing_adopts(void) {
     thread_leaves(100, 10, 3);
-    while (engine_alloc(1000)) {
+    while (engine_alloc(1000) != NULL) {
         continue;
     }
     fresh_thread(allocate_one, NULL);
@@ -250,7 +250,7 @@ static void *inherit(void *unused) {
     (void)unused;
     for (int step = 0; step < 600; step++) {
         struct kept *block = &kept[random_below(&fresh_random, 200)];
-        if (block->memory) {
+        if (block->memory != NULL) {
             CHECK(block->memory[0] == block->mark && block->memory[block->size - 1] == block->mark);
             engine_free(block->memory);
             block->memory = NULL;

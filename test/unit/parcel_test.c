@@ -60,7 +60,7 @@ static void *free_in_thread(void *batch) {
 
 static size_t parcels_in(_Atomic(struct parcel *) *inbox) {
     size_t count = 0;
-    for (struct parcel *parcel = atomic_load(inbox); parcel; parcel = parcel->next) {
+    for (struct parcel *parcel = atomic_load(inbox); parcel != NULL; parcel = parcel->next) {
         count++;
     }
     return count;

@@ -164,7 +164,7 @@ static void without_memory_half_is_flushed(void) {
         engine_free(freed[end]);
     }
     for (size_t size = MAGAZINE_SIZE; size >= METADATA_STEP; size -= METADATA_STEP) {
-        while (metadata_alloc(size)) {
+        while (metadata_alloc(size) != NULL) {
             continue;
         }
     }
@@ -304,7 +304,7 @@ static void large_blocks_decay(void) {
 static void a_reserve_makes_nothing_fail(void) {
     struct heap *heap = begin();
     void *large = engine_alloc(2 * UNIT);
-    while (engine_alloc(1000)) {
+    while (engine_alloc(1000) != NULL) {
         continue;
     }
     engine_free(large);
@@ -320,7 +320,7 @@ static void a_reserve_makes_nothing_large_fail(void) {
     char *first = engine_alloc(2 * UNIT);
     char *second = engine_alloc(2 * UNIT);
     CHECK(second == first + 2 * UNIT);
-    while (engine_alloc(1000)) {
+    while (engine_alloc(1000) != NULL) {
         continue;
     }
     engine_free(first);

@@ -228,13 +228,13 @@ static void a_slab_that_is_destroyed_leaves_nothing_behind(void) {
 static void a_slab_that_cannot_be_made_leaves_nothing_behind(void) {
     CHECK(root_start() && window.units_area.size == 4 * MIB);
     size_t slabs = 0;
-    while (slab_create(SIZE_CLASSES - 1, OWNER)) {
+    while (slab_create(SIZE_CLASSES - 1, OWNER) != NULL) {
         slabs++;
     }
     CHECK(slabs > 0);
     size_t metadata_held = metadata.used - metadata.spare;
     CHECK_EQUAL(slabs * size_classes[SIZE_CLASSES - 1].units, spans.live_units);
-    CHECK(!slab_create(SIZE_CLASSES - 1, OWNER));
+    CHECK(slab_create(SIZE_CLASSES - 1, OWNER) == NULL);
     CHECK_EQUAL(metadata.used - metadata.spare, metadata_held);
 }
 

@@ -25,7 +25,7 @@ static struct mems_engine_stats stats;
 
 static size_t larges_put_by(void) {
     size_t bytes = 0;
-    for (const struct large *large = heap_mine->reserve.larges; large; large = large->next) {
+    for (const struct large *large = heap_mine->reserve.larges; large != NULL; large = large->next) {
         bytes += large->span.units * UNIT;
     }
     return bytes;

@@ -1,0 +1,22 @@
+#!/bin/sh
+# A pointer is compared with NULL, never taken for a truth value: `block == NULL`, not `!block`.
+set -eu
+cd "$SOURCE_DIR"
+queries=$(mktemp)
+trap 'rm -f "$queries"' EXIT
+cat >"$queries" <<'END'
+set bind-root false
+let pointer expr(hasType(hasUnqualifiedDesugaredType(pointerType())), unless(isExpansionInSystemHeader())).bind("pointer")
+match unaryOperator(hasOperatorName("!"), hasUnaryOperand(pointer))
+match binaryOperator(hasAnyOperatorName("&&", "||"), anyOf(hasLHS(pointer), hasRHS(pointer)))
+match stmt(anyOf(ifStmt(hasCondition(pointer)), whileStmt(hasCondition(pointer)), forStmt(hasCondition(pointer)), doStmt(hasCondition(pointer)), conditionalOperator(hasCondition(pointer))))
+match implicitCastExpr(hasCastKind("CK_PointerToBoolean"), hasSourceExpression(pointer))
+END
+
+# A query that clang-query does not understand is an error, and not a search without a match.
+found=$(find src test -name '*.c' ! -path 'test/fuzz/*' -print0 | xargs -0 clang-query -p "$BUILD_DIR" -f "$queries" 2>&1 |
+    grep -E '"pointer" binds here|Error (parsing|building)' | grep -v '^/usr/' | sort -u || true)
+[ -z "$found" ] || {
+    echo "$found"
+    exit 1
+}
