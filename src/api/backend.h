@@ -27,9 +27,11 @@
 #define backend_usable_size hmm_usable_size
 #define backend_trim hmm_trim
 
-/* What malloc and free themselves are. */
+/* What malloc, free, new and delete themselves are. HMM has no faster way for what is at hand. */
 #define backend_fast_alloc hmm_alloc
-#define backend_fast_free(block) hmm_free("free", block)
+#define backend_fast_free hmm_free
+#define backend_take(size) ((void)(size), NULL)
+#define backend_fast_free_sized(block, size) ((void)(block), (void)(size), false)
 
 #else
 
@@ -46,7 +48,9 @@
 #define backend_trim(pad) engine_trim()
 
 #define backend_fast_alloc fast_alloc
-#define backend_fast_free fast_free
+#define backend_fast_free(operation, block) fast_free(block)
+#define backend_take fast_take
+#define backend_fast_free_sized fast_free_sized
 
 #endif
 

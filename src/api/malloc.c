@@ -30,7 +30,7 @@ EXPORT HOT void *malloc(size_t size) {
 }
 
 EXPORT HOT void free(void *block) {
-    backend_fast_free(block);
+    backend_fast_free("free", block);
 }
 
 EXPORT void *calloc(size_t count, size_t size) {

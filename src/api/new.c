@@ -148,9 +148,15 @@ static COLD void *allocate_or_throw(size_t size, size_t alignment) {
     throw_bad_alloc(size);
 }
 
-static void *new_plain(size_t size) {
+static COLD void *new_slow(size_t size) {
     void *block = backend_alloc(size);
     return LIKELY(block != NULL) ? block : allocate_or_throw(size, 0);
+}
+
+/* One function deep, as malloc is. */
+static void *new_plain(size_t size) {
+    void *block = backend_take(size);
+    return LIKELY(block != NULL) ? block : new_slow(size);
 }
 
 static void *new_aligned(size_t size, size_t alignment) {
@@ -159,7 +165,8 @@ static void *new_aligned(size_t size, size_t alignment) {
 }
 
 static void *new_array(size_t size) {
-    return _Znwm(size);
+    void *block = LIKELY(_Znwm == new_plain) ? backend_take(size) : NULL;
+    return LIKELY(block != NULL) ? block : _Znwm(size);
 }
 
 static void *new_array_aligned(size_t size, size_t alignment) {
@@ -230,7 +237,7 @@ OPERATOR void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t size, size_t alignment,
 }
 
 static void delete_plain(void *block) {
-    backend_free("operator delete", block);
+    backend_fast_free("operator delete", block);
 }
 
 static void delete_aligned(void *block, size_t alignment) {
@@ -239,7 +246,11 @@ static void delete_aligned(void *block, size_t alignment) {
 }
 
 static void delete_array(void *block) {
-    _ZdlPv(block);
+    if (LIKELY(_ZdlPv == delete_plain)) {
+        backend_fast_free("operator delete", block);
+    } else {
+        _ZdlPv(block);
+    }
 }
 
 static void delete_array_aligned(void *block, size_t alignment) {
@@ -266,20 +277,35 @@ OPERATOR void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *block, size_t alignment,
     _ZdaPvSt11align_val_t(block, alignment);
 }
 
-/* The sized forms prove the size where the block came from our own new, and are plain deletes otherwise. */
-OPERATOR void _ZdlPvm(void *block, size_t size) {
-    if (LIKELY(plain_is_ours())) {
+/*
+ * The sized forms prove the size where the block came from our own new, and are plain deletes otherwise. A block of the
+ * thread's own slabs whose class agrees with the size needs no second look; only the program's own delete would.
+ */
+static COLD void delete_sized_slow(void *block, size_t size) {
+    if (plain_is_ours()) {
         backend_free_sized("operator delete", block, size, 0);
     } else {
         _ZdlPv(block);
     }
 }
 
-OPERATOR void _ZdaPvm(void *block, size_t size) {
-    if (LIKELY(array_is_ours())) {
+static COLD void delete_array_sized_slow(void *block, size_t size) {
+    if (array_is_ours()) {
         backend_free_sized("operator delete[]", block, size, 0);
     } else {
         _ZdaPv(block);
+    }
+}
+
+OPERATOR HOT void _ZdlPvm(void *block, size_t size) {
+    if (UNLIKELY(_ZdlPv != delete_plain || !backend_fast_free_sized(block, size))) {
+        delete_sized_slow(block, size);
+    }
+}
+
+OPERATOR HOT void _ZdaPvm(void *block, size_t size) {
+    if (UNLIKELY(_ZdaPv != delete_array || _ZdlPv != delete_plain || !backend_fast_free_sized(block, size))) {
+        delete_array_sized_slow(block, size);
     }
 }
 

@@ -27,6 +27,9 @@
 #define MOVE_PAGES_MIN ((size_t)1 << 20)
 #define MOVES_MAX 8192u
 
+/* A heap looks for what has lain unused on one in this many refills and overflows. */
+#define CALLS_PER_DECAY 16u
+
 static void *out_of_memory(void) {
     atomic_fetch_add_explicit(&mems_root.failures, 1, memory_order_relaxed);
     errno = ENOMEM;
@@ -44,14 +47,21 @@ static struct heap *heap_ensured(void) {
 
 /* Gives back what has lain unused: dirty spans, and the heap's reserve. Reads the clock only if there is any. */
 static void decay(struct heap *heap) {
-    if (spans_age() || reserve_bytes(&heap->reserve)) {
+    if (spans_age() || !reserve_empty(&heap->reserve)) {
         uint64_t now_ms = os_coarse_ms();
         span_decay(now_ms);
         reserve_decay(heap, now_ms);
     }
 }
 
-COLD void *alloc_refill(size_t size) {
+/* The same on the paths that a busy thread takes every few dozen calls: there the clock is read only now and then. */
+static void decay_now_and_then(struct heap *heap) {
+    if (heap->slow_calls++ % CALLS_PER_DECAY == 0) {
+        decay(heap);
+    }
+}
+
+static COLD void *alloc_refill(size_t size) {
     struct heap *heap = heap_ensured();
     if (!root_ready()) {
         return out_of_memory();
@@ -64,7 +74,7 @@ COLD void *alloc_refill(size_t size) {
         }
     }
     inbox_drain(heap);
-    decay(heap);
+    decay_now_and_then(heap);
     if (!magazine_refill(heap, size_class)) {
         heap_trim(heap);
         if (!magazine_refill(heap, size_class)) {
@@ -115,9 +125,12 @@ static NOINLINE void *alloc_big(size_t size, size_t alignment, bool *zero) {
     return block != NULL ? block : out_of_memory();
 }
 
-NOINLINE void *alloc_beyond_small(size_t size) {
+NOINLINE void *alloc_slow(size_t size) {
     bool zero;
-    return size > PTRDIFF_MAX ? out_of_memory() : alloc_big(size, 1, &zero);
+    if (size <= SMALL_MAX) {
+        return alloc_refill(size);
+    }
+    return size <= PTRDIFF_MAX ? alloc_big(size, 1, &zero) : out_of_memory();
 }
 
 void *engine_alloc(size_t size) {
@@ -186,11 +199,11 @@ COLD void free_elsewhere(void *block) {
 }
 
 /* The block has been proved if the heap proves. */
-COLD void free_overflow(struct heap *heap, uint32_t top, void *block) {
+COLD void free_overflow(struct heap *heap, size_t top, void *block) {
     int saved = errno;
-    unsigned size_class = top - heap->first;
+    unsigned size_class = (unsigned)top - heap->first;
     inbox_drain(heap);
-    decay(heap);
+    decay_now_and_then(heap);
     if (magazine_make_room(heap, size_class)) {
         void **room = heap->tops[top] + 1;
         *room = block;

@@ -19,19 +19,19 @@
 #include "page_map.h"
 #include "size_class.h"
 
-/* A size beyond the classes; a magazine that is empty, or a thread without a heap. */
-void *alloc_beyond_small(size_t size);
-void *alloc_refill(size_t size);
+/* A size beyond the classes, a magazine that is empty, or a thread without a heap. */
+void *alloc_slow(size_t size);
 
 /* A block that is not of the heap's own slabs, as far as the heap knows; NULL; or no block at all. */
 void free_elsewhere(void *block);
 
 /* A block of the heap's own whose magazine, tops[top], is full or was never made. */
-void free_overflow(struct heap *heap, uint32_t top, void *block);
+void free_overflow(struct heap *heap, size_t top, void *block);
 
-ALWAYS_INLINE void *fast_alloc(size_t size) {
+/* A block from the calling thread's magazine; NULL where alloc_slow has to see to it. */
+ALWAYS_INLINE void *fast_take(size_t size) {
     if (UNLIKELY(size > SMALL_MAX)) {
-        return alloc_beyond_small(size);
+        return NULL;
     }
     struct heap *heap = heap_mine;
     size_t size_class = size_class_of(size);
@@ -39,16 +39,20 @@ ALWAYS_INLINE void *fast_alloc(size_t size) {
     void *block = *top;
     if (LIKELY(block != NULL)) {
         heap->tops[size_class] = top - 1;
-        bitmap_set(heap->live_map, (uintptr_t)block >> GRANULE_SHIFT);
+        bitmap_set(heap->live_by_address, (uintptr_t)block >> GRANULE_SHIFT);
         return block;
     }
     top = heap->tops[size_class + DEFERRED];
     block = *top;
     if (LIKELY(block != NULL)) {
         heap->tops[size_class + DEFERRED] = top - 1;
-        return block;
     }
-    return alloc_refill(size);
+    return block;
+}
+
+ALWAYS_INLINE void *fast_alloc(size_t size) {
+    void *block = fast_take(size);
+    return LIKELY(block != NULL) ? block : alloc_slow(size);
 }
 
 /* One rotation and one comparison tell that the pointer is aligned and in the window: misaligned, its low bits make it
@@ -61,15 +65,14 @@ ALWAYS_INLINE void fast_free(void *block) {
         return;
     }
     page_map_entry *entry = &heap->page_map[granule >> (UNIT_SHIFT - GRANULE_SHIFT)];
-    uint32_t size_class = atomic_load_explicit(entry, memory_order_relaxed) ^ heap->tag;
+    size_t size_class = atomic_load_explicit(entry, memory_order_relaxed) ^ heap->tag;
     if (LIKELY(size_class < SIZE_CLASSES)) {
-        bitmap_word *word = &heap->live_map[(uintptr_t)block / GRANULE / BITMAP_WORD_BITS];
+        bitmap_word *word = &heap->live_map[granule / BITMAP_WORD_BITS];
         uint64_t live = atomic_load_explicit(word, memory_order_relaxed);
-        uint64_t bit = UINT64_C(1) << (uintptr_t)block / GRANULE % BITMAP_WORD_BITS;
-        if (UNLIKELY(!(live & bit))) {
+        if (UNLIKELY(!bit_take(&live, granule))) {
             block_fault("free", block);
         }
-        atomic_store_explicit(word, live ^ bit, memory_order_relaxed);
+        atomic_store_explicit(word, live, memory_order_relaxed);
     } else if (UNLIKELY(size_class - DEFERRED >= SIZE_CLASSES)) {
         free_elsewhere(block);
         return;
@@ -81,6 +84,33 @@ ALWAYS_INLINE void fast_free(void *block) {
     }
     *top = block;
     heap->tops[size_class] = top;
+}
+
+/*
+ * Frees a live block of the heap's own slabs whose class is that of `size`, if there is room for it at hand and each
+ * free is checked at the call. False otherwise: nothing has changed, and engine_free_sized has to see to it.
+ */
+ALWAYS_INLINE bool fast_free_sized(void *block, size_t size) {
+    struct heap *heap = heap_mine;
+    uint64_t granule = rotate_right((uintptr_t)block - heap->base, GRANULE_SHIFT);
+    if (UNLIKELY(granule >= heap->granules || size > SMALL_MAX)) {
+        return false;
+    }
+    page_map_entry *entry = &heap->page_map[granule >> (UNIT_SHIFT - GRANULE_SHIFT)];
+    uint32_t size_class = atomic_load_explicit(entry, memory_order_relaxed) ^ heap->tag;
+    if (UNLIKELY(size_class != size_class_of(size))) {
+        return false;
+    }
+    bitmap_word *word = &heap->live_map[granule / BITMAP_WORD_BITS];
+    uint64_t live = atomic_load_explicit(word, memory_order_relaxed);
+    void **top = heap->tops[size_class] + 1;
+    if (UNLIKELY(!bit_take(&live, granule) || magazine_ends_at(top))) {
+        return false;
+    }
+    atomic_store_explicit(word, live, memory_order_relaxed);
+    *top = block;
+    heap->tops[size_class] = top;
+    return true;
 }
 
 #endif

@@ -60,7 +60,8 @@ static void heap_reset(struct heap *heap) {
     heap->tag = page_map_tag(heap->owner) | heap->first;
     heap->base = window.base;
     heap->page_map = window.page_map;
-    heap->live_map = window.live_map - window.base / GRANULE / BITMAP_WORD_BITS;
+    heap->live_map = window.live_map;
+    heap->live_by_address = window.live_map - window.base / GRANULE / BITMAP_WORD_BITS;
     heap_catch_up(heap);
     heap->outbox = (struct outbox){0};
 }
@@ -332,7 +333,8 @@ void heaps_recover(void) {
     /* Their magazines, reserves and parcels may have been caught in mid-operation: they are given up. */
     list_init(&registry.unused);
     registry.in_use = mine != &heap_none;
-    atomic_store_explicit(&registry.bundle_bytes, mine->reserve.bundle_bytes, memory_order_relaxed);
+    atomic_store_explicit(&registry.bundle_bytes, mine->reserve.bundle_bytes + mine->reserve.bundle_credit,
+                          memory_order_relaxed);
     atomic_store_explicit(&registry.large_bytes, mine->reserve.large_bytes, memory_order_relaxed);
     for (uint32_t owner = 1; owner <= registry.made; owner++) {
         struct heap *heap = atomic_load_explicit(&window.heaps[owner], memory_order_relaxed);

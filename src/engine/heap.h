@@ -66,9 +66,11 @@ struct heap {
     uintptr_t base;
     size_t granules;
     page_map_entry *page_map;
-    bitmap_word *live_map; /* of the window, biased: the bit of the block at address a is a / GRANULE */
-    uint32_t first;        /* of the set in use: 0 or DEFERRED */
-    bool proves;           /* check=every: a block's proof is made when it is freed, not when it is flushed */
+    bitmap_word *live_map;        /* of the window: one bit a granule */
+    bitmap_word *live_by_address; /* the same, biased: the bit of the block at address a is a / GRANULE */
+    uint32_t first;               /* of the set in use: 0 or DEFERRED */
+    uint32_t slow_calls;          /* refills and overflows, modulo 2^32 */
+    bool proves;                  /* check=every: a block's proof is made when it is freed, not when it is flushed */
     struct heap_class classes[SIZE_CLASSES];
     size_t slab_bytes; /* in slots of the heap's slabs */
     size_t sweep_at;   /* before slab_bytes grow beyond this, the heap is swept */
@@ -87,7 +89,7 @@ struct registry {
     bool proves;      /* of every heap; set at the start */
     uint64_t started; /* how often a thread got a heap */
     struct list unused;
-    _Atomic size_t bundle_bytes; /* in the bundles of all heaps (relaxed) */
+    _Atomic size_t bundle_bytes; /* in the bundles of all heaps, and what they have drawn beyond (relaxed) */
     _Atomic size_t large_bytes;  /* in the large blocks that they have put by (relaxed) */
 };
 

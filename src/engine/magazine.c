@@ -34,7 +34,7 @@ RACY_READER size_t magazine_cached(const struct heap *heap, unsigned size_class)
     return magazine_count(heap, size_class) + (size_t)heap->classes[size_class].stock.count * bundle_size(size_class);
 }
 
-static void set_bottom(struct heap *heap, unsigned size_class, void **bottom, unsigned count) {
+void magazine_install(struct heap *heap, unsigned size_class, void **bottom, unsigned count) {
     *bottom = NULL;
     heap->classes[size_class].bottom = bottom;
     heap->tops[heap->first + size_class] = bottom + count;
@@ -47,7 +47,7 @@ static bool grow(struct heap *heap, unsigned size_class) {
     if (bottom == NULL) {
         void **slots = metadata_alloc(MAGAZINE_SIZE);
         if (slots != NULL) {
-            set_bottom(heap, size_class, slots + MAGAZINE_MAX - smaller(CAPACITY_START, most), 0);
+            magazine_install(heap, size_class, slots + MAGAZINE_MAX - smaller(CAPACITY_START, most), 0);
         }
         return slots != NULL;
     }
@@ -58,7 +58,7 @@ static bool grow(struct heap *heap, unsigned size_class) {
     }
     unsigned count = magazine_count(heap, size_class);
     memmove(bottom + 1 - by, bottom + 1, count * sizeof *bottom);
-    set_bottom(heap, size_class, bottom - by, count);
+    magazine_install(heap, size_class, bottom - by, count);
     return true;
 }
 
@@ -111,7 +111,7 @@ bool magazine_make_room(struct heap *heap, unsigned size_class) {
     if (bottom == NULL) {
         return false;
     }
-    if (!reserve_put_half(heap, size_class)) {
+    if (!reserve_put_full(heap, size_class)) {
         magazine_flush(heap, size_class, (magazine_capacity(bottom) + 1) / 2);
     }
     return true;
@@ -140,7 +140,7 @@ void magazine_flush_all(struct heap *heap, bool dispose) {
         magazine_flush_class(heap, size_class);
         void **bottom = heap->classes[size_class].bottom;
         if (bottom != NULL && dispose) {
-            metadata_free(bottom - (MAGAZINE_MAX - magazine_capacity(bottom)), MAGAZINE_SIZE);
+            metadata_free(magazine_start(bottom), MAGAZINE_SIZE);
             heap->classes[size_class].bottom = NULL;
             heap->tops[heap->first + size_class] = MAGAZINE_NONE;
         }

@@ -34,6 +34,11 @@ static inline bool magazine_ends_at(void *const *slot) {
     return ((uintptr_t)slot & (MAGAZINE_SIZE - 1)) == 0;
 }
 
+/* The first slot of the magazine that a bottom belongs to. */
+static inline void **magazine_start(void *const *bottom) {
+    return (void **)((uintptr_t)bottom & ~(uintptr_t)(MAGAZINE_SIZE - 1));
+}
+
 /* How many blocks fit above a bottom. */
 static inline unsigned magazine_capacity(void *const *bottom) {
     return MAGAZINE_MAX - (unsigned)((uintptr_t)bottom / sizeof(void *) % MAGAZINE_SLOTS);
@@ -41,6 +46,9 @@ static inline unsigned magazine_capacity(void *const *bottom) {
 
 /* Puts blocks into the heap's magazine of a class if it is empty. False when there is no memory for any. */
 bool magazine_refill(struct heap *heap, unsigned size_class);
+
+/* The slots above `bottom`, the first `count` of which hold blocks, become the heap's magazine of a class. */
+void magazine_install(struct heap *heap, unsigned size_class, void **bottom, unsigned count);
 
 /* Makes room for one more block in the heap's full magazine of a class; false when there is no memory for one at all.
  */

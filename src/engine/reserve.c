@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "base/fault.h"
 #include "block.h"
 #include "heap.h"
 #include "large.h"
@@ -22,8 +23,27 @@
 /* A heap that grows gives its reserve back when that is this part of its slots, or more. */
 #define UNLOAD_SHARE 8u
 
+/* Of a full magazine this part stays at hand: the newest blocks, whose lines the processor has in its caches. */
+#define KEPT_SHARE 4u
+
+/* A heap draws on the bound in steps, no smaller than a bundle, so that most bundles need no atomic operation. */
+#define CREDIT_STEP ((size_t)64 << 10)
+
+static unsigned kept_size(unsigned size_class) {
+    return size_classes[size_class].magazine / KEPT_SHARE;
+}
+
 unsigned bundle_size(unsigned size_class) {
-    return (size_classes[size_class].magazine + 1u) / 2;
+    return size_classes[size_class].magazine - kept_size(size_class);
+}
+
+/* Where the bottom is of the largest magazine of a class that starts here. */
+static void **bottom_in(void **start, unsigned size_class) {
+    return start + (MAGAZINE_MAX - size_classes[size_class].magazine);
+}
+
+void *const *bundle_blocks(const struct bundle *bundle, unsigned size_class) {
+    return (void *const *)bundle + (MAGAZINE_SLOTS - size_classes[size_class].magazine);
 }
 
 static size_t bundle_bytes(unsigned size_class) {
@@ -38,7 +58,7 @@ static size_t large_bytes(const struct large *large) {
 
 /* `own`: what the heap has put by of a kind; `all`: what all heaps have. relaxed: a bound, which nothing else depends
  * on. */
-static bool add_bytes(struct reserve *reserve, size_t *own, _Atomic size_t *all, size_t bytes, size_t most) {
+static bool add_bytes(size_t *own, _Atomic size_t *all, size_t bytes, size_t most) {
     if (atomic_load_explicit(&spans.decay_ms, memory_order_relaxed) == 0) {
         return false; /* nothing is to be kept that is not in use */
     }
@@ -46,24 +66,49 @@ static bool add_bytes(struct reserve *reserve, size_t *own, _Atomic size_t *all,
         atomic_fetch_sub_explicit(all, bytes, memory_order_relaxed);
         return false;
     }
-    if (!reserve_bytes(reserve)) {
-        reserve->period_ms = os_coarse_ms();
-    }
     *own += bytes;
     return true;
 }
 
+/* The first that is put aside begins a period of the decay. */
+static void begin_period(struct reserve *reserve) {
+    if (reserve_bytes(reserve) == 0) {
+        reserve->period_ms = os_coarse_ms();
+    }
+}
+
 static bool add_bundle_bytes(struct reserve *reserve, size_t bytes) {
-    return add_bytes(reserve, &reserve->bundle_bytes, &registry.bundle_bytes, bytes, BUNDLES_BYTES_MAX);
+    if (reserve->bundle_credit < bytes) {
+        ASSERT(bytes <= CREDIT_STEP);
+        if (!add_bytes(&reserve->bundle_credit, &registry.bundle_bytes, CREDIT_STEP, BUNDLES_BYTES_MAX)) {
+            return false;
+        }
+    }
+    begin_period(reserve);
+    reserve->bundle_credit -= bytes;
+    reserve->bundle_bytes += bytes;
+    return true;
+}
+
+/* Gives back what is drawn beyond `kept` bytes. */
+static void return_credit(struct reserve *reserve, size_t kept) {
+    if (reserve->bundle_credit > kept) {
+        atomic_fetch_sub_explicit(&registry.bundle_bytes, reserve->bundle_credit - kept, memory_order_relaxed);
+        reserve->bundle_credit = kept;
+    }
 }
 
 static bool add_large_bytes(struct reserve *reserve, size_t bytes) {
-    return add_bytes(reserve, &reserve->large_bytes, &registry.large_bytes, bytes, LARGES_BYTES_MAX);
+    begin_period(reserve);
+    return add_bytes(&reserve->large_bytes, &registry.large_bytes, bytes, LARGES_BYTES_MAX);
 }
 
 static void take_bundle_bytes(struct reserve *reserve, size_t bytes) {
-    atomic_fetch_sub_explicit(&registry.bundle_bytes, bytes, memory_order_relaxed);
     reserve->bundle_bytes -= bytes;
+    reserve->bundle_credit += bytes;
+    if (reserve->bundle_credit >= 3 * CREDIT_STEP) {
+        return_credit(reserve, CREDIT_STEP);
+    }
 }
 
 static void take_large_bytes(struct reserve *reserve, size_t bytes) {
@@ -73,10 +118,19 @@ static void take_large_bytes(struct reserve *reserve, size_t bytes) {
 
 /* --- Bundles -------------------------------------------------------------------------------------------------- */
 
-static struct bundle *take_empty(struct heap *heap) {
-    struct bundle *bundle = heap->reserve.empty;
-    heap->reserve.empty = NULL;
-    return bundle != NULL ? bundle : metadata_alloc(sizeof *bundle);
+static struct bundle *take_empty(struct reserve *reserve) {
+    struct bundle *bundle = reserve->empty;
+    if (bundle != NULL) {
+        reserve->empty = bundle->next;
+    }
+    return bundle;
+}
+
+static void free_empties(struct reserve *reserve) {
+    struct bundle *bundle;
+    while ((bundle = take_empty(reserve)) != NULL) {
+        metadata_free(bundle, sizeof *bundle);
+    }
 }
 
 /* With check=deferred, where what lies in a magazine still has its live bit. */
@@ -89,28 +143,31 @@ static void prove(void *const *blocks, unsigned count) {
     }
 }
 
-bool reserve_put_half(struct heap *heap, unsigned size_class) {
-    if (heap->reserve.bundle_count == BUNDLES_MAX || !add_bundle_bytes(&heap->reserve, bundle_bytes(size_class))) {
+bool reserve_put_full(struct heap *heap, unsigned size_class) {
+    struct reserve *reserve = &heap->reserve;
+    if (reserve->bundle_count == BUNDLES_MAX || !add_bundle_bytes(reserve, bundle_bytes(size_class))) {
         return false;
     }
-    struct bundle *bundle = take_empty(heap);
-    if (bundle == NULL) {
-        take_bundle_bytes(&heap->reserve, bundle_bytes(size_class));
+    struct bundle *empty = take_empty(reserve);
+    void *slots = empty != NULL ? empty : metadata_alloc(MAGAZINE_SIZE);
+    if (slots == NULL) {
+        take_bundle_bytes(reserve, bundle_bytes(size_class));
         return false;
     }
     struct heap_class *of = &heap->classes[size_class];
-    unsigned half = bundle_size(size_class);
-    unsigned rest = size_classes[size_class].magazine - half;
-    memcpy(bundle->blocks, of->bottom + 1, half * sizeof *bundle->blocks);
+    void **full = of->bottom + 1;
+    const unsigned size = bundle_size(size_class);
     if (!heap->proves) {
-        prove(bundle->blocks, half);
+        prove(full, size);
     }
-    memmove(of->bottom + 1, of->bottom + 1 + half, rest * sizeof *bundle->blocks);
-    heap->tops[heap->first + size_class] = of->bottom + rest;
+    void **bottom = bottom_in(slots, size_class);
+    memcpy(bottom + 1, full + size, kept_size(size_class) * sizeof *bottom);
+    struct bundle *bundle = (struct bundle *)magazine_start(of->bottom);
+    magazine_install(heap, size_class, bottom, kept_size(size_class));
     bundle->next = of->stock.bundles;
     of->stock.bundles = bundle;
     of->stock.count++;
-    heap->reserve.bundle_count++;
+    reserve->bundle_count++;
     return true;
 }
 
@@ -135,25 +192,22 @@ bool reserve_bring_back(struct heap *heap, unsigned size_class) {
     if (bundle == NULL) {
         return false;
     }
-    void **bottom = heap->classes[size_class].bottom;
-    unsigned half = bundle_size(size_class);
-    memcpy(bottom + 1, bundle->blocks, half * sizeof *bundle->blocks);
-    for (unsigned i = 1; !heap->proves && i <= half; i++) {
+    struct bundle *empty = (struct bundle *)magazine_start(heap->classes[size_class].bottom);
+    empty->next = heap->reserve.empty;
+    heap->reserve.empty = empty;
+    void **bottom = bottom_in((void **)bundle, size_class);
+    const unsigned size = bundle_size(size_class);
+    for (unsigned i = 1; !heap->proves && i <= size; i++) {
         live_set(bottom[i]);
     }
-    heap->tops[heap->first + size_class] = bottom + half;
-    if (heap->reserve.empty != NULL) {
-        metadata_free(bundle, sizeof *bundle);
-    } else {
-        heap->reserve.empty = bundle;
-    }
+    magazine_install(heap, size_class, bottom, size);
     return true;
 }
 
 static void unload(struct heap *heap, unsigned size_class, unsigned count) {
     for (; count; count--) {
         struct bundle *bundle = take_bundle(heap, size_class);
-        heap_give(heap, bundle->blocks, bundle_size(size_class), false);
+        heap_give(heap, bundle_blocks(bundle, size_class), bundle_size(size_class), false);
         metadata_free(bundle, sizeof *bundle);
         counter_add(&heap->counters.flushes, 1);
     }
@@ -210,10 +264,8 @@ void reserve_unload(struct heap *heap) {
         reserve_unload_class(heap, size_class);
     }
     unload_larges(heap);
-    if (heap->reserve.empty != NULL) {
-        metadata_free(heap->reserve.empty, sizeof *heap->reserve.empty);
-        heap->reserve.empty = NULL;
-    }
+    free_empties(&heap->reserve);
+    return_credit(&heap->reserve, 0);
 }
 
 bool reserve_unload_much(struct heap *heap) {
@@ -233,7 +285,7 @@ bool reserve_unload_much(struct heap *heap) {
 void reserve_decay(struct heap *heap, uint64_t now_ms) {
     uint64_t decay_ms = atomic_load_explicit(&spans.decay_ms, memory_order_relaxed);
     uint64_t age = now_ms - heap->reserve.period_ms;
-    if (!reserve_bytes(&heap->reserve) || age < decay_ms) {
+    if (reserve_empty(&heap->reserve) || age < decay_ms) {
         return;
     }
     bool needed_nothing = age >= 2 * decay_ms;
@@ -244,6 +296,8 @@ void reserve_decay(struct heap *heap, uint64_t now_ms) {
         unload(heap, size_class, needed_nothing ? stock->count : stock->surplus);
         stock->surplus = stock->count;
     }
+    free_empties(&heap->reserve);
+    return_credit(&heap->reserve, 0);
     size_t larges = unload_larges(heap);
     span_purge((before - heap->slab_bytes + (needed_nothing ? larges : 0)) >> UNIT_SHIFT);
 }

@@ -144,17 +144,17 @@ static bool blocks_valid(const struct heap *heap, unsigned size_class, void *con
 /* *bytes is what the bundles add up to over the classes. */
 static bool bundles_valid(const struct heap *heap, unsigned size_class, size_t *bytes, const char **why) {
     const struct heap_class *of = &heap->classes[size_class];
-    const unsigned half = bundle_size(size_class);
+    const unsigned size = bundle_size(size_class);
     size_t count = 0;
     for (const struct bundle *bundle = of->stock.bundles; bundle != NULL; bundle = bundle->next) {
         if (++count > of->stock.count) {
             return broken(why, "a class has more bundles than are counted");
         }
-        if (!blocks_valid(heap, size_class, bundle->blocks, half, false, why)) {
+        if (!blocks_valid(heap, size_class, bundle_blocks(bundle, size_class), size, false, why)) {
             return false;
         }
     }
-    *bytes += count * half * size_classes[size_class].size;
+    *bytes += count * size * size_classes[size_class].size;
     return (count == of->stock.count && of->stock.surplus <= of->stock.count) ||
            broken(why, "a class has fewer bundles than are counted");
 }
@@ -249,7 +249,7 @@ bool engine_valid(const char **why) {
         if (!heap_valid(heap, &listed, why)) {
             return false;
         }
-        bundled += heap->reserve.bundle_bytes;
+        bundled += heap->reserve.bundle_bytes + heap->reserve.bundle_credit;
         large += heap->reserve.large_bytes;
     }
     if (bundled != atomic_load_explicit(&registry.bundle_bytes, memory_order_relaxed) ||

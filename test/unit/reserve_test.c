@@ -26,7 +26,7 @@ static struct heap *begin(void) {
 
 /* Frees so many blocks of 64 bytes, which were allocated together, that `stock` bundles are put by; the rest is in the
  * magazine. The first is freed first. */
-enum { MOST = 63, HALF = 32, BLOCKS_MAX = 8 * HALF + MOST };
+enum { MOST = 63, BUNDLE = 48, KEPT = MOST - BUNDLE + 1, BLOCKS_MAX = 8 * BUNDLE + MOST };
 static void *freed[BLOCKS_MAX];
 
 static struct heap *put_by(unsigned stock) {
@@ -35,11 +35,11 @@ static struct heap *put_by(unsigned stock) {
         freed[i] = engine_alloc(64);
     }
     magazine_flush_all(heap, true);
-    for (unsigned i = 0; i < stock * HALF + HALF; i++) {
+    for (unsigned i = 0; i < stock * BUNDLE + KEPT; i++) {
         engine_free(freed[i]);
     }
     CHECK_EQUAL(heap->classes[size_class_of(64)].stock.count, stock);
-    CHECK_EQUAL(magazine_count(heap, size_class_of(64)), HALF);
+    CHECK_EQUAL(magazine_count(heap, size_class_of(64)), KEPT);
     CHECK_VALID();
     return heap;
 }
@@ -52,8 +52,8 @@ static void check_state(unsigned first, unsigned end, enum block_state expected)
 
 static void what_is_put_by_comes_back_in_order(void) {
     struct heap *heap = put_by(3);
-    check_state(0, 3 * HALF, BLOCK_STATE_CACHED);
-    for (unsigned i = 4 * HALF; i-- > 0;) {
+    check_state(0, 3 * BUNDLE, BLOCK_STATE_CACHED);
+    for (unsigned i = 3 * BUNDLE + KEPT; i-- > 0;) {
         CHECK(engine_alloc(64) == freed[i]);
     }
     CHECK_EQUAL(reserve_bytes(&heap->reserve), 0);
@@ -66,7 +66,7 @@ static void a_heap_that_grows_unloads(void) {
     CHECK(engine_alloc(1000) != NULL);
     CHECK_EQUAL(heap->counters.flushes, flushes + 7);
     CHECK_EQUAL(reserve_bytes(&heap->reserve), 0);
-    check_state(0, 7 * HALF, BLOCK_STATE_FREE);
+    check_state(0, 7 * BUNDLE, BLOCK_STATE_FREE);
     CHECK_VALID();
 }
 
@@ -89,7 +89,7 @@ static void what_is_idle_while_the_heap_grows_goes_back(void) {
     const unsigned busy = size_class_of(200);
     struct heap *heap = put_by(0);
     grow_until_swept(heap);
-    CHECK_EQUAL(magazine_count(heap, size_class_of(64)), HALF);
+    CHECK_EQUAL(magazine_count(heap, size_class_of(64)), KEPT);
     CHECK(engine_alloc(200) != NULL);
     unsigned count = magazine_count(heap, busy);
     CHECK(count > 0);
@@ -98,9 +98,9 @@ static void what_is_idle_while_the_heap_grows_goes_back(void) {
     CHECK(heap->slab_bytes >= grown + MIB);
     CHECK_EQUAL(magazine_count(heap, size_class_of(64)), 0);
     CHECK_EQUAL(magazine_count(heap, busy), count);
-    check_state(0, HALF, BLOCK_STATE_FREE);
+    check_state(0, KEPT, BLOCK_STATE_FREE);
     CHECK_VALID();
-    for (unsigned i = HALF; i < BLOCKS_MAX; i++) {
+    for (unsigned i = KEPT; i < BLOCKS_MAX; i++) {
         engine_free(freed[i]);
     }
     grow_until_swept(heap); /* once more it is in use, for all it seems */
@@ -128,7 +128,7 @@ static void what_is_put_by_decays(void) {
     reserve_decay(heap, os_coarse_ms());
     CHECK_EQUAL(of->stock.count, 6);
     of->stock.surplus = of->stock.count;
-    for (unsigned i = 0; i < 2 * HALF + 1; i++) { /* two come back */
+    for (unsigned i = 0; i < KEPT + BUNDLE + 1; i++) { /* two come back */
         CHECK(engine_alloc(64) != NULL);
     }
     CHECK_EQUAL(of->stock.surplus, 4);
@@ -150,15 +150,16 @@ static void what_lies_idle_is_unloaded(void) {
     heap->reserve.period_ms = os_coarse_ms() - 2 * spans.decay_ms;
     reserve_decay(heap, os_coarse_ms());
     CHECK_EQUAL(of->stock.count, 0);
-    check_state(0, 6 * HALF, BLOCK_STATE_FREE);
+    check_state(0, 6 * BUNDLE, BLOCK_STATE_FREE);
     CHECK_VALID();
 }
 
 /* Without memory for another magazine, half of the full one goes back: what was freed first. */
 static void without_memory_half_is_flushed(void) {
+    enum { HALF = (MOST + 1) / 2 };
     struct heap *heap = put_by(0);
     os_inject(OS_CALL_MPROTECT, 0, UINT64_MAX, ENOMEM);
-    unsigned end = HALF;
+    unsigned end = KEPT;
     uint64_t flushes = heap->counters.flushes;
     for (; magazine_count(heap, size_class_of(64)) < MOST; end++) {
         engine_free(freed[end]);
@@ -200,7 +201,7 @@ static void all_heaps_share_one_bound(void) {
     for (unsigned i = 0; i < COUNT; i++) {
         engine_free(blocks[i]);
     }
-    CHECK_EQUAL(reserve_bytes(&heap->reserve), 4 * MIB);
+    CHECK_EQUAL(reserve_bytes(&heap->reserve) + heap->reserve.bundle_credit, 4 * MIB);
     fresh_thread(free_many_small, NULL);
     magazine_flush_all(heap, false);
     CHECK_EQUAL(registry.bundle_bytes + registry.large_bytes, 0);
