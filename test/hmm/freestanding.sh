@@ -1,6 +1,7 @@
 #!/bin/sh
 # The core of HMM on its simulated break needs no C library and no operating system: it compiles with the compiler's own
-# headers alone, asks for nothing but memcpy, memmove, memset and memcmp, and runs so.
+# headers alone, asks for nothing but memcpy, memmove, memset and memcmp, and runs so. All its global names have a prefix,
+# for a device links its objects together with those of others.
 set -eu
 cd "$SOURCE_DIR"
 core='src/base/bins.c src/base/fmt.c src/hmm/break_simulated.c src/hmm/free_list.c src/hmm/heap.c
@@ -139,6 +140,11 @@ for compiler in "$CC" gcc clang; do
     asked=$(nm -u "$work/core.o" | awk '{ print $2 }' | grep -vxE 'memcpy|memmove|memset|memcmp' || true)
     if [ -n "$asked" ]; then
         echo "$compiler: the core asks for $asked"
+        status=1
+    fi
+    named=$(nm -g --defined-only "$work/core.o" | awk '$3 !~ /^(Hmm|hmm_|mems_)/ { print $3 }')
+    if [ -n "$named" ]; then
+        echo "$compiler: global names without a prefix: $named"
         status=1
     fi
     "$compiler" -nostdlib -static "$work/main.o" "$work/memory.o" "$work/core.o" -o "$work/program"
