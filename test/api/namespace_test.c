@@ -1,0 +1,111 @@
+/*
+ * namespace_test.c - a program may use the names that a library uses inside, with other types: both work as before.
+ * Linked with the archives too, where the linker could mistake one for the other.
+ */
+#include "misuse/misuse.h"
+
+static unsigned calls;
+
+void fault(void);
+void fault(void) {
+    calls++;
+}
+
+int block_at(int x, int y);
+int block_at(int x, int y) {
+    calls++;
+    return x + y;
+}
+
+double lock_take(double door);
+double lock_take(double door) {
+    calls++;
+    return door;
+}
+
+const char *fmt_text(const char *format);
+const char *fmt_text(const char *format) {
+    calls++;
+    return format;
+}
+
+extern double window;
+double window = 2.5;
+extern const char *registry;
+const char *registry = "registry";
+extern char spans[3];
+char spans[3] = {1, 2, 3};
+extern int heap_mine;
+int heap_mine = 4;
+extern int hmm_heap;
+int hmm_heap = 5;
+
+/* Small, large and huge blocks, which realloc carries from one to the next. */
+static void use_heap(void) {
+    for (size_t size = 1; size <= 64 << 20; size *= 4) {
+        char *block = malloc(size);
+        char *other = calloc(1, size);
+        assert_true(block != NULL && other != NULL && other[size - 1] == 0);
+        block[0] = 'a';
+        block = realloc(block, 2 * size);
+        assert_true(block != NULL && block[0] == 'a');
+        free(other);
+        free(block);
+    }
+}
+
+static void test_heap_leaves_names_alone(void **state) {
+    (void)state;
+    unsigned before = calls;
+    use_heap();
+    assert_int_equal(calls, before);
+    assert_true(window == 2.5 && heap_mine == 4 && hmm_heap == 5);
+    assert_string_equal(registry, "registry");
+    assert_memory_equal(spans, "\1\2\3", 3);
+}
+
+static void test_program_has_its_own(void **state) {
+    (void)state;
+    unsigned before = calls;
+    fault();
+    assert_int_equal(block_at(2, 3), 5);
+    assert_true(lock_take(1.5) == 1.5);
+    assert_string_equal(fmt_text("text"), "text");
+    assert_int_equal(calls, before + 4);
+    window = 3.5;
+    registry = NULL;
+    memset(spans, 0, sizeof spans);
+    heap_mine = -1;
+    hmm_heap = -1;
+    use_heap();
+    window = 2.5;
+    registry = "registry";
+    memcpy(spans, "\1\2\3", 3);
+    heap_mine = 4;
+    hmm_heap = 5;
+}
+
+static void free_twice(void *unused) {
+    (void)unused;
+    void *block = malloc(40);
+    free(block);
+    free(hidden(block));
+}
+
+static void test_double_free_is_reported(void **state) {
+    (void)state;
+#if defined(LIBRARY_hmm) || defined(LIBRARY_hmm_static)
+    expect_fault(free_twice, NULL, "free(@): double free: a cached block of 40 bytes");
+#else
+    expect_fault(free_twice, NULL, "free(@): double free: slot # of a 48-byte slab, cached");
+#endif
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_heap_leaves_names_alone),
+        cmocka_unit_test(test_program_has_its_own),
+        cmocka_unit_test(test_double_free_is_reported),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
