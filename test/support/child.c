@@ -1,23 +1,23 @@
 #include "child.h"
 
+#include "test.h"
+
+#include <ctype.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "check.h"
+
 /* Seconds; far more than any child needs, under any emulator or sanitizer. */
 #define WATCHDOG 50
 
-static void require(int done, const char *what) {
-    if (!done) {
-        perror(what);
-        abort();
-    }
-}
+/* The exit status of a child that calls child_cannot(). */
+#define CANNOT 77
 
 static _Noreturn void child_main(int err, void (*function)(void *), void *argument) {
     struct rlimit none = {0, 0};
@@ -26,7 +26,7 @@ static _Noreturn void child_main(int err, void (*function)(void *), void *argume
         (void)signal(number, SIG_DFL); /* refused for SIGKILL and a few more, which have no other action */
     }
     alarm(WATCHDOG);
-    require(dup2(err, STDERR_FILENO) >= 0, "dup2");
+    CHECK(dup2(err, STDERR_FILENO) >= 0);
     close(err);
     function(argument);
     _exit(0);
@@ -58,12 +58,20 @@ static void cut_emulator_line(char *text) {
     }
 }
 
+static int wait_for(pid_t child) {
+    int status = 0;
+    while (waitpid(child, &status, 0) != child) {
+        CHECK(errno == EINTR);
+    }
+    return status;
+}
+
 void child_run(struct child_result *result, void (*function)(void *), void *argument) {
     int err[2];
-    require(pipe(err) == 0, "pipe");
+    CHECK(pipe(err) == 0);
     fflush(NULL); /* what is buffered is the parent's to write */
     pid_t child = fork();
-    require(child >= 0, "fork");
+    CHECK(child >= 0);
     if (child == 0) {
         close(err[0]);
         child_main(err[1], function, argument);
@@ -71,13 +79,77 @@ void child_run(struct child_result *result, void (*function)(void *), void *argu
     close(err[1]);
     read_all(err[0], result->err, sizeof result->err);
     close(err[0]);
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0) {
-        require(errno == EINTR, "waitpid");
-    }
+    int status = wait_for(child);
     result->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     result->status = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
     if (result->signal != 0) {
         cut_emulator_line(result->err);
     }
+}
+
+void child_wait(pid_t child) {
+    CHECK(child > 0);
+    int status = wait_for(child);
+    CHECK(WIFEXITED(status));
+    CHECK_EQUAL(WEXITSTATUS(status), 0);
+}
+
+void child_cannot(void) {
+    _exit(CANNOT);
+}
+
+void child_skip_if_cannot(const struct child_result *result) {
+    if (result->signal == 0 && result->status == CANNOT) {
+        skip();
+    }
+}
+
+void child_expect_success(void (*function)(void *), void *argument) {
+    struct child_result result;
+    child_run(&result, function, argument);
+    child_skip_if_cannot(&result);
+    if (result.signal != 0 || result.status != 0 || result.err[0] != '\0') {
+        fail_msg("signal %d, status %d, %s", result.signal, result.status, result.err);
+    }
+}
+
+void child_expect_fault(void (*function)(void *), void *argument, const char *report) {
+    char pattern[512];
+    struct child_result result;
+    int length = snprintf(pattern, sizeof pattern, "mems: %s [thread #]\n", report);
+    assert_true(length > 0 && (size_t)length < sizeof pattern);
+    child_run(&result, function, argument);
+    if (result.signal != SIGABRT || !text_matches(result.err, pattern)) {
+        print_error("expected: %sreceived: %s(signal %d, status %d)\n", pattern, result.err, result.signal,
+                    result.status);
+        fail();
+    }
+}
+
+/* Steps over the digits of a number at *text; false: there are none. */
+static bool skip_digits(const char **text, int (*digit)(int)) {
+    const char *start = *text;
+    while (digit((unsigned char)**text)) {
+        ++*text;
+    }
+    return *text > start;
+}
+
+bool text_matches(const char *text, const char *pattern) {
+    for (; *pattern != '\0'; pattern++) {
+        if (*pattern == '@') {
+            if (strncmp(text, "0x", 2) != 0) {
+                return false;
+            }
+            text += 2;
+        }
+        if (*pattern == '@' || *pattern == '#') {
+            if (!skip_digits(&text, *pattern == '@' ? isxdigit : isdigit)) {
+                return false;
+            }
+        } else if (*text++ != *pattern) {
+            return false;
+        }
+    }
+    return *text == '\0';
 }

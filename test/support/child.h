@@ -1,8 +1,14 @@
 /*
- * child.h - runs a function in a child process and tells how that ended: for tests of what ends a process.
+ * child.h - functions in child processes: for tests of what ends a process, and of what may be done only once in one.
+ *
+ * cmocka's assertions jump out of the function, back into the parent's list of tests, so they must not be used in a
+ * child; check.h has some that end the process.
  */
 #ifndef MEMS_TEST_SUPPORT_CHILD_H
 #define MEMS_TEST_SUPPORT_CHILD_H
+
+#include <stdbool.h>
+#include <sys/types.h>
 
 /* signal: the one that ended the child, 0 when it exited; status: its exit status then; err: what it wrote to standard
  * error, as a string, cut to fit. */
@@ -19,5 +25,26 @@ struct child_result {
  * calling process says why and aborts.
  */
 void child_run(struct child_result *result, void (*function)(void *), void *argument);
+
+/* Ends a child that cannot bring about here what it is to test. */
+_Noreturn void child_cannot(void);
+
+/*
+ * The rest is for cmocka tests. Each runs function(argument) as child_run() does, and fails the test unless the child
+ * ends as expected. child_expect_success: by itself, without a word on standard error; a child that ends by
+ * child_cannot() skips the test. child_expect_fault: by SIGABRT, with a fault report and nothing else on standard
+ * error: "mems: REPORT [thread N]", where REPORT is compared as text_matches() does.
+ */
+void child_expect_success(void (*function)(void *), void *argument);
+void child_expect_fault(void (*function)(void *), void *argument, const char *report);
+
+/* Whether the child has ended by child_cannot(): then it skips the test, and does not return. */
+void child_skip_if_cannot(const struct child_result *result);
+
+/* Waits for a child that the caller has forked; it must end with exit status 0, or the calling process aborts. */
+void child_wait(pid_t child);
+
+/* Whether text is the pattern, in which # stands for a decimal number and @ for an address. */
+bool text_matches(const char *text, const char *pattern);
 
 #endif

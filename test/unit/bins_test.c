@@ -1,17 +1,12 @@
 /*
  * bins_test.c - the index of free pieces against an array that is searched from end to end.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/test.h"
 
 #include <string.h>
 
 #include "base/bins.h"
-#include "random.h"
+#include "support/random.h"
 
 #define NODES 300
 #define STEPS 100000
@@ -68,11 +63,11 @@ static void assert_found_well(uint64_t size) {
 }
 
 /* Mostly a few neighbouring bins, so that bins hold several nodes; at times any size there is, and beyond. */
-static uint64_t random_size(struct random *random) {
+static uint64_t choose_size(struct random *random) {
     return random_below(random, 4) == 0 ? random_magnitude(random, 40) : 500 + random_below(random, 120);
 }
 
-static void test_random_operations_agree_with_a_linear_search(void **state) {
+static void random_operations_agree_with_a_linear_search(void **state) {
     (void)state;
     struct random random = random_start();
     start();
@@ -82,9 +77,9 @@ static void test_random_operations_agree_with_a_linear_search(void **state) {
             bins_remove(&bins, &nodes[i]);
             present[i] = false;
         } else if (random_below(&random, 3) != 0 || (step / 10000) % 2 == 0) {
-            insert(i, random_size(&random));
+            insert(i, choose_size(&random));
         }
-        assert_found_well(random_size(&random));
+        assert_found_well(choose_size(&random));
         if (step % 64 == 0) {
             assert_valid();
         }
@@ -98,7 +93,7 @@ static void test_random_operations_agree_with_a_linear_search(void **state) {
     assert_memory_equal(&bins, &empty, sizeof bins);
 }
 
-static void test_all_zero_is_an_empty_index(void **state) {
+static void all_zero_is_an_empty_index(void **state) {
     (void)state;
     start();
     assert_valid();
@@ -106,7 +101,7 @@ static void test_all_zero_is_an_empty_index(void **state) {
     assert_null(bins_find(&bins, UINT64_MAX));
 }
 
-static void test_bins_ascend_and_are_narrow(void **state) {
+static void bins_ascend_and_are_narrow(void **state) {
     (void)state;
     assert_int_equal(place(1), 1);
     uint64_t first = 1; /* of the bin that holds size - 1 */
@@ -129,7 +124,7 @@ static void test_bins_ascend_and_are_narrow(void **state) {
     assert_int_equal(place(UINT64_MAX), BINS_LEVELS * BINS_STEPS - 1);
 }
 
-static void test_sizes_beyond_the_last_bin_are_found(void **state) {
+static void sizes_beyond_the_last_bin_are_found(void **state) {
     (void)state;
     start();
     insert(0, BINS_SIZE_MAX + 5);
@@ -141,7 +136,7 @@ static void test_sizes_beyond_the_last_bin_are_found(void **state) {
     assert_null(bins_find(&bins, BINS_SIZE_MAX + 6));
 }
 
-static void test_the_latest_of_a_bin_comes_first(void **state) {
+static void the_latest_of_a_bin_comes_first(void **state) {
     (void)state;
     start();
     insert(0, 40);
@@ -150,7 +145,7 @@ static void test_the_latest_of_a_bin_comes_first(void **state) {
 }
 
 /* 65 shares a bin with 64, and lies behind many of these. */
-static void test_a_search_is_short_and_misses_nothing(void **state) {
+static void a_search_is_short_and_misses_nothing(void **state) {
     (void)state;
     start();
     insert(0, 65);
@@ -172,7 +167,7 @@ static void assert_invalid(const char *part) {
     assert_non_null(strstr(why, part));
 }
 
-static void test_valid_finds_what_is_wrong(void **state) {
+static void valid_finds_what_is_wrong(void **state) {
     (void)state;
     start();
     insert(0, 40);
@@ -201,13 +196,13 @@ static void test_valid_finds_what_is_wrong(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_operations_agree_with_a_linear_search),
-        cmocka_unit_test(test_all_zero_is_an_empty_index),
-        cmocka_unit_test(test_bins_ascend_and_are_narrow),
-        cmocka_unit_test(test_sizes_beyond_the_last_bin_are_found),
-        cmocka_unit_test(test_the_latest_of_a_bin_comes_first),
-        cmocka_unit_test(test_a_search_is_short_and_misses_nothing),
-        cmocka_unit_test(test_valid_finds_what_is_wrong),
+        cmocka_unit_test(random_operations_agree_with_a_linear_search),
+        cmocka_unit_test(all_zero_is_an_empty_index),
+        cmocka_unit_test(bins_ascend_and_are_narrow),
+        cmocka_unit_test(sizes_beyond_the_last_bin_are_found),
+        cmocka_unit_test(the_latest_of_a_bin_comes_first),
+        cmocka_unit_test(a_search_is_short_and_misses_nothing),
+        cmocka_unit_test(valid_finds_what_is_wrong),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

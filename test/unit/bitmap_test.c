@@ -1,15 +1,10 @@
 /*
  * bitmap_test.c - bitmaps against an array of bools.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "base/bitmap.h"
-#include "random.h"
+#include "support/random.h"
 
 #define BITS 300
 #define WORDS 6 /* the last is beyond the bits */
@@ -58,7 +53,7 @@ static void fill_at_random(struct random *random) {
     }
 }
 
-static void test_random_operations_agree_with_a_bool_array(void **state) {
+static void random_operations_agree_with_a_bool_array(void **state) {
     (void)state;
     struct random random = random_start();
     fill_at_random(&random);
@@ -92,7 +87,7 @@ static void test_random_operations_agree_with_a_bool_array(void **state) {
     }
 }
 
-static void test_every_range_of_three_words(void **state) {
+static void every_range_of_three_words_is_set_counted_found_and_cleared(void **state) {
     (void)state;
     const size_t bits = 3 * BITMAP_WORD_BITS;
     bitmap_word words[3] = {0};
@@ -108,7 +103,7 @@ static void test_every_range_of_three_words(void **state) {
     }
 }
 
-static void test_word_count(void **state) {
+static void a_bitmap_has_a_word_for_every_64_bits_begun(void **state) {
     (void)state;
     assert_int_equal(bitmap_words(0), 0);
     assert_int_equal(bitmap_words(1), 1);
@@ -118,9 +113,9 @@ static void test_word_count(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_operations_agree_with_a_bool_array),
-        cmocka_unit_test(test_every_range_of_three_words),
-        cmocka_unit_test(test_word_count),
+        cmocka_unit_test(random_operations_agree_with_a_bool_array),
+        cmocka_unit_test(every_range_of_three_words_is_set_counted_found_and_cleared),
+        cmocka_unit_test(a_bitmap_has_a_word_for_every_64_bits_begun),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

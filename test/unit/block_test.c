@@ -1,15 +1,17 @@
 /*
  * block_test.c - what an address is, for every kind of address there is.
  */
-#include "fresh.h"
+#include "support/fresh.h"
 
 #include "engine/block.h"
 #include "engine/heap.h"
 #include "engine/huge.h"
 #include "engine/large.h"
 #include "engine/magazine.h"
+#include "engine/root.h"
 #include "engine/slab.h"
 #include "engine/span.h"
+#include "support/engine_heap.h"
 
 #define UNDECAYED "decay_ms=4294967295"
 
@@ -75,7 +77,7 @@ static void every_slot_of_every_class_is_told_by_its_number(void) {
     }
 }
 
-static void a_slot_s_state_follows_its_life(void) {
+static void the_state_of_a_slot_follows_its_life(void) {
     char *block = engine_alloc(100);
     size_t size = engine_usable_size("malloc_usable_size", block);
     enum block_state cached = heap_mine->proves ? BLOCK_STATE_CACHED : BLOCK_STATE_LIVE;
@@ -137,7 +139,7 @@ static void what_is_not_of_the_heap_is_outside(void) {
     free(other);
 }
 
-static void the_heap_s_own_tables_are_metadata(void) {
+static void the_tables_of_the_heap_are_metadata(void) {
     char *block = engine_alloc(1);
     const uintptr_t tables[] = {
         (uintptr_t)window.page_map, (uintptr_t)window.spans,   (uintptr_t)window.heaps, (uintptr_t)window.live_map,
@@ -158,51 +160,52 @@ static void what_was_never_part_of_a_span_is_unused(void) {
     CHECK(at(unused[0] - 1).kind != BLOCK_UNUSED);
 }
 
-static void a_lost_unit_is_nobody_s(void) {
+static void a_lost_unit_is_unused(void) {
     void *block = engine_alloc(3 * UNIT);
     large_lose(block);
     CHECK_EQUAL(at((uintptr_t)block + UNIT).kind, BLOCK_UNUSED);
 }
 
-static void a_size_for_a_foreign_pointer(void) {
+static void asking_the_size_of_a_foreign_pointer_is_a_fault(void) {
     CHECK(engine_alloc(1) != NULL);
     engine_usable_size("malloc_usable_size", &in_data);
 }
 
-static void a_size_for_a_block_in_mid_slot(void) {
+static void asking_the_size_of_the_inside_of_a_slot_is_a_fault(void) {
     engine_usable_size("malloc_usable_size", (char *)engine_alloc(100) + 8);
 }
 
-static void a_realloc_of_a_freed_block(void) {
+static void resizing_a_freed_block_is_a_fault(void) {
     void *block = engine_alloc(100);
     engine_free(block);
     magazine_flush_all(heap_mine, false);
     engine_realloc("realloc", block, 200);
 }
 
-static void a_free_with_another_size(void) {
+static void freeing_with_another_size_is_a_fault(void) {
     engine_free_sized("free_sized", engine_alloc(100), 200, 0);
 }
-
-#define IN_BOTH_MODES(function) FRESH_WITH(function, "check=every"), FRESH_WITH(function, "check=deferred")
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         FRESH(every_address_of_a_live_block_leads_to_it),
         FRESH(every_slot_of_every_class_is_told_by_its_number),
-        IN_BOTH_MODES(a_slot_s_state_follows_its_life),
+        IN_BOTH_MODES(the_state_of_a_slot_follows_its_life),
         FRESH_WITH(free_spans_are_told_as_a_whole, UNDECAYED),
         FRESH(a_huge_block_is_remembered_for_a_while),
         FRESH(what_is_not_of_the_heap_is_outside),
-        FRESH(the_heap_s_own_tables_are_metadata),
+        FRESH(the_tables_of_the_heap_are_metadata),
         FRESH(what_was_never_part_of_a_span_is_unused),
-        FRESH(a_lost_unit_is_nobody_s),
-        FRESH_FAULT(a_size_for_a_foreign_pointer, "", "): not from this heap: outside the heap"),
-        FRESH_FAULT(a_size_for_a_block_in_mid_slot, "",
-                    "): not a block's start: 8 bytes into slot 0 of a 112-byte slab"),
-        FRESH_FAULT(a_realloc_of_a_freed_block, "", "): not a live block: slot 0 of a 112-byte slab, free"),
-        FRESH_FAULT(a_free_with_another_size, "",
-                    "): size mismatch: slot 0 of a 112-byte slab, live, freed as 200 bytes"),
+        FRESH(a_lost_unit_is_unused),
+        FRESH_FAULT(asking_the_size_of_a_foreign_pointer_is_a_fault, "",
+                    "malloc_usable_size(@): not from this heap: outside the heap: a pointer of another allocator, of a "
+                    "stack, or of static data"),
+        FRESH_FAULT(asking_the_size_of_the_inside_of_a_slot_is_a_fault, "",
+                    "malloc_usable_size(@): not a block's start: 8 bytes into slot 0 of a 112-byte slab, live"),
+        FRESH_FAULT(resizing_a_freed_block_is_a_fault, "",
+                    "realloc(@): not a live block: slot 0 of a 112-byte slab, free"),
+        FRESH_FAULT(freeing_with_another_size_is_a_fault, "",
+                    "free_sized(@): size mismatch: slot 0 of a 112-byte slab, live, freed as 200 bytes"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,116 +1,36 @@
 /*
  * engine_test.c - the entry points together, against a model of the blocks and what was written into them.
  */
-#include "fresh.h"
+#include "support/fresh.h"
 
 #include <errno.h>
 
 #include "engine/heap.h"
 #include "engine/huge.h"
+#include "engine/root.h"
 #include "engine/size_class.h"
 #include "engine/span.h"
 #include "os/os.h"
-
-#define BLOCKS 300u
-
-struct block {
-    unsigned char *memory;
-    size_t size;      /* as asked for; what is written */
-    size_t alignment; /* as asked for; 0: none */
-    unsigned char mark;
-};
-
-static struct block blocks[BLOCKS];
-
-/* The bytes near the ends, and some between them. */
-static size_t next_marked(size_t size, size_t at) {
-    return at < 64 || at + 64 >= size ? at + 1 : at + 509 < size - 64 ? at + 509 : size - 64;
-}
-
-static unsigned char byte_of(const struct block *block, size_t at) {
-    return (unsigned char)(block->mark + at / 7 + 1);
-}
-
-static void fill(const struct block *block) {
-    for (size_t at = 0; at < block->size; at = next_marked(block->size, at)) {
-        block->memory[at] = byte_of(block, at);
-    }
-}
-
-/* Up to `end`, the places that are marked in a block of `size` bytes. */
-static void check_filled(const struct block *block, size_t size, size_t end) {
-    for (size_t at = 0; at < size && at < end; at = next_marked(size, at)) {
-        CHECK_EQUAL(block->memory[at], byte_of(block, at));
-    }
-}
-
-static void check_zero(const unsigned char *memory, size_t size) {
-    for (size_t at = 0; at < size; at = size < MIB ? at + 1 : next_marked(size, at)) {
-        CHECK_EQUAL(memory[at], 0);
-    }
-}
+#include "support/engine_heap.h"
+#include "support/model.h"
 
 /* Any magnitude: most blocks are small, few are huge. */
-static size_t random_size(void) {
+static size_t choose_size(void) {
     unsigned bits = random_below(&fresh_random, 2000) == 0 ? 28 : random_below(&fresh_random, 50) == 0 ? 22 : 14;
     return random_below(&fresh_random, (size_t)1 << random_below(&fresh_random, bits));
 }
 
-static void allocate(struct block *block) {
-    block->size = random_size();
-    block->alignment = 0;
-    size_t kind = random_below(&fresh_random, 4);
-    if (kind == 0) {
-        block->memory = engine_alloc_zeroed(1, block->size);
-        check_zero(block->memory, block->size);
-    } else if (kind == 1) {
-        block->alignment = (size_t)1 << random_below(&fresh_random, 19);
-        block->memory = engine_alloc_aligned(block->alignment, block->size);
-        CHECK((uintptr_t)block->memory % block->alignment == 0);
-    } else {
-        block->memory = kind == 2 ? engine_alloc(block->size) : engine_realloc("realloc", NULL, block->size);
-    }
-    CHECK(block->memory != NULL);
-    CHECK((uintptr_t)block->memory % GRANULE == 0);
-    CHECK(engine_usable_size("malloc_usable_size", block->memory) >= block->size);
-}
-
-static void reallocate(struct block *block) {
-    size_t before = block->size;
-    size_t size = random_below(&fresh_random, 2) ? random_size() : random_below(&fresh_random, 2 * before + 1);
-    block->memory = engine_realloc("realloc", block->memory, size);
-    CHECK(block->memory != NULL);
-    CHECK(engine_usable_size("malloc_usable_size", block->memory) >= size);
-    check_filled(block, before, size);
-    block->size = size;
-    block->alignment = 0;
-}
-
-static void release(struct block *block) {
-    check_filled(block, block->size, block->size);
-    if (random_below(&fresh_random, 2)) {
-        engine_free(block->memory);
-    } else {
-        engine_free_sized("free_sized", block->memory, block->size, block->alignment);
-    }
-    block->memory = NULL;
-}
-
 static void random_operations_keep_every_block(void) {
+    static struct model model = {.allocator = &allocator, .stride = 512};
     errno = EDOM;
     for (unsigned step = 0; step < 40000; step++) {
-        struct block *block = &blocks[random_below(&fresh_random, BLOCKS)];
-        if (block->memory == NULL) {
-            allocate(block);
-            block->mark = (unsigned char)step;
-        } else if (random_below(&fresh_random, 3) == 0) {
-            reallocate(block);
-        } else {
-            release(block);
+        size_t i = random_below(&fresh_random, MODEL_BLOCKS);
+        enum model_operation operation = (enum model_operation)random_below(&fresh_random, MODEL_TRIM);
+        size_t size = choose_size();
+        if (operation == MODEL_REALLOC && random_below(&fresh_random, 2) == 0) {
+            size = random_below(&fresh_random, 2 * model.blocks[i].size + 1);
         }
-        if (block->memory != NULL) {
-            fill(block);
-        }
+        model_step(&model, operation, i, size, (size_t)1 << random_below(&fresh_random, 19));
         if (step % 5000 == 0) {
             engine_trim();
         }
@@ -118,11 +38,7 @@ static void random_operations_keep_every_block(void) {
             CHECK_VALID();
         }
     }
-    for (unsigned i = 0; i < BLOCKS; i++) {
-        if (blocks[i].memory != NULL) {
-            release(&blocks[i]);
-        }
-    }
+    model_free_all(&model);
     engine_trim();
     CHECK_VALID();
     CHECK_EQUAL(spans.live_units, 0);
@@ -230,8 +146,6 @@ static void options_that_shape_the_heap_are_set_before_it(void) {
     CHECK(strcmp(value, "7") == 0);
     CHECK_EQUAL(engine_option_get("no", value, 2), EINVAL);
 }
-
-#define IN_BOTH_MODES(function) FRESH_WITH(function, "check=every"), FRESH_WITH(function, "check=deferred")
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -1,12 +1,7 @@
 /*
  * fault_test.c - the last line of a program that misused the heap, and its end.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/test.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -62,7 +57,7 @@ static void in_a_cancelled_thread(void *unused) {
     pthread_join(other, NULL);
 }
 
-static void test_the_line_names_operation_address_problem_state_and_thread(void **state) {
+static void the_line_names_operation_address_problem_state_and_thread(void **state) {
     (void)state;
     const char *line = "mems: free(0x7f52a0c00310): double free: slot 12 of a 48-byte slab, free";
     assert_fault(double_free, line);
@@ -76,7 +71,7 @@ static void internal(void *unused) {
     fault_internal("slab.c", 42, "live <= slots");
 }
 
-static void test_an_internal_error_names_file_line_and_condition(void **state) {
+static void an_internal_error_names_file_line_and_condition(void **state) {
     (void)state;
     assert_fault(internal, "mems: internal error: slab.c:42: live <= slots");
 }
@@ -85,7 +80,7 @@ static void asserted(void *value) {
     ASSERT(value == NULL);
 }
 
-static void test_an_assertion_fails_when_its_condition_is_false(void **state) {
+static void an_assertion_fails_when_its_condition_is_false(void **state) {
     (void)state;
     struct child_result result;
     int some;
@@ -106,7 +101,7 @@ static void with_long_state(void *unused) {
     fault("free", NULL, "invalid pointer", text);
 }
 
-static void test_a_long_line_is_cut_but_its_end(void **state) {
+static void a_long_line_is_cut_but_its_end(void **state) {
     (void)state;
     struct child_result result;
     char tail[64];
@@ -125,7 +120,7 @@ static void double_free_to(void *fd) {
 }
 
 /* A datagram socket keeps writes apart. */
-static void test_the_line_is_one_write(void **state) {
+static void the_line_is_one_write(void **state) {
     (void)state;
     int ends[2];
     char line[FAULT_LINE];
@@ -142,11 +137,11 @@ static void test_the_line_is_one_write(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_line_names_operation_address_problem_state_and_thread),
-        cmocka_unit_test(test_an_internal_error_names_file_line_and_condition),
-        cmocka_unit_test(test_an_assertion_fails_when_its_condition_is_false),
-        cmocka_unit_test(test_a_long_line_is_cut_but_its_end),
-        cmocka_unit_test(test_the_line_is_one_write),
+        cmocka_unit_test(the_line_names_operation_address_problem_state_and_thread),
+        cmocka_unit_test(an_internal_error_names_file_line_and_condition),
+        cmocka_unit_test(an_assertion_fails_when_its_condition_is_false),
+        cmocka_unit_test(a_long_line_is_cut_but_its_end),
+        cmocka_unit_test(the_line_is_one_write),
     };
     return cmocka_run_group_tests(tests, share_thread, NULL);
 }

@@ -1,12 +1,7 @@
 /*
  * fmt_test.c - formatted text against the C library's snprintf.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/test.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -17,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/fmt.h"
-#include "random.h"
+#include "support/random.h"
 
 #define ROUNDS 20000
 
@@ -34,7 +29,7 @@ static void assert_text(const char *expected) {
     assert_false(fmt.full);
 }
 
-static void test_numbers_agree_with_snprintf(void **state) {
+static void numbers_agree_with_snprintf(void **state) {
     (void)state;
     struct random random = random_start();
     static const uint64_t edges[] = {0, 9, 10, UINT64_MAX, INT64_MAX, (uint64_t)INT64_MIN};
@@ -57,7 +52,7 @@ static void test_numbers_agree_with_snprintf(void **state) {
     }
 }
 
-static void test_pointers_are_hexadecimal(void **state) {
+static void pointers_are_hexadecimal(void **state) {
     (void)state;
     start();
     fmt_pointer(&fmt, NULL);
@@ -66,7 +61,7 @@ static void test_pointers_are_hexadecimal(void **state) {
     assert_text("0x0 0x7f52a0c00310");
 }
 
-static void test_labels_are_padded_on_the_right(void **state) {
+static void labels_are_padded_on_the_right(void **state) {
     (void)state;
     start();
     fmt_label(&fmt, "live", 6);
@@ -76,7 +71,7 @@ static void test_labels_are_padded_on_the_right(void **state) {
     assert_text("live  untouched  |");
 }
 
-static void test_a_template_takes_each_kind(void **state) {
+static void a_template_takes_each_kind(void **state) {
     (void)state;
     start();
     fmt_format(&fmt, "%s=%u %d %x %p 100%%", "a", UINT64_C(1), INT64_C(-2), UINT64_C(0xabc), (void *)(uintptr_t)0x10);
@@ -87,7 +82,7 @@ static void test_a_template_takes_each_kind(void **state) {
 }
 
 /* Every capacity: what fits is a prefix of the whole text, and no byte behind the buffer is touched. */
-static void test_what_does_not_fit_is_cut(void **state) {
+static void what_does_not_fit_is_cut(void **state) {
     (void)state;
     const char whole[] = "slot 12 of a 48-byte slab   ";
     for (size_t capacity = 1; capacity <= sizeof whole + 1; capacity++) {
@@ -129,7 +124,7 @@ static void *read_and_interrupt(void *fd) {
     return NULL;
 }
 
-static void test_flush_writes_all_and_empties(void **state) {
+static void flush_writes_all_and_empties(void **state) {
     (void)state;
     int ends[2];
     pthread_t reader;
@@ -156,7 +151,7 @@ static void test_flush_writes_all_and_empties(void **state) {
     assert_string_equal(text.text, "");
 }
 
-static void test_flush_that_fails_is_silent(void **state) {
+static void flush_that_fails_is_silent(void **state) {
     (void)state;
     start();
     fmt_text(&fmt, "to nobody");
@@ -175,7 +170,7 @@ static void *flush_while_cancelled(void *fd) {
     return &fmt;
 }
 
-static void test_flush_is_no_cancellation_point(void **state) {
+static void flush_is_no_cancellation_point(void **state) {
     (void)state;
     int ends[2];
     pthread_t thread;
@@ -192,10 +187,10 @@ static void test_flush_is_no_cancellation_point(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_numbers_agree_with_snprintf),    cmocka_unit_test(test_pointers_are_hexadecimal),
-        cmocka_unit_test(test_labels_are_padded_on_the_right), cmocka_unit_test(test_a_template_takes_each_kind),
-        cmocka_unit_test(test_what_does_not_fit_is_cut),       cmocka_unit_test(test_flush_writes_all_and_empties),
-        cmocka_unit_test(test_flush_that_fails_is_silent),     cmocka_unit_test(test_flush_is_no_cancellation_point),
+        cmocka_unit_test(numbers_agree_with_snprintf),    cmocka_unit_test(pointers_are_hexadecimal),
+        cmocka_unit_test(labels_are_padded_on_the_right), cmocka_unit_test(a_template_takes_each_kind),
+        cmocka_unit_test(what_does_not_fit_is_cut),       cmocka_unit_test(flush_writes_all_and_empties),
+        cmocka_unit_test(flush_that_fails_is_silent),     cmocka_unit_test(flush_is_no_cancellation_point),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

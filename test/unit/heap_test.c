@@ -1,23 +1,20 @@
 /*
  * heap_test.c - heaps: begun, ended and used again; their slabs; what a trim and a fork make of them.
  */
-#include "fresh.h"
+#include "support/fresh.h"
 
 #include "engine/block.h"
 #include "engine/heap.h"
 #include "engine/magazine.h"
+#include "engine/root.h"
 #include "engine/slab.h"
 #include "engine/span.h"
+#include "support/engine_heap.h"
+#include "support/thread.h"
 
 #define BLOCKS 4000
 
 static void *blocks[BLOCKS];
-
-static void check_nothing_left(void) {
-    engine_trim();
-    CHECK_VALID();
-    CHECK_EQUAL(spans.live_units, 0);
-}
 
 static void *begin_and_tell(void *owner) {
     CHECK(heap_mine == &heap_none);
@@ -29,7 +26,7 @@ static void *begin_and_tell(void *owner) {
 static void a_heap_is_used_again_by_the_next_thread(void) {
     for (int i = 0; i < 10; i++) {
         uint32_t owner = 0;
-        fresh_thread(begin_and_tell, &owner);
+        thread_run(begin_and_tell, &owner);
         CHECK_EQUAL(owner, 1);
         CHECK_EQUAL(registry.in_use, 0);
     }
@@ -51,7 +48,7 @@ static void *only_ask(void *block) {
 
 static void a_thread_that_neither_allocates_nor_frees_has_no_heap(void) {
     void *block = engine_alloc(1);
-    fresh_thread(only_ask, block);
+    thread_run(only_ask, block);
     CHECK_EQUAL(registry.started, 1);
 }
 
@@ -227,8 +224,6 @@ static void a_child_takes_over_what_other_threads_had(void) {
     }
     check_nothing_left();
 }
-
-#define IN_BOTH_MODES(function) FRESH_WITH(function, "check=every"), FRESH_WITH(function, "check=deferred")
 
 int main(void) {
     const struct CMUnitTest tests[] = {

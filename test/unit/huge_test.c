@@ -1,15 +1,17 @@
 /*
  * huge_test.c - huge blocks against a list of them: found by any address within, resized, remembered, never lost.
  */
-#include "fresh.h"
+#include "support/fresh.h"
 
 #include <errno.h>
-#include <sys/mman.h>
 
 #include "base/bits.h"
 #include "engine/huge.h"
+#include "engine/root.h"
 #include "engine/size_class.h"
 #include "os/os.h"
+#include "support/engine_heap.h"
+#include "support/kernel.h"
 
 static char *alloc(size_t size, size_t alignment) {
     CHECK(root_start());
@@ -28,12 +30,6 @@ static bool found_freed(const void *address, const char *start, size_t size) {
     uintptr_t found_start = 0;
     size_t found_size = 0;
     return huge_find_freed(address, &found_start, &found_size) && found_start == (uintptr_t)start && found_size == size;
-}
-
-/* Whether the addresses are mapped. */
-static bool mapped(void *start) {
-    unsigned char resident;
-    return mincore(start, 1, &resident) == 0;
 }
 
 struct model {
@@ -95,7 +91,7 @@ static void random_operations_agree_with_a_list(void) {
     }
 }
 
-static void every_alignment_up_to_a_gibibyte(void) {
+static void every_alignment_up_to_a_gibibyte_is_kept(void) {
     for (size_t alignment = UNIT; alignment <= 1024 * MIB; alignment *= 2) {
         char *block = alloc(64 * MIB, alignment);
         block[0] = block[64 * MIB - 1] = 1;
@@ -110,7 +106,7 @@ static void every_alignment_up_to_a_gibibyte(void) {
     CHECK_VALID();
 }
 
-static void addresses_around_a_block_are_not_its(void) {
+static void addresses_around_a_block_are_not_found(void) {
     char *block = alloc(3 * UNIT, 2 * MIB);
     uintptr_t start;
     size_t size;
@@ -186,7 +182,7 @@ static void the_latest_of_freed_blocks_is_found(void) {
     uintptr_t start;
     size_t size;
     if (again + 4 * UNIT <= block || again >= block + 8 * UNIT) { /* the kernel has chosen others */
-        fresh_cannot();
+        child_cannot();
     }
     huge_free(again);
     CHECK(huge_find_freed(again, &start, &size));
@@ -236,29 +232,31 @@ static void without_memory_there_is_no_block(void) {
     CHECK_VALID();
 }
 
-static void a_huge_block_freed_twice(void) {
+static void a_huge_block_freed_twice_is_a_fault(void) {
     char *block = alloc(64 * MIB, OS_PAGE);
     huge_free(block);
     huge_free(block);
 }
 
-static void the_inside_of_a_huge_block(void) {
+static void freeing_the_inside_of_a_huge_block_is_a_fault(void) {
     huge_free(alloc(64 * MIB, OS_PAGE) + UNIT);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         FRESH(random_operations_agree_with_a_list),
-        FRESH(every_alignment_up_to_a_gibibyte),
-        FRESH(addresses_around_a_block_are_not_its),
+        FRESH(every_alignment_up_to_a_gibibyte_is_kept),
+        FRESH(addresses_around_a_block_are_not_found),
         FRESH(a_resize_keeps_contents),
         FRESH(a_refused_resize_changes_nothing),
         FRESH(the_last_blocks_freed_are_remembered),
         FRESH(the_latest_of_freed_blocks_is_found),
         FRESH(what_cannot_be_unmapped_is_unmapped_later),
         FRESH(without_memory_there_is_no_block),
-        FRESH_FAULT(a_huge_block_freed_twice, "", "): double free: a huge block of 67108864 bytes, free"),
-        FRESH_FAULT(the_inside_of_a_huge_block, "", ": not a block's start: 65536 bytes into a huge block of 67108864"),
+        FRESH_FAULT(a_huge_block_freed_twice_is_a_fault, "",
+                    "free(@): double free: a huge block of 67108864 bytes, free"),
+        FRESH_FAULT(freeing_the_inside_of_a_huge_block_is_a_fault, "",
+                    "free(@): not a block's start: 65536 bytes into a huge block of 67108864 bytes, live"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

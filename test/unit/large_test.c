@@ -1,42 +1,29 @@
 /*
  * large_test.c - large blocks: what they hold through every change of size or place, and when they read as zero.
  */
-#include "fresh.h"
+#include "support/fresh.h"
 
 #include <errno.h>
 
 #include "engine/block.h"
 #include "engine/large.h"
+#include "engine/root.h"
 #include "engine/span.h"
 #include "os/os.h"
-#include "trial.h"
+#include "support/engine_heap.h"
+#include "support/kernel.h"
+#include "support/marked.h"
 
 #define UNDECAYED "decay_ms=4294967295"
 
-/* Words of a block, one in each KiB and the last, are marked with its number and their place. */
-static uint64_t mark(uint64_t number, size_t at) {
-    return number << 40 | (at + 1);
+static struct marked numbered(void *memory, size_t size, uint64_t number) {
+    return (struct marked){.memory = memory, .size = size, .mark = number << 40, .stride = KIB};
 }
 
-static uint64_t *word(void *block, size_t at) {
-    return (uint64_t *)block + at / sizeof(uint64_t);
-}
-
-static size_t last_word(size_t size) {
-    return round_down(size, sizeof(uint64_t)) - sizeof(uint64_t);
-}
-
-static void fill(void *block, size_t size, uint64_t number) {
-    for (size_t at = 0; at + sizeof(uint64_t) <= size; at += KIB) {
-        *word(block, at) = mark(number, at);
-    }
-    *word(block, last_word(size)) = mark(number, last_word(size));
-}
-
-static void check_filled(void *block, size_t size, uint64_t number) {
-    for (size_t at = 0; at + sizeof(uint64_t) <= size; at += KIB) {
-        CHECK_EQUAL(*word(block, at), mark(number, at));
-    }
+static struct marked filled(void *memory, size_t size, uint64_t number) {
+    struct marked block = numbered(memory, size, number);
+    marked_fill(&block);
+    return block;
 }
 
 static void check_zero(const void *block, size_t size) {
@@ -55,47 +42,40 @@ static void *alloc(size_t size, size_t alignment, bool *zero) {
     return block;
 }
 
-struct model {
-    void *block;
-    size_t size;
-};
-
 /* Allocated, resized in place and freed at random: contents last, and what is said to be zero is. */
 static void blocks_keep_what_they_hold(void) {
     enum { BLOCKS = 24 };
-    struct model models[BLOCKS] = {0};
+    struct marked blocks[BLOCKS] = {0};
     size_t bytes = 0;
     for (uint64_t step = 0; step < 3000; step++) {
         size_t i = random_below(&fresh_random, BLOCKS);
-        struct model *model = &models[i];
+        struct marked *block = &blocks[i];
         size_t size = SMALL_MAX + 1 + random_below(&fresh_random, 20 * UNIT);
-        if (model->block == NULL) {
+        if (block->memory == NULL) {
             bool zero;
-            model->block = alloc(size, UNIT << random_below(&fresh_random, 5), &zero);
-            model->size = size;
+            *block = numbered(alloc(size, UNIT << random_below(&fresh_random, 5), &zero), size, step);
             if (zero) {
-                check_zero(model->block, large_size(large_of(model->block)));
+                check_zero(block->memory, large_size(large_of(block->memory)));
             }
         } else {
-            check_filled(model->block, model->size, i);
+            CHECK(marked_intact(block, SIZE_MAX));
             if (random_below(&fresh_random, 2)) {
-                size_t kept = size < model->size ? size : model->size;
-                bool resized = large_resize(model->block, size);
-                CHECK(resized || size > model->size);
-                model->size = resized ? size : model->size;
-                check_filled(model->block, resized ? kept : model->size, i);
+                bool resized = large_resize(block->memory, size);
+                CHECK(resized || size > block->size);
+                CHECK(marked_intact(block, resized ? size : SIZE_MAX));
+                block->size = resized ? size : block->size;
             } else {
-                large_free(model->block);
-                model->block = NULL;
+                large_free(block->memory);
+                block->memory = NULL;
             }
         }
-        if (model->block != NULL) {
-            fill(model->block, model->size, i);
+        if (block->memory != NULL) {
+            marked_fill(block);
         }
         CHECK_VALID();
     }
     for (size_t i = 0; i < BLOCKS; i++) {
-        bytes += models[i].block != NULL ? round_up(models[i].size, UNIT) : 0;
+        bytes += blocks[i].memory != NULL ? round_up(blocks[i].size, UNIT) : 0;
     }
     CHECK_EQUAL(spans.live_units, bytes / UNIT);
 }
@@ -106,20 +86,20 @@ static void a_block_grows_where_it_is_when_what_follows_is_free(void) {
     char *b = alloc(4 * UNIT, 1, &zero);
     char *c = alloc(4 * UNIT, 1, &zero);
     CHECK(b == a + 4 * UNIT && c == b + 4 * UNIT);
-    fill(a, 4 * UNIT, 1);
-    fill(c, 4 * UNIT, 3);
+    struct marked first = filled(a, 4 * UNIT, 1);
+    filled(c, 4 * UNIT, 3);
     CHECK(large_resize(a, 4 * UNIT - 100));
     CHECK(!large_resize(a, 4 * UNIT + 1));
     large_free(b);
     CHECK(engine_realloc("realloc", a, 8 * UNIT) == a);
     CHECK(!large_resize(a, 8 * UNIT + 1));
     CHECK(large_resize(c, 100 * UNIT)); /* nothing follows the last one */
-    fill(c, 100 * UNIT, 3);
-    check_filled(a, 4 * UNIT - 100, 1);
+    struct marked last = filled(c, 100 * UNIT, 3);
+    CHECK(marked_intact(&first, 4 * UNIT - 100));
     CHECK(large_resize(a, UNIT));
     CHECK(alloc(7 * UNIT, 1, &zero) == a + UNIT); /* what was cut off */
-    check_filled(a, UNIT, 1);
-    check_filled(c, 100 * UNIT, 3);
+    CHECK(marked_intact(&first, UNIT));
+    CHECK(marked_intact(&last, SIZE_MAX));
     CHECK_VALID();
 }
 
@@ -136,16 +116,16 @@ static void calloc_clears_what_was_used_before(void) {
     }
 }
 
-static void a_resize_under_want_of_memory_changes_nothing(void) {
+static void a_resize_that_finds_no_memory_changes_nothing(void) {
     bool zero;
     void *block = alloc(40 * UNIT, 1, &zero);
     size_t live = spans.live_units;
-    fill(block, 40 * UNIT, 1);
+    struct marked whole = filled(block, 40 * UNIT, 1);
     CHECK(!large_resize(block, 65 * UNIT));
     CHECK(large_alloc(30 * UNIT, 1, &zero) == NULL);
     CHECK_EQUAL(large_size(large_of(block)), 40 * UNIT);
     CHECK_EQUAL(spans.live_units, live);
-    check_filled(block, 40 * UNIT, 1);
+    CHECK(marked_intact(&whole, SIZE_MAX));
     CHECK_VALID();
 }
 
@@ -154,7 +134,7 @@ static void *hemmed_in(size_t size) {
     bool zero;
     void *block = alloc(size, 1, &zero);
     size_t behind = window_unit(block) + large_of(block)->span.units;
-    fill(block, size, 7);
+    filled(block, size, 7);
     while (behind == spans.top || entry_is_free(page_map_load(behind))) {
         alloc(UNIT, 1, &zero);
     }
@@ -168,9 +148,10 @@ static void end_trial(void) {
 
 static void check_moved(void *old, size_t size, void *moved, size_t moved_size) {
     CHECK(moved != NULL && moved != old);
-    check_filled(moved, size, 7);
-    fill(moved, moved_size, 8);
-    check_filled(moved, moved_size, 8);
+    struct marked before = numbered(moved, size, 7);
+    CHECK(marked_intact(&before, SIZE_MAX));
+    struct marked after = filled(moved, moved_size, 8);
+    CHECK(marked_intact(&after, SIZE_MAX));
     CHECK_VALID();
 }
 
@@ -200,7 +181,7 @@ static void a_dirty_place_is_copied_to(void) {
     void *block = hemmed_in(2 * MIB);
     void *place = alloc(4 * MIB, 1, &zero);
     alloc(UNIT, 1, &zero);
-    fill(place, 4 * MIB, 9);
+    filled(place, 4 * MIB, 9);
     engine_free(place);
     uint64_t pages_moved = mems_root.pages_moved;
     void *moved = engine_realloc("realloc", block, 4 * MIB);
@@ -221,7 +202,7 @@ static void pages_that_cannot_move_are_copied(void) {
 
 static void a_place_that_is_lost_in_a_move_is_given_up(void) {
     if (!pages_can_move()) {
-        fresh_cannot();
+        child_cannot();
     }
     end_trial();
     void *block = hemmed_in(2 * MIB);
@@ -231,7 +212,7 @@ static void a_place_that_is_lost_in_a_move_is_given_up(void) {
     CHECK_EQUAL(spans.lost_units, 4 * MIB / UNIT);
 }
 
-static void a_large_block_freed_twice(void) {
+static void a_large_block_freed_twice_is_a_fault(void) {
     engine_free(engine_alloc(MIB)); /* so that more of the window is in use */
     void *block = engine_alloc(MIB);
     engine_alloc(MIB);
@@ -239,11 +220,11 @@ static void a_large_block_freed_twice(void) {
     engine_free(block);
 }
 
-static void the_inside_of_a_large_block(void) {
+static void freeing_the_inside_of_a_large_block_is_a_fault(void) {
     engine_free((char *)engine_alloc(MIB) + UNIT);
 }
 
-static void the_first_granule_within_a_large_block(void) {
+static void freeing_the_second_granule_of_a_large_block_is_a_fault(void) {
     large_free((char *)engine_alloc(MIB) + GRANULE);
 }
 
@@ -254,15 +235,17 @@ int main(void) {
         FRESH(a_block_grows_where_it_is_when_what_follows_is_free),
         FRESH_WITH(calloc_clears_what_was_used_before, UNDECAYED),
         FRESH_WITH(calloc_clears_what_was_used_before, "decay_ms=0"),
-        FRESH_WITH(a_resize_under_want_of_memory_changes_nothing, "window=4m"),
+        FRESH_WITH(a_resize_that_finds_no_memory_changes_nothing, "window=4m"),
         FRESH(a_block_that_moves_keeps_what_it_holds),
         FRESH(a_dirty_place_is_copied_to),
         FRESH(pages_that_cannot_move_are_copied),
         FRESH(a_place_that_is_lost_in_a_move_is_given_up),
-        FRESH_FAULT(a_large_block_freed_twice, UNDECAYED, "): double free: in free memory of the window"),
-        FRESH_FAULT(the_inside_of_a_large_block, "",
-                    ": not a block's start: 65536 bytes into a large block of 1048576"),
-        FRESH_FAULT(the_first_granule_within_a_large_block, "", ": not a block's start: 16 bytes into a large block"),
+        FRESH_FAULT(a_large_block_freed_twice_is_a_fault, UNDECAYED,
+                    "free(@): double free: in free memory of the window (a span of # bytes)"),
+        FRESH_FAULT(freeing_the_inside_of_a_large_block_is_a_fault, "",
+                    "free(@): not a block's start: 65536 bytes into a large block of 1048576 bytes, live"),
+        FRESH_FAULT(freeing_the_second_granule_of_a_large_block_is_a_fault, "",
+                    "free(@): not a block's start: 16 bytes into a large block of # bytes, live"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

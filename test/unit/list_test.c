@@ -1,17 +1,12 @@
 /*
  * list_test.c - lists against an array that holds the same things in the same order.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/test.h"
 
 #include <string.h>
 
 #include "base/list.h"
-#include "random.h"
+#include "support/random.h"
 
 #define ITEMS 40
 #define STEPS 50000
@@ -88,7 +83,7 @@ static void remove_somewhere(struct random *random) {
     model_remove(at);
 }
 
-static void test_random_operations_agree_with_an_array(void **state) {
+static void random_operations_agree_with_an_array(void **state) {
     (void)state;
     struct random random = random_start();
     list_init(&head);
@@ -104,7 +99,7 @@ static void test_random_operations_agree_with_an_array(void **state) {
     }
 }
 
-static void test_valid_finds_broken_links(void **state) {
+static void valid_finds_broken_links(void **state) {
     (void)state;
     struct list three[3];
     struct list ring;
@@ -131,8 +126,8 @@ static void test_valid_finds_broken_links(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_operations_agree_with_an_array),
-        cmocka_unit_test(test_valid_finds_broken_links),
+        cmocka_unit_test(random_operations_agree_with_an_array),
+        cmocka_unit_test(valid_finds_broken_links),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,7 @@
  * magazine_test.c - the magazines of one heap, class by class, against what their capacity and number of blocks must
  * be.
  */
-#include "fresh.h"
+#include "support/fresh.h"
 
 #include <errno.h>
 
@@ -10,9 +10,11 @@
 #include "engine/heap.h"
 #include "engine/magazine.h"
 #include "engine/metadata.h"
+#include "engine/root.h"
 #include "engine/slab.h"
 #include "engine/span.h"
 #include "os/os.h"
+#include "support/engine_heap.h"
 
 #define CAPACITY_START 8u
 
@@ -258,8 +260,6 @@ static void without_memory_for_a_magazine_allocation_fails(void) {
     CHECK(engine_alloc(50) != NULL);
     CHECK_VALID();
 }
-
-#define IN_BOTH_MODES(function) FRESH_WITH(function, "check=every"), FRESH_WITH(function, "check=deferred")
 
 int main(void) {
     const struct CMUnitTest tests[] = {

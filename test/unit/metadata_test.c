@@ -1,33 +1,30 @@
 /*
  * metadata_test.c - pieces of metadata against a list of them: apart, aligned, used again, and a reserve for frees.
  */
-#include "fresh.h"
+#include "support/fresh.h"
 
 #include <errno.h>
 
 #include "engine/metadata.h"
+#include "engine/root.h"
 #include "engine/window.h"
 #include "os/os.h"
+#include "support/engine_heap.h"
+#include "support/marked.h"
 
 #define PIECES 400
 
-struct piece {
-    unsigned char *start;
-    size_t size;
-    unsigned char mark;
-};
-
-static struct piece pieces[PIECES];
+static struct marked pieces[PIECES];
 
 /* All sizes, and powers of two, which are aligned, more often. */
-static size_t random_size(void) {
+static size_t choose_size(void) {
     size_t size = random_below(&fresh_random, 3) == 0 ? (size_t)64 << random_below(&fresh_random, 8)
                                                       : 1 + random_below(&fresh_random, METADATA_MAX);
     return size;
 }
 
-static void check_place(const struct piece *piece) {
-    uintptr_t start = (uintptr_t)piece->start;
+static void check_place(const struct marked *piece) {
+    uintptr_t start = (uintptr_t)piece->memory;
     size_t size = round_up(piece->size, METADATA_STEP);
     CHECK(start >= window.metadata_area.start);
     CHECK(start + size <= window.metadata_area.start + window.metadata_area.accessible);
@@ -35,37 +32,31 @@ static void check_place(const struct piece *piece) {
     CHECK(!is_power_of_two(size) || start % size == 0);
 }
 
-static void check_contents(const struct piece *piece) {
-    for (size_t i = 0; i < piece->size; i++) {
-        CHECK_EQUAL(piece->start[i], piece->mark);
-    }
-}
-
 static void pieces_are_apart_and_aligned(void) {
     CHECK(root_start());
     size_t others = metadata.used - metadata.spare;
     size_t held = 0;
     for (unsigned step = 0; step < 20000; step++) {
-        struct piece *piece = &pieces[random_below(&fresh_random, PIECES)];
-        if (piece->start != NULL) {
-            check_contents(piece);
-            metadata_free(piece->start, piece->size);
+        struct marked *piece = &pieces[random_below(&fresh_random, PIECES)];
+        if (piece->memory != NULL) {
+            CHECK(marked_intact(piece, SIZE_MAX));
+            metadata_free(piece->memory, piece->size);
             held -= round_up(piece->size, METADATA_STEP);
-            *piece = (struct piece){0};
+            *piece = (struct marked){.memory = NULL};
         } else {
-            size_t size = random_size();
+            size_t size = choose_size();
             bool urgent = random_below(&fresh_random, 2);
-            *piece =
-                (struct piece){urgent ? metadata_alloc_urgent(size) : metadata_alloc(size), size, (unsigned char)step};
-            CHECK(piece->start != NULL);
+            void *memory = urgent ? metadata_alloc_urgent(size) : metadata_alloc(size);
+            CHECK(memory != NULL);
+            *piece = (struct marked){.memory = memory, .size = size, .mark = random_next(&fresh_random)};
             check_place(piece);
-            memset(piece->start, piece->mark, size);
+            marked_fill(piece);
             held += round_up(size, METADATA_STEP);
         }
         CHECK_EQUAL(metadata.used - metadata.spare, others + held);
     }
     for (size_t i = 0; i < PIECES; i++) {
-        check_contents(&pieces[i]);
+        CHECK(marked_intact(&pieces[i], SIZE_MAX));
     }
 }
 

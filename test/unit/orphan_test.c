@@ -2,13 +2,17 @@
  * orphan_test.c - slabs that ended threads leave behind: adopted, freed into, allocated from, never lost; and the
  * commons.
  */
-#include "fresh.h"
+#include "support/fresh.h"
 
 #include "engine/block.h"
 #include "engine/heap.h"
 #include "engine/orphan.h"
+#include "engine/root.h"
 #include "engine/slab.h"
 #include "engine/span.h"
+#include "support/engine_heap.h"
+#include "support/marked.h"
+#include "support/thread.h"
 
 #define BLOCKS 3000
 
@@ -38,7 +42,7 @@ static void *allocate(void *argument) {
 
 static void thread_leaves(size_t size, size_t alloc, size_t keep) {
     struct order order = {size, alloc, keep};
-    fresh_thread(allocate, &order);
+    thread_run(allocate, &order);
     CHECK_VALID();
 }
 
@@ -48,12 +52,6 @@ static unsigned available(size_t size) {
 
 static uint32_t owner_of(const void *block) {
     return entry_owner(page_map_load(window_unit(block)));
-}
-
-static void check_nothing_left(void) {
-    engine_trim();
-    CHECK_VALID();
-    CHECK_EQUAL(spans.live_units, 0);
 }
 
 static void an_ended_thread_leaves_the_slabs_in_use_and_no_others(void) {
@@ -170,17 +168,17 @@ static void *allocate_a_little(void *unused) {
     return NULL;
 }
 
-static void who_needs_little_beside_others_has_it_from_the_commons(void) {
+static void a_thread_beside_others_has_its_first_blocks_from_the_commons(void) {
     engine_free(engine_alloc(1));
     CHECK_EQUAL(owner_of(engine_alloc(1)), heap_mine->owner); /* alone */
-    fresh_thread(allocate_a_little, NULL);
+    thread_run(allocate_a_little, NULL);
     CHECK_VALID();
     const struct slab *commons = orphans[size_class_of(64)].commons;
     CHECK(commons == slab_of(blocks[0]));
     CHECK_EQUAL(available(64), 0);
     void *own = engine_alloc(64);
     CHECK(slab_of(own) != commons); /* which is not adopted */
-    fresh_thread(allocate_a_little, NULL);
+    thread_run(allocate_a_little, NULL);
     CHECK(slab_of(blocks[0]) == commons);
     CHECK_EQUAL(slab_count_live(commons), 2 * (FEW - 1) * 2);
     CHECK_VALID();
@@ -193,12 +191,12 @@ static void *allocate_one(void *unused) {
 }
 
 /* There is no memory for a commons, but an orphan has room. */
-static void who_shares_nothing_adopts(void) {
+static void without_a_commons_a_thread_adopts_an_orphan(void) {
     thread_leaves(100, 10, 3);
     while (engine_alloc(1000) != NULL) {
         continue;
     }
-    fresh_thread(allocate_one, NULL);
+    thread_run(allocate_one, NULL);
     CHECK_EQUAL(available(100), 1);
     CHECK_VALID();
 }
@@ -237,28 +235,22 @@ static void an_adopted_slab_is_no_orphan(void) {
     CHECK_VALID();
 }
 
+static struct marked kept[200];
+
 /* Thread after thread, each freeing what others left and leaving some of its own: contents last, and nothing leaks. */
-struct kept {
-    unsigned char *memory;
-    size_t size;
-    unsigned char mark;
-};
-
-static struct kept kept[200];
-
 static void *inherit(void *unused) {
     (void)unused;
     for (int step = 0; step < 600; step++) {
-        struct kept *block = &kept[random_below(&fresh_random, 200)];
+        struct marked *block = &kept[random_below(&fresh_random, 200)];
         if (block->memory != NULL) {
-            CHECK(block->memory[0] == block->mark && block->memory[block->size - 1] == block->mark);
+            CHECK(marked_intact(block, SIZE_MAX));
             engine_free(block->memory);
             block->memory = NULL;
         } else {
             block->size = 1 + random_below(&fresh_random, (size_t)16 << random_below(&fresh_random, 10));
-            block->mark = (unsigned char)step;
+            block->mark = random_next(&fresh_random);
             block->memory = engine_alloc(block->size);
-            memset(block->memory, block->mark, block->size);
+            marked_fill(block);
         }
     }
     return NULL;
@@ -266,7 +258,7 @@ static void *inherit(void *unused) {
 
 static void blocks_outlive_generations_of_threads(void) {
     for (int generation = 0; generation < 60; generation++) {
-        fresh_thread(inherit, NULL);
+        thread_run(inherit, NULL);
         CHECK_VALID();
     }
     CHECK_EQUAL(registry.made, 1);
@@ -277,13 +269,11 @@ static void blocks_outlive_generations_of_threads(void) {
     check_nothing_left();
 }
 
-static void an_orphaned_block_freed_twice(void) {
+static void an_orphaned_block_freed_twice_is_a_fault(void) {
     thread_leaves(64, 5, 5);
     engine_free(blocks[1]);
     engine_free(blocks[1]);
 }
-
-#define IN_BOTH_MODES(function) FRESH_WITH(function, "check=every"), FRESH_WITH(function, "check=deferred")
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -292,13 +282,15 @@ int main(void) {
         IN_BOTH_MODES(a_full_orphan_is_adopted_once_it_has_room),
         IN_BOTH_MODES(every_block_of_many_orphans_can_be_freed_in_any_order),
         FRESH(blocks_come_from_orphans_without_a_heap),
-        IN_BOTH_MODES(who_needs_little_beside_others_has_it_from_the_commons),
-        FRESH_WITH(who_shares_nothing_adopts, "window=4m"),
+        IN_BOTH_MODES(a_thread_beside_others_has_its_first_blocks_from_the_commons),
+        FRESH_WITH(without_a_commons_a_thread_adopts_an_orphan, "window=4m"),
         IN_BOTH_MODES(a_commons_that_is_empty_goes_back_and_one_that_is_full_is_left),
         FRESH(an_adopted_slab_is_no_orphan),
         IN_BOTH_MODES(blocks_outlive_generations_of_threads),
-        FRESH_FAULT(an_orphaned_block_freed_twice, "check=every", "double free: slot 1 of a 64-byte slab, free"),
-        FRESH_FAULT(an_orphaned_block_freed_twice, "check=deferred", "double free: slot 1 of a 64-byte slab, free"),
+        FRESH_FAULT(an_orphaned_block_freed_twice_is_a_fault, "check=every",
+                    "free(@): double free: slot 1 of a 64-byte slab, free"),
+        FRESH_FAULT(an_orphaned_block_freed_twice_is_a_fault, "check=deferred",
+                    "free(@): double free: slot 1 of a 64-byte slab, free"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,7 @@
  *
  * Nothing is left to chance: a thread runs to its end, or waits at a barrier, before the next step.
  */
-#include "fresh.h"
+#include "support/fresh.h"
 
 #include <errno.h>
 
@@ -13,8 +13,11 @@
 #include "engine/metadata.h"
 #include "engine/orphan.h"
 #include "engine/parcel.h"
+#include "engine/root.h"
 #include "engine/slab.h"
 #include "engine/span.h"
+#include "support/engine_heap.h"
+#include "support/thread.h"
 
 #define BLOCKS_MAX 1024
 
@@ -66,13 +69,6 @@ static size_t parcels_in(_Atomic(struct parcel *) *inbox) {
     return count;
 }
 
-/* Every block is freed, every thread but this one has ended: the slabs are gone, too. */
-static void check_nothing_left(void) {
-    engine_trim();
-    CHECK_VALID();
-    CHECK_EQUAL(spans.live_units, 0);
-}
-
 static void *fill_a_parcel(void *argument) {
     struct batch *batch = argument;
     struct heap *owner = window.heaps[1];
@@ -90,7 +86,7 @@ static void a_full_parcel_is_sent_and_its_blocks_come_home(void) {
     static struct batch batch = {.size = 64, .count = PARCEL_BLOCKS};
     batch_alloc(&batch);
     CHECK_EQUAL(heap_mine->owner, 1);
-    fresh_thread(fill_a_parcel, &batch);
+    thread_run(fill_a_parcel, &batch);
     CHECK_EQUAL(parcels_in(&heap_mine->inbox), 1);
     CHECK_EQUAL(parcel_pool.count, 0);
     CHECK_EQUAL(batch_count(&batch, BLOCK_STATE_FREE), 0);
@@ -111,14 +107,14 @@ static void *free_large_ones(void *argument) {
 static void large_blocks_wait_for_few_others(void) {
     static struct batch batch = {.size = SMALL_MAX, .count = PARCEL_BLOCKS};
     batch_alloc(&batch);
-    fresh_thread(free_large_ones, &batch);
+    thread_run(free_large_ones, &batch);
     check_nothing_left();
 }
 
 static void a_thread_that_ends_sends_what_it_has(void) {
     static struct batch batch = {.size = 100, .count = 3};
     batch_alloc(&batch);
-    fresh_thread(free_in_thread, &batch);
+    thread_run(free_in_thread, &batch);
     CHECK_EQUAL(parcels_in(&heap_mine->inbox), 1);
     void *block = engine_alloc(1000); /* a refill drains the inbox */
     CHECK_EQUAL(parcels_in(&heap_mine->inbox), 0);
@@ -132,7 +128,7 @@ static void parcels_are_used_again(void) {
     size_t metadata_held = 0;
     for (int round = 0; round < 50; round++) {
         batch_alloc(&batch);
-        fresh_thread(free_in_thread, &batch);
+        thread_run(free_in_thread, &batch);
         inbox_drain(heap_mine);
         if (round == 10) {
             metadata_held = metadata.used - metadata.spare;
@@ -248,7 +244,7 @@ static void *take_the_heap_over(void *argument) {
 }
 
 /* The heap has another thread then, and the slab is an orphan: so the wrong one gets the parcel, and routes it on. */
-static void a_parcel_that_reaches_a_heap_s_next_thread_is_routed_on(void) {
+static void a_parcel_that_reaches_the_next_thread_of_a_heap_is_routed_on(void) {
     static struct batch batch = {.size = 320, .count = 40};
     static struct batch other = {.size = 3000, .count = 1};
     pthread_t thread = owner_with_parcel_under_way(&batch);
@@ -302,11 +298,11 @@ static void *free_after_the_heap_has_ended(void *argument) {
     return NULL;
 }
 
-static void a_free_after_the_thread_s_heap_goes_straight_to_the_owner(void) {
+static void a_free_after_the_heap_of_a_thread_goes_straight_to_the_owner(void) {
     static struct batch batch = {.size = 80, .count = 5};
     batch_alloc(&batch);
     CHECK(pthread_key_create(&late, free_late) == 0);
-    fresh_thread(free_after_the_heap_has_ended, &batch);
+    thread_run(free_after_the_heap_has_ended, &batch);
     CHECK_EQUAL(registry.made, 2);
     CHECK_EQUAL(registry.started, 2);
     CHECK_EQUAL(parcels_in(&heap_mine->inbox), 5);
@@ -317,33 +313,31 @@ static void a_free_after_every_heap_has_ended_goes_to_the_orphans(void) {
     static struct batch batch = {.size = 80, .count = 5};
     CHECK(root_start());
     CHECK(pthread_key_create(&late, free_late) == 0);
-    fresh_thread(alloc_in_thread, &batch);
+    thread_run(alloc_in_thread, &batch);
     CHECK(spans.live_units > 0);
-    fresh_thread(free_after_the_heap_has_ended, &batch);
+    thread_run(free_after_the_heap_has_ended, &batch);
     CHECK(heap_mine == &heap_none);
     check_nothing_left();
 }
 
 /* --- Proofs ------------------------------------------------------------------------------------------------------ */
 
-static void a_remote_block_freed_twice(void) {
+static void a_remote_block_freed_twice_is_a_fault(void) {
     static struct batch batch = {.size = 64, .count = 2};
     batch_alloc(&batch);
     batch.blocks[1] = batch.blocks[0];
-    fresh_thread(free_in_thread, &batch);
+    thread_run(free_in_thread, &batch);
     inbox_drain(heap_mine);
 }
 
-static void a_remote_block_freed_by_its_owner_too(void) {
+static void a_remote_block_freed_by_its_owner_too_is_a_fault(void) {
     static struct batch batch = {.size = 64, .count = 1};
     batch_alloc(&batch);
-    fresh_thread(free_in_thread, &batch);
+    thread_run(free_in_thread, &batch);
     engine_free(batch.blocks[0]);
     inbox_drain(heap_mine);
     magazine_flush_all(heap_mine, false);
 }
-
-#define IN_BOTH_MODES(function) FRESH_WITH(function, "check=every"), FRESH_WITH(function, "check=deferred")
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -353,14 +347,18 @@ int main(void) {
         FRESH(parcels_are_used_again),
         IN_BOTH_MODES(owners_that_share_a_slot_of_the_outbox_all_get_theirs),
         IN_BOTH_MODES(a_parcel_for_an_owner_that_has_ended_frees_orphans),
-        IN_BOTH_MODES(a_parcel_that_reaches_a_heap_s_next_thread_is_routed_on),
+        IN_BOTH_MODES(a_parcel_that_reaches_the_next_thread_of_a_heap_is_routed_on),
         IN_BOTH_MODES(a_late_parcel_may_be_for_its_own_sender),
-        FRESH(a_free_after_the_thread_s_heap_goes_straight_to_the_owner),
+        FRESH(a_free_after_the_heap_of_a_thread_goes_straight_to_the_owner),
         FRESH(a_free_after_every_heap_has_ended_goes_to_the_orphans),
-        FRESH_FAULT(a_remote_block_freed_twice, "check=every", "double free: slot 0 of a 64-byte slab"),
-        FRESH_FAULT(a_remote_block_freed_twice, "check=deferred", "double free: slot 0 of a 64-byte slab"),
-        FRESH_FAULT(a_remote_block_freed_by_its_owner_too, "check=every", "double free: slot 0 of a 64-byte slab"),
-        FRESH_FAULT(a_remote_block_freed_by_its_owner_too, "check=deferred", "double free: slot 0 of a 64-byte slab"),
+        FRESH_FAULT(a_remote_block_freed_twice_is_a_fault, "check=every",
+                    "free(@): double free: slot 0 of a 64-byte slab, free"),
+        FRESH_FAULT(a_remote_block_freed_twice_is_a_fault, "check=deferred",
+                    "free(@): double free: slot 0 of a 64-byte slab, free"),
+        FRESH_FAULT(a_remote_block_freed_by_its_owner_too_is_a_fault, "check=every",
+                    "free(@): double free: slot 0 of a 64-byte slab, cached"),
+        FRESH_FAULT(a_remote_block_freed_by_its_owner_too_is_a_fault, "check=deferred",
+                    "free(@): double free: slot 0 of a 64-byte slab, free"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

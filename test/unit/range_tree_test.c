@@ -1,18 +1,13 @@
 /*
  * range_tree_test.c - the interval tree against an array that tells for each address whose it is.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/test.h"
 
 #include <string.h>
 
 #include "base/bits.h"
 #include "base/range_tree.h"
-#include "random.h"
+#include "support/random.h"
 
 #define SPACE 1024 /* addresses */
 #define NODES 200
@@ -88,7 +83,7 @@ static void try_resize(struct random *random, struct range_node *node) {
     }
 }
 
-static void test_random_operations_agree_with_an_array(void **state) {
+static void random_operations_agree_with_an_array(void **state) {
     (void)state;
     struct random random = random_start();
     assert_same(); /* all zero is an empty tree */
@@ -111,7 +106,7 @@ static void test_random_operations_agree_with_an_array(void **state) {
 }
 
 /* Ascending, descending and inside-out orders, and each of them taken out again in random order. */
-static void test_the_tree_stays_low(void **state) {
+static void the_tree_stays_low(void **state) {
     (void)state;
     struct random random = random_start();
     static struct range_node many[MANY];
@@ -144,7 +139,7 @@ static void test_the_tree_stays_low(void **state) {
     }
 }
 
-static void test_both_ends_of_the_address_space(void **state) {
+static void ranges_reach_both_ends_of_the_address_space(void **state) {
     (void)state;
     struct range_tree edges = {0};
     struct range_node low, high, all;
@@ -162,7 +157,7 @@ static void test_both_ends_of_the_address_space(void **state) {
     assert_ptr_equal(range_tree_find(&edges, UINTPTR_MAX / 2), &all);
 }
 
-static void test_a_range_must_not_end_before_it_starts(void **state) {
+static void a_range_must_not_end_before_it_starts(void **state) {
     (void)state;
     struct range_tree one = {0};
     struct range_node node;
@@ -178,7 +173,7 @@ static void assert_invalid(const struct range_tree *broken, const char *part) {
     assert_non_null(strstr(why, part));
 }
 
-static void test_floor(void **state) {
+static void floor_finds_the_last_range_that_starts_at_or_below_an_address(void **state) {
     (void)state;
     struct range_tree small = {0};
     struct range_node five[5];
@@ -193,7 +188,7 @@ static void test_floor(void **state) {
     assert_ptr_equal(range_tree_floor(&small, UINTPTR_MAX), &five[4]);
 }
 
-static void test_valid_finds_what_is_wrong(void **state) {
+static void valid_finds_what_is_wrong(void **state) {
     (void)state;
     struct range_tree small = {0};
     struct range_node five[5];
@@ -226,12 +221,12 @@ static void test_valid_finds_what_is_wrong(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_operations_agree_with_an_array),
-        cmocka_unit_test(test_the_tree_stays_low),
-        cmocka_unit_test(test_both_ends_of_the_address_space),
-        cmocka_unit_test(test_a_range_must_not_end_before_it_starts),
-        cmocka_unit_test(test_floor),
-        cmocka_unit_test(test_valid_finds_what_is_wrong),
+        cmocka_unit_test(random_operations_agree_with_an_array),
+        cmocka_unit_test(the_tree_stays_low),
+        cmocka_unit_test(ranges_reach_both_ends_of_the_address_space),
+        cmocka_unit_test(a_range_must_not_end_before_it_starts),
+        cmocka_unit_test(floor_finds_the_last_range_that_starts_at_or_below_an_address),
+        cmocka_unit_test(valid_finds_what_is_wrong),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,7 @@
  * reserve_test.c - what a heap puts by: bundles of small blocks, large blocks; when it comes back, when it is given up;
  * and the sweep, which gives up what lies in magazines.
  */
-#include "fresh.h"
+#include "support/fresh.h"
 
 #include <errno.h>
 
@@ -11,8 +11,11 @@
 #include "engine/large.h"
 #include "engine/magazine.h"
 #include "engine/metadata.h"
+#include "engine/root.h"
 #include "engine/span.h"
 #include "os/os.h"
+#include "support/engine_heap.h"
+#include "support/thread.h"
 
 /* Longer than any test, shorter than the machine has been up. */
 #define LONG_DECAY "decay_ms=200000"
@@ -155,7 +158,7 @@ static void what_lies_idle_is_unloaded(void) {
 }
 
 /* Without memory for another magazine, half of the full one goes back: what was freed first. */
-static void without_memory_half_is_flushed(void) {
+static void without_memory_half_of_a_magazine_is_flushed(void) {
     enum { HALF = (MOST + 1) / 2 };
     struct heap *heap = put_by(0);
     os_inject(OS_CALL_MPROTECT, 0, UINT64_MAX, ENOMEM);
@@ -191,7 +194,7 @@ static void *free_many_small(void *unused) {
 }
 
 /* What one heap has put by, another one may not. */
-static void all_heaps_share_one_bound(void) {
+static void all_heaps_share_one_bound_of_bundles(void) {
     enum { COUNT = 5000 };
     struct heap *heap = begin();
     static void *blocks[COUNT];
@@ -202,7 +205,7 @@ static void all_heaps_share_one_bound(void) {
         engine_free(blocks[i]);
     }
     CHECK_EQUAL(reserve_bytes(&heap->reserve) + heap->reserve.bundle_credit, 4 * MIB);
-    fresh_thread(free_many_small, NULL);
+    thread_run(free_many_small, NULL);
     magazine_flush_all(heap, false);
     CHECK_EQUAL(registry.bundle_bytes + registry.large_bytes, 0);
     CHECK_VALID();
@@ -274,14 +277,14 @@ static void *put_large_by(void *left) {
     }
     CHECK_EQUAL(heap_mine->reserve.large_count, below >= 2 ? COUNT : 0);
     if (below > 0) {
-        fresh_thread(put_large_by, &below);
+        thread_run(put_large_by, &below);
     }
     CHECK_VALID();
     return NULL;
 }
 
 static void all_heaps_share_one_bound_of_large_blocks(void) {
-    fresh_thread(put_large_by, &(unsigned){4});
+    thread_run(put_large_by, &(unsigned){4});
     CHECK_EQUAL(registry.large_bytes, 0);
     CHECK_VALID();
 }
@@ -374,9 +377,9 @@ static void *free_large(void *blocks) {
     return NULL;
 }
 
-static void who_only_frees_gives_back(void) {
+static void a_thread_that_only_frees_gives_back(void) {
     void *blocks[] = {engine_alloc(LARGE), engine_alloc(LARGE)};
-    fresh_thread(free_large, blocks);
+    thread_run(free_large, blocks);
     CHECK_VALID();
 }
 
@@ -389,19 +392,17 @@ static void *grow_and_end(void *unused) {
 
 static void the_next_thread_is_swept_in_time(void) {
     begin();
-    fresh_thread(grow_and_end, NULL);
+    thread_run(grow_and_end, NULL);
     CHECK_EQUAL(((struct heap *)window.heaps[2])->sweep_at, MIB);
     CHECK_VALID();
 }
 
-static void a_large_block_put_by_is_freed_again(void) {
+static void freeing_a_large_block_that_is_put_by_is_a_fault(void) {
     begin();
     void *block = engine_alloc(LARGE);
     engine_free(block);
     engine_free(block);
 }
-
-#define IN_BOTH_MODES(function) FRESH_WITH(function, "check=every"), FRESH_WITH(function, "check=deferred")
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -412,8 +413,8 @@ int main(void) {
         IN_BOTH_MODES(what_comes_and_goes_in_turn_keeps_its_slab),
         FRESH_WITH(what_is_put_by_decays, LONG_DECAY),
         FRESH_WITH(what_lies_idle_is_unloaded, LONG_DECAY),
-        IN_BOTH_MODES(without_memory_half_is_flushed),
-        IN_BOTH_MODES(all_heaps_share_one_bound),
+        IN_BOTH_MODES(without_memory_half_of_a_magazine_is_flushed),
+        IN_BOTH_MODES(all_heaps_share_one_bound_of_bundles),
         FRESH(a_large_block_comes_back),
         FRESH(few_large_blocks_are_put_by),
         FRESH_WITH(all_heaps_share_one_bound_of_large_blocks, LONG_DECAY),
@@ -422,9 +423,10 @@ int main(void) {
         FRESH_WITH(a_reserve_makes_nothing_large_fail, "window=4m"),
         FRESH(a_trim_brings_the_sweep_near),
         FRESH_WITH(without_a_decay_nothing_is_put_by, "decay_ms=0"),
-        FRESH_WITH(who_only_frees_gives_back, LONG_DECAY),
+        FRESH_WITH(a_thread_that_only_frees_gives_back, LONG_DECAY),
         FRESH(the_next_thread_is_swept_in_time),
-        FRESH_FAULT(a_large_block_put_by_is_freed_again, "", "): double free: a large block of 36864 bytes, cached"),
+        FRESH_FAULT(freeing_a_large_block_that_is_put_by_is_a_fault, "",
+                    "free(@): double free: a large block of 36864 bytes, cached"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,7 @@
 /*
  * size_class_test.c - every size, every alignment and every offset of every slab, by enumeration.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "engine/magazine.h"
 #include "engine/size_class.h"
@@ -17,7 +12,7 @@ static int start(void **state) {
     return 0;
 }
 
-static void test_classes_ascend_in_the_steps_promised(void **state) {
+static void classes_ascend_in_the_steps_promised(void **state) {
     (void)state;
     uint32_t before = 0;
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
@@ -34,7 +29,7 @@ static void test_classes_ascend_in_the_steps_promised(void **state) {
     assert_int_equal(before, SMALL_MAX);
 }
 
-static void test_every_size_gets_the_smallest_class_that_holds_it(void **state) {
+static void every_size_gets_the_smallest_class_that_holds_it(void **state) {
     (void)state;
     unsigned smallest = 0;
     for (size_t size = 0; size <= SMALL_MAX; size++) {
@@ -46,7 +41,7 @@ static void test_every_size_gets_the_smallest_class_that_holds_it(void **state) 
     assert_int_equal(smallest, SIZE_CLASSES - 1);
 }
 
-static void test_no_block_wastes_more_than_promised(void **state) {
+static void no_block_wastes_more_than_promised(void **state) {
     (void)state;
     for (size_t size = 1; size <= SMALL_MAX; size++) {
         size_t waste = size_classes[size_class_of(size)].size - size;
@@ -56,7 +51,7 @@ static void test_no_block_wastes_more_than_promised(void **state) {
     }
 }
 
-static void test_slabs_are_small_and_filled(void **state) {
+static void slabs_are_small_and_filled(void **state) {
     (void)state;
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         const struct size_class *of = &size_classes[size_class];
@@ -70,7 +65,7 @@ static void test_slabs_are_small_and_filled(void **state) {
     }
 }
 
-static void test_the_reciprocal_divides_exactly(void **state) {
+static void the_reciprocal_divides_exactly(void **state) {
     (void)state;
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         size_t size = size_classes[size_class].size;
@@ -98,7 +93,7 @@ static unsigned smallest_aligned(size_t alignment, size_t size) {
 }
 
 /* Slabs start at multiples of UNIT, so a slot is as aligned as its class's size and its slab are. */
-static void test_every_alignment_gets_the_smallest_class_that_has_it(void **state) {
+static void every_alignment_gets_the_smallest_class_that_has_it(void **state) {
     (void)state;
     for (size_t alignment = 1; alignment <= 2 * UNIT; alignment *= 2) {
         /* the answer changes at multiples of a granule alone */
@@ -111,7 +106,7 @@ static void test_every_alignment_gets_the_smallest_class_that_has_it(void **stat
     }
 }
 
-static void test_no_class_has_the_largest_sizes_and_alignments(void **state) {
+static void no_class_has_the_largest_sizes_and_alignments(void **state) {
     (void)state;
     for (size_t large = SMALL_MAX * 2; large != 0; large *= 2) {
         assert_int_equal(size_class_of_aligned(large, 1), SIZE_CLASSES);
@@ -122,13 +117,13 @@ static void test_no_class_has_the_largest_sizes_and_alignments(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_classes_ascend_in_the_steps_promised),
-        cmocka_unit_test(test_every_size_gets_the_smallest_class_that_holds_it),
-        cmocka_unit_test(test_no_block_wastes_more_than_promised),
-        cmocka_unit_test(test_slabs_are_small_and_filled),
-        cmocka_unit_test(test_the_reciprocal_divides_exactly),
-        cmocka_unit_test(test_every_alignment_gets_the_smallest_class_that_has_it),
-        cmocka_unit_test(test_no_class_has_the_largest_sizes_and_alignments),
+        cmocka_unit_test(classes_ascend_in_the_steps_promised),
+        cmocka_unit_test(every_size_gets_the_smallest_class_that_holds_it),
+        cmocka_unit_test(no_block_wastes_more_than_promised),
+        cmocka_unit_test(slabs_are_small_and_filled),
+        cmocka_unit_test(the_reciprocal_divides_exactly),
+        cmocka_unit_test(every_alignment_gets_the_smallest_class_that_has_it),
+        cmocka_unit_test(no_class_has_the_largest_sizes_and_alignments),
     };
     return cmocka_run_group_tests(tests, start, NULL);
 }

@@ -3,11 +3,13 @@
  *
  * The slabs are of an owner without a heap, in no list: so slab_valid() applies, and engine_valid() does not.
  */
-#include "fresh.h"
+#include "support/fresh.h"
 
 #include "engine/metadata.h"
+#include "engine/root.h"
 #include "engine/slab.h"
 #include "os/os.h"
+#include "support/engine_heap.h"
 
 #define OWNER 7u
 #define SLOTS_MAX 4096u /* of a slab of the smallest class */
@@ -15,9 +17,7 @@
 
 static void check_slab(const struct slab *slab) {
     const char *why = "no reason given";
-    if (!slab_valid(slab, &why)) {
-        fresh_failed(__FILE__, __LINE__, why);
-    }
+    CHECK_OR_SAY(slab_valid(slab, &why), why);
 }
 
 static struct slab *create(unsigned size_class) {
@@ -238,7 +238,7 @@ static void a_slab_that_cannot_be_made_leaves_nothing_behind(void) {
     CHECK_EQUAL(metadata.used - metadata.spare, metadata_held);
 }
 
-static void a_slot_given_back_twice(void) {
+static void a_slot_given_back_twice_is_a_fault(void) {
     struct slab *slab = create(5);
     void *block = take_one(slab);
     take_one(slab);
@@ -246,13 +246,13 @@ static void a_slot_given_back_twice(void) {
     slab_give(slab, twice, 2, true);
 }
 
-static void a_slot_that_was_never_handed_out(void) {
+static void giving_back_a_slot_that_was_never_handed_out_is_a_fault(void) {
     struct slab *slab = create(5);
     void *block = (char *)take_one(slab) + size_classes[5].size;
     slab_give(slab, &block, 1, true);
 }
 
-static void the_inside_of_a_slot(void) {
+static void giving_back_the_inside_of_a_slot_is_a_fault(void) {
     struct slab *slab = create(5);
     void *block = (char *)take_one(slab) + GRANULE;
     slab_give(slab, &block, 1, true);
@@ -266,9 +266,11 @@ int main(void) {
         FRESH(a_recount_mends_what_was_caught_halfway),
         FRESH(a_slab_that_is_destroyed_leaves_nothing_behind),
         FRESH_WITH(a_slab_that_cannot_be_made_leaves_nothing_behind, "window=4m"),
-        FRESH_FAULT(a_slot_given_back_twice, "", ": double free: slot 0 of a 96-byte slab, free"),
-        FRESH_FAULT(a_slot_that_was_never_handed_out, "", ": double free: slot 1 of a 96-byte slab, free"),
-        FRESH_FAULT(the_inside_of_a_slot, "", ": not a block's start: 16 bytes into slot 0 of a 96-byte slab, live"),
+        FRESH_FAULT(a_slot_given_back_twice_is_a_fault, "", "free(@): double free: slot 0 of a 96-byte slab, free"),
+        FRESH_FAULT(giving_back_a_slot_that_was_never_handed_out_is_a_fault, "",
+                    "free(@): double free: slot 1 of a 96-byte slab, free"),
+        FRESH_FAULT(giving_back_the_inside_of_a_slot_is_a_fault, "",
+                    "free(@): not a block's start: 16 bytes into slot 0 of a 96-byte slab, live"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

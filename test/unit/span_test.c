@@ -4,15 +4,17 @@
  * The spans have the descriptors of large blocks, so that engine_valid() sees an engine at work. In the tests with
  * `undecayed` nothing is purged but by span_purge_all(), for time does not pass and the cap is not reached.
  */
-#include "fresh.h"
+#include "support/fresh.h"
 
 #include <sys/mman.h>
 
 #include <errno.h>
 
 #include "engine/large.h"
+#include "engine/root.h"
 #include "engine/span.h"
 #include "os/os.h"
+#include "support/engine_heap.h"
 
 #define UNDECAYED "decay_ms=4294967295"
 
@@ -218,7 +220,7 @@ static struct free_span *free_span_of(size_t unit) {
 
 static void need_purging(void) {
     if (!os_purge_zeroes()) {
-        fresh_cannot();
+        child_cannot();
     }
 }
 
@@ -369,7 +371,7 @@ static void the_live_map_is_purged_too(void) {
     char *start = (char *)round_up(map + UNITS * LIVE_MAP_BYTES, page);
     char *end = (char *)round_down(map + 2 * UNITS * LIVE_MAP_BYTES, page);
     if (start >= end || mincore(start, (size_t)(end - start), before) != 0 || (before[0] & 1) == 0) {
-        fresh_cannot();
+        child_cannot();
     }
     span_give(&row[1].span);
     span_purge_all();

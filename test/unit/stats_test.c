@@ -1,7 +1,9 @@
 /*
  * stats_test.c - the statistics against a model of what is allocated, against themselves, and against the kernel.
  */
-#include "fresh.h"
+#include "support/fresh.h"
+
+#include <unistd.h>
 
 #include <sys/mman.h>
 
@@ -12,6 +14,8 @@
 #include "engine/span.h"
 #include "engine/stats.h"
 #include "os/os.h"
+#include "support/engine_heap.h"
+#include "support/thread.h"
 
 #define BLOCKS 3000u
 
@@ -144,7 +148,7 @@ static void *alloc_and_free(void *unused) {
 
 static void ended_threads_are_counted_and_their_blocks_are_live(void) {
     for (uint64_t generation = 0; generation < 10; generation++) {
-        fresh_thread(alloc_and_free, NULL);
+        thread_run(alloc_and_free, NULL);
         stats_collect(&stats);
         check_equations();
         check_live();
@@ -162,7 +166,7 @@ static size_t resident_in_window(size_t page) {
     size_t bytes = window.units_area.accessible;
     CHECK(bytes / page <= sizeof resident);
     if (mincore(window_address(0), bytes, resident) != 0) {
-        fresh_cannot();
+        child_cannot();
     }
     size_t pages = 0;
     for (size_t i = 0; i < bytes / page; i++) {
@@ -182,7 +186,7 @@ static bool pages_are_made_huge(void) {
 static void what_is_resident_has_been_touched(void) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     if (pages_are_made_huge() || !os_purge_zeroes()) {
-        fresh_cannot();
+        child_cannot();
     }
     for (int step = 0; step < 40000; step++) {
         change();
@@ -226,8 +230,6 @@ static void failures_are_counted(void) {
     stats_collect(&stats);
     CHECK_EQUAL(stats.failures, failures + 3);
 }
-
-#define IN_BOTH_MODES(function) FRESH_WITH(function, "check=every"), FRESH_WITH(function, "check=deferred")
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -1,14 +1,16 @@
 /*
  * window_test.c - the arithmetic of addresses, the page map, and a window that grows to its end, reserved or claimed.
  */
-#include "fresh.h"
+#include "support/fresh.h"
 
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include "engine/root.h"
 #include "engine/window.h"
 #include "os/os.h"
+#include "support/engine_heap.h"
 
 #define GRANULES_PER_UNIT (UNIT / GRANULE)
 
@@ -223,11 +225,11 @@ static void start_within(size_t bytes) {
     struct rlimit limit;
     os_usage(&usage);
     if (usage.mapped >> 38 || getrlimit(RLIMIT_AS, &limit) != 0) { /* a sanitizer's shadow is larger than any limit */
-        fresh_cannot();
+        child_cannot();
     }
     limit.rlim_cur = usage.mapped + bytes;
     if (setrlimit(RLIMIT_AS, &limit) != 0 || os_address_limit() != limit.rlim_cur) {
-        fresh_cannot();
+        child_cannot();
     }
     CHECK(root_start());
     CHECK(window.claimed);

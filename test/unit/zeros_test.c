@@ -1,10 +1,11 @@
 /*
  * zeros_test.c - fresh memory for calloc is left untouched, until the program is seen to use all of what it gets.
  */
-#include "fresh.h"
+#include "support/fresh.h"
 
 #include "engine/heap.h"
 #include "os/os.h"
+#include "support/engine_heap.h"
 
 #define SIZE ((size_t)300 * KIB)
 
@@ -12,7 +13,7 @@ static void need_to_see_pages(void) {
     void *scratch = NULL;
     CHECK(os_map(UNIT, UNIT, &scratch) == 0);
     if (os_present(scratch, UNIT) != 0 || (os_populate(scratch, UNIT), os_present(scratch, UNIT)) != UNIT) {
-        fresh_cannot();
+        child_cannot();
     }
 }
 

@@ -1,0 +1,91 @@
+/*
+ * engine_heap.h - the engine as the kit sees it.
+ */
+#ifndef MEMS_TEST_SUPPORT_ENGINE_HEAP_H
+#define MEMS_TEST_SUPPORT_ENGINE_HEAP_H
+
+#include "allocator.h"
+#include "engine/engine.h"
+#include "engine/stats.h"
+#include "os/os.h"
+
+static inline void *engine_heap_alloc(void *heap, size_t size) {
+    (void)heap;
+    return engine_alloc(size);
+}
+
+static inline void *engine_heap_alloc_zeroed(void *heap, size_t size) {
+    (void)heap;
+    return engine_alloc_zeroed(1, size);
+}
+
+static inline void *engine_heap_alloc_aligned(void *heap, size_t alignment, size_t size) {
+    (void)heap;
+    return engine_alloc_aligned(alignment, size);
+}
+
+static inline void *engine_heap_resize(void *heap, void *block, size_t size) {
+    (void)heap;
+    return engine_realloc("realloc", block, size);
+}
+
+static inline void engine_heap_free(void *heap, void *block) {
+    (void)heap;
+    engine_free(block);
+}
+
+static inline void engine_heap_free_sized(void *heap, void *block, size_t size, size_t alignment) {
+    (void)heap;
+    engine_free_sized("free_sized", block, size, alignment);
+}
+
+static inline size_t engine_heap_usable_size(void *heap, void *block) {
+    (void)heap;
+    return engine_usable_size("malloc_usable_size", block);
+}
+
+static inline unsigned char *engine_heap_memory(void *heap, void *block) {
+    (void)heap;
+    return block;
+}
+
+static inline void engine_heap_trim(void *heap, size_t pad) {
+    (void)heap, (void)pad;
+    engine_trim();
+}
+
+static inline bool engine_heap_valid(void *heap, const char **why) {
+    (void)heap;
+    return engine_valid(why);
+}
+
+static const struct allocator allocator = {
+    .alloc = engine_heap_alloc,
+    .alloc_zeroed = engine_heap_alloc_zeroed,
+    .alloc_aligned = engine_heap_alloc_aligned,
+    .resize = engine_heap_resize,
+    .free = engine_heap_free,
+    .free_sized = engine_heap_free_sized,
+    .usable_size = engine_heap_usable_size,
+    .memory = engine_heap_memory,
+    .trim = engine_heap_trim,
+    .valid = engine_heap_valid,
+    .option_set = engine_option_set,
+};
+
+/* When every other thread has ended and every block has been freed, nothing but free memory remains. */
+static inline void check_nothing_left(void) {
+    struct mems_engine_stats stats;
+    engine_trim();
+    CHECK_VALID();
+    stats_collect(&stats);
+    CHECK_EQUAL(stats.live, 0);
+    CHECK_EQUAL(stats.cached, 0);
+    CHECK(stats.dirty == 0 || !os_purge_zeroes());
+    CHECK_EQUAL(stats.large_blocks, 0);
+    CHECK_EQUAL(stats.huge_blocks, 0);
+    CHECK_AT_MOST(stats.threads, 1);
+    CHECK(stats.slack + stats.free + stats.untouched + stats.dirty + stats.fresh == stats.accessible);
+}
+
+#endif

@@ -1,0 +1,65 @@
+/*
+ * fresh.h - tests in processes of their own. A process has one engine and one HMM heap, so each test gets a fresh one.
+ *
+ * A test runs in a forked child, in which the heap has not been used, with the options that the list of tests names.
+ * Its assertions are those of check.h: cmocka's would jump into the parent's list of tests. Include engine_heap.h or
+ * hmm_heap.h as well, whose heap it is.
+ */
+#ifndef MEMS_TEST_SUPPORT_FRESH_H
+#define MEMS_TEST_SUPPORT_FRESH_H
+
+#include "test.h"
+
+#include <string.h>
+
+#include "allocator.h"
+#include "child.h"
+#include "random.h"
+
+/* The test's random numbers, seeded before the child was made. */
+static struct random fresh_random;
+
+struct fresh {
+    void (*run)(void);
+    int (*option_set)(const char *name, const char *value);
+    const char *options; /* "name=value,name=value" */
+    const char *report;  /* the fault report that ends the test, as child_expect_fault() takes it; NULL: none */
+};
+
+static inline void fresh_child(void *argument) {
+    const struct fresh *fresh = argument;
+    char text[128];
+    char *rest = text;
+    CHECK(strlen(fresh->options) < sizeof text);
+    strcpy(text, fresh->options);
+    for (char *item; (item = strsep(&rest, ",")) != NULL && *item != '\0';) {
+        const char *name = strsep(&item, "=");
+        CHECK_EQUAL(fresh->option_set(name, item), 0);
+    }
+    fresh->run();
+}
+
+static inline void fresh_run(void **state) {
+    const struct fresh *fresh = *state;
+    fresh_random = random_start();
+    if (fresh->report != NULL) {
+        child_expect_fault(fresh_child, *state, fresh->report);
+    } else {
+        child_expect_success(fresh_child, *state);
+    }
+}
+
+/* Entries of a list of tests, within the function that runs it. */
+#define FRESH(function) FRESH_WITH(function, "")
+#define FRESH_WITH(function, options) FRESH_FAULT(function, options, NULL)
+#define FRESH_FAULT(function, options, report)                          \
+    {                                                                   \
+        #function " " options, fresh_run, NULL, NULL, &(struct fresh) { \
+            function, allocator.option_set, options, report             \
+        }                                                               \
+    }
+
+/* The engine's two modes of checking. */
+#define IN_BOTH_MODES(function) FRESH_WITH(function, "check=every"), FRESH_WITH(function, "check=deferred")
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * random.h - random numbers for tests. A test that takes its generator from random_start() sees the same numbers in
+ * every run, unless TEST_SEED in the environment gives another seed.
+ */
+#ifndef MEMS_TEST_SUPPORT_RANDOM_H
+#define MEMS_TEST_SUPPORT_RANDOM_H
+
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* splitmix64 (Steele, Lea and Flood, 2014). Every state is a good one: threads take 0, 1, 2, ... */
+struct random {
+    uint64_t state;
+};
+
+/* Prints the seed, so that a failure can be reproduced. */
+static inline struct random random_start(void) {
+    const char *text = getenv("TEST_SEED");
+    struct random random = {.state = text != NULL ? strtoull(text, NULL, 0) : 1};
+    printf("TEST_SEED=%" PRIu64 "\n", random.state);
+    return random;
+}
+
+static inline uint64_t random_next(struct random *random) {
+    uint64_t z = (random->state += UINT64_C(0x9E3779B97F4A7C15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
+    return z ^ (z >> 31);
+}
+
+/* One of 0 .. count - 1. */
+static inline size_t random_below(struct random *random, size_t count) {
+    return (size_t)(random_next(random) % count);
+}
+
+/* A number of 1 to `bits` bits; each length is equally likely. */
+static inline uint64_t random_magnitude(struct random *random, unsigned bits) {
+    unsigned length = 1 + (unsigned)random_below(random, bits);
+    return (random_next(random) >> (64 - length)) | UINT64_C(1) << (length - 1);
+}
+
+/* A number below 2^1 .. 2^bits, also 0; each of these bounds is equally likely. */
+static inline size_t random_size(struct random *random, unsigned bits) {
+    return random_below(random, (size_t)2 << random_below(random, bits));
+}
+
+#endif

@@ -1,0 +1,18 @@
+/*
+ * test.h - what every test includes first: cmocka, the headers that it needs before it, and sizes.
+ */
+#ifndef MEMS_TEST_SUPPORT_TEST_H
+#define MEMS_TEST_SUPPORT_TEST_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define KIB ((size_t)1024)
+#define MIB ((size_t)1024 * 1024)
+
+#endif
