@@ -1,13 +1,13 @@
 /*
  * block_test.c - the header of a block: what it tells, and that no damage to it goes unnoticed.
  */
-#include "trial.h"
+#include "support/test.h"
 
 #include <string.h>
 
 #include "hmm/block.h"
 #include "hmm/state.h"
-#include "unit/random.h"
+#include "support/random.h"
 
 /* Memory like the heap's: a block's header at 8 mod 16. */
 static _Alignas(16) unsigned char memory[4096];
@@ -16,7 +16,7 @@ static struct block *block_in_memory(size_t grain) {
     return block_of(memory + BLOCK_ALIGN * grain);
 }
 
-static void test_sizes(void **state) {
+static void a_block_is_no_larger_than_its_request_needs(void **state) {
     (void)state;
     assert_int_equal(block_size_for(0), BLOCK_MIN);
     assert_int_equal(block_size_for(24), BLOCK_MIN);
@@ -28,7 +28,7 @@ static void test_sizes(void **state) {
     }
 }
 
-static void test_tag_is_read_back(void **state) {
+static void a_tag_is_read_back(void **state) {
     (void)state;
     struct block *block = block_in_memory(1);
     for (uint64_t size = BLOCK_MIN; size <= BLOCK_SIZE_MAX; size = size * 3 / 2 / BLOCK_ALIGN * BLOCK_ALIGN) {
@@ -41,7 +41,7 @@ static void test_tag_is_read_back(void **state) {
     }
 }
 
-static void test_every_flipped_bit_is_seen(void **state) {
+static void every_flipped_bit_is_seen(void **state) {
     (void)state;
     struct random random = random_start();
     for (int i = 0; i < 1000; i++) {
@@ -58,7 +58,7 @@ static void test_every_flipped_bit_is_seen(void **state) {
 }
 
 /* What a program may have written there: zeroes, text, pointers, small numbers; and the header of another block. */
-static void test_other_data_is_no_header(void **state) {
+static void other_data_does_not_pass_for_a_header(void **state) {
     (void)state;
     struct random random = random_start();
     size_t passed = 0;
@@ -83,10 +83,10 @@ static void test_other_data_is_no_header(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_tag_is_read_back),
-        cmocka_unit_test(test_every_flipped_bit_is_seen),
-        cmocka_unit_test(test_other_data_is_no_header),
+        cmocka_unit_test(a_block_is_no_larger_than_its_request_needs),
+        cmocka_unit_test(a_tag_is_read_back),
+        cmocka_unit_test(every_flipped_bit_is_seen),
+        cmocka_unit_test(other_data_does_not_pass_for_a_header),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,14 +2,12 @@
  * heap_test.c - the heap's promises one by one: merging, growing in place, the break's way up and down, and what
  * happens when there is no more memory.
  */
-#include "trial.h"
+#include "support/fresh.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "hmm/block.h"
+#include "support/hmm_heap.h"
 
 #define BUFFER ((size_t)64 << 10)
 #define MANY 10000
@@ -17,16 +15,16 @@
 static _Alignas(16) unsigned char buffer[BUFFER];
 
 static void use_buffer(void) {
-    REQUIRE(HmmUseBuffer(buffer, sizeof buffer) == 0);
+    CHECK(HmmUseBuffer(buffer, sizeof buffer) == 0);
 }
 
 /* One free block and nothing else. */
 static void require_empty(void) {
     hmm_trim(BUFFER);
-    REQUIRE_VALID();
+    CHECK_VALID();
     struct HmmStats stats = stats_now();
-    REQUIRE(stats.used_blocks == 0 && stats.cached_blocks == 0 && stats.free_blocks == 1);
-    REQUIRE(stats.largest_free == stats.free && stats.free + stats.overhead == stats.region);
+    CHECK(stats.used_blocks == 0 && stats.cached_blocks == 0 && stats.free_blocks == 1);
+    CHECK(stats.largest_free == stats.free && stats.free + stats.overhead == stats.region);
 }
 
 static size_t fill(void **blocks, size_t size) {
@@ -48,12 +46,12 @@ static void exhaust(void *argument) {
     for (int round = 0; round < 5; round++) {
         errno = 0;
         size_t count = fill(blocks, size);
-        REQUIRE(count < MANY && errno == ENOMEM);
-        REQUIRE(count >= (BUFFER - 200) / block_size_for(size) - 1);
-        REQUIRE(round == 0 || count == first);
+        CHECK(count < MANY && errno == ENOMEM);
+        CHECK(count >= (BUFFER - 200) / block_size_for(size) - 1);
+        CHECK(round == 0 || count == first);
         first = count;
-        REQUIRE(stats_now().failures == (uint64_t)round + 1);
-        REQUIRE_VALID();
+        CHECK(stats_now().failures == (uint64_t)round + 1);
+        CHECK_VALID();
         for (size_t i = 0; i < count; i++) { /* odd ones, then even ones, in another order each time */
             size_t j = (i * 7919 + (size_t)round) % count;
             while (blocks[j] == NULL) {
@@ -65,12 +63,12 @@ static void exhaust(void *argument) {
         require_empty();
     }
     void *all = hmm_alloc(BUFFER - 200);
-    REQUIRE(all != NULL && hmm_alloc(200) == NULL);
+    CHECK(all != NULL && hmm_alloc(200) == NULL);
     hmm_free("test", all);
     require_empty();
 }
 
-static void test_exhaustion_and_recovery(void **state) {
+static void a_full_buffer_serves_as_much_again_once_it_is_freed(void **state) {
     (void)state;
     const size_t sizes[] = {0, 24, 40, 100, 1000, 5000, 20000};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -79,47 +77,35 @@ static void test_exhaustion_and_recovery(void **state) {
 }
 
 /* What waits on quick lists is no loss to those who need it. */
-static void use_cached_memory(void *unused) {
-    (void)unused;
+static void cached_blocks_are_merged_in_need(void) {
     static void *blocks[MANY];
     use_buffer();
     for (size_t size = 0; size < 1000; size += 100) {
         for (size_t count = fill(blocks, size); count > 0; count--) {
             hmm_free("test", blocks[count - 1]);
         }
-        REQUIRE(stats_now().cached_blocks > 0);
+        CHECK(stats_now().cached_blocks > 0);
         void *all = hmm_alloc(BUFFER - 200);
-        REQUIRE(all != NULL && stats_now().cached_blocks == 0);
+        CHECK(all != NULL && stats_now().cached_blocks == 0);
         hmm_free("test", all);
-        REQUIRE_VALID();
+        CHECK_VALID();
     }
 }
 
-static void test_cached_blocks_are_merged_in_need(void **state) {
-    (void)state;
-    expect_success(use_cached_memory, NULL);
-}
-
-static void fail_to_grow(void *unused) {
-    (void)unused;
+static void a_realloc_that_fails_leaves_the_block(void) {
     use_buffer();
     char *block = hmm_alloc(1000);
     memset(block, 7, 1000);
     void *wall = hmm_alloc(10);
     errno = 0;
-    REQUIRE(hmm_realloc("test", block, BUFFER) == NULL && errno == ENOMEM);
-    REQUIRE(hmm_realloc("test", block, SIZE_MAX) == NULL && errno == ENOMEM);
+    CHECK(hmm_realloc("test", block, BUFFER) == NULL && errno == ENOMEM);
+    CHECK(hmm_realloc("test", block, SIZE_MAX) == NULL && errno == ENOMEM);
     for (size_t i = 0; i < 1000; i++) {
-        REQUIRE(block[i] == 7);
+        CHECK(block[i] == 7);
     }
     hmm_free("test", wall);
     hmm_free("test", block);
     require_empty();
-}
-
-static void test_realloc_that_fails_leaves_the_block(void **state) {
-    (void)state;
-    expect_success(fail_to_grow, NULL);
 }
 
 /* The last block grows by less than a block's size, where the buffer has little more, or no more. */
@@ -127,15 +113,15 @@ static void grow_by_the_last_bytes(void *argument) {
     size_t left = *(size_t *)argument;
     use_buffer();
     void *block = hmm_alloc(BUFFER - 200 + left);
-    REQUIRE(block != NULL);
+    CHECK(block != NULL);
     while (hmm_realloc("test", block, hmm_usable_size("test", block) + 16) == block) {
-        REQUIRE_VALID();
+        CHECK_VALID();
     }
-    REQUIRE_VALID();
-    REQUIRE(hmm_usable_size("test", block) > BUFFER - 96);
+    CHECK_VALID();
+    CHECK(hmm_usable_size("test", block) > BUFFER - 96);
 }
 
-static void test_growth_by_the_last_bytes(void **state) {
+static void the_last_block_grows_into_the_last_bytes(void **state) {
     (void)state;
     for (size_t left = 0; left < 128; left += 8) {
         expect_success(grow_by_the_last_bytes, &left);
@@ -144,53 +130,42 @@ static void test_growth_by_the_last_bytes(void **state) {
 
 /* --- Sizes and alignment -------------------------------------------------------------------------------------- */
 
-static void ask_for_too_much(void *unused) {
-    (void)unused;
+/* A break in a buffer, so that no system says yes to a terabyte. */
+static void sizes_that_cannot_be_granted_fail_with_enomem(void) {
+    use_buffer();
     const size_t sizes[] = {SIZE_MAX,       SIZE_MAX - 8,       SIZE_MAX - 64,   (size_t)PTRDIFF_MAX + 1,
                             PTRDIFF_MAX,    PTRDIFF_MAX - 4096, (size_t)1 << 45, ((size_t)1 << 40) - 1,
                             (size_t)1 << 39};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         errno = 0;
-        REQUIRE(hmm_alloc(sizes[i]) == NULL && errno == ENOMEM);
+        CHECK(hmm_alloc(sizes[i]) == NULL && errno == ENOMEM);
         errno = 0;
-        REQUIRE(hmm_alloc_aligned(4096, sizes[i]) == NULL && errno == ENOMEM);
+        CHECK(hmm_alloc_aligned(4096, sizes[i]) == NULL && errno == ENOMEM);
         errno = 0;
-        REQUIRE(hmm_alloc_aligned((size_t)1 << 62, sizes[i]) == NULL && errno == ENOMEM);
+        CHECK(hmm_alloc_aligned((size_t)1 << 62, sizes[i]) == NULL && errno == ENOMEM);
         errno = 0;
-        REQUIRE(hmm_alloc_zeroed(sizes[i] / 2, 3) == NULL && errno == ENOMEM);
-        REQUIRE_VALID();
+        CHECK(hmm_alloc_zeroed(sizes[i] / 2, 3) == NULL && errno == ENOMEM);
+        CHECK_VALID();
     }
     errno = 0;
-    REQUIRE(hmm_alloc_zeroed((size_t)1 << 33, (size_t)1 << 33) == NULL && errno == ENOMEM);
+    CHECK(hmm_alloc_zeroed((size_t)1 << 33, (size_t)1 << 33) == NULL && errno == ENOMEM);
     errno = 5;
     void *block = hmm_alloc(1);
     hmm_free("test", block);
     hmm_trim(0);
-    REQUIRE(errno == 5);
+    CHECK(errno == 5);
 }
 
-/* A break in a buffer, so that no system says yes to a terabyte. */
-static void ask_a_buffer_for_too_much(void *unused) {
-    use_buffer();
-    ask_for_too_much(unused);
-}
-
-static void test_sizes_that_cannot_be(void **state) {
-    (void)state;
-    expect_success(ask_a_buffer_for_too_much, NULL);
-}
-
-static void align(void *unused) {
-    (void)unused;
+static void every_alignment_up_to_a_mebibyte_is_kept(void) {
     for (size_t alignment = 1; alignment <= (size_t)1 << 20; alignment *= 2) {
         void *blocks[8];
         for (size_t i = 0; i < 8; i++) {
             size_t size = i * 37;
             blocks[i] = hmm_alloc_aligned(alignment, size);
-            REQUIRE(blocks[i] != NULL && (uintptr_t)blocks[i] % alignment == 0 && (uintptr_t)blocks[i] % 16 == 0);
-            REQUIRE(hmm_usable_size("test", blocks[i]) >= size && hmm_usable_size("test", blocks[i]) < size + 48);
+            CHECK(blocks[i] != NULL && (uintptr_t)blocks[i] % alignment == 0 && (uintptr_t)blocks[i] % 16 == 0);
+            CHECK(hmm_usable_size("test", blocks[i]) >= size && hmm_usable_size("test", blocks[i]) < size + 48);
             memset(blocks[i], 1, size);
-            REQUIRE_VALID();
+            CHECK_VALID();
         }
         for (size_t i = 0; i < 8; i++) {
             hmm_free("test", blocks[(i * 3) % 8]);
@@ -199,38 +174,26 @@ static void align(void *unused) {
     require_empty();
 }
 
-static void test_alignment_up_to_a_mebibyte(void **state) {
-    (void)state;
-    expect_success(align, NULL);
-}
-
 /* --- In place ------------------------------------------------------------------------------------------------- */
 
-static void grow_in_place(void *unused) {
-    (void)unused;
+static void realloc_stays_in_place_where_it_can(void) {
     use_buffer();
     char *block = hmm_alloc(2000);
     void *next = hmm_alloc(2000);
     void *wall = hmm_alloc(2000);
     hmm_free("test", next);
-    REQUIRE(hmm_realloc("test", block, 3500) == block); /* into the free block behind it */
-    REQUIRE_VALID();
-    REQUIRE(hmm_realloc("test", block, 100) == block && hmm_usable_size("test", block) < 150);
-    REQUIRE_VALID();
-    REQUIRE(hmm_realloc("test", wall, 30000) == wall); /* the last block: the break goes up */
-    REQUIRE_VALID();
-    REQUIRE(hmm_realloc("test", wall, 2008) == wall);
-    REQUIRE(hmm_realloc("test", block, 10000) != block); /* more than there is before the wall */
-    REQUIRE_VALID();
+    CHECK(hmm_realloc("test", block, 3500) == block); /* into the free block behind it */
+    CHECK_VALID();
+    CHECK(hmm_realloc("test", block, 100) == block && hmm_usable_size("test", block) < 150);
+    CHECK_VALID();
+    CHECK(hmm_realloc("test", wall, 30000) == wall); /* the last block: the break goes up */
+    CHECK_VALID();
+    CHECK(hmm_realloc("test", wall, 2008) == wall);
+    CHECK(hmm_realloc("test", block, 10000) != block); /* more than there is before the wall */
+    CHECK_VALID();
 }
 
-static void test_realloc_in_place(void **state) {
-    (void)state;
-    expect_success(grow_in_place, NULL);
-}
-
-static void merge_both_ways(void *unused) {
-    (void)unused;
+static void neighbours_are_merged_in_whatever_order_they_are_freed(void) {
     use_buffer();
     /* Each order in which three neighbours can be freed. */
     const int orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
@@ -241,118 +204,87 @@ static void merge_both_ways(void *unused) {
         }
         for (int j = 0; j < 3; j++) {
             hmm_free("test", blocks[orders[i][j]]);
-            REQUIRE_VALID();
+            CHECK_VALID();
         }
-        REQUIRE(stats_now().free_blocks <= 2);
-        REQUIRE(hmm_alloc(3500) == blocks[0]);
+        CHECK(stats_now().free_blocks <= 2);
+        CHECK(hmm_alloc(3500) == blocks[0]);
         hmm_free("test", blocks[0]);
         hmm_free("test", blocks[3]);
         require_empty();
     }
 }
 
-static void test_neighbours_are_merged(void **state) {
-    (void)state;
-    expect_success(merge_both_ways, NULL);
-}
-
 /* --- The break ------------------------------------------------------------------------------------------------ */
 
-static void up_and_down(void *kind) {
-    REQUIRE(hmm_option_set("break", kind) == 0);
+static void the_break_goes_up_and_down(void) {
     const size_t large = (size_t)8 << 20;
     void *small = hmm_alloc(100);
     size_t before = stats_now().region;
     char *block = hmm_alloc(large);
     memset(block, 1, large);
-    REQUIRE(stats_now().region >= before + large);
+    CHECK(stats_now().region >= before + large);
     hmm_free("test", block);
-    REQUIRE(stats_now().region < before + large / 4); /* at once: so much is beyond all hysteresis */
-    REQUIRE(stats_now().peak >= before + large);
+    CHECK(stats_now().region < before + large / 4); /* at once: so much is beyond all hysteresis */
+    CHECK(stats_now().peak >= before + large);
     block = hmm_alloc_zeroed(large, 1);
     for (size_t i = 0; i < large; i++) {
-        REQUIRE(block[i] == 0);
+        CHECK(block[i] == 0);
     }
     hmm_free("test", block);
     hmm_free("test", small);
     hmm_trim(0);
-    REQUIRE(stats_now().region <= 2 * os_page_size());
-    REQUIRE_VALID();
+    CHECK(stats_now().region <= 2 * os_page_size());
+    CHECK_VALID();
 }
 
-static void test_break_goes_up_and_down(void **state) {
-    (void)state;
-    expect_success(up_and_down, "real");
-    expect_success(up_and_down, "simulated");
-}
-
-static void count_moves(void *unused) {
-    (void)unused;
+static void the_break_moves_rarely(void) {
     static void *blocks[MANY];
     for (size_t i = 0; i < MANY; i++) {
         blocks[i] = hmm_alloc(1000);
     }
-    REQUIRE(stats_now().break_moves < 100); /* for 10 MB: in steps of 64 KiB it would be 160 */
+    CHECK(stats_now().break_moves < 100); /* for 10 MB: in steps of 64 KiB it would be 160 */
     for (size_t i = 0; i < MANY; i++) {
         hmm_free("test", blocks[i]);
     }
-    REQUIRE(stats_now().break_moves < 110);
+    CHECK(stats_now().break_moves < 110);
     uint64_t moves = stats_now().break_moves;
     for (size_t i = 0; i < MANY; i++) { /* at the edge: one block comes and goes */
         hmm_free("test", hmm_alloc(100000));
     }
-    REQUIRE(stats_now().break_moves <= moves + 2);
+    CHECK(stats_now().break_moves <= moves + 2);
 }
 
-static void test_break_moves_rarely(void **state) {
-    (void)state;
-    expect_success(count_moves, NULL);
-}
-
-static void refuse_break(void *unused) {
-    (void)unused;
+static void a_break_that_is_refused_leaves_a_valid_heap(void) {
     void *first = hmm_alloc(100);
     os_inject(OS_CALL_SBRK, 0, UINT64_MAX, ENOMEM);
     os_inject(OS_CALL_MPROTECT, 0, UINT64_MAX, ENOMEM);
     errno = 0;
-    REQUIRE(hmm_alloc((size_t)4 << 20) == NULL && errno == ENOMEM);
-    REQUIRE_VALID();
+    CHECK(hmm_alloc((size_t)4 << 20) == NULL && errno == ENOMEM);
+    CHECK_VALID();
     os_inject_clear();
     void *second = hmm_alloc((size_t)4 << 20);
-    REQUIRE(second != NULL);
+    CHECK(second != NULL);
     os_inject(OS_CALL_SBRK, 0, UINT64_MAX, ENOMEM);
     hmm_free("test", second); /* the break cannot go down: the memory stays, and can be had again */
-    REQUIRE_VALID();
-    REQUIRE(hmm_alloc((size_t)3 << 20) != NULL);
+    CHECK_VALID();
+    CHECK(hmm_alloc((size_t)3 << 20) != NULL);
     hmm_free("test", first);
-    REQUIRE_VALID();
+    CHECK_VALID();
 }
 
-static void test_break_that_is_refused(void **state) {
-    (void)state;
-    expect_success(refuse_break, NULL);
-}
-
-static void fall_back(void *unused) {
-    (void)unused;
+static void a_reserved_break_replaces_one_that_is_refused(void) {
     os_inject(OS_CALL_SBRK, 0, UINT64_MAX, ENOMEM);
     void *block = hmm_alloc(100000);
-    REQUIRE(block != NULL);
-    REQUIRE_VALID();
+    CHECK(block != NULL);
+    CHECK_VALID();
     hmm_free("test", block);
 }
 
 /* Where the address space is short, less of it is reserved. */
-static void fall_back_further(void *unused) {
+static void less_is_reserved_where_the_address_space_is_short(void) {
     os_inject(OS_CALL_MMAP, 0, 8, ENOMEM);
-    fall_back(unused);
-    REQUIRE(os_inject_calls(OS_CALL_MMAP) > 8);
-}
-
-static void test_without_a_real_break(void **state) {
-    (void)state;
-    expect_success(fall_back, NULL);
-    expect_success(fall_back_further, NULL);
+    a_reserved_break_replaces_one_that_is_refused();
+    CHECK(os_inject_calls(OS_CALL_MMAP) > 8);
 }
 
 /* --- Blame ---------------------------------------------------------------------------------------------------- */
@@ -362,7 +294,7 @@ static char *damaged;
 static void check_blame(const char *line) {
     char address[32];
     snprintf(address, sizeof address, "(%p)", (void *)damaged);
-    REQUIRE(strstr(line, address) != NULL);
+    CHECK(strstr(line, address) != NULL);
     _exit(0);
 }
 
@@ -378,10 +310,10 @@ static void blame_the_neighbour(void *which) {
     memset(damaged, 'x', 16);
     HmmSetFaultHandler(check_blame);
     hmm_free("test", damaged == blocks[1] ? blocks[4] : blocks[0]); /* merges with the sound one */
-    REQUIRE(false);
+    CHECK(false);
 }
 
-static void test_blame(void **state) {
+static void of_two_free_blocks_the_damaged_one_is_named(void **state) {
     (void)state;
     expect_success(blame_the_neighbour, &(int){1});
     expect_success(blame_the_neighbour, &(int){3});
@@ -390,16 +322,15 @@ static void test_blame(void **state) {
 /* --- Zeroed memory -------------------------------------------------------------------------------------------- */
 
 static void require_zero(const char *block, size_t size) {
-    REQUIRE(block != NULL);
+    CHECK(block != NULL);
     for (size_t i = 0; i < size; i++) {
-        REQUIRE(block[i] == 0);
+        CHECK(block[i] == 0);
     }
 }
 
 /* The break rises as far as the block needs, over memory that was used before: the block's last bytes are the heap's.
  */
-static void zero_to_the_end(void *kind) {
-    REQUIRE(hmm_option_set("break", kind) == 0 && hmm_option_set("size", "64k") == 0);
+static void calloc_is_zero_to_the_end_of_the_block(void) {
     for (size_t size = 58000; size < 64000; size += 8) {
         char *block = hmm_alloc_zeroed(1, size);
         require_zero(block, size);
@@ -410,15 +341,13 @@ static void zero_to_the_end(void *kind) {
 }
 
 /* The system does not take the memory back, and so it is not zero when the break rises again. */
-static void zero_when_refused(void *unused) {
-    (void)unused;
+static void calloc_is_zero_where_the_system_keeps_the_pages(void) {
     os_inject(OS_CALL_MADVISE, 0, UINT64_MAX, EPERM);
-    zero_to_the_end("simulated");
+    calloc_is_zero_to_the_end_of_the_block();
 }
 
 /* With a used block, or a free one that was used, before what the break rises over. */
-static void zero_behind(void *kind) {
-    REQUIRE(hmm_option_set("break", kind) == 0);
+static void calloc_is_zero_behind_memory_that_was_used(void) {
     for (size_t size = 2000; size < 300000; size = size * 9 / 8 / 8 * 8) {
         char *before = hmm_alloc(size);
         memset(before, 0xFF, size);
@@ -433,105 +362,90 @@ static void zero_behind(void *kind) {
         require_zero(other, 8 * size);
         hmm_free("test", block);
         hmm_free("test", other);
-        REQUIRE_VALID();
+        CHECK_VALID();
     }
 }
 
-static void test_zeroed_memory(void **state) {
-    (void)state;
-    expect_success(zero_to_the_end, "simulated");
-    expect_success(zero_to_the_end, "real");
-    expect_success(zero_when_refused, NULL);
-    expect_success(zero_behind, "simulated");
-    expect_success(zero_behind, "real");
+static void need_the_real_break(void) {
+    if (!real_break_moves()) {
+        child_cannot();
+    }
 }
 
 /* Others leave the break in the middle of a page that they have written to. */
-static void zero_after_others(void *unused) {
-    (void)unused;
+static void calloc_is_zero_where_others_have_moved_the_break(void) {
+    need_the_real_break();
     for (intptr_t back = 100; back < 5000; back += 700) {
         void *was;
-        REQUIRE(os_move_break(8000, &was) == 0);
+        CHECK(os_move_break(8000, &was) == 0);
         memset(was, 0x77, 8000);
-        REQUIRE(os_move_break(-back, &was) == 0);
+        CHECK(os_move_break(-back, &was) == 0);
         require_zero(hmm_alloc_zeroed(1, 300000), 300000);
     }
 }
 
-static void test_zeroed_memory_after_others(void **state) {
-    (void)state;
-    if (!real_break_moves()) {
-        skip();
-    }
-    expect_success(zero_after_others, NULL);
-}
-
 /* Somebody else's memory lies in between, and is never touched nor given back. */
-static void share_the_break(void *unused) {
-    (void)unused;
+static void memory_of_others_on_the_break_is_left_alone(void) {
     enum { PIECES = 20, FOREIGN = 5000 };
     void *blocks[PIECES];
     void *foreign[PIECES];
+    need_the_real_break();
     for (int i = 0; i < PIECES; i++) {
         blocks[i] = hmm_alloc(200000);
-        REQUIRE(blocks[i] != NULL && os_move_break(FOREIGN, &foreign[i]) == 0);
+        CHECK(blocks[i] != NULL && os_move_break(FOREIGN, &foreign[i]) == 0);
         memset(blocks[i], 1, 200000);
         memset(foreign[i], 0x77, FOREIGN);
-        REQUIRE_VALID();
+        CHECK_VALID();
     }
     void *end;
-    REQUIRE(os_move_break(0, &end) == 0);
+    CHECK(os_move_break(0, &end) == 0);
     for (int i = 0; i < PIECES; i++) {
         hmm_free("test", blocks[i]);
-        REQUIRE_VALID();
+        CHECK_VALID();
     }
-    REQUIRE(hmm_trim(0) == 0);
+    CHECK(hmm_trim(0) == 0);
     void *now;
-    REQUIRE(os_move_break(0, &now) == 0 && now == end);
+    CHECK(os_move_break(0, &now) == 0 && now == end);
     for (int i = 0; i < PIECES; i++) {
         for (int j = 0; j < FOREIGN; j++) {
-            REQUIRE(((char *)foreign[i])[j] == 0x77);
+            CHECK(((char *)foreign[i])[j] == 0x77);
         }
     }
-    REQUIRE(stats_now().regions == PIECES);
+    CHECK(stats_now().regions == PIECES);
 }
 
 /* Somebody has lowered the break into the heap, by mistake: it does not grow over itself. */
-static void lose_the_break(void *unused) {
-    (void)unused;
+static void a_break_that_others_have_lowered_is_not_grown_over(void) {
     void *was;
-    REQUIRE(hmm_alloc(100) != NULL && os_move_break(-16, &was) == 0);
-    REQUIRE(hmm_alloc((size_t)1 << 20) == NULL && hmm_trim(0) == 0);
-    REQUIRE_VALID();
-}
-
-static void test_break_that_others_move(void **state) {
-    (void)state;
-    if (!real_break_moves()) {
-        skip();
-    }
-    expect_success(share_the_break, NULL);
-    expect_success(lose_the_break, NULL);
+    need_the_real_break();
+    CHECK(hmm_alloc(100) != NULL && os_move_break(-16, &was) == 0);
+    CHECK(hmm_alloc((size_t)1 << 20) == NULL && hmm_trim(0) == 0);
+    CHECK_VALID();
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exhaustion_and_recovery),
-        cmocka_unit_test(test_cached_blocks_are_merged_in_need),
-        cmocka_unit_test(test_growth_by_the_last_bytes),
-        cmocka_unit_test(test_realloc_that_fails_leaves_the_block),
-        cmocka_unit_test(test_sizes_that_cannot_be),
-        cmocka_unit_test(test_alignment_up_to_a_mebibyte),
-        cmocka_unit_test(test_realloc_in_place),
-        cmocka_unit_test(test_neighbours_are_merged),
-        cmocka_unit_test(test_break_goes_up_and_down),
-        cmocka_unit_test(test_break_moves_rarely),
-        cmocka_unit_test(test_break_that_is_refused),
-        cmocka_unit_test(test_without_a_real_break),
-        cmocka_unit_test(test_blame),
-        cmocka_unit_test(test_zeroed_memory),
-        cmocka_unit_test(test_zeroed_memory_after_others),
-        cmocka_unit_test(test_break_that_others_move),
+        cmocka_unit_test(a_full_buffer_serves_as_much_again_once_it_is_freed),
+        FRESH(cached_blocks_are_merged_in_need),
+        cmocka_unit_test(the_last_block_grows_into_the_last_bytes),
+        FRESH(a_realloc_that_fails_leaves_the_block),
+        FRESH(sizes_that_cannot_be_granted_fail_with_enomem),
+        FRESH(every_alignment_up_to_a_mebibyte_is_kept),
+        FRESH(realloc_stays_in_place_where_it_can),
+        FRESH(neighbours_are_merged_in_whatever_order_they_are_freed),
+        ON_BOTH_BREAKS(the_break_goes_up_and_down),
+        FRESH(the_break_moves_rarely),
+        FRESH(a_break_that_is_refused_leaves_a_valid_heap),
+        FRESH(a_reserved_break_replaces_one_that_is_refused),
+        FRESH(less_is_reserved_where_the_address_space_is_short),
+        cmocka_unit_test(of_two_free_blocks_the_damaged_one_is_named),
+        FRESH_WITH(calloc_is_zero_to_the_end_of_the_block, "break=simulated,size=64k"),
+        FRESH_WITH(calloc_is_zero_to_the_end_of_the_block, "break=real,size=64k"),
+        FRESH_WITH(calloc_is_zero_where_the_system_keeps_the_pages, "break=simulated,size=64k"),
+        ON_BOTH_BREAKS(calloc_is_zero_behind_memory_that_was_used),
+        FRESH(calloc_is_zero_where_others_have_moved_the_break),
+        FRESH(memory_of_others_on_the_break_is_left_alone),
+        FRESH(a_break_that_others_have_lowered_is_not_grown_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

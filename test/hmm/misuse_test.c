@@ -1,9 +1,14 @@
 /*
  * misuse_test.c - each mistake ends the program with the exact line that says what, where, and which neighbour.
  */
-#include "trial.h"
+#include "support/fresh.h"
 
-#include "misuse/misuse.h"
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "support/hmm_heap.h"
 
 /* Three neighbours, of which the middle one is the victim. */
 static struct {
@@ -16,8 +21,8 @@ static void make_row(size_t size) {
     row.before = HmmAlloc(size);
     row.block = HmmAlloc(size);
     row.after = HmmAlloc(size);
-    REQUIRE(row.block > row.before && row.after > row.block);
-    REQUIRE(HmmAlloc(size) != NULL);
+    CHECK(row.block > row.before && row.after > row.block);
+    CHECK(HmmAlloc(size) != NULL);
 }
 
 #define SMALL ((size_t)40)   /* cached when it is freed */
@@ -47,7 +52,7 @@ static void free_twice_when_trimmed(void *unused) {
     HmmFree(row.block);
 }
 
-static void test_double_free(void **state) {
+static void a_double_free_is_a_fault(void **state) {
     (void)state;
     expect_fault(free_twice, &(size_t){SMALL}, "HmmFree(@): double free: a cached block of 40 bytes");
     expect_fault(free_twice, &(size_t){LARGE}, "HmmFree(@): double free: a free block of 5000 bytes");
@@ -68,7 +73,7 @@ static void resize_freed(void *argument) {
     (void)HmmRealloc(row.block, 100);
 }
 
-static void test_use_after_free(void **state) {
+static void using_a_freed_block_is_a_fault(void **state) {
     (void)state;
     expect_fault(use_freed, &(size_t){SMALL}, "HmmUsableSize(@): not a live block: a cached block of 40 bytes");
     expect_fault(resize_freed, &(size_t){LARGE}, "HmmRealloc(@): not a live block: a free block of 5000 bytes");
@@ -79,7 +84,7 @@ static void free_inside(void *argument) {
     HmmFree(row.block + *(ptrdiff_t *)argument);
 }
 
-static void test_not_a_blocks_start(void **state) {
+static void freeing_what_is_not_the_start_of_a_block_is_a_fault(void **state) {
     (void)state;
     expect_fault(free_inside, &(ptrdiff_t){16},
                  "HmmFree(@): not a block's start: 16 bytes into a used block of 5000 bytes");
@@ -99,7 +104,7 @@ static void free_before_all(void *pointer) {
     HmmFree(pointer);
 }
 
-static void test_foreign_pointer(void **state) {
+static void freeing_a_foreign_pointer_is_a_fault(void **state) {
     (void)state;
     int local = 0;
     expect_fault(free_foreign, &local, "HmmFree(@): not from this heap");
@@ -114,7 +119,7 @@ static void free_with_size(void *argument) {
     hmm_free_sized("free_sized", row.block, sizes[0], sizes[1]);
 }
 
-static void test_size_mismatch(void **state) {
+static void freeing_with_a_size_that_cannot_be_is_a_fault(void **state) {
     (void)state;
     expect_fault(free_with_size, (size_t[]){41, 0},
                  "free_sized(@): size mismatch: a block of 40 bytes is not one of size 41");
@@ -155,7 +160,7 @@ static void overflow_then_free_behind(void *unused) {
     HmmFree(row.after + 16);
 }
 
-static void test_damaged_header(void **state) {
+static void a_damaged_header_is_a_fault_that_names_the_neighbour(void **state) {
     (void)state;
     expect_fault(
         overflow_then_free_next, &(size_t){SMALL},
@@ -217,7 +222,7 @@ static void damage_cached(void *argument) {
     (void)HmmAlloc(SMALL);
 }
 
-static void test_damaged_free_block(void **state) {
+static void a_write_to_a_free_block_is_a_fault(void **state) {
     (void)state;
     const char *links = "HmmFree(@): damaged free block: written to after it was freed";
     expect_fault(write_after_free, &(size_t){0}, links);
@@ -267,7 +272,7 @@ static void walk(void *visit) {
     HmmWalk(*(int (**)(const struct HmmBlock *, void *))visit, NULL);
 }
 
-static void test_calls_from_a_visit(void **state) {
+static void a_call_from_a_visit_is_a_fault(void **state) {
     (void)state;
     int (*visits[])(const struct HmmBlock *, void *) = {visit_and_allocate, visit_and_free, visit_and_walk};
     expect_fault(walk, &visits[0], "alloc(0x0): called by a visit of HmmWalk");
@@ -281,26 +286,30 @@ static void tell(const char *line) {
 
 static void free_twice_with_handler(void *unused) {
     (void)unused;
-    REQUIRE(HmmSetFaultHandler(tell) == NULL);
-    REQUIRE(HmmSetFaultHandler(tell) == tell);
+    CHECK(HmmSetFaultHandler(tell) == NULL);
+    CHECK(HmmSetFaultHandler(tell) == tell);
     free_twice(&(size_t){SMALL});
 }
 
-static void test_fault_handler(void **state) {
+static void a_fault_handler_has_the_line_before_the_end(void **state) {
     (void)state;
     struct child_result result;
     child_run(&result, free_twice_with_handler, NULL);
     assert_int_equal(result.signal, SIGABRT);
-    assert_true(matches(result.err, "told: mems: HmmFree(@): double free: a cached block of 40 bytes\n"));
+    assert_true(text_matches(result.err, "told: mems: HmmFree(@): double free: a cached block of 40 bytes\n"));
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_double_free),        cmocka_unit_test(test_use_after_free),
-        cmocka_unit_test(test_not_a_blocks_start), cmocka_unit_test(test_foreign_pointer),
-        cmocka_unit_test(test_size_mismatch),      cmocka_unit_test(test_damaged_header),
-        cmocka_unit_test(test_damaged_free_block), cmocka_unit_test(test_calls_from_a_visit),
-        cmocka_unit_test(test_fault_handler),
+        cmocka_unit_test(a_double_free_is_a_fault),
+        cmocka_unit_test(using_a_freed_block_is_a_fault),
+        cmocka_unit_test(freeing_what_is_not_the_start_of_a_block_is_a_fault),
+        cmocka_unit_test(freeing_a_foreign_pointer_is_a_fault),
+        cmocka_unit_test(freeing_with_a_size_that_cannot_be_is_a_fault),
+        cmocka_unit_test(a_damaged_header_is_a_fault_that_names_the_neighbour),
+        cmocka_unit_test(a_write_to_a_free_block_is_a_fault),
+        cmocka_unit_test(a_call_from_a_visit_is_a_fault),
+        cmocka_unit_test(a_fault_handler_has_the_line_before_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

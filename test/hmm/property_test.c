@@ -1,13 +1,12 @@
 /*
  * property_test.c - random operations against a model, on each break, with all invariants looked at after each step.
  */
-#include "trial.h"
+#include "support/fresh.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
-#include "model.h"
-#include "unit/random.h"
+#include "support/hmm_heap.h"
+#include "support/model.h"
 
 #define STEPS 6000
 #define BUFFER ((size_t)256 << 10)
@@ -15,13 +14,8 @@
 /* What goes on while the model works. */
 enum disturbance { QUIET, FOREIGN_MOVES, REFUSALS };
 
-struct setting {
-    bool buffer;      /* the break is simulated in a buffer, which is soon full */
-    const char *size; /* of the address space that a break is simulated in; NULL: the real break */
-    enum disturbance disturbance;
-};
-
-static void disturb(enum disturbance disturbance, struct random *random) {
+static void disturb(enum disturbance disturbance) {
+    struct random *random = &fresh_random;
     void *was;
     if (disturbance == FOREIGN_MOVES && random_below(random, 20) == 0) {
         (void)os_move_break((intptr_t)random_below(random, 10000), &was);
@@ -31,7 +25,8 @@ static void disturb(enum disturbance disturbance, struct random *random) {
     }
 }
 
-static void step(struct model *model, struct random *random) {
+static void step(struct model *model) {
+    struct random *random = &fresh_random;
     size_t i = random_below(random, MODEL_BLOCKS);
     size_t size = random_magnitude(random, 15);
     if (random_below(random, 100) == 0) {
@@ -43,74 +38,61 @@ static void step(struct model *model, struct random *random) {
     if (random_below(random, 500) == 0) {
         operation = MODEL_TRIM;
     }
-    REQUIRE(model_step(model, operation, i, size, (size_t)1 << random_below(random, 13)));
+    model_step(model, operation, i, size, (size_t)1 << random_below(random, 13));
 }
 
-static void work(void *argument) {
-    static unsigned char buffer[BUFFER + 1];
-    static struct model model;
-    const struct setting *setting = argument;
-    if (setting->size != NULL) {
-        REQUIRE(hmm_option_set("break", "simulated") == 0 && hmm_option_set("size", setting->size) == 0);
-    }
-    if (setting->buffer) {
-        REQUIRE(HmmUseBuffer(buffer + 1, BUFFER) == 0);
-    }
-    struct random random = random_start();
+static void work(enum disturbance disturbance) {
+    static struct model model = {.allocator = &allocator, .refusals = true};
     for (int i = 0; i < STEPS; i++) {
-        disturb(setting->disturbance, &random);
-        step(&model, &random);
-        REQUIRE_VALID();
+        disturb(disturbance);
+        step(&model);
+        CHECK_VALID();
         if (i % 64 == 0) {
             stats_now();
         }
     }
     os_inject_clear();
-    REQUIRE(model_free_all(&model));
+    model_free_all(&model);
     hmm_trim(0);
-    REQUIRE_VALID();
+    CHECK_VALID();
     struct HmmStats stats = stats_now();
-    REQUIRE(stats.used_blocks == 0 && stats.cached_blocks == 0 && stats.free_blocks <= stats.regions);
-    REQUIRE(stats.free_blocks == stats.regions || setting->disturbance != FOREIGN_MOVES);
-    REQUIRE(setting->disturbance != FOREIGN_MOVES || stats.regions > 2);
-    REQUIRE(setting->disturbance == FOREIGN_MOVES || stats.regions == 1);
-    REQUIRE(!setting->buffer || stats.failures > 0);
+    CHECK(stats.used_blocks == 0 && stats.cached_blocks == 0 && stats.free_blocks <= stats.regions);
+    CHECK(stats.free_blocks == stats.regions || disturbance != FOREIGN_MOVES);
+    CHECK(disturbance != FOREIGN_MOVES || stats.regions > 2);
+    CHECK(disturbance == FOREIGN_MOVES || stats.regions == 1);
 }
 
-static void test_real_break(void **state) {
-    (void)state;
-    expect_success(work, &(struct setting){.size = NULL});
+static void random_operations_keep_every_promise(void) {
+    work(QUIET);
 }
 
-static void test_reserved_break(void **state) {
-    (void)state;
-    expect_success(work, &(struct setting){.size = "64m"});
-    expect_success(work, &(struct setting){.size = "128k"});
+static void a_buffer_that_is_soon_full_keeps_every_promise(void) {
+    static unsigned char buffer[BUFFER + 1];
+    CHECK(HmmUseBuffer(buffer + 1, BUFFER) == 0);
+    work(QUIET);
+    CHECK(stats_now().failures > 0);
 }
 
-static void test_buffer(void **state) {
-    (void)state;
-    expect_success(work, &(struct setting){.buffer = true});
+static void every_promise_is_kept_while_the_system_refuses(void) {
+    work(REFUSALS);
 }
 
-static void test_refusals(void **state) {
-    (void)state;
-    expect_success(work, &(struct setting){.disturbance = REFUSALS});
-    expect_success(work, &(struct setting){.size = "16m", .disturbance = REFUSALS});
-}
-
-static void test_foreign_moves(void **state) {
-    (void)state;
+static void every_promise_is_kept_while_others_move_the_break(void) {
     if (!real_break_moves()) {
-        skip();
+        child_cannot();
     }
-    expect_success(work, &(struct setting){.disturbance = FOREIGN_MOVES});
+    work(FOREIGN_MOVES);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_real_break), cmocka_unit_test(test_reserved_break), cmocka_unit_test(test_buffer),
-        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_foreign_moves),
+        FRESH(random_operations_keep_every_promise),
+        FRESH_WITH(random_operations_keep_every_promise, "break=simulated,size=64m"),
+        FRESH_WITH(random_operations_keep_every_promise, "break=simulated,size=128k"),
+        FRESH(a_buffer_that_is_soon_full_keeps_every_promise),
+        FRESH(every_promise_is_kept_while_the_system_refuses),
+        FRESH_WITH(every_promise_is_kept_while_the_system_refuses, "break=simulated,size=16m"),
+        FRESH(every_promise_is_kept_while_others_move_the_break),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

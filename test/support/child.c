@@ -104,7 +104,7 @@ void child_skip_if_cannot(const struct child_result *result) {
     }
 }
 
-void child_expect_success(void (*function)(void *), void *argument) {
+void expect_success(void (*function)(void *), void *argument) {
     struct child_result result;
     child_run(&result, function, argument);
     child_skip_if_cannot(&result);
@@ -113,7 +113,7 @@ void child_expect_success(void (*function)(void *), void *argument) {
     }
 }
 
-void child_expect_fault(void (*function)(void *), void *argument, const char *report) {
+void expect_fault(void (*function)(void *), void *argument, const char *report) {
     char pattern[512];
     struct child_result result;
     int length = snprintf(pattern, sizeof pattern, "mems: %s [thread #]\n", report);

@@ -31,12 +31,12 @@ _Noreturn void child_cannot(void);
 
 /*
  * The rest is for cmocka tests. Each runs function(argument) as child_run() does, and fails the test unless the child
- * ends as expected. child_expect_success: by itself, without a word on standard error; a child that ends by
- * child_cannot() skips the test. child_expect_fault: by SIGABRT, with a fault report and nothing else on standard
+ * ends as expected. expect_success: by itself, without a word on standard error; a child that ends by
+ * child_cannot() skips the test. expect_fault: by SIGABRT, with a fault report and nothing else on standard
  * error: "mems: REPORT [thread N]", where REPORT is compared as text_matches() does.
  */
-void child_expect_success(void (*function)(void *), void *argument);
-void child_expect_fault(void (*function)(void *), void *argument, const char *report);
+void expect_success(void (*function)(void *), void *argument);
+void expect_fault(void (*function)(void *), void *argument, const char *report);
 
 /* Whether the child has ended by child_cannot(): then it skips the test, and does not return. */
 void child_skip_if_cannot(const struct child_result *result);

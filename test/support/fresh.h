@@ -23,7 +23,7 @@ struct fresh {
     void (*run)(void);
     int (*option_set)(const char *name, const char *value);
     const char *options; /* "name=value,name=value" */
-    const char *report;  /* the fault report that ends the test, as child_expect_fault() takes it; NULL: none */
+    const char *report;  /* the fault report that ends the test, as expect_fault() takes it; NULL: none */
 };
 
 static inline void fresh_child(void *argument) {
@@ -43,9 +43,9 @@ static inline void fresh_run(void **state) {
     const struct fresh *fresh = *state;
     fresh_random = random_start();
     if (fresh->report != NULL) {
-        child_expect_fault(fresh_child, *state, fresh->report);
+        expect_fault(fresh_child, *state, fresh->report);
     } else {
-        child_expect_success(fresh_child, *state);
+        expect_success(fresh_child, *state);
     }
 }
 
@@ -61,5 +61,8 @@ static inline void fresh_run(void **state) {
 
 /* The engine's two modes of checking. */
 #define IN_BOTH_MODES(function) FRESH_WITH(function, "check=every"), FRESH_WITH(function, "check=deferred")
+
+/* HMM's two kinds of break. */
+#define ON_BOTH_BREAKS(function) FRESH_WITH(function, "break=real"), FRESH_WITH(function, "break=simulated")
 
 #endif

@@ -1,0 +1,89 @@
+/*
+ * hmm_heap.h - HMM as the kit sees it.
+ */
+#ifndef MEMS_TEST_SUPPORT_HMM_HEAP_H
+#define MEMS_TEST_SUPPORT_HMM_HEAP_H
+
+#include "allocator.h"
+#include "hmm/heap.h"
+#include "os/os.h"
+
+static inline void *hmm_heap_alloc(void *heap, size_t size) {
+    (void)heap;
+    return hmm_alloc(size);
+}
+
+static inline void *hmm_heap_alloc_zeroed(void *heap, size_t size) {
+    (void)heap;
+    return hmm_alloc_zeroed(size, 1);
+}
+
+static inline void *hmm_heap_alloc_aligned(void *heap, size_t alignment, size_t size) {
+    (void)heap;
+    return hmm_alloc_aligned(alignment, size);
+}
+
+static inline void *hmm_heap_resize(void *heap, void *block, size_t size) {
+    (void)heap;
+    return hmm_realloc("realloc", block, size);
+}
+
+static inline void hmm_heap_free(void *heap, void *block) {
+    (void)heap;
+    hmm_free("free", block);
+}
+
+static inline void hmm_heap_free_sized(void *heap, void *block, size_t size, size_t alignment) {
+    (void)heap;
+    hmm_free_sized("free_sized", block, size, alignment);
+}
+
+static inline size_t hmm_heap_usable_size(void *heap, void *block) {
+    (void)heap;
+    return hmm_usable_size("malloc_usable_size", block);
+}
+
+static inline unsigned char *hmm_heap_memory(void *heap, void *block) {
+    (void)heap;
+    return block;
+}
+
+static inline void hmm_heap_trim(void *heap, size_t pad) {
+    (void)heap;
+    hmm_trim(pad);
+}
+
+static inline bool hmm_heap_valid(void *heap, const char **why) {
+    (void)heap;
+    return hmm_valid(why);
+}
+
+static const struct allocator allocator = {
+    .alloc = hmm_heap_alloc,
+    .alloc_zeroed = hmm_heap_alloc_zeroed,
+    .alloc_aligned = hmm_heap_alloc_aligned,
+    .resize = hmm_heap_resize,
+    .free = hmm_heap_free,
+    .free_sized = hmm_heap_free_sized,
+    .usable_size = hmm_heap_usable_size,
+    .memory = hmm_heap_memory,
+    .trim = hmm_heap_trim,
+    .valid = hmm_heap_valid,
+    .option_set = hmm_option_set,
+};
+
+/* The heap's figures, which add up. */
+static inline struct HmmStats stats_now(void) {
+    struct HmmStats stats;
+    hmm_stats(&stats);
+    CHECK(stats.used + stats.cached + stats.free + stats.overhead == stats.region);
+    return stats;
+}
+
+/* Whether the process's own break can be moved: not where the C library keeps it for itself. */
+static inline bool real_break_moves(void) {
+    void *was;
+    return os_move_break(4096, &was) == 0 && os_move_break(-4096, &was) == 0;
+}
+
+#endif
