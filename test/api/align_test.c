@@ -1,7 +1,7 @@
 /*
  * aligned_alloc, posix_memalign, memalign, valloc, pvalloc: alignments from 1 to gigabytes, and what each refuses.
  */
-#include "family.h"
+#include "support/family.h"
 
 #include <unistd.h>
 
@@ -24,7 +24,7 @@ static void use(unsigned char *block, size_t alignment, size_t size) {
     free(block);
 }
 
-static void test_every_alignment_with_every_size(void **state) {
+static void every_alignment_is_kept_with_every_size(void **state) {
     (void)state;
     static const size_t sizes[] = {0, 1, 24, 100, 1000, 4097, 40000, 65536, 300000, 20 << 20};
     for (size_t alignment = 1; alignment <= ALIGNMENT_MAX; alignment *= 2) {
@@ -41,7 +41,7 @@ static void test_every_alignment_with_every_size(void **state) {
     }
 }
 
-static void test_aligned_blocks_do_not_overlap(void **state) {
+static void aligned_blocks_do_not_overlap(void **state) {
     (void)state;
     enum { COUNT = 200 };
     unsigned char *blocks[COUNT];
@@ -56,7 +56,7 @@ static void test_aligned_blocks_do_not_overlap(void **state) {
     }
 }
 
-static void test_aligned_alloc_refuses(void **state) {
+static void aligned_alloc_refuses_bad_alignments_and_impossible_sizes(void **state) {
     (void)state;
     assert_fails(aligned_alloc(opaque(0), 16), EINVAL);
     assert_fails(aligned_alloc(opaque(3), 16), EINVAL);
@@ -71,7 +71,7 @@ static void test_aligned_alloc_refuses(void **state) {
     assert_fails(aligned_alloc(opaque((size_t)1 << 62), opaque((size_t)1 << 62)), ENOMEM);
 }
 
-static void test_posix_memalign_refuses_and_leaves_all_alone(void **state) {
+static void posix_memalign_refuses_and_leaves_all_alone(void **state) {
     (void)state;
     static const size_t bad[] = {0, 1, 2, 4, 7, 9, 24, 48, 4095, SIZE_MAX};
     char mark;
@@ -89,7 +89,7 @@ static void test_posix_memalign_refuses_and_leaves_all_alone(void **state) {
     assert_int_equal(errno, 4711);
 }
 
-static void test_memalign_rounds_alignment_up(void **state) {
+static void memalign_rounds_the_alignment_up(void **state) {
     (void)state;
     static const size_t odd[][2] = {{0, 16}, {3, 16}, {24, 32}, {48, 64}, {65, 128}, {4097, 8192}};
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
@@ -104,7 +104,7 @@ static void test_memalign_rounds_alignment_up(void **state) {
     assert_fails(memalign(64, opaque(SIZE_MAX)), ENOMEM);
 }
 
-static void test_page_aligned(void **state) {
+static void valloc_and_pvalloc_give_aligned_pages(void **state) {
     (void)state;
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     static const size_t sizes[] = {0, 1, 4095, 4096, 4097, 100000};
@@ -127,12 +127,12 @@ static void test_page_aligned(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_alignment_with_every_size),
-        cmocka_unit_test(test_aligned_blocks_do_not_overlap),
-        cmocka_unit_test(test_aligned_alloc_refuses),
-        cmocka_unit_test(test_posix_memalign_refuses_and_leaves_all_alone),
-        cmocka_unit_test(test_memalign_rounds_alignment_up),
-        cmocka_unit_test(test_page_aligned),
+        cmocka_unit_test(every_alignment_is_kept_with_every_size),
+        cmocka_unit_test(aligned_blocks_do_not_overlap),
+        cmocka_unit_test(aligned_alloc_refuses_bad_alignments_and_impossible_sizes),
+        cmocka_unit_test(posix_memalign_refuses_and_leaves_all_alone),
+        cmocka_unit_test(memalign_rounds_the_alignment_up),
+        cmocka_unit_test(valloc_and_pvalloc_give_aligned_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,7 @@
 /*
  * decay_test.c - freed memory leaves the process by itself: after decay_ms, on the next slow path.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/test.h"
 
 #include <mems.h>
 #include <stdlib.h>
@@ -14,7 +9,7 @@
 #include <time.h>
 
 enum { BLOCKS = 200000, BIG_BLOCKS = 40 };
-#define BIG ((size_t)1 << 20)
+#define BIG MIB
 
 static size_t resident(void) {
     struct mems_engine_stats stats;
@@ -32,7 +27,7 @@ static void take_a_slow_path(void) {
     free(malloc(100000));
 }
 
-static void test_freed_memory_goes_back_by_itself(void **state) {
+static void freed_memory_goes_back_by_itself(void **state) {
     (void)state;
     static char *blocks[BLOCKS], *big[BIG_BLOCKS];
     assert_int_equal(mems_option_set("decay_ms", "50"), 0);
@@ -61,6 +56,6 @@ static void test_freed_memory_goes_back_by_itself(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_freed_memory_goes_back_by_itself)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(freed_memory_goes_back_by_itself)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,12 @@
 /*
  * mallinfo2, mallinfo, mallopt, malloc_trim, malloc_stats, malloc_info: the answers are this heap's, and true.
  */
-#include "family.h"
+#include "support/family.h"
 
 #include <limits.h>
 #include <unistd.h>
 
 #include "support/child.h"
-
-#define MIB ((size_t)1 << 20)
 
 /* What is different in the two libraries: HMM has no blocks with a mapping of their own, groups free blocks by powers
  * of two, and chooses itself when the break goes down. */
@@ -28,7 +26,7 @@
 #define TRIMS_ALWAYS 1
 #endif
 
-static void test_mallinfo2_follows_what_is_allocated(void **state) {
+static void mallinfo2_follows_what_is_allocated(void **state) {
     (void)state;
     struct mallinfo2 before = mallinfo2();
     void *small[100];
@@ -55,7 +53,7 @@ static void test_mallinfo2_follows_what_is_allocated(void **state) {
     assert_int_equal(after.usmblks, 0);
 }
 
-static void test_mallinfo2_adds_up(void **state) {
+static void mallinfo2_adds_up(void **state) {
     (void)state;
     free(hidden(malloc(3 * MIB)));
     malloc_trim(0); /* so that there is memory which counts as the system's */
@@ -67,7 +65,7 @@ static void test_mallinfo2_adds_up(void **state) {
     assert_true(info.arena > 0);
 }
 
-static void test_mallinfo_is_the_same_capped(void **state) {
+static void mallinfo_is_mallinfo2_capped(void **state) {
     (void)state;
     void *volatile block = malloc(10 * MIB);
     assert_non_null(block);
@@ -86,7 +84,7 @@ static void test_mallinfo_is_the_same_capped(void **state) {
 }
 
 /* As mallinfo2 has said it would. A break moves by whole pages, and in part it may have gone down at the free. */
-static void test_trim_gives_free_memory_back(void **state) {
+static void malloc_trim_gives_free_memory_back(void **state) {
     (void)state;
     malloc_trim(0);
     void *block = malloc(8 * MIB);
@@ -103,7 +101,7 @@ static void test_trim_gives_free_memory_back(void **state) {
     assert_int_equal(malloc_trim(0), 0);
 }
 
-static void test_mallopt_is_truthful(void **state) {
+static void mallopt_is_truthful(void **state) {
     (void)state;
     assert_int_equal(mallopt(M_CHECK_ACTION, 3), 1);
     assert_int_equal(mallopt(M_CHECK_ACTION, 0), 0); /* checks cannot be turned off */
@@ -118,7 +116,7 @@ static void call_malloc_stats(void *argument) {
     malloc_stats();
 }
 
-static void test_stats_go_to_standard_error(void **state) {
+static void malloc_stats_go_to_standard_error(void **state) {
     (void)state;
     struct child_result result;
     child_run(&result, call_malloc_stats, NULL);
@@ -128,7 +126,7 @@ static void test_stats_go_to_standard_error(void **state) {
     assert_non_null(strstr(result.err, SUM));
 }
 
-static void test_info_is_xml(void **state) {
+static void malloc_info_is_xml(void **state) {
     (void)state;
     void *huge = malloc(100 * MIB);
     void *kept = malloc(100);
@@ -150,7 +148,7 @@ static void test_info_is_xml(void **state) {
     free(huge);
 }
 
-static void test_info_refuses(void **state) {
+static void malloc_info_refuses_options_and_a_full_device(void **state) {
     (void)state;
     errno = 0;
     assert_int_equal(malloc_info(1, stdout), -1);
@@ -165,14 +163,14 @@ static void test_info_refuses(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mallinfo2_follows_what_is_allocated),
-        cmocka_unit_test(test_mallinfo2_adds_up),
-        cmocka_unit_test(test_mallinfo_is_the_same_capped),
-        cmocka_unit_test(test_trim_gives_free_memory_back),
-        cmocka_unit_test(test_stats_go_to_standard_error),
-        cmocka_unit_test(test_info_is_xml),
-        cmocka_unit_test(test_info_refuses),
-        cmocka_unit_test(test_mallopt_is_truthful),
+        cmocka_unit_test(mallinfo2_follows_what_is_allocated),
+        cmocka_unit_test(mallinfo2_adds_up),
+        cmocka_unit_test(mallinfo_is_mallinfo2_capped),
+        cmocka_unit_test(malloc_trim_gives_free_memory_back),
+        cmocka_unit_test(malloc_stats_go_to_standard_error),
+        cmocka_unit_test(malloc_info_is_xml),
+        cmocka_unit_test(malloc_info_refuses_options_and_a_full_device),
+        cmocka_unit_test(mallopt_is_truthful),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

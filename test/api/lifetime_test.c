@@ -2,7 +2,7 @@
  * malloc and free at the edges of a process's and a thread's life: before main, in exit handlers and destructors, and
  * in the destructors of thread-specific data, which run when the thread's heap may be gone already.
  */
-#include "family.h"
+#include "support/family.h"
 
 #include <pthread.h>
 #include <unistd.h>
@@ -28,7 +28,7 @@ __attribute__((destructor(101))) static void free_late(void) {
     free(malloc(100));
 }
 
-static void test_before_main(void **state) {
+static void malloc_serves_before_main(void **state) {
     (void)state;
     assert_non_null(from_constructor);
     assert_memory_equal(from_constructor, (char *)from_constructor + 1, 999);
@@ -50,7 +50,7 @@ static void exit_with_handlers(void *argument) {
     exit(from_main != NULL ? 3 : 4);
 }
 
-static void test_exit_handlers(void **state) {
+static void exit_handlers_allocate_and_free(void **state) {
     (void)state;
     struct child_result result;
     child_run(&result, exit_with_handlers, NULL);
@@ -122,7 +122,7 @@ static void assert_many_threads_leak_nothing(void) {
     assert_true(info_after.arena <= info_before.arena + ((size_t)4 << 20));
 }
 
-static void test_destructors_of_thread_specific_data(void **state) {
+static void destructors_of_thread_specific_data_allocate_and_free(void **state) {
     (void)state;
     for (size_t i = 0; i < KEYS; i++) {
         assert_int_equal(pthread_key_create(&keys[i], destroy), 0);
@@ -141,7 +141,7 @@ static void *only_free(void *block) {
     return NULL;
 }
 
-static void test_threads_that_only_free(void **state) {
+static void threads_that_only_free_need_no_block_of_their_own(void **state) {
     (void)state;
     for (size_t i = 0; i < EDGE_SIZES; i++) {
         pthread_t thread;
@@ -155,7 +155,7 @@ static void *only_allocate(void *size) {
 }
 
 /* The thread that made the block is gone when it is used, resized and freed. */
-static void test_blocks_outlive_their_thread(void **state) {
+static void blocks_outlive_their_thread(void **state) {
     (void)state;
     for (size_t i = 0; i < EDGE_SIZES; i++) {
         size_t size = edge_sizes[i];
@@ -174,11 +174,11 @@ static void test_blocks_outlive_their_thread(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_before_main),
-        cmocka_unit_test(test_exit_handlers),
-        cmocka_unit_test(test_destructors_of_thread_specific_data),
-        cmocka_unit_test(test_threads_that_only_free),
-        cmocka_unit_test(test_blocks_outlive_their_thread),
+        cmocka_unit_test(malloc_serves_before_main),
+        cmocka_unit_test(exit_handlers_allocate_and_free),
+        cmocka_unit_test(destructors_of_thread_specific_data_allocate_and_free),
+        cmocka_unit_test(threads_that_only_free_need_no_block_of_their_own),
+        cmocka_unit_test(blocks_outlive_their_thread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

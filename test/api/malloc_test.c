@@ -1,9 +1,11 @@
 /*
  * malloc, free, calloc, realloc, reallocarray: what C, POSIX and glibc promise of them.
  */
-#include "family.h"
+#include "support/family.h"
 
-static void test_malloc_gives_usable_aligned_blocks(void **state) {
+#include "support/marked.h"
+
+static void malloc_gives_usable_aligned_blocks(void **state) {
     (void)state;
     for (size_t i = 0; i < EDGE_SIZES; i++) {
         size_t size = edge_sizes[i];
@@ -17,7 +19,7 @@ static void test_malloc_gives_usable_aligned_blocks(void **state) {
     }
 }
 
-static void test_malloc_zero_is_unique(void **state) {
+static void malloc_of_nothing_is_unique(void **state) {
     (void)state;
     void *a = malloc(0);
     void *b = malloc(0);
@@ -28,7 +30,7 @@ static void test_malloc_zero_is_unique(void **state) {
     free(b);
 }
 
-static void test_blocks_do_not_overlap(void **state) {
+static void blocks_do_not_overlap(void **state) {
     (void)state;
     unsigned char *blocks[EDGE_SIZES][4];
     for (size_t i = 0; i < EDGE_SIZES * 4; i++) {
@@ -46,7 +48,7 @@ static void test_blocks_do_not_overlap(void **state) {
     }
 }
 
-static void test_impossible_sizes_fail_with_enomem(void **state) {
+static void impossible_sizes_fail_with_enomem(void **state) {
     (void)state;
     void *block = malloc(100);
     memset(block, 7, 100);
@@ -65,7 +67,7 @@ static void test_impossible_sizes_fail_with_enomem(void **state) {
     free(block);
 }
 
-static void test_success_keeps_errno(void **state) {
+static void success_keeps_errno(void **state) {
     (void)state;
     errno = 4711;
     for (size_t i = 0; i < EDGE_SIZES; i++) {
@@ -80,7 +82,7 @@ static void test_success_keeps_errno(void **state) {
     assert_int_equal(errno, 4711);
 }
 
-static void test_calloc_is_zero_also_in_used_memory(void **state) {
+static void calloc_is_zero_also_in_used_memory(void **state) {
     (void)state;
     for (int round = 0; round < 3; round++) {
         for (size_t i = 0; i < EDGE_SIZES; i++) {
@@ -95,7 +97,7 @@ static void test_calloc_is_zero_also_in_used_memory(void **state) {
     }
 }
 
-static void test_calloc_product(void **state) {
+static void calloc_fails_when_the_product_overflows(void **state) {
     (void)state;
     assert_fails(calloc(opaque(SIZE_MAX / 2 + 1), 2), ENOMEM);
     assert_fails(calloc(opaque((size_t)1 << 33), (size_t)1 << 33), ENOMEM);
@@ -112,59 +114,49 @@ static void test_calloc_product(void **state) {
     free(c);
 }
 
-static bool holds_count_up(const unsigned char *block, size_t size) {
-    for (size_t i = 0; i < size; i++) {
-        if (block[i] != (i * 31 + (i >> 8)) % 251) {
-            return false;
-        }
-    }
-    return true;
+/* A block of which every word is marked. */
+static struct marked filled(unsigned char *memory, size_t size) {
+    struct marked block = {.memory = memory, .size = size, .mark = 1, .stride = MARKED_WORD};
+    assert_non_null(memory);
+    marked_fill(&block);
+    return block;
 }
 
-static void count_up(unsigned char *block, size_t size) {
-    for (size_t i = 0; i < size; i++) {
-        block[i] = (unsigned char)((i * 31 + (i >> 8)) % 251);
-    }
+static void resize(struct marked *block, size_t size) {
+    block->memory = realloc(block->memory, size);
+    assert_non_null(block->memory);
+    assert_true(is_aligned(block->memory, 16));
+    assert_true(marked_intact(block, size));
 }
 
-static void test_realloc_keeps_contents_between_all_kinds(void **state) {
+static void realloc_keeps_contents_between_all_kinds(void **state) {
     (void)state;
     static const size_t sizes[] = {1, 16, 100, 4096, 30000, 32769, 65536, 70000, 1 << 20, 3 << 20, 9 << 20, 33 << 20};
     enum { COUNT = sizeof sizes / sizeof *sizes };
     for (size_t from = 0; from < COUNT; from++) {
         for (size_t to = 0; to < COUNT; to++) {
-            unsigned char *block = malloc(sizes[from]);
-            count_up(block, sizes[from]);
-            block = realloc(block, sizes[to]);
-            assert_non_null(block);
-            assert_true(is_aligned(block, 16));
-            assert_true(holds_count_up(block, sizes[from] < sizes[to] ? sizes[from] : sizes[to]));
-            count_up(block, malloc_usable_size(block));
-            free(block);
+            struct marked block = filled(malloc(sizes[from]), sizes[from]);
+            resize(&block, sizes[to]);
+            filled(block.memory, malloc_usable_size(block.memory));
+            free(block.memory);
         }
     }
 }
 
-static void test_realloc_step_by_step(void **state) {
+static void realloc_keeps_contents_step_by_step(void **state) {
     (void)state;
-    unsigned char *block = NULL;
-    size_t size = 0;
+    struct marked block = {.memory = NULL};
     for (size_t next = 1; next < 3000000; next += next / 3 + 1) {
-        block = realloc(block, next);
-        assert_non_null(block);
-        assert_true(holds_count_up(block, size));
-        size = next;
-        count_up(block, size);
+        resize(&block, next);
+        block = filled(block.memory, next);
     }
-    for (size_t next = size; next > 1; next -= next / 4 + 1) {
-        block = realloc(block, next);
-        assert_non_null(block);
-        assert_true(holds_count_up(block, next));
+    for (size_t next = block.size; next > 1; next -= next / 4 + 1) {
+        resize(&block, next);
     }
-    free(block);
+    free(block.memory);
 }
 
-static void test_realloc_to_zero_frees(void **state) {
+static void realloc_to_zero_frees(void **state) {
     (void)state;
     errno = 4711;
     assert_null(realloc(malloc(100), opaque(0)));
@@ -176,7 +168,7 @@ static void test_realloc_to_zero_frees(void **state) {
     free(block);
 }
 
-static void test_reallocarray_product(void **state) {
+static void reallocarray_fails_when_the_product_overflows(void **state) {
     (void)state;
     char *block = reallocarray(NULL, 10, 10);
     memcpy(block, "still here", 11);
@@ -189,19 +181,19 @@ static void test_reallocarray_product(void **state) {
     free(block);
 }
 
-static void test_usable_size_of_null_is_zero(void **state) {
+static void usable_size_of_null_is_zero(void **state) {
     (void)state;
     assert_int_equal(malloc_usable_size(NULL), 0);
 }
 
-static void test_cfree(void **state) {
+static void cfree_frees_blocks_and_null(void **state) {
     (void)state;
     cfree(NULL);
     cfree(malloc(1));
     cfree(malloc(1 << 24));
 }
 
-static void test_free_sized(void **state) {
+static void sized_frees_take_the_size_that_was_asked_for(void **state) {
     (void)state;
     errno = 4711;
     free_sized(NULL, 10);
@@ -229,7 +221,7 @@ void *__libc_pvalloc(size_t size);
 int __posix_memalign(void **out, size_t alignment, size_t size);
 
 /* One heap under both sets of names: what one gives the other takes. */
-static void test_glibc_names(void **state) {
+static void the_names_of_glibc_serve_the_same_heap(void **state) {
     (void)state;
     free(__libc_malloc(100));
     __libc_free(malloc(100));
@@ -248,22 +240,22 @@ static void test_glibc_names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_malloc_gives_usable_aligned_blocks),
-        cmocka_unit_test(test_malloc_zero_is_unique),
-        cmocka_unit_test(test_blocks_do_not_overlap),
-        cmocka_unit_test(test_impossible_sizes_fail_with_enomem),
-        cmocka_unit_test(test_success_keeps_errno),
-        cmocka_unit_test(test_calloc_is_zero_also_in_used_memory),
-        cmocka_unit_test(test_calloc_product),
-        cmocka_unit_test(test_realloc_keeps_contents_between_all_kinds),
-        cmocka_unit_test(test_realloc_step_by_step),
-        cmocka_unit_test(test_realloc_to_zero_frees),
-        cmocka_unit_test(test_reallocarray_product),
-        cmocka_unit_test(test_usable_size_of_null_is_zero),
-        cmocka_unit_test(test_cfree),
-        cmocka_unit_test(test_free_sized),
+        cmocka_unit_test(malloc_gives_usable_aligned_blocks),
+        cmocka_unit_test(malloc_of_nothing_is_unique),
+        cmocka_unit_test(blocks_do_not_overlap),
+        cmocka_unit_test(impossible_sizes_fail_with_enomem),
+        cmocka_unit_test(success_keeps_errno),
+        cmocka_unit_test(calloc_is_zero_also_in_used_memory),
+        cmocka_unit_test(calloc_fails_when_the_product_overflows),
+        cmocka_unit_test(realloc_keeps_contents_between_all_kinds),
+        cmocka_unit_test(realloc_keeps_contents_step_by_step),
+        cmocka_unit_test(realloc_to_zero_frees),
+        cmocka_unit_test(reallocarray_fails_when_the_product_overflows),
+        cmocka_unit_test(usable_size_of_null_is_zero),
+        cmocka_unit_test(cfree_frees_blocks_and_null),
+        cmocka_unit_test(sized_frees_take_the_size_that_was_asked_for),
 #ifdef __GLIBC__
-        cmocka_unit_test(test_glibc_names),
+        cmocka_unit_test(the_names_of_glibc_serve_the_same_heap),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

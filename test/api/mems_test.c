@@ -1,20 +1,18 @@
 /*
  * The functions of mems.h.
  */
-#include "family.h"
+#include "support/family.h"
 
 #include <unistd.h>
 
 #include "mems.h"
 
-#define MIB ((size_t)1 << 20)
-
-static void test_version_is_the_headers(void **state) {
+static void the_version_is_the_headers(void **state) {
     (void)state;
     assert_int_equal(mems_version(), MEMS_VERSION);
 }
 
-static void test_options(void **state) {
+static void options_are_set_and_read_and_mistakes_refused(void **state) {
     (void)state;
     char value[64];
     errno = 4711;
@@ -37,7 +35,7 @@ static void test_options(void **state) {
     assert_int_equal(errno, 4711);
 }
 
-static void test_shape_is_fixed_once_the_heap_is_in_use(void **state) {
+static void the_shape_is_fixed_once_the_heap_is_in_use(void **state) {
     (void)state;
     free(hidden(malloc(1)));
     assert_int_equal(mems_option_set("check", "deferred"), EBUSY);
@@ -72,7 +70,7 @@ static void assert_adds_up(const struct mems_engine_stats *stats) {
     assert_int_equal(available, stats->free + stats->untouched);
 }
 
-static void test_statistics_add_up_and_follow(void **state) {
+static void statistics_add_up_and_follow_what_is_allocated(void **state) {
     (void)state;
     static struct mems_engine_stats before, during, after;
     mems_engine_stats(&before);
@@ -100,7 +98,7 @@ static void test_statistics_add_up_and_follow(void **state) {
     assert_int_equal(after.huge_bytes, before.huge_bytes);
 }
 
-static void test_failures_are_counted(void **state) {
+static void failures_are_counted(void **state) {
     (void)state;
     static struct mems_engine_stats before, after;
     mems_engine_stats(&before);
@@ -122,7 +120,7 @@ static size_t written(int (*report)(int), char *text, size_t capacity) {
     return length;
 }
 
-static void test_reports(void **state) {
+static void reports_are_written_to_a_file_descriptor(void **state) {
     (void)state;
     static char text[65536];
     size_t length = written(mems_engine_stats_text, text, sizeof text);
@@ -135,7 +133,7 @@ static void test_reports(void **state) {
     assert_int_equal(mems_engine_stats_json(-1), EBADF);
 }
 
-static void test_reports_allocate_nothing(void **state) {
+static void reports_allocate_nothing(void **state) {
     (void)state;
     static struct mems_engine_stats before, after;
     FILE *file = tmpfile();
@@ -151,13 +149,13 @@ static void test_reports_allocate_nothing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_version_is_the_headers),
-        cmocka_unit_test(test_options),
-        cmocka_unit_test(test_shape_is_fixed_once_the_heap_is_in_use),
-        cmocka_unit_test(test_statistics_add_up_and_follow),
-        cmocka_unit_test(test_failures_are_counted),
-        cmocka_unit_test(test_reports),
-        cmocka_unit_test(test_reports_allocate_nothing),
+        cmocka_unit_test(the_version_is_the_headers),
+        cmocka_unit_test(options_are_set_and_read_and_mistakes_refused),
+        cmocka_unit_test(the_shape_is_fixed_once_the_heap_is_in_use),
+        cmocka_unit_test(statistics_add_up_and_follow_what_is_allocated),
+        cmocka_unit_test(failures_are_counted),
+        cmocka_unit_test(reports_are_written_to_a_file_descriptor),
+        cmocka_unit_test(reports_allocate_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

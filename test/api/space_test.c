@@ -1,12 +1,7 @@
 /*
  * space_test.c - the MeMS heap as its user sees it: the pictures, the errors, and what becomes of the bytes.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/test.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -111,7 +106,7 @@ static int start_with_ten(void **state) {
 
 /* --- Pictures ---------------------------------------------------------------------------------------------------- */
 
-static void test_pictures(void **state) {
+static void the_picture_shows_blocks_and_holes(void **state) {
     (void)state;
     assert_picture(ten_picture);
     mems_free(v(4000));
@@ -120,7 +115,7 @@ static void test_pictures(void **state) {
     assert_picture(ten_picture);
 }
 
-static void test_an_empty_heap_and_a_heap_that_begins_again(void **state) {
+static void a_heap_that_begins_again_is_empty(void **state) {
     (void)state;
     assert_picture(empty_picture);
     assert_ptr_equal(mems_malloc(5000), v(1000));
@@ -138,7 +133,7 @@ static void test_an_empty_heap_and_a_heap_that_begins_again(void **state) {
     assert_ptr_equal(mems_malloc(1000), v(1000));
 }
 
-static void test_picture_after_trim(void **state) {
+static void the_picture_after_a_trim_has_fewer_pages(void **state) {
     (void)state;
     assert_ptr_equal(mems_malloc(100), v(1000));
     assert_ptr_equal(mems_malloc(20000), v(5096));
@@ -221,7 +216,7 @@ static int start_with_nine(void **state) {
     return error;
 }
 
-static void test_requests_that_cannot_be(void **state) {
+static void a_request_that_cannot_be_granted_is_an_error(void **state) {
     (void)state;
     ASSERT_ERROR(mems_malloc(0), NULL, ENOMEM, 0, "mems_malloc: a block of 0 bytes cannot be");
     ASSERT_ERROR(mems_malloc(amount(SIZE_MAX)), NULL, ENOMEM, 0,
@@ -250,7 +245,7 @@ static void test_requests_that_cannot_be(void **state) {
 #define HOLE "4000 is in the HOLE 4000:5095: freed before, or never handed out"
 #define UNKNOWN "13288 was never handed out"
 
-static void test_addresses_of_no_block(void **state) {
+static void an_address_of_no_block_is_an_error(void **state) {
     (void)state;
     ASSERT_ERROR((mems_free(v(3008)), 0), 0, EINVAL, 3008, "mems_free: " INSIDE);
     ASSERT_ERROR((mems_free(v(4000)), 0), 0, EFAULT, 4000, "mems_free: " HOLE);
@@ -275,7 +270,7 @@ static void test_addresses_of_no_block(void **state) {
     assert_int_equal(errno, 4711);
 }
 
-static void test_copies_that_go_too_far(void **state) {
+static void a_copy_beyond_a_block_is_an_error(void **state) {
     (void)state;
     static char buffer[2000];
     ASSERT_ERROR(mems_read(v(3008), buffer, 993), ERANGE, ERANGE, 3008,
@@ -294,7 +289,7 @@ static void test_copies_that_go_too_far(void **state) {
     assert_int_equal(errno, 0);
 }
 
-static void test_spaces_that_cannot_be(void **state) {
+static void a_space_that_cannot_be_is_an_error(void **state) {
     (void)state;
     ASSERT_ERROR(mems_space_create(&(struct mems_space_options){.page_size = 5000}), NULL, EINVAL, 0,
                  "mems_space_create: a PAGE_SIZE of 5000 is no multiple of the system's page size, 4096");
@@ -323,7 +318,7 @@ static int visit_nothing(const struct mems_segment *segment, void *context) {
 }
 
 /* Every function says the same, and none starts the heap again but mems_init. */
-static void test_calls_after_the_end(void **state) {
+static void every_call_after_the_end_is_an_error(void **state) {
     (void)state;
     struct capture err;
     struct mems_stats stats;
@@ -363,7 +358,7 @@ static void assert_all(const char *bytes, char value, size_t size) {
     }
 }
 
-static void test_an_address_inside_a_block_is_translated(void **state) {
+static void an_address_inside_a_block_is_translated(void **state) {
     (void)state;
     char *physical = mems_get(v(5096));
     memset(physical, 'a', 1000);
@@ -376,7 +371,7 @@ static void test_an_address_inside_a_block_is_translated(void **state) {
     assert_all(physical, 'a', 1000);
 }
 
-static void test_read_and_write_copy(void **state) {
+static void read_and_write_copy(void **state) {
     (void)state;
     char buffer[16] = {0};
     assert_int_equal(mems_write(v(2010), "something", 9), 0);
@@ -385,7 +380,7 @@ static void test_read_and_write_copy(void **state) {
     assert_memory_equal(mems_get(v(2010)), "something", 9);
 }
 
-static void test_realloc_grows_into_the_next_hole(void **state) {
+static void realloc_grows_into_the_next_hole(void **state) {
     (void)state;
     mems_free(v(2000));
     mems_free(v(3000));
@@ -401,7 +396,7 @@ static void test_realloc_grows_into_the_next_hole(void **state) {
     assert_ptr_equal(mems_malloc(2992), v(1008)); /* what was left over */
 }
 
-static void test_realloc_moves_a_block_that_cannot_grow(void **state) {
+static void realloc_moves_a_block_that_cannot_grow(void **state) {
     (void)state;
     memset(mems_get(v(1000)), 'a', 1000);
     assert_ptr_equal(mems_realloc(v(1000), 1001), v(11192));
@@ -414,7 +409,7 @@ static void test_realloc_moves_a_block_that_cannot_grow(void **state) {
     assert_ptr_equal(mems_malloc(500), v(12200));
 }
 
-static void test_calloc_clears_recycled_memory(void **state) {
+static void calloc_clears_recycled_memory(void **state) {
     (void)state;
     memset(mems_get(v(3000)), 'a', 1000);
     mems_free(v(3000));
@@ -424,7 +419,7 @@ static void test_calloc_clears_recycled_memory(void **state) {
     assert_all(mems_get(large), 0, 15000);
 }
 
-static void test_spaces_are_apart(void **state) {
+static void spaces_are_apart(void **state) {
     (void)state;
     struct mems_space *space = mems_space_create(&(struct mems_space_options){.page_size = 8192, .alignment = 16});
     struct mems_space *other = mems_space_create(NULL);
@@ -461,7 +456,7 @@ static int free_third(const struct mems_segment *segment, void *context) {
     return 0;
 }
 
-static void test_walk_ends_when_it_is_told_to(void **state) {
+static void a_walk_ends_when_it_is_told_to(void **state) {
     (void)state;
     unsigned visits = 0;
     assert_int_equal(mems_walk(free_third, &visits), 4711);
@@ -471,21 +466,21 @@ static void test_walk_ends_when_it_is_told_to(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_pictures, start_with_ten),
-        cmocka_unit_test_setup(test_an_empty_heap_and_a_heap_that_begins_again, start),
-        cmocka_unit_test_setup(test_picture_after_trim, start),
-        cmocka_unit_test_setup(test_requests_that_cannot_be, start_with_nine),
-        cmocka_unit_test_setup(test_addresses_of_no_block, start_with_nine),
-        cmocka_unit_test_setup(test_copies_that_go_too_far, start_with_nine),
-        cmocka_unit_test_setup(test_spaces_that_cannot_be, start_with_nine),
-        cmocka_unit_test_setup(test_calls_after_the_end, start_with_ten),
-        cmocka_unit_test_setup(test_an_address_inside_a_block_is_translated, start_with_ten),
-        cmocka_unit_test_setup(test_read_and_write_copy, start_with_ten),
-        cmocka_unit_test_setup(test_realloc_grows_into_the_next_hole, start_with_ten),
-        cmocka_unit_test_setup(test_realloc_moves_a_block_that_cannot_grow, start_with_ten),
-        cmocka_unit_test_setup(test_calloc_clears_recycled_memory, start_with_ten),
-        cmocka_unit_test_setup(test_spaces_are_apart, start_with_ten),
-        cmocka_unit_test_setup(test_walk_ends_when_it_is_told_to, start_with_ten),
+        cmocka_unit_test_setup(the_picture_shows_blocks_and_holes, start_with_ten),
+        cmocka_unit_test_setup(a_heap_that_begins_again_is_empty, start),
+        cmocka_unit_test_setup(the_picture_after_a_trim_has_fewer_pages, start),
+        cmocka_unit_test_setup(a_request_that_cannot_be_granted_is_an_error, start_with_nine),
+        cmocka_unit_test_setup(an_address_of_no_block_is_an_error, start_with_nine),
+        cmocka_unit_test_setup(a_copy_beyond_a_block_is_an_error, start_with_nine),
+        cmocka_unit_test_setup(a_space_that_cannot_be_is_an_error, start_with_nine),
+        cmocka_unit_test_setup(every_call_after_the_end_is_an_error, start_with_ten),
+        cmocka_unit_test_setup(an_address_inside_a_block_is_translated, start_with_ten),
+        cmocka_unit_test_setup(read_and_write_copy, start_with_ten),
+        cmocka_unit_test_setup(realloc_grows_into_the_next_hole, start_with_ten),
+        cmocka_unit_test_setup(realloc_moves_a_block_that_cannot_grow, start_with_ten),
+        cmocka_unit_test_setup(calloc_clears_recycled_memory, start_with_ten),
+        cmocka_unit_test_setup(spaces_are_apart, start_with_ten),
+        cmocka_unit_test_setup(a_walk_ends_when_it_is_told_to, start_with_ten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,18 +5,7 @@
 
 #include <sys/mman.h>
 
-struct inside {
-    size_t size;
-    size_t offset;
-};
-
-static void free_inside(void *argument) {
-    const struct inside *inside = argument;
-    char *block = malloc(inside->size);
-    free(hidden(block + inside->offset));
-}
-
-static void test_inside_a_slot(void **state) {
+static void freeing_the_inside_of_a_slot_is_a_fault(void **state) {
     (void)state;
     expect_fault(free_inside, &(struct inside){48, 16},
                  "free(@): not a block's start: 16 bytes into slot # of a 48-byte slab, live");
@@ -24,7 +13,7 @@ static void test_inside_a_slot(void **state) {
                  "free(@): not a block's start: 29999 bytes into slot # of a 32768-byte slab, live");
 }
 
-static void test_misaligned(void **state) {
+static void freeing_a_misaligned_pointer_is_a_fault(void **state) {
     (void)state;
     expect_fault(free_inside, &(struct inside){48, 1},
                  "free(@): not a block's start: 1 bytes into slot # of a 48-byte slab, live");
@@ -34,7 +23,7 @@ static void test_misaligned(void **state) {
                  "free(@): not a block's start: 1 bytes into a large block of 200704 bytes, live");
 }
 
-static void test_inside_a_large_block(void **state) {
+static void freeing_the_inside_of_a_large_block_is_a_fault(void **state) {
     (void)state;
     expect_fault(free_inside, &(struct inside){200000, 16},
                  "free(@): not a block's start: 16 bytes into a large block of 200704 bytes, live");
@@ -42,16 +31,12 @@ static void test_inside_a_large_block(void **state) {
                  "free(@): not a block's start: 131072 bytes into a large block of 200704 bytes, live");
 }
 
-static void test_inside_a_huge_block(void **state) {
+static void freeing_the_inside_of_a_huge_block_is_a_fault(void **state) {
     (void)state;
     expect_fault(free_inside, &(struct inside){100 << 20, 16},
                  "free(@): not a block's start: 16 bytes into a huge block of 104857600 bytes, live");
     expect_fault(free_inside, &(struct inside){100 << 20, 50 << 20},
                  "free(@): not a block's start: 52428800 bytes into a huge block of 104857600 bytes, live");
-}
-
-static void free_it(void *pointer) {
-    free(hidden(pointer));
 }
 
 static void resize_it(void *pointer) {
@@ -63,10 +48,7 @@ static void ask_size(void *pointer) {
     (void)malloc_usable_size(hidden(pointer));
 }
 
-#define FOREIGN \
-    "(@): not from this heap: outside the heap: a pointer of another allocator, of a stack, or of static data"
-
-static void test_never_from_this_heap(void **state) {
+static void a_pointer_never_from_this_heap_is_a_fault(void **state) {
     (void)state;
     static char data[64];
     _Alignas(16) char stack[64];
@@ -74,25 +56,28 @@ static void test_never_from_this_heap(void **state) {
     assert_ptr_not_equal(mapped, MAP_FAILED);
     void *const pointers[] = {data, stack, mapped, stack + 8, data + 1, (void *)16, (void *)UINTPTR_MAX};
     for (size_t i = 0; i < sizeof pointers / sizeof *pointers; i++) {
-        expect_fault(free_it, pointers[i], "free" FOREIGN);
+        expect_fault(free_pointer, pointers[i], "free" FOREIGN);
         expect_fault(resize_it, pointers[i], "realloc" FOREIGN);
         expect_fault(ask_size, pointers[i], "malloc_usable_size" FOREIGN);
     }
     munmap(mapped, 4096);
 }
 
-static void test_never_used_part_of_the_window(void **state) {
+static void a_never_used_part_of_the_window_is_a_fault(void **state) {
     (void)state;
     char *block = malloc(100);
-    expect_fault(free_it, block + ((size_t)256 << 20), "free(@): not from this heap: in the window, never used");
+    expect_fault(free_pointer, block + ((size_t)256 << 20), "free(@): not from this heap: in the window, never used");
     free(block);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_inside_a_slot),        cmocka_unit_test(test_misaligned),
-        cmocka_unit_test(test_inside_a_large_block), cmocka_unit_test(test_inside_a_huge_block),
-        cmocka_unit_test(test_never_from_this_heap), cmocka_unit_test(test_never_used_part_of_the_window),
+        cmocka_unit_test(freeing_the_inside_of_a_slot_is_a_fault),
+        cmocka_unit_test(freeing_a_misaligned_pointer_is_a_fault),
+        cmocka_unit_test(freeing_the_inside_of_a_large_block_is_a_fault),
+        cmocka_unit_test(freeing_the_inside_of_a_huge_block_is_a_fault),
+        cmocka_unit_test(a_pointer_never_from_this_heap_is_a_fault),
+        cmocka_unit_test(a_never_used_part_of_the_window_is_a_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

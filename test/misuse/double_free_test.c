@@ -3,33 +3,24 @@
  */
 #include "misuse.h"
 
-static void twice(void *argument) {
-    size_t size = *(size_t *)argument;
-    void *block = malloc(size);
-    free(block);
-    free(hidden(block));
-}
-
-static void test_small(void **state) {
+static void a_small_block_freed_twice_is_a_fault(void **state) {
     (void)state;
-    expect_fault(twice, &(size_t){48}, "free(@): double free: slot # of a 48-byte slab, cached");
-    expect_fault(twice, &(size_t){0}, "free(@): double free: slot # of a 16-byte slab, cached");
-    expect_fault(twice, &(size_t){32768}, "free(@): double free: slot # of a 32768-byte slab, cached");
+    expect_fault(free_twice, &(size_t){48}, "free(@): double free: slot # of a 48-byte slab, cached");
+    expect_fault(free_twice, &(size_t){0}, "free(@): double free: slot # of a 16-byte slab, cached");
+    expect_fault(free_twice, &(size_t){32768}, "free(@): double free: slot # of a 32768-byte slab, cached");
 }
 
-static void test_large(void **state) {
+static void a_large_block_freed_twice_is_a_fault(void **state) {
     (void)state;
-    expect_fault(twice, &(size_t){32769}, "free(@): double free: a large block of 36864 bytes, cached");
-    expect_fault(twice, &(size_t){1000000}, "free(@): double free: in free memory of the window (a span of # bytes)");
+    expect_fault(free_twice, &(size_t){32769}, "free(@): double free: a large block of 36864 bytes, cached");
+    expect_fault(free_twice, &(size_t){1000000},
+                 "free(@): double free: in free memory of the window (a span of # bytes)");
 }
 
-static void test_huge(void **state) {
+static void a_huge_block_freed_twice_is_a_fault(void **state) {
     (void)state;
-    expect_fault(twice, &(size_t){100 << 20}, "free(@): double free: a huge block of 104857600 bytes, free");
+    expect_fault(free_twice, &(size_t){100 << 20}, "free(@): double free: a huge block of 104857600 bytes, free");
 }
-
-/* musl does not declare it. */
-int malloc_trim(size_t pad);
 
 struct later {
     size_t size;
@@ -53,7 +44,7 @@ static void later(void *argument) {
     free(hidden(blocks[17]));
 }
 
-static void test_long_after(void **state) {
+static void a_second_free_long_after_the_first_is_a_fault(void **state) {
     (void)state;
     expect_fault(later, &(struct later){48, 16}, "free(@): double free: slot # of a 48-byte slab, free");
     /* Of a size that nobody else uses, so that no slab is left. */
@@ -75,7 +66,7 @@ static void aligned_then_twice(void *argument) {
     free(hidden(block));
 }
 
-static void test_whichever_function_gave_it(void **state) {
+static void a_double_free_is_a_fault_whichever_function_gave_the_block(void **state) {
     (void)state;
     expect_fault(calloc_then_twice, NULL, "free(@): double free: slot # of a 112-byte slab, cached");
     expect_fault(aligned_then_twice, NULL, "free(@): double free: slot # of a 4096-byte slab, cached");
@@ -95,7 +86,7 @@ static void free_aligned_sized_twice(void *argument) {
     free_aligned_sized(hidden(block), 64, 48);
 }
 
-static void test_sized(void **state) {
+static void a_sized_free_of_a_freed_block_is_a_fault(void **state) {
     (void)state;
     expect_fault(free_sized_twice, NULL, "free_sized(@): double free: slot # of a 48-byte slab, cached");
     expect_fault(free_aligned_sized_twice, NULL,
@@ -104,12 +95,12 @@ static void test_sized(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_small),
-        cmocka_unit_test(test_large),
-        cmocka_unit_test(test_huge),
-        cmocka_unit_test(test_long_after),
-        cmocka_unit_test(test_whichever_function_gave_it),
-        cmocka_unit_test(test_sized),
+        cmocka_unit_test(a_small_block_freed_twice_is_a_fault),
+        cmocka_unit_test(a_large_block_freed_twice_is_a_fault),
+        cmocka_unit_test(a_huge_block_freed_twice_is_a_fault),
+        cmocka_unit_test(a_second_free_long_after_the_first_is_a_fault),
+        cmocka_unit_test(a_double_free_is_a_fault_whichever_function_gave_the_block),
+        cmocka_unit_test(a_sized_free_of_a_freed_block_is_a_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,73 +1,52 @@
 /*
- * misuse.h - what every misuse test does: a child misuses the heap, and must end by SIGABRT with exactly one line.
+ * misuse.h - mistakes that several tests make, each in a child process, and the end of a report about a foreign
+ * pointer.
  */
 #ifndef MEMS_TEST_MISUSE_H
 #define MEMS_TEST_MISUSE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <ctype.h>
-#include <signal.h>
-#include <stdbool.h>
-#include <stdlib.h>
-#include <string.h>
+#include "support/family.h"
 
 #include "support/child.h"
 
-/* Not in every C library's headers. */
-size_t malloc_usable_size(void *block);
-void free_sized(void *block, size_t size);
-void free_aligned_sized(void *block, size_t alignment, size_t size);
+#ifdef LIBRARY_hmm
+#define FOREIGN "(@): not from this heap"
+#else
+#define FOREIGN \
+    "(@): not from this heap: outside the heap: a pointer of another allocator, of a stack, or of static data"
+#endif
 
-/* A pointer that the compiler has no thoughts about: it would warn, and rightly. */
-static inline void *hidden(void *block) {
-    __asm__("" : "+r"(block));
-    return block;
+static inline void free_pointer(void *pointer) {
+    free(hidden(pointer));
 }
 
-/* Whether text is the pattern, in which # stands for a decimal number and @ for an address. */
-static inline bool matches(const char *text, const char *pattern) {
-    for (; *pattern != '\0'; pattern++) {
-        if (*pattern != '#' && *pattern != '@') {
-            if (*text++ != *pattern) {
-                return false;
-            }
-            continue;
-        }
-        int (*digit)(int) = *pattern == '@' ? isxdigit : isdigit;
-        if (*pattern == '@') {
-            if (strncmp(text, "0x", 2) != 0) {
-                return false;
-            }
-            text += 2;
-        }
-        if (!digit((unsigned char)*text)) {
-            return false;
-        }
-        while (digit((unsigned char)*text)) {
-            text++;
-        }
+static inline void free_twice(void *argument) {
+    size_t size = *(size_t *)argument;
+    void *block = malloc(size);
+    free(block);
+    free(hidden(block));
+}
+
+struct inside {
+    size_t size;
+    size_t offset;
+};
+
+static inline void free_inside(void *argument) {
+    const struct inside *inside = argument;
+    char *block = malloc(inside->size);
+    free(hidden(block + inside->offset));
+}
+
+/* Frees more blocks of the size than any magazine holds: the magazine is flushed, and the thread's inbox drained. */
+static inline void turn_over(size_t size) {
+    enum { COUNT = 5000 };
+    static void *blocks[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        blocks[i] = malloc(size);
     }
-    return *text == '\0';
-}
-
-/* Runs misuse(argument) in a child. Its report is "mems: REPORT [thread N]" and nothing else. */
-static inline void expect_fault(void (*misuse)(void *), void *argument, const char *report) {
-    char pattern[512] = "mems: ";
-    assert_true(strlen(report) < sizeof pattern - 32);
-    strcat(pattern, report);
-    strcat(pattern, " [thread #]\n");
-    struct child_result result;
-    child_run(&result, misuse, argument);
-    if (result.signal != SIGABRT || !matches(result.err, pattern)) {
-        print_error("expected: %sreceived: %s(signal %d, status %d)\n", pattern, result.err, result.signal,
-                    result.status);
-        fail();
+    for (size_t i = 0; i < COUNT; i++) {
+        free(blocks[i]);
     }
 }
 

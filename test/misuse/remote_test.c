@@ -3,7 +3,7 @@
  */
 #include "misuse.h"
 
-#include <pthread.h>
+#include "support/thread.h"
 
 static void *free_in_thread(void *block) {
     free(hidden(block));
@@ -12,22 +12,7 @@ static void *free_in_thread(void *block) {
 
 /* Ends when the thread has: what it freed is in its owner's inbox. */
 static void free_remotely(void *block) {
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, free_in_thread, block) != 0 || pthread_join(thread, NULL) != 0) {
-        exit(1);
-    }
-}
-
-/* Takes the slow path, on which inboxes are drained: so many blocks are in no magazine. */
-static void drain(size_t size) {
-    enum { COUNT = 5000 };
-    static void *blocks[COUNT];
-    for (size_t i = 0; i < COUNT; i++) {
-        blocks[i] = malloc(size);
-    }
-    for (size_t i = 0; i < COUNT; i++) {
-        free(blocks[i]);
-    }
+    thread_run(free_in_thread, block);
 }
 
 /* What the first thread of a process makes the C library allocate must not land where a block has just been freed. */
@@ -41,7 +26,7 @@ static void freed_here_then_there(void *argument) {
     void *block = malloc(size);
     free(block);
     free_remotely(hidden(block));
-    drain(size);
+    turn_over(size);
 }
 
 static void freed_there_then_here(void *argument) {
@@ -50,7 +35,7 @@ static void freed_there_then_here(void *argument) {
     void *block = malloc(size);
     free_remotely(block);
     free(hidden(block));
-    drain(size);
+    turn_over(size);
 }
 
 static void freed_there_twice(void *argument) {
@@ -59,10 +44,10 @@ static void freed_there_twice(void *argument) {
     void *block = malloc(size);
     free_remotely(block);
     free_remotely(hidden(block));
-    drain(size);
+    turn_over(size);
 }
 
-static void test_double_free_of_small(void **state) {
+static void a_small_block_freed_twice_by_two_threads_is_a_fault(void **state) {
     (void)state;
     static const char cached[] = "free(@): double free: slot # of a 48-byte slab, cached";
     static const char given_back[] = "free(@): double free: slot # of a 48-byte slab, free";
@@ -71,7 +56,7 @@ static void test_double_free_of_small(void **state) {
     expect_fault(freed_there_twice, &(size_t){48}, given_back);
 }
 
-static void test_double_free_of_large(void **state) {
+static void a_large_block_freed_twice_by_two_threads_is_a_fault(void **state) {
     (void)state;
     static const char report[] = "free(@): double free: in free memory of the window (a span of # bytes)";
     expect_fault(freed_here_then_there, &(size_t){200000}, report);
@@ -79,7 +64,7 @@ static void test_double_free_of_large(void **state) {
     expect_fault(freed_there_twice, &(size_t){200000}, report);
 }
 
-static void test_double_free_of_huge(void **state) {
+static void a_huge_block_freed_twice_by_two_threads_is_a_fault(void **state) {
     (void)state;
     static const char report[] = "free(@): double free: a huge block of 104857600 bytes, free";
     expect_fault(freed_here_then_there, &(size_t){100 << 20}, report);
@@ -91,10 +76,10 @@ static void inside(void *argument) {
     size_t offset = *(size_t *)argument;
     char *block = malloc(48);
     free_remotely(hidden(block + offset));
-    drain(48);
+    turn_over(48);
 }
 
-static void test_inside(void **state) {
+static void freeing_the_inside_of_a_slot_in_another_thread_is_a_fault(void **state) {
     (void)state;
     expect_fault(inside, &(size_t){16}, "free(@): not a block's start: 16 bytes into slot # of a 48-byte slab, live");
     expect_fault(inside, &(size_t){1}, "free(@): not a block's start: 1 bytes into slot # of a 48-byte slab, live");
@@ -102,10 +87,10 @@ static void test_inside(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_double_free_of_small),
-        cmocka_unit_test(test_double_free_of_large),
-        cmocka_unit_test(test_double_free_of_huge),
-        cmocka_unit_test(test_inside),
+        cmocka_unit_test(a_small_block_freed_twice_by_two_threads_is_a_fault),
+        cmocka_unit_test(a_large_block_freed_twice_by_two_threads_is_a_fault),
+        cmocka_unit_test(a_huge_block_freed_twice_by_two_threads_is_a_fault),
+        cmocka_unit_test(freeing_the_inside_of_a_slot_in_another_thread_is_a_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,19 +1,14 @@
 /*
- * family.h - for tests of the malloc family: declarations that not every C library's headers have, and small checks.
+ * family.h - the malloc family as tests call it: declarations that not every C library's headers have, sizes to ask
+ * for, and values that the compiler must not reason about.
  */
-#ifndef MEMS_TEST_API_FAMILY_H
-#define MEMS_TEST_API_FAMILY_H
+#ifndef MEMS_TEST_SUPPORT_FAMILY_H
+#define MEMS_TEST_SUPPORT_FAMILY_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 #include <errno.h>
 #include <malloc.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
