@@ -34,11 +34,11 @@ static size_t take_size(struct input *input) {
 }
 
 static void act_on_block(struct twin *twin, struct input *input, uint8_t operation) {
-    size_t index = model_process(&twin->model, take_byte(input));
-    if (index == MODEL_NONE) {
+    size_t index = layout_process(&twin->layout, take_byte(input));
+    if (index == LAYOUT_NONE) {
         return;
     }
-    size_t size = twin->model.pieces[index].size;
+    size_t size = twin->layout.pieces[index].size;
     switch (operation) {
     case 0:
         twin_free(twin, index);
@@ -60,7 +60,7 @@ static void act(struct twin *twin, struct input *input) {
     switch (operation >> 2 & 7) {
     case 0:
     case 1:
-        if (twin->model.count < BLOCKS_MAX) {
+        if (twin->layout.count < BLOCKS_MAX) {
             twin_alloc(twin, take_size(input), operation & 32);
         }
         break;

@@ -2,50 +2,47 @@
  * The kernel refuses: each mmap, munmap, mprotect, madvise and mremap of a whole scenario fails in turn, once and for
  * good. Allocations may then fail with ENOMEM; nothing else may.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/test.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "os/os.h"
-#include "stress/stress.h"
+#include "support/child.h"
+#include "support/engine_heap.h"
+#include "support/marked.h"
+#include "support/thread.h"
 
 #define BLOCKS 96
 #define THREADS 2
 #define FOREVER UINT64_MAX
 #define ADDRESS_LIMIT ((size_t)8 << 30)
 
-static struct block blocks[BLOCKS];
+static struct marked blocks[BLOCKS];
 
 /* What a child process reports by its exit status; anything else is a failure. */
 enum { REACHED = 0, NOT_REACHED = 7 };
 
 /* An allocation either works or says ENOMEM. */
-static void accept(struct block *block, unsigned char *memory, size_t size, uint64_t mark) {
+static void accept(struct marked *block, unsigned char *memory, size_t size, uint64_t mark) {
     if (memory == NULL) {
         CHECK(errno == ENOMEM);
-        *block = (struct block){.memory = NULL};
+        *block = (struct marked){.memory = NULL};
         return;
     }
-    *block = (struct block){.memory = memory, .size = size, .mark = mark};
-    block_fill(block);
+    *block = (struct marked){.memory = memory, .size = size, .mark = mark};
+    marked_fill(block);
 }
 
-static void make(struct block *block, size_t size, uint64_t mark) {
+static void make(struct marked *block, size_t size, uint64_t mark) {
     errno = 0;
     switch (mark % 3) {
     case 0:
         block->memory = engine_alloc_zeroed(1, size);
         block->size = block->memory != NULL ? size : 0;
-        CHECK(block_zero(block));
+        CHECK(marked_zero(block));
         break;
     case 1:
         block->memory = engine_alloc_aligned((size_t)1 << (mark % 17), size);
@@ -58,7 +55,7 @@ static void make(struct block *block, size_t size, uint64_t mark) {
 }
 
 /* A realloc that fails leaves the block as it was. */
-static void resize(struct block *block, size_t size) {
+static void resize(struct marked *block, size_t size) {
     if (block->memory == NULL) {
         return;
     }
@@ -66,21 +63,21 @@ static void resize(struct block *block, size_t size) {
     unsigned char *memory = engine_realloc("realloc", block->memory, size);
     if (memory == NULL) {
         CHECK(errno == ENOMEM);
-        CHECK(block_intact(block, SIZE_MAX));
+        CHECK(marked_intact(block, SIZE_MAX));
         return;
     }
     block->memory = memory;
-    CHECK(block_intact(block, size));
+    CHECK(marked_intact(block, size));
     block->size = size;
-    block_fill(block);
+    marked_fill(block);
 }
 
-static void destroy(struct block *block) {
-    CHECK(block_intact(block, SIZE_MAX));
+static void destroy(struct marked *block) {
+    CHECK(marked_intact(block, SIZE_MAX));
     errno = ERANGE;
     engine_free(block->memory);
     CHECK(errno == ERANGE);
-    *block = (struct block){.memory = NULL};
+    *block = (struct marked){.memory = NULL};
 }
 
 /* Small, large and huge sizes by turns; the k-th block of a call is the same in every run. */
@@ -90,7 +87,7 @@ static size_t size_of(size_t k) {
 }
 
 static void *visit(void *first) {
-    struct block *own = first;
+    struct marked *own = first;
     for (size_t i = 0; i < 8; i++) {
         make(&own[i], size_of(i), i);
     }
@@ -101,7 +98,7 @@ static void *visit(void *first) {
 }
 
 /* Thread creation uses the C library's memory, not ours, so it is not refused. */
-static void visit_by_threads(struct block *first) {
+static void visit_by_threads(struct marked *first) {
     pthread_t threads[THREADS];
     for (size_t i = 0; i < THREADS; i++) {
         CHECK(pthread_create(&threads[i], NULL, visit, first + 8 * i) == 0);
@@ -137,7 +134,7 @@ static void run_scenario(void) {
 
 /* When the kernel gives in again, so does the heap: all is intact, all can be freed, and there is memory to be had. */
 static void check_recovery(void) {
-    struct block large;
+    struct marked large = {.memory = NULL};
     CHECK_VALID();
     for (size_t i = 0; i < BLOCKS; i++) {
         destroy(&blocks[i]);
@@ -178,25 +175,24 @@ static void *attempt(void *argument) {
     return NULL;
 }
 
+static void attempt_in_child(void *argument) {
+    const struct rlimit limit = {.rlim_cur = ADDRESS_LIMIT, .rlim_max = ADDRESS_LIMIT};
+    const struct trial *trial = argument;
+    CHECK(!trial->limited || setrlimit(RLIMIT_AS, &limit) == 0);
+    thread_run(attempt, argument);
+    check_nothing_left();
+    _exit(trial->reached ? REACHED : NOT_REACHED);
+}
+
 /* A trial in a process of its own, whose engine has not started yet; returns whether it met the refusal. */
 static bool refuse(struct trial trial) {
-    int status = 0;
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
-        const struct rlimit limit = {.rlim_cur = ADDRESS_LIMIT, .rlim_max = ADDRESS_LIMIT};
-        alarm(60);
-        CHECK(!trial.limited || setrlimit(RLIMIT_AS, &limit) == 0);
-        run_in_thread(attempt, &trial);
-        check_nothing_left();
-        _exit(trial.reached ? REACHED : NOT_REACHED);
+    struct child_result result;
+    child_run(&result, attempt_in_child, &trial);
+    if (result.signal != 0 || (result.status != REACHED && result.status != NOT_REACHED)) {
+        fail_msg("refusal %" PRIu64 " of call kind %d (%" PRIu64 " times): signal %d, status %d, %s", trial.after,
+                 (int)trial.call, trial.count, result.signal, result.status, result.err);
     }
-    CHECK(child > 0 && waitpid(child, &status, 0) == child);
-    if (!WIFEXITED(status) || (WEXITSTATUS(status) != REACHED && WEXITSTATUS(status) != NOT_REACHED)) {
-        fail_msg("refusal %llu of call kind %d (%llu times): wait status %#x", (unsigned long long)trial.after,
-                 (int)trial.call, (unsigned long long)trial.count, (unsigned)status);
-    }
-    return WEXITSTATUS(status) == REACHED;
+    return result.status == REACHED;
 }
 
 /* Every refusal in turn while there are few; then in growing strides, as the later ones are much alike. */
@@ -212,13 +208,13 @@ static void refuse_each(struct trial trial) {
     }
 }
 
-static void test_refused_mmap(void **state) {
+static void a_refused_mmap_fails_allocations_and_nothing_else(void **state) {
     (void)state;
     refuse_each((struct trial){.call = OS_CALL_MMAP, .error = ENOMEM});
     refuse_each((struct trial){.call = OS_CALL_MMAP, .error = ENOMEM, .started = true});
 }
 
-static void test_refused_mmap_where_addresses_are_limited(void **state) {
+static void a_refused_mmap_where_addresses_are_limited_fails_allocations_and_nothing_else(void **state) {
     (void)state;
     if (UNDER_TSAN) {
         skip(); /* TSan itself needs more addresses than that */
@@ -227,63 +223,58 @@ static void test_refused_mmap_where_addresses_are_limited(void **state) {
     refuse_each((struct trial){.call = OS_CALL_MMAP, .error = EEXIST, .limited = true, .started = true});
 }
 
-static void test_refused_munmap(void **state) {
+static void a_refused_munmap_fails_allocations_and_nothing_else(void **state) {
     (void)state;
     refuse_each((struct trial){.call = OS_CALL_MUNMAP, .error = ENOMEM});
 }
 
-static void test_refused_mprotect(void **state) {
+static void a_refused_mprotect_fails_allocations_and_nothing_else(void **state) {
     (void)state;
     refuse_each((struct trial){.call = OS_CALL_MPROTECT, .error = ENOMEM});
 }
 
-static void test_refused_madvise(void **state) {
+static void a_refused_madvise_fails_allocations_and_nothing_else(void **state) {
     (void)state;
     refuse_each((struct trial){.call = OS_CALL_MADVISE, .error = EPERM});
     refuse_each((struct trial){.call = OS_CALL_MADVISE, .error = EINVAL, .started = true});
 }
 
-static void test_refused_mremap(void **state) {
+static void a_refused_mremap_fails_allocations_and_nothing_else(void **state) {
     (void)state;
     refuse_each((struct trial){.call = OS_CALL_MREMAP, .error = ENOMEM});
     refuse_each((struct trial){.call = OS_CALL_MREMAP, .error = EPERM});
 }
 
-static void refuse_everything(bool started) {
-    for (unsigned again = 0; again < 2; again++) {
-        pid_t child = fork();
-        int status = 0;
-        if (child == 0) {
-            alarm(60);
-            if (started) {
-                engine_free(engine_alloc(100));
-            }
-            for (int call = 0; call < OS_CALLS; call++) {
-                os_inject((enum os_call)call, again, FOREVER, ENOMEM);
-            }
-            run_scenario();
-            os_inject_clear();
-            check_recovery();
-            CHECK_VALID();
-            _exit(0);
-        }
-        CHECK(child > 0 && waitpid(child, &status, 0) == child);
-        assert_int_equal(status, 0);
+static void refuse_everything(void *argument) {
+    const struct trial *trial = argument;
+    if (trial->started) {
+        engine_free(engine_alloc(100));
     }
+    for (int call = 0; call < OS_CALLS; call++) {
+        os_inject((enum os_call)call, trial->after, FOREVER, ENOMEM);
+    }
+    run_scenario();
+    os_inject_clear();
+    check_recovery();
+    CHECK_VALID();
 }
 
-static void test_all_refused_at_once(void **state) {
+static void everything_refused_at_once_fails_allocations_and_nothing_else(void **state) {
     (void)state;
-    refuse_everything(false);
-    refuse_everything(true);
+    for (unsigned i = 0; i < 4; i++) {
+        expect_success(refuse_everything, &(struct trial){.after = i % 2, .started = i >= 2});
+    }
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refused_mmap),        cmocka_unit_test(test_refused_mmap_where_addresses_are_limited),
-        cmocka_unit_test(test_refused_munmap),      cmocka_unit_test(test_refused_mprotect),
-        cmocka_unit_test(test_refused_madvise),     cmocka_unit_test(test_refused_mremap),
-        cmocka_unit_test(test_all_refused_at_once),
+        cmocka_unit_test(a_refused_mmap_fails_allocations_and_nothing_else),
+        cmocka_unit_test(a_refused_mmap_where_addresses_are_limited_fails_allocations_and_nothing_else),
+        cmocka_unit_test(a_refused_munmap_fails_allocations_and_nothing_else),
+        cmocka_unit_test(a_refused_mprotect_fails_allocations_and_nothing_else),
+        cmocka_unit_test(a_refused_madvise_fails_allocations_and_nothing_else),
+        cmocka_unit_test(a_refused_mremap_fails_allocations_and_nothing_else),
+        cmocka_unit_test(everything_refused_at_once_fails_allocations_and_nothing_else),
     };
     alarm(900);
     return cmocka_run_group_tests(tests, NULL, NULL);

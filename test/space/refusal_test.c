@@ -2,16 +2,11 @@
  * refusal_test.c - the kernel refuses: at each operation of a scenario each of its mmaps, or munmaps, fails in turn,
  * once or for as long as the operation lasts. What fails has changed nothing, and the scenario goes on to its end.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "os/os.h"
+#include "support/random.h"
 #include "twin.h"
-#include "unit/random.h"
 
 /* Enough for several chunks of nodes, and for main nodes that are trimmed, backed and divided. */
 #define OPERATIONS 160
@@ -22,37 +17,37 @@ static struct twin twin;
 /* --- Trimming, when some pages stay ------------------------------------------------------------------------------ */
 
 static int take_over(const struct mems_segment *segment, void *context) {
-    struct model *model = context;
-    model_insert(model, model->count,
-                 (struct piece){
-                     .start = segment->start,
-                     .size = segment->last - segment->start + 1,
-                     .process = segment->kind == MEMS_PROCESS,
-                     .memory = segment->physical != NULL,
-                     .first = segment->start == segment->main_start,
-                     .physical = segment->physical,
-                 });
+    struct layout *layout = context;
+    layout_insert(layout, layout->count,
+                  (struct piece){
+                      .start = segment->start,
+                      .size = segment->last - segment->start + 1,
+                      .process = segment->kind == MEMS_PROCESS,
+                      .memory = segment->physical != NULL,
+                      .first = segment->start == segment->main_start,
+                      .physical = segment->physical,
+                  });
     return 0;
 }
 
 /* The model becomes what the space is. The blocks are the same as before. */
 static void follow(void) {
-    static struct model old;
+    static struct layout old;
     struct mems_stats stats;
-    old = twin.model;
-    twin.model.count = 0;
-    CHECK(report_walk("walk", twin.space, take_over, &twin.model) == 0);
+    old = twin.layout;
+    twin.layout.count = 0;
+    CHECK(report_walk("walk", twin.space, take_over, &twin.layout) == 0);
     for (size_t i = 0; i < old.count; i++) {
         if (old.pieces[i].process) {
-            size_t index = model_at(&twin.model, old.pieces[i].start);
-            CHECK(twin.model.pieces[index].process && twin.model.pieces[index].size == old.pieces[i].size);
-            CHECK(twin.model.pieces[index].physical == old.pieces[i].physical);
-            twin.model.pieces[index].mark = old.pieces[i].mark;
+            size_t index = layout_at(&twin.layout, old.pieces[i].start);
+            CHECK(twin.layout.pieces[index].process && twin.layout.pieces[index].size == old.pieces[i].size);
+            CHECK(twin.layout.pieces[index].physical == old.pieces[i].physical);
+            twin.layout.pieces[index].mark = old.pieces[i].mark;
         }
     }
-    CHECK(model_processes(&twin.model) == model_processes(&old) && model_end(&twin.model) == model_end(&old));
+    CHECK(layout_processes(&twin.layout) == layout_processes(&old) && layout_end(&twin.layout) == layout_end(&old));
     space_stats("stats", twin.space, &stats);
-    twin.model.unmaps = stats.unmaps;
+    twin.layout.unmaps = stats.unmaps;
 }
 
 /* Trims what can be trimmed; the model is to follow. As many bytes as are said to be unmapped are reserved, or not
@@ -82,10 +77,10 @@ static bool is_trim(size_t number) {
 static void operate(size_t number, struct random *random) {
     size_t what = random_below(random, 12);
     size_t size = what % 3 == 0 ? 2000 + random_below(random, 8000) : 1 + random_below(random, 300);
-    size_t index = model_process(&twin.model, random_below(random, OPERATIONS));
+    size_t index = layout_process(&twin.layout, random_below(random, OPERATIONS));
     if (is_trim(number)) {
         trim();
-    } else if (what < 7 || index == MODEL_NONE) {
+    } else if (what < 7 || index == LAYOUT_NONE) {
         twin_alloc(&twin, size, what < 2);
     } else if (what < 10) {
         twin_realloc(&twin, index, size);
@@ -148,12 +143,12 @@ static void refuse_each(enum os_call call, uint64_t expected) {
     assert_true(sum >= expected);
 }
 
-static void test_refused_mmap(void **state) {
+static void what_a_refused_mmap_fails_has_changed_nothing(void **state) {
     (void)state;
     refuse_each(OS_CALL_MMAP, 30);
 }
 
-static void test_refused_munmap(void **state) {
+static void what_a_refused_munmap_fails_has_changed_nothing(void **state) {
     (void)state;
     refuse_each(OS_CALL_MUNMAP, 6);
 }
@@ -166,7 +161,7 @@ static int visit_nothing(const struct mems_segment *segment, void *context) {
     return 0;
 }
 
-static void test_refused_reports(void **state) {
+static void a_report_without_memory_is_an_error(void **state) {
     (void)state;
     char *text = NULL;
     size_t length = 0;
@@ -206,7 +201,7 @@ static void begin_default(void) {
 }
 
 /* A refusal that does not last is made up for; one that lasts is told, and the space is finished all the same. */
-static void test_refused_finish(void **state) {
+static void a_space_is_finished_although_munmap_is_refused(void **state) {
     (void)state;
     for (uint64_t after = 0; after < 5; after++) {
         begin_default();
@@ -234,10 +229,10 @@ static void test_refused_finish(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refused_mmap),
-        cmocka_unit_test(test_refused_munmap),
-        cmocka_unit_test(test_refused_reports),
-        cmocka_unit_test(test_refused_finish),
+        cmocka_unit_test(what_a_refused_mmap_fails_has_changed_nothing),
+        cmocka_unit_test(what_a_refused_munmap_fails_has_changed_nothing),
+        cmocka_unit_test(a_report_without_memory_is_an_error),
+        cmocka_unit_test(a_space_is_finished_although_munmap_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

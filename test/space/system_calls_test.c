@@ -2,12 +2,7 @@
  * system_calls_test.c - the heap asks the kernel for mappings and unmaps them, and for nothing else: under a filter
  * that ends the process at any other system call.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/test.h"
 
 #if __has_include(<linux/seccomp.h>) && __has_include(<linux/filter.h>)
 #include <linux/filter.h>
@@ -28,11 +23,9 @@
 #include "os/os.h"
 #include "space/report.h"
 #include "space/space.h"
-#include "stress/stress.h"
+#include "support/check.h"
 #include "support/child.h"
-
-/* The exit status of a child that cannot have a filter. */
-#define CANNOT 77
+#include "support/thread.h"
 
 #if FILTERS
 
@@ -66,14 +59,14 @@ static void allow_memory_alone(void) {
     struct sigaction action = {.sa_sigaction = refused, .sa_flags = SA_SIGINFO};
     CHECK(sigaction(SIGSYS, &action, NULL) == 0);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
-        _exit(CANNOT);
+        child_cannot();
     }
 }
 
 #else
 
 static void allow_memory_alone(void) {
-    _exit(CANNOT);
+    child_cannot();
 }
 
 #endif
@@ -126,16 +119,14 @@ static void act(void *unused) {
     CHECK(maps > 100 && maps <= os_inject_calls(OS_CALL_MUNMAP) - unmaps);
 }
 
-static void test_memory_comes_from_mmap_and_goes_by_munmap(void **state) {
+static void memory_comes_from_mmap_and_goes_by_munmap(void **state) {
     (void)state;
     if (UNDER_TSAN) {
         skip(); /* TSan has memory of its own to see to */
     }
     struct child_result result;
     child_run(&result, act, NULL);
-    if (result.signal == 0 && result.status == CANNOT) {
-        skip();
-    }
+    child_skip_if_cannot(&result);
     if (result.signal != 0 || result.status != 0) {
         fail_msg("signal %d, status %d, %s", result.signal, result.status, result.err);
     }
@@ -150,24 +141,22 @@ static void purge(void *unused) {
     (void)os_purge(page, OS_PAGE);
 }
 
-static void test_the_filter_works(void **state) {
+static void the_filter_ends_a_child_at_any_other_call(void **state) {
     (void)state;
     if (UNDER_TSAN) {
         skip();
     }
     struct child_result result;
     child_run(&result, purge, NULL);
-    if (result.signal == 0 && result.status == CANNOT) {
-        skip();
-    }
+    child_skip_if_cannot(&result);
     assert_int_equal(result.status, 1);
     assert_non_null(strstr(result.err, "is not allowed\n"));
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_memory_comes_from_mmap_and_goes_by_munmap),
-        cmocka_unit_test(test_the_filter_works),
+        cmocka_unit_test(memory_comes_from_mmap_and_goes_by_munmap),
+        cmocka_unit_test(the_filter_ends_a_child_at_any_other_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,26 +1,22 @@
 /*
  * threads_test.c - threads on one space and on many, while others look at them, trim them, and make and destroy more.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/test.h"
 
 #include <unistd.h>
 
-#include "crowd.h"
+#include "spaces.h"
 
-static void test_threads_share_spaces(void **state) {
+static void threads_share_spaces(void **state) {
     (void)state;
-    void *(*const others[])(void *) = {look_on, create_and_destroy, look_on};
-    crowd_run(others, 3, scaled(1500));
+    unsigned length = scaled(1500);
+    crowd_run((struct crowd_task[]){{look_on, length}, {create_and_destroy, length}, {look_on, length}}, 3);
+    check_spaces();
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_threads_share_spaces, crowd_begin, crowd_end),
+        cmocka_unit_test_setup_teardown(threads_share_spaces, spaces_begin, spaces_end),
     };
     alarm(100);
     return cmocka_run_group_tests(tests, NULL, NULL);

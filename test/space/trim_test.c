@@ -1,12 +1,7 @@
 /*
  * trim_test.c - whole pages inside HOLEs leave the process, and nothing else does; they come back when they are used.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/test.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -46,12 +41,12 @@ static char *make_gap(void) {
     twin_alloc(&twin, 11264, false);
     twin_free(&twin, 1);
     twin_compare(&twin);
-    assert_int_equal(twin.model.count, 3);
-    assert_int_equal(twin.model.pieces[2].start, 22504);
-    return twin.model.pieces[0].physical;
+    assert_int_equal(twin.layout.count, 3);
+    assert_int_equal(twin.layout.pieces[2].start, 22504);
+    return twin.layout.pieces[0].physical;
 }
 
-static void test_pages_leave_and_neighbours_stay(void **state) {
+static void pages_leave_and_neighbours_stay(void **state) {
     (void)state;
     char *memory = make_gap();
     twin_trim(&twin);
@@ -60,47 +55,47 @@ static void test_pages_leave_and_neighbours_stay(void **state) {
     }
     twin_compare(&twin);
     twin_check_contents(&twin);
-    assert_int_equal(twin.model.count, 5); /* P H, H without memory, H P */
+    assert_int_equal(twin.layout.count, 5); /* P H, H without memory, H P */
     assert_ptr_equal(space_get("get", twin.space, (void *)22504), memory + 21504);
     twin_try_address(&twin, 1000 + 2 * PAGE);
     twin_trim(&twin); /* nothing more */
 }
 
 /* The HOLEs that are left are filled first; then the reserved addresses, from the lowest on, with new pages. */
-static void test_reserved_addresses_are_used_again(void **state) {
+static void reserved_addresses_are_used_again(void **state) {
     (void)state;
     make_gap();
     twin_trim(&twin);
     twin_alloc(&twin, 3 * PAGE, true);
-    assert_true(twin.model.pieces[2].process && twin.model.pieces[2].start == 1000 + PAGE);
+    assert_true(twin.layout.pieces[2].process && twin.layout.pieces[2].start == 1000 + PAGE);
     twin_compare(&twin);
     twin_alloc(&twin, PAGE, true);
-    assert_true(twin.model.pieces[3].process && twin.model.pieces[3].start == 1000 + 4 * PAGE);
+    assert_true(twin.layout.pieces[3].process && twin.layout.pieces[3].start == 1000 + 4 * PAGE);
     twin_compare(&twin);
     twin_alloc(&twin, PAGE, true);
-    assert_int_equal(twin.model.pieces[twin.model.count - 1].start, 1000 + 8 * PAGE);
+    assert_int_equal(twin.layout.pieces[twin.layout.count - 1].start, 1000 + 8 * PAGE);
     twin_check_contents(&twin);
 }
 
-static void test_main_nodes_without_memory_join(void **state) {
+static void main_nodes_without_memory_join(void **state) {
     (void)state;
     static const size_t order[] = {3, 0, 2, 1, 4};
     for (size_t i = 0; i < 5; i++) {
         twin_alloc(&twin, PAGE, false);
     }
     for (size_t i = 0; i < 5; i++) {
-        twin_free(&twin, model_at(&twin.model, 1000 + order[i] * PAGE));
+        twin_free(&twin, layout_at(&twin.layout, 1000 + order[i] * PAGE));
         twin_trim(&twin);
         twin_compare(&twin);
     }
-    assert_int_equal(twin.model.count, 1);
+    assert_int_equal(twin.layout.count, 1);
     twin_alloc(&twin, 5 * PAGE, true); /* in the joined addresses */
-    assert_int_equal(model_end(&twin.model), 1000 + 5 * PAGE);
+    assert_int_equal(layout_end(&twin.layout), 1000 + 5 * PAGE);
 }
 
 /* Without a free cell for the nodes that a division takes, trimming gets some; without memory for them, it does not
  * trim. */
-static void test_trimming_sees_to_its_nodes(void **state) {
+static void a_trim_gets_the_nodes_that_it_needs(void **state) {
     (void)state;
     char *memory = make_gap();
     while (twin.space->nodes.main.spare > 0) {
@@ -118,7 +113,7 @@ static void test_trimming_sees_to_its_nodes(void **state) {
     assert_false(mapped(memory + PAGE));
 }
 
-static void test_pages_that_the_system_keeps(void **state) {
+static void pages_that_the_system_keeps_are_used_again(void **state) {
     (void)state;
     char *memory = make_gap();
     os_inject(OS_CALL_MUNMAP, 0, 1, ENOMEM);
@@ -129,16 +124,16 @@ static void test_pages_that_the_system_keeps(void **state) {
     twin_compare(&twin);
     assert_true(mapped(memory + PAGE));
     twin_alloc(&twin, 4 * PAGE, true);
-    assert_int_equal(twin.model.pieces[1].start, 2000);
+    assert_int_equal(twin.layout.pieces[1].start, 2000);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_pages_leave_and_neighbours_stay, begin, end),
-        cmocka_unit_test_setup_teardown(test_reserved_addresses_are_used_again, begin, end),
-        cmocka_unit_test_setup_teardown(test_main_nodes_without_memory_join, begin, end),
-        cmocka_unit_test_setup_teardown(test_trimming_sees_to_its_nodes, begin, end),
-        cmocka_unit_test_setup_teardown(test_pages_that_the_system_keeps, begin, end),
+        cmocka_unit_test_setup_teardown(pages_leave_and_neighbours_stay, begin, end),
+        cmocka_unit_test_setup_teardown(reserved_addresses_are_used_again, begin, end),
+        cmocka_unit_test_setup_teardown(main_nodes_without_memory_join, begin, end),
+        cmocka_unit_test_setup_teardown(a_trim_gets_the_nodes_that_it_needs, begin, end),
+        cmocka_unit_test_setup_teardown(pages_that_the_system_keeps_are_used_again, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

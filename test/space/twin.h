@@ -10,14 +10,15 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "model.h"
+#include "layout.h"
 #include "space/complaint.h"
 #include "space/report.h"
-#include "space/space.h"
+#include "support/marked.h"
+#include "support/space_heap.h"
 
 struct twin {
     struct mems_space *space;
-    struct model model;
+    struct layout layout;
     uint64_t failures;
     uint64_t next_mark;
     bool refusals; /* system calls may fail: an operation may do so, too, and must then have changed nothing */
@@ -55,29 +56,24 @@ static inline void twin_expect_error(int error, uintptr_t address) {
 
 /* --- Contents ---------------------------------------------------------------------------------------------------- */
 
-static inline char piece_byte(uint64_t mark, size_t offset) {
-    return (char)((mark >> (8 * (offset % 8))) ^ (offset >> 3));
+static inline struct marked piece_block(const struct piece *piece) {
+    return (struct marked){(unsigned char *)piece->physical, piece->size, piece->mark, MARKED_WORD};
 }
 
 static inline void piece_fill(const struct piece *piece) {
-    for (size_t i = 0; i < piece->size; i++) {
-        piece->physical[i] = piece_byte(piece->mark, i);
-    }
+    struct marked block = piece_block(piece);
+    marked_fill(&block);
 }
 
 /* Whether the first `size` bytes are those that were filled in. */
 static inline bool piece_intact(const struct piece *piece, size_t size) {
-    for (size_t i = 0; i < size; i++) {
-        if (piece->physical[i] != piece_byte(piece->mark, i)) {
-            return false;
-        }
-    }
-    return true;
+    struct marked block = piece_block(piece);
+    return marked_intact(&block, size);
 }
 
 static inline void twin_check_contents(const struct twin *twin) {
-    for (size_t i = 0; i < twin->model.count; i++) {
-        const struct piece *piece = &twin->model.pieces[i];
+    for (size_t i = 0; i < twin->layout.count; i++) {
+        const struct piece *piece = &twin->layout.pieces[i];
         CHECK(!piece->process || piece_intact(piece, piece->size));
     }
 }
@@ -85,7 +81,7 @@ static inline void twin_check_contents(const struct twin *twin) {
 /* A block at its place, with new contents. */
 static inline void twin_settle(struct twin *twin, struct piece *piece) {
     CHECK(space_get("get", twin->space, (void *)piece->start) == piece->physical);
-    CHECK((uintptr_t)piece->physical % twin->model.alignment == 0);
+    CHECK((uintptr_t)piece->physical % twin->layout.alignment == 0);
     CHECK(space_usable_size("usable_size", twin->space, (void *)piece->start) == piece->size);
     piece->mark = ++twin->next_mark * UINT64_C(0x9e3779b97f4a7c15);
     piece_fill(piece);
@@ -94,7 +90,7 @@ static inline void twin_settle(struct twin *twin, struct piece *piece) {
 /* --- Comparison -------------------------------------------------------------------------------------------------- */
 
 struct twin_visit {
-    const struct model *model;
+    const struct layout *layout;
     size_t index;
     size_t mains;
     size_t main; /* the index of its first segment */
@@ -103,19 +99,19 @@ struct twin_visit {
 
 static inline int twin_visit(const struct mems_segment *segment, void *context) {
     struct twin_visit *visit = context;
-    const struct model *model = visit->model;
-    CHECK(visit->index < model->count);
-    const struct piece *piece = &model->pieces[visit->index];
+    const struct layout *layout = visit->layout;
+    CHECK(visit->index < layout->count);
+    const struct piece *piece = &layout->pieces[visit->index];
     if (piece->first) {
         visit->mains++;
         visit->main = visit->index;
         visit->main_physical = (uintptr_t)segment->physical;
-        CHECK(segment->main_last == model_main_last(model, visit->index));
+        CHECK(segment->main_last == layout_main_last(layout, visit->index));
     }
     CHECK(segment->start == piece->start && segment->last == piece->start + piece->size - 1);
     CHECK(segment->kind == (piece->process ? MEMS_PROCESS : MEMS_HOLE));
     CHECK(segment->main_index == visit->mains - 1);
-    CHECK(segment->main_start == model->pieces[visit->main].start);
+    CHECK(segment->main_start == layout->pieces[visit->main].start);
     CHECK((segment->physical != NULL) == piece->memory);
     CHECK(!piece->memory ||
           (uintptr_t)segment->physical - visit->main_physical == segment->start - segment->main_start);
@@ -125,32 +121,29 @@ static inline int twin_visit(const struct mems_segment *segment, void *context) 
 }
 
 static inline void twin_compare_stats(const struct twin *twin, size_t mains) {
-    const struct model *model = &twin->model;
+    const struct layout *layout = &twin->layout;
     struct mems_stats stats;
-    size_t processes = model_processes(model);
+    size_t processes = layout_processes(layout);
     size_t process_bytes = 0, reserved_bytes = 0;
-    for (size_t i = 0; i < model->count; i++) {
-        process_bytes += model->pieces[i].process ? model->pieces[i].size : 0;
-        reserved_bytes += model->pieces[i].memory ? 0 : model->pieces[i].size;
+    for (size_t i = 0; i < layout->count; i++) {
+        process_bytes += layout->pieces[i].process ? layout->pieces[i].size : 0;
+        reserved_bytes += layout->pieces[i].memory ? 0 : layout->pieces[i].size;
     }
-    size_t bytes = model_end(model) - MODEL_START;
+    size_t bytes = layout_end(layout) - LAYOUT_START;
     space_stats("stats", twin->space, &stats);
-    CHECK(stats.page_size == model->page_size && stats.main_nodes == mains);
-    CHECK(stats.processes == processes && stats.holes == model->count - processes);
+    CHECK(stats.page_size == layout->page_size && stats.main_nodes == mains);
+    CHECK(stats.processes == processes && stats.holes == layout->count - processes);
     CHECK(stats.process_bytes == process_bytes && stats.hole_bytes == bytes - process_bytes);
-    CHECK(stats.reserved_bytes == reserved_bytes && stats.pages * model->page_size == bytes - reserved_bytes);
-    CHECK(stats.maps == model->maps && stats.unmaps == model->unmaps && stats.failures == twin->failures);
+    CHECK(stats.reserved_bytes == reserved_bytes && stats.pages * layout->page_size == bytes - reserved_bytes);
+    CHECK(stats.maps == layout->maps && stats.unmaps == layout->unmaps && stats.failures == twin->failures);
 }
 
 /* The whole structure, seen by mems_walk and by the statistics, and the invariants. */
 static inline void twin_compare(const struct twin *twin) {
-    const char *why = NULL;
-    struct twin_visit visit = {.model = &twin->model};
-    if (!space_valid(twin->space, &why)) {
-        check_failed(__FILE__, __LINE__, why);
-    }
+    struct twin_visit visit = {.layout = &twin->layout};
+    CHECK_VALID_SPACE(twin->space);
     CHECK(report_walk("walk", twin->space, twin_visit, &visit) == 0);
-    CHECK(visit.index == twin->model.count);
+    CHECK(visit.index == twin->layout.count);
     twin_compare_stats(twin, visit.mains);
 }
 
@@ -161,8 +154,8 @@ static inline void twin_begin(struct twin *twin, struct mems_space *space, size_
     CHECK(space != NULL);
     memset(twin, 0, sizeof *twin);
     twin->space = space;
-    twin->model.page_size = page_size;
-    twin->model.alignment = alignment;
+    twin->layout.page_size = page_size;
+    twin->layout.alignment = alignment;
     twin_compare(twin);
 }
 
@@ -181,8 +174,8 @@ static inline void twin_alloc(struct twin *twin, size_t size, bool zeroed) {
         twin_refused(twin);
         return;
     }
-    size_t index = model_take(&twin->model, model_rounded(&twin->model, size));
-    struct piece *piece = &twin->model.pieces[index];
+    size_t index = layout_take(&twin->layout, layout_rounded(&twin->layout, size));
+    struct piece *piece = &twin->layout.pieces[index];
     CHECK((uintptr_t)v_ptr == piece->start);
     piece->physical = space_get("get", twin->space, v_ptr);
     for (size_t i = 0; zeroed && i < piece->size; i++) {
@@ -193,17 +186,17 @@ static inline void twin_alloc(struct twin *twin, size_t size, bool zeroed) {
 }
 
 static inline void twin_free(struct twin *twin, size_t index) {
-    const struct piece *piece = &twin->model.pieces[index];
+    const struct piece *piece = &twin->layout.pieces[index];
     twin_listen();
     CHECK(piece_intact(piece, piece->size));
     space_free("free", twin->space, (void *)piece->start);
-    model_give(&twin->model, index);
+    layout_give(&twin->layout, index);
     twin_expect_silence();
 }
 
 static inline void twin_realloc(struct twin *twin, size_t index, size_t size) {
-    struct model *model = &twin->model;
-    struct piece old = model->pieces[index];
+    struct layout *layout = &twin->layout;
+    struct piece old = layout->pieces[index];
     twin_listen();
     void *v_ptr = space_realloc("realloc", twin->space, (void *)old.start, size);
     if (v_ptr == NULL) {
@@ -212,13 +205,13 @@ static inline void twin_realloc(struct twin *twin, size_t index, size_t size) {
         return;
     }
     /* Without memory for a new HOLE's node a block need not shrink. */
-    size_t rounded = model_rounded(model, size);
+    size_t rounded = layout_rounded(layout, size);
     bool kept = twin->refusals && rounded < old.size && space_usable_size("size", twin->space, v_ptr) == old.size;
-    if (!kept && !model_resize(model, index, rounded)) {
-        index = model_move(model, index, rounded);
-        model->pieces[index].physical = space_get("get", twin->space, v_ptr);
+    if (!kept && !layout_resize(layout, index, rounded)) {
+        index = layout_move(layout, index, rounded);
+        layout->pieces[index].physical = space_get("get", twin->space, v_ptr);
     }
-    struct piece *piece = &model->pieces[index];
+    struct piece *piece = &layout->pieces[index];
     CHECK((uintptr_t)v_ptr == piece->start);
     CHECK(piece_intact(piece, piece->size < old.size ? piece->size : old.size));
     twin_settle(twin, piece);
@@ -227,15 +220,15 @@ static inline void twin_realloc(struct twin *twin, size_t index, size_t size) {
 
 static inline void twin_trim(struct twin *twin) {
     twin_listen();
-    CHECK(space_trim("trim", twin->space) == model_trim(&twin->model));
+    CHECK(space_trim("trim", twin->space) == layout_trim(&twin->layout));
     twin_expect_silence();
 }
 
 /* Any address, given to all functions that take one: they do what they should or say what is wrong. */
 static inline void twin_try_address(struct twin *twin, uintptr_t address) {
     void *v_ptr = (void *)address;
-    size_t index = model_find(&twin->model, address);
-    const struct piece *piece = index != MODEL_NONE ? &twin->model.pieces[index] : NULL;
+    size_t index = layout_find(&twin->layout, address);
+    const struct piece *piece = index != LAYOUT_NONE ? &twin->layout.pieces[index] : NULL;
     bool process = piece != NULL && piece->process;
     twin_listen();
     char *physical = space_get("get", twin->space, v_ptr);
@@ -266,7 +259,7 @@ static inline void twin_try_address(struct twin *twin, uintptr_t address) {
 /* Reads and writes `size` bytes from `offset` on in a block, or is told that it ends before them. */
 static inline void twin_copy(struct twin *twin, size_t index, size_t offset, size_t size) {
     static char buffer[TWIN_COPY_MAX];
-    const struct piece *piece = &twin->model.pieces[index];
+    const struct piece *piece = &twin->layout.pieces[index];
     void *v_ptr = (void *)(piece->start + offset);
     CHECK(size <= sizeof buffer && offset < piece->size);
     twin_listen();

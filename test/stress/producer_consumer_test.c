@@ -1,19 +1,17 @@
 /*
  * Threads that only allocate and threads that only free: what flows from one to the other must come back.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/test.h"
 
 #include <sched.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "base/compiler.h"
-#include "os/os.h"
-#include "stress.h"
+#include "support/engine_heap.h"
+#include "support/kernel.h"
+#include "support/random.h"
+#include "support/thread.h"
 
 #define QUEUE 4096
 #define PRODUCERS_MAX 3
@@ -28,7 +26,7 @@ struct queue {
     _Alignas(64) _Atomic uint64_t freed;
     unsigned char *blocks[QUEUE];
     uint64_t total;
-    uint64_t random;
+    struct random random;
 };
 
 struct flow {
@@ -55,12 +53,6 @@ static void *produce(void *argument) {
     return NULL;
 }
 
-static size_t resident(void) {
-    struct os_usage usage;
-    os_usage(&usage);
-    return usage.resident;
-}
-
 /* Frees all that there is in one queue, and returns whether more will come. */
 static bool drain(struct queue *queue) {
     uint64_t freed = atomic_load_explicit(&queue->freed, memory_order_relaxed);
@@ -84,7 +76,7 @@ static void *consume(void *argument) {
         uint64_t freed = atomic_load_explicit(&flow->queues[0].freed, memory_order_relaxed);
         if (flow->early_resident == 0 && freed >= flow->queues[0].total / 10) {
             stats_collect(&flow->early);
-            flow->early_resident = resident();
+            flow->early_resident = resident_bytes();
         }
         sched_yield();
     }
@@ -100,7 +92,7 @@ static void run(unsigned producers, unsigned total) {
     flow = (struct flow){.producers = producers};
     for (unsigned i = 0; i < producers; i++) {
         flow.queues[i].total = scaled(total / producers);
-        flow.queues[i].random = i;
+        flow.queues[i].random.state = i;
         CHECK(pthread_create(&threads[i], NULL, produce, &flow.queues[i]) == 0);
     }
     CHECK(pthread_create(&consumer, NULL, consume, &flow) == 0);
@@ -112,26 +104,26 @@ static void run(unsigned producers, unsigned total) {
     CHECK_AT_MOST(late.metadata, flow.early.metadata + 512 * KIB);
     CHECK_AT_MOST(late.accessible, flow.early.accessible + producers * 2 * QUEUE * BLOCK_MAX);
     if (!UNDER_TSAN) {
-        CHECK_AT_MOST(resident(), flow.early_resident + producers * 2 * QUEUE * BLOCK_MAX);
+        CHECK_AT_MOST(resident_bytes(), flow.early_resident + producers * 2 * QUEUE * BLOCK_MAX);
     }
     CHECK_VALID();
     check_nothing_left();
 }
 
-static void test_one_producer_and_a_pure_freer(void **state) {
+static void what_one_producer_makes_comes_back_from_a_thread_that_only_frees(void **state) {
     (void)state;
     run(1, 6000000);
 }
 
-static void test_three_producers_and_a_pure_freer(void **state) {
+static void what_three_producers_make_comes_back_from_a_thread_that_only_frees(void **state) {
     (void)state;
     run(PRODUCERS_MAX, 6000000);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_producer_and_a_pure_freer),
-        cmocka_unit_test(test_three_producers_and_a_pure_freer),
+        cmocka_unit_test(what_one_producer_makes_comes_back_from_a_thread_that_only_frees),
+        cmocka_unit_test(what_three_producers_make_comes_back_from_a_thread_that_only_frees),
     };
     alarm(600);
     return cmocka_run_group_tests(tests, NULL, NULL);

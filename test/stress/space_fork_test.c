@@ -2,34 +2,23 @@
  * space_fork_test.c - fork while other threads use MeMS spaces: parent and child both go on, with every block they can
  * see.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "support/test.h"
 
-#include <cmocka.h>
-
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "space/crowd.h"
+#include "space/spaces.h"
+#include "support/child.h"
 
 #define WATCHDOG 60
-
-static void expect_success(pid_t child) {
-    int status = 0;
-    CHECK(child > 0 && waitpid(child, &status, 0) == child);
-    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-}
 
 /* A child's life: it goes on with all blocks that it can see, and with threads of its own, and ends every space. */
 static void live_as_child(uintptr_t seed, unsigned generations) {
     alarm(WATCHDOG);
     check_spaces();
-    clear_table(2);
-    churn_a_little((void *)seed);
+    crowd_clear(2);
+    crowd_churn_a_little((void *)seed);
     if (!UNDER_TSAN) { /* TSan knows no threads in a child */
-        run_in_thread(churn_a_little, (void *)(seed + 1));
+        thread_run(crowd_churn_a_little, (void *)(seed + 1));
     }
     create_and_destroy((void *)2);
     if (generations > 1) {
@@ -38,9 +27,9 @@ static void live_as_child(uintptr_t seed, unsigned generations) {
             live_as_child(seed + 2, generations - 1);
             _exit(0);
         }
-        expect_success(child);
+        child_wait(child);
     }
-    clear_table(1);
+    crowd_clear(1);
     for (size_t i = 0; i <= SPACES; i++) {
         space_trim("trim", spaces[i]);
         inspect(spaces[i]);
@@ -55,15 +44,15 @@ static void live_as_child(uintptr_t seed, unsigned generations) {
 }
 
 /* With one thread there is nothing that the child does not have. */
-static void test_child_of_a_quiet_process_loses_nothing(void **state) {
+static void a_child_of_a_quiet_process_loses_nothing(void **state) {
     (void)state;
-    churn_a_little((void *)1);
+    crowd_churn_a_little((void *)1);
     pid_t child = fork();
     if (child == 0) {
         live_as_child(2, 3);
         _exit(0);
     }
-    expect_success(child);
+    child_wait(child);
     check_spaces();
 }
 
@@ -74,30 +63,32 @@ static void *fork_repeatedly(void *count) {
             live_as_child(10 * i, i % 8 == 0 ? 3 : 1);
             _exit(0);
         }
-        churn_a_little((void *)i);
-        expect_success(child);
+        crowd_churn_a_little((void *)i);
+        child_wait(child);
     }
     return NULL;
 }
 
-static void test_child_of_a_busy_process_works(void **state) {
+static void a_child_of_a_busy_process_works(void **state) {
     (void)state;
-    void *(*const others[])(void *) = {fork_repeatedly, look_on, create_and_destroy};
-    crowd_run(others, 3, scaled(100));
+    unsigned length = scaled(100);
+    crowd_run((struct crowd_task[]){{fork_repeatedly, length}, {look_on, length}, {create_and_destroy, length}}, 3);
+    check_spaces();
 }
 
-static void test_two_threads_fork_at_once(void **state) {
+static void two_threads_can_fork_at_once(void **state) {
     (void)state;
-    void *(*const others[])(void *) = {fork_repeatedly, fork_repeatedly};
-    crowd_run(others, 2, scaled(60));
+    unsigned length = scaled(60);
+    crowd_run((struct crowd_task[]){{fork_repeatedly, length}, {fork_repeatedly, length}}, 2);
+    check_spaces();
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         /* the first, while the process has never had another thread */
-        cmocka_unit_test_setup_teardown(test_child_of_a_quiet_process_loses_nothing, crowd_begin, crowd_end),
-        cmocka_unit_test_setup_teardown(test_child_of_a_busy_process_works, crowd_begin, crowd_end),
-        cmocka_unit_test_setup_teardown(test_two_threads_fork_at_once, crowd_begin, crowd_end),
+        cmocka_unit_test_setup_teardown(a_child_of_a_quiet_process_loses_nothing, spaces_begin, spaces_end),
+        cmocka_unit_test_setup_teardown(a_child_of_a_busy_process_works, spaces_begin, spaces_end),
+        cmocka_unit_test_setup_teardown(two_threads_can_fork_at_once, spaces_begin, spaces_end),
     };
     alarm(200);
     return cmocka_run_group_tests(tests, NULL, NULL);

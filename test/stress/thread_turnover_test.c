@@ -1,18 +1,17 @@
 /*
  * A hundred thousand short threads, also ones that allocate and free in their very last moments: nothing adds up.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/test.h"
 
 #include <limits.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
-#include "os/os.h"
-#include "stress.h"
+#include "support/engine_heap.h"
+#include "support/kernel.h"
+#include "support/marked.h"
+#include "support/random.h"
+#include "support/thread.h"
 
 #define LIVE_THREADS 4
 #define BLOCKS 8
@@ -28,33 +27,33 @@
 
 /* What a thread does to its blocks in the destructors of its keys: some run after the engine's own. */
 struct will {
-    uint64_t random;
+    struct random random;
     unsigned calls;
 };
 
-static _Atomic(struct block *) mailboxes[MAILBOXES];
+static _Atomic(struct marked *) mailboxes[MAILBOXES];
 static pthread_key_t keys[KEYS];
 static pthread_key_t inherited_key;
 
-static struct block *make(uint64_t *random) {
-    struct block *block = malloc(sizeof *block);
+static struct marked *make(struct random *random) {
+    struct marked *block = malloc(sizeof *block);
     CHECK(block != NULL);
-    block->size = random_size(random, 10);
-    block->mark = next_random(random);
+    *block = (struct marked){.size = random_size(random, 10)};
+    block->mark = random_next(random);
     block->memory = engine_alloc(block->size);
     CHECK(block->memory != NULL);
-    block_fill(block);
+    marked_fill(block);
     return block;
 }
 
-static void destroy(struct block *block) {
-    CHECK(block_intact(block, SIZE_MAX));
+static void destroy(struct marked *block) {
+    CHECK(marked_intact(block, SIZE_MAX));
     engine_free(block->memory);
     free(block);
 }
 
 /* Leaves a block for a later thread to free, and frees one that an earlier thread left. */
-static void leave(uint64_t *random, struct block *block) {
+static void leave(struct random *random, struct marked *block) {
     block = atomic_exchange_explicit(&mailboxes[random_below(random, MAILBOXES)], block, memory_order_acq_rel);
     if (block != NULL) {
         destroy(block);
@@ -64,7 +63,7 @@ static void leave(uint64_t *random, struct block *block) {
 static void *empty_mailboxes(void *unused) {
     (void)unused;
     for (size_t i = 0; i < MAILBOXES; i++) {
-        struct block *block = atomic_exchange(&mailboxes[i], NULL);
+        struct marked *block = atomic_exchange(&mailboxes[i], NULL);
         if (block != NULL) {
             destroy(block);
         }
@@ -73,8 +72,8 @@ static void *empty_mailboxes(void *unused) {
 }
 
 static void *short_life(void *seed) {
-    uint64_t random = (uintptr_t)seed;
-    struct block *blocks[BLOCKS];
+    struct random random = {.state = (uintptr_t)seed};
+    struct marked *blocks[BLOCKS];
     for (size_t i = 0; i < BLOCKS; i++) {
         blocks[i] = make(&random);
     }
@@ -109,7 +108,7 @@ static void free_inherited(void *argument) {
 
 static void *life_with_a_will(void *seed) {
     static _Thread_local struct will will;
-    will = (struct will){.random = (uintptr_t)seed};
+    will = (struct will){.random.state = (uintptr_t)seed};
     for (unsigned i = 0; i < KEYS; i++) {
         CHECK(pthread_setspecific(keys[i], &will) == 0);
     }
@@ -122,17 +121,11 @@ static void *life_with_a_will(void *seed) {
 
 /* A thread that only ever frees, and only in a destructor. */
 static void *life_of_a_freer(void *seed) {
-    struct block *block = atomic_exchange(&mailboxes[(uintptr_t)seed % MAILBOXES], NULL);
+    struct marked *block = atomic_exchange(&mailboxes[(uintptr_t)seed % MAILBOXES], NULL);
     if (block != NULL) {
         CHECK(pthread_setspecific(inherited_key, block) == 0);
     }
     return NULL;
-}
-
-static size_t resident(void) {
-    struct os_usage usage;
-    os_usage(&usage);
-    return usage.resident;
 }
 
 /* Runs `total` threads, LIVE_THREADS at a time, and proves that the last nine tenths took no more memory. */
@@ -147,7 +140,7 @@ static void run(unsigned total, void *(*life)(void *), void *(*every_third)(void
         }
         if (i == total / 10) {
             stats_collect(&early);
-            early_resident = resident();
+            early_resident = resident_bytes();
         }
         CHECK(pthread_create(&threads[i % LIVE_THREADS], NULL, i % 3 == 0 ? every_third : life, (void *)(uintptr_t)i) ==
               0);
@@ -160,37 +153,37 @@ static void run(unsigned total, void *(*life)(void *), void *(*every_third)(void
     CHECK_AT_MOST(late.metadata, early.metadata + 512 * KIB);
     CHECK_AT_MOST(late.accessible, early.accessible + 4 * MIB);
     if (!UNDER_TSAN) {
-        CHECK_AT_MOST(resident(), early_resident + 4 * MIB);
+        CHECK_AT_MOST(resident_bytes(), early_resident + 4 * MIB);
     }
-    run_in_thread(empty_mailboxes, NULL);
+    thread_run(empty_mailboxes, NULL);
     check_nothing_left();
 }
 
-static void test_short_threads_leave_nothing(void **state) {
+static void short_threads_leave_nothing(void **state) {
     (void)state;
     run(100000, short_life, short_life);
 }
 
-static void test_last_destructors_leave_nothing(void **state) {
+static void last_destructors_leave_nothing(void **state) {
     (void)state;
     run(30000, life_with_a_will, life_with_a_will);
 }
 
-static void test_threads_that_only_free_at_their_end_leave_nothing(void **state) {
+static void threads_that_only_free_at_their_end_leave_nothing(void **state) {
     (void)state;
     run(30000, short_life, life_of_a_freer);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_short_threads_leave_nothing),
-        cmocka_unit_test(test_last_destructors_leave_nothing),
-        cmocka_unit_test(test_threads_that_only_free_at_their_end_leave_nothing),
+        cmocka_unit_test(short_threads_leave_nothing),
+        cmocka_unit_test(last_destructors_leave_nothing),
+        cmocka_unit_test(threads_that_only_free_at_their_end_leave_nothing),
     };
     alarm(600);
     /* Destructors run in the order of the keys: one before the engine's key, if it makes one when first used, ... */
     CHECK(pthread_key_create(&keys[0], last_will) == 0);
-    run_in_thread(short_life, NULL);
+    thread_run(short_life, NULL);
     /* ... and the others after it. */
     for (unsigned i = 1; i < KEYS; i++) {
         CHECK(pthread_key_create(&keys[i], last_will) == 0);

@@ -1,25 +1,24 @@
 /*
  * Many threads that come and go, with blocks of every size that are resized, and freed by others than their makers.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/test.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "base/range_tree.h"
-#include "stress.h"
+#include "support/engine_heap.h"
+#include "support/marked.h"
+#include "support/random.h"
+#include "support/thread.h"
 
 #define LIVE_THREADS 6
 #define HELD 128
 #define MAILBOXES 64
 
 struct record {
-    struct block block;
+    struct marked block;
     size_t alignment;       /* as asked for; 0: none */
     struct range_node node; /* in the shadow */
 };
@@ -37,7 +36,7 @@ struct load {
 struct worker {
     pthread_t thread;
     const struct load *load;
-    uint64_t random;
+    struct random random;
     struct record *held[HELD];
 };
 
@@ -82,15 +81,15 @@ static size_t choose_size(struct worker *worker) {
 static struct record *make(struct worker *worker) {
     struct record *record = malloc(sizeof *record);
     CHECK(record != NULL);
-    struct block *block = &record->block;
+    struct marked *block = &record->block;
     record->alignment = 0;
-    block->size = choose_size(worker);
-    block->mark = next_random(&worker->random);
+    *block = (struct marked){.size = choose_size(worker)};
+    block->mark = random_next(&worker->random);
     switch (block->mark % 8) {
     case 0:
         block->memory = engine_alloc_zeroed(block->size, 1);
         CHECK(block->memory != NULL);
-        CHECK(block_zero(block));
+        CHECK(marked_zero(block));
         break;
     case 1:
         record->alignment = (size_t)1 << random_below(&worker->random, 18);
@@ -103,27 +102,27 @@ static struct record *make(struct worker *worker) {
     CHECK(block->memory != NULL);
     CHECK((uintptr_t)block->memory % 16 == 0);
     shadow_add(worker->load, record);
-    block_fill(block);
+    marked_fill(block);
     return record;
 }
 
 static void resize(struct worker *worker, struct record *record) {
-    struct block *block = &record->block;
+    struct marked *block = &record->block;
     size_t size = choose_size(worker);
     shadow_remove(worker->load, record);
     unsigned char *memory = engine_realloc("realloc", block->memory, size);
     CHECK(memory != NULL && (uintptr_t)memory % 16 == 0);
     block->memory = memory;
-    CHECK(block_intact(block, size));
+    CHECK(marked_intact(block, size));
     CHECK(engine_usable_size("malloc_usable_size", memory) >= size);
     block->size = size;
     record->alignment = 0;
     shadow_add(worker->load, record);
-    block_fill(block);
+    marked_fill(block);
 }
 
 static void destroy(const struct load *load, struct record *record) {
-    CHECK(block_intact(&record->block, SIZE_MAX));
+    CHECK(marked_intact(&record->block, SIZE_MAX));
     shadow_remove(load, record);
     errno = ERANGE;
     if (record->block.mark % 16 < 4) {
@@ -216,47 +215,47 @@ static void run(struct load load, uint64_t seed) {
             continue;
         }
         worker->load = &load;
-        worker->random = seed * 1000003 + i;
+        worker->random.state = seed * 1000003 + i;
         CHECK(pthread_create(&worker->thread, NULL, work, worker) == 0);
     }
     atomic_store(&observing, false);
     CHECK(pthread_join(observer, NULL) == 0);
     CHECK_VALID();
-    run_in_thread(empty_mailboxes, &load);
+    thread_run(empty_mailboxes, &load);
     CHECK(shadow.count == 0);
     check_nothing_left();
 }
 
-static void test_blocks_of_every_size_stay_intact(void **state) {
+static void blocks_of_every_size_stay_intact(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 4; seed++) {
         run((struct load){.threads = 100, .operations = 20000, .size_bits = 12, .large_of = 200}, seed);
     }
 }
 
-static void test_no_two_blocks_overlap(void **state) {
+static void no_two_blocks_overlap(void **state) {
     (void)state;
     run((struct load){.threads = 100, .operations = 10000, .size_bits = 14, .large_of = 100, .shadow = true}, 11);
 }
 
 /* Few classes and many frees by others: parcels, inboxes and orphans of the same slabs meet. */
-static void test_small_blocks_change_hands(void **state) {
+static void small_blocks_change_hands(void **state) {
     (void)state;
     run((struct load){.threads = 200, .operations = 20000, .size_bits = 5, .observed = true}, 21);
 }
 
 /* Mostly large blocks: spans are split and joined by all threads at once. */
-static void test_large_blocks_change_hands(void **state) {
+static void large_blocks_change_hands(void **state) {
     (void)state;
     run((struct load){.threads = 30, .operations = 1500, .size_bits = 18, .large_of = 4, .observed = true}, 31);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_blocks_of_every_size_stay_intact),
-        cmocka_unit_test(test_no_two_blocks_overlap),
-        cmocka_unit_test(test_small_blocks_change_hands),
-        cmocka_unit_test(test_large_blocks_change_hands),
+        cmocka_unit_test(blocks_of_every_size_stay_intact),
+        cmocka_unit_test(no_two_blocks_overlap),
+        cmocka_unit_test(small_blocks_change_hands),
+        cmocka_unit_test(large_blocks_change_hands),
     };
     alarm(600);
     return cmocka_run_group_tests(tests, NULL, NULL);

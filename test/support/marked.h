@@ -25,7 +25,7 @@ struct marked {
 
 /* The word at an offset. */
 static inline uint64_t marked_word(const struct marked *block, size_t at) {
-    uint64_t word = (block->mark + at) * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t word = (block->mark * UINT64_C(0xbf58476d1ce4e5b9) + at) * UINT64_C(0x9e3779b97f4a7c15);
     return word ^ word >> 32;
 }
 

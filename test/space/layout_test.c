@@ -1,16 +1,11 @@
 /*
- * model_test.c - random operations on spaces of several kinds against a model that is searched from end to end.
+ * layout_test.c - random operations on spaces of several kinds against a model that is searched from end to end.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/test.h"
 
 #include "os/os.h"
+#include "support/random.h"
 #include "twin.h"
-#include "unit/random.h"
 
 #define STEPS 10000
 #define BLOCKS_MAX 300
@@ -18,7 +13,7 @@
 static struct twin twins[5];
 
 /* Most blocks are small; a few are larger than several pages. */
-static size_t random_size(struct random *random) {
+static size_t choose_size(struct random *random) {
     return (size_t)random_magnitude(random, random_below(random, 16) == 0 ? 16 : 11);
 }
 
@@ -31,7 +26,7 @@ static void begin(size_t number) {
         twin_begin(twin, space_create(&options[number]), options[number].page_size, options[number].alignment);
         return;
     }
-    size_t page_size = page_sizes[twin->model.page_size == page_sizes[0]];
+    size_t page_size = page_sizes[twin->layout.page_size == page_sizes[0]];
     space_set_page_size(page_size);
     CHECK(space_start("mems_init") == 0);
     twin_begin(twin, &space_default, page_size, 8);
@@ -52,22 +47,22 @@ static void restart(size_t number) {
 
 /* Half of the addresses lie near a segment's ends. */
 static uintptr_t random_address(const struct twin *twin, struct random *random) {
-    if (twin->model.count > 0 && random_below(random, 2) == 0) {
-        return twin->model.pieces[random_below(random, twin->model.count)].start + random_below(random, 3) - 1;
+    if (twin->layout.count > 0 && random_below(random, 2) == 0) {
+        return twin->layout.pieces[random_below(random, twin->layout.count)].start + random_below(random, 3) - 1;
     }
-    return MODEL_START - 100 + random_below(random, model_end(&twin->model) - MODEL_START + 200);
+    return LAYOUT_START - 100 + random_below(random, layout_end(&twin->layout) - LAYOUT_START + 200);
 }
 
 static void act_on_block(struct twin *twin, struct random *random, size_t what) {
-    size_t index = model_process(&twin->model, random_below(random, BLOCKS_MAX));
-    if (index == MODEL_NONE) {
+    size_t index = layout_process(&twin->layout, random_below(random, BLOCKS_MAX));
+    if (index == LAYOUT_NONE) {
         return;
     }
-    size_t size = twin->model.pieces[index].size;
+    size_t size = twin->layout.pieces[index].size;
     if (what < 40) {
         twin_free(twin, index);
     } else if (what < 55) {
-        twin_realloc(twin, index, random_size(random));
+        twin_realloc(twin, index, choose_size(random));
     } else if (what < 65) { /* some bytes more or less: in place, if at all possible */
         twin_realloc(twin, index, size > 64 ? size - 64 + random_below(random, 128) : size + 8);
     } else {
@@ -79,8 +74,8 @@ static void act_on_block(struct twin *twin, struct random *random, size_t what) 
 static void step(size_t number, struct random *random, bool growing) {
     struct twin *twin = &twins[number];
     size_t what = random_below(random, 100);
-    if (what < (growing ? 50 : 30) && twin->model.count < BLOCKS_MAX) {
-        twin_alloc(twin, random_size(random), what % 4 == 0);
+    if (what < (growing ? 50 : 30) && twin->layout.count < BLOCKS_MAX) {
+        twin_alloc(twin, choose_size(random), what % 4 == 0);
     } else if (what < 90) {
         act_on_block(twin, random, random_below(random, 70));
     } else if (what < 94) {
@@ -94,7 +89,7 @@ static void step(size_t number, struct random *random, bool growing) {
 }
 
 /* Each twin grows for a while, and then shrinks, so that many segments come and go. */
-static void test_spaces_do_what_the_model_does(void **state) {
+static void spaces_are_laid_out_as_the_model_says(void **state) {
     (void)state;
     struct random random = random_start();
     for (size_t number = 0; number < 5; number++) {
@@ -114,7 +109,7 @@ static void test_spaces_do_what_the_model_does(void **state) {
 }
 
 /* While mmap fails now and then, a failed operation has changed nothing. */
-static void test_failed_operations_change_nothing(void **state) {
+static void failed_operations_change_nothing(void **state) {
     (void)state;
     struct random random = random_start();
     begin(1);
@@ -124,13 +119,13 @@ static void test_failed_operations_change_nothing(void **state) {
         if (twin->refusals) {
             os_inject(OS_CALL_MMAP, random_below(&random, 2), 3, ENOMEM);
         }
-        size_t index = model_process(&twin->model, random_below(&random, BLOCKS_MAX));
+        size_t index = layout_process(&twin->layout, random_below(&random, BLOCKS_MAX));
         size_t what = random_below(&random, 10);
-        if (what < 5 && twin->model.count < BLOCKS_MAX) {
-            twin_alloc(twin, random_size(&random), what == 0);
-        } else if (index != MODEL_NONE && what < 8) {
-            twin_realloc(twin, index, random_size(&random));
-        } else if (index != MODEL_NONE) {
+        if (what < 5 && twin->layout.count < BLOCKS_MAX) {
+            twin_alloc(twin, choose_size(&random), what == 0);
+        } else if (index != LAYOUT_NONE && what < 8) {
+            twin_realloc(twin, index, choose_size(&random));
+        } else if (index != LAYOUT_NONE) {
             twin_free(twin, index);
         }
         os_inject_clear();
@@ -144,8 +139,8 @@ static void test_failed_operations_change_nothing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_spaces_do_what_the_model_does),
-        cmocka_unit_test(test_failed_operations_change_nothing),
+        cmocka_unit_test(spaces_are_laid_out_as_the_model_says),
+        cmocka_unit_test(failed_operations_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
