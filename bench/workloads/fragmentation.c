@@ -8,9 +8,12 @@
  * Resident memory, less what was resident before the first block, over the bytes that are live is taken after each
  * step; `samples` has both in KiB, in the order of time. With several threads each has blocks of its own, and in the
  * next phase those of its neighbour.
+ *
+ * In `survivors` there are twelve phases, each with one size that no other phase uses. A phase frees its blocks except
+ * one in every 60,000 bytes; those stay until the end and keep their surroundings from other sizes. The ratios are
+ * taken when a phase has reached its full amount; rss_end_kib is taken after the last phase, when only the survivors
+ * are live.
  */
-#include <sys/mman.h>
-
 #include "workload.h"
 
 #define FULL (64 * MIB)
@@ -28,7 +31,8 @@ struct population {
 static struct population populations[MAX_THREADS];
 
 static pthread_barrier_t barrier;
-static size_t start_kib, samples;
+static size_t start_kib, samples_taken;
+static size_t ratios; /* how many of the samples count, with their sum and the worst */
 static double sum, worst;
 
 static size_t full;  /* bytes that are live at most, in all threads together */
@@ -53,6 +57,19 @@ static void remove_any(struct population *population, uint64_t *random) {
     }
 }
 
+/* Resident memory over the bytes that are live, both of which are appended to the samples. */
+static double take_sample(size_t live) {
+    size_t kib = rss_kib() - start_kib;
+    report("%s%zu/%zu", samples_taken++ == 0 ? " samples=" : ",", kib, live / KIB);
+    return (double)kib * (double)KIB / (double)live;
+}
+
+static void count_ratio(double ratio) {
+    sum += ratio;
+    worst = ratio > worst ? ratio : worst;
+    ratios++;
+}
+
 /* Then nobody works for so many seconds. */
 static void sample(size_t index, double pause) {
     pthread_barrier_wait(&barrier);
@@ -61,11 +78,7 @@ static void sample(size_t index, double pause) {
         for (size_t i = 0; i < run.threads; i++) {
             live += populations[i].live;
         }
-        size_t kib = rss_kib() - start_kib;
-        double ratio = (double)kib * (double)KIB / (double)live;
-        sum += ratio;
-        worst = ratio > worst ? ratio : worst;
-        report("%s%zu/%zu", samples++ == 0 ? " samples=" : ",", kib, live / KIB);
+        count_ratio(take_sample(live));
         pause_seconds(pause);
     }
     pthread_barrier_wait(&barrier);
@@ -119,22 +132,26 @@ static void live_through(size_t index) {
     count_operations(calls);
 }
 
+static size_t at_least(size_t bytes) {
+    return bytes > LEAST ? bytes : LEAST;
+}
+
+static void report_ratios(void) {
+    report(" rss_over_live_mean=%.3f rss_over_live_worst=%.3f", sum / (double)ratios, worst);
+}
+
 static void live_long(void) {
-    full = scaled(FULL) > LEAST ? scaled(FULL) : LEAST;
+    full = at_least(scaled(FULL));
     /* The program's own table is resident from the start, for all the blocks there can be: 32 bytes each on average. */
     size_t count = full / 32;
-    void **table =
-        mmap(NULL, count * sizeof *table, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-    if (table == MAP_FAILED) {
-        die("mmap failed");
-    }
+    void **table = resident_table(count);
     for (size_t i = 0; i < run.threads; i++) {
         populations[i].blocks = table + i * (count / run.threads);
     }
     pthread_barrier_init(&barrier, NULL, (unsigned)run.threads);
     start_kib = rss_kib();
     in_threads(live_through);
-    report(" rss_over_live_mean=%.3f rss_over_live_worst=%.3f", sum / (double)samples, worst);
+    report_ratios();
     for (size_t i = 0; i < run.threads; i++) {
         for (size_t j = 0; j < populations[i].count; j++) {
             release(populations[i].blocks[j]);
@@ -154,8 +171,53 @@ static void phases_of_sessions(void) {
     live_long();
 }
 
+static const size_t survivor_sizes[] = {48, 80, 112, 160, 224, 320, 448, 640, 896, 1280, 1792, 2560};
+
+/* One phase: blocks of one size, up to `bytes`, behind the survivors of those before it. Returns how many blocks. */
+static size_t survive(struct population *population, size_t size, size_t bytes) {
+    size_t survivors = population->count;
+    size_t count = bytes / size;
+    for (size_t i = 0; i < count; i++) {
+        population->blocks[population->count++] = allocate(size);
+    }
+    population->live += count * size;
+    count_ratio(take_sample(population->live));
+    population->count = survivors;
+    for (size_t i = 0; i < count; i++) {
+        void *block = population->blocks[survivors + i];
+        if (i % (60000 / size) == 0) {
+            population->blocks[population->count++] = block;
+        } else {
+            release(block);
+            population->live -= size;
+        }
+    }
+    take_sample(population->live);
+    return count;
+}
+
+static void survivors(void) {
+    static struct population population;
+    size_t bytes = at_least(scaled(100 * MIB));
+    population.blocks = resident_table(bytes / survivor_sizes[0] + LENGTH(survivor_sizes) * (bytes / 60000 * 2 + 1));
+    start_kib = rss_kib();
+    for (size_t phase = 0; phase < LENGTH(survivor_sizes); phase++) {
+        count_operations(2 * survive(&population, survivor_sizes[phase], bytes));
+        pause_seconds(0.2);
+        slow_path();
+    }
+    pause_seconds(0.6);
+    slow_path();
+    report_ratios();
+    report(" rss_start_kib=%zu rss_end_kib=%zu", start_kib, rss_kib());
+    for (size_t i = 0; i < population.count; i++) {
+        release(population.blocks[i]);
+    }
+}
+
 static const struct variant variants[] = {{"phases", .whole = phases_of_blocks},
-                                          {"sessions", .whole = phases_of_sessions}};
+                                          {"sessions", .whole = phases_of_sessions},
+                                          {"survivors", .whole = survivors, .threads = 1}};
 
 int main(int argc, char **argv) {
     return workload_main(argc, argv, variants, LENGTH(variants));

@@ -2,6 +2,10 @@
  * return.c - does the system get its memory back? 256 MiB of blocks, all of them freed; then the program waits for two
  * seconds, and allocates a little of sizes that it did not use before, which sends an allocator on its slow path, or
  * calls malloc_trim. The seconds are those of the work without the wait.
+ *
+ * busy_small, busy_large: 1 GiB is freed, and then the program serves requests for two seconds instead of waiting. Each
+ * is a small block that the thread's cache has, so that an allocator which returns memory only on its slow path may
+ * keep all of it.
  */
 #include "workload.h"
 
@@ -14,12 +18,12 @@ struct block {
     struct block *next;
 };
 
-static void fill_and_free(size_t (*size_of)(uint64_t *random)) {
+static void fill_and_free(size_t bytes, size_t (*size_of)(uint64_t *random)) {
     struct block *first = NULL;
     struct block **end = &first;
     uint64_t random = random_seed(0);
     size_t count = 0;
-    for (size_t left = scaled(256 * MIB); left > 0; count++) {
+    for (size_t left = scaled(bytes); left > 0; count++) {
         size_t size = size_of(&random);
         struct block *block = allocate(size);
         block->next = NULL;
@@ -42,27 +46,45 @@ static void fill_and_free(size_t (*size_of)(uint64_t *random)) {
     }
 }
 
-static void slow_path(void) {
-    static const size_t sizes[] = {300, 700, 1500, 3000, 6000, 12000, 40000, 100000};
-    void *blocks[LENGTH(sizes)];
-    for (size_t i = 0; i < LENGTH(sizes); i++) {
-        blocks[i] = allocate(sizes[i]);
-    }
-    for (size_t i = 0; i < LENGTH(sizes); i++) {
-        release(blocks[i]);
-    }
-    count_operations(2 * LENGTH(sizes));
-}
-
 static void give_back(size_t (*size_of)(uint64_t *random), bool trim) {
     size_t start = rss_kib();
-    fill_and_free(size_of);
+    fill_and_free(256 * MIB, size_of);
     pause_seconds(2);
     if (trim && malloc_trim != NULL) {
         malloc_trim(0);
     } else {
         slow_path();
     }
+    report(" rss_start_kib=%zu rss_peak_kib=%zu rss_after_kib=%zu", start, peak_rss_kib(), rss_kib());
+}
+
+/* Short bursts of requests, with pauses in between that are not timed. */
+static void serve(void) {
+    void *live[16];
+    uint64_t random = random_seed(1);
+    size_t requests = 0;
+    for (size_t i = 0; i < LENGTH(live); i++) {
+        live[i] = allocate(small_size(&random));
+    }
+    for (int bursts = 0; bursts < 1900; bursts++) {
+        for (int i = 0; i < 1000; i++) {
+            void **slot = &live[next_random(&random) % LENGTH(live)];
+            release(*slot);
+            *slot = allocate(small_size(&random));
+        }
+        requests += 1000;
+        pause_seconds(0.001);
+    }
+    for (size_t i = 0; i < LENGTH(live); i++) {
+        release(live[i]);
+    }
+    count_operations(2 * (requests + LENGTH(live)));
+}
+
+static void stay_busy(size_t (*size_of)(uint64_t *random)) {
+    size_t start = rss_kib();
+    fill_and_free(1024 * MIB, size_of);
+    serve();
     report(" rss_start_kib=%zu rss_peak_kib=%zu rss_after_kib=%zu", start, peak_rss_kib(), rss_kib());
 }
 
@@ -90,10 +112,18 @@ static void large_trim(void) {
     give_back(large_size, true);
 }
 
-static const struct variant variants[] = {{"small", .whole = small, .threads = 1},
-                                          {"small_trim", .whole = small_trim, .threads = 1},
-                                          {"large", .whole = large, .threads = 1},
-                                          {"large_trim", .whole = large_trim, .threads = 1}};
+static void busy_small(void) {
+    stay_busy(little_size);
+}
+
+static void busy_large(void) {
+    stay_busy(large_size);
+}
+
+static const struct variant variants[] = {
+    {"small", .whole = small, .threads = 1},           {"small_trim", .whole = small_trim, .threads = 1},
+    {"large", .whole = large, .threads = 1},           {"large_trim", .whole = large_trim, .threads = 1},
+    {"busy_small", .whole = busy_small, .threads = 1}, {"busy_large", .whole = busy_large, .threads = 1}};
 
 int main(int argc, char **argv) {
     return workload_main(argc, argv, variants, LENGTH(variants));

@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -149,6 +150,19 @@ static inline void check_pages(const char *block, size_t size, size_t tag) {
     }
 }
 
+/*
+ * A table of pointers that the program fills in. It comes from the system and is resident from the start, so that
+ * resident memory that grows later is the allocator's.
+ */
+static inline void **resident_table(size_t count) {
+    void **table =
+        mmap(NULL, count * sizeof *table, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (table == MAP_FAILED) {
+        die("mmap failed");
+    }
+    return table;
+}
+
 /* Each thread says at its end how many calls it made. */
 static inline void count_operations(size_t count) {
     atomic_fetch_add_explicit(&run.operations, count, memory_order_relaxed);
@@ -229,6 +243,19 @@ static inline size_t rss_kib(void) {
     size_t kib = proc_kib("/proc/self/smaps_rollup", "Rss:");
     run.untimed += now() - start;
     return kib;
+}
+
+/* A little work with sizes that no cache serves, which sends an allocator on its slow path. */
+static inline void slow_path(void) {
+    static const size_t sizes[] = {300, 700, 1500, 3000, 6000, 12000, 40000, 100000};
+    void *blocks[LENGTH(sizes)];
+    for (size_t i = 0; i < LENGTH(sizes); i++) {
+        blocks[i] = allocate(sizes[i]);
+    }
+    for (size_t i = 0; i < LENGTH(sizes); i++) {
+        release(blocks[i]);
+    }
+    count_operations(2 * LENGTH(sizes));
 }
 
 /* Appends to the report; each field begins with a space. */
