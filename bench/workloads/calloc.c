@@ -1,6 +1,10 @@
 /*
  * calloc.c - blocks that come as zeros: from memory that the process never had before, and from memory that it has
  * used. The programs look at the zeros before they write.
+ *
+ * recycled_64k to recycled_8m: a block of one size is allocated, written on each page and freed, again and again.
+ * one_word: the same over all these sizes, but the program writes only one word of each block. dense_sparse: sparsely
+ * used tables beside small ones that are full. It shows how much of the tables becomes resident.
  */
 #include "workload.h"
 
@@ -95,8 +99,103 @@ static void sparse(size_t index) {
     count_operations(2 * steps);
 }
 
-static const struct variant variants[] = {
-    {"fresh", .each = fresh}, {"recycled", .each = recycled}, {"sparse", .each = sparse}};
+static void recycle(size_t size, size_t bytes) {
+    size_t count = scaled(bytes / size);
+    for (size_t left = count; left > 0; left--) {
+        char *block = zeroed(size);
+        fill_pages(block, 0, size, left | 1); /* odd: no page begins with a zero, so that stale bytes show */
+        free(block);
+    }
+    count_operations(2 * count);
+}
+
+static void recycled_64k(void) {
+    recycle(64 * KIB, 8 * 1024 * MIB);
+}
+
+static void recycled_256k(void) {
+    recycle(256 * KIB, 8 * 1024 * MIB);
+}
+
+static void recycled_1m(void) {
+    recycle(MIB, 8 * 1024 * MIB);
+}
+
+static void recycled_8m(void) {
+    recycle(8 * MIB, 8 * 1024 * MIB);
+}
+
+/* Sizes from 64 KiB, each the double of the one before it, up to 8 MiB; 16 blocks of each in turn. */
+static void one_word(void) {
+    uint64_t random = random_seed(0);
+    size_t steps = scaled(60000);
+    for (size_t step = 0; step < steps; step++) {
+        size_t size = 64 * KIB << step / 16 % 8;
+        char *block = calloc(1, size);
+        if (block == NULL) {
+            die("calloc failed");
+        }
+        uint64_t *word = (uint64_t *)(block + next_random(&random) % (size / PAGE) * PAGE);
+        if (*word != 0) {
+            die("a block of calloc is not zero");
+        }
+        *word = step + 1;
+        free(block);
+    }
+    count_operations(2 * steps);
+}
+
+/* Each object is a buffer, filled, and seven tables, in each of which it uses one word. */
+struct object {
+    char *buffer;
+    uint64_t *tables[7];
+};
+
+static void make_object(struct object *object, uint64_t *random) {
+    static const size_t table_size = 1000000;
+    object->buffer = zeroed(64 * KIB);
+    memset(object->buffer, 0xa5, 64 * KIB);
+    for (size_t i = 0; i < LENGTH(object->tables); i++) {
+        object->tables[i] = calloc(1, table_size);
+        if (object->tables[i] == NULL) {
+            die("calloc failed");
+        }
+        uint64_t *word = &object->tables[i][next_random(random) % (table_size / sizeof(uint64_t))];
+        if (*word != 0) {
+            die("a block of calloc is not zero");
+        }
+        *word = 1;
+    }
+}
+
+static void dense_sparse(void) {
+    static struct object objects[1000];
+    uint64_t random = random_seed(0);
+    size_t rounds = 4;
+    size_t count = run.percent < 100 ? scaled(LENGTH(objects)) : LENGTH(objects);
+    for (size_t round = 0; round < rounds; round++) {
+        for (size_t i = 0; i < count; i++) {
+            make_object(&objects[i], &random);
+        }
+        for (size_t i = 0; i < count; i++) {
+            free(objects[i].buffer);
+            for (size_t j = 0; j < LENGTH(objects[i].tables); j++) {
+                free(objects[i].tables[j]);
+            }
+        }
+    }
+    count_operations(2 * rounds * count * (1 + LENGTH(objects[0].tables)));
+}
+
+static const struct variant variants[] = {{"fresh", .each = fresh},
+                                          {"recycled", .each = recycled},
+                                          {"sparse", .each = sparse},
+                                          {"recycled_64k", .whole = recycled_64k, .threads = 1},
+                                          {"recycled_256k", .whole = recycled_256k, .threads = 1},
+                                          {"recycled_1m", .whole = recycled_1m, .threads = 1},
+                                          {"recycled_8m", .whole = recycled_8m, .threads = 1},
+                                          {"one_word", .whole = one_word, .threads = 1},
+                                          {"dense_sparse", .whole = dense_sparse, .threads = 1}};
 
 int main(int argc, char **argv) {
     return workload_main(argc, argv, variants, LENGTH(variants));

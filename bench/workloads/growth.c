@@ -1,6 +1,11 @@
 /*
  * growth.c - realloc: blocks that grow step by step, some at a time and in turn, as a program's arrays and strings do.
+ *
+ * holes: a heap with 50,000 free holes has to grow, because none of them is quite large enough. An allocator that looks
+ * at one hole after another gets slower with each of them.
  */
+#include <sys/prctl.h>
+
 #include "workload.h"
 
 static char *grown(char *block, size_t size) {
@@ -75,8 +80,53 @@ static void strings(size_t index) {
     }
 }
 
-static const struct variant variants[] = {
-    {"growth", .whole = growth, .threads = 1}, {"arrays", .each = arrays}, {"strings", .each = strings}};
+/*
+ * Blocks of just below 2 MiB, and a block between each two of them that keeps them apart when they are freed. Nobody
+ * writes to them: they are about 100 GB of address space, and stay that as long as the kernel gives no huge page for
+ * one word that the allocator writes. An allocator that maps each block separately reaches the kernel's limit on
+ * mappings first, and gets fewer holes; the report says how many.
+ */
+static void make_holes(void) {
+    static void *holes[50000];
+    uint64_t random = random_seed(0);
+    size_t count = 0;
+    while (count < LENGTH(holes)) {
+        void *block = malloc(size_between(&random, 1900 * KIB, 2 * MIB - PAGE));
+        if (block == NULL) {
+            break;
+        }
+        holes[count++] = block;
+        if (malloc(40000) == NULL) {
+            break;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        free(holes[i]);
+    }
+    report(" holes=%zu", count);
+}
+
+static void grow_over_holes(void) {
+    double start = now();
+    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+    size_t count = scaled(50000);
+    void **blocks = resident_table(count);
+    uint64_t random = random_seed(1);
+    make_holes();
+    run.untimed += now() - start;
+    for (size_t i = 0; i < count; i++) {
+        blocks[i] = allocate(size_between(&random, 2 * MIB, 2 * MIB + 60 * KIB));
+    }
+    for (size_t i = 0; i < count; i++) {
+        release(blocks[i]);
+    }
+    count_operations(2 * count);
+}
+
+static const struct variant variants[] = {{"growth", .whole = growth, .threads = 1},
+                                          {"arrays", .each = arrays},
+                                          {"strings", .each = strings},
+                                          {"holes", .whole = grow_over_holes, .threads = 1}};
 
 int main(int argc, char **argv) {
     return workload_main(argc, argv, variants, LENGTH(variants));
