@@ -10,6 +10,14 @@ import real
 
 # Small enough for `make bench QUICK=1`, and yet of every kind.
 QUICK_REAL = {"real/lua", "real/redis", "real/sqlite3"}
+# The workload programs that QUICK=1 leaves out: slow ones, and those that differ from another one only in a size.
+NOT_QUICK = ("return/*_trim", "return/busy_large", "owners/freer_2", "owners/freer_16", "pool/mixed", "growth/holes",
+             "pairs/32k", "pairs/200k", "pairs/30m", "pairs/touched_200k", "pairs/touched_1m", "batches/batch_40k",
+             "batches/batch_200k", "batches/batch_30m", "calloc/recycled_64k", "calloc/recycled_256k",
+             "calloc/recycled_8m")
+
+# What some of them are linked with, beside the C library.
+LIBRARIES = {"delete": ["-lstdc++"]}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,12 +43,12 @@ def thread_counts(quick):
 def synthetic(percent, quick):
     """Each variant of each program in bench/workloads, with each number of threads where it takes one."""
     for source in sorted((programs.BENCH / "workloads").glob("*.c")):
-        program = programs.compiled(f"workloads/{source.stem}")
+        program = programs.compiled(f"workloads/{source.stem}", LIBRARIES.get(source.stem, ()))
         variants = subprocess.run([program], capture_output=True, text=True, check=True).stdout.splitlines()
         for variant, _, threads in (line.partition(" ") for line in variants):
-            if quick and variant.endswith("_trim"):
-                continue
             label, command = f"{source.stem}/{variant}", (str(program), variant, "--percent", str(percent))
+            if quick and any(fnmatch.fnmatchcase(label, pattern) for pattern in NOT_QUICK):
+                continue
             if not threads:
                 yield Workload(label, command)
             for count in thread_counts(quick) if threads else ():
