@@ -4,8 +4,9 @@
 #   make run         run a C compiler on the engine and show its statistics, then the examples of the other heaps;
 #                    CMD="..." runs any other command instead
 #   make test        build and test every variant: gcc, clang, musl, aarch64, ThreadSanitizer, UBSan
-#   make bench       measure against other allocators, about 15 minutes; QUICK=1, about 2;
-#                    PEERS=NAME=LIBRARY.so[,OPTION]... adds others; BENCH="..." are arguments for bench/run
+#   make bench       measure against other allocators, and say at the start how long it takes; QUICK=1, about 2 minutes;
+#                    PEERS="NAME=LIBRARY.so[,OPTION]... ..." adds others; BENCH="..." are arguments for bench/run,
+#                    say --resume after a stop
 #   make install     install under PREFIX (/usr/local); DESTDIR is honoured
 #   make clean       remove what was compiled
 #   make fclean      remove build/

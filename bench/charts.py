@@ -4,12 +4,13 @@
 It runs under the distribution's python3, for which the distribution's matplotlib is; bench/run needs neither.
 """
 
+import dataclasses
 import json
 import pathlib
 import sys
 
 sys.dont_write_bytecode = True
-from analysis import MEMORY, TIME, Results
+from analysis import CLIP, CPU, MEMORY, TIME, Results
 
 try:
     import matplotlib
@@ -23,16 +24,38 @@ matplotlib.rcParams.update({"svg.hashsalt": "mems", "svg.fonttype": "none", "fon
                             "axes.spines.right": False, "axes.grid": True, "grid.color": "#e4e4e4",
                             "axes.axisbelow": True, "legend.frameon": False, "figure.facecolor": "white"})
 
-# Told apart also by those who see few colours (Okabe and Ito), and by their marks.
-STYLES = {"mems": ("#d55e00", "o"), "glibc": ("#000000", "s"), "jemalloc": ("#0072b2", "^"),
-          "mimalloc": ("#009e73", "D"), "tcmalloc": ("#cc79a7", "v"), "tbbmalloc": ("#e69f00", "P"),
-          "scudo": ("#56b4e9", "X")}
-MORE = (("#7a4b00", "<"), ("#5b5b5b", ">"), ("#6a3d9a", "p"), ("#8c1c13", "h"))
+@dataclasses.dataclass(frozen=True)
+class Style:
+    """How an allocator is drawn: no two have the same mark, nor the same line, so that colours are not needed to tell
+    them apart."""
+    colour: str
+    mark: str
+    line: str | tuple
+    hollow: bool = False
+
+    def of_marks(self, size):
+        """What pyplot is told to draw marks so."""
+        return {"color": self.colour, "marker": self.mark, "markersize": size, "markeredgewidth": 1,
+                "markerfacecolor": "white" if self.hollow else self.colour}
+
+
+# The colours are those of Okabe and Ito, with grey in place of yellow, which is faint on white.
+BLACK, ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE, GREY = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#0072b2",
+                                                            "#d55e00", "#cc79a7", "#6b6b6b")
+DOTS, DASHES, LONG, MIXED, FINE = "dotted", "dashed", (0, (8, 2)), "dashdot", (0, (1, 3))
+STYLES = {"mems": Style(VERMILION, "o", "solid"), "glibc": Style(BLACK, "s", "solid"),
+          "jemalloc": Style(BLUE, "^", DASHES), "mimalloc": Style(GREEN, "D", DOTS),
+          "tcmalloc": Style(PURPLE, "v", MIXED), "tbbmalloc": Style(ORANGE, "P", LONG),
+          "scudo": Style(SKY, "X", FINE)}
+MORE = (Style(GREEN, "d", (0, (6, 1)), True), Style(BLUE, ">", (0, (4, 1, 1, 1)), True), Style(GREY, "p", (0, (2, 2))),
+        Style(PURPLE, "<", (0, (8, 1, 1, 1)), True), Style(ORANGE, "h", (0, (1, 1)), True),
+        Style(BLACK, "*", (0, (3, 1, 1, 1, 1, 1))), Style(SKY, "8", (0, (10, 3)), True),
+        Style(VERMILION, "1", (0, (5, 5))), Style(GREY, "x", (0, (2, 4))), Style(BLUE, "+", (0, (8, 2, 3, 2))))
 FURTHEST = 16  # times the best: what is worse stands there, at the edge
 
 
 def style(results, name):
-    """(colour, marker) of an allocator."""
+    """That of an allocator."""
     others = [other for other in results.names if other not in STYLES]
     return STYLES.get(name) or MORE[others.index(name) % len(MORE)]
 
@@ -74,15 +97,17 @@ def ratio_axis(axis):
 
 
 def ratios(results, directory, field, name, title):
-    """Each workload a line, each allocator a mark on it: its ratio to the best peer."""
+    """Each workload a line, each allocator a mark on it: its ratio to the best peer. Ours have bars between the
+    quartiles."""
     labels = results.compared()
     figure, axes = pyplot.subplots(figsize=(8, 1.5 + 0.19 * len(labels)))
     for peer in results.names:
         values = [results.ratios(label, field)[peer] for label in labels]
         points = [(min(value, FURTHEST), row) for row, value in enumerate(values) if value is not None]
-        colour, mark = style(results, peer)
-        axes.plot([x for x, _ in points], [y for _, y in points], mark, color=colour, label=peer, markersize=5,
-                  zorder=front(results, peer), alpha=0.85, linestyle="none")
+        axes.plot([x for x, _ in points], [y for _, y in points], label=peer, zorder=front(results, peer), alpha=0.85,
+                  linestyle="none", **style(results, peer).of_marks(5))
+        if peer in results.ours:
+            noise(results, axes, labels, field, peer)
     axes.set_xscale("log", base=2)
     ratio_axis(axes.xaxis)
     axes.axvline(1, color="#888888", linewidth=1)
@@ -94,24 +119,42 @@ def ratios(results, directory, field, name, title):
     save(figure, directory, name)
 
 
-def means(results, directory):
-    """Time across, memory up: one point an allocator."""
-    time, memory = results.complete(TIME), results.complete(MEMORY)
-    figure, axes = pyplot.subplots(figsize=(6.5, 5))
-    for name in results.able:
-        point = results.mean(name, TIME, time), results.mean(name, MEMORY, memory)
-        colour, mark = style(results, name)
-        axes.plot(*point, mark, color=colour, markersize=9, zorder=front(results, name))
-        axes.annotate(name, point, xytext=(8, 0), textcoords="offset points", va="center")
+def noise(results, axes, labels, field, peer):
+    """A thin bar between the quartiles of each of a peer's ratios."""
+    for row, label in enumerate(labels):
+        comparison = results.comparison(label, peer, field, results.reference(label, field))
+        if comparison:
+            low, _, high = comparison.quartiles
+            axes.plot([min(low, FURTHEST), min(high, FURTHEST)], [row, row], color=style(results, peer).colour,
+                      linewidth=1, zorder=front(results, peer))
+
+
+def mean_panel(results, axes, field, clipped):
+    """A figure across, memory up: one mark an allocator, named."""
+    across, memory = results.complete(field), results.complete(MEMORY)
+    for name in results.able(field):
+        point = [results.mean(name, of, over, clipped=clipped) for of, over in ((field, across), (MEMORY, memory))]
+        axes.plot(*point, zorder=front(results, name), linestyle="none", label=name, **style(results, name).of_marks(8))
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(ticker.LogLocator(2, subs=(1.0, 1.25, 1.5, 1.75)))
         axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.margins(0.15)
-    axes.set_xlabel("time, relative to the best peer of each workload; left is better")
-    axes.set_ylabel("peak RSS, likewise; lower is better")
-    titled(axes, results, f"Geometric means over {len(time)} workloads")
+        axis.set_minor_locator(ticker.NullLocator())
+    axes.margins(0.1)
+
+
+def means(results, directory):
+    """Time and CPU time across, memory up; as they are, and clipped."""
+    fields = [(field, name) for field, name in ((TIME, "time"), (CPU, "CPU time")) if results.complete(field)]
+    figure, rows = pyplot.subplots(2, len(fields), figsize=(5.2 * len(fields), 9), squeeze=False)
+    for clipped, row in zip((False, True), rows):
+        for axes, (field, name) in zip(row, fields):
+            mean_panel(results, axes, field, clipped)
+            axes.set_xlabel(f"{name}{f', ratios clipped to {CLIP[0]} .. {CLIP[1]}' * clipped}; left is better")
+        row[0].set_ylabel("peak RSS, likewise; lower is better")
+    titled(rows[0][0], results, f"Geometric means over {len(results.complete(TIME))} workloads; the best peer = 1")
+    legend(rows[0][-1])
     save(figure, directory, "means")
 
 
@@ -133,8 +176,9 @@ def latency(results, directory):
         for name in results.names:
             values = [results.median(label, name, field) for field, _ in points]
             if None not in values:
-                colour, mark = style(results, name)
-                axes.plot(values, color=colour, marker=mark, markersize=4, label=name, zorder=front(results, name))
+                own = style(results, name)
+                axes.plot(values, linestyle=own.line, linewidth=1.2, label=name, zorder=front(results, name),
+                          **own.of_marks(4))
         axes.set_yscale("log")
         axes.set_xticks(range(len(points)), [point for _, point in points])
     row[0].set_ylabel("nanoseconds")
@@ -159,8 +203,9 @@ def fragmentation(results, directory):
         for name in results.names:
             pairs = samples(results, label, name)
             live = live or [pair[1] for pair in pairs]
-            axes.plot([pair[0] for pair in pairs], color=style(results, name)[0], label=name, linewidth=1.3,
-                      zorder=front(results, name))
+            own = style(results, name)
+            axes.plot([pair[0] for pair in pairs], linestyle=own.line, label=name, linewidth=1.2,
+                      markevery=max(1, len(pairs) // 8), zorder=front(results, name), **own.of_marks(4))
         axes.fill_between(range(len(live)), live, color="#d8d8d8", label="live", linewidth=0)
         axes.set_xlabel("samples")
     row[0].set_ylim(bottom=0)
@@ -174,6 +219,8 @@ def main(directory):
     results = Results(json.loads((directory / "results.json").read_text(encoding="utf-8")))
     if results.compared():
         ratios(results, directory, TIME, "time", "Time")
+        if results.able(CPU):
+            ratios(results, directory, CPU, "cpu", "CPU time, in user mode and in the kernel, of all threads")
         ratios(results, directory, MEMORY, "memory", "Peak RSS")
     if results.complete(TIME) and results.complete(MEMORY):
         means(results, directory)

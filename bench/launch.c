@@ -1,13 +1,18 @@
 /*
- * launch.c - launch OUTPUT COMMAND [ARGUMENT...] runs a command and writes to the file OUTPUT what it took:
+ * launch.c - launch OUTPUT COMMAND [ARGUMENT...] runs a command and writes to the file OUTPUT, in one line, what it
+ * took:
  *
- *   seconds=1.234567 user=1.200000 system=0.030000 peak_rss_kib=12345 minor_faults=678 status=0
+ *   seconds=1.234567 user=1.200000 system=0.030000 peak_rss_kib=12345 minor_faults=678 major_faults=0
+ *   voluntary_switches=1 involuntary_switches=2 status=0
  *
- * The largest process counts, of the command and those that it waited for. A process begins with the peak of the one
- * that started it; so it is this small program that starts the command, and not the one that measures. LD_PRELOAD for
- * the command is in the variable BENCH_PRELOAD, which spares the launcher. Its exit status is the command's; that of a
- * command that a signal ended is 128 + the signal, that of one that could not be started 127.
+ * Times, faults and context switches are sums over the command and the processes that it waited for; the peak is that
+ * of the largest of them. A process begins with the peak of the one that started it; so it is this small program that
+ * starts the command, and not the one that measures. LD_PRELOAD for the command is in the variable BENCH_PRELOAD, which
+ * spares the launcher. BENCH_CORES is how many cores the command may use: the last of those that the launcher has, for
+ * the first ones serve most interrupts. The exit status is the command's; that of a command that a signal ended is 128
+ * + the signal, that of one that could not be started 127.
  */
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +37,26 @@ static double now(void) {
     return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
+/* Leaves this process the last `count` of its cores. */
+static void confine(long count) {
+    cpu_set_t cores;
+    if (sched_getaffinity(0, sizeof cores, &cores) != 0) {
+        die("launch: sched_getaffinity");
+    }
+    for (int core = 0; core < CPU_SETSIZE && CPU_COUNT(&cores) > count; core++) {
+        CPU_CLR(core, &cores);
+    }
+    if (sched_setaffinity(0, sizeof cores, &cores) != 0) {
+        die("launch: BENCH_CORES"); /* EINVAL where it leaves none */
+    }
+}
+
 static _Noreturn void become(char **command) {
+    const char *cores = getenv("BENCH_CORES");
+    if (cores != NULL) {
+        confine(strtol(cores, NULL, 10));
+    }
+    unsetenv("BENCH_CORES");
     const char *preload = getenv("BENCH_PRELOAD");
     if (preload != NULL && setenv("LD_PRELOAD", preload, 1) != 0) {
         die("launch: LD_PRELOAD");
@@ -67,8 +91,11 @@ int main(int argc, char **argv) {
 
     FILE *output = fopen(argv[1], "w");
     if (output == NULL ||
-        fprintf(output, "seconds=%.6f user=%.6f system=%.6f peak_rss_kib=%ld minor_faults=%ld status=%d\n", seconds,
-                seconds_of(usage.ru_utime), seconds_of(usage.ru_stime), usage.ru_maxrss, usage.ru_minflt, status) < 0 ||
+        fprintf(output,
+                "seconds=%.6f user=%.6f system=%.6f peak_rss_kib=%ld minor_faults=%ld major_faults=%ld "
+                "voluntary_switches=%ld involuntary_switches=%ld status=%d\n",
+                seconds, seconds_of(usage.ru_utime), seconds_of(usage.ru_stime), usage.ru_maxrss, usage.ru_minflt,
+                usage.ru_majflt, usage.ru_nvcsw, usage.ru_nivcsw, status) < 0 ||
         fclose(output) != 0) {
         die(argv[1]);
     }

@@ -1,7 +1,6 @@
 """The allocators that are measured: those that a distribution has, where it puts them, and any others by their path."""
 
 import dataclasses
-import hashlib
 import os
 import pathlib
 import platform
@@ -35,6 +34,15 @@ class Peer:
     missing: str | None = None
 
     @property
+    def sha256(self):
+        """The start of the library's."""
+        return programs.digest(self.library.read_bytes()) if self.library else None
+
+    def identity(self):
+        """What must not change while it is measured."""
+        return {"version": self.version, "options": self.options, "sha256": self.sha256}
+
+    @property
     def ours(self):
         """Whether it comes from this project, so that the others are its peers."""
         return self.library is not None and self.library.name.startswith(("libmems", "libhmm"))
@@ -45,12 +53,15 @@ class Peer:
 
     def described(self):
         """What the results say about it."""
-        return {"name": self.name, "version": self.version, "options": self.options, "ours": self.ours,
-                "missing": self.missing}
+        return {"name": self.name, **self.identity(), "ours": self.ours, "missing": self.missing}
 
 
 def version_of(library):
-    """That of the package which the library is from, or the name of the file and the start of its SHA-256."""
+    """The first line of the file LIBRARY.so.version, for one that was built by hand; or the version of the package
+    which the library is from; or the name of the file and the start of its SHA-256."""
+    for stated in (pathlib.Path(f"{library}.version"), pathlib.Path(f"{library.resolve()}.version")):
+        if stated.is_file():
+            return stated.read_text(encoding="utf-8").partition("\n")[0].strip()
     library = library.resolve()
     for path in (library, pathlib.Path(str(library).removeprefix("/usr"))):
         try:
@@ -60,7 +71,7 @@ def version_of(library):
         if owner:
             return subprocess.run(["dpkg-query", "-W", "-f", "${Package} ${Version}", owner.split(": ")[0]],
                                   capture_output=True, text=True, check=True).stdout
-    return f"{library.name} {hashlib.sha256(library.read_bytes()).hexdigest()[:12]}"
+    return f"{library.name} {programs.digest(library.read_bytes())}"
 
 
 def base():
@@ -83,19 +94,20 @@ def known(name):
 
 def by_path(name, path, options):
     """One that the command line names."""
-    library = pathlib.Path(path).resolve()
+    library = pathlib.Path(path).absolute()
     if not library.is_file():
         raise ValueError(f"{path}: no such library")
-    return Peer(name, version_of(library), library, options)
+    return Peer(name, version_of(library), library.resolve(), options)
 
 
 def parsed(text):
-    """The peers that a list such as "glibc,mems,deferred=build/libmems.so,check=deferred" means, in its order.
+    """The peers that a list such as "glibc,mems,deferred=build/libmems.so,check=deferred" means, in its order; spaces
+    part them as well as commas.
 
     NAME is one that is known, NAME=LIBRARY.so another one, and what follows that are options for it. All known ones are
     meant where the list names none of them."""
     names, others = [], []
-    for piece in filter(None, text.split(",")):
+    for piece in filter(None, re.split(r"[,\s]+", text)):
         name, separator, value = piece.partition("=")
         if not separator and name in (BASE, "mems", *KNOWN):
             names.append(name)

@@ -1,5 +1,6 @@
 """What the benchmark scripts share: where the library and the measured programs are, and how those are compiled."""
 
+import hashlib
 import os
 import pathlib
 import shlex
@@ -26,21 +27,31 @@ def compiler():
 
 def compiled(name, options=()):
     """The path of the program BENCH/name.c, which is compiled first when it is older than its source or a header beside
-    that. Ends on an error."""
+    that. Ends on an error. Scripts that compile it at the same time do not meet: it appears when it is whole."""
     source = BENCH / f"{name}.c"
     program = BUILD / "bench" / source.stem
     youngest = max(path.stat().st_mtime for path in [source, *source.parent.glob("*.h")])
     if not program.exists() or program.stat().st_mtime < youngest:
         program.parent.mkdir(parents=True, exist_ok=True)
-        if subprocess.run([*compiler(), *OPTIONS, "-o", program, source, *options], check=False).returncode != 0:
+        part = program.with_name(f"{program.name}.{os.getpid()}")
+        if subprocess.run([*compiler(), *OPTIONS, "-o", part, source, *options], check=False).returncode != 0:
             sys.exit(f"{source} does not compile")
+        part.replace(program)
     return program
+
+
+def digest(*contents):
+    """The start of the SHA-256 of some bytes."""
+    result = hashlib.sha256()
+    for content in contents:
+        result.update(content)
+    return result.hexdigest()[:12]
 
 
 def environment(preload=None, options=None, variable="LD_PRELOAD"):
     """This process's environment, with a library to preload and options for it in place of those that it has. The path
     of the library is in `variable`; the options are libhmm's or libmems', as the library's name says."""
-    ours = ("LD_PRELOAD", "BENCH_PRELOAD", "MEMS_OPTIONS", "HMM_OPTIONS")
+    ours = ("LD_PRELOAD", "BENCH_PRELOAD", "BENCH_CORES", "MEMS_OPTIONS", "HMM_OPTIONS")
     result = {name: value for name, value in os.environ.items() if name not in ours}
     if preload is not None:
         result[variable] = str(preload)

@@ -11,8 +11,9 @@ PYTHON = "/usr/bin/python3"  # not what a version manager may have put in its pl
 
 @dataclasses.dataclass(frozen=True)
 class Real:
-    """A program, and the files that it writes in the directory in which it runs. Where `measures_itself`, it reports as
-    the workload programs do, for it is not one process that is to be measured."""
+    """A program with one thread, and the files that it writes in the directory in which it runs. Where
+    `measures_itself`, it reports as the workload programs do, for several processes run at once, and one is
+    measured."""
     name: str
     command: tuple
     environment: tuple = ()

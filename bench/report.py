@@ -1,8 +1,33 @@
 """Results as text: tables of time and memory, tables of what some workloads are about, and the goals of the engine."""
 
-from analysis import MEMORY, TIME, Results
+import dataclasses
+import re
+
+import analysis
+from analysis import CALLS, CPU, FAULTS, INSTRUCTIONS, MEMORY, TIME, Results
 
 LABEL, COLUMN = 26, 11
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A figure of a run, its title, its unit, how many of the field that is, and the form of the number."""
+    field: str
+    title: str
+    unit: str
+    scale: float
+    form: str
+
+    def shown(self, value):
+        """A value of the field as text."""
+        return "failed" if value is None else format(value / self.scale, self.form)
+
+
+PAGE_FAULTS = Column(FAULTS, "page faults", "", 1, ".0f")
+COMPARED = (Column(TIME, "time", "s", 1, ".3f"), Column(CPU, "CPU time", "s", 1, ".3f"),
+            Column(MEMORY, "peak RSS", "MiB", 1024, ".1f"))
+COUNTED = (Column(INSTRUCTIONS, "instructions", "M", 1e6, ".1f"), PAGE_FAULTS,
+           Column(CALLS, "system calls", "", 1, ".0f"))
 TABLES = (("latency of single calls, ns", (("p50_ns", "p50"), ("p99_ns", "p99"), ("p999_ns", "p99.9"),
                                           ("p9999_ns", "p99.99"), ("worst_ns", "worst"))),
           ("fragmentation: RSS over live bytes", (("rss_over_live_mean", "mean"), ("rss_over_live_worst", "worst"))),
@@ -13,7 +38,7 @@ TABLES = (("latency of single calls, ns", (("p50_ns", "p50"), ("p99_ns", "p99"),
 
 def heading(title, names, first=""):
     """A title, and the line above the columns."""
-    return ["", title, f"{'':{LABEL}}{first:>{COLUMN}}" + "".join(f"{name:>{COLUMN}}" for name in names)]
+    return ["", title, f"{'':{LABEL}}{first:>{COLUMN}}" + "".join(f"{name:>{COLUMN}.{COLUMN - 1}}" for name in names)]
 
 
 def cell(value, form, mark=""):
@@ -21,40 +46,61 @@ def cell(value, form, mark=""):
     return f"{'failed' if value is None else format(value, form) + (mark or ' '):>{COLUMN}}"
 
 
-def ratio_row(results, field, workload, form, scale):
-    """The reference's own figure, and the ratios to it."""
-    base, best = results.reference(workload, field), results.best(workload, field, results.names)
-    own = results.median(workload, base, field) if base else None
-    return f"{workload:{LABEL}}" + cell(own and own / scale, form) + "".join(
-        cell(ratio, ".3f" if results.base else ".2f", "*" if name == best else "")
-        for name, ratio in results.ratios(workload, field).items())
+def marks(lowest):
+    """name -> the mark of those that are the lowest."""
+    return dict.fromkeys(lowest, "*" if len(lowest) == 1 else "=")
 
 
-def mean_row(results, field, label, workloads, base=None):
-    """Geometric means of the ratios; or of those, relative to one peer's."""
-    means = {name: results.mean(name, field, workloads) for name in results.names}
-    one = means[base] if base else 1
-    best = min(results.able, key=means.get)
-    return f"{f'geometric mean, {label} ({len(workloads)})':{LABEL + COLUMN}}" + "".join(
-        cell(mean and mean / one, ".3f", "*" if name == best else "") for name, mean in means.items())
+def ratio_row(results, column, workload):
+    """The reference's own figure, how far the quartiles of ratios to it lie apart, and the ratios."""
+    field = column.field
+    base = results.reference(workload, field)
+    own, spread = results.median(workload, base, field) if base else None, results.spread(workload, field)
+    marked = marks(results.lowest(workload, field))
+    return (f"{workload:{LABEL}}{column.shown(own):>{COLUMN - 1}} "
+            + ("" if spread is None else f"{100 * spread:6.1f} ").rjust(7) + "".join(
+                cell(ratio, ".3f" if results.base else ".2f", marked.get(name))
+                for name, ratio in results.ratios(workload, field).items()))
 
 
-def ratio_table(results, field, title, unit):
-    """The ratios to the reference of each workload, with its own figure, and their geometric means."""
-    form, scale = (".3f", 1) if unit == "s" else (".1f", 1024)
+def ratio_table(results, column):
+    """The ratios to the reference of each workload, with its own figure."""
     base = results.base or "the best peer of each workload"
-    yield from heading(f"{title}, relative to {base}; * is the best of all", results.names,
-                       f"{results.base or 'best'}, {unit}")
+    own = ", ".join(filter(None, (results.base or "best", column.unit)))
+    *title, names = heading(f"{column.title}, relative to {base}", results.names, own)
+    yield from (*title, names[:LABEL + COLUMN] + f"{'+-%':>6} " + names[LABEL + COLUMN:])
     for workload in results.compared():
-        yield ratio_row(results, field, workload, form, scale)
-    complete = results.complete(field)
-    if complete:
-        yield mean_row(results, field, "all", complete)
-        if "glibc" in results.able and not results.base:
-            yield mean_row(results, field, "glibc = 1", complete, "glibc")
-    programs = [label for label in complete if label.startswith("real/")]
-    if programs:
-        yield mean_row(results, field, "real programs", programs)
+        yield ratio_row(results, column, workload)
+
+
+def mean_row(results, field, label, workloads, base, clipped):
+    """Geometric means of ratios to one peer, or to the best one of each workload. The lowest has its mark if it is
+    lower than each other one, outside the noise."""
+    means = {name: results.mean(name, field, workloads, base, clipped) for name in results.names}
+    rounds = {name: results.round_means(name, field, workloads, base, clipped) for name in results.able(field)}
+    lowest = rounds[min(rounds, key=means.get)]
+    alike = {name for name in rounds if not analysis.paired(rounds[name], lowest).differs}
+    marked = marks(alike if results.rounds >= analysis.ENOUGH_ROUNDS else ())
+    return f"{label:{LABEL + COLUMN + 7}}" + "".join(
+        cell(mean, ".3f", marked.get(name)) for name, mean in means.items())
+
+
+def mean_table(results, columns):
+    """Geometric means over all workloads, and over the real programs."""
+    *title, names = heading("geometric means of ratios", results.names)
+    yield from (*title, names[:LABEL + COLUMN] + " " * 7 + names[LABEL + COLUMN:])
+    for field, what in ((column.field, column.title) for column in columns):
+        bases = [base for base in ([results.base] if results.base else [None, "glibc"])
+                 if base is None or base in results.able(field)]
+        complete = results.complete(field)
+        programs = [label for label in complete if label.startswith("real/")]
+        groups = [(complete, "")] if len(programs) == len(complete) else [(complete, ""), (programs, "real programs, ")]
+        for workloads, which in groups:
+            for base in bases if workloads else ():
+                yield mean_row(results, field, f"{what}, {which}{base or 'best'} = 1 ({len(workloads)})", workloads,
+                               base, False)
+                yield mean_row(results, field, f"    clipped to {analysis.CLIP[0]} .. {analysis.CLIP[1]}", workloads,
+                               base, True)
 
 
 def figure_table(results, title, figures):
@@ -75,7 +121,7 @@ def figure_table(results, title, figures):
 
 def lowest_peer(results, field, workloads):
     """The peer with the lowest geometric mean."""
-    return min(results.peers, key=lambda name: results.mean(name, field, workloads))
+    return min(results.peers(field), key=lambda name: results.mean(name, field, workloads))
 
 
 def worst(results, name, field, workloads, base=None):
@@ -127,6 +173,15 @@ def goal_table(results, name):
             yield f"{what:54}{figure:8.3f}  {met:8} (at most {limit:g}; {where})"
 
 
+def peer_line(peer):
+    """What a peer is."""
+    if peer["missing"]:
+        return f"  {peer['name']:12}missing: {peer['missing']}"
+    digest = peer.get("sha256")
+    shown = f" (SHA-256 {digest})" if digest and digest not in peer["version"] else ""
+    return f"  {peer['name']:12}{peer['version']}{shown}{', ' + peer['options'] if peer['options'] else ''}"
+
+
 def machine_lines(data):
     """The machine, the peers and how it was measured."""
     machine, settings = data["machine"], data["settings"]
@@ -134,26 +189,55 @@ def machine_lines(data):
            f"{machine['distribution']}, {machine['libc']}, huge pages: {machine['transparent_huge_pages']}")
     yield (f"{machine['compiler']}; project at {machine['project'] or 'no revision'}; {machine['date']}; "
            f"rounds: {settings['rounds']}, {settings['percent']} % of the work")
-    if machine["load_at_start"] > machine["cores"] / 4:
+    if settings.get("cores"):
+        yield f"workloads with several threads have {settings['cores']} of the cores"
+    if settings.get("stops"):
+        yield f"stopped and resumed, {settings['stops']} times"
+    if not settings.get("counts") and machine["load_at_start"] > machine["cores"] / 4:
         yield f"The machine was busy at the start (load {machine['load_at_start']:.1f}): times are rough."
-    for peer in data["peers"]:
-        version = f"missing: {peer['missing']}" if peer["missing"] else peer["version"]
-        yield f"  {peer['name']:12}{version}{', ' + peer['options'] if peer['options'] else ''}"
+    yield from map(peer_line, data["peers"])
+
+
+def legend(results):
+    """What the marks say."""
+    yield ""
+    if results.rounds < analysis.ENOUGH_ROUNDS:
+        yield (f"no marks: {results.rounds} round{'s' * (results.rounds > 1)} cannot tell a difference from noise, "
+               f"{analysis.ENOUGH_ROUNDS} or more can")
+    else:
+        yield "* is the lowest of all, = are the lowest where noise does not let one of them be told from the others"
+    if results.rounds > 1:
+        yield "+-% is the noise: half the distance of a ratio's quartiles over the rounds, for the middle allocator"
 
 
 def lines(data, base=None):
     """The whole report; ratios are to the best peer of each workload, or to `base`."""
     results = Results(data, base)
     yield from machine_lines(data)
+    columns = [column for column in (COUNTED if data["settings"].get("counts") else COMPARED)
+               if results.able(column.field)]
     if results.compared():
-        yield from ratio_table(results, TIME, "time", "s")
-        yield from ratio_table(results, MEMORY, "peak RSS", "MiB")
-    for title, figures in TABLES:
-        yield from figure_table(results, title, figures)
-    for name in results.ours:
-        if name in results.able:
-            yield from goal_table(results, name)
-    for label, reason in data["missing"].items():
+        yield from legend(results)
+        yield from mean_table(results, columns)
+        for column in columns:
+            yield from ratio_table(results, column)
+    if not data["settings"].get("counts"):
+        for title, figures in TABLES:
+            yield from figure_table(results, title, figures)
+        for name in results.ours:
+            if name in results.able(TIME):
+                yield from goal_table(results, name)
+    yield from failure_lines(results)
+
+
+def failure_lines(results):
+    """What was not measured, and what failed."""
+    for label, reason in results.data["missing"].items():
         yield f"not measured: {label}: {reason}"
     for workload, name, failed, runs, error in results.failures():
         yield f"failed: {workload} under {name}, {failed} of {runs}: {error}"
+
+
+def coloured(text):
+    """The same for a terminal: what is marked as the lowest is blue."""
+    return re.sub(r"[\d.]+\*(?= |$)", lambda found: f"\033[1;34m{found[0]}\033[0m", text)

@@ -1,15 +1,20 @@
 #!/bin/sh
 # redis.sh - redis-server under the load of redis-benchmark; a fixed number of requests.
 #
-# The server has its malloc from $BENCH_PRELOAD, the client has the C library's. The time is that of the client, the
-# peak that of the server. Afterwards the server is given known data, and the digest of it tells whether it is right.
-# Debian's redis-server takes malloc from libjemalloc.so, which stands before the C library: where nothing else is
-# preloaded, the C library itself is, so that its malloc comes first.
+# The server has its malloc from $BENCH_PRELOAD, the client has the C library's. The time is that of the client; the
+# processor's time, the page faults and the peak are those of the server. Afterwards the server is given known data, and
+# the digest of it tells whether it is right. Debian's redis-server takes malloc from libjemalloc.so, which stands
+# before the C library: where nothing else is preloaded, the C library itself is, so that its malloc comes first.
 #
 # environment: BENCH_PRELOAD. Works in the directory in which it is started.
 set -eu
 [ -n "${BENCH_PRELOAD-}" ] ||
     BENCH_PRELOAD=$(ldd "$(command -v redis-server)" | awk '$1 ~ /^libc\.so/ { print $3 }')
+
+# Page faults so far, and the time in user mode and in the kernel, in seconds.
+used() {
+    awk -v ticks="$(getconf CLK_TCK)" '{ print $10, $14 / ticks, $15 / ticks }' /proc/$server/stat
+}
 
 cli() {
     redis-cli -s socket "$@"
@@ -25,10 +30,13 @@ until cli ping >/dev/null 2>&1; do
     sleep 0.05
 done
 
+before=$(used)
 start=$(date +%s%N)
 redis-benchmark -s socket -q -n 30000 -c 20 -P 16 -r 50000 -d 200 \
     -t set,incr,lpush,rpop,sadd,hset,spop,zadd,lrange_100,mset >/dev/null
 end=$(date +%s%N)
+took=$(echo "$before $(used)" |
+    awk '{ printf "minor_faults=%d user=%.2f system=%.2f", $4 - $1, $5 - $2, $6 - $3 }')
 peak=$(awk '$1 == "VmHWM:" { print $2 }' /proc/$server/status)
 
 cli FLUSHALL >/dev/null
@@ -42,6 +50,7 @@ awk 'BEGIN {
         print "ZADD scores:" x % 50, x % 100000, "member" x % 2000
     }
 }' | cli --pipe >/dev/null
-echo "seconds=$(echo "$start $end" | awk '{ printf "%.6f", ($2 - $1) / 1e9 }') peak_rss_kib=$peak output=$(cli DEBUG DIGEST)"
+seconds=$(echo "$start $end" | awk '{ printf "%.6f", ($2 - $1) / 1e9 }')
+echo "seconds=$seconds $took peak_rss_kib=$peak output=$(cli DEBUG DIGEST)"
 cli SHUTDOWN NOSAVE
 wait $server
