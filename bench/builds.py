@@ -1,0 +1,64 @@
+"""The libraries of a commit: built once with the release preset, and kept in build/compare by the commit's name."""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import programs
+
+FOLDER = programs.BUILD / "compare"
+LIBRARIES = ("libmems.so", "libhmm.so")
+
+
+def git(*arguments):
+    """What git prints, or nothing where it fails."""
+    done = subprocess.run(["git", *arguments], cwd=programs.ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def commit_of(revision):
+    """The full name of a commit, say of HEAD~2; ValueError where there is none."""
+    name = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if not name:
+        raise ValueError(f"{revision}: neither a commit nor a library")
+    return name
+
+
+def described(commit):
+    """A commit's short name and subject."""
+    return git("log", "-1", "--format=%h %s", commit)
+
+
+def do(*command, folder):
+    """Runs a command, and shows what it said if it fails, which ends this program."""
+    done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"{done.stdout}{' '.join(map(str, command))} failed")
+
+
+def build(commit, folder):
+    """Builds a commit, and puts its libraries into `folder` at once, so that a stop leaves none of them there."""
+    with tempfile.TemporaryDirectory(prefix="scratch.", dir=FOLDER) as scratch:
+        source, result = pathlib.Path(scratch, "source"), pathlib.Path(scratch, "libraries")
+        source.mkdir()
+        result.mkdir()
+        do("git", "archive", "--output", f"{scratch}/source.tar", commit, folder=programs.ROOT)
+        do("tar", "-xf", f"{scratch}/source.tar", folder=source)
+        do("cmake", "--preset", "release", folder=source)
+        do("cmake", "--build", "--preset", "release", folder=source)
+        for name in LIBRARIES:
+            shutil.copyfile(source / "build" / name, result / name)
+        result.rename(folder)
+
+
+def library(commit, name):
+    """The path of a library of a commit."""
+    folder = FOLDER / commit
+    if not folder.exists():
+        print(f"building {described(commit)}", file=sys.stderr, flush=True)
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        build(commit, folder)
+    return folder / name
