@@ -32,8 +32,7 @@ def quartiles(values):
     """(first quartile, median, third quartile)"""
     if len(values) == 1:
         return (values[0],) * 3
-    first, median, third = statistics.quantiles(values, n=4, method="inclusive")
-    return first, median, third
+    return tuple(statistics.quantiles(values, n=4, method="inclusive"))
 
 
 def geometric_mean(values):

@@ -31,7 +31,7 @@ def described(commit):
     return git("log", "-1", "--format=%h %s", commit)
 
 
-def do(*command, folder):
+def perform(*command, folder):
     """Runs a command, and shows what it said if it fails, which ends this program."""
     done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, check=False)
@@ -45,10 +45,10 @@ def build(commit, folder):
         source, result = pathlib.Path(scratch, "source"), pathlib.Path(scratch, "libraries")
         source.mkdir()
         result.mkdir()
-        do("git", "archive", "--output", f"{scratch}/source.tar", commit, folder=programs.ROOT)
-        do("tar", "-xf", f"{scratch}/source.tar", folder=source)
-        do("cmake", "--preset", "release", folder=source)
-        do("cmake", "--build", "--preset", "release", folder=source)
+        perform("git", "archive", "--output", f"{scratch}/source.tar", commit, folder=programs.ROOT)
+        perform("tar", "-xf", f"{scratch}/source.tar", folder=source)
+        perform("cmake", "--preset", "release", folder=source)
+        perform("cmake", "--build", "--preset", "release", folder=source)
         for name in LIBRARIES:
             shutil.copyfile(source / "build" / name, result / name)
         result.rename(folder)

@@ -5,6 +5,7 @@ import dataclasses
 import pathlib
 import shutil
 import sys
+import tempfile
 
 import counts
 import journal
@@ -74,3 +75,12 @@ def measured(options, present, **more):
         sys.exit(f"{sys.argv[0]}: {reason}")
     return {"machine": state.machine, "settings": {**settings, "stops": state.stops},
             "peers": [peer.described() for peer in options.peers], "missing": missing, "runs": runs}, state
+
+
+def execute(main):
+    """Ends this process with the status that main returns, which is given a scratch directory."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="mems-bench.") as scratch:
+            sys.exit(main(pathlib.Path(scratch)))
+    except KeyboardInterrupt:
+        sys.exit(130)

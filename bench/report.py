@@ -33,6 +33,8 @@ TABLES = (("latency of single calls, ns", (("p50_ns", "p50"), ("p99_ns", "p99"),
           ("fragmentation: RSS over live bytes", (("rss_over_live_mean", "mean"), ("rss_over_live_worst", "worst"))),
           ("memory that goes back: MiB resident", (("rss_start_kib", "start"), ("rss_peak_kib", "peak"),
                                                    ("rss_after_kib", "2 s after"))),
+          ("memory that stays: MiB resident", (("rss_start_kib", "start"), ("rss_end_kib", "end"))),
+          ("freed memory of a thread that sleeps: MiB resident", (("rss_freed_kib", ""),)),
           ("idle threads: KiB each", (("rss_per_thread_kib", ""),)))
 
 

@@ -1,4 +1,4 @@
-"""The statistics of the instrument: quartiles, the noise rule, clipped means, marks, the order of runs, peers' versions."""
+"""The statistics of the instrument: quartiles, the noise rule, clipped means, marks, the order of runs, versions."""
 
 import math
 import pathlib

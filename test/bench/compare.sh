@@ -4,7 +4,7 @@
 set -eu
 . "${0%/*}/lib.sh"
 compare() {
-    "$SOURCE_DIR/bench/compare" "$@" --state "$scratch/state" --workloads pairs/fixed --percent 1
+    "$SOURCE_DIR/bench/compare" "$@" --state "$scratch/state" --workloads pairs/fixed,threads/idle --percent 1
 }
 
 compare "$LIBMEMS" "$LIBMEMS" --rounds 3 >"$scratch/text"
@@ -12,6 +12,7 @@ contains "$scratch/text" 'pairs/fixed@1 .*\[.*\].*\['
 contains "$scratch/text" "geometric mean"
 contains "$scratch/text" "clipped to 0.5..2"
 contains "$scratch/text" "outside the noise"
+contains "$scratch/text" 'threads/idle .*\[.*\]' # what a workload is about
 
 echo "no library" >"$scratch/libbroken.so"
 ! compare "$LIBMEMS" "$scratch/libbroken.so" --rounds 1 >"$scratch/text" || fail "a broken library does not fail"
