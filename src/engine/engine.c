@@ -144,8 +144,14 @@ void *engine_alloc_zeroed(size_t count, size_t size) {
     }
     bool zero = false;
     void *block = bytes <= SMALL_MAX ? engine_alloc(bytes) : alloc_big(bytes, 1, &zero);
+    if (block == NULL) {
+        return NULL;
+    }
     struct heap *heap = heap_mine;
-    return block != NULL ? zeros_make(heap != &heap_none ? &heap->zeros : NULL, block, bytes, zero) : NULL;
+    if (zeros_make(heap != &heap_none ? &heap->zeros : NULL, block, bytes, zero) && window_holds(block)) {
+        large_watch(block);
+    }
+    return block;
 }
 
 void *engine_alloc_aligned(size_t alignment, size_t size) {

@@ -5,6 +5,7 @@
 #include "heap.h"
 #include "metadata.h"
 #include "os/os.h"
+#include "zeros.h"
 
 static size_t units_for(size_t bytes) {
     return (bytes + UNIT - 1) >> UNIT_SHIFT;
@@ -44,6 +45,7 @@ void *large_alloc(size_t size, size_t alignment, bool *zero) {
     if (large == NULL) {
         return NULL;
     }
+    large->watched = false;
     void *block = window_address(large->span.first);
     live_set(block);
     return block;
@@ -62,6 +64,9 @@ void large_free(void *block) {
         block_fault("free", block);
     }
     struct large *large = large_of(block);
+    if (large->watched && heap_mine != &heap_none) {
+        zeros_learn(&heap_mine->zeros, block, large_size(large));
+    }
     if (heap_mine == &heap_none || !reserve_put_large(heap_mine, large)) {
         large_destroy(large);
     }
@@ -75,6 +80,7 @@ bool large_resize(void *block, size_t size) {
     }
     /* After growing and before shrinking, so that statistics never see a size beyond the span. */
     set_size(large, size);
+    large->watched = false;
     if (units < large->span.units) {
         span_shrink(&large->span, units);
     }

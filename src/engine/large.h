@@ -13,11 +13,15 @@
 
 #include "span.h"
 
-/* size <= units * UNIT. Written by the block's user (realloc); read by statistics under the spans' lock (relaxed). */
+/*
+ * size <= units * UNIT. Written by the block's user (realloc); read by statistics under the spans' lock (relaxed).
+ * watched: calloc has left all of its pages untouched; written by the block's user, read by whoever frees it.
+ */
 struct large {
     struct span span;
     _Atomic size_t size; /* bytes the user may write, a multiple of OS_PAGE */
     struct large *next;  /* in a heap's reserve */
+    bool watched;
 };
 
 static inline size_t large_size(const struct large *large) {
@@ -31,6 +35,11 @@ static inline struct large *large_of(const void *block) {
 
 /* A block of `size` bytes at a multiple of `alignment`; *zero tells whether it reads as zero. NULL: no room. */
 void *large_alloc(size_t size, size_t alignment, bool *zero);
+
+/* From now on what the program makes of a live block's pages is evidence for calloc (zeros.h). */
+static inline void large_watch(const void *block) {
+    large_of(block)->watched = true;
+}
 
 /* Frees a block; what is not a live block's start is a fault. */
 void large_free(void *block);

@@ -232,24 +232,6 @@ void os_populate(void *start, size_t size) {
     (void)sys_madvise(start, size, MADV_POPULATE_WRITE); /* EINVAL on kernels before 5.14 */
 }
 
-size_t os_present(void *start, size_t size) {
-    unsigned char pages[64];
-    const size_t page = os_page_size();
-    size_t present = 0;
-    int saved = errno;
-    for (size_t at = 0; at < size; at += sizeof pages * page) {
-        size_t count = size - at < sizeof pages * page ? (size - at + page - 1) / page : sizeof pages;
-        if (mincore((char *)start + at, count * page, pages) != 0) {
-            break;
-        }
-        for (size_t i = 0; i < count; i++) {
-            present += (pages[i] & 1) * page;
-        }
-    }
-    errno = saved;
-    return present;
-}
-
 int os_resize_map(void *start, size_t old_size, size_t new_size, bool may_move, void **out) {
     return sys_mremap(start, old_size, new_size, may_move ? MREMAP_MAYMOVE : 0, NULL, out);
 }

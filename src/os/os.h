@@ -46,9 +46,6 @@ int os_purge(void *start, size_t size);
 /* Makes the memory of pages present, as a write to each of them would. A mere hint. */
 void os_populate(void *start, size_t size);
 
-/* How many bytes of these pages are present; 0 where that cannot be found out. */
-size_t os_present(void *start, size_t size);
-
 /* False where purged pages keep their contents (some emulators); found out by a trial on the first call. */
 bool os_purge_zeroes(void);
 

@@ -47,6 +47,17 @@ static inline bool mapped(void *page) {
     return mincore(page, 1, &resident) == 0;
 }
 
+/* How many bytes of these pages are present; 0 where that cannot be found out. */
+static inline size_t present_bytes(void *start, size_t size) {
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t bytes = 0;
+    for (size_t at = 0; at < size; at += page) {
+        unsigned char present = 0;
+        bytes += mincore((char *)start + at, 1, &present) == 0 && (present & 1) != 0 ? page : 0;
+    }
+    return bytes;
+}
+
 /* The bytes of this process that are in memory. */
 static inline size_t resident_bytes(void) {
     unsigned long size = 0, pages = 0;
