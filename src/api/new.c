@@ -20,6 +20,7 @@
 #include "base/bits.h"
 #include "base/compiler.h"
 #include "base/fmt.h"
+#include "os/os.h"
 
 #define OPERATOR EXPORT __attribute__((weak))
 #define OPERATOR_IS(function) EXPORT __attribute__((weak, alias(function)))

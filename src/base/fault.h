@@ -3,6 +3,8 @@
  *
  * The line is made without allocation and written by one write(2):
  *
+ * Base asserts with it; writing a line and ending a process is up to os, which defines it.
+ *
  *   mems: OPERATION(ADDRESS): PROBLEM: STATE [thread TID]
  *   mems: free(0x7f52a0c00240): double free: slot 12 of a 48-byte slab, free [thread 4711]
  */

@@ -33,11 +33,4 @@ void fmt_label(struct fmt *fmt, const char *text, size_t width);
 /* A template with %s (const char *), %u (uint64_t), %d (int64_t), %x (uint64_t, with 0x), %p (const void *) and %%. */
 void fmt_format(struct fmt *fmt, const char *format, ...);
 
-/*
- * Writes the text to a file descriptor, all of it, in as few write(2) calls as the kernel allows, and empties the
- * buffer. An error ends the writing silently: there is nobody to tell. errno is unchanged, and the call is no
- * cancellation point. It lies in a file of its own: the one thing here that needs a system.
- */
-void fmt_flush(struct fmt *fmt, int fd);
-
 #endif

@@ -18,7 +18,6 @@
 #define fmt_char mems_fmt_char
 #define fmt_column mems_fmt_column
 #define fmt_decimal mems_fmt_decimal
-#define fmt_flush mems_fmt_flush
 #define fmt_format mems_fmt_format
 #define fmt_hex mems_fmt_hex
 #define fmt_init mems_fmt_init

@@ -7,6 +7,7 @@
 #include "metadata.h"
 #include "orphan.h"
 #include "os/os.h"
+#include "ranks.h"
 #include "slab.h"
 
 /* A heap is swept when its slabs have grown by so many bytes, and by this share. */

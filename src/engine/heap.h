@@ -17,7 +17,7 @@
 #include "base/bitmap.h"
 #include "base/compiler.h"
 #include "base/list.h"
-#include "base/lock.h"
+#include "os/lock.h"
 #include "page_map.h"
 #include "parcel.h"
 #include "reserve.h"

@@ -5,6 +5,7 @@
 #include "block.h"
 #include "metadata.h"
 #include "os/os.h"
+#include "ranks.h"
 #include "size_class.h"
 
 struct huge_table huge_table = {.lock = LOCK_INIT(LOCK_HUGE)};

@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/lock.h"
 #include "base/range_tree.h"
+#include "os/lock.h"
 
 /* Blocks from this size on are huge, and smaller ones once the window has no room for them. Where no mapping is to be
  * had they are tried as large blocks, too. */

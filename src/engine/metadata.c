@@ -2,6 +2,7 @@
 
 #include "base/bits.h"
 #include "base/fault.h"
+#include "ranks.h"
 #include "window.h"
 
 /* Accessible in steps of an eighth of what is used, so that a large heap's descriptors cost few system calls. */

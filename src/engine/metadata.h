@@ -11,7 +11,7 @@
 
 #include <stddef.h>
 
-#include "base/lock.h"
+#include "os/lock.h"
 
 #define METADATA_STEP ((size_t)64)
 #define METADATA_MAX ((size_t)8192)

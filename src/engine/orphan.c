@@ -1,5 +1,6 @@
 #include "orphan.h"
 
+#include "ranks.h"
 #include "slab.h"
 
 #define CACHE_LINE ((size_t)64)

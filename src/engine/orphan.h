@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
-#include "base/lock.h"
+#include "os/lock.h"
 #include "size_class.h"
 
 struct slab;

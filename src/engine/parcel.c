@@ -2,6 +2,7 @@
 
 #include "heap.h"
 #include "metadata.h"
+#include "ranks.h"
 #include "slab.h"
 
 /* A parcel is sent when it is full, or when its blocks are worth waiting no longer. */

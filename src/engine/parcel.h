@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/lock.h"
+#include "os/lock.h"
 
 #define PARCEL_BLOCKS 61u
 #define OUTBOX_SLOTS 16u

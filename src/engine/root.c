@@ -13,6 +13,7 @@
 #include "orphan.h"
 #include "os/os.h"
 #include "parcel.h"
+#include "ranks.h"
 #include "span.h"
 #include "stats.h"
 #include "stats_report.h"

@@ -14,8 +14,8 @@
 #include <stdint.h>
 
 #include "base/compiler.h"
-#include "base/lock.h"
 #include "options.h"
+#include "os/lock.h"
 
 #define MEMS_ROOT_MAGIC "MeMSroot"
 #define MEMS_ROOT_VERSION 2

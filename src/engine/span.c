@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "metadata.h"
 #include "os/os.h"
+#include "ranks.h"
 #include "root.h"
 
 /*

@@ -20,7 +20,7 @@
 
 #include "base/bins.h"
 #include "base/list.h"
-#include "base/lock.h"
+#include "os/lock.h"
 #include "window.h"
 
 /* The head of every descriptor: of a slab (slab.h), a large block (large.h) or a free span. Written under the lock. */

@@ -1,10 +1,8 @@
 #include "stats_report.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fmt.h"
@@ -253,29 +251,20 @@ void stats_report_json(const struct mems_engine_stats *stats, int fd) {
 #define KEPT_FD_MIN 200
 static struct {
     int fd; /* 0: none is kept */
-    dev_t device;
-    ino_t inode;
+    struct os_file_identity file;
 } kept;
 
 void stats_report_prepare(const struct options *options) {
-    int saved = errno;
-    struct stat status;
-    if (options->stats != STATS_NONE && fstat(STDERR_FILENO, &status) == 0) {
-        int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, KEPT_FD_MIN);
-        if (fd > 0) {
-            kept.fd = fd;
-            kept.device = status.st_dev;
-            kept.inode = status.st_ino;
-        }
+    if (options->stats != STATS_NONE && os_file_identity(STDERR_FILENO, &kept.file) == 0) {
+        (void)os_duplicate(STDERR_FILENO, KEPT_FD_MIN, &kept.fd);
     }
-    errno = saved;
 }
 
 /* Standard error as it was. A program that closes all it does not know may have another file where our copy was. */
 static int standard_error(void) {
-    struct stat status;
-    bool ours =
-        kept.fd > 0 && fstat(kept.fd, &status) == 0 && status.st_dev == kept.device && status.st_ino == kept.inode;
+    struct os_file_identity file;
+    bool ours = kept.fd > 0 && os_file_identity(kept.fd, &file) == 0 && file.device == kept.file.device &&
+                file.inode == kept.file.inode;
     return ours ? kept.fd : STDERR_FILENO;
 }
 
@@ -301,13 +290,14 @@ static int open_report(const char *pattern) {
     if (path.length == 0) {
         return fallback;
     }
-    int fd = path.full ? -1 : open(path.text, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    if (fd < 0) {
+    int fd;
+    int error = path.full ? ENAMETOOLONG : os_open_append(path.text, &fd);
+    if (error != 0) {
         char line[sizeof text + 128];
         struct fmt complaint;
         fmt_init(&complaint, line, sizeof line);
         fmt_format(&complaint, "mems: stats_file=%s cannot be opened (error %d): reporting here\n", pattern,
-                   (int64_t)(path.full ? ENAMETOOLONG : errno));
+                   (int64_t)error);
         fmt_flush(&complaint, fallback);
         return fallback;
     }
@@ -318,7 +308,6 @@ void stats_report_at_exit(const struct options *options, const struct mems_engin
     if (options->stats == STATS_NONE) {
         return;
     }
-    int saved = errno;
     int fd = open_report(options->stats_file);
     if (options->stats == STATS_JSON) {
         stats_report_json(stats, fd);
@@ -326,7 +315,6 @@ void stats_report_at_exit(const struct options *options, const struct mems_engin
         stats_report_text(stats, fd);
     }
     if (fd > STDERR_FILENO) {
-        close(fd);
+        os_close(fd);
     }
-    errno = saved;
 }

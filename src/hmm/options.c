@@ -5,6 +5,7 @@
 #include "base/fmt.h"
 #include "base/options.h"
 #include "heap.h"
+#include "os/os.h"
 #include "region.h"
 #include "state.h"
 

@@ -5,10 +5,11 @@
 
 #include <pthread.h>
 
-#include "base/lock.h"
 #include "heap.h"
 #include "options.h"
+#include "os/lock.h"
 #include "os/os.h"
+#include "ranks.h"
 #include "state.h"
 
 /* How much is reserved in the place of the real break: from so much down to so little. */

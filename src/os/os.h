@@ -1,6 +1,11 @@
 /*
  * os.h - everything the heaps ask of the kernel, in one small contract.
  *
+ * No call goes through the C library, where another library may have taken its name (syscall.h). Of malloc and free the
+ * kernel hears mmap, munmap, mprotect, mremap, madvise, futex and getrandom, in HMM brk, and clock_gettime where it
+ * offers no vDSO; so a sandbox that allows these to a program on any malloc allows ours. All other calls are those of
+ * the start, of statistics and of faults.
+ *
  * Unless said otherwise a function returns 0 or an errno, keeps the caller's errno, allocates nothing, takes no lock
  * and may be called at any time, from the first instruction of a program on. Addresses and sizes are multiples of
  * OS_PAGE; where the kernel's own pages are larger, callers that release memory use multiples of 64 KiB, which is a
@@ -61,8 +66,9 @@ int os_move_pages(void *old, void *new, size_t size, bool *lost);
 int os_resize_map(void *start, size_t old_size, size_t new_size, bool may_move, void **out);
 
 /*
- * Moves the program break by `by` bytes; *old_break is where it was. Through the C library, whose idea of the break
- * must stay true: one caller at a time. ENOMEM for any move where the C library keeps the break for itself (musl).
+ * Moves the program break by `by` bytes; *old_break is where the kernel says that it was. glibc's sbrk goes on from
+ * where it is then. One caller at a time, sbrk included. ENOMEM for any move where the C library keeps the break for
+ * itself (musl).
  */
 int os_move_break(intptr_t by, void **old_break);
 
@@ -104,6 +110,30 @@ bool os_environment_ready(void);
  * looked up in `early`, the one that the loader handed over (NULL: none). */
 const char *os_environment(char *const *early, const char *name);
 
+/*
+ * Writes the text to a file descriptor, all of it, in as few writes as the kernel allows, and empties the buffer. An
+ * error ends the writing silently: there is nobody to tell.
+ */
+struct fmt;
+void fmt_flush(struct fmt *fmt, int fd);
+
+/* Opens a file to append to, made if need be. Not for programs that the process starts, as all descriptors here. */
+int os_open_append(const char *path, int *fd);
+void os_close(int fd);
+
+/* A copy of a file descriptor with a number of `least` or more. */
+int os_duplicate(int fd, int least, int *copy);
+
+/* Which file a descriptor is of. */
+struct os_file_identity {
+    uint64_t device;
+    uint64_t inode;
+};
+int os_file_identity(int fd, struct os_file_identity *identity);
+
+/* The beginning of a file as a string, as much as one read brings; size is at least 1. */
+int os_read_text(const char *path, char *text, size_t size);
+
 /* Bytes of this process that are resident, of address space, and its major and minor faults; 0 where unknown. */
 struct os_usage {
     size_t resident;
@@ -120,15 +150,7 @@ void os_usage(struct os_usage *usage);
  * A call that fails so does nothing, but that a moving mremap which fails with ENOMEM has unmapped its destination, as
  * the kernel's has.
  */
-enum os_call {
-    OS_CALL_MMAP,
-    OS_CALL_MUNMAP,
-    OS_CALL_MPROTECT,
-    OS_CALL_MADVISE,
-    OS_CALL_MREMAP,
-    OS_CALL_SBRK,
-    OS_CALLS
-};
+enum os_call { OS_CALL_MMAP, OS_CALL_MUNMAP, OS_CALL_MPROTECT, OS_CALL_MADVISE, OS_CALL_MREMAP, OS_CALL_BRK, OS_CALLS };
 void os_inject(enum os_call call, uint64_t after, uint64_t count, int error);
 void os_inject_clear(void);
 uint64_t os_inject_calls(enum os_call call);

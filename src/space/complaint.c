@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "base/lock.h"
+#include "os/lock.h"
+#include "os/os.h"
+#include "ranks.h"
 
 /* Handler and context belong together: both are read and written under the lock. */
 static struct {

@@ -4,6 +4,7 @@
 
 #include "complaint.h"
 #include "os/os.h"
+#include "ranks.h"
 
 /* The spaces but the default one, which is always there. `alone`: with one thread there is nobody to wait for; and if
  * it forks in a signal handler that interrupted a space, it must not wait for itself. Decided before the fork, for both

@@ -7,6 +7,7 @@
 #include "base/compiler.h"
 #include "complaint.h"
 #include "os/os.h"
+#include "ranks.h"
 #include "registry.h"
 
 #define ALIGNMENT_MIN FREE_LIST_GRAIN

@@ -12,12 +12,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/lock.h"
 #include "dict.h"
 #include "free_list.h"
 #include "main_chain.h"
 #include "mems.h"
 #include "node.h"
+#include "os/lock.h"
 
 enum space_state { SPACE_UNUSED, SPACE_READY, SPACE_FINISHED };
 

@@ -256,7 +256,7 @@ static void the_break_moves_rarely(void) {
 
 static void a_break_that_is_refused_leaves_a_valid_heap(void) {
     void *first = hmm_alloc(100);
-    os_inject(OS_CALL_SBRK, 0, UINT64_MAX, ENOMEM);
+    os_inject(OS_CALL_BRK, 0, UINT64_MAX, ENOMEM);
     os_inject(OS_CALL_MPROTECT, 0, UINT64_MAX, ENOMEM);
     errno = 0;
     CHECK(hmm_alloc((size_t)4 << 20) == NULL && errno == ENOMEM);
@@ -264,7 +264,7 @@ static void a_break_that_is_refused_leaves_a_valid_heap(void) {
     os_inject_clear();
     void *second = hmm_alloc((size_t)4 << 20);
     CHECK(second != NULL);
-    os_inject(OS_CALL_SBRK, 0, UINT64_MAX, ENOMEM);
+    os_inject(OS_CALL_BRK, 0, UINT64_MAX, ENOMEM);
     hmm_free("test", second); /* the break cannot go down: the memory stays, and can be had again */
     CHECK_VALID();
     CHECK(hmm_alloc((size_t)3 << 20) != NULL);
@@ -273,7 +273,7 @@ static void a_break_that_is_refused_leaves_a_valid_heap(void) {
 }
 
 static void a_reserved_break_replaces_one_that_is_refused(void) {
-    os_inject(OS_CALL_SBRK, 0, UINT64_MAX, ENOMEM);
+    os_inject(OS_CALL_BRK, 0, UINT64_MAX, ENOMEM);
     void *block = hmm_alloc(100000);
     CHECK(block != NULL);
     CHECK_VALID();

@@ -20,7 +20,7 @@ static void disturb(enum disturbance disturbance) {
     if (disturbance == FOREIGN_MOVES && random_below(random, 20) == 0) {
         (void)os_move_break((intptr_t)random_below(random, 10000), &was);
     } else if (disturbance == REFUSALS && random_below(random, 10) == 0) {
-        os_inject(OS_CALL_SBRK, random_below(random, 3), 1 + random_below(random, 4), ENOMEM);
+        os_inject(OS_CALL_BRK, random_below(random, 3), 1 + random_below(random, 4), ENOMEM);
         os_inject(OS_CALL_MPROTECT, random_below(random, 3), 1 + random_below(random, 4), ENOMEM);
     }
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# What the MeMS heap needs of the C library is in a list, and malloc, calloc, realloc, free, sbrk, mremap, madvise and
-# mprotect are not: neither in its own objects nor in what they use of base and os.
+# What the MeMS heap needs of the C library is in a list, and malloc, calloc, realloc and free are not: neither in its own
+# objects nor in what they use of base and os. And of the system calls that change mappings it makes two: mmap and munmap.
 #
 # A shared library of nothing but the heap, with its functions as the roots, from which the linker drops all that they do
 # not reach. With the debugging asserts, which only need more.
@@ -22,9 +22,9 @@ compile base -fvisibility=hidden
 compile os -fvisibility=hidden
 "$CC" -shared -Wl,--gc-sections -o "$work/heap.so" "$work"/*.o -lpthread
 
-# Memory, locks (syscall) and lines about mistakes (syscall); fork; the reports; the end of a program whose heap is damaged;
-# and what the compiler's start-up files bring.
-for symbol in mmap munmap getauxval syscall __errno_location memcpy memmove memset strlen \
+# The page size; fork; the reports; the end of a program whose heap is damaged; and what the compiler's start-up files
+# bring.
+for symbol in getauxval __errno_location memcpy memmove memset strlen \
     __libc_single_threaded __register_atfork _IO_list_lock _IO_list_unlock _IO_list_resetlock \
     fprintf fputs fputc fwrite flockfile funlockfile \
     abort \
@@ -39,4 +39,10 @@ unknown=$(comm -13 "$work/allowed" "$work/needed")
     exit 1
 }
 # The list is looked up in something that is the heap.
-grep -qx mmap "$work/needed" && nm -D --defined-only "$work/heap.so" | grep -q ' space_alloc$'
+nm -D --defined-only "$work/heap.so" | grep -q ' space_alloc$'
+
+calls=$(nm --defined-only "$work/heap.so" | awk '$3 ~ /^sys_/ || $3 == "os_move_break" { print $3 }' | sort | xargs)
+[ "$calls" = "sys_mmap sys_munmap" ] || {
+    echo "the heap's system calls for memory are: $calls"
+    exit 1
+}

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/fmt.h"
+#include "os/os.h"
 #include "support/random.h"
 
 #define ROUNDS 20000

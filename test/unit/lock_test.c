@@ -17,7 +17,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/lock.h"
+#include "os/lock.h"
+#include "ranks.h"
 #include "support/child.h"
 
 #define THREADS 4

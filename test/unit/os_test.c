@@ -9,11 +9,13 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -168,10 +170,31 @@ static void test_the_break_moves_where_the_c_library_lets_it(void **state) {
     assert_int_equal(os_move_break(-(intptr_t)UNIT, &second), 0);
     assert_ptr_equal(second, (char *)first + UNIT);
 #else
-    assert_true(error == 0 || error == ENOMEM);
+    assert_int_equal(error, ENOMEM);
 #endif
     assert_int_equal(os_move_break(INTPTR_MAX, &second), ENOMEM);
+    assert_int_equal(os_move_break(INTPTR_MIN, &second), ENOMEM);
 }
+
+#ifdef __GLIBC__
+/* The C library's sbrk has an idea of its own of where the break is. */
+static void test_our_break_and_sbrk_go_on_from_each_other(void **state) {
+    (void)state;
+    void *start = NULL;
+    void *now = NULL;
+    assert_ptr_not_equal(sbrk(0), (void *)-1);
+    assert_int_equal(os_move_break((intptr_t)UNIT, &start), 0);
+    memset(start, 1, UNIT);
+    assert_ptr_equal(sbrk(UNIT), (char *)start + UNIT);
+    assert_int_equal(os_move_break((intptr_t)UNIT, &now), 0);
+    assert_ptr_equal(now, (char *)start + 2 * UNIT);
+    memset(start, 1, 3 * UNIT);
+    assert_ptr_equal(sbrk(-(intptr_t)UNIT), (char *)start + 3 * UNIT);
+    assert_int_equal(os_move_break(-(intptr_t)(2 * UNIT), &now), 0);
+    assert_ptr_equal(now, (char *)start + 2 * UNIT);
+    assert_ptr_equal(sbrk(0), start);
+}
+#endif
 
 static void test_failures_leave_errno_alone(void **state) {
     (void)state;
@@ -298,6 +321,38 @@ static void test_the_environment_may_be_missing(void **state) {
     assert_null(value);
 }
 
+static void test_files_are_appended_to_and_told_apart(void **state) {
+    (void)state;
+    char path[] = "/tmp/mems_os_test_XXXXXX";
+    int fd = mkstemp(path);
+    int end = -1;
+    int copy = -1;
+    char text[8];
+    struct stat status;
+    struct os_file_identity identity, other;
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "one", 3), 3);
+    assert_int_equal(os_open_append(path, &end), 0);
+    assert_int_equal(write(end, " two", 4), 4);
+    assert_int_equal(os_duplicate(fd, 100, &copy), 0);
+    assert_true(copy >= 100 && fcntl(copy, F_GETFD) == FD_CLOEXEC && fcntl(end, F_GETFD) == FD_CLOEXEC);
+    assert_int_equal(fstat(fd, &status), 0);
+    assert_int_equal(os_file_identity(copy, &identity), 0);
+    assert_true(identity.device == status.st_dev && identity.inode == status.st_ino);
+    assert_int_equal(os_file_identity(STDERR_FILENO, &other), 0);
+    assert_false(identity.device == other.device && identity.inode == other.inode);
+    assert_int_equal(os_read_text(path, text, sizeof text), 0);
+    assert_string_equal(text, "one two");
+    assert_int_equal(os_read_text(path, text, 4), 0);
+    assert_string_equal(text, "one");
+    os_close(copy);
+    assert_int_equal(os_file_identity(copy, &identity), EBADF);
+    assert_int_equal(os_duplicate(copy, 100, &end), EBADF);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(os_read_text(path, text, sizeof text), ENOENT);
+    assert_int_equal(os_open_append("/", &end), EISDIR);
+}
+
 static void test_usage_follows_what_is_mapped_and_touched(void **state) {
     (void)state;
     struct os_usage before, reserved, touched;
@@ -326,12 +381,16 @@ int main(void) {
         cmocka_unit_test(test_purged_pages_read_as_zero),
         cmocka_unit_test(test_a_map_changes_its_size),
         cmocka_unit_test(test_the_break_moves_where_the_c_library_lets_it),
+#ifdef __GLIBC__
+        cmocka_unit_test(test_our_break_and_sbrk_go_on_from_each_other),
+#endif
         cmocka_unit_test(test_failures_leave_errno_alone),
         cmocka_unit_test(test_the_coarse_clock_goes_on_and_never_back),
         cmocka_unit_test(test_random_numbers_differ_in_every_bit),
         cmocka_unit_test(test_the_address_limit_is_the_process_s),
         cmocka_unit_test(test_ids_are_true_in_threads_and_children),
         cmocka_unit_test(test_the_environment_may_be_missing),
+        cmocka_unit_test(test_files_are_appended_to_and_told_apart),
         cmocka_unit_test(test_usage_follows_what_is_mapped_and_touched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

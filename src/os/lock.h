@@ -1,38 +1,28 @@
 /*
- * lock.h - a mutual-exclusion lock of one word, and the one place that tells in which order locks are taken.
+ * lock.h - a mutual-exclusion lock of one word.
  *
  * A lock is free (0), held (1), or held with waiters (2). It spins a little, then sleeps in the kernel (futex). It
  * allocates nothing, needs no initialisation beyond zero and, in debug builds, its rank, keeps errno, and can be made
  * free again in a forked child. lock_give's release store pairs with the acquire of the next lock_take.
  */
-#ifndef MEMS_BASE_LOCK_H
-#define MEMS_BASE_LOCK_H
+#ifndef MEMS_OS_LOCK_H
+#define MEMS_OS_LOCK_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A thread takes locks only in ascending rank, and two of one rank never together; but around fork all of a heap's are
- * taken, in order of rank and, within a rank, in one that is always the same. Debug builds (MEMS_DEBUG) check it. */
-enum lock_rank {
-    LOCK_OPTIONS,    /* options being set */
-    LOCK_REGISTRY,   /* the heaps: creation, end, free list of heaps */
-    LOCK_ORPHANS,    /* one per size class: orphaned slabs */
-    LOCK_HUGE,       /* huge blocks and their tree */
-    LOCK_SPANS,      /* the window: free spans, dirty spans, page map of spans */
-    LOCK_METADATA,   /* memory for descriptors */
-    LOCK_PARCELS,    /* the pool of empty parcels */
-    LOCK_SPACES,     /* the list of MeMS spaces */
-    LOCK_SPACE,      /* one MeMS space */
-    LOCK_COMPLAINTS, /* who is told about the mistakes of a space's users */
-    LOCK_HMM,        /* the heap on the program break */
-    LOCK_RANKS
-};
+/*
+ * Each lock has a rank, a number below LOCK_RANKS_MAX that its user gives it (ranks.h). A thread takes locks only in
+ * ascending rank, and two of one rank never together; but around fork all of a heap's are taken, in order of rank and,
+ * within a rank, in one that is always the same. Debug builds (MEMS_DEBUG) check it.
+ */
+#define LOCK_RANKS_MAX 32u
 
 struct lock {
     _Atomic uint32_t state;
 #ifdef MEMS_DEBUG
-    uint32_t rank; /* enum lock_rank */
+    uint32_t rank;
 #endif
 };
 
@@ -45,7 +35,7 @@ struct lock {
     { .state = 0 }
 #endif
 
-void lock_init(struct lock *lock, enum lock_rank rank);
+void lock_init(struct lock *lock, uint32_t rank);
 void lock_take(struct lock *lock);
 void lock_give(struct lock *lock);
 

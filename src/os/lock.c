@@ -1,34 +1,25 @@
 #include "lock.h"
 
-#include <errno.h>
-#include <stddef.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#include "compiler.h"
-#include "fault.h"
+#include "base/compiler.h"
+#include "base/fault.h"
+#include "futex.h"
 
 enum { FREE, HELD, CONTENDED };
-
-/* The kernel's numbers, for waits within one process; spelt out because not every libc brings the kernel's headers. */
-enum { FUTEX_WAIT_PRIVATE = 128, FUTEX_WAKE_PRIVATE = 129 };
 
 /* About a microsecond or two: most holders are done by then, and a system call would cost as much. */
 #define SPINS 100
 
 #ifdef MEMS_DEBUG
 
-_Static_assert(LOCK_RANKS <= 32, "a thread's ranks are bits of one word");
-
-static TLS uint32_t ranks_held;
+static TLS uint32_t ranks_held; /* bits */
 static TLS uint32_t suspensions;
 
-static void rank_set(struct lock *lock, enum lock_rank rank) {
+static void rank_set(struct lock *lock, uint32_t rank) {
     lock->rank = rank;
 }
 
 static void rank_take(const struct lock *lock) {
-    ASSERT(lock->rank < LOCK_RANKS);
+    ASSERT(lock->rank < LOCK_RANKS_MAX);
     ASSERT(suspensions != 0 || ranks_held >> lock->rank == 0);
     ranks_held |= UINT32_C(1) << lock->rank;
 }
@@ -48,7 +39,7 @@ void lock_ranks_resume(void) {
 
 #else
 
-static void rank_set(struct lock *lock, enum lock_rank rank) {
+static void rank_set(struct lock *lock, uint32_t rank) {
     (void)lock;
     (void)rank;
 }
@@ -67,13 +58,6 @@ void lock_ranks_resume(void) {}
 
 #endif
 
-/* errno is the caller's: whatever the kernel answers, the loop around a wait looks at the state again. */
-static void futex(struct lock *lock, int operation, uint32_t value) {
-    int saved = errno;
-    syscall(SYS_futex, &lock->state, operation, value, NULL, NULL, 0);
-    errno = saved;
-}
-
 static bool try_take(struct lock *lock) {
     uint32_t expected = FREE;
     /* acquire: pairs with the release in lock_give */
@@ -89,15 +73,15 @@ static COLD void take_contended(struct lock *lock) {
         SPIN_PAUSE();
     }
     /*
-     * Who has slept takes the lock as contended, since others may sleep still: the price is one wake-up too many by the
-     * last of them. acquire: pairs with the release in lock_give.
+     * A thread that slept marks the lock contended, because others may still be waiting: the price is one wake-up too
+     * many by the last of them. acquire: pairs with the release in lock_give.
      */
     while (atomic_exchange_explicit(&lock->state, CONTENDED, memory_order_acquire) != FREE) {
-        futex(lock, FUTEX_WAIT_PRIVATE, CONTENDED);
+        futex_wait(&lock->state, CONTENDED);
     }
 }
 
-void lock_init(struct lock *lock, enum lock_rank rank) {
+void lock_init(struct lock *lock, uint32_t rank) {
     atomic_init(&lock->state, FREE);
     rank_set(lock, rank);
 }
@@ -115,7 +99,7 @@ void lock_give(struct lock *lock) {
     uint32_t state = atomic_exchange_explicit(&lock->state, FREE, memory_order_release);
     ASSERT(state != FREE);
     if (UNLIKELY(state == CONTENDED)) {
-        futex(lock, FUTEX_WAKE_PRIVATE, 1);
+        futex_wake(&lock->state);
     }
 }
 

@@ -1,11 +1,14 @@
-#include "fault.h"
+/*
+ * fault.c - base/fault.h: what ends a program needs the system.
+ */
+#include "base/fault.h"
 
 #include <stdlib.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "compiler.h"
-#include "fmt.h"
+#include "base/compiler.h"
+#include "base/fmt.h"
+#include "os.h"
 
 /* " [thread ", a decimal number, "]\n" and the final '\0': always at the line's end, however long the rest was. */
 #define TAIL 32
@@ -13,7 +16,7 @@
 /* Ends the line, writes it with one write(2) and aborts. */
 static _Noreturn void finish(struct fmt *line) {
     line->capacity += TAIL;
-    fmt_format(line, " [thread %u]\n", (uint64_t)syscall(SYS_gettid));
+    fmt_format(line, " [thread %u]\n", os_thread_id());
     fmt_flush(line, STDERR_FILENO);
     abort();
 }

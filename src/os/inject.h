@@ -1,0 +1,16 @@
+/*
+ * inject.h - what os_inject asks for, as the calls of the kernel see it.
+ */
+#ifndef MEMS_OS_INJECT_H
+#define MEMS_OS_INJECT_H
+
+#include "os.h"
+
+#ifdef MEMS_FAULT_INJECTION
+/* Counts a call; 0, or the error with which it is to fail. */
+int os_injected(enum os_call call);
+#else
+#define os_injected(call) 0
+#endif
+
+#endif

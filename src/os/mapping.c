@@ -1,0 +1,83 @@
+/*
+ * mapping.c - address space: reserved, committed, claimed, mapped, purged, resized, given back.
+ */
+#include <errno.h>
+#include <sys/auxv.h>
+
+#include "base/bits.h"
+#include "memory_calls.h"
+#include "os.h"
+
+size_t os_page_size(void) {
+    return (size_t)getauxval(AT_PAGESZ); /* sysconf touches some 70 KiB more of the C library than this */
+}
+
+/* A mapping at a multiple of `align`: one that is `align` longer than needed, whose ends are cut off. */
+static int map_aligned(size_t size, size_t align, int protection, int flags, void **out) {
+    size_t page = os_page_size();
+    if (align <= page) {
+        return sys_mmap(NULL, size, protection, flags, out);
+    }
+    if (size > SIZE_MAX - align - page) {
+        return ENOMEM;
+    }
+    size = round_up(size, page);
+    void *mapped = NULL;
+    int error = sys_mmap(NULL, size + align, protection, flags, &mapped);
+    if (error != 0) {
+        return error;
+    }
+    char *whole = mapped;
+    size_t head = round_up((uintptr_t)whole, align) - (uintptr_t)whole;
+    /* Ends that the kernel does not let us cut off (it has no room for more mappings) are untouched addresses: to leave
+     * them costs nothing, and to fail for them would. */
+    if (head != 0) {
+        (void)sys_munmap(whole, head);
+    }
+    (void)sys_munmap(whole + head + size, align - head);
+    *out = whole + head;
+    return 0;
+}
+
+/* NORESERVE: what counts is what is made accessible, and under strict overcommit the kernel ignores it. */
+int os_reserve(size_t size, size_t align, void **out) {
+    return map_aligned(size, align, PROT_NONE, PRIVATE | MAP_NORESERVE, out);
+}
+
+int os_commit(void *start, size_t size) {
+    return sys_mprotect(start, size, READ_WRITE);
+}
+
+/*
+ * The same flags as os_reserve and os_commit give, so that the kernel can join the pieces into one mapping. Kernels
+ * before 4.17 take the address as a mere hint.
+ */
+int os_claim(void *start, size_t size) {
+    void *mapped = NULL;
+    int error = sys_mmap(start, size, READ_WRITE, PRIVATE | MAP_NORESERVE | MAP_FIXED_NOREPLACE, &mapped);
+    if (error == 0 && mapped != start) {
+        (void)sys_munmap(mapped, size);
+        error = EEXIST;
+    }
+    return error;
+}
+
+int os_map(size_t size, size_t align, void **out) {
+    return map_aligned(size, align, READ_WRITE, PRIVATE, out);
+}
+
+int os_unmap(void *start, size_t size) {
+    return sys_munmap(start, size);
+}
+
+int os_purge(void *start, size_t size) {
+    return sys_madvise(start, size, MADV_DONTNEED);
+}
+
+void os_populate(void *start, size_t size) {
+    (void)sys_madvise(start, size, MADV_POPULATE_WRITE); /* EINVAL on kernels before 5.14 */
+}
+
+int os_resize_map(void *start, size_t old_size, size_t new_size, bool may_move, void **out) {
+    return sys_mremap(start, old_size, new_size, may_move ? MREMAP_MAYMOVE : 0, NULL, out);
+}

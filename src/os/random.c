@@ -1,0 +1,31 @@
+/*
+ * random.c - random numbers, where the kernel may refuse them.
+ */
+#include <stdatomic.h>
+#include <sys/random.h>
+
+#include "clock.h"
+#include "os.h"
+#include "syscall.h"
+
+/* The finaliser of splitmix64: each bit of x changes each bit of the result with a chance of one half. */
+static uint64_t mix(uint64_t x) {
+    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return x ^ (x >> 31);
+}
+
+uint64_t os_random(void) {
+    static _Atomic uint64_t calls;
+    uint64_t value = 0;
+    if (SYSCALL(SYS_getrandom, syscall_address(&value), (long)sizeof value, GRND_NONBLOCK) == (long)sizeof value) {
+        return value;
+    }
+    /* No entropy yet, or no permission. relaxed: any order of numbers will do, as long as no two calls share one. */
+    uint64_t number = atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed);
+    uint64_t code = (uintptr_t)&os_random;
+    uint64_t stack = (uintptr_t)&value;
+    struct timespec now = clock_read(CLOCK_MONOTONIC);
+    uint64_t ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    return mix(mix(mix(mix(ns) ^ code) ^ stack) + os_thread_id() + (number << 32));
+}

@@ -1,0 +1,20 @@
+/*
+ * syscall_x86_64.h - one system call, on x86-64: the number in rax, the arguments in rdi, rsi, rdx, r10, r8 and r9, the
+ * result in rax. The kernel overwrites rcx and r11.
+ */
+#ifndef MEMS_OS_SYSCALL_X86_64_H
+#define MEMS_OS_SYSCALL_X86_64_H
+
+static inline long syscall_enter(long number, long a, long b, long c, long d, long e, long f) {
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+    register long r9 __asm__("r9") = f;
+    long result;
+    __asm__ __volatile__("syscall"
+                         : "=a"(result)
+                         : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                         : "rcx", "r11", "memory");
+    return result;
+}
+
+#endif

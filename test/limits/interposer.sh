@@ -1,0 +1,17 @@
+#!/bin/sh
+# Beside a preloaded library that allocates in the C library's functions for system calls, before ours or behind it,
+# programs run; the heap itself calls none of them, but makes its system calls directly.
+set -eu
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"$CC" -std=c17 -D_GNU_SOURCE -O1 -fno-builtin -fPIC -shared -o "$work/interposer.so" \
+    "$SOURCE_DIR/test/limits/interposer.c" -ldl
+"$CC" -std=c17 -D_GNU_SOURCE -O1 -fno-builtin -pthread -I"$SOURCE_DIR/test" -o "$work/interposed" \
+    "$SOURCE_DIR/test/limits/interposed.c"
+
+for preload in "$work/interposer.so:$LIBRARY" "$LIBRARY:$work/interposer.so"; do
+    env LD_PRELOAD="$preload" MEMS_OPTIONS=stats=text,stats_file="$work/stats" "$work/interposed" || {
+        echo "exit status $?: LD_PRELOAD=$preload"
+        exit 1
+    }
+done
