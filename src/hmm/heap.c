@@ -16,8 +16,10 @@ uint64_t hmm_block_secret;
 /* What the user may ask for: so that sums with a header, an alignment and a region's overhead cannot overflow. */
 #define REQUEST_MAX ((size_t)(BLOCK_SIZE_MAX / 2 < PTRDIFF_MAX / 2 ? BLOCK_SIZE_MAX / 2 : (uint64_t)PTRDIFF_MAX / 2))
 
+/* Who it is costs a system call, and matters during a walk only. */
 COLD void hmm_heap_lock(const char *operation) {
-    if (atomic_load_explicit(&hmm_heap.walker, memory_order_relaxed) == system_thread()) {
+    uint32_t walker = atomic_load_explicit(&hmm_heap.walker, memory_order_relaxed);
+    if (UNLIKELY(walker != 0 && walker == system_thread())) {
         hmm_report_fault(operation, NULL, "called by a visit of HmmWalk", NULL);
     }
     hmm_system_lock();
