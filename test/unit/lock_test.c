@@ -1,12 +1,7 @@
 /*
  * lock_test.c - mutual exclusion, sleep and wake-up, the order of ranks, and locks in a forked child.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/test.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -44,7 +39,7 @@ static void *count(void *unused) {
     return NULL;
 }
 
-static void test_one_holder_at_a_time(void **state) {
+static void one_holder_at_a_time(void **state) {
     (void)state;
     pthread_t threads[THREADS];
     counter = 0;
@@ -94,7 +89,7 @@ static void ignore(int number) {
 }
 
 /* A signal ends a sleep early, with EINTR. */
-static void test_sleepers_are_woken_and_errno_is_kept(void **state) {
+static void sleepers_are_woken_and_errno_is_kept(void **state) {
     (void)state;
     struct sigaction action = {.sa_handler = ignore};
     struct sleeper sleepers[2] = {0};
@@ -118,7 +113,7 @@ static void test_sleepers_are_woken_and_errno_is_kept(void **state) {
     }
 }
 
-static void test_init_makes_a_free_lock(void **state) {
+static void init_makes_a_free_lock(void **state) {
     (void)state;
     struct lock lock;
     memset(&lock, 0xff, sizeof lock);
@@ -188,7 +183,7 @@ static void assert_passes(void (*function)(void *)) {
     assert_int_equal(result.signal, 0);
 }
 
-static void test_ranks_ascend(void **state) {
+static void ranks_ascend(void **state) {
     (void)state;
     assert_passes(take_ascending);
     assert_passes(take_all_as_fork_does);
@@ -217,7 +212,7 @@ static void reset_and_take(void *unused) {
 }
 
 /* One held by the thread that forks, one by a thread that the child does not have. */
-static void test_a_forked_child_makes_locks_free(void **state) {
+static void a_forked_child_makes_locks_free(void **state) {
     (void)state;
     pthread_t holder;
     struct child_result result;
@@ -236,11 +231,11 @@ static void test_a_forked_child_makes_locks_free(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_holder_at_a_time),
-        cmocka_unit_test(test_sleepers_are_woken_and_errno_is_kept),
-        cmocka_unit_test(test_init_makes_a_free_lock),
-        cmocka_unit_test(test_ranks_ascend),
-        cmocka_unit_test(test_a_forked_child_makes_locks_free),
+        cmocka_unit_test(one_holder_at_a_time),
+        cmocka_unit_test(sleepers_are_woken_and_errno_is_kept),
+        cmocka_unit_test(init_makes_a_free_lock),
+        cmocka_unit_test(ranks_ascend),
+        cmocka_unit_test(a_forked_child_makes_locks_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

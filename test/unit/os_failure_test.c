@@ -1,12 +1,7 @@
 /*
  * os_failure_test.c - pages on the move, and what happens when the kernel says no: by injection, by limits, by seccomp.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/test.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -22,12 +17,11 @@
 #endif
 
 #include "os/os.h"
-#include "random.h"
 #include "support/child.h"
-#include "trial.h"
+#include "support/kernel.h"
+#include "support/random.h"
 
 #define UNIT ((size_t)65536)
-#define CANNOT 77 /* exit status of a child that cannot bring about what it is to test */
 
 static void *map(size_t size) {
     void *start = NULL;
@@ -62,7 +56,7 @@ static void skip_where_pages_cannot_move(void) {
     }
 }
 
-static void test_moved_pages_leave_zero_behind(void **state) {
+static void moved_pages_leave_zero_behind(void **state) {
     (void)state;
     skip_where_pages_cannot_move();
     bool lost = true;
@@ -93,7 +87,7 @@ static void check_moved_pages(void *unused) {
     _exit(!filled_with(start, UNIT, 0) || !filled_with(start + UNIT, UNIT, 7));
 }
 
-static void test_pages_shared_with_a_child_move_in_it_alone(void **state) {
+static void pages_shared_with_a_child_move_in_it_alone(void **state) {
     (void)state;
     skip_where_pages_cannot_move();
     struct child_result result;
@@ -112,7 +106,7 @@ static void test_pages_shared_with_a_child_move_in_it_alone(void **state) {
  * A window as the engine's: many moves split it into many mappings, so that in time a source lies in more than one of
  * them, which the kernel refuses. All of the window must stay usable, whatever comes.
  */
-static void test_a_window_stays_whole_over_many_moves(void **state) {
+static void a_window_stays_whole_over_many_moves(void **state) {
     (void)state;
     skip_where_pages_cannot_move();
     enum { UNITS = 32, MOVES = 3000 };
@@ -171,19 +165,19 @@ static void move_at_the_limit(void *unused) {
     memset(start, 7, size);
     char *other = map(2 * UNIT);
     if (os_move_pages(other, other + UNIT, UNIT, &lost) != 0) { /* makes the trial while there is room */
-        _exit(CANNOT);
+        child_cannot();
     }
     os_usage(&usage);
     if (getrlimit(RLIMIT_AS, &limit) != 0) {
-        _exit(CANNOT);
+        child_cannot();
     }
     limit.rlim_cur = usage.mapped - 2 * size;
     if (setrlimit(RLIMIT_AS, &limit) != 0 || os_address_limit() != limit.rlim_cur) {
-        _exit(CANNOT);
+        child_cannot();
     }
     int error = os_move_pages(start, start + size, size, &lost);
     if (error == 0) {
-        _exit(CANNOT);
+        child_cannot();
     }
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_AS, &limit) != 0) {
@@ -193,15 +187,9 @@ static void move_at_the_limit(void *unused) {
     _exit(error != ENOMEM || !filled_with(start, size, 7) || lost == mapped ? 3 : 0);
 }
 
-static void test_a_move_tells_when_the_destination_is_lost(void **state) {
+static void a_move_tells_when_the_destination_is_lost(void **state) {
     (void)state;
-    struct child_result result;
-    child_run(&result, move_at_the_limit, NULL);
-    assert_int_equal(result.signal, 0);
-    if (result.status == CANNOT) {
-        skip();
-    }
-    assert_int_equal(result.status, 0);
+    expect_success(move_at_the_limit, NULL);
 }
 
 /* --- Injection ------------------------------------------------------------------------------------------------- */
@@ -212,7 +200,7 @@ static int clear_injections(void **state) {
     return 0;
 }
 
-static void test_injected_calls_fail_from_to_and_are_counted(void **state) {
+static void injected_calls_fail_from_to_and_are_counted(void **state) {
     (void)state;
     char *start = map(UNIT);
     uint64_t calls = os_inject_calls(OS_CALL_MPROTECT);
@@ -231,7 +219,7 @@ static void test_injected_calls_fail_from_to_and_are_counted(void **state) {
     unmap(start, UNIT);
 }
 
-static void test_every_kind_of_call_can_fail(void **state) {
+static void every_kind_of_call_can_fail(void **state) {
     (void)state;
     void *out = NULL;
     bool lost = true;
@@ -263,7 +251,7 @@ static void test_every_kind_of_call_can_fail(void **state) {
     unmap(start, 4 * UNIT);
 }
 
-static void test_a_destination_that_was_unmapped_is_taken_again(void **state) {
+static void a_destination_that_was_unmapped_is_taken_again(void **state) {
     (void)state;
     skip_where_pages_cannot_move();
     bool lost = true;
@@ -285,7 +273,7 @@ static void test_a_destination_that_was_unmapped_is_taken_again(void **state) {
 }
 
 /* The first or the second of the two cuts fails: the part that was asked for is there and aligned all the same. */
-static void test_a_map_that_cannot_be_trimmed_is_as_good(void **state) {
+static void a_map_that_cannot_be_trimmed_is_as_good(void **state) {
     (void)state;
     const size_t align = 1024 * UNIT;
     for (uint64_t cut = 0; cut < 2; cut++) {
@@ -324,7 +312,7 @@ static void try_again_after_failed_trials(void *unused) {
 }
 
 /* The trials of one process are over when it has made them, so these are another's. */
-static void test_a_trial_that_could_not_be_made_is_made_again(void **state) {
+static void a_trial_that_could_not_be_made_is_made_again(void **state) {
     struct child_result result;
     (void)state;
     child_run(&result, try_again_after_failed_trials, NULL);
@@ -347,12 +335,9 @@ static void refuse_moves(void *unused) {
     _exit(os_inject_calls(OS_CALL_MREMAP) != calls);
 }
 
-static void test_a_kernel_that_cannot_move_pages_is_asked_once(void **state) {
+static void a_kernel_that_cannot_move_pages_is_asked_once(void **state) {
     (void)state;
-    struct child_result result;
-    child_run(&result, refuse_moves, NULL);
-    assert_int_equal(result.signal, 0);
-    assert_int_equal(result.status, 0);
+    expect_success(refuse_moves, NULL);
 }
 
 /* --- A sandbox --------------------------------------------------------------------------------------------------- */
@@ -374,7 +359,7 @@ static bool refuse_getrandom_and_madvise(void) {
 static void run_in_sandbox(void *unused) {
     (void)unused;
     if (!refuse_getrandom_and_madvise()) {
-        _exit(CANNOT);
+        child_cannot();
     }
     uint64_t ever_set = 0;
     uint64_t always_set = UINT64_MAX;
@@ -398,15 +383,9 @@ static void run_in_sandbox(void *unused) {
     _exit(!refused || os_purge_zeroes() || errno != EDOM ? 3 : 0);
 }
 
-static void test_a_sandbox_may_refuse_getrandom_and_madvise(void **state) {
+static void a_sandbox_may_refuse_getrandom_and_madvise(void **state) {
     (void)state;
-    struct child_result result;
-    child_run(&result, run_in_sandbox, NULL);
-    assert_int_equal(result.signal, 0);
-    if (result.status == CANNOT) {
-        skip();
-    }
-    assert_int_equal(result.status, 0);
+    expect_success(run_in_sandbox, NULL);
 }
 
 #endif
@@ -414,19 +393,19 @@ static void test_a_sandbox_may_refuse_getrandom_and_madvise(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         /* these two first: their children make the trials that this process then has made */
-        cmocka_unit_test_teardown(test_a_trial_that_could_not_be_made_is_made_again, clear_injections),
-        cmocka_unit_test_teardown(test_a_kernel_that_cannot_move_pages_is_asked_once, clear_injections),
+        cmocka_unit_test_teardown(a_trial_that_could_not_be_made_is_made_again, clear_injections),
+        cmocka_unit_test_teardown(a_kernel_that_cannot_move_pages_is_asked_once, clear_injections),
 #ifdef SECCOMP_MODE_FILTER
-        cmocka_unit_test(test_a_sandbox_may_refuse_getrandom_and_madvise),
+        cmocka_unit_test(a_sandbox_may_refuse_getrandom_and_madvise),
 #endif
-        cmocka_unit_test(test_moved_pages_leave_zero_behind),
-        cmocka_unit_test(test_pages_shared_with_a_child_move_in_it_alone),
-        cmocka_unit_test(test_a_window_stays_whole_over_many_moves),
-        cmocka_unit_test(test_a_move_tells_when_the_destination_is_lost),
-        cmocka_unit_test_teardown(test_injected_calls_fail_from_to_and_are_counted, clear_injections),
-        cmocka_unit_test_teardown(test_every_kind_of_call_can_fail, clear_injections),
-        cmocka_unit_test_teardown(test_a_destination_that_was_unmapped_is_taken_again, clear_injections),
-        cmocka_unit_test_teardown(test_a_map_that_cannot_be_trimmed_is_as_good, clear_injections),
+        cmocka_unit_test(moved_pages_leave_zero_behind),
+        cmocka_unit_test(pages_shared_with_a_child_move_in_it_alone),
+        cmocka_unit_test(a_window_stays_whole_over_many_moves),
+        cmocka_unit_test(a_move_tells_when_the_destination_is_lost),
+        cmocka_unit_test_teardown(injected_calls_fail_from_to_and_are_counted, clear_injections),
+        cmocka_unit_test_teardown(every_kind_of_call_can_fail, clear_injections),
+        cmocka_unit_test_teardown(a_destination_that_was_unmapped_is_taken_again, clear_injections),
+        cmocka_unit_test_teardown(a_map_that_cannot_be_trimmed_is_as_good, clear_injections),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

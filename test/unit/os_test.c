@@ -1,12 +1,7 @@
 /*
  * os_test.c - what the kernel is asked for is what it does: mappings, clocks, chance, and what the process is.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/test.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,10 +16,9 @@
 
 #include "os/os.h"
 #include "support/child.h"
-#include "trial.h"
+#include "support/kernel.h"
 
 #define UNIT ((size_t)65536)
-#define MIB ((size_t)1 << 20)
 
 static bool reads_as_zero(const void *start, size_t size) {
     const unsigned char *bytes = start;
@@ -56,7 +50,7 @@ static void assert_faults_at(void *address) {
     assert_int_equal(result.signal, SIGSEGV);
 }
 
-static void test_reserved_pages_fault_until_committed(void **state) {
+static void reserved_pages_fault_until_committed(void **state) {
     (void)state;
     for (size_t align = OS_PAGE; align <= 8 * MIB; align *= 2) {
         void *start = NULL;
@@ -76,7 +70,7 @@ static void test_reserved_pages_fault_until_committed(void **state) {
     assert_faults_at(second);
 }
 
-static void test_maps_are_zero_and_aligned_and_leave_nothing_over(void **state) {
+static void maps_are_zero_and_aligned_and_leave_nothing_over(void **state) {
     (void)state;
     struct os_usage before, after;
     os_usage(&before);
@@ -92,7 +86,7 @@ static void test_maps_are_zero_and_aligned_and_leave_nothing_over(void **state) 
     assert_true(after.mapped < before.mapped + 8 * MIB);
 }
 
-static void test_sizes_that_overflow_are_refused(void **state) {
+static void sizes_that_overflow_are_refused(void **state) {
     (void)state;
     void *start = NULL;
     assert_int_equal(os_map(SIZE_MAX - UNIT + 1, 2 * UNIT, &start), ENOMEM);
@@ -100,7 +94,7 @@ static void test_sizes_that_overflow_are_refused(void **state) {
     assert_null(start);
 }
 
-static void test_a_claim_takes_free_addresses_only(void **state) {
+static void a_claim_takes_free_addresses_only(void **state) {
     (void)state;
     char *start = map(4 * UNIT);
     memset(start, 1, 4 * UNIT);
@@ -115,7 +109,7 @@ static void test_a_claim_takes_free_addresses_only(void **state) {
     unmap(start, 4 * UNIT);
 }
 
-static void test_purged_pages_read_as_zero(void **state) {
+static void purged_pages_read_as_zero(void **state) {
     (void)state;
     assert_int_equal(os_purge_zeroes(), purging_zeroes());
     char *start = map(4 * UNIT);
@@ -130,7 +124,7 @@ static void test_purged_pages_read_as_zero(void **state) {
     unmap(start, 4 * UNIT);
 }
 
-static void test_a_map_changes_its_size(void **state) {
+static void a_map_changes_its_size(void **state) {
     (void)state;
     char *start = map(4 * UNIT);
     void *out = NULL;
@@ -156,7 +150,7 @@ static void test_a_map_changes_its_size(void **state) {
     unmap(start + 2 * UNIT, 2 * UNIT);
 }
 
-static void test_the_break_moves_where_the_c_library_lets_it(void **state) {
+static void the_break_moves_where_the_c_library_lets_it(void **state) {
     (void)state;
     void *first = NULL;
     void *second = NULL;
@@ -178,7 +172,7 @@ static void test_the_break_moves_where_the_c_library_lets_it(void **state) {
 
 #ifdef __GLIBC__
 /* The C library's sbrk has an idea of its own of where the break is. */
-static void test_our_break_and_sbrk_go_on_from_each_other(void **state) {
+static void our_break_and_sbrk_go_on_from_each_other(void **state) {
     (void)state;
     void *start = NULL;
     void *now = NULL;
@@ -196,7 +190,7 @@ static void test_our_break_and_sbrk_go_on_from_each_other(void **state) {
 }
 #endif
 
-static void test_failures_leave_errno_alone(void **state) {
+static void failures_leave_errno_alone(void **state) {
     (void)state;
     void *out = NULL;
     char *start = map(2 * UNIT);
@@ -228,7 +222,7 @@ static uint64_t monotonic_ms(void) {
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-static void test_the_coarse_clock_goes_on_and_never_back(void **state) {
+static void the_coarse_clock_goes_on_and_never_back(void **state) {
     (void)state;
     uint64_t start = os_coarse_ms();
     uint64_t now = start;
@@ -256,7 +250,7 @@ static void assert_random_looks_so(void) {
     assert_true(always_set == 0);
 }
 
-static void test_random_numbers_differ_in_every_bit(void **state) {
+static void random_numbers_differ_in_every_bit(void **state) {
     (void)state;
     assert_random_looks_so();
 }
@@ -270,7 +264,7 @@ static void limit_address_space(void *limit) {
     _exit(setrlimit(RLIMIT_AS, &limits) != 0 || os_address_limit() != *(size_t *)limit);
 }
 
-static void test_the_address_limit_is_the_process_s(void **state) {
+static void the_address_limit_is_the_process_s(void **state) {
     (void)state;
     struct rlimit limits;
     assert_int_equal(getrlimit(RLIMIT_AS, &limits), 0);
@@ -294,7 +288,7 @@ static void check_ids_of_child(void *parent) {
     _exit(!right || os_process_id() == *(uint64_t *)parent);
 }
 
-static void test_ids_are_true_in_threads_and_children(void **state) {
+static void ids_are_true_in_threads_and_children(void **state) {
     (void)state;
     uint64_t other = 0;
     uint64_t own = os_process_id();
@@ -309,7 +303,7 @@ static void test_ids_are_true_in_threads_and_children(void **state) {
     assert_int_equal(result.status, 0);
 }
 
-static void test_the_environment_may_be_missing(void **state) {
+static void the_environment_may_be_missing(void **state) {
     (void)state;
     assert_int_equal(setenv("MEMS_TEST_SET", "value", 1), 0);
     assert_string_equal(os_environment(NULL, "MEMS_TEST_SET"), "value");
@@ -321,7 +315,7 @@ static void test_the_environment_may_be_missing(void **state) {
     assert_null(value);
 }
 
-static void test_files_are_appended_to_and_told_apart(void **state) {
+static void files_are_appended_to_and_told_apart(void **state) {
     (void)state;
     char path[] = "/tmp/mems_os_test_XXXXXX";
     int fd = mkstemp(path);
@@ -353,7 +347,7 @@ static void test_files_are_appended_to_and_told_apart(void **state) {
     assert_int_equal(os_open_append("/", &end), EISDIR);
 }
 
-static void test_usage_follows_what_is_mapped_and_touched(void **state) {
+static void usage_follows_what_is_mapped_and_touched(void **state) {
     (void)state;
     struct os_usage before, reserved, touched;
     void *start = NULL;
@@ -374,24 +368,24 @@ static void test_usage_follows_what_is_mapped_and_touched(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reserved_pages_fault_until_committed),
-        cmocka_unit_test(test_maps_are_zero_and_aligned_and_leave_nothing_over),
-        cmocka_unit_test(test_sizes_that_overflow_are_refused),
-        cmocka_unit_test(test_a_claim_takes_free_addresses_only),
-        cmocka_unit_test(test_purged_pages_read_as_zero),
-        cmocka_unit_test(test_a_map_changes_its_size),
-        cmocka_unit_test(test_the_break_moves_where_the_c_library_lets_it),
+        cmocka_unit_test(reserved_pages_fault_until_committed),
+        cmocka_unit_test(maps_are_zero_and_aligned_and_leave_nothing_over),
+        cmocka_unit_test(sizes_that_overflow_are_refused),
+        cmocka_unit_test(a_claim_takes_free_addresses_only),
+        cmocka_unit_test(purged_pages_read_as_zero),
+        cmocka_unit_test(a_map_changes_its_size),
+        cmocka_unit_test(the_break_moves_where_the_c_library_lets_it),
 #ifdef __GLIBC__
-        cmocka_unit_test(test_our_break_and_sbrk_go_on_from_each_other),
+        cmocka_unit_test(our_break_and_sbrk_go_on_from_each_other),
 #endif
-        cmocka_unit_test(test_failures_leave_errno_alone),
-        cmocka_unit_test(test_the_coarse_clock_goes_on_and_never_back),
-        cmocka_unit_test(test_random_numbers_differ_in_every_bit),
-        cmocka_unit_test(test_the_address_limit_is_the_process_s),
-        cmocka_unit_test(test_ids_are_true_in_threads_and_children),
-        cmocka_unit_test(test_the_environment_may_be_missing),
-        cmocka_unit_test(test_files_are_appended_to_and_told_apart),
-        cmocka_unit_test(test_usage_follows_what_is_mapped_and_touched),
+        cmocka_unit_test(failures_leave_errno_alone),
+        cmocka_unit_test(the_coarse_clock_goes_on_and_never_back),
+        cmocka_unit_test(random_numbers_differ_in_every_bit),
+        cmocka_unit_test(the_address_limit_is_the_process_s),
+        cmocka_unit_test(ids_are_true_in_threads_and_children),
+        cmocka_unit_test(the_environment_may_be_missing),
+        cmocka_unit_test(files_are_appended_to_and_told_apart),
+        cmocka_unit_test(usage_follows_what_is_mapped_and_touched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
