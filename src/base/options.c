@@ -153,7 +153,7 @@ static void print(const struct option *option, const void *choices, struct fmt *
     }
 }
 
-static const struct option *find(const struct option_table *table, const char *name) {
+const struct option *options_find(const struct option_table *table, const char *name) {
     for (size_t i = 0; i < table->count; i++) {
         if (strcmp(table->options[i].name, name) == 0) {
             return &table->options[i];
@@ -170,12 +170,12 @@ void options_init(const struct option_table *table, void *choices) {
 }
 
 int options_set(const struct option_table *table, void *choices, const char *name, const char *value) {
-    const struct option *option = name != NULL && value != NULL ? find(table, name) : NULL;
+    const struct option *option = name != NULL && value != NULL ? options_find(table, name) : NULL;
     return option != NULL && set(option, choices, value) ? 0 : EINVAL;
 }
 
 int options_get(const struct option_table *table, const void *choices, const char *name, char *value, size_t size) {
-    const struct option *option = name != NULL ? find(table, name) : NULL;
+    const struct option *option = name != NULL ? options_find(table, name) : NULL;
     if (option == NULL || value == NULL || size == 0) {
         return EINVAL;
     }
@@ -219,7 +219,7 @@ static void tell_error(const struct option_table *table, const char *item, const
     struct fmt line;
     fmt_init(&line, text, sizeof text);
     fmt_format(&line, "mems: %s: %s: ", table->variable, item);
-    const struct option *option = find(table, name);
+    const struct option *option = options_find(table, name);
     if (option != NULL) {
         fmt_format(&line, "%s takes %s", option->name, option->values);
     } else {

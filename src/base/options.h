@@ -9,6 +9,7 @@
 #ifndef MEMS_BASE_OPTIONS_H
 #define MEMS_BASE_OPTIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,7 @@ struct option {
     const char *fallback;
     const char *description;
     enum option_kind kind;
+    bool fixed;               /* cannot be changed once the heap has started */
     size_t offset;            /* of the member that holds the choice */
     size_t size;              /* of that member */
     const char *const *words; /* ended by NULL; NULL: none */
@@ -41,7 +43,11 @@ struct option_table {
     const char *variable; /* the environment variable that holds a list of them */
     const struct option *options;
     size_t count;
+    size_t size; /* of the structure that holds the choices */
 };
+
+/* The option of this name; NULL when there is none. */
+const struct option *options_find(const struct option_table *table, const char *name);
 
 /* Sets every option to its default. */
 void options_init(const struct option_table *table, void *choices);

@@ -12,6 +12,7 @@ static const struct option options[] = {
         .description = "prove each pointer when it is freed, or soon after",
         .kind = OPTION_WORD,
         .words = check_words,
+        .fixed = true,
         OPTION_MEMBER(struct options, check),
     },
     {
@@ -46,6 +47,7 @@ static const struct option options[] = {
         .description = "reserve this much address space",
         .kind = OPTION_SIZE,
         .words = window_words,
+        .fixed = true,
         OPTION_MEMBER(struct options, window),
     },
 };
@@ -54,4 +56,5 @@ const struct option_table engine_options = {
     .variable = "MEMS_OPTIONS",
     .options = options,
     .count = sizeof options / sizeof *options,
+    .size = sizeof(struct options),
 };

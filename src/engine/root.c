@@ -1,17 +1,12 @@
 #include "root.h"
 
-#include <errno.h>
-#include <pthread.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "base/fmt.h"
 #include "engine.h"
+#include "fork.h"
 #include "heap.h"
 #include "huge.h"
 #include "metadata.h"
 #include "orphan.h"
-#include "os/os.h"
+#include "os/process.h"
 #include "parcel.h"
 #include "ranks.h"
 #include "span.h"
@@ -25,6 +20,7 @@ struct mems_root mems_root = {
     .size = sizeof mems_root,
     .class_count = SIZE_CLASSES,
     .lock = LOCK_INIT(LOCK_OPTIONS),
+    .settings = {.table = &engine_options, .choices = &mems_root.options},
     .window = &window,
     .size_classes = size_classes,
     .spans = &spans,
@@ -35,38 +31,17 @@ struct mems_root mems_root = {
     .parcel_pool = &parcel_pool,
 };
 
-static void complain(const char *line) {
-    char buffer[512];
-    struct fmt text;
-    fmt_init(&text, buffer, sizeof buffer);
-    fmt_format(&text, "%s\n", line);
-    fmt_flush(&text, STDERR_FILENO);
-}
-
 /*
- * Under the lock, before options are used, set or asked for: what the program sets counts more than the environment. If
- * the heap starts before there is an environment, what shapes it stays at the default.
+ * Under the lock, before options are used, set or asked for. If the heap starts before there is an environment, what
+ * shapes it stays at the default.
  */
 static void read_options(char *const *early) {
-    if (mems_root.options_read == OPTIONS_UNREAD) {
-        options_init(&engine_options, &mems_root.options);
-        mems_root.options_read = OPTIONS_DEFAULTS;
+    if (settings_read(&mems_root.settings, early, root_ready())) {
+        if (root_ready()) {
+            spans_set_decay(mems_root.options.decay_ms);
+        }
+        stats_report_prepare(&mems_root.options);
     }
-    if (mems_root.options_read == OPTIONS_ALL || (early == NULL && !os_environment_ready())) {
-        return;
-    }
-    mems_root.options_read = OPTIONS_ALL;
-    const struct options before = mems_root.options;
-    const char *text = os_environment(early, engine_options.variable);
-    if (text != NULL) {
-        options_parse(&engine_options, &mems_root.options, text, complain);
-    }
-    if (root_ready()) {
-        mems_root.options.check = before.check;
-        mems_root.options.window = before.window;
-        spans_set_decay(mems_root.options.decay_ms);
-    }
-    stats_report_prepare(&mems_root.options);
 }
 
 static bool start(void) {
@@ -94,21 +69,12 @@ bool root_start(void) {
     return ready;
 }
 
-static bool shapes_the_heap(const char *name) {
-    return strcmp(name, "check") == 0 || strcmp(name, "window") == 0;
-}
-
 int engine_option_set(const char *name, const char *value) {
     lock_take(&mems_root.lock);
     read_options(NULL);
-    struct options changed = mems_root.options;
-    int error = options_set(&engine_options, &changed, name, value);
-    if (!error && root_ready() && shapes_the_heap(name)) {
-        error = EBUSY;
-    }
-    if (!error) {
-        mems_root.options = changed;
-        spans_set_decay(changed.decay_ms);
+    int error = settings_set(&mems_root.settings, name, value, root_ready());
+    if (error == 0) {
+        spans_set_decay(mems_root.options.decay_ms);
     }
     lock_give(&mems_root.lock);
     return error;
@@ -117,23 +83,26 @@ int engine_option_set(const char *name, const char *value) {
 int engine_option_get(const char *name, char *value, size_t size) {
     lock_take(&mems_root.lock);
     read_options(NULL);
-    int error = options_get(&engine_options, &mems_root.options, name, value, size);
+    int error = settings_get(&mems_root.settings, name, value, size);
     lock_give(&mems_root.lock);
     return error;
 }
 
-/*
- * pthread_atfork may allocate, so it is called with no lock held; and before the constructors of any other library (the
- * linker's -z initfirst), so that our handlers are the last to run before a fork and the first after it: those of
- * others may allocate, or wait for threads that do. libc may not have an environment yet then; glibc's loader hands it
- * over (and musl's, which does not, runs us after libc has its own).
- */
-__attribute__((constructor(101))) static void begin(int count, char **arguments, char **environment) {
-    (void)count, (void)arguments;
+static void begin(char *const *environment) {
     lock_take(&mems_root.lock);
-    read_options(os_environment_ready() ? NULL : environment);
+    read_options(environment);
     lock_give(&mems_root.lock);
-    pthread_atfork(engine_fork_prepare, engine_fork_parent, engine_fork_child);
+}
+
+static struct process_participant participant = {
+    .rank = LOCK_OPTIONS,
+    .begin = begin,
+    .each_lock = fork_each_lock,
+    .recover = fork_recover,
+};
+
+__attribute__((constructor(PROCESS_JOIN))) static void join(void) {
+    process_join(&participant);
 }
 
 /* What the options ask for at the end of the process, after the program's own exit handlers. */

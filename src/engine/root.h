@@ -16,14 +16,12 @@
 #include "base/compiler.h"
 #include "options.h"
 #include "os/lock.h"
+#include "os/settings.h"
 
 #define MEMS_ROOT_MAGIC "MeMSroot"
-#define MEMS_ROOT_VERSION 2
+#define MEMS_ROOT_VERSION 3
 
 enum root_state { ROOT_ASLEEP, ROOT_READY };
-
-/* Where the options come from: nowhere yet, the defaults, MEMS_OPTIONS too. */
-enum options_read { OPTIONS_UNREAD, OPTIONS_DEFAULTS, OPTIONS_ALL };
 
 struct mems_root {
     char magic[8];
@@ -31,9 +29,9 @@ struct mems_root {
     uint32_t size;          /* of this structure */
     _Atomic uint32_t state; /* enum root_state: release when the engine has started, acquire by who asks */
     uint32_t class_count;
-    struct lock lock;       /* of the start and the options */
-    uint32_t options_read;  /* enum options_read */
-    struct options options; /* written under the lock; check and window not after the start */
+    struct lock lock;         /* of the start and the options */
+    struct settings settings; /* how far the options have been read */
+    struct options options;   /* written under the lock; fixed ones not after the start */
     struct window *window;
     struct size_class *size_classes;
     struct spans *spans;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/fmt.h"
+#include "os/message.h"
 #include "os/os.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -293,12 +294,11 @@ static int open_report(const char *pattern) {
     int fd;
     int error = path.full ? ENAMETOOLONG : os_open_append(path.text, &fd);
     if (error != 0) {
-        char line[sizeof text + 128];
-        struct fmt complaint;
-        fmt_init(&complaint, line, sizeof line);
-        fmt_format(&complaint, "mems: stats_file=%s cannot be opened (error %d): reporting here\n", pattern,
+        struct message complaint;
+        message_begin(&complaint);
+        fmt_format(&complaint.line, "mems: stats_file=%s cannot be opened (error %d): reporting here", pattern,
                    (int64_t)error);
-        fmt_flush(&complaint, fallback);
+        message_tell(&complaint, fallback);
         return fallback;
     }
     return fd;

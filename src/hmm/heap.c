@@ -17,11 +17,15 @@ uint64_t hmm_block_secret;
 #define REQUEST_MAX ((size_t)(BLOCK_SIZE_MAX / 2 < PTRDIFF_MAX / 2 ? BLOCK_SIZE_MAX / 2 : (uint64_t)PTRDIFF_MAX / 2))
 
 /* Who it is costs a system call, and matters during a walk only. */
-COLD void hmm_heap_lock(const char *operation) {
+COLD void hmm_heap_check(const char *operation) {
     uint32_t walker = atomic_load_explicit(&hmm_heap.walker, memory_order_relaxed);
     if (UNLIKELY(walker != 0 && walker == system_thread())) {
         hmm_report_fault(operation, NULL, "called by a visit of HmmWalk", NULL);
     }
+}
+
+COLD void hmm_heap_lock(const char *operation) {
+    hmm_heap_check(operation);
     hmm_system_lock();
 }
 

@@ -17,4 +17,7 @@ struct hmm_options {
 /* The options as they are. The caller holds the heap's lock. */
 const struct hmm_options *hmm_options(void);
 
+/* Before main: reads the options, with the environment that the loader handed over where libc has none yet. */
+void hmm_options_begin(char *const *environment);
+
 #endif

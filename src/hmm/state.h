@@ -72,7 +72,10 @@ static inline bool heap_alone(void) {
     return system_alone() && atomic_load_explicit(&hmm_heap.walker, memory_order_relaxed) == 0;
 }
 
-/* Takes the lock, come what may. A thread that is inside HmmWalk has it already: a fault. */
+/* A thread that is inside HmmWalk has the lock already, and must not wait for it: a fault. */
+void hmm_heap_check(const char *operation);
+
+/* Takes the lock after that check, even in a process with one thread. */
 void hmm_heap_lock(const char *operation);
 
 /* Around everything that reads or writes the heap; heap_leave is told what heap_enter returned. */

@@ -3,12 +3,10 @@
  */
 #include "system.h"
 
-#include <pthread.h>
-
 #include "heap.h"
 #include "options.h"
 #include "os/lock.h"
-#include "os/os.h"
+#include "os/process.h"
 #include "ranks.h"
 #include "state.h"
 
@@ -42,43 +40,31 @@ bool hmm_system_break(struct program_break *brk) {
     return hmm_break_real(brk);
 }
 
-/* With one thread there is nobody to wait for; and if it forks in a signal handler that interrupted the heap, it must
- * not wait for itself. Decided before the fork, for both sides. */
-static bool alone;
-
-static void fork_prepare(void) {
-    if (os_single_threaded()) {
-        alone = true;
-        return;
-    }
-    os_streams_lock();
-    hmm_heap_lock("fork");
-    alone = false; /* under the lock: other threads may fork as well */
+/* A visit of HmmWalk holds the lock: it may fork only where there is no other thread. */
+static void before_fork(void) {
+    hmm_heap_check("fork");
 }
 
-static void fork_parent(void) {
-    if (!alone) {
-        hmm_system_unlock();
-        os_streams_unlock();
-    }
+static void each_lock(void (*act)(struct lock *lock)) {
+    act(&heap_mutex);
 }
 
-static void fork_child(void) {
-    /* The thread goes on under another number; so does a visit of HmmWalk that it is in. */
+/* The thread goes on under another number; so does a visit of HmmWalk that it is in. */
+static void recover(bool alone) {
+    (void)alone;
     if (atomic_load_explicit(&hmm_heap.walker, memory_order_relaxed) != 0) {
         atomic_store_explicit(&hmm_heap.walker, system_thread(), memory_order_relaxed);
     }
-    if (!alone) {
-        lock_reset(&heap_mutex);
-        os_streams_reset();
-    }
 }
 
-/*
- * pthread_atfork may allocate, so it is called with no lock held; and before the constructors of any other library (the
- * linker's -z initfirst), so that our handlers are the last to run before a fork and the first after it: those of
- * others may allocate, or wait for threads that do.
- */
-__attribute__((constructor(101))) static void begin(void) {
-    pthread_atfork(fork_prepare, fork_parent, fork_child);
+static struct process_participant participant = {
+    .rank = LOCK_HMM,
+    .begin = hmm_options_begin,
+    .before_fork = before_fork,
+    .each_lock = each_lock,
+    .recover = recover,
+};
+
+__attribute__((constructor(PROCESS_JOIN))) static void join(void) {
+    process_join(&participant);
 }

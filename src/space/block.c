@@ -54,7 +54,7 @@ static int describe(const struct mems_space *space, struct fmt *line, uintptr_t 
 COLD static int refuse_address(const char *function, struct mems_space *space, uintptr_t v_address) {
     struct complaint complaint;
     complaint_begin(&complaint, function, v_address, 0);
-    complaint.error.error = describe(space, &complaint.line, v_address);
+    complaint.error.error = describe(space, &complaint.message.line, v_address);
     space_leave(space);
     complaint_tell(&complaint);
     return complaint.error.error;
@@ -348,11 +348,11 @@ static int enter_to_copy(const char *function, struct mems_space *space, void *v
     struct complaint complaint;
     if (size > node->range.last - v_address + 1) {
         complaint_begin(&complaint, function, v_address, ERANGE);
-        fmt_format(&complaint.line, "%u bytes from %u on go beyond the block %u:%u", (uint64_t)size,
+        fmt_format(&complaint.message.line, "%u bytes from %u on go beyond the block %u:%u", (uint64_t)size,
                    (uint64_t)v_address, (uint64_t)node->range.start, (uint64_t)node->range.last);
     } else if (other == NULL && size > 0) {
         complaint_begin(&complaint, function, v_address, EINVAL);
-        fmt_format(&complaint.line, "NULL is no place for %u bytes", (uint64_t)size);
+        fmt_format(&complaint.message.line, "NULL is no place for %u bytes", (uint64_t)size);
     } else {
         *physical = main_node_physical(block.main, v_address);
         return 0;

@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "os/lock.h"
-#include "os/os.h"
 #include "ranks.h"
 
 /* Handler and context belong together: both are read and written under the lock. */
@@ -23,8 +21,8 @@ void complaint_set_handler(void (*handler)(const struct mems_error *error, void 
 
 void complaint_begin(struct complaint *complaint, const char *function, uintptr_t address, int error) {
     complaint->error = (struct mems_error){.function = function, .address = address, .error = error};
-    fmt_init(&complaint->line, complaint->text, sizeof complaint->text - 1); /* leaves room for the newline */
-    fmt_format(&complaint->line, "%s: ", function);
+    message_begin(&complaint->message);
+    fmt_format(&complaint->message.line, "%s: ", function);
 }
 
 void complaint_tell(struct complaint *complaint) {
@@ -33,12 +31,10 @@ void complaint_tell(struct complaint *complaint) {
     void *context = listener.context;
     lock_give(&listener.lock);
     if (handler != NULL) {
-        complaint->error.text = complaint->text;
+        complaint->error.text = complaint->message.text;
         handler(&complaint->error, context);
     } else {
-        complaint->line.capacity = sizeof complaint->text;
-        fmt_char(&complaint->line, '\n');
-        fmt_flush(&complaint->line, STDERR_FILENO);
+        message_tell(&complaint->message, STDERR_FILENO);
     }
     errno = complaint->error.error;
 }
@@ -46,18 +42,10 @@ void complaint_tell(struct complaint *complaint) {
 void complain(const char *function, int error, const char *format, uint64_t number) {
     struct complaint complaint;
     complaint_begin(&complaint, function, 0, error);
-    fmt_format(&complaint.line, format, number);
+    fmt_format(&complaint.message.line, format, number);
     complaint_tell(&complaint);
 }
 
-void complaint_fork_prepare(void) {
-    lock_take(&listener.lock);
-}
-
-void complaint_fork_parent(void) {
-    lock_give(&listener.lock);
-}
-
-void complaint_fork_child(void) {
-    lock_reset(&listener.lock);
+void complaint_each_lock(void (*act)(struct lock *lock)) {
+    act(&listener.lock);
 }

@@ -7,16 +7,16 @@
 #ifndef MEMS_SPACE_COMPLAINT_H
 #define MEMS_SPACE_COMPLAINT_H
 
-#include "base/fmt.h"
 #include "mems.h"
+#include "os/lock.h"
+#include "os/message.h"
 
 struct complaint {
     struct mems_error error;
-    struct fmt line;
-    char text[256];
+    struct message message;
 };
 
-/* Begins the line with "FUNCTION: "; the caller goes on in complaint->line. */
+/* Begins the line with "FUNCTION: "; the caller goes on in complaint->message.line. */
 void complaint_begin(struct complaint *complaint, const char *function, uintptr_t address, int error);
 
 /* Tells it, and sets errno to its error number. */
@@ -28,9 +28,7 @@ void complain(const char *function, int error, const char *format, uint64_t numb
 /* As mems_set_error_handler. */
 void complaint_set_handler(void (*handler)(const struct mems_error *error, void *context), void *context);
 
-/* Around fork: the lock of the handler. */
-void complaint_fork_prepare(void);
-void complaint_fork_parent(void);
-void complaint_fork_child(void);
+/* Calls act for the lock of the handler, around fork. */
+void complaint_each_lock(void (*act)(struct lock *lock));
 
 #endif

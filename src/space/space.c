@@ -54,8 +54,8 @@ static int start_default(void) {
 static void tell_page_size(const char *function, size_t page_size) {
     struct complaint complaint;
     complaint_begin(&complaint, function, 0, EINVAL);
-    fmt_format(&complaint.line, "a PAGE_SIZE of %u is no multiple of the system's page size, %u", (uint64_t)page_size,
-               (uint64_t)os_page_size());
+    fmt_format(&complaint.message.line, "a PAGE_SIZE of %u is no multiple of the system's page size, %u",
+               (uint64_t)page_size, (uint64_t)os_page_size());
     complaint_tell(&complaint);
 }
 
@@ -167,9 +167,9 @@ bool space_enter(const char *function, struct mems_space *space, const void *v_p
     struct complaint complaint;
     complaint_begin(&complaint, function, (uintptr_t)v_ptr, EPERM);
     if (v_ptr != NULL) {
-        fmt_format(&complaint.line, "%u is of a heap that is no more: ", (uint64_t)(uintptr_t)v_ptr);
+        fmt_format(&complaint.message.line, "%u is of a heap that is no more: ", (uint64_t)(uintptr_t)v_ptr);
     }
-    fmt_text(&complaint.line, "called after mems_finish");
+    fmt_text(&complaint.message.line, "called after mems_finish");
     complaint_tell(&complaint);
     return false;
 }

@@ -1,0 +1,179 @@
+/*
+ * settings_test.c - os/settings.h: when the environment is read, what it may change, and what is said about mistakes in
+ * it.
+ */
+#include "support/test.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "os/settings.h"
+#include "support/check.h"
+#include "support/child.h"
+
+#define VARIABLE "SETTINGS_TEST_OPTIONS"
+
+struct choices {
+    uint32_t speed;
+    uint32_t shape;
+};
+
+static const struct option options[] = {
+    {
+        .name = "speed",
+        .values = "NUMBER",
+        .fallback = "1",
+        .description = "can be changed at any time",
+        .kind = OPTION_NUMBER,
+        OPTION_MEMBER(struct choices, speed),
+    },
+    {
+        .name = "shape",
+        .values = "NUMBER",
+        .fallback = "2",
+        .description = "is fixed",
+        .kind = OPTION_NUMBER,
+        .fixed = true,
+        OPTION_MEMBER(struct choices, shape),
+    },
+};
+
+static const struct option_table table = {
+    .variable = VARIABLE,
+    .options = options,
+    .count = sizeof options / sizeof *options,
+    .size = sizeof(struct choices),
+};
+
+static struct choices choices;
+static struct settings settings;
+static char **kept_environ;
+
+/* Each test begins without having read anything, in a process that has no environment yet. */
+static int begin(void **state) {
+    (void)state;
+    unsetenv(VARIABLE);
+    kept_environ = environ;
+    environ = NULL;
+    choices = (struct choices){0};
+    settings = (struct settings){.table = &table, .choices = &choices};
+    return 0;
+}
+
+static int end(void **state) {
+    (void)state;
+    environ = kept_environ;
+    return 0;
+}
+
+static void libc_has_an_environment_with(const char *value) {
+    environ = kept_environ;
+    assert_int_equal(setenv(VARIABLE, value, 1), 0);
+}
+
+static void assert_choices(uint32_t speed, uint32_t shape) {
+    assert_int_equal(choices.speed, speed);
+    assert_int_equal(choices.shape, shape);
+}
+
+static void without_an_environment_there_are_defaults(void **state) {
+    (void)state;
+    assert_false(settings_read(&settings, NULL, false));
+    assert_choices(1, 2);
+}
+
+static void the_environment_is_read_once_when_there_is_one(void **state) {
+    (void)state;
+    assert_false(settings_read(&settings, NULL, false));
+    libc_has_an_environment_with("speed=10,shape=20");
+    assert_true(settings_read(&settings, NULL, false));
+    assert_choices(10, 20);
+    libc_has_an_environment_with("speed=100,shape=200");
+    assert_false(settings_read(&settings, NULL, false));
+    assert_choices(10, 20);
+}
+
+static char early_entry[] = VARIABLE "=speed=11,shape=21";
+static char *early[] = {"A=B", early_entry, NULL};
+
+static void the_early_environment_counts_until_libc_has_one(void **state) {
+    (void)state;
+    assert_true(settings_read(&settings, early, false));
+    assert_choices(11, 21);
+    libc_has_an_environment_with("speed=10,shape=20");
+    assert_false(settings_read(&settings, NULL, false));
+    assert_choices(11, 21);
+}
+
+static void the_early_environment_does_not_count_once_libc_has_one(void **state) {
+    (void)state;
+    libc_has_an_environment_with("speed=10,shape=20");
+    assert_true(settings_read(&settings, early, false));
+    assert_choices(10, 20);
+}
+
+static void fixed_options_keep_their_values_from_the_start_on(void **state) {
+    (void)state;
+    assert_false(settings_read(&settings, NULL, false));
+    assert_true(settings_read(&settings, early, true));
+    assert_choices(11, 2);
+    assert_int_equal(settings_set(&settings, "shape", "5", true), EBUSY);
+    assert_int_equal(settings_set(&settings, "shape", "2", true), EBUSY);
+    assert_int_equal(settings_set(&settings, "speed", "5", true), 0);
+    assert_choices(5, 2);
+}
+
+static void setting_changes_one_option_or_nothing(void **state) {
+    (void)state;
+    settings_read(&settings, early, false);
+    assert_int_equal(settings_set(&settings, "shape", "5", false), 0);
+    assert_choices(11, 5);
+    assert_int_equal(settings_set(&settings, "speed", "quick", false), EINVAL);
+    assert_int_equal(settings_set(&settings, "shape", "round", true), EINVAL);
+    assert_int_equal(settings_set(&settings, "colour", "1", true), EINVAL);
+    assert_int_equal(settings_set(&settings, NULL, "1", false), EINVAL);
+    assert_choices(11, 5);
+}
+
+static void values_are_given_as_text(void **state) {
+    (void)state;
+    char value[4];
+    settings_read(&settings, early, false);
+    assert_int_equal(settings_get(&settings, "shape", value, sizeof value), 0);
+    assert_string_equal(value, "21");
+    assert_int_equal(settings_get(&settings, "colour", value, sizeof value), EINVAL);
+}
+
+static void read_mistakes(void *unused) {
+    (void)unused;
+    libc_has_an_environment_with("speed=quick,colour=1,shape=7");
+    settings_read(&settings, NULL, false);
+    CHECK_EQUAL(choices.speed, 1);
+    CHECK_EQUAL(choices.shape, 7);
+}
+
+static void mistakes_are_told_on_standard_error(void **state) {
+    (void)state;
+    struct child_result result;
+    child_run(&result, read_mistakes, NULL);
+    assert_string_equal(result.err, "mems: " VARIABLE ": speed=quick: speed takes NUMBER\n"
+                                    "mems: " VARIABLE ": colour=1: no such option; there are speed, shape\n");
+    assert_int_equal(result.signal, 0);
+}
+
+#define SETTINGS_TEST(function) cmocka_unit_test_setup_teardown(function, begin, end)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        SETTINGS_TEST(without_an_environment_there_are_defaults),
+        SETTINGS_TEST(the_environment_is_read_once_when_there_is_one),
+        SETTINGS_TEST(the_early_environment_counts_until_libc_has_one),
+        SETTINGS_TEST(the_early_environment_does_not_count_once_libc_has_one),
+        SETTINGS_TEST(fixed_options_keep_their_values_from_the_start_on),
+        SETTINGS_TEST(setting_changes_one_option_or_nothing),
+        SETTINGS_TEST(values_are_given_as_text),
+        SETTINGS_TEST(mistakes_are_told_on_standard_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
