@@ -44,25 +44,19 @@ static void set_right(struct tree_node *node, struct tree_node *child) {
     }
 }
 
-/* Lifts the left child into the node's place; the node becomes its right child. Returns what is on top afterwards. */
-static struct tree_node *rotate_right_at(struct tree *tree, struct tree_node *node) {
-    struct tree_node *top = node->left;
-    replace(tree, node, top);
-    set_left(node, top->right);
-    set_right(top, node);
-    set_height(node);
-    set_height(top);
-    return top;
-}
-
-static struct tree_node *rotate_left_at(struct tree *tree, struct tree_node *node) {
-    struct tree_node *top = node->right;
-    replace(tree, node, top);
-    set_right(node, top->left);
-    set_left(top, node);
-    set_height(node);
-    set_height(top);
-    return top;
+/* A rotation: lifts a child into its parent's place; the parent becomes its child on the other side. */
+static void lift(struct tree *tree, struct tree_node *child) {
+    struct tree_node *parent = child->parent;
+    replace(tree, parent, child);
+    if (child == parent->left) {
+        set_left(parent, child->right);
+        set_right(child, parent);
+    } else {
+        set_right(parent, child->left);
+        set_left(child, parent);
+    }
+    set_height(parent);
+    set_height(child);
 }
 
 /* Restores heights and balance from `node` up to the root, after a change of one level below it. */
@@ -72,14 +66,16 @@ static void rebalance(struct tree *tree, struct tree_node *node) {
         set_height(node);
         if (lean(node) > 1) {
             if (lean(node->left) < 0) {
-                rotate_left_at(tree, node->left);
+                lift(tree, node->left->right);
             }
-            node = rotate_right_at(tree, node);
+            node = node->left;
+            lift(tree, node);
         } else if (lean(node) < -1) {
             if (lean(node->right) > 0) {
-                rotate_right_at(tree, node->right);
+                lift(tree, node->right->left);
             }
-            node = rotate_left_at(tree, node);
+            node = node->right;
+            lift(tree, node);
         }
         if (node->height == before) {
             return; /* nothing above can tell the difference */

@@ -135,21 +135,25 @@ static const char *problem_of(const struct block *block, const char *operation, 
                                                                                     : "not a live block";
 }
 
+/* Finds the block of an address and describes it in buffer[STATE_TEXT]. */
+static struct block describe_address(struct fmt *text, char *buffer, const void *address) {
+    fmt_init(text, buffer, STATE_TEXT);
+    struct block block = block_at(address);
+    describe(text, &block, address);
+    return block;
+}
+
 void block_fault(const char *operation, const void *address) {
     char buffer[STATE_TEXT];
     struct fmt text;
-    fmt_init(&text, buffer, sizeof buffer);
-    struct block block = block_at(address);
-    describe(&text, &block, address);
+    struct block block = describe_address(&text, buffer, address);
     fault(operation, address, problem_of(&block, operation, address), buffer);
 }
 
 void block_fault_size(const char *operation, const void *address, size_t claimed) {
     char buffer[STATE_TEXT];
     struct fmt text;
-    fmt_init(&text, buffer, sizeof buffer);
-    struct block block = block_at(address);
-    describe(&text, &block, address);
+    (void)describe_address(&text, buffer, address);
     fmt_format(&text, ", freed as %u bytes", (uint64_t)claimed);
     fault(operation, address, "size mismatch", buffer);
 }

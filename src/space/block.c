@@ -362,14 +362,18 @@ static int enter_to_copy(const char *function, struct mems_space *space, void *v
     return complaint.error.error;
 }
 
+static void copy_and_leave(struct mems_space *space, void *to, const void *from, size_t size) {
+    if (size > 0) {
+        memmove(to, from, size);
+    }
+    space_leave(space);
+}
+
 int space_read(const char *function, struct mems_space *space, void *v_ptr, void *to, size_t size) {
     char *physical;
     int error = enter_to_copy(function, space, v_ptr, to, size, &physical);
     if (error == 0) {
-        if (size > 0) {
-            memmove(to, physical, size);
-        }
-        space_leave(space);
+        copy_and_leave(space, to, physical, size);
     }
     return error;
 }
@@ -378,10 +382,7 @@ int space_write(const char *function, struct mems_space *space, void *v_ptr, con
     char *physical;
     int error = enter_to_copy(function, space, v_ptr, from, size, &physical);
     if (error == 0) {
-        if (size > 0) {
-            memmove(physical, from, size);
-        }
-        space_leave(space);
+        copy_and_leave(space, physical, from, size);
     }
     return error;
 }
