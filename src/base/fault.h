@@ -11,6 +11,8 @@
 #ifndef MEMS_BASE_FAULT_H
 #define MEMS_BASE_FAULT_H
 
+#include "fmt.h"
+
 /*
  * operation: the function that was called; problem: what is wrong, in a few words; state: what the address is, or NULL,
  * which leaves it out. Text that would make the line longer than FAULT_LINE bytes is cut, but never the thread. Never
@@ -18,6 +20,15 @@
  */
 #define FAULT_LINE 512
 _Noreturn void fault(const char *operation, const void *address, const char *problem, const char *state);
+
+/* The line as far as STATE, without a newline: for a heap whose user reads its fault reports. */
+static inline void fault_describe(struct fmt *line, const char *operation, const void *address, const char *problem,
+                                  const char *state) {
+    fmt_format(line, "mems: %s(%p): %s", operation, address, problem);
+    if (state != NULL) {
+        fmt_format(line, ": %s", state);
+    }
+}
 
 /*
  * The end of a program in which our own state is wrong: "mems: internal error: FILE:LINE: CONDITION [thread TID]". Not

@@ -1,5 +1,6 @@
 #include "report.h"
 
+#include "base/fault.h"
 #include "base/fmt.h"
 #include "region.h"
 #include "state.h"
@@ -13,10 +14,7 @@ COLD void hmm_report_fault(const char *operation, const void *address, const cha
     char buffer[LINE];
     struct fmt line;
     fmt_init(&line, buffer, sizeof buffer);
-    fmt_format(&line, "mems: %s(%p): %s", operation, address, problem);
-    if (state != NULL) {
-        fmt_format(&line, ": %s", state);
-    }
+    fault_describe(&line, operation, address, problem, state);
     hmm_heap.handler(buffer);
     system_abort();
 }

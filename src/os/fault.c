@@ -7,35 +7,29 @@
 #include <unistd.h>
 
 #include "base/compiler.h"
-#include "base/fmt.h"
+#include "message.h"
 #include "os.h"
 
-/* " [thread ", a decimal number, "]\n" and the final '\0': always at the line's end, however long the rest was. */
-#define TAIL 32
+_Static_assert(FAULT_LINE == MESSAGE_SIZE, "a fault report is a message");
 
-/* Ends the line, writes it with one write(2) and aborts. */
-static _Noreturn void finish(struct fmt *line) {
-    line->capacity += TAIL;
-    fmt_format(line, " [thread %u]\n", os_thread_id());
-    fmt_flush(line, STDERR_FILENO);
+/* Ends the line with the thread, however long the rest was, and the process. */
+static _Noreturn void finish(struct message *message) {
+    message_end(message);
+    fmt_format(&message->line, " [thread %u]", os_thread_id());
+    message_tell(message, STDERR_FILENO);
     abort();
 }
 
 COLD void fault(const char *operation, const void *address, const char *problem, const char *state) {
-    char buffer[FAULT_LINE];
-    struct fmt line;
-    fmt_init(&line, buffer, sizeof buffer - TAIL);
-    fmt_format(&line, "mems: %s(%p): %s", operation, address, problem);
-    if (state != NULL) {
-        fmt_format(&line, ": %s", state);
-    }
-    finish(&line);
+    struct message message;
+    message_begin(&message);
+    fault_describe(&message.line, operation, address, problem, state);
+    finish(&message);
 }
 
 COLD void fault_internal(const char *file, int number, const char *condition) {
-    char buffer[FAULT_LINE];
-    struct fmt line;
-    fmt_init(&line, buffer, sizeof buffer - TAIL);
-    fmt_format(&line, "mems: internal error: %s:%d: %s", file, (int64_t)number, condition);
-    finish(&line);
+    struct message message;
+    message_begin(&message);
+    fmt_format(&message.line, "mems: internal error: %s:%d: %s", file, (int64_t)number, condition);
+    finish(&message);
 }
