@@ -54,7 +54,7 @@ static void use_heap(void) {
     }
 }
 
-static void test_heap_leaves_names_alone(void **state) {
+static void the_heap_leaves_the_names_of_the_program_alone(void **state) {
     (void)state;
     unsigned before = calls;
     use_heap();
@@ -64,7 +64,7 @@ static void test_heap_leaves_names_alone(void **state) {
     assert_memory_equal(spans, "\1\2\3", 3);
 }
 
-static void test_program_has_its_own(void **state) {
+static void the_program_leaves_the_names_of_the_heap_alone(void **state) {
     (void)state;
     unsigned before = calls;
     fault();
@@ -85,21 +85,20 @@ static void test_program_has_its_own(void **state) {
     hmm_heap = 5;
 }
 
-static void test_double_free_is_reported(void **state) {
+static void a_double_free_is_a_fault_all_the_same(void **state) {
     (void)state;
-    size_t size = 40;
 #if defined(LIBRARY_hmm) || defined(LIBRARY_hmm_static)
-    expect_fault(free_twice, &size, "free(@): double free: a cached block of 40 bytes");
+    expect_fault(free_twice, &(size_t){40}, "free(@): double free: a cached block of 40 bytes");
 #else
-    expect_fault(free_twice, &size, "free(@): double free: slot # of a 48-byte slab, cached");
+    expect_fault(free_twice, &(size_t){40}, "free(@): double free: slot # of a 48-byte slab, cached");
 #endif
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_heap_leaves_names_alone),
-        cmocka_unit_test(test_program_has_its_own),
-        cmocka_unit_test(test_double_free_is_reported),
+        cmocka_unit_test(the_heap_leaves_the_names_of_the_program_alone),
+        cmocka_unit_test(the_program_leaves_the_names_of_the_heap_alone),
+        cmocka_unit_test(a_double_free_is_a_fault_all_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
