@@ -4,7 +4,8 @@
 set -u
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
-"$CC" -std=c17 -D_GNU_SOURCE -O1 -fno-builtin -o "$work/exhaust" "$SOURCE_DIR/test/limits/exhaust.c" || exit 1
+"$CC" -std=c17 -D_GNU_SOURCE -O1 -fno-builtin -I "$SOURCE_DIR/test" -o "$work/exhaust" \
+    "$SOURCE_DIR/test/limits/exhaust.c" || exit 1
 failed=0
 
 fail() {

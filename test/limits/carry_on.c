@@ -11,19 +11,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "support/check.h"
+
 #define BLOCKS 24
 #define THREADS 3
 #define ROUNDS 3
 
 /* A heap that hangs must not outlive its test. */
 #define WATCHDOG 100
-
-static void require(int condition, const char *what) {
-    if (!condition) {
-        dprintf(STDERR_FILENO, "carry_on: failed: %s\n", what);
-        _exit(1);
-    }
-}
 
 static size_t size_of(size_t k) {
     static const size_t sizes[] = {1, 100, 5000, 30000, 70000, 500000, 3000000, 70000000};
@@ -38,7 +33,7 @@ static void mark(unsigned char *memory, size_t size, size_t k) {
 static void release(unsigned char *memory) {
     errno = EDOM;
     free(memory);
-    require(errno == EDOM, "free keeps errno");
+    CHECK(errno == EDOM);
 }
 
 static void *work(void *unused) {
@@ -47,17 +42,17 @@ static void *work(void *unused) {
     for (size_t k = 0; k < BLOCKS; k++) {
         size_t size = size_of(k);
         blocks[k] = k % 2 == 0 ? malloc(size) : calloc(1, size);
-        require(blocks[k] != NULL, "allocation");
+        CHECK(blocks[k] != NULL);
         for (size_t i = 0; k % 2 == 1 && i < size; i += 61) {
-            require(blocks[k][i] == 0, "calloc gives zeroes");
+            CHECK(blocks[k][i] == 0);
         }
         mark(blocks[k], size, k);
     }
     for (size_t k = 0; k < BLOCKS; k++) {
         size_t size = size_of(k) * (k % 3 + 1) / 2 + 1;
-        require(blocks[k][0] == (unsigned char)k, "contents of a block");
+        CHECK(blocks[k][0] == (unsigned char)k);
         blocks[k] = realloc(blocks[k], size);
-        require(blocks[k] != NULL && blocks[k][0] == (unsigned char)k, "realloc");
+        CHECK(blocks[k] != NULL && blocks[k][0] == (unsigned char)k);
         mark(blocks[k], size, k);
         if (k % 2 == 0) {
             release(blocks[k]);
@@ -78,11 +73,11 @@ int main(void) {
     pthread_t threads[THREADS];
     for (int round = 0; round < ROUNDS; round++) {
         for (int i = 0; i < THREADS; i++) {
-            require(pthread_create(&threads[i], NULL, work, NULL) == 0, "pthread_create");
+            CHECK(pthread_create(&threads[i], NULL, work, NULL) == 0);
         }
         work(NULL);
         for (int i = 0; i < THREADS; i++) {
-            require(pthread_join(threads[i], NULL) == 0, "pthread_join");
+            CHECK(pthread_join(threads[i], NULL) == 0);
         }
     }
     return 0;

@@ -13,6 +13,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "support/check.h"
+
 /* The blocks are their own list, so that keeping them takes no memory. */
 struct node {
     struct node *next;
@@ -21,13 +23,6 @@ struct node {
 
 /* A heap that hangs must not outlive its test. */
 #define WATCHDOG 100
-
-static void require(int condition, const char *what) {
-    if (!condition) {
-        dprintf(STDERR_FILENO, "exhaust: failed: %s\n", what);
-        _exit(1);
-    }
-}
 
 static size_t number(const char *text) {
     return (size_t)strtoull(text, NULL, 0);
@@ -40,7 +35,7 @@ static size_t fill(struct node **list, size_t size, size_t most) {
         errno = 0;
         struct node *node = malloc(size);
         if (node == NULL) {
-            require(errno == ENOMEM, "errno is ENOMEM");
+            CHECK(errno == ENOMEM);
             break;
         }
         node->next = *list;
@@ -55,23 +50,23 @@ static size_t fill(struct node **list, size_t size, size_t most) {
 static void release(struct node **list) {
     while (*list != NULL) {
         struct node *next = (*list)->next;
-        require((*list)->self == (uintptr_t)*list, "contents of a block");
+        CHECK((*list)->self == (uintptr_t)*list);
         errno = EDOM;
         free(*list);
-        require(errno == EDOM, "free keeps errno");
+        CHECK(errno == EDOM);
         *list = next;
     }
 }
 
 static void lower_limit(const char *name, size_t limit) {
     struct rlimit lowered = {.rlim_cur = limit, .rlim_max = limit};
-    require(setrlimit(strcmp(name, "as") == 0 ? RLIMIT_AS : RLIMIT_DATA, &lowered) == 0, "setrlimit");
+    CHECK(setrlimit(strcmp(name, "as") == 0 ? RLIMIT_AS : RLIMIT_DATA, &lowered) == 0);
 }
 
 int main(int argc, char **argv) {
     alarm(WATCHDOG);
     struct node *list = NULL;
-    require(argc == 4 || argc == 6, "usage: exhaust SIZE LEAST MOST [as|data LIMIT]");
+    CHECK(argc == 4 || argc == 6);
     size_t size = number(argv[1]), least = number(argv[2]), most = number(argv[3]);
     if (argc == 6) {
         fill(&list, size, (size_t)4 << 20);
@@ -79,10 +74,7 @@ int main(int argc, char **argv) {
     }
     for (int round = 0; round < 3; round++) {
         size_t total = fill(&list, size, most);
-        if (total < least) {
-            dprintf(STDERR_FILENO, "exhaust: round %d: %zu bytes in blocks of %zu\n", round, total, size);
-        }
-        require(total >= least, "a sensible share of the limit");
+        CHECK_AT_MOST(least, total);
         void *small = malloc(8); /* may fail, and must do no harm */
         free(small);
         release(&list);

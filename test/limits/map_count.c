@@ -10,6 +10,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "support/check.h"
+
 #define MAPS_MAX 300000
 #define BLOCKS 400
 
@@ -17,13 +19,6 @@ static size_t page;
 
 /* A heap that hangs must not outlive its test. */
 #define WATCHDOG 100
-
-static void require(int condition, const char *what) {
-    if (!condition) {
-        dprintf(STDERR_FILENO, "map_count: failed: %s\n", what);
-        _exit(1);
-    }
-}
 
 static size_t size_of(size_t k) {
     static const size_t sizes[] = {40, 1000, 20000, 70000, 300000, 2000000, 9000000};
@@ -34,7 +29,7 @@ static unsigned char *make(size_t k) {
     errno = 0;
     unsigned char *memory = malloc(size_of(k));
     if (memory == NULL) {
-        require(errno == ENOMEM, "errno is ENOMEM");
+        CHECK(errno == ENOMEM);
         return NULL;
     }
     memory[0] = (unsigned char)k;
@@ -43,11 +38,10 @@ static unsigned char *make(size_t k) {
 }
 
 static void release(unsigned char **block, size_t k) {
-    require(*block == NULL || ((*block)[0] == (unsigned char)k && (*block)[size_of(k) - 1] == (unsigned char)k),
-            "contents of a block");
+    CHECK(*block == NULL || ((*block)[0] == (unsigned char)k && (*block)[size_of(k) - 1] == (unsigned char)k));
     errno = EDOM;
     free(*block);
-    require(errno == EDOM, "free keeps errno");
+    CHECK(errno == EDOM);
     *block = NULL;
 }
 
@@ -70,7 +64,7 @@ static void use_up_maps(char *region, size_t pages) {
     while (i < pages && mprotect(region + i * page, page, PROT_READ) == 0) {
         i += 2;
     }
-    require(i < pages && errno == ENOMEM, "the mappings run out");
+    CHECK(i < pages && errno == ENOMEM);
 }
 
 int main(void) {
@@ -83,11 +77,11 @@ int main(void) {
     }
     size_t pages = (size_t)limit + 1000;
     char *region = mmap(NULL, pages * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    require(region != MAP_FAILED, "mmap");
+    CHECK(region != MAP_FAILED);
 
     for (size_t k = 0; k < BLOCKS; k++) {
         blocks[k] = make(k);
-        require(blocks[k] != NULL, "malloc");
+        CHECK(blocks[k] != NULL);
     }
     use_up_maps(region, pages);
     for (size_t k = 0; k < BLOCKS; k += 2) {
@@ -95,26 +89,26 @@ int main(void) {
     }
     for (size_t k = 0; k < BLOCKS; k += 2) {
         blocks[k] = make(k);
-        require(blocks[k] != NULL || size_of(k) > 32768, "malloc of a small block from what was freed");
+        CHECK(blocks[k] != NULL || size_of(k) > 32768);
     }
     for (size_t k = 1; k < BLOCKS; k += 2) {
         unsigned char *grown = realloc(blocks[k], size_of(k) + size_of(k) / 2);
         if (grown != NULL) {
             blocks[k] = grown;
         }
-        require(blocks[k][0] == (unsigned char)k, "realloc");
+        CHECK(blocks[k][0] == (unsigned char)k);
     }
     for (size_t k = 0; k < BLOCKS; k += 3) {
         release(&blocks[k], k);
     }
 
-    require(munmap(region, pages * page) == 0, "munmap");
+    CHECK(munmap(region, pages * page) == 0);
     for (size_t k = 0; k < BLOCKS; k++) {
         release(&blocks[k], k);
     }
     for (size_t k = 0; k < BLOCKS; k++) {
         blocks[k] = make(k);
-        require(blocks[k] != NULL, "malloc when there are mappings again");
+        CHECK(blocks[k] != NULL);
     }
     for (size_t k = 0; k < BLOCKS; k++) {
         release(&blocks[k], k);

@@ -9,6 +9,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "support/check.h"
+#include "support/kernel.h"
+
 #define BLOCKS 64
 #define TOTAL ((size_t)16 << 20)
 #define SLACK ((size_t)32 << 20)
@@ -17,21 +20,6 @@
 /* A heap that hangs must not outlive its test. */
 #define WATCHDOG 100
 
-static void require(int condition, const char *what) {
-    if (!condition) {
-        dprintf(STDERR_FILENO, "memory_lock: failed: %s\n", what);
-        _exit(1);
-    }
-}
-
-static size_t resident(void) {
-    unsigned long size = 0, pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    require(file != NULL && fscanf(file, "%lu %lu", &size, &pages) == 2, "/proc/self/statm");
-    fclose(file);
-    return pages * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 /* TOTAL bytes: half of them in blocks of `size`, half in blocks twice as large. */
 static void use(size_t size) {
     static char *blocks[TOTAL / 1000];
@@ -39,7 +27,7 @@ static void use(size_t size) {
     for (size_t total = 0; total < TOTAL; count++) {
         size_t own = total < TOTAL / 2 ? size : 2 * size;
         blocks[count] = calloc(1, own);
-        require(blocks[count] != NULL && blocks[count][own - 1] == 0, "calloc");
+        CHECK(blocks[count] != NULL && blocks[count][own - 1] == 0);
         memset(blocks[count], 1, own);
         total += own;
     }
@@ -53,16 +41,12 @@ int main(void) {
     if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0) {
         return errno == EPERM || errno == ENOMEM ? 77 : 1;
     }
-    size_t before = resident();
+    size_t before = resident_bytes();
     for (int round = 0; round < ROUNDS; round++) {
         use(1000);
         use(100000);
         use(2000000);
     }
-    size_t after = resident();
-    if (after > before + TOTAL + SLACK) {
-        dprintf(STDERR_FILENO, "memory_lock: resident %zu bytes before, %zu after\n", before, after);
-    }
-    require(after <= before + TOTAL + SLACK, "the reservation is not locked in");
+    CHECK_AT_MOST(resident_bytes(), before + TOTAL + SLACK); /* the address space in reserve is not locked in */
     return 0;
 }

@@ -4,7 +4,8 @@ set -u
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 for name in carry_on sandbox memory_lock map_count; do
-    "$CC" -std=c17 -D_GNU_SOURCE -O1 -fno-builtin -pthread -o "$work/$name" "$SOURCE_DIR/test/limits/$name.c" || exit 1
+    "$CC" -std=c17 -D_GNU_SOURCE -O1 -fno-builtin -pthread -I "$SOURCE_DIR/test" -o "$work/$name" \
+        "$SOURCE_DIR/test/limits/$name.c" || exit 1
 done
 failed=0
 

@@ -12,7 +12,7 @@ handlers=$work/libatfork.so
 failed=0
 for source in "$SOURCE_DIR"/test/stress/preload_*.c; do
     program=$work/$(basename "$source" .c)
-    "$CC" -std=c17 -D_GNU_SOURCE -O2 -g -fno-builtin -pthread -o "$program" "$source" \
+    "$CC" -std=c17 -D_GNU_SOURCE -O2 -g -fno-builtin -pthread -I "$SOURCE_DIR/test" -o "$program" "$source" \
         -Wl,--as-needed "$handlers" || exit 1
     LD_PRELOAD=$LIBRARY "$program"
     status=$?

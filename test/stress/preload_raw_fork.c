@@ -17,6 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "support/check.h"
+#include "support/random.h"
+
 #define BLOCKS 256
 #define THREADS 2
 #define WATCHDOG 60
@@ -27,13 +30,6 @@ static atomic_bool stop;
 static volatile sig_atomic_t handled;
 static volatile sig_atomic_t failed;
 
-static void require(int condition, const char *what) {
-    if (!condition) {
-        dprintf(STDERR_FILENO, "preload_raw_fork: failed: %s\n", what);
-        _exit(1);
-    }
-}
-
 #ifdef __GLIBC__
 #if !__GLIBC_PREREQ(2, 34)
 static pid_t _Fork(void) {
@@ -43,20 +39,20 @@ static pid_t _Fork(void) {
 #endif
 
 /* Allocates, resizes and frees; each block holds its own number throughout. */
-static void churn(unsigned steps, unsigned random) {
+static void churn(unsigned steps, uintptr_t seed) {
+    struct random random = {.state = seed};
     static _Thread_local unsigned char *blocks[BLOCKS];
     for (unsigned i = 0; i < steps; i++) {
-        random = random * 1664525 + 1013904223;
-        size_t at = (random >> 8) % BLOCKS;
-        size_t size = 1 + (random >> 16) % ((random >> 28) == 0 ? 200000 : 2000);
-        require(blocks[at] == NULL || blocks[at][0] == (unsigned char)at, "contents of a block");
-        if ((random >> 24) % 3 == 0) {
+        size_t at = random_below(&random, BLOCKS);
+        size_t size = 1 + random_below(&random, random_below(&random, 16) == 0 ? 200000 : 2000);
+        CHECK(blocks[at] == NULL || blocks[at][0] == (unsigned char)at);
+        if (random_below(&random, 3) == 0) {
             free(blocks[at]);
             blocks[at] = NULL;
             continue;
         }
         blocks[at] = realloc(blocks[at], size);
-        require(blocks[at] != NULL, "realloc");
+        CHECK(blocks[at] != NULL);
         blocks[at][0] = (unsigned char)at;
         blocks[at][size - 1] = (unsigned char)at;
     }
@@ -68,18 +64,18 @@ static void churn(unsigned steps, unsigned random) {
 
 static void *churn_repeatedly(void *seed) {
     while (!atomic_load(&stop)) {
-        churn(2000, (unsigned)(uintptr_t)seed);
+        churn(2000, (uintptr_t)seed);
     }
     return NULL;
 }
 
-static void expect_success(pid_t child, const char *what) {
+static void expect_success(pid_t child) {
     int status = 0;
-    require(child > 0, what);
+    CHECK(child > 0);
     while (waitpid(child, &status, 0) != child) {
-        require(errno == EINTR, what);
+        CHECK(errno == EINTR);
     }
-    require(status == 0, what);
+    CHECK(status == 0);
 }
 
 static void fork_quietly(void) {
@@ -92,7 +88,7 @@ static void fork_quietly(void) {
             _exit(0);
         }
         churn(1000, i);
-        expect_success(child, "_Fork of a quiet process");
+        expect_success(child);
     }
 }
 
@@ -119,13 +115,13 @@ static void fork_in_handlers(void) {
     struct sigaction action = {.sa_handler = fork_in_handler, .sa_flags = SA_RESTART};
     struct itimerval often = {.it_interval = {.tv_usec = 1000}, .it_value = {.tv_usec = 1000}};
     struct itimerval never = {.it_interval = {.tv_usec = 0}};
-    require(sigaction(SIGPROF, &action, NULL) == 0, "sigaction");
-    require(setitimer(ITIMER_PROF, &often, NULL) == 0, "setitimer");
+    CHECK(sigaction(SIGPROF, &action, NULL) == 0);
+    CHECK(setitimer(ITIMER_PROF, &often, NULL) == 0);
     for (unsigned i = 0; handled < 200; i++) {
         churn(1000, i);
     }
-    require(setitimer(ITIMER_PROF, &never, NULL) == 0, "setitimer");
-    require(!failed, "_Fork in a signal handler");
+    CHECK(setitimer(ITIMER_PROF, &never, NULL) == 0);
+    CHECK(!failed);
 }
 
 static char *const arguments[] = {"true", NULL};
@@ -142,10 +138,10 @@ static pid_t vfork_true(void) {
 static void spawn(void) {
     for (unsigned i = 0; i < 50; i++) {
         pid_t child = 0;
-        require(posix_spawnp(&child, arguments[0], NULL, NULL, arguments, environ) == 0, "posix_spawnp");
-        expect_success(child, "posix_spawnp");
+        CHECK(posix_spawnp(&child, arguments[0], NULL, NULL, arguments, environ) == 0);
+        expect_success(child);
         churn(100, i);
-        expect_success(vfork_true(), "vfork");
+        expect_success(vfork_true());
         churn(100, i);
     }
 }
@@ -156,14 +152,14 @@ int main(void) {
     fork_quietly();
     fork_in_handlers();
     for (uintptr_t i = 0; i < THREADS; i++) {
-        require(pthread_create(&threads[i], NULL, churn_repeatedly, (void *)i) == 0, "pthread_create");
+        CHECK(pthread_create(&threads[i], NULL, churn_repeatedly, (void *)i) == 0);
     }
     spawn();
     handled = 0;
     fork_in_handlers();
     atomic_store(&stop, true);
     for (unsigned i = 0; i < THREADS; i++) {
-        require(pthread_join(threads[i], NULL) == 0, "pthread_join");
+        CHECK(pthread_join(threads[i], NULL) == 0);
     }
     return 0;
 }

@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "support/check.h"
+
 #define READERS 2
 #define FORKS 100
 #define LINES 11
@@ -19,27 +21,20 @@
 
 static atomic_bool stop;
 
-static void require(int condition, const char *what) {
-    if (!condition) {
-        dprintf(STDERR_FILENO, "preload_stdio_fork: failed: %s\n", what);
-        _exit(1);
-    }
-}
-
 /* A file of lines of 20, 60, ... bytes up to about 1 MB: from small blocks to pages that are moved. */
 static FILE *make_file(void) {
     FILE *file = tmpfile();
-    require(file != NULL, "tmpfile");
+    CHECK(file != NULL);
     size_t length = 20;
     for (int line = 0; line < LINES; line++, length *= 3) {
         char *text = malloc(length + 1);
-        require(text != NULL, "malloc of a line");
+        CHECK(text != NULL);
         memset(text, 'a' + line, length);
         text[length] = '\n';
-        require(fwrite(text, 1, length + 1, file) == length + 1, "fwrite");
+        CHECK(fwrite(text, 1, length + 1, file) == length + 1);
         free(text);
     }
-    require(fflush(file) == 0, "fflush");
+    CHECK(fflush(file) == 0);
     return file;
 }
 
@@ -50,8 +45,8 @@ static void read_file(FILE *file) {
     size_t expected = 20;
     for (int line = 0; line < LINES; line++, expected *= 3) {
         ssize_t length = getline(&text, &capacity, file);
-        require(length == (ssize_t)expected + 1, "length of a line");
-        require(text[0] == 'a' + line && text[expected - 1] == 'a' + line, "text of a line");
+        CHECK(length == (ssize_t)expected + 1);
+        CHECK(text[0] == 'a' + line && text[expected - 1] == 'a' + line);
     }
     free(text);
 }
@@ -88,24 +83,24 @@ int main(void) {
     pthread_t threads[READERS + 1];
     alarm(WATCHDOG);
     for (int i = 0; i < READERS; i++) {
-        require(pthread_create(&threads[i], NULL, read_repeatedly, NULL) == 0, "pthread_create");
+        CHECK(pthread_create(&threads[i], NULL, read_repeatedly, NULL) == 0);
     }
-    require(pthread_create(&threads[READERS], NULL, flush_repeatedly, NULL) == 0, "pthread_create");
+    CHECK(pthread_create(&threads[READERS], NULL, flush_repeatedly, NULL) == 0);
     for (int i = 0; i < FORKS; i++) {
         int status = 0;
         pid_t child = fork();
-        require(child >= 0, "fork");
+        CHECK(child >= 0);
         if (child == 0 && i % 10 == 0) {
             live_as_child();
         }
         if (child == 0) {
             _exit(0);
         }
-        require(waitpid(child, &status, 0) == child && status == 0, "child");
+        CHECK(waitpid(child, &status, 0) == child && status == 0);
     }
     atomic_store(&stop, true);
     for (int i = 0; i < READERS + 1; i++) {
-        require(pthread_join(threads[i], NULL) == 0, "pthread_join");
+        CHECK(pthread_join(threads[i], NULL) == 0);
     }
     return 0;
 }
