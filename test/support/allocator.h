@@ -15,6 +15,7 @@
 
 /* A member that is NULL names something that the heap does not have. */
 struct allocator {
+    size_t size_min; /* that may be asked for: 0 or 1 */
     void *(*alloc)(void *heap, size_t size);
     void *(*alloc_zeroed)(void *heap, size_t size);
     void *(*alloc_aligned)(void *heap, size_t alignment, size_t size);

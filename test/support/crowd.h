@@ -59,9 +59,9 @@ static inline void crowd_give(struct crowd_entry *entry, int state) {
 
 static inline size_t crowd_size(struct random *random) {
     if (crowd.rare_size != 0 && random_below(random, 500) == 0) {
-        return 1 + random_below(random, crowd.rare_size);
+        return crowd.allocator->size_min + random_below(random, crowd.rare_size);
     }
-    return 1 + random_size(random, crowd.size_bits);
+    return crowd.allocator->size_min + random_size(random, crowd.size_bits);
 }
 
 /* The block lies where its handle says, and has new contents. */

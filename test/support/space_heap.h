@@ -41,6 +41,7 @@ static inline bool space_heap_valid(void *heap, const char **why) {
 }
 
 static const struct allocator allocator = {
+    .size_min = 1,
     .alloc = space_heap_alloc,
     .alloc_zeroed = space_heap_alloc_zeroed,
     .resize = space_heap_resize,

@@ -1,12 +1,7 @@
 /*
  * Options as text: what each takes and refuses, that a refusal changes nothing, and what a user is told.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/test.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -45,7 +40,7 @@ static void assert_defaults(const struct options *options) {
     assert_option(options, "window", "auto");
 }
 
-static void test_defaults(void **state) {
+static void every_option_has_its_default(void **state) {
     (void)state;
     struct options options;
     memset(&options, 0xa5, sizeof options);
@@ -57,7 +52,7 @@ static void test_defaults(void **state) {
     assert_int_equal(options.window, 0);
 }
 
-static void test_values_are_taken_and_printed(void **state) {
+static void values_are_taken_and_printed(void **state) {
     (void)state;
     static const struct {
         const char *name, *value, *printed;
@@ -91,7 +86,7 @@ static void test_values_are_taken_and_printed(void **state) {
     assert_int_equal(options.window, 3 * 1024 * 1024);
 }
 
-static void test_bad_values_change_nothing(void **state) {
+static void bad_values_change_nothing(void **state) {
     (void)state;
     static const char *const cases[][2] = {
         {"check", ""},
@@ -128,7 +123,7 @@ static void test_bad_values_change_nothing(void **state) {
     assert_defaults(&options);
 }
 
-static void test_path_may_be_255_bytes(void **state) {
+static void a_path_may_have_255_bytes(void **state) {
     (void)state;
     char path[OPTIONS_PATH_MAX + 1];
     memset(path, 'p', sizeof path);
@@ -142,7 +137,7 @@ static void test_path_may_be_255_bytes(void **state) {
     assert_option(&options, "stats_file", path);
 }
 
-static void test_get_cuts_and_says_so(void **state) {
+static void a_value_that_does_not_fit_is_cut_and_an_error(void **state) {
     (void)state;
     struct options options;
     options_init(&engine_options, &options);
@@ -159,7 +154,7 @@ static void test_get_cuts_and_says_so(void **state) {
     assert_int_equal(options_get(&engine_options, &options, NULL, value, 6), EINVAL);
 }
 
-static void test_list_is_read_from_left_to_right(void **state) {
+static void a_list_is_read_from_left_to_right(void **state) {
     (void)state;
     struct options options;
     options_init(&engine_options, &options);
@@ -175,7 +170,7 @@ static void test_list_is_read_from_left_to_right(void **state) {
     assert_int_equal(lines, 0);
 }
 
-static void test_mistakes_are_told_and_skipped(void **state) {
+static void mistakes_are_told_and_skipped(void **state) {
     (void)state;
     struct options options;
     options_init(&engine_options, &options);
@@ -189,7 +184,7 @@ static void test_mistakes_are_told_and_skipped(void **state) {
     assert_option(&options, "stats", "text");
 }
 
-static void test_overlong_items_are_told_and_skipped(void **state) {
+static void overlong_items_are_told_and_skipped(void **state) {
     (void)state;
     char text[2048];
     memset(text, 'x', sizeof text);
@@ -208,7 +203,7 @@ static void test_overlong_items_are_told_and_skipped(void **state) {
     assert_non_null(strstr(told, "no such option"));
 }
 
-static void test_help_names_every_option_with_its_default(void **state) {
+static void help_names_every_option_with_its_default(void **state) {
     (void)state;
     struct options options;
     options_init(&engine_options, &options);
@@ -242,7 +237,7 @@ static const struct option other_options[] = {
 };
 static const struct option_table other_table = {.variable = "OTHER_OPTIONS", .options = other_options, .count = 1};
 
-static void test_a_table_of_another_owner(void **state) {
+static void a_table_of_another_owner_has_a_variable_and_members_of_its_own(void **state) {
     (void)state;
     struct other other = {.before = 7, .after = 7};
     options_init(&other_table, &other);
@@ -263,16 +258,16 @@ static void test_a_table_of_another_owner(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_values_are_taken_and_printed),
-        cmocka_unit_test(test_bad_values_change_nothing),
-        cmocka_unit_test(test_path_may_be_255_bytes),
-        cmocka_unit_test(test_get_cuts_and_says_so),
-        cmocka_unit_test(test_list_is_read_from_left_to_right),
-        cmocka_unit_test(test_mistakes_are_told_and_skipped),
-        cmocka_unit_test(test_overlong_items_are_told_and_skipped),
-        cmocka_unit_test(test_help_names_every_option_with_its_default),
-        cmocka_unit_test(test_a_table_of_another_owner),
+        cmocka_unit_test(every_option_has_its_default),
+        cmocka_unit_test(values_are_taken_and_printed),
+        cmocka_unit_test(bad_values_change_nothing),
+        cmocka_unit_test(a_path_may_have_255_bytes),
+        cmocka_unit_test(a_value_that_does_not_fit_is_cut_and_an_error),
+        cmocka_unit_test(a_list_is_read_from_left_to_right),
+        cmocka_unit_test(mistakes_are_told_and_skipped),
+        cmocka_unit_test(overlong_items_are_told_and_skipped),
+        cmocka_unit_test(help_names_every_option_with_its_default),
+        cmocka_unit_test(a_table_of_another_owner_has_a_variable_and_members_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
