@@ -4,9 +4,9 @@
 #include "support/test.h"
 
 #include <errno.h>
-#include <sys/mman.h>
 
 #include "os/os.h"
+#include "support/kernel.h"
 #include "twin.h"
 
 #define PAGE ((size_t)4096)
@@ -25,11 +25,6 @@ static int end(void **state) {
     twin_check_contents(&twin);
     space_destroy("mems_space_destroy", twin.space);
     return 0;
-}
-
-static bool mapped(char *page) {
-    unsigned char resident;
-    return mincore(page, PAGE, &resident) == 0;
 }
 
 /* A main node of eight pages: the blocks 1000:1999 and, from the second quarter of the sixth page on, 22504:33767. What
@@ -93,6 +88,17 @@ static void main_nodes_without_memory_join(void **state) {
     assert_int_equal(layout_end(&twin.layout), 1000 + 5 * PAGE);
 }
 
+/* A call that fails keeps the pages of the gap from going back, silently. */
+static void trim_in_vain(enum os_call call, char *memory) {
+    os_inject(call, 0, 1, ENOMEM);
+    twin_listen();
+    assert_int_equal(space_trim("trim", twin.space), 0);
+    twin_expect_silence();
+    os_inject_clear();
+    twin_compare(&twin);
+    assert_true(mapped(memory + PAGE));
+}
+
 /* Without a free cell for the nodes that a division takes, trimming gets some; without memory for them, it does not
  * trim. */
 static void a_trim_gets_the_nodes_that_it_needs(void **state) {
@@ -101,13 +107,7 @@ static void a_trim_gets_the_nodes_that_it_needs(void **state) {
     while (twin.space->nodes.main.spare > 0) {
         twin_alloc(&twin, 6 * PAGE, false); /* no room for it in the gap */
     }
-    os_inject(OS_CALL_MMAP, 0, 1, ENOMEM);
-    twin_listen();
-    assert_int_equal(space_trim("trim", twin.space), 0);
-    twin_expect_silence();
-    os_inject_clear();
-    twin_compare(&twin);
-    assert_true(mapped(memory + PAGE));
+    trim_in_vain(OS_CALL_MMAP, memory);
     twin_trim(&twin);
     twin_compare(&twin);
     assert_false(mapped(memory + PAGE));
@@ -116,13 +116,7 @@ static void a_trim_gets_the_nodes_that_it_needs(void **state) {
 static void pages_that_the_system_keeps_are_used_again(void **state) {
     (void)state;
     char *memory = make_gap();
-    os_inject(OS_CALL_MUNMAP, 0, 1, ENOMEM);
-    twin_listen();
-    assert_int_equal(space_trim("trim", twin.space), 0);
-    twin_expect_silence();
-    os_inject_clear();
-    twin_compare(&twin);
-    assert_true(mapped(memory + PAGE));
+    trim_in_vain(OS_CALL_MUNMAP, memory);
     twin_alloc(&twin, 4 * PAGE, true);
     assert_int_equal(twin.layout.pieces[1].start, 2000);
 }
