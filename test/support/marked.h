@@ -39,20 +39,37 @@ static inline size_t marked_next(const struct marked *block, size_t at) {
     return at + stride < last ? at + stride : last;
 }
 
-/* How many bytes of a word lie before `end`, which lies behind its first byte. */
-static inline size_t marked_part(size_t at, size_t end) {
-    return end - at < MARKED_WORD ? end - at : MARKED_WORD;
+/*
+ * The bytes of a word that lie before `end`, which lies behind its first byte. Loads and stores, never calls of memcpy:
+ * in memory whose pages have been moved twice QEMU 7 takes those for forbidden.
+ */
+static inline void marked_store(unsigned char *to, uint64_t word, size_t at, size_t end) {
+    if (end - at >= MARKED_WORD) {
+        __builtin_memcpy(to, &word, MARKED_WORD);
+        return;
+    }
+    for (size_t i = 0; i < end - at; i++) {
+        to[i] = (unsigned char)(word >> 8 * i);
+    }
+}
+
+static inline bool marked_holds(const unsigned char *from, uint64_t word, size_t at, size_t end) {
+    if (end - at >= MARKED_WORD) {
+        uint64_t found;
+        __builtin_memcpy(&found, from, MARKED_WORD);
+        return found == word;
+    }
+    for (size_t i = 0; i < end - at; i++) {
+        if (from[i] != (unsigned char)(word >> 8 * i)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static inline void marked_fill(const struct marked *block) {
     for (size_t at = 0; at < block->size; at = marked_next(block, at)) {
-        uint64_t word = marked_word(block, at);
-        size_t part = marked_part(at, block->size);
-        if (part == MARKED_WORD) {
-            __builtin_memcpy(block->memory + at, &word, MARKED_WORD); /* a store, also under -fno-builtin */
-        } else {
-            memcpy(block->memory + at, &word, part);
-        }
+        marked_store(block->memory + at, marked_word(block, at), at, block->size);
     }
 }
 
@@ -60,15 +77,7 @@ static inline void marked_fill(const struct marked *block) {
 static inline bool marked_intact(const struct marked *block, size_t end) {
     end = end < block->size ? end : block->size;
     for (size_t at = 0; at < end; at = marked_next(block, at)) {
-        uint64_t word = marked_word(block, at);
-        uint64_t found = word;
-        size_t part = marked_part(at, end);
-        if (part == MARKED_WORD) {
-            __builtin_memcpy(&found, block->memory + at, MARKED_WORD);
-        } else {
-            memcpy(&found, block->memory + at, part);
-        }
-        if (found != word) {
+        if (!marked_holds(block->memory + at, marked_word(block, at), at, end)) {
             return false;
         }
     }
@@ -82,8 +91,7 @@ static inline bool marked_zero(const struct marked *block) {
         return block->size == 0 || (memory[0] == 0 && memcmp(memory, memory + 1, block->size - 1) == 0);
     }
     for (size_t at = 0; at < block->size; at = marked_next(block, at)) {
-        static const unsigned char zero[MARKED_WORD];
-        if (memcmp(memory + at, zero, marked_part(at, block->size)) != 0) {
+        if (!marked_holds(memory + at, 0, at, block->size)) {
             return false;
         }
     }
