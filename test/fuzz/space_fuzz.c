@@ -5,6 +5,7 @@
  * model alike, or the program ends.
  */
 #include "../space/twin.h"
+#include "input.h"
 #include "os/os.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -12,29 +13,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* Every operation adds at most two segments; with more than this the model's own searches take most of the time. */
 #define BLOCKS_MAX 400
 
-struct input {
-    const uint8_t *next;
-    const uint8_t *end;
-};
-
-/* Zero when there are no more. */
-static uint8_t take_byte(struct input *input) {
-    return input->next < input->end ? *input->next++ : 0;
-}
-
-static size_t take_number(struct input *input) {
-    size_t low = take_byte(input);
-    return low | (size_t)take_byte(input) << 8;
-}
-
 /* Small steps for fine adjustment, large ones for whole pages; never 0. */
 static size_t take_size(struct input *input) {
-    size_t byte = take_byte(input);
+    size_t byte = input_byte(input);
     return byte < 128 ? 1 + 8 * byte : 1 + 128 * (byte - 127);
 }
 
 static void act_on_block(struct twin *twin, struct input *input, uint8_t operation) {
-    size_t index = layout_process(&twin->layout, take_byte(input));
+    size_t index = layout_process(&twin->layout, input_byte(input));
     if (index == LAYOUT_NONE) {
         return;
     }
@@ -47,12 +33,12 @@ static void act_on_block(struct twin *twin, struct input *input, uint8_t operati
         twin_realloc(twin, index, take_size(input));
         break;
     default:
-        twin_copy(twin, index, take_number(input) % size, take_number(input));
+        twin_copy(twin, index, input_number(input) % size, input_number(input));
     }
 }
 
 static void act(struct twin *twin, struct input *input) {
-    uint8_t operation = take_byte(input);
+    uint8_t operation = input_byte(input);
     twin->refusals = operation >= 192; /* the next mappings fail */
     if (twin->refusals) {
         os_inject(OS_CALL_MMAP, operation & 1, 1 + (operation >> 1 & 1), ENOMEM);
@@ -70,7 +56,7 @@ static void act(struct twin *twin, struct input *input) {
         }
         break;
     case 6:
-        twin_try_address(twin, take_number(input));
+        twin_try_address(twin, input_number(input));
         break;
     default:
         act_on_block(twin, input, (uint8_t)((operation >> 2 & 7) - 2));
@@ -81,7 +67,7 @@ static void act(struct twin *twin, struct input *input) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static struct twin twin;
     struct input input = {.next = data, .end = data + size};
-    uint8_t kind = take_byte(&input);
+    uint8_t kind = input_byte(&input);
     struct mems_space_options options = {
         .page_size = (kind & 1) != 0 ? 8192 : 4096,
         .alignment = (kind & 2) != 0 ? 16 : 8,

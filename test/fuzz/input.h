@@ -1,0 +1,26 @@
+/*
+ * input.h - the bytes that libFuzzer hands over, read one after the other.
+ */
+#ifndef MEMS_TEST_FUZZ_INPUT_H
+#define MEMS_TEST_FUZZ_INPUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct input {
+    const uint8_t *next;
+    const uint8_t *end;
+};
+
+/* Zero when there are no more. */
+static inline uint8_t input_byte(struct input *input) {
+    return input->next < input->end ? *input->next++ : 0;
+}
+
+/* A number below 65536. */
+static inline size_t input_number(struct input *input) {
+    size_t low = input_byte(input);
+    return low | (size_t)input_byte(input) << 8;
+}
+
+#endif
