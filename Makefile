@@ -1,31 +1,43 @@
-# The front door: each target installs what it lacks (tools/setup) and hands over to CMake.
+# The front door: hands over to CMake and the scripts in tools/.
 #
-#   make             build/libmems.so, build/libhmm.so and their archives
+#   make             build/libmems.so, build/libhmm.so and their archives; says what is missing, and installs nothing
+#   make deps        install what building needs
+#
+# These install the packages that they need and this machine lacks (tools/setup):
+#
 #   make run         run a C compiler on the engine and show its statistics, then the examples of the other heaps;
 #                    CMD="..." runs any other command instead
-#   make test        build and test every variant: gcc, clang, musl, aarch64, ThreadSanitizer, UBSan
+#   make test        build and test every variant: gcc, clang, musl, aarch64, ThreadSanitizer, UBSan;
+#                    FULL=1 adds long fuzzing, longer stress, more real programs, firmware: about an hour
 #   make bench       measure against other allocators, and say at the start how long it takes; QUICK=1, about 2 minutes;
 #                    PEERS="NAME=LIBRARY.so[,OPTION]... ..." adds others; BENCH="..." are arguments for bench/run,
 #                    say --resume after a stop
+#
 #   make install     install under PREFIX (/usr/local); DESTDIR is honoured
 #   make clean       remove what was compiled
 #   make fclean      remove build/
 
 PREFIX ?= /usr/local
-export CMD
+export CMD FULL
 
 all: build/build.ninja
 	@cmake --build --preset release
 
-build/build.ninja:
-	@tools/setup build
+build/build.ninja: | tools_to_build
 	@cmake --preset release
+
+# Installs what is missing for the goals that may, and otherwise says what it is.
+tools_to_build:
+	@tools/setup $(if $(filter deps run test bench,$(MAKECMDGOALS)),,--check) build
+
+deps: tools_to_build
+	@tools/setup --check build && echo "all that building needs is installed: run make"
 
 run: all
 	@tools/run
 
 test:
-	@tools/setup build test
+	@tools/setup build test $(if $(FULL),full)
 	@tools/check
 
 bench: all
@@ -41,4 +53,4 @@ clean:
 fclean:
 	@rm -rf build
 
-.PHONY: all run test bench install clean fclean
+.PHONY: all tools_to_build deps run test bench install clean fclean
