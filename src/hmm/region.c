@@ -159,8 +159,11 @@ static bool raise_break(char *now, size_t by, bool joins) {
 
 /* Whether memory from `now` on continues the last region, which must not outgrow what a header can tell. */
 static bool continues(const char *now, size_t by) {
-    return hmm_heap.end != NULL && now == end_of_heap() &&
-           (size_t)((char *)hmm_heap.end - hmm_heap.last->start) + by < BLOCK_SIZE_MAX;
+    if (hmm_heap.end == NULL || now != end_of_heap()) {
+        return false;
+    }
+    uint64_t size = (size_t)((char *)hmm_heap.end - hmm_heap.last->start);
+    return size + by < BLOCK_SIZE_MAX;
 }
 
 struct block *hmm_alloc_extra(size_t size) {

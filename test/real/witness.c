@@ -12,13 +12,24 @@ struct mallinfo2_result {
     size_t arena, ordblks, smblks, hblks, hblkhd, usmblks, fsmblks, uordblks, fordblks, keepcost;
 };
 
+static char records[2048];
+static char library[2048];
+
+/* At the end a program may have freed its environment, as php does. */
+__attribute__((constructor)) static void read_environment(void) {
+    const char *folder = getenv("WITNESS_RECORDS");
+    const char *file = getenv("WITNESS_LIBRARY");
+    if (folder != NULL && file != NULL) {
+        snprintf(records, sizeof records, "%s", folder);
+        snprintf(library, sizeof library, "%s", file);
+    }
+}
+
 __attribute__((destructor)) static void record(void) {
-    const char *records = getenv("WITNESS_RECORDS");
-    const char *library = getenv("WITNESS_LIBRARY");
     struct mallinfo2_result (*mallinfo2)(void) = NULL;
     *(void **)&mallinfo2 = dlsym(RTLD_DEFAULT, "mallinfo2");
     Dl_info from;
-    if (records == NULL || library == NULL || mallinfo2 == NULL || dladdr(*(void **)&mallinfo2, &from) == 0 ||
+    if (*records == '\0' || mallinfo2 == NULL || dladdr(*(void **)&mallinfo2, &from) == 0 ||
         strcmp(from.dli_fname, library) != 0) {
         return;
     }

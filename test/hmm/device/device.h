@@ -1,0 +1,13 @@
+/*
+ * device.h - a program without a system: what it does (work.c), and how it ends where it runs.
+ */
+#ifndef MEMS_TEST_HMM_DEVICE_H
+#define MEMS_TEST_HMM_DEVICE_H
+
+/* Uses the heap in all ways, and ends with a double free, which the fault handler turns into status 0. */
+int device_work(void);
+
+/* Ends the program with this status. */
+_Noreturn void device_leave(int status);
+
+#endif

@@ -1,0 +1,48 @@
+#!/bin/sh
+# `make install` of a clean checkout, as a package is made of it: into a scratch root, for the prefix /usr. All that is
+# there is what a package would list; programs find the libraries in that root, run with them preloaded, and build
+# against them with the pkg-config files as they will be on the system.
+set -eu
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+root=$work/root
+
+mkdir "$work/tree"
+(cd "$SOURCE_DIR" && tar -c --exclude=./build --exclude=./.git .) | tar -x -C "$work/tree"
+make -C "$work/tree" install PREFIX=/usr DESTDIR="$root" >"$work/log" 2>&1 || {
+    cat "$work/log"
+    exit 1
+}
+
+fail() {
+    echo "$*" >&2
+    exit 1
+}
+
+libdir=$(dirname "$(find "$root" -name libmems.so)")
+listed=$(cd "$root" && find . ! -type d | sed "s|.*/||" | sort | tr '\n' ' ')
+version=$(sed -n 's/#define MEMS_VERSION_[MP][A-Z]* \([0-9]*\)$/\1/p' "$SOURCE_DIR/include/mems.h" | xargs | tr ' ' .)
+major=${version%%.*}
+wanted=$(printf '%s\n' hmm.h mems.h hmm.pc mems.pc mems-config.cmake mems-config-relwithdebinfo.cmake \
+    mems-config-version.cmake libhmm.a libmems.a libhmm.so "libhmm.so.$major" "libhmm.so.$version" libmems.so \
+    "libmems.so.$major" "libmems.so.$version" | sort | tr '\n' ' ')
+[ "$listed" = "$wanted" ] || fail "the package has $listed, not $wanted"
+if grep -rIl "$work" "$root"; then
+    fail "these name the folder that the package was built in"
+fi
+
+for library in libmems libhmm; do
+    LD_PRELOAD=$libdir/$library.so.$major sh -c 'ls / | sort >/dev/null && cat /proc/self/maps' >"$work/maps"
+    grep -q "$library" "$work/maps" || fail "$library.so.$major is not preloaded"
+done
+
+pc() {
+    PKG_CONFIG_SYSROOT_DIR=$root PKG_CONFIG_LIBDIR=$libdir/pkgconfig pkg-config "$@"
+}
+for package in mems hmm; do
+    source=$SOURCE_DIR/test/packaging/consumer/hmm.c
+    [ $package = hmm ] || source=$SOURCE_DIR/test/packaging/consumer/consumer.c
+    # shellcheck disable=SC2046 # lists of options
+    $CC "$source" -o "$work/program" $(pc --cflags --libs $package)
+    LD_LIBRARY_PATH=$libdir "$work/program" || fail "a program linked with $package failed"
+done
