@@ -14,17 +14,47 @@ static int take_address(long result, void **out) {
     return error;
 }
 
+/*
+ * ThreadSanitizer must know when an address begins another life, or the last access of the one and the first of the
+ * next look like a race. It watches the C library's functions for that.
+ */
+#ifdef __SANITIZE_THREAD__
+
+static long call_mmap(void *start, size_t size, int protection, int flags) {
+    int saved = errno;
+    void *mapped = mmap(start, size, protection, flags, -1, 0);
+    long result = mapped != MAP_FAILED ? syscall_address(mapped) : -errno;
+    errno = saved;
+    return result;
+}
+
+static long call_munmap(void *start, size_t size) {
+    int saved = errno;
+    long result = munmap(start, size) == 0 ? 0 : -errno;
+    errno = saved;
+    return result;
+}
+
+#else
+
+static long call_mmap(void *start, size_t size, int protection, int flags) {
+    return SYSCALL(SYS_mmap, syscall_address(start), (long)size, protection, flags, -1L);
+}
+
+static long call_munmap(void *start, size_t size) {
+    return SYSCALL(SYS_munmap, syscall_address(start), (long)size);
+}
+
+#endif
+
 int sys_mmap(void *start, size_t size, int protection, int flags, void **out) {
     int error = os_injected(OS_CALL_MMAP);
-    if (error != 0) {
-        return error;
-    }
-    return take_address(SYSCALL(SYS_mmap, syscall_address(start), (long)size, protection, flags, -1L), out);
+    return error != 0 ? error : take_address(call_mmap(start, size, protection, flags), out);
 }
 
 int sys_munmap(void *start, size_t size) {
     int error = os_injected(OS_CALL_MUNMAP);
-    return error != 0 ? error : syscall_error(SYSCALL(SYS_munmap, syscall_address(start), (long)size));
+    return error != 0 ? error : syscall_error(call_munmap(start, size));
 }
 
 int sys_mprotect(void *start, size_t size, int protection) {
@@ -40,7 +70,7 @@ int sys_madvise(void *start, size_t size, int advice) {
 int sys_mremap(void *old, size_t old_size, size_t new_size, int flags, void *new, void **out) {
     int error = os_injected(OS_CALL_MREMAP);
     if (error == ENOMEM && (flags & MREMAP_FIXED) != 0) {
-        (void)SYSCALL(SYS_munmap, syscall_address(new), (long)new_size); /* what the kernel has done by then */
+        (void)call_munmap(new, new_size); /* what the kernel has done by then */
     }
     if (error != 0) {
         return error;
