@@ -84,6 +84,8 @@ def known(name):
     if name == BASE:
         return base()
     if name == "mems":
+        if not programs.LIBRARY.is_file():
+            return Peer(name, "", missing="it is not built yet (make)")
         return Peer(name, version_of(programs.LIBRARY), programs.LIBRARY)
     pattern, package = KNOWN[name]
     found = sorted(path for folder in FOLDERS for path in pathlib.Path(folder).glob(pattern))

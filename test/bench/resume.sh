@@ -18,7 +18,7 @@ wait_for_lines() {
     done
 }
 
-expected=$(($("$SOURCE_DIR/bench/run" --list --workloads pairs/fixed | wc -l) * rounds * 2))
+expected=$(($("$SOURCE_DIR/bench/run" --list --peers glibc --workloads pairs/fixed | wc -l) * rounds * 2))
 
 # The shell that starts the measurement becomes it, so that the number is its own.
 sh -c 'exec "$SOURCE_DIR/bench/run" --percent 1 --state "$0/state" --rounds "$1" \
