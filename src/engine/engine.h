@@ -50,4 +50,12 @@ bool engine_valid(const char **why);
 int engine_option_set(const char *name, const char *value);
 int engine_option_get(const char *name, char *value, size_t size);
 
+/*
+ * Around fork: prepare takes every lock, parent gives them back, child makes the heap whole again for its one thread.
+ * The engine registers them itself (pthread_atfork) when the library starts; tests may call them directly.
+ */
+void engine_fork_prepare(void);
+void engine_fork_parent(void);
+void engine_fork_child(void);
+
 #endif

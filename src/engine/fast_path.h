@@ -1,8 +1,8 @@
 /*
  * fast_path.h - malloc and free where nothing has to be refilled, flushed, made or reported.
  *
- * Included where the two are entry points (engine.c, and the library's malloc and free themselves), so that a call is
- * one function deep. No atomic read-modify-write, no lock, no write to the block.
+ * Included where the two are entry points (alloc.c, free.c, and the library's malloc and free themselves), so that a
+ * call is one function deep. No atomic read-modify-write, no lock, no write to the block.
  */
 #ifndef MEMS_ENGINE_FAST_PATH_H
 #define MEMS_ENGINE_FAST_PATH_H
@@ -10,11 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/bitmap.h"
 #include "base/bits.h"
 #include "base/compiler.h"
-#include "block.h"
+#include "fault_report.h"
 #include "heap.h"
+#include "live_map.h"
 #include "magazine.h"
 #include "page_map.h"
 #include "size_class.h"
@@ -22,7 +22,10 @@
 /* A size beyond the classes, a magazine that is empty, or a thread without a heap. */
 void *alloc_slow(size_t size);
 
-/* A block that is not of the heap's own slabs, as far as the heap knows; NULL; or no block at all. */
+/* A block in a unit that is not of the heap's own slabs, by its page map entry. */
+void free_foreign(void *block, uint32_t entry);
+
+/* NULL, a block outside the window as far as the heap knows, or no block at all. */
 void free_elsewhere(void *block);
 
 /* A block of the heap's own whose magazine, tops[top], is full or was never made. */
@@ -39,7 +42,10 @@ ALWAYS_INLINE void *fast_take(size_t size) {
     void *block = *top;
     if (LIKELY(block != NULL)) {
         heap->tops[size_class] = top - 1;
-        bitmap_set(heap->live_by_address, (uintptr_t)block >> GRANULE_SHIFT);
+        struct live_word *word = &heap->live_by_address[(uintptr_t)block / GRANULE / LIVE_WORD_BITS];
+        uint64_t live = atomic_load_explicit(&word->live, memory_order_relaxed);
+        uint64_t bit = UINT64_C(1) << (uintptr_t)block / GRANULE % LIVE_WORD_BITS;
+        atomic_store_explicit(&word->live, live | bit, memory_order_relaxed);
         return block;
     }
     top = heap->tops[size_class + DEFERRED];
@@ -55,6 +61,18 @@ ALWAYS_INLINE void *fast_alloc(size_t size) {
     return LIKELY(block != NULL) ? block : alloc_slow(size);
 }
 
+/* Ends the life of the block at a granule of the heap's own slabs; false when it is not live. */
+ALWAYS_INLINE bool fast_live_end(struct heap *heap, uint64_t granule) {
+    struct live_word *word = &heap->live_map[granule / LIVE_WORD_BITS];
+    uint64_t live = atomic_load_explicit(&word->live, memory_order_relaxed);
+    uint64_t remote = atomic_load_explicit(&word->remote, memory_order_relaxed);
+    if (UNLIKELY((remote >> granule % LIVE_WORD_BITS & 1) != 0 || !bit_take(&live, granule))) {
+        return false;
+    }
+    atomic_store_explicit(&word->live, live, memory_order_relaxed);
+    return true;
+}
+
 /* One rotation and one comparison tell that the pointer is aligned and in the window: misaligned, its low bits make it
  * a granule beyond any window's. */
 ALWAYS_INLINE void fast_free(void *block) {
@@ -64,17 +82,14 @@ ALWAYS_INLINE void fast_free(void *block) {
         free_elsewhere(block);
         return;
     }
-    page_map_entry *entry = &heap->page_map[granule >> (UNIT_SHIFT - GRANULE_SHIFT)];
+    _Atomic uint32_t *entry = &heap->page_map[granule >> (UNIT_SHIFT - GRANULE_SHIFT)];
     size_t size_class = atomic_load_explicit(entry, memory_order_relaxed) ^ heap->tag;
     if (LIKELY(size_class < SIZE_CLASSES)) {
-        bitmap_word *word = &heap->live_map[granule / BITMAP_WORD_BITS];
-        uint64_t live = atomic_load_explicit(word, memory_order_relaxed);
-        if (UNLIKELY(!bit_take(&live, granule))) {
-            block_fault("free", block);
+        if (UNLIKELY(!fast_live_end(heap, granule))) {
+            fault_report("free", block);
         }
-        atomic_store_explicit(word, live, memory_order_relaxed);
-    } else if (UNLIKELY(size_class - DEFERRED >= SIZE_CLASSES)) {
-        free_elsewhere(block);
+    } else if (size_class - DEFERRED >= SIZE_CLASSES) {
+        free_foreign(block, (uint32_t)size_class ^ heap->tag);
         return;
     }
     void **top = heap->tops[size_class] + 1;
@@ -96,18 +111,15 @@ ALWAYS_INLINE bool fast_free_sized(void *block, size_t size) {
     if (UNLIKELY(granule >= heap->granules || size > SMALL_MAX)) {
         return false;
     }
-    page_map_entry *entry = &heap->page_map[granule >> (UNIT_SHIFT - GRANULE_SHIFT)];
+    _Atomic uint32_t *entry = &heap->page_map[granule >> (UNIT_SHIFT - GRANULE_SHIFT)];
     uint32_t size_class = atomic_load_explicit(entry, memory_order_relaxed) ^ heap->tag;
     if (UNLIKELY(size_class != size_class_of(size))) {
         return false;
     }
-    bitmap_word *word = &heap->live_map[granule / BITMAP_WORD_BITS];
-    uint64_t live = atomic_load_explicit(word, memory_order_relaxed);
     void **top = heap->tops[size_class] + 1;
-    if (UNLIKELY(!bit_take(&live, granule) || magazine_ends_at(top))) {
+    if (UNLIKELY(magazine_ends_at(top) || !fast_live_end(heap, granule))) {
         return false;
     }
-    atomic_store_explicit(word, live, memory_order_relaxed);
     *top = block;
     heap->tops[size_class] = top;
     return true;

@@ -1,10 +1,13 @@
 /*
- * heap.h - all that one thread owns: magazines, a reserve, slabs, outgoing parcels, an inbox.
+ * heap.h - what one thread owns: magazines, a depot, slabs, an inbox; and the table of all heaps.
  *
- * A heap is used by one thread, without locks. Its number, the *owner*, is what the page map says of its slabs. When
- * its thread ends it gives everything back (heap_end), and waits for another thread to use it; its memory is never
- * unmapped, so that a stale owner found in the page map leads to a heap, if to the wrong one: whoever gets the block
- * routes it on.
+ * Its magazines and the live bits of its slabs are the thread's alone, and need no lock. Everything else of a heap is
+ * reached under its lock: the thread takes it on slow paths, about once in 32 blocks, and finds it free; another thread
+ * takes it when the heap is idle, or memory is short (upkeep.h).
+ *
+ * A heap's number, its *id*, is what the page map says of its slabs. When its thread ends it gives everything back, and
+ * waits for another thread to use it; its memory is never unmapped, so a stale id leads to some heap, possibly the
+ * wrong one, and whoever acts on it re-checks.
  */
 #ifndef MEMS_ENGINE_HEAP_H
 #define MEMS_ENGINE_HEAP_H
@@ -14,24 +17,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/bitmap.h"
 #include "base/compiler.h"
 #include "base/list.h"
+#include "depot.h"
+#include "live_map.h"
 #include "os/lock.h"
 #include "page_map.h"
-#include "parcel.h"
-#include "reserve.h"
 #include "size_class.h"
 #include "zeros.h"
 
 struct slab;
 
-/* Numbers of statistics: written by the heap's thread (relaxed), read by anyone, kept when the heap changes hands. */
+/* Numbers of statistics: written under the heap's lock or by its thread (relaxed), read by anyone, kept when the heap
+ * changes hands. */
 struct heap_counters {
     _Atomic uint64_t refills;
     _Atomic uint64_t flushes;
     _Atomic uint64_t remote_frees;
     _Atomic uint64_t adoptions;
+    _Atomic uint64_t stolen;
 };
 
 static inline void counter_add(_Atomic uint64_t *counter, uint64_t by) {
@@ -41,11 +45,13 @@ static inline void counter_add(_Atomic uint64_t *counter, uint64_t by) {
 /* A class of a heap. Slabs with free slots stand before those without, so the first tells whether there are any. */
 struct heap_class {
     struct list slabs;
-    void **bottom;      /* of the magazine; NULL while there is none */
-    struct stock stock; /* of bundles */
-    uint8_t share;      /* of the commons: so many blocks may still come from there, while there is no magazine */
+    void **bottom;      /* of the magazine; NULL while there is none. The thread's alone */
+    struct stock stock; /* in the depot */
+    uint8_t share;      /* blocks that may still come from the shared slab, while there is no magazine */
     bool idle;          /* its magazine has had no refill and was never full since the heap was last swept */
 };
+
+#define INBOX_CLOSED UINT32_MAX
 
 /* With check=deferred a heap's tag has this bit set too, so that an entry of its own, XORed with the tag, is the class
  * plus DEFERRED, and leads to the second half of its tops. */
@@ -56,44 +62,56 @@ _Static_assert(SIZE_CLASSES <= DEFERRED && DEFERRED <= CLASS_MASK, "a class and 
 /*
  * The first members are what the fast paths touch, copied where they belong to the window, so that one pointer leads to
  * all of it. `tops` has two sets of magazines' tops: the first is filled with check=every, the second, from DEFERRED
- * on, with check=deferred; the other one stays empty; a class is at class + first. `granules` may lag behind the
+ * on, with check=deferred; the other one stays empty; a class is at class + mode_offset. `granules` may lag behind the
  * window's: then the slow path catches up.
  */
 struct heap {
+    /* The thread's alone. */
     void **tops[DEFERRED + SIZE_CLASSES];
-    uint32_t tag; /* page_map_tag(owner), with DEFERRED or without */
-    uint32_t owner;
+    uint32_t tag; /* page_map_tag(id), with DEFERRED or without */
+    uint32_t id;
     uintptr_t base;
     size_t granules;
-    page_map_entry *page_map;
-    bitmap_word *live_map;        /* of the window: one bit a granule */
-    bitmap_word *live_by_address; /* the same, biased: the bit of the block at address a is a / GRANULE */
-    uint32_t first;               /* of the set in use: 0 or DEFERRED */
-    uint32_t slow_calls;          /* refills and overflows, modulo 2^32 */
-    bool proves;                  /* check=every: a block's proof is made when it is freed, not when it is flushed */
-    struct heap_class classes[SIZE_CLASSES];
-    size_t slab_bytes; /* in slots of the heap's slabs */
-    size_t sweep_at;   /* before slab_bytes grow beyond this, the heap is swept */
-    struct reserve reserve;
+    _Atomic uint32_t *page_map;
+    struct live_word *live_map;        /* of the window: the word of the granule g is g / 64 */
+    struct live_word *live_by_address; /* the same, biased: the word of the block at address a is a / GRANULE / 64 */
+    uint32_t mode_offset;              /* of the set in use: 0 or DEFERRED */
+    bool checks_every;                 /* a free is proved at the call, not when its magazine is flushed */
     struct zeros zeros;
-    struct outbox outbox;
-    _Atomic(struct parcel *) inbox; /* parcels from others; PARCEL_CLOSED between two threads */
-    struct list link;               /* in registry.unused */
-    struct heap_counters counters;
-};
+    uint32_t victim; /* the heap that gave memory last (upkeep.c); 0: none */
 
-struct registry {
+    /* Under the lock. */
     struct lock lock;
-    uint32_t made; /* heaps exist for the owners 1 .. made */
-    uint32_t in_use;
-    bool proves;      /* of every heap; set at the start */
-    uint64_t started; /* how often a thread got a heap */
-    struct list unused;
-    _Atomic size_t bundle_bytes; /* in the bundles of all heaps, and what they have drawn beyond (relaxed) */
-    _Atomic size_t large_bytes;  /* in the large blocks that they have put by (relaxed) */
+    struct heap_class classes[SIZE_CLASSES]; /* but for their `bottom` and `share` */
+    size_t slab_bytes;                       /* in slots of the heap's slabs */
+    size_t sweep_at;                         /* before slab_bytes grow beyond this, the heap is swept */
+    struct depot depot;
+    uint32_t backlog; /* units that left the inbox and are not collected yet, linked as there */
+    struct list link; /* in heaps.unused */
+    struct heap_counters counters;
+
+    /* Anybody's. */
+    _Atomic uint32_t inbox;      /* units with remote frees (remote.h); INBOX_CLOSED while no thread has the heap */
+    _Atomic uint32_t slow_calls; /* of the thread, modulo 2^32; written by it alone (relaxed) */
+    _Atomic uint32_t seen_calls; /* slow_calls when another thread last looked, */
+    _Atomic uint64_t seen_ms;    /* and when it was first seen to be that (both relaxed: any value does no harm) */
+    _Atomic uint32_t reclaimed;  /* slow_calls when the heap was last reclaimed (relaxed) */
 };
 
-extern struct registry registry;
+/* All heaps. `by_id` is window.heaps. */
+struct heaps {
+    struct lock lock;
+    _Atomic uint32_t made; /* heaps exist for the ids 1 .. made (written under the lock, read relaxed) */
+    _Atomic uint32_t in_use;
+    bool checks_every; /* of every heap; set at the start */
+    uint64_t started;  /* how often a thread got a heap */
+    struct list unused;
+    _Atomic size_t depot_bytes; /* in the half-magazines of all heaps, and what they have drawn beyond (relaxed) */
+    _Atomic size_t large_bytes; /* in the large blocks of all depots (relaxed) */
+    _Atomic(void *) suspect;    /* see heap_suspect */
+};
+
+extern struct heaps heaps;
 
 /* What a thread without a heap points at: every magazine of it is both empty and full. */
 extern struct heap heap_none;
@@ -101,39 +119,55 @@ extern struct heap heap_none;
 /* The calling thread's heap: the engine's one thread-local word. */
 extern TLS struct heap *heap_mine;
 
-/* The engine's start. proves: check=every. */
-void heaps_start(bool proves);
+/* The engine's start. */
+void heaps_start(bool checks_every);
 
 /* Tells the heap how far the window reaches. */
 void heap_catch_up(struct heap *heap);
 
-/* Gives the calling thread a heap if it may have one; NULL when there is no memory, or the thread is ending. */
-struct heap *heap_begin(void);
+/* Makes a heap ready for its next thread. */
+void heap_reset(struct heap *heap);
 
-/* Whether the class has a share of the commons (orphan.h) left, as those of a thread beside others do at first; takes
- * one block off it. */
-bool heap_take_share(struct heap *heap, unsigned size_class);
+/* An unused heap, or a new one; NULL when there is no memory. *alone: no other is in use. */
+struct heap *heap_obtain(bool *alone);
 
 /*
- * Frees a block of a slab that is not this heap's, as far as the caller saw; `heap` is NULL for a thread without one.
- * The one routing decision, made anew wherever ownership may have changed: mine, an orphan's, somebody else's.
+ * A block was found not to be live below the front, where nobody can be told: with check=deferred, or when it was freed
+ * twice at the same moment. It stays out of use, and the front reports it as soon as it holds no lock. NULL: none.
  */
-void heap_route(struct heap *heap, void *block);
+static inline void heap_suspect(void *block) {
+    if (UNLIKELY(block != NULL)) {
+        atomic_store_explicit(&heaps.suspect, block, memory_order_relaxed);
+    }
+}
 
-/* Gives blocks of the heap's own slabs back to them, grouped by slab. prove: see slab_give. */
-void heap_give(struct heap *heap, void *const *blocks, size_t count, bool prove);
+/* Gives up a heap that has nothing any more. */
+void heap_retire(struct heap *heap);
 
-/* A slab of the heap with a free slot, at the head of its class: its own, an adopted, or a fresh one. NULL: no memory.
- */
-struct slab *heap_slab(struct heap *heap, unsigned size_class);
+/* The heap of an id. Acquire: pairs with the release of its creation. */
+static inline struct heap *heap_of(uint32_t id) {
+    return atomic_load_explicit(&window.heaps[id], memory_order_acquire);
+}
+
+/* --- A heap's slabs: under its lock ------------------------------------------------------------------------------ */
+
+/* A slab of a class with a free slot, or NULL. */
+struct slab *heap_slab_with_room(const struct heap *heap, unsigned size_class);
+
+/* Adds an abandoned slab with free slots; NULL when there is none to adopt. The same for a fresh one: no memory. */
+struct slab *heap_adopt(struct heap *heap, unsigned size_class);
+struct slab *heap_grow(struct heap *heap, unsigned size_class);
 
 /* The slab has just been filled up: it makes way for one with free slots. */
 void heap_slab_full(struct heap *heap, unsigned size_class, struct slab *slab);
 
-/* Gives back all that the calling thread's heap keeps: magazines, the reserve, outgoing parcels, empty slabs. */
-void heap_trim(struct heap *heap);
+/* Gives blocks of the heap's own slabs, which are not live, back to them. */
+void heap_give(struct heap *heap, void *const *blocks, size_t count);
 
-/* In a forked child: the heaps of the threads that are not there any more become unused, their slabs orphans. */
-void heaps_recover(void);
+/* Collects what other threads have freed in a unit of the heap's own. `writer`: as for slab_collect. */
+void heap_collect_unit(struct heap *heap, size_t unit, bool writer);
+
+/* Gives the spans of all slabs that are empty back. */
+void heap_drop_empty(struct heap *heap);
 
 #endif

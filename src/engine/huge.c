@@ -2,7 +2,6 @@
 
 #include "base/bits.h"
 #include "base/list.h"
-#include "block.h"
 #include "metadata.h"
 #include "os/os.h"
 #include "ranks.h"
@@ -50,7 +49,7 @@ static void forget(struct huge *huge) {
     huge_table.bytes -= size_of(&huge->node);
 }
 
-void huge_free(void *block) {
+bool huge_free(void *block) {
     lock_take(&huge_table.lock);
     struct huge *huge = huge_at(block);
     if (huge != NULL) {
@@ -61,36 +60,34 @@ void huge_free(void *block) {
     }
     lock_give(&huge_table.lock);
     if (huge == NULL) {
-        block_fault("free", block);
+        return false;
     }
     if (os_unmap(block, size_of(&huge->node)) == 0) {
         metadata_free(huge, sizeof *huge);
-        return;
+        return true;
     }
     os_purge(block, size_of(&huge->node));
     lock_take(&huge_table.lock);
     huge->next = huge_table.stuck;
     huge_table.stuck = huge;
     lock_give(&huge_table.lock);
+    return true;
 }
 
-void *huge_resize(void *block, size_t size) {
+bool huge_resize(void *block, size_t size, void **resized) {
     size = round_up(size, UNIT);
     void *moved = NULL;
     /* Under the lock throughout: once the kernel has moved the pages, their old addresses may be another block's. */
     lock_take(&huge_table.lock);
     struct huge *huge = huge_at(block);
-    if (huge == NULL) {
-        lock_give(&huge_table.lock);
-        block_fault("realloc", block); /* freed meanwhile */
-    }
-    if (os_resize_map(block, size_of(&huge->node), size, true, &moved) == 0) {
+    if (huge != NULL && os_resize_map(block, size_of(&huge->node), size, true, &moved) == 0) {
         forget(huge);
         range_tree_insert(&huge_table.live, &huge->node, (uintptr_t)moved, (uintptr_t)moved + size - 1);
         huge_table.bytes += size;
     }
     lock_give(&huge_table.lock);
-    return moved;
+    *resized = moved;
+    return huge != NULL;
 }
 
 bool huge_find(const void *address, uintptr_t *start, size_t *size) {

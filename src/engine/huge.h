@@ -42,11 +42,12 @@ extern struct huge_table huge_table;
 /* A block of at least `size` bytes at a multiple of `alignment`, all zero. NULL when there is no memory. */
 void *huge_alloc(size_t size, size_t alignment);
 
-/* Frees a block; what is not a live huge block's start is a fault. */
-void huge_free(void *block);
+/* Frees a block. False when none is live that starts here. */
+bool huge_free(void *block);
 
-/* A live block at a new size, perhaps elsewhere; NULL, and nothing changed, when there is no memory. */
-void *huge_resize(void *block, size_t size);
+/* A live block at a new size, perhaps elsewhere: *resized, or NULL, and nothing changed, when there is no memory. False
+ * when no live block starts here. */
+bool huge_resize(void *block, size_t size, void **resized);
 
 /* The live (or, for a report, a recently freed) block that holds an address. False when none does. */
 bool huge_find(const void *address, uintptr_t *start, size_t *size);

@@ -2,8 +2,8 @@
  * large.h - blocks too large, or too strictly aligned, for a slab: a span of the window each, of nobody's heap.
  *
  * The block starts at the span's first unit and its bit in the live map is set while a user holds it. Whoever clears
- * that bit (one atomic operation) has freed the block, and is alone with its span: it may give that back, or put it by
- * for its own next large block (reserve.h).
+ * that bit (one atomic operation) has freed the block, and is alone with its span: it may give that back, or keep it
+ * for its own next large block (depot.h).
  */
 #ifndef MEMS_ENGINE_LARGE_H
 #define MEMS_ENGINE_LARGE_H
@@ -20,7 +20,7 @@
 struct large {
     struct span span;
     _Atomic size_t size; /* bytes the user may write, a multiple of OS_PAGE */
-    struct large *next;  /* in a heap's reserve */
+    struct large *next;  /* in a heap's depot */
     bool watched;
 };
 
@@ -33,16 +33,24 @@ static inline struct large *large_of(const void *block) {
     return CONTAINER_OF(window.spans[window_unit(block)], struct large, span);
 }
 
+/* The units that a block of so many bytes has. */
+static inline size_t large_units(size_t bytes) {
+    return (bytes + UNIT - 1) >> UNIT_SHIFT;
+}
+
 /* A block of `size` bytes at a multiple of `alignment`; *zero tells whether it reads as zero. NULL: no room. */
 void *large_alloc(size_t size, size_t alignment, bool *zero);
+
+/* The block of a descriptor that is nobody's, at a size that its units hold: live again. */
+void *large_reuse(struct large *large, size_t size);
 
 /* From now on what the program makes of a live block's pages is evidence for calloc (zeros.h). */
 static inline void large_watch(const void *block) {
     large_of(block)->watched = true;
 }
 
-/* Frees a block; what is not a live block's start is a fault. */
-void large_free(void *block);
+/* Ends the life of the block that starts here: its descriptor, which is the caller's; NULL when none is live. */
+struct large *large_end(void *block);
 
 /* Gives the span and the descriptor of a block that is nobody's back. */
 void large_destroy(struct large *large);

@@ -44,27 +44,23 @@ static inline unsigned magazine_capacity(void *const *bottom) {
     return MAGAZINE_MAX - (unsigned)((uintptr_t)bottom / sizeof(void *) % MAGAZINE_SLOTS);
 }
 
-/* Puts blocks into the heap's magazine of a class if it is empty. False when there is no memory for any. */
-bool magazine_refill(struct heap *heap, unsigned size_class);
-
 /* The slots above `bottom`, the first `count` of which hold blocks, become the heap's magazine of a class. */
 void magazine_install(struct heap *heap, unsigned size_class, void **bottom, unsigned count);
 
-/* Makes room for one more block in the heap's full magazine of a class; false when there is no memory for one at all.
+/* Makes the heap's magazine of a class, or doubles its capacity. False when it has the largest already, or there is no
+ * memory. */
+bool magazine_grow(struct heap *heap, unsigned size_class);
+
+/*
+ * With check=deferred a block in a magazine still has its live bit. Ends the lives of `count` blocks; how many of them
+ * were live, up to the first that was not, which becomes suspect (heap.h).
  */
-bool magazine_make_room(struct heap *heap, unsigned size_class);
+unsigned magazine_prove(void *const *blocks, unsigned count);
 
-/* Gives the `count` blocks that have been in a magazine longest back to their slabs. */
-void magazine_flush(struct heap *heap, unsigned size_class, unsigned count);
+/* Gives the memory of an empty magazine back. */
+void magazine_dispose(struct heap *heap, unsigned size_class);
 
-/* Gives all blocks that a class has in its magazine and in bundles back. */
-void magazine_flush_class(struct heap *heap, unsigned size_class);
-
-/* Gives the reserve and all blocks of all magazines back, and with `dispose` the magazines themselves. */
-void magazine_flush_all(struct heap *heap, bool dispose);
-
-/* How many blocks lie in the heap's magazine of a class, and with its bundles; roughly, if it is another thread's. */
+/* How many blocks lie in the heap's magazine of a class; roughly, if it is another thread's. */
 unsigned magazine_count(const struct heap *heap, unsigned size_class);
-size_t magazine_cached(const struct heap *heap, unsigned size_class);
 
 #endif

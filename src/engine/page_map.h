@@ -3,16 +3,15 @@
  *
  *    31                              8 7             0
  *   +---------------------------------+---------------+
- *   |              owner              |  size class   |   a unit of a slab (owner is 1 or more)
+ *   |             heap id             |  size class   |   a unit of a slab (the id is 1 or more)
  *   +---------------------------------+---------------+
  *   |                0                |     kind      |   anything else
  *   +---------------------------------+---------------+
  *
- * Entries change under the lock of the spans (a span is taken or given back), under a class's orphan lock, or by the
- * slab's owner (ownership passes on). They are read without a lock: whoever frees a block learned its address after the
- * entry was written, and an owner that may have changed since is found out by whoever acts on it (see heap.h). So
- * relaxed order is enough, but for who looks up the heap of an owner that it found: that load is an acquire, and the
- * stores are releases, so that the heap is there.
+ * Entries change under the spans' lock (a span is taken or given back), or under a class's lock (a slab is abandoned or
+ * adopted). They are read without a lock: a thread that frees a block learned its address after the entry was written,
+ * and whoever acts on a heap id re-checks it under a lock, because it may have changed. So relaxed order is enough,
+ * except for a thread that goes on from an id to its heap: that load is an acquire, and the stores are releases.
  */
 #ifndef MEMS_ENGINE_PAGE_MAP_H
 #define MEMS_ENGINE_PAGE_MAP_H
@@ -21,6 +20,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "window.h"
 
 enum unit_kind {
     UNIT_UNUSED,  /* never part of a span: what a fresh page map reads as */
@@ -32,26 +33,25 @@ enum unit_kind {
     UNIT_KINDS
 };
 
-#define OWNER_SHIFT 8u
+#define HEAP_ID_SHIFT 8u
 #define CLASS_MASK 0xffu
 
-/* The owner of slabs that have none: anybody may free into them, under the class's lock. */
-#define OWNER_ORPHAN 0xffffffu
-/* An owner that no slab ever has: its tag matches no entry. */
-#define OWNER_NOBODY 0xfffffeu
+/* The id of slabs that no heap has: any thread may free into them, under the class's lock. */
+#define HEAP_ABANDONED 0xffffffu
+/* An id that no slab ever has: its tag matches no entry. */
+#define HEAP_NOBODY 0xfffffeu
+_Static_assert(HEAPS_MAX <= HEAP_NOBODY, "every heap's number is an id");
 
-typedef _Atomic uint32_t page_map_entry;
-
-static inline uint32_t page_map_tag(uint32_t owner) {
-    return owner << OWNER_SHIFT;
+static inline uint32_t page_map_tag(uint32_t id) {
+    return id << HEAP_ID_SHIFT;
 }
 
 static inline bool entry_is_slab(uint32_t entry) {
-    return entry >= 1u << OWNER_SHIFT;
+    return entry >= 1u << HEAP_ID_SHIFT;
 }
 
-static inline uint32_t entry_owner(uint32_t entry) {
-    return entry >> OWNER_SHIFT;
+static inline uint32_t entry_heap(uint32_t entry) {
+    return entry >> HEAP_ID_SHIFT;
 }
 
 static inline unsigned entry_class(uint32_t entry) {
@@ -61,5 +61,23 @@ static inline unsigned entry_class(uint32_t entry) {
 static inline bool entry_is_free(uint32_t entry) {
     return entry == UNIT_FRESH || entry == UNIT_DIRTY;
 }
+
+/* For a thread that goes on from the id to its heap: acquire, pairs with the release of page_map_store. */
+static inline uint32_t page_map_acquire(size_t unit) {
+    return atomic_load_explicit(&window.page_map[unit], memory_order_acquire);
+}
+
+static inline uint32_t page_map_load(size_t unit) {
+    return atomic_load_explicit(&window.page_map[unit], memory_order_relaxed);
+}
+
+static inline void page_map_store(size_t unit, uint32_t entry) {
+    atomic_store_explicit(&window.page_map[unit], entry, memory_order_release);
+}
+
+void page_map_fill(size_t first, size_t units, uint32_t entry);
+
+/* How many of the entries first .. first + units - 1 are `entry`. */
+size_t page_map_count(size_t first, size_t units, uint32_t entry);
 
 #endif

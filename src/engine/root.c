@@ -1,17 +1,18 @@
 #include "root.h"
 
+#include "abandoned.h"
 #include "engine.h"
+#include "fault_report.h"
 #include "fork.h"
 #include "heap.h"
 #include "huge.h"
 #include "metadata.h"
-#include "orphan.h"
 #include "os/process.h"
-#include "parcel.h"
 #include "ranks.h"
 #include "span.h"
 #include "stats.h"
 #include "stats_report.h"
+#include "thread.h"
 #include "window.h"
 
 struct mems_root mems_root = {
@@ -25,10 +26,9 @@ struct mems_root mems_root = {
     .size_classes = size_classes,
     .spans = &spans,
     .metadata = &metadata,
-    .registry = &registry,
-    .orphans = orphans,
+    .heaps = &heaps,
+    .abandoned = abandoned,
     .huge_table = &huge_table,
-    .parcel_pool = &parcel_pool,
 };
 
 /*
@@ -44,6 +44,11 @@ static void read_options(char *const *early) {
     }
 }
 
+/* A thread's last blocks are proved when it ends, with check=deferred. */
+static void thread_ended(void) {
+    fault_if_suspect();
+}
+
 static bool start(void) {
     read_options(NULL);
     if (window_start(mems_root.options.window)) {
@@ -51,8 +56,9 @@ static bool start(void) {
     }
     size_class_start();
     spans_start(mems_root.options.decay_ms);
-    orphans_start();
+    abandoned_start();
     heaps_start(mems_root.options.check == CHECK_EVERY);
+    threads_start(thread_ended);
     return true;
 }
 

@@ -2,9 +2,9 @@
  * root.h - the one exported structure from which all of the engine's state is reached.
  *
  * A debugger, or a program that reads another's memory or core, finds `mems_root` by its name, checks magic and
- * version, and walks on from there: the window with its tables, the free spans, every heap, orphan and huge block, the
- * options. Nothing of the engine's state is hidden elsewhere. The version grows when a structure reached from here
- * changes.
+ * version, and walks on from there: the window with its tables, the free spans, every heap, abandoned slab and huge
+ * block, the options. Nothing of the engine's state is hidden elsewhere. The version grows when a structure reached
+ * from here changes.
  */
 #ifndef MEMS_ENGINE_ROOT_H
 #define MEMS_ENGINE_ROOT_H
@@ -36,10 +36,9 @@ struct mems_root {
     struct size_class *size_classes;
     struct spans *spans;
     struct metadata *metadata;
-    struct registry *registry;
-    struct orphans *orphans; /* class_count of them */
+    struct heaps *heaps;
+    struct abandoned *abandoned; /* class_count of them */
     struct huge_table *huge_table;
-    struct parcel_pool *parcel_pool;
     _Atomic uint64_t pages_moved; /* blocks that realloc moved by their pages (relaxed) */
     _Atomic uint64_t failures;    /* allocations that failed for want of memory (relaxed) */
 };

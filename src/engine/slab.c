@@ -1,8 +1,15 @@
 #include "slab.h"
 
+#include "base/bits.h"
 #include "base/compiler.h"
-#include "block.h"
+#include "base/fault.h"
+#include "live_map.h"
 #include "metadata.h"
+#include "os/os.h"
+
+static unsigned smaller(unsigned a, unsigned b) {
+    return a < b ? a : b;
+}
 
 static size_t descriptor_size(unsigned size_class) {
     return sizeof(struct slab) + bitmap_words(size_classes[size_class].slots) * sizeof(bitmap_word);
@@ -18,7 +25,7 @@ static void set_free_slots(struct slab *slab, unsigned free) {
     atomic_store_explicit(&slab->free, (uint16_t)free, memory_order_relaxed);
 }
 
-struct slab *slab_create(unsigned size_class, uint32_t owner) {
+struct slab *slab_create(unsigned size_class, uint32_t id) {
     struct slab *slab = metadata_alloc(descriptor_size(size_class));
     if (slab == NULL) {
         return NULL;
@@ -26,11 +33,12 @@ struct slab *slab_create(unsigned size_class, uint32_t owner) {
     list_init(&slab->link);
     slab->slots = size_classes[size_class].slots;
     slab->hint = 0;
+    slab->unsettled = false;
     atomic_store_explicit(&slab->used, 0, memory_order_relaxed);
     set_free_slots(slab, slab->slots);
     atomic_store_explicit(&slab->fresh, false, memory_order_relaxed);
     bool zero;
-    if (!span_take(&slab->span, size_classes[size_class].units, 1, page_map_tag(owner) | size_class, &zero)) {
+    if (!span_take(&slab->span, size_classes[size_class].units, 1, page_map_tag(id) | size_class, &zero)) {
         metadata_free(slab, descriptor_size(size_class));
         return NULL;
     }
@@ -38,8 +46,24 @@ struct slab *slab_create(unsigned size_class, uint32_t owner) {
     return slab;
 }
 
+bool slab_disposable(const struct slab *slab) {
+    if (!slab_empty(slab)) {
+        return false;
+    }
+    for (size_t unit = slab->span.first; unit < slab->span.first + slab->span.units; unit++) {
+        if (atomic_load_explicit(&window.inbox_links[unit], memory_order_relaxed) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void slab_destroy(struct slab *slab) {
     size_t size = descriptor_size(slab_class(slab));
+    ASSERT(slab_empty(slab));
+    if (slab->unsettled) {
+        slab_settle(slab);
+    }
     span_give(&slab->span);
     metadata_free(slab, size);
 }
@@ -59,6 +83,9 @@ static unsigned word_with_free(struct slab *slab) {
 unsigned slab_take(struct slab *slab, void **top, unsigned count) {
     const size_t size = size_classes[slab_class(slab)].size;
     char *start = window_address(slab->span.first);
+    if (slab->unsettled) {
+        slab_settle(slab);
+    }
     if (count > slab_free_slots(slab)) {
         count = slab_free_slots(slab);
     }
@@ -80,31 +107,134 @@ unsigned slab_take(struct slab *slab, void **top, unsigned count) {
     return count;
 }
 
-size_t slab_give(struct slab *slab, void *const *blocks, size_t count, bool prove) {
+/* Makes slots of one word of the bitmap free. */
+static void free_slots(struct slab *slab, unsigned word, uint64_t bits) {
+    bitmap_store(slab->bitmap, word, bitmap_load(slab->bitmap, word) | bits);
+    if (word < slab->hint) {
+        slab->hint = (uint16_t)word;
+    }
+    set_free_slots(slab, slab_free_slots(slab) + (unsigned)__builtin_popcountll(bits));
+}
+
+size_t slab_give(struct slab *slab, void *const *blocks, size_t count) {
     const unsigned size_class = slab_class(slab);
     const uintptr_t start = (uintptr_t)window_address(slab->span.first);
     const size_t bytes = (size_t)slab->span.units << UNIT_SHIFT;
+    unsigned hint = slab->hint;
     size_t given = 0;
     for (; given < count; given++) {
-        void *block = blocks[given];
-        size_t offset = (uintptr_t)block - start;
+        size_t offset = (uintptr_t)blocks[given] - start;
         if (offset >= bytes) {
             break;
         }
-        if (prove) {
-            if (UNLIKELY(!live_test(block))) {
-                block_fault("free", block);
-            }
-            live_clear(block);
-        }
         unsigned slot = size_class_slot(size_class, offset);
+        ASSERT(!slab_slot_free(slab, slot) && !live_test(blocks[given]));
         bitmap_set(slab->bitmap, slot);
-        if (slot / BITMAP_WORD_BITS < slab->hint) {
-            slab->hint = (uint16_t)(slot / BITMAP_WORD_BITS);
-        }
+        hint = smaller(hint, slot / BITMAP_WORD_BITS);
     }
+    slab->hint = (uint16_t)hint;
     set_free_slots(slab, slab_free_slots(slab) + (unsigned)given);
     return given;
+}
+
+/* A run of slots that become free together, in one word of the bitmap. */
+struct run {
+    unsigned word;
+    uint64_t bits;
+};
+
+static void run_add(struct slab *slab, struct run *run, unsigned slot) {
+    if (slot / BITMAP_WORD_BITS != run->word) {
+        free_slots(slab, run->word, run->bits);
+        *run = (struct run){.word = slot / BITMAP_WORD_BITS};
+    }
+    run->bits |= UINT64_C(1) << slot % BITMAP_WORD_BITS;
+}
+
+/* Neighbouring blocks mostly share a word of the slab's bitmap, which is written once for all of them. */
+void *slab_collect(struct slab *slab, size_t unit, bool writer) {
+    const unsigned size_class = slab_class(slab);
+    size_t offset = (unit - slab->span.first) << UNIT_SHIFT;
+    struct live_word *word = live_words_of_unit(unit);
+    struct run run = {0};
+    void *twice = NULL;
+    for (size_t end = offset + UNIT; offset < end; offset += LIVE_WORD_BITS * GRANULE, word++) {
+        /* seq_cst, after the clearing of the unit's link: partner of live_end_remotely, which sets a bit and then reads
+         * the link. Acquire: what the block's user did to it comes before its next user. */
+        uint64_t remote = atomic_load_explicit(&word->remote, memory_order_seq_cst);
+        if (remote == 0) {
+            continue;
+        }
+        uint64_t wrong = remote & ~atomic_load_explicit(&word->live, memory_order_relaxed);
+        if (UNLIKELY(wrong != 0)) {
+            twice = (char *)window_address(slab->span.first) + offset + lowest_bit(wrong) * GRANULE;
+            remote &= ~wrong;
+        }
+        for (uint64_t bits = remote; bits != 0; bits &= bits - 1) {
+            unsigned slot = size_class_slot(size_class, offset + lowest_bit(bits) * GRANULE);
+            if (!slab_slot_free(slab, slot)) {
+                run_add(slab, &run, slot);
+            }
+        }
+        if (writer) {
+            live_settle(word, remote);
+        } else {
+            slab->unsettled = true;
+        }
+    }
+    free_slots(slab, run.word, run.bits);
+    return twice;
+}
+
+void *slab_settle(struct slab *slab) {
+    void *twice = NULL;
+    for (size_t unit = slab->span.first; unit < slab->span.first + slab->span.units; unit++) {
+        void *found = slab_collect(slab, unit, true);
+        twice = found != NULL ? found : twice;
+    }
+    slab->unsettled = false;
+    return twice;
+}
+
+void *slab_steal(struct slab *slab) {
+    const size_t size = size_classes[slab_class(slab)].size;
+    char *start = window_address(slab->span.first);
+    for (unsigned word = slab->hint; slab->unsettled && word < bitmap_words(slab_used(slab)); word++) {
+        for (uint64_t bits = bitmap_load(slab->bitmap, word); bits != 0; bits &= bits - 1) {
+            void *block = start + (word * BITMAP_WORD_BITS + lowest_bit(bits)) * size;
+            if (live_take_over(block)) {
+                bitmap_clear(slab->bitmap, word * BITMAP_WORD_BITS + lowest_bit(bits));
+                set_free_slots(slab, slab_free_slots(slab) - 1);
+                return block;
+            }
+        }
+    }
+    slab->unsettled = false;
+    return NULL;
+}
+
+/* Gives back the pages that lie between two offsets. The system may refuse: then they stay. */
+static void purge_pages(const struct slab *slab, size_t from, size_t to) {
+    const size_t page = os_page_size();
+    from = round_up(from, page);
+    to = round_down(to, page);
+    if (from < to) {
+        (void)os_purge((char *)window_address(slab->span.first) + from, to - from);
+    }
+}
+
+void slab_purge(struct slab *slab) {
+    const size_t size = size_classes[slab_class(slab)].size;
+    /* The slots of a fresh slab from `used` on have never been touched. */
+    const unsigned touched = atomic_load_explicit(&slab->fresh, memory_order_relaxed) ? slab_used(slab) : slab->slots;
+    size_t free_from = 0;
+    for (unsigned slot = 0; slot < touched; slot++) {
+        if (!slab_slot_free(slab, slot)) {
+            purge_pages(slab, free_from, slot * size);
+            free_from = (slot + 1) * size;
+        }
+    }
+    purge_pages(slab, free_from, touched * size);
 }
 
 static size_t count_free(const struct slab *slab) {
@@ -112,15 +242,8 @@ static size_t count_free(const struct slab *slab) {
     return bitmap_count_range(slab->bitmap, 0, covered) + (slab->slots - covered);
 }
 
-void slab_recount(struct slab *slab) {
-    set_free_slots(slab, (unsigned)count_free(slab));
-    slab->hint = 0;
-}
-
-/* The bits of the slab's stretch of the live map are set at slots' starts alone, so that counting them counts slots. */
 size_t slab_count_live(const struct slab *slab) {
-    size_t per_unit = UNIT / GRANULE;
-    return bitmap_count_range(window.live_map, slab->span.first * per_unit, slab->span.units * per_unit);
+    return live_count(slab->span.first, slab->span.units);
 }
 
 static bool no_slot_is_free_and_live(const struct slab *slab, unsigned size_class) {

@@ -7,9 +7,17 @@
  *   | span | link | slots | free | used  | hint | bitmap: one bit a slot, set if free  |
  *   +------+------+-------+------+-------+------+--------------------------------------+
  *
- * A slot is in one of three states, told by two bits: *free* (its bit here is set: the slab may hand it out), *live*
- * (its bit in the live map is set: a user holds it), or neither, *cached*: in a magazine or bundle. (With
- * check=deferred what lies in a magazine counts as live.) Both set is never.
+ * The bitmap and the live map (live_map.h) tell what a slot is:
+ *
+ *   free bit  live  remote
+ *      1       0      0     free: the slab may hand it out
+ *      0       1      0     live: a user holds it. (With check=deferred also what lies in a magazine.)
+ *      0       0      0     cached: in a magazine or in the depot
+ *      0       1      1     freed by another thread, not collected yet
+ *      1       1      1     free, collected by a thread that may not write live bits: to be settled (slab_settle)
+ *
+ * A slab belongs to a heap, or to its class (abandoned.h), and all of it but the live bits is reached under that one's
+ * lock. Live bits are written by the heap's thread without a lock, or under the class's lock.
  *
  * The slots from `used` on were never handed out. The words of the bitmap that cover only such slots are not
  * initialised, and all of their slots are free: so a fresh slab costs nothing but its header.
@@ -24,20 +32,22 @@
 
 #include "base/bitmap.h"
 #include "base/list.h"
+#include "page_map.h"
 #include "span.h"
 
 /*
- * free = set bits of the initialised words + the slots past them; no word below `hint` has a set bit. Written by the
- * heap that owns the slab, or under the orphans' lock of its class; free, used, fresh and the bitmap are read by
- * statistics at any time (relaxed).
+ * free = set bits of the initialised words + the slots past them; no word below `hint` has a set bit; `unsettled` if
+ * some free slot is to be settled. Written under the lock of the slab's heap or class; free, used, fresh and the bitmap
+ * are read by statistics at any time (relaxed).
  */
 struct slab {
     struct span span;
-    struct list link; /* in the owner's list of its class, or among the class's orphans; the commons is in neither */
+    struct list link; /* in its heap's list of the class, or among the abandoned ones; a shared slab is in neither */
     uint16_t slots;
     _Atomic uint16_t free;
     _Atomic uint16_t used;
-    uint16_t hint;      /* a word */
+    uint16_t hint; /* a word */
+    bool unsettled;
     _Atomic bool fresh; /* the span read as zero: slots from `used` on hold no memory */
     bitmap_word bitmap[];
 };
@@ -64,6 +74,9 @@ static inline bool slab_empty(const struct slab *slab) {
     return slab_free_slots(slab) == slab->slots;
 }
 
+/* Whether the slab's span can be given back: no slot is taken, and no unit is in an inbox, or on its way there. */
+bool slab_disposable(const struct slab *slab);
+
 static inline unsigned slab_class(const struct slab *slab) {
     return entry_class(page_map_load(slab->span.first));
 }
@@ -73,29 +86,43 @@ static inline struct slab *slab_of(const void *block) {
     return CONTAINER_OF(window.spans[window_unit(block)], struct slab, span);
 }
 
-/* A fresh slab of `owner` in no list; NULL when there is no memory. */
-struct slab *slab_create(unsigned size_class, uint32_t owner);
+/* A fresh slab of the heap `id`, in no list; NULL when there is no memory. */
+struct slab *slab_create(unsigned size_class, uint32_t id);
 
-/* Gives a slab that is empty and in no list back. */
+/* Gives the span of a slab that is empty and in no list back. No heap's thread can have a pointer into it, so any
+ * holder of the slab's lock may do it. */
 void slab_destroy(struct slab *slab);
 
 /*
  * Takes up to `count` free slots, lowest first, and stores their addresses at top[0], top[-1], ...: on a stack that
- * grows upwards the lowest address is then the first to be popped. Returns how many.
+ * grows upwards the lowest address is then the first to be popped. Returns how many. For the writer of the live bits.
  */
 unsigned slab_take(struct slab *slab, void **top, unsigned count);
 
 /*
- * Gives back blocks[0], which is a block of this slab, and those after it that are too, up to `count`; returns how
- * many. With `prove`, each is first proved to be the start of a live block, and is live no more; a block that fails the
- * proof is a fault.
+ * Gives back blocks[0], which is a slot of this slab that is not live, and those after it that are too, up to `count`;
+ * returns how many.
  */
-size_t slab_give(struct slab *slab, void *const *blocks, size_t count, bool prove);
+size_t slab_give(struct slab *slab, void *const *blocks, size_t count);
 
-/* Recounts the free slots from the bitmap: for a slab whose owner was caught in mid-operation by fork. */
-void slab_recount(struct slab *slab);
+/*
+ * Collects what other threads have freed in a unit of the slab: their slots become free. `writer`: the caller may write
+ * the slab's live bits, and settles the slots. Returns NULL, or a block that was freed twice at the same moment; its
+ * slot stays out of use.
+ */
+void *slab_collect(struct slab *slab, size_t unit, bool writer);
 
-/* How many slots a user holds, by the live map. */
+/* The same for all units of the slab, for the writer: no slot is unsettled then. */
+void *slab_settle(struct slab *slab);
+
+/* Takes a free slot that is not settled, and makes it a live block; NULL when there is none. For a thread that is not
+ * the slab's writer. */
+void *slab_steal(struct slab *slab);
+
+/* Gives the system the memory of pages on which every slot is free. */
+void slab_purge(struct slab *slab);
+
+/* How many slots a user holds, by the live map: those freed by another thread are not among them. */
 size_t slab_count_live(const struct slab *slab);
 
 /* The invariants above. No other thread may change the slab. */

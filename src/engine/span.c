@@ -4,8 +4,8 @@
 #include "base/fault.h"
 #include "metadata.h"
 #include "os/os.h"
+#include "page_map.h"
 #include "ranks.h"
-#include "root.h"
 
 /*
  * Dirty memory is kept while live and dirty memory together are no more than was live a moment ago, and this share of
@@ -40,7 +40,7 @@ static void set_due(void) {
 void spans_set_decay(uint32_t decay_ms) {
     lock_take(&spans.lock);
     spans.decay_ms = decay_ms;
-    if (root_ready()) {
+    if (spans.aging.next != NULL) { /* the engine has started */
         set_due();
     }
     lock_give(&spans.lock);

@@ -5,6 +5,7 @@
 #include "heap.h"
 #include "huge.h"
 #include "large.h"
+#include "live_map.h"
 #include "magazine.h"
 #include "metadata.h"
 #include "os/os.h"
@@ -82,7 +83,7 @@ static void walk_window(struct mems_engine_stats *stats) {
     stats->window = window.units_area.size;
     stats->fresh += window.units_area.accessible - (spans.top << UNIT_SHIFT);
     stats->metadata += in_pages(spans.top * sizeof *window.page_map) + in_pages(spans.top * sizeof *window.spans) +
-                       in_pages(spans.top * LIVE_MAP_BYTES);
+                       in_pages(spans.top * LIVE_MAP_BYTES) + in_pages(spans.top * sizeof *window.inbox_links);
     stats->purges = spans.purges;
     stats->purged_bytes = spans.purged_units << UNIT_SHIFT;
     lock_give(&spans.lock);
@@ -90,7 +91,7 @@ static void walk_window(struct mems_engine_stats *stats) {
 
 /* With check=deferred a block in a magazine has its live bit set: the magazines say how many those are. */
 static void move_cached(struct mems_engine_stats *stats, const struct heap *heap) {
-    for (unsigned size_class = 0; size_class < SIZE_CLASSES && !heap->proves; size_class++) {
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES && !heap->checks_every; size_class++) {
         size_t cached = smaller(magazine_count(heap, size_class), stats->classes[size_class].live);
         stats->classes[size_class].live -= cached;
         stats->classes[size_class].cached += cached;
@@ -102,19 +103,19 @@ static uint64_t counter(const _Atomic uint64_t *of) {
 }
 
 static void walk_heaps(struct mems_engine_stats *stats) {
-    lock_take(&registry.lock);
-    for (uint32_t owner = 1; owner <= registry.made; owner++) {
-        const struct heap *heap = atomic_load_explicit(&window.heaps[owner], memory_order_relaxed);
+    lock_take(&heaps.lock);
+    for (uint32_t id = 1; id <= heaps.made; id++) {
+        const struct heap *heap = heap_of(id);
         move_cached(stats, heap);
         stats->refills += counter(&heap->counters.refills);
         stats->flushes += counter(&heap->counters.flushes);
         stats->remote_frees += counter(&heap->counters.remote_frees);
         stats->adoptions += counter(&heap->counters.adoptions);
     }
-    stats->metadata += in_pages((registry.made + 1) * sizeof *window.heaps);
-    stats->threads = registry.in_use;
-    stats->heaps_made = registry.made;
-    lock_give(&registry.lock);
+    stats->metadata += in_pages((heaps.made + 1) * sizeof *window.heaps);
+    stats->threads = heaps.in_use;
+    stats->heaps_made = heaps.made;
+    lock_give(&heaps.lock);
 }
 
 static void sum_classes(struct mems_engine_stats *stats) {

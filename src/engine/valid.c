@@ -1,13 +1,14 @@
 /*
  * valid.c - the engine's invariants, executable: over every unit, span, slab, list and heap.
  */
+#include "abandoned.h"
 #include "base/compiler.h"
 #include "engine.h"
 #include "heap.h"
 #include "huge.h"
 #include "large.h"
+#include "live_map.h"
 #include "magazine.h"
-#include "orphan.h"
 #include "root.h"
 #include "slab.h"
 
@@ -81,8 +82,9 @@ static bool span_valid_at(size_t unit, struct census *census, size_t *units, con
 
 /* Areas grow by multiples of a unit, which is a multiple of every page size that the kernel may have. */
 static bool areas_valid(const char **why) {
-    const struct area *const areas[] = {&window.page_map_area, &window.spans_area,    &window.heaps_area,
-                                        &window.live_map_area, &window.metadata_area, &window.units_area};
+    const struct area *const areas[] = {&window.page_map_area, &window.spans_area,       &window.heaps_area,
+                                        &window.live_map_area, &window.inbox_links_area, &window.metadata_area,
+                                        &window.units_area};
     for (size_t i = 0; i < sizeof areas / sizeof *areas; i++) {
         if (areas[i]->start % UNIT || areas[i]->accessible % UNIT || areas[i]->accessible > areas[i]->size) {
             return broken(why, "an area ends within a unit, or beyond what is reserved");
@@ -131,53 +133,53 @@ static bool slabs_valid(const struct list *head, uint32_t owner, unsigned size_c
 static bool blocks_valid(const struct heap *heap, unsigned size_class, void *const *blocks, size_t count, bool live,
                          const char **why) {
     for (size_t i = 0; i < count; i++) {
-        if (page_map_load(window_unit(blocks[i])) != (page_map_tag(heap->owner) | size_class)) {
-            return broken(why, "a magazine or bundle holds a block of another owner or class");
+        if (page_map_load(window_unit(blocks[i])) != (page_map_tag(heap->id) | size_class)) {
+            return broken(why, "a magazine holds a block of another owner or class");
         }
         if (live_test(blocks[i]) != live) {
-            return broken(why, "a block in a magazine or bundle is live, or not, against its heap's mode");
+            return broken(why, "a block in a magazine is live, or not, against its heap's mode");
         }
     }
     return true;
 }
 
-/* *bytes is what the bundles add up to over the classes. */
-static bool bundles_valid(const struct heap *heap, unsigned size_class, size_t *bytes, const char **why) {
+/* *bytes is what the stored magazines add up to over the classes. */
+static bool stock_valid(const struct heap *heap, unsigned size_class, size_t *bytes, const char **why) {
     const struct heap_class *of = &heap->classes[size_class];
-    const unsigned size = bundle_size(size_class);
+    const unsigned size = stored_size(size_class);
     size_t count = 0;
-    for (const struct bundle *bundle = of->stock.bundles; bundle != NULL; bundle = bundle->next) {
+    for (const struct stored *stored = of->stock.magazines; stored != NULL; stored = stored->next) {
         if (++count > of->stock.count) {
-            return broken(why, "a class has more bundles than are counted");
+            return broken(why, "a class has more stored magazines than are counted");
         }
-        if (!blocks_valid(heap, size_class, bundle_blocks(bundle, size_class), size, false, why)) {
+        if (!blocks_valid(heap, size_class, stored_blocks(stored, size_class), size, false, why)) {
             return false;
         }
     }
     *bytes += count * size * size_classes[size_class].size;
     return (count == of->stock.count && of->stock.surplus <= of->stock.count) ||
-           broken(why, "a class has fewer bundles than are counted");
+           broken(why, "a class has fewer stored magazines than are counted");
 }
 
-/* Adds to *bytes what the large blocks that are put by add up to. */
-static bool larges_valid(const struct reserve *reserve, size_t *bytes, const char **why) {
+/* Adds to *bytes what the large blocks in a depot add up to. */
+static bool larges_valid(const struct depot *depot, size_t *bytes, const char **why) {
     uint32_t count = 0;
-    for (const struct large *large = reserve->larges; large != NULL; large = large->next) {
-        if (++count > reserve->large_count) {
-            return broken(why, "a heap has put more large blocks by than are counted");
+    for (const struct large *large = depot->larges; large != NULL; large = large->next) {
+        if (++count > depot->large_count) {
+            return broken(why, "a heap keeps more large blocks than are counted");
         }
         if (page_map_load(large->span.first) != UNIT_LARGE || live_test(window_address(large->span.first))) {
-            return broken(why, "a large block that is put by is live, or none");
+            return broken(why, "a large block in a depot is live, or none");
         }
         *bytes += (size_t)large->span.units << UNIT_SHIFT;
     }
-    return count == reserve->large_count || broken(why, "a heap has put fewer large blocks by than are counted");
+    return count == depot->large_count || broken(why, "a heap keeps fewer large blocks than are counted");
 }
 
 static bool magazine_valid(const struct heap *heap, unsigned size_class, const char **why) {
     void **bottom = heap->classes[size_class].bottom;
-    void **top = heap->tops[heap->first + size_class];
-    void **unused = heap->tops[(heap->first ^ DEFERRED) + size_class];
+    void **top = heap->tops[heap->mode_offset + size_class];
+    void **unused = heap->tops[(heap->mode_offset ^ DEFERRED) + size_class];
     if (unused != MAGAZINE_NONE) {
         return broken(why, "a magazine of the mode that is not in use is not empty");
     }
@@ -187,47 +189,47 @@ static bool magazine_valid(const struct heap *heap, unsigned size_class, const c
     if (*bottom != NULL || magazine_count(heap, size_class) > magazine_capacity(bottom)) {
         return broken(why, "a magazine has no bottom, or holds more than it can");
     }
-    return blocks_valid(heap, size_class, bottom + 1, (size_t)(top - bottom), !heap->proves, why);
+    return blocks_valid(heap, size_class, bottom + 1, (size_t)(top - bottom), !heap->checks_every, why);
 }
 
 static bool heap_valid(const struct heap *heap, size_t *slabs, const char **why) {
-    size_t bundle_bytes = 0;
+    size_t stored_bytes = 0;
     size_t large_bytes = 0;
     size_t slab_bytes = 0;
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
-        if (!slabs_valid(&heap->classes[size_class].slabs, heap->owner, size_class, slabs, why) ||
-            !magazine_valid(heap, size_class, why) || !bundles_valid(heap, size_class, &bundle_bytes, why)) {
+        if (!slabs_valid(&heap->classes[size_class].slabs, heap->id, size_class, slabs, why) ||
+            !magazine_valid(heap, size_class, why) || !stock_valid(heap, size_class, &stored_bytes, why)) {
             return false;
         }
         slab_bytes += list_length(&heap->classes[size_class].slabs) * size_classes[size_class].slots *
                       size_classes[size_class].size;
     }
-    if (!larges_valid(&heap->reserve, &large_bytes, why)) {
+    if (!larges_valid(&heap->depot, &large_bytes, why)) {
         return false;
     }
-    return (bundle_bytes == heap->reserve.bundle_bytes && large_bytes == heap->reserve.large_bytes &&
+    return (stored_bytes == heap->depot.stored_bytes && large_bytes == heap->depot.large_bytes &&
             slab_bytes == heap->slab_bytes) ||
-           broken(why, "a heap's bytes in slabs or in its reserve are not what is counted");
+           broken(why, "a heap's bytes in slabs or in its depot are not what is counted");
 }
 
-static bool orphans_valid(size_t *slabs, const char **why) {
+static bool abandoned_valid(size_t *slabs, const char **why) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         size_t available = 0;
-        const struct list *head = &orphans[size_class].slabs;
-        if (!slabs_valid(head, OWNER_ORPHAN, size_class, slabs, why)) {
+        const struct list *head = &abandoned[size_class].slabs;
+        if (!slabs_valid(head, HEAP_ABANDONED, size_class, slabs, why)) {
             return false;
         }
-        const struct slab *commons = orphans[size_class].commons;
-        if (commons != NULL && (page_map_load(commons->span.first) != (page_map_tag(OWNER_ORPHAN) | size_class) ||
-                                !slab_free_slots(commons) || slab_empty(commons))) {
-            return broken(why, "a commons is no orphan, full or empty");
+        const struct slab *shared = abandoned[size_class].shared;
+        if (shared != NULL && (page_map_load(shared->span.first) != (page_map_tag(HEAP_ABANDONED) | size_class) ||
+                                !slab_free_slots(shared) || slab_empty(shared))) {
+            return broken(why, "a shared slab is not its class's, full or empty");
         }
-        *slabs += commons != NULL;
+        *slabs += shared != NULL;
         for (const struct list *link = head->next; link != head; link = link->next) {
             available += slab_free_slots(CONTAINER_OF(link, struct slab, link)) > 0;
         }
-        if (available != atomic_load_explicit(&orphans[size_class].available, memory_order_relaxed)) {
-            return broken(why, "the available orphans are not those with free slots");
+        if (available != atomic_load_explicit(&abandoned[size_class].available, memory_order_relaxed)) {
+            return broken(why, "the available abandoned slabs are not those with free slots");
         }
     }
     return true;
@@ -239,22 +241,22 @@ bool engine_valid(const char **why) {
     }
     struct census census = {0};
     size_t listed = 0;
-    size_t bundled = 0;
+    size_t stored = 0;
     size_t large = 0;
-    if (!areas_valid(why) || !window_valid(&census, why) || !orphans_valid(&listed, why)) {
+    if (!areas_valid(why) || !window_valid(&census, why) || !abandoned_valid(&listed, why)) {
         return false;
     }
-    for (uint32_t owner = 1; owner <= registry.made; owner++) {
-        const struct heap *heap = atomic_load_explicit(&window.heaps[owner], memory_order_relaxed);
+    for (uint32_t id = 1; id <= heaps.made; id++) {
+        const struct heap *heap = heap_of(id);
         if (!heap_valid(heap, &listed, why)) {
             return false;
         }
-        bundled += heap->reserve.bundle_bytes + heap->reserve.bundle_credit;
-        large += heap->reserve.large_bytes;
+        stored += heap->depot.stored_bytes + heap->depot.stored_credit;
+        large += heap->depot.large_bytes;
     }
-    if (bundled != atomic_load_explicit(&registry.bundle_bytes, memory_order_relaxed) ||
-        large != atomic_load_explicit(&registry.large_bytes, memory_order_relaxed)) {
-        return broken(why, "the heaps' reserves are not what is counted");
+    if (stored != atomic_load_explicit(&heaps.depot_bytes, memory_order_relaxed) ||
+        large != atomic_load_explicit(&heaps.large_bytes, memory_order_relaxed)) {
+        return broken(why, "the heaps' depots are not what is counted");
     }
     if (listed != census.slabs) {
         return broken(why, "some slab is in no list, or in two");

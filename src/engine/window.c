@@ -64,6 +64,9 @@ static int reach_tables(size_t units) {
     if (!error) {
         error = area_reach(&window.live_map_area, LIVE_MAP_SKEW + units * LIVE_MAP_BYTES, UNIT);
     }
+    if (!error) {
+        error = area_reach(&window.inbox_links_area, units * sizeof *window.inbox_links, UNIT);
+    }
     return error;
 }
 
@@ -116,6 +119,7 @@ static size_t lay_out(uintptr_t start, size_t units) {
         {&window.spans_area, units * sizeof *window.spans},
         {&window.heaps_area, HEAPS_MAX * sizeof *window.heaps},
         {&window.live_map_area, LIVE_MAP_SKEW + units * LIVE_MAP_BYTES},
+        {&window.inbox_links_area, units * sizeof *window.inbox_links},
         {&window.metadata_area, metadata > METADATA_AREA_MIN ? metadata : METADATA_AREA_MIN},
         {&window.units_area, units * UNIT},
     };
@@ -130,10 +134,11 @@ static size_t lay_out(uintptr_t start, size_t units) {
     }
     window.units_reserved = units;
     window.base = window.units_area.start;
-    window.page_map = (page_map_entry *)(window.page_map_area.start + PAGE_MAP_SKEW);
+    window.page_map = (_Atomic uint32_t *)(window.page_map_area.start + PAGE_MAP_SKEW);
     window.spans = (struct span **)window.spans_area.start;
     window.heaps = (_Atomic(struct heap *) *)window.heaps_area.start;
-    window.live_map = (bitmap_word *)(window.live_map_area.start + LIVE_MAP_SKEW);
+    window.live_map = (struct live_word *)(window.live_map_area.start + LIVE_MAP_SKEW);
+    window.inbox_links = (_Atomic uint32_t *)window.inbox_links_area.start;
     return end - start;
 }
 
@@ -209,18 +214,4 @@ bool window_purge(size_t first, size_t units) {
         (void)os_purge((void *)start, end - start);
     }
     return true;
-}
-
-void page_map_fill(size_t first, size_t units, uint32_t entry) {
-    for (size_t unit = first; unit < first + units; unit++) {
-        page_map_store(unit, entry);
-    }
-}
-
-size_t page_map_count(size_t first, size_t units, uint32_t entry) {
-    size_t count = 0;
-    for (size_t unit = first; unit < first + units; unit++) {
-        count += page_map_load(unit) == entry;
-    }
-    return count;
 }

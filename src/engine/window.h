@@ -4,19 +4,12 @@
  *   +----------+----------+---------+----------+- - - - +------------------------------------------------+
  *   | page map |  spans   | heaps   | live map | metadata |guard| unit 0 | unit 1 | ...                  |
  *   +----------+----------+---------+----------+- - - - +------------------------------------------------+
- *     4 bytes    8 bytes    8 bytes   512 bytes   1/32          64 KiB each
+ *     4 bytes    8 bytes    8 bytes   1 KiB      1/32          64 KiB each
  *     a unit     a unit     a heap    a unit
  *
  * Each part is an *area*: a range of addresses of which a prefix is accessible, lengthened in steps, so that the kernel
  * charges (and mlockall pins) only what is used. Where the address space is limited (RLIMIT_AS), nothing is reserved:
  * the areas are claimed piece by piece at an address that was free at the start.
- *
- * The live map has one bit for each granule (16 bytes) of the window, set while a user holds the block that starts
- * there. A slab's live bitmap is its stretch of the live map: so the proof that a pointer is the start of a live block
- * is one bit test at an address that is computed from the pointer alone, and needs no descriptor and no division.
- * A word of it covers 1 KiB, so no word belongs to two spans: it is written by the owner of the slab, by the holder of
- * the class's orphan lock, or, for a large block, by its user: set before the block is handed out, cleared by one
- * atomic fetch_and (large.c).
  */
 #ifndef MEMS_ENGINE_WINDOW_H
 #define MEMS_ENGINE_WINDOW_H
@@ -26,20 +19,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/bitmap.h"
 #include "base/bits.h"
-#include "page_map.h"
 #include "size_class.h"
 
 struct span;
 struct heap;
+struct live_word;
 
-/* At most this many heaps at once; threads beyond it allocate from orphaned slabs. */
+/* At most this many heaps at once; threads beyond it allocate from shared slabs. */
 #define HEAPS_MAX ((size_t)1 << 18)
-_Static_assert(HEAPS_MAX <= OWNER_NOBODY, "every heap's number is an owner");
 
-/* Of the live map, for a unit. */
-#define LIVE_MAP_BYTES (UNIT / GRANULE / 8)
+/* Of the live map, for a unit: two bits a granule. */
+#define LIVE_MAP_BYTES (UNIT / GRANULE / 8 * 2)
 
 struct area {
     uintptr_t start;
@@ -54,16 +45,18 @@ struct area {
 struct window {
     uintptr_t base;                /* address of unit 0, a multiple of UNIT */
     _Atomic size_t granules;       /* of the accessible units */
-    page_map_entry *page_map;      /* one entry a unit */
-    bitmap_word *live_map;         /* one bit a granule */
+    _Atomic uint32_t *page_map;    /* one entry a unit (page_map.h) */
+    _Atomic uint32_t *inbox_links; /* one a unit (remote.h) */
+    struct live_word *live_map;    /* one word for 64 granules (live_map.h) */
     struct span **spans;           /* descriptor of a unit's span; of a free span, at its first and last unit only */
-    _Atomic(struct heap *) *heaps; /* by owner */
+    _Atomic(struct heap *) *heaps; /* by id */
     size_t units_reserved;
     bool claimed; /* areas are claimed piece by piece, not reserved */
     struct area page_map_area;
     struct area spans_area;
     struct area heaps_area;
     struct area live_map_area;
+    struct area inbox_links_area;
     struct area metadata_area;
     struct area units_area;
 };
@@ -107,41 +100,6 @@ static inline size_t window_unit(const void *pointer) {
 
 static inline void *window_address(size_t unit) {
     return (void *)(window.base + (unit << UNIT_SHIFT));
-}
-
-/* For those who go on from an owner to its heap: acquire, pairs with the release of page_map_store. */
-static inline uint32_t page_map_acquire(size_t unit) {
-    return atomic_load_explicit(&window.page_map[unit], memory_order_acquire);
-}
-
-static inline uint32_t page_map_load(size_t unit) {
-    return atomic_load_explicit(&window.page_map[unit], memory_order_relaxed);
-}
-
-static inline void page_map_store(size_t unit, uint32_t entry) {
-    atomic_store_explicit(&window.page_map[unit], entry, memory_order_release);
-}
-
-void page_map_fill(size_t first, size_t units, uint32_t entry);
-
-/* How many of the entries first .. first + units - 1 are `entry`. */
-size_t page_map_count(size_t first, size_t units, uint32_t entry);
-
-/* The bit of the live map for a block in the window. */
-static inline size_t live_bit(const void *block) {
-    return ((uintptr_t)block - window.base) >> GRANULE_SHIFT;
-}
-
-static inline bool live_test(const void *block) {
-    return bitmap_test(window.live_map, live_bit(block));
-}
-
-static inline void live_set(const void *block) {
-    bitmap_set(window.live_map, live_bit(block));
-}
-
-static inline void live_clear(const void *block) {
-    bitmap_clear(window.live_map, live_bit(block));
 }
 
 #endif

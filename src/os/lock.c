@@ -93,6 +93,14 @@ void lock_take(struct lock *lock) {
     }
 }
 
+bool lock_try(struct lock *lock) {
+    bool taken = try_take(lock);
+    if (taken) {
+        rank_take(lock);
+    }
+    return taken;
+}
+
 void lock_give(struct lock *lock) {
     rank_give(lock);
     /* release: pairs with the acquire of the next lock_take */

@@ -39,6 +39,9 @@ void lock_init(struct lock *lock, uint32_t rank);
 void lock_take(struct lock *lock);
 void lock_give(struct lock *lock);
 
+/* Takes the lock if it is free; whether it was. May fail though it is, and never waits. */
+bool lock_try(struct lock *lock);
+
 /* In a forked child's one thread only: makes a lock free, whoever held it. */
 void lock_reset(struct lock *lock);
 

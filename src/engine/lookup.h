@@ -1,14 +1,12 @@
 /*
- * block.h - what an address is: the one place where a pointer is turned into a slot, a large or a huge block.
+ * lookup.h - what an address is: the one place where a pointer is turned into a slot, a large or a huge block.
  */
-#ifndef MEMS_ENGINE_BLOCK_H
-#define MEMS_ENGINE_BLOCK_H
+#ifndef MEMS_ENGINE_LOOKUP_H
+#define MEMS_ENGINE_LOOKUP_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "base/compiler.h"
 
 enum block_kind {
     BLOCK_OUTSIDE,  /* of the heap: another allocator's, a stack's, static data */
@@ -22,7 +20,12 @@ enum block_kind {
     BLOCK_HUGE_FREED /* was in one of the huge blocks freed of late */
 };
 
-enum block_state { BLOCK_STATE_LIVE, BLOCK_STATE_CACHED, BLOCK_STATE_FREE };
+enum block_state {
+    BLOCK_STATE_LIVE,
+    BLOCK_STATE_CACHED, /* in a magazine or the depot */
+    BLOCK_STATE_REMOTE, /* freed by a thread that does not own it, not collected yet */
+    BLOCK_STATE_FREE
+};
 
 struct block {
     enum block_kind kind;
@@ -41,14 +44,5 @@ static inline bool block_is_live_start(const struct block *block, const void *ad
     return block->kind >= BLOCK_SLOT && block->kind <= BLOCK_HUGE && block->state == BLOCK_STATE_LIVE &&
            block->start == (uintptr_t)address;
 }
-
-/* The block that starts at an address that a user passed to `operation`; a fault if none lives there. */
-struct block block_checked(const char *operation, const void *address);
-
-/* Ends the program with a report of why `address` cannot be freed (or used) by `operation`. */
-_Noreturn COLD void block_fault(const char *operation, const void *address);
-
-/* The same where the block is live, but not of the size that the caller says. */
-_Noreturn COLD void block_fault_size(const char *operation, const void *address, size_t claimed);
 
 #endif

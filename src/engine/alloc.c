@@ -1,0 +1,182 @@
+/*
+ * alloc.c - the ways of malloc, calloc and aligned_alloc beyond the fast path.
+ */
+#include <errno.h>
+#include <stdint.h>
+
+#include "abandoned.h"
+#include "engine.h"
+#include "fast_path.h"
+#include "front.h"
+#include "huge.h"
+#include "large.h"
+#include "transfer.h"
+#include "upkeep.h"
+#include "zeros.h"
+
+void *out_of_memory(void) {
+    atomic_fetch_add_explicit(&mems_root.failures, 1, memory_order_relaxed);
+    errno = ENOMEM;
+    return NULL;
+}
+
+/* --- Small blocks ------------------------------------------------------------------------------------------------- */
+
+/* From the class's shared slab: for a thread without a heap (NULL), or the first blocks of one. */
+static void *take_shared(struct heap *heap, size_t size) {
+    void *block = shared_alloc(size);
+    if (block == NULL && heap == NULL) {
+        upkeep_gather(NULL);
+        block = shared_alloc(size);
+    }
+    return block;
+}
+
+/* Fills the heap's magazine from what the heap has, or gives up on its way to it. */
+static bool refill(struct heap *heap, unsigned size_class) {
+    lock_take(&heap->lock);
+    bool filled =
+        transfer_refill(heap, size_class) || (upkeep_before_growth(heap) && transfer_refill(heap, size_class));
+    lock_give(&heap->lock);
+    return filled;
+}
+
+static bool refill_from_fresh(struct heap *heap, unsigned size_class) {
+    lock_take(&heap->lock);
+    bool filled = heap_grow(heap, size_class) != NULL && transfer_refill(heap, size_class);
+    lock_give(&heap->lock);
+    return filled;
+}
+
+/* The magazine is empty: the heap's own memory, that of idle heaps, fresh memory, and at last what all heaps keep. */
+static COLD void *alloc_refill(size_t size) {
+    struct heap *heap = heap_ensured();
+    if (!root_ready()) {
+        return out_of_memory();
+    }
+    unsigned size_class = size_class_of(size);
+    void *block = NULL;
+    if (heap == NULL || thread_take_share(heap, size_class)) {
+        block = take_shared(heap, size);
+        if (block != NULL || heap == NULL) {
+            return block != NULL ? block : out_of_memory();
+        }
+    }
+    bool filled = refill(heap, size_class);
+    if (!filled) {
+        block = upkeep_steal(heap, size_class);
+        filled = block == NULL && refill_from_fresh(heap, size_class);
+    }
+    if (!filled && block == NULL) {
+        upkeep_gather(heap);
+        filled = refill(heap, size_class) || refill_from_fresh(heap, size_class);
+    }
+    if (!filled && block == NULL) {
+        block = upkeep_steal_anywhere(heap, size_class);
+    }
+    heap_catch_up(heap);
+    if (upkeep_due(heap)) {
+        upkeep_pass(heap);
+    }
+    fault_if_suspect();
+    if (filled) {
+        block = fast_take(size);
+    }
+    return block != NULL ? block : out_of_memory();
+}
+
+NOINLINE void *alloc_slow(size_t size) {
+    bool zero;
+    if (size <= SMALL_MAX) {
+        return alloc_refill(size);
+    }
+    return size <= PTRDIFF_MAX ? alloc_big(size, 1, &zero) : out_of_memory();
+}
+
+void *engine_alloc(size_t size) {
+    return fast_alloc(size);
+}
+
+/* --- Large and huge blocks ---------------------------------------------------------------------------------------- */
+
+/* One that the thread has freed a moment ago. */
+static void *take_kept(size_t size, size_t alignment) {
+    struct heap *heap = heap_mine;
+    if (heap == &heap_none || alignment > UNIT || size > DEPOT_LARGE_MAX) {
+        return NULL;
+    }
+    lock_take(&heap->lock);
+    struct large *large = depot_take_large(heap, large_units(size));
+    lock_give(&heap->lock);
+    return large != NULL ? large_reuse(large, size) : NULL;
+}
+
+static void *take_big(size_t size, size_t alignment, bool *zero) {
+    bool small_enough = size < HUGE_MIN && alignment < HUGE_MIN;
+    void *block = NULL;
+    if (small_enough) {
+        *zero = false;
+        block = take_kept(size, alignment);
+        block = block != NULL ? block : large_alloc(size, alignment, zero);
+    }
+    if (block == NULL) {
+        block = huge_alloc(size, alignment);
+        *zero = true;
+    }
+    if (block == NULL && !small_enough) {
+        block = large_alloc(size, alignment, zero);
+    }
+    return block;
+}
+
+NOINLINE void *alloc_big(size_t size, size_t alignment, bool *zero) {
+    if (!root_start()) {
+        return out_of_memory();
+    }
+    struct heap *heap = heap_mine != &heap_none ? heap_mine : NULL;
+    upkeep_decay();
+    void *block = take_big(size, alignment, zero);
+    if (block == NULL) {
+        upkeep_gather(heap);
+        block = take_big(size, alignment, zero);
+    }
+    if (heap != NULL && upkeep_due(heap)) {
+        upkeep_pass(heap);
+    }
+    fault_if_suspect();
+    return block != NULL ? block : out_of_memory();
+}
+
+/* --- Zeroed and aligned blocks ------------------------------------------------------------------------------------ */
+
+void *engine_alloc_zeroed(size_t count, size_t size) {
+    size_t bytes;
+    if (UNLIKELY(__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX)) {
+        return out_of_memory();
+    }
+    bool zero = false;
+    void *block = bytes <= SMALL_MAX ? engine_alloc(bytes) : alloc_big(bytes, 1, &zero);
+    if (block == NULL) {
+        return NULL;
+    }
+    struct heap *heap = heap_mine;
+    if (zeros_make(heap != &heap_none ? &heap->zeros : NULL, block, bytes, zero) && window_holds(block)) {
+        large_watch(block);
+    }
+    return block;
+}
+
+void *engine_alloc_aligned(size_t alignment, size_t size) {
+    if (alignment <= GRANULE) {
+        return engine_alloc(size);
+    }
+    if (size > PTRDIFF_MAX || alignment > PTRDIFF_MAX || size + alignment > PTRDIFF_MAX || !root_start()) {
+        return out_of_memory();
+    }
+    unsigned size_class = size_class_of_aligned(alignment, size);
+    if (size_class < SIZE_CLASSES) {
+        return engine_alloc(size_classes[size_class].size);
+    }
+    bool zero;
+    return alloc_big(size ? size : 1, alignment, &zero);
+}

@@ -1,0 +1,156 @@
+/*
+ * free.c - the ways of free and sized delete beyond the fast path; malloc_trim.
+ */
+#include <errno.h>
+#include <stdint.h>
+
+#include "abandoned.h"
+#include "engine.h"
+#include "fast_path.h"
+#include "front.h"
+#include "huge.h"
+#include "large.h"
+#include "realloc.h"
+#include "remote.h"
+#include "transfer.h"
+#include "upkeep.h"
+#include "zeros.h"
+
+/* A block of a slab that the calling thread's heap does not have; `entry` is what the page map said of it. False when
+ * it is not live. */
+static bool free_in_slab(void *block, uint32_t entry) {
+    while (entry_is_slab(entry)) {
+        if (entry_heap(entry) != HEAP_ABANDONED) {
+            return remote_free(block);
+        }
+        enum abandoned_free found = abandoned_free(block);
+        if (found != ABANDONED_ADOPTED) {
+            return found == ABANDONED_FREED;
+        }
+        entry = page_map_load(window_unit(block));
+    }
+    return false;
+}
+
+/* False when no live large block starts there. */
+static bool free_large(void *block) {
+    struct large *large = large_end(block);
+    if (large == NULL) {
+        return false;
+    }
+    struct heap *heap = heap_mine;
+    bool kept = false;
+    if (heap != &heap_none) {
+        if (large->watched) {
+            zeros_learn(&heap->zeros, block, large_size(large));
+        }
+        lock_take(&heap->lock);
+        kept = depot_put_large(heap, large);
+        lock_give(&heap->lock);
+    }
+    if (!kept) {
+        large_destroy(large);
+    }
+    upkeep_decay();
+    if (heap != &heap_none && upkeep_due(heap)) {
+        upkeep_pass(heap);
+    }
+    return true;
+}
+
+NOINLINE void free_foreign(void *block, uint32_t entry) {
+    bool freed;
+    if (LIKELY(entry_is_slab(entry))) {
+        counter_add(&heap_mine->counters.remote_frees, 1);
+        freed = free_in_slab(block, entry);
+    } else {
+        int saved = errno;
+        freed = entry == UNIT_LARGE && free_large(block);
+        errno = saved;
+    }
+    if (UNLIKELY(!freed)) {
+        fault_report("free", block);
+    }
+    fault_if_suspect();
+}
+
+COLD void free_elsewhere(void *block) {
+    if (block == NULL) {
+        return;
+    }
+    int saved = errno;
+    if (window_granule(block) >= window_granules()) {
+        if (window_holds(block) || !huge_free(block)) {
+            fault_report("free", block);
+        }
+        errno = saved;
+        return;
+    }
+    struct heap *heap = heap_ensured();
+    uint32_t entry = page_map_load(window_unit(block));
+    if (heap != NULL) {
+        /* It did not know yet how far the window reaches. */
+        heap_catch_up(heap);
+        fast_free(block);
+    } else if (entry_is_slab(entry) ? !free_in_slab(block, entry) : entry != UNIT_LARGE || !free_large(block)) {
+        fault_report("free", block);
+    }
+    errno = saved;
+}
+
+/* The block has been proved if each free is checked at the call. */
+COLD void free_overflow(struct heap *heap, size_t top, void *block) {
+    int saved = errno;
+    unsigned size_class = (unsigned)top - heap->mode_offset;
+    lock_take(&heap->lock);
+    if (transfer_make_room(heap, size_class)) {
+        void **room = heap->tops[top] + 1;
+        *room = block;
+        heap->tops[top] = room;
+    } else if (heap->checks_every || magazine_prove(&block, 1) == 1) {
+        heap_give(heap, &block, 1);
+    }
+    lock_give(&heap->lock);
+    if (upkeep_due(heap)) {
+        upkeep_pass(heap);
+    }
+    fault_if_suspect();
+    errno = saved;
+}
+
+void engine_free(void *block) {
+    fast_free(block);
+}
+
+void engine_free_sized(const char *operation, void *block, size_t size, size_t alignment) {
+    if (block == NULL) {
+        return;
+    }
+    unsigned size_class = live_slot_class(block);
+    if (LIKELY(size_class < SIZE_CLASSES && alignment <= GRANULE && size <= SMALL_MAX &&
+               size_class_of(size) == size_class)) {
+        engine_free(block);
+        return;
+    }
+    struct block checked = fault_unless_live(operation, block);
+    /* Whatever was aligned may lie in a much larger class; otherwise its own, or one that realloc left it in. */
+    bool fits = size <= checked.size && (alignment == 0 || (uintptr_t)block % alignment == 0);
+    if (alignment <= GRANULE && checked.kind == BLOCK_SLOT && size <= realloc_keeps_from(checked.size)) {
+        fits = fits && class_fits(size, checked.size_class);
+    }
+    if (UNLIKELY(!fits)) {
+        fault_report_size(operation, block, size);
+    }
+    engine_free(block);
+}
+
+size_t engine_trim(void) {
+    if (!root_ready()) {
+        return 0;
+    }
+    int saved = errno;
+    size_t given = upkeep_trim(heap_mine != &heap_none ? heap_mine : NULL);
+    fault_if_suspect();
+    errno = saved;
+    return given;
+}

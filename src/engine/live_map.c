@@ -1,0 +1,69 @@
+#include "live_map.h"
+
+#define UNIT_WORDS (UNIT / GRANULE / LIVE_WORD_BITS)
+
+bool live_end(const void *block) {
+    struct live_word *word = live_word_of(block);
+    if (!live_test(block)) {
+        return false;
+    }
+    uint64_t live = atomic_load_explicit(&word->live, memory_order_relaxed);
+    atomic_store_explicit(&word->live, live & ~live_bit_of(block), memory_order_relaxed);
+    return true;
+}
+
+bool live_end_remotely(const void *block) {
+    struct live_word *word = live_word_of(block);
+    uint64_t bit = live_bit_of(block);
+    /* Acquire: pairs with the release of live_settle. If the slot has been settled since it was freed, the load of the
+     * live bit sees it clear. What is not live is left as it is: the report that follows shall find it so. */
+    uint64_t remote = atomic_load_explicit(&word->remote, memory_order_acquire);
+    uint64_t live = atomic_load_explicit(&word->live, memory_order_relaxed);
+    if ((live & ~remote & bit) == 0) {
+        return false;
+    }
+    /*
+     * seq_cst: with the load of the unit's link in remote_free, the partner of a collector that clears the link and then
+     * reads this word. Its release part lets the slot's next user see what this block's user did to it. The live bit is
+     * not looked at again: from here on the slot may be collected, settled and handed out at any time.
+     */
+    return (atomic_fetch_or_explicit(&word->remote, bit, memory_order_seq_cst) & bit) == 0;
+}
+
+void live_settle(struct live_word *word, uint64_t bits) {
+    uint64_t live = atomic_load_explicit(&word->live, memory_order_relaxed);
+    atomic_store_explicit(&word->live, live & ~bits, memory_order_relaxed);
+    /* Release: pairs with the acquire of live_end_remotely, which must not find the remote bit clear and the live bit
+     * still set. */
+    atomic_fetch_and_explicit(&word->remote, ~bits, memory_order_release);
+}
+
+bool live_take_over(const void *block) {
+    struct live_word *word = live_word_of(block);
+    uint64_t bit = live_bit_of(block);
+    /* Acquire: what the block's last user did to it comes before what the next one does. */
+    return (atomic_load_explicit(&word->remote, memory_order_acquire) & bit) != 0 &&
+           (atomic_fetch_and_explicit(&word->remote, ~bit, memory_order_acq_rel) & bit) != 0;
+}
+
+size_t live_count(size_t first, size_t units) {
+    const struct live_word *word = live_words_of_unit(first);
+    const struct live_word *end = word + units * UNIT_WORDS;
+    size_t count = 0;
+    for (; word < end; word++) {
+        uint64_t live = atomic_load_explicit(&word->live, memory_order_relaxed);
+        count += (size_t)__builtin_popcountll(live & ~atomic_load_explicit(&word->remote, memory_order_relaxed));
+    }
+    return count;
+}
+
+bool live_any_remote(size_t first, size_t units) {
+    const struct live_word *word = live_words_of_unit(first);
+    const struct live_word *end = word + units * UNIT_WORDS;
+    for (; word < end; word++) {
+        if (atomic_load_explicit(&word->remote, memory_order_seq_cst) != 0) {
+            return true;
+        }
+    }
+    return false;
+}

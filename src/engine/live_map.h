@@ -1,0 +1,99 @@
+/*
+ * live_map.h - which granules are the starts of live blocks: two bits for each granule of the window.
+ *
+ *   word of 1 KiB of the window:   | live: 64 bits | remote: 64 bits |
+ *
+ *   live  remote
+ *    0      0     not the start of a block in a user's hands
+ *    1      0     a live block
+ *    1      1     a block that a thread other than its slab's heap has freed
+ *    0      1     never: a block was freed twice at the same moment, by its heap's thread and by another one
+ *
+ * So a block is live while its live bit is set and its remote bit is not, and one look at an address that follows from
+ * the pointer alone proves a free: it needs no descriptor and no division.
+ *
+ * Live bits have one writer, who needs no atomic operation: the thread of the heap that owns the slab, or the holder of
+ * the class's lock for an abandoned slab. (A large block's bit is set before the block is handed out, and cleared by
+ * one atomic fetch_and: large.c.) All other threads free by setting the remote bit, with one fetch_or. The slab's
+ * writer *settles* such a slot: it clears live, then remote. So a second free, which looks at
+ * remote and then at live, finds remote set or live clear.
+ *
+ * A word covers 1 KiB, so no word belongs to two spans.
+ */
+#ifndef MEMS_ENGINE_LIVE_MAP_H
+#define MEMS_ENGINE_LIVE_MAP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "window.h"
+
+#define LIVE_WORD_BITS 64u
+
+struct live_word {
+    _Atomic uint64_t live;
+    _Atomic uint64_t remote;
+};
+
+_Static_assert(sizeof(struct live_word) * (UNIT / GRANULE / LIVE_WORD_BITS) == LIVE_MAP_BYTES, "two bits a granule");
+
+/* The granule of a block in the window, counted from the window's base. */
+static inline size_t live_granule(const void *block) {
+    return ((uintptr_t)block - window.base) >> GRANULE_SHIFT;
+}
+
+static inline struct live_word *live_word_of(const void *block) {
+    return &window.live_map[live_granule(block) / LIVE_WORD_BITS];
+}
+
+static inline uint64_t live_bit_of(const void *block) {
+    return UINT64_C(1) << live_granule(block) % LIVE_WORD_BITS;
+}
+
+static inline struct live_word *live_words_of_unit(size_t unit) {
+    return &window.live_map[unit * (UNIT / GRANULE / LIVE_WORD_BITS)];
+}
+
+/* Whether the block is live. Relaxed: a free that happened before is seen, and one that happens at the same moment is
+ * the program's mistake. */
+static inline bool live_test(const void *block) {
+    const struct live_word *word = live_word_of(block);
+    uint64_t live = atomic_load_explicit(&word->live, memory_order_relaxed);
+    uint64_t remote = atomic_load_explicit(&word->remote, memory_order_relaxed);
+    return (live & ~remote & live_bit_of(block)) != 0;
+}
+
+/* Whether the block was freed by a thread other than its heap's, and is not settled. */
+static inline bool live_freed_remotely(const void *block) {
+    return (atomic_load_explicit(&live_word_of(block)->remote, memory_order_relaxed) & live_bit_of(block)) != 0;
+}
+
+/* For the slab's writer. */
+static inline void live_set(const void *block) {
+    struct live_word *word = live_word_of(block);
+    uint64_t live = atomic_load_explicit(&word->live, memory_order_relaxed);
+    atomic_store_explicit(&word->live, live | live_bit_of(block), memory_order_relaxed);
+}
+
+/* For the slab's writer: ends the block's life; false when it was not live, and then nothing has changed. */
+bool live_end(const void *block);
+
+/* For any other thread: ends the block's life by its remote bit; false when it was not live. */
+bool live_end_remotely(const void *block);
+
+/* For a thread other than the writer that holds the slab's lock: a block that is freed remotely is live again, and the
+ * caller's. False when it was not freed remotely. */
+bool live_take_over(const void *block);
+
+/* How many blocks of these units are live. */
+size_t live_count(size_t first, size_t units);
+
+/* Whether a remote bit of these units is set. Sequentially consistent: see remote.c. */
+bool live_any_remote(size_t first, size_t units);
+
+/* For the slab's writer: `bits`, which are set in both halves of the word, become clear in both. */
+void live_settle(struct live_word *word, uint64_t bits);
+
+#endif

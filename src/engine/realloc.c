@@ -1,0 +1,129 @@
+/*
+ * realloc.c - blocks at another size, and how large a block is.
+ */
+#include "realloc.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "abandoned.h"
+#include "base/bits.h"
+#include "engine.h"
+#include "fault_report.h"
+#include "front.h"
+#include "huge.h"
+#include "large.h"
+#include "os/os.h"
+
+/* From this size on, realloc moves a block's pages rather than copying its bytes, if the new place has none yet: pages
+ * that are there already would be lost, and faulting others in costs more than a copy. Each move may split the kernel's
+ * list of mappings twice, and a process has some 65,000 of them: so only blocks that are worth it, and only so many
+ * times. */
+#define MOVE_PAGES_MIN ((size_t)1 << 20)
+#define MOVES_MAX 8192u
+
+bool class_fits(size_t size, unsigned size_class) {
+    return size_class_of(size) == size_class || shared_class(size) == size_class;
+}
+
+/* As in fast_free, one comparison proves address and alignment, and the live bit the start. */
+unsigned live_slot_class(const void *block) {
+    uint64_t granule = rotate_right((uintptr_t)block - window.base, GRANULE_SHIFT);
+    if (UNLIKELY(granule >= window_granules())) {
+        return SIZE_CLASSES;
+    }
+    uint32_t entry = page_map_load(granule >> (UNIT_SHIFT - GRANULE_SHIFT));
+    return entry_is_slab(entry) && live_test(block) ? entry_class(entry) : SIZE_CLASSES;
+}
+
+/* Moves a large block's contents by its pages. False when they are to be copied; *lost: `to` is gone. Within the window
+ * only: mixed with mappings of their own, pages would split those, and bring along what the program advised for them.
+ */
+static bool move_pages(void *from, void *to, size_t bytes, bool *lost) {
+    if (bytes < MOVE_PAGES_MIN || !window_holds(from) || !window_holds(to) ||
+        atomic_load_explicit(&mems_root.pages_moved, memory_order_relaxed) >= MOVES_MAX ||
+        os_move_pages(from, to, round_up(bytes, OS_PAGE), lost)) {
+        return false;
+    }
+    atomic_fetch_add_explicit(&mems_root.pages_moved, 1, memory_order_relaxed);
+    return true;
+}
+
+/* A big block at another address, of another size; the old one is freed. */
+static void *move_big(const struct block *old, size_t size) {
+    void *from = (void *)old->start;
+    const size_t bytes = old->size < size ? old->size : size;
+    for (;;) {
+        bool fresh = false;
+        void *to = size <= SMALL_MAX ? engine_alloc(size) : alloc_big(size, 1, &fresh);
+        if (to == NULL) {
+            return NULL;
+        }
+        bool lost = false;
+        bool moved = fresh && move_pages(from, to, bytes, &lost);
+        if (LIKELY(!lost)) {
+            if (!moved) {
+                memcpy(to, from, bytes);
+            }
+            engine_free(from);
+            return to;
+        }
+        large_lose(to);
+    }
+}
+
+static void *realloc_big(const struct block *old, size_t size) {
+    void *block = (void *)old->start;
+    if (old->kind == BLOCK_LARGE && size > SMALL_MAX && size < HUGE_MIN && large_resize(block, size)) {
+        return block;
+    }
+    if (old->kind == BLOCK_HUGE && size > realloc_keeps_from(HUGE_MIN)) {
+        void *resized;
+        if (!huge_resize(block, size, &resized)) {
+            fault_report("realloc", block); /* freed meanwhile */
+        }
+        if (resized != NULL) {
+            return resized;
+        }
+    }
+    return move_big(old, size);
+}
+
+/* What is allocated for a block that has outgrown its slot by little: it is likely to go on growing in such steps. */
+static size_t with_headroom(size_t old_size, size_t size) {
+    size_t ample = old_size + old_size / 4;
+    return size < old_size + old_size / 16 && ample <= SMALL_MAX ? ample : size;
+}
+
+static void *realloc_slot(void *block, unsigned size_class, size_t size) {
+    size_t old_size = size_classes[size_class].size;
+    if (size <= old_size && (size > realloc_keeps_from(old_size) || class_fits(size, size_class))) {
+        return block;
+    }
+    void *moved = engine_alloc(size > old_size ? with_headroom(old_size, size) : size);
+    if (moved != NULL) {
+        memcpy(moved, block, old_size < size ? old_size : size);
+        engine_free(block);
+    }
+    return moved;
+}
+
+void *engine_realloc(const char *operation, void *block, size_t size) {
+    if (block == NULL) {
+        return engine_alloc(size);
+    }
+    unsigned size_class = live_slot_class(block);
+    if (LIKELY(size_class < SIZE_CLASSES)) {
+        return realloc_slot(block, size_class, size);
+    }
+    struct block old = fault_unless_live(operation, block);
+    return size > PTRDIFF_MAX ? out_of_memory() : realloc_big(&old, size);
+}
+
+size_t engine_usable_size(const char *operation, const void *block) {
+    if (block == NULL) {
+        return 0;
+    }
+    unsigned size_class = live_slot_class(block);
+    return LIKELY(size_class < SIZE_CLASSES) ? size_classes[size_class].size : fault_unless_live(operation, block).size;
+}

@@ -1,0 +1,24 @@
+/*
+ * realloc.h - what realloc lets a block's size be, which sized delete has to know too.
+ */
+#ifndef MEMS_ENGINE_REALLOC_H
+#define MEMS_ENGINE_REALLOC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* realloc leaves a block of `size` bytes where it is for requests larger than this. */
+static inline size_t realloc_keeps_from(size_t size) {
+    return size / 2;
+}
+
+/* Whether a class is one that serves so many bytes, in a heap or from the shared slab. */
+bool class_fits(size_t size, unsigned size_class);
+
+/*
+ * The class of the slab in which a live block starts at this address, whichever heap has it; SIZE_CLASSES when it is
+ * something else, or no block at all.
+ */
+unsigned live_slot_class(const void *block);
+
+#endif

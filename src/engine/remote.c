@@ -1,0 +1,142 @@
+#include "remote.h"
+
+#include "abandoned.h"
+#include "slab.h"
+#include "span.h"
+
+static _Atomic uint32_t *link_of(size_t unit) {
+    return &window.inbox_links[unit];
+}
+
+/* The unit, whose link is set, becomes the newest of the heap's inbox. False when that is closed. */
+static bool push(struct heap *heap, size_t unit) {
+    /* Acquire, for INBOX_CLOSED: pairs with the exchange in inbox_close, so that the slabs' new state is seen. */
+    uint32_t head = atomic_load_explicit(&heap->inbox, memory_order_acquire);
+    do {
+        if (head == INBOX_CLOSED) {
+            return false;
+        }
+        /* Relaxed: the push below publishes it. */
+        atomic_store_explicit(link_of(unit), LINK_SET | head, memory_order_relaxed);
+        /* Release: pairs with the exchanges in take_all and inbox_close. */
+    } while (!atomic_compare_exchange_weak_explicit(&heap->inbox, &head, (uint32_t)unit + 1, memory_order_release,
+                                                    memory_order_acquire));
+    return true;
+}
+
+/* Sets the link of a unit; false when another thread has done so, who will see to the unit. seq_cst: see
+ * live_end_remotely. */
+static bool claim(size_t unit) {
+    uint32_t clear = 0;
+    return atomic_compare_exchange_strong_explicit(link_of(unit), &clear, LINK_SET, memory_order_seq_cst,
+                                                   memory_order_seq_cst);
+}
+
+/* The unit is no slab's: what was freed there has been collected. False when it has been made a slab meanwhile, in
+ * which a block was freed by a thread that found the link set and relied on us. */
+static bool let_go(size_t unit) {
+    atomic_store_explicit(link_of(unit), 0, memory_order_seq_cst);
+    return !live_any_remote(unit, 1) || !claim(unit);
+}
+
+/* Brings a unit whose link is set, and which is in no inbox, to the heap that has it now. Returns NULL, or a block that
+ * was found to be freed twice. */
+static void *route(size_t unit) {
+    for (;;) {
+        uint32_t entry = page_map_acquire(unit);
+        void *twice = NULL;
+        if (!entry_is_slab(entry)) {
+            if (let_go(unit)) {
+                return NULL;
+            }
+        } else if (entry_heap(entry) == HEAP_ABANDONED) {
+            if (abandoned_collect(unit, &twice)) {
+                return twice;
+            }
+        } else if (push(heap_of(entry_heap(entry)), unit)) {
+            return NULL;
+        }
+    }
+}
+
+bool remote_free(void *block) {
+    size_t unit = window_unit(block);
+    if (!live_end_remotely(block)) {
+        return false;
+    }
+    /* seq_cst, after the remote bit: partner of the clearing of the link before a collection. */
+    if (atomic_load_explicit(link_of(unit), memory_order_seq_cst) == 0 && claim(unit)) {
+        heap_suspect(route(unit));
+    }
+    return true;
+}
+
+/* Takes all units out of the inbox, unless it is closed; the newest + 1, or 0. */
+static uint32_t take_all(struct heap *heap) {
+    uint32_t head = atomic_load_explicit(&heap->inbox, memory_order_relaxed);
+    do {
+        if (head == INBOX_CLOSED) {
+            return 0;
+        }
+        /* Acquire: pairs with the release of push. */
+    } while (head != 0 && !atomic_compare_exchange_weak_explicit(&heap->inbox, &head, 0, memory_order_acquire,
+                                                                 memory_order_relaxed));
+    return head;
+}
+
+/* Takes the first unit out of a chain. */
+static size_t pop(uint32_t *chain) {
+    size_t unit = *chain - 1;
+    *chain = atomic_load_explicit(link_of(unit), memory_order_relaxed) & ~LINK_SET;
+    return unit;
+}
+
+bool inbox_collect(struct heap *heap, size_t units, bool writer) {
+    for (; units != 0; units--) {
+        if (heap->backlog == 0) {
+            heap->backlog = take_all(heap);
+        }
+        if (heap->backlog == 0) {
+            return false;
+        }
+        size_t unit = pop(&heap->backlog);
+        uint32_t entry = page_map_load(unit);
+        if (entry_is_slab(entry) && entry_heap(entry) == heap->id) {
+            /* seq_cst, before the remote bits are read: partner of remote_free. */
+            atomic_store_explicit(link_of(unit), 0, memory_order_seq_cst);
+            heap_collect_unit(heap, unit, writer);
+        } else {
+            heap_suspect(route(unit));
+        }
+    }
+    return heap->backlog != 0 || inbox_has_units(heap);
+}
+
+void inbox_close(struct heap *heap) {
+    /* Acquire, for what was pushed; release, so that whoever finds it closed sees that the slabs are abandoned. */
+    uint32_t chain = atomic_exchange_explicit(&heap->inbox, INBOX_CLOSED, memory_order_acq_rel);
+    while (chain != 0 && chain != INBOX_CLOSED) {
+        heap_suspect(route(pop(&chain)));
+    }
+    while (heap->backlog != 0) {
+        heap_suspect(route(pop(&heap->backlog)));
+    }
+}
+
+void inboxes_recover(void) {
+    for (size_t unit = 0; unit < spans.top; unit++) {
+        atomic_store_explicit(link_of(unit), 0, memory_order_relaxed);
+    }
+    for (uint32_t id = 1; id <= atomic_load_explicit(&heaps.made, memory_order_relaxed); id++) {
+        struct heap *heap = heap_of(id);
+        heap->backlog = 0;
+        if (atomic_load_explicit(&heap->inbox, memory_order_relaxed) != INBOX_CLOSED) {
+            atomic_store_explicit(&heap->inbox, 0, memory_order_relaxed);
+        }
+    }
+    for (size_t unit = 0; unit < spans.top; unit++) {
+        if (entry_is_slab(page_map_load(unit)) && live_any_remote(unit, 1) && claim(unit)) {
+            heap_suspect(route(unit));
+        }
+    }
+}

@@ -1,0 +1,56 @@
+/*
+ * remote.h - blocks that a thread frees and another thread's heap owns.
+ *
+ * Such a free sets the block's remote bit (live_map.h), which proves it, needs no memory and cannot fail. The first one
+ * in a unit since that was last collected also puts the unit into the *inbox* of the slab's heap: a stack of units,
+ * linked through window.inbox_links, which any thread pushes to and the holder of the heap's lock takes whole. A slab's
+ * span is not given back while one of its units has its link set.
+ *
+ *   inbox:  unit + 1 of the newest, 0, or INBOX_CLOSED while no thread has the heap
+ *   link:   0, or LINK_SET | the same of the next
+ *
+ * A thread that frees sets a bit and then reads the link; a collector clears the link and then reads the bits. Both are
+ * sequentially consistent, so at least one sees what the other has done: no freed block is forgotten.
+ *
+ * A thread that is stopped between its bit and its push may come to a unit that has another heap, or none, meanwhile.
+ * So whoever finds a unit in an inbox that is not that heap's routes it on.
+ */
+#ifndef MEMS_ENGINE_REMOTE_H
+#define MEMS_ENGINE_REMOTE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "heap.h"
+
+#define LINK_SET 0x80000000u
+
+/* Frees a block of a slab that another heap has. False when it is not live. With no lock held, or the calling thread's
+ * own heap's. */
+bool remote_free(void *block);
+
+/* For the heap's next thread. Release: pairs with the acquire of whoever pushes. */
+static inline void inbox_open(struct heap *heap) {
+    atomic_store_explicit(&heap->inbox, 0, memory_order_release);
+}
+
+/* Whether there is something to collect. */
+static inline bool inbox_has_units(const struct heap *heap) {
+    uint32_t head = atomic_load_explicit(&heap->inbox, memory_order_relaxed);
+    return head != 0 && head != INBOX_CLOSED;
+}
+
+/*
+ * Collects up to `units` units of the heap's inbox; false when there are none left. `writer`: the caller is the heap's
+ * own thread. Under the heap's lock.
+ */
+bool inbox_collect(struct heap *heap, size_t units, bool writer);
+
+/* Closes the inbox, until the heap's next thread, and routes what was in it on. Its slabs are abandoned already. */
+void inbox_close(struct heap *heap);
+
+/* In a forked child: no inbox has a unit, no link is set; what was freed remotely is announced anew. */
+void inboxes_recover(void);
+
+#endif

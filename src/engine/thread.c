@@ -1,0 +1,110 @@
+#include "thread.h"
+
+#include <pthread.h>
+
+#include "abandoned.h"
+#include "magazine.h"
+#include "remote.h"
+#include "slab.h"
+#include "transfer.h"
+
+/* In a process with several threads, a thread's first SHARE blocks per class of up to SHARED_SIZE_MAX bytes come from
+ * the shared slab. */
+#define SHARE 4u
+#define SHARED_SIZE_MAX 256u
+
+/* Its heap is gone, and it must not get another one that nobody would take back. */
+static TLS bool thread_is_ending;
+
+static pthread_key_t end_of_thread;
+static bool has_end_of_thread;
+static void (*when_ended)(void);
+
+/*
+ * The end of a heap's use: its blocks go back to the slabs, its slabs are abandoned, and only then its inbox closes, so
+ * that whoever finds it closed finds the slabs' new state too.
+ */
+static void give_up(struct heap *heap) {
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        if (!list_empty(&heap->classes[size_class].slabs)) {
+            abandoned_leave(size_class, &heap->classes[size_class].slabs);
+        }
+    }
+    heap->slab_bytes = 0;
+    inbox_close(heap);
+}
+
+static void thread_end(void *ending) {
+    struct heap *heap = ending;
+    heap_mine = &heap_none;
+    thread_is_ending = true;
+    lock_take(&heap->lock);
+    transfer_flush(heap);
+    inbox_collect(heap, SIZE_MAX, true);
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        magazine_dispose(heap, size_class);
+    }
+    give_up(heap);
+    heap_reset(heap);
+    lock_give(&heap->lock);
+    heap_retire(heap);
+    when_ended();
+}
+
+void threads_start(void (*ended)(void)) {
+    when_ended = ended;
+    has_end_of_thread = pthread_key_create(&end_of_thread, thread_end) == 0;
+}
+
+struct heap *thread_begin(void) {
+    if (thread_is_ending || !has_end_of_thread) {
+        return NULL;
+    }
+    bool alone = true;
+    struct heap *heap = heap_obtain(&alone);
+    if (heap == NULL) {
+        return NULL;
+    }
+    heap_catch_up(heap);
+    inbox_open(heap);
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        bool shares = !alone && size_classes[size_class].size <= SHARED_SIZE_MAX;
+        heap->classes[size_class].share = shares ? SHARE : 0;
+    }
+    /* The heap is in place before this call, which may allocate for itself. */
+    heap_mine = heap;
+    pthread_setspecific(end_of_thread, heap);
+    return heap;
+}
+
+bool thread_take_share(struct heap *heap, unsigned size_class) {
+    struct heap_class *of = &heap->classes[size_class];
+    if (LIKELY(of->share == 0 || of->bottom != NULL)) {
+        return false;
+    }
+    of->share--;
+    return true;
+}
+
+/*
+ * What locks guard is whole: slabs, depots, inboxes. The other threads' magazines may have been caught in
+ * mid-operation: their blocks are given up.
+ */
+void threads_recover(void) {
+    struct heap *mine = heap_mine != &heap_none ? heap_mine : NULL;
+    list_init(&heaps.unused);
+    uint32_t made = atomic_load_explicit(&heaps.made, memory_order_relaxed);
+    for (uint32_t id = 1; id <= made; id++) {
+        struct heap *heap = heap_of(id);
+        if (heap != mine) {
+            lock_take(&heap->lock);
+            depot_unload(heap);
+            give_up(heap);
+            heap_reset(heap);
+            lock_give(&heap->lock);
+            list_push_front(&heaps.unused, &heap->link);
+        }
+    }
+    atomic_store_explicit(&heaps.in_use, mine != NULL, memory_order_relaxed);
+    inboxes_recover();
+}

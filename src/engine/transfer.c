@@ -1,0 +1,109 @@
+#include "transfer.h"
+
+#include <string.h>
+
+#include "base/compiler.h"
+#include "heap.h"
+#include "magazine.h"
+#include "remote.h"
+#include "slab.h"
+
+/* Units that a refill collects at a time, and how often before it looks elsewhere: some 100 microseconds in all. */
+#define COLLECTED_UNITS 32u
+#define COLLECTIONS 4u
+
+RACY_READER size_t transfer_cached(const struct heap *heap, unsigned size_class) {
+    return magazine_count(heap, size_class) + (size_t)heap->classes[size_class].stock.count * stored_size(size_class);
+}
+
+/* A slab with free slots that the heap need not grow for. */
+static struct slab *find_slab(struct heap *heap, unsigned size_class) {
+    struct slab *slab = heap_slab_with_room(heap, size_class);
+    bool more = true;
+    for (unsigned i = 0; slab == NULL && more && i < COLLECTIONS; i++) {
+        more = inbox_collect(heap, COLLECTED_UNITS, true);
+        slab = heap_slab_with_room(heap, size_class);
+    }
+    return slab != NULL ? slab : heap_adopt(heap, size_class);
+}
+
+/* Fills slots[0 .. wanted - 1] from the end; returns how many are filled. */
+static unsigned take(struct heap *heap, unsigned size_class, void **slots, unsigned wanted) {
+    unsigned got = 0;
+    while (got < wanted) {
+        struct slab *slab = find_slab(heap, size_class);
+        if (slab == NULL) {
+            break;
+        }
+        got += slab_take(slab, slots + (wanted - got) - 1, wanted - got);
+        if (slab_free_slots(slab) == 0) {
+            heap_slab_full(heap, size_class, slab);
+        }
+    }
+    return got;
+}
+
+bool transfer_refill(struct heap *heap, unsigned size_class) {
+    heap->classes[size_class].idle = false;
+    /* Making the thread's heap may itself have allocated: then there is something already. */
+    if (magazine_count(heap, size_class) != 0 || depot_bring_back(heap, size_class)) {
+        return true;
+    }
+    magazine_grow(heap, size_class);
+    void **bottom = heap->classes[size_class].bottom;
+    if (bottom == NULL) {
+        return false;
+    }
+    /* Half of it, so that neither a malloc nor a free that follows finds it at its end at once. */
+    unsigned wanted = (magazine_capacity(bottom) + 1) / 2;
+    unsigned got = take(heap, size_class, bottom + 1, wanted);
+    if (got < wanted) {
+        memmove(bottom + 1, bottom + 1 + (wanted - got), got * sizeof *bottom);
+    }
+    for (unsigned i = 1; !heap->checks_every && i <= got; i++) {
+        live_set(bottom[i]);
+    }
+    heap->tops[heap->mode_offset + size_class] = bottom + got;
+    counter_add(&heap->counters.refills, got != 0);
+    return got != 0;
+}
+
+/* Gives the `count` blocks that have been in a magazine longest back to their slabs. */
+static void flush(struct heap *heap, unsigned size_class, unsigned count) {
+    void **bottom = heap->classes[size_class].bottom;
+    unsigned rest = magazine_count(heap, size_class) - count;
+    heap_give(heap, bottom + 1, heap->checks_every ? count : magazine_prove(bottom + 1, count));
+    memmove(bottom + 1, bottom + 1 + count, rest * sizeof *bottom);
+    heap->tops[heap->mode_offset + size_class] = bottom + rest;
+    counter_add(&heap->counters.flushes, 1);
+}
+
+bool transfer_make_room(struct heap *heap, unsigned size_class) {
+    heap->classes[size_class].idle = false;
+    if (magazine_grow(heap, size_class)) {
+        return true;
+    }
+    void **bottom = heap->classes[size_class].bottom;
+    if (bottom == NULL) {
+        return false;
+    }
+    if (!depot_put_full(heap, size_class)) {
+        flush(heap, size_class, (magazine_capacity(bottom) + 1) / 2);
+    }
+    return true;
+}
+
+void transfer_flush_class(struct heap *heap, unsigned size_class) {
+    depot_unload_class(heap, size_class);
+    unsigned count = magazine_count(heap, size_class);
+    if (count != 0) {
+        flush(heap, size_class, count);
+    }
+}
+
+void transfer_flush(struct heap *heap) {
+    depot_unload(heap);
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        transfer_flush_class(heap, size_class);
+    }
+}

@@ -1,0 +1,257 @@
+#include "upkeep.h"
+
+#include <limits.h>
+
+#include "abandoned.h"
+#include "heap.h"
+#include "magazine.h"
+#include "os/os.h"
+#include "remote.h"
+#include "slab.h"
+#include "span.h"
+#include "transfer.h"
+
+/* A heap looks for what has lain unused on one in this many slow calls. */
+#define CALLS_PER_PASS 16u
+
+/* A heap is idle when its thread has taken no slow path for this long. */
+#define IDLE_MS 10u
+
+/* Other heaps that one pass, or one attempt to steal, looks at. */
+#define LOOKS 8u
+
+/* Units that are collected in an idle heap at a time. */
+#define COLLECTED_UNITS 64u
+
+/* Slabs of an idle heap that are searched for a block to steal. */
+#define SEARCHED_SLABS 4u
+
+/* A heap is swept when its slabs have grown by this much, and by this share. */
+#define SWEEP_MIN ((size_t)1 << 20)
+#define SWEEP_SHARE 8u
+
+bool upkeep_due(struct heap *heap) {
+    uint32_t calls = atomic_load_explicit(&heap->slow_calls, memory_order_relaxed);
+    atomic_store_explicit(&heap->slow_calls, calls + 1, memory_order_relaxed);
+    return calls % CALLS_PER_PASS == 0;
+}
+
+/* --- Idle heaps --------------------------------------------------------------------------------------------------- */
+
+/* Whether the heap's thread has been away from slow paths for a while. All threads that look share what they see. */
+static bool is_idle(struct heap *heap, uint64_t now_ms) {
+    uint32_t calls = atomic_load_explicit(&heap->slow_calls, memory_order_relaxed);
+    if (calls != atomic_load_explicit(&heap->seen_calls, memory_order_relaxed)) {
+        atomic_store_explicit(&heap->seen_ms, now_ms, memory_order_relaxed);
+        atomic_store_explicit(&heap->seen_calls, calls, memory_order_relaxed);
+        return false;
+    }
+    return now_ms - atomic_load_explicit(&heap->seen_ms, memory_order_relaxed) >= IDLE_MS;
+}
+
+/* Whether an idle heap has not been reclaimed since its thread was last seen, or was sent something since. */
+static bool has_more(const struct heap *heap) {
+    return inbox_has_units(heap) || atomic_load_explicit(&heap->reclaimed, memory_order_relaxed) !=
+                                        atomic_load_explicit(&heap->slow_calls, memory_order_relaxed) + 1;
+}
+
+/* Collects up to `units` units of another thread's heap, and gives its depot and its empty slabs back. What its
+ * magazines hold stays: only its thread may touch them. Under its lock. */
+static void reclaim(struct heap *heap, size_t units) {
+    bool more = inbox_collect(heap, units, false);
+    depot_unload(heap);
+    heap_drop_empty(heap);
+    if (!more) {
+        atomic_store_explicit(&heap->reclaimed, atomic_load_explicit(&heap->slow_calls, memory_order_relaxed) + 1,
+                              memory_order_relaxed);
+    }
+}
+
+/* The next of all heaps in turn, over all threads that ask. */
+static struct heap *next_heap(void) {
+    static _Atomic uint32_t turn;
+    uint32_t made = atomic_load_explicit(&heaps.made, memory_order_relaxed);
+    /* Relaxed: any order of turns does. */
+    return heap_of(atomic_fetch_add_explicit(&turn, 1, memory_order_relaxed) % made + 1);
+}
+
+static unsigned looks(void) {
+    uint32_t made = atomic_load_explicit(&heaps.made, memory_order_relaxed);
+    return made < LOOKS ? made : LOOKS;
+}
+
+static bool has_others(void) {
+    return atomic_load_explicit(&heaps.in_use, memory_order_relaxed) > 1;
+}
+
+/* Looks at some other heaps, and reclaims one that is idle. */
+static void reclaim_idle(const struct heap *mine, uint64_t now_ms) {
+    for (unsigned i = looks(); i != 0 && has_others(); i--) {
+        struct heap *heap = next_heap();
+        if (heap != mine && is_idle(heap, now_ms) && has_more(heap) && lock_try(&heap->lock)) {
+            reclaim(heap, COLLECTED_UNITS);
+            lock_give(&heap->lock);
+            break;
+        }
+    }
+}
+
+/* --- Stealing ------------------------------------------------------------------------------------------------------
+ */
+
+/* A block of the heap's that another thread has freed, and its own thread has not taken back. Under its lock. */
+static void *steal_from(struct heap *heap, unsigned size_class, unsigned most) {
+    struct list *slabs = &heap->classes[size_class].slabs;
+    unsigned searched = 0;
+    for (struct list *link = slabs->next; link != slabs && searched < most; link = link->next, searched++) {
+        struct slab *slab = CONTAINER_OF(link, struct slab, link);
+        void *block = slab_free_slots(slab) != 0 ? slab_steal(slab) : NULL;
+        if (block != NULL) {
+            if (slab_free_slots(slab) == 0) {
+                heap_slab_full(heap, size_class, slab);
+            }
+            counter_add(&heap->counters.stolen, 1);
+            return block;
+        }
+    }
+    return NULL;
+}
+
+static void *steal_if_idle(struct heap *victim, const struct heap *mine, unsigned size_class, uint64_t now_ms) {
+    if (victim == mine || !is_idle(victim, now_ms) || !lock_try(&victim->lock)) {
+        return NULL;
+    }
+    if (has_more(victim)) {
+        reclaim(victim, COLLECTED_UNITS);
+    }
+    void *block = steal_from(victim, size_class, SEARCHED_SLABS);
+    lock_give(&victim->lock);
+    return block;
+}
+
+void *upkeep_steal(struct heap *heap, unsigned size_class) {
+    if (!has_others()) {
+        return NULL;
+    }
+    const uint64_t now_ms = os_coarse_ms();
+    void *block = heap->victim != 0 ? steal_if_idle(heap_of(heap->victim), heap, size_class, now_ms) : NULL;
+    for (unsigned i = looks(); block == NULL && i != 0; i--) {
+        struct heap *victim = next_heap();
+        block = steal_if_idle(victim, heap, size_class, now_ms);
+        heap->victim = block != NULL ? victim->id : 0;
+    }
+    return block;
+}
+
+void *upkeep_steal_anywhere(struct heap *heap, unsigned size_class) {
+    void *block = NULL;
+    uint32_t made = atomic_load_explicit(&heaps.made, memory_order_relaxed);
+    for (uint32_t id = 1; block == NULL && id <= made; id++) {
+        struct heap *victim = heap_of(id);
+        if (victim != heap) {
+            lock_take(&victim->lock);
+            block = steal_from(victim, size_class, UINT_MAX);
+            lock_give(&victim->lock);
+        }
+    }
+    return block;
+}
+
+/* --- Decay and sweep -----------------------------------------------------------------------------------------------
+ */
+
+void upkeep_decay(void) {
+    if (spans_age()) {
+        span_decay(os_coarse_ms());
+    }
+}
+
+void upkeep_pass(struct heap *heap) {
+    const uint64_t now_ms = os_coarse_ms();
+    lock_take(&heap->lock);
+    inbox_collect(heap, COLLECTED_UNITS, true);
+    size_t units = depot_decay(heap, now_ms);
+    lock_give(&heap->lock);
+    span_purge(units);
+    span_decay(now_ms);
+    reclaim_idle(heap, now_ms);
+}
+
+static void sweep_later(struct heap *heap) {
+    size_t share = heap->slab_bytes / SWEEP_SHARE;
+    heap->sweep_at = heap->slab_bytes + (share > SWEEP_MIN ? share : SWEEP_MIN);
+}
+
+/*
+ * Classes whose magazines had no refill since the last sweep give back what they have cached: a block in a magazine may
+ * be the last that keeps a slab from being empty. The last slab of a class stays: what comes and goes in turn needs no
+ * refill either.
+ */
+static bool sweep(struct heap *heap) {
+    if (heap->slab_bytes < heap->sweep_at) {
+        return false;
+    }
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        struct heap_class *of = &heap->classes[size_class];
+        if (of->idle) {
+            transfer_flush_class(heap, size_class);
+        }
+        of->idle = true;
+    }
+    sweep_later(heap);
+    return true;
+}
+
+bool upkeep_before_growth(struct heap *heap) {
+    return depot_unload_much(heap) || sweep(heap);
+}
+
+/* --- All heaps ------------------------------------------------------------------------------------------------------
+ */
+
+static void give_up_own(struct heap *heap) {
+    lock_take(&heap->lock);
+    transfer_flush(heap);
+    inbox_collect(heap, SIZE_MAX, true);
+    heap_drop_empty(heap);
+    sweep_later(heap);
+    lock_give(&heap->lock);
+}
+
+static void purge_slabs(struct heap *heap) {
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        struct list *slabs = &heap->classes[size_class].slabs;
+        for (struct list *link = slabs->next; link != slabs; link = link->next) {
+            slab_purge(CONTAINER_OF(link, struct slab, link));
+        }
+    }
+}
+
+/* Other heaps' threads wait for their locks meanwhile, if they take a slow path at all. */
+static void gather(struct heap *mine, bool purges) {
+    if (mine != NULL) {
+        give_up_own(mine);
+    }
+    uint32_t made = atomic_load_explicit(&heaps.made, memory_order_relaxed);
+    for (uint32_t id = 1; id <= made; id++) {
+        struct heap *heap = heap_of(id);
+        lock_take(&heap->lock);
+        if (heap != mine) {
+            reclaim(heap, SIZE_MAX);
+        }
+        if (purges) {
+            purge_slabs(heap);
+        }
+        lock_give(&heap->lock);
+    }
+}
+
+void upkeep_gather(struct heap *mine) {
+    gather(mine, false);
+}
+
+size_t upkeep_trim(struct heap *mine) {
+    gather(mine, true);
+    abandoned_purge();
+    return span_purge_all();
+}

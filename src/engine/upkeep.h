@@ -1,0 +1,42 @@
+/*
+ * upkeep.h - when memory goes back: to the slabs, to other threads, to the system. All policy on that is here.
+ *
+ * Every slow path comes by (upkeep_pass). A heap that is about to grow first gives up what it does not use
+ * (upkeep_before_growth), then takes from heaps whose threads are idle (upkeep_steal); before an allocation fails, all
+ * heaps give up what they can (upkeep_gather).
+ *
+ * No lock is held at any of these calls, except where it says so.
+ */
+#ifndef MEMS_ENGINE_UPKEEP_H
+#define MEMS_ENGINE_UPKEEP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct heap;
+
+/* Counts a slow call of the heap's thread; true when upkeep_pass is due. With the heap's lock held or not. */
+bool upkeep_due(struct heap *heap);
+
+/* Gives back what has lain unused: the heap's depot, dirty memory, what an idle heap keeps. */
+void upkeep_pass(struct heap *heap);
+
+/* The same for a thread without a heap, or where only dirty memory matters. */
+void upkeep_decay(void);
+
+/* For a heap that is about to grow, under its lock: gives up cached blocks that are not in use. True when it has. */
+bool upkeep_before_growth(struct heap *heap);
+
+/* A block of a class that was freed in an idle heap, and is live now; NULL when there is none. */
+void *upkeep_steal(struct heap *heap, unsigned size_class);
+
+/* The same from any heap, idle or not: before an allocation fails. */
+void *upkeep_steal_anywhere(struct heap *heap, unsigned size_class);
+
+/* Gives up all that all heaps keep, that of the calling thread's first (NULL: it has none). */
+void upkeep_gather(struct heap *mine);
+
+/* The same, and gives all free memory to the system; the bytes given back. */
+size_t upkeep_trim(struct heap *mine);
+
+#endif
