@@ -4,7 +4,6 @@
 #include "mems.h"
 
 #include "backend.h"
-#include "engine/stats.h"
 #include "engine/stats_report.h"
 
 _Static_assert(MEMS_SIZE_CLASSES <= BACKEND_ROWS, "each size class has a row");
@@ -27,7 +26,7 @@ static void figure_classes(struct backend_figures *figures, const struct mems_en
 
 void backend_figures(struct backend_figures *figures) {
     struct mems_engine_stats stats;
-    stats_collect(&stats);
+    engine_stats(&stats);
     *figures = (struct backend_figures){
         .held = stats.accessible - stats.fresh,
         .used = stats.live + stats.slack,
@@ -44,7 +43,7 @@ void backend_figures(struct backend_figures *figures) {
 
 void backend_report(int fd) {
     struct mems_engine_stats stats;
-    stats_collect(&stats);
+    engine_stats(&stats);
     stats_report_text(&stats, fd);
 }
 

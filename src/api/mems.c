@@ -7,7 +7,6 @@
 
 #include "base/compiler.h"
 #include "engine/engine.h"
-#include "engine/stats.h"
 #include "engine/stats_report.h"
 
 EXPORT int mems_version(void) {
@@ -23,7 +22,7 @@ EXPORT int mems_option_get(const char *name, char *value, size_t size) {
 }
 
 EXPORT void mems_engine_stats(struct mems_engine_stats *stats) {
-    stats_collect(stats);
+    engine_stats(stats);
 }
 
 static int report(int fd, void (*write_report)(const struct mems_engine_stats *, int)) {
@@ -31,7 +30,7 @@ static int report(int fd, void (*write_report)(const struct mems_engine_stats *,
         return EBADF;
     }
     struct mems_engine_stats stats;
-    stats_collect(&stats);
+    engine_stats(&stats);
     write_report(&stats, fd);
     return 0;
 }

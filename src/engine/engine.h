@@ -46,6 +46,10 @@ size_t engine_trim(void);
 /* Whether the heap's invariants hold; otherwise *why names the first that does not. No other thread may run. */
 bool engine_valid(const char **why);
 
+/* The engine's statistics, as mems_engine_stats in mems.h returns them. */
+struct mems_engine_stats;
+void engine_stats(struct mems_engine_stats *stats);
+
 /* The options, with the contracts of mems_option_set and mems_option_get in mems.h. */
 int engine_option_set(const char *name, const char *value);
 int engine_option_get(const char *name, char *value, size_t size);

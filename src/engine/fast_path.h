@@ -22,8 +22,8 @@
 /* A size beyond the classes, a magazine that is empty, or a thread without a heap. */
 void *alloc_slow(size_t size);
 
-/* A block in a unit that is not of the heap's own slabs, by its page map entry. */
-void free_foreign(void *block, uint32_t entry);
+/* A block in a unit of the window that is not of the heap's own slabs. */
+void free_foreign(void *block);
 
 /* NULL, a block outside the window as far as the heap knows, or no block at all. */
 void free_elsewhere(void *block);
@@ -89,7 +89,7 @@ ALWAYS_INLINE void fast_free(void *block) {
             fault_report("free", block);
         }
     } else if (size_class - DEFERRED >= SIZE_CLASSES) {
-        free_foreign(block, (uint32_t)size_class ^ heap->tag);
+        free_foreign(block);
         return;
     }
     void **top = heap->tops[size_class] + 1;

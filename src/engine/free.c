@@ -1,5 +1,5 @@
 /*
- * free.c - the ways of free and sized delete beyond the fast path; malloc_trim.
+ * free.c - the ways of free beyond the fast path; malloc_trim.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -10,7 +10,6 @@
 #include "front.h"
 #include "huge.h"
 #include "large.h"
-#include "realloc.h"
 #include "remote.h"
 #include "transfer.h"
 #include "upkeep.h"
@@ -58,7 +57,8 @@ static bool free_large(void *block) {
     return true;
 }
 
-NOINLINE void free_foreign(void *block, uint32_t entry) {
+NOINLINE void free_foreign(void *block) {
+    uint32_t entry = page_map_load(window_unit(block));
     bool freed;
     if (LIKELY(entry_is_slab(entry))) {
         counter_add(&heap_mine->counters.remote_frees, 1);
@@ -120,28 +120,6 @@ COLD void free_overflow(struct heap *heap, size_t top, void *block) {
 
 void engine_free(void *block) {
     fast_free(block);
-}
-
-void engine_free_sized(const char *operation, void *block, size_t size, size_t alignment) {
-    if (block == NULL) {
-        return;
-    }
-    unsigned size_class = live_slot_class(block);
-    if (LIKELY(size_class < SIZE_CLASSES && alignment <= GRANULE && size <= SMALL_MAX &&
-               size_class_of(size) == size_class)) {
-        engine_free(block);
-        return;
-    }
-    struct block checked = fault_unless_live(operation, block);
-    /* Whatever was aligned may lie in a much larger class; otherwise its own, or one that realloc left it in. */
-    bool fits = size <= checked.size && (alignment == 0 || (uintptr_t)block % alignment == 0);
-    if (alignment <= GRANULE && checked.kind == BLOCK_SLOT && size <= realloc_keeps_from(checked.size)) {
-        fits = fits && class_fits(size, checked.size_class);
-    }
-    if (UNLIKELY(!fits)) {
-        fault_report_size(operation, block, size);
-    }
-    engine_free(block);
 }
 
 size_t engine_trim(void) {

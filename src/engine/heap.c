@@ -1,5 +1,7 @@
 #include "heap.h"
 
+#include <stdalign.h>
+
 #include "abandoned.h"
 #include "magazine.h"
 #include "metadata.h"
@@ -10,6 +12,9 @@
 #define SWEEP_START ((size_t)1 << 20)
 
 struct heaps heaps = {.lock = LOCK_INIT(LOCK_HEAPS)};
+
+/* What the magazines of heap_none are, and of a class that has none yet. */
+alignas(MAGAZINE_SIZE) void *magazine_none[MAGAZINE_SLOTS];
 
 struct heap heap_none = {
     .tag = HEAP_NOBODY << HEAP_ID_SHIFT,

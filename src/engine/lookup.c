@@ -1,5 +1,7 @@
 #include "lookup.h"
 
+#include "base/bits.h"
+#include "base/compiler.h"
 #include "huge.h"
 #include "large.h"
 #include "live_map.h"
@@ -68,4 +70,14 @@ struct block block_at(const void *address) {
         block.kind = BLOCK_UNUSED;
     }
     return block;
+}
+
+/* As in fast_free, one comparison proves address and alignment, and the live bit the start. */
+unsigned lookup_slot_class(const void *block) {
+    uint64_t granule = rotate_right((uintptr_t)block - window.base, GRANULE_SHIFT);
+    if (UNLIKELY(granule >= window_granules())) {
+        return SIZE_CLASSES;
+    }
+    uint32_t entry = page_map_load(granule >> (UNIT_SHIFT - GRANULE_SHIFT));
+    return entry_is_slab(entry) && live_test(block) ? entry_class(entry) : SIZE_CLASSES;
 }

@@ -45,4 +45,10 @@ static inline bool block_is_live_start(const struct block *block, const void *ad
            block->start == (uintptr_t)address;
 }
 
+/*
+ * The class of the slab in which a live block starts at this address, whichever heap has it; SIZE_CLASSES when it is
+ * something else, or no block at all. Takes no lock.
+ */
+unsigned lookup_slot_class(const void *block);
+
 #endif

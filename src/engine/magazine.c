@@ -1,6 +1,5 @@
 #include "magazine.h"
 
-#include <stdalign.h>
 #include <string.h>
 
 #include "base/compiler.h"
@@ -11,8 +10,6 @@
 /* What a magazine holds at first. It doubles each time it proves too small, so that a thread that does little keeps
  * little. */
 #define CAPACITY_START 8u
-
-alignas(MAGAZINE_SLOTS * sizeof(void *)) void *magazine_none[MAGAZINE_SLOTS];
 
 static unsigned smaller(unsigned a, unsigned b) {
     return a < b ? a : b;

@@ -26,7 +26,7 @@
 #define MAGAZINE_SIZE (MAGAZINE_SLOTS * sizeof(void *))
 #define MAGAZINE_NONE (&magazine_none[MAGAZINE_MAX])
 
-extern void *magazine_none[MAGAZINE_SLOTS];
+extern void *magazine_none[MAGAZINE_SLOTS]; /* in heap.c */
 
 struct heap;
 

@@ -26,16 +26,6 @@ bool class_fits(size_t size, unsigned size_class) {
     return size_class_of(size) == size_class || shared_class(size) == size_class;
 }
 
-/* As in fast_free, one comparison proves address and alignment, and the live bit the start. */
-unsigned live_slot_class(const void *block) {
-    uint64_t granule = rotate_right((uintptr_t)block - window.base, GRANULE_SHIFT);
-    if (UNLIKELY(granule >= window_granules())) {
-        return SIZE_CLASSES;
-    }
-    uint32_t entry = page_map_load(granule >> (UNIT_SHIFT - GRANULE_SHIFT));
-    return entry_is_slab(entry) && live_test(block) ? entry_class(entry) : SIZE_CLASSES;
-}
-
 /* Moves a large block's contents by its pages. False when they are to be copied; *lost: `to` is gone. Within the window
  * only: mixed with mappings of their own, pages would split those, and bring along what the program advised for them.
  */
@@ -112,7 +102,7 @@ void *engine_realloc(const char *operation, void *block, size_t size) {
     if (block == NULL) {
         return engine_alloc(size);
     }
-    unsigned size_class = live_slot_class(block);
+    unsigned size_class = lookup_slot_class(block);
     if (LIKELY(size_class < SIZE_CLASSES)) {
         return realloc_slot(block, size_class, size);
     }
@@ -124,6 +114,6 @@ size_t engine_usable_size(const char *operation, const void *block) {
     if (block == NULL) {
         return 0;
     }
-    unsigned size_class = live_slot_class(block);
+    unsigned size_class = lookup_slot_class(block);
     return LIKELY(size_class < SIZE_CLASSES) ? size_classes[size_class].size : fault_unless_live(operation, block).size;
 }

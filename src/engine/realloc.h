@@ -15,10 +15,4 @@ static inline size_t realloc_keeps_from(size_t size) {
 /* Whether a class is one that serves so many bytes, in a heap or from the shared slab. */
 bool class_fits(size_t size, unsigned size_class);
 
-/*
- * The class of the slab in which a live block starts at this address, whichever heap has it; SIZE_CLASSES when it is
- * something else, or no block at all.
- */
-unsigned live_slot_class(const void *block);
-
 #endif

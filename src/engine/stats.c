@@ -131,7 +131,7 @@ void stats_collect(struct mems_engine_stats *stats) {
     memset(stats, 0, sizeof *stats);
     stats->version = MEMS_ENGINE_STATS_VERSION;
     stats->class_count = SIZE_CLASSES;
-    if (root_start()) {
+    if (root_ready()) {
         for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
             stats->classes[size_class].size = size_classes[size_class].size;
         }

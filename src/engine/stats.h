@@ -8,7 +8,8 @@
 
 #include "mems.h"
 
-/* Fills in all of it. Holds the spans' lock while it walks the page map: some microseconds a MiB of heap. */
+/* Fills in all of it; where the engine has not started, what the process is. Holds the spans' lock while it walks the
+ * page map: some microseconds a MiB of heap. */
 void stats_collect(struct mems_engine_stats *stats);
 
 #endif
