@@ -63,7 +63,7 @@ struct mems_class_stats {
     size_t slabs;  /* slabs of this class */
     size_t slots;  /* slots of these slabs */
     size_t live;   /* slots that a user holds */
-    size_t cached; /* slots in a thread's magazine or reserve */
+    size_t cached; /* slots in a thread's magazine or depot */
     size_t free;   /* slots that a slab may hand out, never used ones included */
 };
 
@@ -100,7 +100,7 @@ struct mems_engine_stats {
     uint64_t refills;      /* number of magazines refilled */
     uint64_t flushes;      /* number of magazines flushed */
     uint64_t remote_frees; /* number of blocks freed by a thread whose heap does not own them */
-    uint64_t adoptions;    /* number of orphaned slabs adopted */
+    uint64_t adoptions;    /* number of abandoned slabs adopted */
     uint64_t purges;       /* number of spans given back to the system */
     uint64_t purged_bytes; /* their bytes */
     uint64_t pages_moved;  /* number of blocks whose pages realloc moved into another block */

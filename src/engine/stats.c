@@ -19,7 +19,7 @@ static size_t smaller(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
-/* A slab's slots by state. Its owner may be at work: each number is cut so that they add up all the same. */
+/* A slab's slots by state. Its heap's thread may be at work: each number is cut so that they add up all the same. */
 static void add_slab(struct mems_engine_stats *stats, const struct slab *slab, unsigned size_class) {
     struct mems_class_stats *of = &stats->classes[size_class];
     size_t free = smaller(slab_free_slots(slab), slab->slots);

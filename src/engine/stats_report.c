@@ -69,7 +69,7 @@ static const struct row counter_rows[] = {
     ROW(refills, "magazines refilled"),
     ROW(flushes, "magazines flushed"),
     ROW(remote_frees, "blocks freed by a thread that does not own them"),
-    ROW(adoptions, "orphaned slabs adopted"),
+    ROW(adoptions, "abandoned slabs adopted"),
     ROW(purges, "spans given back to the system"),
     ROW(purged_bytes, "their bytes"),
     ROW(pages_moved, "blocks that realloc moved by their pages"),

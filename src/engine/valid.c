@@ -110,16 +110,16 @@ static bool window_valid(struct census *census, const char **why) {
            (list_valid(&spans.aging, spans.top) || broken(why, "the list of dirty spans is torn"));
 }
 
-/* A list of one class's slabs of one owner: those with free slots first. Adds their number to *slabs. */
-static bool slabs_valid(const struct list *head, uint32_t owner, unsigned size_class, size_t *slabs, const char **why) {
+/* A list of one class's slabs of one heap: those with free slots first. Adds their number to *slabs. */
+static bool slabs_valid(const struct list *head, uint32_t id, unsigned size_class, size_t *slabs, const char **why) {
     if (!list_valid(head, spans.top)) {
         return broken(why, "a list of slabs is torn");
     }
     bool full_seen = false;
     for (const struct list *link = head->next; link != head; link = link->next) {
         const struct slab *slab = CONTAINER_OF(link, struct slab, link);
-        if (page_map_load(slab->span.first) != (page_map_tag(owner) | size_class)) {
-            return broken(why, "a slab is in the list of another owner or class");
+        if (page_map_load(slab->span.first) != (page_map_tag(id) | size_class)) {
+            return broken(why, "a slab is in the list of another heap or class");
         }
         if (full_seen && slab_free_slots(slab)) {
             return broken(why, "a slab with free slots stands behind a full one");
@@ -134,7 +134,7 @@ static bool blocks_valid(const struct heap *heap, unsigned size_class, void *con
                          const char **why) {
     for (size_t i = 0; i < count; i++) {
         if (page_map_load(window_unit(blocks[i])) != (page_map_tag(heap->id) | size_class)) {
-            return broken(why, "a magazine holds a block of another owner or class");
+            return broken(why, "a magazine holds a block of another heap or class");
         }
         if (live_test(blocks[i]) != live) {
             return broken(why, "a block in a magazine is live, or not, against its heap's mode");
