@@ -78,7 +78,9 @@ struct heap {
     uint32_t mode_offset;              /* of the set in use: 0 or DEFERRED */
     bool checks_every;                 /* a free is proved at the call, not when its magazine is flushed */
     struct zeros zeros;
-    uint32_t victim; /* the heap that gave memory last (upkeep.c); 0: none */
+    uint32_t victim;      /* the heap that gave memory last (upkeep.c); 0: none */
+    uint64_t looked_ms;   /* when the thread last looked for idle heaps, */
+    uint64_t searched_ms; /* and for a block to steal, in vain */
 
     /* Under the lock. */
     struct lock lock;
@@ -90,12 +92,13 @@ struct heap {
     struct list link; /* in heaps.unused */
     struct heap_counters counters;
 
-    /* Anybody's. */
-    _Atomic uint32_t inbox;      /* units with remote frees (remote.h); INBOX_CLOSED while no thread has the heap */
-    _Atomic uint32_t slow_calls; /* of the thread, modulo 2^32; written by it alone (relaxed) */
-    _Atomic uint32_t seen_calls; /* slow_calls when another thread last looked, */
-    _Atomic uint64_t seen_ms;    /* and when it was first seen to be that (both relaxed: any value does no harm) */
-    _Atomic uint32_t reclaimed;  /* slow_calls when the heap was last reclaimed (relaxed) */
+    /* Anybody's. The inbox has a cache line to itself, because other threads write to it. */
+    _Alignas(
+        64) _Atomic uint32_t inbox; /* units with remote frees (remote.h); INBOX_CLOSED while no thread has the heap */
+    _Alignas(64) _Atomic uint32_t slow_calls; /* of the thread, modulo 2^32; written by it alone (relaxed) */
+    _Atomic uint32_t seen_calls;              /* slow_calls when another thread last looked, */
+    _Atomic uint64_t seen_ms;   /* and when it was first seen to be that (both relaxed: any value does no harm) */
+    _Atomic uint32_t reclaimed; /* slow_calls when the heap was last reclaimed (relaxed) */
 };
 
 /* All heaps. `by_id` is window.heaps. */

@@ -12,24 +12,6 @@ bool live_end(const void *block) {
     return true;
 }
 
-bool live_end_remotely(const void *block) {
-    struct live_word *word = live_word_of(block);
-    uint64_t bit = live_bit_of(block);
-    /* Acquire: pairs with the release of live_settle. If the slot has been settled since it was freed, the load of the
-     * live bit sees it clear. What is not live is left as it is: the report that follows shall find it so. */
-    uint64_t remote = atomic_load_explicit(&word->remote, memory_order_acquire);
-    uint64_t live = atomic_load_explicit(&word->live, memory_order_relaxed);
-    if ((live & ~remote & bit) == 0) {
-        return false;
-    }
-    /*
-     * seq_cst: with the load of the unit's link in remote_free, the partner of a collector that clears the link and then
-     * reads this word. Its release part lets the slot's next user see what this block's user did to it. The live bit is
-     * not looked at again: from here on the slot may be collected, settled and handed out at any time.
-     */
-    return (atomic_fetch_or_explicit(&word->remote, bit, memory_order_seq_cst) & bit) == 0;
-}
-
 void live_settle(struct live_word *word, uint64_t bits) {
     uint64_t live = atomic_load_explicit(&word->live, memory_order_relaxed);
     atomic_store_explicit(&word->live, live & ~bits, memory_order_relaxed);

@@ -31,6 +31,7 @@
 #include "window.h"
 
 #define LIVE_WORD_BITS 64u
+#define LIVE_WORD_BYTES (LIVE_WORD_BITS * GRANULE) /* of the window that a word covers */
 
 struct live_word {
     _Atomic uint64_t live;
@@ -81,7 +82,23 @@ static inline void live_set(const void *block) {
 bool live_end(const void *block);
 
 /* For any other thread: ends the block's life by its remote bit; false when it was not live. */
-bool live_end_remotely(const void *block);
+static inline bool live_end_remotely(const void *block) {
+    struct live_word *word = live_word_of(block);
+    uint64_t bit = live_bit_of(block);
+    /* Acquire: pairs with the release of live_settle. If the slot has been settled since it was freed, the load of the
+     * live bit sees it clear. What is not live is left as it is: the report that follows shall find it so. */
+    uint64_t remote = atomic_load_explicit(&word->remote, memory_order_acquire);
+    uint64_t live = atomic_load_explicit(&word->live, memory_order_relaxed);
+    if ((live & ~remote & bit) == 0) {
+        return false;
+    }
+    /*
+     * seq_cst: with the load of the unit's link in remote_free, the partner of a collector that clears the link and
+     * then reads this word. Its release part lets the slot's next user see what this block's user did to it. The live
+     * bit is not looked at again: from here on the slot may be collected, settled and handed out at any time.
+     */
+    return (atomic_fetch_or_explicit(&word->remote, bit, memory_order_seq_cst) & bit) == 0;
+}
 
 /* For a thread other than the writer that holds the slab's lock: a block that is freed remotely is live again, and the
  * caller's. False when it was not freed remotely. */

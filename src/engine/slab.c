@@ -151,35 +151,48 @@ static void run_add(struct slab *slab, struct run *run, unsigned slot) {
     run->bits |= UINT64_C(1) << slot % BITMAP_WORD_BITS;
 }
 
-/* Neighbouring blocks mostly share a word of the slab's bitmap, which is written once for all of them. */
+/* Collects one word of the live map, which begins at an offset of the slab; a block that was freed twice, or NULL. */
+static void *collect_word(struct slab *slab, struct run *run, size_t offset, bool writer) {
+    char *start = window_address(slab->span.first);
+    struct live_word *word = live_word_of(start + offset);
+    /* seq_cst, after the clearing of the unit's link: partner of live_end_remotely, which sets a bit and then reads the
+     * link. Acquire: what the block's user did to it comes before its next user. */
+    uint64_t remote = atomic_load_explicit(&word->remote, memory_order_seq_cst);
+    if (remote == 0) {
+        return NULL;
+    }
+    uint64_t wrong = remote & ~atomic_load_explicit(&word->live, memory_order_relaxed);
+    remote &= ~wrong;
+    for (uint64_t bits = remote; bits != 0; bits &= bits - 1) {
+        unsigned slot = size_class_slot(slab_class(slab), offset + lowest_bit(bits) * GRANULE);
+        if (!slab_slot_free(slab, slot)) {
+            run_add(slab, run, slot);
+        }
+    }
+    if (writer) {
+        live_settle(word, remote);
+    } else {
+        slab->unsettled = true;
+    }
+    return wrong != 0 ? start + offset + lowest_bit(wrong) * GRANULE : NULL;
+}
+
+/* Neighbouring blocks mostly share a word of the slab's bitmap, which is written once for all of them. Of slots larger
+ * than a word of the live map only the words in which one starts are looked at. */
 void *slab_collect(struct slab *slab, size_t unit, bool writer) {
-    const unsigned size_class = slab_class(slab);
-    size_t offset = (unit - slab->span.first) << UNIT_SHIFT;
-    struct live_word *word = live_words_of_unit(unit);
+    const size_t size = size_classes[slab_class(slab)].size;
+    const size_t first = (unit - slab->span.first) << UNIT_SHIFT;
     struct run run = {0};
     void *twice = NULL;
-    for (size_t end = offset + UNIT; offset < end; offset += LIVE_WORD_BITS * GRANULE, word++) {
-        /* seq_cst, after the clearing of the unit's link: partner of live_end_remotely, which sets a bit and then reads
-         * the link. Acquire: what the block's user did to it comes before its next user. */
-        uint64_t remote = atomic_load_explicit(&word->remote, memory_order_seq_cst);
-        if (remote == 0) {
-            continue;
+    if (size <= LIVE_WORD_BYTES) {
+        for (size_t offset = first; offset < first + UNIT; offset += LIVE_WORD_BYTES) {
+            void *found = collect_word(slab, &run, offset, writer);
+            twice = found != NULL ? found : twice;
         }
-        uint64_t wrong = remote & ~atomic_load_explicit(&word->live, memory_order_relaxed);
-        if (UNLIKELY(wrong != 0)) {
-            twice = (char *)window_address(slab->span.first) + offset + lowest_bit(wrong) * GRANULE;
-            remote &= ~wrong;
-        }
-        for (uint64_t bits = remote; bits != 0; bits &= bits - 1) {
-            unsigned slot = size_class_slot(size_class, offset + lowest_bit(bits) * GRANULE);
-            if (!slab_slot_free(slab, slot)) {
-                run_add(slab, &run, slot);
-            }
-        }
-        if (writer) {
-            live_settle(word, remote);
-        } else {
-            slab->unsettled = true;
+    } else {
+        for (size_t at = (first + size - 1) / size * size; at < first + UNIT; at += size) {
+            void *found = collect_word(slab, &run, round_down(at, LIVE_WORD_BYTES), writer);
+            twice = found != NULL ? found : twice;
         }
     }
     free_slots(slab, run.word, run.bits);

@@ -17,6 +17,9 @@
 /* A heap is idle when its thread has taken no slow path for this long. */
 #define IDLE_MS 10u
 
+/* How often a thread looks for idle heaps. */
+#define LOOK_MS 5u
+
 /* Other heaps that one pass, or one attempt to steal, looks at. */
 #define LOOKS 8u
 
@@ -117,7 +120,10 @@ static void *steal_from(struct heap *heap, unsigned size_class, unsigned most) {
     return NULL;
 }
 
-static void *steal_if_idle(struct heap *victim, const struct heap *mine, unsigned size_class, uint64_t now_ms) {
+/* Takes what an idle heap has for the class. *more: there is more to be had from it, if only its empty slabs. */
+static void *steal_if_idle(struct heap *victim, const struct heap *mine, unsigned size_class, uint64_t now_ms,
+                           bool *more) {
+    *more = false;
     if (victim == mine || !is_idle(victim, now_ms) || !lock_try(&victim->lock)) {
         return NULL;
     }
@@ -125,6 +131,7 @@ static void *steal_if_idle(struct heap *victim, const struct heap *mine, unsigne
         reclaim(victim, COLLECTED_UNITS);
     }
     void *block = steal_from(victim, size_class, SEARCHED_SLABS);
+    *more = block != NULL || has_more(victim);
     lock_give(&victim->lock);
     return block;
 }
@@ -134,11 +141,20 @@ void *upkeep_steal(struct heap *heap, unsigned size_class) {
         return NULL;
     }
     const uint64_t now_ms = os_coarse_ms();
-    void *block = heap->victim != 0 ? steal_if_idle(heap_of(heap->victim), heap, size_class, now_ms) : NULL;
-    for (unsigned i = looks(); block == NULL && i != 0; i--) {
-        struct heap *victim = next_heap();
-        block = steal_if_idle(victim, heap, size_class, now_ms);
-        heap->victim = block != NULL ? victim->id : 0;
+    void *block = NULL;
+    bool more = false;
+    if (heap->victim != 0) {
+        block = steal_if_idle(heap_of(heap->victim), heap, size_class, now_ms, &more);
+        heap->victim = more ? heap->victim : 0;
+    }
+    /* A search in vain is not repeated before the clock has moved on: no heap has become idle since. */
+    if (heap->victim == 0 && now_ms != heap->searched_ms) {
+        heap->searched_ms = now_ms;
+        for (unsigned i = looks(); heap->victim == 0 && i != 0; i--) {
+            struct heap *victim = next_heap();
+            block = steal_if_idle(victim, heap, size_class, now_ms, &more);
+            heap->victim = more ? victim->id : 0;
+        }
     }
     return block;
 }
@@ -174,7 +190,10 @@ void upkeep_pass(struct heap *heap) {
     lock_give(&heap->lock);
     span_purge(units);
     span_decay(now_ms);
-    reclaim_idle(heap, now_ms);
+    if (now_ms - heap->looked_ms >= LOOK_MS) {
+        heap->looked_ms = now_ms;
+        reclaim_idle(heap, now_ms);
+    }
 }
 
 static void sweep_later(struct heap *heap) {
