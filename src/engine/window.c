@@ -32,6 +32,16 @@
 
 struct window window;
 
+/*
+ * Reserved pages are put into cores one unit further than they are made accessible (see os_dump): so an area grows also
+ * where the kernel's limit on mappings is reached.
+ */
+static int commit(const struct area *area, void *start, size_t size) {
+    size_t left = area->size - area->accessible;
+    os_dump(start, size + UNIT < left ? size + UNIT : left);
+    return os_commit(start, size);
+}
+
 int area_reach(struct area *area, size_t bytes, size_t step) {
     if (bytes <= area->accessible) {
         return 0;
@@ -48,7 +58,7 @@ int area_reach(struct area *area, size_t bytes, size_t step) {
         }
         void *start = (void *)(area->start + area->accessible);
         size_t size = end - area->accessible;
-        if ((window.claimed ? os_claim(start, size) : os_commit(start, size)) == 0) {
+        if ((window.claimed ? os_claim(start, size) : commit(area, start, size)) == 0) {
             area->accessible = end;
             return 0;
         }

@@ -39,6 +39,7 @@ static bool move_reserved(struct program_break *brk, intptr_t by, void **was) {
         size_t left = (size_t)(brk->end - brk->committed);
         size_t more = round_up((size_t)(now - brk->committed), COMMIT_STEP);
         more = more < left ? more : left;
+        os_dump(brk->committed, more + COMMIT_STEP < left ? more + COMMIT_STEP : left);
         if (os_commit(brk->committed, more) != 0) {
             return false;
         }

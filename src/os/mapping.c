@@ -39,27 +39,51 @@ static int map_aligned(size_t size, size_t align, int protection, int flags, voi
     return 0;
 }
 
+/* A mapping at an address that must be free. Kernels before 4.17, and some emulators, take the address as a mere hint.
+ */
+static int map_at(void *start, size_t size, int protection) {
+    void *mapped = NULL;
+    int error = sys_mmap(start, size, protection, PRIVATE | MAP_NORESERVE | MAP_FIXED_NOREPLACE, &mapped);
+    if (error == 0 && mapped != start) {
+        (void)sys_munmap(mapped, size);
+        error = EEXIST;
+    }
+    return error;
+}
+
+/* The kernel itself leaves out of a core what was never touched; gdb's gcore leaves out only what is marked. */
+static void leave_out_of_cores(void *start, size_t size) {
+    (void)sys_madvise(start, size, MADV_DONTDUMP);
+}
+
 /* NORESERVE: what counts is what is made accessible, and under strict overcommit the kernel ignores it. */
 int os_reserve(size_t size, size_t align, void **out) {
-    return map_aligned(size, align, PROT_NONE, PRIVATE | MAP_NORESERVE, out);
+    int error = map_aligned(size, align, PROT_NONE, PRIVATE | MAP_NORESERVE, out);
+    if (error == 0) {
+        leave_out_of_cores(*out, size);
+    }
+    return error;
+}
+
+int os_reserve_at(void *start, size_t size) {
+    int error = map_at(start, size, PROT_NONE);
+    if (error == 0) {
+        leave_out_of_cores(start, size);
+    }
+    return error;
 }
 
 int os_commit(void *start, size_t size) {
     return sys_mprotect(start, size, READ_WRITE);
 }
 
-/*
- * The same flags as os_reserve and os_commit give, so that the kernel can join the pieces into one mapping. Kernels
- * before 4.17 take the address as a mere hint.
- */
+void os_dump(void *start, size_t size) {
+    (void)sys_madvise(start, size, MADV_DODUMP);
+}
+
+/* The same flags as os_reserve and os_commit give, so that the kernel can join the pieces into one mapping. */
 int os_claim(void *start, size_t size) {
-    void *mapped = NULL;
-    int error = sys_mmap(start, size, READ_WRITE, PRIVATE | MAP_NORESERVE | MAP_FIXED_NOREPLACE, &mapped);
-    if (error == 0 && mapped != start) {
-        (void)sys_munmap(mapped, size);
-        error = EEXIST;
-    }
-    return error;
+    return map_at(start, size, READ_WRITE);
 }
 
 int os_map(size_t size, size_t align, void **out) {

@@ -14,14 +14,30 @@ static int take_address(long result, void **out) {
     return error;
 }
 
+static long direct_mmap(void *start, size_t size, int protection, int flags) {
+    return SYSCALL(SYS_mmap, syscall_address(start), (long)size, protection, flags, -1L);
+}
+
 /*
  * ThreadSanitizer must know when an address begins another life, or the last access of the one and the first of the
  * next look like a race. It watches the C library's functions for that.
  */
 #ifdef __SANITIZE_THREAD__
 
+/*
+ * Of an address that it has no use for, its mmap makes 0, which MAP_FIXED_NOREPLACE takes for an address too. The
+ * kernel refuses such an address, because the sanitizer has mapped what nobody else is to use; so the kernel is asked
+ * first.
+ */
 static long call_mmap(void *start, size_t size, int protection, int flags) {
     int saved = errno;
+    if ((flags & MAP_FIXED_NOREPLACE) != 0) {
+        long first = direct_mmap(start, size, protection, flags);
+        if (first != syscall_address(start)) {
+            return first;
+        }
+        flags = (flags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED;
+    }
     void *mapped = mmap(start, size, protection, flags, -1, 0);
     long result = mapped != MAP_FAILED ? syscall_address(mapped) : -errno;
     errno = saved;
@@ -38,7 +54,7 @@ static long call_munmap(void *start, size_t size) {
 #else
 
 static long call_mmap(void *start, size_t size, int protection, int flags) {
-    return SYSCALL(SYS_mmap, syscall_address(start), (long)size, protection, flags, -1L);
+    return direct_mmap(start, size, protection, flags);
 }
 
 static long call_munmap(void *start, size_t size) {

@@ -23,12 +23,22 @@
 /* The kernel's own page, which may be larger than OS_PAGE. */
 size_t os_page_size(void);
 
-/* Address space without memory: any access faults, and nothing is charged. *out is aligned to `align`, a power of two.
- */
+/* Address space without memory: any access faults, nothing is charged, and core files leave it out. *out is aligned to
+ * `align`, a power of two. */
 int os_reserve(size_t size, size_t align, void **out);
+
+/* The same at exactly start..start+size; EEXIST when something is mapped there already. */
+int os_reserve_at(void *start, size_t size);
 
 /* Makes reserved pages readable and writable, in place. They read as zero until written. */
 int os_commit(void *start, size_t size);
+
+/*
+ * Puts reserved pages into core files: called before os_commit, so that whatever can be read is in a core. For as long
+ * as the pages that are committed end before those that are dumped do, neither call needs a further mapping, and both
+ * succeed when the kernel's limit on mappings is reached. A mere hint.
+ */
+void os_dump(void *start, size_t size);
 
 /*
  * Takes free address space at exactly start..start+size, readable and writable, zero. EEXIST when something is mapped

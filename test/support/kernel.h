@@ -5,8 +5,12 @@
 #ifndef MEMS_TEST_SUPPORT_KERNEL_H
 #define MEMS_TEST_SUPPORT_KERNEL_H
 
+#include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -65,6 +69,67 @@ static inline size_t resident_bytes(void) {
     CHECK(file != NULL && fscanf(file, "%lu %lu", &size, &pages) == 2);
     fclose(file);
     return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Whether the byte at an address can be read: asked of the kernel, which reads it for us and tells where it cannot. */
+static inline bool readable(const void *address) {
+    int ends[2];
+    CHECK(pipe(ends) == 0);
+    bool can = write(ends[1], address, 1) == 1;
+    CHECK(can || errno == EFAULT);
+    close(ends[0]);
+    close(ends[1]);
+    return can;
+}
+
+/* Whether the mapping of an address is marked as one that cores leave out; -1 where nothing is mapped. */
+static inline int left_out_of_cores(const void *address) {
+    uintptr_t start = 0, end = 0, from, to;
+    int answer = -1;
+    char line[512];
+    FILE *file = fopen("/proc/self/smaps", "r");
+    while (file != NULL && answer < 0 && fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2) {
+            start = from;
+            end = to;
+        } else if (strncmp(line, "VmFlags:", 8) == 0 && (uintptr_t)address >= start && (uintptr_t)address < end) {
+            answer = strstr(line, " dd") != NULL;
+        }
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return answer;
+}
+
+/* False for an emulator that does not pass the mark on. */
+static inline bool cores_can_leave_out(void) {
+    char *start = kernel_map();
+    bool can = madvise(start, KERNEL_TRIAL, MADV_DONTDUMP) == 0 && left_out_of_cores(start) == 1;
+    munmap(start, 2 * KERNEL_TRIAL);
+    return can;
+}
+
+/*
+ * Makes mappings until the kernel allows no more, by making every other page of one readable. To be unmapped; *size is
+ * its size. NULL where the kernel allows too many to try.
+ */
+static inline char *use_up_mappings(size_t *size) {
+    unsigned long limit = 0;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), used = 0;
+    FILE *file = fopen("/proc/sys/vm/max_map_count", "r");
+    if (file == NULL || fscanf(file, "%lu", &limit) != 1 || limit > 300000) {
+        return NULL;
+    }
+    fclose(file);
+    *size = 2 * limit * page;
+    char *crowd = mmap(NULL, *size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    CHECK(crowd != MAP_FAILED);
+    while (used < limit && mprotect(crowd + 2 * used * page, page, PROT_READ) == 0) {
+        used++;
+    }
+    CHECK(used < limit);
+    return crowd;
 }
 
 #endif
