@@ -59,12 +59,11 @@ struct block block_at(const void *address) {
         return block_in_window(address);
     }
     struct block block = {.kind = BLOCK_OUTSIDE};
-    uintptr_t tables = window.page_map_area.start;
     if (huge_find(address, &block.start, &block.size)) {
         block.kind = BLOCK_HUGE;
     } else if (huge_find_freed(address, &block.start, &block.size)) {
         block.kind = BLOCK_HUGE_FREED;
-    } else if ((uintptr_t)address >= tables && (uintptr_t)address < window.base) {
+    } else if (window_tables_hold(address)) {
         block.kind = BLOCK_METADATA;
     } else if ((uintptr_t)address - window.base < window.units_area.size) {
         block.kind = BLOCK_UNUSED;

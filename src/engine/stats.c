@@ -83,7 +83,7 @@ static void walk_window(struct mems_engine_stats *stats) {
     stats->window = window.units_area.size;
     stats->fresh += window.units_area.accessible - (spans.top << UNIT_SHIFT);
     stats->metadata += in_pages(spans.top * sizeof *window.page_map) + in_pages(spans.top * sizeof *window.spans) +
-                       in_pages(spans.top * LIVE_MAP_BYTES) + in_pages(spans.top * sizeof *window.inbox_links);
+                       in_pages(spans.top * sizeof *window.inbox_links) + in_pages(spans.top * LIVE_MAP_BYTES);
     stats->purges = spans.purges;
     stats->purged_bytes = spans.purged_units << UNIT_SHIFT;
     lock_give(&spans.lock);

@@ -82,8 +82,8 @@ static bool span_valid_at(size_t unit, struct census *census, size_t *units, con
 
 /* Areas grow by multiples of a unit, which is a multiple of every page size that the kernel may have. */
 static bool areas_valid(const char **why) {
-    const struct area *const areas[] = {&window.page_map_area, &window.spans_area,       &window.heaps_area,
-                                        &window.live_map_area, &window.inbox_links_area, &window.metadata_area,
+    const struct area *const areas[] = {&window.page_map_area,    &window.spans_area,    &window.heaps_area,
+                                        &window.inbox_links_area, &window.live_map_area, &window.metadata_area,
                                         &window.units_area};
     for (size_t i = 0; i < sizeof areas / sizeof *areas; i++) {
         if (areas[i]->start % UNIT || areas[i]->accessible % UNIT || areas[i]->accessible > areas[i]->size) {
@@ -221,7 +221,7 @@ static bool abandoned_valid(size_t *slabs, const char **why) {
         }
         const struct slab *shared = abandoned[size_class].shared;
         if (shared != NULL && (page_map_load(shared->span.first) != (page_map_tag(HEAP_ABANDONED) | size_class) ||
-                                !slab_free_slots(shared) || slab_empty(shared))) {
+                               !slab_free_slots(shared) || slab_empty(shared))) {
             return broken(why, "a shared slab is not its class's, full or empty");
         }
         *slabs += shared != NULL;

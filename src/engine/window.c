@@ -18,9 +18,13 @@
 #define METADATA_SHARE 32u
 #define METADATA_AREA_MIN ((size_t)1 << 20)
 
-/* Between the tables and the units: a write that runs off the tables' end must not reach a block, nor one that runs
- * backwards out of a block the tables. */
-#define GUARD UNIT
+/* The guard before a table is longer than WINDOW_GUARD by a random number of units with this many bits. */
+#define GUARD_BITS 10u
+
+/* The tables lie above this address. Lower ones are left to programs that can use no others. */
+#define PLACE_MIN ((size_t)64 << 30)
+/* Random places that are tried before the kernel may choose. */
+#define PLACES_TRIED 8u
 
 /*
  * A processor that sees a load whose address agrees with that of a store before it in the lower 12 bits takes them for
@@ -29,6 +33,7 @@
  */
 #define PAGE_MAP_SKEW ((size_t)1088)
 #define LIVE_MAP_SKEW ((size_t)2176)
+#define INBOX_LINKS_SKEW ((size_t)3264)
 
 struct window window;
 
@@ -72,10 +77,10 @@ static int reach_tables(size_t units) {
         error = area_reach(&window.spans_area, units * sizeof *window.spans, UNIT);
     }
     if (!error) {
-        error = area_reach(&window.live_map_area, LIVE_MAP_SKEW + units * LIVE_MAP_BYTES, UNIT);
+        error = area_reach(&window.inbox_links_area, INBOX_LINKS_SKEW + units * sizeof *window.inbox_links, UNIT);
     }
     if (!error) {
-        error = area_reach(&window.inbox_links_area, units * sizeof *window.inbox_links, UNIT);
+        error = area_reach(&window.live_map_area, LIVE_MAP_SKEW + units * LIVE_MAP_BYTES, UNIT);
     }
     return error;
 }
@@ -118,53 +123,118 @@ int window_reach(size_t units) {
     return reach_units(needed);
 }
 
-/* Lays the areas out from `start` on and returns the bytes they take. */
-static size_t lay_out(uintptr_t start, size_t units) {
+/* Lays the tables out from `start` on and returns the bytes that they and their guards take; `chance` decides on the
+ * guards. */
+static size_t lay_out_tables(uintptr_t start, size_t units, uint64_t chance) {
     size_t metadata = round_up(units * UNIT / METADATA_SHARE, UNIT);
-    struct {
+    const struct {
         struct area *area;
         size_t size;
-    } areas[] = {
+    } tables[] = {
         {&window.page_map_area, PAGE_MAP_SKEW + units * sizeof *window.page_map},
         {&window.spans_area, units * sizeof *window.spans},
         {&window.heaps_area, HEAPS_MAX * sizeof *window.heaps},
+        {&window.inbox_links_area, INBOX_LINKS_SKEW + units * sizeof *window.inbox_links},
         {&window.live_map_area, LIVE_MAP_SKEW + units * LIVE_MAP_BYTES},
-        {&window.inbox_links_area, units * sizeof *window.inbox_links},
         {&window.metadata_area, metadata > METADATA_AREA_MIN ? metadata : METADATA_AREA_MIN},
-        {&window.units_area, units * UNIT},
     };
+    _Static_assert(sizeof tables / sizeof *tables * GUARD_BITS <= 64, "there is chance enough for every guard");
     uintptr_t end = start;
-    for (unsigned i = 0; i < sizeof areas / sizeof *areas; i++) {
-        if (areas[i].area == &window.units_area) {
-            end += GUARD;
-        }
-        size_t size = round_up(areas[i].size, UNIT);
-        *areas[i].area = (struct area){.start = end, .size = size};
+    for (unsigned i = 0; i < sizeof tables / sizeof *tables; i++) {
+        end += WINDOW_GUARD + chance % (1u << GUARD_BITS) * UNIT;
+        chance >>= GUARD_BITS;
+        size_t size = round_up(tables[i].size, UNIT);
+        *tables[i].area = (struct area){.start = end, .size = size};
         end += size;
     }
-    window.units_reserved = units;
-    window.base = window.units_area.start;
+    window.tables_start = start;
+    window.tables_size = end + WINDOW_GUARD - start;
     window.page_map = (_Atomic uint32_t *)(window.page_map_area.start + PAGE_MAP_SKEW);
     window.spans = (struct span **)window.spans_area.start;
     window.heaps = (_Atomic(struct heap *) *)window.heaps_area.start;
+    window.inbox_links = (_Atomic uint32_t *)(window.inbox_links_area.start + INBOX_LINKS_SKEW);
     window.live_map = (struct live_word *)(window.live_map_area.start + LIVE_MAP_SKEW);
-    window.inbox_links = (_Atomic uint32_t *)window.inbox_links_area.start;
-    return end - start;
+    return window.tables_size;
 }
 
-static int reserve(size_t size) {
+static void lay_out_units(uintptr_t start, size_t units) {
+    window.units_area = (struct area){.start = start, .size = units * UNIT};
+    window.units_reserved = units;
+    window.base = start;
+}
+
+/*
+ * A random address for `size` bytes below `limit`, an address that the kernel has handed out: so it is one that the
+ * processor, the kernel and a sanitizer allow, but for what they keep for themselves in between. The first attempt
+ * looks at the whole address space, each further one at the upper half of what the one before looked at. 0 when there
+ * is no such address.
+ */
+static uintptr_t random_place(uintptr_t limit, size_t size, unsigned attempt) {
+    uintptr_t lowest = limit - (limit >> attempt);
+    if (lowest < PLACE_MIN) {
+        lowest = PLACE_MIN;
+    }
+    if (limit < lowest || limit - lowest <= size) {
+        return 0;
+    }
+    return round_down(lowest + os_random() % (limit - lowest - size), UNIT);
+}
+
+/* Behind the units, so that window.base is known. Where no random place is free, the kernel chooses one. */
+static int reserve_tables(size_t units) {
+    uint64_t chance = os_random();
+    size_t size = lay_out_tables(0, units, chance);
+    for (unsigned attempt = 0; attempt < PLACES_TRIED; attempt++) {
+        uintptr_t start = random_place(window.base, size, attempt);
+        if (start != 0 && os_reserve_at((void *)start, size) == 0) {
+            lay_out_tables(start, units, chance);
+            return 0;
+        }
+    }
     void *start;
-    if (os_reserve(lay_out(0, size >> UNIT_SHIFT), UNIT, &start)) {
+    if (os_reserve(size, UNIT, &start)) {
         return ENOMEM;
     }
-    lay_out((uintptr_t)start, size >> UNIT_SHIFT);
+    lay_out_tables((uintptr_t)start, units, chance);
     return 0;
+}
+
+/* The units are aligned by the length of their guards, which saves the calls that would cut the ends off. */
+static int reserve(size_t size) {
+    void *start;
+    size_t guarded = size + 2 * WINDOW_GUARD + UNIT;
+    if (os_reserve(guarded, OS_PAGE, &start)) {
+        return ENOMEM;
+    }
+    lay_out_units(round_up((uintptr_t)start + WINDOW_GUARD, UNIT), size >> UNIT_SHIFT);
+    if (reserve_tables(size >> UNIT_SHIFT)) {
+        os_unmap(start, guarded);
+        return ENOMEM;
+    }
+    return 0;
+}
+
+/* The beginnings of all tables at a random place below the units; or none of them. */
+static int claim_tables(size_t units, uint64_t chance, unsigned attempt) {
+    uintptr_t start = random_place(window.base, lay_out_tables(0, units, chance), attempt);
+    lay_out_tables(start, units, chance);
+    if (start != 0 && reach_tables(1) == 0) {
+        return 0;
+    }
+    const struct area *const tables[] = {&window.page_map_area, &window.spans_area, &window.inbox_links_area,
+                                         &window.live_map_area};
+    for (unsigned i = 0; i < sizeof tables / sizeof *tables; i++) {
+        if (tables[i]->accessible != 0) {
+            os_unmap((void *)tables[i]->start, tables[i]->accessible);
+        }
+    }
+    return ENOMEM;
 }
 
 /*
  * Where nothing may be reserved: an address well below the mappings of the moment, which the kernel hands out
- * downwards, and far enough from them that they are unlikely ever to meet. What the kernel puts there all the same is
- * left alone: os_claim never takes a mapped page, so the window just ends early.
+ * downwards, and far enough from them that they are unlikely ever to meet; the tables anywhere below that. What the
+ * kernel puts there all the same is left alone: os_claim never takes a mapped page, so the window just ends early.
  */
 static int claim(size_t size) {
     void *probe;
@@ -172,15 +242,15 @@ static int claim(size_t size) {
         return ENOMEM;
     }
     os_unmap(probe, OS_PAGE);
-    window.claimed = true;
-    size_t total = lay_out(0, size >> UNIT_SHIFT);
-    for (size_t distance = CLAIM_DISTANCE; distance > total; distance /= 2) {
+    uint64_t chance = os_random();
+    unsigned attempt = 0;
+    for (size_t distance = CLAIM_DISTANCE; distance > size; distance /= 2) {
         if ((uintptr_t)probe / 2 < distance) {
             continue;
         }
         uintptr_t start = (uintptr_t)probe - distance - os_random() % (distance / 4);
-        lay_out(round_down(start, UNIT), size >> UNIT_SHIFT);
-        if (reach_tables(1) == 0) {
+        lay_out_units(round_down(start, UNIT), size >> UNIT_SHIFT);
+        if (claim_tables(size >> UNIT_SHIFT, chance, attempt++) == 0) {
             return 0;
         }
     }
@@ -189,13 +259,14 @@ static int claim(size_t size) {
 
 int window_start(size_t size) {
     size_t limit = os_address_limit();
+    window.claimed = limit < WINDOW_DEFAULT;
     if (size == 0) {
         size = WINDOW_DEFAULT;
     }
     if (size > WINDOW_LIMIT) {
         size = WINDOW_LIMIT;
     }
-    if (limit < WINDOW_DEFAULT) {
+    if (window.claimed) {
         if (size > limit) {
             size = limit;
         }

@@ -1,15 +1,21 @@
 /*
  * window.h - the engine's address space, reserved once, and the tables that describe it.
  *
- *   +----------+----------+---------+----------+- - - - +------------------------------------------------+
- *   | page map |  spans   | heaps   | live map | metadata |guard| unit 0 | unit 1 | ...                  |
- *   +----------+----------+---------+----------+- - - - +------------------------------------------------+
- *     4 bytes    8 bytes    8 bytes   1 KiB      1/32          64 KiB each
- *     a unit     a unit     a heap    a unit
+ *   the tables, at an address chosen at random (## is a guard):
+ *     ##| page map |##|  spans  |##|  heaps  |##| inbox links |##| live map  |##| metadata |##
+ *         4 bytes       8 bytes      8 bytes      4 bytes          1 KiB          1/32
+ *         a unit        a unit       a heap       a unit           a unit         of the units
+ *   the units, where the kernel puts them:
+ *     ##| unit 0 | unit 1 | ...           |##
+ *         64 KiB   64 KiB
+ *
+ * Tables and units are two reservations. A guard is never accessible and at least WINDOW_GUARD long; the one before
+ * each table is longer by a random number of units. So a write that runs off a block, in a unit or in a mapping that
+ * the kernel has placed, does not reach a table; and the address of one table does not tell that of the next.
  *
  * Each part is an *area*: a range of addresses of which a prefix is accessible, lengthened in steps, so that the kernel
  * charges (and mlockall pins) only what is used. Where the address space is limited (RLIMIT_AS), nothing is reserved:
- * the areas are claimed piece by piece at an address that was free at the start.
+ * the areas are claimed piece by piece at addresses that were free at the start, and the guards are left unmapped.
  */
 #ifndef MEMS_ENGINE_WINDOW_H
 #define MEMS_ENGINE_WINDOW_H
@@ -25,6 +31,8 @@
 struct span;
 struct heap;
 struct live_word;
+
+#define WINDOW_GUARD ((size_t)1 << 20)
 
 /* At most this many heaps at once; threads beyond it allocate from shared slabs. */
 #define HEAPS_MAX ((size_t)1 << 18)
@@ -50,13 +58,15 @@ struct window {
     struct live_word *live_map;    /* one word for 64 granules (live_map.h) */
     struct span **spans;           /* descriptor of a unit's span; of a free span, at its first and last unit only */
     _Atomic(struct heap *) *heaps; /* by id */
+    uintptr_t tables_start;        /* of the range in which all tables lie, with their guards */
+    size_t tables_size;
     size_t units_reserved;
     bool claimed; /* areas are claimed piece by piece, not reserved */
     struct area page_map_area;
     struct area spans_area;
     struct area heaps_area;
-    struct area live_map_area;
     struct area inbox_links_area;
+    struct area live_map_area;
     struct area metadata_area;
     struct area units_area;
 };
@@ -92,6 +102,11 @@ static inline size_t window_granules(void) {
 
 static inline bool window_holds(const void *pointer) {
     return ((uintptr_t)pointer - window.base) >> GRANULE_SHIFT < window_granules();
+}
+
+/* Whether an address lies in a table, or between tables. */
+static inline bool window_tables_hold(const void *address) {
+    return (uintptr_t)address - window.tables_start < window.tables_size;
 }
 
 static inline size_t window_unit(const void *pointer) {

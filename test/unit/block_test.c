@@ -131,7 +131,9 @@ static void what_is_not_of_the_heap_is_outside(void) {
                                  (uintptr_t)other,
                                  UINTPTR_MAX,
                                  (uintptr_t)1 << 63,
-                                 window.page_map_area.start - 1,
+                                 window.tables_start - 1,
+                                 window.tables_start + window.tables_size,
+                                 window.base - 1,
                                  window.units_area.start + window.units_area.size};
     for (size_t i = 0; i < sizeof outside / sizeof *outside; i++) {
         CHECK_EQUAL(at(outside[i]).kind, BLOCK_OUTSIDE);
@@ -142,8 +144,18 @@ static void what_is_not_of_the_heap_is_outside(void) {
 static void the_tables_of_the_heap_are_metadata(void) {
     char *block = engine_alloc(1);
     const uintptr_t tables[] = {
-        (uintptr_t)window.page_map, (uintptr_t)window.spans,   (uintptr_t)window.heaps, (uintptr_t)window.live_map,
-        (uintptr_t)heap_mine,       (uintptr_t)slab_of(block), window.base - 1};
+        (uintptr_t)window.page_map,
+        (uintptr_t)window.spans,
+        (uintptr_t)window.heaps,
+        (uintptr_t)window.inbox_links,
+        (uintptr_t)window.live_map,
+        (uintptr_t)heap_mine,
+        (uintptr_t)slab_of(block),
+        window.tables_start,
+        window.page_map_area.start - 1,
+        window.metadata_area.start + window.metadata_area.size,
+        window.tables_start + window.tables_size - 1,
+    };
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         CHECK_EQUAL(at(tables[i]).kind, BLOCK_METADATA);
     }

@@ -1,16 +1,20 @@
 /*
- * window_test.c - the arithmetic of addresses, the page map, and a window that grows to its end, reserved or claimed.
+ * window_test.c - the arithmetic of addresses, the page map, a window that grows to its end, reserved or claimed, and
+ * where the tables lie: at random, behind guards, out of reach of any overrun.
  */
 #include "support/fresh.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 #include "engine/root.h"
 #include "engine/window.h"
 #include "os/os.h"
 #include "support/engine_heap.h"
+#include "support/kernel.h"
 
 #define GRANULES_PER_UNIT (UNIT / GRANULE)
 
@@ -46,6 +50,8 @@ static void what_lies_outside_is_beyond_every_granule(void) {
                                  window.base - 1,
                                  window.base - 16,
                                  window.page_map_area.start,
+                                 window.tables_start,
+                                 window.tables_start + window.tables_size - 1,
                                  end,
                                  end + 1,
                                  end + 8,
@@ -113,6 +119,7 @@ static void use_unit(size_t unit) {
     start[UNIT - 1] = 1;
     page_map_store(unit, UNIT_LARGE);
     window.spans[unit] = NULL;
+    atomic_store_explicit(&window.inbox_links[unit], 1, memory_order_relaxed);
     live_set((const void *)window_address(unit));
     live_set((const char *)window_address(unit) + UNIT - GRANULE);
 }
@@ -160,18 +167,222 @@ static void an_area_ends_where_it_ends(void) {
     CHECK_EQUAL(area->accessible, area->size);
 }
 
-static void areas_do_not_overlap(void) {
+/* In the order of their addresses. */
+enum { TABLES = 6 };
+static struct area *const tables[TABLES] = {&window.page_map_area,    &window.spans_area,    &window.heaps_area,
+                                            &window.inbox_links_area, &window.live_map_area, &window.metadata_area};
+
+static void tables_lie_apart(void) {
     CHECK(root_start());
-    const struct area *areas[] = {&window.page_map_area, &window.spans_area,    &window.heaps_area,
-                                  &window.live_map_area, &window.metadata_area, &window.units_area};
-    for (size_t i = 0; i + 1 < sizeof areas / sizeof *areas; i++) {
-        CHECK(areas[i]->start + areas[i]->size <= areas[i + 1]->start);
+    uintptr_t end = window.tables_start;
+    for (size_t i = 0; i < TABLES; i++) {
+        CHECK(tables[i]->start >= end + WINDOW_GUARD);
+        end = tables[i]->start + tables[i]->size;
     }
-    /* a write that runs off the tables' end meets no block */
-    CHECK(window.metadata_area.start + window.metadata_area.size + UNIT <= window.units_area.start);
+    CHECK_EQUAL(end + WINDOW_GUARD, window.tables_start + window.tables_size);
+    uintptr_t units_end = window.base + window.units_area.size;
+    CHECK(window.tables_start >= units_end + WINDOW_GUARD ||
+          window.tables_start + window.tables_size + WINDOW_GUARD <= window.base);
     CHECK(window.page_map_area.size >= window.units_reserved * sizeof(page_map_entry));
     CHECK(window.spans_area.size >= window.units_reserved * sizeof(struct span *));
-    CHECK(window.live_map_area.size >= window.units_reserved * GRANULES_PER_UNIT / 8);
+    CHECK(window.inbox_links_area.size >= window.units_reserved * sizeof(uint32_t));
+    CHECK(window.live_map_area.size >= window.units_reserved * LIVE_MAP_BYTES);
+}
+
+static void check_guards(const struct area *area) {
+    uintptr_t end = area->start + area->accessible;
+    CHECK(readable(address(area->start)) && readable(address(end - 1)));
+    for (size_t distance = 0; distance < WINDOW_GUARD; distance += OS_PAGE) {
+        CHECK(!readable(address(end + distance)));
+        CHECK(!readable(address(area->start - distance - 1)));
+    }
+}
+
+/* Both where an area has room to grow and where it is accessible to its end. */
+static void guards_stand_on_both_sides_of_each_area(void) {
+    CHECK(root_start());
+    CHECK_EQUAL(window_reach(1), 0);
+    check_guards(&window.units_area);
+    CHECK_EQUAL(window_reach(window.units_reserved), 0);
+    check_guards(&window.units_area);
+    for (size_t i = 0; i < TABLES; i++) {
+        CHECK_EQUAL(area_reach(tables[i], 1, UNIT), 0);
+        check_guards(tables[i]);
+        CHECK_EQUAL(area_reach(tables[i], tables[i]->size, UNIT), 0);
+        check_guards(tables[i]);
+    }
+}
+
+/* Where a process has its tables, and where it has put a block that is a mapping. */
+struct places {
+    uintptr_t huge;
+    uintptr_t tables[TABLES];
+};
+
+/* A forked child has its parent's mappings, and so what the kernel chooses is the same in each. */
+static struct places places_in_a_child(void) {
+    struct places places = {0};
+    int ends[2];
+    CHECK(pipe(ends) == 0);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        places.huge = (uintptr_t)engine_alloc(70 * MIB);
+        for (size_t i = 0; i < TABLES; i++) {
+            places.tables[i] = tables[i]->start;
+        }
+        _exit(write(ends[1], &places, sizeof places) != (ssize_t)sizeof places);
+    }
+    CHECK_EQUAL(read(ends[0], &places, sizeof places), sizeof places);
+    CHECK(waitpid(child, NULL, 0) == child);
+    close(ends[0]);
+    close(ends[1]);
+    return places;
+}
+
+static size_t count_distinct(const uintptr_t *values, size_t count) {
+    size_t distinct = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t before = 0;
+        while (before < i && values[before] != values[i]) {
+            before++;
+        }
+        distinct += before == i;
+    }
+    return distinct;
+}
+
+/* No distance can be learned from another process. Chance gives two of them the same one now and then, so not all of
+ * the 16 have to differ; that five of them are the same ones happens once in a thousand million runs. */
+static void each_process_has_its_tables_elsewhere(void) {
+    enum { CHILDREN = 16 };
+    struct places places[CHILDREN];
+    for (size_t i = 0; i < CHILDREN; i++) {
+        places[i] = places_in_a_child();
+        CHECK(places[i].huge != 0);
+    }
+    for (size_t table = 0; table < TABLES; table++) {
+        uintptr_t distances[CHILDREN], least = UINTPTR_MAX, most = 0;
+        for (size_t i = 0; i < CHILDREN; i++) {
+            distances[i] = places[i].tables[table] - places[i].huge;
+            least = places[i].tables[table] < least ? places[i].tables[table] : least;
+            most = places[i].tables[table] > most ? places[i].tables[table] : most;
+        }
+        CHECK(count_distinct(distances, CHILDREN) >= CHILDREN - 4);
+        CHECK(most - least >= (uintptr_t)1 << 30);
+        for (size_t i = 0; i < CHILDREN && table > 0; i++) {
+            distances[i] = places[i].tables[table] - places[i].tables[table - 1];
+        }
+        CHECK(count_distinct(distances, CHILDREN) >= CHILDREN - 4);
+    }
+}
+
+/* Every place but the kernel's own choice is refused. */
+static void tables_for_which_no_random_place_is_free_have_guards_all_the_same(void) {
+    os_inject(OS_CALL_MMAP, 1, 8, EEXIST);
+    uint64_t calls = os_inject_calls(OS_CALL_MMAP);
+    CHECK(root_start());
+    CHECK_EQUAL(os_inject_calls(OS_CALL_MMAP) - calls, 10);
+    os_inject_clear();
+    tables_lie_apart();
+    guards_stand_on_both_sides_of_each_area();
+}
+
+static sigjmp_buf fault_seen;
+
+static void see_fault(int number) {
+    (void)number;
+    siglongjmp(fault_seen, 1);
+}
+
+static volatile size_t written;
+
+__attribute__((noinline)) static void write_bytes(volatile char *start, ptrdiff_t step, size_t bytes) {
+    for (written = 0; written < bytes; written++, start += step) {
+        *start = (char)(written * 7 + 1);
+    }
+}
+
+/* Writes `bytes` bytes from `start` on, upwards or downwards, until that is a fault: how many bytes it wrote. */
+static size_t overrun(char *start, ptrdiff_t step, size_t bytes) {
+    struct sigaction action = {.sa_handler = see_fault};
+    CHECK(sigaction(SIGSEGV, &action, NULL) == 0);
+    if (sigsetjmp(fault_seen, 1) == 0) {
+        write_bytes(start, step, bytes);
+    }
+    signal(SIGSEGV, SIG_DFL);
+    return written;
+}
+
+/* Mappings made after the start lie side by side: the last one ends where the heap's reservation, or another's mapping,
+ * begins. */
+static void an_overrun_of_any_block_leaves_the_tables_alone(void) {
+    const size_t huge_size = 64 * MIB + UNIT;
+    char *small = engine_alloc(48);
+    char *huge = engine_alloc(huge_size);
+    CHECK(small != NULL && huge != NULL);
+    strcpy(small, "innocent");
+    CHECK(overrun(huge + huge_size, 1, UNIT) < UNIT);
+    CHECK_VALID();
+    CHECK_EQUAL(overrun((char *)window.base - 1, -1, UNIT), 0);
+    CHECK_EQUAL(overrun((char *)window.base + window.units_area.accessible, 1, UNIT), 0);
+    CHECK_VALID();
+    CHECK(strcmp(small, "innocent") == 0);
+    CHECK_EQUAL(engine_usable_size("malloc_usable_size", small), 48);
+    engine_free(small);
+    engine_free(huge);
+    CHECK_VALID();
+}
+
+static int left_out(uintptr_t at) {
+    return left_out_of_cores(address(at));
+}
+
+static void check_left_out(const struct area *area) {
+    CHECK_EQUAL(left_out(area->start), 0);
+    CHECK_EQUAL(left_out(area->start + area->accessible - 1), 0);
+    CHECK_EQUAL(left_out(area->start - 1), 1);
+    CHECK_EQUAL(left_out(area->start + area->size), 1);
+    CHECK_EQUAL(left_out(area->start + area->accessible + UNIT), 1);
+}
+
+static void cores_have_what_is_accessible_and_leave_out_the_rest(void) {
+    CHECK(root_start());
+    CHECK_EQUAL(window_reach(1), 0);
+    if (!cores_can_leave_out()) {
+        child_cannot();
+    }
+    for (size_t step = 1; step < 4; step++) {
+        CHECK_EQUAL(window_reach(step << 12), 0);
+        check_left_out(&window.units_area);
+        for (size_t i = 0; i < TABLES; i++) {
+            CHECK_EQUAL(area_reach(tables[i], (step << 17) + 1, UNIT), 0);
+            check_left_out(tables[i]);
+        }
+    }
+}
+
+/* A sanitizer has mapped its shadow, which is larger than any limit, and needs mappings itself. */
+static void not_beside_a_sanitizer(void) {
+    struct os_usage usage;
+    os_usage(&usage);
+    if (usage.mapped >> 38) {
+        child_cannot();
+    }
+}
+
+static void a_window_grows_where_no_mapping_is_left(void) {
+    size_t size = 0;
+    not_beside_a_sanitizer();
+    CHECK(root_start());
+    CHECK_EQUAL(window_reach(1), 0);
+    char *crowd = use_up_mappings(&size);
+    if (crowd == NULL) {
+        child_cannot();
+    }
+    CHECK_EQUAL(window_reach(40000), 0);
+    CHECK(munmap(crowd, size) == 0);
+    use_unit(40000 - 1);
 }
 
 /* Some of the system calls of a step fail: it succeeds with less, or nothing has changed that anyone can see. */
@@ -219,20 +430,55 @@ static void an_engine_that_cannot_start_may_later(void) {
     CHECK_VALID();
 }
 
-/* Leaves room for `bytes` of address space, and starts the engine in it. */
-static void start_within(size_t bytes) {
+/* Leaves room for `bytes` of address space. */
+static void limit_addresses(size_t bytes) {
     struct os_usage usage;
     struct rlimit limit;
+    not_beside_a_sanitizer();
     os_usage(&usage);
-    if (usage.mapped >> 38 || getrlimit(RLIMIT_AS, &limit) != 0) { /* a sanitizer's shadow is larger than any limit */
-        child_cannot();
-    }
+    CHECK(getrlimit(RLIMIT_AS, &limit) == 0);
     limit.rlim_cur = usage.mapped + bytes;
     if (setrlimit(RLIMIT_AS, &limit) != 0 || os_address_limit() != limit.rlim_cur) {
         child_cannot();
     }
+}
+
+static void start_within(size_t bytes) {
+    limit_addresses(bytes);
     CHECK(root_start());
     CHECK(window.claimed);
+    tables_lie_apart();
+}
+
+static void a_start_that_failed_within_a_limit_succeeds_without_it(void) {
+    struct rlimit before;
+    CHECK(getrlimit(RLIMIT_AS, &before) == 0);
+    limit_addresses(64 * MIB);
+    os_inject(OS_CALL_MMAP, 1, UINT64_MAX, ENOMEM);
+    CHECK(!root_start());
+    os_inject_clear();
+    CHECK(setrlimit(RLIMIT_AS, &before) == 0);
+    CHECK(root_start());
+    CHECK(!window.claimed);
+    tables_lie_apart();
+    engine_free(engine_alloc(1));
+    CHECK_VALID();
+}
+
+/* The second table's place is taken: the first one's is given up, and all go elsewhere. */
+static void tables_that_find_no_room_leave_nothing_behind(void) {
+    struct os_usage before, after;
+    size_t accessible = 0;
+    os_usage(&before);
+    os_inject(OS_CALL_MMAP, 2, 2, EEXIST);
+    start_within(64 * MIB);
+    os_inject_clear();
+    os_usage(&after);
+    for (size_t i = 0; i < TABLES; i++) {
+        accessible += tables[i]->accessible;
+    }
+    CHECK_EQUAL(after.mapped - before.mapped, accessible);
+    CHECK_VALID();
 }
 
 static void a_claimed_window_uses_what_the_limit_leaves(void) {
@@ -279,11 +525,20 @@ int main(void) {
         FRESH(the_live_map_has_one_bit_for_each_granule),
         FRESH_WITH(a_window_grows_in_steps_to_its_end, "window=32m"),
         FRESH(an_area_ends_where_it_ends),
-        FRESH(areas_do_not_overlap),
-        FRESH_WITH(areas_do_not_overlap, "window=1"),
+        FRESH(tables_lie_apart),
+        FRESH_WITH(tables_lie_apart, "window=1"),
+        FRESH_WITH(guards_stand_on_both_sides_of_each_area, "window=32m"),
+        FRESH_WITH(each_process_has_its_tables_elsewhere, "window=1g"),
+        FRESH_WITH(tables_for_which_no_random_place_is_free_have_guards_all_the_same, "window=32m"),
+        FRESH(an_overrun_of_any_block_leaves_the_tables_alone),
+        FRESH_WITH(an_overrun_of_any_block_leaves_the_tables_alone, "window=32m"),
+        FRESH(cores_have_what_is_accessible_and_leave_out_the_rest),
+        FRESH(a_window_grows_where_no_mapping_is_left),
         FRESH(a_refused_step_leaves_the_window_whole),
         FRESH(a_refused_reservation_is_tried_smaller),
         FRESH(an_engine_that_cannot_start_may_later),
+        FRESH(a_start_that_failed_within_a_limit_succeeds_without_it),
+        FRESH(tables_that_find_no_room_leave_nothing_behind),
         FRESH(a_claimed_window_uses_what_the_limit_leaves),
         FRESH(a_claimed_window_ends_where_another_mapping_lies),
     };
