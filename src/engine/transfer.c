@@ -49,6 +49,10 @@ bool transfer_refill(struct heap *heap, unsigned size_class) {
     if (magazine_count(heap, size_class) != 0 || depot_bring_back(heap, size_class)) {
         return true;
     }
+    /* A magazine grows only where it is filled: one refill may be tried several times. */
+    if (find_slab(heap, size_class) == NULL) {
+        return false;
+    }
     magazine_grow(heap, size_class);
     void **bottom = heap->classes[size_class].bottom;
     if (bottom == NULL) {
