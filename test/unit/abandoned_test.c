@@ -1,12 +1,12 @@
 /*
- * orphan_test.c - slabs that ended threads leave behind: adopted, freed into, allocated from, never lost; and the
- * commons.
+ * abandoned_test.c - slabs that ended threads leave behind: adopted, freed into, allocated from, never lost; and the
+ * shared slabs.
  */
 #include "support/fresh.h"
 
-#include "engine/block.h"
+#include "engine/abandoned.h"
 #include "engine/heap.h"
-#include "engine/orphan.h"
+#include "engine/lookup.h"
 #include "engine/root.h"
 #include "engine/slab.h"
 #include "engine/span.h"
@@ -16,7 +16,7 @@
 
 #define BLOCKS 3000
 
-/* As many as a thread has of a class from the commons; and of all classes here. */
+/* As many blocks of a class as a thread takes from the shared slab; and of all classes here. */
 #define FEW 4u
 #define LITTLE (8 * FEW)
 
@@ -47,11 +47,11 @@ static void thread_leaves(size_t size, size_t alloc, size_t keep) {
 }
 
 static unsigned available(size_t size) {
-    return atomic_load(&orphans[size_class_of(size)].available);
+    return atomic_load(&abandoned[size_class_of(size)].available);
 }
 
-static uint32_t owner_of(const void *block) {
-    return entry_owner(page_map_load(window_unit(block)));
+static uint32_t heap_id_of(const void *block) {
+    return entry_heap(page_map_load(window_unit(block)));
 }
 
 static void an_ended_thread_leaves_the_slabs_in_use_and_no_others(void) {
@@ -60,7 +60,7 @@ static void an_ended_thread_leaves_the_slabs_in_use_and_no_others(void) {
     CHECK_EQUAL(available(1024), 1);
     CHECK_EQUAL(slab_free_slots(slab_of(blocks[0])), slab_of(blocks[0])->slots - 3);
     for (int i = 0; i < 3; i++) {
-        CHECK_EQUAL(owner_of(blocks[i]), OWNER_ORPHAN);
+        CHECK_EQUAL(heap_id_of(blocks[i]), HEAP_ABANDONED);
         CHECK_EQUAL(block_at(blocks[i]).state, BLOCK_STATE_LIVE);
         engine_free(blocks[i]);
     }
@@ -74,7 +74,7 @@ static void a_heap_adopts_before_it_makes_a_slab(void) {
     size_t units = spans.live_units;
     void *block = engine_alloc(1024);
     CHECK(slab_of(block) == slab);
-    CHECK_EQUAL(owner_of(blocks[0]), heap_mine->owner);
+    CHECK_EQUAL(heap_id_of(blocks[0]), heap_mine->id);
     CHECK_EQUAL(heap_mine->counters.adoptions, 1);
     CHECK_EQUAL(available(1024), 0);
     CHECK_EQUAL(spans.live_units, units);
@@ -87,24 +87,24 @@ static void a_heap_adopts_before_it_makes_a_slab(void) {
     check_nothing_left();
 }
 
-static void a_full_orphan_is_adopted_once_it_has_room(void) {
+static void a_full_slab_is_adopted_once_it_has_room(void) {
     CHECK(root_start());
     size_t slots = size_classes[size_class_of(4096)].slots;
     thread_leaves(4096, slots, slots);
     CHECK_EQUAL(available(4096), 0);
-    CHECK(orphan_adopt(size_class_of(4096), 1) == NULL);
+    CHECK(abandoned_adopt(size_class_of(4096), 1) == NULL);
     engine_free(blocks[5]);
     CHECK_EQUAL(available(4096), 1);
     CHECK_VALID();
     CHECK(engine_alloc(4096) == blocks[5]);
-    CHECK_EQUAL(owner_of(blocks[0]), heap_mine->owner);
+    CHECK_EQUAL(heap_id_of(blocks[0]), heap_mine->id);
     for (size_t i = 0; i < slots; i++) {
         engine_free(blocks[i]);
     }
     check_nothing_left();
 }
 
-static void every_block_of_many_orphans_can_be_freed_in_any_order(void) {
+static void every_block_of_many_abandoned_slabs_can_be_freed_in_any_order(void) {
     thread_leaves(208, BLOCKS, BLOCKS);
     for (size_t left = BLOCKS; left; left--) {
         size_t i = random_below(&fresh_random, left);
@@ -119,24 +119,24 @@ static void every_block_of_many_orphans_can_be_freed_in_any_order(void) {
 }
 
 /* What a thread does that can have no heap. */
-static void blocks_come_from_orphans_without_a_heap(void) {
+static void blocks_come_from_abandoned_slabs_without_a_heap(void) {
     CHECK(root_start());
     unsigned size_class = size_class_of(2000);
     size_t slots = size_classes[size_class].slots;
     thread_leaves(2000, 3, 3);
     const struct slab *slab = slab_of(blocks[0]);
     for (size_t i = 3; i < 3 * slots; i++) {
-        blocks[i] = commons_alloc(size_classes[size_class].size);
+        blocks[i] = shared_alloc(size_classes[size_class].size);
         CHECK_EQUAL(slab_of(blocks[i]) == slab, i < slots);
         CHECK_EQUAL(block_at(blocks[i]).state, BLOCK_STATE_LIVE);
-        CHECK_EQUAL(owner_of(blocks[i]), OWNER_ORPHAN);
+        CHECK_EQUAL(heap_id_of(blocks[i]), HEAP_ABANDONED);
         memset(blocks[i], (int)i, 2000);
         CHECK_VALID();
     }
     CHECK_EQUAL(available(2000), 0);
     for (size_t i = 0; i < 3 * slots; i++) {
         CHECK(i < 3 || *(unsigned char *)blocks[i] == (unsigned char)i);
-        CHECK(orphan_free(blocks[i]));
+        CHECK_EQUAL(abandoned_free(blocks[i]), ABANDONED_FREED);
         CHECK_VALID();
     }
     CHECK_EQUAL(spans.live_units, 0);
@@ -148,7 +148,7 @@ static void *allocate_a_little(void *unused) {
     for (size_t i = 0; i < LITTLE; i++) {
         blocks[i] = engine_alloc(1 + i / FEW * 32);
         memset(blocks[i], 1, 1 + i / FEW * 32);
-        CHECK_EQUAL(owner_of(blocks[i]), OWNER_ORPHAN);
+        CHECK_EQUAL(heap_id_of(blocks[i]), HEAP_ABANDONED);
         CHECK_EQUAL((uintptr_t)blocks[i] % 64, 0);
         CHECK_EQUAL(engine_usable_size("malloc_usable_size", blocks[i]) % 64, 0);
     }
@@ -156,11 +156,11 @@ static void *allocate_a_little(void *unused) {
     CHECK(engine_realloc("realloc", blocks[0], 9) == blocks[0]);
     size_t units = spans.live_units;
     void *more = engine_alloc(1);
-    CHECK_EQUAL(owner_of(more), heap_mine->owner);
+    CHECK_EQUAL(heap_id_of(more), heap_mine->id);
     CHECK_EQUAL(spans.live_units, units + 1);
     engine_free(more);
     more = engine_alloc(300);
-    CHECK_EQUAL(owner_of(more), heap_mine->owner);
+    CHECK_EQUAL(heap_id_of(more), heap_mine->id);
     engine_free(more);
     for (size_t i = FEW - 1; i < LITTLE; i += FEW) {
         engine_free(blocks[i]);
@@ -168,19 +168,19 @@ static void *allocate_a_little(void *unused) {
     return NULL;
 }
 
-static void a_thread_beside_others_has_its_first_blocks_from_the_commons(void) {
+static void a_thread_beside_others_has_its_first_blocks_from_the_shared_slab(void) {
     engine_free(engine_alloc(1));
-    CHECK_EQUAL(owner_of(engine_alloc(1)), heap_mine->owner); /* alone */
+    CHECK_EQUAL(heap_id_of(engine_alloc(1)), heap_mine->id); /* alone */
     thread_run(allocate_a_little, NULL);
     CHECK_VALID();
-    const struct slab *commons = orphans[size_class_of(64)].commons;
-    CHECK(commons == slab_of(blocks[0]));
+    const struct slab *shared = abandoned[size_class_of(64)].shared;
+    CHECK(shared == slab_of(blocks[0]));
     CHECK_EQUAL(available(64), 0);
     void *own = engine_alloc(64);
-    CHECK(slab_of(own) != commons); /* which is not adopted */
+    CHECK(slab_of(own) != shared); /* which is not adopted */
     thread_run(allocate_a_little, NULL);
-    CHECK(slab_of(blocks[0]) == commons);
-    CHECK_EQUAL(slab_count_live(commons), 2 * (FEW - 1) * 2);
+    CHECK(slab_of(blocks[0]) == shared);
+    CHECK_EQUAL(slab_count_live(shared), 2 * (FEW - 1) * 2);
     CHECK_VALID();
 }
 
@@ -190,8 +190,8 @@ static void *allocate_one(void *unused) {
     return NULL;
 }
 
-/* There is no memory for a commons, but an orphan has room. */
-static void without_a_commons_a_thread_adopts_an_orphan(void) {
+/* There is no memory for a shared slab, but an abandoned one has room. */
+static void without_a_shared_slab_a_thread_adopts(void) {
     thread_leaves(100, 10, 3);
     while (engine_alloc(1000) != NULL) {
         continue;
@@ -201,36 +201,36 @@ static void without_a_commons_a_thread_adopts_an_orphan(void) {
     CHECK_VALID();
 }
 
-static void a_commons_that_is_empty_goes_back_and_one_that_is_full_is_left(void) {
+static void a_shared_slab_that_is_empty_goes_back_and_one_that_is_full_is_left(void) {
     CHECK(root_start());
-    const struct orphans *of = &orphans[size_class_of(256)];
+    const struct abandoned *of = &abandoned[size_class_of(256)];
     size_t slots = size_classes[size_class_of(256)].slots;
-    void *block = commons_alloc(250);
-    CHECK(of->commons == slab_of(block));
-    CHECK(orphan_free(block));
-    CHECK(of->commons == NULL);
+    void *block = shared_alloc(250);
+    CHECK(of->shared == slab_of(block));
+    CHECK_EQUAL(abandoned_free(block), ABANDONED_FREED);
+    CHECK(of->shared == NULL);
     CHECK_EQUAL(spans.live_units, 0);
     for (size_t i = 0; i < slots; i++) {
-        blocks[i] = commons_alloc(250);
+        blocks[i] = shared_alloc(250);
     }
-    CHECK(of->commons == NULL);
+    CHECK(of->shared == NULL);
     CHECK_VALID();
-    CHECK(orphan_free(blocks[7]));
+    CHECK_EQUAL(abandoned_free(blocks[7]), ABANDONED_FREED);
     CHECK_EQUAL(available(256), 1);
-    CHECK(commons_alloc(256) == blocks[7]);
+    CHECK(shared_alloc(256) == blocks[7]);
     CHECK_EQUAL(available(256), 0);
     CHECK_VALID();
-    CHECK(orphan_free(blocks[3]));
+    CHECK_EQUAL(abandoned_free(blocks[3]), ABANDONED_FREED);
     block = engine_alloc(256); /* whose slab is adopted */
-    CHECK(block == blocks[3] && owner_of(block) == heap_mine->owner);
+    CHECK(block == blocks[3] && heap_id_of(block) == heap_mine->id);
     CHECK_VALID();
 }
 
-static void an_adopted_slab_is_no_orphan(void) {
+static void an_adopted_slab_is_not_abandoned(void) {
     thread_leaves(320, 2, 2);
     void *block = engine_alloc(320);
     CHECK(slab_of(block) == slab_of(blocks[0]));
-    CHECK(!orphan_free(blocks[0]));
+    CHECK_EQUAL(abandoned_free(blocks[0]), ABANDONED_ADOPTED);
     CHECK_EQUAL(block_at(blocks[0]).state, BLOCK_STATE_LIVE);
     CHECK_VALID();
 }
@@ -261,15 +261,15 @@ static void blocks_outlive_generations_of_threads(void) {
         thread_run(inherit, NULL);
         CHECK_VALID();
     }
-    CHECK_EQUAL(registry.made, 1);
-    CHECK_EQUAL(registry.started, 60);
+    CHECK_EQUAL(heaps.made, 1);
+    CHECK_EQUAL(heaps.started, 60);
     for (size_t i = 0; i < 200; i++) {
         engine_free(kept[i].memory);
     }
     check_nothing_left();
 }
 
-static void an_orphaned_block_freed_twice_is_a_fault(void) {
+static void a_block_of_an_abandoned_slab_freed_twice_is_a_fault(void) {
     thread_leaves(64, 5, 5);
     engine_free(blocks[1]);
     engine_free(blocks[1]);
@@ -279,17 +279,17 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         IN_BOTH_MODES(an_ended_thread_leaves_the_slabs_in_use_and_no_others),
         IN_BOTH_MODES(a_heap_adopts_before_it_makes_a_slab),
-        IN_BOTH_MODES(a_full_orphan_is_adopted_once_it_has_room),
-        IN_BOTH_MODES(every_block_of_many_orphans_can_be_freed_in_any_order),
-        FRESH(blocks_come_from_orphans_without_a_heap),
-        IN_BOTH_MODES(a_thread_beside_others_has_its_first_blocks_from_the_commons),
-        FRESH_WITH(without_a_commons_a_thread_adopts_an_orphan, "window=4m"),
-        IN_BOTH_MODES(a_commons_that_is_empty_goes_back_and_one_that_is_full_is_left),
-        FRESH(an_adopted_slab_is_no_orphan),
+        IN_BOTH_MODES(a_full_slab_is_adopted_once_it_has_room),
+        IN_BOTH_MODES(every_block_of_many_abandoned_slabs_can_be_freed_in_any_order),
+        FRESH(blocks_come_from_abandoned_slabs_without_a_heap),
+        IN_BOTH_MODES(a_thread_beside_others_has_its_first_blocks_from_the_shared_slab),
+        FRESH_WITH(without_a_shared_slab_a_thread_adopts, "window=4m"),
+        IN_BOTH_MODES(a_shared_slab_that_is_empty_goes_back_and_one_that_is_full_is_left),
+        FRESH(an_adopted_slab_is_not_abandoned),
         IN_BOTH_MODES(blocks_outlive_generations_of_threads),
-        FRESH_FAULT(an_orphaned_block_freed_twice_is_a_fault, "check=every",
+        FRESH_FAULT(a_block_of_an_abandoned_slab_freed_twice_is_a_fault, "check=every",
                     "free(@): double free: slot 1 of a 64-byte slab, free"),
-        FRESH_FAULT(an_orphaned_block_freed_twice_is_a_fault, "check=deferred",
+        FRESH_FAULT(a_block_of_an_abandoned_slab_freed_twice_is_a_fault, "check=deferred",
                     "free(@): double free: slot 1 of a 64-byte slab, free"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,44 +1,36 @@
 /*
- * reserve_test.c - what a heap puts by: bundles of small blocks, large blocks; when it comes back, when it is given up;
+ * depot_test.c - what a heap stores: magazines of small blocks, large blocks; when it comes back, when it is given up;
  * and the sweep, which gives up what lies in magazines.
  */
 #include "support/fresh.h"
 
 #include <errno.h>
 
-#include "engine/block.h"
 #include "engine/heap.h"
 #include "engine/large.h"
-#include "engine/magazine.h"
+#include "engine/lookup.h"
 #include "engine/metadata.h"
-#include "engine/root.h"
 #include "engine/span.h"
 #include "os/os.h"
 #include "support/engine_heap.h"
+#include "support/engine_locked.h"
 #include "support/thread.h"
 
 /* Longer than any test, shorter than the machine has been up. */
 #define LONG_DECAY "decay_ms=200000"
 
-static struct heap *begin(void) {
-    CHECK(root_start());
-    struct heap *heap = heap_begin();
-    CHECK(heap != NULL && heap == heap_mine);
-    return heap;
-}
-
-/* Frees so many blocks of 64 bytes, which were allocated together, that `stock` bundles are put by; the rest is in the
+/* Frees so many blocks of 64 bytes, which were allocated together, that `stock` magazines are stored; the rest is in the
  * magazine. The first is freed first. */
-enum { MOST = 63, BUNDLE = 48, KEPT = MOST - BUNDLE + 1, BLOCKS_MAX = 8 * BUNDLE + MOST };
+enum { MOST = 63, STORED = 48, KEPT = MOST - STORED + 1, BLOCKS_MAX = 8 * STORED + MOST };
 static void *freed[BLOCKS_MAX];
 
-static struct heap *put_by(unsigned stock) {
-    struct heap *heap = begin();
+static struct heap *store(unsigned stock) {
+    struct heap *heap = begin_heap();
     for (unsigned i = 0; i < BLOCKS_MAX; i++) {
         freed[i] = engine_alloc(64);
     }
-    magazine_flush_all(heap, true);
-    for (unsigned i = 0; i < stock * BUNDLE + KEPT; i++) {
+    dispose_mine();
+    for (unsigned i = 0; i < stock * STORED + KEPT; i++) {
         engine_free(freed[i]);
     }
     CHECK_EQUAL(heap->classes[size_class_of(64)].stock.count, stock);
@@ -47,35 +39,43 @@ static struct heap *put_by(unsigned stock) {
     return heap;
 }
 
+/* As a pass of upkeep does it. */
+static void decay(struct heap *heap, uint64_t now_ms) {
+    lock_take(&heap->lock);
+    size_t units = depot_decay(heap, now_ms);
+    lock_give(&heap->lock);
+    span_purge(units);
+}
+
 static void check_state(unsigned first, unsigned end, enum block_state expected) {
     for (unsigned i = first; i < end; i++) {
         CHECK_EQUAL(block_at(freed[i]).state, expected);
     }
 }
 
-static void what_is_put_by_comes_back_in_order(void) {
-    struct heap *heap = put_by(3);
-    check_state(0, 3 * BUNDLE, BLOCK_STATE_CACHED);
-    for (unsigned i = 3 * BUNDLE + KEPT; i-- > 0;) {
+static void what_is_stored_comes_back_in_order(void) {
+    struct heap *heap = store(3);
+    check_state(0, 3 * STORED, BLOCK_STATE_CACHED);
+    for (unsigned i = 3 * STORED + KEPT; i-- > 0;) {
         CHECK(engine_alloc(64) == freed[i]);
     }
-    CHECK_EQUAL(reserve_bytes(&heap->reserve), 0);
+    CHECK_EQUAL(depot_bytes(&heap->depot), 0);
     CHECK_VALID();
 }
 
 static void a_heap_that_grows_unloads(void) {
-    struct heap *heap = put_by(7);
+    struct heap *heap = store(7);
     uint64_t flushes = heap->counters.flushes;
     CHECK(engine_alloc(1000) != NULL);
     CHECK_EQUAL(heap->counters.flushes, flushes + 7);
-    CHECK_EQUAL(reserve_bytes(&heap->reserve), 0);
-    check_state(0, 7 * BUNDLE, BLOCK_STATE_FREE);
+    CHECK_EQUAL(depot_bytes(&heap->depot), 0);
+    check_state(0, 7 * STORED, BLOCK_STATE_FREE);
     CHECK_VALID();
 }
 
 /* Less than an eighth of its slots is what a heap may keep when it grows. */
 static void little_is_kept_when_the_heap_grows(void) {
-    struct heap *heap = put_by(1);
+    struct heap *heap = store(1);
     CHECK(engine_alloc(1000) != NULL);
     CHECK_EQUAL(heap->classes[size_class_of(64)].stock.count, 1);
     CHECK_VALID();
@@ -90,7 +90,7 @@ static void grow_until_swept(const struct heap *heap) {
 /* One growth makes sure that a class is idle, the next one takes what it has. */
 static void what_is_idle_while_the_heap_grows_goes_back(void) {
     const unsigned busy = size_class_of(200);
-    struct heap *heap = put_by(0);
+    struct heap *heap = store(0);
     grow_until_swept(heap);
     CHECK_EQUAL(magazine_count(heap, size_class_of(64)), KEPT);
     CHECK(engine_alloc(200) != NULL);
@@ -108,13 +108,13 @@ static void what_is_idle_while_the_heap_grows_goes_back(void) {
     }
     grow_until_swept(heap); /* once more it is in use, for all it seems */
     grow_until_swept(heap);
-    CHECK_EQUAL(magazine_cached(heap, size_class_of(64)), 0);
+    CHECK_EQUAL(transfer_cached(heap, size_class_of(64)), 0);
     CHECK_VALID();
 }
 
 /* What never needs a refill is in use all the same. */
 static void what_comes_and_goes_in_turn_keeps_its_slab(void) {
-    struct heap *heap = begin();
+    struct heap *heap = begin_heap();
     for (int round = 0; round < 8; round++) {
         engine_free(engine_alloc(500));
         grow_until_swept(heap);
@@ -123,44 +123,44 @@ static void what_comes_and_goes_in_turn_keeps_its_slab(void) {
     }
 }
 
-/* In each period that which nobody has needed in it is unloaded, and all of it when no period saw the heap at work. */
-static void what_is_put_by_decays(void) {
-    struct heap *heap = put_by(6);
+/* What was not needed in a period is unloaded at its end, and all of it when the heap was not at work for a period. */
+static void what_is_stored_decays(void) {
+    struct heap *heap = store(6);
     struct heap_class *of = &heap->classes[size_class_of(64)];
-    heap->reserve.period_ms = os_coarse_ms();
-    reserve_decay(heap, os_coarse_ms());
+    heap->depot.period_ms = os_coarse_ms();
+    decay(heap, os_coarse_ms());
     CHECK_EQUAL(of->stock.count, 6);
     of->stock.surplus = of->stock.count;
-    for (unsigned i = 0; i < KEPT + BUNDLE + 1; i++) { /* two come back */
+    for (unsigned i = 0; i < KEPT + STORED + 1; i++) { /* two come back */
         CHECK(engine_alloc(64) != NULL);
     }
     CHECK_EQUAL(of->stock.surplus, 4);
-    heap->reserve.period_ms = os_coarse_ms() - spans.decay_ms;
-    reserve_decay(heap, os_coarse_ms());
+    heap->depot.period_ms = os_coarse_ms() - spans.decay_ms;
+    decay(heap, os_coarse_ms());
     CHECK_EQUAL(of->stock.count, 0);
     CHECK_VALID();
 }
 
 static void what_lies_idle_is_unloaded(void) {
-    struct heap *heap = put_by(6);
+    struct heap *heap = store(6);
     struct heap_class *of = &heap->classes[size_class_of(64)];
     of->stock.surplus = 0;
-    heap->reserve.period_ms = os_coarse_ms() - spans.decay_ms;
-    reserve_decay(heap, os_coarse_ms());
+    heap->depot.period_ms = os_coarse_ms() - spans.decay_ms;
+    decay(heap, os_coarse_ms());
     CHECK_EQUAL(of->stock.count, 6);
     CHECK_EQUAL(of->stock.surplus, 6);
     of->stock.surplus = 0;
-    heap->reserve.period_ms = os_coarse_ms() - 2 * spans.decay_ms;
-    reserve_decay(heap, os_coarse_ms());
+    heap->depot.period_ms = os_coarse_ms() - 2 * spans.decay_ms;
+    decay(heap, os_coarse_ms());
     CHECK_EQUAL(of->stock.count, 0);
-    check_state(0, 6 * BUNDLE, BLOCK_STATE_FREE);
+    check_state(0, 6 * STORED, BLOCK_STATE_FREE);
     CHECK_VALID();
 }
 
 /* Without memory for another magazine, half of the full one goes back: what was freed first. */
 static void without_memory_half_of_a_magazine_is_flushed(void) {
     enum { HALF = (MOST + 1) / 2 };
-    struct heap *heap = put_by(0);
+    struct heap *heap = store(0);
     os_inject(OS_CALL_MPROTECT, 0, UINT64_MAX, ENOMEM);
     unsigned end = KEPT;
     uint64_t flushes = heap->counters.flushes;
@@ -176,7 +176,7 @@ static void without_memory_half_of_a_magazine_is_flushed(void) {
     CHECK_EQUAL(heap->counters.flushes, flushes + 1);
     CHECK_EQUAL(magazine_count(heap, size_class_of(64)), MOST + 1 - HALF);
     check_state(0, HALF, BLOCK_STATE_FREE);
-    check_state(HALF, end, heap->proves ? BLOCK_STATE_CACHED : BLOCK_STATE_LIVE);
+    check_state(HALF, end, heap->checks_every ? BLOCK_STATE_CACHED : BLOCK_STATE_LIVE);
     CHECK_VALID();
 }
 
@@ -189,14 +189,14 @@ static void *free_many_small(void *unused) {
     for (unsigned i = 0; i < 500; i++) {
         engine_free(blocks[i]);
     }
-    CHECK_EQUAL(heap_mine->reserve.bundle_count, 0);
+    CHECK_EQUAL(heap_mine->depot.stored_count, 0);
     return NULL;
 }
 
-/* What one heap has put by, another one may not. */
-static void all_heaps_share_one_bound_of_bundles(void) {
+/* What one heap has stored, another one may not. */
+static void all_heaps_share_one_bound_of_stored_magazines(void) {
     enum { COUNT = 5000 };
-    struct heap *heap = begin();
+    struct heap *heap = begin_heap();
     static void *blocks[COUNT];
     for (unsigned i = 0; i < COUNT; i++) {
         blocks[i] = engine_alloc(1024);
@@ -204,25 +204,28 @@ static void all_heaps_share_one_bound_of_bundles(void) {
     for (unsigned i = 0; i < COUNT; i++) {
         engine_free(blocks[i]);
     }
-    CHECK_EQUAL(reserve_bytes(&heap->reserve) + heap->reserve.bundle_credit, 4 * MIB);
+    CHECK_EQUAL(depot_bytes(&heap->depot) + heap->depot.stored_credit, 4 * MIB);
     thread_run(free_many_small, NULL);
-    magazine_flush_all(heap, false);
-    CHECK_EQUAL(registry.bundle_bytes + registry.large_bytes, 0);
+    flush_mine();
+    CHECK_EQUAL(heaps.depot_bytes + heaps.large_bytes, 0);
     CHECK_VALID();
 }
 
 /* A large block of one unit. */
 #define LARGE (SMALL_MAX + 1)
 
+/* Slow calls from one pass of upkeep to the next. */
+#define CALLS_PER_PASS 16u
+
 static void a_large_block_comes_back(void) {
-    struct heap *heap = begin();
+    struct heap *heap = begin_heap();
     char *small = engine_alloc(LARGE);
     char *larger = engine_alloc(2 * UNIT);
     memset(small, 1, LARGE);
     engine_free(larger);
     engine_free(small);
-    CHECK_EQUAL(heap->reserve.large_count, 2);
-    CHECK_EQUAL(reserve_bytes(&heap->reserve), 3 * UNIT);
+    CHECK_EQUAL(heap->depot.large_count, 2);
+    CHECK_EQUAL(depot_bytes(&heap->depot), 3 * UNIT);
     CHECK_EQUAL(block_at(small).state, BLOCK_STATE_CACHED);
     CHECK_VALID();
     size_t taken = spans.taken;
@@ -233,13 +236,13 @@ static void a_large_block_comes_back(void) {
     }
     CHECK_EQUAL(spans.taken, taken);
     CHECK_EQUAL(large_size(large_of(small)), UNIT);
-    CHECK_EQUAL(reserve_bytes(&heap->reserve), 0);
+    CHECK_EQUAL(depot_bytes(&heap->depot), 0);
     CHECK_VALID();
 }
 
-static void few_large_blocks_are_put_by(void) {
+static void few_large_blocks_are_kept(void) {
     enum { COUNT = 20, KEPT = 8 };
-    struct heap *heap = begin();
+    struct heap *heap = begin_heap();
     void *blocks[COUNT];
     for (unsigned i = 0; i < COUNT; i++) {
         blocks[i] = engine_alloc(LARGE);
@@ -247,25 +250,25 @@ static void few_large_blocks_are_put_by(void) {
     void *too_large = engine_alloc(2 * UNIT + 1);
     void *aligned = engine_alloc_aligned(4 * UNIT, LARGE);
     engine_free(too_large);
-    CHECK_EQUAL(heap->reserve.large_count, 0);
+    CHECK_EQUAL(heap->depot.large_count, 0);
     size_t live = spans.live_units;
     for (unsigned i = 0; i < COUNT; i++) {
         engine_free(blocks[i]);
     }
-    CHECK_EQUAL(heap->reserve.large_count, KEPT);
+    CHECK_EQUAL(heap->depot.large_count, KEPT);
     CHECK_EQUAL(spans.live_units, live - COUNT + KEPT);
     CHECK((uintptr_t)engine_alloc_aligned(4 * UNIT, LARGE) % (4 * UNIT) == 0);
-    CHECK_EQUAL(heap->reserve.large_count, KEPT);
+    CHECK_EQUAL(heap->depot.large_count, KEPT);
     engine_free(aligned);
     CHECK_VALID();
     engine_trim();
-    CHECK_EQUAL(heap->reserve.large_count, 0);
-    CHECK_EQUAL(registry.bundle_bytes + registry.large_bytes, 0);
+    CHECK_EQUAL(heap->depot.large_count, 0);
+    CHECK_EQUAL(heaps.depot_bytes + heaps.large_bytes, 0);
     CHECK_VALID();
 }
 
-/* Threads that are all there at once, `left` of them; the first two may put 1 MiB by, the next ones nothing. */
-static void *put_large_by(void *left) {
+/* Threads that are all there at once, `left` of them; the first two may keep 1 MiB, the next ones nothing. */
+static void *keep_large(void *left) {
     enum { COUNT = 8 };
     void *blocks[COUNT];
     unsigned below = *(unsigned *)left - 1;
@@ -275,52 +278,52 @@ static void *put_large_by(void *left) {
     for (unsigned i = 0; i < COUNT; i++) {
         engine_free(blocks[i]);
     }
-    CHECK_EQUAL(heap_mine->reserve.large_count, below >= 2 ? COUNT : 0);
+    CHECK_EQUAL(heap_mine->depot.large_count, below >= 2 ? COUNT : 0);
     if (below > 0) {
-        thread_run(put_large_by, &below);
+        thread_run(keep_large, &below);
     }
     CHECK_VALID();
     return NULL;
 }
 
 static void all_heaps_share_one_bound_of_large_blocks(void) {
-    thread_run(put_large_by, &(unsigned){4});
-    CHECK_EQUAL(registry.large_bytes, 0);
+    thread_run(keep_large, &(unsigned){4});
+    CHECK_EQUAL(heaps.large_bytes, 0);
     CHECK_VALID();
 }
 
 static void large_blocks_decay(void) {
-    struct heap *heap = begin();
+    struct heap *heap = begin_heap();
     void *block = engine_alloc(LARGE);
     size_t live = spans.live_units;
     engine_free(block);
-    reserve_decay(heap, heap->reserve.period_ms + spans.decay_ms - 1);
-    CHECK_EQUAL(heap->reserve.large_count, 1);
+    decay(heap, heap->depot.period_ms + spans.decay_ms - 1);
+    CHECK_EQUAL(heap->depot.large_count, 1);
     CHECK_EQUAL(spans.live_units, live);
-    reserve_decay(heap, heap->reserve.period_ms + 2 * spans.decay_ms);
-    CHECK_EQUAL(heap->reserve.large_count, 0);
+    decay(heap, heap->depot.period_ms + 2 * spans.decay_ms);
+    CHECK_EQUAL(heap->depot.large_count, 0);
     CHECK_EQUAL(spans.live_units, live - 1);
     CHECK(spans.dirty_units == 0 || !os_purge_zeroes());
     CHECK_VALID();
 }
 
-/* Before an allocation fails, what its heap has put by is given up. */
-static void a_reserve_makes_nothing_fail(void) {
-    struct heap *heap = begin();
+/* Before an allocation fails, what its heap keeps is given up. */
+static void a_depot_makes_nothing_fail(void) {
+    struct heap *heap = begin_heap();
     void *large = engine_alloc(2 * UNIT);
     while (engine_alloc(1000) != NULL) {
         continue;
     }
     engine_free(large);
-    CHECK_EQUAL(heap->reserve.large_count, 1);
+    CHECK_EQUAL(heap->depot.large_count, 1);
     CHECK(engine_alloc(1000) != NULL);
-    CHECK_EQUAL(heap->reserve.large_count, 0);
+    CHECK_EQUAL(heap->depot.large_count, 0);
     CHECK_VALID();
 }
 
 /* The same for a large block, where the system gives no mapping either. */
-static void a_reserve_makes_nothing_large_fail(void) {
-    begin();
+static void a_depot_makes_nothing_large_fail(void) {
+    begin_heap();
     char *first = engine_alloc(2 * UNIT);
     char *second = engine_alloc(2 * UNIT);
     CHECK(second == first + 2 * UNIT);
@@ -338,7 +341,7 @@ static void a_reserve_makes_nothing_large_fail(void) {
 
 /* What a trim has given back may grow again: the next sweep is as near as after the last one. */
 static void a_trim_brings_the_sweep_near(void) {
-    struct heap *heap = begin();
+    struct heap *heap = begin_heap();
     static void *blocks[5000];
     for (unsigned i = 0; i < 5000; i++) {
         blocks[i] = engine_alloc(1000);
@@ -352,10 +355,10 @@ static void a_trim_brings_the_sweep_near(void) {
     CHECK_VALID();
 }
 
-static void without_a_decay_nothing_is_put_by(void) {
-    struct heap *heap = begin();
+static void without_a_decay_nothing_is_kept(void) {
+    struct heap *heap = begin_heap();
     engine_free(engine_alloc(LARGE));
-    CHECK_EQUAL(heap->reserve.large_count, 0);
+    CHECK_EQUAL(heap->depot.large_count, 0);
     CHECK(spans.live_units == 0 && (spans.dirty_units == 0 || !os_purge_zeroes()));
     for (unsigned i = 0; i < BLOCKS_MAX; i++) {
         freed[i] = engine_alloc(64);
@@ -363,42 +366,48 @@ static void without_a_decay_nothing_is_put_by(void) {
     for (unsigned i = 0; i < BLOCKS_MAX; i++) {
         engine_free(freed[i]);
     }
-    CHECK_EQUAL(heap->reserve.bundle_count, 0);
+    CHECK_EQUAL(heap->depot.stored_count, 0);
     CHECK_VALID();
 }
 
-/* A thread that does nothing but free large blocks gives up what it has put by, too. */
+/* A thread that does nothing but free large blocks gives up what it keeps, too. */
 static void *free_large(void *blocks) {
     engine_free(((void **)blocks)[0]);
-    CHECK_EQUAL(heap_mine->reserve.large_count, 1);
-    heap_mine->reserve.period_ms -= 2 * spans.decay_ms;
-    engine_free(((void **)blocks)[1]);
-    CHECK_EQUAL(heap_mine->reserve.large_count, 0);
+    CHECK_EQUAL(heap_mine->depot.large_count, 1);
+    heap_mine->depot.period_ms -= 2 * spans.decay_ms;
+    for (size_t i = 1; i <= CALLS_PER_PASS; i++) {
+        CHECK(heap_mine->depot.large_count > 0);
+        engine_free(((void **)blocks)[i]);
+    }
+    CHECK_EQUAL(heap_mine->depot.large_count, 0);
     return NULL;
 }
 
 static void a_thread_that_only_frees_gives_back(void) {
-    void *blocks[] = {engine_alloc(LARGE), engine_alloc(LARGE)};
+    void *blocks[1 + CALLS_PER_PASS];
+    for (size_t i = 0; i <= CALLS_PER_PASS; i++) {
+        blocks[i] = engine_alloc(LARGE);
+    }
     thread_run(free_large, blocks);
     CHECK_VALID();
 }
 
 static void *grow_and_end(void *unused) {
     (void)unused;
-    grow_until_swept(heap_mine == &heap_none ? heap_begin() : heap_mine);
+    grow_until_swept(heap_mine == &heap_none ? thread_begin() : heap_mine);
     CHECK(heap_mine->sweep_at > MIB);
     return NULL;
 }
 
 static void the_next_thread_is_swept_in_time(void) {
-    begin();
+    begin_heap();
     thread_run(grow_and_end, NULL);
     CHECK_EQUAL(((struct heap *)window.heaps[2])->sweep_at, MIB);
     CHECK_VALID();
 }
 
-static void freeing_a_large_block_that_is_put_by_is_a_fault(void) {
-    begin();
+static void freeing_a_large_block_of_a_depot_is_a_fault(void) {
+    begin_heap();
     void *block = engine_alloc(LARGE);
     engine_free(block);
     engine_free(block);
@@ -406,26 +415,26 @@ static void freeing_a_large_block_that_is_put_by_is_a_fault(void) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        IN_BOTH_MODES(what_is_put_by_comes_back_in_order),
+        IN_BOTH_MODES(what_is_stored_comes_back_in_order),
         IN_BOTH_MODES(a_heap_that_grows_unloads),
         IN_BOTH_MODES(little_is_kept_when_the_heap_grows),
         IN_BOTH_MODES(what_is_idle_while_the_heap_grows_goes_back),
         IN_BOTH_MODES(what_comes_and_goes_in_turn_keeps_its_slab),
-        FRESH_WITH(what_is_put_by_decays, LONG_DECAY),
+        FRESH_WITH(what_is_stored_decays, LONG_DECAY),
         FRESH_WITH(what_lies_idle_is_unloaded, LONG_DECAY),
         IN_BOTH_MODES(without_memory_half_of_a_magazine_is_flushed),
-        IN_BOTH_MODES(all_heaps_share_one_bound_of_bundles),
+        IN_BOTH_MODES(all_heaps_share_one_bound_of_stored_magazines),
         FRESH(a_large_block_comes_back),
-        FRESH(few_large_blocks_are_put_by),
+        FRESH(few_large_blocks_are_kept),
         FRESH_WITH(all_heaps_share_one_bound_of_large_blocks, LONG_DECAY),
         FRESH_WITH(large_blocks_decay, LONG_DECAY),
-        FRESH_WITH(a_reserve_makes_nothing_fail, "window=4m"),
-        FRESH_WITH(a_reserve_makes_nothing_large_fail, "window=4m"),
+        FRESH_WITH(a_depot_makes_nothing_fail, "window=4m"),
+        FRESH_WITH(a_depot_makes_nothing_large_fail, "window=4m"),
         FRESH(a_trim_brings_the_sweep_near),
-        FRESH_WITH(without_a_decay_nothing_is_put_by, "decay_ms=0"),
+        FRESH_WITH(without_a_decay_nothing_is_kept, "decay_ms=0"),
         FRESH_WITH(a_thread_that_only_frees_gives_back, LONG_DECAY),
         FRESH(the_next_thread_is_swept_in_time),
-        FRESH_FAULT(freeing_a_large_block_that_is_put_by_is_a_fault, "",
+        FRESH_FAULT(freeing_a_large_block_of_a_depot_is_a_fault, "",
                     "free(@): double free: a large block of 36864 bytes, cached"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

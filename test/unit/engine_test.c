@@ -132,7 +132,7 @@ static void options_that_shape_the_heap_are_set_before_it(void) {
     CHECK_EQUAL(engine_option_set(NULL, "16m"), EINVAL);
     CHECK_EQUAL(engine_option_set("window", NULL), EINVAL);
     engine_free(engine_alloc(1));
-    CHECK(!heap_mine->proves);
+    CHECK(!heap_mine->checks_every);
     CHECK_EQUAL(window.units_area.size, 16 * MIB);
     CHECK_EQUAL(engine_option_set("check", "every"), EBUSY);
     CHECK_EQUAL(engine_option_set("window", "32m"), EBUSY);

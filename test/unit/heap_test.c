@@ -3,39 +3,38 @@
  */
 #include "support/fresh.h"
 
-#include "engine/block.h"
 #include "engine/heap.h"
-#include "engine/magazine.h"
-#include "engine/root.h"
+#include "engine/lookup.h"
 #include "engine/slab.h"
 #include "engine/span.h"
 #include "support/engine_heap.h"
+#include "support/engine_locked.h"
 #include "support/thread.h"
 
 #define BLOCKS 4000
 
 static void *blocks[BLOCKS];
 
-static void *begin_and_tell(void *owner) {
+static void *begin_and_tell(void *id) {
     CHECK(heap_mine == &heap_none);
     engine_free(engine_alloc(1));
-    *(uint32_t *)owner = heap_mine->owner;
+    *(uint32_t *)id = heap_mine->id;
     return NULL;
 }
 
 static void a_heap_is_used_again_by_the_next_thread(void) {
     for (int i = 0; i < 10; i++) {
-        uint32_t owner = 0;
-        thread_run(begin_and_tell, &owner);
-        CHECK_EQUAL(owner, 1);
-        CHECK_EQUAL(registry.in_use, 0);
+        uint32_t id = 0;
+        thread_run(begin_and_tell, &id);
+        CHECK_EQUAL(id, 1);
+        CHECK_EQUAL(heaps.in_use, 0);
     }
-    CHECK_EQUAL(registry.made, 1);
-    CHECK_EQUAL(registry.started, 10);
+    CHECK_EQUAL(heaps.made, 1);
+    CHECK_EQUAL(heaps.started, 10);
     CHECK(heap_mine == &heap_none);
     engine_free(engine_alloc(1));
-    CHECK_EQUAL(heap_mine->owner, 1);
-    CHECK_EQUAL(registry.in_use, 1);
+    CHECK_EQUAL(heap_mine->id, 1);
+    CHECK_EQUAL(heaps.in_use, 1);
     check_nothing_left();
 }
 
@@ -49,7 +48,7 @@ static void *only_ask(void *block) {
 static void a_thread_that_neither_allocates_nor_frees_has_no_heap(void) {
     void *block = engine_alloc(1);
     thread_run(only_ask, block);
-    CHECK_EQUAL(registry.started, 1);
+    CHECK_EQUAL(heaps.started, 1);
 }
 
 static pthread_barrier_t step;
@@ -64,26 +63,25 @@ static void *hold_a_heap(void *unused) {
 static void threads_at_once_have_heaps_of_their_own(void) {
     enum { THREADS = 30 };
     pthread_t threads[THREADS];
-    void *heaps[THREADS];
+    void *their_heaps[THREADS];
     CHECK(pthread_barrier_init(&step, NULL, THREADS) == 0);
     for (int i = 0; i < THREADS; i++) {
         CHECK(pthread_create(&threads[i], NULL, hold_a_heap, NULL) == 0);
     }
     for (int i = 0; i < THREADS; i++) {
-        CHECK(pthread_join(threads[i], &heaps[i]) == 0);
+        CHECK(pthread_join(threads[i], &their_heaps[i]) == 0);
         for (int j = 0; j < i; j++) {
-            CHECK(heaps[j] != heaps[i]);
+            CHECK(their_heaps[j] != their_heaps[i]);
         }
     }
-    CHECK_EQUAL(registry.made, THREADS);
-    CHECK_EQUAL(registry.in_use, 0);
+    CHECK_EQUAL(heaps.made, THREADS);
+    CHECK_EQUAL(heaps.in_use, 0);
     check_nothing_left();
 }
 
 /* Blocks of several slabs, given in any order without their being cached. */
 static void blocks_given_go_to_their_slabs(void) {
-    CHECK(root_start());
-    struct heap *heap = heap_begin();
+    struct heap *heap = begin_heap();
     for (int i = 0; i < BLOCKS; i++) {
         blocks[i] = engine_alloc(700);
     }
@@ -94,7 +92,10 @@ static void blocks_given_go_to_their_slabs(void) {
         blocks[other] = block;
     }
     for (int i = 0; i < BLOCKS; i += 50) {
-        heap_give(heap, &blocks[i], 50, true);
+        CHECK_EQUAL(magazine_prove(&blocks[i], 50), 50);
+        lock_take(&heap->lock);
+        heap_give(heap, &blocks[i], 50);
+        lock_give(&heap->lock);
         CHECK_VALID();
         for (int j = i; j < i + 50; j++) {
             struct block block = block_at(blocks[j]);
@@ -114,16 +115,16 @@ static void empty_slabs_go_back_but_for_the_last(void) {
         engine_free(blocks[i]);
     }
     CHECK_VALID();
-    magazine_flush_all(heap_mine, false);
+    flush_mine();
     CHECK_VALID();
     CHECK_EQUAL(spans.live_units, size_classes[size_class_of(4096)].units);
     check_nothing_left();
 }
 
 static void the_slab_that_is_filled_up_has_free_slots(void) {
-    CHECK(root_start());
-    struct heap *heap = heap_begin();
+    struct heap *heap = begin_heap();
     unsigned size_class = size_class_of(512);
+    size_t with_room = 0;
     for (int step_number = 0, held = 0; step_number < 20000; step_number++) {
         if (held < BLOCKS && (held == 0 || random_below(&fresh_random, 100) < 55)) {
             blocks[held++] = engine_alloc(512);
@@ -134,12 +135,13 @@ static void the_slab_that_is_filled_up_has_free_slots(void) {
         }
         if (step_number % 100 == 0) {
             CHECK_VALID(); /* slabs with free slots stand first */
-            struct slab *slab = heap_slab(heap, size_class);
-            CHECK(slab != NULL && slab_free_slots(slab) > 0);
-            CHECK(heap->classes[size_class].slabs.next == &slab->link);
-            CHECK_VALID();
+            const struct slab *slab = heap_slab_with_room(heap, size_class);
+            CHECK(slab == NULL || slab_free_slots(slab) > 0);
+            CHECK(slab == NULL || heap->classes[size_class].slabs.next == &slab->link);
+            with_room += slab != NULL;
         }
     }
+    CHECK(with_room > 100);
 }
 
 static void a_trim_keeps_what_is_live_alone(void) {
@@ -154,7 +156,7 @@ static void a_trim_keeps_what_is_live_alone(void) {
             engine_free(blocks[i]);
         }
     }
-    heap_trim(heap_mine);
+    engine_trim();
     CHECK_VALID();
     CHECK_AT_MOST(spans.live_units, BLOCKS / 500);
     for (int i = 0; i < BLOCKS; i += 500) {
@@ -175,8 +177,8 @@ static void *hold_blocks(void *unused) {
     for (int i = BLOCKS / 2; i < BLOCKS; i++) {
         engine_free(blocks[i]); /* so that the magazines hold some */
     }
-    engine_free(engine_alloc(SMALL_MAX + 1)); /* and the reserve */
-    CHECK_EQUAL(heap_mine->reserve.large_count, 1);
+    engine_free(engine_alloc(SMALL_MAX + 1)); /* and the depot */
+    CHECK_EQUAL(heap_mine->depot.large_count, 1);
     pthread_barrier_wait(&step);
     pthread_barrier_wait(&step);
     return NULL;
@@ -185,7 +187,7 @@ static void *hold_blocks(void *unused) {
 static void use_the_other_thread_s_blocks(void *unused) {
     (void)unused;
     CHECK_VALID();
-    CHECK_EQUAL(registry.in_use, 1);
+    CHECK_EQUAL(heaps.in_use, 1);
     for (int i = 0; i < BLOCKS / 2; i++) {
         CHECK_EQUAL(*(unsigned char *)blocks[i], (unsigned char)i);
         void *block = engine_alloc((size_t)(i % 1000) + 1);
@@ -200,7 +202,7 @@ static void use_the_other_thread_s_blocks(void *unused) {
     }
     engine_trim();
     CHECK_VALID();
-    CHECK(!list_empty(&registry.unused)); /* the other thread's heap is there for another one */
+    CHECK(!list_empty(&heaps.unused)); /* the other thread's heap is there for another one */
 }
 
 static void a_child_takes_over_what_other_threads_had(void) {

@@ -49,6 +49,12 @@ static void check_found(const struct model *model) {
     CHECK(found(model->block + model->size - 1, model->block, model->size));
 }
 
+static char *resize(void *block, size_t size) {
+    void *resized;
+    CHECK(huge_resize(block, size, &resized));
+    return resized;
+}
+
 static void random_operations_agree_with_a_list(void) {
     enum { BLOCKS = 40 };
     static struct model models[BLOCKS];
@@ -64,13 +70,13 @@ static void random_operations_agree_with_a_list(void) {
             bytes += model->size;
             count++;
         } else if (random_below(&fresh_random, 2)) {
-            char *resized = huge_resize(model->block, size);
+            char *resized = resize(model->block, size);
             CHECK(resized != NULL && resized[0] == (char)i);
             bytes += round_up(size, UNIT) - model->size;
             *model = (struct model){resized, round_up(size, UNIT)};
         } else {
             CHECK(model->block[0] == (char)i && model->block[model->size - 1] == (char)i);
-            huge_free(model->block);
+            CHECK(huge_free(model->block));
             CHECK(found_freed(model->block + model->size - 1, model->block, model->size));
             bytes -= model->size;
             count--;
@@ -126,12 +132,12 @@ static void a_resize_keeps_contents(void) {
     for (size_t at = 0; at < 64 * MIB; at += MIB) {
         block[at] = (char)(at / MIB + 1);
     }
-    block = huge_resize(block, 200 * MIB);
+    block = resize(block, 200 * MIB);
     CHECK(block != NULL);
     for (size_t at = 0; at < 200 * MIB; at += MIB) {
         CHECK_EQUAL(block[at], at < 64 * MIB ? at / MIB + 1 : 0);
     }
-    char *shorter = huge_resize(block, 20 * MIB);
+    char *shorter = resize(block, 20 * MIB);
     CHECK(shorter != NULL);
     for (size_t at = 0; at < 20 * MIB; at += MIB) {
         CHECK_EQUAL(shorter[at], at / MIB + 1);
@@ -146,7 +152,7 @@ static void a_refused_resize_changes_nothing(void) {
     char *block = alloc(64 * MIB, OS_PAGE);
     block[0] = block[64 * MIB - 1] = 7;
     os_inject(OS_CALL_MREMAP, 0, UINT64_MAX, ENOMEM);
-    CHECK(huge_resize(block, 100 * MIB) == NULL);
+    CHECK(resize(block, 100 * MIB) == NULL);
     CHECK(found(block, block, 64 * MIB));
     CHECK_EQUAL(huge_table.bytes, 64 * MIB);
     CHECK(block[0] == 7 && block[64 * MIB - 1] == 7);
@@ -166,7 +172,7 @@ static void the_last_blocks_freed_are_remembered(void) {
         models[i] = (struct model){alloc((i + 1) * UNIT, OS_PAGE), (i + 1) * UNIT};
     }
     for (size_t i = 0; i <= HUGE_REMEMBERED; i++) {
-        huge_free(models[i].block);
+        CHECK(huge_free(models[i].block));
         for (size_t j = 0; j <= HUGE_REMEMBERED; j++) {
             bool remembered = j <= i && i - j < HUGE_REMEMBERED;
             CHECK_EQUAL(found_freed(models[j].block + j, models[j].block, models[j].size), remembered);
@@ -177,14 +183,14 @@ static void the_last_blocks_freed_are_remembered(void) {
 /* The same addresses have been several blocks': the last of them is meant. */
 static void the_latest_of_freed_blocks_is_found(void) {
     char *block = alloc(8 * UNIT, OS_PAGE);
-    huge_free(block);
+    CHECK(huge_free(block));
     char *again = alloc(4 * UNIT, OS_PAGE);
     uintptr_t start;
     size_t size;
     if (again + 4 * UNIT <= block || again >= block + 8 * UNIT) { /* the kernel has chosen others */
         child_cannot();
     }
-    huge_free(again);
+    CHECK(huge_free(again));
     CHECK(huge_find_freed(again, &start, &size));
     CHECK(start == (uintptr_t)again && size == 4 * UNIT);
 }
@@ -234,12 +240,15 @@ static void without_memory_there_is_no_block(void) {
 
 static void a_huge_block_freed_twice_is_a_fault(void) {
     char *block = alloc(64 * MIB, OS_PAGE);
-    huge_free(block);
-    huge_free(block);
+    CHECK(huge_free(block));
+    CHECK(!huge_free(block));
+    engine_free(block);
 }
 
 static void freeing_the_inside_of_a_huge_block_is_a_fault(void) {
-    huge_free(alloc(64 * MIB, OS_PAGE) + UNIT);
+    char *inside = alloc(64 * MIB, OS_PAGE) + UNIT;
+    CHECK(!huge_free(inside));
+    engine_free(inside);
 }
 
 int main(void) {

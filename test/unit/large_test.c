@@ -5,8 +5,10 @@
 
 #include <errno.h>
 
-#include "engine/block.h"
 #include "engine/large.h"
+#include "engine/live_map.h"
+#include "engine/lookup.h"
+#include "engine/page_map.h"
 #include "engine/root.h"
 #include "engine/span.h"
 #include "os/os.h"
@@ -31,6 +33,12 @@ static void check_zero(const void *block, size_t size) {
     for (size_t i = 0; i < size / sizeof *words; i++) {
         CHECK_EQUAL(words[i], 0);
     }
+}
+
+static void free_large(void *block) {
+    struct large *large = large_end(block);
+    CHECK(large != NULL && large == large_of(block) && large_end(block) == NULL);
+    large_destroy(large);
 }
 
 static void *alloc(size_t size, size_t alignment, bool *zero) {
@@ -65,7 +73,7 @@ static void blocks_keep_what_they_hold(void) {
                 CHECK(marked_intact(block, resized ? size : SIZE_MAX));
                 block->size = resized ? size : block->size;
             } else {
-                large_free(block->memory);
+                free_large(block->memory);
                 block->memory = NULL;
             }
         }
@@ -90,7 +98,7 @@ static void a_block_grows_where_it_is_when_what_follows_is_free(void) {
     filled(c, 4 * UNIT, 3);
     CHECK(large_resize(a, 4 * UNIT - 100));
     CHECK(!large_resize(a, 4 * UNIT + 1));
-    large_free(b);
+    free_large(b);
     CHECK(engine_realloc("realloc", a, 8 * UNIT) == a);
     CHECK(!large_resize(a, 8 * UNIT + 1));
     CHECK(large_resize(c, 100 * UNIT)); /* nothing follows the last one */
@@ -225,7 +233,7 @@ static void freeing_the_inside_of_a_large_block_is_a_fault(void) {
 }
 
 static void freeing_the_second_granule_of_a_large_block_is_a_fault(void) {
-    large_free((char *)engine_alloc(MIB) + GRANULE);
+    engine_free((char *)engine_alloc(MIB) + GRANULE);
 }
 
 int main(void) {

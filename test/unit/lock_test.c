@@ -20,8 +20,8 @@
 #define ROUNDS 50000
 #define CONTENDED 2 /* the state that lock.h gives to a lock with waiters */
 
-static struct lock low = LOCK_INIT(LOCK_REGISTRY);
-static struct lock low_too = LOCK_INIT(LOCK_REGISTRY);
+static struct lock low = LOCK_INIT(LOCK_HEAPS);
+static struct lock low_too = LOCK_INIT(LOCK_HEAPS);
 static struct lock high = LOCK_INIT(LOCK_SPANS);
 static size_t counter; /* guarded by low: not atomic, so that two holders at a time would lose counts */
 

@@ -1,17 +1,17 @@
 /*
- * block_test.c - what an address is, for every kind of address there is.
+ * lookup_test.c - what an address is, for every kind of address there is.
  */
 #include "support/fresh.h"
 
-#include "engine/block.h"
 #include "engine/heap.h"
 #include "engine/huge.h"
 #include "engine/large.h"
-#include "engine/magazine.h"
+#include "engine/lookup.h"
 #include "engine/root.h"
 #include "engine/slab.h"
 #include "engine/span.h"
 #include "support/engine_heap.h"
+#include "support/engine_locked.h"
 
 #define UNDECAYED "decay_ms=4294967295"
 
@@ -80,11 +80,11 @@ static void every_slot_of_every_class_is_told_by_its_number(void) {
 static void the_state_of_a_slot_follows_its_life(void) {
     char *block = engine_alloc(100);
     size_t size = engine_usable_size("malloc_usable_size", block);
-    enum block_state cached = heap_mine->proves ? BLOCK_STATE_CACHED : BLOCK_STATE_LIVE;
+    enum block_state cached = heap_mine->checks_every ? BLOCK_STATE_CACHED : BLOCK_STATE_LIVE;
     check_addresses(block, size, BLOCK_SLOT, BLOCK_STATE_LIVE);
     engine_free(block);
     check_addresses(block, size, BLOCK_SLOT, cached);
-    magazine_flush_all(heap_mine, false);
+    flush_mine();
     check_addresses(block, size, BLOCK_SLOT, BLOCK_STATE_FREE);
     CHECK(engine_alloc(100) == block);
     check_addresses(block, size, BLOCK_SLOT, BLOCK_STATE_LIVE);
@@ -190,7 +190,7 @@ static void asking_the_size_of_the_inside_of_a_slot_is_a_fault(void) {
 static void resizing_a_freed_block_is_a_fault(void) {
     void *block = engine_alloc(100);
     engine_free(block);
-    magazine_flush_all(heap_mine, false);
+    flush_mine();
     engine_realloc("realloc", block, 200);
 }
 

@@ -6,24 +6,16 @@
 
 #include <errno.h>
 
-#include "engine/block.h"
 #include "engine/heap.h"
-#include "engine/magazine.h"
+#include "engine/lookup.h"
 #include "engine/metadata.h"
-#include "engine/root.h"
 #include "engine/slab.h"
 #include "engine/span.h"
 #include "os/os.h"
 #include "support/engine_heap.h"
+#include "support/engine_locked.h"
 
 #define CAPACITY_START 8u
-
-static struct heap *begin(void) {
-    CHECK(root_start());
-    struct heap *heap = heap_begin();
-    CHECK(heap != NULL && heap == heap_mine);
-    return heap;
-}
 
 static unsigned capacity_of(const struct heap *heap, unsigned size_class) {
     void **bottom = heap->classes[size_class].bottom;
@@ -31,7 +23,7 @@ static unsigned capacity_of(const struct heap *heap, unsigned size_class) {
 }
 
 static void the_capacity_is_told_by_the_bottom(void) {
-    void **slots = begin() != NULL ? metadata_alloc(MAGAZINE_SIZE) : NULL;
+    void **slots = begin_heap() != NULL ? metadata_alloc(MAGAZINE_SIZE) : NULL;
     for (unsigned capacity = 1; capacity <= MAGAZINE_MAX; capacity++) {
         void **bottom = slots + MAGAZINE_MAX - capacity;
         CHECK_EQUAL(magazine_capacity(bottom), capacity);
@@ -45,7 +37,7 @@ static void no_magazine_is_both_empty_and_full(void) {
     CHECK(*MAGAZINE_NONE == NULL);
     CHECK(magazine_ends_at(MAGAZINE_NONE + 1));
     CHECK(heap_mine == &heap_none);
-    struct heap *heap = begin();
+    struct heap *heap = begin_heap();
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         CHECK(heap_none.tops[size_class] == MAGAZINE_NONE && heap_none.tops[DEFERRED + size_class] == MAGAZINE_NONE);
         CHECK(heap->tops[size_class] == MAGAZINE_NONE && heap->tops[DEFERRED + size_class] == MAGAZINE_NONE);
@@ -59,7 +51,7 @@ struct model {
     unsigned size_class;
     unsigned capacity;
     unsigned count;
-    unsigned stock; /* bundles */
+    unsigned stock; /* stored magazines */
     uint64_t refills;
     uint64_t flushes;
 };
@@ -74,32 +66,46 @@ static void check_model(const struct heap *heap, const struct model *model) {
     CHECK_EQUAL(capacity_of(heap, model->size_class), model->capacity);
     CHECK_EQUAL(magazine_count(heap, model->size_class), model->count);
     CHECK_EQUAL(heap->classes[model->size_class].stock.count, model->stock);
-    CHECK_EQUAL(magazine_cached(heap, model->size_class), model->stock * bundle_size(model->size_class) + model->count);
+    CHECK_EQUAL(transfer_cached(heap, model->size_class), model->stock * stored_size(model->size_class) + model->count);
     CHECK_EQUAL(heap->counters.refills, model->refills);
     CHECK_EQUAL(heap->counters.flushes, model->flushes);
 }
 
-/* Into an empty magazine a bundle comes back; if there is none, it grows, and is filled by half. */
-static void model_alloc(struct model *model) {
+/* What the heap can fill a magazine with: the free slots of its slabs, or, if there are none, of a fresh slab. */
+static unsigned free_slots(const struct heap *heap, unsigned size_class) {
+    const struct list *slabs = &heap->classes[size_class].slabs;
+    unsigned count = 0;
+    for (const struct list *link = slabs->next; link != slabs; link = link->next) {
+        count += slab_free_slots(CONTAINER_OF(link, struct slab, link));
+    }
+    return count != 0 ? count : size_classes[size_class].slots;
+}
+
+/* A stored magazine takes the place of an empty one; if there is none, that grows, and is filled by half, or with what
+ * there is. */
+static void model_alloc(const struct heap *heap, struct model *model) {
     if (model->count == 0 && model->stock > 0) {
         model->stock--;
-        model->count = bundle_size(model->size_class);
+        model->count = stored_size(model->size_class);
     } else if (model->count == 0) {
         model->capacity = grown(model);
+        unsigned available = free_slots(heap, model->size_class);
         model->count = (model->capacity + 1) / 2;
+        model->count = model->count < available ? model->count : available;
         model->refills++;
     }
     model->count--;
 }
 
-/* A full magazine grows, or, as large as it may be, half of it is put by, or flushed when there is enough of that. */
+/* A full magazine grows, or, as large as it may be, is stored but for a quarter, or half of it is flushed when enough
+ * is stored. */
 static void model_free(struct model *model) {
     if (model->count == model->capacity) {
-        size_t bundle_bytes = bundle_size(model->size_class) * (size_t)size_classes[model->size_class].size;
+        size_t bytes = stored_size(model->size_class) * (size_t)size_classes[model->size_class].size;
         if (model->capacity < grown(model)) {
             model->capacity = grown(model);
-        } else if ((model->stock + 1) * bundle_bytes <= 4 * MIB) {
-            model->count -= bundle_size(model->size_class);
+        } else if ((model->stock + 1) * bytes <= 4 * MIB) {
+            model->count -= stored_size(model->size_class);
             model->stock++;
         } else {
             model->count -= (model->capacity + 1) / 2;
@@ -110,15 +116,15 @@ static void model_free(struct model *model) {
 }
 
 /* The blocks held stay: the magazine that is made for them grows as they are freed. */
-static void dispose_all(struct heap *heap, struct model *model) {
+static void dispose_all(struct model *model) {
     model->flushes += model->stock + (model->count > 0);
-    magazine_flush_all(heap, true);
+    dispose_mine();
     model->capacity = model->count = model->stock = 0;
 }
 
-static void magazines_grow_and_are_put_by_in_halves(void) {
+static void magazines_grow_and_are_stored(void) {
     enum { BLOCKS = 400 };
-    struct heap *heap = begin();
+    struct heap *heap = begin_heap();
     void *blocks[BLOCKS];
     struct model model = {0};
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
@@ -126,15 +132,15 @@ static void magazines_grow_and_are_put_by_in_halves(void) {
         model.size_class = size_class;
         for (unsigned held = 0, step = 0; step < 2000; step++) {
             if (step == 100) {
-                dispose_all(heap, &model);
+                dispose_all(&model);
             }
             /* runs of calls of one kind, or the magazine would never be empty or full */
             bool grows = step / 100 % 2 == 0;
             if (held < BLOCKS && (held == 0 || random_below(&fresh_random, 10) < (grows ? 9 : 1))) {
+                model_alloc(heap, &model);
                 blocks[held] = engine_alloc(size);
                 CHECK(blocks[held] != NULL);
                 held++;
-                model_alloc(&model);
             } else {
                 engine_free(blocks[--held]);
                 model_free(&model);
@@ -149,68 +155,14 @@ static void magazines_grow_and_are_put_by_in_halves(void) {
             }
         }
         check_model(heap, &model);
-        dispose_all(heap, &model);
+        dispose_all(&model);
         check_model(heap, &model);
     }
     CHECK_VALID();
 }
 
-static void a_refill_pops_from_the_lowest_address_up(void) {
-    struct heap *heap = begin();
-    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
-        CHECK(magazine_refill(heap, size_class));
-        void **bottom = heap->classes[size_class].bottom;
-        unsigned count = magazine_count(heap, size_class);
-        const char *start = bottom[count];
-        CHECK(*bottom == NULL);
-        CHECK(start == window_address(window_unit(start)));
-        for (unsigned i = 0; i < count; i++) {
-            CHECK((const char *)bottom[count - i] == start + (size_t)i * size_classes[size_class].size);
-            CHECK_EQUAL(live_test(bottom[count - i]), !heap->proves);
-        }
-    }
-    CHECK_VALID();
-}
-
-/* Making a thread's heap may itself allocate, and so fill the magazine that is about to be refilled. */
-static void a_refill_leaves_what_is_there(void) {
-    struct heap *heap = begin();
-    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
-        CHECK(magazine_refill(heap, size_class));
-        unsigned count = magazine_count(heap, size_class);
-        void *top = heap->classes[size_class].bottom[count];
-        CHECK(magazine_refill(heap, size_class));
-        CHECK_EQUAL(magazine_count(heap, size_class), count);
-        CHECK(heap->classes[size_class].bottom[count] == top);
-    }
-    CHECK_VALID();
-}
-
-/* A refill that needs more than one slab, or gets less than it wants, has no gap. */
-static void a_refill_is_gathered_from_several_slabs(void) {
-    enum { BLOCKS = 160 };
-    struct heap *heap = begin();
-    unsigned size_class = size_class_of(8192); /* eight slots to a slab */
-    size_t size = size_classes[size_class].size;
-    void *blocks[BLOCKS];
-    for (unsigned i = 0; i < BLOCKS; i++) {
-        blocks[i] = engine_alloc(size);
-    }
-    magazine_flush_all(heap, false);
-    for (unsigned i = 0; i < BLOCKS; i += slab_of(blocks[i])->slots) {
-        engine_free(blocks[i]);
-        magazine_flush_all(heap, false);
-    }
-    CHECK_VALID();
-    CHECK(magazine_refill(heap, size_class));
-    unsigned count = magazine_count(heap, size_class);
-    CHECK_EQUAL(count, (capacity_of(heap, size_class) + 1) / 2);
-    CHECK(slab_of(heap->classes[size_class].bottom[1]) != slab_of(heap->classes[size_class].bottom[count]));
-    CHECK_VALID();
-}
-
 static void the_last_block_freed_is_the_first_allocated(void) {
-    begin();
+    begin_heap();
     void *a = engine_alloc(100);
     void *b = engine_alloc(100);
     engine_free(a);
@@ -220,17 +172,17 @@ static void the_last_block_freed_is_the_first_allocated(void) {
 }
 
 static void disposal_leaves_nothing(void) {
-    struct heap *heap = begin();
+    struct heap *heap = begin_heap();
     size_t metadata_held = metadata.used - metadata.spare;
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         engine_free(engine_alloc(size_classes[size_class].size));
     }
-    magazine_flush_all(heap, true);
+    dispose_mine();
     CHECK_VALID();
-    heap_trim(heap);
+    engine_trim();
     CHECK_EQUAL(spans.live_units, 0);
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
-        CHECK(heap->tops[heap->first + size_class] == MAGAZINE_NONE);
+        CHECK(heap->tops[heap->mode_offset + size_class] == MAGAZINE_NONE);
         CHECK(heap->classes[size_class].bottom == NULL);
     }
     /* but for the descriptors of free spans */
@@ -242,7 +194,7 @@ static void disposal_leaves_nothing(void) {
 }
 
 static void without_memory_for_a_magazine_allocation_fails(void) {
-    struct heap *heap = begin();
+    struct heap *heap = begin_heap();
     void *held = engine_alloc(500);
     os_inject(OS_CALL_MPROTECT, 0, UINT64_MAX, ENOMEM);
     for (size_t size = MAGAZINE_SIZE; size >= METADATA_STEP; size -= METADATA_STEP) {
@@ -265,10 +217,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         FRESH(the_capacity_is_told_by_the_bottom),
         IN_BOTH_MODES(no_magazine_is_both_empty_and_full),
-        IN_BOTH_MODES(magazines_grow_and_are_put_by_in_halves),
-        IN_BOTH_MODES(a_refill_pops_from_the_lowest_address_up),
-        IN_BOTH_MODES(a_refill_leaves_what_is_there),
-        IN_BOTH_MODES(a_refill_is_gathered_from_several_slabs),
+        IN_BOTH_MODES(magazines_grow_and_are_stored),
         IN_BOTH_MODES(the_last_block_freed_is_the_first_allocated),
         IN_BOTH_MODES(disposal_leaves_nothing),
         IN_BOTH_MODES(without_memory_for_a_magazine_allocation_fails),

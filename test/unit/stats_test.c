@@ -10,9 +10,9 @@
 #include "engine/heap.h"
 #include "engine/huge.h"
 #include "engine/large.h"
-#include "engine/magazine.h"
 #include "engine/span.h"
 #include "engine/stats.h"
+#include "engine/transfer.h"
 #include "os/os.h"
 #include "support/engine_heap.h"
 #include "support/thread.h"
@@ -27,9 +27,9 @@ struct model {
 static struct model model;
 static struct mems_engine_stats stats;
 
-static size_t larges_put_by(void) {
+static size_t larges_kept(void) {
     size_t bytes = 0;
-    for (const struct large *large = heap_mine->reserve.larges; large != NULL; large = large->next) {
+    for (const struct large *large = heap_mine->depot.larges; large != NULL; large = large->next) {
         bytes += large->span.units * UNIT;
     }
     return bytes;
@@ -38,7 +38,7 @@ static size_t larges_put_by(void) {
 /* The rows add up, the classes add up to the rows, and every class is made of its slots. */
 static void check_equations(void) {
     size_t live = stats.large_bytes;
-    size_t cached = larges_put_by();
+    size_t cached = larges_kept();
     size_t free_bytes = 0;
     CHECK_EQUAL(stats.version, MEMS_ENGINE_STATS_VERSION);
     CHECK_EQUAL(stats.class_count, SIZE_CLASSES);
@@ -78,7 +78,7 @@ static void check_live(void) {
     }
     for (unsigned i = 0; i < SIZE_CLASSES; i++) {
         CHECK_EQUAL(stats.classes[i].live, live[i]);
-        CHECK_EQUAL(stats.classes[i].cached, heap_mine == &heap_none ? 0 : magazine_cached(heap_mine, i));
+        CHECK_EQUAL(stats.classes[i].cached, heap_mine == &heap_none ? 0 : transfer_cached(heap_mine, i));
     }
     CHECK_EQUAL(stats.large_blocks, large_blocks);
     CHECK_EQUAL(stats.large_bytes, large_bytes);

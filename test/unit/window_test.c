@@ -10,6 +10,8 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "engine/live_map.h"
+#include "engine/page_map.h"
 #include "engine/root.h"
 #include "engine/window.h"
 #include "os/os.h"
@@ -69,15 +71,15 @@ static void the_page_map_tells_units_apart(void) {
     uint32_t model[UNITS] = {0};
     CHECK(root_start());
     CHECK_EQUAL(window_reach(UNITS), 0);
-    const uint32_t owners[] = {1, 2, 0xffff, OWNER_NOBODY, OWNER_ORPHAN};
+    const uint32_t ids[] = {1, 2, 0xffff, HEAP_NOBODY, HEAP_ABANDONED};
     for (int step = 0; step < 10000; step++) {
         uint32_t entry = (uint32_t)random_below(&fresh_random, UNIT_KINDS);
         if (random_below(&fresh_random, 2)) {
-            uint32_t owner = owners[random_below(&fresh_random, 5)];
+            uint32_t id = ids[random_below(&fresh_random, 5)];
             unsigned size_class = (unsigned)random_below(&fresh_random, SIZE_CLASSES);
-            entry = page_map_tag(owner) | size_class;
+            entry = page_map_tag(id) | size_class;
             CHECK(entry_is_slab(entry) && !entry_is_free(entry));
-            CHECK_EQUAL(entry_owner(entry), owner);
+            CHECK_EQUAL(entry_heap(entry), id);
             CHECK_EQUAL(entry_class(entry), size_class);
         } else {
             CHECK(!entry_is_slab(entry));
@@ -98,7 +100,7 @@ static void the_page_map_tells_units_apart(void) {
     }
 }
 
-static void the_live_map_has_one_bit_for_each_granule(void) {
+static void the_live_map_tells_of_each_granule(void) {
     CHECK(root_start());
     CHECK_EQUAL(window_reach(2), 0);
     for (size_t granule = 0; granule < 2 * GRANULES_PER_UNIT; granule++) {
@@ -106,8 +108,9 @@ static void the_live_map_has_one_bit_for_each_granule(void) {
         CHECK(!live_test(block));
         live_set(block);
         CHECK(live_test(block));
-        CHECK_EQUAL(bitmap_count_range(window.live_map, 0, 2 * GRANULES_PER_UNIT), 1);
-        live_clear(block);
+        CHECK_EQUAL(live_count(0, 2), 1);
+        CHECK(live_end(block));
+        CHECK(!live_end(block));
         CHECK(!live_test(block));
     }
 }
@@ -183,7 +186,7 @@ static void tables_lie_apart(void) {
     uintptr_t units_end = window.base + window.units_area.size;
     CHECK(window.tables_start >= units_end + WINDOW_GUARD ||
           window.tables_start + window.tables_size + WINDOW_GUARD <= window.base);
-    CHECK(window.page_map_area.size >= window.units_reserved * sizeof(page_map_entry));
+    CHECK(window.page_map_area.size >= window.units_reserved * sizeof(uint32_t));
     CHECK(window.spans_area.size >= window.units_reserved * sizeof(struct span *));
     CHECK(window.inbox_links_area.size >= window.units_reserved * sizeof(uint32_t));
     CHECK(window.live_map_area.size >= window.units_reserved * LIVE_MAP_BYTES);
@@ -522,7 +525,7 @@ int main(void) {
         FRESH(granules_count_from_the_base),
         FRESH(what_lies_outside_is_beyond_every_granule),
         FRESH(the_page_map_tells_units_apart),
-        FRESH(the_live_map_has_one_bit_for_each_granule),
+        FRESH(the_live_map_tells_of_each_granule),
         FRESH_WITH(a_window_grows_in_steps_to_its_end, "window=32m"),
         FRESH(an_area_ends_where_it_ends),
         FRESH(tables_lie_apart),

@@ -1,0 +1,74 @@
+/*
+ * engine_locked.h - what a test of the engine does to a heap under its lock, as the engine itself would.
+ */
+#ifndef MEMS_TEST_SUPPORT_ENGINE_LOCKED_H
+#define MEMS_TEST_SUPPORT_ENGINE_LOCKED_H
+
+#include "check.h"
+#include "engine/heap.h"
+#include "engine/magazine.h"
+#include "engine/remote.h"
+#include "engine/root.h"
+#include "engine/thread.h"
+#include "engine/transfer.h"
+
+/* Gives the calling thread a heap, which has nothing yet. */
+static inline struct heap *begin_heap(void) {
+    CHECK(root_start());
+    struct heap *heap = thread_begin();
+    CHECK(heap != NULL && heap == heap_mine);
+    return heap;
+}
+
+/* All that the calling thread has in its magazines and in its depot goes back to the slabs. */
+static inline void flush_mine(void) {
+    lock_take(&heap_mine->lock);
+    transfer_flush(heap_mine);
+    lock_give(&heap_mine->lock);
+}
+
+/* The same, and the magazines go too. */
+static inline void dispose_mine(void) {
+    lock_take(&heap_mine->lock);
+    transfer_flush(heap_mine);
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        magazine_dispose(heap_mine, size_class);
+    }
+    lock_give(&heap_mine->lock);
+}
+
+static inline bool refill_mine(unsigned size_class) {
+    lock_take(&heap_mine->lock);
+    bool filled = transfer_refill(heap_mine, size_class);
+    lock_give(&heap_mine->lock);
+    return filled;
+}
+
+/* Collects up to `units` units of a heap's inbox, as its thread (`writer`) or as another one; whether there are more.
+ */
+static inline bool collect(struct heap *heap, size_t units, bool writer) {
+    lock_take(&heap->lock);
+    bool more = inbox_collect(heap, units, writer);
+    lock_give(&heap->lock);
+    return more;
+}
+
+static inline uint32_t link_of_unit(size_t unit) {
+    return atomic_load(&window.inbox_links[unit]);
+}
+
+/* How many units a chain has: an inbox, or a backlog. */
+static inline size_t chain_length(uint32_t head) {
+    size_t length = 0;
+    for (; head != 0 && head != INBOX_CLOSED; head = link_of_unit(head - 1) & ~LINK_SET) {
+        length++;
+    }
+    return length;
+}
+
+/* How many units wait to be collected by, or for, a heap. */
+static inline size_t inbox_length(const struct heap *heap) {
+    return chain_length(atomic_load(&heap->inbox)) + chain_length(heap->backlog);
+}
+
+#endif
