@@ -39,6 +39,17 @@ size_t live_count(size_t first, size_t units) {
     return count;
 }
 
+size_t live_count_bits(size_t first, size_t units) {
+    const struct live_word *word = live_words_of_unit(first);
+    const struct live_word *end = word + units * UNIT_WORDS;
+    size_t count = 0;
+    for (; word < end; word++) {
+        count += (size_t)__builtin_popcountll(atomic_load_explicit(&word->live, memory_order_relaxed));
+        count += (size_t)__builtin_popcountll(atomic_load_explicit(&word->remote, memory_order_relaxed));
+    }
+    return count;
+}
+
 bool live_any_remote(size_t first, size_t units) {
     const struct live_word *word = live_words_of_unit(first);
     const struct live_word *end = word + units * UNIT_WORDS;

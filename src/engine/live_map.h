@@ -71,6 +71,11 @@ static inline bool live_freed_remotely(const void *block) {
     return (atomic_load_explicit(&live_word_of(block)->remote, memory_order_relaxed) & live_bit_of(block)) != 0;
 }
 
+/* Whether the block's live bit is set, freed remotely or not. */
+static inline bool live_bit_is_set(const void *block) {
+    return (atomic_load_explicit(&live_word_of(block)->live, memory_order_relaxed) & live_bit_of(block)) != 0;
+}
+
 /* For the slab's writer. */
 static inline void live_set(const void *block) {
     struct live_word *word = live_word_of(block);
@@ -106,6 +111,9 @@ bool live_take_over(const void *block);
 
 /* How many blocks of these units are live. */
 size_t live_count(size_t first, size_t units);
+
+/* How many bits of these units are set, live and remote ones. */
+size_t live_count_bits(size_t first, size_t units);
 
 /* Whether a remote bit of these units is set. Sequentially consistent: see remote.c. */
 bool live_any_remote(size_t first, size_t units);

@@ -259,14 +259,48 @@ size_t slab_count_live(const struct slab *slab) {
     return live_count(slab->span.first, slab->span.units);
 }
 
-static bool no_slot_is_free_and_live(const struct slab *slab, unsigned size_class) {
+size_t slab_count_cached(const struct slab *slab) {
+    const size_t size = size_classes[slab_class(slab)].size;
     const char *start = window_address(slab->span.first);
-    for (unsigned slot = 0; slot < slab->slots; slot++) {
-        if (slab_slot_free(slab, slot) && live_test(start + (size_t)slot * size_classes[size_class].size)) {
-            return false;
-        }
+    size_t count = 0;
+    for (unsigned slot = 0; slot < slab_used(slab); slot++) {
+        count += !slab_slot_free(slab, slot) && !live_bit_is_set(start + slot * size);
     }
-    return true;
+    return count;
+}
+
+/* A slot against the table in slab.h; NULL: it is as it should be. */
+static const char *slot_broken(const struct slab *slab, unsigned slot, const void *start) {
+    const bool is_free = slab_slot_free(slab, slot);
+    const bool remote = live_freed_remotely(start);
+    if (remote && !live_bit_is_set(start)) {
+        return "a slot is freed remotely and not live";
+    }
+    if (is_free && live_test(start)) {
+        return "a slot is both free and live";
+    }
+    if (is_free && remote && !slab->unsettled) {
+        return "a free slot is to be settled, in a slab that has none";
+    }
+    if (!is_free && remote &&
+        atomic_load_explicit(&window.inbox_links[window_unit(start)], memory_order_relaxed) == 0) {
+        return "a slot is freed remotely, and its unit is not announced";
+    }
+    return NULL;
+}
+
+static const char *slots_broken(const struct slab *slab, unsigned size_class) {
+    const char *start = window_address(slab->span.first);
+    const char *broken = NULL;
+    size_t bits = 0;
+    for (unsigned slot = 0; slot < slab->slots && broken == NULL; slot++, start += size_classes[size_class].size) {
+        broken = slot_broken(slab, slot, start);
+        bits += (size_t)live_bit_is_set(start) + live_freed_remotely(start);
+    }
+    if (broken == NULL && bits != live_count_bits(slab->span.first, slab->span.units)) {
+        broken = "a bit of the live map is set that is no slot's";
+    }
+    return broken;
 }
 
 bool slab_valid(const struct slab *slab, const char **why) {
@@ -286,8 +320,8 @@ bool slab_valid(const struct slab *slab, const char **why) {
         broken = "a slab has a free slot below its hint";
     } else if (slab_count_live(slab) + slab_free_slots(slab) > slab->slots) {
         broken = "a slab has more live and free slots than slots";
-    } else if (!no_slot_is_free_and_live(slab, entry_class(entry))) {
-        broken = "a slot is both free and live";
+    } else {
+        broken = slots_broken(slab, entry_class(entry));
     }
     if (broken != NULL) {
         *why = broken;

@@ -125,6 +125,9 @@ void slab_purge(struct slab *slab);
 /* How many slots a user holds, by the live map: those freed by another thread are not among them. */
 size_t slab_count_live(const struct slab *slab);
 
+/* How many slots are neither free nor a user's, nor on their way to be free: cached. */
+size_t slab_count_cached(const struct slab *slab);
+
 /* The invariants above. No other thread may change the slab. */
 bool slab_valid(const struct slab *slab, const char **why);
 

@@ -9,6 +9,7 @@
 #include "large.h"
 #include "live_map.h"
 #include "magazine.h"
+#include "remote.h"
 #include "root.h"
 #include "slab.h"
 
@@ -36,6 +37,9 @@ static bool free_span_valid(const struct free_span *free, size_t unit, const cha
     if ((free->dirty_units == 0) != list_empty(&free->age)) {
         return broken(why, "a free span ages without being dirty, or the other way round");
     }
+    if (live_count_bits(unit, free->span.units) != 0) {
+        return broken(why, "a bit of the live map is set in a free span");
+    }
     return true;
 }
 
@@ -46,6 +50,7 @@ struct census {
     size_t dirty_units;
     size_t lost_units;
     size_t slabs;
+    size_t cached; /* slots */
 };
 
 static bool span_valid_at(size_t unit, struct census *census, size_t *units, const char **why) {
@@ -68,8 +73,13 @@ static bool span_valid_at(size_t unit, struct census *census, size_t *units, con
     }
     census->live_units += span->units;
     if (entry_is_slab(entry)) {
+        const struct slab *slab = CONTAINER_OF(span, struct slab, span);
+        if (!slab_valid(slab, why)) {
+            return false;
+        }
         census->slabs++;
-        return slab_valid(CONTAINER_OF(span, struct slab, span), why);
+        census->cached += slab_count_cached(slab);
+        return true;
     }
     if (entry != UNIT_LARGE) {
         return broken(why, "a unit below the top is unused, or being purged");
@@ -77,7 +87,8 @@ static bool span_valid_at(size_t unit, struct census *census, size_t *units, con
     if (large_size(CONTAINER_OF(span, struct large, span)) > (size_t)span->units << UNIT_SHIFT) {
         return broken(why, "a large block is larger than its span");
     }
-    return true;
+    return live_count_bits(unit, span->units) == live_bit_is_set(window_address(unit)) ||
+           broken(why, "a bit of the live map is set within a large block");
 }
 
 /* Areas grow by multiples of a unit, which is a multiple of every page size that the kernel may have. */
@@ -136,6 +147,11 @@ static bool blocks_valid(const struct heap *heap, unsigned size_class, void *con
         if (page_map_load(window_unit(blocks[i])) != (page_map_tag(heap->id) | size_class)) {
             return broken(why, "a magazine holds a block of another heap or class");
         }
+        const struct slab *slab = slab_of(blocks[i]);
+        size_t offset = (uintptr_t)blocks[i] - (uintptr_t)window_address(slab->span.first);
+        if (slab_slot_free(slab, size_class_slot(size_class, offset))) {
+            return broken(why, "a block in a magazine is free in its slab");
+        }
         if (live_test(blocks[i]) != live) {
             return broken(why, "a block in a magazine is live, or not, against its heap's mode");
         }
@@ -192,7 +208,93 @@ static bool magazine_valid(const struct heap *heap, unsigned size_class, const c
     return blocks_valid(heap, size_class, bottom + 1, (size_t)(top - bottom), !heap->checks_every, why);
 }
 
-static bool heap_valid(const struct heap *heap, size_t *slabs, const char **why) {
+/* A heap that no thread has: it has nothing, and is sent nothing. */
+static bool is_vacant(const struct heap *heap) {
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        const struct heap_class *of = &heap->classes[size_class];
+        if (!list_empty(&of->slabs) || of->bottom != NULL || of->stock.magazines != NULL) {
+            return false;
+        }
+    }
+    return depot_empty(&heap->depot) && heap->backlog == 0 &&
+           atomic_load_explicit(&heap->inbox, memory_order_relaxed) == INBOX_CLOSED;
+}
+
+/* Heaps are in use, and have an open inbox, or unused. */
+static bool heaps_valid(const char **why) {
+    const uint32_t made = atomic_load_explicit(&heaps.made, memory_order_relaxed);
+    size_t open = 0;
+    size_t unused = 0;
+    if (!list_valid(&heaps.unused, made)) {
+        return broken(why, "the list of unused heaps is torn");
+    }
+    for (const struct list *link = heaps.unused.next; link != &heaps.unused; link = link->next, unused++) {
+        if (!is_vacant(CONTAINER_OF(link, struct heap, link))) {
+            return broken(why, "an unused heap has something");
+        }
+    }
+    for (uint32_t id = 1; id <= made; id++) {
+        const struct heap *heap = heap_of(id);
+        if (heap->id != id || heap->tag != (page_map_tag(id) | heap->mode_offset)) {
+            return broken(why, "a heap's id is not its number");
+        }
+        open += atomic_load_explicit(&heap->inbox, memory_order_relaxed) != INBOX_CLOSED;
+    }
+    return (open == atomic_load_explicit(&heaps.in_use, memory_order_relaxed) && open + unused == made) ||
+           broken(why, "the heaps in use and the unused ones are not all");
+}
+
+/* Units: their number, and the sum of theirs. */
+struct units {
+    size_t count;
+    size_t sum;
+};
+
+static void units_add(struct units *units, size_t unit) {
+    units->count++;
+    units->sum += unit;
+}
+
+/* The units of an inbox or a backlog; their links are set. */
+static bool chain_valid(uint32_t head, struct units *units, const char **why) {
+    while (head != 0) {
+        size_t unit = head - 1;
+        if (unit >= spans.top || units->count > spans.top) {
+            return broken(why, "an inbox leads out of the window, or in a circle");
+        }
+        uint32_t link = atomic_load_explicit(&window.inbox_links[unit], memory_order_relaxed);
+        if (link == 0) {
+            return broken(why, "a unit in an inbox has no link");
+        }
+        units_add(units, unit);
+        head = link & ~LINK_SET;
+    }
+    return true;
+}
+
+/* A unit's link is set if, and only if, it is in one inbox or backlog. */
+static bool inboxes_valid(const char **why) {
+    struct units chained = {0};
+    struct units linked = {0};
+    for (uint32_t id = 1; id <= atomic_load_explicit(&heaps.made, memory_order_relaxed); id++) {
+        const struct heap *heap = heap_of(id);
+        uint32_t inbox = atomic_load_explicit(&heap->inbox, memory_order_relaxed);
+        if (!chain_valid(inbox != INBOX_CLOSED ? inbox : 0, &chained, why) ||
+            !chain_valid(heap->backlog, &chained, why)) {
+            return false;
+        }
+    }
+    for (size_t unit = 0; unit < spans.top; unit++) {
+        if (atomic_load_explicit(&window.inbox_links[unit], memory_order_relaxed) != 0) {
+            units_add(&linked, unit);
+        }
+    }
+    return (chained.count == linked.count && chained.sum == linked.sum) ||
+           broken(why, "the units with a link are not those in the inboxes");
+}
+
+/* Adds the heap's slabs and the blocks that it has cached. */
+static bool heap_valid(const struct heap *heap, size_t *slabs, size_t *cached, const char **why) {
     size_t stored_bytes = 0;
     size_t large_bytes = 0;
     size_t slab_bytes = 0;
@@ -203,6 +305,8 @@ static bool heap_valid(const struct heap *heap, size_t *slabs, const char **why)
         }
         slab_bytes += list_length(&heap->classes[size_class].slabs) * size_classes[size_class].slots *
                       size_classes[size_class].size;
+        *cached += (heap->checks_every ? magazine_count(heap, size_class) : 0) +
+                   (size_t)heap->classes[size_class].stock.count * stored_size(size_class);
     }
     if (!larges_valid(&heap->depot, &large_bytes, why)) {
         return false;
@@ -241,14 +345,16 @@ bool engine_valid(const char **why) {
     }
     struct census census = {0};
     size_t listed = 0;
+    size_t cached = 0;
     size_t stored = 0;
     size_t large = 0;
-    if (!areas_valid(why) || !window_valid(&census, why) || !abandoned_valid(&listed, why)) {
+    if (!areas_valid(why) || !window_valid(&census, why) || !abandoned_valid(&listed, why) || !heaps_valid(why) ||
+        !inboxes_valid(why)) {
         return false;
     }
     for (uint32_t id = 1; id <= heaps.made; id++) {
         const struct heap *heap = heap_of(id);
-        if (!heap_valid(heap, &listed, why)) {
+        if (!heap_valid(heap, &listed, &cached, why)) {
             return false;
         }
         stored += heap->depot.stored_bytes + heap->depot.stored_credit;
@@ -260,6 +366,10 @@ bool engine_valid(const char **why) {
     }
     if (listed != census.slabs) {
         return broken(why, "some slab is in no list, or in two");
+    }
+    /* There are more where a block's double free has been found, and where a fork has lost magazines. */
+    if (cached > census.cached) {
+        return broken(why, "a block is cached twice");
     }
     return range_tree_valid(&huge_table.live, why);
 }
