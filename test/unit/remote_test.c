@@ -1,0 +1,562 @@
+/*
+ * remote_test.c - blocks freed by threads whose heap does not own them: each free is proved at the call, announced once
+ * a unit, and comes home whatever the owner does meanwhile.
+ *
+ * Nothing is left to chance: a thread runs to its end, or waits at a barrier, before the next step.
+ */
+#include "support/fresh.h"
+
+#include <errno.h>
+
+#include "engine/abandoned.h"
+#include "engine/live_map.h"
+#include "engine/lookup.h"
+#include "engine/metadata.h"
+#include "engine/slab.h"
+#include "engine/span.h"
+#include "support/engine_heap.h"
+#include "support/engine_locked.h"
+#include "support/thread.h"
+
+#define BLOCKS_MAX 8192
+
+/* Blocks that one thread has allocated and another one is to free. */
+struct batch {
+    size_t size;
+    size_t count;
+    void *blocks[BLOCKS_MAX];
+};
+
+static void batch_alloc(struct batch *batch) {
+    CHECK(batch->count <= BLOCKS_MAX);
+    for (size_t i = 0; i < batch->count; i++) {
+        batch->blocks[i] = engine_alloc(batch->size);
+        CHECK(batch->blocks[i] != NULL);
+        memset(batch->blocks[i], 1, batch->size);
+    }
+}
+
+static void batch_free(const struct batch *batch) {
+    for (size_t i = 0; i < batch->count; i++) {
+        engine_free(batch->blocks[i]);
+    }
+}
+
+static size_t batch_count(const struct batch *batch, enum block_state state) {
+    size_t count = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        struct block block = block_at(batch->blocks[i]);
+        count += block.kind == BLOCK_SLOT ? block.state == state : state == BLOCK_STATE_FREE;
+    }
+    return count;
+}
+
+/* How many units the blocks lie in: they were allocated in the order of their addresses, or nearly. */
+static size_t batch_units(const struct batch *batch) {
+    size_t units = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        bool seen = false;
+        for (size_t j = 0; j < i && !seen; j++) {
+            seen = window_unit(batch->blocks[i]) == window_unit(batch->blocks[j]);
+        }
+        units += !seen;
+    }
+    return units;
+}
+
+static void *alloc_in_thread(void *batch) {
+    batch_alloc(batch);
+    return NULL;
+}
+
+static void *free_in_thread(void *batch) {
+    batch_free(batch);
+    return NULL;
+}
+
+static void *free_one(void *block) {
+    engine_free(block);
+    return NULL;
+}
+
+/* --- Announcements ----------------------------------------------------------------------------------------------- */
+
+static void *free_and_look(void *argument) {
+    const struct batch *batch = argument;
+    const struct heap *owner = heap_of(1);
+    CHECK_EQUAL(inbox_length(owner), 0);
+    for (size_t i = 0; i < batch->count; i++) {
+        bool announced = link_of_unit(window_unit(batch->blocks[i])) != 0;
+        size_t length = inbox_length(owner);
+        engine_free(batch->blocks[i]);
+        CHECK_EQUAL(inbox_length(owner), length + !announced);
+        CHECK((link_of_unit(window_unit(batch->blocks[i])) & LINK_SET) != 0);
+        CHECK_EQUAL(block_at(batch->blocks[i]).state, BLOCK_STATE_REMOTE);
+    }
+    CHECK_EQUAL(heap_mine->counters.remote_frees, batch->count);
+    return NULL;
+}
+
+static void a_unit_is_announced_once(void) {
+    static struct batch batch = {.size = 400, .count = 1000};
+    batch_alloc(&batch);
+    CHECK_EQUAL(heap_mine->id, 1);
+    thread_run(free_and_look, &batch);
+    CHECK(batch_units(&batch) > 5);
+    CHECK_EQUAL(inbox_length(heap_mine), batch_units(&batch));
+    CHECK_EQUAL(batch_count(&batch, BLOCK_STATE_REMOTE), batch.count);
+    CHECK_VALID();
+    CHECK(!collect(heap_mine, SIZE_MAX, true));
+    CHECK_EQUAL(inbox_length(heap_mine), 0);
+    CHECK_EQUAL(batch_count(&batch, BLOCK_STATE_FREE), batch.count);
+    CHECK_VALID();
+    check_nothing_left();
+}
+
+/* After a collection the next free announces the unit anew. */
+static void a_unit_that_was_collected_is_announced_again(void) {
+    static struct batch batch = {.size = 64, .count = 10};
+    batch_alloc(&batch);
+    for (size_t i = 0; i < batch.count; i++) {
+        thread_run(free_one, batch.blocks[i]);
+        CHECK_EQUAL(inbox_length(heap_mine), 1);
+        CHECK_VALID();
+        collect(heap_mine, SIZE_MAX, i % 2 == 0);
+        CHECK_EQUAL(inbox_length(heap_mine), 0);
+        CHECK_EQUAL(block_at(batch.blocks[i]).state, BLOCK_STATE_FREE);
+        CHECK_VALID();
+    }
+    check_nothing_left();
+}
+
+/* Each collection takes what it may; the rest waits in the backlog, and nothing is lost or taken twice. */
+static void a_backlog_is_collected_bit_by_bit(void) {
+    enum { FEW = 3 };
+    static struct batch batch = {.size = 4096, .count = 500};
+    batch_alloc(&batch);
+    size_t units = batch_units(&batch);
+    CHECK(units > 10 * FEW);
+    thread_run(free_in_thread, &batch);
+    for (size_t left = units; left > 0;) {
+        size_t taken = left < FEW ? left : FEW;
+        CHECK_EQUAL(collect(heap_mine, FEW, left % 2 == 0), left > taken);
+        left -= taken;
+        CHECK_EQUAL(inbox_length(heap_mine), left);
+        CHECK_EQUAL(chain_length(heap_mine->backlog), left);
+        CHECK_VALID();
+    }
+    CHECK_EQUAL(batch_count(&batch, BLOCK_STATE_FREE), batch.count);
+    check_nothing_left();
+}
+
+/* What arrives while a backlog waits stands behind it. */
+static void what_arrives_behind_a_backlog_is_not_lost(void) {
+    static struct batch first = {.size = 4096, .count = 200};
+    static struct batch second = {.size = 2048, .count = 200};
+    batch_alloc(&first);
+    batch_alloc(&second);
+    thread_run(free_in_thread, &first);
+    CHECK(collect(heap_mine, 1, true));
+    thread_run(free_in_thread, &second);
+    CHECK(chain_length(heap_mine->backlog) > 0 && chain_length(atomic_load(&heap_mine->inbox)) > 0);
+    CHECK_VALID();
+    CHECK(!collect(heap_mine, SIZE_MAX, true));
+    CHECK_EQUAL(batch_count(&first, BLOCK_STATE_FREE), first.count);
+    CHECK_EQUAL(batch_count(&second, BLOCK_STATE_FREE), second.count);
+    check_nothing_left();
+}
+
+/* All slots of the slab are free, but a unit of it is still in an inbox: another user's blocks would be collected. */
+static void a_slab_with_a_link_is_not_given_back(void) {
+    static struct batch batch = {.size = 4096, .count = 100};
+    batch_alloc(&batch);
+    flush_mine();
+    thread_run(free_in_thread, &batch);
+    size_t units = spans.live_units;
+    const struct slab *slab = slab_of(batch.blocks[0]);
+    lock_take(&heap_mine->lock);
+    slab_settle(slab_of(batch.blocks[0])); /* as a refill does, which leaves the links to the collector */
+    CHECK(slab_empty(slab) && !slab_disposable(slab));
+    heap_drop_empty(heap_mine);
+    lock_give(&heap_mine->lock);
+    CHECK_EQUAL(spans.live_units, units);
+    CHECK_VALID();
+    collect(heap_mine, SIZE_MAX, true);
+    CHECK_VALID();
+    CHECK(spans.live_units < units);
+    check_nothing_left();
+}
+
+static void remote_frees_take_no_memory(void) {
+    static struct batch batch = {.size = 48, .count = 1000};
+    size_t metadata_held = 0;
+    for (int round = 0; round < 50; round++) {
+        batch_alloc(&batch);
+        thread_run(free_in_thread, &batch);
+        collect(heap_mine, SIZE_MAX, true);
+        if (round == 1) {
+            metadata_held = metadata.used - metadata.spare;
+        }
+    }
+    CHECK_AT_MOST(metadata.used - metadata.spare, metadata_held);
+    check_nothing_left();
+}
+
+/* A free needs no memory either, where there is none for the thread's heap. */
+static void *free_without_memory(void *batch) {
+    os_inject(OS_CALL_MPROTECT, 0, UINT64_MAX, ENOMEM);
+    os_inject(OS_CALL_MMAP, 0, UINT64_MAX, ENOMEM);
+    for (size_t size = sizeof(struct heap); size >= METADATA_STEP; size -= METADATA_STEP) {
+        while (metadata_alloc(size) != NULL) {
+            continue;
+        }
+    }
+    batch_free(batch);
+    CHECK(heap_mine == &heap_none);
+    os_inject_clear();
+    return NULL;
+}
+
+static void a_free_without_memory_for_a_heap_is_a_free(void) {
+    static struct batch batch = {.size = 80, .count = 1000};
+    batch_alloc(&batch);
+    thread_run(free_without_memory, &batch);
+    CHECK_EQUAL(batch_count(&batch, BLOCK_STATE_REMOTE), batch.count);
+    CHECK_VALID();
+    check_nothing_left();
+}
+
+/* --- Settling ---------------------------------------------------------------------------------------------------- */
+
+/* Another thread collects; the owner's next refill settles the slots, and hands them out. */
+static void the_owner_settles_what_another_thread_collected(void) {
+    static struct batch batch = {.size = 1024, .count = 300};
+    batch_alloc(&batch);
+    flush_mine();
+    thread_run(free_in_thread, &batch);
+    collect(heap_mine, SIZE_MAX, false);
+    size_t unsettled = 0;
+    for (size_t i = 0; i < batch.count; i++) {
+        struct block block = block_at(batch.blocks[i]);
+        if (block.kind == BLOCK_SLOT) {
+            CHECK_EQUAL(block.state, BLOCK_STATE_FREE);
+            CHECK(live_freed_remotely(batch.blocks[i]) && slab_of(batch.blocks[i])->unsettled);
+            unsettled++;
+        }
+    }
+    CHECK(unsettled > 0);
+    CHECK_VALID();
+    void *block = engine_alloc(1024);
+    CHECK(!slab_of(block)->unsettled && live_test(block));
+    CHECK_VALID();
+    engine_free(block);
+    check_nothing_left();
+}
+
+/* --- Several owners ---------------------------------------------------------------------------------------------- */
+
+#define OWNERS 40u
+
+static pthread_barrier_t step;
+static struct batch batches[OWNERS];
+
+static void *own(void *argument) {
+    struct batch *batch = argument;
+    batch_alloc(batch);
+    pthread_barrier_wait(&step); /* all have allocated */
+    pthread_barrier_wait(&step); /* the other thread has freed all */
+    collect(heap_mine, SIZE_MAX, true);
+    CHECK_EQUAL(batch_count(batch, BLOCK_STATE_FREE), batch->count);
+    pthread_barrier_wait(&step); /* nobody ends before all have looked */
+    return NULL;
+}
+
+static void every_one_of_many_owners_gets_its_blocks(void) {
+    pthread_t threads[OWNERS];
+    CHECK(pthread_barrier_init(&step, NULL, OWNERS + 1) == 0);
+    engine_free(engine_alloc(1));
+    for (size_t i = 0; i < OWNERS; i++) {
+        batches[i].size = 300 + 8 * i;
+        batches[i].count = 100;
+        CHECK(pthread_create(&threads[i], NULL, own, &batches[i]) == 0);
+    }
+    pthread_barrier_wait(&step);
+    size_t metadata_held = metadata.used - metadata.spare;
+    size_t left[OWNERS];
+    for (size_t i = 0; i < OWNERS; i++) {
+        left[i] = batches[i].count;
+    }
+    for (size_t all = OWNERS * 100; all; all--) {
+        size_t i = random_below(&fresh_random, OWNERS);
+        while (!left[i]) {
+            i = (i + 1) % OWNERS;
+        }
+        engine_free(batches[i].blocks[--left[i]]);
+    }
+    CHECK_EQUAL(heap_mine->counters.remote_frees, OWNERS * 100);
+    CHECK_EQUAL(metadata.used - metadata.spare, metadata_held);
+    CHECK_VALID();
+    pthread_barrier_wait(&step);
+    pthread_barrier_wait(&step);
+    for (size_t i = 0; i < OWNERS; i++) {
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    }
+    check_nothing_left();
+}
+
+/* --- Owners that end --------------------------------------------------------------------------------------------- */
+
+static void *alloc_then_wait(void *batch) {
+    batch_alloc(batch);
+    pthread_barrier_wait(&step);
+    pthread_barrier_wait(&step);
+    return NULL;
+}
+
+/* A thread has allocated, and waits; this one has freed half of it. */
+static pthread_t owner_with_frees_under_way(struct batch *batch) {
+    pthread_t thread;
+    CHECK(pthread_barrier_init(&step, NULL, 2) == 0);
+    engine_free(engine_alloc(1));
+    CHECK(pthread_create(&thread, NULL, alloc_then_wait, batch) == 0);
+    pthread_barrier_wait(&step);
+    for (size_t i = 0; i < batch->count / 2; i++) {
+        engine_free(batch->blocks[i]);
+    }
+    CHECK(inbox_length(heap_of(2)) > 0);
+    CHECK_EQUAL(batch_count(batch, BLOCK_STATE_REMOTE), batch->count / 2);
+    return thread;
+}
+
+static void end_owner(pthread_t thread) {
+    pthread_barrier_wait(&step);
+    CHECK(pthread_join(thread, NULL) == 0);
+}
+
+static void a_thread_that_ends_collects_what_others_freed(void) {
+    static struct batch batch = {.size = 320, .count = 400};
+    end_owner(owner_with_frees_under_way(&batch));
+    CHECK_EQUAL(atomic_load(&heap_of(2)->inbox), INBOX_CLOSED);
+    CHECK_EQUAL(batch_count(&batch, BLOCK_STATE_FREE), batch.count / 2);
+    CHECK_VALID();
+    for (size_t i = batch.count / 2; i < batch.count; i++) {
+        engine_free(batch.blocks[i]);
+        CHECK(link_of_unit(window_unit(batch.blocks[i])) == 0); /* such a free goes to the class */
+    }
+    check_nothing_left();
+}
+
+/* What a freer does that is stopped before the announcement. */
+static void free_halfway(void *block) {
+    CHECK(live_end_remotely(block));
+}
+
+/* A unit is in the inbox of a heap that does not have it: as after a push that came late. */
+static void misroute(size_t unit, struct heap *heap) {
+    CHECK_EQUAL(link_of_unit(unit), 0);
+    uint32_t head = atomic_load(&heap->inbox);
+    atomic_store(&window.inbox_links[unit], LINK_SET | head);
+    atomic_store(&heap->inbox, (uint32_t)unit + 1);
+}
+
+static void a_unit_of_an_abandoned_slab_is_routed_on(void) {
+    static struct batch batch = {.size = 320, .count = 40};
+    engine_free(engine_alloc(1));
+    thread_run(alloc_in_thread, &batch);
+    CHECK_EQUAL(entry_heap(page_map_load(window_unit(batch.blocks[10]))), HEAP_ABANDONED);
+    free_halfway(batch.blocks[10]);
+    misroute(window_unit(batch.blocks[10]), heap_mine);
+    CHECK_VALID();
+    collect(heap_mine, SIZE_MAX, true);
+    CHECK_EQUAL(block_at(batch.blocks[10]).state, BLOCK_STATE_FREE);
+    CHECK(!live_freed_remotely(batch.blocks[10]));
+    CHECK_EQUAL(link_of_unit(window_unit(batch.blocks[10])), 0);
+    CHECK_VALID();
+    batch.blocks[10] = batch.blocks[--batch.count];
+    batch_free(&batch);
+    check_nothing_left();
+}
+
+/* Another thread has adopted the slab and waits: the unit goes into its inbox. */
+static void *adopt_then_wait(void *unused) {
+    (void)unused;
+    void *mine[8];
+    for (size_t i = 0; i < 8; i++) {
+        mine[i] = engine_alloc(320);
+    }
+    CHECK(heap_mine->counters.adoptions > 0);
+    pthread_barrier_wait(&step);
+    pthread_barrier_wait(&step);
+    for (size_t i = 0; i < 8; i++) {
+        engine_free(mine[i]);
+    }
+    return NULL;
+}
+
+static void a_unit_of_a_slab_that_was_adopted_is_routed_on(void) {
+    static struct batch batch = {.size = 320, .count = 40};
+    pthread_t thread;
+    CHECK(pthread_barrier_init(&step, NULL, 2) == 0);
+    engine_free(engine_alloc(1));
+    thread_run(alloc_in_thread, &batch);
+    CHECK(pthread_create(&thread, NULL, adopt_then_wait, NULL) == 0);
+    pthread_barrier_wait(&step);
+    size_t unit = window_unit(batch.blocks[39]);
+    uint32_t id = entry_heap(page_map_load(unit));
+    CHECK(id != HEAP_ABANDONED && id != heap_mine->id);
+    free_halfway(batch.blocks[39]);
+    misroute(unit, heap_mine);
+    CHECK_VALID();
+    collect(heap_mine, SIZE_MAX, true);
+    CHECK_EQUAL(inbox_length(heap_mine), 0);
+    CHECK_EQUAL(inbox_length(heap_of(id)), 1);
+    CHECK_VALID();
+    collect(heap_of(id), SIZE_MAX, false);
+    CHECK_EQUAL(block_at(batch.blocks[39]).state, BLOCK_STATE_FREE);
+    CHECK_VALID();
+    end_owner(thread);
+    batch.count--;
+    batch_free(&batch);
+    check_nothing_left();
+}
+
+/* The slab is gone, and its unit is free, or large: there is nothing to collect. */
+static void a_unit_that_is_no_slab_s_is_let_go(void) {
+    char *large = engine_alloc(4 * UNIT);
+    size_t unit = window_unit(large) + 1;
+    misroute(unit, heap_mine);
+    misroute(unit - 1, heap_mine);
+    collect(heap_mine, SIZE_MAX, true);
+    CHECK_EQUAL(link_of_unit(unit) | link_of_unit(unit - 1), 0);
+    CHECK(live_test(large));
+    CHECK_VALID();
+    engine_free(large);
+    misroute(unit, heap_mine);
+    collect(heap_mine, SIZE_MAX, true);
+    CHECK_EQUAL(link_of_unit(unit), 0);
+    CHECK_VALID();
+    check_nothing_left();
+}
+
+/* A unit is in the inbox of a heap that closes, and a slab of the heap is abandoned with it. */
+static void *end_with_a_full_inbox(void *argument) {
+    struct batch *batch = argument;
+    batch_alloc(batch);
+    pthread_barrier_wait(&step);
+    pthread_barrier_wait(&step);
+    /* What arrives between the last collection and the closing is the same to inbox_close as what is there now. */
+    lock_take(&heap_mine->lock);
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        transfer_flush_class(heap_mine, size_class);
+        abandoned_leave(size_class, &heap_mine->classes[size_class].slabs);
+    }
+    heap_mine->slab_bytes = 0;
+    CHECK(inbox_length(heap_mine) > 0);
+    inbox_close(heap_mine);
+    inbox_open(heap_mine);
+    lock_give(&heap_mine->lock);
+    return NULL;
+}
+
+static void what_is_in_an_inbox_that_closes_is_routed_on(void) {
+    static struct batch batch = {.size = 320, .count = 400};
+    pthread_t thread;
+    CHECK(pthread_barrier_init(&step, NULL, 2) == 0);
+    engine_free(engine_alloc(1));
+    CHECK(pthread_create(&thread, NULL, end_with_a_full_inbox, &batch) == 0);
+    pthread_barrier_wait(&step);
+    for (size_t i = 0; i < batch.count; i += 2) {
+        engine_free(batch.blocks[i]);
+    }
+    CHECK(collect(heap_of(2), 1, false)); /* so that there is a backlog, too */
+    end_owner(thread);
+    CHECK_EQUAL(batch_count(&batch, BLOCK_STATE_REMOTE), 0);
+    CHECK_EQUAL(batch_count(&batch, BLOCK_STATE_FREE), batch.count / 2);
+    CHECK_VALID();
+    for (size_t i = 1; i < batch.count; i += 2) {
+        engine_free(batch.blocks[i]);
+    }
+    check_nothing_left();
+}
+
+/* The slab's next owner is the very thread that frees: then such a free is its own. */
+static void a_thread_frees_into_a_slab_that_it_has_adopted(void) {
+    static struct batch batch = {.size = 320, .count = 40};
+    end_owner(owner_with_frees_under_way(&batch));
+    void *block = engine_alloc(320);
+    CHECK_EQUAL(heap_mine->counters.adoptions, 1);
+    CHECK(slab_of(block) == slab_of(batch.blocks[0]));
+    uint64_t remote = heap_mine->counters.remote_frees;
+    engine_free(block);
+    for (size_t i = 20; i < 40; i++) {
+        engine_free(batch.blocks[i]);
+    }
+    CHECK_EQUAL(heap_mine->counters.remote_frees, remote);
+    check_nothing_left();
+}
+
+/* --- Threads without a heap -------------------------------------------------------------------------------------- */
+
+static pthread_key_t late;
+
+/* Again, until the heap's own destructor has run: the order of destructors is not told. */
+static void free_late(void *argument) {
+    if (heap_mine != &heap_none) {
+        CHECK(pthread_setspecific(late, argument) == 0);
+        return;
+    }
+    batch_free(argument);
+    CHECK(heap_mine == &heap_none);
+}
+
+static void *free_after_the_heap_has_ended(void *argument) {
+    engine_free(engine_alloc(1));
+    CHECK(pthread_setspecific(late, argument) == 0);
+    return NULL;
+}
+
+static void a_free_after_the_heap_of_a_thread_goes_to_the_owner(void) {
+    static struct batch batch = {.size = 80, .count = 5};
+    batch_alloc(&batch);
+    CHECK(pthread_key_create(&late, free_late) == 0);
+    thread_run(free_after_the_heap_has_ended, &batch);
+    CHECK_EQUAL(heaps.made, 2);
+    CHECK_EQUAL(heaps.started, 2);
+    CHECK_EQUAL(inbox_length(heap_mine), 1);
+    CHECK_EQUAL(batch_count(&batch, BLOCK_STATE_REMOTE), 5);
+    check_nothing_left();
+}
+
+static void a_free_after_every_heap_has_ended_goes_to_the_abandoned_slab(void) {
+    static struct batch batch = {.size = 80, .count = 5};
+    CHECK(root_start());
+    CHECK(pthread_key_create(&late, free_late) == 0);
+    thread_run(alloc_in_thread, &batch);
+    CHECK(spans.live_units > 0);
+    thread_run(free_after_the_heap_has_ended, &batch);
+    CHECK(heap_mine == &heap_none);
+    check_nothing_left();
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        IN_BOTH_MODES(a_unit_is_announced_once),
+        IN_BOTH_MODES(a_unit_that_was_collected_is_announced_again),
+        IN_BOTH_MODES(a_backlog_is_collected_bit_by_bit),
+        FRESH(what_arrives_behind_a_backlog_is_not_lost),
+        FRESH(a_slab_with_a_link_is_not_given_back),
+        FRESH(remote_frees_take_no_memory),
+        FRESH(a_free_without_memory_for_a_heap_is_a_free),
+        IN_BOTH_MODES(the_owner_settles_what_another_thread_collected),
+        IN_BOTH_MODES(every_one_of_many_owners_gets_its_blocks),
+        IN_BOTH_MODES(a_thread_that_ends_collects_what_others_freed),
+        FRESH(a_unit_of_an_abandoned_slab_is_routed_on),
+        FRESH(a_unit_of_a_slab_that_was_adopted_is_routed_on),
+        FRESH(a_unit_that_is_no_slab_s_is_let_go),
+        IN_BOTH_MODES(what_is_in_an_inbox_that_closes_is_routed_on),
+        IN_BOTH_MODES(a_thread_frees_into_a_slab_that_it_has_adopted),
+        FRESH(a_free_after_the_heap_of_a_thread_goes_to_the_owner),
+        FRESH(a_free_after_every_heap_has_ended_goes_to_the_abandoned_slab),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
