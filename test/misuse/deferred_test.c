@@ -4,9 +4,11 @@
  */
 #include "misuse.h"
 
+#include <malloc.h>
 #include <unistd.h>
 
 #include "mems.h"
+#include "support/thread.h"
 
 static int refused;
 
@@ -76,6 +78,75 @@ static void a_pointer_never_from_this_heap_is_a_fault(void **state) {
     expect_fault(free_pointer, data, "free" FOREIGN);
 }
 
+/* --- Two threads --------------------------------------------------------------------------------------------------- */
+
+static void *free_in_thread(void *block) {
+    free(hidden(block));
+    return NULL;
+}
+
+static void freed_there_twice(void *argument) {
+    void *block = malloc(*(size_t *)argument);
+    thread_run(free_in_thread, block);
+    thread_run(free_in_thread, block);
+}
+
+static void freed_there_then_resized(void *argument) {
+    void *block = malloc(*(size_t *)argument);
+    thread_run(free_in_thread, block);
+    block = realloc(hidden(block), 100000);
+}
+
+static void freed_there_then_measured(void *argument) {
+    void *block = malloc(*(size_t *)argument);
+    thread_run(free_in_thread, block);
+    (void)!malloc_usable_size(hidden(block));
+}
+
+static void freed_there_then_freed_with_its_size(void *argument) {
+    size_t size = *(size_t *)argument;
+    void *block = malloc(size);
+    thread_run(free_in_thread, block);
+    free_sized(hidden(block), size);
+}
+
+/* What another thread frees is proved at once in either mode, and so is every use but a free into a magazine. */
+static void what_another_thread_has_freed_is_a_fault_at_once(void **state) {
+    (void)state;
+    size_t size = 3000;
+#define REMOTE ": slot # of a 3072-byte slab, freed by another thread"
+    expect_fault(freed_there_twice, &size, "free(@): double free" REMOTE);
+    expect_fault(freed_there_then_resized, &size, "realloc(@): not a live block" REMOTE);
+    expect_fault(freed_there_then_measured, &size, "malloc_usable_size(@): not a live block" REMOTE);
+    expect_fault(freed_there_then_freed_with_its_size, &size, "free_sized(@): double free" REMOTE);
+}
+
+static void freed_there_then_here_and_flushed(void *argument) {
+    void *block = malloc(*(size_t *)argument);
+    void *neighbour = malloc(*(size_t *)argument); /* keeps the slab */
+    thread_run(free_in_thread, block);
+    free(hidden(block));
+    malloc_trim(0);
+    free(neighbour);
+}
+
+static void freed_here_then_there_and_flushed(void *argument) {
+    void *block = malloc(*(size_t *)argument);
+    void *neighbour = malloc(*(size_t *)argument);
+    free(block);
+    thread_run(free_in_thread, block);
+    malloc_trim(0);
+    free(neighbour);
+}
+
+/* The owner's own free goes into its magazine unproved. */
+static void a_double_free_of_the_owner_and_another_thread_is_a_fault_at_the_flush(void **state) {
+    (void)state;
+    static const char report[] = "free(@): double free: slot # of a 3072-byte slab, free";
+    expect_fault(freed_there_then_here_and_flushed, &(size_t){3000}, report);
+    expect_fault(freed_here_then_there_and_flushed, &(size_t){3000}, report);
+}
+
 int main(int count, char **arguments) {
     (void)count;
     choose_by_environment(arguments);
@@ -85,6 +156,8 @@ int main(int count, char **arguments) {
         cmocka_unit_test(a_double_free_of_large_and_huge_blocks_is_a_fault_at_once),
         cmocka_unit_test(freeing_the_inside_of_a_block_is_a_fault_at_the_flush),
         cmocka_unit_test(freeing_a_misaligned_pointer_is_a_fault),
+        cmocka_unit_test(what_another_thread_has_freed_is_a_fault_at_once),
+        cmocka_unit_test(a_double_free_of_the_owner_and_another_thread_is_a_fault_at_the_flush),
         cmocka_unit_test(a_pointer_never_from_this_heap_is_a_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
