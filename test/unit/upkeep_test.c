@@ -1,0 +1,405 @@
+/*
+ * upkeep_test.c - memory that belongs to a thread which sleeps: others may use what was freed, and the system gets it
+ * back; what its magazines hold stays.
+ */
+#include "support/fresh.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "engine/live_map.h"
+#include "engine/lookup.h"
+#include "engine/slab.h"
+#include "engine/span.h"
+#include "engine/upkeep.h"
+#include "support/engine_heap.h"
+#include "support/engine_locked.h"
+#include "support/marked.h"
+#include "support/thread.h"
+
+#define BLOCKS_MAX 400000u
+
+/* Longer than a thread must be away from slow paths for its heap to be idle. */
+#define IDLE_US 30000u
+
+/* A thread that allocates, and sleeps until it is woken for its end. */
+struct sleeper {
+    pthread_t thread;
+    pthread_barrier_t step;
+    size_t size;
+    size_t count; /* blocks it is to have; of these there is memory for */
+    size_t got;
+    size_t cached; /* and it has freed so many others itself */
+    struct heap *heap;
+    void (*last)(struct sleeper *sleeper); /* what it does when it is woken; NULL: nothing */
+    void **blocks;
+};
+
+static void *sleeper_blocks[BLOCKS_MAX];
+
+static void *sleep_with_blocks(void *argument) {
+    struct sleeper *sleeper = argument;
+    void *cached[64];
+    for (; sleeper->got < sleeper->count; sleeper->got++) {
+        unsigned char *block = engine_alloc(sleeper->size);
+        if (block == NULL) {
+            break;
+        }
+        memset(block, (int)(sleeper->got % 251), sleeper->size);
+        sleeper->blocks[sleeper->got] = block;
+    }
+    for (size_t i = 0; i < sleeper->cached; i++) {
+        cached[i] = engine_alloc(sleeper->size);
+    }
+    for (size_t i = 0; i < sleeper->cached; i++) {
+        engine_free(cached[i]);
+    }
+    sleeper->heap = heap_mine;
+    pthread_barrier_wait(&sleeper->step);
+    pthread_barrier_wait(&sleeper->step);
+    if (sleeper->last != NULL) {
+        sleeper->last(sleeper);
+    }
+    return NULL;
+}
+
+/* Returns when the thread has its blocks. */
+static void sleeper_start(struct sleeper *sleeper) {
+    CHECK(sleeper->count <= BLOCKS_MAX && sleeper->cached <= 64);
+    sleeper->blocks = sleeper->blocks != NULL ? sleeper->blocks : sleeper_blocks;
+    CHECK(pthread_barrier_init(&sleeper->step, NULL, 2) == 0);
+    CHECK(pthread_create(&sleeper->thread, NULL, sleep_with_blocks, sleeper) == 0);
+    pthread_barrier_wait(&sleeper->step);
+}
+
+static void sleeper_end(struct sleeper *sleeper) {
+    pthread_barrier_wait(&sleeper->step);
+    CHECK(pthread_join(sleeper->thread, NULL) == 0);
+}
+
+/* Every `stride`-th of its blocks, from `first` on. */
+static void sleeper_free(const struct sleeper *sleeper, size_t first, size_t stride) {
+    for (size_t i = first; i < sleeper->got; i += stride) {
+        engine_free(sleeper->blocks[i]);
+    }
+}
+
+static void sleeper_check(const struct sleeper *sleeper, size_t first, size_t stride) {
+    for (size_t i = first; i < sleeper->got; i += stride) {
+        const unsigned char *bytes = sleeper->blocks[i];
+        for (size_t at = 0; at < sleeper->size; at++) {
+            CHECK_EQUAL(bytes[at], i % 251);
+        }
+    }
+}
+
+/* All heaps have been seen, and been idle since. */
+static void let_heaps_be_idle(void) {
+    for (uint32_t i = 0; i < heaps.made; i++) {
+        upkeep_pass(heap_mine);
+    }
+    usleep(IDLE_US);
+}
+
+/* --- Memory that is wholly free ---------------------------------------------------------------------------------- */
+
+/* A heap is left alone while its thread may be at work. */
+static void an_idle_heap_is_reclaimed_and_no_other(void) {
+    struct sleeper sleeper = {.size = 4096, .count = 400};
+    engine_free(engine_alloc(1));
+    sleeper_start(&sleeper);
+    sleeper_free(&sleeper, 0, 1);
+    atomic_store(&sleeper.heap->seen_calls, sleeper.heap->slow_calls - 1); /* not seen yet since it was at work */
+    size_t units = inbox_length(sleeper.heap);
+    size_t live = spans.live_units;
+    CHECK(units > 20);
+    for (int pass = 0; pass < 3; pass++) {
+        upkeep_pass(heap_mine);
+    }
+    uint64_t seen_ms = atomic_load(&sleeper.heap->seen_ms);
+    if (os_coarse_ms() - seen_ms < 10) { /* on a machine that has not kept us waiting */
+        CHECK_EQUAL(inbox_length(sleeper.heap), units);
+        CHECK_EQUAL(spans.live_units, live);
+    }
+    usleep(IDLE_US);
+    upkeep_pass(heap_mine);
+    upkeep_pass(heap_mine);
+    CHECK_EQUAL(inbox_length(sleeper.heap), 0);
+    CHECK_AT_MOST(spans.live_units, live / 10);
+    CHECK_VALID();
+    sleeper_end(&sleeper);
+    check_nothing_left();
+}
+
+/* The blocks of one thread are freed by another one, which then needs as much. */
+static void what_was_freed_in_an_idle_heap_serves_others(void) {
+    struct sleeper sleeper = {.size = 200, .count = 100000};
+    static void *mine[100000];
+    engine_free(engine_alloc(1));
+    sleeper_start(&sleeper);
+    sleeper_free(&sleeper, 0, 1);
+    let_heaps_be_idle();
+    size_t live = spans.live_units;
+    for (size_t i = 0; i < sleeper.count; i++) {
+        mine[i] = engine_alloc(sleeper.size);
+        CHECK(mine[i] != NULL);
+        memset(mine[i], 7, sleeper.size);
+        CHECK_AT_MOST(spans.live_units, live + live / 8);
+    }
+    CHECK_VALID();
+    for (size_t i = 0; i < sleeper.count; i++) {
+        engine_free(mine[i]);
+    }
+    sleeper_end(&sleeper);
+    check_nothing_left();
+}
+
+/* A trim asks no heap whether it is idle. */
+static void a_trim_of_any_thread_gives_back_what_a_sleeper_has_no_use_for(void) {
+    struct sleeper sleeper = {.size = 200, .count = 100000};
+    sleeper_start(&sleeper);
+    size_t live = spans.live_units;
+    sleeper_free(&sleeper, 0, 1);
+    engine_trim();
+    CHECK_AT_MOST(spans.live_units, live / 100);
+    CHECK(spans.dirty_units == 0 || !os_purge_zeroes());
+    CHECK_VALID();
+    sleeper_end(&sleeper);
+    check_nothing_left();
+}
+
+/* Several threads in turn have most of the window, another one frees it all, and they sleep: nothing fails. */
+static void no_allocation_fails_for_memory_that_a_sleeper_has_no_use_for(void) {
+    enum { SLEEPERS = 6 };
+    static struct sleeper sleepers[SLEEPERS];
+    engine_free(engine_alloc(1));
+    for (size_t i = 0; i < SLEEPERS; i++) {
+        sleepers[i] = (struct sleeper){.size = 150 + 10 * i, .count = 40 * MIB / 208};
+        sleeper_start(&sleepers[i]);
+        CHECK_EQUAL(sleepers[i].got, sleepers[i].count);
+        sleeper_check(&sleepers[i], 0, 1);
+        sleeper_free(&sleepers[i], 0, 1);
+        CHECK_VALID();
+    }
+    CHECK_EQUAL(mems_root.failures, 0);
+    engine_trim();
+    CHECK_AT_MOST(spans.live_units, SLEEPERS * 16);
+    for (size_t i = 0; i < SLEEPERS; i++) {
+        sleeper_end(&sleepers[i]);
+    }
+    check_nothing_left();
+}
+
+/* The same for a large block, with no mapping to be had beside the window. */
+static void no_large_allocation_fails_for_it_either(void) {
+    struct sleeper sleeper = {.size = 200, .count = 50 * MIB / 208};
+    engine_free(engine_alloc(1));
+    sleeper_start(&sleeper);
+    CHECK_EQUAL(sleeper.got, sleeper.count);
+    sleeper_free(&sleeper, 0, 1);
+    os_inject(OS_CALL_MMAP, 0, UINT64_MAX, ENOMEM);
+    void *block = engine_alloc(40 * MIB);
+    os_inject_clear();
+    CHECK(block != NULL && window_holds(block));
+    CHECK_VALID();
+    engine_free(block);
+    sleeper_end(&sleeper);
+    check_nothing_left();
+}
+
+/* --- Slots ------------------------------------------------------------------------------------------------------- */
+
+/* The other half of each slab is live: its slots are taken one at a time. */
+static void slots_that_were_freed_in_an_idle_heap_are_stolen(void) {
+    struct sleeper sleeper = {.size = 1000, .count = 2000};
+    static void *mine[1000];
+    engine_free(engine_alloc(1));
+    sleeper_start(&sleeper);
+    sleeper_free(&sleeper, 0, 2);
+    let_heaps_be_idle();
+    for (size_t i = 0; i < 4; i++) {
+        (void)!engine_alloc(sleeper.size); /* a thread's first blocks are shared */
+    }
+    size_t live = spans.live_units;
+    for (size_t i = 0; i < 1000; i++) {
+        mine[i] = engine_alloc(sleeper.size);
+        CHECK(mine[i] != NULL);
+        memset(mine[i], 255, sleeper.size);
+    }
+    CHECK(sleeper.heap->counters.stolen > 900);
+    CHECK_AT_MOST(spans.live_units, live + 2 * size_classes[size_class_of(sleeper.size)].units);
+    CHECK_VALID();
+    sleeper_check(&sleeper, 1, 2);
+    for (size_t i = 0; i < 1000; i++) {
+        CHECK_EQUAL(block_at(mine[i]).state, BLOCK_STATE_LIVE);
+        engine_free(mine[i]);
+    }
+    CHECK_VALID();
+    sleeper_free(&sleeper, 1, 2);
+    sleeper_end(&sleeper);
+    engine_trim();
+    CHECK_VALID();
+}
+
+/* The window is full, and half of its blocks are freed. All of these are found before an allocation fails. */
+static void slots_are_stolen_anywhere_before_an_allocation_fails(void) {
+    struct sleeper sleeper = {.size = 1000, .count = BLOCKS_MAX};
+    sleeper_start(&sleeper);
+    CHECK(sleeper.got > 5000 && sleeper.got < sleeper.count);
+    sleeper_free(&sleeper, 0, 2);
+    size_t freed = (sleeper.got + 1) / 2;
+    size_t got = 0;
+    for (void *block; (block = engine_alloc(sleeper.size)) != NULL; got++) {
+        memset(block, 255, sleeper.size);
+        CHECK_AT_MOST(got, freed + 64);
+    }
+    CHECK(got >= freed);
+    CHECK(sleeper.heap->counters.stolen > freed / 2);
+    CHECK_VALID();
+    sleeper_check(&sleeper, 1, 2);
+    sleeper_free(&sleeper, 1, 2);
+    sleeper_end(&sleeper);
+    CHECK_VALID();
+}
+
+static void take_what_is_cached(struct sleeper *sleeper) {
+    uint64_t refills = sleeper->heap->counters.refills;
+    unsigned count = magazine_count(sleeper->heap, size_class_of(sleeper->size));
+    for (unsigned i = 0; i < count; i++) {
+        void *block = engine_alloc(sleeper->size);
+        CHECK(block != NULL && live_test(block));
+        sleeper->blocks[sleeper->got++] = block;
+    }
+    CHECK_EQUAL(sleeper->heap->counters.refills, refills);
+}
+
+/* Whatever others do, a thread finds in its magazines what it left there. */
+static void what_a_sleeper_s_magazines_hold_stays(void) {
+    enum { COUNT = 1000, CACHED = 20 };
+    struct sleeper sleeper = {.size = 1000, .count = COUNT, .cached = CACHED, .last = take_what_is_cached};
+    const unsigned size_class = size_class_of(sleeper.size);
+    engine_free(engine_alloc(1));
+    sleeper_start(&sleeper);
+    unsigned held = magazine_count(sleeper.heap, size_class);
+    CHECK(held > 0);
+    sleeper_free(&sleeper, 0, 1);
+    engine_trim();
+    let_heaps_be_idle();
+    for (size_t i = 0; i < COUNT; i++) {
+        (void)!engine_alloc(sleeper.size);
+    }
+    CHECK_EQUAL(magazine_count(sleeper.heap, size_class), held);
+    CHECK_VALID();
+    sleeper_end(&sleeper);
+    for (size_t i = COUNT; i < COUNT + held; i++) {
+        engine_free(sleeper.blocks[i]);
+    }
+    CHECK_VALID();
+}
+
+static void store_much(struct sleeper *sleeper) {
+    for (size_t i = 0; i < sleeper->got; i++) {
+        engine_free(sleeper->blocks[i]);
+    }
+    CHECK(depot_bytes(&heap_mine->depot) > 0);
+    pthread_barrier_wait(&sleeper->step);
+    pthread_barrier_wait(&sleeper->step);
+}
+
+static void the_depot_of_an_idle_heap_goes_back(void) {
+    struct sleeper sleeper = {.size = 64, .count = 1000, .last = store_much};
+    engine_free(engine_alloc(1));
+    sleeper_start(&sleeper);
+    pthread_barrier_wait(&sleeper.step);
+    pthread_barrier_wait(&sleeper.step);
+    let_heaps_be_idle();
+    upkeep_pass(heap_mine);
+    upkeep_pass(heap_mine);
+    CHECK_EQUAL(depot_bytes(&sleeper.heap->depot), 0);
+    CHECK(magazine_count(sleeper.heap, size_class_of(64)) > 0);
+    CHECK_VALID();
+    sleeper_end(&sleeper);
+    check_nothing_left();
+}
+
+/* --- Many threads that stay -------------------------------------------------------------------------------------- */
+
+#define FREERS 20u
+#define SLABS_EACH 30u
+
+static pthread_barrier_t all;
+static void **spread; /* blocks, one in each slab for each freer to free */
+
+/* Frees one block in each of its slabs, works for a while, slow paths included, and stays. */
+static void *free_one_block_in_each_slab(void *number) {
+    void *own[300];
+    for (size_t i = 0; i < SLABS_EACH; i++) {
+        engine_free(spread[(uintptr_t)number * SLABS_EACH + i]);
+    }
+    for (size_t round = 0; round < 5; round++) {
+        for (size_t i = 0; i < 300; i++) {
+            own[i] = engine_alloc(5000 + i);
+        }
+        for (size_t i = 0; i < 300; i++) {
+            engine_free(own[i]);
+        }
+    }
+    pthread_barrier_wait(&all);
+    pthread_barrier_wait(&all);
+    return NULL;
+}
+
+/* No slab is kept by a single block that a thread which idles has freed. */
+static void threads_that_stay_pin_no_slabs(void) {
+    pthread_t threads[FREERS];
+    static void *ones[FREERS * SLABS_EACH];
+    const unsigned size_class = size_class_of(64);
+    CHECK(root_start());
+    size_t each = size_classes[size_class].slots;
+    size_t count = FREERS * SLABS_EACH * each;
+    void **blocks = malloc(count * sizeof *blocks);
+    CHECK(blocks != NULL && pthread_barrier_init(&all, NULL, FREERS + 1) == 0);
+    for (size_t i = 0; i < count; i++) {
+        blocks[i] = engine_alloc(64);
+        if (i % each == each / 2) {
+            ones[i / each] = blocks[i];
+            blocks[i] = NULL;
+        }
+    }
+    spread = ones;
+    for (uintptr_t i = 0; i < FREERS; i++) {
+        CHECK(pthread_create(&threads[i], NULL, free_one_block_in_each_slab, (void *)i) == 0);
+    }
+    pthread_barrier_wait(&all);
+    for (size_t i = 0; i < count; i++) {
+        engine_free(blocks[i]);
+    }
+    CHECK_VALID();
+    engine_trim();
+    CHECK(list_empty(&heap_mine->classes[size_class].slabs));
+    CHECK_VALID();
+    pthread_barrier_wait(&all);
+    for (size_t i = 0; i < FREERS; i++) {
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    }
+    free(blocks);
+    check_nothing_left();
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        IN_BOTH_MODES(an_idle_heap_is_reclaimed_and_no_other),
+        IN_BOTH_MODES(what_was_freed_in_an_idle_heap_serves_others),
+        IN_BOTH_MODES(a_trim_of_any_thread_gives_back_what_a_sleeper_has_no_use_for),
+        FRESH_WITH(no_allocation_fails_for_memory_that_a_sleeper_has_no_use_for, "window=64m"),
+        FRESH_WITH(no_allocation_fails_for_memory_that_a_sleeper_has_no_use_for, "window=64m,check=deferred"),
+        FRESH_WITH(no_large_allocation_fails_for_it_either, "window=64m"),
+        IN_BOTH_MODES(slots_that_were_freed_in_an_idle_heap_are_stolen),
+        FRESH_WITH(slots_are_stolen_anywhere_before_an_allocation_fails, "window=16m"),
+        FRESH_WITH(slots_are_stolen_anywhere_before_an_allocation_fails, "window=16m,check=deferred"),
+        IN_BOTH_MODES(what_a_sleeper_s_magazines_hold_stays),
+        IN_BOTH_MODES(the_depot_of_an_idle_heap_goes_back),
+        IN_BOTH_MODES(threads_that_stay_pin_no_slabs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
