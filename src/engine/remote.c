@@ -123,7 +123,7 @@ void inbox_close(struct heap *heap) {
     }
 }
 
-void inboxes_recover(void) {
+void inboxes_clear(void) {
     for (size_t unit = 0; unit < spans.top; unit++) {
         atomic_store_explicit(link_of(unit), 0, memory_order_relaxed);
     }
@@ -134,6 +134,9 @@ void inboxes_recover(void) {
             atomic_store_explicit(&heap->inbox, 0, memory_order_relaxed);
         }
     }
+}
+
+void inboxes_refill(void) {
     for (size_t unit = 0; unit < spans.top; unit++) {
         if (entry_is_slab(page_map_load(unit)) && live_any_remote(unit, 1) && claim(unit)) {
             heap_suspect(route(unit));

@@ -50,7 +50,11 @@ bool inbox_collect(struct heap *heap, size_t units, bool writer);
 /* Closes the inbox, until the heap's next thread, and routes what was in it on. Its slabs are abandoned already. */
 void inbox_close(struct heap *heap);
 
-/* In a forked child: no inbox has a unit, no link is set; what was freed remotely is announced anew. */
-void inboxes_recover(void);
+/* In a forked child: no inbox has a unit, no link is set. A thread that the child does not have may have been stopped
+ * with a link set, which nobody would clear. */
+void inboxes_clear(void);
+
+/* After it: what was freed remotely is announced anew. */
+void inboxes_refill(void);
 
 #endif

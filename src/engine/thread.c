@@ -93,6 +93,7 @@ bool thread_take_share(struct heap *heap, unsigned size_class) {
 void threads_recover(void) {
     struct heap *mine = heap_mine != &heap_none ? heap_mine : NULL;
     list_init(&heaps.unused);
+    inboxes_clear(); /* first: a link keeps an empty slab from going back */
     uint32_t made = atomic_load_explicit(&heaps.made, memory_order_relaxed);
     for (uint32_t id = 1; id <= made; id++) {
         struct heap *heap = heap_of(id);
@@ -106,5 +107,5 @@ void threads_recover(void) {
         }
     }
     atomic_store_explicit(&heaps.in_use, mine != NULL, memory_order_relaxed);
-    inboxes_recover();
+    inboxes_refill();
 }
