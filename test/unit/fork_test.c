@@ -1,0 +1,197 @@
+/*
+ * fork_test.c - remote frees at the moment of a fork: whatever state each was in, the child finds the memory, and so
+ * does a child of the child.
+ */
+#include "support/fresh.h"
+
+#include <unistd.h>
+
+#include "engine/live_map.h"
+#include "engine/lookup.h"
+#include "engine/slab.h"
+#include "engine/span.h"
+#include "support/engine_heap.h"
+#include "support/engine_locked.h"
+#include "support/thread.h"
+
+#define BLOCKS 3000u
+#define SIZE 1000u
+
+static void *blocks[BLOCKS];
+static pthread_barrier_t step;
+
+/* Has blocks, and nothing in its magazines, which a child would lose. */
+static void *hold_blocks(void *unused) {
+    (void)unused;
+    for (size_t i = 0; i < BLOCKS; i++) {
+        blocks[i] = engine_alloc(SIZE);
+        CHECK(blocks[i] != NULL);
+        memset(blocks[i], (int)(i % 251), SIZE);
+    }
+    flush_mine();
+    pthread_barrier_wait(&step);
+    pthread_barrier_wait(&step);
+    return NULL;
+}
+
+static pthread_t start_holder(void) {
+    pthread_t thread;
+    engine_free(engine_alloc(1));
+    CHECK(pthread_barrier_init(&step, NULL, 2) == 0);
+    CHECK(pthread_create(&thread, NULL, hold_blocks, NULL) == 0);
+    pthread_barrier_wait(&step);
+    return thread;
+}
+
+static void free_from(size_t first, size_t stride, size_t end) {
+    for (size_t i = first; i < end; i += stride) {
+        engine_free(blocks[i]);
+    }
+}
+
+static void check_contents(size_t first, size_t stride, size_t end) {
+    for (size_t i = first; i < end; i += stride) {
+        const unsigned char *bytes = blocks[i];
+        for (size_t at = 0; at < SIZE; at++) {
+            CHECK_EQUAL(bytes[at], i % 251);
+        }
+    }
+}
+
+/* The first third is freed: some of it collected by another thread, some in the backlog, some in the inbox. */
+static void free_a_third(void) {
+    struct heap *holder = heap_of(2);
+    free_from(0, 3, BLOCKS / 2);
+    CHECK(collect(holder, 3, false));
+    free_from(BLOCKS / 2 / 3 * 3, 3, BLOCKS);
+    CHECK(chain_length(holder->backlog) > 0 && chain_length(atomic_load(&holder->inbox)) > 0);
+    CHECK_VALID();
+}
+
+/* Nothing is announced, and every slot that was freed is free; the rest is live, and can be freed. */
+static void check_child(void) {
+    CHECK_VALID();
+    CHECK_EQUAL(heaps.in_use, 1);
+    for (size_t i = 0; i < BLOCKS; i++) {
+        struct block block = block_at(blocks[i]);
+        CHECK_EQUAL(block.state, i % 3 == 0 ? BLOCK_STATE_FREE : BLOCK_STATE_LIVE);
+        CHECK_EQUAL(link_of_unit(window_unit(blocks[i])), 0);
+    }
+    check_contents(1, 3, BLOCKS);
+    check_contents(2, 3, BLOCKS);
+}
+
+static void free_all_and_fork_again(void *generations) {
+    int left = *(int *)generations - 1;
+    check_child();
+    if (left > 0) {
+        struct child_result result;
+        child_run(&result, free_all_and_fork_again, &left);
+        fputs(result.err, stderr);
+        CHECK(result.signal == 0 && result.status == 0);
+    }
+    free_from(1, 3, BLOCKS);
+    free_from(2, 3, BLOCKS);
+    check_nothing_left();
+}
+
+static void a_child_finds_what_was_freed_remotely(void) {
+    pthread_t holder = start_holder();
+    struct child_result result;
+    free_a_third();
+    child_run(&result, free_all_and_fork_again, &(int){3});
+    fputs(result.err, stderr);
+    CHECK(result.signal == 0 && result.status == 0);
+    CHECK_VALID(); /* the parent has not noticed */
+    pthread_barrier_wait(&step);
+    CHECK(pthread_join(holder, NULL) == 0);
+    CHECK_VALID();
+    free_from(1, 3, BLOCKS);
+    free_from(2, 3, BLOCKS);
+    check_nothing_left();
+}
+
+/* A thread of the child's makes blocks, and the child's child finds what the child has freed of these. */
+static void start_a_thread_and_fork(void *unused) {
+    (void)unused;
+    check_child();
+    free_from(1, 3, BLOCKS);
+    free_from(2, 3, BLOCKS);
+    check_nothing_left();
+    start_holder();
+    free_a_third();
+    struct child_result result;
+    child_run(&result, free_all_and_fork_again, &(int){2});
+    fputs(result.err, stderr);
+    CHECK(result.signal == 0 && result.status == 0);
+}
+
+static void so_does_a_child_of_a_child_with_threads(void) {
+    start_holder();
+    free_a_third();
+    struct child_result result;
+    child_run(&result, start_a_thread_and_fork, NULL);
+    fputs(result.err, stderr);
+    CHECK(result.signal == 0 && result.status == 0);
+}
+
+/* Three freers were stopped: with the bit set; with the link claimed, too; and with the unit about to be pushed, so that
+ * its link leads into the inbox. The parent is given up. */
+static void a_child_finds_frees_that_were_not_announced(void) {
+    start_holder();
+    const struct heap *holder = heap_of(2);
+    void *const stopped[] = {blocks[0], blocks[BLOCKS / 2 / 3 * 3], blocks[(BLOCKS - 1) / 3 * 3]};
+    for (size_t i = 0; i < BLOCKS; i += 3) {
+        const size_t unit = window_unit(blocks[i]);
+        bool other = true;
+        for (size_t j = 0; j < 3; j++) {
+            other &= unit != window_unit(stopped[j]);
+        }
+        if (other) {
+            engine_free(blocks[i]);
+        } else {
+            CHECK(live_end_remotely(blocks[i]));
+        }
+    }
+    atomic_store(&window.inbox_links[window_unit(stopped[1])], LINK_SET);
+    atomic_store(&window.inbox_links[window_unit(stopped[2])], LINK_SET | atomic_load(&holder->inbox));
+    struct child_result result;
+    child_run(&result, free_all_and_fork_again, &(int){2});
+    fputs(result.err, stderr);
+    CHECK(result.signal == 0 && result.status == 0);
+    _exit(0);
+}
+
+static void find_nothing_left(void *unused) {
+    (void)unused;
+    check_nothing_left();
+    CHECK_EQUAL(spans.live_units, 0);
+}
+
+/* A link that a stopped freer has set keeps a slab from going back, in the child not for good. */
+static void a_link_that_leads_nowhere_keeps_nothing_in_the_child(void) {
+    start_holder();
+    free_from(0, 1, BLOCKS);
+    collect(heap_of(2), SIZE_MAX, true); /* its thread sleeps */
+    void *block = NULL;
+    for (size_t i = 0; i < BLOCKS; i++) {
+        block = entry_is_slab(page_map_load(window_unit(blocks[i]))) ? blocks[i] : block;
+    }
+    CHECK(block != NULL); /* the last slab of the class */
+    atomic_store(&window.inbox_links[window_unit(block)], LINK_SET);
+    struct child_result result;
+    child_run(&result, find_nothing_left, NULL);
+    fputs(result.err, stderr);
+    CHECK(result.signal == 0 && result.status == 0);
+    _exit(0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        IN_BOTH_MODES(a_child_finds_what_was_freed_remotely),
+        IN_BOTH_MODES(so_does_a_child_of_a_child_with_threads),
+        FRESH(a_child_finds_frees_that_were_not_announced),
+        FRESH(a_link_that_leads_nowhere_keeps_nothing_in_the_child),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
