@@ -78,7 +78,8 @@ static void a_pointer_never_from_this_heap_is_a_fault(void **state) {
     expect_fault(free_pointer, data, "free" FOREIGN);
 }
 
-/* --- Two threads --------------------------------------------------------------------------------------------------- */
+/* --- Two threads ---------------------------------------------------------------------------------------------------
+ */
 
 static void *free_in_thread(void *block) {
     free(hidden(block));

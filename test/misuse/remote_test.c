@@ -23,7 +23,8 @@ static void warm_up(void) {
     free_remotely(malloc(1));
 }
 
-/* --- What is freed and then used ----------------------------------------------------------------------------------- */
+/* --- What is freed and then used -----------------------------------------------------------------------------------
+ */
 
 enum operation { FREE, FREE_SIZED, REALLOC, USABLE_SIZE };
 enum collection { NONE, BY_OWNER, BY_ANOTHER }; /* of what was freed, before it is used again */
@@ -173,7 +174,8 @@ static void freeing_the_inside_of_a_slot_in_another_thread_is_a_fault(void **sta
     expect_fault(inside, &(size_t){1}, "free(@): not a block's start: 1 bytes into slot # of a 48-byte slab, live");
 }
 
-/* --- A freed block and its next user ------------------------------------------------------------------------------- */
+/* --- A freed block and its next user -------------------------------------------------------------------------------
+ */
 
 static pthread_barrier_t step;
 

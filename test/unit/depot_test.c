@@ -19,8 +19,8 @@
 /* Longer than any test, shorter than the machine has been up. */
 #define LONG_DECAY "decay_ms=200000"
 
-/* Frees so many blocks of 64 bytes, which were allocated together, that `stock` magazines are stored; the rest is in the
- * magazine. The first is freed first. */
+/* Frees so many blocks of 64 bytes, which were allocated together, that `stock` magazines are stored; the rest is in
+ * the magazine. The first is freed first. */
 enum { MOST = 63, STORED = 48, KEPT = MOST - STORED + 1, BLOCKS_MAX = 8 * STORED + MOST };
 static void *freed[BLOCKS_MAX];
 

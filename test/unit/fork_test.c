@@ -135,8 +135,8 @@ static void so_does_a_child_of_a_child_with_threads(void) {
     CHECK(result.signal == 0 && result.status == 0);
 }
 
-/* Three freers were stopped: with the bit set; with the link claimed, too; and with the unit about to be pushed, so that
- * its link leads into the inbox. The parent is given up. */
+/* Three freers were stopped: with the bit set; with the link claimed, too; and with the unit about to be pushed, so
+ * that its link leads into the inbox. The parent is given up. */
 static void a_child_finds_frees_that_were_not_announced(void) {
     start_holder();
     const struct heap *holder = heap_of(2);

@@ -215,12 +215,9 @@ static void without_memory_for_a_magazine_allocation_fails(void) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        FRESH(the_capacity_is_told_by_the_bottom),
-        IN_BOTH_MODES(no_magazine_is_both_empty_and_full),
-        IN_BOTH_MODES(magazines_grow_and_are_stored),
-        IN_BOTH_MODES(the_last_block_freed_is_the_first_allocated),
-        IN_BOTH_MODES(disposal_leaves_nothing),
-        IN_BOTH_MODES(without_memory_for_a_magazine_allocation_fails),
+        FRESH(the_capacity_is_told_by_the_bottom),    IN_BOTH_MODES(no_magazine_is_both_empty_and_full),
+        IN_BOTH_MODES(magazines_grow_and_are_stored), IN_BOTH_MODES(the_last_block_freed_is_the_first_allocated),
+        IN_BOTH_MODES(disposal_leaves_nothing),       IN_BOTH_MODES(without_memory_for_a_magazine_allocation_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -93,10 +93,16 @@ static void sleeper_check(const struct sleeper *sleeper, size_t first, size_t st
     }
 }
 
+/* A pass that looks for idle heaps, whenever the last one was. */
+static void look(void) {
+    heap_mine->looked_ms = 0;
+    upkeep_pass(heap_mine);
+}
+
 /* All heaps have been seen, and been idle since. */
 static void let_heaps_be_idle(void) {
     for (uint32_t i = 0; i < heaps.made; i++) {
-        upkeep_pass(heap_mine);
+        look();
     }
     usleep(IDLE_US);
 }
@@ -114,7 +120,7 @@ static void an_idle_heap_is_reclaimed_and_no_other(void) {
     size_t live = spans.live_units;
     CHECK(units > 20);
     for (int pass = 0; pass < 3; pass++) {
-        upkeep_pass(heap_mine);
+        look();
     }
     uint64_t seen_ms = atomic_load(&sleeper.heap->seen_ms);
     if (os_coarse_ms() - seen_ms < 10) { /* on a machine that has not kept us waiting */
@@ -122,8 +128,8 @@ static void an_idle_heap_is_reclaimed_and_no_other(void) {
         CHECK_EQUAL(spans.live_units, live);
     }
     usleep(IDLE_US);
-    upkeep_pass(heap_mine);
-    upkeep_pass(heap_mine);
+    look();
+    look();
     CHECK_EQUAL(inbox_length(sleeper.heap), 0);
     CHECK_AT_MOST(spans.live_units, live / 10);
     CHECK_VALID();
@@ -313,8 +319,8 @@ static void the_depot_of_an_idle_heap_goes_back(void) {
     pthread_barrier_wait(&sleeper.step);
     pthread_barrier_wait(&sleeper.step);
     let_heaps_be_idle();
-    upkeep_pass(heap_mine);
-    upkeep_pass(heap_mine);
+    look();
+    look();
     CHECK_EQUAL(depot_bytes(&sleeper.heap->depot), 0);
     CHECK(magazine_count(sleeper.heap, size_class_of(64)) > 0);
     CHECK_VALID();
