@@ -1,0 +1,154 @@
+/*
+ * The inbox, a stack of two units: each unit that is announced is in it once, and is collected or still there.
+ *
+ * freer: claim and push. collector: inbox_collect of one unit at a time with take_all, pop and the backlog. (claim's
+ * order does not matter: relaxed would do.)
+ *
+ * broken PUSH_RELAXED: a push is no release
+ * broken TAKE_RELAXED: taking all is no acquire
+ * broken TAKE_SPLIT: all are taken by a load and a store
+ * broken CLAIM_SPLIT: a link is set by a load and a store
+ * broken LINK_CLEARED_FIRST: a unit's link is cleared before the next unit is read from it
+ */
+#define VARIABLES 5
+#define THREADS 5
+#define LOCKS 1
+#define DEPTH 12
+#include "memory.inc"
+
+#define INBOX 0 /* the newest unit, counted from 1, or 0 */
+#define LINK 0  /* of the units 1 and 2: LINK + 1, LINK + 2 */
+#define FREED 2 /* FREED + 1, FREED + 2: the remote bits of the units, one a freer */
+
+#define SET 8
+
+#ifdef PUSH_RELAXED
+#define PUSH RELAXED
+#else
+#define PUSH RELEASE
+#endif
+#ifdef TAKE_RELAXED
+#define TAKE RELAXED
+#else
+#define TAKE ACQUIRE
+#endif
+
+bit in_inbox[3]; /* which units somebody is to collect: exactly one claim a unit */
+
+inline claim(unit) {
+#ifdef CLAIM_SPLIT
+    load(LINK + unit, SEQ_CST, found);
+    if
+    :: found == 0 -> store(LINK + unit, SEQ_CST, SET)
+    :: else
+    fi
+#else
+    exchange_if(LINK + unit, SEQ_CST, SEQ_CST, 0, SET, found)
+#endif
+}
+
+proctype freer(byte unit, bits) {
+    byte head, found;
+    update(FREED + unit, SEQ_CST, found, found | bits);
+    load(LINK + unit, SEQ_CST, head);
+    if
+    :: head == 0 ->
+        claim(unit);
+        if
+        :: found == 0 ->
+            assert(!in_inbox[unit]);
+            in_inbox[unit] = 1;
+            load(INBOX, ACQUIRE, head);
+            do
+            :: store(LINK + unit, RELAXED, SET | head);
+                exchange_if(INBOX, PUSH, ACQUIRE, head, unit, found);
+                if
+                :: found == head -> break
+                :: else -> head = found
+                fi
+            od
+        :: else
+        fi
+    :: else
+    fi
+}
+
+byte backlog; /* under the lock */
+
+/* inbox_collect of one unit. */
+inline collect_one() {
+    if
+    :: backlog == 0 ->
+        load(INBOX, RELAXED, head);
+#ifdef TAKE_SPLIT
+        store(INBOX, RELEASE, 0);
+#else
+        do
+        :: head == 0 -> break
+        :: else ->
+            exchange_if(INBOX, TAKE, RELAXED, head, 0, found);
+            if
+            :: found == head -> break
+            :: else -> head = found
+            fi
+        od;
+#endif
+        backlog = head
+    :: else
+    fi;
+    if
+    :: backlog != 0 ->
+        unit = backlog;
+#ifdef LINK_CLEARED_FIRST
+        in_inbox[unit] = 0;
+        store(LINK + unit, SEQ_CST, 0);
+        load(LINK + unit, RELAXED, found);
+        backlog = found & 7;
+#else
+        load(LINK + unit, RELAXED, found);
+        assert(found & SET);
+        backlog = found & 7;
+        in_inbox[unit] = 0;
+        store(LINK + unit, SEQ_CST, 0);
+#endif
+        load(FREED + unit, SEQ_CST, bits);
+        update(FREED + unit, RELEASE, found, found & ~bits)
+    :: else
+    fi
+}
+
+/* The owner, or thieves in turn. */
+proctype collector() {
+    byte unit, head, found, bits, turn;
+    for (turn : 1 .. 2) {
+        lock_take(0);
+        collect_one();
+        lock_give(0)
+    }
+}
+
+init {
+    byte unit, chain;
+    atomic {
+        run freer(1, 1);
+        run freer(1, 2);
+        run freer(2, 1);
+        run collector()
+    }
+    _nr_pr == 1;
+    /* The chains hold each unit once that is to be collected, and only those. */
+    chain = NEWEST(INBOX);
+    do
+    :: chain == 0 && backlog == 0 -> break
+    :: chain == 0 && backlog != 0 -> chain = backlog; backlog = 0
+    :: else ->
+        assert(in_inbox[chain]);
+        in_inbox[chain] = 0;
+        unit = chain;
+        chain = NEWEST(LINK + chain) & 7;
+        NEWEST(LINK + unit) = 0;
+        NEWEST(FREED + unit) = 0
+    od;
+    assert(NEWEST(LINK + 1) == 0 && NEWEST(LINK + 2) == 0);
+    assert(NEWEST(FREED + 1) == 0 && NEWEST(FREED + 2) == 0)
+}
