@@ -61,11 +61,12 @@ ALWAYS_INLINE void *fast_alloc(size_t size) {
     return LIKELY(block != NULL) ? block : alloc_slow(size);
 }
 
-/* Ends the life of the block at a granule of the heap's own slabs; false when it is not live. */
+/* Ends the life of the block at a granule of the heap's own slabs; false when it is not live. The loads are those of
+ * live_test: another thread may destroy the slab, and settle it, if the block has been freed already. */
 ALWAYS_INLINE bool fast_live_end(struct heap *heap, uint64_t granule) {
     struct live_word *word = &heap->live_map[granule / LIVE_WORD_BITS];
+    uint64_t remote = atomic_load_explicit(&word->remote, memory_order_acquire);
     uint64_t live = atomic_load_explicit(&word->live, memory_order_relaxed);
-    uint64_t remote = atomic_load_explicit(&word->remote, memory_order_relaxed);
     if (UNLIKELY((remote >> granule % LIVE_WORD_BITS & 1) != 0 || !bit_take(&live, granule))) {
         return false;
     }

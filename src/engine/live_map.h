@@ -57,12 +57,15 @@ static inline struct live_word *live_words_of_unit(size_t unit) {
     return &window.live_map[unit * (UNIT / GRANULE / LIVE_WORD_BITS)];
 }
 
-/* Whether the block is live. Relaxed: a free that happened before is seen, and one that happens at the same moment is
- * the program's mistake. */
+/*
+ * Whether the block is live. Acquire, and remote before live: pairs with the release of live_settle. Read the other way
+ * round, a block that was freed and is settled at this moment would show its old live bit and its new remote bit. A
+ * free that happened before is seen; one that happens at the same moment is the program's mistake.
+ */
 static inline bool live_test(const void *block) {
     const struct live_word *word = live_word_of(block);
+    uint64_t remote = atomic_load_explicit(&word->remote, memory_order_acquire);
     uint64_t live = atomic_load_explicit(&word->live, memory_order_relaxed);
-    uint64_t remote = atomic_load_explicit(&word->remote, memory_order_relaxed);
     return (live & ~remote & live_bit_of(block)) != 0;
 }
 
@@ -90,11 +93,8 @@ bool live_end(const void *block);
 static inline bool live_end_remotely(const void *block) {
     struct live_word *word = live_word_of(block);
     uint64_t bit = live_bit_of(block);
-    /* Acquire: pairs with the release of live_settle. If the slot has been settled since it was freed, the load of the
-     * live bit sees it clear. What is not live is left as it is: the report that follows shall find it so. */
-    uint64_t remote = atomic_load_explicit(&word->remote, memory_order_acquire);
-    uint64_t live = atomic_load_explicit(&word->live, memory_order_relaxed);
-    if ((live & ~remote & bit) == 0) {
+    /* What is not live is left as it is: the report that follows shall find it so. */
+    if (!live_test(block)) {
         return false;
     }
     /*
