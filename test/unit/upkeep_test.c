@@ -224,7 +224,7 @@ static void slots_that_were_freed_in_an_idle_heap_are_stolen(void) {
     sleeper_free(&sleeper, 0, 2);
     let_heaps_be_idle();
     for (size_t i = 0; i < 4; i++) {
-        (void)!engine_alloc(sleeper.size); /* a thread's first blocks are shared */
+        CHECK(engine_alloc(sleeper.size) != NULL); /* a thread's first blocks are shared */
     }
     size_t live = spans.live_units;
     for (size_t i = 0; i < 1000; i++) {
@@ -292,7 +292,7 @@ static void what_a_sleeper_s_magazines_hold_stays(void) {
     engine_trim();
     let_heaps_be_idle();
     for (size_t i = 0; i < COUNT; i++) {
-        (void)!engine_alloc(sleeper.size);
+        CHECK(engine_alloc(sleeper.size) != NULL);
     }
     CHECK_EQUAL(magazine_count(sleeper.heap, size_class), held);
     CHECK_VALID();
