@@ -130,6 +130,7 @@ static void free_empties(struct depot *depot) {
 }
 
 bool depot_put_full(struct heap *heap, unsigned size_class) {
+    ASSERT(lock_held(&heap->lock));
     struct depot *depot = &heap->depot;
     struct heap_class *of = &heap->classes[size_class];
     void **full = of->bottom + 1;
@@ -159,6 +160,7 @@ bool depot_put_full(struct heap *heap, unsigned size_class) {
 
 /* Takes the newest stored magazine; NULL when there is none. */
 static struct stored *take_stored(struct heap *heap, unsigned size_class) {
+    ASSERT(lock_held(&heap->lock));
     struct stock *stock = &heap->classes[size_class].stock;
     struct stored *stored = stock->magazines;
     if (stored != NULL) {
@@ -206,6 +208,7 @@ void depot_unload_class(struct heap *heap, unsigned size_class) {
 /* --- Large blocks --------------------------------------------------------------------------------------------- */
 
 bool depot_put_large(struct heap *heap, struct large *large) {
+    ASSERT(lock_held(&heap->lock));
     if (heap->depot.large_count == LARGES_MAX || large->span.units > DEPOT_LARGE_MAX / UNIT ||
         !add_large_bytes(&heap->depot, large_bytes(large))) {
         return false;
@@ -217,6 +220,7 @@ bool depot_put_large(struct heap *heap, struct large *large) {
 }
 
 struct large *depot_take_large(struct heap *heap, size_t units) {
+    ASSERT(lock_held(&heap->lock));
     for (struct large **link = &heap->depot.larges; *link != NULL; link = &(*link)->next) {
         struct large *large = *link;
         if (large->span.units == units) {
@@ -269,6 +273,7 @@ bool depot_unload_much(struct heap *heap) {
  * for as long as dirty memory is kept.
  */
 size_t depot_decay(struct heap *heap, uint64_t now_ms) {
+    ASSERT(lock_held(&heap->lock));
     uint64_t decay_ms = atomic_load_explicit(&spans.decay_ms, memory_order_relaxed);
     uint64_t age = now_ms - heap->depot.period_ms;
     if (depot_empty(&heap->depot) || age < decay_ms) {

@@ -3,6 +3,7 @@
 #include <stdalign.h>
 
 #include "abandoned.h"
+#include "base/fault.h"
 #include "magazine.h"
 #include "metadata.h"
 #include "ranks.h"
@@ -118,6 +119,7 @@ struct slab *heap_slab_with_room(const struct heap *heap, unsigned size_class) {
 }
 
 static struct slab *add(struct heap *heap, unsigned size_class, struct slab *slab) {
+    ASSERT(lock_held(&heap->lock));
     if (slab != NULL) {
         list_push_front(&heap->classes[size_class].slabs, &slab->link);
         heap->slab_bytes += bytes_of(slab);
@@ -136,12 +138,14 @@ struct slab *heap_grow(struct heap *heap, unsigned size_class) {
 }
 
 void heap_slab_full(struct heap *heap, unsigned size_class, struct slab *slab) {
+    ASSERT(lock_held(&heap->lock));
     list_remove(&slab->link);
     list_push_back(&heap->classes[size_class].slabs, &slab->link);
 }
 
 /* An empty slab's memory is free for any other use. */
 static void drop(struct heap *heap, struct slab *slab) {
+    ASSERT(lock_held(&heap->lock));
     list_remove(&slab->link);
     heap->slab_bytes -= bytes_of(slab);
     slab_destroy(slab);
@@ -159,6 +163,7 @@ static bool has_another(const struct list *slabs, const struct slab *slab) {
  * not cost a span each time.
  */
 static void regain(struct heap *heap, struct slab *slab, bool was_full) {
+    ASSERT(lock_held(&heap->lock));
     struct list *slabs = &heap->classes[slab_class(slab)].slabs;
     if (was_full && slab_free_slots(slab) != 0) {
         list_remove(&slab->link);

@@ -1,6 +1,7 @@
 #include "remote.h"
 
 #include "abandoned.h"
+#include "base/fault.h"
 #include "slab.h"
 #include "span.h"
 
@@ -92,6 +93,7 @@ static size_t pop(uint32_t *chain) {
 }
 
 bool inbox_collect(struct heap *heap, size_t units, bool writer) {
+    ASSERT(lock_held(&heap->lock));
     for (; units != 0; units--) {
         if (heap->backlog == 0) {
             heap->backlog = take_all(heap);
@@ -113,6 +115,7 @@ bool inbox_collect(struct heap *heap, size_t units, bool writer) {
 }
 
 void inbox_close(struct heap *heap) {
+    ASSERT(lock_held(&heap->lock));
     /* Acquire, for what was pushed; release, so that whoever finds it closed sees that the slabs are abandoned. */
     uint32_t chain = atomic_exchange_explicit(&heap->inbox, INBOX_CLOSED, memory_order_acq_rel);
     while (chain != 0 && chain != INBOX_CLOSED) {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "base/fault.h"
 #include "heap.h"
 #include "magazine.h"
 #include "remote.h"
@@ -44,6 +45,7 @@ static unsigned take(struct heap *heap, unsigned size_class, void **slots, unsig
 }
 
 bool transfer_refill(struct heap *heap, unsigned size_class) {
+    ASSERT(lock_held(&heap->lock));
     heap->classes[size_class].idle = false;
     /* Making the thread's heap may itself have allocated: then there is something already. */
     if (magazine_count(heap, size_class) != 0 || depot_bring_back(heap, size_class)) {
@@ -83,6 +85,7 @@ static void flush(struct heap *heap, unsigned size_class, unsigned count) {
 }
 
 bool transfer_make_room(struct heap *heap, unsigned size_class) {
+    ASSERT(lock_held(&heap->lock));
     heap->classes[size_class].idle = false;
     if (magazine_grow(heap, size_class)) {
         return true;
@@ -98,6 +101,7 @@ bool transfer_make_room(struct heap *heap, unsigned size_class) {
 }
 
 void transfer_flush_class(struct heap *heap, unsigned size_class) {
+    ASSERT(lock_held(&heap->lock));
     depot_unload_class(heap, size_class);
     unsigned count = magazine_count(heap, size_class);
     if (count != 0) {

@@ -24,6 +24,10 @@ static void rank_take(const struct lock *lock) {
     ranks_held |= UINT32_C(1) << lock->rank;
 }
 
+static bool rank_held(const struct lock *lock) {
+    return (ranks_held >> lock->rank & 1) != 0;
+}
+
 static void rank_give(const struct lock *lock) {
     ranks_held &= ~(UINT32_C(1) << lock->rank);
 }
@@ -46,6 +50,11 @@ static void rank_set(struct lock *lock, uint32_t rank) {
 
 static void rank_take(const struct lock *lock) {
     (void)lock;
+}
+
+static bool rank_held(const struct lock *lock) {
+    (void)lock;
+    return true;
 }
 
 static void rank_give(const struct lock *lock) {
@@ -109,6 +118,11 @@ void lock_give(struct lock *lock) {
     if (UNLIKELY(state == CONTENDED)) {
         futex_wake(&lock->state);
     }
+}
+
+bool lock_held(const struct lock *lock) {
+    /* relaxed: what the calling thread has stored itself */
+    return atomic_load_explicit(&lock->state, memory_order_relaxed) != FREE && rank_held(lock);
 }
 
 void lock_reset(struct lock *lock) {

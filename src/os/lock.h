@@ -42,6 +42,10 @@ void lock_give(struct lock *lock);
 /* Takes the lock if it is free; whether it was. May fail though it is, and never waits. */
 bool lock_try(struct lock *lock);
 
+/* Whether the lock is held, in debug builds by the calling thread (or by another thread, while it holds one of the same
+ * rank): for assertions. */
+bool lock_held(const struct lock *lock);
+
 /* In a forked child's one thread only: makes a lock free, whoever held it. */
 void lock_reset(struct lock *lock);
 

@@ -195,6 +195,27 @@ static void ranks_ascend(void **state) {
 
 static pthread_barrier_t held, done;
 
+static void *look_at_low(void *unused) {
+    (void)unused;
+    return lock_held(&low) ? &low : NULL;
+}
+
+/* In debug builds by the thread that asks. */
+static void a_lock_tells_whether_it_is_held(void **state) {
+    (void)state;
+    pthread_t other;
+    void *seen = &low;
+    assert_false(lock_held(&low));
+    lock_take(&low);
+    assert_true(lock_held(&low));
+    assert_int_equal(pthread_create(&other, NULL, look_at_low, NULL), 0);
+    assert_int_equal(pthread_join(other, &seen), 0);
+    assert_null(seen);
+    assert_false(lock_held(&high));
+    lock_give(&low);
+    assert_false(lock_held(&low));
+}
+
 static void *hold(void *unused) {
     (void)unused;
     lock_take(&high);
@@ -235,6 +256,7 @@ int main(void) {
         cmocka_unit_test(sleepers_are_woken_and_errno_is_kept),
         cmocka_unit_test(init_makes_a_free_lock),
         cmocka_unit_test(ranks_ascend),
+        cmocka_unit_test(a_lock_tells_whether_it_is_held),
         cmocka_unit_test(a_forked_child_makes_locks_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
