@@ -12,8 +12,7 @@
 #define WATCHDOG 60
 #define SIZE_MAX_RARE (2 * MIB)
 
-/* What a thread that a child does not have may have held: a block in its hands, and magazines and parcels of small
- * ones. */
+/* What a thread that a child does not have may have held: a block in its hands, and magazines of small ones. */
 #define LOST_MAX (SIZE_MAX_RARE + 4 * MIB)
 
 /*

@@ -238,7 +238,7 @@ static void no_two_blocks_overlap(void **state) {
     run((struct load){.threads = 100, .operations = 10000, .size_bits = 14, .large_of = 100, .shadow = true}, 11);
 }
 
-/* Few classes and many frees by others: parcels, inboxes and orphans of the same slabs meet. */
+/* Few classes and many frees by others: remote frees, collections and adoptions of the same slabs meet. */
 static void small_blocks_change_hands(void **state) {
     (void)state;
     run((struct load){.threads = 200, .operations = 20000, .size_bits = 5, .observed = true}, 21);
