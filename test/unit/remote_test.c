@@ -478,16 +478,20 @@ static void *end_with_a_full_inbox(void *argument) {
 }
 
 static void what_is_in_an_inbox_that_closes_is_routed_on(void) {
-    static struct batch batch = {.size = 320, .count = 400};
+    static struct batch batch = {.size = 320, .count = 2000};
     pthread_t thread;
     CHECK(pthread_barrier_init(&step, NULL, 2) == 0);
     engine_free(engine_alloc(1));
     CHECK(pthread_create(&thread, NULL, end_with_a_full_inbox, &batch) == 0);
     pthread_barrier_wait(&step);
-    for (size_t i = 0; i < batch.count; i += 2) {
+    for (size_t i = 0; i < batch.count / 2; i += 2) {
         engine_free(batch.blocks[i]);
     }
-    CHECK(collect(heap_of(2), 1, false)); /* so that there is a backlog, too */
+    CHECK(collect(heap_of(2), 1, false)); /* the rest is a backlog */
+    for (size_t i = batch.count / 2; i < batch.count; i += 2) {
+        engine_free(batch.blocks[i]);
+    }
+    CHECK(chain_length(heap_of(2)->backlog) > 0 && chain_length(atomic_load(&heap_of(2)->inbox)) > 0);
     end_owner(thread);
     CHECK_EQUAL(batch_count(&batch, BLOCK_STATE_REMOTE), 0);
     CHECK_EQUAL(batch_count(&batch, BLOCK_STATE_FREE), batch.count / 2);

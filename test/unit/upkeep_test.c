@@ -30,6 +30,7 @@ struct sleeper {
     size_t count; /* blocks it is to have; of these there is memory for */
     size_t got;
     size_t cached; /* and it has freed so many others itself */
+    bool flushes;  /* and has nothing in its magazines */
     struct heap *heap;
     void (*last)(struct sleeper *sleeper); /* what it does when it is woken; NULL: nothing */
     void **blocks;
@@ -53,6 +54,9 @@ static void *sleep_with_blocks(void *argument) {
     }
     for (size_t i = 0; i < sleeper->cached; i++) {
         engine_free(cached[i]);
+    }
+    if (sleeper->flushes) {
+        flush_mine();
     }
     sleeper->heap = heap_mine;
     pthread_barrier_wait(&sleeper->step);
@@ -133,6 +137,29 @@ static void an_idle_heap_is_reclaimed_and_no_other(void) {
     CHECK_EQUAL(inbox_length(sleeper.heap), 0);
     CHECK_AT_MOST(spans.live_units, live / 10);
     CHECK_VALID();
+    sleeper_end(&sleeper);
+    check_nothing_left();
+}
+
+/* What arrives in a heap that was reclaimed is reclaimed as well; the last slab of a class goes, too. */
+static void an_idle_heap_is_reclaimed_again(void) {
+    struct sleeper sleeper = {.size = 4096, .count = 400, .flushes = true};
+    const struct list *slabs;
+    engine_free(engine_alloc(1));
+    sleeper_start(&sleeper);
+    slabs = &sleeper.heap->classes[size_class_of(sleeper.size)].slabs;
+    for (size_t part = 0; part < 4; part++) {
+        CHECK(!list_empty(slabs));
+        for (size_t i = 100 * part; i < 100 * (part + 1); i++) {
+            engine_free(sleeper.blocks[i]);
+        }
+        let_heaps_be_idle();
+        look();
+        look();
+        CHECK_EQUAL(inbox_length(sleeper.heap), 0);
+        CHECK_VALID();
+    }
+    CHECK(list_empty(slabs));
     sleeper_end(&sleeper);
     check_nothing_left();
 }
@@ -395,6 +422,7 @@ static void threads_that_stay_pin_no_slabs(void) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         IN_BOTH_MODES(an_idle_heap_is_reclaimed_and_no_other),
+        IN_BOTH_MODES(an_idle_heap_is_reclaimed_again),
         IN_BOTH_MODES(what_was_freed_in_an_idle_heap_serves_others),
         IN_BOTH_MODES(a_trim_of_any_thread_gives_back_what_a_sleeper_has_no_use_for),
         FRESH_WITH(no_allocation_fails_for_memory_that_a_sleeper_has_no_use_for, "window=64m"),
