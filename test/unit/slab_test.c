@@ -286,14 +286,12 @@ static void only_slots_that_others_freed_are_stolen(void) {
     struct slab *slab = create(10);
     void *blocks[COUNT];
     bool remote[COUNT];
-    size_t left = 0;
     for (size_t i = 0; i < COUNT; i++) {
         blocks[i] = take_one(slab);
     }
     CHECK(slab_steal(slab) == NULL);
     for (size_t i = 0; i < COUNT; i++) {
         remote[i] = random_below(&fresh_random, 2) == 0;
-        left += remote[i];
         if (remote[i]) {
             free_remotely(blocks[i]);
         } else {
