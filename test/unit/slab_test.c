@@ -378,6 +378,32 @@ static bool page_resident(const void *address) {
     return mincore(start, page, &vector) == 0 && (vector & 1) != 0;
 }
 
+/* The last slots are free, and what lies behind the slab is another one's. */
+static void a_purge_stays_within_its_slab(void) {
+    if (os_page_size() != OS_PAGE) {
+        child_cannot();
+    }
+    CHECK(root_start());
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        struct slab *slab = create(size_class);
+        struct slab *next = create(size_class);
+        const size_t size = size_classes[size_class].size;
+        static void *blocks[SLOTS_MAX];
+        unsigned char *behind = take_one(next);
+        memset(behind, 7, size);
+        for (unsigned i = 0; i < slab->slots; i++) {
+            blocks[i] = take_one(slab);
+            CHECK(live_end(blocks[i]));
+        }
+        CHECK_EQUAL(slab_give(slab, blocks, slab->slots), slab->slots);
+        slab_purge(slab);
+        for (size_t at = 0; at < size; at++) {
+            CHECK_EQUAL(behind[at], 7);
+        }
+        slab_destroy(slab);
+    }
+}
+
 /* Pages on which every slot is free go, and none beside them. */
 static void a_purge_takes_the_pages_without_blocks(void) {
     if (!os_purge_zeroes() || os_page_size() != OS_PAGE) {
@@ -433,6 +459,7 @@ int main(void) {
         FRESH(a_slab_is_disposable_only_without_links),
         FRESH(a_slab_that_is_not_settled_leaves_no_bits_behind),
         FRESH(a_purge_takes_the_pages_without_blocks),
+        FRESH(a_purge_stays_within_its_slab),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
