@@ -28,8 +28,31 @@ void free_foreign(void *block);
 /* NULL, a block outside the window as far as the heap knows, or no block at all. */
 void free_elsewhere(void *block);
 
+/* A block that was freed and is not live: a fault. */
+_Noreturn void free_fault(void *block);
+
 /* A block of the heap's own whose magazine, tops[top], is full or was never made. */
 void free_overflow(struct heap *heap, size_t top, void *block);
+
+/* Whether a granule's remote bit is set. Most words have none at all, which word_is_zero tells by one comparison. */
+ALWAYS_INLINE bool fast_is_remote(const struct live_word *word, uint64_t granule) {
+    return bit_is_set(atomic_load_explicit(&word->remote, memory_order_acquire), granule);
+}
+
+/*
+ * Begins the life of a block that was cached. Its remote bit must be clear: set, the block was freed twice at the same
+ * moment, here and by another thread, and it would get a second user when that free is collected.
+ */
+ALWAYS_INLINE void fast_live_begin(struct heap *heap, void *block) {
+    uint64_t granule = (uintptr_t)block >> GRANULE_SHIFT;
+    struct live_word *word = &heap->live_by_address[granule / LIVE_WORD_BITS];
+    if (UNLIKELY(!word_is_zero(&word->remote) && fast_is_remote(word, granule))) {
+        free_fault(block);
+    }
+    uint64_t live = atomic_load_explicit(&word->live, memory_order_relaxed);
+    bit_set(&live, granule);
+    atomic_store_explicit(&word->live, live, memory_order_relaxed);
+}
 
 /* A block from the calling thread's magazine; NULL where alloc_slow has to see to it. */
 ALWAYS_INLINE void *fast_take(size_t size) {
@@ -42,10 +65,7 @@ ALWAYS_INLINE void *fast_take(size_t size) {
     void *block = *top;
     if (LIKELY(block != NULL)) {
         heap->tops[size_class] = top - 1;
-        struct live_word *word = &heap->live_by_address[(uintptr_t)block / GRANULE / LIVE_WORD_BITS];
-        uint64_t live = atomic_load_explicit(&word->live, memory_order_relaxed);
-        uint64_t bit = UINT64_C(1) << (uintptr_t)block / GRANULE % LIVE_WORD_BITS;
-        atomic_store_explicit(&word->live, live | bit, memory_order_relaxed);
+        fast_live_begin(heap, block);
         return block;
     }
     top = heap->tops[size_class + DEFERRED];
@@ -65,9 +85,11 @@ ALWAYS_INLINE void *fast_alloc(size_t size) {
  * live_test: another thread may destroy the slab, and settle it, if the block has been freed already. */
 ALWAYS_INLINE bool fast_live_end(struct heap *heap, uint64_t granule) {
     struct live_word *word = &heap->live_map[granule / LIVE_WORD_BITS];
-    uint64_t remote = atomic_load_explicit(&word->remote, memory_order_acquire);
+    if (UNLIKELY(!word_is_zero(&word->remote) && fast_is_remote(word, granule))) {
+        return false;
+    }
     uint64_t live = atomic_load_explicit(&word->live, memory_order_relaxed);
-    if (UNLIKELY((remote >> granule % LIVE_WORD_BITS & 1) != 0 || !bit_take(&live, granule))) {
+    if (UNLIKELY(!bit_take(&live, granule))) {
         return false;
     }
     atomic_store_explicit(&word->live, live, memory_order_relaxed);
@@ -87,7 +109,7 @@ ALWAYS_INLINE void fast_free(void *block) {
     size_t size_class = atomic_load_explicit(entry, memory_order_relaxed) ^ heap->tag;
     if (LIKELY(size_class < SIZE_CLASSES)) {
         if (UNLIKELY(!fast_live_end(heap, granule))) {
-            fault_report("free", block);
+            free_fault(block);
         }
     } else if (size_class - DEFERRED >= SIZE_CLASSES) {
         free_foreign(block);

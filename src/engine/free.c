@@ -57,6 +57,10 @@ static bool free_large(void *block) {
     return true;
 }
 
+COLD void free_fault(void *block) {
+    fault_report("free", block);
+}
+
 NOINLINE void free_foreign(void *block) {
     uint32_t entry = page_map_load(window_unit(block));
     bool freed;
