@@ -111,6 +111,45 @@ static void a_child_finds_what_was_freed_remotely(void) {
     check_nothing_left();
 }
 
+static void *free_and_stay(void *unused) {
+    (void)unused;
+    free_from(0, 3, BLOCKS);
+    pthread_barrier_wait(&step);
+    pthread_barrier_wait(&step);
+    return NULL;
+}
+
+static void free_what_is_left(void *unused) {
+    (void)unused;
+    CHECK_VALID();
+    CHECK(inbox_length(heap_mine) > 0); /* announced anew */
+    free_from(1, 3, BLOCKS);
+    free_from(2, 3, BLOCKS);
+    check_nothing_left();
+}
+
+/* The thread that forks has an inbox itself. */
+static void a_child_has_its_own_inbox(void) {
+    struct child_result result;
+    for (size_t i = 0; i < BLOCKS; i++) {
+        blocks[i] = engine_alloc(SIZE);
+        memset(blocks[i], (int)(i % 251), SIZE);
+    }
+    flush_mine();
+    CHECK(pthread_barrier_init(&step, NULL, 2) == 0);
+    pthread_t other;
+    CHECK(pthread_create(&other, NULL, free_and_stay, NULL) == 0);
+    pthread_barrier_wait(&step);
+    CHECK(collect(heap_mine, 3, true));
+    CHECK(inbox_length(heap_mine) > 3);
+    child_run(&result, free_what_is_left, NULL);
+    fputs(result.err, stderr);
+    CHECK(result.signal == 0 && result.status == 0);
+    pthread_barrier_wait(&step);
+    CHECK(pthread_join(other, NULL) == 0);
+    CHECK_VALID();
+}
+
 /* A thread of the child's makes blocks, and the child's child finds what the child has freed of these. */
 static void start_a_thread_and_fork(void *unused) {
     (void)unused;
@@ -190,6 +229,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         IN_BOTH_MODES(a_child_finds_what_was_freed_remotely),
         IN_BOTH_MODES(so_does_a_child_of_a_child_with_threads),
+        IN_BOTH_MODES(a_child_has_its_own_inbox),
         FRESH(a_child_finds_frees_that_were_not_announced),
         FRESH(a_link_that_leads_nowhere_keeps_nothing_in_the_child),
     };
