@@ -111,9 +111,12 @@ static void a_child_finds_what_was_freed_remotely(void) {
     check_nothing_left();
 }
 
-static void *free_and_stay(void *unused) {
+static void *free_in_two_parts_and_stay(void *unused) {
     (void)unused;
-    free_from(0, 3, BLOCKS);
+    free_from(0, 3, BLOCKS / 2);
+    pthread_barrier_wait(&step);
+    pthread_barrier_wait(&step); /* some of it is collected, the rest is a backlog */
+    free_from(BLOCKS / 2 / 3 * 3, 3, BLOCKS);
     pthread_barrier_wait(&step);
     pthread_barrier_wait(&step);
     return NULL;
@@ -138,10 +141,12 @@ static void a_child_has_its_own_inbox(void) {
     flush_mine();
     CHECK(pthread_barrier_init(&step, NULL, 2) == 0);
     pthread_t other;
-    CHECK(pthread_create(&other, NULL, free_and_stay, NULL) == 0);
+    CHECK(pthread_create(&other, NULL, free_in_two_parts_and_stay, NULL) == 0);
     pthread_barrier_wait(&step);
     CHECK(collect(heap_mine, 3, true));
-    CHECK(inbox_length(heap_mine) > 3);
+    pthread_barrier_wait(&step);
+    pthread_barrier_wait(&step);
+    CHECK(chain_length(heap_mine->backlog) > 0 && chain_length(atomic_load(&heap_mine->inbox)) > 0);
     child_run(&result, free_what_is_left, NULL);
     fputs(result.err, stderr);
     CHECK(result.signal == 0 && result.status == 0);
