@@ -120,7 +120,7 @@ enum abandoned_free abandoned_free(void *block) {
     return found;
 }
 
-bool abandoned_collect(size_t unit, void **twice) {
+bool abandoned_collect(size_t unit) {
     unsigned size_class = entry_class(page_map_load(unit));
     if (size_class >= SIZE_CLASSES) {
         return false;
@@ -133,7 +133,7 @@ bool abandoned_collect(size_t unit, void **twice) {
         bool was_full = slab_free_slots(slab) == 0;
         /* seq_cst: partner of live_end_remotely, as in remote_collect. */
         atomic_store_explicit(&window.inbox_links[unit], 0, memory_order_seq_cst);
-        *twice = slab_collect(slab, unit, true);
+        slab_collect(slab, unit, true);
         regain(of, slab, was_full);
     }
     lock_give(&of->lock);

@@ -49,9 +49,9 @@ enum abandoned_free abandoned_free(void *block);
 
 /*
  * Collects what other threads have freed in a unit, whose link the caller has set; clears the link. False when its slab
- * has been adopted meanwhile, or is gone: then nothing has changed. *twice as slab_collect returns it.
+ * has been adopted meanwhile, or is gone: then nothing has changed.
  */
-bool abandoned_collect(size_t unit, void **twice);
+bool abandoned_collect(size_t unit);
 
 /* A block for `size` bytes, up to SMALL_MAX, from the shared slab; NULL when there is no memory. */
 void *shared_alloc(size_t size);

@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 #include "base/compiler.h"
-#include "heap.h"
+#include "live_map.h"
 #include "lookup.h"
 
 /* Ends the program with a report of why `address` cannot be freed (or used) by `operation`. */
@@ -22,9 +22,9 @@ _Noreturn COLD void fault_report_size(const char *operation, const void *address
 /* The block that starts at an address that a user passed to `operation`; a fault if none lives there. */
 struct block fault_unless_live(const char *operation, const void *address);
 
-/* Reports what was found below the front (heap_suspect). With no lock held, at the end of each slow path. */
+/* Reports what was found below the front (live_suspect). With no lock held, at the end of each slow path. */
 static inline void fault_if_suspect(void) {
-    void *suspect = atomic_load_explicit(&heaps.suspect, memory_order_relaxed);
+    void *suspect = atomic_load_explicit(&live_suspect_block, memory_order_relaxed);
     if (UNLIKELY(suspect != NULL)) {
         fault_report("free", suspect);
     }

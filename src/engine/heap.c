@@ -189,7 +189,7 @@ void heap_give(struct heap *heap, void *const *blocks, size_t count) {
 void heap_collect_unit(struct heap *heap, size_t unit, bool writer) {
     struct slab *slab = slab_of(window_address(unit));
     bool was_full = slab_free_slots(slab) == 0;
-    heap_suspect(slab_collect(slab, unit, writer));
+    slab_collect(slab, unit, writer);
     regain(heap, slab, was_full);
 }
 

@@ -111,7 +111,6 @@ struct heaps {
     struct list unused;
     _Atomic size_t depot_bytes; /* in the half-magazines of all heaps, and what they have drawn beyond (relaxed) */
     _Atomic size_t large_bytes; /* in the large blocks of all depots (relaxed) */
-    _Atomic(void *) suspect;    /* see heap_suspect */
 };
 
 extern struct heaps heaps;
@@ -133,16 +132,6 @@ void heap_reset(struct heap *heap);
 
 /* An unused heap, or a new one; NULL when there is no memory. *alone: no other is in use. */
 struct heap *heap_obtain(bool *alone);
-
-/*
- * A block was found not to be live below the front, where nobody can be told: with check=deferred, or when it was freed
- * twice at the same moment. It stays out of use, and the front reports it as soon as it holds no lock. NULL: none.
- */
-static inline void heap_suspect(void *block) {
-    if (UNLIKELY(block != NULL)) {
-        atomic_store_explicit(&heaps.suspect, block, memory_order_relaxed);
-    }
-}
 
 /* Gives up a heap that has nothing any more. */
 void heap_retire(struct heap *heap);

@@ -1,5 +1,9 @@
 #include "live_map.h"
 
+#include "base/bits.h"
+
+_Atomic(void *) live_suspect_block;
+
 #define UNIT_WORDS (UNIT / GRANULE / LIVE_WORD_BITS)
 
 bool live_end(const void *block) {
@@ -50,13 +54,13 @@ size_t live_count_bits(size_t first, size_t units) {
     return count;
 }
 
-bool live_any_remote(size_t first, size_t units) {
-    const struct live_word *word = live_words_of_unit(first);
-    const struct live_word *end = word + units * UNIT_WORDS;
-    for (; word < end; word++) {
-        if (atomic_load_explicit(&word->remote, memory_order_seq_cst) != 0) {
-            return true;
+void *live_find_remote(size_t unit) {
+    struct live_word *word = live_words_of_unit(unit);
+    for (size_t i = 0; i < UNIT_WORDS; i++) {
+        uint64_t remote = atomic_load_explicit(&word[i].remote, memory_order_seq_cst);
+        if (remote != 0) {
+            return (char *)window_address(unit) + i * LIVE_WORD_BYTES + lowest_bit(remote) * GRANULE;
         }
     }
-    return false;
+    return NULL;
 }

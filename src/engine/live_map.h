@@ -115,10 +115,21 @@ size_t live_count(size_t first, size_t units);
 /* How many bits of these units are set, live and remote ones. */
 size_t live_count_bits(size_t first, size_t units);
 
-/* Whether a remote bit of these units is set. Sequentially consistent: see remote.c. */
-bool live_any_remote(size_t first, size_t units);
+/* The first block of a unit whose remote bit is set, live or not; NULL when there is none. Sequentially consistent: see
+ * remote.c. */
+void *live_find_remote(size_t unit);
 
-/* For the slab's writer: `bits`, which are set in both halves of the word, become clear in both. */
+/* For the slab's writer: `bits` of the word become clear in both halves. */
 void live_settle(struct live_word *word, uint64_t bits);
+
+/*
+ * A block that was found not to be live below the front, where nobody can be told: with check=deferred, or because it
+ * was freed twice at the same moment. It stays out of use, and the front reports it as soon as it holds no lock.
+ */
+extern _Atomic(void *) live_suspect_block; /* NULL: none */
+
+static inline void live_suspect(void *block) {
+    atomic_store_explicit(&live_suspect_block, block, memory_order_relaxed);
+}
 
 #endif

@@ -55,7 +55,7 @@ bool magazine_grow(struct heap *heap, unsigned size_class) {
 unsigned magazine_prove(void *const *blocks, unsigned count) {
     for (unsigned i = 0; i < count; i++) {
         if (UNLIKELY(!live_end(blocks[i]))) {
-            heap_suspect(blocks[i]);
+            live_suspect(blocks[i]);
             return i;
         }
     }

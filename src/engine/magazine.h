@@ -53,7 +53,7 @@ bool magazine_grow(struct heap *heap, unsigned size_class);
 
 /*
  * With check=deferred a block in a magazine still has its live bit. Ends the lives of `count` blocks; how many of them
- * were live, up to the first that was not, which becomes suspect (heap.h).
+ * were live, up to the first that was not, which becomes suspect (live_map.h).
  */
 unsigned magazine_prove(void *const *blocks, unsigned count);
 

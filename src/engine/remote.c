@@ -33,29 +33,34 @@ static bool claim(size_t unit) {
                                                    memory_order_seq_cst);
 }
 
-/* The unit is no slab's: what was freed there has been collected. False when it has been made a slab meanwhile, in
- * which a block was freed by a thread that found the link set and relied on us. */
+/* The unit is no slab's: what was freed there has been collected. False when a block of it is freed all the same: the
+ * unit has been made a slab, and the thread that freed it found the link set and relied on us. Then the link is set. */
 static bool let_go(size_t unit) {
     atomic_store_explicit(link_of(unit), 0, memory_order_seq_cst);
-    return !live_any_remote(unit, 1) || !claim(unit);
+    return live_find_remote(unit) == NULL || !claim(unit);
 }
 
-/* Brings a unit whose link is set, and which is in no inbox, to the heap that has it now. Returns NULL, or a block that
- * was found to be freed twice. */
-static void *route(size_t unit) {
-    for (;;) {
+/* Whether a unit that let_go has kept is a slab's. If not, the block in it was freed twice at the same moment, and its
+ * slab is gone. */
+static bool is_slab_again(size_t unit) {
+    bool is_slab = entry_is_slab(page_map_acquire(unit));
+    if (UNLIKELY(!is_slab)) {
+        live_suspect(live_find_remote(unit));
+    }
+    return is_slab;
+}
+
+/* Brings a unit whose link is set, and which is in no inbox, to the heap that has it now. */
+static void route(size_t unit) {
+    bool routed = false;
+    while (!routed) {
         uint32_t entry = page_map_acquire(unit);
-        void *twice = NULL;
         if (!entry_is_slab(entry)) {
-            if (let_go(unit)) {
-                return NULL;
-            }
+            routed = let_go(unit) || !is_slab_again(unit);
         } else if (entry_heap(entry) == HEAP_ABANDONED) {
-            if (abandoned_collect(unit, &twice)) {
-                return twice;
-            }
-        } else if (push(heap_of(entry_heap(entry)), unit)) {
-            return NULL;
+            routed = abandoned_collect(unit);
+        } else {
+            routed = push(heap_of(entry_heap(entry)), unit);
         }
     }
 }
@@ -67,7 +72,7 @@ bool remote_free(void *block) {
     }
     /* seq_cst, after the remote bit: partner of the clearing of the link before a collection. */
     if (atomic_load_explicit(link_of(unit), memory_order_seq_cst) == 0 && claim(unit)) {
-        heap_suspect(route(unit));
+        route(unit);
     }
     return true;
 }
@@ -108,7 +113,7 @@ bool inbox_collect(struct heap *heap, size_t units, bool writer) {
             atomic_store_explicit(link_of(unit), 0, memory_order_seq_cst);
             heap_collect_unit(heap, unit, writer);
         } else {
-            heap_suspect(route(unit));
+            route(unit);
         }
     }
     return heap->backlog != 0 || inbox_has_units(heap);
@@ -119,10 +124,10 @@ void inbox_close(struct heap *heap) {
     /* Acquire, for what was pushed; release, so that whoever finds it closed sees that the slabs are abandoned. */
     uint32_t chain = atomic_exchange_explicit(&heap->inbox, INBOX_CLOSED, memory_order_acq_rel);
     while (chain != 0 && chain != INBOX_CLOSED) {
-        heap_suspect(route(pop(&chain)));
+        route(pop(&chain));
     }
     while (heap->backlog != 0) {
-        heap_suspect(route(pop(&heap->backlog)));
+        route(pop(&heap->backlog));
     }
 }
 
@@ -141,8 +146,8 @@ void inboxes_clear(void) {
 
 void inboxes_refill(void) {
     for (size_t unit = 0; unit < spans.top; unit++) {
-        if (entry_is_slab(page_map_load(unit)) && live_any_remote(unit, 1) && claim(unit)) {
-            heap_suspect(route(unit));
+        if (entry_is_slab(page_map_load(unit)) && live_find_remote(unit) != NULL && claim(unit)) {
+            route(unit);
         }
     }
 }

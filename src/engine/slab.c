@@ -61,9 +61,9 @@ bool slab_disposable(const struct slab *slab) {
 void slab_destroy(struct slab *slab) {
     size_t size = descriptor_size(slab_class(slab));
     ASSERT(slab_empty(slab));
-    if (slab->unsettled) {
-        slab_settle(slab);
-    }
+    /* Always: a remote bit that is left here, by a block freed twice at the same moment, would fall to the next slab.
+     */
+    slab_settle(slab);
     span_give(&slab->span);
     metadata_free(slab, size);
 }
@@ -151,19 +151,21 @@ static void run_add(struct slab *slab, struct run *run, unsigned slot) {
     run->bits |= UINT64_C(1) << slot % BITMAP_WORD_BITS;
 }
 
-/* Collects one word of the live map, which begins at an offset of the slab; a block that was freed twice, or NULL. */
-static void *collect_word(struct slab *slab, struct run *run, size_t offset, bool writer) {
+/* Collects one word of the live map, which begins at an offset of the slab. */
+static void collect_word(struct slab *slab, struct run *run, size_t offset, bool writer) {
     char *start = window_address(slab->span.first);
     struct live_word *word = live_word_of(start + offset);
     /* seq_cst, after the clearing of the unit's link: partner of live_end_remotely, which sets a bit and then reads the
      * link. Acquire: what the block's user did to it comes before its next user. */
     uint64_t remote = atomic_load_explicit(&word->remote, memory_order_seq_cst);
     if (remote == 0) {
-        return NULL;
+        return;
     }
     uint64_t wrong = remote & ~atomic_load_explicit(&word->live, memory_order_relaxed);
-    remote &= ~wrong;
-    for (uint64_t bits = remote; bits != 0; bits &= bits - 1) {
+    if (UNLIKELY(wrong != 0)) {
+        live_suspect(start + offset + lowest_bit(wrong) * GRANULE);
+    }
+    for (uint64_t bits = remote & ~wrong; bits != 0; bits &= bits - 1) {
         unsigned slot = size_class_slot(slab_class(slab), offset + lowest_bit(bits) * GRANULE);
         if (!slab_slot_free(slab, slot)) {
             run_add(slab, run, slot);
@@ -174,39 +176,26 @@ static void *collect_word(struct slab *slab, struct run *run, size_t offset, boo
     } else {
         slab->unsettled = true;
     }
-    return wrong != 0 ? start + offset + lowest_bit(wrong) * GRANULE : NULL;
 }
 
 /* Neighbouring blocks mostly share a word of the slab's bitmap, which is written once for all of them. Of slots larger
  * than a word of the live map only the words in which one starts are looked at. */
-void *slab_collect(struct slab *slab, size_t unit, bool writer) {
+void slab_collect(struct slab *slab, size_t unit, bool writer) {
     const size_t size = size_classes[slab_class(slab)].size;
     const size_t first = (unit - slab->span.first) << UNIT_SHIFT;
+    const size_t step = size <= LIVE_WORD_BYTES ? LIVE_WORD_BYTES : size;
     struct run run = {0};
-    void *twice = NULL;
-    if (size <= LIVE_WORD_BYTES) {
-        for (size_t offset = first; offset < first + UNIT; offset += LIVE_WORD_BYTES) {
-            void *found = collect_word(slab, &run, offset, writer);
-            twice = found != NULL ? found : twice;
-        }
-    } else {
-        for (size_t at = (first + size - 1) / size * size; at < first + UNIT; at += size) {
-            void *found = collect_word(slab, &run, round_down(at, LIVE_WORD_BYTES), writer);
-            twice = found != NULL ? found : twice;
-        }
+    for (size_t at = (first + step - 1) / step * step; at < first + UNIT; at += step) {
+        collect_word(slab, &run, round_down(at, LIVE_WORD_BYTES), writer);
     }
     free_slots(slab, run.word, run.bits);
-    return twice;
 }
 
-void *slab_settle(struct slab *slab) {
-    void *twice = NULL;
+void slab_settle(struct slab *slab) {
     for (size_t unit = slab->span.first; unit < slab->span.first + slab->span.units; unit++) {
-        void *found = slab_collect(slab, unit, true);
-        twice = found != NULL ? found : twice;
+        slab_collect(slab, unit, true);
     }
     slab->unsettled = false;
-    return twice;
 }
 
 void *slab_steal(struct slab *slab) {

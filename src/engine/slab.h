@@ -107,13 +107,12 @@ size_t slab_give(struct slab *slab, void *const *blocks, size_t count);
 
 /*
  * Collects what other threads have freed in a unit of the slab: their slots become free. `writer`: the caller may write
- * the slab's live bits, and settles the slots. Returns NULL, or a block that was freed twice at the same moment; its
- * slot stays out of use.
+ * the slab's live bits, and settles the slots.
  */
-void *slab_collect(struct slab *slab, size_t unit, bool writer);
+void slab_collect(struct slab *slab, size_t unit, bool writer);
 
 /* The same for all units of the slab, for the writer: no slot is unsettled then. */
-void *slab_settle(struct slab *slab);
+void slab_settle(struct slab *slab);
 
 /* Takes a free slot that is not settled, and makes it a live block; NULL when there is none. For a thread that is not
  * the slab's writer. */

@@ -43,10 +43,10 @@ static void the_bits_of_a_block_follow_its_life(void) {
     CHECK(live_end_remotely(block));
     CHECK(!live_test(block) && live_freed_remotely(block) && live_bit_is_set(block));
     CHECK(!live_end(block) && !live_end_remotely(block));
-    CHECK(live_any_remote(0, 1));
+    CHECK(live_find_remote(0) == block);
     CHECK_EQUAL(live_count_bits(0, 1), 2);
     CHECK(live_take_over(block)); /* in other hands */
-    CHECK(live_test(block) && !live_take_over(block) && !live_any_remote(0, 1));
+    CHECK(live_test(block) && !live_take_over(block) && live_find_remote(0) == NULL);
     CHECK(live_end_remotely(block));
     live_settle(live_word_of(block), live_bit_of(block));
     CHECK(!live_test(block) && !live_end(block) && !live_end_remotely(block));

@@ -518,6 +518,48 @@ static void a_thread_frees_into_a_slab_that_it_has_adopted(void) {
     check_nothing_left();
 }
 
+/* --- Frees at the same moment ------------------------------------------------------------------------------------- */
+
+/* Another thread has read the block's bits before this one freed it, and sets the remote bit after. */
+static void *free_at_the_same_moment(void) {
+    void *block = engine_alloc(64);
+    engine_free(block);
+    atomic_fetch_or(&live_word_of(block)->remote, live_bit_of(block));
+    return block;
+}
+
+static void a_block_freed_twice_at_the_same_moment_is_not_handed_out(void) {
+    void *block = free_at_the_same_moment();
+    CHECK(engine_alloc(64) != block);
+    CHECK(false);
+}
+
+static void a_block_freed_twice_at_the_same_moment_is_found_by_the_collection(void) {
+    void *block = free_at_the_same_moment();
+    atomic_store(&window.inbox_links[window_unit(block)], LINK_SET);
+    atomic_store(&heap_mine->inbox, (uint32_t)window_unit(block) + 1);
+    engine_trim();
+    CHECK(false);
+}
+
+/* The slab has been given back since, and the other thread only comes to announce its unit. */
+static void a_block_freed_twice_at_the_same_moment_may_outlast_its_slab(void) {
+    CHECK(root_start());
+    struct heap *heap = thread_begin();
+    bool zero;
+    struct span span;
+    CHECK(span_take(&span, 1, 1, UNIT_LARGE, &zero));
+    span_give(&span);
+    char *block = window_address(span.first);
+    atomic_fetch_or(&live_word_of(block)->remote, live_bit_of(block));
+    atomic_store(&window.inbox_links[span.first], LINK_SET);
+    atomic_store(&heap->inbox, span.first + 1);
+    lock_take(&heap->lock);
+    CHECK(!inbox_collect(heap, 10, true)); /* ends */
+    lock_give(&heap->lock);
+    CHECK(atomic_load(&live_suspect_block) == block);
+}
+
 /* --- Threads without a heap -------------------------------------------------------------------------------------- */
 
 static pthread_key_t late;
@@ -579,6 +621,11 @@ int main(void) {
         FRESH(a_unit_that_is_no_slab_s_is_let_go),
         IN_BOTH_MODES(what_is_in_an_inbox_that_closes_is_routed_on),
         IN_BOTH_MODES(a_thread_frees_into_a_slab_that_it_has_adopted),
+        FRESH_FAULT(a_block_freed_twice_at_the_same_moment_is_not_handed_out, "check=every",
+                    "free(@): double free: slot 0 of a 64-byte slab, freed by another thread"),
+        FRESH_FAULT(a_block_freed_twice_at_the_same_moment_is_found_by_the_collection, "check=every",
+                    "free(@): double free: slot 0 of a 64-byte slab, free"),
+        FRESH(a_block_freed_twice_at_the_same_moment_may_outlast_its_slab),
         FRESH(a_free_after_the_heap_of_a_thread_goes_to_the_owner),
         FRESH(a_free_after_every_heap_has_ended_goes_to_the_abandoned_slab),
     };

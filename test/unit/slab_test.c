@@ -18,6 +18,14 @@
 #define SLOTS_MAX 4096u /* of a slab of the smallest class */
 #define POISON 0xa5
 
+static bool any_remote(size_t first, size_t units) {
+    bool found = false;
+    for (size_t unit = first; unit < first + units; unit++) {
+        found = found || live_find_remote(unit) != NULL;
+    }
+    return found;
+}
+
 static void check_slab(const struct slab *slab) {
     const char *why = "no reason given";
     CHECK_OR_SAY(slab_valid(slab, &why), why);
@@ -229,12 +237,12 @@ static void free_remotely(void *block) {
     CHECK(live_end_remotely(block));
 }
 
+/* Whether a block was found that is freed remotely and not live. */
 static bool collect_all(struct slab *slab, bool writer) {
-    bool twice = false;
     for (size_t unit = slab->span.first; unit < slab->span.first + slab->span.units; unit++) {
-        twice |= slab_collect(slab, unit, writer) != NULL;
+        slab_collect(slab, unit, writer);
     }
-    return twice;
+    return atomic_exchange(&live_suspect_block, NULL) != NULL;
 }
 
 /* Random slots are freed remotely and collected, settled or not: the slots that are free are those of the model. */
@@ -253,10 +261,11 @@ static void what_others_free_is_collected(void) {
             }
             CHECK(!collect_all(model.slab, writer));
             check_model(&model);
-            CHECK_EQUAL(live_any_remote(model.slab->span.first, model.slab->span.units), model.slab->unsettled);
+            CHECK_EQUAL(any_remote(model.slab->span.first, model.slab->span.units), model.slab->unsettled);
         }
-        CHECK(slab_settle(model.slab) == NULL);
-        CHECK(!model.slab->unsettled && !live_any_remote(model.slab->span.first, model.slab->span.units));
+        slab_settle(model.slab);
+        CHECK(live_suspect_block == NULL);
+        CHECK(!model.slab->unsettled && !any_remote(model.slab->span.first, model.slab->span.units));
         check_model(&model);
     }
 }
@@ -329,10 +338,25 @@ static void a_slot_freed_twice_at_the_same_moment_is_found_and_stays_out_of_use(
         struct live_word *word = live_word_of(block);
         atomic_store(&word->live, atomic_load(&word->live) & ~live_bit_of(block));
         unsigned free_slots = slab_free_slots(slab);
-        CHECK(slab_collect(slab, slab->span.first, writer) == block);
+        slab_collect(slab, slab->span.first, writer);
+        CHECK(atomic_exchange(&live_suspect_block, NULL) == block);
         CHECK_EQUAL(slab_free_slots(slab), free_slots);
         CHECK(!slab_slot_free(slab, 0) && !live_test(block));
     }
+}
+
+/* So also where the slab is given back before anybody collects. */
+static void a_slab_given_back_tells_of_a_slot_freed_twice_at_the_same_moment(void) {
+    struct slab *slab = create(5);
+    void *block = take_one(slab);
+    size_t first = slab->span.first;
+    free_remotely(block);
+    struct live_word *word = live_word_of(block);
+    atomic_store(&word->live, atomic_load(&word->live) & ~live_bit_of(block));
+    slab_give(slab, &block, 1);
+    slab_destroy(slab);
+    CHECK(atomic_exchange(&live_suspect_block, NULL) == block);
+    CHECK(!any_remote(first, 1));
 }
 
 static void a_slab_is_disposable_only_without_links(void) {
@@ -364,7 +388,7 @@ static void a_slab_that_is_not_settled_leaves_no_bits_behind(void) {
     CHECK(!collect_all(slab, false));
     CHECK(slab_disposable(slab));
     slab_destroy(slab);
-    CHECK(!live_any_remote(first, units));
+    CHECK(!any_remote(first, units));
     CHECK_EQUAL(live_count(first, units), 0);
     CHECK_VALID();
 }
@@ -456,6 +480,7 @@ int main(void) {
         FRESH(a_slot_that_is_not_settled_is_not_live),
         FRESH(only_slots_that_others_freed_are_stolen),
         FRESH(a_slot_freed_twice_at_the_same_moment_is_found_and_stays_out_of_use),
+        FRESH(a_slab_given_back_tells_of_a_slot_freed_twice_at_the_same_moment),
         FRESH(a_slab_is_disposable_only_without_links),
         FRESH(a_slab_that_is_not_settled_leaves_no_bits_behind),
         FRESH(a_purge_takes_the_pages_without_blocks),
