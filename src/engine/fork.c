@@ -8,16 +8,18 @@
 #include "span.h"
 #include "thread.h"
 
-/* Heaps whose locks are taken: others may be made as soon as the lock of the table is given back. */
+/* Heaps whose locks are taken. Read before the lock of the table is given back: then others may be made, or locked. */
 static uint32_t locked_heaps;
 
 void fork_each_lock(void (*act)(struct lock *lock)) {
+    const bool takes = act == lock_take;
+    uint32_t count = takes ? 0 : locked_heaps;
     act(&mems_root.lock);
     act(&heaps.lock);
-    if (act == lock_take) {
-        locked_heaps = atomic_load_explicit(&heaps.made, memory_order_relaxed);
+    if (takes) {
+        count = locked_heaps = atomic_load_explicit(&heaps.made, memory_order_relaxed);
     }
-    for (uint32_t id = 1; id <= locked_heaps; id++) {
+    for (uint32_t id = 1; id <= count; id++) {
         act(&heap_of(id)->lock);
     }
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
