@@ -280,7 +280,9 @@ static void *keep_large(void *left) {
     }
     CHECK_EQUAL(heap_mine->depot.large_count, below >= 2 ? COUNT : 0);
     if (below > 0) {
+        lock_take(&heap_mine->lock); /* or it might be reclaimed while its thread waits */
         thread_run(keep_large, &below);
+        lock_give(&heap_mine->lock);
     }
     CHECK_VALID();
     return NULL;

@@ -524,6 +524,7 @@ static void a_thread_frees_into_a_slab_that_it_has_adopted(void) {
 static void *free_at_the_same_moment(void) {
     CHECK(engine_alloc(64) != NULL); /* keeps the slab */
     void *block = engine_alloc(64);
+    CHECK(engine_alloc(64) != NULL); /* keeps the slab */
     engine_free(block);
     atomic_fetch_or(&live_word_of(block)->remote, live_bit_of(block));
     return block;
