@@ -65,8 +65,8 @@ ALWAYS_INLINE bool bit_is_set(uint64_t word, uint64_t bit) {
 #endif
 
 /*
- * Whether an atomic word is 0: acquire. gcc does not fold an atomic load into a comparison, which costs a register and an
- * instruction on the fast paths. ThreadSanitizer has to see the load.
+ * Whether an atomic word is 0: acquire. gcc does not fold an atomic load into a comparison, which costs a register and
+ * an instruction on the fast paths. ThreadSanitizer has to see the load.
  */
 ALWAYS_INLINE bool word_is_zero(const _Atomic uint64_t *word) {
 #if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
