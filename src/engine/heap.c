@@ -45,14 +45,22 @@ void heap_reset(struct heap *heap) {
     heap->depot = (struct depot){0};
     heap->zeros = (struct zeros){0};
     heap->victim = 0;
+    heap_catch_up(heap);
+}
+
+/* What never changes about a heap. */
+static void set_up(struct heap *heap, uint32_t id) {
+    heap->id = id;
     heap->checks_every = heaps.checks_every;
     heap->mode_offset = heap->checks_every ? 0 : DEFERRED;
-    heap->tag = page_map_tag(heap->id) | heap->mode_offset;
+    heap->tag = page_map_tag(id) | heap->mode_offset;
     heap->base = window.base;
     heap->page_map = window.page_map;
     heap->live_map = window.live_map;
     heap->live_by_address = window.live_map - window.base / GRANULE / LIVE_WORD_BITS;
-    heap_catch_up(heap);
+    lock_init(&heap->lock, LOCK_HEAP);
+    list_init(&heap->link);
+    atomic_store_explicit(&heap->inbox, INBOX_CLOSED, memory_order_relaxed);
 }
 
 /* A heap that no thread ever had. Under the heaps' lock. */
@@ -65,10 +73,8 @@ static struct heap *heap_create(void) {
     if (heap == NULL) {
         return NULL;
     }
-    *heap = (struct heap){.id = id};
-    lock_init(&heap->lock, LOCK_HEAP);
-    list_init(&heap->link);
-    atomic_store_explicit(&heap->inbox, INBOX_CLOSED, memory_order_relaxed);
+    *heap = (struct heap){0};
+    set_up(heap, id);
     heap_reset(heap);
     /* Release: pairs with the acquire of heap_of. */
     atomic_store_explicit(&window.heaps[id], heap, memory_order_release);

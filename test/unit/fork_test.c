@@ -170,22 +170,31 @@ static void start_a_thread_and_fork(void *unused) {
     CHECK(result.signal == 0 && result.status == 0);
 }
 
-static void *do_nothing(void *unused) {
+static void *wait_for_signals(void *unused) {
+    pause();
     return unused;
 }
 
-static void start_a_thread(void *unused) {
+static void do_nothing(void *unused) {
+    (void)unused;
+}
+
+/* The same without the heap. */
+static void start_a_thread_and_do_nothing(void *unused) {
     (void)unused;
     pthread_t thread;
-    CHECK(pthread_create(&thread, NULL, do_nothing, NULL) == 0 && pthread_join(thread, NULL) == 0);
+    struct child_result result;
+    CHECK(pthread_create(&thread, NULL, wait_for_signals, NULL) == 0);
+    child_run(&result, do_nothing, NULL);
+    CHECK(result.signal == 0 && result.status == 0);
 }
 
 static void so_does_a_child_of_a_child_with_threads(void) {
     start_holder();
     free_a_third();
     struct child_result result;
-    /* QEMU before 8 aborts when the child of a process with threads makes one. */
-    child_run(&result, start_a_thread, NULL);
+    /* QEMU 7 aborts where the child of a process with threads makes one and forks. */
+    child_run(&result, start_a_thread_and_do_nothing, NULL);
     if (result.signal != 0) {
         child_cannot();
     }
