@@ -179,13 +179,20 @@ static void do_nothing(void *unused) {
     (void)unused;
 }
 
+static void fork_and_do_nothing(void *unused) {
+    (void)unused;
+    struct child_result result;
+    child_run(&result, do_nothing, NULL);
+    CHECK(result.signal == 0 && result.status == 0);
+}
+
 /* The same without the heap. */
 static void start_a_thread_and_do_nothing(void *unused) {
     (void)unused;
     pthread_t thread;
     struct child_result result;
     CHECK(pthread_create(&thread, NULL, wait_for_signals, NULL) == 0);
-    child_run(&result, do_nothing, NULL);
+    child_run(&result, fork_and_do_nothing, NULL);
     CHECK(result.signal == 0 && result.status == 0);
 }
 
