@@ -4,8 +4,6 @@
  */
 #include "support/fresh.h"
 
-#include <unistd.h>
-
 #include "engine/live_map.h"
 #include "engine/lookup.h"
 #include "engine/slab.h"
@@ -170,42 +168,15 @@ static void start_a_thread_and_fork(void *unused) {
     CHECK(result.signal == 0 && result.status == 0);
 }
 
-static void *wait_for_signals(void *unused) {
-    pause();
-    return unused;
-}
-
-static void do_nothing(void *unused) {
-    (void)unused;
-}
-
-static void fork_and_do_nothing(void *unused) {
-    (void)unused;
-    struct child_result result;
-    child_run(&result, do_nothing, NULL);
-    CHECK(result.signal == 0 && result.status == 0);
-}
-
-/* The same without the heap. */
-static void start_a_thread_and_do_nothing(void *unused) {
-    (void)unused;
-    pthread_t thread;
-    struct child_result result;
-    CHECK(pthread_create(&thread, NULL, wait_for_signals, NULL) == 0);
-    child_run(&result, fork_and_do_nothing, NULL);
-    CHECK(result.signal == 0 && result.status == 0);
-}
-
 static void so_does_a_child_of_a_child_with_threads(void) {
     start_holder();
     free_a_third();
     struct child_result result;
-    /* QEMU 7 aborts where the child of a process with threads makes one and forks. */
-    child_run(&result, start_a_thread_and_do_nothing, NULL);
-    if (result.signal != 0) {
+    child_run(&result, start_a_thread_and_fork, NULL);
+    /* QEMU 7 fails an assertion of its own where the child of a process with threads makes one. */
+    if (strstr(result.err, "qemu_plugin_vcpu_init_hook") != NULL) {
         child_cannot();
     }
-    child_run(&result, start_a_thread_and_fork, NULL);
     fputs(result.err, stderr);
     CHECK(result.signal == 0 && result.status == 0);
 }
