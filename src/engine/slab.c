@@ -108,12 +108,12 @@ unsigned slab_take(struct slab *slab, void **top, unsigned count) {
 }
 
 /* Makes slots of one word of the bitmap free. */
-static void free_slots(struct slab *slab, unsigned word, uint64_t bits) {
+static void free_slots(struct slab *slab, unsigned word, uint64_t bits, unsigned count) {
     bitmap_store(slab->bitmap, word, bitmap_load(slab->bitmap, word) | bits);
     if (word < slab->hint) {
         slab->hint = (uint16_t)word;
     }
-    set_free_slots(slab, slab_free_slots(slab) + (unsigned)__builtin_popcountll(bits));
+    set_free_slots(slab, slab_free_slots(slab) + count);
 }
 
 size_t slab_give(struct slab *slab, void *const *blocks, size_t count) {
@@ -141,14 +141,16 @@ size_t slab_give(struct slab *slab, void *const *blocks, size_t count) {
 struct run {
     unsigned word;
     uint64_t bits;
+    unsigned count;
 };
 
 static void run_add(struct slab *slab, struct run *run, unsigned slot) {
     if (slot / BITMAP_WORD_BITS != run->word) {
-        free_slots(slab, run->word, run->bits);
+        free_slots(slab, run->word, run->bits, run->count);
         *run = (struct run){.word = slot / BITMAP_WORD_BITS};
     }
     run->bits |= UINT64_C(1) << slot % BITMAP_WORD_BITS;
+    run->count++;
 }
 
 /* Collects one word of the live map, which begins at an offset of the slab. */
@@ -188,7 +190,7 @@ void slab_collect(struct slab *slab, size_t unit, bool writer) {
     for (size_t at = (first + step - 1) / step * step; at < first + UNIT; at += step) {
         collect_word(slab, &run, round_down(at, LIVE_WORD_BYTES), writer);
     }
-    free_slots(slab, run.word, run.bits);
+    free_slots(slab, run.word, run.bits, run.count);
 }
 
 void slab_settle(struct slab *slab) {
