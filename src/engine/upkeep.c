@@ -26,8 +26,9 @@
 /* Units that are collected in an idle heap at a time. */
 #define COLLECTED_UNITS 64u
 
-/* Slabs of an idle heap that are searched for a block to steal. */
+/* Slabs of an idle heap that are searched for a block to steal, and that are passed by on the way. */
 #define SEARCHED_SLABS 4u
+#define PASSED_SLABS 64u
 
 /* A heap is swept when its slabs have grown by this much, and by this share. */
 #define SWEEP_MIN ((size_t)1 << 20)
@@ -102,13 +103,21 @@ static void reclaim_idle(const struct heap *mine, uint64_t now_ms) {
 /* --- Stealing ------------------------------------------------------------------------------------------------------
  */
 
-/* A block of the heap's that another thread has freed, and its own thread has not taken back. Under its lock. */
-static void *steal_from(struct heap *heap, unsigned size_class, unsigned most) {
+/*
+ * A block of the heap's that another thread has freed, and its own thread has not taken back: from the first `most`
+ * slabs that may have one, passing by up to `passing` whose free slots are all settled. Under the heap's lock.
+ */
+static void *steal_from(struct heap *heap, unsigned size_class, unsigned most, unsigned passing) {
     struct list *slabs = &heap->classes[size_class].slabs;
-    unsigned searched = 0;
-    for (struct list *link = slabs->next; link != slabs && searched < most; link = link->next, searched++) {
+    unsigned passed = 0;
+    for (struct list *link = slabs->next; link != slabs && most != 0 && passed <= passing; link = link->next) {
         struct slab *slab = CONTAINER_OF(link, struct slab, link);
-        void *block = slab_free_slots(slab) != 0 ? slab_steal(slab) : NULL;
+        if (slab_free_slots(slab) == 0) {
+            break; /* so are those behind it */
+        }
+        most -= slab->unsettled;
+        passed += !slab->unsettled;
+        void *block = slab_steal(slab);
         if (block != NULL) {
             if (slab_free_slots(slab) == 0) {
                 heap_slab_full(heap, size_class, slab);
@@ -130,7 +139,7 @@ static void *steal_if_idle(struct heap *victim, const struct heap *mine, unsigne
     if (has_more(victim)) {
         reclaim(victim, COLLECTED_UNITS);
     }
-    void *block = steal_from(victim, size_class, SEARCHED_SLABS);
+    void *block = steal_from(victim, size_class, SEARCHED_SLABS, PASSED_SLABS);
     *more = block != NULL || has_more(victim);
     lock_give(&victim->lock);
     return block;
@@ -166,7 +175,7 @@ void *upkeep_steal_anywhere(struct heap *heap, unsigned size_class) {
         struct heap *victim = heap_of(id);
         if (victim != heap) {
             lock_take(&victim->lock);
-            block = steal_from(victim, size_class, UINT_MAX);
+            block = steal_from(victim, size_class, UINT_MAX, UINT_MAX);
             lock_give(&victim->lock);
         }
     }

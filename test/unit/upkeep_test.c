@@ -274,6 +274,30 @@ static void slots_that_were_freed_in_an_idle_heap_are_stolen(void) {
     CHECK_VALID();
 }
 
+/* Slabs whose free slots the sleeper has settled itself stand before those with slots to steal. */
+static void settled_slots_do_not_hide_those_that_can_be_stolen(void) {
+    enum { SETTLED = 10 };
+    struct sleeper sleeper = {.size = 1000, .count = 2000};
+    sleeper_start(&sleeper);
+    sleeper_free(&sleeper, 0, 2);
+    struct list *slabs = &sleeper.heap->classes[size_class_of(sleeper.size)].slabs;
+    lock_take(&sleeper.heap->lock);
+    inbox_collect(sleeper.heap, SIZE_MAX, false);
+    struct list *link = slabs->next;
+    for (size_t i = 0; i < SETTLED; i++, link = link->next) {
+        slab_settle(CONTAINER_OF(link, struct slab, link));
+    }
+    lock_give(&sleeper.heap->lock);
+    let_heaps_be_idle();
+    for (size_t i = 0; i < 100; i++) {
+        CHECK(engine_alloc(sleeper.size) != NULL);
+    }
+    CHECK(sleeper.heap->counters.stolen > 50);
+    CHECK_VALID();
+    sleeper_free(&sleeper, 1, 2);
+    sleeper_end(&sleeper);
+}
+
 /* The window is full, and half of its blocks are freed. All of these are found before an allocation fails. */
 static void slots_are_stolen_anywhere_before_an_allocation_fails(void) {
     struct sleeper sleeper = {.size = 1000, .count = BLOCKS_MAX};
@@ -429,6 +453,7 @@ int main(void) {
         FRESH_WITH(no_allocation_fails_for_memory_that_a_sleeper_has_no_use_for, "window=64m,check=deferred"),
         FRESH_WITH(no_large_allocation_fails_for_it_either, "window=64m"),
         IN_BOTH_MODES(slots_that_were_freed_in_an_idle_heap_are_stolen),
+        FRESH(settled_slots_do_not_hide_those_that_can_be_stolen),
         FRESH_WITH(slots_are_stolen_anywhere_before_an_allocation_fails, "window=16m"),
         FRESH_WITH(slots_are_stolen_anywhere_before_an_allocation_fails, "window=16m,check=deferred"),
         IN_BOTH_MODES(what_a_sleeper_s_magazines_hold_stays),
