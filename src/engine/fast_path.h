@@ -45,7 +45,7 @@ ALWAYS_INLINE bool fast_is_remote(const struct live_word *word, uint64_t granule
  */
 ALWAYS_INLINE void fast_live_begin(struct heap *heap, void *block) {
     uint64_t granule = (uintptr_t)block >> GRANULE_SHIFT;
-    struct live_word *word = &heap->live_by_address[granule / LIVE_WORD_BITS];
+    struct live_word *word = (struct live_word *)(heap->live_of_zero + granule / LIVE_WORD_BITS * sizeof *word);
     if (UNLIKELY(!word_is_zero(&word->remote) && fast_is_remote(word, granule))) {
         free_fault(block);
     }

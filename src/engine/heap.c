@@ -57,7 +57,7 @@ static void set_up(struct heap *heap, uint32_t id) {
     heap->base = window.base;
     heap->page_map = window.page_map;
     heap->live_map = window.live_map;
-    heap->live_by_address = window.live_map - window.base / GRANULE / LIVE_WORD_BITS;
+    heap->live_of_zero = (uintptr_t)window.live_map - window.base / GRANULE / LIVE_WORD_BITS * sizeof(struct live_word);
     lock_init(&heap->lock, LOCK_HEAP);
     list_init(&heap->link);
     atomic_store_explicit(&heap->inbox, INBOX_CLOSED, memory_order_relaxed);

@@ -73,10 +73,10 @@ struct heap {
     uintptr_t base;
     size_t granules;
     _Atomic uint32_t *page_map;
-    struct live_word *live_map;        /* of the window: the word of the granule g is g / 64 */
-    struct live_word *live_by_address; /* the same, biased: the word of the block at address a is a / GRANULE / 64 */
-    uint32_t mode_offset;              /* of the set in use: 0 or DEFERRED */
-    bool checks_every;                 /* a free is proved at the call, not when its magazine is flushed */
+    struct live_word *live_map; /* of the window: the word of the granule g is g / 64 */
+    uintptr_t live_of_zero; /* where the live map would have the word of address 0: no pointer, as none may lie there */
+    uint32_t mode_offset;   /* of the set in use: 0 or DEFERRED */
+    bool checks_every;      /* a free is proved at the call, not when its magazine is flushed */
     struct zeros zeros;
     uint32_t victim;      /* the heap that gave memory last (upkeep.c); 0: none */
     uint64_t looked_ms;   /* when the thread last looked for idle heaps, */
