@@ -9,17 +9,16 @@ trap 'rm -rf "$scratch"' EXIT
 sed -n '/^## The engine, floor by floor/,/^Low floors/p' "$SOURCE_DIR/docs/ARCHITECTURE.md" |
     awk -F'|' '/^\| [a-z]+ \| `/ { n = split($3, names, "`"); for (i = 2; i < n; i += 2) print names[i], NR }' \
         >"$scratch/floors"
+objects=$BUILD_DIR/CMakeFiles/mems_objects.dir/src/engine
 for source in "$SOURCE_DIR"/src/engine/*.c; do
-    grep -q "^$(basename "$source" .c) " "$scratch/floors" || {
-        echo "docs/ARCHITECTURE.md: no floor for $(basename "$source")"
+    name=$(basename "$source" .c)
+    grep -q "^$name " "$scratch/floors" || {
+        echo "docs/ARCHITECTURE.md: no floor for $name.c"
         exit 1
     }
+    nm "$objects/$name.c.o" >"$scratch/names"
+    awk -v name="$name" '{ print name, $(NF - 1), $NF }' "$scratch/names" >>"$scratch/symbols"
 done
-
-objects=$BUILD_DIR/CMakeFiles/mems_objects.dir/src/engine
-for object in "$objects"/*.o; do
-    nm "$object" | awk -v name="$(basename "$object" .c.o)" '{ print name, $(NF - 1), $NF }'
-done >"$scratch/symbols"
 
 # user used, one line for each pair of files
 awk 'NR == FNR { if ($2 ~ /[TBDRCVW]/) where[$3] = $1; next }
