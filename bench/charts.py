@@ -34,7 +34,7 @@ class Style:
     hollow: bool = False
 
     def of_marks(self, size):
-        """What pyplot is told to draw marks so."""
+        """The arguments with which pyplot draws such marks."""
         return {"color": self.colour, "marker": self.mark, "markersize": size, "markeredgewidth": 1,
                 "markerfacecolor": "white" if self.hollow else self.colour}
 

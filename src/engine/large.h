@@ -33,7 +33,7 @@ static inline struct large *large_of(const void *block) {
     return CONTAINER_OF(window.spans[window_unit(block)], struct large, span);
 }
 
-/* The units that a block of so many bytes has. */
+/* The number of units that a block of `bytes` takes. */
 static inline size_t large_units(size_t bytes) {
     return (bytes + UNIT - 1) >> UNIT_SHIFT;
 }

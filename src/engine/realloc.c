@@ -16,9 +16,9 @@
 #include "os/os.h"
 
 /* From this size on, realloc moves a block's pages rather than copying its bytes, if the new place has none yet: pages
- * that are there already would be lost, and faulting others in costs more than a copy. Each move may split the kernel's
- * list of mappings twice, and a process has some 65,000 of them: so only blocks that are worth it, and only so many
- * times. */
+ * that are there already would be lost, and faulting others in costs more than a copy. Each move may split mappings
+ * twice, and the kernel allows a process some 65,000 of them: so the number of moves has a limit, and small blocks are
+ * copied. */
 #define MOVE_PAGES_MIN ((size_t)1 << 20)
 #define MOVES_MAX 8192u
 

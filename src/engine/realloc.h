@@ -12,7 +12,7 @@ static inline size_t realloc_keeps_from(size_t size) {
     return size / 2;
 }
 
-/* Whether a class is one that serves so many bytes, in a heap or from the shared slab. */
+/* Whether blocks of `size` bytes come from this class, in a heap or in the shared slabs. */
 bool class_fits(size_t size, unsigned size_class);
 
 #endif
