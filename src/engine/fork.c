@@ -17,7 +17,7 @@ void fork_each_lock(void (*act)(struct lock *lock)) {
     act(&mems_root.lock);
     act(&heaps.lock);
     if (takes) {
-        count = locked_heaps = atomic_load_explicit(&heaps.made, memory_order_relaxed);
+        count = locked_heaps = heaps_made();
     }
     for (uint32_t id = 1; id <= count; id++) {
         act(&heap_of(id)->lock);

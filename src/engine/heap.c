@@ -78,7 +78,8 @@ static struct heap *heap_create(void) {
     heap_reset(heap);
     /* Release: pairs with the acquire of heap_of. */
     atomic_store_explicit(&window.heaps[id], heap, memory_order_release);
-    atomic_store_explicit(&heaps.made, id, memory_order_relaxed);
+    /* Release: pairs with the acquire of heaps_made; who sees the number sees the heap. */
+    atomic_store_explicit(&heaps.made, id, memory_order_release);
     return heap;
 }
 

@@ -136,6 +136,12 @@ struct heap *heap_obtain(bool *alone);
 /* Gives up a heap that has nothing any more. */
 void heap_retire(struct heap *heap);
 
+/* How many heaps were made: their ids are 1 to this. Acquire: pairs with the release of the last one's creation, so
+ * that heap_of has them all. */
+static inline uint32_t heaps_made(void) {
+    return atomic_load_explicit(&heaps.made, memory_order_acquire);
+}
+
 /* The heap of an id. Acquire: pairs with the release of its creation. */
 static inline struct heap *heap_of(uint32_t id) {
     return atomic_load_explicit(&window.heaps[id], memory_order_acquire);

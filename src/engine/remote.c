@@ -135,7 +135,7 @@ void inboxes_clear(void) {
     for (size_t unit = 0; unit < spans.top; unit++) {
         atomic_store_explicit(link_of(unit), 0, memory_order_relaxed);
     }
-    for (uint32_t id = 1; id <= atomic_load_explicit(&heaps.made, memory_order_relaxed); id++) {
+    for (uint32_t id = 1; id <= heaps_made(); id++) {
         struct heap *heap = heap_of(id);
         heap->backlog = 0;
         if (atomic_load_explicit(&heap->inbox, memory_order_relaxed) != INBOX_CLOSED) {

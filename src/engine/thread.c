@@ -94,7 +94,7 @@ void threads_recover(void) {
     struct heap *mine = heap_mine != &heap_none ? heap_mine : NULL;
     list_init(&heaps.unused);
     inboxes_clear(); /* first: a link keeps an empty slab from going back */
-    uint32_t made = atomic_load_explicit(&heaps.made, memory_order_relaxed);
+    uint32_t made = heaps_made();
     for (uint32_t id = 1; id <= made; id++) {
         struct heap *heap = heap_of(id);
         if (heap != mine) {

@@ -74,13 +74,13 @@ static void reclaim(struct heap *heap, size_t units) {
 /* The next of all heaps in turn, over all threads that ask. */
 static struct heap *next_heap(void) {
     static _Atomic uint32_t turn;
-    uint32_t made = atomic_load_explicit(&heaps.made, memory_order_relaxed);
+    uint32_t made = heaps_made();
     /* Relaxed: any order of turns does. */
     return heap_of(atomic_fetch_add_explicit(&turn, 1, memory_order_relaxed) % made + 1);
 }
 
 static unsigned looks(void) {
-    uint32_t made = atomic_load_explicit(&heaps.made, memory_order_relaxed);
+    uint32_t made = heaps_made();
     return made < LOOKS ? made : LOOKS;
 }
 
@@ -100,8 +100,7 @@ static void reclaim_idle(const struct heap *mine, uint64_t now_ms) {
     }
 }
 
-/* --- Stealing ------------------------------------------------------------------------------------------------------
- */
+/* --- Stealing ----------------------------------------------------------------------------------------------------- */
 
 /*
  * A block of the heap's that another thread has freed, and its own thread has not taken back: from the first `most`
@@ -170,7 +169,7 @@ void *upkeep_steal(struct heap *heap, unsigned size_class) {
 
 void *upkeep_steal_anywhere(struct heap *heap, unsigned size_class) {
     void *block = NULL;
-    uint32_t made = atomic_load_explicit(&heaps.made, memory_order_relaxed);
+    uint32_t made = heaps_made();
     for (uint32_t id = 1; block == NULL && id <= made; id++) {
         struct heap *victim = heap_of(id);
         if (victim != heap) {
@@ -182,8 +181,7 @@ void *upkeep_steal_anywhere(struct heap *heap, unsigned size_class) {
     return block;
 }
 
-/* --- Decay and sweep -----------------------------------------------------------------------------------------------
- */
+/* --- Decay and sweep ---------------------------------------------------------------------------------------------- */
 
 void upkeep_decay(void) {
     if (spans_age()) {
@@ -234,8 +232,7 @@ bool upkeep_before_growth(struct heap *heap) {
     return depot_unload_much(heap) || sweep(heap);
 }
 
-/* --- All heaps ------------------------------------------------------------------------------------------------------
- */
+/* --- All heaps ---------------------------------------------------------------------------------------------------- */
 
 static void give_up_own(struct heap *heap) {
     lock_take(&heap->lock);
@@ -260,7 +257,7 @@ static void gather(struct heap *mine, bool purges) {
     if (mine != NULL) {
         give_up_own(mine);
     }
-    uint32_t made = atomic_load_explicit(&heaps.made, memory_order_relaxed);
+    uint32_t made = heaps_made();
     for (uint32_t id = 1; id <= made; id++) {
         struct heap *heap = heap_of(id);
         lock_take(&heap->lock);

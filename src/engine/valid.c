@@ -222,7 +222,7 @@ static bool is_vacant(const struct heap *heap) {
 
 /* Heaps are in use, and have an open inbox, or unused. */
 static bool heaps_valid(const char **why) {
-    const uint32_t made = atomic_load_explicit(&heaps.made, memory_order_relaxed);
+    const uint32_t made = heaps_made();
     size_t open = 0;
     size_t unused = 0;
     if (!list_valid(&heaps.unused, made)) {
@@ -276,7 +276,7 @@ static bool chain_valid(uint32_t head, struct units *units, const char **why) {
 static bool inboxes_valid(const char **why) {
     struct units chained = {0};
     struct units linked = {0};
-    for (uint32_t id = 1; id <= atomic_load_explicit(&heaps.made, memory_order_relaxed); id++) {
+    for (uint32_t id = 1; id <= heaps_made(); id++) {
         const struct heap *heap = heap_of(id);
         uint32_t inbox = atomic_load_explicit(&heap->inbox, memory_order_relaxed);
         if (!chain_valid(inbox != INBOX_CLOSED ? inbox : 0, &chained, why) ||

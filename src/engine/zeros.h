@@ -15,7 +15,7 @@
 
 /* What a heap knows of its program's habits. */
 struct zeros {
-    unsigned credit; /* so many blocks are still to be made present, before one is left untouched again */
+    unsigned credit; /* blocks that will still be made present, before one is left untouched again */
 };
 
 /* Makes a block of `bytes` bytes zero; `fresh`: it is, and its pages have not been touched. `zeros` is the heap's,

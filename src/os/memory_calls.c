@@ -26,7 +26,7 @@ static long direct_mmap(void *start, size_t size, int protection, int flags) {
 
 /*
  * Of an address that it has no use for, its mmap makes 0, which MAP_FIXED_NOREPLACE takes for an address too. The
- * kernel refuses such an address, because the sanitizer has mapped what nobody else is to use; so the kernel is asked
+ * kernel refuses such an address, because the sanitizer has mapped what it keeps for itself; so the kernel is asked
  * first.
  */
 static long call_mmap(void *start, size_t size, int protection, int flags) {

@@ -25,7 +25,7 @@ struct settings {
 
 /*
  * Gives the choices their defaults on the first call, and reads the environment on the first call that has one.
- * Mistakes in it are told on standard error. True if this call has read the environment.
+ * Mistakes in it are reported on standard error. True if this call has read the environment.
  *
  * early: the environment that the loader handed to a constructor, which is looked at while libc has none; NULL: none.
  * started: the heap has started, so fixed options keep their values.
