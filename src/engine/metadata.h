@@ -2,9 +2,9 @@
  * metadata.h - memory for the engine's own structures, apart from every block.
  *
  * Pieces of 64 to METADATA_MAX bytes, in steps of 64, cut from the window's metadata area from its start on; those
- * whose size is a power of two are aligned to it. A piece that is given back serves the next request of its size. The
- * memory is never unmapped, so a descriptor may be read at any time, also after it was given back: it is then stale,
- * and never a fault.
+ * whose size is a power of two are aligned to it. A piece that is given back serves the next request of its size; when
+ * the area is at its end, pieces that touch are merged, and serve any size. The memory is never unmapped, so a
+ * descriptor may be read at any time, also after it was given back: it is then stale, and never a fault.
  */
 #ifndef MEMS_ENGINE_METADATA_H
 #define MEMS_ENGINE_METADATA_H
@@ -16,14 +16,17 @@
 #define METADATA_STEP ((size_t)64)
 #define METADATA_MAX ((size_t)8192)
 
+/* A free one. */
 struct metadata_piece {
     struct metadata_piece *next;
+    size_t size; /* while pieces are merged */
 };
 
 struct metadata {
     struct lock lock;
     size_t used;                                                   /* bytes cut off the area so far */
     size_t spare;                                                  /* bytes of them that lie in `free` */
+    size_t unmerged;                                               /* bytes given back since pieces were last merged */
     struct metadata_piece *free[METADATA_MAX / METADATA_STEP + 1]; /* by size in steps */
 };
 
@@ -38,6 +41,16 @@ void *metadata_alloc(size_t size);
  */
 #define METADATA_HEADROOM ((size_t)64 << 10)
 void *metadata_alloc_urgent(size_t size);
+
+/*
+ * What describes one unit of the window, at most: the slab of the smallest class, and a free span. So much becomes
+ * accessible with the unit, or the limit that ends the one would end the other: a heap of large blocks, say, could
+ * never become one of small blocks.
+ */
+#define METADATA_OF_UNIT ((size_t)704)
+
+/* Makes metadata for so many units accessible, if the system allows it. */
+void metadata_reserve(size_t units);
 
 /* Gives back a piece of `size` bytes. */
 void metadata_free(void *piece, size_t size);

@@ -15,6 +15,10 @@ static size_t descriptor_size(unsigned size_class) {
     return sizeof(struct slab) + bitmap_words(size_classes[size_class].slots) * sizeof(bitmap_word);
 }
 
+_Static_assert(sizeof(struct slab) + UNIT / GRANULE / 8 + METADATA_STEP - 1 + sizeof(struct free_span) <=
+                   METADATA_OF_UNIT,
+               "with a unit comes the metadata for it");
+
 /* The bits of a word of which every slot is free; the last word of a slab may have fewer than 64 slots. */
 static uint64_t all_free(const struct slab *slab, unsigned word) {
     unsigned slots = slab->slots - word * BITMAP_WORD_BITS;

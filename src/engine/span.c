@@ -193,7 +193,13 @@ static bool carve(struct free_span *free, size_t first, size_t units) {
 /* Makes units at the top part of the window's use, as a fresh free span that ends at `end`. */
 static struct free_span *raise_top(size_t end) {
     ASSERT(end > spans.top);
-    if (end > window.units_reserved || window_reach(end)) {
+    if (end > window.units_reserved) {
+        return NULL;
+    }
+    if (end << UNIT_SHIFT > window.units_area.accessible) {
+        metadata_reserve(window_ahead(end));
+    }
+    if (window_reach(end)) {
         return NULL;
     }
     size_t first = spans.top;

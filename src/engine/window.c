@@ -16,7 +16,8 @@
 #define GROWTH_MAX ((size_t)64 << 20)
 
 #define METADATA_SHARE 32u
-#define METADATA_AREA_MIN ((size_t)1 << 20)
+/* Room for the heaps and magazines of some hundred threads. */
+#define METADATA_AREA_MIN ((size_t)16 << 20)
 
 /* The guard before a table is longer than WINDOW_GUARD by a random number of units with this many bits. */
 #define GUARD_BITS 10u
@@ -100,12 +101,8 @@ static int reach_units(size_t bytes) {
     return error;
 }
 
-int window_reach(size_t units) {
-    size_t needed = units << UNIT_SHIFT;
+size_t window_ahead(size_t units) {
     size_t accessible = window.units_area.accessible;
-    if (needed <= accessible) {
-        return 0;
-    }
     size_t growth = round_up(accessible / 4, GROWTH_MIN);
     if (growth < GROWTH_MIN) {
         growth = GROWTH_MIN;
@@ -117,10 +114,18 @@ int window_reach(size_t units) {
     if (generous > window.units_area.size) {
         generous = window.units_area.size;
     }
-    if (generous > needed && reach_units(generous) == 0) {
+    return generous >> UNIT_SHIFT > units ? generous >> UNIT_SHIFT : units;
+}
+
+int window_reach(size_t units) {
+    if (units << UNIT_SHIFT <= window.units_area.accessible) {
         return 0;
     }
-    return reach_units(needed);
+    size_t ahead = window_ahead(units);
+    if (ahead > units && reach_units(ahead << UNIT_SHIFT) == 0) {
+        return 0;
+    }
+    return reach_units(units << UNIT_SHIFT);
 }
 
 /* Lays the tables out from `start` on and returns the bytes that they and their guards take; `chance` decides on the

@@ -86,6 +86,9 @@ int area_reach(struct area *area, size_t bytes, size_t step);
 /* Makes the first `units` units usable, with everything that describes them. Under the spans' lock; 0 or ENOMEM. */
 int window_reach(size_t units);
 
+/* As far as that will try to come when it cannot do with what is accessible: `units`, or more. */
+size_t window_ahead(size_t units);
+
 /* Gives the memory of units that are on their way back (UNIT_PURGING) to the system, and those pages of the live map
  * that tell of them alone, whose bits are all clear. False when the system refused. */
 bool window_purge(size_t first, size_t units);

@@ -38,6 +38,12 @@ for size in 1000 100000 4000000; do
     expect -d $((100 * 1024)) "$work/exhaust" $size $((50 * 1024 * 1024)) 0x1000000000
 done
 
+# What blocks of one size had serves those of every other one: each has descriptors of its own size.
+for limit in "-v $((100 * 1024))" "-d $((100 * 1024))" "-v $((300 * 1024))"; do
+    # shellcheck disable=SC2086
+    expect $limit "$work/exhaust" 64,100,5000,40000,24,3000000,1000,200000,24 $((40 * 1024 * 1024)) 0x1000000000
+done
+
 # A limit that falls while the program runs, even below what it has mapped already: NULL is right, a crash is not.
 for size in 1000 100000 4000000; do
     for limit in 4096 50000000 400000000; do

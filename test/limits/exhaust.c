@@ -1,6 +1,6 @@
 /*
- * exhaust SIZE LEAST MOST [as|data LIMIT] - allocates blocks of SIZE bytes until there is no more, or MOST bytes have
- * been had; frees them, and does it all again.
+ * exhaust SIZE[,SIZE...] LEAST MOST [as|data LIMIT] - allocates blocks of SIZE bytes until there is no more, or MOST
+ * bytes have been had; frees them, and does it all again; then with the next size.
  *
  * Fails unless the end is NULL with ENOMEM (or MOST), at least LEAST bytes were had each time, and every block keeps
  * its contents. With `as` or `data` the program itself lowers that limit first, after it has used the heap.
@@ -26,6 +26,12 @@ struct node {
 
 static size_t number(const char *text) {
     return (size_t)strtoull(text, NULL, 0);
+}
+
+/* What follows the first of a list's numbers; NULL behind the last. */
+static const char *others(const char *numbers) {
+    const char *comma = strchr(numbers, ',');
+    return comma != NULL ? comma + 1 : NULL;
 }
 
 /* Returns how many bytes there were. */
@@ -63,21 +69,27 @@ static void lower_limit(const char *name, size_t limit) {
     CHECK(setrlimit(strcmp(name, "as") == 0 ? RLIMIT_AS : RLIMIT_DATA, &lowered) == 0);
 }
 
+static void go_round(struct node **list, size_t size, size_t least, size_t most) {
+    for (int round = 0; round < 3; round++) {
+        size_t total = fill(list, size, most);
+        CHECK_AT_MOST(least, total);
+        void *small = malloc(8); /* may fail, and must do no harm */
+        free(small);
+        release(list);
+    }
+}
+
 int main(int argc, char **argv) {
     alarm(WATCHDOG);
     struct node *list = NULL;
     CHECK(argc == 4 || argc == 6);
-    size_t size = number(argv[1]), least = number(argv[2]), most = number(argv[3]);
+    size_t least = number(argv[2]), most = number(argv[3]);
     if (argc == 6) {
-        fill(&list, size, (size_t)4 << 20);
+        fill(&list, number(argv[1]), (size_t)4 << 20);
         lower_limit(argv[4], number(argv[5]));
     }
-    for (int round = 0; round < 3; round++) {
-        size_t total = fill(&list, size, most);
-        CHECK_AT_MOST(least, total);
-        void *small = malloc(8); /* may fail, and must do no harm */
-        free(small);
-        release(&list);
+    for (const char *sizes = argv[1]; sizes != NULL; sizes = others(sizes)) {
+        go_round(&list, number(sizes), least, most);
     }
     free(malloc(100));
     return 0;

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 
+#include "engine/engine.h"
 #include "engine/metadata.h"
 #include "engine/root.h"
 #include "engine/window.h"
@@ -110,7 +111,7 @@ static void the_headroom_is_left_to_what_is_urgent(void) {
 }
 
 static void the_area_ends_and_pieces_go_round_in_it(void) {
-    CHECK(root_start() && window.metadata_area.size == MIB);
+    CHECK(root_start() && window.metadata_area.size == 16 * MIB);
     size_t pieces_made = 0;
     void *last = NULL;
     for (void *piece; (piece = metadata_alloc(METADATA_MAX)) != NULL; last = piece) {
@@ -123,6 +124,66 @@ static void the_area_ends_and_pieces_go_round_in_it(void) {
     CHECK(metadata_alloc(METADATA_MAX) == last);
     CHECK(urgent_until_none(64) >= METADATA_HEADROOM);
     CHECK_AT_MOST(metadata.used, window.metadata_area.size);
+}
+
+/* Takes pieces of a size until there are no more, with the newest first; returns how many. */
+static size_t take_all(void **newest, size_t size) {
+    size_t count = 0;
+    for (void **piece; (piece = metadata_alloc(size)) != NULL; count++) {
+        *piece = *newest;
+        *newest = (void *)piece;
+    }
+    return count;
+}
+
+static void give_all(void **newest, size_t size) {
+    for (void **piece; (piece = *newest) != NULL;) {
+        *newest = *piece;
+        metadata_free(piece, size);
+    }
+}
+
+static void at_the_areas_end_pieces_of_one_size_serve_another(void) {
+    static const size_t sizes[] = {64, 192, 512, 576, METADATA_STEP * 3, 5000, 128, METADATA_MAX / 2, 64};
+    CHECK(root_start());
+    void *newest = NULL;
+    size_t bytes = take_all(&newest, 192) * 192;
+    give_all(&newest, 192);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        size_t size = round_up(sizes[i], METADATA_STEP);
+        size_t count = take_all(&newest, size);
+        /* What pieces of METADATA_MAX at most leave over may be nearly a half of each, what alignment skips more. */
+        CHECK_AT_MOST(bytes / 8 * 3, count * size);
+        give_all(&newest, size);
+    }
+}
+
+static void pieces_are_not_merged_for_every_request(void) {
+    CHECK(root_start());
+    void *newest = NULL;
+    take_all(&newest, 64);
+    void *second = NULL;
+    for (void **piece; newest != NULL && (piece = (void **)*(void **)newest) != NULL;) {
+        /* Every second one goes back: nothing touches, nothing can be merged. */
+        void *first = newest;
+        newest = *piece;
+        metadata_free(first, 64);
+        *piece = second;
+        second = (void *)piece;
+    }
+    CHECK(metadata_alloc(128) == NULL);
+    CHECK_EQUAL(metadata.unmerged, 0);
+    metadata_free(second, 64);
+    CHECK(metadata_alloc(128) == NULL);
+    CHECK_EQUAL(metadata.unmerged, 64);
+}
+
+static void a_unit_brings_its_metadata_along(void) {
+    CHECK(root_start());
+    char *block = engine_alloc(40 * MIB);
+    CHECK(block != NULL);
+    CHECK_AT_MOST(window.units_area.accessible / UNIT * METADATA_OF_UNIT, window.metadata_area.accessible);
+    engine_free(block);
 }
 
 static void much_metadata_costs_few_system_calls(void) {
@@ -141,6 +202,9 @@ int main(void) {
         FRESH(what_alignment_skips_is_not_lost),
         FRESH(the_headroom_is_left_to_what_is_urgent),
         FRESH_WITH(the_area_ends_and_pieces_go_round_in_it, "window=4m"),
+        FRESH_WITH(at_the_areas_end_pieces_of_one_size_serve_another, "window=4m"),
+        FRESH_WITH(pieces_are_not_merged_for_every_request, "window=4m"),
+        FRESH(a_unit_brings_its_metadata_along),
         FRESH(much_metadata_costs_few_system_calls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
