@@ -99,7 +99,7 @@ struct mems_engine_stats {
     uint64_t heaps_made;   /* number of heaps ever made for a thread */
     uint64_t refills;      /* number of magazines refilled */
     uint64_t flushes;      /* number of magazines flushed */
-    uint64_t remote_frees; /* number of blocks freed by a thread whose heap does not own them */
+    uint64_t remote_frees; /* number of blocks freed by a thread that has a heap, and whose heap does not own them */
     uint64_t adoptions;    /* number of abandoned slabs adopted */
     uint64_t purges;       /* number of spans given back to the system */
     uint64_t purged_bytes; /* their bytes */

@@ -130,10 +130,10 @@ static void *take_big(size_t size, size_t alignment, bool *zero) {
 }
 
 NOINLINE void *alloc_big(size_t size, size_t alignment, bool *zero) {
-    if (!root_start()) {
+    struct heap *heap = heap_ensured();
+    if (!root_ready()) {
         return out_of_memory();
     }
-    struct heap *heap = heap_mine != &heap_none ? heap_mine : NULL;
     upkeep_decay();
     void *block = take_big(size, alignment, zero);
     if (block == NULL) {

@@ -90,15 +90,16 @@ COLD void free_elsewhere(void *block) {
         errno = saved;
         return;
     }
-    struct heap *heap = heap_ensured();
+    struct heap *heap = heap_mine;
     uint32_t entry = page_map_load(window_unit(block));
-    if (heap != NULL) {
+    if (heap != &heap_none) {
         /* It did not know yet how far the window reaches. */
         heap_catch_up(heap);
         fast_free(block);
     } else if (entry_is_slab(entry) ? !free_in_slab(block, entry) : entry != UNIT_LARGE || !free_large(block)) {
         fault_report("free", block);
     }
+    fault_if_suspect();
     errno = saved;
 }
 

@@ -374,6 +374,7 @@ static void without_a_decay_nothing_is_kept(void) {
 
 /* A thread that does nothing but free large blocks gives up what it keeps, too. */
 static void *free_large(void *blocks) {
+    begin_heap();
     engine_free(((void **)blocks)[0]);
     CHECK_EQUAL(heap_mine->depot.large_count, 1);
     heap_mine->depot.period_ms -= 2 * spans.decay_ms;

@@ -85,6 +85,7 @@ static void *free_one(void *block) {
 static void *free_and_look(void *argument) {
     const struct batch *batch = argument;
     const struct heap *owner = heap_of(1);
+    CHECK(thread_begin() != NULL);
     CHECK_EQUAL(inbox_length(owner), 0);
     for (size_t i = 0; i < batch->count; i++) {
         bool announced = link_of_unit(window_unit(batch->blocks[i])) != 0;

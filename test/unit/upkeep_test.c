@@ -278,6 +278,7 @@ static void slots_that_were_freed_in_an_idle_heap_are_stolen(void) {
 static void settled_slots_do_not_hide_those_that_can_be_stolen(void) {
     enum { SETTLED = 10 };
     struct sleeper sleeper = {.size = 1000, .count = 2000};
+    engine_free(engine_alloc(1));
     sleeper_start(&sleeper);
     sleeper_free(&sleeper, 0, 2);
     struct list *slabs = &sleeper.heap->classes[size_class_of(sleeper.size)].slabs;
