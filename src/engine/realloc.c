@@ -3,6 +3,7 @@
  */
 #include "realloc.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -62,7 +63,23 @@ static void *move_big(const struct block *old, size_t size) {
     }
 }
 
+/* There is no memory to move to: a block that becomes smaller stays, and gives up what it can. */
+static void *shrink_in_place(const struct block *old, size_t size, int saved_errno) {
+    void *block = (void *)old->start;
+    size = size != 0 ? size : 1;
+    if (old->kind == BLOCK_LARGE) {
+        (void)large_resize(block, size);
+    } else if (old->kind == BLOCK_HUGE) {
+        void *resized = NULL;
+        (void)huge_resize(block, size, &resized);
+        block = resized != NULL ? resized : block;
+    }
+    errno = saved_errno;
+    return block;
+}
+
 static void *realloc_big(const struct block *old, size_t size) {
+    const int saved = errno;
     void *block = (void *)old->start;
     if (old->kind == BLOCK_LARGE && size > SMALL_MAX && size < HUGE_MIN && large_resize(block, size)) {
         return block;
@@ -76,7 +93,8 @@ static void *realloc_big(const struct block *old, size_t size) {
             return resized;
         }
     }
-    return move_big(old, size);
+    void *moved = move_big(old, size);
+    return moved == NULL && size <= old->size ? shrink_in_place(old, size, saved) : moved;
 }
 
 /* What is allocated for a block that has outgrown its slot by little: it is likely to go on growing in such steps. */
@@ -90,10 +108,14 @@ static void *realloc_slot(void *block, unsigned size_class, size_t size) {
     if (size <= old_size && (size > realloc_keeps_from(old_size) || class_fits(size, size_class))) {
         return block;
     }
+    const int saved = errno;
     void *moved = engine_alloc(size > old_size ? with_headroom(old_size, size) : size);
     if (moved != NULL) {
         memcpy(moved, block, old_size < size ? old_size : size);
         engine_free(block);
+    } else if (size <= old_size) {
+        moved = block; /* no memory to move to */
+        errno = saved;
     }
     return moved;
 }

@@ -13,6 +13,7 @@
 #include "os/os.h"
 #include "support/engine_heap.h"
 #include "support/model.h"
+#include "support/thread.h"
 
 /* Any magnitude: most blocks are small, few are huge. */
 static size_t choose_size(void) {
@@ -123,6 +124,57 @@ static void memory_that_ends_comes_back(void) {
     }
 }
 
+/* Takes all the memory there is. */
+static void fill(void) {
+    for (size_t size = 50 * KIB; size != 0; size /= 2) {
+        while (engine_alloc(size) != NULL) {
+            continue;
+        }
+    }
+}
+
+/* realloc to less may move the block; where there is no memory for that, the block stays. */
+static void a_block_shrinks_where_memory_has_ended(void) {
+    static const size_t sizes[][2] = {{32000, 10},           {1000, 1},           {100 * KIB, 20},
+                                      {100 * KIB, 70 * KIB}, {80 * MIB, 3 * MIB}, {80 * MIB, 100}};
+    enum { COUNT = sizeof sizes / sizeof *sizes };
+    unsigned char *blocks[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        blocks[i] = engine_alloc(sizes[i][0]);
+        CHECK(blocks[i] != NULL);
+        blocks[i][0] = (unsigned char)i;
+    }
+    os_inject(OS_CALL_MMAP, 0, UINT64_MAX, ENOMEM);
+    fill();
+    for (size_t i = 0; i < COUNT; i++) {
+        errno = EDOM;
+        unsigned char *shrunk = engine_realloc("realloc", blocks[i], sizes[i][1]);
+        CHECK(shrunk != NULL && errno == EDOM);
+        CHECK(shrunk[0] == i);
+        CHECK_VALID();
+        engine_free_sized("free_sized", shrunk, sizes[i][1], 0);
+        fill();
+    }
+    os_inject_clear();
+}
+
+static void *only_frees(void *block) {
+    engine_free(block);
+    CHECK(heap_mine == &heap_none);
+    return NULL;
+}
+
+/* A thread that frees at its very end could not give a heap back any more. */
+static void a_free_makes_no_heap(void) {
+    for (size_t size = 1; size < 100 * KIB; size = size * 9 + 1) {
+        void *blocks[] = {engine_alloc(size), engine_alloc(size)};
+        thread_run(only_frees, blocks[0]);
+        thread_run(only_frees, blocks[1]);
+        CHECK_VALID();
+    }
+    CHECK_EQUAL(heaps_made(), 1);
+}
+
 static void options_that_shape_the_heap_are_set_before_it(void) {
     char value[32];
     CHECK_EQUAL(engine_option_set("check", "deferred"), 0);
@@ -155,6 +207,9 @@ int main(void) {
         FRESH(no_bytes_are_a_block_of_their_own),
         FRESH_WITH(memory_that_ends_comes_back, "window=4m"),
         FRESH_WITH(memory_that_ends_comes_back, "window=4m,check=deferred"),
+        FRESH_WITH(a_block_shrinks_where_memory_has_ended, "window=4m"),
+        FRESH_WITH(a_block_shrinks_where_memory_has_ended, "window=4m,check=deferred"),
+        FRESH(a_free_makes_no_heap),
         FRESH(options_that_shape_the_heap_are_set_before_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
