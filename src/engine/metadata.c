@@ -35,10 +35,13 @@ static size_t alignment_of(size_t size) {
     return is_power_of_two(size) ? size : METADATA_STEP;
 }
 
-/* Makes start .. end - 1 free, in pieces as large as there may be. */
+/* Makes start .. end - 1 free, in pieces as large as there may be, each as aligned as its size asks for. */
 static void push_range(char *start, char *end) {
     while (start < end) {
         size_t size = (size_t)(end - start) < METADATA_MAX ? (size_t)(end - start) : METADATA_MAX;
+        if ((uintptr_t)start % alignment_of(size) != 0) {
+            size -= METADATA_STEP;
+        }
         push(start, size);
         start += size;
     }
@@ -151,6 +154,7 @@ static void *alloc(size_t size, size_t headroom) {
         piece = pop(size);
         piece = piece != NULL ? piece : carve(size);
     }
+    ASSERT((uintptr_t)piece % alignment_of(size) == 0);
     lock_give(&metadata.lock);
     return piece;
 }

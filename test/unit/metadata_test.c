@@ -5,6 +5,7 @@
 
 #include <errno.h>
 
+#include "base/bits.h"
 #include "engine/engine.h"
 #include "engine/metadata.h"
 #include "engine/root.h"
@@ -178,6 +179,25 @@ static void pieces_are_not_merged_for_every_request(void) {
     CHECK_EQUAL(metadata.unmerged, 64);
 }
 
+/* Where pieces are merged and cut again at random, those whose size is a power of two are aligned all the same. */
+static void merged_pieces_are_aligned(void) {
+    enum { HELD = 16000, FEW_STEPS = 16 };
+    static void *held[HELD];
+    static size_t sizes[HELD];
+    CHECK(root_start());
+    for (size_t i = 0; i < 5 * HELD; i++) {
+        size_t at = random_below(&fresh_random, HELD);
+        if (held[at] != NULL) {
+            metadata_free(held[at], sizes[at]);
+        }
+        size_t steps = i % 3 == 0 ? METADATA_MAX / METADATA_STEP : FEW_STEPS;
+        sizes[at] = METADATA_STEP * (1 + random_below(&fresh_random, steps));
+        held[at] = metadata_alloc(sizes[at]);
+        CHECK(!is_power_of_two(sizes[at]) || (uintptr_t)held[at] % sizes[at] == 0);
+    }
+    CHECK(metadata.used > METADATA_MAX && metadata.spare > 0);
+}
+
 static void a_unit_brings_its_metadata_along(void) {
     CHECK(root_start());
     char *block = engine_alloc(40 * MIB);
@@ -204,6 +224,7 @@ int main(void) {
         FRESH_WITH(the_area_ends_and_pieces_go_round_in_it, "window=4m"),
         FRESH_WITH(at_the_areas_end_pieces_of_one_size_serve_another, "window=4m"),
         FRESH_WITH(pieces_are_not_merged_for_every_request, "window=4m"),
+        FRESH_WITH(merged_pieces_are_aligned, "window=4m"),
         FRESH(a_unit_brings_its_metadata_along),
         FRESH(much_metadata_costs_few_system_calls),
     };
