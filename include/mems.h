@@ -52,7 +52,7 @@ int mems_option_set(const char *name, const char *value);
 int mems_option_get(const char *name, char *value, size_t size);
 
 /* At most this many size classes are reported. */
-#define MEMS_SIZE_CLASSES 80
+#define MEMS_SIZE_CLASSES 96
 
 /*
  * One size class of small blocks. slots = live + cached + free. A block that another thread has freed counts as live
@@ -110,7 +110,7 @@ struct mems_engine_stats {
     size_t resident;       /* resident bytes of the process, all it maps included */
 };
 
-#define MEMS_ENGINE_STATS_VERSION 1
+#define MEMS_ENGINE_STATS_VERSION 2
 
 /*
  * mems_engine_stats - the state of the engine's heap at this moment.

@@ -30,7 +30,7 @@
 /* What malloc, free, new and delete themselves are. HMM has no faster way for what is at hand. */
 #define backend_fast_alloc hmm_alloc
 #define backend_fast_free hmm_free
-#define backend_take(size) ((void)(size), NULL)
+#define backend_fast_alloc_or(size, slow) slow(size)
 #define backend_fast_free_sized(block, size) ((void)(block), (void)(size), false)
 
 #else
@@ -49,7 +49,7 @@
 
 #define backend_fast_alloc fast_alloc
 #define backend_fast_free(operation, block) fast_free(block)
-#define backend_take fast_take
+#define backend_fast_alloc_or fast_alloc_or
 #define backend_fast_free_sized fast_free_sized
 
 #endif
@@ -61,7 +61,7 @@ struct backend_row {
     size_t count; /* number */
     size_t bytes;
 };
-#define BACKEND_ROWS 80
+#define BACKEND_ROWS 96
 
 /* The state of the heap: used + cached + free = held. Bytes, where nothing else is said. */
 struct backend_figures {

@@ -3,8 +3,6 @@
 #include "base/bits.h"
 #include "magazine.h"
 
-#define SLOTS_MIN 8u
-
 /* A magazine holds no more than this many bytes of blocks: what an idle thread may keep from the others. */
 #define MAGAZINE_BYTES ((size_t)64 << 10)
 
@@ -13,8 +11,9 @@ struct size_class size_classes[SIZE_CLASSES];
 /*
  * CLASS(class, before, size): the class serves requests of more than `before` and up to `size` bytes. 16 bytes apart up
  * to 128, eight to a doubling up to 2 KiB; from there on the parts of a slab: 1/31 to 1/8 of a unit, 1/15 to 1/8 of two
- * units, 1/15 to 1/8 of four, each rounded down to a cache line, for the sake of what is to be aligned to one; but for
- * 4368, which a page of 4 KiB with what sqlite3 keeps beside it just needs.
+ * units, 1/15 to 1/8 of four, each rounded down to a cache line, for the sake of what is to be aligned to one. Two are
+ * there for what many programs ask for: a kilobyte or a page with something beside it (1040, and 4368 as sqlite3 has
+ * it).
  */
 /* clang-format off */
 #define CLASSES \
@@ -26,18 +25,19 @@ struct size_class size_classes[SIZE_CLASSES];
     CLASS(20, 384, 416) CLASS(21, 416, 448) CLASS(22, 448, 480) CLASS(23, 480, 512) \
     CLASS(24, 512, 576) CLASS(25, 576, 640) CLASS(26, 640, 704) CLASS(27, 704, 768) \
     CLASS(28, 768, 832) CLASS(29, 832, 896) CLASS(30, 896, 960) CLASS(31, 960, 1024) \
-    CLASS(32, 1024, 1152) CLASS(33, 1152, 1280) CLASS(34, 1280, 1408) CLASS(35, 1408, 1536) \
-    CLASS(36, 1536, 1664) CLASS(37, 1664, 1792) CLASS(38, 1792, 1920) CLASS(39, 1920, 2048) \
-    CLASS(40, 2048, 2112) CLASS(41, 2112, 2176) CLASS(42, 2176, 2240) CLASS(43, 2240, 2304) \
-    CLASS(44, 2304, 2368) CLASS(45, 2368, 2496) CLASS(46, 2496, 2560) CLASS(47, 2560, 2688) \
-    CLASS(48, 2688, 2816) CLASS(49, 2816, 2944) CLASS(50, 2944, 3072) CLASS(51, 3072, 3264) \
-    CLASS(52, 3264, 3392) CLASS(53, 3392, 3584) CLASS(54, 3584, 3840) CLASS(55, 3840, 4096) \
-    CLASS(56, 4096, 4368) CLASS(57, 4368, 4672) CLASS(58, 4672, 4992) CLASS(59, 4992, 5440) \
-    CLASS(60, 5440, 5952) CLASS(61, 5952, 6528) CLASS(62, 6528, 7232) CLASS(63, 7232, 8192) \
-    CLASS(64, 8192, 8704) CLASS(65, 8704, 9344) CLASS(66, 9344, 10048) CLASS(67, 10048, 10880) \
-    CLASS(68, 10880, 11904) CLASS(69, 11904, 13056) CLASS(70, 13056, 14528) CLASS(71, 14528, 16384) \
-    CLASS(72, 16384, 17472) CLASS(73, 17472, 18688) CLASS(74, 18688, 20160) CLASS(75, 20160, 21824) \
-    CLASS(76, 21824, 23808) CLASS(77, 23808, 26176) CLASS(78, 26176, 29120) CLASS(79, 29120, 32768)
+    CLASS(32, 1024, 1040) CLASS(33, 1040, 1152) CLASS(34, 1152, 1280) CLASS(35, 1280, 1408) \
+    CLASS(36, 1408, 1536) CLASS(37, 1536, 1664) CLASS(38, 1664, 1792) CLASS(39, 1792, 1920) \
+    CLASS(40, 1920, 2048) CLASS(41, 2048, 2112) CLASS(42, 2112, 2176) CLASS(43, 2176, 2240) \
+    CLASS(44, 2240, 2304) CLASS(45, 2304, 2368) CLASS(46, 2368, 2496) CLASS(47, 2496, 2560) \
+    CLASS(48, 2560, 2688) CLASS(49, 2688, 2816) CLASS(50, 2816, 2944) CLASS(51, 2944, 3072) \
+    CLASS(52, 3072, 3264) CLASS(53, 3264, 3392) CLASS(54, 3392, 3584) CLASS(55, 3584, 3840) \
+    CLASS(56, 3840, 4096) CLASS(57, 4096, 4368) CLASS(58, 4368, 4672) CLASS(59, 4672, 4992) \
+    CLASS(60, 4992, 5440) CLASS(61, 5440, 5952) CLASS(62, 5952, 6528) CLASS(63, 6528, 7232) \
+    CLASS(64, 7232, 8192) CLASS(65, 8192, 8704) CLASS(66, 8704, 9344) CLASS(67, 9344, 10048) \
+    CLASS(68, 10048, 10880) CLASS(69, 10880, 11904) CLASS(70, 11904, 13056) CLASS(71, 13056, 14528) \
+    CLASS(72, 14528, 16384) CLASS(73, 16384, 17472) CLASS(74, 17472, 18688) CLASS(75, 18688, 20160) \
+    CLASS(76, 20160, 21824) CLASS(77, 21824, 23808) CLASS(78, 23808, 26176) CLASS(79, 26176, 29120) \
+    CLASS(80, 29120, 32768)
 /* clang-format on */
 
 #define CLASS(class, before, size) [(before) / GRANULE + 1 ...(size) / GRANULE] = (class),
@@ -57,7 +57,7 @@ void size_class_start(void) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         uint32_t size = class_sizes[size_class];
         size_t units = 1;
-        while (units * UNIT < SLOTS_MIN * (size_t)size) {
+        while (units * UNIT < SLAB_SLOTS_MIN * (size_t)size) {
             units *= 2;
         }
         size_classes[size_class] = (struct size_class){

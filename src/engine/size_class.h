@@ -19,7 +19,7 @@
 #define GRANULE ((size_t)1 << GRANULE_SHIFT)
 
 #define SMALL_MAX ((size_t)32768)
-#define SIZE_CLASSES 80u
+#define SIZE_CLASSES 81u
 
 /* With this shift the reciprocals are exact for every offset within a slab, and the smallest size's still has 32 bits.
  */
