@@ -156,8 +156,7 @@ static COLD void *new_slow(size_t size) {
 
 /* One function deep, as malloc is. */
 static void *new_plain(size_t size) {
-    void *block = backend_take(size);
-    return LIKELY(block != NULL) ? block : new_slow(size);
+    return backend_fast_alloc_or(size, new_slow);
 }
 
 static void *new_aligned(size_t size, size_t alignment) {
@@ -166,8 +165,7 @@ static void *new_aligned(size_t size, size_t alignment) {
 }
 
 static void *new_array(size_t size) {
-    void *block = LIKELY(_Znwm == new_plain) ? backend_take(size) : NULL;
-    return LIKELY(block != NULL) ? block : _Znwm(size);
+    return LIKELY(_Znwm == new_plain) ? backend_fast_alloc_or(size, new_slow) : _Znwm(size);
 }
 
 static void *new_array_aligned(size_t size, size_t alignment) {

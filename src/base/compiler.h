@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define LIKELY(x) __builtin_expect(!!(x), 1)
@@ -47,6 +48,13 @@ ALWAYS_INLINE bool bit_is_set(uint64_t word, uint64_t bit) {
     __asm__("bt %2, %1" : "=@ccc"(is_set) : "r"(word), "r"(bit));
     return is_set;
 }
+
+/* Subtracts; true when the counter passes 0. */
+ALWAYS_INLINE bool count_down(size_t *counter, size_t by) {
+    bool passed;
+    __asm__("sub %2, %1" : "=@ccc"(passed), "+m"(*counter) : "er"(by));
+    return passed;
+}
 #else
 ALWAYS_INLINE bool bit_take(uint64_t *word, uint64_t bit) {
     uint64_t mask = UINT64_C(1) << bit % 64;
@@ -61,6 +69,10 @@ ALWAYS_INLINE void bit_set(uint64_t *word, uint64_t bit) {
 
 ALWAYS_INLINE bool bit_is_set(uint64_t word, uint64_t bit) {
     return (word >> bit % 64 & 1) != 0;
+}
+
+ALWAYS_INLINE bool count_down(size_t *counter, size_t by) {
+    return __builtin_sub_overflow(*counter, by, counter);
 }
 #endif
 

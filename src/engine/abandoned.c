@@ -1,6 +1,9 @@
 #include "abandoned.h"
 
+#include <limits.h>
+
 #include "live_map.h"
+#include "os/os.h"
 #include "ranks.h"
 #include "slab.h"
 
@@ -12,6 +15,7 @@ void abandoned_start(void) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         lock_init(&abandoned[size_class].lock, LOCK_ABANDONED);
         list_init(&abandoned[size_class].slabs);
+        list_init(&abandoned[size_class].aging);
     }
 }
 
@@ -41,6 +45,12 @@ static void set_heap(struct slab *slab, unsigned size_class, uint32_t id) {
     page_map_fill(slab->span.first, slab->span.units, page_map_tag(id) | size_class);
 }
 
+static void grow_old(struct abandoned *of, struct slab *slab) {
+    if (slab_free_slots(slab) != 0) {
+        slab_age(slab, &of->aging, os_coarse_ms());
+    }
+}
+
 void abandoned_leave(unsigned size_class, struct list *slabs) {
     struct abandoned *of = &abandoned[size_class];
     lock_take(&of->lock);
@@ -52,6 +62,8 @@ void abandoned_leave(unsigned size_class, struct list *slabs) {
         } else {
             set_heap(slab, size_class, HEAP_ABANDONED);
             insert(of, slab);
+            list_remove(&slab->age);
+            grow_old(of, slab);
         }
     }
     lock_give(&of->lock);
@@ -76,6 +88,7 @@ struct slab *abandoned_adopt(unsigned size_class, uint32_t id) {
     struct slab *slab = first_with_free(of);
     if (slab != NULL) {
         take_out(of, slab);
+        list_remove(&slab->age);
         set_heap(slab, size_class, id);
     }
     lock_give(&of->lock);
@@ -95,6 +108,8 @@ static void regain(struct abandoned *of, struct slab *slab, bool was_full) {
     if (slab_disposable(slab)) {
         take_out(of, slab);
         slab_destroy(slab);
+    } else {
+        grow_old(of, slab);
     }
 }
 
@@ -176,16 +191,26 @@ void *shared_alloc(size_t size) {
     return block;
 }
 
-void abandoned_purge(void) {
+bool abandoned_purge_oldest(unsigned size_class, uint64_t now_ms, uint64_t age_ms, unsigned most, unsigned *purged) {
+    struct abandoned *of = &abandoned[size_class];
+    lock_take(&of->lock);
+    bool found = slabs_purge_oldest(&of->aging, now_ms, age_ms, most, purged);
+    lock_give(&of->lock);
+    return found;
+}
+
+size_t abandoned_purge_all(void) {
+    size_t purged = 0;
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         struct abandoned *of = &abandoned[size_class];
         lock_take(&of->lock);
         for (struct list *link = of->slabs.next; link != &of->slabs; link = link->next) {
-            slab_purge(CONTAINER_OF(link, struct slab, link));
+            purged += slab_purge(CONTAINER_OF(link, struct slab, link), false, UINT_MAX);
         }
         if (of->shared != NULL) {
-            slab_purge(of->shared);
+            purged += slab_purge(of->shared, false, UINT_MAX);
         }
         lock_give(&of->lock);
     }
+    return purged;
 }

@@ -17,8 +17,7 @@
 #include "base/list.h"
 #include "os/lock.h"
 #include "size_class.h"
-
-struct slab;
+#include "slab.h"
 
 /* In `slabs` those with free slots stand before those without; `available` is how many have some. All under `lock`;
  * available is also read without it (relaxed): a glance that may be out of date saves most threads the lock. */
@@ -26,6 +25,7 @@ struct abandoned {
     struct lock lock;
     _Atomic uint32_t available;
     struct list slabs;
+    struct list aging;   /* of all of them (slab.h) */
     struct slab *shared; /* not in `slabs`; has free slots; or NULL */
 };
 
@@ -59,7 +59,10 @@ void *shared_alloc(size_t size);
 /* The class of that block: it shares no cache line with another one, which may be another thread's. */
 unsigned shared_class(size_t size);
 
-/* Gives the system the memory of pages of all these slabs on which every slot is free. */
-void abandoned_purge(void);
+/* Purges the oldest of a class (slabs_purge_oldest). */
+bool abandoned_purge_oldest(unsigned size_class, uint64_t now_ms, uint64_t age_ms, unsigned most, unsigned *purged);
+
+/* Purges all of them. Returns how many pages went back. */
+size_t abandoned_purge_all(void);
 
 #endif

@@ -20,6 +20,14 @@ void *out_of_memory(void) {
     return NULL;
 }
 
+/* The end of a slow path. */
+static void count_and_keep_up(struct heap *heap, size_t size) {
+    upkeep(heap);
+    if (heap_count(heap, size)) {
+        upkeep_beat(heap);
+    }
+}
+
 /* --- Small blocks ------------------------------------------------------------------------------------------------- */
 
 /* From the class's shared slab: for a thread without a heap (NULL), or the first blocks of one. */
@@ -32,63 +40,78 @@ static void *take_shared(struct heap *heap, size_t size) {
     return block;
 }
 
-/* Fills the heap's magazine from what the heap has, or gives up on its way to it. */
-static bool refill(struct heap *heap, unsigned size_class) {
+/* Fills the heap's magazine, or finds *block where it can have none. */
+static bool transfer(struct heap *heap, unsigned size_class, void **block) {
+    if (transfer_refill(heap, size_class)) {
+        return true;
+    }
+    *block = transfer_take_one(heap, size_class);
+    return *block != NULL;
+}
+
+/* From what the heap has, or gives up on its way to it. */
+static bool refill(struct heap *heap, unsigned size_class, void **block) {
     lock_take(&heap->lock);
     bool filled =
-        transfer_refill(heap, size_class) || (upkeep_before_growth(heap) && transfer_refill(heap, size_class));
+        transfer(heap, size_class, block) || (upkeep_before_growth(heap) && transfer(heap, size_class, block));
     lock_give(&heap->lock);
     return filled;
 }
 
-static bool refill_from_fresh(struct heap *heap, unsigned size_class) {
+static bool refill_from_fresh(struct heap *heap, unsigned size_class, void **block) {
+    upkeep_make_way(heap);
     lock_take(&heap->lock);
-    bool filled = heap_grow(heap, size_class) != NULL && transfer_refill(heap, size_class);
+    bool filled = heap_grow(heap, size_class) != NULL && transfer(heap, size_class, block);
     lock_give(&heap->lock);
     return filled;
 }
 
 /* The magazine is empty: the heap's own memory, that of idle heaps, fresh memory, and at last what all heaps keep. */
-static COLD void *alloc_refill(size_t size) {
+static COLD void *alloc_refill(unsigned size_class, size_t size) {
     struct heap *heap = heap_ensured();
     if (!root_ready()) {
         return out_of_memory();
     }
-    unsigned size_class = size_class_of(size);
     void *block = NULL;
     if (heap == NULL || thread_take_share(heap, size_class)) {
-        block = take_shared(heap, size);
+        block = take_shared(heap, size_classes[size_class].size);
         if (block != NULL || heap == NULL) {
             return block != NULL ? block : out_of_memory();
         }
     }
-    bool filled = refill(heap, size_class);
+    bool filled = refill(heap, size_class, &block);
     if (!filled) {
         block = upkeep_steal(heap, size_class);
-        filled = block == NULL && refill_from_fresh(heap, size_class);
+        filled = block != NULL || refill_from_fresh(heap, size_class, &block);
     }
-    if (!filled && block == NULL) {
+    if (!filled) {
         upkeep_gather(heap);
-        filled = refill(heap, size_class) || refill_from_fresh(heap, size_class);
+        filled = refill(heap, size_class, &block) || refill_from_fresh(heap, size_class, &block);
     }
-    if (!filled && block == NULL) {
+    if (!filled) {
         block = upkeep_steal_anywhere(heap, size_class);
     }
     heap_catch_up(heap);
-    if (upkeep_due(heap)) {
-        upkeep_pass(heap);
+    if (filled && block == NULL) {
+        block = fast_pop(heap, size_class);
     }
+    count_and_keep_up(heap, size);
     fault_if_suspect();
-    if (filled) {
-        block = fast_take(size);
-    }
     return block != NULL ? block : out_of_memory();
+}
+
+COLD void *alloc_beat(void *block) {
+    int saved = errno;
+    upkeep_beat(heap_mine);
+    fault_if_suspect();
+    errno = saved;
+    return block;
 }
 
 NOINLINE void *alloc_slow(size_t size) {
     bool zero;
     if (size <= SMALL_MAX) {
-        return alloc_refill(size);
+        return alloc_refill(size_class_of(size), size);
     }
     return size <= PTRDIFF_MAX ? alloc_big(size, 1, &zero) : out_of_memory();
 }
@@ -140,8 +163,8 @@ NOINLINE void *alloc_big(size_t size, size_t alignment, bool *zero) {
         upkeep_gather(heap);
         block = take_big(size, alignment, zero);
     }
-    if (heap != NULL && upkeep_due(heap)) {
-        upkeep_pass(heap);
+    if (heap != NULL) {
+        count_and_keep_up(heap, size);
     }
     fault_if_suspect();
     return block != NULL ? block : out_of_memory();
@@ -175,7 +198,12 @@ void *engine_alloc_aligned(size_t alignment, size_t size) {
     }
     unsigned size_class = size_class_of_aligned(alignment, size);
     if (size_class < SIZE_CLASSES) {
-        return engine_alloc(size_classes[size_class].size);
+        struct heap *heap = heap_mine;
+        void *block = fast_pop(heap, size_class);
+        if (block == NULL) {
+            return alloc_refill(size_class, size);
+        }
+        return LIKELY(!heap_count(heap, size)) ? block : alloc_beat(block);
     }
     bool zero;
     return alloc_big(size ? size : 1, alignment, &zero);

@@ -135,7 +135,8 @@ bool depot_put_full(struct heap *heap, unsigned size_class) {
     struct heap_class *of = &heap->classes[size_class];
     void **full = of->bottom + 1;
     const unsigned size = stored_size(size_class);
-    if (depot->stored_count == STORED_MAX || !add_stored_bytes(depot, stored_bytes(size_class))) {
+    if (magazine_capacity(of->bottom) < size_classes[size_class].magazine || depot->stored_count == STORED_MAX ||
+        !add_stored_bytes(depot, stored_bytes(size_class))) {
         return false;
     }
     struct stored *empty = take_empty(depot);
@@ -180,6 +181,7 @@ bool depot_bring_back(struct heap *heap, unsigned size_class) {
     if (stored == NULL) {
         return false;
     }
+    ASSERT(magazine_capacity(heap->classes[size_class].bottom) == size_classes[size_class].magazine);
     struct stored *empty = (struct stored *)magazine_start(heap->classes[size_class].bottom);
     empty->next = heap->depot.empty;
     heap->depot.empty = empty;

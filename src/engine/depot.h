@@ -64,8 +64,8 @@ static inline bool depot_empty(const struct depot *depot) {
 unsigned stored_size(unsigned size_class);
 void *const *stored_blocks(const struct stored *stored, unsigned size_class);
 
-/* Stores the heap's full magazine of a class, all but its newest blocks. False when the depot is full, or there is no
- * memory. */
+/* Stores the heap's full magazine of a class, all but its newest blocks. False when it is not of the largest capacity,
+ * the depot is full, or there is no memory. */
 bool depot_put_full(struct heap *heap, unsigned size_class);
 
 /* A stored magazine takes the place of the heap's empty one of a class. False when there is none. */

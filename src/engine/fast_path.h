@@ -28,6 +28,9 @@ void free_foreign(void *block);
 /* NULL, a block outside the window as far as the heap knows, or no block at all. */
 void free_elsewhere(void *block);
 
+/* The block is about to be handed out, and the heap has a beat (heap_count). Returns it. */
+void *alloc_beat(void *block);
+
 /* A block that was freed and is not live: a fault. */
 _Noreturn void free_fault(void *block);
 
@@ -54,13 +57,8 @@ ALWAYS_INLINE void fast_live_begin(struct heap *heap, void *block) {
     atomic_store_explicit(&word->live, live, memory_order_relaxed);
 }
 
-/* A block from the calling thread's magazine; NULL where alloc_slow has to see to it. */
-ALWAYS_INLINE void *fast_take(size_t size) {
-    if (UNLIKELY(size > SMALL_MAX)) {
-        return NULL;
-    }
-    struct heap *heap = heap_mine;
-    size_t size_class = size_class_of(size);
+/* A block of a class from the magazine of the calling thread's heap; NULL where there is none. */
+ALWAYS_INLINE void *fast_pop(struct heap *heap, unsigned size_class) {
     void **top = heap->tops[size_class];
     void *block = *top;
     if (LIKELY(block != NULL)) {
@@ -76,9 +74,21 @@ ALWAYS_INLINE void *fast_take(size_t size) {
     return block;
 }
 
+/* A block for `size` bytes, by slow(size) where it has none at hand. */
+ALWAYS_INLINE void *fast_alloc_or(size_t size, void *(*slow)(size_t size)) {
+    if (UNLIKELY(size > SMALL_MAX)) {
+        return slow(size);
+    }
+    struct heap *heap = heap_mine;
+    void *block = fast_pop(heap, size_class_of(size));
+    if (UNLIKELY(block == NULL)) {
+        return slow(size);
+    }
+    return LIKELY(!heap_count(heap, size)) ? block : alloc_beat(block);
+}
+
 ALWAYS_INLINE void *fast_alloc(size_t size) {
-    void *block = fast_take(size);
-    return LIKELY(block != NULL) ? block : alloc_slow(size);
+    return fast_alloc_or(size, alloc_slow);
 }
 
 /* Ends the life of the block at a granule of the heap's own slabs; false when it is not live. The loads are those of

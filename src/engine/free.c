@@ -15,6 +15,9 @@
 #include "upkeep.h"
 #include "zeros.h"
 
+/* A thread without a heap counts nothing; it sees to memory when it frees a block at one in this many granules. */
+#define HEAPLESS_BEAT 1024u
+
 /* A block of a slab that the calling thread's heap does not have; `entry` is what the page map said of it. False when
  * it is not live. */
 static bool free_in_slab(void *block, uint32_t entry) {
@@ -51,10 +54,16 @@ static bool free_large(void *block) {
         large_destroy(large);
     }
     upkeep_decay();
-    if (heap != &heap_none && upkeep_due(heap)) {
-        upkeep_pass(heap);
+    if (heap != &heap_none) {
+        upkeep(heap);
     }
     return true;
+}
+
+static COLD void free_beat(void) {
+    int saved = errno;
+    upkeep_beat(heap_mine);
+    errno = saved;
 }
 
 COLD void free_fault(void *block) {
@@ -67,6 +76,10 @@ NOINLINE void free_foreign(void *block) {
     if (LIKELY(entry_is_slab(entry))) {
         counter_add(&heap_mine->counters.remote_frees, 1);
         freed = free_in_slab(block, entry);
+        /* A thread that only frees what others allocate sees to memory too. */
+        if (UNLIKELY(heap_count(heap_mine, size_classes[entry_class(entry)].size))) {
+            free_beat();
+        }
     } else {
         int saved = errno;
         freed = entry == UNIT_LARGE && free_large(block);
@@ -98,6 +111,8 @@ COLD void free_elsewhere(void *block) {
         fast_free(block);
     } else if (entry_is_slab(entry) ? !free_in_slab(block, entry) : entry != UNIT_LARGE || !free_large(block)) {
         fault_report("free", block);
+    } else if (live_granule(block) % HEAPLESS_BEAT == 0) {
+        upkeep_of_others();
     }
     fault_if_suspect();
     errno = saved;
@@ -116,9 +131,7 @@ COLD void free_overflow(struct heap *heap, size_t top, void *block) {
         heap_give(heap, &block, 1);
     }
     lock_give(&heap->lock);
-    if (upkeep_due(heap)) {
-        upkeep_pass(heap);
-    }
+    upkeep(heap);
     fault_if_suspect();
     errno = saved;
 }

@@ -1,5 +1,6 @@
 #include "heap.h"
 
+#include <limits.h>
 #include <stdalign.h>
 
 #include "abandoned.h"
@@ -26,6 +27,7 @@ TLS struct heap *heap_mine = &heap_none;
 
 void heaps_start(bool checks_every) {
     heaps.checks_every = checks_every;
+    atomic_store_explicit(&heaps.magazine_most, MAGAZINES_MIN, memory_order_relaxed);
     list_init(&heaps.unused);
 }
 
@@ -40,11 +42,15 @@ void heap_reset(struct heap *heap) {
         heap->classes[size_class] = (struct heap_class){0};
         list_init(&heap->classes[size_class].slabs);
     }
+    heap->magazine_cost = 0;
+    heap->magazine_drawn = 0;
     heap->slab_bytes = 0;
+    list_init(&heap->aging);
     heap->sweep_at = SWEEP_START;
     heap->depot = (struct depot){0};
     heap->zeros = (struct zeros){0};
     heap->victim = 0;
+    heap->until_beat = HEAP_BEAT;
     heap_catch_up(heap);
 }
 
@@ -130,6 +136,7 @@ static struct slab *add(struct heap *heap, unsigned size_class, struct slab *sla
     if (slab != NULL) {
         list_push_front(&heap->classes[size_class].slabs, &slab->link);
         heap->slab_bytes += bytes_of(slab);
+        slab_age(slab, &heap->aging, heap->passed_ms);
     }
     return slab;
 }
@@ -179,6 +186,8 @@ static void regain(struct heap *heap, struct slab *slab, bool was_full) {
     }
     if (slab_disposable(slab) && has_another(slabs, slab)) {
         drop(heap, slab);
+    } else if (slab_free_slots(slab) != 0) {
+        slab_age(slab, &heap->aging, heap->passed_ms);
     }
 }
 
@@ -198,6 +207,18 @@ void heap_collect_unit(struct heap *heap, size_t unit, bool writer) {
     bool was_full = slab_free_slots(slab) == 0;
     slab_collect(slab, unit, writer);
     regain(heap, slab, was_full);
+}
+
+size_t heap_purge_all(struct heap *heap) {
+    ASSERT(lock_held(&heap->lock));
+    size_t purged = 0;
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        struct list *slabs = &heap->classes[size_class].slabs;
+        for (struct list *link = slabs->next; link != slabs; link = link->next) {
+            purged += slab_purge(CONTAINER_OF(link, struct slab, link), false, UINT_MAX);
+        }
+    }
+    return purged;
 }
 
 void heap_drop_empty(struct heap *heap) {

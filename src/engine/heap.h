@@ -24,9 +24,8 @@
 #include "os/lock.h"
 #include "page_map.h"
 #include "size_class.h"
+#include "slab.h"
 #include "zeros.h"
-
-struct slab;
 
 /* Numbers of statistics: written under the heap's lock or by its thread (relaxed), read by anyone, kept when the heap
  * changes hands. */
@@ -48,7 +47,8 @@ struct heap_class {
     void **bottom;      /* of the magazine; NULL while there is none. The thread's alone */
     struct stock stock; /* in the depot */
     uint8_t share;      /* blocks that may still come from the shared slab, while there is no magazine */
-    bool idle;          /* its magazine has had no refill and was never full since the heap was last swept */
+    bool refilled;      /* its magazine has had a refill since the classes were last looked at */
+    bool idle;          /* its magazine has had no refill and was never full since the classes were last looked at */
 };
 
 #define INBOX_CLOSED UINT32_MAX
@@ -75,17 +75,24 @@ struct heap {
     _Atomic uint32_t *page_map;
     struct live_word *live_map; /* of the window: the word of the granule g is g / 64 */
     uintptr_t live_of_zero; /* where the live map would have the word of address 0: no pointer, as none may lie there */
+    size_t until_beat;      /* bytes that may still be asked for before the next beat */
     uint32_t mode_offset;   /* of the set in use: 0 or DEFERRED */
     bool checks_every;      /* a free is proved at the call, not when its magazine is flushed */
     struct zeros zeros;
     uint32_t victim;      /* the heap that gave memory last (upkeep.c); 0: none */
     uint64_t looked_ms;   /* when the thread last looked for idle heaps, */
     uint64_t searched_ms; /* and for a block to steal, in vain */
+    uint64_t passed_ms;   /* its last pass of upkeep, */
+    uint8_t purged_class; /* whose abandoned slabs that looked at, */
+    uint64_t rested_ms;   /* and when it last gave up what classes that rest have cached */
 
     /* Under the lock. */
     struct lock lock;
     struct heap_class classes[SIZE_CLASSES]; /* but for their `bottom` and `share` */
+    size_t magazine_cost;                    /* of its magazines (magazine.h) */
+    size_t magazine_drawn;                   /* from the budget of all heaps, to pay for them */
     size_t slab_bytes;                       /* in slots of the heap's slabs */
+    struct list aging;                       /* slabs (slab.h) */
     size_t sweep_at;                         /* before slab_bytes grow beyond this, the heap is swept */
     struct depot depot;
     uint32_t backlog; /* units that left the inbox and are not collected yet, linked as there */
@@ -109,8 +116,10 @@ struct heaps {
     bool checks_every; /* of every heap; set at the start */
     uint64_t started;  /* how often a thread got a heap */
     struct list unused;
-    _Atomic size_t depot_bytes; /* in the half-magazines of all heaps, and what they have drawn beyond (relaxed) */
-    _Atomic size_t large_bytes; /* in the large blocks of all depots (relaxed) */
+    _Atomic size_t magazine_drawn; /* by all heaps (relaxed) */
+    _Atomic size_t magazine_most;  /* the budget: it may be drawn up to this (relaxed) */
+    _Atomic size_t depot_bytes;    /* in the half-magazines of all heaps, and what they have drawn beyond (relaxed) */
+    _Atomic size_t large_bytes;    /* in the large blocks of all depots (relaxed) */
 };
 
 extern struct heaps heaps;
@@ -135,6 +144,17 @@ struct heap *heap_obtain(bool *alone);
 
 /* Gives up a heap that has nothing any more. */
 void heap_retire(struct heap *heap);
+
+/* From one beat of a heap to the next, in bytes. */
+#define HEAP_BEAT ((size_t)256 << 10)
+
+/*
+ * Counts bytes that the heap's thread asks for, 0 as 1; true when the heap has a *beat*: upkeep_beat is to be called.
+ * So a thread that its magazines serve sees to its memory too.
+ */
+ALWAYS_INLINE bool heap_count(struct heap *heap, size_t bytes) {
+    return count_down(&heap->until_beat, bytes | 1);
+}
 
 /* How many heaps were made: their ids are 1 to this. Acquire: pairs with the release of the last one's creation, so
  * that heap_of has them all. */
@@ -164,6 +184,15 @@ void heap_give(struct heap *heap, void *const *blocks, size_t count);
 
 /* Collects what other threads have freed in a unit of the heap's own. `writer`: as for slab_collect. */
 void heap_collect_unit(struct heap *heap, size_t unit, bool writer);
+
+/* Purges the oldest slab (slabs_purge_oldest). */
+static inline bool heap_purge_oldest(struct heap *heap, uint64_t now_ms, uint64_t age_ms, unsigned most,
+                                     unsigned *purged) {
+    return slabs_purge_oldest(&heap->aging, now_ms, age_ms, most, purged);
+}
+
+/* Purges all slabs. Returns how many pages went back. */
+size_t heap_purge_all(struct heap *heap);
 
 /* Gives the spans of all slabs that are empty back. */
 void heap_drop_empty(struct heap *heap);

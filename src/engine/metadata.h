@@ -47,7 +47,7 @@ void *metadata_alloc_urgent(size_t size);
  * accessible with the unit, or the limit that ends the one would end the other: a heap of large blocks, say, could
  * never become one of small blocks.
  */
-#define METADATA_OF_UNIT ((size_t)704)
+#define METADATA_OF_UNIT ((size_t)768)
 
 /* Makes metadata for so many units accessible, if the system allows it. */
 void metadata_reserve(size_t units);

@@ -21,6 +21,10 @@
 #define SMALL_MAX ((size_t)32768)
 #define SIZE_CLASSES 81u
 
+/* Slots that a slab has at least, and units that it therefore has at most. */
+#define SLAB_SLOTS_MIN 8u
+#define SLAB_UNITS_MAX (SLAB_SLOTS_MIN * SMALL_MAX / UNIT)
+
 /* With this shift the reciprocals are exact for every offset within a slab, and the smallest size's still has 32 bits.
  */
 #define RECIPROCAL_SHIFT 35u

@@ -29,12 +29,56 @@ static void set_free_slots(struct slab *slab, unsigned free) {
     atomic_store_explicit(&slab->free, (uint16_t)free, memory_order_relaxed);
 }
 
+/* --- Pages -------------------------------------------------------------------------------------------------------- */
+
+/* What `absent` and `resting` count. Larger pages of the system are several of these. */
+#define PAGE_SHIFT 12u
+#define UNIT_PAGES (UNIT >> PAGE_SHIFT)
+
+_Static_assert(SLAB_UNITS_MAX *UNIT_PAGES <= 64, "a slab has a bit for each page");
+
+static _Atomic size_t present; /* over all slabs; relaxed: a measure, which nothing else depends on */
+
+size_t slabs_present(void) {
+    return atomic_load_explicit(&present, memory_order_relaxed);
+}
+
+/* The bits of the pages `from` to `to` - 1. */
+static uint64_t page_bits(size_t from, size_t to) {
+    return (UINT64_MAX >> (64 - (to - from))) << from;
+}
+
+static unsigned pages_of(const struct slab *slab) {
+    return slab->span.units * (unsigned)UNIT_PAGES;
+}
+
+unsigned slab_present(const struct slab *slab) {
+    return pages_of(slab) - (unsigned)__builtin_popcountll(slab->absent);
+}
+
+/* The pages from one offset to another are about to be used. */
+static void touch(struct slab *slab, size_t from, size_t to) {
+    if (LIKELY((slab->absent | slab->resting) == 0)) {
+        return;
+    }
+    const size_t page = os_page_size();
+    uint64_t pages = page_bits(round_down(from, page) >> PAGE_SHIFT, round_up(to, page) >> PAGE_SHIFT);
+    if ((slab->absent & pages) != 0) {
+        atomic_fetch_add_explicit(&present, (size_t)__builtin_popcountll(slab->absent & pages), memory_order_relaxed);
+    }
+    slab->absent &= ~pages;
+    slab->resting &= ~pages;
+}
+
+/* --- Slabs -------------------------------------------------------------------------------------------------------- */
+
 struct slab *slab_create(unsigned size_class, uint32_t id) {
     struct slab *slab = metadata_alloc(descriptor_size(size_class));
     if (slab == NULL) {
         return NULL;
     }
     list_init(&slab->link);
+    list_init(&slab->age);
     slab->slots = size_classes[size_class].slots;
     slab->hint = 0;
     slab->unsettled = false;
@@ -47,6 +91,9 @@ struct slab *slab_create(unsigned size_class, uint32_t id) {
         return NULL;
     }
     atomic_store_explicit(&slab->fresh, zero, memory_order_relaxed);
+    slab->absent = zero ? page_bits(0, pages_of(slab)) : 0;
+    slab->resting = 0;
+    atomic_fetch_add_explicit(&present, slab_present(slab), memory_order_relaxed);
     return slab;
 }
 
@@ -65,9 +112,11 @@ bool slab_disposable(const struct slab *slab) {
 void slab_destroy(struct slab *slab) {
     size_t size = descriptor_size(slab_class(slab));
     ASSERT(slab_empty(slab));
+    list_remove(&slab->age);
     /* Always: a remote bit that is left here, by a block freed twice at the same moment, would fall to the next slab.
      */
     slab_settle(slab);
+    atomic_fetch_sub_explicit(&present, slab_present(slab), memory_order_relaxed);
     span_give(&slab->span);
     metadata_free(slab, size);
 }
@@ -95,8 +144,9 @@ unsigned slab_take(struct slab *slab, void **top, unsigned count) {
     }
     for (unsigned taken = 0; taken < count;) {
         unsigned word = word_with_free(slab);
-        unsigned slot = 0;
         uint64_t bits = bitmap_load(slab->bitmap, word);
+        const unsigned first = word * BITMAP_WORD_BITS + lowest_bit(bits);
+        unsigned slot = first;
         for (; bits && taken < count; taken++, bits &= bits - 1) {
             slot = word * BITMAP_WORD_BITS + lowest_bit(bits);
             *top-- = start + slot * size;
@@ -104,6 +154,7 @@ unsigned slab_take(struct slab *slab, void **top, unsigned count) {
         if (slot >= slab_used(slab)) {
             atomic_store_explicit(&slab->used, (uint16_t)(slot + 1), memory_order_relaxed);
         }
+        touch(slab, first * size, (slot + 1) * size);
         bitmap_store(slab->bitmap, word, bits);
         slab->hint = (uint16_t)word;
     }
@@ -211,6 +262,8 @@ void *slab_steal(struct slab *slab) {
         for (uint64_t bits = bitmap_load(slab->bitmap, word); bits != 0; bits &= bits - 1) {
             void *block = start + (word * BITMAP_WORD_BITS + lowest_bit(bits)) * size;
             if (live_take_over(block)) {
+                size_t offset = (size_t)((char *)block - start);
+                touch(slab, offset, offset + size);
                 bitmap_clear(slab->bitmap, word * BITMAP_WORD_BITS + lowest_bit(bits));
                 set_free_slots(slab, slab_free_slots(slab) - 1);
                 return block;
@@ -221,28 +274,83 @@ void *slab_steal(struct slab *slab) {
     return NULL;
 }
 
-/* Gives back the pages that lie between two offsets. The system may refuse: then they stay. */
-static void purge_pages(const struct slab *slab, size_t from, size_t to) {
-    const size_t page = os_page_size();
-    from = round_up(from, page);
-    to = round_down(to, page);
-    if (from < to) {
-        (void)os_purge((char *)window_address(slab->span.first) + from, to - from);
-    }
+/* Whether all slots from `first` to `last` are free. */
+static bool slots_free(const struct slab *slab, unsigned first, unsigned last) {
+    const unsigned end = smaller(last + 1, slab_covered(slab));
+    return first >= end || bitmap_find_clear(slab->bitmap, first, end) == BITMAP_NONE;
 }
 
-void slab_purge(struct slab *slab) {
-    const size_t size = size_classes[slab_class(slab)].size;
-    /* The slots of a fresh slab from `used` on have never been touched. */
-    const unsigned touched = atomic_load_explicit(&slab->fresh, memory_order_relaxed) ? slab_used(slab) : slab->slots;
-    size_t free_from = 0;
-    for (unsigned slot = 0; slot < touched; slot++) {
-        if (!slab_slot_free(slab, slot)) {
-            purge_pages(slab, free_from, slot * size);
-            free_from = (slot + 1) * size;
+/* The pages of which every slot is free. */
+static uint64_t free_pages(const struct slab *slab) {
+    const unsigned size_class = slab_class(slab);
+    uint64_t pages = 0;
+    for (unsigned page = 0; page < pages_of(slab); page++) {
+        size_t start = (size_t)page << PAGE_SHIFT;
+        unsigned first = size_class_slot(size_class, start);
+        unsigned last = size_class_slot(size_class, start + ((size_t)1 << PAGE_SHIFT) - 1);
+        if (slots_free(slab, first, smaller(last, slab->slots - 1u))) {
+            pages |= UINT64_C(1) << page;
         }
     }
-    purge_pages(slab, free_from, touched * size);
+    return pages;
+}
+
+/* Of some pages those that are whole pages of the system. */
+static uint64_t whole_pages(uint64_t pages) {
+    const unsigned step = (unsigned)(os_page_size() >> PAGE_SHIFT);
+    uint64_t whole = 0;
+    for (unsigned page = 0; page < 64; page += step) {
+        uint64_t bits = page_bits(page, page + step);
+        whole |= (pages & bits) == bits ? bits : 0;
+    }
+    return whole;
+}
+
+/* The lowest run of pages, and no more than `most`. */
+static uint64_t first_run(uint64_t pages, unsigned most) {
+    const unsigned from = lowest_bit(pages);
+    const uint64_t behind = ~(pages >> from);
+    const unsigned length = behind != 0 ? lowest_bit(behind) : 64;
+    return page_bits(from, from + smaller(length, most));
+}
+
+unsigned slab_purge(struct slab *slab, bool resting, unsigned most) {
+    if (slab_free_slots(slab) * (size_t)size_classes[slab_class(slab)].size < (size_t)1 << PAGE_SHIFT) {
+        slab->resting = 0;
+        return 0;
+    }
+    const uint64_t free = free_pages(slab);
+    const unsigned step = (unsigned)(os_page_size() >> PAGE_SHIFT);
+    uint64_t due = whole_pages((resting ? free & slab->resting : free) & ~slab->absent);
+    unsigned purged = 0;
+    while (due != 0 && purged + step <= most) {
+        const uint64_t run = first_run(due, (most - purged) / step * step);
+        const unsigned count = (unsigned)__builtin_popcountll(run);
+        char *start = window_address(slab->span.first);
+        if (os_purge(start + ((size_t)lowest_bit(run) << PAGE_SHIFT), (size_t)count << PAGE_SHIFT) == 0) {
+            slab->absent |= run;
+            purged += count;
+        }
+        due &= ~run;
+    }
+    slab->resting = free & ~slab->absent;
+    atomic_fetch_sub_explicit(&present, purged, memory_order_relaxed);
+    return purged;
+}
+
+bool slabs_purge_oldest(struct list *aging, uint64_t now_ms, uint64_t age_ms, unsigned most, unsigned *purged) {
+    struct slab *slab = list_empty(aging) ? NULL : CONTAINER_OF(aging->next, struct slab, age);
+    if (slab == NULL || now_ms - slab->aged_ms < age_ms) {
+        return false;
+    }
+    list_remove(&slab->age);
+    const unsigned pages = slab_purge(slab, age_ms != 0, most);
+    *purged += pages;
+    /* What the system refused is not tried again before something has changed. */
+    if (slab->resting != 0 && (pages != 0 || age_ms != 0)) {
+        slab_age(slab, aging, now_ms);
+    }
+    return true;
 }
 
 static size_t count_free(const struct slab *slab) {
@@ -315,6 +423,10 @@ bool slab_valid(const struct slab *slab, const char **why) {
         broken = "a slab has a free slot below its hint";
     } else if (slab_count_live(slab) + slab_free_slots(slab) > slab->slots) {
         broken = "a slab has more live and free slots than slots";
+    } else if ((slab->absent & ~free_pages(slab)) != 0) {
+        broken = "a page of a slab is absent, and has a slot that is not free";
+    } else if ((slab->resting & (slab->absent | ~free_pages(slab))) != 0) {
+        broken = "a page of a slab rests that is absent, or has a slot that is not free";
     } else {
         broken = slots_broken(slab, entry_class(entry));
     }

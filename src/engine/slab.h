@@ -19,6 +19,11 @@
  * A slab belongs to a heap, or to its class (abandoned.h), and all of it but the live bits is reached under that one's
  * lock. Live bits are written by the heap's thread without a lock, or under the class's lock.
  *
+ * Pages that hold no memory, as far as is known, are *absent*: those of a fresh slab that were never handed out, and
+ * those that have gone back to the system (slab_purge). A page on which every slot is free is *resting* from the first
+ * time that slab_purge finds it so until a slot of it is handed out. Slabs that may have such pages are *aging*: in a
+ * list of their heap or class, oldest first.
+ *
  * The slots from `used` on were never handed out. The words of the bitmap that cover only such slots are not
  * initialised, and all of their slots are free: so a fresh slab costs nothing but its header.
  */
@@ -43,12 +48,16 @@
 struct slab {
     struct span span;
     struct list link; /* in its heap's list of the class, or among the abandoned ones; a shared slab is in neither */
+    struct list age;  /* in the aging list of its heap or class, or in none */
+    uint64_t aged_ms; /* when it came there, by the coarse clock */
     uint16_t slots;
     _Atomic uint16_t free;
     _Atomic uint16_t used;
     uint16_t hint; /* a word */
     bool unsettled;
     _Atomic bool fresh; /* the span read as zero: slots from `used` on hold no memory */
+    uint64_t absent;    /* a bit a page */
+    uint64_t resting;   /* a bit a page; none of them is absent */
     bitmap_word bitmap[];
 };
 
@@ -118,8 +127,28 @@ void slab_settle(struct slab *slab);
  * the slab's writer. */
 void *slab_steal(struct slab *slab);
 
-/* Gives the system the memory of pages on which every slot is free. */
-void slab_purge(struct slab *slab);
+/* Gives the system the memory of up to `most` pages on which every slot is free, or of those that were resting alone;
+ * all that stay are resting then. Returns how many went. The system may refuse. */
+unsigned slab_purge(struct slab *slab, bool resting, unsigned most);
+
+/* The slab, which has free slots, comes into an aging list, if it is in none. */
+static inline void slab_age(struct slab *slab, struct list *aging, uint64_t now_ms) {
+    if (list_empty(&slab->age)) {
+        slab->aged_ms = now_ms;
+        list_push_back(aging, &slab->age);
+    }
+}
+
+/*
+ * Purges the oldest slab of an aging list, if it has been there for `age_ms`: of pages that were resting, or, with
+ * age_ms = 0, of all. It leaves the list, or comes to its end if there is more to purge. False when none is so old;
+ * else *purged grows by the pages that went back.
+ */
+bool slabs_purge_oldest(struct list *aging, uint64_t now_ms, uint64_t age_ms, unsigned most, unsigned *purged);
+
+/* How many pages of a slab hold memory, as far as is known; and of all slabs. */
+unsigned slab_present(const struct slab *slab);
+size_t slabs_present(void);
 
 /* How many slots a user holds, by the live map: those freed by another thread are not among them. */
 size_t slab_count_live(const struct slab *slab);

@@ -44,6 +44,7 @@ static void thread_end(void *ending) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         magazine_dispose(heap, size_class);
     }
+    magazines_return(heap);
     give_up(heap);
     heap_reset(heap);
     lock_give(&heap->lock);
@@ -107,5 +108,6 @@ void threads_recover(void) {
         }
     }
     atomic_store_explicit(&heaps.in_use, mine != NULL, memory_order_relaxed);
+    atomic_store_explicit(&heaps.magazine_drawn, mine != NULL ? mine->magazine_drawn : 0, memory_order_relaxed);
     inboxes_refill();
 }

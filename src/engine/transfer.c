@@ -47,6 +47,7 @@ static unsigned take(struct heap *heap, unsigned size_class, void **slots, unsig
 bool transfer_refill(struct heap *heap, unsigned size_class) {
     ASSERT(lock_held(&heap->lock));
     heap->classes[size_class].idle = false;
+    heap->classes[size_class].refilled = true;
     /* Making the thread's heap may itself have allocated: then there is something already. */
     if (magazine_count(heap, size_class) != 0 || depot_bring_back(heap, size_class)) {
         return true;
@@ -72,6 +73,17 @@ bool transfer_refill(struct heap *heap, unsigned size_class) {
     heap->tops[heap->mode_offset + size_class] = bottom + got;
     counter_add(&heap->counters.refills, got != 0);
     return got != 0;
+}
+
+void *transfer_take_one(struct heap *heap, unsigned size_class) {
+    ASSERT(lock_held(&heap->lock));
+    void *block = NULL;
+    struct slab *slab = heap_slab_with_room(heap, size_class);
+    if (heap->classes[size_class].bottom == NULL && slab != NULL) {
+        take(heap, size_class, &block, 1);
+        live_set(block);
+    }
+    return block;
 }
 
 /* Gives the `count` blocks that have been in a magazine longest back to their slabs. */

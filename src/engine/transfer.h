@@ -17,8 +17,10 @@ struct heap;
  */
 bool transfer_refill(struct heap *heap, unsigned size_class);
 
-/* Makes room for one more block in the heap's full magazine of a class; false when there is no memory for one at all.
- */
+/* After transfer_refill, where the heap has slots and can have no magazine for them: a live block; or NULL. */
+void *transfer_take_one(struct heap *heap, unsigned size_class);
+
+/* Makes room for one more block in the heap's full magazine of a class; false when it can have no magazine. */
 bool transfer_make_room(struct heap *heap, unsigned size_class);
 
 /* Gives all blocks that a class has in its magazine and in the depot back to their slabs. */

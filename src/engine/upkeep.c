@@ -11,8 +11,23 @@
 #include "span.h"
 #include "transfer.h"
 
-/* A heap looks for what has lain unused on one in this many slow calls. */
+/* A heap looks for what has lain unused on one in this many slow calls, and at each beat; but not twice at the same
+ * time by the coarse clock. */
 #define CALLS_PER_PASS 16u
+
+/* Pages of slabs that one pass gives back, some 100 microseconds, and slabs that it looks at for them. */
+#define PASS_PAGES 384u
+#define PASS_SLABS 256u
+
+/* Before slabs hold more memory than ever, free pages go back. The next time is when they hold so much more, and this
+ * share; or, if much was given back, a share of that more. */
+#define WAY_MIN_PAGES ((size_t)128)
+#define WAY_SHARE 64u
+#define WAY_RISE 4u
+
+/* The budget of all magazines: this share of what slabs hold, and so much for each heap in use. */
+#define MAGAZINES_SHARE 8u
+#define MAGAZINES_HEAP ((size_t)32 << 10)
 
 /* A heap is idle when its thread has taken no slow path for this long. */
 #define IDLE_MS 10u
@@ -34,10 +49,86 @@
 #define SWEEP_MIN ((size_t)1 << 20)
 #define SWEEP_SHARE 8u
 
-bool upkeep_due(struct heap *heap) {
-    uint32_t calls = atomic_load_explicit(&heap->slow_calls, memory_order_relaxed);
-    atomic_store_explicit(&heap->slow_calls, calls + 1, memory_order_relaxed);
-    return calls % CALLS_PER_PASS == 0;
+static size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+/* The next of all heaps in turn, over all threads that ask. */
+static struct heap *next_heap(void) {
+    static _Atomic uint32_t turn;
+    uint32_t made = heaps_made();
+    /* Relaxed: any order of turns does. */
+    return heap_of(atomic_fetch_add_explicit(&turn, 1, memory_order_relaxed) % made + 1);
+}
+
+static unsigned looks(void) {
+    uint32_t made = heaps_made();
+    return made < LOOKS ? made : LOOKS;
+}
+
+static bool has_others(const struct heap *mine) {
+    return atomic_load_explicit(&heaps.in_use, memory_order_relaxed) > (mine != NULL);
+}
+
+/* --- Free pages of slabs ------------------------------------------------------------------------------------------ */
+
+/* What slabs may hold before way is made for more (relaxed: it errs by little). */
+static _Atomic size_t way_level;
+
+/* Purges aging slabs of a heap until `most` pages have gone back, or `slabs` were looked at. The lock is given back
+ * after each, and nobody waits for it. */
+static unsigned purge_heap(struct heap *heap, uint64_t now_ms, uint64_t age_ms, unsigned slabs, unsigned most) {
+    unsigned purged = 0;
+    bool more = true;
+    for (; more && slabs != 0 && purged < most && lock_try(&heap->lock); slabs--) {
+        more = heap_purge_oldest(heap, now_ms, age_ms, most - purged, &purged);
+        lock_give(&heap->lock);
+    }
+    return purged;
+}
+
+/* The same of abandoned slabs, from one class on. */
+static unsigned purge_abandoned(unsigned size_class, uint64_t now_ms, uint64_t age_ms, unsigned most) {
+    unsigned purged = 0;
+    while (purged < most && abandoned_purge_oldest(size_class, now_ms, age_ms, most - purged, &purged)) {
+        continue;
+    }
+    return purged;
+}
+
+/* A page goes back when it is found free twice, half the time apart that dirty memory is kept. */
+static uint64_t aging_ms(void) {
+    return atomic_load_explicit(&spans.decay_ms, memory_order_relaxed) / 2;
+}
+
+/* Own slabs, and the abandoned ones of a class. */
+static void purge_aged(struct heap *heap, uint64_t now_ms) {
+    unsigned purged = purge_heap(heap, now_ms, aging_ms(), PASS_SLABS, PASS_PAGES);
+    heap->purged_class = (uint8_t)((heap->purged_class + 1) % SIZE_CLASSES);
+    if (purged < PASS_PAGES) {
+        purge_abandoned(heap->purged_class, now_ms, aging_ms(), PASS_PAGES - purged);
+    }
+}
+
+void upkeep_make_way(struct heap *heap) {
+    const size_t level = atomic_load_explicit(&way_level, memory_order_relaxed);
+    const size_t present = slabs_present();
+    if (present < level) {
+        return;
+    }
+    const size_t step = smaller(larger(present / WAY_SHARE, WAY_MIN_PAGES), PASS_PAGES / 2);
+    const unsigned most = (unsigned)(2 * step);
+    unsigned purged = purge_heap(heap, heap->passed_ms, 0, PASS_SLABS, most);
+    for (unsigned i = looks(); i != 0 && purged < most && has_others(heap); i--) {
+        struct heap *other = next_heap();
+        purged += other != heap ? purge_heap(other, heap->passed_ms, 0, PASS_SLABS, most - purged) : 0;
+    }
+    const size_t next = purged >= step ? level + purged / WAY_RISE : present - smaller(purged, present) + step;
+    atomic_store_explicit(&way_level, next, memory_order_relaxed);
 }
 
 /* --- Idle heaps --------------------------------------------------------------------------------------------------- */
@@ -71,31 +162,16 @@ static void reclaim(struct heap *heap, size_t units) {
     }
 }
 
-/* The next of all heaps in turn, over all threads that ask. */
-static struct heap *next_heap(void) {
-    static _Atomic uint32_t turn;
-    uint32_t made = heaps_made();
-    /* Relaxed: any order of turns does. */
-    return heap_of(atomic_fetch_add_explicit(&turn, 1, memory_order_relaxed) % made + 1);
-}
-
-static unsigned looks(void) {
-    uint32_t made = heaps_made();
-    return made < LOOKS ? made : LOOKS;
-}
-
-static bool has_others(void) {
-    return atomic_load_explicit(&heaps.in_use, memory_order_relaxed) > 1;
-}
-
-/* Looks at some other heaps, and reclaims one that is idle. */
+/* Looks at some other heaps, and reclaims those that are idle. */
 static void reclaim_idle(const struct heap *mine, uint64_t now_ms) {
-    for (unsigned i = looks(); i != 0 && has_others(); i--) {
+    for (unsigned i = looks(); i != 0 && has_others(mine); i--) {
         struct heap *heap = next_heap();
-        if (heap != mine && is_idle(heap, now_ms) && has_more(heap) && lock_try(&heap->lock)) {
-            reclaim(heap, COLLECTED_UNITS);
+        if (heap != mine && is_idle(heap, now_ms) && lock_try(&heap->lock)) {
+            if (has_more(heap)) {
+                reclaim(heap, COLLECTED_UNITS);
+            }
             lock_give(&heap->lock);
-            break;
+            purge_heap(heap, now_ms, aging_ms(), PASS_SLABS, PASS_PAGES);
         }
     }
 }
@@ -145,7 +221,7 @@ static void *steal_if_idle(struct heap *victim, const struct heap *mine, unsigne
 }
 
 void *upkeep_steal(struct heap *heap, unsigned size_class) {
-    if (!has_others()) {
+    if (!has_others(heap)) {
         return NULL;
     }
     const uint64_t now_ms = os_coarse_ms();
@@ -189,18 +265,88 @@ void upkeep_decay(void) {
     }
 }
 
-void upkeep_pass(struct heap *heap) {
-    const uint64_t now_ms = os_coarse_ms();
+/* Classes that needed neither a refill nor room for as long as dirty memory is kept give up what they have cached;
+ * those that needed room alone cache less from now on. */
+static void rest_classes(struct heap *heap, uint64_t now_ms) {
+    if (now_ms - heap->rested_ms < atomic_load_explicit(&spans.decay_ms, memory_order_relaxed)) {
+        return;
+    }
+    heap->rested_ms = now_ms;
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        struct heap_class *of = &heap->classes[size_class];
+        if (of->idle && of->bottom != NULL) {
+            transfer_flush_class(heap, size_class);
+            magazine_dispose(heap, size_class);
+        } else if (!of->refilled && of->stock.count == 0) {
+            magazine_shrink(heap, size_class);
+        }
+        of->idle = true;
+        of->refilled = false;
+    }
+    magazines_return(heap);
+}
+
+static void set_budget(void) {
+    size_t most = larger(MAGAZINES_HEAP * atomic_load_explicit(&heaps.in_use, memory_order_relaxed),
+                         slabs_present() * OS_PAGE / MAGAZINES_SHARE);
+    atomic_store_explicit(&heaps.magazine_most, larger(most, MAGAZINES_MIN), memory_order_relaxed);
+}
+
+static void pass(struct heap *heap, uint64_t now_ms) {
+    heap->passed_ms = now_ms;
     lock_take(&heap->lock);
     inbox_collect(heap, COLLECTED_UNITS, true);
     size_t units = depot_decay(heap, now_ms);
+    rest_classes(heap, now_ms);
     lock_give(&heap->lock);
     span_purge(units);
     span_decay(now_ms);
+    purge_aged(heap, now_ms);
+    set_budget();
     if (now_ms - heap->looked_ms >= LOOK_MS) {
         heap->looked_ms = now_ms;
         reclaim_idle(heap, now_ms);
     }
+}
+
+void upkeep_of_others(void) {
+    static _Atomic uint64_t passed_ms; /* relaxed: two passes at once do no harm */
+    const uint64_t now_ms = os_coarse_ms();
+    if (now_ms - atomic_load_explicit(&passed_ms, memory_order_relaxed) >= LOOK_MS) {
+        atomic_store_explicit(&passed_ms, now_ms, memory_order_relaxed);
+        span_decay(now_ms);
+        reclaim_idle(NULL, now_ms);
+    }
+}
+
+void upkeep_pass(struct heap *heap) {
+    pass(heap, os_coarse_ms());
+}
+
+static void pass_if_due(struct heap *heap) {
+    const uint64_t now_ms = os_coarse_ms();
+    if (now_ms != heap->passed_ms) {
+        pass(heap, now_ms);
+    }
+}
+
+/* Returns how many there were before. */
+static uint32_t count_call(struct heap *heap) {
+    uint32_t calls = atomic_load_explicit(&heap->slow_calls, memory_order_relaxed);
+    atomic_store_explicit(&heap->slow_calls, calls + 1, memory_order_relaxed);
+    return calls;
+}
+
+void upkeep(struct heap *heap) {
+    if (count_call(heap) % CALLS_PER_PASS == 0) {
+        pass_if_due(heap);
+    }
+}
+
+void upkeep_beat(struct heap *heap) {
+    count_call(heap);
+    heap->until_beat = HEAP_BEAT;
+    pass_if_due(heap);
 }
 
 static void sweep_later(struct heap *heap) {
@@ -243,40 +389,31 @@ static void give_up_own(struct heap *heap) {
     lock_give(&heap->lock);
 }
 
-static void purge_slabs(struct heap *heap) {
-    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
-        struct list *slabs = &heap->classes[size_class].slabs;
-        for (struct list *link = slabs->next; link != slabs; link = link->next) {
-            slab_purge(CONTAINER_OF(link, struct slab, link));
-        }
-    }
-}
-
 /* Other heaps' threads wait for their locks meanwhile, if they take a slow path at all. */
-static void gather(struct heap *mine, bool purges) {
+void upkeep_gather(struct heap *mine) {
     if (mine != NULL) {
         give_up_own(mine);
     }
     uint32_t made = heaps_made();
     for (uint32_t id = 1; id <= made; id++) {
         struct heap *heap = heap_of(id);
-        lock_take(&heap->lock);
         if (heap != mine) {
+            lock_take(&heap->lock);
             reclaim(heap, SIZE_MAX);
+            lock_give(&heap->lock);
         }
-        if (purges) {
-            purge_slabs(heap);
-        }
-        lock_give(&heap->lock);
     }
 }
 
-void upkeep_gather(struct heap *mine) {
-    gather(mine, false);
-}
-
 size_t upkeep_trim(struct heap *mine) {
-    gather(mine, true);
-    abandoned_purge();
-    return span_purge_all();
+    upkeep_gather(mine);
+    size_t pages = abandoned_purge_all();
+    uint32_t made = heaps_made();
+    for (uint32_t id = 1; id <= made; id++) {
+        struct heap *heap = heap_of(id);
+        lock_take(&heap->lock);
+        pages += heap_purge_all(heap);
+        lock_give(&heap->lock);
+    }
+    return pages * OS_PAGE + span_purge_all();
 }

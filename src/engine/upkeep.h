@@ -1,9 +1,10 @@
 /*
  * upkeep.h - when memory goes back: to the slabs, to other threads, to the system. All policy on that is here.
  *
- * Every slow path comes by (upkeep_pass). A heap that is about to grow first gives up what it does not use
- * (upkeep_before_growth), then takes from heaps whose threads are idle (upkeep_steal); before an allocation fails, all
- * heaps give up what they can (upkeep_gather).
+ * Every slow path comes by (upkeep), and a thread that its magazines serve does each time it has asked for so many
+ * bytes (upkeep_beat). A heap that is about to grow first gives up what it does not use (upkeep_before_growth), then
+ * takes from heaps whose threads are idle (upkeep_steal); before an allocation fails, all heaps give up what they can
+ * (upkeep_gather).
  *
  * No lock is held at any of these calls, except where it says so.
  */
@@ -15,17 +16,27 @@
 
 struct heap;
 
-/* Counts a slow call of the heap's thread; true when upkeep_pass is due. With the heap's lock held or not. */
-bool upkeep_due(struct heap *heap);
+/* The door of the slow paths: counts a slow call of the heap's thread; one in some does a pass. */
+void upkeep(struct heap *heap);
 
-/* Gives back what has lain unused: the heap's depot, dirty memory, what an idle heap keeps. */
+/* A beat of the heap (heap_count): does a pass. */
+void upkeep_beat(struct heap *heap);
+
+/* Gives back what has lain unused: the heap's magazines and depot, dirty memory, free pages of slabs, what an idle heap
+ * keeps. */
 void upkeep_pass(struct heap *heap);
 
-/* The same for a thread without a heap, or where only dirty memory matters. */
+/* The same for a thread without a heap: what others keep. */
+void upkeep_of_others(void);
+
+/* Where only dirty memory matters. */
 void upkeep_decay(void);
 
 /* For a heap that is about to grow, under its lock: gives up cached blocks that are not in use. True when it has. */
 bool upkeep_before_growth(struct heap *heap);
+
+/* Before the heap makes a slab: if slabs would hold more memory than ever, gives up free pages of them. */
+void upkeep_make_way(struct heap *heap);
 
 /* A block of a class that was freed in an idle heap, and is live now; NULL when there is none. */
 void *upkeep_steal(struct heap *heap, unsigned size_class);

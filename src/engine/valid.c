@@ -50,7 +50,8 @@ struct census {
     size_t dirty_units;
     size_t lost_units;
     size_t slabs;
-    size_t cached; /* slots */
+    size_t present; /* pages of slabs */
+    size_t cached;  /* slots */
 };
 
 static bool span_valid_at(size_t unit, struct census *census, size_t *units, const char **why) {
@@ -78,6 +79,7 @@ static bool span_valid_at(size_t unit, struct census *census, size_t *units, con
             return false;
         }
         census->slabs++;
+        census->present += slab_present(slab);
         census->cached += slab_count_cached(slab);
         return true;
     }
@@ -293,11 +295,23 @@ static bool inboxes_valid(const char **why) {
            broken(why, "the units with a link are not those in the inboxes");
 }
 
+/* The slabs of an aging list are those of a heap or class. */
+static bool aging_valid(const struct list *aging, uint32_t id, const char **why) {
+    for (const struct list *link = aging->next; link != aging; link = link->next) {
+        const struct slab *slab = CONTAINER_OF(link, struct slab, age);
+        if (entry_heap(page_map_load(slab->span.first)) != id) {
+            return broken(why, "a slab ages in another heap's list");
+        }
+    }
+    return true;
+}
+
 /* Adds the heap's slabs and the blocks that it has cached. */
 static bool heap_valid(const struct heap *heap, size_t *slabs, size_t *cached, const char **why) {
     size_t stored_bytes = 0;
     size_t large_bytes = 0;
     size_t slab_bytes = 0;
+    size_t cost = 0;
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         if (!slabs_valid(&heap->classes[size_class].slabs, heap->id, size_class, slabs, why) ||
             !magazine_valid(heap, size_class, why) || !stock_valid(heap, size_class, &stored_bytes, why)) {
@@ -305,11 +319,15 @@ static bool heap_valid(const struct heap *heap, size_t *slabs, size_t *cached, c
         }
         slab_bytes += list_length(&heap->classes[size_class].slabs) * size_classes[size_class].slots *
                       size_classes[size_class].size;
+        cost += magazine_cost(heap, size_class);
         *cached += (heap->checks_every ? magazine_count(heap, size_class) : 0) +
                    (size_t)heap->classes[size_class].stock.count * stored_size(size_class);
     }
-    if (!larges_valid(&heap->depot, &large_bytes, why)) {
+    if (!larges_valid(&heap->depot, &large_bytes, why) || !aging_valid(&heap->aging, heap->id, why)) {
         return false;
+    }
+    if (cost != heap->magazine_cost || cost > MAGAZINE_FREE + heap->magazine_drawn) {
+        return broken(why, "a heap's magazines cost something else than is counted, or more than is drawn");
     }
     return (stored_bytes == heap->depot.stored_bytes && large_bytes == heap->depot.large_bytes &&
             slab_bytes == heap->slab_bytes) ||
@@ -321,6 +339,9 @@ static bool abandoned_valid(size_t *slabs, const char **why) {
         size_t available = 0;
         const struct list *head = &abandoned[size_class].slabs;
         if (!slabs_valid(head, HEAP_ABANDONED, size_class, slabs, why)) {
+            return false;
+        }
+        if (!aging_valid(&abandoned[size_class].aging, HEAP_ABANDONED, why)) {
             return false;
         }
         const struct slab *shared = abandoned[size_class].shared;
@@ -348,6 +369,7 @@ bool engine_valid(const char **why) {
     size_t cached = 0;
     size_t stored = 0;
     size_t large = 0;
+    size_t drawn = 0;
     if (!areas_valid(why) || !window_valid(&census, why) || !abandoned_valid(&listed, why) || !heaps_valid(why) ||
         !inboxes_valid(why)) {
         return false;
@@ -359,10 +381,17 @@ bool engine_valid(const char **why) {
         }
         stored += heap->depot.stored_bytes + heap->depot.stored_credit;
         large += heap->depot.large_bytes;
+        drawn += heap->magazine_drawn;
     }
     if (stored != atomic_load_explicit(&heaps.depot_bytes, memory_order_relaxed) ||
         large != atomic_load_explicit(&heaps.large_bytes, memory_order_relaxed)) {
         return broken(why, "the heaps' depots are not what is counted");
+    }
+    if (drawn != atomic_load_explicit(&heaps.magazine_drawn, memory_order_relaxed)) {
+        return broken(why, "what heaps have drawn for their magazines is not what is counted");
+    }
+    if (census.present != slabs_present()) {
+        return broken(why, "the pages that slabs hold are not what is counted");
     }
     if (listed != census.slabs) {
         return broken(why, "some slab is in no list, or in two");

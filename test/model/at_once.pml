@@ -5,9 +5,9 @@
  * After both calls no block has two users without a report. (While a call is going on nobody can tell: it may as well
  * have come after the allocation, and have freed the new block.)
  *
- * freer: live_end_remotely. owner: live_end, slab_collect for the writer, slab_take, and fast_take.
+ * freer: live_end_remotely. owner: live_end, slab_collect for the writer, slab_take, and fast_pop.
  *
- * broken NOT_CHECKED: fast_take does not look at the remote bit
+ * broken NOT_CHECKED: fast_pop does not look at the remote bit
  */
 #define VARIABLES 4
 #define THREADS 5

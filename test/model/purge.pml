@@ -4,7 +4,7 @@
  * is taken for dead, and its live words have one writer.
  *
  * freer: remote_free. owner: fast_live_end and slab_give. thief: reclaim with inbox_collect, slab_collect,
- * slab_disposable and slab_destroy. buyer: slab_create, fast_take, fast_live_end, inbox_collect.
+ * slab_disposable and slab_destroy. buyer: slab_create, fast_pop, fast_live_end, inbox_collect.
  *
  * broken NOT_SETTLED: a slab that is destroyed is not settled
  * broken BY_LIVE_BITS: it is taken for empty when no block is live

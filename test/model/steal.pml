@@ -3,7 +3,7 @@
  * same word of live bits without a lock, takes slots itself, and the block is freed again: live words have one writer,
  * no slot has two users, and each user sees what the one before did.
  *
- * freer: live_end_remotely. owner: fast_take, fast_live_end, slab_take with slab_settle, slab_give. thief: slab_collect
+ * freer: live_end_remotely. owner: fast_pop, fast_live_end, slab_take with slab_settle, slab_give. thief: slab_collect
  * for another thread than the writer, slab_steal with live_take_over.
  *
  * broken THIEF_WRITES: the thief sets the block's live bit
@@ -92,7 +92,7 @@ proctype owner() {
         slab_collect(true);
         if
         :: free_slots & 1 ->
-            /* slab_take, and then fast_take. */
+            /* slab_take, and then fast_pop. */
             free_slots = free_slots & ~1;
             lock_give(0);
             load(LIVE, RELAXED, live);

@@ -5,6 +5,8 @@
  */
 #include "support/fresh.h"
 
+#include <limits.h>
+
 #include <sys/mman.h>
 
 #include "engine/live_map.h"
@@ -420,7 +422,7 @@ static void a_purge_stays_within_its_slab(void) {
             CHECK(live_end(blocks[i]));
         }
         CHECK_EQUAL(slab_give(slab, blocks, slab->slots), slab->slots);
-        slab_purge(slab);
+        slab_purge(slab, false, UINT_MAX);
         for (size_t at = 0; at < size; at++) {
             CHECK_EQUAL(behind[at], 7);
         }
@@ -451,7 +453,7 @@ static void a_purge_takes_the_pages_without_blocks(void) {
                 slab_give(slab, &blocks[i], 1);
             }
         }
-        slab_purge(slab);
+        slab_purge(slab, false, UINT_MAX);
         check_slab(slab);
         for (unsigned i = 0; i < count; i++) {
             const unsigned char *bytes = blocks[i];

@@ -1,0 +1,319 @@
+/*
+ * resting_test.c - memory that nobody uses though its slab is in use: free pages of slabs, and what magazines keep. It
+ * goes back when it has lain unused for a while, or before slabs would hold more than ever; and what a magazine may
+ * keep is paid for from a budget.
+ */
+#include "support/fresh.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "engine/abandoned.h"
+#include "engine/heap.h"
+#include "engine/lookup.h"
+#include "engine/slab.h"
+#include "engine/span.h"
+#include "engine/upkeep.h"
+#include "os/os.h"
+#include "support/engine_heap.h"
+#include "support/engine_locked.h"
+#include "support/marked.h"
+#include "support/thread.h"
+
+/* With decay_ms=20. */
+#define DECAY_US 20000u
+
+#define BLOCKS 100000u
+static void *blocks[BLOCKS];
+
+static void fill(size_t count, size_t size) {
+    for (size_t i = 0; i < count; i++) {
+        blocks[i] = engine_alloc(size);
+        CHECK(blocks[i] != NULL);
+        memset(blocks[i], (int)(i % 251), size);
+    }
+}
+
+/* Every `stride`-th stays, and has its bytes. */
+static void free_all_but(size_t count, size_t stride) {
+    for (size_t i = 0; i < count; i++) {
+        if (i % stride != 0) {
+            engine_free(blocks[i]);
+        }
+    }
+}
+
+static void check_and_free_rest(size_t count, size_t size, size_t stride) {
+    for (size_t i = 0; i < count; i += stride) {
+        const unsigned char *bytes = blocks[i];
+        for (size_t at = 0; at < size; at++) {
+            CHECK_EQUAL(bytes[at], i % 251);
+        }
+        engine_free(blocks[i]);
+    }
+}
+
+/* Passes of upkeep, for as long as it takes twice that memory is kept. */
+static void rest(void) {
+    for (int i = 0; i < 12; i++) {
+        usleep(DECAY_US / 4);
+        upkeep_pass(heap_mine);
+    }
+}
+
+/* --- Free pages --------------------------------------------------------------------------------------------------- */
+
+/* One block in 2,000 pins its page, and none of the others. */
+static void free_pages_of_slabs_go_back_when_they_have_rested(void) {
+    enum { STRIDE = 2000 };
+    fill(BLOCKS, 64);
+    size_t full = slabs_present();
+    CHECK(full >= BLOCKS * 64 / OS_PAGE);
+    free_all_but(BLOCKS, STRIDE);
+    rest();
+    CHECK_AT_MOST(slabs_present(), 3 * BLOCKS / STRIDE);
+    CHECK_VALID();
+    check_and_free_rest(BLOCKS, 64, STRIDE);
+    CHECK_VALID();
+}
+
+/* Pages that are used between one visit and the next are not resting. */
+static void pages_in_use_do_not_go_back(void) {
+    fill(5000, 64);
+    free_all_but(5000, 2);
+    uint64_t purged = 0;
+    size_t present = slabs_present();
+    for (int i = 0; i < 12; i++) {
+        usleep(DECAY_US / 4);
+        for (size_t k = 1; k < 5000; k += 2) {
+            blocks[k] = engine_alloc(64);
+        }
+        upkeep_pass(heap_mine);
+        for (size_t k = 1; k < 5000; k += 2) {
+            engine_free(blocks[k]);
+        }
+        purged += present - slabs_present();
+    }
+    CHECK_AT_MOST(purged, 12);
+    check_and_free_rest(5000, 64, 2);
+    CHECK_VALID();
+}
+
+static void *leave_one_in_2000(void *unused) {
+    (void)unused;
+    fill(BLOCKS, 64);
+    free_all_but(BLOCKS, 2000);
+    return NULL;
+}
+
+static void those_of_abandoned_slabs_go_back_too(void) {
+    thread_run(leave_one_in_2000, NULL);
+    engine_free(engine_alloc(100));
+    for (unsigned i = 0; i < 3 * SIZE_CLASSES; i++) {
+        if (i % SIZE_CLASSES == 0) {
+            usleep(DECAY_US);
+        }
+        upkeep_pass(heap_mine);
+    }
+    CHECK_AT_MOST(slabs_present(), 3 * BLOCKS / 2000 + 8);
+    CHECK_VALID();
+    check_and_free_rest(BLOCKS, 64, 2000);
+    CHECK_VALID();
+}
+
+static pthread_barrier_t step;
+
+static void *leave_one_and_sleep(void *unused) {
+    leave_one_in_2000(unused);
+    pthread_barrier_wait(&step);
+    pthread_barrier_wait(&step);
+    return NULL;
+}
+
+static void those_of_a_sleeper_go_back_too(void) {
+    pthread_t thread;
+    CHECK(pthread_barrier_init(&step, NULL, 2) == 0);
+    engine_free(engine_alloc(100));
+    CHECK(pthread_create(&thread, NULL, leave_one_and_sleep, NULL) == 0);
+    pthread_barrier_wait(&step);
+    for (int i = 0; i < 40; i++) {
+        usleep(DECAY_US / 4);
+        heap_mine->looked_ms = 0;
+        upkeep_pass(heap_mine);
+    }
+    CHECK_AT_MOST(slabs_present(), 3 * BLOCKS / 2000 + 64);
+    CHECK_VALID();
+    pthread_barrier_wait(&step);
+    CHECK(pthread_join(thread, NULL) == 0);
+    check_and_free_rest(BLOCKS, 64, 2000);
+    CHECK_VALID();
+}
+
+/* Phases of as much memory each, in sizes of their own, with survivors: no time passes, and slabs hold little more than
+ * one phase and the survivors' pages. */
+static void way_is_made_before_slabs_hold_more_than_ever(void) {
+    enum { PHASES = 6, COUNT = 20000 };
+    size_t most = 0;
+    size_t first = 0;
+    for (size_t phase = 0; phase < PHASES; phase++) {
+        fill(COUNT, 400 + 70 * phase);
+        most = slabs_present() > most ? slabs_present() : most;
+        first = phase == 0 ? most : first;
+        free_all_but(COUNT, 300); /* the survivors are never freed */
+        CHECK_VALID();
+    }
+    size_t last = COUNT * (400 + 70 * (PHASES - 1)) / OS_PAGE;
+    CHECK_AT_MOST(most, last + last / 4 + PHASES * (COUNT / 300 + 64));
+    CHECK(first < most);
+}
+
+/* The system does not take them: they stay, nothing is lost, and it is not asked for ever. */
+static void pages_that_are_refused_stay(void) {
+    fill(BLOCKS, 64);
+    size_t full = slabs_present();
+    free_all_but(BLOCKS, 500); /* no slab is empty */
+    os_inject(OS_CALL_MADVISE, 0, UINT64_MAX, EINVAL);
+    rest();
+    os_inject_clear();
+    CHECK(slabs_present() + 64 >= full || !os_purge_zeroes());
+    CHECK_VALID();
+    check_and_free_rest(BLOCKS, 64, 500);
+    CHECK_VALID();
+}
+
+/* --- Magazines ---------------------------------------------------------------------------------------------------- */
+
+static void magazines_that_rest_are_given_up(void) {
+    fill(2000, 200);
+    for (size_t i = 0; i < 2000; i++) {
+        engine_free(blocks[i]);
+    }
+    CHECK(transfer_cached(heap_mine, size_class_of(200)) > 0);
+    rest();
+    CHECK_EQUAL(transfer_cached(heap_mine, size_class_of(200)), 0);
+    CHECK_EQUAL(heap_mine->magazine_cost, 0);
+    CHECK_EQUAL(heap_mine->magazine_drawn, 0);
+    CHECK_VALID();
+}
+
+/* Nothing can be drawn: a heap's first blocks are cached all the same, and the others come and go without. */
+static void without_a_budget_little_is_cached(void) {
+    begin_heap();
+    for (size_t size = 16; size <= SMALL_MAX; size += size / 4) {
+        for (size_t i = 0; i < 100; i++) {
+            atomic_store(&heaps.magazine_most, 0); /* a pass of upkeep sets it */
+            blocks[i] = engine_alloc(size);
+            CHECK(blocks[i] != NULL && block_at(blocks[i]).state == BLOCK_STATE_LIVE);
+            memset(blocks[i], (int)i, size);
+        }
+        CHECK_VALID();
+        for (size_t i = 0; i < 100; i++) {
+            atomic_store(&heaps.magazine_most, 0);
+            CHECK_EQUAL(*(unsigned char *)blocks[i], i);
+            engine_free(blocks[i]);
+        }
+        CHECK_AT_MOST(heap_mine->magazine_cost, MAGAZINE_FREE);
+        CHECK_EQUAL(heap_mine->magazine_drawn, 0);
+        CHECK_VALID();
+    }
+    engine_trim();
+    check_nothing_left();
+}
+
+static void *hoard(void *unused) {
+    (void)unused;
+    static _Atomic unsigned seed;
+    struct random random = {.state = 77 + seed++};
+    void *mine[300];
+    for (size_t round = 0; round < 10; round++) {
+        for (size_t i = 0; i < 300; i++) {
+            mine[i] = engine_alloc(1 + random_below(&random, 4000));
+        }
+        for (size_t i = 0; i < 300; i++) {
+            engine_free(mine[i]);
+        }
+    }
+    pthread_barrier_wait(&step);
+    pthread_barrier_wait(&step);
+    return NULL;
+}
+
+/* Threads that sleep after a burst keep what they have drawn; together that is within the budget. */
+static void a_pool_of_threads_keeps_to_the_budget(void) {
+    enum { THREADS = 200 };
+    static pthread_t threads[THREADS];
+    CHECK(pthread_barrier_init(&step, NULL, THREADS + 1) == 0);
+    for (size_t i = 0; i < THREADS; i++) {
+        CHECK(pthread_create(&threads[i], NULL, hoard, NULL) == 0);
+    }
+    pthread_barrier_wait(&step);
+    CHECK_AT_MOST(atomic_load(&heaps.magazine_drawn), atomic_load(&heaps.magazine_most));
+    CHECK_VALID();
+    pthread_barrier_wait(&step);
+    for (size_t i = 0; i < THREADS; i++) {
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    }
+    CHECK_EQUAL(atomic_load(&heaps.magazine_drawn), heap_mine->magazine_drawn);
+    CHECK_VALID();
+}
+
+/* --- The beat ----------------------------------------------------------------------------------------------------- */
+
+/* A thread that its magazines serve gives back what it freed before. */
+static void a_busy_thread_gives_memory_back(void) {
+    for (size_t i = 0; i < 1000; i++) {
+        blocks[i] = engine_alloc(20000);
+        memset(blocks[i], 1, 20000);
+    }
+    for (size_t i = 0; i < 1000; i++) {
+        engine_free(blocks[i]);
+    }
+    for (int i = 0; i < 50; i++) {
+        engine_free(engine_alloc(100));
+    }
+    uint64_t refills = heap_mine->counters.refills;
+    CHECK(slabs_present() * OS_PAGE + (spans.dirty_units << UNIT_SHIFT) > 10 * MIB || !os_purge_zeroes());
+    for (int i = 0; i < 12; i++) {
+        usleep(DECAY_US / 4);
+        for (size_t bytes = 0; bytes <= HEAP_BEAT; bytes += 100) {
+            engine_free(engine_alloc(100));
+        }
+    }
+    CHECK(heap_mine->counters.refills < refills + 8);
+    CHECK_AT_MOST(slabs_present() * OS_PAGE + (os_purge_zeroes() ? spans.dirty_units << UNIT_SHIFT : 0), MIB);
+    CHECK_VALID();
+}
+
+static void *free_all(void *unused) {
+    (void)unused;
+    engine_free(engine_alloc(100));
+    size_t before = heap_mine->slow_calls;
+    for (size_t i = 0; i < BLOCKS; i++) {
+        engine_free(blocks[i]);
+    }
+    CHECK(heap_mine->slow_calls >= before + BLOCKS * 64 / (HEAP_BEAT + 64));
+    return NULL;
+}
+
+static void a_thread_that_only_frees_for_others_has_beats(void) {
+    fill(BLOCKS, 64);
+    thread_run(free_all, NULL);
+    CHECK_VALID();
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        FRESH_WITH(free_pages_of_slabs_go_back_when_they_have_rested, "decay_ms=20"),
+        FRESH_WITH(pages_in_use_do_not_go_back, "decay_ms=20"),
+        FRESH_WITH(those_of_abandoned_slabs_go_back_too, "decay_ms=20"),
+        FRESH_WITH(those_of_a_sleeper_go_back_too, "decay_ms=20"),
+        FRESH_WITH(way_is_made_before_slabs_hold_more_than_ever, "decay_ms=100000"),
+        FRESH_WITH(pages_that_are_refused_stay, "decay_ms=20"),
+        FRESH_WITH(magazines_that_rest_are_given_up, "decay_ms=20"),
+        IN_BOTH_MODES(without_a_budget_little_is_cached),
+        IN_BOTH_MODES(a_pool_of_threads_keeps_to_the_budget),
+        FRESH_WITH(a_busy_thread_gives_memory_back, "decay_ms=20"),
+        FRESH(a_thread_that_only_frees_for_others_has_beats),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
