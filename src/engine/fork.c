@@ -1,6 +1,7 @@
 #include "fork.h"
 
 #include "abandoned.h"
+#include "background.h"
 #include "heap.h"
 #include "huge.h"
 #include "metadata.h"
@@ -31,6 +32,7 @@ void fork_each_lock(void (*act)(struct lock *lock)) {
 }
 
 void fork_recover(bool alone) {
+    background_recover();
     if (!alone && root_ready()) {
         spans_recover();
         threads_recover();

@@ -28,6 +28,7 @@ TLS struct heap *heap_mine = &heap_none;
 void heaps_start(bool checks_every) {
     heaps.checks_every = checks_every;
     atomic_store_explicit(&heaps.magazine_most, MAGAZINES_MIN, memory_order_relaxed);
+    atomic_store_explicit(&heaps.magazine_limit, SIZE_MAX, memory_order_relaxed);
     list_init(&heaps.unused);
 }
 

@@ -117,7 +117,8 @@ struct heaps {
     uint64_t started;  /* how often a thread got a heap */
     struct list unused;
     _Atomic size_t magazine_drawn; /* by all heaps (relaxed) */
-    _Atomic size_t magazine_most;  /* the budget: it may be drawn up to this (relaxed) */
+    _Atomic size_t magazine_most;  /* the budget: it may be drawn up to this (relaxed), */
+    _Atomic size_t magazine_limit; /* and that, for the sake of the memory that there is, is at most this (relaxed) */
     _Atomic size_t depot_bytes;    /* in the half-magazines of all heaps, and what they have drawn beyond (relaxed) */
     _Atomic size_t large_bytes;    /* in the large blocks of all depots (relaxed) */
 };

@@ -2,6 +2,7 @@
 
 static const char *const check_words[] = {[CHECK_EVERY] = "every", [CHECK_DEFERRED] = "deferred", NULL};
 static const char *const stats_words[] = {[STATS_NONE] = "0", [STATS_TEXT] = "text", [STATS_JSON] = "json", NULL};
+static const char *const background_words[] = {[BACKGROUND_OFF] = "off", [BACKGROUND_ON] = "on", NULL};
 static const char *const window_words[] = {"auto", NULL};
 
 static const struct option options[] = {
@@ -39,6 +40,15 @@ static const struct option options[] = {
         .description = "give free memory back to the system after this long",
         .kind = OPTION_NUMBER,
         OPTION_MEMBER(struct options, decay_ms),
+    },
+    {
+        .name = "background",
+        .values = "on|off",
+        .fallback = "off",
+        .description = "give memory back while all threads sleep, by a thread for it",
+        .kind = OPTION_WORD,
+        .words = background_words,
+        OPTION_MEMBER(struct options, background),
     },
     {
         .name = "window",

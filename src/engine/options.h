@@ -16,6 +16,9 @@ enum check { CHECK_EVERY, CHECK_DEFERRED };
 /* What is reported when the process ends. */
 enum stats_form { STATS_NONE, STATS_TEXT, STATS_JSON };
 
+/* Whether a thread sees to memory while all others sleep. */
+enum background { BACKGROUND_OFF, BACKGROUND_ON };
+
 /* The longest path that stats_file takes, its '\0' included. */
 #define OPTIONS_PATH_MAX OPTION_VALUE_MAX
 
@@ -24,6 +27,7 @@ struct options {
     uint32_t stats;                    /* enum stats_form */
     char stats_file[OPTIONS_PATH_MAX]; /* empty: standard error; %p in it stands for the process id */
     uint32_t decay_ms;                 /* how long free memory is kept before the system gets it back */
+    uint32_t background;               /* enum background */
     size_t window;                     /* bytes of address space to reserve; 0: as much as the limits allow */
 };
 

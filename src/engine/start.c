@@ -2,6 +2,7 @@
  * start.c - the engine's start and end, and its options.
  */
 #include "abandoned.h"
+#include "background.h"
 #include "engine.h"
 #include "fault_report.h"
 #include "fork.h"
@@ -24,6 +25,7 @@ static void read_options(char *const *early) {
         if (root_ready()) {
             spans_set_decay(mems_root.options.decay_ms);
         }
+        background_enable(mems_root.options.background == BACKGROUND_ON);
         stats_report_prepare(&mems_root.options);
     }
 }
@@ -70,6 +72,7 @@ int engine_option_set(const char *name, const char *value) {
     int error = settings_set(&mems_root.settings, name, value, root_ready());
     if (error == 0) {
         spans_set_decay(mems_root.options.decay_ms);
+        background_enable(mems_root.options.background == BACKGROUND_ON);
     }
     lock_give(&mems_root.lock);
     return error;

@@ -25,9 +25,14 @@
 #define WAY_SHARE 64u
 #define WAY_RISE 4u
 
-/* The budget of all magazines: this share of what slabs hold, and so much for each heap in use. */
+/* The budget of all magazines: this share of what slabs hold, and so much for each heap in use; and no more than this
+ * part of the memory that the process may have, if that is known. */
 #define MAGAZINES_SHARE 8u
 #define MAGAZINES_HEAP ((size_t)32 << 10)
+#define MAGAZINES_LIMIT_SHARE 32u
+
+/* Percent of the last seconds in which some thread of the machine waited for memory: that is short then. */
+#define PRESSURE_HIGH 10u
 
 /* A heap is idle when its thread has taken no slow path for this long. */
 #define IDLE_MS 10u
@@ -162,16 +167,25 @@ static void reclaim(struct heap *heap, size_t units) {
     }
 }
 
+/* Whether it was, and had something. */
+static bool reclaim_if_idle(struct heap *heap, uint64_t now_ms) {
+    if (!is_idle(heap, now_ms) || !lock_try(&heap->lock)) {
+        return false;
+    }
+    const bool more = has_more(heap);
+    if (more) {
+        reclaim(heap, COLLECTED_UNITS);
+    }
+    lock_give(&heap->lock);
+    return purge_heap(heap, now_ms, aging_ms(), PASS_SLABS, PASS_PAGES) != 0 || more;
+}
+
 /* Looks at some other heaps, and reclaims those that are idle. */
 static void reclaim_idle(const struct heap *mine, uint64_t now_ms) {
     for (unsigned i = looks(); i != 0 && has_others(mine); i--) {
         struct heap *heap = next_heap();
-        if (heap != mine && is_idle(heap, now_ms) && lock_try(&heap->lock)) {
-            if (has_more(heap)) {
-                reclaim(heap, COLLECTED_UNITS);
-            }
-            lock_give(&heap->lock);
-            purge_heap(heap, now_ms, aging_ms(), PASS_SLABS, PASS_PAGES);
+        if (heap != mine) {
+            reclaim_if_idle(heap, now_ms);
         }
     }
 }
@@ -289,7 +303,13 @@ static void rest_classes(struct heap *heap, uint64_t now_ms) {
 static void set_budget(void) {
     size_t most = larger(MAGAZINES_HEAP * atomic_load_explicit(&heaps.in_use, memory_order_relaxed),
                          slabs_present() * OS_PAGE / MAGAZINES_SHARE);
-    atomic_store_explicit(&heaps.magazine_most, larger(most, MAGAZINES_MIN), memory_order_relaxed);
+    const size_t limit = atomic_load_explicit(&heaps.magazine_limit, memory_order_relaxed);
+    atomic_store_explicit(&heaps.magazine_most, smaller(larger(most, MAGAZINES_MIN), limit), memory_order_relaxed);
+}
+
+static void ask_limit(void) {
+    atomic_store_explicit(&heaps.magazine_limit, os_memory_allowed() / MAGAZINES_LIMIT_SHARE, memory_order_relaxed);
+    set_budget();
 }
 
 static void pass(struct heap *heap, uint64_t now_ms) {
@@ -378,6 +398,22 @@ bool upkeep_before_growth(struct heap *heap) {
     return depot_unload_much(heap) || sweep(heap);
 }
 
+bool upkeep_of_all(void) {
+    const uint64_t now_ms = os_coarse_ms();
+    const size_t before = slabs_present();
+    bool busy = spans_age();
+    upkeep_decay();
+    const uint32_t made = heaps_made();
+    for (uint32_t id = 1; id <= made; id++) {
+        busy |= reclaim_if_idle(heap_of(id), now_ms);
+    }
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        purge_abandoned(size_class, now_ms, aging_ms(), UINT_MAX);
+    }
+    set_budget();
+    return busy || slabs_present() != before;
+}
+
 /* --- All heaps ---------------------------------------------------------------------------------------------------- */
 
 static void give_up_own(struct heap *heap) {
@@ -406,6 +442,7 @@ void upkeep_gather(struct heap *mine) {
 }
 
 size_t upkeep_trim(struct heap *mine) {
+    ask_limit();
     upkeep_gather(mine);
     size_t pages = abandoned_purge_all();
     uint32_t made = heaps_made();
@@ -416,4 +453,11 @@ size_t upkeep_trim(struct heap *mine) {
         lock_give(&heap->lock);
     }
     return pages * OS_PAGE + span_purge_all();
+}
+
+void upkeep_ask(void) {
+    ask_limit();
+    if (os_memory_pressure() >= PRESSURE_HIGH) {
+        upkeep_trim(NULL);
+    }
 }

@@ -29,6 +29,13 @@ void upkeep_pass(struct heap *heap);
 /* The same for a thread without a heap: what others keep. */
 void upkeep_of_others(void);
 
+/* For a thread that has the time: the same of all heaps. Whether anything went back, or will soon. */
+bool upkeep_of_all(void);
+
+/* Asks how much memory the process may have, which bounds the budget, and how short memory is: then all goes back that
+ * can. Reads files of the kernel. */
+void upkeep_ask(void);
+
 /* Where only dirty memory matters. */
 void upkeep_decay(void);
 

@@ -38,6 +38,11 @@ struct timespec clock_read(clockid_t clock) {
     return fastest()(clock, &now) == 0 ? now : (struct timespec){0, 0};
 }
 
+void os_sleep_ms(uint32_t ms) {
+    const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    (void)SYSCALL(SYS_nanosleep, syscall_address(&time), 0L);
+}
+
 uint64_t os_coarse_ms(void) {
     struct timespec now = clock_read(CLOCK_MONOTONIC_COARSE);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;

@@ -85,6 +85,9 @@ int os_move_break(intptr_t by, void **old_break);
 /* Milliseconds since some start, never backwards, with a resolution of some milliseconds: a clock that costs little. */
 uint64_t os_coarse_ms(void);
 
+/* Sleeps for so long, or until a signal. */
+void os_sleep_ms(uint32_t ms);
+
 /* 64 random bits; from the kernel where it allows, otherwise from addresses and clocks. */
 uint64_t os_random(void);
 
@@ -152,6 +155,18 @@ struct os_usage {
     uint64_t major_faults;
 };
 void os_usage(struct os_usage *usage);
+
+/* The memory that the process may have: the machine's, or what its control groups (versions 1 and 2) and those around
+ * them allow. Some ten microseconds for each. */
+size_t os_memory_allowed(void);
+
+/* Of the control groups alone, from a file like /proc/self/cgroup and a folder like /sys/fs/cgroup; SIZE_MAX: no limit.
+ */
+size_t os_groups_limit(const char *proc_file, const char *root);
+
+/* For how many percent of the last ten seconds some thread of the machine has waited for memory (PSI); 0 where unknown.
+ */
+unsigned os_memory_pressure(void);
 
 #ifdef MEMS_FAULT_INJECTION
 /*

@@ -31,7 +31,7 @@ decay_ms=0
 " "" "check window decay_ms"
 expect "colour=blue,decay_ms=soon,check=deferred" "check=deferred
 decay_ms=500
-" "mems: MEMS_OPTIONS: colour=blue: no such option; there are check, stats, stats_file, decay_ms, window
+" "mems: MEMS_OPTIONS: colour=blue: no such option; there are check, stats, stats_file, decay_ms, background, window
 mems: MEMS_OPTIONS: decay_ms=soon: decay_ms takes MILLISECONDS
 " "check decay_ms"
 expect "window=nothing" "window=auto

@@ -208,7 +208,7 @@ static void help_names_every_option_with_its_default(void **state) {
     struct options options;
     options_init(&engine_options, &options);
     parse(&options, "help,decay_ms=9");
-    assert_int_equal(lines, 6);
+    assert_int_equal(lines, 7);
     assert_non_null(strstr(told, "check=every|deferred"));
     assert_non_null(strstr(told, "stats=0|text|json"));
     assert_non_null(strstr(told, "stats_file=PATH"));
