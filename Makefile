@@ -8,7 +8,7 @@
 #   make run         run a C compiler on the engine and show its statistics, then the examples of the other heaps;
 #                    CMD="..." runs any other command instead
 #   make test        build and test every variant: gcc, clang, musl, aarch64, ThreadSanitizer, UBSan;
-#                    FULL=1 adds long fuzzing, longer stress, more real programs, firmware
+#                    FULL=1 adds long fuzzing, longer stress, larger models, more real programs, browsers, firmware
 #   make bench       measure against other allocators, and say at the start how long it takes; QUICK=1, about 2 minutes;
 #                    PEERS="NAME=LIBRARY.so[,OPTION]... ..." adds others; BENCH="..." are arguments for bench/run,
 #                    say --resume after a stop

@@ -2,7 +2,7 @@
  * A thread is stopped between its remote bit and its push, and its slab is abandoned, adopted, collected, destroyed and
  * made anew meanwhile, perhaps for another heap: no block is forgotten.
  *
- * freer: remote_free; the second one frees a block of the new slab. adopter: heap_adopt, inbox_collect, slab_settle,
+ * freer: remote_free; the one of the bit 2 frees a block of the new slab. adopter: heap_adopt, inbox_collect, slab_settle,
  * slab_disposable, slab_destroy, slab_create.
  *
  * That no slab is destroyed while its link is set is not needed for this: a freer may set it the moment after. It keeps
@@ -14,11 +14,18 @@
  * broken ENTRY_RELAXED: route reads the entry without acquire
  * broken NO_RECHECK: abandoned_collect does not look at the entry again under the class's lock
  */
-#define VARIABLES 7
-#define THREADS 4
-#define LOCKS 3
+#ifdef LONG
+#define OLD 5
+#define DEPTH 20
+#define TURNS 8
+#else
+#define OLD 1 /* the blocks of the first slab */
 #define DEPTH 14
 #define TURNS 5
+#endif
+#define VARIABLES 7
+#define THREADS 5
+#define LOCKS 3
 #include "memory.inc"
 #include "unit.inc"
 
@@ -36,7 +43,7 @@ proctype freer(byte slot) {
     byte entry, head, found, bits, turns;
     bit pushed, gone;
     if
-    :: slot == 1 -> remote_free(1)
+    :: slot & OLD -> remote_free(slot)
     :: slot == 2 ->
         if
         :: await(HANDED, 1); remote_free(2)
@@ -99,9 +106,12 @@ init {
     byte bits;
     atomic {
         NEWEST(ENTRY) = ABANDONED;
-        taken = 1;
+        taken = OLD;
         run freer(1);
         run freer(2);
+#if OLD == 5
+        run freer(4);
+#endif
         run adopter()
     }
     _nr_pr == 1;

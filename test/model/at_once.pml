@@ -9,15 +9,23 @@
  *
  * broken NOT_CHECKED: fast_pop does not look at the remote bit
  */
-#define VARIABLES 4
-#define THREADS 5
-#define LOCKS 1
+#ifdef LONG
+#define FREES 3
+#define COLLECTS 3
+#define DEPTH 20
+#else
+#define FREES 2
+#define COLLECTS 1 /* how often the slab may be collected, at each place */
 #define DEPTH 12
+#endif
+#define VARIABLES (2 + FREES)
+#define THREADS (3 + FREES)
+#define LOCKS 1
 #include "memory.inc"
 
 #define LIVE 0
 #define REMOTE 1
-#define DONE 2 /* and 3: each free */
+#define DONE 2 /* and so on: each free */
 
 byte reports;
 byte users;      /* who got the block anew */
@@ -63,10 +71,11 @@ inline slab_collect(writer) {
 }
 
 inline collect_perhaps() {
-    if
-    :: lock_take(0); slab_collect(true); lock_give(0)
-    :: skip
-    fi
+    do
+    :: turn < COLLECTS -> turn++; lock_take(0); slab_collect(true); lock_give(0)
+    :: break
+    od;
+    turn = 0
 }
 
 /* From the magazine, or else from the slab. */
@@ -95,7 +104,7 @@ inline allocate() {
 }
 
 proctype owner() {
-    byte live, remote;
+    byte live, remote, turn;
     if
     :: owner_frees ->
         live_test();
@@ -107,8 +116,10 @@ proctype owner() {
     :: else
     fi;
     collect_perhaps();
-    await(DONE, 1);
-    await(DONE + 1, 1);
+    for (turn : 0 .. FREES - 1) {
+        await(DONE + turn, 1)
+    }
+    turn = 0;
     collect_perhaps();
     allocate();
     collect_perhaps();
@@ -139,13 +150,16 @@ proctype thief() {
 #endif
 
 init {
+    byte number;
     atomic {
         NEWEST(LIVE) = 1;
         if
         :: owner_frees = 1
         :: run freer(0)
         fi;
-        run freer(1);
+        for (number : 1 .. FREES - 1) {
+            run freer(number)
+        }
 #ifdef WITH_THIEF
         run thief();
 #endif

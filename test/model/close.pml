@@ -13,11 +13,19 @@
  * broken CHAIN_DROPPED: what was in the inbox is not routed on
  * broken CLEAR_RELAXED: the link is cleared with no order before the bits are read
  */
-#define VARIABLES 6
-#define THREADS 4
-#define LOCKS 3
+#ifdef LONG
+#define ENDS 2
+#define DEPTH 18
+#define TURNS 6
+#else
+#define ENDS 1 /* how many of the heap's threads end */
 #define DEPTH 12
 #define TURNS 4
+#endif
+#define FREERS 2
+#define VARIABLES 6
+#define THREADS (2 + FREERS)
+#define LOCKS 3
 #include "memory.inc"
 #include "unit.inc"
 
@@ -37,9 +45,11 @@ proctype freer(byte slot) {
 
 inline leave() {
     lock_take(CLASS_LOCK);
+    load(ENTRY, RELAXED, entry);
     load(LINK, RELAXED, found);
     if
-    :: taken == 0 && found == 0 -> store(ENTRY, RELEASE, NONE)
+    :: entry != 1
+    :: entry == 1 && taken == 0 && found == 0 -> store(ENTRY, RELEASE, NONE)
     :: else -> store(ENTRY, RELEASE, ABANDONED)
     fi;
     lock_give(CLASS_LOCK)
@@ -55,46 +65,52 @@ inline inbox_close() {
 #endif
 }
 
-/* thread_end, and the heap's next thread, which may adopt the slab. */
+/* thread_end, and the heap's next thread, which may adopt the slab, and so on. */
 proctype thread() {
-    byte entry, head, found, bits, turns, chain;
+    byte entry, head, found, bits, turns, chain, ends;
     bit pushed, gone;
-    lock_take(1);
-    inbox_collect(1);
-#ifdef CLOSED_FIRST
-    inbox_close();
-    leave();
-#else
-    leave();
-    inbox_close();
-#endif
-    lock_give(1);
-    if
-    :: store(INBOX + 1, RELAXED, 0);
+    do
+    :: ends < ENDS ->
+        ends++;
         lock_take(1);
-        if
-        :: lock_take(CLASS_LOCK);
-            load(ENTRY, RELAXED, entry);
-            if
-            :: entry == ABANDONED -> store(ENTRY, RELEASE, 1)
-            :: else
-            fi;
-            lock_give(CLASS_LOCK)
-        :: skip
-        fi;
         inbox_collect(1);
-        lock_give(1)
-    :: skip
-    fi
+#ifdef CLOSED_FIRST
+        inbox_close();
+        leave();
+#else
+        leave();
+        inbox_close();
+#endif
+        lock_give(1);
+        if
+        :: store(INBOX + 1, RELAXED, 0);
+            lock_take(1);
+            if
+            :: lock_take(CLASS_LOCK);
+                load(ENTRY, RELAXED, entry);
+                if
+                :: entry == ABANDONED -> store(ENTRY, RELEASE, 1)
+                :: else
+                fi;
+                lock_give(CLASS_LOCK)
+            :: skip
+            fi;
+            inbox_collect(1);
+            lock_give(1)
+        :: break
+        fi
+    :: else -> break
+    od
 }
 
 init {
-    byte bits;
+    byte bits, slot;
     atomic {
         NEWEST(ENTRY) = 1;
-        taken = 3;
-        run freer(1);
-        run freer(2);
+        taken = (1 << FREERS) - 1;
+        for (slot : 0 .. FREERS - 1) {
+            run freer(1 << slot)
+        }
         run thread()
     }
     _nr_pr == 1;

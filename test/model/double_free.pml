@@ -10,10 +10,18 @@
  * broken REMOTE_FIRST: live_settle clears remote before live
  * broken SETTLE_RELAXED: live_settle clears remote without release
  */
-#define VARIABLES 3
-#define THREADS 5
-#define LOCKS 1
+#ifdef LONG
+#define SETTLES 3
+#define THIEVES 3
+#define DEPTH 16
+#else
+#define SETTLES 1 /* how often the owner may settle the slot, at each place */
+#define THIEVES 1
 #define DEPTH 8
+#endif
+#define VARIABLES 3
+#define THREADS (4 + THIEVES)
+#define LOCKS 1
 #include "memory.inc"
 
 #define LIVE 0
@@ -67,15 +75,18 @@ inline settle() {
 }
 
 inline settle_perhaps() {
-    if
-    :: lock_take(0);
+    do
+    :: turn < SETTLES ->
+        turn++;
+        lock_take(0);
         if
         :: !destroyed -> settle()
         :: else
         fi;
         lock_give(0)
-    :: skip
-    fi
+    :: break
+    od;
+    turn = 0
 }
 
 proctype other(bool is_first) {
@@ -113,7 +124,7 @@ inline owner_frees() {
 }
 
 proctype owner() {
-    byte live, remote;
+    byte live, remote, turn;
     settle_perhaps();
     if
     :: first == OWNER -> owner_frees(); store(FREED, RELEASE, 1)
@@ -136,6 +147,7 @@ proctype thief() {
 }
 
 init {
+    byte thieves;
     atomic {
         NEWEST(LIVE) = 1;
         if
@@ -154,7 +166,9 @@ init {
         :: else
         fi;
         run owner();
-        run thief()
+        for (thieves : 1 .. THIEVES) {
+            run thief()
+        }
     }
     _nr_pr == 1;
     assert(done == 1);

@@ -2,7 +2,7 @@
  * Free and collect: no block that another thread frees is forgotten, none is taken for freed twice, and its next user
  * sees what its last one did.
  *
- * freer: live_end_remotely and remote_free, with push, for two blocks of one unit. owner: inbox_collect and
+ * freer: live_end_remotely and remote_free, with push, for the blocks of one unit. owner: inbox_collect and
  * slab_collect with live_settle, or slab_settle, which leaves the link alone.
  *
  * broken CLEAR_RELAXED: the link is cleared with no order before the bits are read
@@ -15,21 +15,28 @@
  * broken SECOND_LOOK: live is read after the bit is set, and a clear bit taken for a double free: but a collector may
  *     have settled the slot meanwhile
  */
-#define VARIABLES 6
-#define THREADS 4
-#define LOCKS 1
+#ifdef LONG
+#define SLOTS 3
+#define DEPTH 12
+#else
+#define SLOTS 2
 #define DEPTH 9
+#endif
+#define ROUNDS 3
+#define VARIABLES (4 + SLOTS)
+#define THREADS (2 + SLOTS)
+#define LOCKS 1
 #include "memory.inc"
 
 #define LIVE 0
 #define REMOTE 1
 #define LINK 2
 #define INBOX 3
-#define DATA 4 /* and 5: what the users of the two blocks do to them */
+#define DATA 4 /* and so on: what the users of the blocks do to them, one variable a slot */
 
 #define SET 1
 #define UNIT 1
-#define BOTH 3
+#define ALL ((1 << SLOTS) - 1)
 
 #ifdef CLEAR_RELAXED
 #define CLEAR RELAXED
@@ -95,24 +102,23 @@ proctype freer(byte slot) {
 
 inline collect() {
     load(REMOTE, BITS, bits);
-    if
-    :: bits & 1 -> load(DATA, RELAXED, found); assert(found == 1)
-    :: else
-    fi;
-    if
-    :: bits & 2 -> load(DATA + 1, RELAXED, found); assert(found == 1)
-    :: else
-    fi;
+    for (slot : 0 .. SLOTS - 1) {
+        if
+        :: bits & (1 << slot) -> load(DATA + slot, RELAXED, found); assert(found == 1)
+        :: else
+        fi
+    }
+    slot = 0;
     free_slots = free_slots | bits;
     load(LIVE, RELAXED, found);
     assert((found & bits) == bits);
-    store(LIVE, RELAXED, found & (BOTH - bits));
-    update(REMOTE, RELEASE, found, found & (BOTH - bits))
+    store(LIVE, RELAXED, found & ~bits);
+    update(REMOTE, RELEASE, found, found & ~bits)
 }
 
 proctype owner() {
-    byte bits, found, head, round;
-    for (round : 1 .. 3) {
+    byte bits, found, head, round, slot;
+    for (round : 1 .. ROUNDS) {
         lock_take(0);
         if
         :: load(INBOX, RELAXED, head);
@@ -141,17 +147,18 @@ proctype owner() {
 }
 
 init {
-    byte bits;
+    byte bits, slot;
     atomic {
-        NEWEST(LIVE) = BOTH;
-        run freer(0);
-        run freer(1);
+        NEWEST(LIVE) = ALL;
+        for (slot : 0 .. SLOTS - 1) {
+            run freer(slot)
+        }
         run owner()
     }
     _nr_pr == 1;
     bits = NEWEST(REMOTE);
     assert((NEWEST(INBOX) == UNIT) == (NEWEST(LINK) != 0));
     assert(bits == 0 || NEWEST(INBOX) == UNIT);
-    assert((free_slots ^ bits) == BOTH);
+    assert((free_slots ^ bits) == ALL);
     assert(NEWEST(LIVE) == bits)
 }

@@ -1,5 +1,5 @@
 /*
- * The inbox, a stack of two units: each unit that is announced is in it once, and is collected or still there.
+ * The inbox, a stack of units: each unit that is announced is in it once, and is collected or still there.
  *
  * freer: claim and push. collector: inbox_collect of one unit at a time with take_all, pop and the backlog. (claim's
  * order does not matter: relaxed would do.)
@@ -10,15 +10,23 @@
  * broken CLAIM_SPLIT: a link is set by a load and a store
  * broken LINK_CLEARED_FIRST: a unit's link is cleared before the next unit is read from it
  */
-#define VARIABLES 5
-#define THREADS 5
-#define LOCKS 1
+#ifdef LONG
+#define FREERS 4
+#define DEPTH 20
+#else
+#define FREERS 3
 #define DEPTH 12
+#endif
+#define UNITS 2
+#define COLLECTS 2
+#define VARIABLES (1 + 2 * UNITS)
+#define THREADS (2 + FREERS)
+#define LOCKS 1
 #include "memory.inc"
 
 #define INBOX 0 /* the newest unit, counted from 1, or 0 */
-#define LINK 0  /* of the units 1 and 2: LINK + 1, LINK + 2 */
-#define FREED 2 /* FREED + 1, FREED + 2: the remote bits of the units, one a freer */
+#define LINK 0  /* of the units, counted from 1: LINK + 1, LINK + 2 */
+#define FREED UNITS /* FREED + 1, FREED + 2: the remote bits of the units, one a freer */
 
 #define SET 8
 
@@ -33,7 +41,7 @@
 #define TAKE ACQUIRE
 #endif
 
-bit in_inbox[3]; /* which units somebody is to collect: exactly one claim a unit */
+bit in_inbox[UNITS + 1]; /* which units somebody is to collect: exactly one claim a unit */
 
 inline claim(unit) {
 #ifdef CLAIM_SPLIT
@@ -120,7 +128,7 @@ inline collect_one() {
 /* The owner, or thieves in turn. */
 proctype collector() {
     byte unit, head, found, bits, turn;
-    for (turn : 1 .. 2) {
+    for (turn : 1 .. COLLECTS) {
         lock_take(0);
         collect_one();
         lock_give(0)
@@ -130,9 +138,9 @@ proctype collector() {
 init {
     byte unit, chain;
     atomic {
-        run freer(1, 1);
-        run freer(1, 2);
-        run freer(2, 1);
+        for (unit : 0 .. FREERS - 1) {
+            run freer(1 + unit % UNITS, 1 << (unit / UNITS))
+        }
         run collector()
     }
     _nr_pr == 1;
@@ -149,6 +157,7 @@ init {
         NEWEST(LINK + unit) = 0;
         NEWEST(FREED + unit) = 0
     od;
-    assert(NEWEST(LINK + 1) == 0 && NEWEST(LINK + 2) == 0);
-    assert(NEWEST(FREED + 1) == 0 && NEWEST(FREED + 2) == 0)
+    for (unit : 1 .. UNITS) {
+        assert(NEWEST(LINK + unit) == 0 && NEWEST(FREED + unit) == 0)
+    }
 }

@@ -2,8 +2,8 @@
  * The memory of memory.inc itself: it lets happen what C11 does, and no more, in the two patterns that all else is made
  * of.
  *
- * Message passing: one thread writes, then sets a flag with release, which a third one passes on with a relaxed read-
- * modify-write; who sees that with acquire sees what was written. Dekker's pair: of two threads that each store and
+ * Message passing: one thread writes, then sets a flag with release, which others pass on with relaxed read-
+ * modify-writes; who sees that with acquire sees what was written. Dekker's pair: of two threads that each store and
  * then read the other's variable, all seq_cst, one sees the other's store.
  *
  * broken RELEASE_LEFT_OUT: the flag is set without release
@@ -11,10 +11,15 @@
  * broken STORES_RELEASED: the pair's stores are releases only
  * broken LOADS_ACQUIRED: the pair's loads are acquires only
  */
+#ifdef LONG
+#define MIDDLES 4
+#else
+#define MIDDLES 1
+#endif
+#define DEPTH (3 + MIDDLES)
 #define VARIABLES 4
-#define THREADS 4
+#define THREADS (3 + MIDDLES)
 #define LOCKS 1
-#define DEPTH 4
 #include "memory.inc"
 
 #define DATA 0
@@ -52,9 +57,9 @@ proctype left() {
     load(SECOND, LOAD, saw[0])
 }
 
-proctype middle() {
+proctype middle(byte number) {
     byte found;
-    update(FLAG, RELAXED, found, found | 2)
+    update(FLAG, RELAXED, found, found | 2 << number)
 }
 
 proctype right() {
@@ -63,7 +68,7 @@ proctype right() {
     load(FIRST, LOAD, saw[1]);
     load(FLAG, RECEIVE, found);
     if
-    :: found == 3 ->
+    :: found == (2 << MIDDLES) - 1 ->
         load(DATA, RELAXED, found);
         assert(found == 1)
     :: else
@@ -71,9 +76,12 @@ proctype right() {
 }
 
 init {
+    byte number;
     atomic {
         run left();
-        run middle();
+        for (number : 0 .. MIDDLES - 1) {
+            run middle(number)
+        }
         run right()
     }
     _nr_pr == 1;

@@ -9,11 +9,16 @@
  * broken NOT_SETTLED: a slab that is destroyed is not settled
  * broken BY_LIVE_BITS: it is taken for empty when no block is live
  */
-#define VARIABLES 7
-#define THREADS 5
-#define LOCKS 4
+#ifdef LONG
+#define DEPTH 36
+#define TURNS 8
+#else
 #define DEPTH 24
 #define TURNS 5
+#endif
+#define VARIABLES 7
+#define THREADS 6
+#define LOCKS 4
 #include "memory.inc"
 #include "unit.inc"
 
@@ -23,10 +28,10 @@
 bit unsettled; /* under heap 1's lock */
 bit bought;    /* heap 2 has the unit */
 
-proctype freer() {
+proctype freer(byte slot) {
     byte entry, head, found, bits, turns;
     bit pushed, gone;
-    remote_free(1)
+    remote_free(slot)
 }
 
 /* The thread of heap 1 frees the other block, which goes through its magazine to the slab. */
@@ -86,15 +91,29 @@ proctype thief() {
     :: head == UNIT ->
         exchange_if(INBOX + 1, ACQUIRE, RELAXED, UNIT, 0, found);
         if
-        :: found == UNIT -> clear_link(); collect_for_another()
+        :: found == UNIT ->
+            load(ENTRY, RELAXED, entry);
+            if
+            :: entry == 1 -> clear_link(); collect_for_another()
+            :: else -> route()
+            fi
         :: else
         fi
-    :: collect_for_another()
+    :: skip
     fi;
-    slab_empty();
-    load(LINK, RELAXED, found);
+    load(ENTRY, RELAXED, entry);
     if
-    :: wholly_free && found == 0 -> slab_destroy()
+    :: entry == 1 ->
+        if
+        :: collect_for_another()
+        :: skip
+        fi;
+        slab_empty();
+        load(LINK, RELAXED, found);
+        if
+        :: wholly_free && found == 0 -> slab_destroy()
+        :: else
+        fi
     :: else
     fi;
     lock_give(1)
@@ -137,7 +156,7 @@ proctype buyer() {
         :: head == UNIT ->
             exchange_if(INBOX + 2, ACQUIRE, RELAXED, UNIT, 0, found);
             if
-            :: found == UNIT -> 
+            :: found == UNIT ->
                 load(ENTRY, RELAXED, entry);
                 if
                 :: entry == 2 -> clear_link(); load(REMOTE, SEQ_CST, bits); assert(bits == 0)
@@ -158,7 +177,13 @@ init {
         NEWEST(ENTRY) = 1;
         NEWEST(LIVE) = 3;
         taken = 3;
-        run freer();
+#ifdef LONG
+        if
+        :: NEWEST(LIVE) = 7; taken = 7; run freer(4)
+        :: run thief()
+        fi;
+#endif
+        run freer(1);
         run owner();
         run thief();
         run buyer()

@@ -12,10 +12,16 @@
  * broken NO_LOCK: it does not take the heap's lock
  * broken BITS_RELAXED: the remote bits are read without acquire
  */
+#ifdef LONG
+#define ROUNDS 4
+#define DEPTH 30
+#else
+#define ROUNDS 2
+#define DEPTH 14
+#endif
 #define VARIABLES 3
 #define THREADS 4
 #define LOCKS 1
-#define DEPTH 14
 #include "memory.inc"
 
 #define LIVE 0
@@ -86,7 +92,7 @@ inline owner_frees_and_allocates() {
 
 proctype owner() {
     byte live, remote, found, turn;
-    for (turn : 1 .. 2) {
+    for (turn : 1 .. ROUNDS) {
         owner_frees_and_allocates();
         lock_take(0);
         slab_collect(true);
@@ -116,7 +122,7 @@ proctype owner() {
 
 proctype thief() {
     byte live, remote, found, turn;
-    for (turn : 1 .. 2) {
+    for (turn : 1 .. ROUNDS) {
 #ifndef NO_LOCK
         lock_take(0);
 #endif
