@@ -5,8 +5,8 @@
  * the archive or nothing: one name less, and the C library's own malloc would come in beside it.
  *
  * Functions here hold no state and do no work of their own beyond what their standard asks: checking arguments and
- * sums. malloc and free are the heap's fast paths themselves. None calls another by its public name: that may be the
- * program's own wrapper, which has called us.
+ * sums. malloc and free are the heap's fast paths themselves. None but reallocarray calls another by its public name:
+ * that may be the program's own wrapper, which has called us.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -46,17 +46,22 @@ static void *resize(const char *operation, void *block, size_t size) {
     return backend_realloc(operation, block, size);
 }
 
-EXPORT void *realloc(void *block, size_t size) {
+static void *own_realloc(void *block, size_t size) {
     return resize("realloc", block, size);
 }
 
+EXPORT void *realloc(void *block, size_t size) __attribute__((alias("own_realloc")));
+
+/* As in glibc and musl, the program's realloc does the work if it has one of its own: a program that brings a malloc
+ * but no reallocarray, as browsers do, hands its own blocks to libraries that call this one. */
 static void *resize_array(void *block, size_t count, size_t size) {
+    void *(*volatile program_realloc)(void *, size_t) = realloc; /* volatile: the compiler takes it for ours */
     size_t bytes;
     if (UNLIKELY(__builtin_mul_overflow(count, size, &bytes))) {
         errno = ENOMEM;
         return NULL;
     }
-    return resize("reallocarray", block, bytes);
+    return program_realloc == own_realloc ? resize("reallocarray", block, bytes) : program_realloc(block, bytes);
 }
 
 EXPORT void *reallocarray(void *block, size_t count, size_t size) {
