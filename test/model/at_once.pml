@@ -10,22 +10,22 @@
  * broken NOT_CHECKED: fast_pop does not look at the remote bit
  */
 #ifdef LONG
-#define FREES 3
-#define COLLECTS 3
-#define DEPTH 20
+#define COLLECTS 6
+#define ALLOCATIONS 6
+#define DEPTH 24
 #else
-#define FREES 2
 #define COLLECTS 1 /* how often the slab may be collected, at each place */
+#define ALLOCATIONS 2
 #define DEPTH 12
 #endif
-#define VARIABLES (2 + FREES)
-#define THREADS (3 + FREES)
+#define VARIABLES 4
+#define THREADS 5
 #define LOCKS 1
 #include "memory.inc"
 
 #define LIVE 0
 #define REMOTE 1
-#define DONE 2 /* and so on: each free */
+#define DONE 2 /* and 3: each free */
 
 byte reports;
 byte users;      /* who got the block anew */
@@ -104,7 +104,7 @@ inline allocate() {
 }
 
 proctype owner() {
-    byte live, remote, turn;
+    byte live, remote, turn, allocation;
     if
     :: owner_frees ->
         live_test();
@@ -116,14 +116,12 @@ proctype owner() {
     :: else
     fi;
     collect_perhaps();
-    for (turn : 0 .. FREES - 1) {
-        await(DONE + turn, 1)
+    await(DONE, 1);
+    await(DONE + 1, 1);
+    for (allocation : 1 .. ALLOCATIONS) {
+        collect_perhaps();
+        allocate()
     }
-    turn = 0;
-    collect_perhaps();
-    allocate();
-    collect_perhaps();
-    allocate();
     /* Whoever set a bit has announced the unit: it is collected at last. */
     lock_take(0);
     slab_collect(true);
@@ -150,16 +148,13 @@ proctype thief() {
 #endif
 
 init {
-    byte number;
     atomic {
         NEWEST(LIVE) = 1;
         if
         :: owner_frees = 1
         :: run freer(0)
         fi;
-        for (number : 1 .. FREES - 1) {
-            run freer(number)
-        }
+        run freer(1);
 #ifdef WITH_THIEF
         run thief();
 #endif
