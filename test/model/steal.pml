@@ -13,8 +13,8 @@
  * broken BITS_RELAXED: the remote bits are read without acquire
  */
 #ifdef LONG
-#define ROUNDS 4
-#define DEPTH 30
+#define ROUNDS 3
+#define DEPTH 22
 #else
 #define ROUNDS 2
 #define DEPTH 14
