@@ -13,7 +13,7 @@
 static uint32_t locked_heaps;
 
 void fork_each_lock(void (*act)(struct lock *lock)) {
-    const bool takes = act == lock_take;
+    const bool takes = act == lock_take_shared;
     uint32_t count = takes ? 0 : locked_heaps;
     act(&mems_root.lock);
     act(&heaps.lock);
@@ -34,6 +34,7 @@ void fork_each_lock(void (*act)(struct lock *lock)) {
 void fork_recover(bool alone) {
     background_recover();
     if (!alone && root_ready()) {
+        metadata_recover();
         spans_recover();
         threads_recover();
     }

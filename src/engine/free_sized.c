@@ -21,11 +21,11 @@ void engine_free_sized(const char *operation, void *block, size_t size, size_t a
         return;
     }
     struct block checked = fault_unless_live(operation, block);
-    /* Whatever was aligned may lie in a much larger class, and so may what realloc had no memory to move; otherwise its
-     * own, or one that realloc left it in. */
-    bool had_memory = atomic_load_explicit(&mems_root.failures, memory_order_relaxed) == 0;
+    /* Whatever was aligned may lie in a much larger class; otherwise its own, or one that realloc left it in: which may
+     * be any, where memory had run out. */
     bool fits = size <= checked.size && (alignment == 0 || (uintptr_t)block % alignment == 0);
-    if (had_memory && alignment <= GRANULE && checked.kind == BLOCK_SLOT && size <= realloc_keeps_from(checked.size)) {
+    bool any = atomic_load_explicit(&mems_root.kept, memory_order_relaxed) != 0;
+    if (!any && alignment <= GRANULE && checked.kind == BLOCK_SLOT && size <= realloc_keeps_from(checked.size)) {
         fits = fits && class_fits(size, checked.size_class);
     }
     if (UNLIKELY(!fits)) {

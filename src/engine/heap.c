@@ -40,6 +40,8 @@ void heap_reset(struct heap *heap) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         heap->tops[size_class] = MAGAZINE_NONE;
         heap->tops[size_class + DEFERRED] = MAGAZINE_NONE;
+        slab_count_add(&slab_counts[0][size_class].remote,
+                       atomic_load_explicit(&heap->classes[size_class].remote, memory_order_relaxed));
         heap->classes[size_class] = (struct heap_class){0};
         list_init(&heap->classes[size_class].slabs);
     }
@@ -49,6 +51,7 @@ void heap_reset(struct heap *heap) {
     list_init(&heap->aging);
     heap->sweep_at = SWEEP_START;
     heap->depot = (struct depot){0};
+    large_cache_init(&heap->larges);
     heap->zeros = (struct zeros){0};
     heap->victim = 0;
     heap->until_beat = HEAP_BEAT;

@@ -20,6 +20,7 @@
 #include "base/compiler.h"
 #include "base/list.h"
 #include "depot.h"
+#include "large_cache.h"
 #include "live_map.h"
 #include "os/lock.h"
 #include "page_map.h"
@@ -35,6 +36,7 @@ struct heap_counters {
     _Atomic uint64_t remote_frees;
     _Atomic uint64_t adoptions;
     _Atomic uint64_t stolen;
+    _Atomic uint64_t large_bytes; /* of large blocks: allocated less freed, modulo 2^64 */
 };
 
 static inline void counter_add(_Atomic uint64_t *counter, uint64_t by) {
@@ -44,11 +46,12 @@ static inline void counter_add(_Atomic uint64_t *counter, uint64_t by) {
 /* A class of a heap. Slabs with free slots stand before those without, so the first tells whether there are any. */
 struct heap_class {
     struct list slabs;
-    void **bottom;      /* of the magazine; NULL while there is none. The thread's alone */
-    struct stock stock; /* in the depot */
-    uint8_t share;      /* blocks that may still come from the shared slab, while there is no magazine */
-    bool refilled;      /* its magazine has had a refill since the classes were last looked at */
-    bool idle;          /* its magazine has had no refill and was never full since the classes were last looked at */
+    void **bottom;           /* of the magazine; NULL while there is none. The thread's alone */
+    struct stock stock;      /* in the depot */
+    _Atomic uint32_t remote; /* blocks of the class that the thread has freed in others' slabs; see slab_counts */
+    uint8_t share;           /* blocks that may still come from the shared slab, while there is no magazine */
+    bool refilled;           /* its magazine has had a refill since the classes were last looked at */
+    bool idle; /* its magazine has had no refill and was never full since the classes were last looked at */
 };
 
 #define INBOX_CLOSED UINT32_MAX
@@ -95,6 +98,7 @@ struct heap {
     struct list aging;                       /* slabs (slab.h) */
     size_t sweep_at;                         /* before slab_bytes grow beyond this, the heap is swept */
     struct depot depot;
+    struct large_cache larges;
     uint32_t backlog; /* units that left the inbox and are not collected yet, linked as there */
     struct list link; /* in heaps.unused */
     struct heap_counters counters;
@@ -116,11 +120,11 @@ struct heaps {
     bool checks_every; /* of every heap; set at the start */
     uint64_t started;  /* how often a thread got a heap */
     struct list unused;
+    _Atomic uint64_t large_bytes;  /* of large blocks that threads without a heap allocated, less freed (relaxed) */
     _Atomic size_t magazine_drawn; /* by all heaps (relaxed) */
     _Atomic size_t magazine_most;  /* the budget: it may be drawn up to this (relaxed), */
     _Atomic size_t magazine_limit; /* and that, for the sake of the memory that there is, is at most this (relaxed) */
     _Atomic size_t depot_bytes;    /* in the half-magazines of all heaps, and what they have drawn beyond (relaxed) */
-    _Atomic size_t large_bytes;    /* in the large blocks of all depots (relaxed) */
 };
 
 extern struct heaps heaps;
@@ -130,6 +134,15 @@ extern struct heap heap_none;
 
 /* The calling thread's heap: the engine's one thread-local word. */
 extern TLS struct heap *heap_mine;
+
+/* Counts bytes of large blocks that the thread of the heap, which may be heap_none, has allocated (negative: freed). */
+static inline void heap_count_large(struct heap *heap, uint64_t bytes) {
+    if (LIKELY(heap != &heap_none)) {
+        counter_add(&heap->counters.large_bytes, bytes);
+    } else {
+        atomic_fetch_add_explicit(&heaps.large_bytes, bytes, memory_order_relaxed);
+    }
+}
 
 /* The engine's start. */
 void heaps_start(bool checks_every);

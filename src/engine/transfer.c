@@ -123,6 +123,7 @@ void transfer_flush_class(struct heap *heap, unsigned size_class) {
 
 void transfer_flush(struct heap *heap) {
     depot_unload(heap);
+    large_cache_unload(&heap->larges, SIZE_MAX);
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         transfer_flush_class(heap, size_class);
     }

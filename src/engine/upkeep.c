@@ -5,6 +5,7 @@
 #include "abandoned.h"
 #include "heap.h"
 #include "magazine.h"
+#include "metadata.h"
 #include "os/os.h"
 #include "remote.h"
 #include "slab.h"
@@ -49,6 +50,10 @@
 /* Slabs of an idle heap that are searched for a block to steal, and that are passed by on the way. */
 #define SEARCHED_SLABS 4u
 #define PASSED_SLABS 64u
+
+/* Cached large blocks that one call gives back: some 20 microseconds. It looks whether they suffice after each step. */
+#define UNLOADED_LARGES 64u
+#define LARGES_STEP 8u
 
 /* A heap is swept when its slabs have grown by this much, and by this share. */
 #define SWEEP_MIN ((size_t)1 << 20)
@@ -155,11 +160,14 @@ static bool has_more(const struct heap *heap) {
                                         atomic_load_explicit(&heap->slow_calls, memory_order_relaxed) + 1;
 }
 
-/* Collects up to `units` units of another thread's heap, and gives its depot and its empty slabs back. What its
+/* Collects up to `units` units of another thread's heap, and gives its depot, as many large blocks and its empty slabs
+ * back. What its
  * magazines hold stays: only its thread may touch them. Under its lock. */
 static void reclaim(struct heap *heap, size_t units) {
     bool more = inbox_collect(heap, units, false);
     depot_unload(heap);
+    large_cache_unload(&heap->larges, units);
+    more = more || large_cache_count(&heap->larges) != 0;
     heap_drop_empty(heap);
     if (!more) {
         atomic_store_explicit(&heap->reclaimed, atomic_load_explicit(&heap->slow_calls, memory_order_relaxed) + 1,
@@ -317,6 +325,7 @@ static void pass(struct heap *heap, uint64_t now_ms) {
     lock_take(&heap->lock);
     inbox_collect(heap, COLLECTED_UNITS, true);
     size_t units = depot_decay(heap, now_ms);
+    large_cache_decay(&heap->larges, now_ms, UNLOADED_LARGES);
     rest_classes(heap, now_ms);
     lock_give(&heap->lock);
     span_purge(units);
@@ -414,6 +423,35 @@ bool upkeep_of_all(void) {
     return busy || slabs_present() != before;
 }
 
+/* Gives up cached blocks of a heap, under its lock, up to *left; true when there is a dirty span as is wanted. */
+static bool unload_larges(struct heap *heap, size_t units, size_t most, size_t least, size_t *left) {
+    bool fits = span_dirty_fits(units, most);
+    while (!fits && *left != 0 && large_cache_count(&heap->larges) != 0 &&
+           large_cache_units(&heap->larges) << UNIT_SHIFT >= least) {
+        large_cache_unload(&heap->larges, LARGES_STEP);
+        *left -= LARGES_STEP;
+        fits = span_dirty_fits(units, most);
+    }
+    return fits;
+}
+
+void upkeep_unload_larges(struct heap *mine, size_t units, size_t most, size_t least) {
+    size_t left = UNLOADED_LARGES;
+    bool fits = false;
+    if (mine != NULL && large_cache_count(&mine->larges) != 0) {
+        lock_take(&mine->lock);
+        fits = unload_larges(mine, units, most, least, &left);
+        lock_give(&mine->lock);
+    }
+    for (unsigned i = looks(); i != 0 && !fits && left != 0 && has_others(mine); i--) {
+        struct heap *heap = next_heap();
+        if (heap != mine && large_cache_count(&heap->larges) != 0 && lock_try(&heap->lock)) {
+            fits = unload_larges(heap, units, most, least, &left);
+            lock_give(&heap->lock);
+        }
+    }
+}
+
 /* --- All heaps ---------------------------------------------------------------------------------------------------- */
 
 static void give_up_own(struct heap *heap) {
@@ -452,7 +490,9 @@ size_t upkeep_trim(struct heap *mine) {
         pages += heap_purge_all(heap);
         lock_give(&heap->lock);
     }
-    return pages * OS_PAGE + span_purge_all();
+    size_t given = pages * OS_PAGE + span_purge_all();
+    spans_trim_descriptors();
+    return given + metadata_trim();
 }
 
 void upkeep_ask(void) {
