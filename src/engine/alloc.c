@@ -65,7 +65,10 @@ static bool refill(struct heap *heap, unsigned size_class, void **block) {
 
 static bool refill_from_fresh(struct heap *heap, unsigned size_class, void **block) {
     upkeep_make_way(heap);
-    upkeep_unload_larges(heap, size_classes[size_class].units, SIZE_MAX, heap->slab_bytes / SLABS_PER_LARGES);
+    lock_take(&heap->lock);
+    const size_t least = heap->slab_bytes / SLABS_PER_LARGES;
+    lock_give(&heap->lock);
+    upkeep_unload_larges(heap, size_classes[size_class].units, SIZE_MAX, least);
     lock_take(&heap->lock);
     bool filled = heap_grow(heap, size_class) != NULL && transfer(heap, size_class, block);
     lock_give(&heap->lock);
