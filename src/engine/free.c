@@ -87,21 +87,31 @@ COLD void free_fault(void *block) {
     fault_report("free", block);
 }
 
+/* A block in a unit that no heap's slab has: of an abandoned slab, a large one, or none. */
+static NOINLINE void free_heapless(void *block, uint32_t entry) {
+    int saved = errno;
+    bool freed = entry_is_slab(entry) ? free_in_slab(block, entry) : entry == UNIT_LARGE && free_large(block);
+    if (UNLIKELY(!freed)) {
+        fault_report("free", block);
+    }
+    errno = saved;
+}
+
 NOINLINE void free_foreign(void *block) {
     uint32_t entry = page_map_load(window_unit(block));
-    bool freed;
-    if (LIKELY(entry_is_slab(entry))) {
+    if (UNLIKELY(!entry_is_slab(entry) || entry_heap(entry) == HEAP_ABANDONED)) {
+        free_heapless(block, entry);
+    } else if (UNLIKELY(!remote_free(block))) {
+        free_fault(block);
+    } else {
+        count_remote(entry_class(entry));
+    }
+    if (entry_is_slab(entry)) {
         counter_add(&heap_mine->counters.remote_frees, 1);
-        freed = free_in_slab(block, entry);
         /* A thread that only frees what others allocate sees to memory too. */
         if (UNLIKELY(heap_count(heap_mine, size_classes[entry_class(entry)].size))) {
             free_beat();
         }
-    } else {
-        freed = entry == UNIT_LARGE && free_large(block);
-    }
-    if (UNLIKELY(!freed)) {
-        fault_report("free", block);
     }
     fault_if_suspect();
 }

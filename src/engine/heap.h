@@ -48,6 +48,7 @@ struct heap_class {
     struct list slabs;
     void **bottom;           /* of the magazine; NULL while there is none. The thread's alone */
     struct stock stock;      /* in the depot */
+    uint32_t waiting;        /* units that are to be collected (remote.h) */
     _Atomic uint32_t remote; /* blocks of the class that the thread has freed in others' slabs; see slab_counts */
     uint8_t share;           /* blocks that may still come from the shared slab, while there is no magazine */
     bool refilled;           /* its magazine has had a refill since the classes were last looked at */
@@ -82,12 +83,13 @@ struct heap {
     uint32_t mode_offset;   /* of the set in use: 0 or DEFERRED */
     bool checks_every;      /* a free is proved at the call, not when its magazine is flushed */
     struct zeros zeros;
-    uint32_t victim;      /* the heap that gave memory last (upkeep.c); 0: none */
-    uint64_t looked_ms;   /* when the thread last looked for idle heaps, */
-    uint64_t searched_ms; /* and for a block to steal, in vain */
-    uint64_t passed_ms;   /* its last pass of upkeep, */
-    uint8_t purged_class; /* whose abandoned slabs that looked at, */
-    uint64_t rested_ms;   /* and when it last gave up what classes that rest have cached */
+    uint32_t victim;       /* the heap that gave memory last (upkeep.c); 0: none */
+    uint64_t collected_ms; /* when the thread last collected all its units */
+    uint64_t looked_ms;    /* when the thread last looked for idle heaps, */
+    uint64_t searched_ms;  /* and for a block to steal, in vain */
+    uint64_t passed_ms;    /* its last pass of upkeep, */
+    uint8_t purged_class;  /* whose abandoned slabs that looked at, */
+    uint64_t rested_ms;    /* and when it last gave up what classes that rest have cached */
 
     /* Under the lock. */
     struct lock lock;
@@ -99,7 +101,7 @@ struct heap {
     size_t sweep_at;                         /* before slab_bytes grow beyond this, the heap is swept */
     struct depot depot;
     struct large_cache larges;
-    uint32_t backlog; /* units that left the inbox and are not collected yet, linked as there */
+    uint32_t backlog; /* units that left the inbox and are not sorted yet (remote.h) */
     struct list link; /* in heaps.unused */
     struct heap_counters counters;
 

@@ -16,6 +16,9 @@
  * time by the coarse clock. */
 #define CALLS_PER_PASS 16u
 
+/* How often a heap collects units of classes that it does not need. */
+#define COLLECT_MS 10u
+
 /* Pages of slabs that one pass gives back, some 100 microseconds, and slabs that it looks at for them. */
 #define PASS_PAGES 384u
 #define PASS_SLABS 256u
@@ -323,7 +326,9 @@ static void ask_limit(void) {
 static void pass(struct heap *heap, uint64_t now_ms) {
     heap->passed_ms = now_ms;
     lock_take(&heap->lock);
-    inbox_collect(heap, COLLECTED_UNITS, true);
+    if (now_ms - heap->collected_ms >= COLLECT_MS && !inbox_collect(heap, COLLECTED_UNITS, true)) {
+        heap->collected_ms = now_ms;
+    }
     size_t units = depot_decay(heap, now_ms);
     large_cache_decay(&heap->larges, now_ms, UNLOADED_LARGES);
     rest_classes(heap, now_ms);
@@ -404,6 +409,7 @@ static bool sweep(struct heap *heap) {
 }
 
 bool upkeep_before_growth(struct heap *heap) {
+    inbox_collect(heap, COLLECTED_UNITS, true);
     return depot_unload_much(heap) || sweep(heap);
 }
 

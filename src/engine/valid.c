@@ -232,7 +232,7 @@ static bool magazine_valid(const struct heap *heap, unsigned size_class, const c
 static bool is_vacant(const struct heap *heap) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         const struct heap_class *of = &heap->classes[size_class];
-        if (!list_empty(&of->slabs) || of->bottom != NULL || of->stock.magazines != NULL) {
+        if (!list_empty(&of->slabs) || of->bottom != NULL || of->stock.magazines != NULL || of->waiting != 0) {
             return false;
         }
     }
@@ -292,7 +292,36 @@ static bool chain_valid(uint32_t head, struct units *units, const char **why) {
     return true;
 }
 
-/* A unit's link is set if, and only if, it is in one inbox or backlog. */
+/* The units of a class that wait to be collected: a ring of units of the heap's slabs. */
+static bool ring_valid(const struct heap *heap, unsigned size_class, struct units *units, const char **why) {
+    uint32_t number = heap->classes[size_class].waiting;
+    if (number == 0) {
+        return true;
+    }
+    do {
+        size_t unit = number - 1;
+        if (unit >= spans.top || units->count > spans.top) {
+            return broken(why, "a ring of units leads out of the window, or not back");
+        }
+        if (page_map_load(unit) != (page_map_tag(heap->id) | size_class)) {
+            return broken(why, "a unit waits in the ring of another heap or class");
+        }
+        units_add(units, unit);
+        number = atomic_load_explicit(&window.inbox_links[unit], memory_order_relaxed) & ~LINK_SET;
+    } while (number != heap->classes[size_class].waiting);
+    return true;
+}
+
+static bool rings_valid(const struct heap *heap, struct units *units, const char **why) {
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        if (!ring_valid(heap, size_class, units, why)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A unit's link is set if, and only if, it is in one inbox, backlog or ring. */
 static bool inboxes_valid(const char **why) {
     struct units chained = {0};
     struct units linked = {0};
@@ -300,7 +329,7 @@ static bool inboxes_valid(const char **why) {
         const struct heap *heap = heap_of(id);
         uint32_t inbox = atomic_load_explicit(&heap->inbox, memory_order_relaxed);
         if (!chain_valid(inbox != INBOX_CLOSED ? inbox : 0, &chained, why) ||
-            !chain_valid(heap->backlog, &chained, why)) {
+            !chain_valid(heap->backlog, &chained, why) || !rings_valid(heap, &chained, why)) {
             return false;
         }
     }
