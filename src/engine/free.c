@@ -87,11 +87,30 @@ COLD void free_fault(void *block) {
     fault_report("free", block);
 }
 
+/*
+ * Whether the block's slab, which was abandoned a moment ago, has become the calling thread's own. A thread adopts the
+ * first one that it frees into if it has no magazine of the class yet, and another one at the STRAYS_MAXth such free
+ * after a refill of the class: a thread that only frees leaves the slabs to those that allocate.
+ */
+static bool adopt_slab(const void *block, unsigned size_class) {
+    struct heap *heap = heap_mine;
+    struct heap_class *of = &heap->classes[size_class];
+    if (heap == &heap_none || of->strays == STRAYS_MAX || (++of->strays != STRAYS_MAX && of->bottom != NULL)) {
+        return false;
+    }
+    of->strays = STRAYS_MAX;
+    lock_take(&heap->lock);
+    bool adopted = heap_adopt_of(heap, block, size_class);
+    lock_give(&heap->lock);
+    return adopted;
+}
+
 /* A block in a unit that no heap's slab has: of an abandoned slab, a large one, or none. */
 static NOINLINE void free_heapless(void *block, uint32_t entry) {
     int saved = errno;
-    bool freed = entry_is_slab(entry) ? free_in_slab(block, entry) : entry == UNIT_LARGE && free_large(block);
-    if (UNLIKELY(!freed)) {
+    if (entry_is_slab(entry) && adopt_slab(block, entry_class(entry))) {
+        fast_free(block);
+    } else if (entry_is_slab(entry) ? !free_in_slab(block, entry) : entry != UNIT_LARGE || !free_large(block)) {
         fault_report("free", block);
     }
     errno = saved;

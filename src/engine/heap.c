@@ -140,7 +140,9 @@ static struct slab *add(struct heap *heap, unsigned size_class, struct slab *sla
     if (slab != NULL) {
         list_push_front(&heap->classes[size_class].slabs, &slab->link);
         heap->slab_bytes += bytes_of(slab);
-        slab_age(slab, &heap->aging, heap->passed_ms);
+        if (slab_free_slots(slab) != 0) {
+            slab_age(slab, &heap->aging, heap->passed_ms);
+        }
     }
     return slab;
 }
@@ -149,6 +151,15 @@ struct slab *heap_adopt(struct heap *heap, unsigned size_class) {
     struct slab *slab = add(heap, size_class, abandoned_adopt(size_class, heap->id));
     counter_add(&heap->counters.adoptions, slab != NULL);
     return slab;
+}
+
+bool heap_adopt_of(struct heap *heap, const void *block, unsigned size_class) {
+    struct slab *slab = add(heap, size_class, abandoned_adopt_of(block, size_class, heap->id));
+    counter_add(&heap->counters.adoptions, slab != NULL);
+    if (slab != NULL && slab_free_slots(slab) == 0) {
+        heap_slab_full(heap, size_class, slab);
+    }
+    return slab != NULL;
 }
 
 struct slab *heap_grow(struct heap *heap, unsigned size_class) {

@@ -43,6 +43,9 @@ static inline void counter_add(_Atomic uint64_t *counter, uint64_t by) {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
 }
 
+/* A thread adopts an abandoned slab when it has freed this many blocks into such slabs (free.c). */
+#define STRAYS_MAX 2u
+
 /* A class of a heap. Slabs with free slots stand before those without, so the first tells whether there are any. */
 struct heap_class {
     struct list slabs;
@@ -51,8 +54,9 @@ struct heap_class {
     uint32_t waiting;        /* units that are to be collected (remote.h) */
     _Atomic uint32_t remote; /* blocks of the class that the thread has freed in others' slabs; see slab_counts */
     uint8_t share;           /* blocks that may still come from the shared slab, while there is no magazine */
-    bool refilled;           /* its magazine has had a refill since the classes were last looked at */
-    bool idle; /* its magazine has had no refill and was never full since the classes were last looked at */
+    uint8_t strays; /* frees into abandoned slabs since the last refill, up to STRAYS_MAX. The thread's alone */
+    bool refilled;  /* its magazine has had a refill since the classes were last looked at */
+    bool idle;      /* its magazine has had no refill and was never full since the classes were last looked at */
 };
 
 #define INBOX_CLOSED UINT32_MAX
@@ -93,7 +97,7 @@ struct heap {
 
     /* Under the lock. */
     struct lock lock;
-    struct heap_class classes[SIZE_CLASSES]; /* but for their `bottom` and `share` */
+    struct heap_class classes[SIZE_CLASSES]; /* but for their `bottom`, `share` and `strays` */
     size_t magazine_cost;                    /* of its magazines (magazine.h) */
     size_t magazine_drawn;                   /* from the budget of all heaps, to pay for them */
     size_t slab_bytes;                       /* in slots of the heap's slabs */
@@ -191,6 +195,12 @@ struct slab *heap_slab_with_room(const struct heap *heap, unsigned size_class);
 /* Adds an abandoned slab with free slots; NULL when there is none to adopt. The same for a fresh one: no memory. */
 struct slab *heap_adopt(struct heap *heap, unsigned size_class);
 struct slab *heap_grow(struct heap *heap, unsigned size_class);
+
+/*
+ * Adds the slab of a block that the heap's thread is about to free, so that this free and those that follow are its
+ * own. False when the slab is shared, or not abandoned.
+ */
+bool heap_adopt_of(struct heap *heap, const void *block, unsigned size_class);
 
 /* The slab has just been filled up: it makes way for one with free slots. */
 void heap_slab_full(struct heap *heap, unsigned size_class, struct slab *slab);

@@ -68,6 +68,7 @@ bool transfer_refill(struct heap *heap, unsigned size_class) {
         live_set(bottom[i]);
     }
     heap->tops[heap->mode_offset + size_class] = bottom + got;
+    heap->classes[size_class].strays = 0;
     counter_add(&heap->counters.refills, got != 0);
     return got != 0;
 }
