@@ -27,7 +27,7 @@
  * share; or, if much was given back, a share of that more. */
 #define WAY_MIN_PAGES ((size_t)128)
 #define WAY_SHARE 64u
-#define WAY_RISE 4u
+#define WAY_RISE 8u
 
 /* The budget of all magazines: this share of what slabs hold, and so much for each heap in use; and no more than this
  * part of the memory that the process may have, if that is known. */
@@ -361,6 +361,8 @@ static void pass_if_due(struct heap *heap) {
     const uint64_t now_ms = os_coarse_ms();
     if (now_ms != heap->passed_ms) {
         pass(heap, now_ms);
+    } else {
+        span_decay(now_ms); /* each call gives back some of what is due */
     }
 }
 

@@ -168,10 +168,11 @@ static void a_refill_collects_the_oldest_unit_of_its_class(void) {
     while (magazine_count(heap_mine, size_class) != 0 || heap_slab_with_room(heap_mine, size_class) != NULL) {
         CHECK(engine_alloc(batch.size) != NULL);
     }
-    thread_run(free_in_thread, &other);
-    thread_run(free_in_thread, &batch);
+    free_by_another(&other);
+    free_by_another(&batch);
     size_t units = batch_units(&batch);
     CHECK(units >= 4);
+    heap_mine->until_beat = SIZE_MAX; /* no pass of upkeep collects meanwhile */
     for (size_t i = 0, oldest = 0; i < units; i++) {
         CHECK_EQUAL(ring_length(heap_mine, size_class), i == 0 ? 0 : units - i);
         do {
