@@ -76,10 +76,14 @@ static void *free_in_thread(void *batch) {
 }
 
 /* Nobody else collects what is freed meanwhile. */
-static void free_by_another(struct batch *batch) {
+static void run_unwatched(void *(*function)(void *), void *argument) {
     lock_take(&heap_mine->lock);
-    thread_run(free_in_thread, batch);
+    thread_run(function, argument);
     lock_give(&heap_mine->lock);
+}
+
+static void free_by_another(struct batch *batch) {
+    run_unwatched(free_in_thread, batch);
 }
 
 static void *free_one(void *block) {
@@ -127,7 +131,7 @@ static void a_unit_that_was_collected_is_announced_again(void) {
     static struct batch batch = {.size = 64, .count = 10};
     batch_alloc(&batch);
     for (size_t i = 0; i < batch.count; i++) {
-        thread_run(free_one, batch.blocks[i]);
+        run_unwatched(free_one, batch.blocks[i]);
         CHECK_EQUAL(inbox_length(heap_mine), 1);
         CHECK_VALID();
         collect(heap_mine, SIZE_MAX, i % 2 == 0);
@@ -188,7 +192,7 @@ static void a_refill_collects_the_oldest_unit_of_its_class(void) {
     }
     CHECK_EQUAL(ring_length(heap_mine, size_class_of(other.size)), batch_units(&other));
     CHECK_EQUAL(batch_count(&other, BLOCK_STATE_REMOTE), other.count);
-    thread_run(free_one, batch.blocks[0]);
+    run_unwatched(free_one, batch.blocks[0]);
     CHECK_EQUAL(inbox_length(heap_mine), batch_units(&other) + 1);
     CHECK_VALID();
 }
