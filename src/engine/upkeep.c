@@ -324,8 +324,8 @@ static void ask_limit(void) {
 }
 
 static void pass(struct heap *heap, uint64_t now_ms) {
-    heap->passed_ms = now_ms;
     lock_take(&heap->lock);
+    heap->passed_ms = now_ms;
     if (now_ms - heap->collected_ms >= COLLECT_MS && !inbox_collect(heap, COLLECTED_UNITS, true)) {
         heap->collected_ms = now_ms;
     }
