@@ -376,6 +376,8 @@ static uint32_t count_call(struct heap *heap) {
 void upkeep(struct heap *heap) {
     if (count_call(heap) % CALLS_PER_PASS == 0) {
         pass_if_due(heap);
+    } else {
+        upkeep_decay(); /* each call does its share of what is due */
     }
 }
 
