@@ -361,8 +361,6 @@ static void pass_if_due(struct heap *heap) {
     const uint64_t now_ms = os_coarse_ms();
     if (now_ms != heap->passed_ms) {
         pass(heap, now_ms);
-    } else {
-        span_decay(now_ms); /* each call gives back some of what is due */
     }
 }
 
@@ -376,9 +374,8 @@ static uint32_t count_call(struct heap *heap) {
 void upkeep(struct heap *heap) {
     if (count_call(heap) % CALLS_PER_PASS == 0) {
         pass_if_due(heap);
-    } else {
-        upkeep_decay(); /* each call does its share of what is due */
     }
+    upkeep_decay(); /* each call does its share of what is due */
 }
 
 void upkeep_beat(struct heap *heap) {
