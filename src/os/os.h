@@ -52,6 +52,10 @@ int os_map(size_t size, size_t align, void **out);
 /* Gives pages and their addresses back. Works on any part of a mapping. */
 int os_unmap(void *start, size_t size);
 
+/* Fresh pages in the place of pages of ours, contents lost: they read as zero. At no moment are the addresses unmapped.
+ */
+int os_renew(void *start, size_t size);
+
 /*
  * Gives the memory of pages back and keeps their addresses. Afterwards they read as zero if os_purge_zeroes(); it can
  * be refused (EPERM in a sandbox, EINVAL for locked pages), and then nothing has changed.

@@ -57,6 +57,7 @@ static void act(struct twin *twin, struct input *input) {
         break;
     case 6:
         twin_try_address(twin, input_number(input));
+        twin_try_stale(twin, input_byte(input));
         break;
     default:
         act_on_block(twin, input, (uint8_t)((operation >> 2 & 7) - 2));
@@ -71,6 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct mems_space_options options = {
         .page_size = (kind & 1) != 0 ? 8192 : 4096,
         .alignment = (kind & 2) != 0 ? 16 : 8,
+        .generations = (kind & 4) != 0 ? -1 : 1,
     };
     twin_begin(&twin, space_create(&options), options.page_size, options.alignment);
     while (input.next < input.end) {

@@ -86,8 +86,8 @@ static inline void *create_and_destroy(void *count) {
     for (uintptr_t i = 0; i < (uintptr_t)count; i++) {
         struct mems_space *space = space_create(NULL);
         CHECK(space != NULL);
-        CHECK(space_alloc("malloc", space, 5000) == (void *)1000);
-        CHECK(space_alloc("malloc", space, 5000) == (void *)9192);
+        CHECK(handle_address((uintptr_t)space_alloc("malloc", space, 5000)) == 1000);
+        CHECK(handle_address((uintptr_t)space_alloc("malloc", space, 5000)) == 9192);
         space_destroy("destroy", space);
     }
     return NULL;
@@ -96,7 +96,7 @@ static inline void *create_and_destroy(void *count) {
 /* --- All together ------------------------------------------------------------------------------------------------ */
 
 static inline int spaces_begin(void **state) {
-    static const struct mems_space_options options[SPACES] = {{4096, 8}, {8192, 16}, {4096, 16}};
+    static const struct mems_space_options options[SPACES] = {{4096, 8, -1, 0}, {8192, 16, 1, 0}, {4096, 16, 0, 0}};
     (void)state;
     for (size_t i = 0; i < SPACES; i++) {
         spaces[i] = space_create(&options[i]);

@@ -51,7 +51,7 @@ static void pages_leave_and_neighbours_stay(void **state) {
     twin_compare(&twin);
     twin_check_contents(&twin);
     assert_int_equal(twin.layout.count, 5); /* P H, H without memory, H P */
-    assert_ptr_equal(space_get("get", twin.space, (void *)22504), memory + 21504);
+    assert_ptr_equal(space_get("get", twin.space, twin.layout.pieces[4].handle), memory + 21504);
     twin_try_address(&twin, 1000 + 2 * PAGE);
     twin_trim(&twin); /* nothing more */
 }
