@@ -99,6 +99,11 @@ int os_renew(void *start, size_t size) {
     return sys_mmap(start, size, READ_WRITE, PRIVATE | MAP_FIXED, &mapped);
 }
 
+int os_forbid(void *start, size_t size) {
+    void *mapped;
+    return sys_mmap(start, size, PROT_NONE, PRIVATE | MAP_NORESERVE | MAP_FIXED, &mapped);
+}
+
 int os_purge(void *start, size_t size) {
     return sys_madvise(start, size, MADV_DONTNEED);
 }

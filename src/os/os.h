@@ -56,6 +56,9 @@ int os_unmap(void *start, size_t size);
  */
 int os_renew(void *start, size_t size);
 
+/* Takes memory of ours away and keeps its addresses: any access faults. Ends with os_unmap. */
+int os_forbid(void *start, size_t size);
+
 /*
  * Gives the memory of pages back and keeps their addresses. Afterwards they read as zero if os_purge_zeroes(); it can
  * be refused (EPERM in a sandbox, EINVAL for locked pages), and then nothing has changed.

@@ -27,8 +27,7 @@ NOINLINE static void *get_locked(const char *function, struct mems_space *space,
 HOT void *space_get(const char *function, struct mems_space *space, void *v_ptr) {
     uintptr_t handle = (uintptr_t)v_ptr;
     if (LIKELY(space != NULL && !OBSERVE(space->restless) && handle_number(handle) == OBSERVE(space->number))) {
-        uint32_t mask = handle_tag_mask(handle_number(handle));
-        void *physical = dict_translate(&space->dict, handle_address(handle), handle_tag(handle), mask);
+        void *physical = dict_translate(&space->dict, handle_address(handle), handle_tag(handle));
         if (LIKELY(physical != NULL)) {
             return physical;
         }

@@ -223,6 +223,11 @@ static struct sub_node *give_block(struct mems_space *space, struct sub_node *no
     return hole;
 }
 
+/* A block that is being copied is freed: from now on no handle leads to it. */
+static void doom(struct mems_space *space, struct sub_node *node) {
+    dict_set_tag(&space->dict, node, sub_node_tag(SEGMENT_DOOMED, sub_node_generation(node)));
+}
+
 void space_free(const char *function, struct mems_space *space, void *v_ptr) {
     if (!space_enter(function, space, v_ptr)) {
         return;
@@ -237,7 +242,7 @@ void space_free(const char *function, struct mems_space *space, void *v_ptr) {
         refuse_pinned(function, space, v_ptr);
         return;
     } else if (UNLIKELY(node->copies > 0)) {
-        sub_node_set_kind(node, SEGMENT_DOOMED);
+        doom(space, node);
     } else {
         give_block(space, node);
     }
@@ -347,8 +352,7 @@ static bool grow(struct mems_space *space, struct sub_node *node, size_t size) {
         PUBLISH(after->start, after->start + more);
         free_list_insert(&space->holes, after);
     }
-    dict_extend(&space->dict, node, node->start + size - 1);
-    sub_node_set_tag(node, SEGMENT_PROCESS, generation);
+    dict_extend(&space->dict, node, node->start + size - 1, sub_node_tag(SEGMENT_PROCESS, generation));
     space->newest = newer(space->newest, generation);
     space->process_bytes += more;
     return true;
@@ -384,7 +388,7 @@ static void *move_to_grow(struct mems_space *space, struct sub_node *node, size_
     if (moved != NULL && last) {
         give_grown(space, node);
     } else if (moved != NULL) {
-        sub_node_set_kind(node, SEGMENT_DOOMED);
+        doom(space, node);
     }
     return result;
 }

@@ -60,7 +60,7 @@ static size_t step(struct mems_space *space, size_t limit, size_t *freed) {
     size_t before = space_metadata_bytes(space);
     size_t moved = space->movable ? store_evacuate(&space->store, &space->dict, limit, freed) : 0;
     if (moved + *freed == 0) {
-        *freed = store_drop_spare(&space->store);
+        *freed = store_drop_empty(&space->store);
         moved = gather_nodes(space) * sizeof(struct sub_node);
     }
     size_t after = space_metadata_bytes(space);

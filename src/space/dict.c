@@ -19,24 +19,67 @@
 #define TYPE_LEAF 2u /* and the class of the leaf's size on top */
 
 /*
- * The PROCESSes of a frame, in order. keys[i] is the first granule that nodes[i] has in the frame; the nodes stand at
- * the end of the cell.
+ * The PROCESSes of a frame, in order. Of each there is
  *
- *   | count | keys[0] keys[1] ... | nodes[0] nodes[1] ... |
+ *   keys    the first granule that it has in the frame,
+ *   facts   the granule behind its last, and the tag of its handles, 0 if it is doomed,
+ *   nodes   the sub node;
+ *
+ * so that a reader need not go on to the sub node, another cache line, unless its bytes have a place of their own. They
+ * have none in a space that is not movable: then all bytes of the frame lie at `physical`. The keys are those of the
+ * frame's eight parts one after the other; those of part i begin at twice halves[i], or one behind it. Behind the last
+ * key all are KEY_NONE, PART_KEYS of them at least.
+ *
+ *   | physical | halves | count | keys | KEY_NONE .. | facts | ... nodes |
  */
+#define PARTS 8u
+
 struct leaf {
+    char *physical;
+    uint8_t halves[PARTS];
     uint16_t count;
     uint16_t keys[];
 };
 
-static const uint16_t leaf_capacities[DICT_LEAVES] = {6, 12, 25, 51, 102, 204, 409, 818};
+#define KEY_NONE INT16_MAX
+#define PART_KEYS 8u
+#define PART_BITS 6u
+
+/* The leaves of a class: the size of the cell, and for how many PROCESSes there is room. */
+struct leaf_class {
+    uint16_t size;
+    uint16_t room;
+};
+
+#define ENTRY_SIZE (3 * sizeof(uint16_t) + sizeof(struct sub_node *))
+#define LEAF_CLASS(size) \
+    { size, (size - offsetof(struct leaf, keys) - PART_KEYS * sizeof(uint16_t) - sizeof(uint16_t)) / ENTRY_SIZE }
+
+static const struct leaf_class classes[DICT_LEAVES] = {
+    LEAF_CLASS(64),  LEAF_CLASS(128),  LEAF_CLASS(192),  LEAF_CLASS(256),  LEAF_CLASS(384),  LEAF_CLASS(512),
+    LEAF_CLASS(768), LEAF_CLASS(1024), LEAF_CLASS(2048), LEAF_CLASS(4096), LEAF_CLASS(8192),
+};
 
 static size_t leaf_size(unsigned class) {
-    return (size_t)POOL_GRAIN << class;
+    return classes[class].size;
+}
+
+static size_t leaf_room(unsigned class) {
+    return classes[class].room;
+}
+
+struct fact {
+    uint16_t end;
+    uint16_t tag;
+};
+
+static struct fact *leaf_facts(const struct leaf *leaf, unsigned class) {
+    return (struct fact *)((uintptr_t)leaf + offsetof(struct leaf, keys) +
+                           (leaf_room(class) + PART_KEYS) * sizeof(uint16_t));
 }
 
 static struct sub_node **leaf_nodes(const struct leaf *leaf, unsigned class) {
-    return (struct sub_node **)((uintptr_t)leaf + leaf_size(class)) - leaf_capacities[class];
+    return (struct sub_node **)((uintptr_t)leaf + leaf_size(class)) - leaf_room(class);
 }
 
 static unsigned type_of(uintptr_t entry) {
@@ -79,41 +122,68 @@ static uint16_t key_of(uintptr_t offset) {
 
 /* --- Reading ----------------------------------------------------------------------------------------------------- */
 
-/* How many keys are at most `key`. Each step of the search is a conditional move: which half it takes cannot be
- * predicted. */
-static size_t keys_up_to(const struct leaf *leaf, size_t count, uint16_t key) {
-    const uint16_t *first = leaf->keys;
-    size_t left = count;
-    while (left > 1) {
-        size_t half = left / 2;
-        first = OBSERVE(first[half]) <= key ? first + half : first;
-        left -= half;
+/*
+ * How many of PART_KEYS keys in order are at most `key`: all compared at once, without a jump that depends on them,
+ * which could not be predicted. What follows depends on the number, so this load needs no order of its own.
+ */
+ALWAYS_INLINE size_t count_up_to(const uint16_t *keys, uint16_t key) {
+#ifdef __SANITIZE_THREAD__
+    size_t count = 0;
+    for (size_t i = 0; i < PART_KEYS; i++) {
+        count += OBSERVE(keys[i]) <= key;
     }
-    return (size_t)(first - leaf->keys) + (left > 0 && OBSERVE(*first) <= key);
+    return count;
+#else
+    const uint64_t ones = 0x0001000100010001;
+    typedef int16_t lanes __attribute__((vector_size(PART_KEYS * sizeof(int16_t))));
+    lanes some;
+    uint64_t above[2];
+    __builtin_memcpy(&some, keys, sizeof some);
+    lanes mask = some > (int16_t)key;
+    __builtin_memcpy(above, &mask, sizeof above);
+    return PART_KEYS - (((above[0] & ones) + (above[1] & ones)) * ones >> 48);
+#endif
+}
+
+/* How many keys are at most `key`: those of the parts before its own, and some of that. */
+ALWAYS_INLINE size_t keys_up_to(const struct leaf *leaf, unsigned class, uint16_t key) {
+    size_t room = leaf_room(class);
+    size_t index = 2u * OBSERVE(leaf->halves[key >> PART_BITS]);
+    size_t found = PART_KEYS;
+    while (found == PART_KEYS && index < room) {
+        found = count_up_to(&leaf->keys[index], key);
+        index += found;
+    }
+    return index < room ? index : room;
 }
 
 static struct sub_node *search_leaf(uintptr_t entry, uint16_t key) {
     const struct leaf *leaf = leaf_of(entry);
     unsigned class = class_of(entry);
-    size_t count = OBSERVE(leaf->count);
-    size_t index = keys_up_to(leaf, count < leaf_capacities[class] ? count : leaf_capacities[class], key);
-    return index > 0 ? OBSERVE(leaf_nodes(leaf, class)[index - 1]) : NULL;
+    size_t index = keys_up_to(leaf, class, key);
+    return index > 0 ? leaf_nodes(leaf, class)[index - 1] : NULL;
 }
 
-/* The last PROCESS at or before an offset, of those that have addresses in its frame. */
-ALWAYS_INLINE struct sub_node *search(const struct dict *dict, uintptr_t offset) {
+/* The entry of an offset's frame. */
+ALWAYS_INLINE uintptr_t find_entry(const struct dict *dict, uintptr_t offset) {
     uintptr_t entry = OBSERVE(dict->root);
     unsigned height = OBSERVE(dict->height);
-    if (offset >> span_bits(height) != 0) {
-        return NULL;
+    if (UNLIKELY(offset >> span_bits(height) != 0)) {
+        return 0;
     }
     while (type_of(entry) == TYPE_TABLE) {
         if (UNLIKELY(height == 0)) {
-            return NULL; /* the root and the height are not of one moment */
+            return 0; /* the root and the height are not of one moment */
         }
         height--;
         entry = OBSERVE(table_of(entry)[offset >> span_bits(height) & (TABLE_SIZE - 1)]);
     }
+    return entry;
+}
+
+/* The last PROCESS at or before an offset, of those that have addresses in its frame. */
+static struct sub_node *search(const struct dict *dict, uintptr_t offset) {
+    uintptr_t entry = find_entry(dict, offset);
     return is_leaf(entry) ? search_leaf(entry, key_of(offset)) : node_of(entry);
 }
 
@@ -136,19 +206,48 @@ static inline char *observe_physical(const struct sub_node *node) {
 }
 #endif
 
-/* All loads but the last are acquire, so that none comes after it; the partners are PUBLISH and begin_change. */
-HOT void *dict_translate(const struct dict *dict, uintptr_t v_address, uint32_t tag, uint32_t mask) {
-    uint64_t sequence = OBSERVE(dict->sequence);
-    const struct sub_node *node = search(dict, offset_of(v_address));
-    if (UNLIKELY(node == NULL || (sequence & 1) != 0)) {
+/* Whether what has been seen since the sequence was read counts. All loads before this one are acquire, so that none
+ * comes after it; the partners are PUBLISH and begin_change. */
+ALWAYS_INLINE bool is_unchanged(const struct dict *dict, uint64_t sequence) {
+    return __atomic_load_n(&dict->sequence, __ATOMIC_RELAXED) == sequence && (sequence & 1) == 0;
+}
+
+/* The same by a sub node: of a PROCESS that is alone in its frame, or whose bytes have a place of their own. */
+NOINLINE static void *translate_by_node(const struct dict *dict, const struct sub_node *node, uintptr_t v_address,
+                                        uint16_t tag, uint64_t sequence) {
+    if (UNLIKELY(node == NULL)) {
         return NULL;
     }
     uintptr_t start = OBSERVE(node->start);
-    if (UNLIKELY(v_address < start || v_address > OBSERVE(node->last) || (OBSERVE(node->tag) & mask) != tag)) {
+    uintptr_t last = OBSERVE(node->last);
+    uint32_t own = OBSERVE(node->tag);
+    char *physical = observe_physical(node) + (v_address - start);
+    bool fits = v_address >= start && v_address <= last && dict_tag_of(own, dict->generations) == tag;
+    return fits && is_unchanged(dict, sequence) ? physical : NULL;
+}
+
+HOT void *dict_translate(const struct dict *dict, uintptr_t v_address, uint16_t tag) {
+    uint64_t sequence = OBSERVE(dict->sequence);
+    uintptr_t offset = offset_of(v_address);
+    uintptr_t entry = find_entry(dict, offset);
+    if (UNLIKELY(!is_leaf(entry))) {
+        return translate_by_node(dict, node_of(entry), v_address, tag, sequence);
+    }
+    const struct leaf *leaf = leaf_of(entry);
+    unsigned class = class_of(entry);
+    uint16_t key = key_of(offset);
+    __builtin_prefetch((const char *)leaf + POOL_GRAIN); /* where most facts are, while the keys are on their way */
+    __builtin_prefetch((const char *)leaf + 2 * POOL_GRAIN);
+    char *physical = OBSERVE(leaf->physical);
+    size_t index = keys_up_to(leaf, class, key);
+    const struct fact *fact = &leaf_facts(leaf, class)[index - 1];
+    if (UNLIKELY(index == 0 || OBSERVE(fact->end) <= key || OBSERVE(fact->tag) != tag)) {
         return NULL;
     }
-    char *physical = observe_physical(node) + (v_address - start);
-    return LIKELY(__atomic_load_n(&dict->sequence, __ATOMIC_RELAXED) == sequence) ? physical : NULL;
+    if (UNLIKELY(physical == NULL)) {
+        return translate_by_node(dict, OBSERVE(leaf_nodes(leaf, class)[index - 1]), v_address, tag, sequence);
+    }
+    return LIKELY(is_unchanged(dict, sequence)) ? physical + (offset & (FRAME - 1)) : NULL;
 }
 
 /* The last PROCESS that an entry leads to. */
@@ -221,42 +320,89 @@ static uintptr_t make_table(struct dict *dict, uintptr_t entry) {
     return (uintptr_t)table | TYPE_TABLE;
 }
 
-static void leaf_put(struct leaf *leaf, unsigned class, size_t index, uint16_t key, struct sub_node *node) {
-    PUBLISH(leaf->keys[index], key);
-    PUBLISH(leaf_nodes(leaf, class)[index], node);
-}
-
-/* Copies entries to another place of a leaf, or to another leaf; where they overlap, from the right end. */
-static void leaf_copy(struct leaf *to, unsigned to_class, size_t at, const struct leaf *from, unsigned from_class,
-                      size_t first, size_t count) {
-    bool down = to != from || at < first;
-    for (size_t i = 0; i < count; i++) {
-        size_t step = down ? i : count - 1 - i;
-        leaf_put(to, to_class, at + step, from->keys[first + step], leaf_nodes(from, from_class)[first + step]);
-    }
-}
-
-/* A leaf's entries in one of another size, which is returned in the place of its entry. */
-static uintptr_t leaf_resize(struct dict *dict, uintptr_t entry, unsigned class) {
-    struct leaf *from = leaf_of(entry);
-    struct leaf *to = pool_take(&dict->leaves[class]);
-    leaf_copy(to, class, 0, from, class_of(entry), 0, from->count);
-    PUBLISH(to->count, from->count);
-    pool_give(&dict->leaves[class_of(entry)], from);
-    return (uintptr_t)to | (TYPE_LEAF + class);
-}
-
-static void leaf_insert(struct leaf *leaf, unsigned class, uint16_t key, struct sub_node *node) {
-    size_t index = keys_up_to(leaf, leaf->count, key);
-    leaf_copy(leaf, class, index + 1, leaf, class, index, leaf->count - index);
-    leaf_put(leaf, class, index, key, node);
-    PUBLISH(leaf->count, (uint16_t)(leaf->count + 1));
-}
-
-/* The key of a PROCESS in the frame at `base`. */
+/* The first granule that a PROCESS has in the frame at `base`, and the one behind its last. */
 static uint16_t key_in(const struct sub_node *node, uintptr_t base) {
     uintptr_t offset = offset_of(node->start);
     return offset > base ? key_of(offset) : 0;
+}
+
+static uint16_t end_in(const struct sub_node *node, uintptr_t base) {
+    uintptr_t end = offset_of(node->last) + 1 - base;
+    return (uint16_t)((end < FRAME ? end : FRAME) / GRANULE);
+}
+
+/* What a leaf says of a PROCESS, all but its key. */
+static void leaf_describe(const struct dict *dict, struct leaf *leaf, unsigned class, size_t index, uintptr_t base,
+                          struct sub_node *node) {
+    PUBLISH(leaf_facts(leaf, class)[index].end, end_in(node, base));
+    PUBLISH(leaf_facts(leaf, class)[index].tag, dict_tag_of(node->tag, dict->generations));
+    PUBLISH(leaf_nodes(leaf, class)[index], node);
+}
+
+/* Copies an entry to another place of a leaf, or to another leaf. */
+static void leaf_copy(struct leaf *to, unsigned to_class, size_t to_index, const struct leaf *from, unsigned from_class,
+                      size_t from_index) {
+    PUBLISH(to->keys[to_index], from->keys[from_index]);
+    PUBLISH(leaf_facts(to, to_class)[to_index].end, leaf_facts(from, from_class)[from_index].end);
+    PUBLISH(leaf_facts(to, to_class)[to_index].tag, leaf_facts(from, from_class)[from_index].tag);
+    PUBLISH(leaf_nodes(to, to_class)[to_index], leaf_nodes(from, from_class)[from_index]);
+}
+
+/* A leaf has this many entries by now: where do those of its parts begin? */
+static void leaf_count(struct leaf *leaf, size_t count) {
+    size_t index = 0;
+    for (size_t part = 0; part < PARTS; part++) {
+        while (index < count && leaf->keys[index] < part << PART_BITS) {
+            index++;
+        }
+        PUBLISH(leaf->halves[part], (uint8_t)(index / 2));
+    }
+    PUBLISH(leaf->count, (uint16_t)count);
+}
+
+/* A cell becomes a leaf without entries, for the frame whose bytes are at `physical`. */
+static void leaf_clear(struct leaf *leaf, unsigned class, char *physical) {
+    for (size_t i = 0; i < leaf_room(class) + PART_KEYS; i++) {
+        PUBLISH(leaf->keys[i], (uint16_t)KEY_NONE);
+    }
+    PUBLISH(leaf->physical, physical);
+    leaf_count(leaf, 0);
+}
+
+static void leaf_insert(const struct dict *dict, struct leaf *leaf, unsigned class, uintptr_t base,
+                        struct sub_node *node) {
+    uint16_t key = key_in(node, base);
+    size_t index = keys_up_to(leaf, class, key);
+    for (size_t i = leaf->count; i > index; i--) {
+        leaf_copy(leaf, class, i, leaf, class, i - 1);
+    }
+    PUBLISH(leaf->keys[index], key);
+    leaf_describe(dict, leaf, class, index, base, node);
+    leaf_count(leaf, leaf->count + 1u);
+}
+
+static void leaf_remove(struct leaf *leaf, unsigned class, size_t index) {
+    for (size_t i = index + 1; i < leaf->count; i++) {
+        leaf_copy(leaf, class, i - 1, leaf, class, i);
+    }
+    PUBLISH(leaf->keys[leaf->count - 1], (uint16_t)KEY_NONE);
+    leaf_count(leaf, leaf->count - 1u);
+}
+
+/* A cell becomes a leaf with the entries of another. */
+static void leaf_fill(struct leaf *to, unsigned to_class, const struct leaf *from, unsigned from_class) {
+    leaf_clear(to, to_class, from->physical);
+    for (size_t i = 0; i < from->count; i++) {
+        leaf_copy(to, to_class, i, from, from_class, i);
+    }
+    leaf_count(to, from->count);
+}
+
+/* A leaf's entries in a cell of another class: the new entry of its frame. */
+static uintptr_t leaf_resize(struct dict *dict, uintptr_t entry, unsigned class) {
+    struct leaf *to = pool_take(&dict->leaves[class]);
+    leaf_fill(to, class, leaf_of(entry), class_of(entry));
+    return (uintptr_t)to | (TYPE_LEAF + class);
 }
 
 static void frame_insert(struct dict *dict, uintptr_t *entry, uintptr_t base, struct sub_node *node) {
@@ -267,15 +413,24 @@ static void frame_insert(struct dict *dict, uintptr_t *entry, uintptr_t base, st
     uintptr_t now = *entry;
     if (!is_leaf(now)) {
         struct sub_node *other = node_of(now);
+        char *physical = other->region == NULL ? other->physical + base - offset_of(other->start) : NULL;
         struct leaf *leaf = pool_take(&dict->leaves[0]);
-        leaf_put(leaf, 0, 0, key_in(other, base), other);
-        PUBLISH(leaf->count, 1);
+        leaf_clear(leaf, 0, physical);
+        leaf_insert(dict, leaf, 0, base, other);
         now = (uintptr_t)leaf | TYPE_LEAF;
-    } else if (leaf_of(now)->count == leaf_capacities[class_of(now)]) {
+    } else if (leaf_of(now)->count == leaf_room(class_of(now))) {
         now = leaf_resize(dict, now, class_of(now) + 1);
+        pool_give(&dict->leaves[class_of(*entry)], leaf_of(*entry));
     }
-    leaf_insert(leaf_of(now), class_of(now), key_in(node, base), node);
+    leaf_insert(dict, leaf_of(now), class_of(now), base, node);
     PUBLISH(*entry, now);
+}
+
+/* The index of a PROCESS in a leaf. */
+static size_t leaf_index(uintptr_t entry, uintptr_t base, const struct sub_node *node) {
+    size_t index = keys_up_to(leaf_of(entry), class_of(entry), key_in(node, base)) - 1;
+    ASSERT(leaf_nodes(leaf_of(entry), class_of(entry))[index] == node);
+    return index;
 }
 
 static void frame_remove(struct dict *dict, uintptr_t *entry, uintptr_t base, const struct sub_node *node) {
@@ -287,41 +442,37 @@ static void frame_remove(struct dict *dict, uintptr_t *entry, uintptr_t base, co
     }
     struct leaf *leaf = leaf_of(now);
     unsigned class = class_of(now);
-    size_t index = keys_up_to(leaf, leaf->count, key_in(node, base)) - 1;
-    ASSERT(leaf_nodes(leaf, class)[index] == node);
-    leaf_copy(leaf, class, index, leaf, class, index + 1, leaf->count - index - 1);
-    PUBLISH(leaf->count, (uint16_t)(leaf->count - 1));
+    leaf_remove(leaf, class, leaf_index(now, base, node));
     if (leaf->count == 1) {
         PUBLISH(*entry, (uintptr_t)leaf_nodes(leaf, class)[0]);
         pool_give(&dict->leaves[class], leaf);
-    } else if (class > 0 && leaf->count <= leaf_capacities[class - 1] / 2 && dict->leaves[class - 1].spare > 0) {
+    } else if (class > 0 && leaf->count <= leaf_room(class - 1) * 3 / 4 && dict->leaves[class - 1].spare > 0) {
         PUBLISH(*entry, leaf_resize(dict, now, class - 1));
+        pool_give(&dict->leaves[class], leaf);
+    }
+}
+
+/* A PROCESS has another end or tag, or another cell: `to`. */
+static void frame_refresh(const struct dict *dict, uintptr_t *entry, uintptr_t base, const struct sub_node *node,
+                          struct sub_node *to) {
+    if (is_leaf(*entry)) {
+        leaf_describe(dict, leaf_of(*entry), class_of(*entry), leaf_index(*entry, base, node), base, to);
+    } else {
+        PUBLISH(*entry, (uintptr_t)to);
     }
 }
 
 /* What is done with a PROCESS at the entries of a range. */
-enum change { CHANGE_INSERT, CHANGE_REMOVE, CHANGE_REPLACE };
+enum change { CHANGE_INSERT, CHANGE_REMOVE, CHANGE_REFRESH };
 
 struct update {
     struct dict *dict;
     enum change change;
     struct sub_node *node;
-    struct sub_node *to; /* that takes its place */
+    struct sub_node *to; /* the one to refresh it by: itself, or one that takes its place */
     uintptr_t first;     /* the range, as offsets */
     uintptr_t last;
 };
-
-static void frame_replace(uintptr_t *entry, uintptr_t base, const struct sub_node *node, struct sub_node *to) {
-    if (!is_leaf(*entry)) {
-        PUBLISH(*entry, (uintptr_t)to);
-        return;
-    }
-    const struct leaf *leaf = leaf_of(*entry);
-    struct sub_node **place =
-        &leaf_nodes(leaf, class_of(*entry))[keys_up_to(leaf, leaf->count, key_in(node, base)) - 1];
-    ASSERT(*place == node);
-    PUBLISH(*place, to);
-}
 
 static void change_frame(const struct update *update, uintptr_t *entry, uintptr_t base) {
     switch (update->change) {
@@ -332,7 +483,7 @@ static void change_frame(const struct update *update, uintptr_t *entry, uintptr_
         frame_remove(update->dict, entry, base, update->node);
         break;
     default:
-        frame_replace(entry, base, update->node, update->to);
+        frame_refresh(update->dict, entry, base, update->node, update->to);
     }
 }
 
@@ -340,7 +491,7 @@ static void change_frame(const struct update *update, uintptr_t *entry, uintptr_
 static void change_whole(const struct update *update, uintptr_t *entry) {
     ASSERT(*entry == (update->change == CHANGE_INSERT ? 0 : (uintptr_t)update->node));
     uintptr_t now = update->change == CHANGE_INSERT    ? (uintptr_t)update->node
-                    : update->change == CHANGE_REPLACE ? (uintptr_t)update->to
+                    : update->change == CHANGE_REFRESH ? (uintptr_t)update->to
                                                        : 0;
     PUBLISH(*entry, now);
 }
@@ -422,7 +573,7 @@ static int reserve_leaf(struct dict *dict, uintptr_t v_address) {
         return pool_reserve(&dict->leaves[0], 2);
     }
     unsigned class = class_of(entry);
-    return leaf_of(entry)->count < leaf_capacities[class] ? 0 : pool_reserve(&dict->leaves[class + 1], 2);
+    return leaf_of(entry)->count < leaf_room(class) ? 0 : pool_reserve(&dict->leaves[class + 1], 2);
 }
 
 int dict_reserve(struct dict *dict, uintptr_t start, uintptr_t last) {
@@ -448,14 +599,22 @@ void dict_remove(struct dict *dict, struct sub_node *node) {
     end_change(dict);
 }
 
-void dict_extend(struct dict *dict, struct sub_node *node, uintptr_t last) {
+/* What the frames from first to last say of a PROCESS is out of date. */
+static void refresh(struct dict *dict, struct sub_node *node, struct sub_node *to, uintptr_t first, uintptr_t last) {
+    apply((struct update){.dict = dict, .change = CHANGE_REFRESH, .node = node, .to = to}, first, last);
+}
+
+void dict_extend(struct dict *dict, struct sub_node *node, uintptr_t last, uint32_t tag) {
     begin_change(dict);
     raise(dict, last);
-    uintptr_t first = next_frame(node->last);
+    uintptr_t old = node->last;
+    uintptr_t first = next_frame(old);
+    PUBLISH(node->last, last);
+    PUBLISH(node->tag, tag);
+    refresh(dict, node, node, node->start, old);
     if (first <= last) {
         apply((struct update){.dict = dict, .change = CHANGE_INSERT, .node = node}, first, last);
     }
-    PUBLISH(node->last, last);
     end_change(dict);
 }
 
@@ -466,6 +625,14 @@ void dict_cut(struct dict *dict, struct sub_node *node, uintptr_t last) {
         apply((struct update){.dict = dict, .change = CHANGE_REMOVE, .node = node}, first, node->last);
     }
     PUBLISH(node->last, last);
+    refresh(dict, node, node, last, last);
+    end_change(dict);
+}
+
+void dict_set_tag(struct dict *dict, struct sub_node *node, uint32_t tag) {
+    begin_change(dict);
+    PUBLISH(node->tag, tag);
+    refresh(dict, node, node, node->start, node->last);
     end_change(dict);
 }
 
@@ -477,7 +644,7 @@ void dict_move(struct dict *dict, struct sub_node *node, char *physical) {
 
 void dict_replace(struct dict *dict, struct sub_node *from, struct sub_node *to) {
     begin_change(dict);
-    apply((struct update){.dict = dict, .change = CHANGE_REPLACE, .node = from, .to = to}, from->start, from->last);
+    refresh(dict, from, to, from->start, from->last);
     end_change(dict);
 }
 
@@ -502,8 +669,7 @@ static void move_leaf(void *from, void *to, void *context) {
     const struct leaf *old = from;
     struct leaf *new = to;
     begin_change(move->dict);
-    leaf_copy(new, move->class, 0, old, move->class, 0, old->count);
-    PUBLISH(new->count, old->count);
+    leaf_fill(new, move->class, old, move->class);
     PUBLISH(*leaf_entry(move->dict, old, move->class), (uintptr_t) new | (TYPE_LEAF + move->class));
     end_change(move->dict);
 }
@@ -514,7 +680,8 @@ size_t dict_gather(struct dict *dict, unsigned class, size_t limit) {
 
 /* --- Life -------------------------------------------------------------------------------------------------------- */
 
-void dict_init(struct dict *dict) {
+void dict_init(struct dict *dict, bool generations) {
+    dict->generations = generations;
     PUBLISH(dict->height, 0);
     PUBLISH(dict->root, (uintptr_t)0);
     dict->count = 0;
@@ -548,20 +715,36 @@ void dict_finish(struct dict *dict) {
 
 /* What has been seen so far: the leaves of each class, and the tables. */
 struct audit {
+    const struct dict *dict;
     size_t tables;
     size_t leaves[DICT_LEAVES];
 };
 
-static const char *leaf_flaw(uintptr_t entry, uintptr_t base) {
+static const char *leaf_flaw(const struct dict *dict, uintptr_t entry, uintptr_t base) {
     const struct leaf *leaf = leaf_of(entry);
     unsigned class = class_of(entry);
-    if (leaf->count < 2 || leaf->count > leaf_capacities[class]) {
+    if (leaf->count < 2 || leaf->count > leaf_room(class) || leaf->keys[leaf->count] != KEY_NONE) {
         return "dictionary: a leaf has too few or too many PROCESSes";
     }
     for (size_t i = 0; i < leaf->count; i++) {
-        if (leaf->keys[i] != key_in(leaf_nodes(leaf, class)[i], base) ||
-            (i > 0 && leaf->keys[i - 1] >= leaf->keys[i])) {
+        const struct sub_node *node = leaf_nodes(leaf, class)[i];
+        if (leaf->keys[i] != key_in(node, base) || (i > 0 && leaf->keys[i - 1] >= leaf->keys[i])) {
             return "dictionary: a leaf's keys are wrong or out of order";
+        }
+        if (leaf_facts(leaf, class)[i].end != end_in(node, base) ||
+            leaf_facts(leaf, class)[i].tag != dict_tag_of(node->tag, dict->generations) ||
+            (leaf->physical != NULL) != (node->region == NULL) ||
+            (leaf->physical != NULL && leaf->physical + offset_of(node->start) - base != node->physical)) {
+            return "dictionary: a leaf does not say what its PROCESS is";
+        }
+    }
+    for (size_t part = 0; part < PARTS; part++) {
+        size_t before = 0;
+        for (size_t i = 0; i < leaf->count; i++) {
+            before += leaf->keys[i] < part << PART_BITS;
+        }
+        if (leaf->halves[part] != before / 2) {
+            return "dictionary: a part of a leaf does not begin where it should";
         }
     }
     return NULL;
@@ -570,7 +753,7 @@ static const char *leaf_flaw(uintptr_t entry, uintptr_t base) {
 static const char *entry_flaw(struct audit *audit, uintptr_t entry, unsigned height, uintptr_t base) {
     if (is_leaf(entry)) {
         audit->leaves[class_of(entry)]++;
-        return height == 0 ? leaf_flaw(entry, base) : "dictionary: a leaf above the frames";
+        return height == 0 ? leaf_flaw(audit->dict, entry, base) : "dictionary: a leaf above the frames";
     }
     if (type_of(entry) == TYPE_TABLE) {
         audit->tables++;
@@ -591,7 +774,7 @@ static const char *entry_flaw(struct audit *audit, uintptr_t entry, unsigned hei
 }
 
 bool dict_valid(const struct dict *dict, const char **why) {
-    struct audit audit = {0};
+    struct audit audit = {.dict = dict};
     const char *flaw = (dict->sequence & 1) != 0 ? "dictionary: a change without an end"
                                                  : entry_flaw(&audit, dict->root, dict->height, 0);
     if (flaw == NULL && audit.tables != dict->tables.used) {

@@ -6,7 +6,7 @@
  *
  *   0            no PROCESS has an address here;
  *   a sub node   the only one that has any, of a frame, or of all that a table would describe;
- *   a leaf       of a frame: those that have some, sorted, each with its first granule (of 8 bytes) in the frame;
+ *   a leaf       of a frame: those that have some, sorted, with all that a reader needs to know;
  *   a table      further down.
  *
  * So a search follows one pointer a level, of which there are as many as the addresses in use need, and looks through
@@ -23,7 +23,7 @@
 #include "node.h"
 
 #define DICT_FRAME_BITS 12u
-#define DICT_LEAVES 8u
+#define DICT_LEAVES 11u
 
 /* Virtual addresses and what stands above them in a handle (handle.h). */
 #define DICT_ADDRESS_BITS 48u
@@ -33,11 +33,21 @@ struct dict {
     uint32_t height; /* number of levels of tables */
     uintptr_t root;  /* the entry of all addresses */
     struct pool tables;
-    struct pool leaves[DICT_LEAVES]; /* of 64, 128, .. 8192 bytes */
+    struct pool leaves[DICT_LEAVES]; /* of ever larger sizes */
     size_t count;                    /* number of PROCESSes */
+    bool generations;                /* handles have them */
 };
 
-void dict_init(struct dict *dict);
+/* What a tag says to a reader: 0 if no handle leads there, otherwise the generation as far as handles have it. */
+#define DICT_GENERATION_BITS 11u
+#define DICT_TAG_ALIVE 0x8000u
+
+static inline uint16_t dict_tag_of(uint32_t tag, bool generations) {
+    uint32_t generation = generations ? tag >> SEGMENT_BITS & ((1u << DICT_GENERATION_BITS) - 1) : 0;
+    return (uint16_t)((tag & SEGMENT_MASK) == SEGMENT_PROCESS ? DICT_TAG_ALIVE | generation : 0);
+}
+
+void dict_init(struct dict *dict, bool generations);
 
 /* Sees to it that a PROCESS start..last can be inserted, or one can be extended to that, or cut to end at last. Takes
  * no notice of PROCESSes that are there. 0, or the error of the mapping that failed. */
@@ -47,9 +57,12 @@ int dict_reserve(struct dict *dict, uintptr_t start, uintptr_t last);
 void dict_insert(struct dict *dict, struct sub_node *node);
 void dict_remove(struct dict *dict, struct sub_node *node);
 
-/* Moves the end of a PROCESS up, or down. */
-void dict_extend(struct dict *dict, struct sub_node *node, uintptr_t last);
+/* Moves the end of a PROCESS up, where it has another tag, or down. */
+void dict_extend(struct dict *dict, struct sub_node *node, uintptr_t last, uint32_t tag);
 void dict_cut(struct dict *dict, struct sub_node *node, uintptr_t last);
+
+/* Gives a PROCESS another tag. */
+void dict_set_tag(struct dict *dict, struct sub_node *node, uint32_t tag);
 
 /* Moves the bytes of a PROCESS, which are at `physical` by now. */
 void dict_move(struct dict *dict, struct sub_node *node, char *physical);
@@ -67,10 +80,10 @@ struct sub_node *dict_search(const struct dict *dict, uintptr_t v_address);
 struct sub_node *dict_search_before(const struct dict *dict, uintptr_t v_address);
 
 /*
- * Without the lock: the physical address of v_address, if a PROCESS holds it whose tag has the value `tag` under
- * `mask`. NULL when that is not so, and also when a writer comes between: then whoever takes the lock finds out.
+ * Without the lock: the physical address of v_address, if a PROCESS holds it whose tag is `tag` (dict_tag_of). NULL
+ * when that is not so, and also when a writer comes between: then whoever takes the lock finds out.
  */
-void *dict_translate(const struct dict *dict, uintptr_t v_address, uint32_t tag, uint32_t mask);
+void *dict_translate(const struct dict *dict, uintptr_t v_address, uint16_t tag);
 
 /* Bytes of memory that have been used. */
 size_t dict_bytes(const struct dict *dict);

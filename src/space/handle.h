@@ -14,7 +14,7 @@
 #include "dict.h"
 
 #define HANDLE_NUMBER_BITS 5u
-#define HANDLE_GENERATION_BITS 11u
+#define HANDLE_GENERATION_BITS DICT_GENERATION_BITS
 #define HANDLE_NUMBERS (1u << HANDLE_NUMBER_BITS)
 #define HANDLE_GENERATIONS (1u << HANDLE_GENERATION_BITS)
 #define HANDLE_ADDRESS_LAST (((uintptr_t)1 << DICT_ADDRESS_BITS) - 1)
@@ -29,18 +29,14 @@ static inline uint32_t handle_number(uintptr_t handle) {
     return (uint32_t)(handle >> DICT_ADDRESS_BITS) % HANDLE_NUMBERS;
 }
 
-/* What tells a block's tag from others: the bits that count, and the value that a handle has for them. */
-static inline uint32_t handle_tag_mask(uint32_t number) {
-    return number == 0 ? SEGMENT_MASK : (HANDLE_GENERATIONS - 1) << SEGMENT_BITS | SEGMENT_MASK;
-}
-
-static inline uint32_t handle_tag(uintptr_t handle) {
-    return (uint32_t)(handle >> (DICT_ADDRESS_BITS + HANDLE_NUMBER_BITS)) << SEGMENT_BITS | SEGMENT_PROCESS;
+/* The tag of the block that a handle names, as dict_tag_of. */
+static inline uint16_t handle_tag(uintptr_t handle) {
+    return (uint16_t)(handle >> (DICT_ADDRESS_BITS + HANDLE_NUMBER_BITS) | DICT_TAG_ALIVE);
 }
 
 /* Whether a block of the space with this number has the handle's generation; its address is not looked at. */
 static inline bool handle_fits(uintptr_t handle, uint32_t number, uint32_t tag) {
-    return handle_number(handle) == number && (tag & handle_tag_mask(number)) == handle_tag(handle);
+    return handle_number(handle) == number && dict_tag_of(tag, number != 0) == handle_tag(handle);
 }
 
 /* The handle of a block. */

@@ -96,8 +96,13 @@ static inline uint32_t sub_node_generation(const struct sub_node *node) {
     return node->tag >> SEGMENT_BITS;
 }
 
+static inline uint32_t sub_node_tag(enum segment kind, uint32_t generation) {
+    return generation << SEGMENT_BITS | kind;
+}
+
+/* For a segment that is not in the dictionary (dict_set_tag). */
 static inline void sub_node_set_tag(struct sub_node *node, enum segment kind, uint32_t generation) {
-    PUBLISH(node->tag, generation << SEGMENT_BITS | kind);
+    PUBLISH(node->tag, sub_node_tag(kind, generation));
 }
 
 static inline void sub_node_set_kind(struct sub_node *node, enum segment kind) {

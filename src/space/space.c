@@ -52,7 +52,7 @@ static void begin(struct mems_space *space, const struct shape *shape) {
     memset(&space->holes, 0, sizeof space->holes);
     memset(&space->reserved, 0, sizeof space->reserved);
     nodes_init(&space->nodes);
-    dict_init(&space->dict);
+    dict_init(&space->dict, shape->generations);
     store_init(&space->store, space->page_size, shape->restless);
     space->processes = 0;
     space->process_bytes = 0;

@@ -35,7 +35,7 @@ void space_collect(const struct mems_space *space, struct mems_stats *stats) {
     stats->unmaps = chain->unmaps + store->unmaps;
     stats->failures = space->failures;
     stats->gap_bytes = store->mapped_bytes - store->live_bytes;
-    stats->regions = store->maps - store->unmaps;
+    stats->regions = store->pool.used;
     stats->pinned = space->pinned;
     stats->moved_blocks = store->moved_blocks;
     stats->moved_bytes = store->moved_bytes;

@@ -74,6 +74,7 @@ static void reset(struct region *region) {
     region->top = 0;
     region->slots = 0;
     region->stuck = false;
+    region->given = false;
 }
 
 /* A region has no blocks any more. One is kept for the next time; what the system does not take back stays in the list,
@@ -91,13 +92,19 @@ static void retire(struct store *store, struct region *region) {
     }
 }
 
-size_t store_drop_spare(struct store *store) {
-    struct region *region = store->spare;
-    if (region == NULL) {
-        return 0;
+size_t store_drop_empty(struct store *store) {
+    size_t before = store->mapped_bytes;
+    if (store->spare != NULL && unmap_region(store, store->spare)) {
+        store->spare = NULL;
     }
-    size_t bytes = region->size;
-    return unmap_region(store, region) ? (store->spare = NULL, bytes) : 0;
+    for (struct list *link = store->regions.next; link != &store->regions;) {
+        struct region *region = region_of(link);
+        link = link->next;
+        if (region->blocks == 0 && region != store->open) {
+            (void)unmap_region(store, region);
+        }
+    }
+    return before - store->mapped_bytes;
 }
 
 /* Opens a region with room. */
@@ -346,7 +353,7 @@ size_t store_bytes(const struct store *store) {
 }
 
 size_t store_finish(struct store *store) {
-    (void)store_drop_spare(store);
+    (void)store_drop_empty(store);
     for (struct list *link = store->regions.next; link != &store->regions;) {
         struct region *region = region_of(link);
         link = link->next;

@@ -89,8 +89,8 @@ size_t store_evacuate(struct store *store, struct dict *dict, size_t limit, size
 void store_given(struct store *store, struct sub_node *node);
 void store_stir(struct store *store, struct dict *dict);
 
-/* Gives the spare region back, if there is one; returns its bytes. */
-size_t store_drop_spare(struct store *store);
+/* Gives the spare region back, and all that the system has refused to take; returns their bytes. */
+size_t store_drop_empty(struct store *store);
 
 /* The table in which a node's place is; to be told when the node moves, and when it is unpinned. */
 void store_replace(struct sub_node *from, struct sub_node *to);

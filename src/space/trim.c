@@ -80,8 +80,7 @@ size_t space_trim_locked(struct mems_space *space) {
         return 0;
     }
     if (space->movable) {
-        size_t freed = compact_all(space);
-        return freed + store_drop_spare(&space->store);
+        return compact_all(space);
     }
     return free_list_each(&space->holes, space->page_size, trim_each, space);
 }
