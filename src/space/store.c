@@ -58,9 +58,33 @@ static int make_region(struct store *store, size_t size, uint32_t slots, struct 
     return error;
 }
 
+/* Whoever uses the region's addresses is to fault: so they are not used again for a while. */
+static int forbid(struct store *store, const struct region *region) {
+    struct forbidden *oldest = &store->forbidden[store->forbidden_count % STORE_FORBIDDEN];
+    int error = oldest->size > 0 ? os_unmap(oldest->start, oldest->size) : 0;
+    if (error == 0) {
+        *oldest = (struct forbidden){0};
+        error = os_forbid(region->memory, region->mapped);
+    }
+    if (error == 0) {
+        *oldest = (struct forbidden){region->memory, region->mapped};
+        store->forbidden_count++;
+    }
+    return error;
+}
+
+static void unmap_forbidden(struct store *store) {
+    for (size_t i = 0; i < STORE_FORBIDDEN; i++) {
+        if (store->forbidden[i].size > 0) {
+            (void)os_unmap(store->forbidden[i].start, store->forbidden[i].size);
+        }
+    }
+}
+
 /* Unmaps a region without blocks. False: the system refuses, and it stays where it is. */
 static bool unmap_region(struct store *store, struct region *region) {
-    if (os_unmap(region->memory, region->mapped) != 0) {
+    int error = store->restless ? forbid(store, region) : os_unmap(region->memory, region->mapped);
+    if (error != 0) {
         return false;
     }
     store->mapped_bytes -= region->size;
@@ -354,6 +378,8 @@ size_t store_bytes(const struct store *store) {
 
 size_t store_finish(struct store *store) {
     (void)store_drop_empty(store);
+    unmap_forbidden(store);
+    store->restless = false;
     for (struct list *link = store->regions.next; link != &store->regions;) {
         struct region *region = region_of(link);
         link = link->next;
@@ -361,7 +387,7 @@ size_t store_finish(struct store *store) {
     }
     size_t refused = store->mapped_bytes;
     pool_finish(&store->pool);
-    store_init(store, store->page_size, store->restless);
+    store_init(store, store->page_size, false);
     return refused;
 }
 

@@ -41,6 +41,13 @@ struct region {
     struct sub_node *only; /* the slot of a region for one block */
 };
 
+/* Addresses that nobody may use for a while. */
+struct forbidden {
+    void *start;
+    size_t size;
+};
+#define STORE_FORBIDDEN 256u
+
 struct store {
     struct list regions;
     struct region *open;    /* where new blocks go; NULL: nowhere yet */
@@ -51,6 +58,8 @@ struct store {
     struct pool pool;       /* of regions */
     bool restless;          /* each block has a region of its own, and moves after its place was told */
     bool given;             /* some block's place has been told */
+    struct forbidden forbidden[STORE_FORBIDDEN]; /* what blocks of a restless store have left, the last of it */
+    size_t forbidden_count;                      /* of all that there was */
     size_t page_size;
     size_t mapped_bytes; /* of all regions, without their slots */
     size_t live_bytes;   /* of all blocks */
@@ -85,7 +94,7 @@ int store_move(struct store *store, struct dict *dict, struct sub_node *node);
 size_t store_evacuate(struct store *store, struct dict *dict, size_t limit, size_t *freed);
 
 /* For a restless store: a block's place is being told; and all blocks whose place was told move, and the memory that
- * they leave is unmapped, so that whoever still uses it is found. */
+ * they leave may not be accessed any more, so that whoever still uses it is found. */
 void store_given(struct store *store, struct sub_node *node);
 void store_stir(struct store *store, struct dict *dict);
 
