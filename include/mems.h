@@ -115,9 +115,10 @@ struct mems_engine_stats {
 /*
  * mems_engine_stats - the state of the engine's heap at this moment.
  *
- * stats: is filled in. Other threads may allocate and free meanwhile: each number is right for a moment within the
- * call; with no other thread running they agree exactly. Takes some microseconds, and one for each thread. Never fails,
- * allocates nothing, leaves errno alone. Starts the heap if it has not started. Origin: this project.
+ * stats: is filled in; NULL is ignored. Other threads may allocate and free meanwhile: each number is right for a
+ * moment within the call; with no other thread running they agree exactly. Takes some microseconds, and one for each
+ * thread. Never fails, allocates nothing, leaves errno alone. Starts the heap if it has not started. Origin: this
+ * project.
  */
 void mems_engine_stats(struct mems_engine_stats *stats);
 

@@ -22,7 +22,9 @@ EXPORT int mems_option_get(const char *name, char *value, size_t size) {
 }
 
 EXPORT void mems_engine_stats(struct mems_engine_stats *stats) {
-    engine_stats(stats);
+    if (stats != NULL) {
+        engine_stats(stats);
+    }
 }
 
 static int report(int fd, void (*write_report)(const struct mems_engine_stats *, int)) {

@@ -28,21 +28,26 @@ struct mems_space space_default = {
     .alignment = ALIGNMENT_MIN,
 };
 
-/* What the default space starts with next; guarded by its lock. A page size of 0 is that of the library. */
+/* What the default space starts with next, with a page size that has been chosen, or the default; guarded by its lock.
+ */
 static struct shape next = {.alignment = ALIGNMENT_MIN};
+static bool page_size_chosen;
 
 /* --- Life ---------------------------------------------------------------------------------------------------- */
 
 /* PAGE_SIZE, or the system's page where that is larger. */
-static size_t page_size_or_default(size_t page_size) {
-    size_t least = os_page_size() > PAGE_SIZE ? os_page_size() : PAGE_SIZE;
-    return page_size != 0 ? page_size : least;
+static size_t default_page_size(void) {
+    return os_page_size() > PAGE_SIZE ? os_page_size() : PAGE_SIZE;
+}
+
+static size_t next_page_size(void) {
+    return page_size_chosen ? next.page_size : default_page_size();
 }
 
 /* The space, locked or new, becomes an empty one that is ready. */
 static void begin(struct mems_space *space, const struct shape *shape) {
     uint32_t generation = 0;
-    space->page_size = page_size_or_default(shape->page_size);
+    space->page_size = shape->page_size;
     space->alignment = shape->alignment;
     space->movable = shape->movable;
     PUBLISH(space->restless, shape->restless);
@@ -63,12 +68,13 @@ static void begin(struct mems_space *space, const struct shape *shape) {
 }
 
 static bool is_page_size(size_t size) {
-    return size % os_page_size() == 0 && size <= PTRDIFF_MAX;
+    return size != 0 && size % os_page_size() == 0 && size <= PTRDIFF_MAX;
 }
 
 /* With the default space's lock held, in state unused or finished. */
 static int start_default(void) {
-    if (!is_page_size(page_size_or_default(next.page_size))) {
+    next.page_size = next_page_size();
+    if (!is_page_size(next.page_size)) {
         return EINVAL;
     }
     begin(&space_default, &next);
@@ -86,7 +92,7 @@ static void tell_page_size(const char *function, size_t page_size) {
 int space_start(const char *function) {
     struct mems_space *space = &space_default;
     lock_take(&space->lock);
-    size_t wanted = page_size_or_default(next.page_size);
+    size_t wanted = next_page_size();
     size_t in_use = space->page_size;
     int error = 0;
     if (space->state != SPACE_READY) {
@@ -106,6 +112,7 @@ int space_start(const char *function) {
 void space_set_page_size(size_t page_size) {
     lock_take(&space_default.lock);
     next.page_size = page_size;
+    page_size_chosen = true;
     lock_give(&space_default.lock);
 }
 
@@ -115,7 +122,7 @@ static int shape_of(const char *function, const struct mems_space_options *optio
     static const struct mems_space_options none;
     const struct mems_space_options *wanted = options != NULL ? options : &none;
     *shape = (struct shape){
-        .page_size = page_size_or_default(wanted->page_size),
+        .page_size = wanted->page_size != 0 ? wanted->page_size : default_page_size(),
         .alignment = wanted->alignment != 0 ? wanted->alignment : ALIGNMENT_MIN,
         .generations = wanted->generations != 0 ? wanted->generations > 0 : generations,
         .movable = wanted->movable != 0,
@@ -146,6 +153,7 @@ int space_set_options(const char *function, const struct mems_space_options *opt
     if (error == 0) {
         lock_take(&space_default.lock);
         next = shape;
+        page_size_chosen = options != NULL && options->page_size != 0;
         lock_give(&space_default.lock);
     }
     return error;
@@ -253,7 +261,7 @@ bool space_enter_to_alloc(const char *function, struct mems_space *space) {
     if (LIKELY(space->state == SPACE_READY) || start_default() == 0) {
         return true;
     }
-    size_t page_size = page_size_or_default(next.page_size);
+    size_t page_size = next_page_size();
     space_leave(space);
     tell_page_size(function, page_size);
     return false;
