@@ -190,10 +190,10 @@ static void json_address(const void *physical, FILE *stream) {
     }
 }
 
-static void json_main_node(const struct mems_segment *segments, size_t length, FILE *stream) {
+static void json_main_node(const struct mems_segment *segments, size_t length, bool movable, FILE *stream) {
     fprintf(stream, "{\"start\": %" PRIuPTR ", \"last\": %" PRIuPTR ", \"physical\": ", segments->main_start,
             segments->main_last);
-    json_address(segments->physical, stream);
+    json_address(movable ? NULL : segments->physical, stream);
     fputs(", \"sub_chain\": [", stream);
     for (size_t i = 0; i < length; i++) {
         fprintf(stream, "%s\n    {\"kind\": \"%s\", \"start\": %" PRIuPTR ", \"last\": %" PRIuPTR ", \"physical\": ",
@@ -255,7 +255,7 @@ static void json_snapshot(const struct snapshot *snapshot, FILE *stream) {
     for (size_t i = 0; i < snapshot->count; i += length) {
         length = sub_chain_length(snapshot, i);
         fputs(i == 0 ? "\n  " : ",\n  ", stream);
-        json_main_node(&snapshot->segments[i], length, stream);
+        json_main_node(&snapshot->segments[i], length, snapshot->movable, stream);
     }
     fputs("]}\n", stream);
 }
