@@ -52,8 +52,8 @@ struct leaf_class {
 };
 
 #define ENTRY_SIZE (3 * sizeof(uint16_t) + sizeof(struct sub_node *))
-#define LEAF_CLASS(size) \
-    { size, (size - offsetof(struct leaf, keys) - PART_KEYS * sizeof(uint16_t) - sizeof(uint16_t)) / ENTRY_SIZE }
+#define LEAF_CLASS(bytes) \
+    { (bytes), ((bytes)-offsetof(struct leaf, keys) - PART_KEYS * sizeof(uint16_t) - sizeof(uint16_t)) / ENTRY_SIZE }
 
 static const struct leaf_class classes[DICT_LEAVES] = {
     LEAF_CLASS(64),  LEAF_CLASS(128),  LEAF_CLASS(192),  LEAF_CLASS(256),  LEAF_CLASS(384),  LEAF_CLASS(512),
@@ -148,7 +148,7 @@ ALWAYS_INLINE size_t count_up_to(const uint16_t *keys, uint16_t key) {
 /* How many keys are at most `key`: those of the parts before its own, and some of that. */
 ALWAYS_INLINE size_t keys_up_to(const struct leaf *leaf, unsigned class, uint16_t key) {
     size_t room = leaf_room(class);
-    size_t index = 2u * OBSERVE(leaf->halves[key >> PART_BITS]);
+    size_t index = (size_t)2 * OBSERVE(leaf->halves[key >> PART_BITS]);
     size_t found = PART_KEYS;
     while (found == PART_KEYS && index < room) {
         found = count_up_to(&leaf->keys[index], key);
@@ -240,8 +240,11 @@ HOT void *dict_translate(const struct dict *dict, uintptr_t v_address, uint16_t 
     __builtin_prefetch((const char *)leaf + 2 * POOL_GRAIN);
     char *physical = OBSERVE(leaf->physical);
     size_t index = keys_up_to(leaf, class, key);
+    if (UNLIKELY(index == 0)) {
+        return NULL;
+    }
     const struct fact *fact = &leaf_facts(leaf, class)[index - 1];
-    if (UNLIKELY(index == 0 || OBSERVE(fact->end) <= key || OBSERVE(fact->tag) != tag)) {
+    if (UNLIKELY(OBSERVE(fact->end) <= key || OBSERVE(fact->tag) != tag)) {
         return NULL;
     }
     if (UNLIKELY(physical == NULL)) {
@@ -577,7 +580,7 @@ static int reserve_leaf(struct dict *dict, uintptr_t v_address) {
 }
 
 int dict_reserve(struct dict *dict, uintptr_t start, uintptr_t last) {
-    int error = pool_reserve(&dict->tables, 3 * HEIGHT_MAX); /* the way to both ends, and up */
+    int error = pool_reserve(&dict->tables, (size_t)3 * HEIGHT_MAX); /* the way to both ends, and up */
     if (error == 0) {
         error = reserve_leaf(dict, start);
     }

@@ -4,7 +4,7 @@
 #include "base/fault.h"
 #include "os/os.h"
 
-#define WORD_BITS 64u
+#define WORD_BITS ((size_t)64)
 #define MAP_WORDS (POOL_CHUNK / POOL_GRAIN / WORD_BITS)
 
 /* The head of a chunk; the cells begin at FIRST_CELL. */

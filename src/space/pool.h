@@ -21,7 +21,7 @@
 #define POOL_CHUNK ((size_t)256 * 1024)
 
 /* Cells are multiples of a cache line, and each begins at one. */
-#define POOL_GRAIN 64u
+#define POOL_GRAIN ((size_t)64)
 
 /* Invariants: each chunk is in one of the lists; spare is the number of free cells of the roomy ones. */
 struct pool {
