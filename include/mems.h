@@ -314,9 +314,10 @@ size_t mems_trim(void);
  * mems_compact, mems_compact_for - move blocks of a movable space together, and give back the memory that comes free:
  * bounded work, to be called again and again, say when there is nothing else to do. Blocks that are pinned stay.
  *
- * budget: about how many bytes are moved at most; 0: no limit. microseconds: about how long it may take, 1 step at
- * least. Other threads can use the space between two steps of 128 KiB. Returns how many bytes it has moved and given
- * back, both together; 0: there is nothing to gain. Of a space that is not movable the nodes alone are moved together.
+ * budget: about how many bytes are moved at most, where a node counts as 1 KiB; 0: no limit. microseconds: about how
+ * long it may take, 1 step at least. Other threads can use the space between two steps of 128 KiB. Returns how many
+ * bytes it has moved and given back, both together; 0: there is nothing to gain. Of a space that is not movable the
+ * nodes alone are moved together.
  */
 size_t mems_compact(size_t budget);
 size_t mems_compact_for(unsigned microseconds);

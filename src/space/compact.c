@@ -11,9 +11,11 @@
 #include "complaint.h"
 #include "os/clock.h"
 
-/* A step: bytes of blocks, and number of nodes, that are moved under the lock at once. */
+/* A step: bytes that are moved under the lock at once. */
 #define STEP_BYTES ((size_t)128 * 1024)
-#define STEP_NODES 512u
+
+/* A node, or a leaf, counts as so many bytes: its neighbours, and what leads to it, have to be looked at. */
+#define NODE_BYTES ((size_t)1024)
 
 /* When gaps are more than one part in GAPS_MAX of the live bytes, and more than GAPS_MIN, each new block moves
  * AHEAD times its size. With such gaps a byte is got back for every two that are moved at most, so the gaps do not
@@ -44,11 +46,11 @@ static void move_sub_node(void *from, void *to, void *context) {
     }
 }
 
-/* One step; less than STEP_NODES: nothing is left to gain. */
-static size_t gather_nodes(struct mems_space *space) {
-    size_t moved = pool_gather(&space->nodes.sub, STEP_NODES, move_sub_node, space);
-    for (unsigned class = 0; class < DICT_LEAVES && moved < STEP_NODES; class ++) {
-        moved += dict_gather(&space->dict, class, STEP_NODES - moved);
+/* Moves at most `limit` nodes, and leaves. Returns how many. */
+static size_t gather_nodes(struct mems_space *space, size_t limit) {
+    size_t moved = pool_gather(&space->nodes.sub, limit, move_sub_node, space);
+    for (unsigned kind = 0; kind < DICT_LEAVES && moved < limit; kind++) {
+        moved += dict_gather(&space->dict, kind, limit - moved);
     }
     return moved;
 }
@@ -61,7 +63,7 @@ static size_t step(struct mems_space *space, size_t limit, size_t *freed) {
     size_t moved = space->movable ? store_evacuate(&space->store, &space->dict, limit, freed) : 0;
     if (moved + *freed == 0) {
         *freed = store_drop_empty(&space->store);
-        moved = gather_nodes(space) * sizeof(struct sub_node);
+        moved = gather_nodes(space, limit / NODE_BYTES + 1) * NODE_BYTES;
     }
     size_t after = space_metadata_bytes(space);
     *freed += before > after ? before - after : 0;

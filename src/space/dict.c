@@ -16,7 +16,7 @@
 #define TYPE_MASK ((uintptr_t)POOL_GRAIN - 1)
 #define TYPE_NODE 0u
 #define TYPE_TABLE 1u
-#define TYPE_LEAF 2u /* and the class of the leaf's size on top */
+#define TYPE_LEAF 2u /* and the kind of the leaf's size on top */
 
 /*
  * The PROCESSes of a frame, in order. Of each there is
@@ -45,7 +45,7 @@ struct leaf {
 #define PART_KEYS 8u
 #define PART_BITS 6u
 
-/* The leaves of a class: the size of the cell, and for how many PROCESSes there is room. */
+/* The leaves of a kind: the size of the cell, and for how many PROCESSes there is room. */
 struct leaf_class {
     uint16_t size;
     uint16_t room;
@@ -60,12 +60,12 @@ static const struct leaf_class classes[DICT_LEAVES] = {
     LEAF_CLASS(768), LEAF_CLASS(1024), LEAF_CLASS(2048), LEAF_CLASS(4096), LEAF_CLASS(8192),
 };
 
-static size_t leaf_size(unsigned class) {
-    return classes[class].size;
+static size_t leaf_size(unsigned kind) {
+    return classes[kind].size;
 }
 
-static size_t leaf_room(unsigned class) {
-    return classes[class].room;
+static size_t leaf_room(unsigned kind) {
+    return classes[kind].room;
 }
 
 struct fact {
@@ -73,13 +73,13 @@ struct fact {
     uint16_t tag;
 };
 
-static struct fact *leaf_facts(const struct leaf *leaf, unsigned class) {
+static struct fact *leaf_facts(const struct leaf *leaf, unsigned kind) {
     return (struct fact *)((uintptr_t)leaf + offsetof(struct leaf, keys) +
-                           (leaf_room(class) + PART_KEYS) * sizeof(uint16_t));
+                           (leaf_room(kind) + PART_KEYS) * sizeof(uint16_t));
 }
 
-static struct sub_node **leaf_nodes(const struct leaf *leaf, unsigned class) {
-    return (struct sub_node **)((uintptr_t)leaf + leaf_size(class)) - leaf_room(class);
+static struct sub_node **leaf_nodes(const struct leaf *leaf, unsigned kind) {
+    return (struct sub_node **)((uintptr_t)leaf + leaf_size(kind)) - leaf_room(kind);
 }
 
 static unsigned type_of(uintptr_t entry) {
@@ -146,8 +146,8 @@ ALWAYS_INLINE size_t count_up_to(const uint16_t *keys, uint16_t key) {
 }
 
 /* How many keys are at most `key`: those of the parts before its own, and some of that. */
-ALWAYS_INLINE size_t keys_up_to(const struct leaf *leaf, unsigned class, uint16_t key) {
-    size_t room = leaf_room(class);
+ALWAYS_INLINE size_t keys_up_to(const struct leaf *leaf, unsigned kind, uint16_t key) {
+    size_t room = leaf_room(kind);
     size_t index = (size_t)2 * OBSERVE(leaf->halves[key >> PART_BITS]);
     size_t found = PART_KEYS;
     while (found == PART_KEYS && index < room) {
@@ -159,9 +159,9 @@ ALWAYS_INLINE size_t keys_up_to(const struct leaf *leaf, unsigned class, uint16_
 
 static struct sub_node *search_leaf(uintptr_t entry, uint16_t key) {
     const struct leaf *leaf = leaf_of(entry);
-    unsigned class = class_of(entry);
-    size_t index = keys_up_to(leaf, class, key);
-    return index > 0 ? leaf_nodes(leaf, class)[index - 1] : NULL;
+    unsigned kind = class_of(entry);
+    size_t index = keys_up_to(leaf, kind, key);
+    return index > 0 ? leaf_nodes(leaf, kind)[index - 1] : NULL;
 }
 
 /* The entry of an offset's frame. */
@@ -221,9 +221,9 @@ NOINLINE static void *translate_by_node(const struct dict *dict, const struct su
     uintptr_t start = OBSERVE(node->start);
     uintptr_t last = OBSERVE(node->last);
     uint32_t own = OBSERVE(node->tag);
-    char *physical = observe_physical(node) + (v_address - start);
+    char *physical = observe_physical(node);
     bool fits = v_address >= start && v_address <= last && dict_tag_of(own, dict->generations) == tag;
-    return fits && is_unchanged(dict, sequence) ? physical : NULL;
+    return fits && is_unchanged(dict, sequence) ? physical + (v_address - start) : NULL;
 }
 
 HOT void *dict_translate(const struct dict *dict, uintptr_t v_address, uint16_t tag) {
@@ -234,21 +234,21 @@ HOT void *dict_translate(const struct dict *dict, uintptr_t v_address, uint16_t 
         return translate_by_node(dict, node_of(entry), v_address, tag, sequence);
     }
     const struct leaf *leaf = leaf_of(entry);
-    unsigned class = class_of(entry);
+    unsigned kind = class_of(entry);
     uint16_t key = key_of(offset);
     __builtin_prefetch((const char *)leaf + POOL_GRAIN); /* where most facts are, while the keys are on their way */
     __builtin_prefetch((const char *)leaf + 2 * POOL_GRAIN);
     char *physical = OBSERVE(leaf->physical);
-    size_t index = keys_up_to(leaf, class, key);
+    size_t index = keys_up_to(leaf, kind, key);
     if (UNLIKELY(index == 0)) {
         return NULL;
     }
-    const struct fact *fact = &leaf_facts(leaf, class)[index - 1];
+    const struct fact *fact = &leaf_facts(leaf, kind)[index - 1];
     if (UNLIKELY(OBSERVE(fact->end) <= key || OBSERVE(fact->tag) != tag)) {
         return NULL;
     }
     if (UNLIKELY(physical == NULL)) {
-        return translate_by_node(dict, OBSERVE(leaf_nodes(leaf, class)[index - 1]), v_address, tag, sequence);
+        return translate_by_node(dict, OBSERVE(leaf_nodes(leaf, kind)[index - 1]), v_address, tag, sequence);
     }
     return LIKELY(is_unchanged(dict, sequence)) ? physical + (offset & (FRAME - 1)) : NULL;
 }
@@ -335,11 +335,11 @@ static uint16_t end_in(const struct sub_node *node, uintptr_t base) {
 }
 
 /* What a leaf says of a PROCESS, all but its key. */
-static void leaf_describe(const struct dict *dict, struct leaf *leaf, unsigned class, size_t index, uintptr_t base,
+static void leaf_describe(const struct dict *dict, struct leaf *leaf, unsigned kind, size_t index, uintptr_t base,
                           struct sub_node *node) {
-    PUBLISH(leaf_facts(leaf, class)[index].end, end_in(node, base));
-    PUBLISH(leaf_facts(leaf, class)[index].tag, dict_tag_of(node->tag, dict->generations));
-    PUBLISH(leaf_nodes(leaf, class)[index], node);
+    PUBLISH(leaf_facts(leaf, kind)[index].end, end_in(node, base));
+    PUBLISH(leaf_facts(leaf, kind)[index].tag, dict_tag_of(node->tag, dict->generations));
+    PUBLISH(leaf_nodes(leaf, kind)[index], node);
 }
 
 /* Copies an entry to another place of a leaf, or to another leaf. */
@@ -364,29 +364,29 @@ static void leaf_count(struct leaf *leaf, size_t count) {
 }
 
 /* A cell becomes a leaf without entries, for the frame whose bytes are at `physical`. */
-static void leaf_clear(struct leaf *leaf, unsigned class, char *physical) {
-    for (size_t i = 0; i < leaf_room(class) + PART_KEYS; i++) {
+static void leaf_clear(struct leaf *leaf, unsigned kind, char *physical) {
+    for (size_t i = 0; i < leaf_room(kind) + PART_KEYS; i++) {
         PUBLISH(leaf->keys[i], (uint16_t)KEY_NONE);
     }
     PUBLISH(leaf->physical, physical);
     leaf_count(leaf, 0);
 }
 
-static void leaf_insert(const struct dict *dict, struct leaf *leaf, unsigned class, uintptr_t base,
+static void leaf_insert(const struct dict *dict, struct leaf *leaf, unsigned kind, uintptr_t base,
                         struct sub_node *node) {
     uint16_t key = key_in(node, base);
-    size_t index = keys_up_to(leaf, class, key);
+    size_t index = keys_up_to(leaf, kind, key);
     for (size_t i = leaf->count; i > index; i--) {
-        leaf_copy(leaf, class, i, leaf, class, i - 1);
+        leaf_copy(leaf, kind, i, leaf, kind, i - 1);
     }
     PUBLISH(leaf->keys[index], key);
-    leaf_describe(dict, leaf, class, index, base, node);
+    leaf_describe(dict, leaf, kind, index, base, node);
     leaf_count(leaf, leaf->count + 1u);
 }
 
-static void leaf_remove(struct leaf *leaf, unsigned class, size_t index) {
+static void leaf_remove(struct leaf *leaf, unsigned kind, size_t index) {
     for (size_t i = index + 1; i < leaf->count; i++) {
-        leaf_copy(leaf, class, i - 1, leaf, class, i);
+        leaf_copy(leaf, kind, i - 1, leaf, kind, i);
     }
     PUBLISH(leaf->keys[leaf->count - 1], (uint16_t)KEY_NONE);
     leaf_count(leaf, leaf->count - 1u);
@@ -401,11 +401,11 @@ static void leaf_fill(struct leaf *to, unsigned to_class, const struct leaf *fro
     leaf_count(to, from->count);
 }
 
-/* A leaf's entries in a cell of another class: the new entry of its frame. */
-static uintptr_t leaf_resize(struct dict *dict, uintptr_t entry, unsigned class) {
-    struct leaf *to = pool_take(&dict->leaves[class]);
-    leaf_fill(to, class, leaf_of(entry), class_of(entry));
-    return (uintptr_t)to | (TYPE_LEAF + class);
+/* A leaf's entries in a cell of another kind: the new entry of its frame. */
+static uintptr_t leaf_resize(struct dict *dict, uintptr_t entry, unsigned kind) {
+    struct leaf *to = pool_take(&dict->leaves[kind]);
+    leaf_fill(to, kind, leaf_of(entry), class_of(entry));
+    return (uintptr_t)to | (TYPE_LEAF + kind);
 }
 
 static void frame_insert(struct dict *dict, uintptr_t *entry, uintptr_t base, struct sub_node *node) {
@@ -444,14 +444,14 @@ static void frame_remove(struct dict *dict, uintptr_t *entry, uintptr_t base, co
         return;
     }
     struct leaf *leaf = leaf_of(now);
-    unsigned class = class_of(now);
-    leaf_remove(leaf, class, leaf_index(now, base, node));
+    unsigned kind = class_of(now);
+    leaf_remove(leaf, kind, leaf_index(now, base, node));
     if (leaf->count == 1) {
-        PUBLISH(*entry, (uintptr_t)leaf_nodes(leaf, class)[0]);
-        pool_give(&dict->leaves[class], leaf);
-    } else if (class > 0 && leaf->count <= leaf_room(class - 1) * 3 / 4 && dict->leaves[class - 1].spare > 0) {
-        PUBLISH(*entry, leaf_resize(dict, now, class - 1));
-        pool_give(&dict->leaves[class], leaf);
+        PUBLISH(*entry, (uintptr_t)leaf_nodes(leaf, kind)[0]);
+        pool_give(&dict->leaves[kind], leaf);
+    } else if (kind > 0 && leaf->count <= leaf_room(kind - 1) * 3 / 4 && dict->leaves[kind - 1].spare > 0) {
+        PUBLISH(*entry, leaf_resize(dict, now, kind - 1));
+        pool_give(&dict->leaves[kind], leaf);
     }
 }
 
@@ -575,8 +575,8 @@ static int reserve_leaf(struct dict *dict, uintptr_t v_address) {
     if (!is_leaf(entry)) {
         return pool_reserve(&dict->leaves[0], 2);
     }
-    unsigned class = class_of(entry);
-    return leaf_of(entry)->count < leaf_room(class) ? 0 : pool_reserve(&dict->leaves[class + 1], 2);
+    unsigned kind = class_of(entry);
+    return leaf_of(entry)->count < leaf_room(kind) ? 0 : pool_reserve(&dict->leaves[kind + 1], 2);
 }
 
 int dict_reserve(struct dict *dict, uintptr_t start, uintptr_t last) {
@@ -652,9 +652,9 @@ void dict_replace(struct dict *dict, struct sub_node *from, struct sub_node *to)
 }
 
 /* The place of the entry that leads to a frame's leaf. */
-static uintptr_t *leaf_entry(struct dict *dict, const struct leaf *leaf, unsigned class) {
+static uintptr_t *leaf_entry(struct dict *dict, const struct leaf *leaf, unsigned kind) {
     /* A PROCESS with its start in the frame: only the first may begin before it. */
-    uintptr_t offset = offset_of(leaf_nodes(leaf, class)[1]->start);
+    uintptr_t offset = offset_of(leaf_nodes(leaf, kind)[1]->start);
     uintptr_t *entry = &dict->root;
     for (unsigned height = dict->height; type_of(*entry) == TYPE_TABLE; height--) {
         entry = &table_of(*entry)[offset >> span_bits(height - 1) & (TABLE_SIZE - 1)];
@@ -664,7 +664,7 @@ static uintptr_t *leaf_entry(struct dict *dict, const struct leaf *leaf, unsigne
 
 struct leaf_move {
     struct dict *dict;
-    unsigned class;
+    unsigned kind;
 };
 
 static void move_leaf(void *from, void *to, void *context) {
@@ -672,13 +672,13 @@ static void move_leaf(void *from, void *to, void *context) {
     const struct leaf *old = from;
     struct leaf *new = to;
     begin_change(move->dict);
-    leaf_fill(new, move->class, old, move->class);
-    PUBLISH(*leaf_entry(move->dict, old, move->class), (uintptr_t) new | (TYPE_LEAF + move->class));
+    leaf_fill(new, move->kind, old, move->kind);
+    PUBLISH(*leaf_entry(move->dict, old, move->kind), (uintptr_t) new | (TYPE_LEAF + move->kind));
     end_change(move->dict);
 }
 
-size_t dict_gather(struct dict *dict, unsigned class, size_t limit) {
-    return pool_gather(&dict->leaves[class], limit, move_leaf, &(struct leaf_move){dict, class});
+size_t dict_gather(struct dict *dict, unsigned kind, size_t limit) {
+    return pool_gather(&dict->leaves[kind], limit, move_leaf, &(struct leaf_move){dict, kind});
 }
 
 /* --- Life -------------------------------------------------------------------------------------------------------- */
@@ -689,15 +689,15 @@ void dict_init(struct dict *dict, bool generations) {
     PUBLISH(dict->root, (uintptr_t)0);
     dict->count = 0;
     pool_init(&dict->tables, TABLE_SIZE * sizeof(uintptr_t));
-    for (unsigned class = 0; class < DICT_LEAVES; class ++) {
-        pool_init(&dict->leaves[class], leaf_size(class));
+    for (unsigned kind = 0; kind < DICT_LEAVES; kind++) {
+        pool_init(&dict->leaves[kind], leaf_size(kind));
     }
 }
 
 size_t dict_bytes(const struct dict *dict) {
     size_t bytes = dict->tables.bytes;
-    for (unsigned class = 0; class < DICT_LEAVES; class ++) {
-        bytes += dict->leaves[class].bytes;
+    for (unsigned kind = 0; kind < DICT_LEAVES; kind++) {
+        bytes += dict->leaves[kind].bytes;
     }
     return bytes;
 }
@@ -709,14 +709,14 @@ void dict_finish(struct dict *dict) {
     end_change(dict);
     dict->count = 0;
     pool_finish(&dict->tables);
-    for (unsigned class = 0; class < DICT_LEAVES; class ++) {
-        pool_finish(&dict->leaves[class]);
+    for (unsigned kind = 0; kind < DICT_LEAVES; kind++) {
+        pool_finish(&dict->leaves[kind]);
     }
 }
 
 /* --- What must hold ---------------------------------------------------------------------------------------------- */
 
-/* What has been seen so far: the leaves of each class, and the tables. */
+/* What has been seen so far: the leaves of each kind, and the tables. */
 struct audit {
     const struct dict *dict;
     size_t tables;
@@ -725,17 +725,17 @@ struct audit {
 
 static const char *leaf_flaw(const struct dict *dict, uintptr_t entry, uintptr_t base) {
     const struct leaf *leaf = leaf_of(entry);
-    unsigned class = class_of(entry);
-    if (leaf->count < 2 || leaf->count > leaf_room(class) || leaf->keys[leaf->count] != KEY_NONE) {
+    unsigned kind = class_of(entry);
+    if (leaf->count < 2 || leaf->count > leaf_room(kind) || leaf->keys[leaf->count] != KEY_NONE) {
         return "dictionary: a leaf has too few or too many PROCESSes";
     }
     for (size_t i = 0; i < leaf->count; i++) {
-        const struct sub_node *node = leaf_nodes(leaf, class)[i];
+        const struct sub_node *node = leaf_nodes(leaf, kind)[i];
         if (leaf->keys[i] != key_in(node, base) || (i > 0 && leaf->keys[i - 1] >= leaf->keys[i])) {
             return "dictionary: a leaf's keys are wrong or out of order";
         }
-        if (leaf_facts(leaf, class)[i].end != end_in(node, base) ||
-            leaf_facts(leaf, class)[i].tag != dict_tag_of(node->tag, dict->generations) ||
+        if (leaf_facts(leaf, kind)[i].end != end_in(node, base) ||
+            leaf_facts(leaf, kind)[i].tag != dict_tag_of(node->tag, dict->generations) ||
             (leaf->physical != NULL) != (node->region == NULL) ||
             (leaf->physical != NULL && leaf->physical + offset_of(node->start) - base != node->physical)) {
             return "dictionary: a leaf does not say what its PROCESS is";
@@ -783,11 +783,11 @@ bool dict_valid(const struct dict *dict, const char **why) {
     if (flaw == NULL && audit.tables != dict->tables.used) {
         flaw = "dictionary: the tables are not what is taken";
     }
-    for (unsigned class = 0; flaw == NULL && class < DICT_LEAVES; class ++) {
-        if (audit.leaves[class] != dict->leaves[class].used) {
+    for (unsigned kind = 0; flaw == NULL && kind < DICT_LEAVES; kind++) {
+        if (audit.leaves[kind] != dict->leaves[kind].used) {
             flaw = "dictionary: the leaves are not what is taken";
         } else {
-            (void)pool_valid(&dict->leaves[class], &flaw);
+            (void)pool_valid(&dict->leaves[kind], &flaw);
         }
     }
     if (flaw != NULL) {

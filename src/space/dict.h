@@ -70,8 +70,8 @@ void dict_move(struct dict *dict, struct sub_node *node, char *physical);
 /* `to`, which is equal, takes the place of a PROCESS. */
 void dict_replace(struct dict *dict, struct sub_node *from, struct sub_node *to);
 
-/* Moves at most `limit` leaves of a class together, as pool_gather; returns how many. */
-size_t dict_gather(struct dict *dict, unsigned class, size_t limit);
+/* Moves at most `limit` leaves of a kind together, as pool_gather; returns how many. */
+size_t dict_gather(struct dict *dict, unsigned kind, size_t limit);
 
 /* The PROCESS that holds v_address; NULL when none does. With the lock. */
 struct sub_node *dict_search(const struct dict *dict, uintptr_t v_address);

@@ -181,7 +181,7 @@ static size_t empty_chunk(struct pool *pool, struct chunk *chunk, size_t limit,
 
 size_t pool_gather(struct pool *pool, size_t limit, void (*move)(void *from, void *to, void *context), void *context) {
     size_t moved = 0;
-    while (moved < limit && pool->spare >= 2 * pool->cells) {
+    while (moved < limit && pool->spare >= pool->cells + pool->cells / 8) {
         struct chunk *chunk = extreme(pool, false);
         list_remove(&chunk->link);
         pool->spare -= pool->cells - chunk->used; /* what it has free is not for its own users */

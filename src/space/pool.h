@@ -48,7 +48,7 @@ void pool_give(struct pool *pool, void *cell);
 
 /*
  * Empties the chunks with the fewest cells: move(from, to, context) is to move a cell's user to another cell. At most
- * `limit` cells are moved. Returns how many; less than the limit: nothing is left to gain.
+ * `limit` cells are moved. Returns how many; less than the limit: little is left to gain.
  */
 size_t pool_gather(struct pool *pool, size_t limit, void (*move)(void *from, void *to, void *context), void *context);
 
