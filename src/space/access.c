@@ -25,14 +25,8 @@ NOINLINE static void *get_locked(const char *function, struct mems_space *space,
 }
 
 HOT void *space_get(const char *function, struct mems_space *space, void *v_ptr) {
-    uintptr_t handle = (uintptr_t)v_ptr;
-    if (LIKELY(space != NULL && !OBSERVE(space->restless) && handle_number(handle) == OBSERVE(space->number))) {
-        void *physical = dict_translate(&space->dict, handle_address(handle), handle_tag(handle));
-        if (LIKELY(physical != NULL)) {
-            return physical;
-        }
-    }
-    return get_locked(function, space, v_ptr);
+    void *physical = space != NULL ? dict_translate(&space->dict, (uintptr_t)v_ptr) : NULL;
+    return LIKELY(physical != NULL) ? physical : get_locked(function, space, v_ptr);
 }
 
 void *space_pin(const char *function, struct mems_space *space, void *v_ptr) {

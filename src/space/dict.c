@@ -4,6 +4,7 @@
 
 #include "base/bits.h"
 #include "base/fault.h"
+#include "handle.h"
 #include "main_chain.h"
 
 #define FRAME ((uintptr_t)1 << DICT_FRAME_BITS)
@@ -90,7 +91,7 @@ static bool is_leaf(uintptr_t entry) {
     return type_of(entry) >= TYPE_LEAF;
 }
 
-static unsigned class_of(uintptr_t entry) {
+static unsigned kind_of(uintptr_t entry) {
     return type_of(entry) - TYPE_LEAF;
 }
 
@@ -127,25 +128,24 @@ static uint16_t key_of(uintptr_t offset) {
  * which could not be predicted. What follows depends on the number, so this load needs no order of its own.
  */
 ALWAYS_INLINE size_t count_up_to(const uint16_t *keys, uint16_t key) {
-#ifdef __SANITIZE_THREAD__
+#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
+    typedef short lanes __attribute__((vector_size(PART_KEYS * sizeof(short)))); /* as the instruction's operand */
+    typedef char bytes __attribute__((vector_size(sizeof(lanes))));
+    lanes some;
+    __builtin_memcpy(&some, keys, sizeof some);
+    int above = __builtin_ia32_pmovmskb128((bytes)(some > (short)key)); /* two bits for each key */
+    return lowest_bit((unsigned)above | 1u << 2 * PART_KEYS) / 2;
+#else
     size_t count = 0;
     for (size_t i = 0; i < PART_KEYS; i++) {
         count += OBSERVE(keys[i]) <= key;
     }
     return count;
-#else
-    const uint64_t ones = 0x0001000100010001;
-    typedef int16_t lanes __attribute__((vector_size(PART_KEYS * sizeof(int16_t))));
-    lanes some;
-    uint64_t above[2];
-    __builtin_memcpy(&some, keys, sizeof some);
-    lanes mask = some > (int16_t)key;
-    __builtin_memcpy(above, &mask, sizeof above);
-    return PART_KEYS - (((above[0] & ones) + (above[1] & ones)) * ones >> 48);
 #endif
 }
 
-/* How many keys are at most `key`: those of the parts before its own, and some of that. */
+/* How many keys are at most `key`: those of the parts before its own, and some of that. Not more than there is room
+ * for, but where a leaf is being changed meanwhile. */
 ALWAYS_INLINE size_t keys_up_to(const struct leaf *leaf, unsigned kind, uint16_t key) {
     size_t room = leaf_room(kind);
     size_t index = (size_t)2 * OBSERVE(leaf->halves[key >> PART_BITS]);
@@ -154,12 +154,12 @@ ALWAYS_INLINE size_t keys_up_to(const struct leaf *leaf, unsigned kind, uint16_t
         found = count_up_to(&leaf->keys[index], key);
         index += found;
     }
-    return index < room ? index : room;
+    return index;
 }
 
 static struct sub_node *search_leaf(uintptr_t entry, uint16_t key) {
     const struct leaf *leaf = leaf_of(entry);
-    unsigned kind = class_of(entry);
+    unsigned kind = kind_of(entry);
     size_t index = keys_up_to(leaf, kind, key);
     return index > 0 ? leaf_nodes(leaf, kind)[index - 1] : NULL;
 }
@@ -226,29 +226,34 @@ NOINLINE static void *translate_by_node(const struct dict *dict, const struct su
     return fits && is_unchanged(dict, sequence) ? physical + (v_address - start) : NULL;
 }
 
-HOT void *dict_translate(const struct dict *dict, uintptr_t v_address, uint16_t tag) {
+HOT void *dict_translate(const struct dict *dict, uintptr_t handle) {
     uint64_t sequence = OBSERVE(dict->sequence);
+    uintptr_t v_address = handle_address(handle);
     uintptr_t offset = offset_of(v_address);
+    if (UNLIKELY(handle_number(handle) != OBSERVE(dict->readers))) {
+        return NULL;
+    }
     uintptr_t entry = find_entry(dict, offset);
+    uint16_t tag = handle_tag(handle);
     if (UNLIKELY(!is_leaf(entry))) {
         return translate_by_node(dict, node_of(entry), v_address, tag, sequence);
     }
     const struct leaf *leaf = leaf_of(entry);
-    unsigned kind = class_of(entry);
+    unsigned kind = kind_of(entry);
     uint16_t key = key_of(offset);
     __builtin_prefetch((const char *)leaf + POOL_GRAIN); /* where most facts are, while the keys are on their way */
     __builtin_prefetch((const char *)leaf + 2 * POOL_GRAIN);
-    char *physical = OBSERVE(leaf->physical);
-    size_t index = keys_up_to(leaf, kind, key);
-    if (UNLIKELY(index == 0)) {
+    size_t index = keys_up_to(leaf, kind, key) - 1;
+    if (UNLIKELY(index >= leaf_room(kind))) {
         return NULL;
     }
-    const struct fact *fact = &leaf_facts(leaf, kind)[index - 1];
+    const struct fact *fact = &leaf_facts(leaf, kind)[index];
     if (UNLIKELY(OBSERVE(fact->end) <= key || OBSERVE(fact->tag) != tag)) {
         return NULL;
     }
+    char *physical = OBSERVE(leaf->physical);
     if (UNLIKELY(physical == NULL)) {
-        return translate_by_node(dict, OBSERVE(leaf_nodes(leaf, kind)[index - 1]), v_address, tag, sequence);
+        return translate_by_node(dict, OBSERVE(leaf_nodes(leaf, kind)[index]), v_address, tag, sequence);
     }
     return LIKELY(is_unchanged(dict, sequence)) ? physical + (offset & (FRAME - 1)) : NULL;
 }
@@ -257,7 +262,7 @@ HOT void *dict_translate(const struct dict *dict, uintptr_t v_address, uint16_t 
 static struct sub_node *last_of(uintptr_t entry) {
     if (is_leaf(entry)) {
         const struct leaf *leaf = leaf_of(entry);
-        return leaf_nodes(leaf, class_of(entry))[leaf->count - 1];
+        return leaf_nodes(leaf, kind_of(entry))[leaf->count - 1];
     }
     if (type_of(entry) == TYPE_NODE) {
         return node_of(entry);
@@ -404,7 +409,7 @@ static void leaf_fill(struct leaf *to, unsigned to_class, const struct leaf *fro
 /* A leaf's entries in a cell of another kind: the new entry of its frame. */
 static uintptr_t leaf_resize(struct dict *dict, uintptr_t entry, unsigned kind) {
     struct leaf *to = pool_take(&dict->leaves[kind]);
-    leaf_fill(to, kind, leaf_of(entry), class_of(entry));
+    leaf_fill(to, kind, leaf_of(entry), kind_of(entry));
     return (uintptr_t)to | (TYPE_LEAF + kind);
 }
 
@@ -421,18 +426,18 @@ static void frame_insert(struct dict *dict, uintptr_t *entry, uintptr_t base, st
         leaf_clear(leaf, 0, physical);
         leaf_insert(dict, leaf, 0, base, other);
         now = (uintptr_t)leaf | TYPE_LEAF;
-    } else if (leaf_of(now)->count == leaf_room(class_of(now))) {
-        now = leaf_resize(dict, now, class_of(now) + 1);
-        pool_give(&dict->leaves[class_of(*entry)], leaf_of(*entry));
+    } else if (leaf_of(now)->count == leaf_room(kind_of(now))) {
+        now = leaf_resize(dict, now, kind_of(now) + 1);
+        pool_give(&dict->leaves[kind_of(*entry)], leaf_of(*entry));
     }
-    leaf_insert(dict, leaf_of(now), class_of(now), base, node);
+    leaf_insert(dict, leaf_of(now), kind_of(now), base, node);
     PUBLISH(*entry, now);
 }
 
 /* The index of a PROCESS in a leaf. */
 static size_t leaf_index(uintptr_t entry, uintptr_t base, const struct sub_node *node) {
-    size_t index = keys_up_to(leaf_of(entry), class_of(entry), key_in(node, base)) - 1;
-    ASSERT(leaf_nodes(leaf_of(entry), class_of(entry))[index] == node);
+    size_t index = keys_up_to(leaf_of(entry), kind_of(entry), key_in(node, base)) - 1;
+    ASSERT(leaf_nodes(leaf_of(entry), kind_of(entry))[index] == node);
     return index;
 }
 
@@ -444,7 +449,7 @@ static void frame_remove(struct dict *dict, uintptr_t *entry, uintptr_t base, co
         return;
     }
     struct leaf *leaf = leaf_of(now);
-    unsigned kind = class_of(now);
+    unsigned kind = kind_of(now);
     leaf_remove(leaf, kind, leaf_index(now, base, node));
     if (leaf->count == 1) {
         PUBLISH(*entry, (uintptr_t)leaf_nodes(leaf, kind)[0]);
@@ -459,7 +464,7 @@ static void frame_remove(struct dict *dict, uintptr_t *entry, uintptr_t base, co
 static void frame_refresh(const struct dict *dict, uintptr_t *entry, uintptr_t base, const struct sub_node *node,
                           struct sub_node *to) {
     if (is_leaf(*entry)) {
-        leaf_describe(dict, leaf_of(*entry), class_of(*entry), leaf_index(*entry, base, node), base, to);
+        leaf_describe(dict, leaf_of(*entry), kind_of(*entry), leaf_index(*entry, base, node), base, to);
     } else {
         PUBLISH(*entry, (uintptr_t)to);
     }
@@ -575,7 +580,7 @@ static int reserve_leaf(struct dict *dict, uintptr_t v_address) {
     if (!is_leaf(entry)) {
         return pool_reserve(&dict->leaves[0], 2);
     }
-    unsigned kind = class_of(entry);
+    unsigned kind = kind_of(entry);
     return leaf_of(entry)->count < leaf_room(kind) ? 0 : pool_reserve(&dict->leaves[kind + 1], 2);
 }
 
@@ -683,8 +688,9 @@ size_t dict_gather(struct dict *dict, unsigned kind, size_t limit) {
 
 /* --- Life -------------------------------------------------------------------------------------------------------- */
 
-void dict_init(struct dict *dict, bool generations) {
-    dict->generations = generations;
+void dict_init(struct dict *dict, uint32_t number, bool watched) {
+    dict->generations = number != 0;
+    PUBLISH(dict->readers, watched ? DICT_NO_READERS : number);
     PUBLISH(dict->height, 0);
     PUBLISH(dict->root, (uintptr_t)0);
     dict->count = 0;
@@ -706,6 +712,7 @@ void dict_finish(struct dict *dict) {
     begin_change(dict);
     PUBLISH(dict->root, (uintptr_t)0);
     PUBLISH(dict->height, 0);
+    PUBLISH(dict->readers, DICT_NO_READERS);
     end_change(dict);
     dict->count = 0;
     pool_finish(&dict->tables);
@@ -725,7 +732,7 @@ struct audit {
 
 static const char *leaf_flaw(const struct dict *dict, uintptr_t entry, uintptr_t base) {
     const struct leaf *leaf = leaf_of(entry);
-    unsigned kind = class_of(entry);
+    unsigned kind = kind_of(entry);
     if (leaf->count < 2 || leaf->count > leaf_room(kind) || leaf->keys[leaf->count] != KEY_NONE) {
         return "dictionary: a leaf has too few or too many PROCESSes";
     }
@@ -755,7 +762,7 @@ static const char *leaf_flaw(const struct dict *dict, uintptr_t entry, uintptr_t
 
 static const char *entry_flaw(struct audit *audit, uintptr_t entry, unsigned height, uintptr_t base) {
     if (is_leaf(entry)) {
-        audit->leaves[class_of(entry)]++;
+        audit->leaves[kind_of(entry)]++;
         return height == 0 ? leaf_flaw(audit->dict, entry, base) : "dictionary: a leaf above the frames";
     }
     if (type_of(entry) == TYPE_TABLE) {

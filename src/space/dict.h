@@ -28,10 +28,13 @@
 /* Virtual addresses and what stands above them in a handle (handle.h). */
 #define DICT_ADDRESS_BITS 48u
 
+#define DICT_NO_READERS UINT32_MAX
+
 struct dict {
     uint64_t sequence;
-    uint32_t height; /* number of levels of tables */
-    uintptr_t root;  /* the entry of all addresses */
+    uint32_t height;  /* number of levels of tables */
+    uint32_t readers; /* the number of the handles that may be read without the lock; DICT_NO_READERS: none */
+    uintptr_t root;   /* the entry of all addresses */
     struct pool tables;
     struct pool leaves[DICT_LEAVES]; /* of ever larger sizes */
     size_t count;                    /* number of PROCESSes */
@@ -47,7 +50,8 @@ static inline uint16_t dict_tag_of(uint32_t tag, bool generations) {
     return (uint16_t)((tag & SEGMENT_MASK) == SEGMENT_PROCESS ? DICT_TAG_ALIVE | generation : 0);
 }
 
-void dict_init(struct dict *dict, bool generations);
+/* number: of the handles; watched: nobody is to read without the lock. */
+void dict_init(struct dict *dict, uint32_t number, bool watched);
 
 /* Sees to it that a PROCESS start..last can be inserted, or one can be extended to that, or cut to end at last. Takes
  * no notice of PROCESSes that are there. 0, or the error of the mapping that failed. */
@@ -80,10 +84,10 @@ struct sub_node *dict_search(const struct dict *dict, uintptr_t v_address);
 struct sub_node *dict_search_before(const struct dict *dict, uintptr_t v_address);
 
 /*
- * Without the lock: the physical address of v_address, if a PROCESS holds it whose tag is `tag` (dict_tag_of). NULL
- * when that is not so, and also when a writer comes between: then whoever takes the lock finds out.
+ * Without the lock: the physical address that a handle, or one with an offset, leads to. NULL when it leads nowhere,
+ * and also when a writer comes between: then whoever takes the lock finds out.
  */
-void *dict_translate(const struct dict *dict, uintptr_t v_address, uint16_t tag);
+void *dict_translate(const struct dict *dict, uintptr_t handle);
 
 /* Bytes of memory that have been used. */
 size_t dict_bytes(const struct dict *dict);

@@ -50,14 +50,14 @@ static void begin(struct mems_space *space, const struct shape *shape) {
     space->page_size = shape->page_size;
     space->alignment = shape->alignment;
     space->movable = shape->movable;
-    PUBLISH(space->restless, shape->restless);
-    PUBLISH(space->number, shape->generations ? spaces_take_number(&generation) : 0);
+    space->restless = shape->restless;
+    space->number = shape->generations ? spaces_take_number(&generation) : 0;
     space->newest = generation;
     main_chain_init(&space->chain, HANDLE_ADDRESS_LAST, generation);
     memset(&space->holes, 0, sizeof space->holes);
     memset(&space->reserved, 0, sizeof space->reserved);
     nodes_init(&space->nodes);
-    dict_init(&space->dict, shape->generations);
+    dict_init(&space->dict, space->number, shape->restless);
     store_init(&space->store, space->page_size, shape->restless);
     space->processes = 0;
     space->process_bytes = 0;
@@ -162,14 +162,13 @@ int space_set_options(const char *function, const struct mems_space_options *opt
 /* Gives all memory back, and the space's lock. What the system refuses to take is told. The blocks' memory first: where
  * the process has no mapping left, that makes room for the rest. */
 static void end(const char *function, struct mems_space *space) {
-    PUBLISH(space->restless, true); /* nobody looks without the lock any more */
     size_t refused = main_chain_finish(&space->chain) + store_finish(&space->store);
     dict_finish(&space->dict);
     pool_finish(&space->nodes.sub);
     pool_finish(&space->nodes.main);
     if (space->number != 0) {
         spaces_give_number(space->number, space->newest);
-        PUBLISH(space->number, 0);
+        space->number = 0;
     }
     space->state = SPACE_FINISHED;
     lock_give(&space->lock);

@@ -23,7 +23,7 @@
 
 enum space_state { SPACE_UNUSED, SPACE_READY, SPACE_FINISHED };
 
-/* All members but the first two are guarded by the lock; the dictionary and the number are read without it. */
+/* All members but the first two are guarded by the lock; the dictionary is read without it. */
 struct mems_space {
     struct lock lock;
     struct list link; /* in the list of spaces (spaces.h); the default one is in none */
