@@ -43,6 +43,7 @@ void *space_pin(const char *function, struct mems_space *space, void *v_ptr) {
         return NULL;
     }
     space->pinned += node->pins++ == 0;
+    store_given(&space->store, node);
     void *physical = node->physical + (handle_address((uintptr_t)v_ptr) - node->start);
     space_leave(space);
     return physical;

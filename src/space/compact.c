@@ -94,33 +94,43 @@ static uint64_t now_us(void) {
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+/* What has been done so far: bytes moved, and bytes that went back. */
+struct progress {
+    size_t moved;
+    size_t freed;
+};
+
 /* Steps until `budget` bytes have been moved, or until `end` (0: no end). */
-static size_t compact(const char *function, struct mems_space *space, size_t budget, uint64_t end) {
-    size_t sum = 0, moved = 0, done = 1;
-    while (done > 0 && moved < budget && (end == 0 || sum == 0 || now_us() < end)) {
+static struct progress compact(const char *function, struct mems_space *space, size_t budget, uint64_t end) {
+    struct progress sum = {0};
+    bool more = true;
+    while (more && sum.moved < budget && (end == 0 || sum.moved + sum.freed == 0 || now_us() < end)) {
         if (!space_enter(function, space, NULL)) {
-            return sum;
+            break;
         }
-        done = 0;
+        size_t moved = 0, freed = 0, left = budget - sum.moved;
         if (space->state == SPACE_READY) {
-            size_t freed = 0, left = budget - moved;
-            if (space->restless) {
-                store_stir(&space->store, &space->dict);
-            }
-            done = step(space, left < STEP_BYTES ? left : STEP_BYTES, &freed);
-            moved += done;
-            done += freed;
+            compact_ahead(space, 0);
+            moved = step(space, left < STEP_BYTES ? left : STEP_BYTES, &freed);
         }
-        sum += done;
         space_leave(space);
+        sum.moved += moved;
+        sum.freed += freed;
+        more = moved + freed > 0;
     }
     return sum;
 }
 
 size_t space_compact(const char *function, struct mems_space *space, size_t budget) {
-    return compact(function, space, budget != 0 ? budget : SIZE_MAX, 0);
+    struct progress done = compact(function, space, budget != 0 ? budget : SIZE_MAX, 0);
+    return done.moved + done.freed;
 }
 
 size_t space_compact_for(const char *function, struct mems_space *space, unsigned microseconds) {
-    return compact(function, space, SIZE_MAX, now_us() + microseconds);
+    struct progress done = compact(function, space, SIZE_MAX, now_us() + microseconds);
+    return done.moved + done.freed;
+}
+
+size_t compact_to_trim(const char *function, struct mems_space *space) {
+    return compact(function, space, SIZE_MAX, 0).freed;
 }

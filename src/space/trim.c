@@ -89,7 +89,8 @@ size_t space_trim(const char *function, struct mems_space *space) {
     if (!space_enter(function, space, NULL)) {
         return 0;
     }
-    size_t bytes = space_trim_locked(space);
+    bool movable = space->movable;
+    size_t bytes = movable ? 0 : space_trim_locked(space);
     space_leave(space);
-    return bytes;
+    return movable ? compact_to_trim(function, space) : bytes;
 }
