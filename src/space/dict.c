@@ -241,8 +241,10 @@ HOT void *dict_translate(const struct dict *dict, uintptr_t handle) {
     const struct leaf *leaf = leaf_of(entry);
     unsigned kind = kind_of(entry);
     uint16_t key = key_of(offset);
-    __builtin_prefetch((const char *)leaf + POOL_GRAIN); /* where most facts are, while the keys are on their way */
+    /* The facts of most leaves are in these lines: they come while the keys do. */
+    __builtin_prefetch((const char *)leaf + POOL_GRAIN);
     __builtin_prefetch((const char *)leaf + 2 * POOL_GRAIN);
+    __builtin_prefetch((const char *)leaf + 3 * POOL_GRAIN);
     size_t index = keys_up_to(leaf, kind, key) - 1;
     if (UNLIKELY(index >= leaf_room(kind))) {
         return NULL;
