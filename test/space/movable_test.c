@@ -27,7 +27,7 @@ static void random_operations_keep_all_bytes(void **state) {
     struct random random = random_start();
     for (size_t kind = 0; kind < 3; kind++) {
         herd_begin(&herd, &kinds[kind]);
-        for (size_t i = 0; i < 12000; i++) {
+        for (size_t i = 0; i < 6000; i++) {
             herd_act(&herd, &random, i / 1000 % 2 == 0);
             if (i % 64 == 0) {
                 herd_check(&herd);
@@ -167,7 +167,7 @@ static void churn_does_not_grow(void **state) {
     struct random random = random_start();
     struct mems_space *space = make_gaps(&random);
     struct mems_stats stats;
-    for (size_t i = 0; i < 200000; i++) {
+    for (size_t i = 0; i < 50000; i++) {
         size_t index = random_below(&random, MANY);
         if (many[index] != NULL) {
             space_free("free", space, many[index]);
@@ -298,6 +298,6 @@ int main(void) {
         cmocka_unit_test(an_old_address_is_found_at_once),
         cmocka_unit_test(threads_work_while_blocks_move),
     };
-    alarm(100);
+    alarm(200);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
