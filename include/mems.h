@@ -305,8 +305,9 @@ int mems_write(void *v_ptr, const void *from, size_t size);
 /*
  * mems_trim - unmaps whole pages inside HOLEs. Their virtual addresses stay reserved, as main nodes without memory,
  * and are backed again when they are used. Returns the bytes unmapped. A main node is divided where a part of it is
- * unmapped. The largest HOLEs come first, for the system limits a process's mappings: the memory of all spaces is not
- * cut into more than 16,384 pieces (`pieces` of struct mems_stats). In a movable space it compacts all there is.
+ * unmapped, and joined again when that is backed in the same place. The largest HOLEs come first, for the system limits
+ * a process's mappings: the memory of all spaces is not cut into more than 16,384 pieces (`pieces` of struct
+ * mems_stats). In a movable space it compacts all there is.
  */
 size_t mems_trim(void);
 

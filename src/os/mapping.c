@@ -90,6 +90,10 @@ int os_map(size_t size, size_t align, void **out) {
     return map_aligned(size, align, READ_WRITE, PRIVATE, out);
 }
 
+int os_map_near(void *near, size_t size, void **out) {
+    return sys_mmap(near, size, READ_WRITE, PRIVATE, out);
+}
+
 int os_unmap(void *start, size_t size) {
     return sys_munmap(start, size);
 }

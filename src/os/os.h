@@ -49,6 +49,9 @@ int os_claim(void *start, size_t size);
 /* Memory of its own, zero, aligned to `align` (a power of two; OS_PAGE or more). */
 int os_map(size_t size, size_t align, void **out);
 
+/* The same at `near` (NULL: anywhere), if nothing is there, or else somewhere. */
+int os_map_near(void *near, size_t size, void **out);
+
 /* Gives pages and their addresses back. Works on any part of a mapping. */
 int os_unmap(void *start, size_t size);
 

@@ -89,6 +89,23 @@ static struct sub_node *further_hole(struct mems_space *space, size_t size, size
     return merge_holes(&space->nodes, &space->holes, hole);
 }
 
+/* A main node that has got memory again, and whose first segment is a PROCESS, is joined with those whose memory it
+ * continues. New ones are not: how the system places mappings is not to show in the chain. */
+static void join_main_nodes(struct mems_space *space, struct main_node *main) {
+    if (main_chain_continues(&space->chain, main)) {
+        struct sub_node *last = sub_node_of(main->sub_chain.prev);
+        main_chain_weld(&space->chain, &space->nodes, main);
+        if (sub_node_kind(last) == SEGMENT_HOLE) {
+            free_list_remove(&space->holes, last);
+            free_list_insert(&space->holes, merge_holes(&space->nodes, &space->holes, last));
+        }
+    }
+    struct main_node *before = main_chain_before(&space->chain, main);
+    if (before != NULL && main_chain_continues(&space->chain, before)) {
+        main_chain_weld(&space->chain, &space->nodes, before);
+    }
+}
+
 /* The HOLE for a block of `size` bytes, not in the free list; *fresh: its memory is new. Everything is reserved that
  * the block takes. NULL when there is no memory; nothing has changed then. */
 static struct sub_node *take_hole(struct mems_space *space, size_t size, size_t headroom, bool *fresh) {
@@ -111,10 +128,13 @@ static struct sub_node *take_hole(struct mems_space *space, size_t size, size_t 
 /* A PROCESS of `size` bytes, a multiple of the alignment, with `headroom` behind it; *zero: it reads as zero. NULL when
  * there is no memory. */
 static struct sub_node *take_block(struct mems_space *space, size_t size, size_t headroom, bool *zero) {
-    struct sub_node *node = take_hole(space, size, headroom, zero);
+    bool fresh;
+    uintptr_t end = space->chain.next;
+    struct sub_node *node = take_hole(space, size, headroom, &fresh);
     if (node == NULL) {
         return NULL;
     }
+    *zero = fresh;
     char *physical = space->movable ? NULL : sub_chain_physical(node);
     if (size < sub_node_size(node)) {
         free_list_insert(&space->holes, sub_chain_cut(&space->nodes, node, node->start + size));
@@ -132,6 +152,9 @@ static struct sub_node *take_block(struct mems_space *space, size_t size, size_t
     dict_insert(&space->dict, node);
     space->processes++;
     space->process_bytes += size;
+    if (fresh && !space->movable && end == space->chain.next) { /* it has been backed, not added */
+        join_main_nodes(space, main_chain_find(&space->chain, node->start));
+    }
     return node;
 }
 

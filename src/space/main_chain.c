@@ -54,9 +54,9 @@ static void count_pieces(struct main_chain *chain, size_t more) {
     atomic_fetch_add_explicit(&all_pieces, more, memory_order_relaxed);
 }
 
-static int map(struct main_chain *chain, size_t size, uintptr_t *memory) {
+static int map(struct main_chain *chain, uintptr_t near, size_t size, uintptr_t *memory) {
     void *mapped;
-    int error = os_map(size, OS_PAGE, &mapped);
+    int error = os_map_near((void *)near, size, &mapped);
     if (error == 0) {
         *memory = (uintptr_t)mapped;
         chain->mapped_bytes += size;
@@ -111,7 +111,7 @@ int main_chain_extend(struct main_chain *chain, struct nodes *nodes, size_t size
         return ENOMEM;
     }
     uintptr_t memory;
-    int error = map(chain, size, &memory);
+    int error = map(chain, 0, size, &memory);
     if (error == 0) {
         struct main_node *main = insert(chain, nodes, chain->list.prev, chain->next, chain->next + size - 1);
         chain->next += size;
@@ -151,11 +151,41 @@ struct main_node *main_chain_split(struct main_chain *chain, struct nodes *nodes
     return rest;
 }
 
+/* Where memory for the first `size` bytes of a main node would continue that of a neighbour; 0: nowhere. */
+static uintptr_t near(const struct main_chain *chain, const struct main_node *main, size_t size) {
+    const struct main_node *before = main_chain_before(chain, main);
+    const struct main_node *after = main_chain_after(chain, main);
+    if (before != NULL && main_node_has_memory(before)) {
+        return before->memory.last + 1;
+    }
+    bool whole = size == main_node_size(main);
+    return whole && after != NULL && main_node_has_memory(after) ? after->memory.start - size : 0;
+}
+
+bool main_chain_continues(const struct main_chain *chain, const struct main_node *main) {
+    const struct main_node *after = main_chain_after(chain, main);
+    return after != NULL && main_node_has_memory(main) && main_node_has_memory(after) &&
+           after->memory.start == main->memory.last + 1;
+}
+
+void main_chain_weld(struct main_chain *chain, struct nodes *nodes, struct main_node *main) {
+    struct main_node *next = main_chain_after(chain, main);
+    uintptr_t last = next->range.last;
+    uintptr_t memory_last = next->memory.last;
+    sub_chain_append_all(main, next);
+    list_remove(&next->link);
+    range_tree_remove(&chain->dict, &next->range);
+    range_tree_remove(&chain->memory, &next->memory);
+    pool_give(&nodes->main, next);
+    resize_range(&chain->dict, &main->range, last);
+    resize_range(&chain->memory, &main->memory, memory_last);
+}
+
 int main_chain_back(struct main_chain *chain, struct nodes *nodes, struct main_node *main, size_t size,
                     struct sub_node **rest) {
     ASSERT(!main_node_has_memory(main) && size <= main_node_size(main));
     uintptr_t memory;
-    int error = map(chain, size, &memory);
+    int error = map(chain, near(chain, main, size), size, &memory);
     if (error != 0) {
         return error;
     }

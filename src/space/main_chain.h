@@ -51,9 +51,10 @@ int main_chain_extend(struct main_chain *chain, struct nodes *nodes, size_t size
  * need be, of a space that has no others: a HOLE that is not in the free list. Takes a cell of each kind. */
 struct sub_node *main_chain_stretch(struct main_chain *chain, struct nodes *nodes, size_t size);
 
-/* A new mapping for the first `size` bytes of a main node without memory, whose HOLE is not in the free list; what is
- * left of it becomes a main node of its own, its HOLE not in the free list: *rest (NULL: nothing is left). Takes a cell
- * of each kind. Returns 0 or the mapping's error; nothing has changed then. */
+/* A new mapping, if possible beside that of a neighbour, for the first `size` bytes of a main node without memory,
+ * whose HOLE is not in the free list; what is left of it becomes a main node of its own, its HOLE not in the free list:
+ * *rest (NULL: nothing is left). Takes a cell of each kind. Returns 0 or the mapping's error; nothing has changed then.
+ */
 int main_chain_back(struct main_chain *chain, struct nodes *nodes, struct main_node *main, size_t size,
                     struct sub_node **rest);
 
@@ -62,6 +63,12 @@ int main_chain_back(struct main_chain *chain, struct nodes *nodes, struct main_n
  * list either. Takes a cell of each kind. Returns the new main node. */
 struct main_node *main_chain_split(struct main_chain *chain, struct nodes *nodes, struct main_node *main,
                                    struct sub_node *segment, uintptr_t v_address);
+
+/* Whether the memory of a main node goes on in that of the one after it; false when there is none. */
+bool main_chain_continues(const struct main_chain *chain, const struct main_node *main);
+
+/* Joins a main node with the one after it, whose memory continues its own. */
+void main_chain_weld(struct main_chain *chain, struct nodes *nodes, struct main_node *main);
 
 /* Joins a main node without memory with the one after it, which has none either: both are single HOLEs that are not in
  * the free list. */

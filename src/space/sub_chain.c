@@ -76,6 +76,16 @@ struct sub_node *merge_holes(struct nodes *nodes, struct free_list *list, struct
     return hole;
 }
 
+void sub_chain_append_all(struct main_node *to, struct main_node *from) {
+    struct list *first = from->sub_chain.next;
+    struct list *last = from->sub_chain.prev;
+    first->prev = to->sub_chain.prev;
+    to->sub_chain.prev->next = first;
+    last->next = &to->sub_chain;
+    to->sub_chain.prev = last;
+    list_init(&from->sub_chain);
+}
+
 /* What a reader without the lock may see is written as such. */
 void sub_chain_replace(const struct sub_node *from, struct sub_node *to) {
     PUBLISH(to->start, from->start);

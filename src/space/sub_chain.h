@@ -35,6 +35,9 @@ void sub_chain_drop(struct nodes *nodes, struct sub_node *hole);
 /* A cell becomes the same segment, in the place of `from` in its sub-chain; not yet in an index. */
 void sub_chain_replace(const struct sub_node *from, struct sub_node *to);
 
+/* Moves all segments of a main node to the end of another's. */
+void sub_chain_append_all(struct main_node *to, struct main_node *from);
+
 /* Moves a segment and all behind it to another main node, which has none. Constant time. */
 void sub_chain_split(struct main_node *from, struct sub_node *node, struct main_node *to);
 

@@ -85,6 +85,7 @@ static void run(const struct trial *trial) {
             twin_compare(&twin);
             twin_check_contents(&twin);
         }
+        twin_learn(&twin);
     }
     twin_compare(&twin);
     twin_check_contents(&twin);

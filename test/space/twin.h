@@ -143,8 +143,42 @@ static inline void twin_compare_stats(const struct twin *twin, size_t mains) {
     CHECK(stats.maps == layout->maps && stats.unmaps == layout->unmaps && stats.failures == twin->failures);
 }
 
+/* Where the memory of a main node continues that of the one before it, they may have been joined: whether they have,
+ * only the space knows. HOLEs that touch there are one. */
+struct twin_learner {
+    struct layout *layout;
+    size_t index;
+    const char *end; /* of the memory of the segment before */
+};
+
+static inline int twin_learn_segment(const struct mems_segment *segment, void *context) {
+    struct twin_learner *learner = context;
+    struct layout *layout = learner->layout;
+    CHECK(learner->index < layout->count);
+    struct piece *piece = &layout->pieces[learner->index];
+    if (piece->first && segment->start != segment->main_start) {
+        CHECK(segment->physical != NULL && segment->physical == learner->end);
+        piece->first = false;
+    }
+    size_t size = segment->last - segment->start + 1;
+    while (!piece->process && piece->memory && piece->size < size && learner->index + 1 < layout->count &&
+           !piece[1].process && piece[1].memory && piece[1].first) {
+        piece->size += piece[1].size;
+        layout_remove(layout, learner->index + 1);
+    }
+    learner->end = segment->physical != NULL ? (char *)segment->physical + size : NULL;
+    learner->index++;
+    return 0;
+}
+
+static inline void twin_learn(struct twin *twin) {
+    struct twin_learner learner = {.layout = &twin->layout};
+    CHECK(report_walk("walk", twin->space, twin_learn_segment, &learner) == 0);
+}
+
 /* The whole structure, seen by mems_walk and by the statistics, and the invariants. */
-static inline void twin_compare(const struct twin *twin) {
+static inline void twin_compare(struct twin *twin) {
+    twin_learn(twin);
     struct twin_visit visit = {.layout = &twin->layout};
     CHECK_VALID_SPACE(twin->space);
     CHECK(report_walk("walk", twin->space, twin_visit, &visit) == 0);
