@@ -6,6 +6,7 @@
 #include "../space/herd.h"
 #include "input.h"
 #include "os/os.h"
+#include "space_input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -64,12 +65,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static struct herd herd;
     struct input input = {.next = data, .end = data + size};
     uint8_t kind = input_byte(&input);
-    struct mems_space_options options = {
-        .page_size = (kind & 1) != 0 ? 8192 : 4096,
-        .alignment = (kind & 2) != 0 ? 16 : 8,
-        .generations = (kind & 4) != 0 ? -1 : 1,
-        .movable = (kind & 24) != 0 ? MEMS_MOVABLE : MEMS_MOVES_ALWAYS,
-    };
+    struct mems_space_options options = input_space(kind);
+    options.movable = (kind & 24) != 0 ? MEMS_MOVABLE : MEMS_MOVES_ALWAYS;
     herd_begin(&herd, &options);
     while (input.next < input.end) {
         act(&herd, &input);

@@ -7,6 +7,7 @@
 #include "../space/twin.h"
 #include "input.h"
 #include "os/os.h"
+#include "space_input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -69,11 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static struct twin twin;
     struct input input = {.next = data, .end = data + size};
     uint8_t kind = input_byte(&input);
-    struct mems_space_options options = {
-        .page_size = (kind & 1) != 0 ? 8192 : 4096,
-        .alignment = (kind & 2) != 0 ? 16 : 8,
-        .generations = (kind & 4) != 0 ? -1 : 1,
-    };
+    struct mems_space_options options = input_space(kind);
     twin_begin(&twin, space_create(&options), options.page_size, options.alignment);
     while (input.next < input.end) {
         act(&twin, &input);
