@@ -49,7 +49,7 @@ static void move_sub_node(void *from, void *to, void *context) {
 /* Moves at most `limit` nodes, and leaves. Returns how many. */
 static size_t gather_nodes(struct mems_space *space, size_t limit) {
     size_t moved = pool_gather(&space->nodes.sub, limit, move_sub_node, space);
-    for (unsigned kind = 0; kind < DICT_LEAVES && moved < limit; kind++) {
+    for (unsigned kind = 0; kind < LEAF_KINDS && moved < limit; kind++) {
         moved += dict_gather(&space->dict, kind, limit - moved);
     }
     return moved;

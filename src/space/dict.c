@@ -1,87 +1,19 @@
 #include "dict.h"
 
-#include <string.h>
-
 #include "base/bits.h"
 #include "base/fault.h"
 #include "handle.h"
 #include "main_chain.h"
 
-#define FRAME ((uintptr_t)1 << DICT_FRAME_BITS)
 #define TABLE_BITS 9u
 #define TABLE_SIZE ((size_t)1 << TABLE_BITS)
-#define HEIGHT_MAX ((DICT_ADDRESS_BITS - DICT_FRAME_BITS) / TABLE_BITS)
-#define GRANULE 8u
+#define HEIGHT_MAX ((DICT_ADDRESS_BITS - FRAME_BITS) / TABLE_BITS)
 
 /* What an entry is stands in its lowest bits: cells begin at multiples of 64. */
 #define TYPE_MASK ((uintptr_t)POOL_GRAIN - 1)
 #define TYPE_NODE 0u
 #define TYPE_TABLE 1u
 #define TYPE_LEAF 2u /* and the kind of the leaf's size on top */
-
-/*
- * The PROCESSes of a frame, in order. Of each there is
- *
- *   keys    the first granule that it has in the frame,
- *   facts   the granule behind its last, and the tag of its handles, 0 if it is doomed,
- *   nodes   the sub node;
- *
- * so that a reader need not go on to the sub node, another cache line, unless its bytes have a place of their own. They
- * have none in a space that is not movable: then all bytes of the frame lie at `physical`. The keys are those of the
- * frame's eight parts one after the other; those of part i begin at twice halves[i], or one behind it. Behind the last
- * key all are KEY_NONE, PART_KEYS of them at least.
- *
- *   | physical | halves | count | keys | KEY_NONE .. | facts | ... nodes |
- */
-#define PARTS 8u
-
-struct leaf {
-    char *physical;
-    uint8_t halves[PARTS];
-    uint16_t count;
-    uint16_t keys[];
-};
-
-#define KEY_NONE INT16_MAX
-#define PART_KEYS 8u
-#define PART_BITS 6u
-
-/* The leaves of a kind: the size of the cell, and for how many PROCESSes there is room. */
-struct leaf_class {
-    uint16_t size;
-    uint16_t room;
-};
-
-#define ENTRY_SIZE (3 * sizeof(uint16_t) + sizeof(struct sub_node *))
-#define LEAF_CLASS(bytes) \
-    { (bytes), ((bytes)-offsetof(struct leaf, keys) - PART_KEYS * sizeof(uint16_t) - sizeof(uint16_t)) / ENTRY_SIZE }
-
-static const struct leaf_class classes[DICT_LEAVES] = {
-    LEAF_CLASS(64),  LEAF_CLASS(128),  LEAF_CLASS(192),  LEAF_CLASS(256),  LEAF_CLASS(384),  LEAF_CLASS(512),
-    LEAF_CLASS(768), LEAF_CLASS(1024), LEAF_CLASS(2048), LEAF_CLASS(4096), LEAF_CLASS(8192),
-};
-
-static size_t leaf_size(unsigned kind) {
-    return classes[kind].size;
-}
-
-static size_t leaf_room(unsigned kind) {
-    return classes[kind].room;
-}
-
-struct fact {
-    uint16_t end;
-    uint16_t tag;
-};
-
-static struct fact *leaf_facts(const struct leaf *leaf, unsigned kind) {
-    return (struct fact *)((uintptr_t)leaf + offsetof(struct leaf, keys) +
-                           (leaf_room(kind) + PART_KEYS) * sizeof(uint16_t));
-}
-
-static struct sub_node **leaf_nodes(const struct leaf *leaf, unsigned kind) {
-    return (struct sub_node **)((uintptr_t)leaf + leaf_size(kind)) - leaf_room(kind);
-}
 
 static unsigned type_of(uintptr_t entry) {
     return (unsigned)(entry & TYPE_MASK);
@@ -107,60 +39,17 @@ static struct sub_node *node_of(uintptr_t entry) {
     return (struct sub_node *)entry;
 }
 
-/* Addresses count from the first one on. */
-static uintptr_t offset_of(uintptr_t v_address) {
-    return v_address - MAIN_CHAIN_START;
-}
-
 /* The bits of an offset that an entry at this height stands for. */
 static unsigned span_bits(unsigned height) {
-    return DICT_FRAME_BITS + TABLE_BITS * height;
-}
-
-static uint16_t key_of(uintptr_t offset) {
-    return (uint16_t)((offset & (FRAME - 1)) / GRANULE);
+    return FRAME_BITS + TABLE_BITS * height;
 }
 
 /* --- Reading ----------------------------------------------------------------------------------------------------- */
 
-/*
- * How many of PART_KEYS keys in order are at most `key`: all compared at once, without a jump that depends on them,
- * which could not be predicted. What follows depends on the number, so this load needs no order of its own.
- */
-ALWAYS_INLINE size_t count_up_to(const uint16_t *keys, uint16_t key) {
-#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
-    typedef short lanes __attribute__((vector_size(PART_KEYS * sizeof(short)))); /* as the instruction's operand */
-    typedef char bytes __attribute__((vector_size(sizeof(lanes))));
-    lanes some;
-    __builtin_memcpy(&some, keys, sizeof some);
-    int above = __builtin_ia32_pmovmskb128((bytes)(some > (short)key)); /* two bits for each key */
-    return lowest_bit((unsigned)above | 1u << 2 * PART_KEYS) / 2;
-#else
-    size_t count = 0;
-    for (size_t i = 0; i < PART_KEYS; i++) {
-        count += OBSERVE(keys[i]) <= key;
-    }
-    return count;
-#endif
-}
-
-/* How many keys are at most `key`: those of the parts before its own, and some of that. Not more than there is room
- * for, but where a leaf is being changed meanwhile. */
-ALWAYS_INLINE size_t keys_up_to(const struct leaf *leaf, unsigned kind, uint16_t key) {
-    size_t room = leaf_room(kind);
-    size_t index = (size_t)2 * OBSERVE(leaf->halves[key >> PART_BITS]);
-    size_t found = PART_KEYS;
-    while (found == PART_KEYS && index < room) {
-        found = count_up_to(&leaf->keys[index], key);
-        index += found;
-    }
-    return index;
-}
-
 static struct sub_node *search_leaf(uintptr_t entry, uint16_t key) {
     const struct leaf *leaf = leaf_of(entry);
     unsigned kind = kind_of(entry);
-    size_t index = keys_up_to(leaf, kind, key);
+    size_t index = leaf_keys_up_to(leaf, kind, key);
     return index > 0 ? leaf_nodes(leaf, kind)[index - 1] : NULL;
 }
 
@@ -222,7 +111,7 @@ NOINLINE static void *translate_by_node(const struct dict *dict, const struct su
     uintptr_t last = OBSERVE(node->last);
     uint32_t own = OBSERVE(node->tag);
     char *physical = observe_physical(node);
-    bool fits = v_address >= start && v_address <= last && dict_tag_of(own, dict->generations) == tag;
+    bool fits = v_address >= start && v_address <= last && leaf_tag_of(own, dict->generations) == tag;
     return fits && is_unchanged(dict, sequence) ? physical + (v_address - start) : NULL;
 }
 
@@ -245,7 +134,7 @@ HOT void *dict_translate(const struct dict *dict, uintptr_t handle) {
     __builtin_prefetch((const char *)leaf + POOL_GRAIN);
     __builtin_prefetch((const char *)leaf + 2 * POOL_GRAIN);
     __builtin_prefetch((const char *)leaf + 3 * POOL_GRAIN);
-    size_t index = keys_up_to(leaf, kind, key) - 1;
+    size_t index = leaf_keys_up_to(leaf, kind, key) - 1;
     if (UNLIKELY(index >= leaf_room(kind))) {
         return NULL;
     }
@@ -330,84 +219,6 @@ static uintptr_t make_table(struct dict *dict, uintptr_t entry) {
     return (uintptr_t)table | TYPE_TABLE;
 }
 
-/* The first granule that a PROCESS has in the frame at `base`, and the one behind its last. */
-static uint16_t key_in(const struct sub_node *node, uintptr_t base) {
-    uintptr_t offset = offset_of(node->start);
-    return offset > base ? key_of(offset) : 0;
-}
-
-static uint16_t end_in(const struct sub_node *node, uintptr_t base) {
-    uintptr_t end = offset_of(node->last) + 1 - base;
-    return (uint16_t)((end < FRAME ? end : FRAME) / GRANULE);
-}
-
-/* What a leaf says of a PROCESS, all but its key. */
-static void leaf_describe(const struct dict *dict, struct leaf *leaf, unsigned kind, size_t index, uintptr_t base,
-                          struct sub_node *node) {
-    PUBLISH(leaf_facts(leaf, kind)[index].end, end_in(node, base));
-    PUBLISH(leaf_facts(leaf, kind)[index].tag, dict_tag_of(node->tag, dict->generations));
-    PUBLISH(leaf_nodes(leaf, kind)[index], node);
-}
-
-/* Copies an entry to another place of a leaf, or to another leaf. */
-static void leaf_copy(struct leaf *to, unsigned to_class, size_t to_index, const struct leaf *from, unsigned from_class,
-                      size_t from_index) {
-    PUBLISH(to->keys[to_index], from->keys[from_index]);
-    PUBLISH(leaf_facts(to, to_class)[to_index].end, leaf_facts(from, from_class)[from_index].end);
-    PUBLISH(leaf_facts(to, to_class)[to_index].tag, leaf_facts(from, from_class)[from_index].tag);
-    PUBLISH(leaf_nodes(to, to_class)[to_index], leaf_nodes(from, from_class)[from_index]);
-}
-
-/* A leaf has this many entries by now: where do those of its parts begin? */
-static void leaf_count(struct leaf *leaf, size_t count) {
-    size_t index = 0;
-    for (size_t part = 0; part < PARTS; part++) {
-        while (index < count && leaf->keys[index] < part << PART_BITS) {
-            index++;
-        }
-        PUBLISH(leaf->halves[part], (uint8_t)(index / 2));
-    }
-    PUBLISH(leaf->count, (uint16_t)count);
-}
-
-/* A cell becomes a leaf without entries, for the frame whose bytes are at `physical`. */
-static void leaf_clear(struct leaf *leaf, unsigned kind, char *physical) {
-    for (size_t i = 0; i < leaf_room(kind) + PART_KEYS; i++) {
-        PUBLISH(leaf->keys[i], (uint16_t)KEY_NONE);
-    }
-    PUBLISH(leaf->physical, physical);
-    leaf_count(leaf, 0);
-}
-
-static void leaf_insert(const struct dict *dict, struct leaf *leaf, unsigned kind, uintptr_t base,
-                        struct sub_node *node) {
-    uint16_t key = key_in(node, base);
-    size_t index = keys_up_to(leaf, kind, key);
-    for (size_t i = leaf->count; i > index; i--) {
-        leaf_copy(leaf, kind, i, leaf, kind, i - 1);
-    }
-    PUBLISH(leaf->keys[index], key);
-    leaf_describe(dict, leaf, kind, index, base, node);
-    leaf_count(leaf, leaf->count + 1u);
-}
-
-static void leaf_remove(struct leaf *leaf, unsigned kind, size_t index) {
-    for (size_t i = index + 1; i < leaf->count; i++) {
-        leaf_copy(leaf, kind, i - 1, leaf, kind, i);
-    }
-    PUBLISH(leaf->keys[leaf->count - 1], (uint16_t)KEY_NONE);
-    leaf_count(leaf, leaf->count - 1u);
-}
-
-/* A cell becomes a leaf with the entries of another. */
-static void leaf_fill(struct leaf *to, unsigned to_class, const struct leaf *from, unsigned from_class) {
-    leaf_clear(to, to_class, from->physical);
-    for (size_t i = 0; i < from->count; i++) {
-        leaf_copy(to, to_class, i, from, from_class, i);
-    }
-    leaf_count(to, from->count);
-}
-
 /* A leaf's entries in a cell of another kind: the new entry of its frame. */
 static uintptr_t leaf_resize(struct dict *dict, uintptr_t entry, unsigned kind) {
     struct leaf *to = pool_take(&dict->leaves[kind]);
@@ -426,21 +237,14 @@ static void frame_insert(struct dict *dict, uintptr_t *entry, uintptr_t base, st
         char *physical = other->region == NULL ? other->physical + base - offset_of(other->start) : NULL;
         struct leaf *leaf = pool_take(&dict->leaves[0]);
         leaf_clear(leaf, 0, physical);
-        leaf_insert(dict, leaf, 0, base, other);
+        leaf_insert(leaf, 0, base, other, dict->generations);
         now = (uintptr_t)leaf | TYPE_LEAF;
     } else if (leaf_of(now)->count == leaf_room(kind_of(now))) {
         now = leaf_resize(dict, now, kind_of(now) + 1);
         pool_give(&dict->leaves[kind_of(*entry)], leaf_of(*entry));
     }
-    leaf_insert(dict, leaf_of(now), kind_of(now), base, node);
+    leaf_insert(leaf_of(now), kind_of(now), base, node, dict->generations);
     PUBLISH(*entry, now);
-}
-
-/* The index of a PROCESS in a leaf. */
-static size_t leaf_index(uintptr_t entry, uintptr_t base, const struct sub_node *node) {
-    size_t index = keys_up_to(leaf_of(entry), kind_of(entry), key_in(node, base)) - 1;
-    ASSERT(leaf_nodes(leaf_of(entry), kind_of(entry))[index] == node);
-    return index;
 }
 
 static void frame_remove(struct dict *dict, uintptr_t *entry, uintptr_t base, const struct sub_node *node) {
@@ -452,7 +256,7 @@ static void frame_remove(struct dict *dict, uintptr_t *entry, uintptr_t base, co
     }
     struct leaf *leaf = leaf_of(now);
     unsigned kind = kind_of(now);
-    leaf_remove(leaf, kind, leaf_index(now, base, node));
+    leaf_remove(leaf, kind, leaf_index(leaf, kind, base, node));
     if (leaf->count == 1) {
         PUBLISH(*entry, (uintptr_t)leaf_nodes(leaf, kind)[0]);
         pool_give(&dict->leaves[kind], leaf);
@@ -466,7 +270,9 @@ static void frame_remove(struct dict *dict, uintptr_t *entry, uintptr_t base, co
 static void frame_refresh(const struct dict *dict, uintptr_t *entry, uintptr_t base, const struct sub_node *node,
                           struct sub_node *to) {
     if (is_leaf(*entry)) {
-        leaf_describe(dict, leaf_of(*entry), kind_of(*entry), leaf_index(*entry, base, node), base, to);
+        struct leaf *leaf = leaf_of(*entry);
+        unsigned kind = kind_of(*entry);
+        leaf_describe(leaf, kind, leaf_index(leaf, kind, base, node), base, to, dict->generations);
     } else {
         PUBLISH(*entry, (uintptr_t)to);
     }
@@ -697,14 +503,14 @@ void dict_init(struct dict *dict, uint32_t number, bool watched) {
     PUBLISH(dict->root, (uintptr_t)0);
     dict->count = 0;
     pool_init(&dict->tables, TABLE_SIZE * sizeof(uintptr_t));
-    for (unsigned kind = 0; kind < DICT_LEAVES; kind++) {
+    for (unsigned kind = 0; kind < LEAF_KINDS; kind++) {
         pool_init(&dict->leaves[kind], leaf_size(kind));
     }
 }
 
 size_t dict_bytes(const struct dict *dict) {
     size_t bytes = dict->tables.bytes;
-    for (unsigned kind = 0; kind < DICT_LEAVES; kind++) {
+    for (unsigned kind = 0; kind < LEAF_KINDS; kind++) {
         bytes += dict->leaves[kind].bytes;
     }
     return bytes;
@@ -718,7 +524,7 @@ void dict_finish(struct dict *dict) {
     end_change(dict);
     dict->count = 0;
     pool_finish(&dict->tables);
-    for (unsigned kind = 0; kind < DICT_LEAVES; kind++) {
+    for (unsigned kind = 0; kind < LEAF_KINDS; kind++) {
         pool_finish(&dict->leaves[kind]);
     }
 }
@@ -729,43 +535,14 @@ void dict_finish(struct dict *dict) {
 struct audit {
     const struct dict *dict;
     size_t tables;
-    size_t leaves[DICT_LEAVES];
+    size_t leaves[LEAF_KINDS];
 };
-
-static const char *leaf_flaw(const struct dict *dict, uintptr_t entry, uintptr_t base) {
-    const struct leaf *leaf = leaf_of(entry);
-    unsigned kind = kind_of(entry);
-    if (leaf->count < 2 || leaf->count > leaf_room(kind) || leaf->keys[leaf->count] != KEY_NONE) {
-        return "dictionary: a leaf has too few or too many PROCESSes";
-    }
-    for (size_t i = 0; i < leaf->count; i++) {
-        const struct sub_node *node = leaf_nodes(leaf, kind)[i];
-        if (leaf->keys[i] != key_in(node, base) || (i > 0 && leaf->keys[i - 1] >= leaf->keys[i])) {
-            return "dictionary: a leaf's keys are wrong or out of order";
-        }
-        if (leaf_facts(leaf, kind)[i].end != end_in(node, base) ||
-            leaf_facts(leaf, kind)[i].tag != dict_tag_of(node->tag, dict->generations) ||
-            (leaf->physical != NULL) != (node->region == NULL) ||
-            (leaf->physical != NULL && leaf->physical + offset_of(node->start) - base != node->physical)) {
-            return "dictionary: a leaf does not say what its PROCESS is";
-        }
-    }
-    for (size_t part = 0; part < PARTS; part++) {
-        size_t before = 0;
-        for (size_t i = 0; i < leaf->count; i++) {
-            before += leaf->keys[i] < part << PART_BITS;
-        }
-        if (leaf->halves[part] != before / 2) {
-            return "dictionary: a part of a leaf does not begin where it should";
-        }
-    }
-    return NULL;
-}
 
 static const char *entry_flaw(struct audit *audit, uintptr_t entry, unsigned height, uintptr_t base) {
     if (is_leaf(entry)) {
         audit->leaves[kind_of(entry)]++;
-        return height == 0 ? leaf_flaw(audit->dict, entry, base) : "dictionary: a leaf above the frames";
+        return height == 0 ? leaf_flaw(leaf_of(entry), kind_of(entry), base, audit->dict->generations)
+                           : "dictionary: a leaf above the frames";
     }
     if (type_of(entry) == TYPE_TABLE) {
         audit->tables++;
@@ -792,7 +569,7 @@ bool dict_valid(const struct dict *dict, const char **why) {
     if (flaw == NULL && audit.tables != dict->tables.used) {
         flaw = "dictionary: the tables are not what is taken";
     }
-    for (unsigned kind = 0; flaw == NULL && kind < DICT_LEAVES; kind++) {
+    for (unsigned kind = 0; flaw == NULL && kind < LEAF_KINDS; kind++) {
         if (audit.leaves[kind] != dict->leaves[kind].used) {
             flaw = "dictionary: the leaves are not what is taken";
         } else {

@@ -20,10 +20,8 @@
 #ifndef MEMS_SPACE_DICT_H
 #define MEMS_SPACE_DICT_H
 
+#include "leaf.h"
 #include "node.h"
-
-#define DICT_FRAME_BITS 12u
-#define DICT_LEAVES 11u
 
 /* Virtual addresses and what stands above them in a handle (handle.h). */
 #define DICT_ADDRESS_BITS 48u
@@ -36,19 +34,10 @@ struct dict {
     uint32_t readers; /* the number of the handles that may be read without the lock; DICT_NO_READERS: none */
     uintptr_t root;   /* the entry of all addresses */
     struct pool tables;
-    struct pool leaves[DICT_LEAVES]; /* of ever larger sizes */
-    size_t count;                    /* number of PROCESSes */
-    bool generations;                /* handles have them */
+    struct pool leaves[LEAF_KINDS]; /* of ever larger sizes */
+    size_t count;                   /* number of PROCESSes */
+    bool generations;               /* handles have them */
 };
-
-/* What a tag says to a reader: 0 if no handle leads there, otherwise the generation as far as handles have it. */
-#define DICT_GENERATION_BITS 11u
-#define DICT_TAG_ALIVE 0x8000u
-
-static inline uint16_t dict_tag_of(uint32_t tag, bool generations) {
-    uint32_t generation = generations ? tag >> SEGMENT_BITS & ((1u << DICT_GENERATION_BITS) - 1) : 0;
-    return (uint16_t)((tag & SEGMENT_MASK) == SEGMENT_PROCESS ? DICT_TAG_ALIVE | generation : 0);
-}
 
 /* number: of the handles; watched: nobody is to read without the lock. */
 void dict_init(struct dict *dict, uint32_t number, bool watched);

@@ -14,7 +14,7 @@
 #include "dict.h"
 
 #define HANDLE_NUMBER_BITS 5u
-#define HANDLE_GENERATION_BITS DICT_GENERATION_BITS
+#define HANDLE_GENERATION_BITS LEAF_GENERATION_BITS
 #define HANDLE_NUMBERS (1u << HANDLE_NUMBER_BITS)
 #define HANDLE_GENERATIONS (1u << HANDLE_GENERATION_BITS)
 #define HANDLE_ADDRESS_LAST (((uintptr_t)1 << DICT_ADDRESS_BITS) - 1)
@@ -29,14 +29,14 @@ static inline uint32_t handle_number(uintptr_t handle) {
     return (uint32_t)(handle >> DICT_ADDRESS_BITS) % HANDLE_NUMBERS;
 }
 
-/* The tag of the block that a handle names, as dict_tag_of. */
+/* The tag of the block that a handle names, as leaf_tag_of. */
 static inline uint16_t handle_tag(uintptr_t handle) {
-    return (uint16_t)(handle >> (DICT_ADDRESS_BITS + HANDLE_NUMBER_BITS) | DICT_TAG_ALIVE);
+    return (uint16_t)(handle >> (DICT_ADDRESS_BITS + HANDLE_NUMBER_BITS) | LEAF_TAG_ALIVE);
 }
 
 /* Whether a block of the space with this number has the handle's generation; its address is not looked at. */
 static inline bool handle_fits(uintptr_t handle, uint32_t number, uint32_t tag) {
-    return handle_number(handle) == number && dict_tag_of(tag, number != 0) == handle_tag(handle);
+    return handle_number(handle) == number && leaf_tag_of(tag, number != 0) == handle_tag(handle);
 }
 
 /* The handle of a block. */

@@ -7,10 +7,8 @@
 #ifndef MEMS_SPACE_MAIN_CHAIN_H
 #define MEMS_SPACE_MAIN_CHAIN_H
 
+#include "leaf.h"
 #include "sub_chain.h"
-
-/* The first virtual address. */
-#define MAIN_CHAIN_START 1000u
 
 /*
  * The kernel limits the mappings of a process (vm.max_map_count, 65,530 by default). Memory is not cut into more pieces
