@@ -80,12 +80,16 @@ size_t compact_all(struct mems_space *space) {
 }
 
 void compact_ahead(struct mems_space *space, size_t size) {
-    const struct store *store = &space->store;
-    size_t gaps = store->mapped_bytes - store->live_bytes, freed;
+    struct store *store = &space->store;
+    size_t gaps = store->used_bytes - store->live_bytes, freed;
     if (space->restless) {
-        store_stir(&space->store, &space->dict);
-    } else if (gaps > GAPS_MIN && gaps > store->live_bytes / GAPS_MAX) {
-        (void)store_evacuate(&space->store, &space->dict, AHEAD * (size < STORE_REGION ? size : STORE_REGION), &freed);
+        store_stir(store, &space->dict);
+    } else if (gaps > GAPS_MIN + store->hopeless && gaps > store->live_bytes / GAPS_MAX) {
+        size_t limit = AHEAD * (size < STORE_REGION ? size : STORE_REGION);
+        bool moved = store_evacuate(store, &space->dict, limit, &freed) > 0;
+        store->hopeless = moved ? 0 : gaps; /* pinned, or too much between them: not to be looked for at each block */
+    } else if (gaps < store->hopeless) {
+        store->hopeless = gaps;
     }
 }
 

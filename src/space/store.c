@@ -7,7 +7,7 @@
 #include "os/os.h"
 
 /* There is a slot for so many bytes of a region: with blocks that are smaller on average it is full before its end. */
-#define BYTES_PER_SLOT 32u
+#define BYTES_PER_SLOT 16u
 
 /* A region is worth emptying when at least one part in so many is gaps. */
 #define GAPS_MIN 16u
@@ -94,7 +94,8 @@ static bool unmap_region(struct store *store, struct region *region) {
     return true;
 }
 
-static void reset(struct region *region) {
+static void reset(struct store *store, struct region *region) {
+    store->used_bytes -= region->top;
     region->top = 0;
     region->slots = 0;
     region->stuck = false;
@@ -104,7 +105,7 @@ static void reset(struct region *region) {
 /* A region has no blocks any more. One is kept for the next time; what the system does not take back stays in the list,
  * to be tried again. */
 static void retire(struct store *store, struct region *region) {
-    reset(region);
+    reset(store, region);
     if (store->leaving == region) {
         store->leaving = NULL;
     }
@@ -183,6 +184,7 @@ static struct place take_place(struct store *store, struct sub_node *node, size_
     struct place place = {region, region->memory + region->top, region->slots++};
     *slot_at(region, place.slot) = node;
     region->top += size;
+    store->used_bytes += size;
     region->live += size;
     region->blocks++;
     store->live_bytes += size;
@@ -213,12 +215,13 @@ static void leave_place(struct store *store, struct place place, size_t size) {
     store->live_bytes -= size;
     if (start + size == region->top && place.slot + 1 == region->slots) {
         region->top = start;
+        store->used_bytes -= size;
         region->slots--;
     }
     if (region->blocks == 0 && region != store->open) {
         retire(store, region);
     } else if (region->blocks == 0) {
-        reset(region);
+        reset(store, region);
     }
 }
 
@@ -253,6 +256,7 @@ bool store_resize(struct store *store, struct sub_node *node, size_t old, size_t
     store->live_bytes += size - old;
     if (last) {
         region->top = start + size;
+        store->used_bytes += size - old;
         soil(region);
     }
     if (is_lone(region) && size < old) {
@@ -282,14 +286,15 @@ int store_move(struct store *store, struct dict *dict, struct sub_node *node) {
     return 0;
 }
 
-/* The region with the most gaps, of those that are worth it, is the next to leave. False: there is none. */
+/* The region with the most gaps between its blocks, of those that are worth it, is the next to leave. What is behind
+ * its top does not count: there it takes no memory, or has no slots. False: there is none. */
 static bool choose_leaving(struct store *store) {
     struct region *found = NULL;
     for (struct list *link = store->regions.next; link != &store->regions; link = link->next) {
         struct region *region = region_of(link);
-        size_t gaps = region->size - region->live;
+        size_t gaps = region->top - region->live;
         if (region != store->open && !region->stuck && !is_lone(region) && gaps >= region->size / GAPS_MIN &&
-            (found == NULL || gaps > found->size - found->live)) {
+            (found == NULL || gaps > found->top - found->live)) {
             found = region;
         }
     }
@@ -414,14 +419,15 @@ static const char *region_flaw(struct region *region, size_t *live) {
 }
 
 bool store_valid(const struct store *store, const char **why) {
-    size_t live = 0, mapped = store->spare != NULL ? store->spare->size : 0;
+    size_t live = 0, used = 0, mapped = store->spare != NULL ? store->spare->size : 0;
     const char *flaw = store->next != NULL ? "store: a reserved region has not been used" : NULL;
     for (struct list *link = store->regions.next; flaw == NULL && link != &store->regions; link = link->next) {
         struct region *region = region_of(link);
         flaw = region_flaw(region, &live);
         mapped += region->size;
+        used += region->top;
     }
-    if (flaw == NULL && (live != store->live_bytes || mapped != store->mapped_bytes)) {
+    if (flaw == NULL && (live != store->live_bytes || used != store->used_bytes || mapped != store->mapped_bytes)) {
         flaw = "store: the regions are not what is counted";
     }
     if (flaw != NULL) {

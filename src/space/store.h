@@ -62,7 +62,9 @@ struct store {
     size_t forbidden_count;                      /* of all that there was */
     size_t page_size;
     size_t mapped_bytes; /* of all regions, without their slots */
+    size_t used_bytes;   /* up to the tops of the regions: blocks, and the gaps between them */
     size_t live_bytes;   /* of all blocks */
+    size_t hopeless;     /* so many bytes of gaps were not worth moving anything */
     uint64_t maps;
     uint64_t unmaps;
     uint64_t moved_blocks; /* number of blocks that have been moved */

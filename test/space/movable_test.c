@@ -119,6 +119,35 @@ static void compaction_leaves_what_is_in_use(void **state) {
     space_destroy("destroy", space);
 }
 
+/* The smallest blocks do not fill a region before its slots are used up: that is no gap, and no reason to move them for
+ * ever. */
+static void tiny_blocks_are_moved_once(void **state) {
+    enum { COUNT = 300000 };
+    static void *tiny[COUNT];
+    struct mems_stats stats;
+    struct mems_space *space = space_create(&kinds[0]);
+    (void)state;
+    for (size_t i = 0; i < COUNT; i++) {
+        tiny[i] = space_alloc("malloc", space, 8);
+        *(size_t *)space_get("get", space, tiny[i]) = i;
+    }
+    for (size_t i = 0; i < COUNT; i++) {
+        if (i % 3 != 0) {
+            space_free("free", space, tiny[i]);
+        }
+    }
+    for (size_t steps = 0; space_compact("compact", space, 1 << 20) > 0;) {
+        assert_true(++steps < 1000);
+    }
+    space_stats("stats", space, &stats);
+    assert_true(stats.moved_bytes <= stats.process_bytes + STORE_REGION);
+    for (size_t i = 0; i < COUNT; i += 3) {
+        assert_int_equal(*(size_t *)space_get("get", space, tiny[i]), i);
+    }
+    CHECK_VALID_SPACE(space);
+    space_destroy("destroy", space);
+}
+
 /* A call moves about as many bytes as it may: at most one block more. */
 static void a_step_is_bounded(void **state) {
     (void)state;
@@ -292,6 +321,7 @@ int main(void) {
         cmocka_unit_test(random_operations_keep_all_bytes),
         cmocka_unit_test(failed_operations_change_nothing),
         cmocka_unit_test(compaction_leaves_what_is_in_use),
+        cmocka_unit_test(tiny_blocks_are_moved_once),
         cmocka_unit_test(a_step_is_bounded),
         cmocka_unit_test(pinned_blocks_stay),
         cmocka_unit_test(churn_does_not_grow),
