@@ -329,7 +329,9 @@ static inline void twin_realloc(struct twin *twin, size_t index, size_t size) {
     /* Without memory for a new HOLE's node a block need not shrink. */
     size_t rounded = layout_rounded(layout, size);
     bool kept = twin->refusals && rounded < old.size && space_usable_size("size", twin->space, v_ptr) == old.size;
-    if (twin_has_trimmed(twin)) {
+    /* Without memory for what the dictionary needs a block that could grow in place moves. */
+    bool moved = handle_address((uintptr_t)v_ptr) != old.start;
+    if (twin_has_trimmed(twin) || (twin->refusals && moved)) {
         os_inject_clear();
         twin_follow(twin, old.handle, 1);
         index = layout_at(layout, handle_address((uintptr_t)v_ptr));
