@@ -51,18 +51,18 @@ const struct hmm_options *hmm_options(void) {
 }
 
 int hmm_option_set(const char *name, const char *value) {
-    bool locked = heap_enter("hmm_option_set");
+    bool locked = heap_enter(&hmm_heap, "hmm_option_set");
     (void)hmm_options();
     int error = settings_set(&settings, name, value, started());
-    heap_leave(locked);
+    heap_leave(&hmm_heap, locked);
     return error;
 }
 
 int hmm_option_get(const char *name, char *value, size_t size) {
-    bool locked = heap_enter("hmm_option_get");
+    bool locked = heap_enter(&hmm_heap, "hmm_option_get");
     (void)hmm_options();
     int error = settings_get(&settings, name, value, size);
-    heap_leave(locked);
+    heap_leave(&hmm_heap, locked);
     return error;
 }
 
@@ -71,13 +71,12 @@ int hmm_option_get(const char *name, char *value, size_t size) {
  * and the heap goes on on the one that is asked for.
  */
 void hmm_options_begin(char *const *environment) {
-    bool locked = heap_enter("start");
+    bool locked = heap_enter(&hmm_heap, "start");
     uint32_t was = hmm_options()->break_kind;
     (void)settings_read(&settings, environment, false);
     struct program_break brk;
-    if (started() && chosen.break_kind != was && hmm_break_reserved(&brk, chosen.size) == 0 &&
-        (uintptr_t)brk.start > (uintptr_t)hmm_heap.end) { /* regions lie in order of address */
-        hmm_heap_start(&brk);
+    if (started() && chosen.break_kind != was && hmm_break_reserved(&brk, chosen.size) == 0) {
+        hmm_heap_use_break(&hmm_heap, &brk);
     }
-    heap_leave(locked);
+    heap_leave(&hmm_heap, locked);
 }

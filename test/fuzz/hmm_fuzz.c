@@ -28,10 +28,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         CHECK_VALID();
     }
     model_free_all(&model);
-    hmm_trim(0);
+    hmm_trim(&hmm_heap, 0);
     CHECK_VALID();
     struct HmmStats stats;
-    hmm_stats(&stats);
+    hmm_stats(&hmm_heap, &stats);
     CHECK(stats.used_blocks == 0 && stats.cached_blocks == 0 && stats.free_blocks == 0);
     return 0;
 }

@@ -10,37 +10,37 @@
 
 static inline void *hmm_heap_alloc(void *heap, size_t size) {
     (void)heap;
-    return hmm_alloc(size);
+    return hmm_alloc(&hmm_heap, size);
 }
 
 static inline void *hmm_heap_alloc_zeroed(void *heap, size_t size) {
     (void)heap;
-    return hmm_alloc_zeroed(size, 1);
+    return hmm_alloc_zeroed(&hmm_heap, size, 1);
 }
 
 static inline void *hmm_heap_alloc_aligned(void *heap, size_t alignment, size_t size) {
     (void)heap;
-    return hmm_alloc_aligned(alignment, size);
+    return hmm_alloc_aligned(&hmm_heap, alignment, size);
 }
 
 static inline void *hmm_heap_resize(void *heap, void *block, size_t size) {
     (void)heap;
-    return hmm_realloc("realloc", block, size);
+    return hmm_realloc(&hmm_heap, "realloc", block, size);
 }
 
 static inline void hmm_heap_free(void *heap, void *block) {
     (void)heap;
-    hmm_free("free", block);
+    hmm_free(&hmm_heap, "free", block);
 }
 
 static inline void hmm_heap_free_sized(void *heap, void *block, size_t size, size_t alignment) {
     (void)heap;
-    hmm_free_sized("free_sized", block, size, alignment);
+    hmm_free_sized(&hmm_heap, "free_sized", block, size, alignment);
 }
 
 static inline size_t hmm_heap_usable_size(void *heap, void *block) {
     (void)heap;
-    return hmm_usable_size("malloc_usable_size", block);
+    return hmm_usable_size(&hmm_heap, "malloc_usable_size", block);
 }
 
 static inline unsigned char *hmm_heap_memory(void *heap, void *block) {
@@ -50,12 +50,12 @@ static inline unsigned char *hmm_heap_memory(void *heap, void *block) {
 
 static inline void hmm_heap_trim(void *heap, size_t pad) {
     (void)heap;
-    hmm_trim(pad);
+    hmm_trim(&hmm_heap, pad);
 }
 
 static inline bool hmm_heap_valid(void *heap, const char **why) {
     (void)heap;
-    return hmm_valid(why);
+    return hmm_valid(&hmm_heap, why);
 }
 
 static const struct allocator allocator = {
@@ -75,7 +75,7 @@ static const struct allocator allocator = {
 /* The heap's figures, which add up. */
 static inline struct HmmStats stats_now(void) {
     struct HmmStats stats;
-    hmm_stats(&stats);
+    hmm_stats(&hmm_heap, &stats);
     CHECK(stats.used + stats.cached + stats.free + stats.overhead == stats.region);
     return stats;
 }
