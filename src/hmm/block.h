@@ -89,10 +89,14 @@ extern uintptr_t hmm_block_secret __attribute__((visibility("hidden")));
  * follows from address and secret: so a change of the tag changes the checksum by what only the secret tells, and
  * another block's header tells nothing. The bits that every key has make sure that no single wrong bit goes unnoticed.
  */
-static inline uintptr_t block_seal(const struct block *block, uintptr_t tag) {
+static inline uintptr_t block_product(const struct block *block, uintptr_t tag) {
     uintptr_t mixed = ((uintptr_t)block ^ hmm_block_secret) * BLOCK_MIX;
     uintptr_t key = (word_rotate(mixed, WORD_BITS / 2) | BLOCK_KEY_SET) & ~(BLOCK_KEY_SET << 1);
-    return (((mixed + tag) * key) & ~BLOCK_TAG) | tag;
+    return (mixed + tag) * key;
+}
+
+static inline uintptr_t block_seal(const struct block *block, uintptr_t tag) {
+    return block_product(block, tag) >> HMM_SIZE_BITS << HMM_SIZE_BITS | tag;
 }
 
 static inline uintptr_t block_tag(const struct block *block) {
@@ -105,7 +109,7 @@ static inline void block_set_tag(struct block *block, uintptr_t tag) {
 
 /* Whether the header is as the heap wrote it. */
 static inline bool block_sound(const struct block *block) {
-    return block->header == block_seal(block, block_tag(block));
+    return (block->header ^ block_product(block, block_tag(block))) >> HMM_SIZE_BITS == 0;
 }
 
 /* A header that becomes part of another block passes for none from then on: no tag is 0. */

@@ -30,6 +30,11 @@
 #define HMM_REPORTS 1
 #endif
 
+/* 0: no memory but what the program gives. Without HmmUseBuffer and the code that moves a break. */
+#ifndef HMM_BREAK
+#define HMM_BREAK 1
+#endif
+
 /* How many pieces of memory without gaps a heap consists of at most. */
 #ifndef HMM_REGIONS
 #if __STDC_HOSTED__

@@ -114,6 +114,7 @@ bool hmm_free_block_sound(struct HmmHeap *heap, struct block *block) {
 /* A free block is not sound: it, or the neighbour in the list that does not lead back to it. */
 static COLD _Noreturn void report_damaged(struct HmmHeap *heap, struct block *block) {
     struct block *blamed = block;
+#if HMM_REPORTS
     if (tag_sound(block) && block->grains == block_size(block) / BLOCK_ALIGN) {
         if (!next_sound(heap, block) && block->next != NULL && block_in_heap(heap, block->next)) {
             blamed = block->next;
@@ -121,11 +122,19 @@ static COLD _Noreturn void report_damaged(struct HmmHeap *heap, struct block *bl
             blamed = block->prev;
         }
     }
+#endif
     hmm_report_free_block(heap, blamed);
 }
 
 static inline void prove_free(struct HmmHeap *heap, struct block *block) {
     if (UNLIKELY(!hmm_free_block_sound(heap, block))) {
+        report_damaged(heap, block);
+    }
+}
+
+/* The same of a block whose tag has been proved. */
+static inline void prove_links(struct HmmHeap *heap, struct block *block) {
+    if (UNLIKELY(block != heap->cut && !links_sound(heap, block))) {
         report_damaged(heap, block);
     }
 }
@@ -310,12 +319,12 @@ struct block *hmm_merge_blocks(struct HmmHeap *heap, struct block *block) {
     bool next_free = (next->header & BLOCK_USED) == 0;
     bool prev_free = (block->header & BLOCK_PREV_USED) == 0;
     if (next_free) {
-        prove_free(heap, next);
+        prove_links(heap, next);
         size += block_size(next);
     }
     if (prev_free) {
         whole = hmm_free_block_before(heap, block);
-        prove_free(heap, whole);
+        prove_links(heap, whole);
         size += block_size(whole);
     }
 
@@ -371,29 +380,33 @@ void hmm_split_block(struct HmmHeap *heap, struct block *block, struct block *li
 
 /* --- Finding and cutting -------------------------------------------------------------------------------------- */
 
-/* The first that is large enough of the first blocks of a bin. One that seems too small may be damaged. */
-static inline struct block *find_in_bin(struct HmmHeap *heap, unsigned bin, size_t size, unsigned probes) {
-    struct block *block = heap->free_list.heads[bin];
-    while (block != NULL && block->grains < size / BLOCK_ALIGN) {
+/* The first that is large enough of the next blocks of a bin, from *place on, which moves on. One that seems too small
+ * may be damaged. */
+static inline struct block *probe(struct HmmHeap *heap, struct block **place, size_t size, unsigned probes) {
+    for (struct block *block = *place; block != NULL; block = *place) {
+        if (block->grains >= size / BLOCK_ALIGN) {
+            return block;
+        }
         struct block *next = block->next;
         bool last = next == heap_list_end(heap);
         if (UNLIKELY(block->grains != block_size(block) / BLOCK_ALIGN || (!last && !block_in_heap(heap, next)))) {
             hmm_report_free_block(heap, block);
         }
-        if (last || --probes == 0) {
-            return NULL;
+        *place = last ? NULL : next;
+        if (--probes == 0) {
+            break;
         }
-        block = next;
     }
-    return block;
+    return NULL;
 }
 
-struct block *hmm_find_free_block(struct HmmHeap *heap, size_t size, unsigned probes) {
+struct block *hmm_find_free_block(struct HmmHeap *heap, size_t size) {
     unsigned bin = bin_of(size);
-    struct block *found = find_in_bin(heap, bin, size, probes);
+    struct block *place = heap->free_list.heads[bin];
+    struct block *found = probe(heap, &place, size, FREE_PROBES);
     if (found == NULL) {
         bin = bin_above(&heap->free_list, bin);
-        found = bin < FREE_BINS ? heap->free_list.heads[bin] : NULL;
+        found = bin < FREE_BINS ? heap->free_list.heads[bin] : probe(heap, &place, size, FREE_PROBES_LAST);
     }
     struct block *cut = heap->cut;
     bool better = cut != NULL && block_size(cut) >= size && (found == NULL || block_size(cut) < block_size(found));
@@ -403,6 +416,17 @@ struct block *hmm_find_free_block(struct HmmHeap *heap, size_t size, unsigned pr
 /* Whether the bins may have a block of this size or more. */
 static inline bool bins_reach(const struct HmmHeap *heap, unsigned bin) {
     return heap->free_list.levels >> bin / FREE_STEPS != 0;
+}
+
+/* Cuts a used block off the block being cut, whose tag has been proved. */
+static struct block *cut_off(struct HmmHeap *heap, struct block *cut, size_t have, size_t size) {
+    heap->cut = block_after(cut, size);
+    tag_free(heap->cut, have - size);
+    block_set_tag(cut, size | BLOCK_USED | BLOCK_PREV_USED);
+    heap->blocks++;
+    heap->free_bytes -= size;
+    note_taken(heap, heap->cut);
+    return cut;
 }
 
 struct block *hmm_cut_block(struct HmmHeap *heap, size_t size) {
@@ -418,27 +442,22 @@ struct block *hmm_cut_block(struct HmmHeap *heap, size_t size) {
     if (UNLIKELY(cut == NULL)) {
         return NULL;
     }
-    prove_tag(heap, cut);
     size_t have = block_size(cut);
     if (have < size + BLOCK_MIN || (block_after(cut, have) == heap->end && bins_reach(heap, bin))) {
         return NULL;
     }
-    heap->cut = block_after(cut, size);
-    tag_free(heap->cut, have - size);
-    block_set_tag(cut, size | BLOCK_USED | BLOCK_PREV_USED);
-    heap->blocks++;
-    heap->free_bytes -= size;
-    note_taken(heap, heap->cut);
-    return cut;
+    prove_tag(heap, cut);
+    return cut_off(heap, cut, have, size);
 }
 
-void hmm_cut_from(struct HmmHeap *heap, struct block *block) {
+struct block *hmm_cut_from(struct HmmHeap *heap, struct block *block, size_t size) {
+    prove_free(heap, block);
+    size_t have = block_size(block);
     if (block != heap->cut) {
-        prove_free(heap, block);
         hmm_cut_end(heap);
-        unlink_block(heap, block, bin_of(block_size(block)));
-        heap->cut = block;
+        unlink_block(heap, block, bin_of(have));
     }
+    return cut_off(heap, block, have, size);
 }
 
 void hmm_cut_end(struct HmmHeap *heap) {
@@ -454,6 +473,8 @@ void hmm_cut_end(struct HmmHeap *heap) {
 }
 
 /* --- Pages ---------------------------------------------------------------------------------------------------- */
+
+#if HMM_BREAK
 
 /* Gives back the pages that lie between a free block's links and its footer; returns their bytes. */
 static size_t purge_block(struct HmmHeap *heap, struct block *block) {
@@ -497,6 +518,8 @@ size_t hmm_purge_all(struct HmmHeap *heap) {
     }
     return done;
 }
+
+#endif
 
 size_t hmm_largest_free(const struct HmmHeap *heap, unsigned probes) {
     const struct free_list *list = &heap->free_list;

@@ -13,12 +13,13 @@
 struct HmmHeap;
 
 /*
- * A block of at least `size` bytes that is in the list, and stays there; NULL when there is none. Of the size's own bin
- * it looks at the first `probes` blocks: one that fits may be missed when all that fit are behind these.
+ * A block of at least `size` bytes that is in the list, and stays there; NULL when there is none. It looks at the first
+ * FREE_PROBES blocks of the size's own bin; then at larger bins; if these are empty, at FREE_PROBES_LAST more of its
+ * own. One that fits may be missed when all that fit are behind these.
  */
-#define FREE_PROBES 4u
-#define FREE_PROBES_LAST 64u /* before an allocation fails */
-struct block *hmm_find_free_block(struct HmmHeap *heap, size_t size, unsigned probes);
+#define FREE_PROBES (HMM_QUICK_BYTES > 0 ? 4u : 2u)
+#define FREE_PROBES_LAST 8u
+struct block *hmm_find_free_block(struct HmmHeap *heap, size_t size);
 
 /*
  * A used block of `size` bytes, which are few, without a search: from the bin of just this size, or from the block
@@ -26,8 +27,8 @@ struct block *hmm_find_free_block(struct HmmHeap *heap, size_t size, unsigned pr
  */
 struct block *hmm_cut_block(struct HmmHeap *heap, size_t size);
 
-/* Small blocks are to be cut from this block of the list. */
-void hmm_cut_from(struct HmmHeap *heap, struct block *block);
+/* Small blocks are to be cut from this block of the list, and the first one, of `size` bytes, is: a block is left. */
+struct block *hmm_cut_from(struct HmmHeap *heap, struct block *block, size_t size);
 
 /* Puts the block being cut into its bin. */
 void hmm_cut_end(struct HmmHeap *heap);
@@ -48,6 +49,8 @@ struct block *hmm_merge_blocks(struct HmmHeap *heap, struct block *block);
  */
 void hmm_split_block(struct HmmHeap *heap, struct block *block, struct block *listed, size_t have, size_t need);
 
+#if HMM_BREAK
+
 /*
  * Gives the pages of large free blocks back to the system, the largest first, until that is `bytes` or more, or
  * PURGE_PROBES blocks have been looked at; but for the last block, which is the break's to give back. The blocks stay
@@ -57,6 +60,19 @@ void hmm_purge_freelist(struct HmmHeap *heap, size_t bytes);
 
 /* The same for all whole pages in all free blocks. Returns their bytes. O(number of free blocks). */
 size_t hmm_purge_all(struct HmmHeap *heap);
+
+#else
+
+static inline void hmm_purge_freelist(struct HmmHeap *heap, size_t bytes) {
+    (void)heap, (void)bytes;
+}
+
+static inline size_t hmm_purge_all(struct HmmHeap *heap) {
+    (void)heap;
+    return 0;
+}
+
+#endif
 
 /* The bytes of the largest free block, header included: of those of its bin that `probes` reach. */
 size_t hmm_largest_free(const struct HmmHeap *heap, unsigned probes);

@@ -5,8 +5,8 @@
 
 #include "block.h"
 #include "free_list.h"
+#include "growth.h"
 #include "quick_list.h"
-#include "region.h"
 #include "report.h"
 #include "state.h"
 
@@ -70,12 +70,13 @@ static bool flush_may_serve(const struct HmmHeap *heap, size_t size) {
     return total.blocks > 0 && total.bytes + heap->free_bytes >= size;
 }
 
-/* What is left to be tried when the system has no more: all cached blocks merged, and a longer look into the bin. */
+/* What is left to be tried when the system has no more: all cached blocks are merged. */
 static NOINLINE struct block *find_at_last(struct HmmHeap *heap, size_t size) {
+    struct block *block = NULL;
     if (flush_may_serve(heap, size)) {
         hmm_quick_flush(heap, SIZE_MAX);
+        block = hmm_find_free_block(heap, size);
     }
-    struct block *block = hmm_find_free_block(heap, size, FREE_PROBES_LAST);
     heap->failures += block == NULL;
     return block;
 }
@@ -84,7 +85,7 @@ static NOINLINE struct block *find_at_last(struct HmmHeap *heap, size_t size) {
 static NOINLINE struct block *find_more(struct HmmHeap *heap, size_t size) {
     struct block *block = NULL;
     if (flush_may_serve(heap, size) && hmm_quick_flush(heap, HMM_FLUSH_BLOCKS) > 0) {
-        block = hmm_find_free_block(heap, size, FREE_PROBES);
+        block = hmm_find_free_block(heap, size);
     }
     if (block == NULL) {
         block = hmm_alloc_extra(heap, size);
@@ -94,10 +95,10 @@ static NOINLINE struct block *find_more(struct HmmHeap *heap, size_t size) {
 
 /* A free block of at least `size` bytes, in the free list; NULL when there is no memory. */
 static inline struct block *find_block(struct HmmHeap *heap, size_t size) {
-    if (UNLIKELY(heap->faulty != 0)) {
+    if (UNLIKELY(heap_faulty(heap))) {
         return hmm_alloc_extra(heap, size);
     }
-    struct block *block = hmm_find_free_block(heap, size, FREE_PROBES);
+    struct block *block = hmm_find_free_block(heap, size);
     return LIKELY(block != NULL) ? block : find_more(heap, size);
 }
 
@@ -117,7 +118,7 @@ static struct block *take_block(struct HmmHeap *heap, size_t size) {
 static struct block *take_large(struct HmmHeap *heap, size_t size) {
     size_t peak = heap->peak;
     struct block *block = take_block(heap, size);
-    if (size >= PURGE_MIN && heap->peak > peak) {
+    if (SYSTEM_MAY_ZERO && size >= PURGE_MIN && heap->peak > peak) {
         hmm_purge_freelist(heap, size / PURGE_SHARE);
     }
     return block;
@@ -126,7 +127,7 @@ static struct block *take_large(struct HmmHeap *heap, size_t size) {
 /* The same for a size with a quick list, which is empty. What such blocks are cut from stays the same until it is too
  * small: those that are allocated together lie together. */
 static struct block *take_small(struct HmmHeap *heap, size_t size) {
-    struct block *block = heap->faulty == 0 ? hmm_cut_block(heap, size) : NULL;
+    struct block *block = !heap_faulty(heap) ? hmm_cut_block(heap, size) : NULL;
     if (LIKELY(block != NULL)) {
         return block;
     }
@@ -135,8 +136,8 @@ static struct block *take_small(struct HmmHeap *heap, size_t size) {
         return NULL;
     }
     size_t have = block_size(block);
-    if (have - size >= BLOCK_MIN && heap->faulty == 0) {
-        hmm_cut_from(heap, block);
+    if (have - size >= BLOCK_MIN && !heap_faulty(heap)) {
+        return hmm_cut_from(heap, block, size);
     }
     hmm_split_block(heap, block, block, have, size);
     return block;
@@ -147,7 +148,7 @@ static NOINLINE void give_block(struct HmmHeap *heap, struct block *block) {
     block = hmm_merge_blocks(heap, block);
     size_t size = block_size(block);
     if (UNLIKELY(block_after(block, size) == heap->end && size >= heap->trim_at)) {
-        hmm_trim_break(heap, hmm_region_extra(heap));
+        hmm_trim_break(heap, hmm_growth_extra(heap));
     }
 }
 
@@ -174,7 +175,7 @@ static NOINLINE void *alloc_slow(struct HmmHeap *heap, size_t size) {
 }
 
 HOT void *hmm_alloc(struct HmmHeap *heap, size_t size) {
-    if (LIKELY(size <= QUICK_REQUEST_MAX && heap_alone(heap))) {
+    if (HMM_QUICK_BYTES > 0 && LIKELY(size <= QUICK_REQUEST_MAX && heap_alone(heap))) {
         struct block *block = quick_pop(heap, block_size_for(size), alloc);
         if (LIKELY(block != NULL)) {
             return block_payload(block);
@@ -228,7 +229,7 @@ void hmm_free_sized(struct HmmHeap *heap, const char *operation, void *payload, 
     struct block *block = users_block(heap, operation, payload, double_free);
     /* A rest too small for a block of its own stays with the block. */
     if (size > block_room(block) || block_size(block) - block_size_for(size) >= BLOCK_MIN ||
-        (alignment != 0 && (uintptr_t)payload % alignment != 0)) {
+        (alignment != 0 && ((uintptr_t)payload & (alignment - 1)) != 0)) {
         hmm_report_size(heap, operation, block, size, alignment);
     }
     free_block(heap, block);

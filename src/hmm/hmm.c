@@ -5,6 +5,7 @@
 #include "hmm.h"
 
 #include "base/bits.h"
+#include "growth.h"
 #include "heap.h"
 #include "region.h"
 #include "state.h"
@@ -90,6 +91,7 @@ static bool unused(const struct HmmHeap *heap) {
     return heap->brk.move == NULL && heap->region_count == 0;
 }
 
+#if HMM_BREAK
 EXPORT int HmmUseBuffer(void *buffer, size_t size) {
     struct HmmHeap *heap = &hmm_heap;
     bool locked = heap_enter(heap, "HmmUseBuffer");
@@ -104,6 +106,7 @@ EXPORT int HmmUseBuffer(void *buffer, size_t size) {
     heap_leave(heap, locked);
     return error;
 }
+#endif
 
 EXPORT int HmmHeapAddRegion(struct HmmHeap *heap, void *memory, size_t size) {
     bool locked = heap_enter(heap, "HmmAddRegion");

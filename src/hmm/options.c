@@ -1,8 +1,9 @@
 #include "options.h"
 
+#include "growth.h"
 #include "heap.h"
 #include "os/settings.h"
-#include "region.h"
+
 #include "state.h"
 
 static const char *const break_words[] = {[BREAK_REAL] = "real", [BREAK_SIMULATED] = "simulated", NULL};
@@ -38,7 +39,7 @@ static const struct option_table table = {
 
 /* Both guarded by the heap's lock. */
 static struct hmm_options chosen;
-static struct settings settings = {.table = &table, .choices = &chosen};
+static struct settings state = {.table = &table, .choices = &chosen};
 
 /* Whether a break has been chosen. */
 static bool started(void) {
@@ -46,14 +47,14 @@ static bool started(void) {
 }
 
 const struct hmm_options *hmm_options(void) {
-    (void)settings_read(&settings, NULL, started());
+    (void)settings_read(&state, NULL, started());
     return &chosen;
 }
 
 int hmm_option_set(const char *name, const char *value) {
     bool locked = heap_enter(&hmm_heap, "hmm_option_set");
     (void)hmm_options();
-    int error = settings_set(&settings, name, value, started());
+    int error = settings_set(&state, name, value, started());
     heap_leave(&hmm_heap, locked);
     return error;
 }
@@ -61,7 +62,7 @@ int hmm_option_set(const char *name, const char *value) {
 int hmm_option_get(const char *name, char *value, size_t size) {
     bool locked = heap_enter(&hmm_heap, "hmm_option_get");
     (void)hmm_options();
-    int error = settings_get(&settings, name, value, size);
+    int error = settings_get(&state, name, value, size);
     heap_leave(&hmm_heap, locked);
     return error;
 }
@@ -73,7 +74,7 @@ int hmm_option_get(const char *name, char *value, size_t size) {
 void hmm_options_begin(char *const *environment) {
     bool locked = heap_enter(&hmm_heap, "start");
     uint32_t was = hmm_options()->break_kind;
-    (void)settings_read(&settings, environment, false);
+    (void)settings_read(&state, environment, false);
     struct program_break brk;
     if (started() && chosen.break_kind != was && hmm_break_reserved(&brk, chosen.size) == 0) {
         hmm_heap_use_break(&hmm_heap, &brk);

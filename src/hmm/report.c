@@ -52,6 +52,18 @@ static const char *state_word(const struct block *block) {
     return (block->header & BLOCK_CACHED) != 0 ? "cached" : "used";
 }
 
+/* Where a used block was allocated, if that is known. */
+static void put_site(struct fmt *state, struct block *block) {
+#ifdef HMM_TAGS
+    const char *site = *block_site(block);
+    if ((block->header & (BLOCK_USED | BLOCK_CACHED)) == BLOCK_USED && site != NULL) {
+        fmt_format(state, ", allocated at %s", site);
+    }
+#else
+    (void)state, (void)block;
+#endif
+}
+
 /* Where a walk from the start of an address's region has led. */
 struct find {
     struct block *block; /* the one that the address lies in, or whose header is damaged */
@@ -119,6 +131,7 @@ COLD void hmm_report_pointer(struct HmmHeap *heap, const char *operation, void *
         fmt_text(&state, "inside "); /* what was a block may be part of a free one since */
     }
     fmt_format(&state, "a %s block of %u bytes", state_word(block), (uint64_t)block_room(block));
+    put_site(&state, block);
     hmm_report_fault(heap, operation, payload, freed, buffer);
 }
 
@@ -140,6 +153,7 @@ COLD void hmm_report_next(struct HmmHeap *heap, struct block *block, struct bloc
     fmt_init(&state, buffer, sizeof buffer);
     fmt_format(&state, "the header at %p: this block of %u bytes was written past its end", next,
                (uint64_t)block_room(block));
+    put_site(&state, block);
     hmm_report_fault(heap, heap->operation, block_payload(block), "damaged neighbour", buffer);
 }
 

@@ -48,10 +48,10 @@ COLD _Noreturn void hmm_report_short(struct HmmHeap *heap, const char *operation
 #define hmm_report_fault(heap, operation, address, problem, state) hmm_report_short(heap, operation)
 #define hmm_report_pointer(heap, operation, payload, freed) ((void)(freed), hmm_report_short(heap, operation))
 #define hmm_report_size(heap, operation, block, size, alignment) hmm_report_short(heap, operation)
-#define hmm_report_next(heap, block, next) hmm_report_short(heap, (heap)->operation)
-#define hmm_report_previous(heap, block) hmm_report_short(heap, (heap)->operation)
+#define hmm_report_next(heap, block, next) ((void)(block), hmm_report_short(heap, (heap)->operation))
+#define hmm_report_previous(heap, block) ((void)(block), hmm_report_short(heap, (heap)->operation))
 #define hmm_report_end(heap) hmm_report_short(heap, (heap)->operation)
-#define hmm_report_free_block(heap, block) hmm_report_short(heap, (heap)->operation)
+#define hmm_report_free_block(heap, block) ((void)(block), hmm_report_short(heap, (heap)->operation))
 #define hmm_report_cached_block(heap, operation, block) ((void)(block), hmm_report_short(heap, operation))
 
 #endif

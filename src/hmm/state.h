@@ -119,6 +119,11 @@ static inline struct block *heap_list_end(struct HmmHeap *heap) {
     return (struct block *)(void *)heap;
 }
 
+/* Whether a fault has been reported, and the program goes on: as it may where there is a system. */
+static inline bool heap_faulty(const struct HmmHeap *heap) {
+    return __STDC_HOSTED__ && heap->faulty != 0;
+}
+
 /* Whether the caller may do without the lock. */
 static inline bool heap_alone(const struct HmmHeap *heap) {
     return system_alone() && atomic_load_explicit(&heap->walker, memory_order_relaxed) == 0;
