@@ -125,7 +125,7 @@ int HmmSetHooks(const struct HmmHooks *hooks);
 /*
  * HmmHeapCreate - makes a heap in memory of the caller's, which it never leaves unless HmmHeapAddRegion gives it more.
  *
- * memory: stays the heap's until the program puts it to another use: there is nothing to destroy. Its first 1 to 6 KiB
+ * memory: stays the heap's until the program puts it to another use: there is nothing to destroy. Its first 1 to 7 KiB
  * hold what the heap knows beside its blocks. size: its bytes. hooks: NULL for none, otherwise copied. Returns the
  * heap; NULL with errno EINVAL for NULL, a size without room for that and a block or too large for a region, and hooks
  * as HmmSetHooks refuses them. Heaps without a lock of their own share the process's. Origin: this project.
