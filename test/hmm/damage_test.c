@@ -71,10 +71,9 @@ static void damage(unsigned char *block, size_t size) {
     uintptr_t address = (uintptr_t)(other->memory != NULL ? other->memory : block) - 8;
     unsigned kind = (unsigned)random_below(&dice, 4);
     for (size_t i = 0; i < length; i++) {
-        from[i] = kind == 0   ? 0
-                  : kind == 1 ? 'x'
-                  : kind == 2 ? (unsigned char)(address >> 8 * (i % 8))
-                              : (unsigned char)random_below(&dice, 256);
+        const unsigned char kinds[] = {0, 'x', (unsigned char)(address >> 8 * (i % 8)),
+                                       (unsigned char)random_below(&dice, 256)};
+        from[i] = kinds[kind];
     }
     written = true;
 }
