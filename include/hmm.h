@@ -79,8 +79,8 @@ size_t HmmHeapUsableSize(struct HmmHeap *heap, void *ptr);
 
 /*
  * HmmTrim - lowers the break to the end of the last used block, at once, and gives the system all whole pages inside
- * free blocks (not in a buffer). Returns how many bytes that was; pages count again each time, whether they were in use
- * or not. errno is unchanged. Takes time for each cached block, and for each free one of a page or more. Origin: this
+ * free blocks (not in a buffer). Returns how many bytes that was, whether they had been in use or not; errno is
+ * unchanged. Takes time for each cached block, and for each free one of a page or more. Origin: this
  * project; as malloc_trim(0) of glibc.
  */
 size_t HmmTrim(void);

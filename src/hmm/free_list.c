@@ -250,6 +250,7 @@ static void insert_block(struct HmmHeap *heap, struct block *block, size_t size)
     prove_head(heap, bin);
     link_block(heap, block, size, bin);
     tag_free(block, size);
+    heap->purged = false;
     heap->free_blocks++;
     heap->free_bytes += size;
 }
@@ -308,6 +309,7 @@ static void replace_block(struct HmmHeap *heap, struct block *old, struct block 
     }
     tag_free(block, size);
     heap->free_bytes += size - was;
+    heap->purged = false;
 }
 
 /* Everything that is read is proved first. */
@@ -506,9 +508,10 @@ void hmm_purge_freelist(struct HmmHeap *heap, size_t bytes) {
 
 size_t hmm_purge_all(struct HmmHeap *heap) {
     size_t done = 0;
-    if (heap->brk.purge == NULL) {
+    if (heap->brk.purge == NULL || heap->purged) {
         return 0;
     }
+    heap->purged = true;
     hmm_cut_end(heap);
     for (unsigned bin = bin_of(heap->brk.grain); bin < FREE_BINS; bin++) {
         struct block *block = heap->free_list.heads[bin];

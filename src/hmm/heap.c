@@ -16,13 +16,16 @@ uintptr_t hmm_block_secret;
 /* What the user may ask for: so that sums with a header, an alignment and a region's overhead cannot overflow. */
 #define REQUEST_MAX (BLOCK_SIZE_MAX / 2 < (size_t)PTRDIFF_MAX / 2 ? BLOCK_SIZE_MAX / 2 : (size_t)PTRDIFF_MAX / 2)
 
-/* Who it is costs a system call, and matters during a walk only. */
-COLD void hmm_heap_check(struct HmmHeap *heap, const char *operation) {
+/* Who it is costs a system call, and matters during a walk only: of this heap, or of another one with the same lock. */
+NOINLINE void hmm_heap_check(struct HmmHeap *heap, const char *operation) {
     uint32_t walker = atomic_load_explicit(&heap->walker, memory_order_relaxed);
     if (walker == 0) {
-        walker = system_walker(); /* of another heap, with the same lock */
+        walker = system_walker();
     }
-    if (UNLIKELY(walker != 0 && walker != WALKER_NONE && walker == system_thread())) {
+    if (walker == 0 || walker == WALKER_NONE) {
+        return;
+    }
+    if (UNLIKELY(walker == system_thread())) {
         hmm_report_fault(heap, operation, NULL, "called by a visit of HmmWalk", NULL);
     }
 }
@@ -36,7 +39,7 @@ COLD void hmm_heap_set_walker(struct HmmHeap *heap, uint32_t thread) {
     }
 }
 
-COLD void hmm_heap_lock(struct HmmHeap *heap, const char *operation) {
+NOINLINE void hmm_heap_lock(struct HmmHeap *heap, const char *operation) {
     hmm_heap_check(heap, operation);
     if (heap->hooks.lock != NULL) {
         heap->hooks.lock(heap->hooks.context);
@@ -46,7 +49,7 @@ COLD void hmm_heap_lock(struct HmmHeap *heap, const char *operation) {
     heap->locked = true;
 }
 
-COLD void hmm_heap_unlock(struct HmmHeap *heap) {
+NOINLINE void hmm_heap_unlock(struct HmmHeap *heap) {
     heap->locked = false;
     if (heap->hooks.lock != NULL) {
         heap->hooks.unlock(heap->hooks.context);

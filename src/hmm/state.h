@@ -99,10 +99,11 @@ struct HmmHeap {
     uintptr_t touched_before; /* the last split */
     struct region regions[HMM_REGIONS];
     unsigned region_count;
-    unsigned growing;         /* the region that grows, if any */
-    size_t trim_at;           /* a last free block of so many bytes makes the break go down */
-    size_t trim_min;          /* the least trim_at; it grows where the break went down for nothing */
-    bool trimmed;             /* the break's last move was down */
+    bool purged;      /* all whole pages in free blocks have been given back since one was last made or changed */
+    unsigned growing; /* the region that grows, if any */
+    size_t trim_at;   /* a last free block of so many bytes makes the break go down */
+    size_t trim_min;  /* the least trim_at; it grows where the break went down for nothing */
+    bool trimmed;     /* the break's last move was down */
     struct program_break brk; /* without `move`: none has been chosen yet, or there is none */
     size_t size;              /* bytes of all regions */
     size_t peak;

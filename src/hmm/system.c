@@ -22,15 +22,11 @@ void hmm_system_unlock(void) {
 
 /* Guarded by the lock, but for a thread's own number, which it may look for without: relaxed. */
 static struct HmmHeap *walked;
-static _Atomic uint32_t walker;
+_Atomic uint32_t hmm_system_walker;
 
 void system_set_walker(struct HmmHeap *heap, uint32_t thread) {
     walked = heap;
-    atomic_store_explicit(&walker, thread, memory_order_relaxed);
-}
-
-uint32_t system_walker(void) {
-    return atomic_load_explicit(&walker, memory_order_relaxed);
+    atomic_store_explicit(&hmm_system_walker, thread, memory_order_relaxed);
 }
 
 bool hmm_system_break(struct program_break *brk) {

@@ -7,6 +7,7 @@
 #ifndef MEMS_HMM_SYSTEM_H
 #define MEMS_HMM_SYSTEM_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -37,7 +38,11 @@ void hmm_system_unlock(void);
 
 /* With that lock: the thread that is inside HmmWalk, and the heap that it walks over; 0: nobody. */
 void system_set_walker(struct HmmHeap *heap, uint32_t thread);
-uint32_t system_walker(void);
+extern _Atomic uint32_t hmm_system_walker __attribute__((visibility("hidden")));
+
+static inline uint32_t system_walker(void) {
+    return atomic_load_explicit(&hmm_system_walker, memory_order_relaxed);
+}
 
 static inline uint32_t system_thread(void) {
     return (uint32_t)os_thread_id();

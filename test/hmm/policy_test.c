@@ -210,6 +210,7 @@ static void trimming_gives_back_the_pages_inside(void) {
     memset(small, 0x5A, 20000);
     HmmFree(small);
     CHECK(hmm_trim(&hmm_heap, 0) >= LARGE);
+    CHECK(hmm_trim(&hmm_heap, 0) == 0); /* nothing has changed since */
     CHECK_VALID();
     CHECK(kept(hole) < 2 * os_page_size());
     for (size_t i = os_page_size(); i < 20000 - os_page_size(); i++) {
