@@ -3,12 +3,10 @@
 # an emulator, without a C library.
 set -eu
 cd "$SOURCE_DIR"
-for program in powerpc-linux-gnu-gcc qemu-ppc; do
-    command -v "$program" >/dev/null || {
-        echo "skipped, for there is no $program"
-        exit 77
-    }
-done
+if ! command -v powerpc-linux-gnu-gcc || ! command -v qemu-ppc; then
+    echo "skipped, for one of powerpc-linux-gnu-gcc and qemu-ppc is missing"
+    exit 77
+fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 device=test/hmm/device
