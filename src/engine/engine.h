@@ -43,6 +43,13 @@ size_t engine_usable_size(const char *operation, const void *block);
 /* Gives all free memory that it can back to the system, at once; the bytes given back. */
 size_t engine_trim(void);
 
+/*
+ * To be called before the process limits itself (RLIMIT_AS, RLIMIT_DATA) or locks its memory (mlockall): what is
+ * reserved and not used is given up, and from now on the heap takes from the system piece by piece. Without effect in a
+ * child that shares the process's memory (vfork), or with the option confine=off.
+ */
+void engine_confine(void);
+
 /* Whether the heap's invariants hold; otherwise *why names the first that does not. No other thread may run. */
 bool engine_valid(const char **why);
 

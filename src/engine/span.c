@@ -1,5 +1,7 @@
 #include "span.h"
 
+#include <errno.h>
+
 #include "base/compiler.h"
 #include "base/fault.h"
 #include "metadata.h"
@@ -14,6 +16,11 @@
  */
 #define DIRTY_SHARE 8u
 #define DIRTY_MIN_UNITS ((size_t)512)
+
+/* Free units are unmapped, in a window that is claimed, in runs of this many, and of this part of the window: a mapping
+ * is divided each time, and the kernel allows a process some 65,000 mappings. */
+#define UNMAP_MIN ((size_t)16)
+#define UNMAP_SHARE 4096u
 
 /* When the cap is passed, so many units more than needed are purged, to come back less often. */
 #define PURGE_MORE ((size_t)16)
@@ -238,12 +245,74 @@ static void settle(struct span *span, size_t first, size_t units, uint32_t entry
     spans.live_units += units;
 }
 
+/* How many units from `unit` on, before `end`, are unmapped, or are not. */
+static size_t run_of(size_t unit, size_t end, bool unmapped) {
+    size_t at = unit;
+    while (at < end && (page_map_load(at) == UNIT_UNMAPPED) == unmapped) {
+        at++;
+    }
+    return at - unit;
+}
+
+/* Takes a unit of a free span, where another mapping lies, out of use. */
+static void lose_free(struct free_span *free, size_t unit) {
+    if (!descriptors_suffice()) {
+        return;
+    }
+    carve(free, unit, 1);
+    page_map_store(unit, UNIT_LOST);
+    spans.unmapped_units--;
+    spans.lost_units++;
+    spans.taken++;
+}
+
+/*
+ * Claims those of the units first .. first + units - 1 of a free span that are unmapped. 0, ENOMEM, or EEXIST: then one
+ * unit is lost, and the free span is another.
+ */
+static int map_units(struct free_span *free, size_t first, size_t units) {
+    const size_t end = first + units;
+    for (size_t at = first; spans.unmapped_units != 0 && at < end;) {
+        size_t run = run_of(at, end, true);
+        int error = run != 0 ? window_map(at, run) : 0;
+        while (error == EEXIST && run > 1) {
+            run /= 2;
+            error = window_map(at, run);
+        }
+        if (error == EEXIST) {
+            lose_free(free, at);
+        }
+        if (error != 0) {
+            return error;
+        }
+        page_map_fill(at, run, UNIT_FRESH);
+        spans.unmapped_units -= run;
+        at += run;
+        at += run_of(at, end, false);
+    }
+    return 0;
+}
+
+/* A free span with room for the units, all of which can be used; NULL when there is none. */
+static struct free_span *find_mapped(size_t units, size_t align) {
+    for (;;) {
+        struct free_span *free = descriptors_suffice() ? find_free(units, align) : NULL;
+        int error = free != NULL ? map_units(free, aligned_unit(free->span.first, align), units) : 0;
+        if (error == 0) {
+            return free;
+        }
+        if (error != EEXIST) {
+            return NULL;
+        }
+    }
+}
+
 bool span_take(struct span *span, size_t units, size_t align, uint32_t entry, bool *zero) {
     if (units + align - 1 > window.units_reserved) {
         return false;
     }
     lock_take(&spans.lock);
-    struct free_span *free = descriptors_suffice() ? find_free(units, align) : NULL;
+    struct free_span *free = find_mapped(units, align);
     if (free != NULL) {
         size_t first = aligned_unit(free->span.first, align);
         *zero = carve(free, first, units);
@@ -265,7 +334,7 @@ bool span_grow(struct span *span, size_t units, uint32_t entry) {
     if (room < more && end + room == spans.top) {
         next = raise_top(end + more);
     }
-    bool grown = next != NULL && next->span.units >= more;
+    bool grown = next != NULL && next->span.units >= more && map_units(next, end, more) == 0;
     if (grown) {
         carve(next, end, more);
         settle(span, end, more, entry);
@@ -275,14 +344,25 @@ bool span_grow(struct span *span, size_t units, uint32_t entry) {
     return grown;
 }
 
-/* What was being purged is a free span again. */
-static void end_purge(bool clean) {
+/* What was being purged is a free span again, of this kind of units. */
+static void end_purge(enum unit_kind kind) {
     struct span span = spans.purging;
+    const bool clean = kind != UNIT_DIRTY;
     spans.purging.units = 0;
-    page_map_fill(span.first, span.units, clean ? UNIT_FRESH : UNIT_DIRTY);
+    page_map_fill(span.first, span.units, kind);
     release(span.first, span.units, clean ? 0 : span.units, clean ? 0 : os_coarse_ms());
     spans.purges += clean;
     spans.purged_units += clean ? span.units : 0;
+    spans.unmapped_units += kind == UNIT_UNMAPPED ? span.units : 0;
+}
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+/* Whether so many units, in a row, are to be unmapped when they go back to the system. */
+static bool worth_unmapping(size_t units) {
+    return window_is_claimed() && units >= larger(UNMAP_MIN, spans.top / UNMAP_SHARE);
 }
 
 /*
@@ -298,20 +378,24 @@ static bool purge_oldest(size_t most) {
     while (page_map_load(end - 1) != UNIT_DIRTY) {
         end--;
     }
-    size_t units = end - free->span.first < most ? end - free->span.first : most;
-    size_t first = end - units;
+    size_t first = free->span.first;
+    for (size_t unit = end; spans.unmapped_units != 0 && unit > first; unit--) {
+        if (page_map_load(unit - 1) == UNIT_UNMAPPED) {
+            first = unit;
+        }
+    }
+    size_t units = end - first < most ? end - first : most;
+    first = end - units;
     carve(free, first, units);
     page_map_fill(first, units, UNIT_PURGING);
     spans.purging = (struct span){.first = (uint32_t)first, .units = (uint32_t)units};
+    bool unmaps = worth_unmapping(units);
     lock_give(&spans.lock);
-    bool clean = window_purge(first, units) && os_purge_zeroes();
+    bool unmapped = unmaps && window_unmap(first, units);
+    bool clean = unmapped || (window_purge(first, units) && os_purge_zeroes());
     lock_take(&spans.lock);
-    end_purge(clean);
+    end_purge(unmapped ? UNIT_UNMAPPED : clean ? UNIT_FRESH : UNIT_DIRTY);
     return clean;
-}
-
-static size_t larger(size_t a, size_t b) {
-    return a > b ? a : b;
 }
 
 /* Demand falls only where something is given back, so its peaks are seen by looking just before that. */
@@ -398,13 +482,62 @@ void span_purge(size_t units) {
 size_t span_purge_all(void) {
     lock_take(&spans.lock);
     uint64_t before = spans.purged_units;
-    /* One try for each: what the system refuses, as locked pages, goes back to the end of the list. */
-    for (size_t tries = list_length(&spans.aging); tries; tries--) {
-        purge_oldest(SIZE_MAX);
+    /* One try for each: what the system refuses, as locked pages, goes back to the end of the list. Where a span may
+     * be dirty on both sides of what is unmapped, only a try in vain counts. */
+    for (size_t tries = list_length(&spans.aging); tries;) {
+        tries -= !purge_oldest(SIZE_MAX) || spans.unmapped_units == 0;
     }
     uint64_t purged = spans.purged_units - before;
     lock_give(&spans.lock);
     return (size_t)purged << UNIT_SHIFT;
+}
+
+/* Unmaps a free span: what is left mapped may be locked in. */
+static void unmap_free(struct free_span *free) {
+    const size_t first = free->span.first;
+    const size_t units = free->span.units;
+    index_remove(free);
+    for (size_t at = first, run; at < first + units; at += run) {
+        run = run_of(at, first + units, false);
+        if (run > spans.top / UNMAP_SHARE && window_unmap(at, run)) {
+            page_map_fill(at, run, UNIT_UNMAPPED);
+            spans.unmapped_units += run;
+        }
+        run += run_of(at + run, first + units, true);
+    }
+    resettle(free, first, units, page_map_count(first, units, UNIT_DIRTY));
+}
+
+/* What is free at the top, and unmapped, was never used: then there need be no tables for it either. */
+static void lower_top(void) {
+    struct free_span *last = free_before(spans.top);
+    if (last == NULL || page_map_count(last->span.first, last->span.units, UNIT_UNMAPPED) != last->span.units) {
+        return;
+    }
+    index_remove(last);
+    page_map_fill(last->span.first, last->span.units, UNIT_UNUSED);
+    spans.unmapped_units -= last->span.units;
+    spans.top = last->span.first;
+    window_retreat(spans.top);
+    descriptor_give(last);
+}
+
+void spans_unmap(void) {
+    lock_take(&spans.lock);
+    size_t end = window.units_area.accessible >> UNIT_SHIFT;
+    if (end > spans.top && descriptors_suffice()) {
+        raise_top(end);
+    }
+    for (size_t unit = 0; window_is_claimed() && unit < spans.top; unit++) {
+        struct free_span *free = free_from(unit);
+        if (free != NULL) {
+            unmap_free(free);
+            unit += free->span.units;
+        }
+    }
+    lower_top();
+    set_due();
+    lock_give(&spans.lock);
 }
 
 const struct free_span *span_around(size_t unit) {
@@ -422,7 +555,10 @@ const struct free_span *span_around(size_t unit) {
 }
 
 void spans_recover(void) {
-    if (spans.purging.units) {
-        end_purge(false);
+    if (spans.purging.units == 0) {
+        return;
     }
+    /* If they were being unmapped, the system has done it or not. */
+    int error = window_is_claimed() ? window_map(spans.purging.first, spans.purging.units) : EEXIST;
+    end_purge(error == 0 ? UNIT_FRESH : error == EEXIST ? UNIT_DIRTY : UNIT_UNMAPPED);
 }

@@ -10,6 +10,9 @@
  * by a cap, when live and dirty memory together are more than was live a moment ago, and an eighth. Both run on slow
  * paths only, on the thread that finds it due; a span being purged is out of the indexes meanwhile, and the lock is not
  * held across the system call.
+ *
+ * In a window that is claimed (window.h) long free spans are not purged but unmapped, since their addresses count too.
+ * They are claimed again when they are taken; addresses that another mapping has got meanwhile are lost.
  */
 #ifndef MEMS_ENGINE_SPAN_H
 #define MEMS_ENGINE_SPAN_H
@@ -62,6 +65,7 @@ struct spans {
     size_t live_units;
     size_t free_units;
     size_t dirty_units;
+    size_t unmapped_units; /* of the free ones */
     size_t lost_units;
     size_t peak;        /* the most live units in this period of decay_ms */
     size_t peak_before; /* and in the one before it */
@@ -117,6 +121,9 @@ void span_purge(size_t units);
 
 /* Gives every dirty span back to the system; the bytes of it. */
 size_t span_purge_all(void);
+
+/* In a window that is claimed: gives up the addresses of free units, and of those that were never used. */
+void spans_unmap(void);
 
 /* The free span that holds a unit whose entry says that it is free. Takes no lock: for reports, which may be made under
  * any; where others change the window meanwhile the answer may be stale or NULL. O(units). */

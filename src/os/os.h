@@ -91,8 +91,25 @@ void os_sleep_ms(uint32_t ms);
 /* 64 random bits; from the kernel where it allows, otherwise from addresses and clocks. */
 uint64_t os_random(void);
 
-/* The limit of the address space (RLIMIT_AS) in bytes; SIZE_MAX where there is none. */
+/* The limits of address space (RLIMIT_AS) and of writable memory (RLIMIT_DATA) in bytes; SIZE_MAX where there is none.
+ */
 size_t os_address_limit(void);
+size_t os_data_limit(void);
+
+/* Whether the kernel counts all writable memory, touched or not, and refuses what it could not back
+ * (vm.overcommit_memory is 2). Reads a file. */
+bool os_strict_overcommit(void);
+
+/* The machine's memory in bytes; 0 where unknown. */
+size_t os_physical_memory(void);
+
+/*
+ * Locks all of the process's memory (mlockall), or sets a limit of a process (setrlimit, prlimit; 0: this one):
+ * `resource` and the structures are those of <sys/resource.h>; each may be NULL.
+ */
+struct rlimit;
+int os_lock_memory(int flags);
+int os_process_limit(int process, int resource, const struct rlimit *limit, struct rlimit *old);
 
 /* The kernel's id of the calling thread: asked for each time, so that it is true in every kind of child. */
 uint64_t os_thread_id(void);

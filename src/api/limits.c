@@ -1,0 +1,25 @@
+#include "limits.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+#include "engine/engine.h"
+#include "os/os.h"
+
+/* What the heap has reserved counts against these. */
+static int counts_memory(int resource) {
+    return resource == RLIMIT_AS || resource == RLIMIT_DATA;
+}
+
+int limits_set(pid_t process, int resource, const struct rlimit *limit, struct rlimit *old) {
+    if (limit != NULL && counts_memory(resource) && limit->rlim_cur != RLIM_INFINITY &&
+        (process == 0 || (uint64_t)process == os_process_id())) {
+        engine_confine();
+    }
+    int error = os_process_limit(process, resource, limit, old);
+    if (error != 0) {
+        errno = error;
+        return -1;
+    }
+    return 0;
+}
