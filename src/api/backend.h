@@ -84,6 +84,9 @@ void backend_figures(struct backend_figures *figures);
 /* Writes the heap's statistics to a file descriptor, as a table for people. Allocates nothing. */
 void backend_report(int fd);
 
+/* Whether dlopen shall pass RTLD_DEEPBIND on (the option deepbind). */
+bool backend_keeps_deepbind(void);
+
 /* Free memory shall go back to the system at once from now on. Whether this heap can do that. */
 bool backend_trim_always(void);
 

@@ -4,6 +4,7 @@
 #include "mems.h"
 
 #include "backend.h"
+#include "engine/root.h"
 #include "engine/stats_report.h"
 
 _Static_assert(MEMS_SIZE_CLASSES <= BACKEND_ROWS, "each size class has a row");
@@ -49,4 +50,8 @@ void backend_report(int fd) {
 
 bool backend_trim_always(void) {
     return engine_option_set("decay_ms", "0") == 0;
+}
+
+bool backend_keeps_deepbind(void) {
+    return mems_root.options.deepbind == DEEPBIND_KEEP;
 }

@@ -9,6 +9,7 @@
 #include "base/fmt.h"
 #include "hmm.h"
 #include "hmm/block.h"
+#include "hmm/options.h"
 #include "os/os.h"
 
 #define SIZES (sizeof(size_t) * CHAR_BIT)
@@ -103,4 +104,8 @@ void backend_report(int fd) {
 /* When the break goes down is no choice of the user's. */
 bool backend_trim_always(void) {
     return false;
+}
+
+bool backend_keeps_deepbind(void) {
+    return hmm_keeps_deepbind();
 }
