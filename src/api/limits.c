@@ -1,10 +1,10 @@
 #include "limits.h"
 
-#include <errno.h>
 #include <stddef.h>
 
 #include "engine/engine.h"
 #include "os/os.h"
+#include "result.h"
 
 /* What the heap has reserved counts against these. */
 static int counts_memory(int resource) {
@@ -16,10 +16,5 @@ int limits_set(pid_t process, int resource, const struct rlimit *limit, struct r
         (process == 0 || (uint64_t)process == os_process_id())) {
         engine_confine();
     }
-    int error = os_process_limit(process, resource, limit, old);
-    if (error != 0) {
-        errno = error;
-        return -1;
-    }
-    return 0;
+    return result_of(os_process_limit(process, resource, limit, old));
 }

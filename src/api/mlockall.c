@@ -1,17 +1,12 @@
-#include <errno.h>
 #include <sys/mman.h>
 
 #include "base/compiler.h"
 #include "engine/engine.h"
 #include "os/os.h"
+#include "result.h"
 
 /* The kernel counts all of the address space, also what is merely reserved. */
 EXPORT int mlockall(int flags) {
     engine_confine();
-    int error = os_lock_memory(flags);
-    if (error != 0) {
-        errno = error;
-        return -1;
-    }
-    return 0;
+    return result_of(os_lock_memory(flags));
 }

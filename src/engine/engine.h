@@ -50,6 +50,10 @@ size_t engine_trim(void);
  */
 void engine_confine(void);
 
+/* To be called when the program has set something that outlives its blocks for size bytes from start on (madvise,
+ * mlock): it ends with the blocks. Without effect with the option advice=off, and on what is not the heap's. */
+void engine_advised(const void *start, size_t size);
+
 /* Whether the heap's invariants hold; otherwise *why names the first that does not. No other thread may run. */
 bool engine_valid(const char **why);
 

@@ -47,7 +47,7 @@ static bool free_large(void *block) {
             zeros_learn(&heap->zeros, block, large_size(large));
         }
         lock_take(&heap->lock);
-        kept = depot_put_large(heap, large);
+        kept = !large_advised(large) && depot_put_large(heap, large);
         lock_give(&heap->lock);
     }
     if (!kept) {

@@ -25,7 +25,11 @@ static struct large *large_create(size_t size, size_t alignment, bool *zero) {
 }
 
 void large_destroy(struct large *large) {
-    span_give(&large->span);
+    if (UNLIKELY(large_advised(large))) {
+        span_give_advised(&large->span);
+    } else {
+        span_give(&large->span);
+    }
     metadata_free(large, sizeof *large);
 }
 
@@ -38,6 +42,7 @@ void *large_reuse(struct large *large, size_t size) {
     void *block = window_address(large->span.first);
     set_size(large, size);
     large->watched = false;
+    atomic_store_explicit(&large->advised, false, memory_order_relaxed);
     live_set(block);
     return block;
 }
@@ -62,7 +67,14 @@ bool large_resize(void *block, size_t size) {
     /* After growing and before shrinking, so that statistics never see a size beyond the span. */
     set_size(large, size);
     large->watched = false;
-    if (units < large->span.units) {
+    if (units >= large->span.units) {
+        return true;
+    }
+    /* What was advised would stay with the end that is given back: then its addresses stay, without their memory. */
+    if (UNLIKELY(large_advised(large))) {
+        size_t kept = units << UNIT_SHIFT;
+        (void)os_purge((char *)block + kept, ((size_t)large->span.units << UNIT_SHIFT) - kept);
+    } else {
         span_shrink(&large->span, units);
     }
     return true;

@@ -22,10 +22,15 @@ struct large {
     _Atomic size_t size; /* bytes the user may write, a multiple of OS_PAGE */
     struct large *next;  /* in a heap's depot */
     bool watched;
+    _Atomic bool advised; /* see advice.h (relaxed) */
 };
 
 static inline size_t large_size(const struct large *large) {
     return atomic_load_explicit(&large->size, memory_order_relaxed);
+}
+
+static inline bool large_advised(const struct large *large) {
+    return atomic_load_explicit(&large->advised, memory_order_relaxed);
 }
 
 /* The descriptor of a live large block. */

@@ -22,6 +22,9 @@
 #define UNMAP_MIN ((size_t)16)
 #define UNMAP_SHARE 4096u
 
+/* In a forked child memory is mapped anew so often at most. */
+#define RENEWALS_FORKED ((size_t)1024)
+
 /* When the cap is passed, so many units more than needed are purged, to come back less often. */
 #define PURGE_MORE ((size_t)16)
 
@@ -32,6 +35,7 @@ void spans_start(uint32_t decay_ms) {
     list_init(&spans.spare);
     spans.decay_ms = decay_ms;
     spans.due_ms = SPANS_NEVER;
+    spans.renewals = SIZE_MAX;
 }
 
 static struct free_span *oldest_dirty(void) {
@@ -344,16 +348,58 @@ bool span_grow(struct span *span, size_t units, uint32_t entry) {
     return grown;
 }
 
-/* What was being purged is a free span again, of this kind of units. */
-static void end_purge(enum unit_kind kind) {
-    struct span span = spans.purging;
+/* Makes units that were purged, or could not be, a free span of this kind of units, or lost. */
+static void end_purge(struct span span, enum unit_kind kind) {
     const bool clean = kind != UNIT_DIRTY;
-    spans.purging.units = 0;
     page_map_fill(span.first, span.units, kind);
-    release(span.first, span.units, clean ? 0 : span.units, clean ? 0 : os_coarse_ms());
     spans.purges += clean;
     spans.purged_units += clean ? span.units : 0;
+    if (kind == UNIT_LOST) {
+        spans.lost_units += span.units;
+        spans.taken += descriptors_suffice();
+        return;
+    }
+    release(span.first, span.units, clean ? 0 : span.units, clean ? 0 : os_coarse_ms());
     spans.unmapped_units += kind == UNIT_UNMAPPED ? span.units : 0;
+}
+
+/*
+ * Maps units anew; what they are then. Not where addresses are claimed, for the process may lock its memory as it is
+ * mapped. If it does so by a call that we have not seen, the new pages are locked too: then this is not done again.
+ */
+static enum unit_kind renew(struct span span) {
+    lock_take(&spans.lock);
+    bool may = spans.renewals != 0 && !window_is_claimed();
+    spans.renewals -= may;
+    lock_give(&spans.lock);
+    bool lost = false;
+    if (!may || window_renew(span.first, span.units, &lost) != 0) {
+        return lost ? UNIT_LOST : UNIT_DIRTY;
+    }
+    if (os_purge(window_address(span.first), UNIT) == EINVAL) {
+        lock_take(&spans.lock);
+        spans.renewals = 0;
+        lock_give(&spans.lock);
+    }
+    return UNIT_FRESH;
+}
+
+/* How units are to go back to the system. */
+enum way { BY_PURGING, BY_RENEWING, BY_UNMAPPING };
+
+/* Gives the memory of units that are nobody's to the system; what they are then. Without the lock. */
+static enum unit_kind give_back(struct span span, enum way way) {
+    bool claimed = window_is_claimed();
+    if (way == BY_UNMAPPING && window_unmap(span.first, span.units)) {
+        return UNIT_UNMAPPED;
+    }
+    if (way != BY_RENEWING && window_purge(span.first, span.units)) {
+        return os_purge_zeroes() ? UNIT_FRESH : UNIT_DIRTY;
+    }
+    if (claimed && way != BY_UNMAPPING && window_unmap(span.first, span.units)) {
+        return UNIT_UNMAPPED;
+    }
+    return renew(span);
 }
 
 static size_t larger(size_t a, size_t b) {
@@ -389,13 +435,14 @@ static bool purge_oldest(size_t most) {
     carve(free, first, units);
     page_map_fill(first, units, UNIT_PURGING);
     spans.purging = (struct span){.first = (uint32_t)first, .units = (uint32_t)units};
-    bool unmaps = worth_unmapping(units);
+    const struct span purging = spans.purging;
+    enum way way = worth_unmapping(units) ? BY_UNMAPPING : BY_PURGING;
     lock_give(&spans.lock);
-    bool unmapped = unmaps && window_unmap(first, units);
-    bool clean = unmapped || (window_purge(first, units) && os_purge_zeroes());
+    enum unit_kind kind = give_back(purging, way);
     lock_take(&spans.lock);
-    end_purge(unmapped ? UNIT_UNMAPPED : clean ? UNIT_FRESH : UNIT_DIRTY);
-    return clean;
+    spans.purging.units = 0;
+    end_purge(purging, kind);
+    return kind != UNIT_DIRTY;
 }
 
 /* Demand falls only where something is given back, so its peaks are seen by looking just before that. */
@@ -439,6 +486,16 @@ void span_give(const struct span *span) {
     lock_take(&spans.lock);
     spans.taken--;
     give(span);
+    lock_give(&spans.lock);
+}
+
+void span_give_advised(const struct span *span) {
+    enum unit_kind kind = give_back(*span, BY_RENEWING);
+    lock_take(&spans.lock);
+    note_peak(os_coarse_ms());
+    spans.taken--;
+    spans.live_units -= span->units;
+    end_purge(*span, kind);
     lock_give(&spans.lock);
 }
 
@@ -560,5 +617,11 @@ void spans_recover(void) {
     }
     /* If they were being unmapped, the system has done it or not. */
     int error = window_is_claimed() ? window_map(spans.purging.first, spans.purging.units) : EEXIST;
-    end_purge(error == 0 ? UNIT_FRESH : error == EEXIST ? UNIT_DIRTY : UNIT_UNMAPPED);
+    const struct span purging = spans.purging;
+    spans.purging.units = 0;
+    end_purge(purging, error == 0 ? UNIT_FRESH : error == EEXIST ? UNIT_DIRTY : UNIT_UNMAPPED);
+}
+
+void spans_forked(void) {
+    spans.renewals = spans.renewals < RENEWALS_FORKED ? spans.renewals : RENEWALS_FORKED;
 }

@@ -72,6 +72,7 @@ struct spans {
     uint64_t period_ms; /* when this period began, by the coarse clock */
     uint64_t purges;    /* spans given back to the system */
     uint64_t purged_units;
+    size_t renewals;           /* how often memory may still be mapped anew */
     _Atomic uint32_t decay_ms; /* written under the lock; heaps read it without (relaxed) */
     _Atomic uint64_t due_ms;   /* when the oldest dirty span will be old enough; read without the lock (relaxed) */
 };
@@ -98,6 +99,10 @@ bool span_take(struct span *span, size_t units, size_t align, uint32_t entry, bo
 /* Gives all units of a span back, and dirty spans that are old enough to the system; the descriptor stays the caller's.
  */
 void span_give(const struct span *span);
+
+/* The same for a span that the program has advised or locked (advice.h): what it has set does not outlive the span, if
+ * the system allows. */
+void span_give_advised(const struct span *span);
 
 /* Lengthens a span in place to `units` units, at the expense of free ones behind it. False when they are not free. */
 bool span_grow(struct span *span, size_t units, uint32_t entry);
@@ -131,5 +136,8 @@ const struct free_span *span_around(size_t unit);
 
 /* In a forked child: what other threads were purging is free again, and dirty. */
 void spans_recover(void);
+
+/* In every forked child: there new mappings never join those that are inherited, so few are made. */
+void spans_forked(void);
 
 #endif

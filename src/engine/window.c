@@ -310,7 +310,9 @@ int window_start(size_t size) {
 static bool release(struct area *area, uintptr_t end) {
     uintptr_t start = area->start + area->accessible;
     bool released = start == end || os_unmap((void *)start, end - start) == 0;
-    area->claimed = area->claimed || released;
+    if (released) {
+        atomic_store_explicit(&area->claimed, true, memory_order_relaxed);
+    }
     return released;
 }
 
@@ -346,6 +348,14 @@ bool window_purge(size_t first, size_t units) {
     }
     purge_live_map(first, units);
     return true;
+}
+
+int window_renew(size_t first, size_t units, bool *lost) {
+    int error = os_renew(window_address(first), units << UNIT_SHIFT, lost);
+    if (error == 0) {
+        purge_live_map(first, units);
+    }
+    return error;
 }
 
 bool window_unmap(size_t first, size_t units) {

@@ -45,9 +45,9 @@ struct live_word;
 
 struct area {
     uintptr_t start;
-    size_t size;       /* bytes that it may have */
-    size_t accessible; /* bytes of the prefix that can be used; written under the lock of whoever owns the area */
-    bool claimed;      /* what is not accessible is not reserved either; written under the same lock */
+    size_t size;          /* bytes that it may have */
+    size_t accessible;    /* bytes of the prefix that can be used; written under the lock of whoever owns the area */
+    _Atomic bool claimed; /* what is not accessible is not reserved either; written under the same lock (relaxed) */
 };
 
 /*
@@ -104,12 +104,16 @@ size_t window_ahead(size_t units);
  * that tell of them alone, whose bits are all clear. False when the system refused. */
 bool window_purge(size_t first, size_t units);
 
+/* Puts new memory in the place of units' (os_renew), and purges the live map as window_purge does. The same results as
+ * os_renew. */
+int window_renew(size_t first, size_t units, bool *lost);
+
 /*
  * Whether units that are claimed can be unmapped, and claimed again when they are needed: 0, ENOMEM, or EEXIST where
  * another mapping lies there now. Units that are unmapped have no bit set in the live map.
  */
 static inline bool window_is_claimed(void) {
-    return window.units_area.claimed;
+    return atomic_load_explicit(&window.units_area.claimed, memory_order_relaxed);
 }
 bool window_unmap(size_t first, size_t units);
 int window_map(size_t first, size_t units);

@@ -58,6 +58,17 @@ int os_unmap(void *start, size_t size);
  */
 int os_purge(void *start, size_t size);
 
+/*
+ * Puts new pages in the place of readable and writable ones, whose contents do not matter: they read as zero, the
+ * memory of the old ones goes back even where os_purge is refused, and what the program has advised or locked there
+ * ends. On an error nothing has changed; or the addresses are no longer ours, and then *lost.
+ */
+int os_renew(void *start, size_t size, bool *lost);
+
+/* madvise and mlock (mlock2, with flags other than 0), for the program: on any addresses, with any advice. */
+int os_advise(void *start, size_t size, int advice);
+int os_lock_pages(const void *start, size_t size, unsigned flags);
+
 /* Makes the memory of pages present, as a write to each of them would. A mere hint. */
 void os_populate(void *start, size_t size);
 

@@ -333,6 +333,7 @@ static void a_refused_purge_keeps_everything_usable(void) {
         *unit_first_word(i) = 1;
     }
     os_inject(OS_CALL_MADVISE, 0, UINT64_MAX, EPERM);
+    os_inject(OS_CALL_MMAP, 0, UINT64_MAX, ENOMEM);
     for (size_t i = 0; i < COUNT; i += 2) {
         span_give(&row[i].span);
     }
@@ -387,7 +388,7 @@ static void the_live_map_is_purged_too(void) {
     CHECK_VALID();
 }
 
-/* As with locked pages: the others go back all the same. */
+/* The others go back all the same. */
 static void a_span_that_is_refused_does_not_keep_the_others(void) {
     enum { COUNT = 7 };
     struct large *row = take_row(COUNT, 1);
@@ -397,6 +398,7 @@ static void a_span_that_is_refused_does_not_keep_the_others(void) {
     }
     need_purging();
     os_inject(OS_CALL_MADVISE, 0, 1, EINVAL);
+    os_inject(OS_CALL_MMAP, 0, 1, ENOMEM);
     CHECK_EQUAL(span_purge_all(), COUNT / 2 * UNIT);
     os_inject_clear();
     CHECK_EQUAL(spans.dirty_units, 1);

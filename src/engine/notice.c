@@ -1,6 +1,8 @@
 /*
- * confine.c - a process that limits itself.
+ * notice.c - what the engine is told of the program's own system calls: the process limits itself or locks its memory;
+ * the program sets something for the pages of its blocks.
  */
+#include "advice.h"
 #include "engine.h"
 #include "heap.h"
 #include "metadata.h"
@@ -26,4 +28,13 @@ void engine_confine(void) {
         spans_unmap();
     }
     lock_give(&mems_root.lock);
+}
+
+/* In a child that shares the process's memory the pages are the same. */
+void engine_advised(const void *start, size_t size) {
+    uintptr_t end = (uintptr_t)start + size;
+    if (mems_root.options.advice == TOGGLE_ON && root_ready() && end > window.base &&
+        (uintptr_t)start < window.base + window.units_area.size) {
+        advice_note(start, size);
+    }
 }
