@@ -56,6 +56,7 @@ void backend_figures(struct backend_figures *figures) {
     size_t free = stats.free + stats.free_blocks * BLOCK_HEADER;
     *figures = (struct backend_figures){
         .held = stats.region,
+        .peak = stats.peak,
         .used = stats.region - cached - free,
         .cached = cached,
         .free = free,
@@ -101,9 +102,13 @@ void backend_report(int fd) {
     fmt_flush(&out, fd);
 }
 
-/* When the break goes down is no choice of the user's. */
-bool backend_trim_always(void) {
-    return false;
+/* When the break goes down is no choice of the user's, and no block has a mapping of its own. */
+void backend_set_trim(enum backend_trim trim) {
+    (void)trim;
+}
+
+void backend_set_mapping(bool maps) {
+    (void)maps;
 }
 
 bool backend_keeps_deepbind(void) {

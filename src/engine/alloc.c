@@ -135,7 +135,8 @@ static void *take_kept(size_t size, size_t alignment) {
 }
 
 static void *take_big(size_t size, size_t alignment, bool *zero) {
-    bool small_enough = size < HUGE_MIN && alignment < HUGE_MIN;
+    bool small_enough =
+        (size < HUGE_MIN && alignment < HUGE_MIN) || atomic_load_explicit(&mems_root.no_mapping, memory_order_relaxed);
     void *block = NULL;
     if (small_enough) {
         *zero = false;
@@ -150,6 +151,10 @@ static void *take_big(size_t size, size_t alignment, bool *zero) {
         block = large_alloc(size, alignment, zero);
     }
     return block;
+}
+
+void engine_set_mapping(bool maps) {
+    atomic_store_explicit(&mems_root.no_mapping, !maps, memory_order_relaxed);
 }
 
 NOINLINE void *alloc_big(size_t size, size_t alignment, bool *zero) {
@@ -183,6 +188,9 @@ void *engine_alloc_zeroed(size_t count, size_t size) {
         return NULL;
     }
     struct heap *heap = heap_mine;
+    /* All that malloc_usable_size tells of. */
+    bytes = bytes <= SMALL_MAX ? size_classes[entry_class(page_map_load(window_unit(block)))].size
+                               : round_up(bytes, OS_PAGE);
     if (zeros_make(heap != &heap_none ? &heap->zeros : NULL, block, bytes, zero) && window_holds(block)) {
         large_watch(block);
     }

@@ -54,6 +54,10 @@ void engine_confine(void);
  * mlock): it ends with the blocks. Without effect with the option advice=off, and on what is not the heap's. */
 void engine_advised(const void *start, size_t size);
 
+/* Whether the largest blocks shall be mappings of their own, as they are at first, or lie in the window while it has
+ * room. For blocks to come. */
+void engine_set_mapping(bool maps);
+
 /* Whether the heap's invariants hold; otherwise *why names the first that does not. No other thread may run. */
 bool engine_valid(const char **why);
 

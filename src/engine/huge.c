@@ -30,8 +30,10 @@ static void unmap_stuck(void) {
 void *huge_alloc(size_t size, size_t alignment) {
     struct huge *huge = metadata_alloc(sizeof *huge);
     void *start = NULL;
+    const size_t requested = size;
     size = round_up(size, UNIT);
     if (huge != NULL && os_map(size, alignment > OS_PAGE ? alignment : OS_PAGE, &start) == 0) {
+        huge->requested = requested;
         lock_take(&huge_table.lock);
         unmap_stuck();
         range_tree_insert(&huge_table.live, &huge->node, (uintptr_t)start, (uintptr_t)start + size - 1);
@@ -75,6 +77,7 @@ bool huge_free(void *block) {
 }
 
 bool huge_resize(void *block, size_t size, void **resized) {
+    const size_t requested = size;
     size = round_up(size, UNIT);
     void *moved = NULL;
     /* Under the lock throughout: once the kernel has moved the pages, their old addresses may be another block's. */
@@ -84,10 +87,19 @@ bool huge_resize(void *block, size_t size, void **resized) {
         forget(huge);
         range_tree_insert(&huge_table.live, &huge->node, (uintptr_t)moved, (uintptr_t)moved + size - 1);
         huge_table.bytes += size;
+        huge->requested = requested;
     }
     lock_give(&huge_table.lock);
     *resized = moved;
     return huge != NULL;
+}
+
+size_t huge_requested(const void *block) {
+    lock_take(&huge_table.lock);
+    const struct huge *huge = huge_at(block);
+    size_t requested = huge != NULL ? huge->requested : 0;
+    lock_give(&huge_table.lock);
+    return requested;
 }
 
 bool huge_find(const void *address, uintptr_t *start, size_t *size) {

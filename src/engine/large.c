@@ -8,7 +8,7 @@
 #include "zeros.h"
 
 static void set_size(struct large *large, size_t size) {
-    atomic_store_explicit(&large->size, round_up(size, OS_PAGE), memory_order_relaxed);
+    atomic_store_explicit(&large->requested, size, memory_order_relaxed);
 }
 
 static struct large *large_create(size_t size, size_t alignment, bool *zero) {

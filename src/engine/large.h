@@ -11,22 +11,29 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/bits.h"
+#include "os/os.h"
 #include "span.h"
 
 /*
- * size <= units * UNIT. Written by the block's user (realloc); read by statistics under the spans' lock (relaxed).
+ * requested <= units * UNIT. Written by the block's user (realloc); read by statistics under the spans' lock (relaxed).
  * watched: calloc has left all of its pages untouched; written by the block's user, read by whoever frees it.
  */
 struct large {
     struct span span;
-    _Atomic size_t size; /* bytes the user may write, a multiple of OS_PAGE */
-    struct large *next;  /* in a heap's depot */
+    _Atomic size_t requested; /* bytes that were asked for */
+    struct large *next;       /* in a heap's depot */
     bool watched;
     _Atomic bool advised; /* see advice.h (relaxed) */
 };
 
+static inline size_t large_requested(const struct large *large) {
+    return atomic_load_explicit(&large->requested, memory_order_relaxed);
+}
+
+/* The bytes that the user may write. */
 static inline size_t large_size(const struct large *large) {
-    return atomic_load_explicit(&large->size, memory_order_relaxed);
+    return round_up(large_requested(large), OS_PAGE);
 }
 
 static inline bool large_advised(const struct large *large) {

@@ -39,6 +39,7 @@ struct mems_root {
     struct heaps *heaps;
     struct abandoned *abandoned; /* class_count of them */
     struct huge_table *huge_table;
+    _Atomic bool no_mapping;      /* huge blocks are for when the window has no room (relaxed) */
     _Atomic uint64_t pages_moved; /* blocks that realloc moved by their pages (relaxed) */
     _Atomic uint64_t failures;    /* allocations that failed for want of memory (relaxed) */
 };

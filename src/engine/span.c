@@ -22,6 +22,9 @@
 #define UNMAP_MIN ((size_t)16)
 #define UNMAP_SHARE 4096u
 
+/* Spans of about the right size that are looked at for one that is aligned. */
+#define ALIGNED_TRIES 16u
+
 /* In a forked child memory is mapped anew so often at most. */
 #define RENEWALS_FORKED ((size_t)1024)
 
@@ -226,13 +229,27 @@ static size_t aligned_unit(size_t unit, size_t align) {
     return round_up(base + unit, align) - base;
 }
 
-static struct free_span *find_free(size_t units, size_t align) {
-    struct bins_node *node = bins_find(&spans.dirty, units + align - 1);
-    if (node == NULL) {
-        node = bins_find(&spans.fresh, units + align - 1);
+/* Of one index: a span that fits as it lies, of the first few that are long enough; or one that fits however it lies.
+ */
+static struct free_span *find_in(const struct bins *bins, size_t units, size_t align) {
+    struct bins_node *node = bins_find(bins, units);
+    for (unsigned tries = 0; node != NULL && tries < ALIGNED_TRIES; tries++, node = node->next) {
+        struct free_span *free = CONTAINER_OF(node, struct free_span, node);
+        if (aligned_unit(free->span.first, align) + units <= (size_t)free->span.first + free->span.units) {
+            return free;
+        }
     }
-    if (node != NULL) {
-        return CONTAINER_OF(node, struct free_span, node);
+    node = align > 1 ? bins_find(bins, units + align - 1) : NULL;
+    return node != NULL ? CONTAINER_OF(node, struct free_span, node) : NULL;
+}
+
+static struct free_span *find_free(size_t units, size_t align) {
+    struct free_span *free = find_in(&spans.dirty, units, align);
+    if (free == NULL) {
+        free = find_in(&spans.fresh, units, align);
+    }
+    if (free != NULL) {
+        return free;
     }
     /* What is free at the top may fit as it lies, or with units from above the top. */
     struct free_span *last = free_before(spans.top);

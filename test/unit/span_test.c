@@ -226,6 +226,28 @@ static void need_purging(void) {
     }
 }
 
+/* Holes that an aligned span has left are found again, though none is long enough for every position. */
+static void aligned_spans_find_their_places_again(void) {
+    enum { COUNT = 100, ALIGN = 16 };
+    struct large *row = calloc(COUNT, sizeof *row);
+    bool zero;
+    CHECK(row != NULL && root_start());
+    for (size_t i = 0; i < COUNT; i++) {
+        CHECK(span_take(&row[i].span, ALIGN, ALIGN, UNIT_LARGE, &zero));
+    }
+    size_t top = spans.top;
+    for (int round = 0; round < 10; round++) {
+        for (size_t i = 0; i < COUNT; i += 2) {
+            span_give(&row[i].span);
+        }
+        for (size_t i = 0; i < COUNT; i += 2) {
+            CHECK(span_take(&row[i].span, ALIGN, ALIGN, UNIT_LARGE, &zero));
+        }
+        CHECK_EQUAL(spans.top, top);
+        CHECK_VALID();
+    }
+}
+
 #define DECAY 1000000 /* ms */
 
 static void what_is_old_enough_decays(void) {
@@ -494,6 +516,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         FRESH_WITH(random_operations_agree_with_an_array, UNDECAYED),
         FRESH_WITH(an_aligned_span_at_the_top_fits_where_it_may, UNDECAYED),
+        FRESH_WITH(aligned_spans_find_their_places_again, UNDECAYED),
         FRESH_WITH(what_is_old_enough_decays, "decay_ms=1000000"),
         FRESH_WITH(what_is_young_does_not_decay, UNDECAYED),
         FRESH_WITH(neighbours_share_the_age_of_the_largest, UNDECAYED),
