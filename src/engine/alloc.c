@@ -10,6 +10,7 @@
 #include "front.h"
 #include "huge.h"
 #include "large.h"
+#include "limit.h"
 #include "transfer.h"
 #include "upkeep.h"
 #include "zeros.h"
@@ -97,6 +98,7 @@ static COLD void *alloc_refill(unsigned size_class, size_t size) {
     }
     count_and_keep_up(heap, size);
     fault_if_suspect();
+    limit_attend(heap);
     return block != NULL ? block : out_of_memory();
 }
 
@@ -172,6 +174,7 @@ NOINLINE void *alloc_big(size_t size, size_t alignment, bool *zero) {
         count_and_keep_up(heap, size);
     }
     fault_if_suspect();
+    limit_attend(heap);
     return block != NULL ? block : out_of_memory();
 }
 

@@ -54,6 +54,10 @@ void engine_confine(void);
  * mlock): it ends with the blocks. Without effect with the option advice=off, and on what is not the heap's. */
 void engine_advised(const void *start, size_t size);
 
+/* The handler of the soft limit (limit.h), as mems_on_limit in mems.h takes it; NULL: none. */
+typedef void engine_limit_handler(size_t held, size_t limit, void *context);
+void engine_on_limit(engine_limit_handler *call, void *context);
+
 /* Whether the largest blocks shall be mappings of their own, as they are at first, or lie in the window while it has
  * room. For blocks to come. */
 void engine_set_mapping(bool maps);

@@ -4,6 +4,7 @@
 #include "background.h"
 #include "heap.h"
 #include "huge.h"
+#include "limit.h"
 #include "metadata.h"
 #include "root.h"
 #include "span.h"
@@ -38,6 +39,7 @@ void fork_recover(bool alone) {
         return;
     }
     spans_forked();
+    limit_recover();
     if (!alone) {
         spans_recover();
         threads_recover();

@@ -2,6 +2,7 @@
 
 #include "base/bits.h"
 #include "base/list.h"
+#include "budget.h"
 #include "metadata.h"
 #include "os/os.h"
 #include "ranks.h"
@@ -32,7 +33,8 @@ void *huge_alloc(size_t size, size_t alignment) {
     void *start = NULL;
     const size_t requested = size;
     size = round_up(size, UNIT);
-    if (huge != NULL && os_map(size, alignment > OS_PAGE ? alignment : OS_PAGE, &start) == 0) {
+    bool taken = huge != NULL && budget_take(size);
+    if (taken && os_map(size, alignment > OS_PAGE ? alignment : OS_PAGE, &start) == 0) {
         huge->requested = requested;
         lock_take(&huge_table.lock);
         unmap_stuck();
@@ -40,6 +42,7 @@ void *huge_alloc(size_t size, size_t alignment) {
         huge_table.bytes += size;
         lock_give(&huge_table.lock);
     } else if (huge != NULL) {
+        budget_give(taken ? size : 0);
         metadata_free(huge, sizeof *huge);
     }
     return start;
@@ -64,6 +67,7 @@ bool huge_free(void *block) {
     if (huge == NULL) {
         return false;
     }
+    budget_give(size_of(&huge->node));
     if (os_unmap(block, size_of(&huge->node)) == 0) {
         metadata_free(huge, sizeof *huge);
         return true;
@@ -83,11 +87,17 @@ bool huge_resize(void *block, size_t size, void **resized) {
     /* Under the lock throughout: once the kernel has moved the pages, their old addresses may be another block's. */
     lock_take(&huge_table.lock);
     struct huge *huge = huge_at(block);
-    if (huge != NULL && os_resize_map(block, size_of(&huge->node), size, true, &moved) == 0) {
+    const size_t before = huge != NULL ? size_of(&huge->node) : 0;
+    const size_t more = size > before ? size - before : 0;
+    const bool taken = huge != NULL && budget_take(more);
+    if (taken && os_resize_map(block, before, size, true, &moved) == 0) {
+        budget_give(size < before ? before - size : 0);
         forget(huge);
         range_tree_insert(&huge_table.live, &huge->node, (uintptr_t)moved, (uintptr_t)moved + size - 1);
         huge_table.bytes += size;
         huge->requested = requested;
+    } else {
+        budget_give(taken ? more : 0);
     }
     lock_give(&huge_table.lock);
     *resized = moved;

@@ -3,6 +3,7 @@
 #include <limits.h>
 
 #include "abandoned.h"
+#include "budget.h"
 #include "heap.h"
 #include "magazine.h"
 #include "os/os.h"
@@ -438,6 +439,10 @@ void upkeep_gather(struct heap *mine) {
             reclaim(heap, SIZE_MAX);
             lock_give(&heap->lock);
         }
+    }
+    /* Where memory or addresses are limited, dirty ones may be what is missing. */
+    if (budget_limited() || window_is_claimed()) {
+        (void)span_purge_all();
     }
 }
 
