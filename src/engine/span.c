@@ -23,6 +23,9 @@
 #define UNMAP_MIN ((size_t)16)
 #define UNMAP_SHARE 4096u
 
+/* Where another mapping lies at the end of the window, so many units are passed over, then twice as many. */
+#define PASSED_MIN ((size_t)16)
+
 /* Spans of about the right size that are looked at for one that is aligned. */
 #define ALIGNED_TRIES 16u
 
@@ -224,6 +227,20 @@ static struct free_span *raise_top(size_t end) {
     return free_before(end);
 }
 
+/* The window ends where another mapping lies: what is accessible becomes a free span, and units behind it are passed
+ * over. False when that cannot be done. */
+static bool pass_over(size_t units) {
+    size_t end = window.units_area.accessible >> UNIT_SHIFT;
+    if (!descriptors_suffice() || (end > spans.top && raise_top(end) == NULL) || window_skip(units)) {
+        return false;
+    }
+    page_map_fill(end, units, UNIT_LOST);
+    spans.top = end + units;
+    spans.lost_units += units;
+    spans.taken++;
+    return true;
+}
+
 /* The first unit at or after `unit` whose address is a multiple of `align` units. */
 static size_t aligned_unit(size_t unit, size_t align) {
     size_t base = window.base >> UNIT_SHIFT;
@@ -252,10 +269,19 @@ static struct free_span *find_free(size_t units, size_t align) {
     if (free != NULL) {
         return free;
     }
-    /* What is free at the top may fit as it lies, or with units from above the top. */
-    struct free_span *last = free_before(spans.top);
-    size_t end = aligned_unit(last != NULL ? last->span.first : spans.top, align) + units;
-    return end <= spans.top ? last : raise_top(end);
+    /* What is free at the top may fit as it lies, or with units from above the top; beyond other mappings, if need be.
+     */
+    for (size_t passed = PASSED_MIN;; passed *= 2) {
+        struct free_span *last = free_before(spans.top);
+        size_t end = aligned_unit(last != NULL ? last->span.first : spans.top, align) + units;
+        if (end <= spans.top) {
+            return last;
+        }
+        free = raise_top(end);
+        if (free != NULL || end > window.units_reserved || window_reach(end) != EEXIST || !pass_over(passed)) {
+            return free;
+        }
+    }
 }
 
 /* Points units at their new user. */

@@ -69,6 +69,7 @@ int area_reach(struct area *area, size_t bytes, size_t step) {
     }
     /* A step that the system refuses may still leave room for what is needed at least. */
     const size_t steps[] = {step, UNIT};
+    int error = ENOMEM;
     for (unsigned i = 0; i < 2; i++) {
         size_t end = round_up(bytes, steps[i]);
         if (end > area->size) {
@@ -76,12 +77,13 @@ int area_reach(struct area *area, size_t bytes, size_t step) {
         }
         void *start = (void *)(area->start + area->accessible);
         size_t size = end - area->accessible;
-        if ((area->claimed ? os_claim(start, size) : commit(area, start, size)) == 0) {
+        error = area->claimed ? os_claim(start, size) : commit(area, start, size);
+        if (error == 0) {
             area->accessible = end;
             return 0;
         }
     }
-    return ENOMEM;
+    return error == EEXIST ? EEXIST : ENOMEM;
 }
 
 static int reach_tables(size_t units) {
@@ -95,7 +97,11 @@ static int reach_tables(size_t units) {
     if (!error) {
         error = area_reach(&window.live_map_area, LIVE_MAP_SKEW + units * LIVE_MAP_BYTES, UNIT);
     }
-    return error;
+    return error ? ENOMEM : 0;
+}
+
+static void tell_granules(void) {
+    atomic_store_explicit(&window.granules, window.units_area.accessible >> GRANULE_SHIFT, memory_order_relaxed);
 }
 
 /* The tables for the units of one step, then the units, then the news that they are there. */
@@ -108,9 +114,19 @@ static int reach_units(size_t bytes) {
         error = area_reach(&window.units_area, bytes, UNIT);
     }
     if (!error) {
-        atomic_store_explicit(&window.granules, window.units_area.accessible >> GRANULE_SHIFT, memory_order_relaxed);
+        tell_granules();
     }
     return error;
+}
+
+int window_skip(size_t units) {
+    size_t bytes = window.units_area.accessible + (units << UNIT_SHIFT);
+    if (bytes > window.units_area.size || reach_tables(bytes >> UNIT_SHIFT)) {
+        return ENOMEM;
+    }
+    window.units_area.accessible = bytes;
+    tell_granules();
+    return 0;
 }
 
 /* By how much more than there is the units become accessible, if they can. */
@@ -374,7 +390,7 @@ void window_retreat(size_t units) {
     struct area *map = &window.live_map_area;
     size_t needed = round_up(LIVE_MAP_SKEW + units * LIVE_MAP_BYTES, UNIT);
     window.units_area.accessible = units << UNIT_SHIFT;
-    atomic_store_explicit(&window.granules, window.units_area.accessible >> GRANULE_SHIFT, memory_order_relaxed);
+    tell_granules();
     if (map->claimed && needed < map->accessible &&
         os_unmap((void *)(map->start + needed), map->accessible - needed) == 0) {
         map->accessible = needed;

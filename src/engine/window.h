@@ -91,14 +91,19 @@ int window_start(size_t size);
 void window_confine(void);
 
 /* Makes the first `bytes` of an area accessible, and some more, in steps of `step`, a power of two from UNIT on (a
- * multiple of every page size that Linux has). Returns 0 or ENOMEM. */
+ * multiple of every page size that Linux has). Returns 0, ENOMEM, or EEXIST where another mapping lies. */
 int area_reach(struct area *area, size_t bytes, size_t step);
 
-/* Makes the first `units` units usable, with everything that describes them. Under the spans' lock; 0 or ENOMEM. */
+/* Makes the first `units` units usable, with everything that describes them. 0, ENOMEM, or EEXIST where another mapping
+ * lies among them. Under the spans' lock. */
 int window_reach(size_t units);
 
 /* As far as that will try to come when it cannot do with what is accessible: `units`, or more. */
 size_t window_ahead(size_t units);
+
+/* Passes over the next `units` units, where another mapping lies: they are not to be used. 0 or ENOMEM. Under the
+ * spans' lock. */
+int window_skip(size_t units);
 
 /* Gives the memory of units that are on their way back (UNIT_PURGING) to the system, and those pages of the live map
  * that tell of them alone, whose bits are all clear. False when the system refused. */

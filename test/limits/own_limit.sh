@@ -32,6 +32,11 @@ expect "$work/own_limit" setrlimit as 500000000
 # A small window, of which hardly any is left to be claimed.
 MEMS_OPTIONS=window=140m expect "$work/own_limit" setrlimit as 100000000
 
+# Mappings from low addresses up: the next one lies where the window ends.
+if setarch -L true 2>/dev/null; then
+    expect setarch -L "$work/own_limit" setrlimit as 100000000
+fi
+
 # The limits of the process that starts it.
 for option in -v -d; do
     (ulimit "$option" 200000 && expect "$work/own_limit" setrlimit as 100000000 && exit $failed) || failed=1

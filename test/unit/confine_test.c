@@ -161,6 +161,31 @@ static void a_block_does_not_grow_into_what_is_lost(void) {
     CHECK_EQUAL(spans.lost_units, 1);
 }
 
+/* The kernel may put a mapping right where the window ends, and large ones (its older layout, from low addresses up). */
+static void the_window_goes_on_behind_other_mappings(void) {
+    CHECK(root_start());
+    engine_confine();
+    void *small = engine_alloc(100);
+    char *others[3];
+    size_t lost = 0;
+    for (int i = 0; i < 3; i++) {
+        size_t size = (size_t)(i + 1) * 10 * BLOCK;
+        others[i] = (char *)window.base + window.units_area.accessible + (size_t)i * UNIT;
+        CHECK_EQUAL(os_claim(others[i], size), 0);
+        others[i][0] = others[i][size - 1] = 0x77;
+        fill();
+        CHECK_VALID();
+        CHECK_AT_MOST(lost + size / UNIT, spans.lost_units + 3);
+        lost = spans.lost_units;
+        CHECK(others[i][0] == 0x77 && others[i][size - 1] == 0x77);
+    }
+    engine_free(small);
+    for (int i = 0; i < BLOCKS; i++) {
+        check_and_free(i);
+    }
+    CHECK_VALID();
+}
+
 static void what_cannot_be_claimed_again_is_tried_again(void) {
     engine_confine();
     fill();
@@ -244,6 +269,7 @@ int main(void) {
         FRESH(unmapped_memory_reads_as_zero_when_it_is_back),
         FRESH(what_another_mapping_has_got_is_lost),
         FRESH(a_block_does_not_grow_into_what_is_lost),
+        FRESH(the_window_goes_on_behind_other_mappings),
         FRESH(what_cannot_be_claimed_again_is_tried_again),
         FRESH(what_cannot_be_unmapped_is_purged),
         FRESH(a_refusal_leaves_the_window_reserved),
