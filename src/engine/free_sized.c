@@ -13,9 +13,9 @@
 #include "root.h"
 
 /*
- * Whether a live block can have come from a request of this size, its last one. Large and huge blocks know it. A slot may
- * be in a much larger class if it was aligned; otherwise it is in its own, or one that realloc left it in. What realloc
- * had no memory to move may be anything larger.
+ * Whether a live block can have come from a request of this size, its last one. Large and huge blocks know it. A slot
+ * may be in a much larger class if it was aligned; otherwise it is in its own, or one that realloc left it in. What
+ * realloc had no memory to move may be anything larger.
  */
 static bool size_fits(const struct block *block, void *start, size_t size, size_t alignment) {
     if (atomic_load_explicit(&mems_root.failures, memory_order_relaxed) != 0) {

@@ -2,7 +2,7 @@
 
 #include "base/bits.h"
 #include "base/list.h"
-#include "budget.h"
+#include "holding.h"
 #include "metadata.h"
 #include "os/os.h"
 #include "ranks.h"
@@ -33,7 +33,7 @@ void *huge_alloc(size_t size, size_t alignment) {
     void *start = NULL;
     const size_t requested = size;
     size = round_up(size, UNIT);
-    bool taken = huge != NULL && budget_take(size);
+    bool taken = huge != NULL && holding_take(size);
     if (taken && os_map(size, alignment > OS_PAGE ? alignment : OS_PAGE, &start) == 0) {
         huge->requested = requested;
         lock_take(&huge_table.lock);
@@ -42,7 +42,7 @@ void *huge_alloc(size_t size, size_t alignment) {
         huge_table.bytes += size;
         lock_give(&huge_table.lock);
     } else if (huge != NULL) {
-        budget_give(taken ? size : 0);
+        holding_give(taken ? size : 0);
         metadata_free(huge, sizeof *huge);
     }
     return start;
@@ -67,7 +67,7 @@ bool huge_free(void *block) {
     if (huge == NULL) {
         return false;
     }
-    budget_give(size_of(&huge->node));
+    holding_give(size_of(&huge->node));
     if (os_unmap(block, size_of(&huge->node)) == 0) {
         metadata_free(huge, sizeof *huge);
         return true;
@@ -89,15 +89,15 @@ bool huge_resize(void *block, size_t size, void **resized) {
     struct huge *huge = huge_at(block);
     const size_t before = huge != NULL ? size_of(&huge->node) : 0;
     const size_t more = size > before ? size - before : 0;
-    const bool taken = huge != NULL && budget_take(more);
+    const bool taken = huge != NULL && holding_take(more);
     if (taken && os_resize_map(block, before, size, true, &moved) == 0) {
-        budget_give(size < before ? before - size : 0);
+        holding_give(size < before ? before - size : 0);
         forget(huge);
         range_tree_insert(&huge_table.live, &huge->node, (uintptr_t)moved, (uintptr_t)moved + size - 1);
         huge_table.bytes += size;
         huge->requested = requested;
     } else {
-        budget_give(taken ? more : 0);
+        holding_give(taken ? more : 0);
     }
     lock_give(&huge_table.lock);
     *resized = moved;

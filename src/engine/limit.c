@@ -17,7 +17,7 @@ static void tell(size_t held) {
     struct message message;
     message_begin(&message);
     fmt_format(&message.line, "mems: limit: the heap holds %u bytes, more than limit_soft, %u", (uint64_t)held,
-               (uint64_t)budget_soft());
+               (uint64_t)holding_soft());
     message_end(&message);
     message_tell(&message, 2);
     lock_take(&mems_root.lock);
@@ -25,7 +25,7 @@ static void tell(size_t held) {
     void *context = handler.context;
     lock_give(&mems_root.lock);
     if (call != NULL) {
-        call(held, budget_soft(), context);
+        call(held, holding_soft(), context);
     }
 }
 
@@ -38,8 +38,8 @@ void limit_relieve(struct heap *heap) {
     }
     const int saved = errno;
     (void)upkeep_trim(heap);
-    if (budget_attended()) {
-        tell(budget_held());
+    if (holding_attended()) {
+        tell(holding_held());
     }
     atomic_store_explicit(&at_work, false, memory_order_relaxed);
     errno = saved;

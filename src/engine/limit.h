@@ -1,11 +1,11 @@
 /*
- * limit.h - what happens when the heap passes its own limits (budget.h).
+ * limit.h - what happens when the heap passes its own limits (holding.h).
  */
 #ifndef MEMS_ENGINE_LIMIT_H
 #define MEMS_ENGINE_LIMIT_H
 
 #include "base/compiler.h"
-#include "budget.h"
+#include "holding.h"
 
 struct heap;
 
@@ -21,7 +21,7 @@ void limit_recover(void);
 
 /* To be called at the end of an allocation that may have taken memory; `heap` is the thread's, NULL: none. */
 static inline void limit_attend(struct heap *heap) {
-    if (UNLIKELY(budget_pressed())) {
+    if (UNLIKELY(holding_pressed())) {
         limit_relieve(heap);
     }
 }

@@ -19,7 +19,7 @@
 #include "os/settings.h"
 
 #define MEMS_ROOT_MAGIC "MeMSroot"
-#define MEMS_ROOT_VERSION 5
+#define MEMS_ROOT_VERSION 6
 
 enum root_state { ROOT_ASLEEP, ROOT_READY };
 

@@ -4,7 +4,7 @@
 
 #include "base/compiler.h"
 #include "base/fault.h"
-#include "budget.h"
+#include "holding.h"
 #include "metadata.h"
 #include "os/os.h"
 #include "page_map.h"
@@ -341,10 +341,10 @@ static int map_units(struct free_span *free, size_t first, size_t units) {
     return 0;
 }
 
-/* Takes from the budget what units of a free span do not hold yet. */
+/* Counts what units of a free span do not hold yet. False when that would pass the limit. */
 static bool charge(const struct free_span *free, size_t first, size_t units) {
     size_t dirty = free->dirty_units != 0 ? page_map_count(first, units, UNIT_DIRTY) : 0;
-    return budget_take((units - dirty) << UNIT_SHIFT);
+    return holding_take((units - dirty) << UNIT_SHIFT);
 }
 
 /* A free span with room for the units, all of which can be used; NULL when there is none. */
@@ -405,7 +405,7 @@ bool span_grow(struct span *span, size_t units, uint32_t entry) {
 static void end_purge(struct span span, enum unit_kind kind) {
     const bool clean = kind != UNIT_DIRTY;
     page_map_fill(span.first, span.units, kind);
-    budget_give(clean ? (size_t)span.units << UNIT_SHIFT : 0);
+    holding_give(clean ? (size_t)span.units << UNIT_SHIFT : 0);
     spans.purges += clean;
     spans.purged_units += clean ? span.units : 0;
     if (kind == UNIT_LOST) {
@@ -486,7 +486,7 @@ static bool purge_oldest(size_t most) {
     }
     size_t units = end - first < most ? end - first : most;
     first = end - units;
-    budget_add((units - page_map_count(first, units, UNIT_DIRTY)) << UNIT_SHIFT);
+    holding_add((units - page_map_count(first, units, UNIT_DIRTY)) << UNIT_SHIFT);
     carve(free, first, units);
     page_map_fill(first, units, UNIT_PURGING);
     spans.purging = (struct span){.first = (uint32_t)first, .units = (uint32_t)units};
@@ -567,7 +567,7 @@ void span_lose(const struct span *span) {
     page_map_fill(span->first, span->units, UNIT_LOST);
     spans.live_units -= span->units;
     spans.lost_units += span->units;
-    budget_give((size_t)span->units << UNIT_SHIFT);
+    holding_give((size_t)span->units << UNIT_SHIFT);
     lock_give(&spans.lock);
 }
 
@@ -613,7 +613,7 @@ static void unmap_free(struct free_span *free) {
     for (size_t at = first, run; at < first + units; at += run) {
         run = run_of(at, first + units, false);
         if (run > spans.top / UNMAP_SHARE && window_unmap(at, run)) {
-            budget_give(page_map_count(at, run, UNIT_DIRTY) << UNIT_SHIFT);
+            holding_give(page_map_count(at, run, UNIT_DIRTY) << UNIT_SHIFT);
             page_map_fill(at, run, UNIT_UNMAPPED);
             spans.unmapped_units += run;
         }

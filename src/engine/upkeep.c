@@ -3,8 +3,8 @@
 #include <limits.h>
 
 #include "abandoned.h"
-#include "budget.h"
 #include "heap.h"
+#include "holding.h"
 #include "magazine.h"
 #include "os/os.h"
 #include "remote.h"
@@ -427,7 +427,7 @@ static void give_up_own(struct heap *heap) {
 }
 
 /* Other heaps' threads wait for their locks meanwhile, if they take a slow path at all. */
-void upkeep_gather(struct heap *mine) {
+static void gather(struct heap *mine) {
     if (mine != NULL) {
         give_up_own(mine);
     }
@@ -440,8 +440,12 @@ void upkeep_gather(struct heap *mine) {
             lock_give(&heap->lock);
         }
     }
-    /* Where memory or addresses are limited, dirty ones may be what is missing. */
-    if (budget_limited() || window_is_claimed()) {
+}
+
+/* Where memory or addresses are limited, dirty ones may be what is missing. */
+void upkeep_gather(struct heap *mine) {
+    gather(mine);
+    if (holding_limited() || window_is_claimed()) {
         (void)span_purge_all();
     }
 }
@@ -449,6 +453,7 @@ void upkeep_gather(struct heap *mine) {
 size_t upkeep_trim(struct heap *mine) {
     ask_limit();
     upkeep_gather(mine);
+    gather(mine);
     size_t pages = abandoned_purge_all();
     uint32_t made = heaps_made();
     for (uint32_t id = 1; id <= made; id++) {

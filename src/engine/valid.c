@@ -3,9 +3,9 @@
  */
 #include "abandoned.h"
 #include "base/compiler.h"
-#include "budget.h"
 #include "engine.h"
 #include "heap.h"
+#include "holding.h"
 #include "huge.h"
 #include "large.h"
 #include "live_map.h"
@@ -120,8 +120,8 @@ static bool window_valid(struct census *census, const char **why) {
         census->lost_units != spans.lost_units) {
         return broken(why, "the units by state are not what the walk counts");
     }
-    if (budget_held() != ((census->live_units + census->dirty_units) << UNIT_SHIFT) + huge_table.bytes) {
-        return broken(why, "the budget does not hold what is live and dirty");
+    if (holding_held() != ((census->live_units + census->dirty_units) << UNIT_SHIFT) + huge_table.bytes) {
+        return broken(why, "what is held is not what is live and dirty");
     }
     if (spans.taken && spans.descriptors < spans.taken + SPANS_SPARE) {
         return broken(why, "there are too few descriptors to give every span back");

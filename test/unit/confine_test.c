@@ -161,7 +161,8 @@ static void a_block_does_not_grow_into_what_is_lost(void) {
     CHECK_EQUAL(spans.lost_units, 1);
 }
 
-/* The kernel may put a mapping right where the window ends, and large ones (its older layout, from low addresses up). */
+/* The kernel may put a mapping right where the window ends, and large ones (its older layout, from low addresses up).
+ */
 static void the_window_goes_on_behind_other_mappings(void) {
     CHECK(root_start());
     engine_confine();
@@ -271,7 +272,7 @@ int main(void) {
         FRESH(a_block_does_not_grow_into_what_is_lost),
         FRESH(the_window_goes_on_behind_other_mappings),
         FRESH(what_cannot_be_claimed_again_is_tried_again),
-        FRESH(what_cannot_be_unmapped_is_purged),
+        FRESH_WITH(what_cannot_be_unmapped_is_purged, "decay_ms=4294967295"),
         FRESH(a_refusal_leaves_the_window_reserved),
         FRESH(tables_that_are_refused_stay_reserved),
         FRESH(before_the_start_nothing_is_reserved),

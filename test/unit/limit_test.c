@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "engine/budget.h"
+#include "engine/holding.h"
 #include "engine/root.h"
 #include "engine/span.h"
 #include "support/engine_heap.h"
@@ -40,7 +40,7 @@ static void most_of_the_limit_is_had_in_blocks_of_any_size(void) {
         size_t count = take_all(sizes[i]);
         CHECK_AT_MOST(count * sizes[i], LIMIT);
         CHECK_AT_MOST(LIMIT / 2, count * sizes[i]);
-        CHECK_AT_MOST(budget_held(), LIMIT);
+        CHECK_AT_MOST(holding_held(), LIMIT);
         CHECK_VALID();
         free_all(count);
     }
@@ -80,7 +80,7 @@ static unsigned calls;
 static size_t told;
 
 static void note(size_t held, size_t limit, void *context) {
-    CHECK(held > limit && limit == budget_soft());
+    CHECK(held > limit && limit == holding_soft());
     CHECK(context == &calls);
     calls++;
     told = held;
@@ -119,7 +119,7 @@ static void passing_the_soft_limit_is_told_once(void) {
         CHECK_EQUAL(errno, 0);
         CHECK_EQUAL(calls, round);
         CHECK_EQUAL(lines_in(file), round);
-        CHECK_AT_MOST(told, budget_held());
+        CHECK_AT_MOST(told, holding_held());
         free_all(count);
         engine_trim();
         CHECK_VALID();
