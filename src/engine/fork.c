@@ -34,7 +34,6 @@ void fork_each_lock(void (*act)(struct lock *lock)) {
 
 void fork_recover(bool alone) {
     background_recover();
-    if (!alone && root_ready()) {
     if (!root_ready()) {
         return;
     }

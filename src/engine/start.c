@@ -3,7 +3,6 @@
  */
 #include "abandoned.h"
 #include "background.h"
-#include "budget.h"
 #include "engine.h"
 #include "fault_report.h"
 #include "fork.h"
@@ -28,7 +27,6 @@ static void read_options(char *const *early) {
             spans_set_decay(mems_root.options.decay_ms);
         }
         background_enable(mems_root.options.background == BACKGROUND_ON);
-        budget_set(mems_root.options.limit, mems_root.options.limit_soft);
         holding_set(mems_root.options.limit, mems_root.options.limit_soft);
         stats_report_prepare(&mems_root.options);
     }
@@ -77,7 +75,6 @@ int engine_option_set(const char *name, const char *value) {
     if (error == 0) {
         spans_set_decay(mems_root.options.decay_ms);
         background_enable(mems_root.options.background == BACKGROUND_ON);
-        budget_set(mems_root.options.limit, mems_root.options.limit_soft);
         holding_set(mems_root.options.limit, mems_root.options.limit_soft);
     }
     lock_give(&mems_root.lock);

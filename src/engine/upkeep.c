@@ -452,7 +452,6 @@ void upkeep_gather(struct heap *mine) {
 
 size_t upkeep_trim(struct heap *mine) {
     ask_limit();
-    upkeep_gather(mine);
     gather(mine);
     size_t pages = abandoned_purge_all();
     uint32_t made = heaps_made();

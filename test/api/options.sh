@@ -41,7 +41,7 @@ expect "window=nothing" "window=auto
 # Help goes to standard error, and the program goes on.
 MEMS_OPTIONS=help "$work/program" check >"$work/out" 2>"$work/err"
 [ "$(cat "$work/out")" = "check=every" ]
-for name in check stats stats_file decay_ms window limit limit_soft confine deepbind advice; do
+for name in check stats stats_file decay_ms background window limit limit_soft confine deepbind advice; do
     grep -q "^mems:   $name=" "$work/err" || {
         echo "help does not name $name"
         exit 1
