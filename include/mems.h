@@ -66,7 +66,7 @@ void mems_on_limit(mems_limit_handler *handler, void *context);
 #define MEMS_SIZE_CLASSES 96
 
 /*
- * One size class of small blocks. slots = live + cached + free. A block that another thread has freed counts as live
+ * One size class of small blocks. slots = live + cached + free. A block that another thread has freed counts as cached
  * until the heap that owns it has got it back.
  */
 struct mems_class_stats {
@@ -74,7 +74,7 @@ struct mems_class_stats {
     size_t slabs;  /* slabs of this class */
     size_t slots;  /* slots of these slabs */
     size_t live;   /* slots that a user holds */
-    size_t cached; /* slots in a thread's magazine or depot */
+    size_t cached; /* slots in a thread's magazine or depot, or on their way back */
     size_t free;   /* slots that a slab may hand out, never used ones included */
 };
 
@@ -127,7 +127,7 @@ struct mems_engine_stats {
  * mems_engine_stats - the state of the engine's heap at this moment.
  *
  * stats: is filled in. Other threads may allocate and free meanwhile: each number is right for a moment within the
- * call; with no other thread running they agree exactly. Walks the heap: some microseconds a MiB. Never fails,
+ * call; with no other thread running they agree exactly. Takes some microseconds, and one for each thread. Never fails,
  * allocates nothing, leaves errno alone. Starts the heap if it has not started. Origin: this project.
  */
 void mems_engine_stats(struct mems_engine_stats *stats);

@@ -16,6 +16,7 @@ static void figure_classes(struct backend_figures *figures, const struct mems_en
         const struct mems_class_stats *size_class = &stats->classes[i];
         size_t count = size_class->cached + size_class->free;
         figures->cached_blocks += size_class->cached;
+        figures->trimmable -= size_class->cached * size_class->size;
         figures->free_blocks += size_class->free;
         if (count > 0) {
             figures->rows[figures->row_count++] = (struct backend_row){
@@ -36,7 +37,7 @@ void backend_figures(struct backend_figures *figures) {
         .free = stats.free + stats.untouched + stats.dirty,
         .mapped = stats.huge_bytes,
         .mapped_blocks = stats.huge_blocks,
-        .trimmable = stats.dirty,
+        .trimmable = stats.dirty + stats.cached, /* less what is cached of small blocks */
         .reserved = stats.window,
         .accessible = stats.accessible,
     };

@@ -41,6 +41,10 @@ static struct slab *first_with_free(struct abandoned *of) {
     return slab_free_slots(slab) != 0 ? slab : NULL;
 }
 
+static bool is_abandoned(size_t unit, unsigned size_class) {
+    return page_map_load(unit) == (page_map_tag(HEAP_ABANDONED) | size_class);
+}
+
 static void set_heap(struct slab *slab, unsigned size_class, uint32_t id) {
     page_map_fill(slab->span.first, slab->span.units, page_map_tag(id) | size_class);
 }
@@ -69,14 +73,22 @@ void abandoned_leave(unsigned size_class, struct list *slabs) {
     lock_give(&of->lock);
 }
 
-/* Takes a slab with free slots out of the list, or from its place as the shared one. */
+/* Takes a slab out of the list, or from its place as the shared one. */
 static void take_out(struct abandoned *of, struct slab *slab) {
     if (slab == of->shared) {
         of->shared = NULL;
     } else {
         list_remove(&slab->link);
-        available_add(of, -1u);
+        if (slab_free_slots(slab) != 0) {
+            available_add(of, -1u);
+        }
     }
+}
+
+static void give_to(struct abandoned *of, struct slab *slab, unsigned size_class, uint32_t id) {
+    take_out(of, slab);
+    list_remove(&slab->age);
+    set_heap(slab, size_class, id);
 }
 
 struct slab *abandoned_adopt(unsigned size_class, uint32_t id) {
@@ -87,16 +99,24 @@ struct slab *abandoned_adopt(unsigned size_class, uint32_t id) {
     lock_take(&of->lock);
     struct slab *slab = first_with_free(of);
     if (slab != NULL) {
-        take_out(of, slab);
-        list_remove(&slab->age);
-        set_heap(slab, size_class, id);
+        give_to(of, slab, size_class, id);
     }
     lock_give(&of->lock);
     return slab;
 }
 
-static bool is_abandoned(size_t unit, unsigned size_class) {
-    return page_map_load(unit) == (page_map_tag(HEAP_ABANDONED) | size_class);
+struct slab *abandoned_adopt_of(const void *block, unsigned size_class, uint32_t id) {
+    struct abandoned *of = &abandoned[size_class];
+    lock_take(&of->lock);
+    struct slab *slab = is_abandoned(window_unit(block), size_class) ? slab_of(block) : NULL;
+    if (slab == of->shared) {
+        slab = NULL;
+    }
+    if (slab != NULL) {
+        give_to(of, slab, size_class, id);
+    }
+    lock_give(&of->lock);
+    return slab;
 }
 
 /* Slots of the slab have become free: it finds its place, or its end. */

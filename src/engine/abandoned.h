@@ -41,6 +41,9 @@ void abandoned_leave(unsigned size_class, struct list *slabs);
 /* Takes an abandoned slab with free slots over for the heap `id`; it is in no list then. NULL when there is none. */
 struct slab *abandoned_adopt(unsigned size_class, uint32_t id);
 
+/* The same with a block's slab, which may be full; NULL when it is shared, or not abandoned. */
+struct slab *abandoned_adopt_of(const void *block, unsigned size_class, uint32_t id);
+
 /* What a free found: a live block, which is free now; no live block; or a slab that has been adopted meanwhile. */
 enum abandoned_free { ABANDONED_FREED, ABANDONED_NOT_LIVE, ABANDONED_ADOPTED };
 

@@ -19,7 +19,7 @@ void advice_note(const void *start, size_t size) {
         if (entry_is_slab(entry)) {
             atomic_store_explicit(&CONTAINER_OF(span, struct slab, span)->advised, true, memory_order_relaxed);
             units = span->first + span->units - unit;
-        } else if (entry == UNIT_LARGE) {
+        } else if (entry == UNIT_LARGE || entry == UNIT_PART) {
             atomic_store_explicit(&CONTAINER_OF(span, struct large, span)->advised, true, memory_order_relaxed);
             units = span->first + span->units - unit;
         }

@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "abandoned.h"
 #include "engine.h"
@@ -20,6 +21,10 @@ void *out_of_memory(void) {
     errno = ENOMEM;
     return NULL;
 }
+
+/* A heap's slabs grow at the expense of its cached large blocks if these have this part of its slabs' bytes, or more:
+ * slabs are filled slowly, large blocks at once, so few dirty spans are better left to these. */
+#define SLABS_PER_LARGES 8u
 
 /* The end of a slow path. */
 static void count_and_keep_up(struct heap *heap, size_t size) {
@@ -62,6 +67,10 @@ static bool refill(struct heap *heap, unsigned size_class, void **block) {
 static bool refill_from_fresh(struct heap *heap, unsigned size_class, void **block) {
     upkeep_make_way(heap);
     lock_take(&heap->lock);
+    const size_t least = heap->slab_bytes / SLABS_PER_LARGES;
+    lock_give(&heap->lock);
+    upkeep_unload_larges(heap, size_classes[size_class].units, SIZE_MAX, least);
+    lock_take(&heap->lock);
     bool filled = heap_grow(heap, size_class) != NULL && transfer(heap, size_class, block);
     lock_give(&heap->lock);
     return filled;
@@ -102,6 +111,22 @@ static COLD void *alloc_refill(unsigned size_class, size_t size) {
     return block != NULL ? block : out_of_memory();
 }
 
+/* A large block that the thread has freed a moment ago; NULL when there is none. */
+static void *take_cached(size_t size) {
+    struct heap *heap = heap_mine;
+    if (large_cache_count(&heap->larges) == 0) {
+        return NULL; /* nor has heap_none any */
+    }
+    lock_take(&heap->lock);
+    struct large *large = large_cache_take(&heap->larges, large_units(size));
+    lock_give(&heap->lock);
+    if (large == NULL) {
+        return NULL;
+    }
+    counter_add(&heap->counters.large_bytes, round_up(size, OS_PAGE));
+    return large_reuse(large, size);
+}
+
 COLD void *alloc_beat(void *block) {
     int saved = errno;
     upkeep_beat(heap_mine);
@@ -111,11 +136,12 @@ COLD void *alloc_beat(void *block) {
 }
 
 NOINLINE void *alloc_slow(size_t size) {
-    bool zero;
     if (size <= SMALL_MAX) {
         return alloc_refill(size_class_of(size), size);
     }
-    return size <= PTRDIFF_MAX ? alloc_big(size, 1, &zero) : out_of_memory();
+    void *block = take_cached(size);
+    bool zero;
+    return block != NULL ? block : alloc_big(size, 1, &zero);
 }
 
 void *engine_alloc(size_t size) {
@@ -124,27 +150,23 @@ void *engine_alloc(size_t size) {
 
 /* --- Large and huge blocks ---------------------------------------------------------------------------------------- */
 
-/* One that the thread has freed a moment ago. */
-static void *take_kept(size_t size, size_t alignment) {
-    struct heap *heap = heap_mine;
-    if (heap == &heap_none || alignment > UNIT || size > DEPOT_LARGE_MAX) {
-        return NULL;
+/* A dirty span that fits well, any dirty span when the heaps have given up cached blocks; the process's memory grows if
+ * there is none. */
+static void *take_large(struct heap *heap, size_t size, size_t alignment, bool *zero) {
+    const size_t good = 2 * large_units(size);
+    *zero = false;
+    void *block = large_alloc_dirty(size, alignment, good);
+    if (block == NULL) {
+        upkeep_unload_larges(heap, large_units(size), good, 0);
+        block = large_alloc_dirty(size, alignment, SIZE_MAX);
     }
-    lock_take(&heap->lock);
-    struct large *large = depot_take_large(heap, large_units(size));
-    lock_give(&heap->lock);
-    return large != NULL ? large_reuse(large, size) : NULL;
+    return block != NULL ? block : large_alloc(size, alignment, zero);
 }
 
-static void *take_big(size_t size, size_t alignment, bool *zero) {
+static void *take_big(struct heap *heap, size_t size, size_t alignment, bool *zero) {
     bool small_enough =
         (size < HUGE_MIN && alignment < HUGE_MIN) || atomic_load_explicit(&mems_root.no_mapping, memory_order_relaxed);
-    void *block = NULL;
-    if (small_enough) {
-        *zero = false;
-        block = take_kept(size, alignment);
-        block = block != NULL ? block : large_alloc(size, alignment, zero);
-    }
+    void *block = small_enough ? take_large(heap, size, alignment, zero) : NULL;
     if (block == NULL) {
         block = huge_alloc(size, alignment);
         *zero = true;
@@ -160,41 +182,71 @@ void engine_set_mapping(bool maps) {
 }
 
 NOINLINE void *alloc_big(size_t size, size_t alignment, bool *zero) {
+    if (size > PTRDIFF_MAX) {
+        return out_of_memory();
+    }
+    void *block = alignment <= UNIT ? take_cached(size) : NULL;
+    if (block != NULL) {
+        *zero = false;
+        return block;
+    }
     struct heap *heap = heap_ensured();
     if (!root_ready()) {
         return out_of_memory();
     }
     upkeep_decay();
-    void *block = take_big(size, alignment, zero);
+    block = take_big(heap, size, alignment, zero);
     if (block == NULL) {
         upkeep_gather(heap);
-        block = take_big(size, alignment, zero);
+        block = take_big(heap, size, alignment, zero);
     }
     if (heap != NULL) {
         count_and_keep_up(heap, size);
     }
     fault_if_suspect();
     limit_attend(heap);
-    return block != NULL ? block : out_of_memory();
+    if (block == NULL) {
+        return out_of_memory();
+    }
+    if (window_holds(block)) {
+        heap_count_large(heap_mine, large_size(large_of(block)));
+    }
+    return block;
 }
 
 /* --- Zeroed and aligned blocks ------------------------------------------------------------------------------------ */
 
+/* All of the slot, not only what was asked for: a program may use what malloc_usable_size says. */
+static void *zeroed_slot(size_t bytes) {
+    void *block = engine_alloc(bytes);
+    if (LIKELY(block != NULL)) {
+        memset(block, 0, size_classes[entry_class(page_map_load(window_unit(block)))].size);
+    }
+    return block;
+}
+
+/* What the memory of a block outside the slabs is, of which alloc_big says that it reads as zero, or may not. */
+static enum zeros_memory memory_of(const void *block, bool zero) {
+    if (!zero) {
+        return ZEROS_USED;
+    }
+    return window_holds(block) && span_purges() != 0 ? ZEROS_GIVEN_BACK : ZEROS_FRESH;
+}
+
 void *engine_alloc_zeroed(size_t count, size_t size) {
     size_t bytes;
-    if (UNLIKELY(__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX)) {
+    if (UNLIKELY(__builtin_mul_overflow(count, size, &bytes))) {
         return out_of_memory();
     }
-    bool zero = false;
-    void *block = bytes <= SMALL_MAX ? engine_alloc(bytes) : alloc_big(bytes, 1, &zero);
-    if (block == NULL) {
-        return NULL;
+    if (bytes <= SMALL_MAX) {
+        return zeroed_slot(bytes);
     }
+    bool zero;
+    void *block = alloc_big(bytes, 1, &zero);
     struct heap *heap = heap_mine;
-    /* All that malloc_usable_size tells of. */
-    bytes = bytes <= SMALL_MAX ? size_classes[entry_class(page_map_load(window_unit(block)))].size
-                               : round_up(bytes, OS_PAGE);
-    if (zeros_make(heap != &heap_none ? &heap->zeros : NULL, block, bytes, zero) && window_holds(block)) {
+    if (block != NULL &&
+        zeros_make(heap != &heap_none ? &heap->zeros : NULL, block, round_up(bytes, OS_PAGE), memory_of(block, zero)) &&
+        window_holds(block)) {
         large_watch(block);
     }
     return block;

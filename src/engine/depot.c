@@ -5,17 +5,14 @@
 #include "base/compiler.h"
 #include "base/fault.h"
 #include "heap.h"
-#include "large.h"
 #include "live_map.h"
 #include "metadata.h"
 #include "os/os.h"
 #include "span.h"
 
-/* Limits on the depot: magazines and large blocks of a heap, and bytes of either kind over all heaps. */
+/* Limits on the depot: magazines of a heap, and bytes over all heaps. */
 #define STORED_MAX 512u
-#define LARGES_MAX 8u
 #define STORED_BYTES_MAX ((size_t)4 << 20)
-#define LARGES_BYTES_MAX ((size_t)2 << 20)
 
 /* A heap that grows gives its depot back when that is this part of its slots, or more. */
 #define UNLOAD_SHARE 8u
@@ -45,10 +42,6 @@ void *const *stored_blocks(const struct stored *stored, unsigned size_class) {
 
 static size_t stored_bytes(unsigned size_class) {
     return (size_t)stored_size(size_class) * size_classes[size_class].size;
-}
-
-static size_t large_bytes(const struct large *large) {
-    return (size_t)large->span.units << UNIT_SHIFT;
 }
 
 /* --- The bound over all heaps --------------------------------------------------------------------------------- */
@@ -94,22 +87,12 @@ static void return_credit(struct depot *depot, size_t kept) {
     }
 }
 
-static bool add_large_bytes(struct depot *depot, size_t bytes) {
-    begin_period(depot);
-    return add_bytes(&depot->large_bytes, &heaps.large_bytes, bytes, LARGES_BYTES_MAX);
-}
-
 static void take_stored_bytes(struct depot *depot, size_t bytes) {
     depot->stored_bytes -= bytes;
     depot->stored_credit += bytes;
     if (depot->stored_credit >= 3 * CREDIT_STEP) {
         return_credit(depot, CREDIT_STEP);
     }
-}
-
-static void take_large_bytes(struct depot *depot, size_t bytes) {
-    atomic_fetch_sub_explicit(&heaps.large_bytes, bytes, memory_order_relaxed);
-    depot->large_bytes -= bytes;
 }
 
 /* --- Magazines ------------------------------------------------------------------------------------------------ */
@@ -207,55 +190,12 @@ void depot_unload_class(struct heap *heap, unsigned size_class) {
     unload(heap, size_class, heap->classes[size_class].stock.count);
 }
 
-/* --- Large blocks --------------------------------------------------------------------------------------------- */
-
-bool depot_put_large(struct heap *heap, struct large *large) {
-    ASSERT(lock_held(&heap->lock));
-    if (heap->depot.large_count == LARGES_MAX || large->span.units > DEPOT_LARGE_MAX / UNIT ||
-        !add_large_bytes(&heap->depot, large_bytes(large))) {
-        return false;
-    }
-    large->next = heap->depot.larges;
-    heap->depot.larges = large;
-    heap->depot.large_count++;
-    return true;
-}
-
-struct large *depot_take_large(struct heap *heap, size_t units) {
-    ASSERT(lock_held(&heap->lock));
-    for (struct large **link = &heap->depot.larges; *link != NULL; link = &(*link)->next) {
-        struct large *large = *link;
-        if (large->span.units == units) {
-            *link = large->next;
-            heap->depot.large_count--;
-            take_large_bytes(&heap->depot, large_bytes(large));
-            return large;
-        }
-    }
-    return NULL;
-}
-
-/* Returns their bytes. */
-static size_t unload_larges(struct heap *heap) {
-    size_t bytes = 0;
-    struct large *large;
-    while ((large = heap->depot.larges) != NULL) {
-        heap->depot.larges = large->next;
-        heap->depot.large_count--;
-        take_large_bytes(&heap->depot, large_bytes(large));
-        bytes += large_bytes(large);
-        large_destroy(large);
-    }
-    return bytes;
-}
-
 /* --- Giving back ---------------------------------------------------------------------------------------------- */
 
 void depot_unload(struct heap *heap) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         depot_unload_class(heap, size_class);
     }
-    unload_larges(heap);
     free_empties(&heap->depot);
     return_credit(&heap->depot, 0);
 }
@@ -270,9 +210,8 @@ bool depot_unload_much(struct heap *heap) {
 }
 
 /*
- * A heap that has not come here for a whole period has needed nothing. We do not track which large blocks were used, so
- * all are released, and their memory goes to the system only if nothing was needed. What was not needed has been free
- * for as long as dirty memory is kept.
+ * A heap that has not come here for a whole period has needed nothing. What was not needed has been free for as long as
+ * dirty memory is kept.
  */
 size_t depot_decay(struct heap *heap, uint64_t now_ms) {
     ASSERT(lock_held(&heap->lock));
@@ -291,6 +230,5 @@ size_t depot_decay(struct heap *heap, uint64_t now_ms) {
     }
     free_empties(&heap->depot);
     return_credit(&heap->depot, 0);
-    size_t larges = unload_larges(heap);
-    return (before - heap->slab_bytes + (needed_nothing ? larges : 0)) >> UNIT_SHIFT;
+    return (before - heap->slab_bytes) >> UNIT_SHIFT;
 }

@@ -1,11 +1,11 @@
 /*
  * depot.h - what a heap keeps beside its magazines, because it may soon be needed again: stored magazines of small
- * blocks, and a few large blocks.
+ * blocks.
  *
  * When a magazine of the largest capacity is full, it is stored, all but its newest quarter, which goes into an empty
- * one; when that is used up, a stored one takes its place. A large block that a thread frees may be its next
- * one too. So what goes out and comes back touches no slab and no span. A depot is given up when it has not been needed
- * for a while, when the heap would grow and much is in it, or before an allocation fails.
+ * one; when that is used up, a stored one takes its place. So what goes out and comes back touches no slab. A depot is
+ * given up when it has not been needed for a while, when the heap would grow and much is in it, or before an allocation
+ * fails.
  *
  * All under the lock of the depot's heap.
  */
@@ -20,10 +20,6 @@
 #include "size_class.h"
 
 struct heap;
-struct large;
-
-/* The largest block that a depot takes in. */
-#define DEPOT_LARGE_MAX (2 * UNIT)
 
 /* A magazine that was full: its older three quarters, oldest first, where they lay in it. No block is live. */
 struct stored {
@@ -42,17 +38,14 @@ struct stock {
 
 struct depot {
     uint32_t stored_count; /* over all classes */
-    uint32_t large_count;
-    size_t stored_bytes;  /* in their blocks */
-    size_t stored_credit; /* drawn from the bound over all heaps beyond stored_bytes */
-    size_t large_bytes;
-    struct large *larges; /* the newest first; their live bits are clear */
-    struct stored *empty; /* magazines without blocks: one for each that came back, until the next is stored */
-    uint64_t period_ms;   /* when this period of the decay began, by the coarse clock */
+    size_t stored_bytes;   /* in their blocks */
+    size_t stored_credit;  /* drawn from the bound over all heaps beyond stored_bytes */
+    struct stored *empty;  /* magazines without blocks: one for each that came back, until the next is stored */
+    uint64_t period_ms;    /* when this period of the decay began, by the coarse clock */
 };
 
 static inline size_t depot_bytes(const struct depot *depot) {
-    return depot->stored_bytes + depot->large_bytes;
+    return depot->stored_bytes;
 }
 
 /* Whether there is nothing to give back, to the heap's slabs or to the bound over all heaps. */
@@ -71,12 +64,6 @@ bool depot_put_full(struct heap *heap, unsigned size_class);
 /* A stored magazine takes the place of the heap's empty one of a class. False when there is none. */
 bool depot_bring_back(struct heap *heap, unsigned size_class);
 
-/* Takes in a large block that is nobody's. False when it is too large, or the depot is full. */
-bool depot_put_large(struct heap *heap, struct large *large);
-
-/* A large block of exactly this many units; NULL when there is none. */
-struct large *depot_take_large(struct heap *heap, size_t units);
-
 /* Gives the blocks of a class back to their slabs. */
 void depot_unload_class(struct heap *heap, unsigned size_class);
 
@@ -86,8 +73,8 @@ void depot_unload(struct heap *heap);
 /* For a heap that is about to grow: gives all back if that is a good part of what it has. True when it was. */
 bool depot_unload_much(struct heap *heap);
 
-/* With the time by the coarse clock: gives back the magazines that were not needed for as long as the decay, and once
- * in that time all large blocks. Returns how many units of memory are free for it that the system may have. */
+/* With the time by the coarse clock: gives back the magazines that were not needed for as long as the decay. Returns
+ * how many units of memory are free for it that the system may have. */
 size_t depot_decay(struct heap *heap, uint64_t now_ms);
 
 #endif

@@ -14,7 +14,7 @@
 static uint32_t locked_heaps;
 
 void fork_each_lock(void (*act)(struct lock *lock)) {
-    const bool takes = act == lock_take;
+    const bool takes = act == lock_take_shared;
     uint32_t count = takes ? 0 : locked_heaps;
     act(&mems_root.lock);
     act(&heaps.lock);
@@ -40,6 +40,7 @@ void fork_recover(bool alone) {
     spans_forked();
     limit_recover();
     if (!alone) {
+        metadata_recover();
         spans_recover();
         threads_recover();
     }

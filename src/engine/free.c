@@ -11,6 +11,7 @@
 #include "huge.h"
 #include "large.h"
 #include "remote.h"
+#include "slab.h"
 #include "transfer.h"
 #include "upkeep.h"
 #include "zeros.h"
@@ -18,12 +19,27 @@
 /* A thread without a heap counts nothing; it sees to memory when it frees a block at one in this many granules. */
 #define HEAPLESS_BEAT 1024u
 
+/* For statistics: until it is collected the block is neither live nor free. */
+static void count_remote(unsigned size_class) {
+    struct heap *heap = heap_mine;
+    if (heap == &heap_none) {
+        slab_count_add(&slab_counts[0][size_class].remote, 1);
+        return;
+    }
+    _Atomic uint32_t *remote = &heap->classes[size_class].remote;
+    atomic_store_explicit(remote, atomic_load_explicit(remote, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
 /* A block of a slab that the calling thread's heap does not have; `entry` is what the page map said of it. False when
  * it is not live. */
 static bool free_in_slab(void *block, uint32_t entry) {
     while (entry_is_slab(entry)) {
         if (entry_heap(entry) != HEAP_ABANDONED) {
-            return remote_free(block);
+            bool freed = remote_free(block);
+            if (freed) {
+                count_remote(entry_class(entry));
+            }
+            return freed;
         }
         enum abandoned_free found = abandoned_free(block);
         if (found != ABANDONED_ADOPTED) {
@@ -42,18 +58,19 @@ static bool free_large(void *block) {
     }
     struct heap *heap = heap_mine;
     bool kept = false;
+    heap_count_large(heap, -(uint64_t)large_size(large));
     if (heap != &heap_none) {
         if (large->watched) {
             zeros_learn(&heap->zeros, block, large_size(large));
         }
         lock_take(&heap->lock);
-        kept = !large_advised(large) && depot_put_large(heap, large);
+        kept = !large_advised(large) && large_cache_put(&heap->larges, large);
         lock_give(&heap->lock);
     }
     if (!kept) {
         large_destroy(large);
+        upkeep_decay();
     }
-    upkeep_decay();
     if (heap != &heap_none) {
         upkeep(heap);
     }
@@ -70,23 +87,50 @@ COLD void free_fault(void *block) {
     fault_report("free", block);
 }
 
+/*
+ * Whether the block's slab, which was abandoned a moment ago, has become the calling thread's own. A thread adopts the
+ * first one that it frees into if it has no magazine of the class yet, and another one at the STRAYS_MAXth such free
+ * after a refill of the class: a thread that only frees leaves the slabs to those that allocate.
+ */
+static bool adopt_slab(const void *block, unsigned size_class) {
+    struct heap *heap = heap_mine;
+    struct heap_class *of = &heap->classes[size_class];
+    if (heap == &heap_none || of->strays == STRAYS_MAX || (++of->strays != STRAYS_MAX && of->bottom != NULL)) {
+        return false;
+    }
+    of->strays = STRAYS_MAX;
+    lock_take(&heap->lock);
+    bool adopted = heap_adopt_of(heap, block, size_class);
+    lock_give(&heap->lock);
+    return adopted;
+}
+
+/* A block in a unit that no heap's slab has: of an abandoned slab, a large one, or none. */
+static NOINLINE void free_heapless(void *block, uint32_t entry) {
+    int saved = errno;
+    if (entry_is_slab(entry) && adopt_slab(block, entry_class(entry))) {
+        fast_free(block);
+    } else if (entry_is_slab(entry) ? !free_in_slab(block, entry) : entry != UNIT_LARGE || !free_large(block)) {
+        fault_report("free", block);
+    }
+    errno = saved;
+}
+
 NOINLINE void free_foreign(void *block) {
     uint32_t entry = page_map_load(window_unit(block));
-    bool freed;
-    if (LIKELY(entry_is_slab(entry))) {
+    if (UNLIKELY(!entry_is_slab(entry) || entry_heap(entry) == HEAP_ABANDONED)) {
+        free_heapless(block, entry);
+    } else if (UNLIKELY(!remote_free(block))) {
+        free_fault(block);
+    } else {
+        count_remote(entry_class(entry));
+    }
+    if (entry_is_slab(entry)) {
         counter_add(&heap_mine->counters.remote_frees, 1);
-        freed = free_in_slab(block, entry);
         /* A thread that only frees what others allocate sees to memory too. */
         if (UNLIKELY(heap_count(heap_mine, size_classes[entry_class(entry)].size))) {
             free_beat();
         }
-    } else {
-        int saved = errno;
-        freed = entry == UNIT_LARGE && free_large(block);
-        errno = saved;
-    }
-    if (UNLIKELY(!freed)) {
-        fault_report("free", block);
     }
     fault_if_suspect();
 }

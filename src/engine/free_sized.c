@@ -18,7 +18,7 @@
  * realloc had no memory to move may be anything larger.
  */
 static bool size_fits(const struct block *block, void *start, size_t size, size_t alignment) {
-    if (atomic_load_explicit(&mems_root.failures, memory_order_relaxed) != 0) {
+    if (atomic_load_explicit(&mems_root.kept, memory_order_relaxed) != 0) {
         return size <= block->size;
     }
     switch (block->kind) {

@@ -24,7 +24,7 @@ static inline struct heap *heap_ensured(void) {
     return root_start() ? thread_begin() : NULL;
 }
 
-/* A block too large for a slab, or too strictly aligned; *zero tells whether it reads as zero. size <= PTRDIFF_MAX. */
+/* A block too large for a slab, or too strictly aligned; *zero tells whether it reads as zero. */
 void *alloc_big(size_t size, size_t alignment, bool *zero);
 
 #endif

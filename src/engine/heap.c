@@ -40,6 +40,8 @@ void heap_reset(struct heap *heap) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         heap->tops[size_class] = MAGAZINE_NONE;
         heap->tops[size_class + DEFERRED] = MAGAZINE_NONE;
+        slab_count_add(&slab_counts[0][size_class].remote,
+                       atomic_load_explicit(&heap->classes[size_class].remote, memory_order_relaxed));
         heap->classes[size_class] = (struct heap_class){0};
         list_init(&heap->classes[size_class].slabs);
     }
@@ -49,6 +51,7 @@ void heap_reset(struct heap *heap) {
     list_init(&heap->aging);
     heap->sweep_at = SWEEP_START;
     heap->depot = (struct depot){0};
+    large_cache_init(&heap->larges);
     heap->zeros = (struct zeros){0};
     heap->victim = 0;
     heap->until_beat = HEAP_BEAT;
@@ -137,7 +140,9 @@ static struct slab *add(struct heap *heap, unsigned size_class, struct slab *sla
     if (slab != NULL) {
         list_push_front(&heap->classes[size_class].slabs, &slab->link);
         heap->slab_bytes += bytes_of(slab);
-        slab_age(slab, &heap->aging, heap->passed_ms);
+        if (slab_free_slots(slab) != 0) {
+            slab_age(slab, &heap->aging, heap->passed_ms);
+        }
     }
     return slab;
 }
@@ -146,6 +151,15 @@ struct slab *heap_adopt(struct heap *heap, unsigned size_class) {
     struct slab *slab = add(heap, size_class, abandoned_adopt(size_class, heap->id));
     counter_add(&heap->counters.adoptions, slab != NULL);
     return slab;
+}
+
+bool heap_adopt_of(struct heap *heap, const void *block, unsigned size_class) {
+    struct slab *slab = add(heap, size_class, abandoned_adopt_of(block, size_class, heap->id));
+    counter_add(&heap->counters.adoptions, slab != NULL);
+    if (slab != NULL && slab_free_slots(slab) == 0) {
+        heap_slab_full(heap, size_class, slab);
+    }
+    return slab != NULL;
 }
 
 struct slab *heap_grow(struct heap *heap, unsigned size_class) {

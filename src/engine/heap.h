@@ -20,6 +20,7 @@
 #include "base/compiler.h"
 #include "base/list.h"
 #include "depot.h"
+#include "large_cache.h"
 #include "live_map.h"
 #include "os/lock.h"
 #include "page_map.h"
@@ -35,20 +36,27 @@ struct heap_counters {
     _Atomic uint64_t remote_frees;
     _Atomic uint64_t adoptions;
     _Atomic uint64_t stolen;
+    _Atomic uint64_t large_bytes; /* of large blocks: allocated less freed, modulo 2^64 */
 };
 
 static inline void counter_add(_Atomic uint64_t *counter, uint64_t by) {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
 }
 
+/* A thread adopts an abandoned slab when it has freed this many blocks into such slabs (free.c). */
+#define STRAYS_MAX 2u
+
 /* A class of a heap. Slabs with free slots stand before those without, so the first tells whether there are any. */
 struct heap_class {
     struct list slabs;
-    void **bottom;      /* of the magazine; NULL while there is none. The thread's alone */
-    struct stock stock; /* in the depot */
-    uint8_t share;      /* blocks that may still come from the shared slab, while there is no magazine */
-    bool refilled;      /* its magazine has had a refill since the classes were last looked at */
-    bool idle;          /* its magazine has had no refill and was never full since the classes were last looked at */
+    void **bottom;           /* of the magazine; NULL while there is none. The thread's alone */
+    struct stock stock;      /* in the depot */
+    uint32_t waiting;        /* units that are to be collected (remote.h) */
+    _Atomic uint32_t remote; /* blocks of the class that the thread has freed in others' slabs; see slab_counts */
+    uint8_t share;           /* blocks that may still come from the shared slab, while there is no magazine */
+    uint8_t strays; /* frees into abandoned slabs since the last refill, up to STRAYS_MAX. The thread's alone */
+    bool refilled;  /* its magazine has had a refill since the classes were last looked at */
+    bool idle;      /* its magazine has had no refill and was never full since the classes were last looked at */
 };
 
 #define INBOX_CLOSED UINT32_MAX
@@ -79,23 +87,25 @@ struct heap {
     uint32_t mode_offset;   /* of the set in use: 0 or DEFERRED */
     bool checks_every;      /* a free is proved at the call, not when its magazine is flushed */
     struct zeros zeros;
-    uint32_t victim;      /* the heap that gave memory last (upkeep.c); 0: none */
-    uint64_t looked_ms;   /* when the thread last looked for idle heaps, */
-    uint64_t searched_ms; /* and for a block to steal, in vain */
-    uint64_t passed_ms;   /* its last pass of upkeep, */
-    uint8_t purged_class; /* whose abandoned slabs that looked at, */
-    uint64_t rested_ms;   /* and when it last gave up what classes that rest have cached */
+    uint32_t victim;       /* the heap that gave memory last (upkeep.c); 0: none */
+    uint64_t collected_ms; /* when the thread last collected all its units */
+    uint64_t looked_ms;    /* when the thread last looked for idle heaps, */
+    uint64_t searched_ms;  /* and for a block to steal, in vain */
+    uint64_t passed_ms;    /* its last pass of upkeep, */
+    uint8_t purged_class;  /* whose abandoned slabs that looked at, */
+    uint64_t rested_ms;    /* and when it last gave up what classes that rest have cached */
 
     /* Under the lock. */
     struct lock lock;
-    struct heap_class classes[SIZE_CLASSES]; /* but for their `bottom` and `share` */
+    struct heap_class classes[SIZE_CLASSES]; /* but for their `bottom`, `share` and `strays` */
     size_t magazine_cost;                    /* of its magazines (magazine.h) */
     size_t magazine_drawn;                   /* from the budget of all heaps, to pay for them */
     size_t slab_bytes;                       /* in slots of the heap's slabs */
     struct list aging;                       /* slabs (slab.h) */
     size_t sweep_at;                         /* before slab_bytes grow beyond this, the heap is swept */
     struct depot depot;
-    uint32_t backlog; /* units that left the inbox and are not collected yet, linked as there */
+    struct large_cache larges;
+    uint32_t backlog; /* units that left the inbox and are not sorted yet (remote.h) */
     struct list link; /* in heaps.unused */
     struct heap_counters counters;
 
@@ -116,11 +126,11 @@ struct heaps {
     bool checks_every; /* of every heap; set at the start */
     uint64_t started;  /* how often a thread got a heap */
     struct list unused;
+    _Atomic uint64_t large_bytes;  /* of large blocks that threads without a heap allocated, less freed (relaxed) */
     _Atomic size_t magazine_drawn; /* by all heaps (relaxed) */
     _Atomic size_t magazine_most;  /* the budget: it may be drawn up to this (relaxed), */
     _Atomic size_t magazine_limit; /* and that, for the sake of the memory that there is, is at most this (relaxed) */
     _Atomic size_t depot_bytes;    /* in the half-magazines of all heaps, and what they have drawn beyond (relaxed) */
-    _Atomic size_t large_bytes;    /* in the large blocks of all depots (relaxed) */
 };
 
 extern struct heaps heaps;
@@ -130,6 +140,15 @@ extern struct heap heap_none;
 
 /* The calling thread's heap: the engine's one thread-local word. */
 extern TLS struct heap *heap_mine;
+
+/* Counts bytes of large blocks that the thread of the heap, which may be heap_none, has allocated (negative: freed). */
+static inline void heap_count_large(struct heap *heap, uint64_t bytes) {
+    if (LIKELY(heap != &heap_none)) {
+        counter_add(&heap->counters.large_bytes, bytes);
+    } else {
+        atomic_fetch_add_explicit(&heaps.large_bytes, bytes, memory_order_relaxed);
+    }
+}
 
 /* The engine's start. */
 void heaps_start(bool checks_every);
@@ -176,6 +195,12 @@ struct slab *heap_slab_with_room(const struct heap *heap, unsigned size_class);
 /* Adds an abandoned slab with free slots; NULL when there is none to adopt. The same for a fresh one: no memory. */
 struct slab *heap_adopt(struct heap *heap, unsigned size_class);
 struct slab *heap_grow(struct heap *heap, unsigned size_class);
+
+/*
+ * Adds the slab of a block that the heap's thread is about to free, so that this free and those that follow are its
+ * own. False when the slab is shared, or not abandoned.
+ */
+bool heap_adopt_of(struct heap *heap, const void *block, unsigned size_class);
 
 /* The slab has just been filled up: it makes way for one with free slots. */
 void heap_slab_full(struct heap *heap, unsigned size_class, struct slab *slab);

@@ -1,71 +1,57 @@
 #include "large.h"
 
 #include "base/compiler.h"
-#include "live_map.h"
 #include "metadata.h"
-#include "os/os.h"
-#include "page_map.h"
-#include "zeros.h"
 
-static void set_size(struct large *large, size_t size) {
-    atomic_store_explicit(&large->requested, size, memory_order_relaxed);
+static size_t units_of_alignment(size_t alignment) {
+    return alignment > UNIT ? alignment >> UNIT_SHIFT : 1;
 }
 
-static struct large *large_create(size_t size, size_t alignment, bool *zero) {
+void *large_alloc(size_t size, size_t alignment, bool *zero) {
     struct large *large = metadata_alloc(sizeof *large);
     if (large == NULL) {
         return NULL;
     }
-    set_size(large, size);
-    if (!span_take(&large->span, large_units(size), alignment > UNIT ? alignment >> UNIT_SHIFT : 1, UNIT_LARGE, zero)) {
+    if (!span_take(&large->span, large_units(size), units_of_alignment(alignment), UNIT_PART, zero)) {
         metadata_free(large, sizeof *large);
         return NULL;
     }
-    return large;
+    return large_reuse(large, size);
 }
 
-void large_destroy(struct large *large) {
+void *large_alloc_dirty(size_t size, size_t alignment, size_t most) {
+    struct large *large = metadata_alloc(sizeof *large);
+    if (large == NULL) {
+        return NULL;
+    }
+    if (!span_take_dirty(&large->span, large_units(size), most, units_of_alignment(alignment), UNIT_PART)) {
+        metadata_free(large, sizeof *large);
+        return NULL;
+    }
+    return large_reuse(large, size);
+}
+
+void large_retire(struct large *large, uint64_t freed_ms) {
     if (UNLIKELY(large_advised(large))) {
         span_give_advised(&large->span);
     } else {
-        span_give(&large->span);
+        span_give_aged(&large->span, freed_ms);
     }
     metadata_free(large, sizeof *large);
 }
 
-void *large_alloc(size_t size, size_t alignment, bool *zero) {
-    struct large *large = large_create(size, alignment, zero);
-    return large != NULL ? large_reuse(large, size) : NULL;
-}
-
-void *large_reuse(struct large *large, size_t size) {
-    void *block = window_address(large->span.first);
-    set_size(large, size);
-    large->watched = false;
-    atomic_store_explicit(&large->advised, false, memory_order_relaxed);
-    live_set(block);
-    return block;
-}
-
-/* True for exactly one caller: the others freed the block twice, or never had it. */
-static bool claim_death(const void *block) {
-    uint64_t bit = live_bit_of(block);
-    /* Acquire and release: the loser of a race reads the descriptor for its report only. */
-    return (atomic_fetch_and_explicit(&live_word_of(block)->live, ~bit, memory_order_acq_rel) & bit) != 0;
-}
-
-struct large *large_end(void *block) {
-    return claim_death(block) ? large_of(block) : NULL;
+void large_destroy(struct large *large) {
+    large_retire(large, UINT64_MAX);
 }
 
 bool large_resize(void *block, size_t size) {
     struct large *large = large_of(block);
     size_t units = large_units(size);
-    if (units > large->span.units && !span_grow(&large->span, units, UNIT_LARGE)) {
+    if (units > large->span.units && !span_grow(&large->span, units, UNIT_PART)) {
         return false;
     }
     /* After growing and before shrinking, so that statistics never see a size beyond the span. */
-    set_size(large, size);
+    large_set_size(large, size);
     large->watched = false;
     if (units >= large->span.units) {
         return true;

@@ -13,10 +13,9 @@
  * the pointer alone proves a free: it needs no descriptor and no division.
  *
  * Live bits have one writer, who needs no atomic operation: the thread of the heap that owns the slab, or the holder of
- * the class's lock for an abandoned slab. (A large block's bit is set before the block is handed out, and cleared by
- * one atomic fetch_and: large.c.) All other threads free by setting the remote bit, with one fetch_or. The slab's
- * writer *settles* such a slot: it clears live, then remote. So a second free, which looks at
- * remote and then at live, finds remote set or live clear.
+ * the class's lock for an abandoned slab. All other threads free by setting the remote bit, with one fetch_or. The
+ * slab's writer *settles* such a slot: it clears live, then remote. So a second free, which looks at remote and then at
+ * live, finds remote set or live clear.
  *
  * A word covers 1 KiB, so no word belongs to two spans.
  */

@@ -38,12 +38,11 @@ static struct block block_in_window(const void *address) {
         return block_in_slab(address, entry_class(entry));
     }
     struct block block = {.kind = BLOCK_UNUSED};
-    if (entry == UNIT_LARGE) {
+    if (entry == UNIT_LARGE || entry == UNIT_PART) {
         const struct large *large = large_of(address);
-        void *start = window_address(large->span.first);
         block.kind = BLOCK_LARGE;
-        block.state = live_test(start) ? BLOCK_STATE_LIVE : BLOCK_STATE_CACHED;
-        block.start = (uintptr_t)start;
+        block.state = large_is_live(large) ? BLOCK_STATE_LIVE : BLOCK_STATE_CACHED;
+        block.start = (uintptr_t)window_address(large->span.first);
         block.size = large_size(large);
     } else if (entry_is_free(entry) || entry == UNIT_PURGING) {
         const struct free_span *around = span_around(unit);

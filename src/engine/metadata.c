@@ -2,6 +2,7 @@
 
 #include "base/bits.h"
 #include "base/fault.h"
+#include "os/os.h"
 #include "ranks.h"
 #include "window.h"
 
@@ -44,6 +45,35 @@ static void push_range(char *start, char *end) {
         }
         push(start, size);
         start += size;
+    }
+}
+
+/* What is left from `open` to an address becomes pieces. */
+static void close_up_to(uintptr_t end) {
+    metadata.spare -= end - metadata.open;
+    push_range((char *)metadata.open, (char *)end);
+    metadata.open = end;
+}
+
+/* A piece cut from pages that had gone back to the system; NULL when there are none that have room. */
+static void *cut_returned(size_t size) {
+    for (;;) {
+        uintptr_t start = round_up(metadata.open, alignment_of(size));
+        if (start + size <= metadata.open_end) {
+            close_up_to(start);
+            metadata.open = start + size;
+            metadata.spare -= size;
+            return (void *)start;
+        }
+        close_up_to(metadata.open_end);
+        if (metadata.run_count == 0) {
+            return NULL;
+        }
+        const struct metadata_run *run = &metadata.runs[--metadata.run_count];
+        metadata.open = window.metadata_area.start + run->first * OS_PAGE;
+        metadata.open_end = metadata.open + run->pages * OS_PAGE;
+        metadata.returned -= run->pages * OS_PAGE;
+        metadata.spare += run->pages * OS_PAGE;
     }
 }
 
@@ -145,6 +175,9 @@ static void *alloc(size_t size, size_t headroom) {
     lock_take(&metadata.lock);
     void *piece = pop(size);
     if (piece == NULL) {
+        piece = cut_returned(size);
+    }
+    if (piece == NULL) {
         piece = cut(size, headroom);
     }
     if (piece == NULL) {
@@ -179,4 +212,188 @@ void metadata_free(void *piece, size_t size) {
     push(piece, size);
     metadata.unmerged += size;
     lock_give(&metadata.lock);
+}
+
+/* --- Trimming ----------------------------------------------------------------------------------------------------- */
+
+/* A word for each page, with a bit for each step of it. */
+#define PAGE_STEPS (OS_PAGE / METADATA_STEP)
+#define ALL_FREE UINT64_MAX
+_Static_assert(PAGE_STEPS == 64, "a page's steps are a word");
+
+static size_t page_of(uintptr_t address) {
+    return (address - window.metadata_area.start) / OS_PAGE;
+}
+
+static void mark_free(uint64_t *steps, uintptr_t start, size_t size) {
+    for (uintptr_t at = start; at < start + size; at += METADATA_STEP) {
+        steps[page_of(at)] |= UINT64_C(1) << (at - window.metadata_area.start) / METADATA_STEP % PAGE_STEPS;
+    }
+}
+
+static void mark_all(uint64_t *steps, size_t pages) {
+    for (size_t step = 1; step <= METADATA_MAX / METADATA_STEP; step++) {
+        for (struct metadata_piece *piece = metadata.free[step]; piece != NULL; piece = piece->next) {
+            uintptr_t start = (uintptr_t)piece;
+            uintptr_t end = start + step * METADATA_STEP;
+            if (page_of(end - 1) < pages) {
+                mark_free(steps, start, end - start);
+            }
+        }
+    }
+    for (size_t i = 0; i < metadata.run_count; i++) {
+        for (size_t page = metadata.runs[i].first; page < metadata.runs[i].first + metadata.runs[i].pages; page++) {
+            steps[page] = ALL_FREE;
+        }
+    }
+}
+
+static bool is_all_free(const uint64_t *steps, size_t pages, size_t page) {
+    return page < pages && steps[page] == ALL_FREE;
+}
+
+/* Takes a piece that lies in pages which are all free, at least in part, apart; what lies in other pages is free still.
+ * False, and nothing has changed, when it does not. */
+static bool take_apart(const uint64_t *steps, size_t pages, uintptr_t start, uintptr_t end) {
+    bool any = false;
+    for (size_t page = page_of(start); page <= page_of(end - 1); page++) {
+        any = any || is_all_free(steps, pages, page);
+    }
+    metadata.spare -= any ? end - start : 0;
+    for (uintptr_t at = start, next; any && at < end; at = next) {
+        next = round_down(at, OS_PAGE) + OS_PAGE;
+        next = next < end ? next : end;
+        if (!is_all_free(steps, pages, page_of(at))) {
+            push_range((char *)at, (char *)next);
+        }
+    }
+    return any;
+}
+
+/* No piece is left in pages that are all free. */
+static void clear_pages(const uint64_t *steps, size_t pages) {
+    for (size_t step = METADATA_MAX / METADATA_STEP; step != 0; step--) {
+        struct metadata_piece **link = &metadata.free[step];
+        while (*link != NULL) {
+            struct metadata_piece *piece = *link;
+            struct metadata_piece *next = piece->next;
+            uintptr_t start = (uintptr_t)piece;
+            if (take_apart(steps, pages, start, start + step * METADATA_STEP)) {
+                *link = next;
+            } else {
+                link = &piece->next;
+            }
+        }
+    }
+}
+
+/* The runs of pages that are all free take the place of the words, of which there are always more. */
+static size_t make_runs(uint64_t *steps, size_t pages) {
+    struct metadata_run *runs = (struct metadata_run *)steps;
+    size_t count = 0;
+    for (size_t first = 0, end; first < pages; first = end) {
+        end = first + 1;
+        if (steps[first] != ALL_FREE) {
+            continue;
+        }
+        while (end < pages && steps[end] == ALL_FREE) {
+            end++;
+        }
+        runs[count++] = (struct metadata_run){.first = (uint32_t)first, .pages = (uint32_t)(end - first)};
+    }
+    return count;
+}
+
+static size_t purge_runs(const struct metadata_run *runs, size_t count) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        uintptr_t start = window.metadata_area.start + runs[i].first * OS_PAGE;
+        uintptr_t end = round_down(start + runs[i].pages * OS_PAGE, os_page_size());
+        start = round_up(start, os_page_size());
+        if (start < end && os_purge((void *)start, end - start) == 0) {
+            bytes += end - start;
+        }
+    }
+    return bytes;
+}
+
+static void unmap_runs(struct metadata_run *runs, size_t size) {
+    if (runs != NULL) {
+        (void)os_unmap(runs, size);
+    }
+}
+
+size_t metadata_trim(void) {
+    lock_take(&metadata.lock);
+    const size_t pages = metadata.used / OS_PAGE;
+    bool alone = !metadata.trimming;
+    metadata.trimming = true;
+    lock_give(&metadata.lock);
+    const size_t size = round_up(pages * sizeof(uint64_t), UNIT);
+    void *memory = NULL;
+    if (!alone) {
+        return 0;
+    }
+    if (pages == 0 || os_map(size, OS_PAGE, &memory) != 0) {
+        lock_take(&metadata.lock);
+        metadata.trimming = false;
+        lock_give(&metadata.lock);
+        return 0;
+    }
+    lock_take(&metadata.lock);
+    close_up_to(metadata.open_end);
+    mark_all(memory, pages);
+    clear_pages(memory, pages);
+    struct metadata_run *before = metadata.runs;
+    size_t before_size = metadata.runs_size;
+    size_t before_returned = metadata.returned;
+    size_t count = make_runs(memory, pages);
+    size_t returned = 0;
+    for (size_t i = 0; i < count; i++) {
+        returned += ((struct metadata_run *)memory)[i].pages * OS_PAGE;
+    }
+    metadata.returned = returned;
+    metadata.run_count = 0; /* they are in nobody's hands until the system has taken the pages */
+    lock_give(&metadata.lock);
+
+    size_t purged = purge_runs(memory, count);
+    unmap_runs(before, before_size);
+    (void)os_purge((char *)memory + round_up(count * sizeof(struct metadata_run), UNIT),
+                   size - round_up(count * sizeof(struct metadata_run), UNIT));
+
+    lock_take(&metadata.lock);
+    metadata.runs = memory;
+    metadata.runs_size = size;
+    metadata.run_count = count;
+    metadata.trimming = false;
+    lock_give(&metadata.lock);
+    return purged > before_returned ? purged - before_returned : 0;
+}
+
+/* What another thread had in its hands is lost. */
+void metadata_recover(void) {
+    if (metadata.trimming) {
+        metadata.trimming = false;
+        metadata.returned = 0;
+        metadata.runs = NULL;
+        metadata.run_count = 0;
+    }
+}
+
+bool metadata_valid(const char **why) {
+    size_t spare = metadata.open_end - metadata.open;
+    size_t returned = 0;
+    for (size_t step = 1; step <= METADATA_MAX / METADATA_STEP; step++) {
+        for (struct metadata_piece *piece = metadata.free[step]; piece != NULL; piece = piece->next) {
+            spare += step * METADATA_STEP;
+        }
+    }
+    for (size_t i = 0; i < metadata.run_count; i++) {
+        returned += metadata.runs[i].pages * OS_PAGE;
+    }
+    if (spare != metadata.spare || returned != metadata.returned) {
+        *why = "the free pieces of metadata are not what is counted";
+        return false;
+    }
+    return true;
 }

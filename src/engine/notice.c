@@ -9,11 +9,16 @@
 #include "os/process.h"
 #include "root.h"
 #include "span.h"
+#include "upkeep.h"
 #include "window.h"
 
 void engine_confine(void) {
     if (mems_root.options.confine == TOGGLE_OFF || !process_is_own()) {
         return;
+    }
+    /* What heaps keep for themselves is free then. */
+    if (root_ready()) {
+        upkeep_gather(heap_mine != &heap_none ? heap_mine : NULL);
     }
     /* The start waits: it looks for limits itself, but does not see a lock on memory to come. */
     lock_take(&mems_root.lock);

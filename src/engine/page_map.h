@@ -9,9 +9,10 @@
  *   +---------------------------------+---------------+
  *
  * Entries change under the spans' lock (a span is taken or given back), or under a class's lock (a slab is abandoned or
- * adopted). They are read without a lock: a thread that frees a block learned its address after the entry was written,
- * and whoever acts on a heap id re-checks it under a lock, because it may have changed. So relaxed order is enough,
- * except for a thread that goes on from an id to its heap: that load is an acquire, and the stores are releases.
+ * adopted); the first one of a large block, where that is allocated and freed (large.h). They are read without a lock:
+ * a thread that frees a block learned its address after the entry was written, and whoever acts on a heap id re-checks
+ * it under a lock, because it may have changed. So relaxed order is enough, except for a thread that goes on from an id
+ * to its heap: that load is an acquire, and the stores are releases.
  */
 #ifndef MEMS_ENGINE_PAGE_MAP_H
 #define MEMS_ENGINE_PAGE_MAP_H
@@ -29,7 +30,8 @@ enum unit_kind {
     UNIT_UNMAPPED, /* of a free span; nothing is mapped there: to be claimed before it is used */
     UNIT_DIRTY,    /* of a free span; holds what its last user left */
     UNIT_PURGING,  /* of a span on its way back to the system, in nobody's index */
-    UNIT_LARGE,    /* of a large block */
+    UNIT_LARGE,    /* a live large block starts here */
+    UNIT_PART,     /* any other unit of a large block's span */
     UNIT_LOST,     /* its address was lost to another mapping; never used again */
     UNIT_KINDS
 };

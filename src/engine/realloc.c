@@ -23,6 +23,9 @@
 #define MOVE_PAGES_MIN ((size_t)1 << 20)
 #define MOVES_MAX 8192u
 
+/* Cached large blocks that are given back for one to grow in place. */
+#define UNLOADED_LARGES 64u
+
 bool class_fits(size_t size, unsigned size_class) {
     return size_class_of(size) == size_class || shared_class(size) == size_class;
 }
@@ -59,29 +62,56 @@ static void *move_big(const struct block *old, size_t size) {
             engine_free(from);
             return to;
         }
+        heap_count_large(heap_mine, -(uint64_t)large_size(large_of(to)));
         large_lose(to);
     }
 }
 
-/* There is no memory to move to: a block that becomes smaller stays, and gives up what it can. */
-static void *shrink_in_place(const struct block *old, size_t size, int saved_errno) {
-    void *block = (void *)old->start;
-    size = size != 0 ? size : 1;
-    if (old->kind == BLOCK_LARGE) {
-        (void)large_resize(block, size);
-    } else if (old->kind == BLOCK_HUGE) {
-        void *resized = NULL;
-        (void)huge_resize(block, size, &resized);
-        block = resized != NULL ? resized : block;
+static bool resize_counted(void *block, size_t size) {
+    const uint64_t before = large_size(large_of(block));
+    bool resized = large_resize(block, size);
+    heap_count_large(heap_mine, large_size(large_of(block)) - before);
+    return resized;
+}
+
+/* What lies behind a block that grows may be cached. */
+static bool resize_large(void *block, size_t size) {
+    if (resize_counted(block, size)) {
+        return true;
     }
-    errno = saved_errno;
-    return block;
+    struct heap *heap = heap_mine;
+    if (large_cache_count(&heap->larges) == 0) {
+        return false;
+    }
+    lock_take(&heap->lock);
+    large_cache_unload(&heap->larges, UNLOADED_LARGES);
+    lock_give(&heap->lock);
+    return resize_counted(block, size);
+}
+
+/*
+ * A block that was to shrink, for which there is no memory at another place: it is cut where it is, or stays as it is.
+ * So shrinking never fails. errno is that from before the attempt.
+ */
+static COLD void *shrink_in_place(const struct block *old, size_t size, int saved) {
+    void *block = (void *)old->start;
+    void *resized = NULL;
+    errno = saved;
+    atomic_fetch_sub_explicit(&mems_root.failures, 1,
+                              memory_order_relaxed); /* the one that out_of_memory has counted */
+    atomic_fetch_add_explicit(&mems_root.kept, 1, memory_order_relaxed);
+    if (old->kind == BLOCK_LARGE) {
+        (void)resize_counted(block, size != 0 ? size : 1);
+    } else if (old->kind == BLOCK_HUGE && !huge_resize(block, size != 0 ? size : 1, &resized)) {
+        fault_report("realloc", block); /* freed meanwhile */
+    }
+    return resized != NULL ? resized : block;
 }
 
 static void *realloc_big(const struct block *old, size_t size) {
     const int saved = errno;
     void *block = (void *)old->start;
-    if (old->kind == BLOCK_LARGE && size > SMALL_MAX && size < HUGE_MIN && large_resize(block, size)) {
+    if (old->kind == BLOCK_LARGE && size > SMALL_MAX && size < HUGE_MIN && resize_large(block, size)) {
         return block;
     }
     if (old->kind == BLOCK_HUGE && size > realloc_keeps_from(HUGE_MIN)) {
@@ -114,8 +144,8 @@ static void *realloc_slot(void *block, unsigned size_class, size_t size) {
         memcpy(moved, block, old_size < size ? old_size : size);
         engine_free(block);
     } else if (size <= old_size) {
-        moved = block; /* no memory to move to */
-        errno = saved;
+        const struct block old = {.kind = BLOCK_SLOT, .start = (uintptr_t)block, .size = old_size};
+        moved = shrink_in_place(&old, size, saved);
     }
     return moved;
 }

@@ -5,6 +5,10 @@
 #include "slab.h"
 #include "span.h"
 
+/* Units that are sorted at a time, and how often in a row to find one of a class. */
+#define SORTED_UNITS 64u
+#define SORTS 16u
+
 static _Atomic uint32_t *link_of(size_t unit) {
     return &window.inbox_links[unit];
 }
@@ -65,16 +69,10 @@ static void route(size_t unit) {
     }
 }
 
-bool remote_free(void *block) {
-    size_t unit = window_unit(block);
-    if (!live_end_remotely(block)) {
-        return false;
-    }
-    /* seq_cst, after the remote bit: partner of the clearing of the link before a collection. */
-    if (atomic_load_explicit(link_of(unit), memory_order_seq_cst) == 0 && claim(unit)) {
+void remote_announce(size_t unit) {
+    if (claim(unit)) {
         route(unit);
     }
-    return true;
 }
 
 /* Takes all units out of the inbox, unless it is closed; the newest + 1, or 0. */
@@ -90,33 +88,102 @@ static uint32_t take_all(struct heap *heap) {
     return head;
 }
 
-/* Takes the first unit out of a chain. */
-static size_t pop(uint32_t *chain) {
-    size_t unit = *chain - 1;
-    *chain = atomic_load_explicit(link_of(unit), memory_order_relaxed) & ~LINK_SET;
+/* Relaxed: a unit that has left the inbox is under the heap's lock. */
+static uint32_t next_of(uint32_t number) {
+    return atomic_load_explicit(link_of(number - 1), memory_order_relaxed) & ~LINK_SET;
+}
+
+static void set_next(uint32_t number, uint32_t next) {
+    atomic_store_explicit(link_of(number - 1), LINK_SET | next, memory_order_relaxed);
+}
+
+/* Takes the first unit out of a stack. */
+static size_t pop(uint32_t *stack) {
+    size_t unit = *stack - 1;
+    *stack = next_of(*stack);
     return unit;
+}
+
+/* Puts a unit behind the last one of a ring. */
+static void ring_add(uint32_t *ring, size_t unit) {
+    uint32_t first = (uint32_t)unit + 1;
+    if (*ring != 0) {
+        first = next_of(*ring);
+        set_next(*ring, (uint32_t)unit + 1);
+    }
+    *ring = (uint32_t)unit + 1;
+    set_next(*ring, first);
+}
+
+/* Takes the first unit of a ring, which is not empty. */
+static size_t ring_take(uint32_t *ring) {
+    uint32_t first = next_of(*ring);
+    if (first == *ring) {
+        *ring = 0;
+    } else {
+        set_next(*ring, next_of(first));
+    }
+    return first - 1;
+}
+
+/*
+ * Sorts some units of the inbox by class, the oldest first; false when there were none. The heap's own stay what they
+ * are while they wait: no slab is given back that has a link set, and when its thread ends, the inbox is closed.
+ */
+static bool sort(struct heap *heap) {
+    size_t units[SORTED_UNITS];
+    size_t count = 0;
+    if (heap->backlog == 0) {
+        heap->backlog = take_all(heap);
+    }
+    while (heap->backlog != 0 && count < SORTED_UNITS) {
+        units[count++] = pop(&heap->backlog);
+    }
+    for (size_t i = count; i != 0; i--) {
+        uint32_t entry = page_map_load(units[i - 1]);
+        if (entry_is_slab(entry) && entry_heap(entry) == heap->id) {
+            ring_add(&heap->classes[entry_class(entry)].waiting, units[i - 1]);
+        } else {
+            route(units[i - 1]);
+        }
+    }
+    return count != 0;
+}
+
+static void collect_first(struct heap *heap, unsigned size_class, bool writer) {
+    size_t unit = ring_take(&heap->classes[size_class].waiting);
+    /* seq_cst, before the remote bits are read: partner of remote_free. */
+    atomic_store_explicit(link_of(unit), 0, memory_order_seq_cst);
+    heap_collect_unit(heap, unit, writer);
+}
+
+bool inbox_collect_class(struct heap *heap, unsigned size_class) {
+    ASSERT(lock_held(&heap->lock));
+    const uint32_t *waiting = &heap->classes[size_class].waiting;
+    unsigned sorts = 0;
+    while (*waiting == 0 && sorts < SORTS && sort(heap)) {
+        sorts++;
+    }
+    if (*waiting == 0) {
+        return false;
+    }
+    collect_first(heap, size_class, true);
+    return true;
 }
 
 bool inbox_collect(struct heap *heap, size_t units, bool writer) {
     ASSERT(lock_held(&heap->lock));
-    for (; units != 0; units--) {
-        if (heap->backlog == 0) {
-            heap->backlog = take_all(heap);
+    do {
+        for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+            for (; heap->classes[size_class].waiting != 0; units--) {
+                if (units == 0) {
+                    return true;
+                }
+                collect_first(heap, size_class, writer);
+            }
         }
-        if (heap->backlog == 0) {
-            return false;
-        }
-        size_t unit = pop(&heap->backlog);
-        uint32_t entry = page_map_load(unit);
-        if (entry_is_slab(entry) && entry_heap(entry) == heap->id) {
-            /* seq_cst, before the remote bits are read: partner of remote_free. */
-            atomic_store_explicit(link_of(unit), 0, memory_order_seq_cst);
-            heap_collect_unit(heap, unit, writer);
-        } else {
-            route(unit);
-        }
-    }
-    return heap->backlog != 0 || inbox_has_units(heap);
+    } while (sort(heap));
+    return false;
 }
 
 void inbox_close(struct heap *heap) {
@@ -129,6 +196,11 @@ void inbox_close(struct heap *heap) {
     while (heap->backlog != 0) {
         route(pop(&heap->backlog));
     }
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        while (heap->classes[size_class].waiting != 0) {
+            route(ring_take(&heap->classes[size_class].waiting));
+        }
+    }
 }
 
 void inboxes_clear(void) {
@@ -138,6 +210,9 @@ void inboxes_clear(void) {
     for (uint32_t id = 1; id <= heaps_made(); id++) {
         struct heap *heap = heap_of(id);
         heap->backlog = 0;
+        for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+            heap->classes[size_class].waiting = 0;
+        }
         if (atomic_load_explicit(&heap->inbox, memory_order_relaxed) != INBOX_CLOSED) {
             atomic_store_explicit(&heap->inbox, 0, memory_order_relaxed);
         }

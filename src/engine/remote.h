@@ -3,11 +3,16 @@
  *
  * Such a free sets the block's remote bit (live_map.h), which proves it, needs no memory and cannot fail. The first one
  * in a unit since that was last collected also puts the unit into the *inbox* of the slab's heap: a stack of units,
- * linked through window.inbox_links, which any thread pushes to and the holder of the heap's lock takes whole. A slab's
- * span is not given back while one of its units has its link set.
+ * linked through window.inbox_links, which any thread pushes to and the holder of the heap's lock takes whole. That one
+ * sorts the units by their class. They are collected when the class needs blocks, the oldest first: that leaves the
+ * threads that free the most time to be done with a unit, so that its cache lines change hands once and not for each
+ * block. Until then its link stays set, and nobody announces it again. A slab's span is not given back while one of its
+ * units has its link set.
  *
- *   inbox:  unit + 1 of the newest, 0, or INBOX_CLOSED while no thread has the heap
- *   link:   0, or LINK_SET | the same of the next
+ *   inbox:    unit + 1 of the newest, 0, or INBOX_CLOSED while no thread has the heap
+ *   backlog:  units that left the inbox and are not sorted yet; the same as the inbox
+ *   waiting:  of each class, unit + 1 of the last one in a ring, whose link leads to the first; or 0
+ *   link:     0, or LINK_SET | unit + 1 of the next, or LINK_SET alone at the end of a stack
  *
  * A thread that frees sets a bit and then reads the link; a collector clears the link and then reads the bits. Both are
  * sequentially consistent, so at least one sees what the other has done: no freed block is forgotten.
@@ -26,9 +31,22 @@
 
 #define LINK_SET 0x80000000u
 
-/* Frees a block of a slab that another heap has. False when it is not live. With no lock held, or the calling thread's
- * own heap's. */
-bool remote_free(void *block);
+/* Announces a unit whose link was found clear after a remote bit had been set. With no lock held, or the calling
+ * thread's own heap's. */
+void remote_announce(size_t unit);
+
+/* Frees a block of a slab that another heap has. False when it is not live. Locks as for remote_announce. */
+static inline bool remote_free(void *block) {
+    if (UNLIKELY(!live_end_remotely(block))) {
+        return false;
+    }
+    size_t unit = window_unit(block);
+    /* seq_cst, after the remote bit: partner of the clearing of the link before a collection. */
+    if (UNLIKELY(atomic_load_explicit(&window.inbox_links[unit], memory_order_seq_cst) == 0)) {
+        remote_announce(unit);
+    }
+    return true;
+}
 
 /* For the heap's next thread. Release: pairs with the acquire of whoever pushes. */
 static inline void inbox_open(struct heap *heap) {
@@ -40,6 +58,10 @@ static inline bool inbox_has_units(const struct heap *heap) {
     uint32_t head = atomic_load_explicit(&heap->inbox, memory_order_relaxed);
     return head != 0 && head != INBOX_CLOSED;
 }
+
+/* Collects the unit of a class that has waited longest. False when none is found, which takes no longer than sorting a
+ * thousand units. For the heap's own thread, under its lock. */
+bool inbox_collect_class(struct heap *heap, unsigned size_class);
 
 /*
  * Collects up to `units` units of the heap's inbox; false when there are none left. `writer`: the caller is the heap's

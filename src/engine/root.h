@@ -42,6 +42,7 @@ struct mems_root {
     _Atomic bool no_mapping;      /* huge blocks are for when the window has no room (relaxed) */
     _Atomic uint64_t pages_moved; /* blocks that realloc moved by their pages (relaxed) */
     _Atomic uint64_t failures;    /* allocations that failed for want of memory (relaxed) */
+    _Atomic uint64_t kept;        /* blocks that realloc left larger than they need be, for want of memory (relaxed) */
 };
 
 extern EXPORT struct mems_root mems_root;

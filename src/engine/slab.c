@@ -25,10 +25,38 @@ static uint64_t all_free(const struct slab *slab, unsigned word) {
     return slots >= BITMAP_WORD_BITS ? UINT64_MAX : (UINT64_C(1) << slots) - 1;
 }
 
+struct slab_counts slab_counts[SLAB_COUNT_ROWS][SIZE_CLASSES];
+
+static struct slab_counts *counts_of(const struct slab *slab) {
+    uint32_t entry = page_map_load(slab->span.first);
+    return &slab_counts[entry_heap(entry) % SLAB_COUNT_ROWS][entry_class(entry)];
+}
+
 static void set_free_slots(struct slab *slab, unsigned free) {
+    slab_count_add(&counts_of(slab)->free, (size_t)free - slab_free_slots(slab));
     atomic_store_explicit(&slab->free, (uint16_t)free, memory_order_relaxed);
 }
 
+/* How many slots of a slab were never handed out, and hold no memory. */
+static size_t untouched(const struct slab *slab) {
+    return atomic_load_explicit(&slab->fresh, memory_order_relaxed) ? slab->slots - slab_used(slab) : 0;
+}
+
+static void set_used(struct slab *slab, unsigned used) {
+    size_t before = untouched(slab);
+    atomic_store_explicit(&slab->used, (uint16_t)used, memory_order_relaxed);
+    if (before != 0) {
+        slab_count_add(&counts_of(slab)->untouched, untouched(slab) - before);
+    }
+}
+
+/* Counts a slab that begins, or ends: by is 1 or -1. */
+static void count_slab(const struct slab *slab, size_t by) {
+    struct slab_counts *counts = counts_of(slab);
+    slab_count_add(&counts->slabs, by);
+    slab_count_add(&counts->free, by * slab->slots);
+    slab_count_add(&counts->untouched, by * untouched(slab));
+}
 /* --- Pages -------------------------------------------------------------------------------------------------------- */
 
 /* What `absent` and `resting` count. Larger pages of the system are several of these. */
@@ -84,7 +112,7 @@ struct slab *slab_create(unsigned size_class, uint32_t id) {
     slab->unsettled = false;
     atomic_store_explicit(&slab->advised, false, memory_order_relaxed);
     atomic_store_explicit(&slab->used, 0, memory_order_relaxed);
-    set_free_slots(slab, slab->slots);
+    atomic_store_explicit(&slab->free, slab->slots, memory_order_relaxed);
     atomic_store_explicit(&slab->fresh, false, memory_order_relaxed);
     bool zero;
     if (!span_take(&slab->span, size_classes[size_class].units, 1, page_map_tag(id) | size_class, &zero)) {
@@ -92,6 +120,7 @@ struct slab *slab_create(unsigned size_class, uint32_t id) {
         return NULL;
     }
     atomic_store_explicit(&slab->fresh, zero, memory_order_relaxed);
+    count_slab(slab, 1);
     slab->absent = zero ? page_bits(0, pages_of(slab)) : 0;
     slab->resting = 0;
     atomic_fetch_add_explicit(&present, slab_present(slab), memory_order_relaxed);
@@ -117,6 +146,7 @@ void slab_destroy(struct slab *slab) {
     /* Always: a remote bit that is left here, by a block freed twice at the same moment, would fall to the next slab.
      */
     slab_settle(slab);
+    count_slab(slab, (size_t)-1);
     atomic_fetch_sub_explicit(&present, slab_present(slab), memory_order_relaxed);
     if (UNLIKELY(atomic_load_explicit(&slab->advised, memory_order_relaxed))) {
         span_give_advised(&slab->span);
@@ -157,7 +187,7 @@ unsigned slab_take(struct slab *slab, void **top, unsigned count) {
             *top-- = start + slot * size;
         }
         if (slot >= slab_used(slab)) {
-            atomic_store_explicit(&slab->used, (uint16_t)(slot + 1), memory_order_relaxed);
+            set_used(slab, slot + 1);
         }
         touch(slab, first * size, (slot + 1) * size);
         bitmap_store(slab->bitmap, word, bits);
@@ -246,11 +276,13 @@ void slab_collect(struct slab *slab, size_t unit, bool writer) {
     const size_t size = size_classes[slab_class(slab)].size;
     const size_t first = (unit - slab->span.first) << UNIT_SHIFT;
     const size_t step = size <= LIVE_WORD_BYTES ? LIVE_WORD_BYTES : size;
+    const size_t free_before = slab_free_slots(slab);
     struct run run = {0};
     for (size_t at = (first + step - 1) / step * step; at < first + UNIT; at += step) {
         collect_word(slab, &run, round_down(at, LIVE_WORD_BYTES), writer);
     }
     free_slots(slab, run.word, run.bits, run.count);
+    slab_count_add(&counts_of(slab)->remote, free_before - slab_free_slots(slab));
 }
 
 void slab_settle(struct slab *slab) {

@@ -37,6 +37,7 @@
 
 #include "base/bitmap.h"
 #include "base/list.h"
+#include "os/os.h"
 #include "page_map.h"
 #include "span.h"
 
@@ -61,6 +62,30 @@ struct slab {
     uint64_t resting;     /* a bit a page; none of them is absent */
     bitmap_word bitmap[];
 };
+
+/*
+ * Slabs and their slots by class, for statistics: each number is the sum over the rows, modulo 2^64. A slab counts in
+ * the row of its heap's id, or any other one when that has changed. Threads add to it under different locks (relaxed).
+ */
+struct slab_counts {
+    _Atomic size_t slabs;
+    _Atomic size_t free;
+    _Atomic size_t untouched; /* free slots that hold no memory */
+    _Atomic size_t remote;    /* with that of all heaps' classes: slots freed by other threads, not collected yet */
+};
+
+#define SLAB_COUNT_ROWS 16u
+
+extern struct slab_counts slab_counts[SLAB_COUNT_ROWS][SIZE_CLASSES];
+
+/* Adds to one of these numbers. */
+static inline void slab_count_add(_Atomic size_t *count, size_t by) {
+    if (os_single_threaded()) {
+        atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + by, memory_order_relaxed);
+    } else {
+        atomic_fetch_add_explicit(count, by, memory_order_relaxed);
+    }
+}
 
 static inline unsigned slab_free_slots(const struct slab *slab) {
     return atomic_load_explicit(&slab->free, memory_order_relaxed);

@@ -20,7 +20,7 @@
 
 /* Free units are unmapped, in a window that is claimed, in runs of this many, and of this part of the window: a mapping
  * is divided each time, and the kernel allows a process some 65,000 mappings. */
-#define UNMAP_MIN ((size_t)16)
+#define UNMAP_MIN ((size_t)8)
 #define UNMAP_SHARE 4096u
 
 /* Where another mapping lies at the end of the window, so many units are passed over, then twice as many. */
@@ -32,8 +32,14 @@
 /* In a forked child memory is mapped anew so often at most. */
 #define RENEWALS_FORKED ((size_t)1024)
 
-/* When the cap is passed, so many units more than needed are purged, to come back less often. */
-#define PURGE_MORE ((size_t)16)
+/* One call purges for this long, and for what has been due for a further decay_ms, for this long. The clock is looked
+ * at between pieces, each of which takes some 30 microseconds. */
+#define PURGE_US 100u
+#define PURGE_OVERDUE_US 1000u
+#define PIECE_UNITS ((size_t)8)
+
+/* Descriptors that are freed at a time. */
+#define DESCRIPTORS_STEP 256u
 
 struct spans spans = {.lock = LOCK_INIT(LOCK_SPANS)};
 
@@ -49,9 +55,31 @@ static struct free_span *oldest_dirty(void) {
     return list_empty(&spans.aging) ? NULL : CONTAINER_OF(spans.aging.next, struct free_span, age);
 }
 
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+static size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+static size_t dirty_cap(void) {
+    size_t peak = larger(spans.peak, spans.peak_before);
+    size_t most = peak + peak / DIRTY_SHARE;
+    return larger(most > spans.live_units ? most - spans.live_units : 0, DIRTY_MIN_UNITS);
+}
+
+/* By the whole clock: within 24 days of now. */
+static uint64_t freed_ms(const struct free_span *free) {
+    return spans.now_ms + (uint64_t)(int64_t)(int32_t)(free->freed_ms - (uint32_t)spans.now_ms);
+}
+
 static void set_due(void) {
     const struct free_span *oldest = oldest_dirty();
-    uint64_t due = oldest != NULL ? oldest->freed_ms + spans.decay_ms : SPANS_NEVER;
+    uint64_t due = SPANS_NEVER;
+    if (oldest != NULL) {
+        due = spans.dirty_units > dirty_cap() ? 0 : freed_ms(oldest) + spans.decay_ms;
+    }
     atomic_store_explicit(&spans.due_ms, due, memory_order_relaxed);
 }
 
@@ -71,13 +99,13 @@ void spans_set_decay(uint32_t decay_ms) {
 static void index_insert(struct free_span *free) {
     window.spans[free->span.first] = &free->span;
     window.spans[free->span.first + free->span.units - 1] = &free->span;
-    bins_insert(free->dirty_units ? &spans.dirty : &spans.fresh, &free->node, free->span.units);
+    free_span_insert(free->dirty_units ? &spans.dirty : &spans.fresh, free);
     spans.free_units += free->span.units;
     spans.dirty_units += free->dirty_units;
 }
 
 static void index_remove(struct free_span *free) {
-    bins_remove(free->dirty_units ? &spans.dirty : &spans.fresh, &free->node);
+    free_span_remove(free->dirty_units ? &spans.dirty : &spans.fresh, free);
     spans.free_units -= free->span.units;
     spans.dirty_units -= free->dirty_units;
 }
@@ -121,14 +149,16 @@ static struct free_span *free_from(size_t unit) {
     return unit < spans.top && entry_is_free(page_map_load(unit)) ? free_span_at(unit) : NULL;
 }
 
-/* Makes `free` (in no index) hold first .. first + units - 1 and puts it there; an empty one is a spare descriptor. */
-static void resettle(struct free_span *free, size_t first, size_t units, size_t dirty_units) {
+/* Makes `free` (in no index) hold first .. first + units - 1, dirty before dirty_end only, and puts it there; an empty
+ * one is a spare descriptor. */
+static void resettle(struct free_span *free, size_t first, size_t units, size_t dirty_units, size_t dirty_end) {
     if (units == 0) {
         descriptor_give(free);
         return;
     }
     free->span = (struct span){.first = (uint32_t)first, .units = (uint32_t)units};
     free->dirty_units = (uint32_t)dirty_units;
+    free->node.tag = (uint32_t)smaller(dirty_end, first + units);
     if (dirty_units == 0) {
         list_remove(&free->age);
     }
@@ -138,18 +168,20 @@ static void resettle(struct free_span *free, size_t first, size_t units, size_t 
 /*
  * Frees first .. first + units - 1, whose entries say which units are dirty, and joins them with free neighbours. The
  * joined span is as old as its largest dirty part, so that a small piece neither keeps a large one from its decay nor
- * hurries it.
+ * hurries it. What is aged comes before all others.
  */
-static void release(size_t first, size_t units, size_t dirty_units, uint64_t now_ms) {
+static void release(size_t first, size_t units, size_t dirty_units, uint64_t since_ms, bool aged) {
     struct free_span *before = free_before(first);
     struct free_span *after = free_from(first + units);
     struct free_span *whole = NULL; /* the descriptor that stays */
     size_t largest = dirty_units;
     size_t end = first + units;
+    size_t dirty_end = dirty_units ? end : 0;
     if (before != NULL) {
         index_remove(before);
         first = before->span.first;
         dirty_units += before->dirty_units;
+        dirty_end = larger(dirty_end, before->node.tag);
         if (before->dirty_units > largest) {
             largest = before->dirty_units;
             whole = before;
@@ -159,6 +191,7 @@ static void release(size_t first, size_t units, size_t dirty_units, uint64_t now
         index_remove(after);
         end += after->span.units;
         dirty_units += after->dirty_units;
+        dirty_end = after->dirty_units ? after->node.tag : dirty_end;
         if (after->dirty_units > largest) {
             whole = after;
         }
@@ -167,8 +200,8 @@ static void release(size_t first, size_t units, size_t dirty_units, uint64_t now
         whole = before != NULL ? before : after != NULL ? after : descriptor_take();
         list_remove(&whole->age);
         if (dirty_units) {
-            whole->freed_ms = now_ms;
-            list_push_back(&spans.aging, &whole->age);
+            whole->freed_ms = (uint32_t)since_ms;
+            list_insert_after(aged ? &spans.aging : spans.aging.prev, &whole->age);
         }
     }
     if (before != NULL && before != whole) {
@@ -177,8 +210,17 @@ static void release(size_t first, size_t units, size_t dirty_units, uint64_t now
     if (after != NULL && after != whole) {
         descriptor_give(after);
     }
-    resettle(whole, first, end - first, dirty_units);
+    resettle(whole, first, end - first, dirty_units, dirty_end);
     set_due();
+}
+
+/* The dirty units of a part of a free span: counted only where the span has both kinds. */
+static size_t dirty_within(const struct free_span *free, size_t first, size_t units) {
+    if (free->dirty_units == free->span.units) {
+        return units;
+    }
+    size_t end = smaller(first + units, free->node.tag);
+    return free->dirty_units != 0 && first < end ? page_map_count(first, end - first, UNIT_DIRTY) : 0;
 }
 
 /* Takes first .. first + units - 1 out of a free span and says whether they are all fresh. */
@@ -186,10 +228,13 @@ static bool carve(struct free_span *free, size_t first, size_t units) {
     size_t end = free->span.first + free->span.units;
     size_t head = first - free->span.first;
     size_t tail = end - (first + units);
-    size_t dirty = free->dirty_units;
-    size_t head_dirty = dirty && head ? page_map_count(free->span.first, head, UNIT_DIRTY) : 0;
-    size_t taken_dirty = dirty ? page_map_count(first, units, UNIT_DIRTY) : 0;
-    size_t tail_dirty = dirty - head_dirty - taken_dirty;
+    size_t dirty_end = free->node.tag;
+    size_t taken_dirty = dirty_within(free, first, units);
+    /* The shorter one is counted. */
+    size_t head_dirty = head <= tail ? dirty_within(free, free->span.first, head) : 0;
+    size_t tail_dirty =
+        head <= tail ? free->dirty_units - taken_dirty - head_dirty : dirty_within(free, first + units, tail);
+    head_dirty = free->dirty_units - taken_dirty - tail_dirty;
     index_remove(free);
     if (head && tail) {
         struct free_span *rest = descriptor_take();
@@ -197,12 +242,12 @@ static bool carve(struct free_span *free, size_t first, size_t units) {
         if (tail_dirty) {
             list_insert_after(&free->age, &rest->age);
         }
-        resettle(rest, first + units, tail, tail_dirty);
-        resettle(free, free->span.first, head, head_dirty);
+        resettle(rest, first + units, tail, tail_dirty, dirty_end);
+        resettle(free, free->span.first, head, head_dirty, dirty_end);
     } else if (head) {
-        resettle(free, free->span.first, head, head_dirty);
+        resettle(free, free->span.first, head, head_dirty, dirty_end);
     } else {
-        resettle(free, first + units, tail, tail_dirty);
+        resettle(free, first + units, tail, tail_dirty, dirty_end);
     }
     set_due();
     return taken_dirty == 0;
@@ -223,7 +268,7 @@ static struct free_span *raise_top(size_t end) {
     size_t first = spans.top;
     page_map_fill(first, end - first, UNIT_FRESH);
     spans.top = end;
-    release(first, end - first, 0, 0);
+    release(first, end - first, 0, 0, false);
     return free_before(end);
 }
 
@@ -237,6 +282,7 @@ static bool pass_over(size_t units) {
     page_map_fill(end, units, UNIT_LOST);
     spans.top = end + units;
     spans.lost_units += units;
+    spans.lost_spans++;
     spans.taken++;
     return true;
 }
@@ -249,16 +295,16 @@ static size_t aligned_unit(size_t unit, size_t align) {
 
 /* Of one index: a span that fits as it lies, of the first few that are long enough; or one that fits however it lies.
  */
-static struct free_span *find_in(const struct bins *bins, size_t units, size_t align) {
-    struct bins_node *node = bins_find(bins, units);
-    for (unsigned tries = 0; node != NULL && tries < ALIGNED_TRIES; tries++, node = node->next) {
-        struct free_span *free = CONTAINER_OF(node, struct free_span, node);
+static struct free_span *find_in(const struct free_span_index *index, size_t units, size_t align) {
+    struct free_span *free = free_span_find(index, units);
+    for (unsigned tries = 0; free != NULL && tries < ALIGNED_TRIES; tries++) {
         if (aligned_unit(free->span.first, align) + units <= (size_t)free->span.first + free->span.units) {
             return free;
         }
+        const struct tree_node *next = tree_next(&free->node);
+        free = next != NULL ? CONTAINER_OF(next, struct free_span, node) : NULL;
     }
-    node = align > 1 ? bins_find(bins, units + align - 1) : NULL;
-    return node != NULL ? CONTAINER_OF(node, struct free_span, node) : NULL;
+    return align > 1 ? free_span_find(index, units + align - 1) : NULL;
 }
 
 static struct free_span *find_free(size_t units, size_t align) {
@@ -291,6 +337,18 @@ static void settle(struct span *span, size_t first, size_t units, uint32_t entry
     }
     page_map_fill(first, units, entry);
     spans.live_units += units;
+    spans.peak = larger(spans.peak, spans.live_units);
+}
+
+/* Takes a span from the start of a free one; whether it reads as zero. */
+static bool take_from(struct free_span *free, struct span *span, size_t units, size_t align, uint32_t entry) {
+    size_t first = aligned_unit(free->span.first, align);
+    bool zero = carve(free, first, units);
+    span->first = (uint32_t)first;
+    span->units = (uint32_t)units;
+    settle(span, first, units, entry);
+    spans.taken++;
+    return zero;
 }
 
 /* How many units from `unit` on, before `end`, are unmapped, or are not. */
@@ -311,6 +369,7 @@ static void lose_free(struct free_span *free, size_t unit) {
     page_map_store(unit, UNIT_LOST);
     spans.unmapped_units--;
     spans.lost_units++;
+    spans.lost_spans++;
     spans.taken++;
 }
 
@@ -343,8 +402,7 @@ static int map_units(struct free_span *free, size_t first, size_t units) {
 
 /* Counts what units of a free span do not hold yet. False when that would pass the limit. */
 static bool charge(const struct free_span *free, size_t first, size_t units) {
-    size_t dirty = free->dirty_units != 0 ? page_map_count(first, units, UNIT_DIRTY) : 0;
-    return holding_take((units - dirty) << UNIT_SHIFT);
+    return holding_take((units - dirty_within(free, first, units)) << UNIT_SHIFT);
 }
 
 /* A free span with room for the units, all of which can be used; NULL when there is none. */
@@ -371,15 +429,36 @@ bool span_take(struct span *span, size_t units, size_t align, uint32_t entry, bo
         free = NULL;
     }
     if (free != NULL) {
-        size_t first = aligned_unit(free->span.first, align);
-        *zero = carve(free, first, units);
-        span->first = (uint32_t)first;
-        span->units = (uint32_t)units;
-        settle(span, first, units, entry);
-        spans.taken++;
+        *zero = take_from(free, span, units, align, entry);
     }
     lock_give(&spans.lock);
     return free != NULL;
+}
+
+static struct free_span *find_dirty(size_t units, size_t most) {
+    struct free_span *found = free_span_find(&spans.dirty, units);
+    return found != NULL && found->span.units <= most ? found : NULL;
+}
+
+bool span_take_dirty(struct span *span, size_t units, size_t most, size_t align, uint32_t entry) {
+    lock_take(&spans.lock);
+    struct free_span *free = descriptors_suffice() ? find_dirty(units + align - 1, most) : NULL;
+    if (free != NULL && (map_units(free, aligned_unit(free->span.first, align), units) != 0 ||
+                         !charge(free, aligned_unit(free->span.first, align), units))) {
+        free = NULL;
+    }
+    if (free != NULL) {
+        (void)take_from(free, span, units, align, entry);
+    }
+    lock_give(&spans.lock);
+    return free != NULL;
+}
+
+bool span_dirty_fits(size_t units, size_t most) {
+    lock_take(&spans.lock);
+    bool fits = find_dirty(units, most) != NULL;
+    lock_give(&spans.lock);
+    return fits;
 }
 
 bool span_grow(struct span *span, size_t units, uint32_t entry) {
@@ -406,14 +485,19 @@ static void end_purge(struct span span, enum unit_kind kind) {
     const bool clean = kind != UNIT_DIRTY;
     page_map_fill(span.first, span.units, kind);
     holding_give(clean ? (size_t)span.units << UNIT_SHIFT : 0);
-    spans.purges += clean;
-    spans.purged_units += clean ? span.units : 0;
+    if (clean) {
+        atomic_store_explicit(&spans.purges, spans.purges + 1, memory_order_relaxed);
+        spans.purged_units += span.units;
+    }
     if (kind == UNIT_LOST) {
         spans.lost_units += span.units;
-        spans.taken += descriptors_suffice();
+        if (descriptors_suffice()) {
+            spans.taken++;
+            spans.lost_spans++;
+        }
         return;
     }
-    release(span.first, span.units, clean ? 0 : span.units, clean ? 0 : os_coarse_ms());
+    release(span.first, span.units, clean ? 0 : span.units, clean ? 0 : os_coarse_ms(), false);
     spans.unmapped_units += kind == UNIT_UNMAPPED ? span.units : 0;
 }
 
@@ -456,10 +540,6 @@ static enum unit_kind give_back(struct span span, enum way way) {
     return renew(span);
 }
 
-static size_t larger(size_t a, size_t b) {
-    return a > b ? a : b;
-}
-
 /* Whether so many units, in a row, are to be unmapped when they go back to the system. */
 static bool worth_unmapping(size_t units) {
     return window_is_claimed() && units >= larger(UNMAP_MIN, spans.top / UNMAP_SHARE);
@@ -474,7 +554,7 @@ static bool purge_oldest(size_t most) {
     if (free == NULL || spans.purging.units) {
         return false;
     }
-    size_t end = free->span.first + free->span.units;
+    size_t end = free->node.tag;
     while (page_map_load(end - 1) != UNIT_DIRTY) {
         end--;
     }
@@ -484,9 +564,9 @@ static bool purge_oldest(size_t most) {
             first = unit;
         }
     }
-    size_t units = end - first < most ? end - first : most;
+    size_t units = smaller(end - first, most);
     first = end - units;
-    holding_add((units - page_map_count(first, units, UNIT_DIRTY)) << UNIT_SHIFT);
+    holding_add((units - dirty_within(free, first, units)) << UNIT_SHIFT);
     carve(free, first, units);
     page_map_fill(first, units, UNIT_PURGING);
     spans.purging = (struct span){.first = (uint32_t)first, .units = (uint32_t)units};
@@ -500,9 +580,10 @@ static bool purge_oldest(size_t most) {
     return kind != UNIT_DIRTY;
 }
 
-/* Demand falls only where something is given back, so its peaks are seen by looking just before that. */
-static void note_peak(uint64_t now_ms) {
+/* A new period of decay_ms begins with what is live now, and the last one is remembered. */
+static void begin_period(uint64_t now_ms) {
     uint64_t age = now_ms - spans.period_ms;
+    spans.now_ms = now_ms;
     if (age >= spans.decay_ms) {
         spans.peak_before = age < 2 * (uint64_t)spans.decay_ms ? spans.peak : 0;
         spans.peak = 0;
@@ -511,54 +592,59 @@ static void note_peak(uint64_t now_ms) {
     spans.peak = larger(spans.peak, spans.live_units);
 }
 
-static size_t dirty_cap(void) {
-    size_t peak = larger(spans.peak, spans.peak_before);
-    size_t most = peak + peak / DIRTY_SHARE;
-    return larger(most > spans.live_units ? most - spans.live_units : 0, DIRTY_MIN_UNITS);
+/* Whether the oldest dirty span has been due for so many milliseconds. */
+static bool due_since(uint64_t now_ms, uint64_t ms) {
+    const struct free_span *oldest = oldest_dirty();
+    return oldest != NULL && freed_ms(oldest) + spans.decay_ms + ms <= now_ms;
 }
 
-/* Old dirty spans go back to the system. */
-static void purge_due(uint64_t now_ms) {
-    const struct free_span *oldest;
-    while ((oldest = oldest_dirty()) != NULL && oldest->freed_ms + spans.decay_ms <= now_ms && purge_oldest(SIZE_MAX)) {
-        continue;
+/* Purges one piece after another while there are more dirty units than `most`, or some are due; the last argument tells
+ * the time, or is SPANS_NEVER, and nothing is due. */
+static void purge_beyond(size_t most, uint64_t now_ms) {
+    const uint64_t start_us = os_fine_us();
+    const size_t piece = window_is_claimed() ? larger(PIECE_UNITS, spans.top / UNMAP_SHARE) : PIECE_UNITS;
+    uint64_t took_us = 0;
+    while ((spans.dirty_units > most || (now_ms != SPANS_NEVER && due_since(now_ms, 0))) && purge_oldest(piece) &&
+           took_us < (now_ms != SPANS_NEVER && due_since(now_ms, spans.decay_ms) ? PURGE_OVERDUE_US : PURGE_US)) {
+        took_us = os_fine_us() - start_us;
     }
 }
 
-static void give(const struct span *span) {
-    const uint64_t now_ms = os_coarse_ms();
-    note_peak(now_ms);
+static void give(const struct span *span, uint64_t now_ms, uint64_t since_ms) {
+    begin_period(now_ms);
     page_map_fill(span->first, span->units, UNIT_DIRTY);
     spans.live_units -= span->units;
-    release(span->first, span->units, span->units, now_ms);
-    while (spans.dirty_units > dirty_cap() && purge_oldest(spans.dirty_units - dirty_cap() + PURGE_MORE)) {
-        continue;
-    }
-    purge_due(now_ms);
+    release(span->first, span->units, span->units, since_ms, since_ms < now_ms);
 }
 
-void span_give(const struct span *span) {
+void span_give_aged(const struct span *span, uint64_t since_ms) {
+    const uint64_t now_ms = os_coarse_ms();
     lock_take(&spans.lock);
     spans.taken--;
-    give(span);
+    give(span, now_ms, since_ms < now_ms ? since_ms : now_ms);
     lock_give(&spans.lock);
 }
 
 void span_give_advised(const struct span *span) {
     enum unit_kind kind = give_back(*span, BY_RENEWING);
     lock_take(&spans.lock);
-    note_peak(os_coarse_ms());
+    begin_period(os_coarse_ms());
     spans.taken--;
     spans.live_units -= span->units;
     end_purge(*span, kind);
     lock_give(&spans.lock);
 }
 
+void span_give(const struct span *span) {
+    span_give_aged(span, UINT64_MAX);
+}
+
 void span_shrink(struct span *span, size_t units) {
+    const uint64_t now_ms = os_coarse_ms();
     lock_take(&spans.lock);
     const struct span rest = {.first = span->first + (uint32_t)units, .units = span->units - (uint32_t)units};
     span->units = (uint32_t)units;
-    give(&rest);
+    give(&rest, now_ms, now_ms);
     lock_give(&spans.lock);
 }
 
@@ -568,6 +654,7 @@ void span_lose(const struct span *span) {
     spans.live_units -= span->units;
     spans.lost_units += span->units;
     holding_give((size_t)span->units << UNIT_SHIFT);
+    spans.lost_spans++;
     lock_give(&spans.lock);
 }
 
@@ -576,7 +663,9 @@ void span_decay(uint64_t now_ms) {
         return;
     }
     lock_take(&spans.lock);
-    purge_due(now_ms);
+    begin_period(now_ms);
+    purge_beyond(dirty_cap(), now_ms);
+    set_due();
     lock_give(&spans.lock);
 }
 
@@ -585,11 +674,33 @@ void span_purge(size_t units) {
         return;
     }
     lock_take(&spans.lock);
-    size_t least = spans.dirty_units > units ? spans.dirty_units - units : 0;
-    while (spans.dirty_units > least && purge_oldest(spans.dirty_units - least)) {
-        continue;
-    }
+    purge_beyond(spans.dirty_units > units ? spans.dirty_units - units : 0, SPANS_NEVER);
     lock_give(&spans.lock);
+}
+
+void spans_trim_descriptors(void) {
+    bool more = true;
+    while (more) {
+        /* A few at a time, or others would wait for long. */
+        struct list unneeded;
+        list_init(&unneeded);
+        lock_take(&spans.lock);
+        for (unsigned i = 0; i < DESCRIPTORS_STEP && more; i++) {
+            more = spans.descriptors > spans.taken + SPANS_SPARE && !list_empty(&spans.spare);
+            if (more) {
+                struct list *link = spans.spare.next;
+                list_remove(link);
+                list_push_front(&unneeded, link);
+                spans.descriptors--;
+            }
+        }
+        lock_give(&spans.lock);
+        while (!list_empty(&unneeded)) {
+            struct free_span *free = CONTAINER_OF(unneeded.next, struct free_span, age);
+            list_remove(&free->age);
+            metadata_free(free, sizeof *free);
+        }
+    }
 }
 
 size_t span_purge_all(void) {
@@ -619,7 +730,7 @@ static void unmap_free(struct free_span *free) {
         }
         run += run_of(at + run, first + units, true);
     }
-    resettle(free, first, units, page_map_count(first, units, UNIT_DIRTY));
+    resettle(free, first, units, page_map_count(first, units, UNIT_DIRTY), first + units);
 }
 
 /* What is free at the top, and unmapped, was never used: then there need be no tables for it either. */

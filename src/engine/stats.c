@@ -6,11 +6,11 @@
 #include "huge.h"
 #include "large.h"
 #include "live_map.h"
-#include "magazine.h"
 #include "metadata.h"
 #include "os/os.h"
 #include "root.h"
 #include "slab.h"
+#include "transfer.h"
 #include "window.h"
 
 _Static_assert(SIZE_CLASSES <= MEMS_SIZE_CLASSES, "the public structure has room for every class");
@@ -19,54 +19,50 @@ static size_t smaller(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
-/* A slab's slots by state. Its heap's thread may be at work: each number is cut so that they add up all the same. */
-static void add_slab(struct mems_engine_stats *stats, const struct slab *slab, unsigned size_class) {
+static uint64_t counter(const _Atomic uint64_t *of) {
+    return atomic_load_explicit(of, memory_order_relaxed);
+}
+
+/* Cached blocks, and what threads have freed in others' slabs (modulo 2^32), over all heaps that a thread has. */
+static void count_cached(struct mems_engine_stats *stats, uint32_t *remote, size_t *large_blocks) {
+    struct mems_class_stats *classes = stats->classes;
+    for (uint32_t id = 1; id <= heaps_made(); id++) {
+        const struct heap *heap = heap_of(id);
+        if (atomic_load_explicit(&heap->inbox, memory_order_relaxed) == INBOX_CLOSED) {
+            continue;
+        }
+        for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+            classes[size_class].cached += transfer_cached(heap, size_class);
+            remote[size_class] += atomic_load_explicit(&heap->classes[size_class].remote, memory_order_relaxed);
+        }
+        *large_blocks += large_cache_count(&heap->larges);
+        stats->cached += large_cache_units(&heap->larges) << UNIT_SHIFT;
+    }
+}
+
+/* The slots of a class by state. Threads may be at work: each number is cut so that they add up all the same. */
+static void count_class(struct mems_engine_stats *stats, unsigned size_class, uint32_t remote) {
     struct mems_class_stats *of = &stats->classes[size_class];
-    size_t free = smaller(slab_free_slots(slab), slab->slots);
-    size_t live = smaller(slab_count_live(slab), slab->slots - free);
-    bool fresh = atomic_load_explicit(&slab->fresh, memory_order_relaxed);
-    size_t untouched = fresh ? smaller(slab->slots - smaller(slab_used(slab), slab->slots), free) : 0;
-    of->slabs++;
-    of->slots += slab->slots;
-    of->live += live;
-    of->free += free;
-    of->cached += slab->slots - free - live;
+    size_t free = 0;
+    size_t untouched = 0;
+    for (unsigned row = 0; row < SLAB_COUNT_ROWS; row++) {
+        const struct slab_counts *counts = &slab_counts[row][size_class];
+        of->slabs += atomic_load_explicit(&counts->slabs, memory_order_relaxed);
+        free += atomic_load_explicit(&counts->free, memory_order_relaxed);
+        untouched += atomic_load_explicit(&counts->untouched, memory_order_relaxed);
+        remote += (uint32_t)atomic_load_explicit(&counts->remote, memory_order_relaxed);
+    }
+    of->slots = of->slabs * size_classes[size_class].slots;
+    of->free = smaller(free, of->slots);
+    /* Below 0 it is a collection that has been seen without all frees. */
+    of->cached += (int32_t)remote > 0 ? remote : 0;
+    of->cached = smaller(of->cached, of->slots - of->free);
+    of->live = of->slots - of->free - of->cached;
+    untouched = smaller(untouched, of->free);
+    stats->live += of->live * of->size;
+    stats->cached += of->cached * of->size;
     stats->untouched += untouched * of->size;
-    stats->free += (free - untouched) * of->size;
-    stats->slack += ((size_t)slab->span.units << UNIT_SHIFT) - slab->slots * of->size;
-}
-
-static void add_large(struct mems_engine_stats *stats, const struct large *large) {
-    if (!live_test(window_address(large->span.first))) {
-        stats->cached += (size_t)large->span.units << UNIT_SHIFT;
-        return;
-    }
-    size_t size = large_size(large);
-    stats->large_blocks++;
-    stats->large_bytes += size;
-    stats->slack += ((size_t)large->span.units << UNIT_SHIFT) - size;
-}
-
-/* Adds what starts at a unit, and returns its units. */
-static size_t add_span(struct mems_engine_stats *stats, size_t unit) {
-    uint32_t entry = page_map_load(unit);
-    const struct span *span = window.spans[unit];
-    if (entry_is_slab(entry)) {
-        add_slab(stats, CONTAINER_OF(span, struct slab, span), entry_class(entry));
-        return span->units;
-    }
-    if (entry == UNIT_LARGE) {
-        add_large(stats, CONTAINER_OF(span, struct large, span));
-        return span->units;
-    }
-    if (entry == UNIT_DIRTY || entry == UNIT_PURGING) {
-        stats->dirty += UNIT;
-    } else if (entry == UNIT_FRESH) {
-        stats->fresh += UNIT;
-    } else {
-        stats->accessible -= UNIT; /* lost to another mapping */
-    }
-    return 1;
+    stats->free += (of->free - untouched) * of->size;
 }
 
 /* Of a table, what has been touched at the most. */
@@ -74,57 +70,72 @@ static size_t in_pages(size_t bytes) {
     return round_up(bytes, OS_PAGE);
 }
 
-static void walk_window(struct mems_engine_stats *stats) {
-    lock_take(&spans.lock);
-    stats->accessible = window.units_area.accessible;
-    for (size_t unit = 0; unit < spans.top;) {
-        unit += add_span(stats, unit);
+static size_t units_of(const struct mems_engine_stats *stats) {
+    return stats->live + stats->cached + stats->free + stats->untouched;
+}
+
+/* Large blocks are what is neither a slab nor cached; slack is what remains of the units in use. */
+static void count_window(struct mems_engine_stats *stats, size_t large_cached) {
+    size_t slabs = 0;
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        slabs += stats->classes[size_class].slabs;
     }
-    stats->window = window.units_area.size;
-    stats->fresh += window.units_area.accessible - (spans.top << UNIT_SHIFT);
-    stats->metadata += in_pages(spans.top * sizeof *window.page_map) + in_pages(spans.top * sizeof *window.spans) +
-                       in_pages(spans.top * sizeof *window.inbox_links) + in_pages(spans.top * LIVE_MAP_BYTES);
+    lock_take(&spans.lock);
+    const size_t taken = spans.taken - spans.lost_spans;
+    const size_t in_use = spans.live_units << UNIT_SHIFT;
+    stats->accessible = window.units_area.accessible - (spans.lost_units << UNIT_SHIFT);
+    stats->dirty = (spans.dirty_units + spans.purging.units) << UNIT_SHIFT;
     stats->purges = spans.purges;
     stats->purged_bytes = spans.purged_units << UNIT_SHIFT;
+    const size_t top = spans.top;
     lock_give(&spans.lock);
+    stats->large_blocks = taken - smaller(taken, slabs + large_cached);
+    /* Below 0 it is a free that has been seen without its allocation. */
+    stats->large_bytes = (ptrdiff_t)stats->large_bytes > 0 ? stats->large_bytes : 0;
+    stats->large_bytes = smaller(stats->large_bytes, in_use - smaller(in_use, units_of(stats)));
+    stats->live += stats->large_bytes;
+    stats->slack = in_use - smaller(in_use, units_of(stats));
+    stats->window = window.units_area.size;
+    stats->fresh = stats->accessible - smaller(stats->accessible, units_of(stats) + stats->slack + stats->dirty);
+    stats->metadata += in_pages(top * sizeof *window.page_map) + in_pages(top * sizeof *window.spans) +
+                       in_pages(top * sizeof *window.inbox_links) + in_pages(top * LIVE_MAP_BYTES);
 }
 
-/* With check=deferred a block in a magazine has its live bit set: the magazines say how many those are. */
-static void move_cached(struct mems_engine_stats *stats, const struct heap *heap) {
-    for (unsigned size_class = 0; size_class < SIZE_CLASSES && !heap->checks_every; size_class++) {
-        size_t cached = smaller(magazine_count(heap, size_class), stats->classes[size_class].live);
-        stats->classes[size_class].live -= cached;
-        stats->classes[size_class].cached += cached;
-    }
-}
-
-static uint64_t counter(const _Atomic uint64_t *of) {
-    return atomic_load_explicit(of, memory_order_relaxed);
-}
-
-static void walk_heaps(struct mems_engine_stats *stats) {
-    lock_take(&heaps.lock);
-    for (uint32_t id = 1; id <= heaps.made; id++) {
+static void sum_heaps(struct mems_engine_stats *stats) {
+    const uint32_t made = heaps_made();
+    stats->large_bytes = counter(&heaps.large_bytes);
+    for (uint32_t id = 1; id <= made; id++) {
         const struct heap *heap = heap_of(id);
-        move_cached(stats, heap);
         stats->refills += counter(&heap->counters.refills);
         stats->flushes += counter(&heap->counters.flushes);
         stats->remote_frees += counter(&heap->counters.remote_frees);
         stats->adoptions += counter(&heap->counters.adoptions);
+        stats->large_bytes += counter(&heap->counters.large_bytes);
     }
-    stats->metadata += in_pages((heaps.made + 1) * sizeof *window.heaps);
-    stats->threads = heaps.in_use;
-    stats->heaps_made = heaps.made;
-    lock_give(&heaps.lock);
+    stats->metadata += in_pages((made + 1) * sizeof *window.heaps);
+    stats->threads = atomic_load_explicit(&heaps.in_use, memory_order_relaxed);
+    stats->heaps_made = made;
 }
 
-static void sum_classes(struct mems_engine_stats *stats) {
-    stats->live = stats->large_bytes;
+static void collect_engine(struct mems_engine_stats *stats) {
+    size_t large_cached = 0;
+    uint32_t remote[SIZE_CLASSES] = {0};
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
-        const struct mems_class_stats *of = &stats->classes[size_class];
-        stats->live += of->live * of->size;
-        stats->cached += of->cached * of->size;
+        stats->classes[size_class].size = size_classes[size_class].size;
     }
+    count_cached(stats, remote, &large_cached);
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        count_class(stats, size_class, remote[size_class]);
+    }
+    sum_heaps(stats);
+    count_window(stats, large_cached);
+    lock_take(&metadata.lock);
+    stats->metadata += in_pages(metadata.used - metadata.returned);
+    lock_give(&metadata.lock);
+    lock_take(&huge_table.lock);
+    stats->huge_blocks = huge_table.live.count;
+    stats->huge_bytes = huge_table.bytes;
+    lock_give(&huge_table.lock);
 }
 
 void stats_collect(struct mems_engine_stats *stats) {
@@ -132,19 +143,7 @@ void stats_collect(struct mems_engine_stats *stats) {
     stats->version = MEMS_ENGINE_STATS_VERSION;
     stats->class_count = SIZE_CLASSES;
     if (root_ready()) {
-        for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
-            stats->classes[size_class].size = size_classes[size_class].size;
-        }
-        walk_window(stats);
-        walk_heaps(stats);
-        sum_classes(stats);
-        lock_take(&metadata.lock);
-        stats->metadata += in_pages(metadata.used);
-        lock_give(&metadata.lock);
-        lock_take(&huge_table.lock);
-        stats->huge_blocks = huge_table.live.count;
-        stats->huge_bytes = huge_table.bytes;
-        lock_give(&huge_table.lock);
+        collect_engine(stats);
     }
     stats->pages_moved = counter(&mems_root.pages_moved);
     stats->failures = counter(&mems_root.failures);

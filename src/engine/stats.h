@@ -1,15 +1,16 @@
 /*
- * stats.h - the engine's statistics, gathered by walking the heap.
+ * stats.h - the engine's statistics, summed up from counters.
  *
- * Nothing is counted on the fast paths: what is live, cached and free is read off the bitmaps when somebody asks.
+ * Nothing is counted on the fast paths: slots that are free are counted where slabs change, on slow paths; those that
+ * are cached are read off the magazines when somebody asks; all others are live.
  */
 #ifndef MEMS_ENGINE_STATS_H
 #define MEMS_ENGINE_STATS_H
 
 #include "mems.h"
 
-/* Fills in all of it; where the engine has not started, what the process is. Holds the spans' lock while it walks the
- * page map: some microseconds a MiB of heap. */
+/* Fills in all of it; where the engine has not started, what the process is. O(heaps), however large they are; no lock
+ * is held for longer than it takes to read some words. */
 void stats_collect(struct mems_engine_stats *stats);
 
 #endif

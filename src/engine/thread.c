@@ -101,6 +101,7 @@ void threads_recover(void) {
         if (heap != mine) {
             lock_take(&heap->lock);
             depot_unload(heap);
+            large_cache_unload(&heap->larges, SIZE_MAX);
             give_up(heap);
             heap_reset(heap);
             lock_give(&heap->lock);

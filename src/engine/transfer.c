@@ -9,9 +9,8 @@
 #include "remote.h"
 #include "slab.h"
 
-/* Units that a refill collects at a time, and how often before it looks elsewhere: some 100 microseconds in all. */
-#define COLLECTED_UNITS 32u
-#define COLLECTIONS 4u
+/* Units that a refill collects before it looks elsewhere. Mostly the first one has something. */
+#define COLLECTIONS 128u
 
 RACY_READER size_t transfer_cached(const struct heap *heap, unsigned size_class) {
     return magazine_count(heap, size_class) + (size_t)heap->classes[size_class].stock.count * stored_size(size_class);
@@ -20,9 +19,7 @@ RACY_READER size_t transfer_cached(const struct heap *heap, unsigned size_class)
 /* A slab with free slots that the heap need not grow for. */
 static struct slab *find_slab(struct heap *heap, unsigned size_class) {
     struct slab *slab = heap_slab_with_room(heap, size_class);
-    bool more = true;
-    for (unsigned i = 0; slab == NULL && more && i < COLLECTIONS; i++) {
-        more = inbox_collect(heap, COLLECTED_UNITS, true);
+    for (unsigned i = 0; slab == NULL && i < COLLECTIONS && inbox_collect_class(heap, size_class); i++) {
         slab = heap_slab_with_room(heap, size_class);
     }
     return slab != NULL ? slab : heap_adopt(heap, size_class);
@@ -71,6 +68,7 @@ bool transfer_refill(struct heap *heap, unsigned size_class) {
         live_set(bottom[i]);
     }
     heap->tops[heap->mode_offset + size_class] = bottom + got;
+    heap->classes[size_class].strays = 0;
     counter_add(&heap->counters.refills, got != 0);
     return got != 0;
 }
@@ -123,6 +121,7 @@ void transfer_flush_class(struct heap *heap, unsigned size_class) {
 
 void transfer_flush(struct heap *heap) {
     depot_unload(heap);
+    large_cache_unload(&heap->larges, SIZE_MAX);
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         transfer_flush_class(heap, size_class);
     }

@@ -12,8 +12,9 @@
 struct heap;
 
 /*
- * Puts blocks into the heap's magazine of a class if it is empty: from the depot, from slabs with free slots, from the
- * heap's inbox, from abandoned slabs. False when none of these has any: then the heap has to grow.
+ * Puts blocks into the heap's magazine of a class if it is empty: from the depot, from slabs with free slots, from
+ * units of the class in the heap's inbox, from abandoned slabs. False when none of these has any: then the heap has to
+ * grow.
  */
 bool transfer_refill(struct heap *heap, unsigned size_class);
 

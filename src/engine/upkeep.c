@@ -6,6 +6,7 @@
 #include "heap.h"
 #include "holding.h"
 #include "magazine.h"
+#include "metadata.h"
 #include "os/os.h"
 #include "remote.h"
 #include "slab.h"
@@ -16,6 +17,9 @@
  * time by the coarse clock. */
 #define CALLS_PER_PASS 16u
 
+/* How often a heap collects units of classes that it does not need. */
+#define COLLECT_MS 10u
+
 /* Pages of slabs that one pass gives back, some 100 microseconds, and slabs that it looks at for them. */
 #define PASS_PAGES 384u
 #define PASS_SLABS 256u
@@ -24,7 +28,7 @@
  * share; or, if much was given back, a share of that more. */
 #define WAY_MIN_PAGES ((size_t)128)
 #define WAY_SHARE 64u
-#define WAY_RISE 4u
+#define WAY_RISE 8u
 
 /* The budget of all magazines: this share of what slabs hold, and so much for each heap in use; and no more than this
  * part of the memory that the process may have, if that is known. */
@@ -50,6 +54,10 @@
 /* Slabs of an idle heap that are searched for a block to steal, and that are passed by on the way. */
 #define SEARCHED_SLABS 4u
 #define PASSED_SLABS 64u
+
+/* Cached large blocks that one call gives back: some 20 microseconds. It looks whether they suffice after each step. */
+#define UNLOADED_LARGES 64u
+#define LARGES_STEP 8u
 
 /* A heap is swept when its slabs have grown by this much, and by this share. */
 #define SWEEP_MIN ((size_t)1 << 20)
@@ -156,11 +164,14 @@ static bool has_more(const struct heap *heap) {
                                         atomic_load_explicit(&heap->slow_calls, memory_order_relaxed) + 1;
 }
 
-/* Collects up to `units` units of another thread's heap, and gives its depot and its empty slabs back. What its
+/* Collects up to `units` units of another thread's heap, and gives its depot, as many large blocks and its empty slabs
+ * back. What its
  * magazines hold stays: only its thread may touch them. Under its lock. */
 static void reclaim(struct heap *heap, size_t units) {
     bool more = inbox_collect(heap, units, false);
     depot_unload(heap);
+    large_cache_unload(&heap->larges, units);
+    more = more || large_cache_count(&heap->larges) != 0;
     heap_drop_empty(heap);
     if (!more) {
         atomic_store_explicit(&heap->reclaimed, atomic_load_explicit(&heap->slow_calls, memory_order_relaxed) + 1,
@@ -316,8 +327,11 @@ static void ask_limit(void) {
 static void pass(struct heap *heap, uint64_t now_ms) {
     heap->passed_ms = now_ms;
     lock_take(&heap->lock);
-    inbox_collect(heap, COLLECTED_UNITS, true);
+    if (now_ms - heap->collected_ms >= COLLECT_MS && !inbox_collect(heap, COLLECTED_UNITS, true)) {
+        heap->collected_ms = now_ms;
+    }
     size_t units = depot_decay(heap, now_ms);
+    large_cache_decay(&heap->larges, now_ms, UNLOADED_LARGES);
     rest_classes(heap, now_ms);
     lock_give(&heap->lock);
     span_purge(units);
@@ -348,6 +362,8 @@ static void pass_if_due(struct heap *heap) {
     const uint64_t now_ms = os_coarse_ms();
     if (now_ms != heap->passed_ms) {
         pass(heap, now_ms);
+    } else {
+        span_decay(now_ms); /* each call gives back some of what is due */
     }
 }
 
@@ -396,6 +412,7 @@ static bool sweep(struct heap *heap) {
 }
 
 bool upkeep_before_growth(struct heap *heap) {
+    inbox_collect(heap, COLLECTED_UNITS, true);
     return depot_unload_much(heap) || sweep(heap);
 }
 
@@ -413,6 +430,35 @@ bool upkeep_of_all(void) {
     }
     set_budget();
     return busy || slabs_present() != before;
+}
+
+/* Gives up cached blocks of a heap, under its lock, up to *left; true when there is a dirty span as is wanted. */
+static bool unload_larges(struct heap *heap, size_t units, size_t most, size_t least, size_t *left) {
+    bool fits = span_dirty_fits(units, most);
+    while (!fits && *left != 0 && large_cache_count(&heap->larges) != 0 &&
+           large_cache_units(&heap->larges) << UNIT_SHIFT >= least) {
+        large_cache_unload(&heap->larges, LARGES_STEP);
+        *left -= LARGES_STEP;
+        fits = span_dirty_fits(units, most);
+    }
+    return fits;
+}
+
+void upkeep_unload_larges(struct heap *mine, size_t units, size_t most, size_t least) {
+    size_t left = UNLOADED_LARGES;
+    bool fits = false;
+    if (mine != NULL && large_cache_count(&mine->larges) != 0) {
+        lock_take(&mine->lock);
+        fits = unload_larges(mine, units, most, least, &left);
+        lock_give(&mine->lock);
+    }
+    for (unsigned i = looks(); i != 0 && !fits && left != 0 && has_others(mine); i--) {
+        struct heap *heap = next_heap();
+        if (heap != mine && large_cache_count(&heap->larges) != 0 && lock_try(&heap->lock)) {
+            fits = unload_larges(heap, units, most, least, &left);
+            lock_give(&heap->lock);
+        }
+    }
 }
 
 /* --- All heaps ---------------------------------------------------------------------------------------------------- */
@@ -461,7 +507,9 @@ size_t upkeep_trim(struct heap *mine) {
         pages += heap_purge_all(heap);
         lock_give(&heap->lock);
     }
-    return pages * OS_PAGE + span_purge_all();
+    size_t given = pages * OS_PAGE + span_purge_all();
+    spans_trim_descriptors();
+    return given + metadata_trim();
 }
 
 void upkeep_ask(void) {

@@ -42,6 +42,11 @@ void upkeep_decay(void);
 /* For a heap that is about to grow, under its lock: gives up cached blocks that are not in use. True when it has. */
 bool upkeep_before_growth(struct heap *heap);
 
+/* For memory that is about to grow because no dirty span has `units` to `most` units: gives up some cached large
+ * blocks, those of the heap (NULL: none) first and then of others that have `least` bytes or more in them, until one
+ * has. */
+void upkeep_unload_larges(struct heap *heap, size_t units, size_t most, size_t least);
+
 /* Before the heap makes a slab: if slabs would hold more memory than ever, gives up free pages of them. */
 void upkeep_make_way(struct heap *heap);
 

@@ -10,6 +10,7 @@
 #include "large.h"
 #include "live_map.h"
 #include "magazine.h"
+#include "metadata.h"
 #include "remote.h"
 #include "root.h"
 #include "slab.h"
@@ -54,6 +55,11 @@ struct census {
     size_t slabs;
     size_t present; /* pages of slabs */
     size_t cached;  /* slots */
+    struct {
+        size_t slabs;
+        size_t free;
+        size_t untouched;
+    } classes[SIZE_CLASSES];
 };
 
 static bool span_valid_at(size_t unit, struct census *census, size_t *units, const char **why) {
@@ -82,18 +88,24 @@ static bool span_valid_at(size_t unit, struct census *census, size_t *units, con
             return false;
         }
         census->slabs++;
+        census->classes[entry_class(entry)].slabs++;
+        census->classes[entry_class(entry)].free += slab_free_slots(slab);
+        census->classes[entry_class(entry)].untouched +=
+            atomic_load_explicit(&slab->fresh, memory_order_relaxed) ? slab->slots - slab_used(slab) : 0;
         census->present += slab_present(slab);
         census->cached += slab_count_cached(slab);
         return true;
     }
-    if (entry != UNIT_LARGE) {
+    if (entry != UNIT_LARGE && entry != UNIT_PART) {
         return broken(why, "a unit below the top is unused, or being purged");
+    }
+    if (page_map_count(unit + 1, span->units - 1, UNIT_PART) != span->units - 1) {
+        return broken(why, "a unit within a large block is not part of it");
     }
     if (large_size(CONTAINER_OF(span, struct large, span)) > (size_t)span->units << UNIT_SHIFT) {
         return broken(why, "a large block is larger than its span");
     }
-    return live_count_bits(unit, span->units) == live_bit_is_set(window_address(unit)) ||
-           broken(why, "a bit of the live map is set within a large block");
+    return live_count_bits(unit, span->units) == 0 || broken(why, "a bit of the live map is set within a large block");
 }
 
 /* Areas grow by multiples of a unit, which is a multiple of every page size that the kernel may have. */
@@ -104,6 +116,24 @@ static bool areas_valid(const char **why) {
     for (size_t i = 0; i < sizeof areas / sizeof *areas; i++) {
         if (areas[i]->start % UNIT || areas[i]->accessible % UNIT || areas[i]->accessible > areas[i]->size) {
             return broken(why, "an area ends within a unit, or beyond what is reserved");
+        }
+    }
+    return true;
+}
+
+static bool slab_counts_valid(const struct census *census, const char **why) {
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        size_t slabs = census->classes[size_class].slabs;
+        size_t free = census->classes[size_class].free;
+        size_t untouched = census->classes[size_class].untouched;
+        for (unsigned row = 0; row < SLAB_COUNT_ROWS; row++) {
+            const struct slab_counts *counts = &slab_counts[row][size_class];
+            slabs -= atomic_load_explicit(&counts->slabs, memory_order_relaxed);
+            free -= atomic_load_explicit(&counts->free, memory_order_relaxed);
+            untouched -= atomic_load_explicit(&counts->untouched, memory_order_relaxed);
+        }
+        if (slabs != 0 || free != 0 || untouched != 0) {
+            return broken(why, "the slabs of a class are not what is counted");
         }
     }
     return true;
@@ -123,10 +153,13 @@ static bool window_valid(struct census *census, const char **why) {
     if (holding_held() != ((census->live_units + census->dirty_units) << UNIT_SHIFT) + huge_table.bytes) {
         return broken(why, "what is held is not what is live and dirty");
     }
+    if (!slab_counts_valid(census, why)) {
+        return false;
+    }
     if (spans.taken && spans.descriptors < spans.taken + SPANS_SPARE) {
         return broken(why, "there are too few descriptors to give every span back");
     }
-    return bins_valid(&spans.fresh, why) && bins_valid(&spans.dirty, why) &&
+    return free_span_index_valid(&spans.fresh, why) && free_span_index_valid(&spans.dirty, why) &&
            (list_valid(&spans.aging, spans.top) || broken(why, "the list of dirty spans is torn"));
 }
 
@@ -186,21 +219,6 @@ static bool stock_valid(const struct heap *heap, unsigned size_class, size_t *by
            broken(why, "a class has fewer stored magazines than are counted");
 }
 
-/* Adds to *bytes what the large blocks in a depot add up to. */
-static bool larges_valid(const struct depot *depot, size_t *bytes, const char **why) {
-    uint32_t count = 0;
-    for (const struct large *large = depot->larges; large != NULL; large = large->next) {
-        if (++count > depot->large_count) {
-            return broken(why, "a heap keeps more large blocks than are counted");
-        }
-        if (page_map_load(large->span.first) != UNIT_LARGE || live_test(window_address(large->span.first))) {
-            return broken(why, "a large block in a depot is live, or none");
-        }
-        *bytes += (size_t)large->span.units << UNIT_SHIFT;
-    }
-    return count == depot->large_count || broken(why, "a heap keeps fewer large blocks than are counted");
-}
-
 static bool magazine_valid(const struct heap *heap, unsigned size_class, const char **why) {
     void **bottom = heap->classes[size_class].bottom;
     void **top = heap->tops[heap->mode_offset + size_class];
@@ -221,11 +239,11 @@ static bool magazine_valid(const struct heap *heap, unsigned size_class, const c
 static bool is_vacant(const struct heap *heap) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         const struct heap_class *of = &heap->classes[size_class];
-        if (!list_empty(&of->slabs) || of->bottom != NULL || of->stock.magazines != NULL) {
+        if (!list_empty(&of->slabs) || of->bottom != NULL || of->stock.magazines != NULL || of->waiting != 0) {
             return false;
         }
     }
-    return depot_empty(&heap->depot) && heap->backlog == 0 &&
+    return depot_empty(&heap->depot) && large_cache_count(&heap->larges) == 0 && heap->backlog == 0 &&
            atomic_load_explicit(&heap->inbox, memory_order_relaxed) == INBOX_CLOSED;
 }
 
@@ -281,7 +299,36 @@ static bool chain_valid(uint32_t head, struct units *units, const char **why) {
     return true;
 }
 
-/* A unit's link is set if, and only if, it is in one inbox or backlog. */
+/* The units of a class that wait to be collected: a ring of units of the heap's slabs. */
+static bool ring_valid(const struct heap *heap, unsigned size_class, struct units *units, const char **why) {
+    uint32_t number = heap->classes[size_class].waiting;
+    if (number == 0) {
+        return true;
+    }
+    do {
+        size_t unit = number - 1;
+        if (unit >= spans.top || units->count > spans.top) {
+            return broken(why, "a ring of units leads out of the window, or not back");
+        }
+        if (page_map_load(unit) != (page_map_tag(heap->id) | size_class)) {
+            return broken(why, "a unit waits in the ring of another heap or class");
+        }
+        units_add(units, unit);
+        number = atomic_load_explicit(&window.inbox_links[unit], memory_order_relaxed) & ~LINK_SET;
+    } while (number != heap->classes[size_class].waiting);
+    return true;
+}
+
+static bool rings_valid(const struct heap *heap, struct units *units, const char **why) {
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        if (!ring_valid(heap, size_class, units, why)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A unit's link is set if, and only if, it is in one inbox, backlog or ring. */
 static bool inboxes_valid(const char **why) {
     struct units chained = {0};
     struct units linked = {0};
@@ -289,7 +336,7 @@ static bool inboxes_valid(const char **why) {
         const struct heap *heap = heap_of(id);
         uint32_t inbox = atomic_load_explicit(&heap->inbox, memory_order_relaxed);
         if (!chain_valid(inbox != INBOX_CLOSED ? inbox : 0, &chained, why) ||
-            !chain_valid(heap->backlog, &chained, why)) {
+            !chain_valid(heap->backlog, &chained, why) || !rings_valid(heap, &chained, why)) {
             return false;
         }
     }
@@ -316,7 +363,6 @@ static bool aging_valid(const struct list *aging, uint32_t id, const char **why)
 /* Adds the heap's slabs and the blocks that it has cached. */
 static bool heap_valid(const struct heap *heap, size_t *slabs, size_t *cached, const char **why) {
     size_t stored_bytes = 0;
-    size_t large_bytes = 0;
     size_t slab_bytes = 0;
     size_t cost = 0;
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
@@ -330,14 +376,13 @@ static bool heap_valid(const struct heap *heap, size_t *slabs, size_t *cached, c
         *cached += (heap->checks_every ? magazine_count(heap, size_class) : 0) +
                    (size_t)heap->classes[size_class].stock.count * stored_size(size_class);
     }
-    if (!larges_valid(&heap->depot, &large_bytes, why) || !aging_valid(&heap->aging, heap->id, why)) {
+    if (!large_cache_valid(&heap->larges, why) || !aging_valid(&heap->aging, heap->id, why)) {
         return false;
     }
     if (cost != heap->magazine_cost || cost > MAGAZINE_FREE + heap->magazine_drawn) {
         return broken(why, "a heap's magazines cost something else than is counted, or more than is drawn");
     }
-    return (stored_bytes == heap->depot.stored_bytes && large_bytes == heap->depot.large_bytes &&
-            slab_bytes == heap->slab_bytes) ||
+    return (stored_bytes == heap->depot.stored_bytes && slab_bytes == heap->slab_bytes) ||
            broken(why, "a heap's bytes in slabs or in its depot are not what is counted");
 }
 
@@ -375,7 +420,6 @@ bool engine_valid(const char **why) {
     size_t listed = 0;
     size_t cached = 0;
     size_t stored = 0;
-    size_t large = 0;
     size_t drawn = 0;
     if (!areas_valid(why) || !window_valid(&census, why) || !abandoned_valid(&listed, why) || !heaps_valid(why) ||
         !inboxes_valid(why)) {
@@ -387,11 +431,9 @@ bool engine_valid(const char **why) {
             return false;
         }
         stored += heap->depot.stored_bytes + heap->depot.stored_credit;
-        large += heap->depot.large_bytes;
         drawn += heap->magazine_drawn;
     }
-    if (stored != atomic_load_explicit(&heaps.depot_bytes, memory_order_relaxed) ||
-        large != atomic_load_explicit(&heaps.large_bytes, memory_order_relaxed)) {
+    if (stored != atomic_load_explicit(&heaps.depot_bytes, memory_order_relaxed)) {
         return broken(why, "the heaps' depots are not what is counted");
     }
     if (drawn != atomic_load_explicit(&heaps.magazine_drawn, memory_order_relaxed)) {
@@ -407,5 +449,5 @@ bool engine_valid(const char **why) {
     if (cached > census.cached) {
         return broken(why, "a block is cached twice");
     }
-    return range_tree_valid(&huge_table.live, why);
+    return metadata_valid(why) && range_tree_valid(&huge_table.live, why);
 }

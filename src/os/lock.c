@@ -4,7 +4,7 @@
 #include "base/fault.h"
 #include "futex.h"
 
-enum { FREE, HELD, CONTENDED };
+enum { FREE = LOCK_FREE, HELD = LOCK_HELD, CONTENDED };
 
 /* About a microsecond or two: most holders are done by then, and a system call would cost as much. */
 #define SPINS 100
@@ -95,7 +95,7 @@ void lock_init(struct lock *lock, uint32_t rank) {
     rank_set(lock, rank);
 }
 
-void lock_take(struct lock *lock) {
+void lock_take_shared(struct lock *lock) {
     rank_take(lock);
     if (UNLIKELY(!try_take(lock))) {
         take_contended(lock);
@@ -110,7 +110,7 @@ bool lock_try(struct lock *lock) {
     return taken;
 }
 
-void lock_give(struct lock *lock) {
+void lock_give_shared(struct lock *lock) {
     rank_give(lock);
     /* release: pairs with the acquire of the next lock_take */
     uint32_t state = atomic_exchange_explicit(&lock->state, FREE, memory_order_release);

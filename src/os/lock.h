@@ -12,12 +12,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "os.h"
+
 /*
  * Each lock has a rank, a number below LOCK_RANKS_MAX that its user gives it (ranks.h). A thread takes locks only in
  * ascending rank, and two of one rank never together; but around fork all of a heap's are taken, in order of rank and,
  * within a rank, in one that is always the same. Debug builds (MEMS_DEBUG) check it.
  */
 #define LOCK_RANKS_MAX 32u
+
+#ifdef MEMS_DEBUG
+#define LOCK_CHECKED true
+#else
+#define LOCK_CHECKED false
+#endif
 
 struct lock {
     _Atomic uint32_t state;
@@ -36,8 +44,31 @@ struct lock {
 #endif
 
 void lock_init(struct lock *lock, uint32_t rank);
-void lock_take(struct lock *lock);
-void lock_give(struct lock *lock);
+
+/* The two below where the process may have other threads. */
+void lock_take_shared(struct lock *lock);
+void lock_give_shared(struct lock *lock);
+
+enum { LOCK_FREE, LOCK_HELD };
+
+/* In a process with one thread, plain loads and stores do; the creation of a second one makes them visible to it. A
+ * lock that is held there, by what a signal has interrupted, is waited for. */
+static inline void lock_take(struct lock *lock) {
+    if (!LOCK_CHECKED && os_single_threaded() &&
+        atomic_load_explicit(&lock->state, memory_order_relaxed) == LOCK_FREE) {
+        atomic_store_explicit(&lock->state, LOCK_HELD, memory_order_relaxed);
+    } else {
+        lock_take_shared(lock);
+    }
+}
+
+static inline void lock_give(struct lock *lock) {
+    if (!LOCK_CHECKED && os_single_threaded()) {
+        atomic_store_explicit(&lock->state, LOCK_FREE, memory_order_relaxed);
+    } else {
+        lock_give_shared(lock);
+    }
+}
 
 /* Takes the lock if it is free; whether it was. May fail though it is, and never waits. */
 bool lock_try(struct lock *lock);

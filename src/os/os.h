@@ -99,6 +99,9 @@ uint64_t os_coarse_ms(void);
 /* Sleeps for so long, or until a signal. */
 void os_sleep_ms(uint32_t ms);
 
+/* Microseconds since some start, never backwards. */
+uint64_t os_fine_us(void);
+
 /* 64 random bits; from the kernel where it allows, otherwise from addresses and clocks. */
 uint64_t os_random(void);
 

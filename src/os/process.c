@@ -43,12 +43,12 @@ static void prepare(void) {
     os_streams_lock();
     lock_ranks_suspend();
     for (struct list *at = participants.next; at != &participants; at = at->next) {
-        participant_of(at)->each_lock(lock_take);
+        participant_of(at)->each_lock(lock_take_shared);
     }
     alone = false; /* under the locks: other threads may fork as well */
 }
 
-/* act is lock_give or lock_reset. */
+/* act is lock_give_shared or lock_reset. */
 static void release_locks(void (*act)(struct lock *lock)) {
     for (struct list *at = participants.prev; at != &participants; at = at->prev) {
         participant_of(at)->each_lock(act);
@@ -58,7 +58,7 @@ static void release_locks(void (*act)(struct lock *lock)) {
 
 static void parent(void) {
     if (!alone) {
-        release_locks(lock_give);
+        release_locks(lock_give_shared);
         os_streams_unlock();
     }
 }

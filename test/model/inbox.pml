@@ -1,8 +1,8 @@
 /*
  * The inbox, a stack of units: each unit that is announced is in it once, and is collected or still there.
  *
- * freer: claim and push. collector: inbox_collect of one unit at a time with take_all, pop and the backlog. (claim's
- * order does not matter: relaxed would do.)
+ * freer: claim and push. collector: inbox_collect_class of one unit at a time with take_all, pop, sort and the ring of
+ * the class. (claim's order does not matter: relaxed would do.)
  *
  * broken PUSH_RELAXED: a push is no release
  * broken TAKE_RELAXED: taking all is no acquire
@@ -81,43 +81,82 @@ proctype freer(byte unit, bits) {
     fi
 }
 
-byte backlog; /* under the lock */
+byte ring; /* the last unit in it. Under the lock */
 
-/* inbox_collect of one unit. */
-inline collect_one() {
+/* Reads which unit follows the one in the ring or the stack. */
+inline next_of(number, result) {
+    load(LINK + number, RELAXED, found);
+    assert(found & SET);
+    result = found & 7
+}
+
+inline ring_add(number) {
+    first = number;
     if
-    :: backlog == 0 ->
-        load(INBOX, RELAXED, head);
+    :: ring != 0 ->
+        next_of(ring, first);
+        store(LINK + ring, RELAXED, SET | number)
+    :: else
+    fi;
+    ring = number;
+    store(LINK + ring, RELAXED, SET | first)
+}
+
+inline clear_link() {
+    in_inbox[unit] = 0;
+    store(LINK + unit, SEQ_CST, 0)
+}
+
+/* All that is in the inbox, the oldest first. */
+inline sort() {
+    load(INBOX, RELAXED, head);
 #ifdef TAKE_SPLIT
-        store(INBOX, RELEASE, 0);
+    store(INBOX, RELEASE, 0);
 #else
+    do
+    :: head == 0 -> break
+    :: else ->
+        exchange_if(INBOX, TAKE, RELAXED, head, 0, found);
+        if
+        :: found == head -> break
+        :: else -> head = found
+        fi
+    od;
+#endif
+    if
+    :: head != 0 ->
         do
         :: head == 0 -> break
-        :: else ->
-            exchange_if(INBOX, TAKE, RELAXED, head, 0, found);
-            if
-            :: found == head -> break
-            :: else -> head = found
-            fi
+        :: else -> popped[count] = head; count++; next_of(head, head)
         od;
-#endif
-        backlog = head
+        do
+        :: count == 0 -> break
+        :: else -> count--; ring_add(popped[count]); popped[count] = 0
+        od
+    :: else
+    fi
+}
+
+/* inbox_collect_class. */
+inline collect_one() {
+    if
+    :: ring == 0 -> sort()
     :: else
     fi;
     if
-    :: backlog != 0 ->
-        unit = backlog;
+    :: ring != 0 ->
+        next_of(ring, unit);
 #ifdef LINK_CLEARED_FIRST
-        in_inbox[unit] = 0;
-        store(LINK + unit, SEQ_CST, 0);
-        load(LINK + unit, RELAXED, found);
-        backlog = found & 7;
-#else
-        load(LINK + unit, RELAXED, found);
-        assert(found & SET);
-        backlog = found & 7;
-        in_inbox[unit] = 0;
-        store(LINK + unit, SEQ_CST, 0);
+        clear_link();
+#endif
+        if
+        :: unit == ring -> ring = 0
+        :: else ->
+            next_of(unit, first);
+            store(LINK + ring, RELAXED, SET | first)
+        fi;
+#ifndef LINK_CLEARED_FIRST
+        clear_link();
 #endif
         load(FREED + unit, SEQ_CST, bits);
         update(FREED + unit, RELEASE, found, found & ~bits)
@@ -127,7 +166,8 @@ inline collect_one() {
 
 /* The owner, or thieves in turn. */
 proctype collector() {
-    byte unit, head, found, bits, turn;
+    byte unit, head, found, bits, turn, first, count;
+    byte popped[UNITS];
     for (turn : 1 .. COLLECTS) {
         lock_take(0);
         collect_one();
@@ -144,11 +184,14 @@ init {
         run collector()
     }
     _nr_pr == 1;
-    /* The chains hold each unit once that is to be collected, and only those. */
+    /* The inbox and the ring hold each unit once that is to be collected, and only those. */
     chain = NEWEST(INBOX);
     do
-    :: chain == 0 && backlog == 0 -> break
-    :: chain == 0 && backlog != 0 -> chain = backlog; backlog = 0
+    :: chain == 0 && ring == 0 -> break
+    :: chain == 0 && ring != 0 ->
+        chain = NEWEST(LINK + ring) & 7; /* the first; the last leads nowhere then */
+        NEWEST(LINK + ring) = SET;
+        ring = 0
     :: else ->
         assert(in_inbox[chain]);
         in_inbox[chain] = 0;

@@ -42,4 +42,7 @@ within large large 70 115
 within growth growth 60 130
 within batches batch_random 140 140
 within calloc sparse 40 30
+within calloc dense_sparse 30 20
+within calloc recycled_8m 100 120
+within batches batch_30m 10 180
 exit $status

@@ -66,9 +66,28 @@ static inline size_t chain_length(uint32_t head) {
     return length;
 }
 
+/* How many units of a class wait to be collected. */
+static inline size_t ring_length(const struct heap *heap, unsigned size_class) {
+    uint32_t last = heap->classes[size_class].waiting;
+    size_t length = 0;
+    for (uint32_t at = last; at != 0 && (at != last || length == 0); at = link_of_unit(at - 1) & ~LINK_SET) {
+        length++;
+    }
+    return length;
+}
+
+/* How many units have left a heap's inbox, and wait to be collected. */
+static inline size_t waiting_length(const struct heap *heap) {
+    size_t length = chain_length(heap->backlog);
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        length += ring_length(heap, size_class);
+    }
+    return length;
+}
+
 /* How many units wait to be collected by, or for, a heap. */
 static inline size_t inbox_length(const struct heap *heap) {
-    return chain_length(atomic_load(&heap->inbox)) + chain_length(heap->backlog);
+    return chain_length(atomic_load(&heap->inbox)) + waiting_length(heap);
 }
 
 #endif

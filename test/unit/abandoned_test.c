@@ -11,6 +11,7 @@
 #include "engine/slab.h"
 #include "engine/span.h"
 #include "support/engine_heap.h"
+#include "support/engine_locked.h"
 #include "support/marked.h"
 #include "support/thread.h"
 
@@ -54,7 +55,16 @@ static uint32_t heap_id_of(const void *block) {
     return entry_heap(page_map_load(window_unit(block)));
 }
 
+/* What this thread frees does not make it adopt a slab. */
+static void adopt_nothing(void) {
+    struct heap *heap = begin_heap();
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        heap->classes[size_class].strays = STRAYS_MAX;
+    }
+}
+
 static void an_ended_thread_leaves_the_slabs_in_use_and_no_others(void) {
+    adopt_nothing();
     thread_leaves(1024, 300, 3);
     CHECK_EQUAL(spans.live_units, slab_of(blocks[0])->span.units);
     CHECK_EQUAL(available(1024), 1);
@@ -88,7 +98,7 @@ static void a_heap_adopts_before_it_makes_a_slab(void) {
 }
 
 static void a_full_slab_is_adopted_once_it_has_room(void) {
-    CHECK(root_start());
+    adopt_nothing();
     size_t slots = size_classes[size_class_of(4096)].slots;
     thread_leaves(4096, slots, slots);
     CHECK_EQUAL(available(4096), 0);
@@ -104,7 +114,43 @@ static void a_full_slab_is_adopted_once_it_has_room(void) {
     check_nothing_left();
 }
 
+/* From then on it frees its own. The slab may be full. */
+static void a_thread_adopts_the_first_slab_that_it_frees_into(void) {
+    begin_heap();
+    const size_t slots = size_classes[size_class_of(4096)].slots;
+    thread_leaves(4096, 5 * slots, 5 * slots);
+    CHECK_EQUAL(slab_free_slots(slab_of(blocks[0])), 0);
+    for (size_t i = 0; i < slots; i++) {
+        engine_free(blocks[i]);
+        CHECK_EQUAL(heap_id_of(blocks[i]), heap_mine->id);
+        CHECK_VALID();
+    }
+    CHECK_EQUAL(heap_mine->counters.adoptions, 1);
+    CHECK_EQUAL(heap_mine->counters.remote_frees, 1); /* as it seemed */
+    /* A thread that only frees adopts no more. */
+    for (size_t i = 0; i < slots / 2; i++) {
+        engine_free(blocks[slots + i]);
+    }
+    CHECK_EQUAL(heap_id_of(blocks[slots]), HEAP_ABANDONED);
+    CHECK_EQUAL(heap_mine->counters.adoptions, 1);
+    /* One that allocates does. */
+    for (uint64_t refills = heap_mine->counters.refills; heap_mine->counters.refills == refills;) {
+        CHECK(engine_alloc(4096) != NULL);
+    }
+    flush_mine();
+    CHECK(heap_slab_with_room(heap_mine, size_class_of(4096)) != NULL);
+    _Static_assert(STRAYS_MAX == 2, "at the second");
+    engine_free(blocks[3 * slots]);
+    CHECK_EQUAL(heap_id_of(blocks[2 * slots]), HEAP_ABANDONED);
+    CHECK_EQUAL(slab_free_slots(slab_of(blocks[2 * slots])), 0);
+    engine_free(blocks[2 * slots]);
+    CHECK_EQUAL(heap_id_of(blocks[2 * slots]), heap_mine->id);
+    CHECK_EQUAL(heap_id_of(blocks[3 * slots]), HEAP_ABANDONED);
+    CHECK_VALID();
+}
+
 static void every_block_of_many_abandoned_slabs_can_be_freed_in_any_order(void) {
+    adopt_nothing();
     thread_leaves(208, BLOCKS, BLOCKS);
     for (size_t left = BLOCKS; left; left--) {
         size_t i = random_below(&fresh_random, left);
@@ -181,6 +227,10 @@ static void a_thread_beside_others_has_its_first_blocks_from_the_shared_slab(voi
     thread_run(allocate_a_little, NULL);
     CHECK(slab_of(blocks[0]) == shared);
     CHECK_EQUAL(slab_count_live(shared), 2 * (FEW - 1) * 2);
+    CHECK_EQUAL(heap_mine->classes[size_class_of(64)].strays, 0);
+    engine_free(blocks[0]);
+    engine_free(blocks[1]);
+    CHECK_EQUAL(heap_id_of(blocks[0]), HEAP_ABANDONED); /* nor for a free */
     CHECK_VALID();
 }
 
@@ -270,6 +320,7 @@ static void blocks_outlive_generations_of_threads(void) {
 }
 
 static void a_block_of_an_abandoned_slab_freed_twice_is_a_fault(void) {
+    adopt_nothing();
     thread_leaves(64, 5, 5);
     engine_free(blocks[1]);
     engine_free(blocks[1]);
@@ -280,6 +331,7 @@ int main(void) {
         IN_BOTH_MODES(an_ended_thread_leaves_the_slabs_in_use_and_no_others),
         IN_BOTH_MODES(a_heap_adopts_before_it_makes_a_slab),
         IN_BOTH_MODES(a_full_slab_is_adopted_once_it_has_room),
+        IN_BOTH_MODES(a_thread_adopts_the_first_slab_that_it_frees_into),
         IN_BOTH_MODES(every_block_of_many_abandoned_slabs_can_be_freed_in_any_order),
         FRESH(blocks_come_from_abandoned_slabs_without_a_heap),
         IN_BOTH_MODES(a_thread_beside_others_has_its_first_blocks_from_the_shared_slab),

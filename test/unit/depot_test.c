@@ -1,13 +1,12 @@
 /*
- * depot_test.c - what a heap stores: magazines of small blocks, large blocks; when it comes back, when it is given up;
- * and the sweep, which gives up what lies in magazines.
+ * depot_test.c - what a heap stores: magazines of small blocks; when they come back, when they are given up; and the
+ * sweep, which gives up what lies in magazines.
  */
 #include "support/fresh.h"
 
 #include <errno.h>
 
 #include "engine/heap.h"
-#include "engine/large.h"
 #include "engine/lookup.h"
 #include "engine/metadata.h"
 #include "engine/span.h"
@@ -207,137 +206,7 @@ static void all_heaps_share_one_bound_of_stored_magazines(void) {
     CHECK_EQUAL(depot_bytes(&heap->depot) + heap->depot.stored_credit, 4 * MIB);
     thread_run(free_many_small, NULL);
     flush_mine();
-    CHECK_EQUAL(heaps.depot_bytes + heaps.large_bytes, 0);
-    CHECK_VALID();
-}
-
-/* A large block of one unit. */
-#define LARGE (SMALL_MAX + 1)
-
-/* Slow calls from one pass of upkeep to the next. */
-#define CALLS_PER_PASS 16u
-
-static void a_large_block_comes_back(void) {
-    struct heap *heap = begin_heap();
-    char *small = engine_alloc(LARGE);
-    char *larger = engine_alloc(2 * UNIT);
-    memset(small, 1, LARGE);
-    engine_free(larger);
-    engine_free(small);
-    CHECK_EQUAL(heap->depot.large_count, 2);
-    CHECK_EQUAL(depot_bytes(&heap->depot), 3 * UNIT);
-    CHECK_EQUAL(block_at(small).state, BLOCK_STATE_CACHED);
-    CHECK_VALID();
-    size_t taken = spans.taken;
-    CHECK(engine_alloc(UNIT + 1) == larger);
-    CHECK(engine_alloc_zeroed(1, UNIT) == small);
-    for (size_t i = 0; i < UNIT; i++) {
-        CHECK_EQUAL(small[i], 0);
-    }
-    CHECK_EQUAL(spans.taken, taken);
-    CHECK_EQUAL(large_size(large_of(small)), UNIT);
-    CHECK_EQUAL(depot_bytes(&heap->depot), 0);
-    CHECK_VALID();
-}
-
-static void few_large_blocks_are_kept(void) {
-    enum { COUNT = 20, KEPT = 8 };
-    struct heap *heap = begin_heap();
-    void *blocks[COUNT];
-    for (unsigned i = 0; i < COUNT; i++) {
-        blocks[i] = engine_alloc(LARGE);
-    }
-    void *too_large = engine_alloc(2 * UNIT + 1);
-    void *aligned = engine_alloc_aligned(4 * UNIT, LARGE);
-    engine_free(too_large);
-    CHECK_EQUAL(heap->depot.large_count, 0);
-    size_t live = spans.live_units;
-    for (unsigned i = 0; i < COUNT; i++) {
-        engine_free(blocks[i]);
-    }
-    CHECK_EQUAL(heap->depot.large_count, KEPT);
-    CHECK_EQUAL(spans.live_units, live - COUNT + KEPT);
-    CHECK((uintptr_t)engine_alloc_aligned(4 * UNIT, LARGE) % (4 * UNIT) == 0);
-    CHECK_EQUAL(heap->depot.large_count, KEPT);
-    engine_free(aligned);
-    CHECK_VALID();
-    engine_trim();
-    CHECK_EQUAL(heap->depot.large_count, 0);
-    CHECK_EQUAL(heaps.depot_bytes + heaps.large_bytes, 0);
-    CHECK_VALID();
-}
-
-/* Threads that are all there at once, `left` of them; the first two may keep 1 MiB, the next ones nothing. */
-static void *keep_large(void *left) {
-    enum { COUNT = 8 };
-    void *blocks[COUNT];
-    unsigned below = *(unsigned *)left - 1;
-    for (unsigned i = 0; i < COUNT; i++) {
-        blocks[i] = engine_alloc(2 * UNIT);
-    }
-    for (unsigned i = 0; i < COUNT; i++) {
-        engine_free(blocks[i]);
-    }
-    CHECK_EQUAL(heap_mine->depot.large_count, below >= 2 ? COUNT : 0);
-    if (below > 0) {
-        lock_take(&heap_mine->lock); /* or it might be reclaimed while its thread waits */
-        thread_run(keep_large, &below);
-        lock_give(&heap_mine->lock);
-    }
-    CHECK_VALID();
-    return NULL;
-}
-
-static void all_heaps_share_one_bound_of_large_blocks(void) {
-    thread_run(keep_large, &(unsigned){4});
-    CHECK_EQUAL(heaps.large_bytes, 0);
-    CHECK_VALID();
-}
-
-static void large_blocks_decay(void) {
-    struct heap *heap = begin_heap();
-    void *block = engine_alloc(LARGE);
-    size_t live = spans.live_units;
-    engine_free(block);
-    decay(heap, heap->depot.period_ms + spans.decay_ms - 1);
-    CHECK_EQUAL(heap->depot.large_count, 1);
-    CHECK_EQUAL(spans.live_units, live);
-    decay(heap, heap->depot.period_ms + 2 * spans.decay_ms);
-    CHECK_EQUAL(heap->depot.large_count, 0);
-    CHECK_EQUAL(spans.live_units, live - 1);
-    CHECK(spans.dirty_units == 0 || !os_purge_zeroes());
-    CHECK_VALID();
-}
-
-/* Before an allocation fails, what its heap keeps is given up. */
-static void a_depot_makes_nothing_fail(void) {
-    struct heap *heap = begin_heap();
-    void *large = engine_alloc(2 * UNIT);
-    while (engine_alloc(1000) != NULL) {
-        continue;
-    }
-    engine_free(large);
-    CHECK_EQUAL(heap->depot.large_count, 1);
-    CHECK(engine_alloc(1000) != NULL);
-    CHECK_EQUAL(heap->depot.large_count, 0);
-    CHECK_VALID();
-}
-
-/* The same for a large block, where the system gives no mapping either. */
-static void a_depot_makes_nothing_large_fail(void) {
-    begin_heap();
-    char *first = engine_alloc(2 * UNIT);
-    char *second = engine_alloc(2 * UNIT);
-    CHECK(second == first + 2 * UNIT);
-    while (engine_alloc(1000) != NULL) {
-        continue;
-    }
-    engine_free(first);
-    engine_free(second);
-    os_inject(OS_CALL_MMAP, 0, UINT64_MAX, ENOMEM);
-    CHECK(engine_alloc(4 * UNIT) == first);
-    CHECK(engine_alloc(4 * UNIT) == NULL && errno == ENOMEM);
-    os_inject_clear();
+    CHECK_EQUAL(heaps.depot_bytes, 0);
     CHECK_VALID();
 }
 
@@ -359,9 +228,6 @@ static void a_trim_brings_the_sweep_near(void) {
 
 static void without_a_decay_nothing_is_kept(void) {
     struct heap *heap = begin_heap();
-    engine_free(engine_alloc(LARGE));
-    CHECK_EQUAL(heap->depot.large_count, 0);
-    CHECK(spans.live_units == 0 && (spans.dirty_units == 0 || !os_purge_zeroes()));
     for (unsigned i = 0; i < BLOCKS_MAX; i++) {
         freed[i] = engine_alloc(64);
     }
@@ -369,30 +235,6 @@ static void without_a_decay_nothing_is_kept(void) {
         engine_free(freed[i]);
     }
     CHECK_EQUAL(heap->depot.stored_count, 0);
-    CHECK_VALID();
-}
-
-/* A thread that does nothing but free large blocks gives up what it keeps, too. */
-static void *free_large(void *blocks) {
-    begin_heap();
-    engine_free(((void **)blocks)[0]);
-    CHECK_EQUAL(heap_mine->depot.large_count, 1);
-    heap_mine->depot.period_ms -= 2 * spans.decay_ms;
-    for (size_t i = 1; i <= CALLS_PER_PASS; i++) {
-        CHECK(heap_mine->depot.large_count > 0);
-        heap_mine->passed_ms = 0; /* as if the clock had moved on */
-        engine_free(((void **)blocks)[i]);
-    }
-    CHECK_EQUAL(heap_mine->depot.large_count, 0);
-    return NULL;
-}
-
-static void a_thread_that_only_frees_gives_back(void) {
-    void *blocks[1 + CALLS_PER_PASS];
-    for (size_t i = 0; i <= CALLS_PER_PASS; i++) {
-        blocks[i] = engine_alloc(LARGE);
-    }
-    thread_run(free_large, blocks);
     CHECK_VALID();
 }
 
@@ -410,13 +252,6 @@ static void the_next_thread_is_swept_in_time(void) {
     CHECK_VALID();
 }
 
-static void freeing_a_large_block_of_a_depot_is_a_fault(void) {
-    begin_heap();
-    void *block = engine_alloc(LARGE);
-    engine_free(block);
-    engine_free(block);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         IN_BOTH_MODES(what_is_stored_comes_back_in_order),
@@ -428,18 +263,9 @@ int main(void) {
         FRESH_WITH(what_lies_idle_is_unloaded, LONG_DECAY),
         IN_BOTH_MODES(without_memory_half_of_a_magazine_is_flushed),
         IN_BOTH_MODES(all_heaps_share_one_bound_of_stored_magazines),
-        FRESH(a_large_block_comes_back),
-        FRESH(few_large_blocks_are_kept),
-        FRESH_WITH(all_heaps_share_one_bound_of_large_blocks, LONG_DECAY),
-        FRESH_WITH(large_blocks_decay, LONG_DECAY),
-        FRESH_WITH(a_depot_makes_nothing_fail, "window=4m"),
-        FRESH_WITH(a_depot_makes_nothing_large_fail, "window=4m"),
         FRESH(a_trim_brings_the_sweep_near),
         FRESH_WITH(without_a_decay_nothing_is_kept, "decay_ms=0"),
-        FRESH_WITH(a_thread_that_only_frees_gives_back, LONG_DECAY),
         FRESH(the_next_thread_is_swept_in_time),
-        FRESH_FAULT(freeing_a_large_block_of_a_depot_is_a_fault, "",
-                    "free(@): double free: a large block of 36864 bytes, cached"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

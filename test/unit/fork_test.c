@@ -62,7 +62,7 @@ static void free_a_third(void) {
     free_from(0, 3, BLOCKS / 2);
     CHECK(collect(holder, 3, false));
     free_from(BLOCKS / 2 / 3 * 3, 3, BLOCKS);
-    CHECK(chain_length(holder->backlog) > 0 && chain_length(atomic_load(&holder->inbox)) > 0);
+    CHECK(waiting_length(holder) > 0 && chain_length(atomic_load(&holder->inbox)) > 0);
     CHECK_VALID();
 }
 
@@ -144,7 +144,7 @@ static void a_child_has_its_own_inbox(void) {
     CHECK(collect(heap_mine, 3, true));
     pthread_barrier_wait(&step);
     pthread_barrier_wait(&step);
-    CHECK(chain_length(heap_mine->backlog) > 0 && chain_length(atomic_load(&heap_mine->inbox)) > 0);
+    CHECK(waiting_length(heap_mine) > 0 && chain_length(atomic_load(&heap_mine->inbox)) > 0);
     child_run(&result, free_what_is_left, NULL);
     fputs(result.err, stderr);
     CHECK(result.signal == 0 && result.status == 0);

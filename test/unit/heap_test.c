@@ -178,7 +178,7 @@ static void *hold_blocks(void *unused) {
         engine_free(blocks[i]); /* so that the magazines hold some */
     }
     engine_free(engine_alloc(SMALL_MAX + 1)); /* and the depot */
-    CHECK_EQUAL(heap_mine->depot.large_count, 1);
+    CHECK_EQUAL(large_cache_count(&heap_mine->larges), 1);
     pthread_barrier_wait(&step);
     pthread_barrier_wait(&step);
     return NULL;

@@ -5,8 +5,8 @@
 
 #include <errno.h>
 
+#include "engine/huge.h"
 #include "engine/large.h"
-#include "engine/live_map.h"
 #include "engine/lookup.h"
 #include "engine/page_map.h"
 #include "engine/root.h"
@@ -45,7 +45,7 @@ static void *alloc(size_t size, size_t alignment, bool *zero) {
     CHECK(root_start());
     void *block = large_alloc(size, alignment, zero);
     CHECK(block != NULL && (uintptr_t)block % alignment == 0 && (uintptr_t)block % UNIT == 0);
-    CHECK(live_test(block));
+    CHECK(large_is_live(large_of(block)));
     CHECK(large_size(large_of(block)) >= size && large_size(large_of(block)) < size + OS_PAGE);
     return block;
 }
@@ -134,6 +134,52 @@ static void a_resize_that_finds_no_memory_changes_nothing(void) {
     CHECK_EQUAL(large_size(large_of(block)), 40 * UNIT);
     CHECK_EQUAL(spans.live_units, live);
     CHECK(marked_intact(&whole, SIZE_MAX));
+    CHECK_VALID();
+}
+
+/* Until nothing is left of the window, nor of the system. */
+static void use_up_all_memory(void) {
+    os_inject(OS_CALL_MMAP, 0, UINT64_MAX, ENOMEM);
+    for (size_t size = UNIT; size != 0; size /= 2) {
+        while (engine_alloc(size) != NULL) {
+            continue;
+        }
+    }
+}
+
+/* Where there is no other place for it, a block is cut where it is, and what is cut off is free; or it stays as it is.
+ */
+static void shrinking_never_fails(void) {
+    char *small = engine_alloc(30000);
+    char *single = engine_alloc(UNIT);
+    char *large = engine_alloc(10 * UNIT);
+    char *huge = engine_alloc(HUGE_MIN);
+    struct mems_engine_stats stats;
+    CHECK(small != NULL && single != NULL && large != NULL && huge != NULL);
+    memset(small, 1, 3000);
+    memset(large, 2, 3000);
+    memset(huge, 3, 3 * UNIT);
+    use_up_all_memory();
+    engine_stats(&stats);
+    uint64_t failures = stats.failures;
+    errno = EDOM;
+    CHECK(engine_realloc("realloc", small, 3000) == small);
+    CHECK(engine_realloc("realloc", single, 0) == single);
+    CHECK(engine_realloc("realloc", large, 3000) == large);
+    CHECK(engine_realloc("realloc", huge, 10 * UNIT) == huge);
+    CHECK_EQUAL(errno, EDOM);
+    CHECK_EQUAL(engine_usable_size("malloc_usable_size", large), OS_PAGE);
+    CHECK_EQUAL(engine_usable_size("malloc_usable_size", huge), 10 * UNIT);
+    engine_stats(&stats);
+    CHECK_EQUAL(stats.failures, failures);
+    CHECK_VALID();
+    CHECK(small[2999] == 1 && large[2999] == 2 && huge[3 * UNIT - 1] == 3);
+    CHECK(engine_alloc(9 * UNIT) == large + UNIT);
+    CHECK(engine_realloc("realloc", small, 40000) == NULL);
+    CHECK_EQUAL(errno, ENOMEM);
+    engine_free_sized("free_sized", small, 3000, 0);
+    engine_free_sized("free_sized", large, 3000, 0);
+    engine_free_sized("free_sized", huge, 10 * UNIT, 0);
     CHECK_VALID();
 }
 
@@ -243,13 +289,14 @@ int main(void) {
         FRESH(a_block_grows_where_it_is_when_what_follows_is_free),
         FRESH_WITH(calloc_clears_what_was_used_before, UNDECAYED),
         FRESH_WITH(calloc_clears_what_was_used_before, "decay_ms=0"),
+        FRESH_WITH(shrinking_never_fails, "window=4m"),
         FRESH_WITH(a_resize_that_finds_no_memory_changes_nothing, "window=4m"),
         FRESH(a_block_that_moves_keeps_what_it_holds),
         FRESH(a_dirty_place_is_copied_to),
         FRESH(pages_that_cannot_move_are_copied),
         FRESH(a_place_that_is_lost_in_a_move_is_given_up),
         FRESH_FAULT(a_large_block_freed_twice_is_a_fault, UNDECAYED,
-                    "free(@): double free: in free memory of the window (a span of # bytes)"),
+                    "free(@): double free: a large block of # bytes, cached"),
         FRESH_FAULT(freeing_the_inside_of_a_large_block_is_a_fault, "",
                     "free(@): not a block's start: 65536 bytes into a large block of 1048576 bytes, live"),
         FRESH_FAULT(freeing_the_second_granule_of_a_large_block_is_a_fault, "",

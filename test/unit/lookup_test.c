@@ -97,6 +97,8 @@ static void free_spans_are_told_as_a_whole(void) {
     }
     for (int i = 1; i < 4; i++) {
         engine_free(blocks[i]);
+        check_addresses(blocks[i], 3 * UNIT, BLOCK_LARGE, BLOCK_STATE_CACHED);
+        flush_mine();
         check_addresses(blocks[1], (size_t)i * 3 * UNIT, BLOCK_FREE, (enum block_state)0);
     }
     span_purge_all();

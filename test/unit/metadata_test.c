@@ -55,7 +55,11 @@ static void pieces_are_apart_and_aligned(void) {
             marked_fill(piece);
             held += round_up(size, METADATA_STEP);
         }
-        CHECK_EQUAL(metadata.used - metadata.spare, others + held);
+        if (step % 1000 == 0) {
+            metadata_trim();
+            CHECK_VALID();
+        }
+        CHECK_EQUAL(metadata.used - metadata.spare - metadata.returned, others + held);
     }
     for (size_t i = 0; i < PIECES; i++) {
         CHECK(marked_intact(&pieces[i], SIZE_MAX));
@@ -215,8 +219,73 @@ static void much_metadata_costs_few_system_calls(void) {
     CHECK_AT_MOST(os_inject_calls(OS_CALL_MPROTECT) - calls, 64);
 }
 
+/* What many descriptors took goes back, all but the pages that hold one that is in use; and serves any other size. */
+static void free_pages_go_back(void) {
+    enum { COUNT = 4000, KEPT = 16 };
+    static struct marked kept[KEPT];
+    static void *others[COUNT];
+    CHECK(root_start());
+    for (unsigned i = 0; i < COUNT; i++) {
+        others[i] = memset(metadata_alloc(512), 1, 512);
+        if (i % (COUNT / KEPT) == 0) {
+            struct marked *piece = &kept[i / (COUNT / KEPT)];
+            *piece = (struct marked){.memory = metadata_alloc(6272), .size = 6272, .mark = i};
+            marked_fill(piece);
+        }
+    }
+    size_t used = metadata.used;
+    struct os_usage before;
+    struct os_usage after;
+    os_usage(&before);
+    for (unsigned i = 0; i < COUNT; i++) {
+        metadata_free(others[i], 512);
+    }
+    size_t given = metadata_trim();
+    os_usage(&after);
+    CHECK(given > COUNT * 512 * 9 / 10);
+    CHECK(after.resident + given * 9 / 10 < before.resident || !os_purge_zeroes());
+    CHECK_AT_MOST(metadata.used - metadata.returned, KEPT * (6272 + 3 * OS_PAGE) + 64 * KIB);
+    CHECK_EQUAL(metadata_trim(), 0);
+    CHECK_VALID();
+    for (unsigned i = 0; i < COUNT * 512 * 8 / 10 / 1024; i++) {
+        memset(metadata_alloc(1000), 2, 1000);
+    }
+    CHECK_EQUAL(metadata.used, used);
+    for (unsigned i = 0; i < KEPT; i++) {
+        CHECK(marked_intact(&kept[i], SIZE_MAX));
+    }
+    CHECK_VALID();
+}
+
+/* Without memory for a trim, or where the system takes nothing, all is as before. */
+static void a_trim_may_be_refused(void) {
+    enum { COUNT = 400 };
+    static void *pieces_of_512[COUNT];
+    CHECK(root_start());
+    for (unsigned i = 0; i < COUNT; i++) {
+        pieces_of_512[i] = metadata_alloc(512);
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        metadata_free(pieces_of_512[i], 512);
+    }
+    os_inject(OS_CALL_MMAP, 0, 1, ENOMEM);
+    CHECK_EQUAL(metadata_trim(), 0);
+    CHECK_EQUAL(metadata.returned, 0);
+    os_inject_clear();
+    os_inject(OS_CALL_MADVISE, 0, UINT64_MAX, EPERM);
+    CHECK_EQUAL(metadata_trim(), 0);
+    os_inject_clear();
+    CHECK_VALID();
+    for (unsigned i = 0; i < COUNT; i++) {
+        CHECK(metadata_alloc(512) != NULL);
+    }
+    CHECK_VALID();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        FRESH(free_pages_go_back),
+        FRESH(a_trim_may_be_refused),
         FRESH(pieces_are_apart_and_aligned),
         FRESH(a_piece_given_back_serves_the_next_request_of_its_size),
         FRESH(what_alignment_skips_is_not_lost),

@@ -23,7 +23,11 @@ static void record(const char *call, const char *whom) {
 }
 
 static void record_act(void (*act)(struct lock *lock), const char *whom) {
-    record(act == lock_take ? "take-" : act == lock_give ? "give-" : act == lock_reset ? "reset-" : "unknown-", whom);
+    record(act == lock_take_shared   ? "take-"
+           : act == lock_give_shared ? "give-"
+           : act == lock_reset       ? "reset-"
+                                     : "unknown-",
+           whom);
 }
 
 static struct lock first_locks[2] = {LOCK_INIT(1), LOCK_INIT(1)};

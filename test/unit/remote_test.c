@@ -76,10 +76,14 @@ static void *free_in_thread(void *batch) {
 }
 
 /* Nobody else collects what is freed meanwhile. */
-static void free_by_another(struct batch *batch) {
+static void run_unwatched(void *(*function)(void *), void *argument) {
     lock_take(&heap_mine->lock);
-    thread_run(free_in_thread, batch);
+    thread_run(function, argument);
     lock_give(&heap_mine->lock);
+}
+
+static void free_by_another(struct batch *batch) {
+    run_unwatched(free_in_thread, batch);
 }
 
 static void *free_one(void *block) {
@@ -127,7 +131,7 @@ static void a_unit_that_was_collected_is_announced_again(void) {
     static struct batch batch = {.size = 64, .count = 10};
     batch_alloc(&batch);
     for (size_t i = 0; i < batch.count; i++) {
-        thread_run(free_one, batch.blocks[i]);
+        run_unwatched(free_one, batch.blocks[i]);
         CHECK_EQUAL(inbox_length(heap_mine), 1);
         CHECK_VALID();
         collect(heap_mine, SIZE_MAX, i % 2 == 0);
@@ -151,16 +155,51 @@ static void a_backlog_is_collected_bit_by_bit(void) {
         CHECK_EQUAL(collect(heap_mine, FEW, left % 2 == 0), left > taken);
         left -= taken;
         CHECK_EQUAL(inbox_length(heap_mine), left);
-        CHECK_EQUAL(chain_length(heap_mine->backlog), left);
+        CHECK_EQUAL(waiting_length(heap_mine), left);
         CHECK_VALID();
     }
     CHECK_EQUAL(batch_count(&batch, BLOCK_STATE_FREE), batch.count);
     check_nothing_left();
 }
 
+/* What other classes have waits, and is not announced again. */
+static void a_refill_collects_the_oldest_unit_of_its_class(void) {
+    static struct batch batch = {.size = 64, .count = 4096};
+    static struct batch other = {.size = 400, .count = 1000};
+    const unsigned size_class = size_class_of(batch.size);
+    batch_alloc(&batch);
+    batch_alloc(&other);
+    while (magazine_count(heap_mine, size_class) != 0 || heap_slab_with_room(heap_mine, size_class) != NULL) {
+        CHECK(engine_alloc(batch.size) != NULL);
+    }
+    free_by_another(&other);
+    free_by_another(&batch);
+    size_t units = batch_units(&batch);
+    CHECK(units >= 4);
+    heap_mine->until_beat = SIZE_MAX; /* no pass of upkeep collects meanwhile */
+    for (size_t i = 0, oldest = 0; i < units; i++) {
+        CHECK_EQUAL(ring_length(heap_mine, size_class), i == 0 ? 0 : units - i);
+        do {
+            CHECK(refill_mine(size_class));
+            while (magazine_count(heap_mine, size_class) != 0) {
+                CHECK_EQUAL(window_unit(engine_alloc(batch.size)), window_unit(batch.blocks[oldest]));
+            }
+        } while (heap_slab_with_room(heap_mine, size_class) != NULL);
+        while (oldest < batch.count && link_of_unit(window_unit(batch.blocks[oldest])) == 0) {
+            oldest++;
+        }
+        CHECK_VALID();
+    }
+    CHECK_EQUAL(ring_length(heap_mine, size_class_of(other.size)), batch_units(&other));
+    CHECK_EQUAL(batch_count(&other, BLOCK_STATE_REMOTE), other.count);
+    run_unwatched(free_one, batch.blocks[0]);
+    CHECK_EQUAL(inbox_length(heap_mine), batch_units(&other) + 1);
+    CHECK_VALID();
+}
+
 /* A refill for one class does not collect all that was freed of another one. */
 static void one_refill_collects_a_bounded_number_of_units(void) {
-    enum { BOUND = 4 * 32 + 64 }; /* in the refill, and in the pass of upkeep behind it */
+    enum { BOUND = 64 + 64 }; /* before the heap grows, and in the pass of upkeep behind it */
     static struct batch batch = {.size = 8192, .count = 8000};
     batch_alloc(&batch);
     size_t units = batch_units(&batch);
@@ -186,7 +225,7 @@ static void what_arrives_behind_a_backlog_is_not_lost(void) {
     free_by_another(&first);
     CHECK(collect(heap_mine, 1, true));
     free_by_another(&second);
-    CHECK(chain_length(heap_mine->backlog) > 0 && chain_length(atomic_load(&heap_mine->inbox)) > 0);
+    CHECK(waiting_length(heap_mine) > 0 && chain_length(atomic_load(&heap_mine->inbox)) > 0);
     CHECK_VALID();
     CHECK(!collect(heap_mine, SIZE_MAX, true));
     CHECK_EQUAL(batch_count(&first, BLOCK_STATE_FREE), first.count);
@@ -456,7 +495,7 @@ static void a_unit_that_is_no_slab_s_is_let_go(void) {
     misroute(unit - 1, heap_mine);
     collect(heap_mine, SIZE_MAX, true);
     CHECK_EQUAL(link_of_unit(unit) | link_of_unit(unit - 1), 0);
-    CHECK(live_test(large));
+    CHECK(block_at(large).state == BLOCK_STATE_LIVE);
     CHECK_VALID();
     engine_free(large);
     misroute(unit, heap_mine);
@@ -500,7 +539,7 @@ static void what_is_in_an_inbox_that_closes_is_routed_on(void) {
     for (size_t i = batch.count / 2; i < batch.count; i += 2) {
         engine_free(batch.blocks[i]);
     }
-    CHECK(chain_length(heap_of(2)->backlog) > 0 && chain_length(atomic_load(&heap_of(2)->inbox)) > 0);
+    CHECK(waiting_length(heap_of(2)) > 0 && chain_length(atomic_load(&heap_of(2)->inbox)) > 0);
     end_owner(thread);
     CHECK_EQUAL(batch_count(&batch, BLOCK_STATE_REMOTE), 0);
     CHECK_EQUAL(batch_count(&batch, BLOCK_STATE_FREE), batch.count / 2);
@@ -559,7 +598,7 @@ static void a_block_freed_twice_at_the_same_moment_may_outlast_its_slab(void) {
     struct heap *heap = thread_begin();
     bool zero;
     struct span span;
-    CHECK(span_take(&span, 1, 1, UNIT_LARGE, &zero));
+    CHECK(span_take(&span, 1, 1, UNIT_PART, &zero));
     span_give(&span);
     char *block = window_address(span.first);
     atomic_fetch_or(&live_word_of(block)->remote, live_bit_of(block));
@@ -619,6 +658,7 @@ int main(void) {
         IN_BOTH_MODES(a_unit_is_announced_once),
         IN_BOTH_MODES(a_unit_that_was_collected_is_announced_again),
         IN_BOTH_MODES(a_backlog_is_collected_bit_by_bit),
+        FRESH(a_refill_collects_the_oldest_unit_of_its_class),
         FRESH(one_refill_collects_a_bounded_number_of_units),
         FRESH(what_arrives_behind_a_backlog_is_not_lost),
         FRESH(a_slab_with_a_link_is_not_given_back),

@@ -74,7 +74,7 @@ static void take(unsigned user) {
     size_t units = 1 + random_below(&fresh_random, UNITS_MAX);
     size_t align = (size_t)1 << random_below(&fresh_random, floor_log2(ALIGN_MAX) + 1);
     bool zero;
-    CHECK(span_take(span_of(user), units, align, UNIT_LARGE, &zero));
+    CHECK(span_take(span_of(user), units, align, UNIT_PART, &zero));
     CHECK_EQUAL(span_of(user)->units, units);
     CHECK_EQUAL((uintptr_t)window_address(span_of(user)->first) % (align * UNIT), 0);
     size_t first = span_of(user)->first;
@@ -83,7 +83,7 @@ static void take(unsigned user) {
         any_dirty = any_dirty || dirty[unit];
         CHECK(dirty[unit] || unit_reads(unit, 0));
         CHECK(window.spans[unit] == span_of(user));
-        CHECK_EQUAL(page_map_load(unit), UNIT_LARGE);
+        CHECK_EQUAL(page_map_load(unit), UNIT_PART);
     }
     CHECK_EQUAL(zero, !any_dirty);
     hand_over(user, first, first + units);
@@ -99,7 +99,7 @@ static void grow(unsigned user) {
     for (size_t unit = end; unit < end + more; unit++) {
         room = room && owner[unit] == NOBODY;
     }
-    CHECK_EQUAL(span_grow(span_of(user), span_of(user)->units + more, UNIT_LARGE), room);
+    CHECK_EQUAL(span_grow(span_of(user), span_of(user)->units + more, UNIT_PART), room);
     if (room) {
         hand_over(user, end, end + more);
     }
@@ -186,7 +186,7 @@ static void an_aligned_span_at_the_top_fits_where_it_may(void) {
         size_t units = 1 + random_below(&fresh_random, 8);
         size_t align = (size_t)1 << random_below(&fresh_random, 5);
         bool zero;
-        CHECK(span_take(&kept[i].span, units, align, UNIT_LARGE, &zero));
+        CHECK(span_take(&kept[i].span, units, align, UNIT_PART, &zero));
         CHECK(spans.top >= top);
         top = spans.top;
         for (size_t unit = kept[i].span.first; unit < kept[i].span.first + units; unit++) {
@@ -209,7 +209,7 @@ static struct large *take_row(size_t count, size_t units) {
     CHECK(row != NULL && root_start());
     os_purge_zeroes(); /* its trial is over */
     for (size_t i = 0; i < count; i++) {
-        CHECK(span_take(&row[i].span, units, 1, UNIT_LARGE, &zero));
+        CHECK(span_take(&row[i].span, units, 1, UNIT_PART, &zero));
         CHECK(zero);
         CHECK_EQUAL(row[i].span.first, i * units);
     }
@@ -233,7 +233,7 @@ static void aligned_spans_find_their_places_again(void) {
     bool zero;
     CHECK(row != NULL && root_start());
     for (size_t i = 0; i < COUNT; i++) {
-        CHECK(span_take(&row[i].span, ALIGN, ALIGN, UNIT_LARGE, &zero));
+        CHECK(span_take(&row[i].span, ALIGN, ALIGN, UNIT_PART, &zero));
     }
     size_t top = spans.top;
     for (int round = 0; round < 10; round++) {
@@ -241,7 +241,7 @@ static void aligned_spans_find_their_places_again(void) {
             span_give(&row[i].span);
         }
         for (size_t i = 0; i < COUNT; i += 2) {
-            CHECK(span_take(&row[i].span, ALIGN, ALIGN, UNIT_LARGE, &zero));
+            CHECK(span_take(&row[i].span, ALIGN, ALIGN, UNIT_PART, &zero));
         }
         CHECK_EQUAL(spans.top, top);
         CHECK_VALID();
@@ -277,7 +277,8 @@ static void what_is_young_does_not_decay(void) {
     span_decay(os_coarse_ms());
     CHECK_EQUAL(spans.dirty_units, 3);
     spans_set_decay(0);
-    span_give(&row[0].span); /* which purges what is due */
+    span_give(&row[0].span);
+    span_decay(os_coarse_ms());
     CHECK_EQUAL(spans.dirty_units, os_purge_zeroes() ? 0 : 6);
     CHECK_VALID();
 }
@@ -322,6 +323,9 @@ static void dirty_memory_is_capped(void) {
     for (size_t i = COUNT / 2; i < COUNT; i += 2) {
         spans.peak = spans.peak_before = 0;
         span_give(&row[i].span);
+        while (spans.due_ms == 0) {
+            span_decay(os_coarse_ms());
+        }
         CHECK_AT_MOST(spans.dirty_units, (spans.live_units + 1) / 8 >= 512 ? (spans.live_units + 1) / 8 + 1 : 512);
         CHECK(spans.dirty_units >= 400); /* nor is it all purged */
     }
@@ -329,6 +333,41 @@ static void dirty_memory_is_capped(void) {
     for (size_t i = 0; i < COUNT; i += 2) {
         CHECK_EQUAL(page_map_load(i), i / 2 < oldest_dirty ? UNIT_FRESH : UNIT_DIRTY);
     }
+    CHECK_VALID();
+}
+
+/* However much is due, one call gives back what takes a fraction of a millisecond; the calls after it go on. */
+static void the_work_of_a_call_is_bounded(void) {
+    enum { COUNT = 3, UNITS = 16384 }; /* 1 GiB each */
+    struct large *row = take_row(COUNT, UNITS);
+    need_purging();
+    uint64_t calls = os_inject_calls(OS_CALL_MADVISE);
+    span_give(&row[0].span);
+    CHECK_EQUAL(os_inject_calls(OS_CALL_MADVISE), calls); /* to give takes no system call */
+    unsigned passes = 0;
+    for (; spans.dirty_units != 0; passes++) {
+        size_t before = spans.dirty_units;
+        span_decay(os_coarse_ms() + DECAY);
+        CHECK(spans.dirty_units < before);
+        CHECK_VALID();
+    }
+    CHECK(passes > 3);
+    CHECK_EQUAL(page_map_count(0, UNITS, UNIT_FRESH), UNITS);
+    CHECK_EQUAL(list_length(&spans.aging), 0);
+}
+
+/* The smallest span that fits is taken, however many are a little smaller, and of equal ones the first. */
+static void the_best_fit_is_found_among_many(void) {
+    enum { COUNT = 3000 };
+    struct large *row = take_row(2 * COUNT, 7);
+    struct large best = {0};
+    bool zero;
+    for (size_t i = 0; i < COUNT; i++) {
+        size_t units = i == 1234 || i == 2345 ? 6 : 5;
+        span_shrink(&row[2 * i].span, 7 - units);
+    }
+    CHECK(span_take(&best.span, 6, 1, UNIT_PART, &zero));
+    CHECK_EQUAL(best.span.first, 2 * 1234 * 7 + 1);
     CHECK_VALID();
 }
 
@@ -365,7 +404,7 @@ static void a_refused_purge_keeps_everything_usable(void) {
     CHECK_EQUAL(spans.dirty_units, COUNT / 2);
     CHECK_EQUAL(spans.purges, 0);
     CHECK_VALID();
-    CHECK(span_take(&row[0].span, 1, 1, UNIT_LARGE, &zero));
+    CHECK(span_take(&row[0].span, 1, 1, UNIT_PART, &zero));
     CHECK(!zero);
     span_give(&row[0].span);
     CHECK_VALID();
@@ -373,7 +412,7 @@ static void a_refused_purge_keeps_everything_usable(void) {
     need_purging();
     CHECK_EQUAL(span_purge_all(), COUNT / 2 * UNIT);
     CHECK_EQUAL(spans.dirty_units, 0);
-    CHECK(span_take(&row[0].span, 1, 1, UNIT_LARGE, &zero));
+    CHECK(span_take(&row[0].span, 1, 1, UNIT_PART, &zero));
     CHECK(zero);
     CHECK_EQUAL(*unit_first_word(row[0].span.first), 0);
     CHECK_VALID();
@@ -469,7 +508,7 @@ static void lost_units_are_never_used_again(void) {
     CHECK_EQUAL(spans.live_units, 0);
     for (size_t i = 0; i < 64; i++) {
         more[i] = (struct large){0};
-        CHECK(span_take(&more[i].span, 1, 1, UNIT_LARGE, &zero));
+        CHECK(span_take(&more[i].span, 1, 1, UNIT_PART, &zero));
         CHECK(more[i].span.first / 2 != LOST);
     }
     CHECK_EQUAL(page_map_count(2 * LOST, 2, UNIT_LOST), 2);
@@ -482,16 +521,16 @@ static void a_window_can_be_used_to_its_last_unit(void) {
     struct large whole = {0};
     bool zero;
     CHECK_EQUAL(window.units_reserved, COUNT);
-    CHECK(!span_take(&whole.span, 1, 1, UNIT_LARGE, &zero));
-    CHECK(!span_grow(&row[COUNT - 1].span, 2, UNIT_LARGE));
+    CHECK(!span_take(&whole.span, 1, 1, UNIT_PART, &zero));
+    CHECK(!span_grow(&row[COUNT - 1].span, 2, UNIT_PART));
     CHECK_VALID();
     for (size_t i = 0; i < COUNT; i++) {
         span_give(&row[i * 37 % COUNT].span);
         CHECK_VALID();
     }
-    CHECK(!span_take(&whole.span, COUNT + 1, 1, UNIT_LARGE, &zero));
-    CHECK(!span_take(&whole.span, (size_t)1 << 40, 1, UNIT_LARGE, &zero));
-    CHECK(span_take(&whole.span, COUNT, 1, UNIT_LARGE, &zero));
+    CHECK(!span_take(&whole.span, COUNT + 1, 1, UNIT_PART, &zero));
+    CHECK(!span_take(&whole.span, (size_t)1 << 40, 1, UNIT_PART, &zero));
+    CHECK(span_take(&whole.span, COUNT, 1, UNIT_PART, &zero));
     CHECK_EQUAL(whole.span.first, 0);
     CHECK_VALID();
 }
@@ -521,6 +560,8 @@ int main(void) {
         FRESH_WITH(what_is_young_does_not_decay, UNDECAYED),
         FRESH_WITH(neighbours_share_the_age_of_the_largest, UNDECAYED),
         FRESH_WITH(dirty_memory_is_capped, UNDECAYED),
+        FRESH_WITH(the_work_of_a_call_is_bounded, "decay_ms=1000000"),
+        FRESH_WITH(the_best_fit_is_found_among_many, UNDECAYED),
         FRESH_WITH(a_peak_is_forgotten, UNDECAYED),
         FRESH_WITH(a_refused_purge_keeps_everything_usable, UNDECAYED),
         FRESH_WITH(the_live_map_is_purged_too, UNDECAYED),

@@ -29,8 +29,11 @@ static struct mems_engine_stats stats;
 
 static size_t larges_kept(void) {
     size_t bytes = 0;
-    for (const struct large *large = heap_mine->depot.larges; large != NULL; large = large->next) {
-        bytes += large->span.units * UNIT;
+    for (unsigned bin = 0; bin < LARGE_BINS && heap_mine != &heap_none; bin++) {
+        const struct list *blocks = &heap_mine->larges.bins[bin];
+        for (const struct list *link = blocks->next; link != blocks; link = link->next) {
+            bytes += large_cached_at(link)->span.units * UNIT;
+        }
     }
     return bytes;
 }
@@ -127,6 +130,25 @@ static void the_numbers_agree_with_a_model_and_with_each_other(void) {
     CHECK_EQUAL(stats.flushes, heap_mine->counters.flushes);
     CHECK(stats.refills > 0 && stats.flushes > 0);
     CHECK_EQUAL(stats.purged_bytes, spans.purged_units * UNIT);
+}
+
+/* Statistics are counters: however large the heap, neither its blocks nor what tells of each unit of it is read. */
+static void the_heap_is_not_walked(void) {
+    const struct area *const walked[] = {&window.units_area, &window.live_map_area, &window.page_map_area,
+                                         &window.spans_area};
+    for (int step = 0; step < 10000; step++) {
+        change();
+    }
+    stats_collect(&stats);
+    for (unsigned i = 0; i < 4; i++) {
+        CHECK_EQUAL(mprotect((void *)walked[i]->start, walked[i]->accessible, PROT_NONE), 0);
+    }
+    stats_collect(&stats);
+    for (unsigned i = 0; i < 4; i++) {
+        CHECK_EQUAL(mprotect((void *)walked[i]->start, walked[i]->accessible, PROT_READ | PROT_WRITE), 0);
+    }
+    check_equations();
+    check_live();
 }
 
 static void an_idle_engine_has_empty_rows(void) {
@@ -234,6 +256,7 @@ static void failures_are_counted(void) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         IN_BOTH_MODES(the_numbers_agree_with_a_model_and_with_each_other),
+        FRESH(the_heap_is_not_walked),
         FRESH(an_idle_engine_has_empty_rows),
         IN_BOTH_MODES(ended_threads_are_counted_and_their_blocks_are_live),
         FRESH(what_is_resident_has_been_touched),

@@ -111,6 +111,13 @@ static void let_heaps_be_idle(void) {
     usleep(IDLE_US);
 }
 
+static void *free_given_blocks(void *count) {
+    for (size_t i = 0; i < *(const size_t *)count; i++) {
+        engine_free(sleeper_blocks[i]);
+    }
+    return NULL;
+}
+
 /* --- Memory that is wholly free ---------------------------------------------------------------------------------- */
 
 /* A heap is left alone while its thread may be at work. */
@@ -444,6 +451,51 @@ static void threads_that_stay_pin_no_slabs(void) {
     check_nothing_left();
 }
 
+/* --- What others have freed of the heap's own classes that it does not need --------------------------------------- */
+
+/* This thread's blocks, freed by another one; the inbox is sorted. The units that they lay in. */
+static size_t have_blocks_freed(size_t size, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        sleeper_blocks[i] = engine_alloc(size);
+        CHECK(sleeper_blocks[i] != NULL);
+    }
+    flush_mine();
+    thread_run(free_given_blocks, &count);
+    CHECK(inbox_length(heap_mine) > 20);
+    return spans.live_units;
+}
+
+/* Not at each pass: that would take cache lines from the threads that free. */
+static void a_pass_collects_all_classes_from_time_to_time(void) {
+    engine_free(engine_alloc(1));
+    for (int round = 0; round < 3; round++) {
+        size_t live = have_blocks_freed(4096, 500);
+        size_t units = inbox_length(heap_mine);
+        uint64_t start_ms = os_coarse_ms();
+        heap_mine->collected_ms = start_ms;
+        upkeep_pass(heap_mine);
+        if (os_coarse_ms() - start_ms < 10) { /* on a machine that has not kept us waiting */
+            CHECK_EQUAL(inbox_length(heap_mine), units);
+        }
+        usleep(IDLE_US);
+        upkeep_pass(heap_mine);
+        CHECK_EQUAL(inbox_length(heap_mine), 0);
+        CHECK_AT_MOST(spans.live_units, live / 10);
+        CHECK_VALID();
+    }
+}
+
+static void a_heap_collects_other_classes_before_it_grows(void) {
+    size_t live = have_blocks_freed(4096, 500);
+    for (size_t size = 16; size < 4096; size += size / 4 + 16) {
+        heap_mine->collected_ms = os_coarse_ms();
+        CHECK(engine_alloc(size) != NULL);
+        CHECK_AT_MOST(spans.live_units, live);
+    }
+    CHECK_EQUAL(inbox_length(heap_mine), 0);
+    CHECK_VALID();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         IN_BOTH_MODES(an_idle_heap_is_reclaimed_and_no_other),
@@ -460,6 +512,8 @@ int main(void) {
         IN_BOTH_MODES(what_a_sleeper_s_magazines_hold_stays),
         IN_BOTH_MODES(the_depot_of_an_idle_heap_goes_back),
         IN_BOTH_MODES(threads_that_stay_pin_no_slabs),
+        IN_BOTH_MODES(a_pass_collects_all_classes_from_time_to_time),
+        IN_BOTH_MODES(a_heap_collects_other_classes_before_it_grows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
