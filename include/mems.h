@@ -51,6 +51,17 @@ int mems_option_set(const char *name, const char *value);
  */
 int mems_option_get(const char *name, char *value, size_t size);
 
+/*
+ * mems_on_limit - has a function called when the engine's heap holds more than the option limit_soft.
+ *
+ * handler: is told how many bytes the heap holds and what limit_soft is, with the context that is given here; NULL: no
+ * function is called (and a line goes to standard error in any case). It is called in a thread that allocates, when all
+ * free memory has gone back to the system already, once until the heap holds less again; with no lock held, so it may
+ * allocate and free, and end the process. Never fails; errno is unchanged. Origin: this project.
+ */
+typedef void mems_limit_handler(size_t held, size_t limit, void *context);
+void mems_on_limit(mems_limit_handler *handler, void *context);
+
 /* At most this many size classes are reported. */
 #define MEMS_SIZE_CLASSES 96
 

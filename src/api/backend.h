@@ -67,6 +67,7 @@ struct backend_row {
 /* The state of the heap: used + cached + free = held. Bytes, where nothing else is said. */
 struct backend_figures {
     size_t held;          /* from the system, mapped blocks apart */
+    size_t peak;          /* the most of it that has been held, or more */
     size_t used;          /* in users' hands, with what lies around their blocks */
     size_t cached;        /* in freed blocks that are ready to be handed out */
     size_t free;          /* all other free memory */
@@ -85,7 +86,13 @@ void backend_figures(struct backend_figures *figures);
 /* Writes the heap's statistics to a file descriptor, as a table for people. Allocates nothing. */
 void backend_report(int fd);
 
-/* Free memory shall go back to the system at once from now on. Whether this heap can do that. */
-bool backend_trim_always(void);
+/* Whether dlopen shall pass RTLD_DEEPBIND on (the option deepbind). */
+bool backend_keeps_deepbind(void);
+
+/* When free memory shall go back to the system from now on, and whether blocks shall have mappings of their own; a heap
+ * that has no such choice takes no notice. */
+enum backend_trim { BACKEND_TRIM_ALWAYS, BACKEND_TRIM_NEVER };
+void backend_set_trim(enum backend_trim trim);
+void backend_set_mapping(bool maps);
 
 #endif

@@ -4,6 +4,7 @@
 #include "mems.h"
 
 #include "backend.h"
+#include "engine/root.h"
 #include "engine/stats_report.h"
 
 _Static_assert(MEMS_SIZE_CLASSES <= BACKEND_ROWS, "each size class has a row");
@@ -30,6 +31,7 @@ void backend_figures(struct backend_figures *figures) {
     engine_stats(&stats);
     *figures = (struct backend_figures){
         .held = stats.accessible - stats.fresh,
+        .peak = stats.accessible,
         .used = stats.live + stats.slack,
         .cached = stats.cached,
         .free = stats.free + stats.untouched + stats.dirty,
@@ -48,6 +50,14 @@ void backend_report(int fd) {
     stats_report_text(&stats, fd);
 }
 
-bool backend_trim_always(void) {
-    return engine_option_set("decay_ms", "0") == 0;
+void backend_set_trim(enum backend_trim trim) {
+    (void)engine_option_set("decay_ms", trim == BACKEND_TRIM_ALWAYS ? "0" : "4294967295");
+}
+
+void backend_set_mapping(bool maps) {
+    engine_set_mapping(maps);
+}
+
+bool backend_keeps_deepbind(void) {
+    return mems_root.options.deepbind == DEEPBIND_KEEP;
 }

@@ -7,6 +7,7 @@
 #include "base/fmt.h"
 #include "hmm.h"
 #include "hmm/block.h"
+#include "hmm/options.h"
 #include "os/os.h"
 
 _Static_assert(HMM_ROWS <= BACKEND_ROWS, "there is room for all rows");
@@ -36,6 +37,7 @@ void backend_figures(struct backend_figures *figures) {
     size_t last = hmm_last_free(&hmm_heap);
     *figures = (struct backend_figures){
         .held = stats.region,
+        .peak = stats.peak,
         .used = stats.region - cached - free,
         .cached = cached,
         .free = free,
@@ -82,7 +84,15 @@ void backend_report(int fd) {
     fmt_flush(&out, fd);
 }
 
-/* When the break goes down is no choice of the user's. */
-bool backend_trim_always(void) {
-    return false;
+/* When the break goes down is no choice of the user's, and no block has a mapping of its own. */
+void backend_set_trim(enum backend_trim trim) {
+    (void)trim;
+}
+
+void backend_set_mapping(bool maps) {
+    (void)maps;
+}
+
+bool backend_keeps_deepbind(void) {
+    return hmm_keeps_deepbind();
 }

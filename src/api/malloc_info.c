@@ -32,7 +32,20 @@ struct mallinfo2 {
     size_t fordblks; /* bytes free */
     size_t keepcost; /* bytes that malloc_trim could give back at once */
 };
-enum { M_TRIM_THRESHOLD = -1, M_CHECK_ACTION = -5 };
+enum {
+    M_MXFAST = 1,
+    M_TRIM_THRESHOLD = -1,
+    M_TOP_PAD = -2,
+    M_MMAP_THRESHOLD = -3,
+    M_MMAP_MAX = -4,
+    M_CHECK_ACTION = -5,
+    M_PERTURB = -6,
+    M_ARENA_TEST = -7,
+    M_ARENA_MAX = -8
+};
+
+/* The largest values that glibc takes. */
+enum { MXFAST_MOST = 160, MMAP_THRESHOLD_MOST = 32 << 20 };
 
 struct mallinfo mallinfo(void);
 struct mallinfo2 mallinfo2(void);
@@ -90,16 +103,30 @@ EXPORT struct mallinfo mallinfo(void) {
 }
 
 /*
- * 1 where this heap does what is asked for, 0 otherwise. M_TRIM_THRESHOLD 0 is free memory back to the system at once;
- * M_CHECK_ACTION with its abort bit is what always happens. The others steer arenas, a top chunk and an mmap threshold,
- * none of which is a choice here.
+ * 1 for each parameter that glibc knows, with a value that glibc takes; some of them mean nothing here, since there are
+ * no arenas, no fast bins and no top of the heap: docs/malloc.md lists what each does. 0 otherwise, and nothing
+ * changes.
  */
 static int tune(int parameter, int value) {
     switch (parameter) {
     case M_TRIM_THRESHOLD:
-        return value == 0 && backend_trim_always();
+        if (value <= 0) {
+            backend_set_trim(value == 0 ? BACKEND_TRIM_ALWAYS : BACKEND_TRIM_NEVER);
+        }
+        return 1;
+    case M_MMAP_MAX:
+        backend_set_mapping(value != 0);
+        return 1;
+    case M_MXFAST:
+        return value >= 0 && value <= MXFAST_MOST;
+    case M_MMAP_THRESHOLD:
+        return value >= 0 && value <= MMAP_THRESHOLD_MOST;
+    case M_TOP_PAD:
     case M_CHECK_ACTION:
-        return (value & 2) != 0;
+    case M_PERTURB:
+    case M_ARENA_TEST:
+    case M_ARENA_MAX:
+        return 1;
     default:
         return 0;
     }
@@ -141,9 +168,24 @@ static void put_sizes(FILE *stream, struct fmt *fmt, const struct backend_figure
     fputs("</sizes>\n", stream);
 }
 
+static void put_totals(FILE *stream, struct fmt *fmt, const struct backend_figures *figures) {
+    put_row(stream, fmt, "fast", figures->cached_blocks, figures->cached);
+    put_row(stream, fmt, "rest", figures->free_blocks, figures->free);
+}
+
+static void put_sums(FILE *stream, struct fmt *fmt, const struct backend_figures *figures) {
+    fmt_format(fmt, "<system type=\"current\" size=\"%u\"/>\n<system type=\"max\" size=\"%u\"/>\n",
+               (uint64_t)figures->held, (uint64_t)figures->peak);
+    put(stream, fmt);
+    fmt_format(fmt, "<aspace type=\"total\" size=\"%u\"/>\n<aspace type=\"mprotect\" size=\"%u\"/>\n",
+               (uint64_t)figures->reserved, (uint64_t)figures->accessible);
+    put(stream, fmt);
+}
+
 /*
- * The state of the heap as XML, in the words of glibc's malloc_info: "fast" is what is cached, "rest" what is free
- * otherwise. All is gathered first, for the stream may allocate its buffer while we write.
+ * The state of the heap as XML, in the words and the order of glibc's malloc_info: one heap, then the sums over all
+ * heaps. "fast" is what is cached, "rest" what is free otherwise. All is gathered first, for the stream may allocate
+ * its buffer while we write.
  */
 EXPORT int malloc_info(int options, FILE *stream) {
     if (options != 0) {
@@ -157,15 +199,13 @@ EXPORT int malloc_info(int options, FILE *stream) {
     fmt_init(&fmt, text, sizeof text);
     fputs("<malloc version=\"1\">\n<heap nr=\"0\">\n", stream);
     put_sizes(stream, &fmt, &figures);
-    put_row(stream, &fmt, "fast", figures.cached_blocks, figures.cached);
-    put_row(stream, &fmt, "rest", figures.free_blocks, figures.free);
+    put_totals(stream, &fmt, &figures);
+    put_sums(stream, &fmt, &figures);
+    fputs("</heap>\n", stream);
+    put_totals(stream, &fmt, &figures);
     put_row(stream, &fmt, "mmap", figures.mapped_blocks, figures.mapped);
-    fmt_format(&fmt, "<system type=\"current\" size=\"%u\"/>\n", (uint64_t)figures.held);
-    put(stream, &fmt);
-    fmt_format(&fmt, "<aspace type=\"total\" size=\"%u\"/>\n<aspace type=\"mprotect\" size=\"%u\"/>\n",
-               (uint64_t)figures.reserved, (uint64_t)figures.accessible);
-    put(stream, &fmt);
-    fputs("</heap>\n</malloc>\n", stream);
+    put_sums(stream, &fmt, &figures);
+    fputs("</malloc>\n", stream);
     return ferror(stream) ? -1 : 0;
 }
 

@@ -21,6 +21,10 @@ EXPORT int mems_option_get(const char *name, char *value, size_t size) {
     return engine_option_get(name, value, size);
 }
 
+EXPORT void mems_on_limit(mems_limit_handler *handler, void *context) {
+    engine_on_limit(handler, context);
+}
+
 EXPORT void mems_engine_stats(struct mems_engine_stats *stats) {
     if (stats != NULL) {
         engine_stats(stats);

@@ -19,6 +19,16 @@
 #define NOINLINE __attribute__((noinline))
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
+/* TAIL_CALL(f(x)) in place of `return f(x)` in a function that is TAIL_CALLING: a jump to f, which has the same type.
+ * gcc jumps wherever it optimizes. */
+#ifdef __clang__
+#define TAIL_CALLING
+#define TAIL_CALL(call) __attribute__((musttail)) return call
+#else
+#define TAIL_CALLING __attribute__((optimize("O2")))
+#define TAIL_CALL(call) return call
+#endif
+
 /* A function that reads other threads' plain words, aligned and no wider than a register, and lives with any value. */
 #define RACY_READER __attribute__((noinline, no_sanitize("thread")))
 

@@ -11,6 +11,7 @@
 #include "front.h"
 #include "huge.h"
 #include "large.h"
+#include "limit.h"
 #include "transfer.h"
 #include "upkeep.h"
 #include "zeros.h"
@@ -106,6 +107,7 @@ static COLD void *alloc_refill(unsigned size_class, size_t size) {
     }
     count_and_keep_up(heap, size);
     fault_if_suspect();
+    limit_attend(heap);
     return block != NULL ? block : out_of_memory();
 }
 
@@ -162,7 +164,8 @@ static void *take_large(struct heap *heap, size_t size, size_t alignment, bool *
 }
 
 static void *take_big(struct heap *heap, size_t size, size_t alignment, bool *zero) {
-    bool small_enough = size < HUGE_MIN && alignment < HUGE_MIN;
+    bool small_enough =
+        (size < HUGE_MIN && alignment < HUGE_MIN) || atomic_load_explicit(&mems_root.no_mapping, memory_order_relaxed);
     void *block = small_enough ? take_large(heap, size, alignment, zero) : NULL;
     if (block == NULL) {
         block = huge_alloc(size, alignment);
@@ -172,6 +175,10 @@ static void *take_big(struct heap *heap, size_t size, size_t alignment, bool *ze
         block = large_alloc(size, alignment, zero);
     }
     return block;
+}
+
+void engine_set_mapping(bool maps) {
+    atomic_store_explicit(&mems_root.no_mapping, !maps, memory_order_relaxed);
 }
 
 NOINLINE void *alloc_big(size_t size, size_t alignment, bool *zero) {
@@ -199,6 +206,7 @@ NOINLINE void *alloc_big(size_t size, size_t alignment, bool *zero) {
         count_and_keep_up(heap, size);
     }
     fault_if_suspect();
+    limit_attend(heap);
     if (block == NULL) {
         return out_of_memory();
     }

@@ -43,6 +43,25 @@ size_t engine_usable_size(const char *operation, const void *block);
 /* Gives all free memory that it can back to the system, at once; the bytes given back. */
 size_t engine_trim(void);
 
+/*
+ * To be called before the process limits itself (RLIMIT_AS, RLIMIT_DATA) or locks its memory (mlockall): what is
+ * reserved and not used is given up, and from now on the heap takes from the system piece by piece. Without effect in a
+ * child that shares the process's memory (vfork), or with the option confine=off.
+ */
+void engine_confine(void);
+
+/* To be called when the program has set something that outlives its blocks for size bytes from start on (madvise,
+ * mlock): it ends with the blocks. Without effect with the option advice=off, and on what is not the heap's. */
+void engine_advised(const void *start, size_t size);
+
+/* The handler of the soft limit (limit.h), as mems_on_limit in mems.h takes it; NULL: none. */
+typedef void engine_limit_handler(size_t held, size_t limit, void *context);
+void engine_on_limit(engine_limit_handler *call, void *context);
+
+/* Whether the largest blocks shall be mappings of their own, as they are at first, or lie in the window while it has
+ * room. For blocks to come. */
+void engine_set_mapping(bool maps);
+
 /* Whether the heap's invariants hold; otherwise *why names the first that does not. No other thread may run. */
 bool engine_valid(const char **why);
 

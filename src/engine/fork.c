@@ -4,6 +4,7 @@
 #include "background.h"
 #include "heap.h"
 #include "huge.h"
+#include "limit.h"
 #include "metadata.h"
 #include "root.h"
 #include "span.h"
@@ -33,7 +34,12 @@ void fork_each_lock(void (*act)(struct lock *lock)) {
 
 void fork_recover(bool alone) {
     background_recover();
-    if (!alone && root_ready()) {
+    if (!root_ready()) {
+        return;
+    }
+    spans_forked();
+    limit_recover();
+    if (!alone) {
         metadata_recover();
         spans_recover();
         threads_recover();

@@ -64,7 +64,7 @@ static bool free_large(void *block) {
             zeros_learn(&heap->zeros, block, large_size(large));
         }
         lock_take(&heap->lock);
-        kept = large_cache_put(&heap->larges, large);
+        kept = !large_advised(large) && large_cache_put(&heap->larges, large);
         lock_give(&heap->lock);
     }
     if (!kept) {

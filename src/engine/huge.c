@@ -2,6 +2,7 @@
 
 #include "base/bits.h"
 #include "base/list.h"
+#include "holding.h"
 #include "metadata.h"
 #include "os/os.h"
 #include "ranks.h"
@@ -30,14 +31,18 @@ static void unmap_stuck(void) {
 void *huge_alloc(size_t size, size_t alignment) {
     struct huge *huge = metadata_alloc(sizeof *huge);
     void *start = NULL;
+    const size_t requested = size;
     size = round_up(size, UNIT);
-    if (huge != NULL && os_map(size, alignment > OS_PAGE ? alignment : OS_PAGE, &start) == 0) {
+    bool taken = huge != NULL && holding_take(size);
+    if (taken && os_map(size, alignment > OS_PAGE ? alignment : OS_PAGE, &start) == 0) {
+        huge->requested = requested;
         lock_take(&huge_table.lock);
         unmap_stuck();
         range_tree_insert(&huge_table.live, &huge->node, (uintptr_t)start, (uintptr_t)start + size - 1);
         huge_table.bytes += size;
         lock_give(&huge_table.lock);
     } else if (huge != NULL) {
+        holding_give(taken ? size : 0);
         metadata_free(huge, sizeof *huge);
     }
     return start;
@@ -62,6 +67,7 @@ bool huge_free(void *block) {
     if (huge == NULL) {
         return false;
     }
+    holding_give(size_of(&huge->node));
     if (os_unmap(block, size_of(&huge->node)) == 0) {
         metadata_free(huge, sizeof *huge);
         return true;
@@ -75,19 +81,35 @@ bool huge_free(void *block) {
 }
 
 bool huge_resize(void *block, size_t size, void **resized) {
+    const size_t requested = size;
     size = round_up(size, UNIT);
     void *moved = NULL;
     /* Under the lock throughout: once the kernel has moved the pages, their old addresses may be another block's. */
     lock_take(&huge_table.lock);
     struct huge *huge = huge_at(block);
-    if (huge != NULL && os_resize_map(block, size_of(&huge->node), size, true, &moved) == 0) {
+    const size_t before = huge != NULL ? size_of(&huge->node) : 0;
+    const size_t more = size > before ? size - before : 0;
+    const bool taken = huge != NULL && holding_take(more);
+    if (taken && os_resize_map(block, before, size, true, &moved) == 0) {
+        holding_give(size < before ? before - size : 0);
         forget(huge);
         range_tree_insert(&huge_table.live, &huge->node, (uintptr_t)moved, (uintptr_t)moved + size - 1);
         huge_table.bytes += size;
+        huge->requested = requested;
+    } else {
+        holding_give(taken ? more : 0);
     }
     lock_give(&huge_table.lock);
     *resized = moved;
     return huge != NULL;
+}
+
+size_t huge_requested(const void *block) {
+    lock_take(&huge_table.lock);
+    const struct huge *huge = huge_at(block);
+    size_t requested = huge != NULL ? huge->requested : 0;
+    lock_give(&huge_table.lock);
+    return requested;
 }
 
 bool huge_find(const void *address, uintptr_t *start, size_t *size) {

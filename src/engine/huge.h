@@ -21,6 +21,7 @@
 /* The mapping is node.start .. node.last. */
 struct huge {
     struct range_node node;
+    size_t requested;  /* bytes that were asked for */
     struct huge *next; /* among the stuck */
 };
 
@@ -48,6 +49,9 @@ bool huge_free(void *block);
 /* A live block at a new size, perhaps elsewhere: *resized, or NULL, and nothing changed, when there is no memory. False
  * when no live block starts here. */
 bool huge_resize(void *block, size_t size, void **resized);
+
+/* The bytes that were asked for, of the live block that starts here; 0: there is none. */
+size_t huge_requested(const void *block);
 
 /* The live (or, for a report, a recently freed) block that holds an address. False when none does. */
 bool huge_find(const void *address, uintptr_t *start, size_t *size);

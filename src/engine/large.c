@@ -32,7 +32,11 @@ void *large_alloc_dirty(size_t size, size_t alignment, size_t most) {
 }
 
 void large_retire(struct large *large, uint64_t freed_ms) {
-    span_give_aged(&large->span, freed_ms);
+    if (UNLIKELY(large_advised(large))) {
+        span_give_advised(&large->span);
+    } else {
+        span_give_aged(&large->span, freed_ms);
+    }
     metadata_free(large, sizeof *large);
 }
 
@@ -49,7 +53,14 @@ bool large_resize(void *block, size_t size) {
     /* After growing and before shrinking, so that statistics never see a size beyond the span. */
     large_set_size(large, size);
     large->watched = false;
-    if (units < large->span.units) {
+    if (units >= large->span.units) {
+        return true;
+    }
+    /* What was advised would stay with the end that is given back: then its addresses stay, without their memory. */
+    if (UNLIKELY(large_advised(large))) {
+        size_t kept = units << UNIT_SHIFT;
+        (void)os_purge((char *)block + kept, ((size_t)large->span.units << UNIT_SHIFT) - kept);
+    } else {
         span_shrink(&large->span, units);
     }
     return true;

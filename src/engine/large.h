@@ -17,19 +17,29 @@
 #include "span.h"
 
 /*
- * size <= units * UNIT. Written by the block's user (realloc); read by statistics under the spans' lock (relaxed).
+ * requested <= units * UNIT. Written by the block's user (realloc); read by statistics under the spans' lock (relaxed).
  * watched: calloc has left all of its pages untouched; written by the block's user, read by whoever frees it.
  */
 struct large {
     struct span span;
-    _Atomic size_t size; /* bytes the user may write, a multiple of OS_PAGE */
-    struct list link;    /* in a heap's cache (large_cache.h) */
-    uint32_t period;     /* of the cache, when the block came into it */
+    _Atomic size_t requested; /* bytes that were asked for */
+    struct list link;         /* in a heap's cache (large_cache.h) */
+    uint32_t period;          /* of the cache, when the block came into it */
     bool watched;
+    _Atomic bool advised; /* see advice.h (relaxed) */
 };
 
+static inline size_t large_requested(const struct large *large) {
+    return atomic_load_explicit(&large->requested, memory_order_relaxed);
+}
+
+/* The bytes that the user may write. */
 static inline size_t large_size(const struct large *large) {
-    return atomic_load_explicit(&large->size, memory_order_relaxed);
+    return round_up(large_requested(large), OS_PAGE);
+}
+
+static inline bool large_advised(const struct large *large) {
+    return atomic_load_explicit(&large->advised, memory_order_relaxed);
 }
 
 /* The descriptor of a live large block. */
@@ -49,13 +59,14 @@ void *large_alloc(size_t size, size_t alignment, bool *zero);
 void *large_alloc_dirty(size_t size, size_t alignment, size_t most);
 
 static inline void large_set_size(struct large *large, size_t size) {
-    atomic_store_explicit(&large->size, round_up(size, OS_PAGE), memory_order_relaxed);
+    atomic_store_explicit(&large->requested, size, memory_order_relaxed);
 }
 
 /* The block of a descriptor that is nobody's, at a size that its units hold: live again. */
 static inline void *large_reuse(struct large *large, size_t size) {
     large_set_size(large, size);
     large->watched = false;
+    atomic_store_explicit(&large->advised, false, memory_order_relaxed);
     page_map_store(large->span.first, UNIT_LARGE);
     return window_address(large->span.first);
 }

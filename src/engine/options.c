@@ -3,6 +3,9 @@
 static const char *const check_words[] = {[CHECK_EVERY] = "every", [CHECK_DEFERRED] = "deferred", NULL};
 static const char *const stats_words[] = {[STATS_NONE] = "0", [STATS_TEXT] = "text", [STATS_JSON] = "json", NULL};
 static const char *const background_words[] = {[BACKGROUND_OFF] = "off", [BACKGROUND_ON] = "on", NULL};
+static const char *const limit_words[] = {"none", NULL};
+static const char *const toggle_words[] = {[TOGGLE_ON] = "on", [TOGGLE_OFF] = "off", NULL};
+static const char *const deepbind_words[] = {[DEEPBIND_DROP] = "drop", [DEEPBIND_KEEP] = "keep", NULL};
 static const char *const window_words[] = {"auto", NULL};
 
 static const struct option options[] = {
@@ -59,6 +62,51 @@ static const struct option options[] = {
         .words = window_words,
         .fixed = true,
         OPTION_MEMBER(struct options, window),
+    },
+    {
+        .name = "limit",
+        .values = "none|SIZE[k|m|g|t]",
+        .fallback = "none",
+        .description = "let allocations fail (ENOMEM) that would make the heap hold more than this",
+        .kind = OPTION_SIZE,
+        .words = limit_words,
+        OPTION_MEMBER(struct options, limit),
+    },
+    {
+        .name = "limit_soft",
+        .values = "auto|SIZE[k|m|g|t]",
+        .fallback = "auto",
+        .description = "give all free memory back and say so when the heap holds more; auto: 7/8 of limit",
+        .kind = OPTION_SIZE,
+        .words = window_words,
+        OPTION_MEMBER(struct options, limit_soft),
+    },
+    {
+        .name = "confine",
+        .values = "on|off",
+        .fallback = "on",
+        .description = "give up reserved address space when the process limits itself or locks its memory",
+        .kind = OPTION_WORD,
+        .words = toggle_words,
+        OPTION_MEMBER(struct options, confine),
+    },
+    {
+        .name = "deepbind",
+        .values = "drop|keep",
+        .fallback = "drop",
+        .description = "what becomes of RTLD_DEEPBIND in dlopen",
+        .kind = OPTION_WORD,
+        .words = deepbind_words,
+        OPTION_MEMBER(struct options, deepbind),
+    },
+    {
+        .name = "advice",
+        .values = "on|off",
+        .fallback = "on",
+        .description = "end what madvise and mlock have set for a block when it is freed",
+        .kind = OPTION_WORD,
+        .words = toggle_words,
+        OPTION_MEMBER(struct options, advice),
     },
 };
 

@@ -25,13 +25,14 @@
 #include "window.h"
 
 enum unit_kind {
-    UNIT_UNUSED,  /* never part of a span: what a fresh page map reads as */
-    UNIT_FRESH,   /* of a free span; reads as zero */
-    UNIT_DIRTY,   /* of a free span; holds what its last user left */
-    UNIT_PURGING, /* of a span on its way back to the system, in nobody's index */
-    UNIT_LARGE,   /* a live large block starts here */
-    UNIT_PART,    /* any other unit of a large block's span */
-    UNIT_LOST,    /* its address was lost to another mapping; never used again */
+    UNIT_UNUSED,   /* never part of a span: what a fresh page map reads as */
+    UNIT_FRESH,    /* of a free span; reads as zero */
+    UNIT_UNMAPPED, /* of a free span; nothing is mapped there: to be claimed before it is used */
+    UNIT_DIRTY,    /* of a free span; holds what its last user left */
+    UNIT_PURGING,  /* of a span on its way back to the system, in nobody's index */
+    UNIT_LARGE,    /* a live large block starts here */
+    UNIT_PART,     /* any other unit of a large block's span */
+    UNIT_LOST,     /* its address was lost to another mapping; never used again */
     UNIT_KINDS
 };
 
@@ -61,7 +62,7 @@ static inline unsigned entry_class(uint32_t entry) {
 }
 
 static inline bool entry_is_free(uint32_t entry) {
-    return entry == UNIT_FRESH || entry == UNIT_DIRTY;
+    return entry >= UNIT_FRESH && entry <= UNIT_DIRTY;
 }
 
 /* For a thread that goes on from the id to its heap: acquire, pairs with the release of page_map_store. */

@@ -31,10 +31,10 @@ bool class_fits(size_t size, unsigned size_class) {
 }
 
 /* Moves a large block's contents by its pages. False when they are to be copied; *lost: `to` is gone. Within the window
- * only: mixed with mappings of their own, pages would split those, and bring along what the program advised for them.
- */
+ * only, for mixed with mappings of their own, pages would split those; and not where the program has advised something,
+ * which would move with them. */
 static bool move_pages(void *from, void *to, size_t bytes, bool *lost) {
-    if (bytes < MOVE_PAGES_MIN || !window_holds(from) || !window_holds(to) ||
+    if (bytes < MOVE_PAGES_MIN || !window_holds(from) || !window_holds(to) || large_advised(large_of(from)) ||
         atomic_load_explicit(&mems_root.pages_moved, memory_order_relaxed) >= MOVES_MAX ||
         os_move_pages(from, to, round_up(bytes, OS_PAGE), lost)) {
         return false;

@@ -19,7 +19,7 @@
 #include "os/settings.h"
 
 #define MEMS_ROOT_MAGIC "MeMSroot"
-#define MEMS_ROOT_VERSION 5
+#define MEMS_ROOT_VERSION 6
 
 enum root_state { ROOT_ASLEEP, ROOT_READY };
 
@@ -39,6 +39,7 @@ struct mems_root {
     struct heaps *heaps;
     struct abandoned *abandoned; /* class_count of them */
     struct huge_table *huge_table;
+    _Atomic bool no_mapping;      /* huge blocks are for when the window has no room (relaxed) */
     _Atomic uint64_t pages_moved; /* blocks that realloc moved by their pages (relaxed) */
     _Atomic uint64_t failures;    /* allocations that failed for want of memory (relaxed) */
     _Atomic uint64_t kept;        /* blocks that realloc left larger than they need be, for want of memory (relaxed) */

@@ -110,6 +110,7 @@ struct slab *slab_create(unsigned size_class, uint32_t id) {
     slab->slots = size_classes[size_class].slots;
     slab->hint = 0;
     slab->unsettled = false;
+    atomic_store_explicit(&slab->advised, false, memory_order_relaxed);
     atomic_store_explicit(&slab->used, 0, memory_order_relaxed);
     atomic_store_explicit(&slab->free, slab->slots, memory_order_relaxed);
     atomic_store_explicit(&slab->fresh, false, memory_order_relaxed);
@@ -147,7 +148,11 @@ void slab_destroy(struct slab *slab) {
     slab_settle(slab);
     count_slab(slab, (size_t)-1);
     atomic_fetch_sub_explicit(&present, slab_present(slab), memory_order_relaxed);
-    span_give(&slab->span);
+    if (UNLIKELY(atomic_load_explicit(&slab->advised, memory_order_relaxed))) {
+        span_give_advised(&slab->span);
+    } else {
+        span_give(&slab->span);
+    }
     metadata_free(slab, size);
 }
 

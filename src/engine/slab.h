@@ -56,9 +56,10 @@ struct slab {
     _Atomic uint16_t used;
     uint16_t hint; /* a word */
     bool unsettled;
-    _Atomic bool fresh; /* the span read as zero: slots from `used` on hold no memory */
-    uint64_t absent;    /* a bit a page */
-    uint64_t resting;   /* a bit a page; none of them is absent */
+    _Atomic bool fresh;   /* the span read as zero: slots from `used` on hold no memory */
+    _Atomic bool advised; /* see advice.h (relaxed) */
+    uint64_t absent;      /* a bit a page */
+    uint64_t resting;     /* a bit a page; none of them is absent */
     bitmap_word bitmap[];
 };
 

@@ -1,7 +1,10 @@
 #include "span.h"
 
+#include <errno.h>
+
 #include "base/compiler.h"
 #include "base/fault.h"
+#include "holding.h"
 #include "metadata.h"
 #include "os/os.h"
 #include "page_map.h"
@@ -14,6 +17,20 @@
  */
 #define DIRTY_SHARE 8u
 #define DIRTY_MIN_UNITS ((size_t)512)
+
+/* Free units are unmapped, in a window that is claimed, in runs of this many, and of this part of the window: a mapping
+ * is divided each time, and the kernel allows a process some 65,000 mappings. */
+#define UNMAP_MIN ((size_t)8)
+#define UNMAP_SHARE 4096u
+
+/* Where another mapping lies at the end of the window, so many units are passed over, then twice as many. */
+#define PASSED_MIN ((size_t)16)
+
+/* Spans of about the right size that are looked at for one that is aligned. */
+#define ALIGNED_TRIES 16u
+
+/* In a forked child memory is mapped anew so often at most. */
+#define RENEWALS_FORKED ((size_t)1024)
 
 /* One call purges for this long, and for what has been due for a further decay_ms, for this long. The clock is looked
  * at between pieces, each of which takes some 30 microseconds. */
@@ -31,6 +48,7 @@ void spans_start(uint32_t decay_ms) {
     list_init(&spans.spare);
     spans.decay_ms = decay_ms;
     spans.due_ms = SPANS_NEVER;
+    spans.renewals = SIZE_MAX;
 }
 
 static struct free_span *oldest_dirty(void) {
@@ -254,24 +272,62 @@ static struct free_span *raise_top(size_t end) {
     return free_before(end);
 }
 
+/* The window ends where another mapping lies: what is accessible becomes a free span, and units behind it are passed
+ * over. False when that cannot be done. */
+static bool pass_over(size_t units) {
+    size_t end = window.units_area.accessible >> UNIT_SHIFT;
+    if (!descriptors_suffice() || (end > spans.top && raise_top(end) == NULL) || window_skip(units)) {
+        return false;
+    }
+    page_map_fill(end, units, UNIT_LOST);
+    spans.top = end + units;
+    spans.lost_units += units;
+    spans.lost_spans++;
+    spans.taken++;
+    return true;
+}
+
 /* The first unit at or after `unit` whose address is a multiple of `align` units. */
 static size_t aligned_unit(size_t unit, size_t align) {
     size_t base = window.base >> UNIT_SHIFT;
     return round_up(base + unit, align) - base;
 }
 
+/* Of one index: a span that fits as it lies, of the first few that are long enough; or one that fits however it lies.
+ */
+static struct free_span *find_in(const struct free_span_index *index, size_t units, size_t align) {
+    struct free_span *free = free_span_find(index, units);
+    for (unsigned tries = 0; free != NULL && tries < ALIGNED_TRIES; tries++) {
+        if (aligned_unit(free->span.first, align) + units <= (size_t)free->span.first + free->span.units) {
+            return free;
+        }
+        const struct tree_node *next = tree_next(&free->node);
+        free = next != NULL ? CONTAINER_OF(next, struct free_span, node) : NULL;
+    }
+    return align > 1 ? free_span_find(index, units + align - 1) : NULL;
+}
+
 static struct free_span *find_free(size_t units, size_t align) {
-    struct free_span *found = free_span_find(&spans.dirty, units + align - 1);
-    if (found == NULL) {
-        found = free_span_find(&spans.fresh, units + align - 1);
+    struct free_span *free = find_in(&spans.dirty, units, align);
+    if (free == NULL) {
+        free = find_in(&spans.fresh, units, align);
     }
-    if (found != NULL) {
-        return found;
+    if (free != NULL) {
+        return free;
     }
-    /* What is free at the top may fit as it lies, or with units from above the top. */
-    struct free_span *last = free_before(spans.top);
-    size_t end = aligned_unit(last != NULL ? last->span.first : spans.top, align) + units;
-    return end <= spans.top ? last : raise_top(end);
+    /* What is free at the top may fit as it lies, or with units from above the top; beyond other mappings, if need be.
+     */
+    for (size_t passed = PASSED_MIN;; passed *= 2) {
+        struct free_span *last = free_before(spans.top);
+        size_t end = aligned_unit(last != NULL ? last->span.first : spans.top, align) + units;
+        if (end <= spans.top) {
+            return last;
+        }
+        free = raise_top(end);
+        if (free != NULL || end > window.units_reserved || window_reach(end) != EEXIST || !pass_over(passed)) {
+            return free;
+        }
+    }
 }
 
 /* Points units at their new user. */
@@ -295,12 +351,83 @@ static bool take_from(struct free_span *free, struct span *span, size_t units, s
     return zero;
 }
 
+/* How many units from `unit` on, before `end`, are unmapped, or are not. */
+static size_t run_of(size_t unit, size_t end, bool unmapped) {
+    size_t at = unit;
+    while (at < end && (page_map_load(at) == UNIT_UNMAPPED) == unmapped) {
+        at++;
+    }
+    return at - unit;
+}
+
+/* Takes a unit of a free span, where another mapping lies, out of use. */
+static void lose_free(struct free_span *free, size_t unit) {
+    if (!descriptors_suffice()) {
+        return;
+    }
+    carve(free, unit, 1);
+    page_map_store(unit, UNIT_LOST);
+    spans.unmapped_units--;
+    spans.lost_units++;
+    spans.lost_spans++;
+    spans.taken++;
+}
+
+/*
+ * Claims those of the units first .. first + units - 1 of a free span that are unmapped. 0, ENOMEM, or EEXIST: then one
+ * unit is lost, and the free span is another.
+ */
+static int map_units(struct free_span *free, size_t first, size_t units) {
+    const size_t end = first + units;
+    for (size_t at = first; spans.unmapped_units != 0 && at < end;) {
+        size_t run = run_of(at, end, true);
+        int error = run != 0 ? window_map(at, run) : 0;
+        while (error == EEXIST && run > 1) {
+            run /= 2;
+            error = window_map(at, run);
+        }
+        if (error == EEXIST) {
+            lose_free(free, at);
+        }
+        if (error != 0) {
+            return error;
+        }
+        page_map_fill(at, run, UNIT_FRESH);
+        spans.unmapped_units -= run;
+        at += run;
+        at += run_of(at, end, false);
+    }
+    return 0;
+}
+
+/* Counts what units of a free span do not hold yet. False when that would pass the limit. */
+static bool charge(const struct free_span *free, size_t first, size_t units) {
+    return holding_take((units - dirty_within(free, first, units)) << UNIT_SHIFT);
+}
+
+/* A free span with room for the units, all of which can be used; NULL when there is none. */
+static struct free_span *find_mapped(size_t units, size_t align) {
+    for (;;) {
+        struct free_span *free = descriptors_suffice() ? find_free(units, align) : NULL;
+        int error = free != NULL ? map_units(free, aligned_unit(free->span.first, align), units) : 0;
+        if (error == 0) {
+            return free;
+        }
+        if (error != EEXIST) {
+            return NULL;
+        }
+    }
+}
+
 bool span_take(struct span *span, size_t units, size_t align, uint32_t entry, bool *zero) {
     if (units + align - 1 > window.units_reserved) {
         return false;
     }
     lock_take(&spans.lock);
-    struct free_span *free = descriptors_suffice() ? find_free(units, align) : NULL;
+    struct free_span *free = find_mapped(units, align);
+    if (free != NULL && !charge(free, aligned_unit(free->span.first, align), units)) {
+        free = NULL;
+    }
     if (free != NULL) {
         *zero = take_from(free, span, units, align, entry);
     }
@@ -316,6 +443,10 @@ static struct free_span *find_dirty(size_t units, size_t most) {
 bool span_take_dirty(struct span *span, size_t units, size_t most, size_t align, uint32_t entry) {
     lock_take(&spans.lock);
     struct free_span *free = descriptors_suffice() ? find_dirty(units + align - 1, most) : NULL;
+    if (free != NULL && (map_units(free, aligned_unit(free->span.first, align), units) != 0 ||
+                         !charge(free, aligned_unit(free->span.first, align), units))) {
+        free = NULL;
+    }
     if (free != NULL) {
         (void)take_from(free, span, units, align, entry);
     }
@@ -339,7 +470,7 @@ bool span_grow(struct span *span, size_t units, uint32_t entry) {
     if (room < more && end + room == spans.top) {
         next = raise_top(end + more);
     }
-    bool grown = next != NULL && next->span.units >= more;
+    bool grown = next != NULL && next->span.units >= more && map_units(next, end, more) == 0 && charge(next, end, more);
     if (grown) {
         carve(next, end, more);
         settle(span, end, more, entry);
@@ -349,16 +480,69 @@ bool span_grow(struct span *span, size_t units, uint32_t entry) {
     return grown;
 }
 
-/* What was being purged is a free span again. */
-static void end_purge(bool clean) {
-    struct span span = spans.purging;
-    spans.purging.units = 0;
-    page_map_fill(span.first, span.units, clean ? UNIT_FRESH : UNIT_DIRTY);
-    release(span.first, span.units, clean ? 0 : span.units, clean ? 0 : os_coarse_ms(), false);
+/* Makes units that were purged, or could not be, a free span of this kind of units, or lost. */
+static void end_purge(struct span span, enum unit_kind kind) {
+    const bool clean = kind != UNIT_DIRTY;
+    page_map_fill(span.first, span.units, kind);
+    holding_give(clean ? (size_t)span.units << UNIT_SHIFT : 0);
     if (clean) {
         atomic_store_explicit(&spans.purges, spans.purges + 1, memory_order_relaxed);
         spans.purged_units += span.units;
     }
+    if (kind == UNIT_LOST) {
+        spans.lost_units += span.units;
+        if (descriptors_suffice()) {
+            spans.taken++;
+            spans.lost_spans++;
+        }
+        return;
+    }
+    release(span.first, span.units, clean ? 0 : span.units, clean ? 0 : os_coarse_ms(), false);
+    spans.unmapped_units += kind == UNIT_UNMAPPED ? span.units : 0;
+}
+
+/*
+ * Maps units anew; what they are then. Not where addresses are claimed, for the process may lock its memory as it is
+ * mapped. If it does so by a call that we have not seen, the new pages are locked too: then this is not done again.
+ */
+static enum unit_kind renew(struct span span) {
+    lock_take(&spans.lock);
+    bool may = spans.renewals != 0 && !window_is_claimed();
+    spans.renewals -= may;
+    lock_give(&spans.lock);
+    bool lost = false;
+    if (!may || window_renew(span.first, span.units, &lost) != 0) {
+        return lost ? UNIT_LOST : UNIT_DIRTY;
+    }
+    if (os_purge(window_address(span.first), UNIT) == EINVAL) {
+        lock_take(&spans.lock);
+        spans.renewals = 0;
+        lock_give(&spans.lock);
+    }
+    return UNIT_FRESH;
+}
+
+/* How units are to go back to the system. */
+enum way { BY_PURGING, BY_RENEWING, BY_UNMAPPING };
+
+/* Gives the memory of units that are nobody's to the system; what they are then. Without the lock. */
+static enum unit_kind give_back(struct span span, enum way way) {
+    bool claimed = window_is_claimed();
+    if (way == BY_UNMAPPING && window_unmap(span.first, span.units)) {
+        return UNIT_UNMAPPED;
+    }
+    if (way != BY_RENEWING && window_purge(span.first, span.units)) {
+        return os_purge_zeroes() ? UNIT_FRESH : UNIT_DIRTY;
+    }
+    if (claimed && way != BY_UNMAPPING && window_unmap(span.first, span.units)) {
+        return UNIT_UNMAPPED;
+    }
+    return renew(span);
+}
+
+/* Whether so many units, in a row, are to be unmapped when they go back to the system. */
+static bool worth_unmapping(size_t units) {
+    return window_is_claimed() && units >= larger(UNMAP_MIN, spans.top / UNMAP_SHARE);
 }
 
 /*
@@ -374,16 +558,26 @@ static bool purge_oldest(size_t most) {
     while (page_map_load(end - 1) != UNIT_DIRTY) {
         end--;
     }
-    size_t units = smaller(end - free->span.first, most);
-    size_t first = end - units;
+    size_t first = free->span.first;
+    for (size_t unit = end; spans.unmapped_units != 0 && unit > first; unit--) {
+        if (page_map_load(unit - 1) == UNIT_UNMAPPED) {
+            first = unit;
+        }
+    }
+    size_t units = smaller(end - first, most);
+    first = end - units;
+    holding_add((units - dirty_within(free, first, units)) << UNIT_SHIFT);
     carve(free, first, units);
     page_map_fill(first, units, UNIT_PURGING);
     spans.purging = (struct span){.first = (uint32_t)first, .units = (uint32_t)units};
+    const struct span purging = spans.purging;
+    enum way way = worth_unmapping(units) ? BY_UNMAPPING : BY_PURGING;
     lock_give(&spans.lock);
-    bool clean = window_purge(first, units) && os_purge_zeroes();
+    enum unit_kind kind = give_back(purging, way);
     lock_take(&spans.lock);
-    end_purge(clean);
-    return clean;
+    spans.purging.units = 0;
+    end_purge(purging, kind);
+    return kind != UNIT_DIRTY;
 }
 
 /* A new period of decay_ms begins with what is live now, and the last one is remembered. */
@@ -408,8 +602,9 @@ static bool due_since(uint64_t now_ms, uint64_t ms) {
  * the time, or is SPANS_NEVER, and nothing is due. */
 static void purge_beyond(size_t most, uint64_t now_ms) {
     const uint64_t start_us = os_fine_us();
+    const size_t piece = window_is_claimed() ? larger(PIECE_UNITS, spans.top / UNMAP_SHARE) : PIECE_UNITS;
     uint64_t took_us = 0;
-    while ((spans.dirty_units > most || (now_ms != SPANS_NEVER && due_since(now_ms, 0))) && purge_oldest(PIECE_UNITS) &&
+    while ((spans.dirty_units > most || (now_ms != SPANS_NEVER && due_since(now_ms, 0))) && purge_oldest(piece) &&
            took_us < (now_ms != SPANS_NEVER && due_since(now_ms, spans.decay_ms) ? PURGE_OVERDUE_US : PURGE_US)) {
         took_us = os_fine_us() - start_us;
     }
@@ -427,6 +622,16 @@ void span_give_aged(const struct span *span, uint64_t since_ms) {
     lock_take(&spans.lock);
     spans.taken--;
     give(span, now_ms, since_ms < now_ms ? since_ms : now_ms);
+    lock_give(&spans.lock);
+}
+
+void span_give_advised(const struct span *span) {
+    enum unit_kind kind = give_back(*span, BY_RENEWING);
+    lock_take(&spans.lock);
+    begin_period(os_coarse_ms());
+    spans.taken--;
+    spans.live_units -= span->units;
+    end_purge(*span, kind);
     lock_give(&spans.lock);
 }
 
@@ -448,6 +653,7 @@ void span_lose(const struct span *span) {
     page_map_fill(span->first, span->units, UNIT_LOST);
     spans.live_units -= span->units;
     spans.lost_units += span->units;
+    holding_give((size_t)span->units << UNIT_SHIFT);
     spans.lost_spans++;
     lock_give(&spans.lock);
 }
@@ -500,13 +706,63 @@ void spans_trim_descriptors(void) {
 size_t span_purge_all(void) {
     lock_take(&spans.lock);
     uint64_t before = spans.purged_units;
-    /* One try for each: what the system refuses, as locked pages, goes back to the end of the list. */
-    for (size_t tries = list_length(&spans.aging); tries; tries--) {
-        purge_oldest(SIZE_MAX);
+    /* One try for each: what the system refuses, as locked pages, goes back to the end of the list. Where a span may
+     * be dirty on both sides of what is unmapped, only a try in vain counts. */
+    for (size_t tries = list_length(&spans.aging); tries;) {
+        tries -= !purge_oldest(SIZE_MAX) || spans.unmapped_units == 0;
     }
     uint64_t purged = spans.purged_units - before;
     lock_give(&spans.lock);
     return (size_t)purged << UNIT_SHIFT;
+}
+
+/* Unmaps a free span: what is left mapped may be locked in. */
+static void unmap_free(struct free_span *free) {
+    const size_t first = free->span.first;
+    const size_t units = free->span.units;
+    index_remove(free);
+    for (size_t at = first, run; at < first + units; at += run) {
+        run = run_of(at, first + units, false);
+        if (run > spans.top / UNMAP_SHARE && window_unmap(at, run)) {
+            holding_give(page_map_count(at, run, UNIT_DIRTY) << UNIT_SHIFT);
+            page_map_fill(at, run, UNIT_UNMAPPED);
+            spans.unmapped_units += run;
+        }
+        run += run_of(at + run, first + units, true);
+    }
+    resettle(free, first, units, page_map_count(first, units, UNIT_DIRTY), first + units);
+}
+
+/* What is free at the top, and unmapped, was never used: then there need be no tables for it either. */
+static void lower_top(void) {
+    struct free_span *last = free_before(spans.top);
+    if (last == NULL || page_map_count(last->span.first, last->span.units, UNIT_UNMAPPED) != last->span.units) {
+        return;
+    }
+    index_remove(last);
+    page_map_fill(last->span.first, last->span.units, UNIT_UNUSED);
+    spans.unmapped_units -= last->span.units;
+    spans.top = last->span.first;
+    window_retreat(spans.top);
+    descriptor_give(last);
+}
+
+void spans_unmap(void) {
+    lock_take(&spans.lock);
+    size_t end = window.units_area.accessible >> UNIT_SHIFT;
+    if (end > spans.top && descriptors_suffice()) {
+        raise_top(end);
+    }
+    for (size_t unit = 0; window_is_claimed() && unit < spans.top; unit++) {
+        struct free_span *free = free_from(unit);
+        if (free != NULL) {
+            unmap_free(free);
+            unit += free->span.units;
+        }
+    }
+    lower_top();
+    set_due();
+    lock_give(&spans.lock);
 }
 
 const struct free_span *span_around(size_t unit) {
@@ -524,7 +780,16 @@ const struct free_span *span_around(size_t unit) {
 }
 
 void spans_recover(void) {
-    if (spans.purging.units) {
-        end_purge(false);
+    if (spans.purging.units == 0) {
+        return;
     }
+    /* If they were being unmapped, the system has done it or not. */
+    int error = window_is_claimed() ? window_map(spans.purging.first, spans.purging.units) : EEXIST;
+    const struct span purging = spans.purging;
+    spans.purging.units = 0;
+    end_purge(purging, error == 0 ? UNIT_FRESH : error == EEXIST ? UNIT_DIRTY : UNIT_UNMAPPED);
+}
+
+void spans_forked(void) {
+    spans.renewals = spans.renewals < RENEWALS_FORKED ? spans.renewals : RENEWALS_FORKED;
 }

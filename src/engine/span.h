@@ -11,6 +11,9 @@
  * span_decay only, which takes about 100 microseconds, or a millisecond for what is long overdue, and then leaves the
  * rest to the next call. A piece being purged is out of the indexes meanwhile, and the lock is not held across the
  * system call.
+ *
+ * In a window that is claimed (window.h) long free spans are not purged but unmapped, since their addresses count too.
+ * They are claimed again when they are taken; addresses that another mapping has got meanwhile are lost.
  */
 #ifndef MEMS_ENGINE_SPAN_H
 #define MEMS_ENGINE_SPAN_H
@@ -48,6 +51,7 @@ struct spans {
     size_t live_units;
     size_t free_units;
     size_t dirty_units;
+    size_t unmapped_units; /* of the free ones */
     size_t lost_units;
     size_t lost_spans;
     uint64_t now_ms;         /* the coarse clock when it was looked at last */
@@ -56,6 +60,7 @@ struct spans {
     uint64_t period_ms;      /* when this period began, by the coarse clock */
     _Atomic uint64_t purges; /* pieces given back to the system; read without the lock (relaxed) */
     uint64_t purged_units;
+    size_t renewals;           /* how often memory may still be mapped anew */
     _Atomic uint32_t decay_ms; /* written under the lock; heaps read it without (relaxed) */
     _Atomic uint64_t due_ms;   /* when a dirty span is to be purged next; read without the lock (relaxed) */
 };
@@ -87,6 +92,10 @@ bool span_dirty_fits(size_t units, size_t most);
 
 /* Gives all units of a span back; the descriptor stays the caller's. No system call. */
 void span_give(const struct span *span);
+
+/* The same for a span that the program has advised or locked (advice.h): what it has set does not outlive the span, if
+ * the system allows. */
+void span_give_advised(const struct span *span);
 
 /* The same for what has lain unused since `since_ms`, by the coarse clock; it is to be purged next. */
 void span_give_aged(const struct span *span, uint64_t since_ms);
@@ -120,6 +129,9 @@ void span_purge(size_t units);
 /* Gives every dirty span back to the system; the bytes of it. */
 size_t span_purge_all(void);
 
+/* In a window that is claimed: gives up the addresses of free units, and of those that were never used. */
+void spans_unmap(void);
+
 /* Frees the descriptors of free spans that are not needed to give every span back. */
 void spans_trim_descriptors(void);
 
@@ -129,5 +141,8 @@ const struct free_span *span_around(size_t unit);
 
 /* In a forked child: what other threads were purging is free again, and dirty. */
 void spans_recover(void);
+
+/* In every forked child: there new mappings never join those that are inherited, so few are made. */
+void spans_forked(void);
 
 #endif

@@ -7,6 +7,7 @@
 #include "fault_report.h"
 #include "fork.h"
 #include "heap.h"
+#include "holding.h"
 #include "os/process.h"
 #include "ranks.h"
 #include "root.h"
@@ -26,6 +27,7 @@ static void read_options(char *const *early) {
             spans_set_decay(mems_root.options.decay_ms);
         }
         background_enable(mems_root.options.background == BACKGROUND_ON);
+        holding_set(mems_root.options.limit, mems_root.options.limit_soft);
         stats_report_prepare(&mems_root.options);
     }
 }
@@ -73,6 +75,7 @@ int engine_option_set(const char *name, const char *value) {
     if (error == 0) {
         spans_set_decay(mems_root.options.decay_ms);
         background_enable(mems_root.options.background == BACKGROUND_ON);
+        holding_set(mems_root.options.limit, mems_root.options.limit_soft);
     }
     lock_give(&mems_root.lock);
     return error;

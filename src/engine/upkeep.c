@@ -4,6 +4,7 @@
 
 #include "abandoned.h"
 #include "heap.h"
+#include "holding.h"
 #include "magazine.h"
 #include "metadata.h"
 #include "os/os.h"
@@ -471,7 +472,7 @@ static void give_up_own(struct heap *heap) {
 }
 
 /* Other heaps' threads wait for their locks meanwhile, if they take a slow path at all. */
-void upkeep_gather(struct heap *mine) {
+static void gather(struct heap *mine) {
     if (mine != NULL) {
         give_up_own(mine);
     }
@@ -486,9 +487,17 @@ void upkeep_gather(struct heap *mine) {
     }
 }
 
+/* Where memory or addresses are limited, dirty ones may be what is missing. */
+void upkeep_gather(struct heap *mine) {
+    gather(mine);
+    if (holding_limited() || window_is_claimed()) {
+        (void)span_purge_all();
+    }
+}
+
 size_t upkeep_trim(struct heap *mine) {
     ask_limit();
-    upkeep_gather(mine);
+    gather(mine);
     size_t pages = abandoned_purge_all();
     uint32_t made = heaps_made();
     for (uint32_t id = 1; id <= made; id++) {

@@ -5,6 +5,7 @@
 #include "base/compiler.h"
 #include "engine.h"
 #include "heap.h"
+#include "holding.h"
 #include "huge.h"
 #include "large.h"
 #include "live_map.h"
@@ -49,6 +50,7 @@ struct census {
     size_t live_units;
     size_t free_units;
     size_t dirty_units;
+    size_t unmapped_units;
     size_t lost_units;
     size_t slabs;
     size_t present; /* pages of slabs */
@@ -76,6 +78,7 @@ static bool span_valid_at(size_t unit, struct census *census, size_t *units, con
         const struct free_span *free = CONTAINER_OF(span, struct free_span, span);
         census->free_units += span->units;
         census->dirty_units += free->dirty_units;
+        census->unmapped_units += page_map_count(unit, span->units, UNIT_UNMAPPED);
         return free_span_valid(free, unit, why);
     }
     census->live_units += span->units;
@@ -143,8 +146,12 @@ static bool window_valid(struct census *census, const char **why) {
         }
     }
     if (census->live_units != spans.live_units || census->free_units != spans.free_units ||
-        census->dirty_units != spans.dirty_units || census->lost_units != spans.lost_units) {
+        census->dirty_units != spans.dirty_units || census->unmapped_units != spans.unmapped_units ||
+        census->lost_units != spans.lost_units) {
         return broken(why, "the units by state are not what the walk counts");
+    }
+    if (holding_held() != ((census->live_units + census->dirty_units) << UNIT_SHIFT) + huge_table.bytes) {
+        return broken(why, "what is held is not what is live and dirty");
     }
     if (!slab_counts_valid(census, why)) {
         return false;

@@ -4,16 +4,20 @@
 
 #include "os/os.h"
 
-/* What is reserved where nothing limits it, and the most that can be asked for. */
+/* What is reserved where nothing limits it, or PHYSICAL_SHARE times the machine's memory if that is more; and the most
+ * that can be asked for. */
 #define WINDOW_DEFAULT ((size_t)1 << 40)
+#define PHYSICAL_SHARE 4u
 #define WINDOW_LIMIT ((size_t)1 << 46)
 /* A claimed window lies this far below the mappings of the start, or a half, a quarter ... of it. */
 #define CLAIM_DISTANCE ((size_t)4 << 40)
 #define WINDOW_MIN ((size_t)4 << 20)
 
-/* The units become accessible by a quarter of what there is, within these bounds. */
+/* The units become accessible by a quarter of what there is, within these bounds; by little where they are claimed,
+ * since what is accessible counts then. */
 #define GROWTH_MIN ((size_t)1 << 20)
 #define GROWTH_MAX ((size_t)64 << 20)
+#define GROWTH_CLAIMED ((size_t)256 << 10)
 
 #define METADATA_SHARE 32u
 /* Room for the heaps and magazines of some hundred threads. */
@@ -38,6 +42,14 @@
 
 struct window window;
 
+/* The tables in the order of their addresses. */
+static struct area *const tables[] = {&window.page_map_area,    &window.spans_area,    &window.heaps_area,
+                                      &window.inbox_links_area, &window.live_map_area, &window.metadata_area};
+#define TABLES (sizeof tables / sizeof *tables)
+
+/* Nothing shall be reserved, whatever the limits are. */
+static bool confined;
+
 /*
  * Reserved pages are put into cores one unit further than they are made accessible (see os_dump): so an area grows also
  * where the kernel's limit on mappings is reached.
@@ -57,6 +69,7 @@ int area_reach(struct area *area, size_t bytes, size_t step) {
     }
     /* A step that the system refuses may still leave room for what is needed at least. */
     const size_t steps[] = {step, UNIT};
+    int error = ENOMEM;
     for (unsigned i = 0; i < 2; i++) {
         size_t end = round_up(bytes, steps[i]);
         if (end > area->size) {
@@ -64,12 +77,13 @@ int area_reach(struct area *area, size_t bytes, size_t step) {
         }
         void *start = (void *)(area->start + area->accessible);
         size_t size = end - area->accessible;
-        if ((window.claimed ? os_claim(start, size) : commit(area, start, size)) == 0) {
+        error = area->claimed ? os_claim(start, size) : commit(area, start, size);
+        if (error == 0) {
             area->accessible = end;
             return 0;
         }
     }
-    return ENOMEM;
+    return error == EEXIST ? EEXIST : ENOMEM;
 }
 
 static int reach_tables(size_t units) {
@@ -83,7 +97,11 @@ static int reach_tables(size_t units) {
     if (!error) {
         error = area_reach(&window.live_map_area, LIVE_MAP_SKEW + units * LIVE_MAP_BYTES, UNIT);
     }
-    return error;
+    return error ? ENOMEM : 0;
+}
+
+static void tell_granules(void) {
+    atomic_store_explicit(&window.granules, window.units_area.accessible >> GRANULE_SHIFT, memory_order_relaxed);
 }
 
 /* The tables for the units of one step, then the units, then the news that they are there. */
@@ -96,21 +114,33 @@ static int reach_units(size_t bytes) {
         error = area_reach(&window.units_area, bytes, UNIT);
     }
     if (!error) {
-        atomic_store_explicit(&window.granules, window.units_area.accessible >> GRANULE_SHIFT, memory_order_relaxed);
+        tell_granules();
     }
     return error;
 }
 
+int window_skip(size_t units) {
+    size_t bytes = window.units_area.accessible + (units << UNIT_SHIFT);
+    if (bytes > window.units_area.size || reach_tables(bytes >> UNIT_SHIFT)) {
+        return ENOMEM;
+    }
+    window.units_area.accessible = bytes;
+    tell_granules();
+    return 0;
+}
+
+/* By how much more than there is the units become accessible, if they can. */
+static size_t growth(size_t accessible) {
+    if (window_is_claimed()) {
+        return GROWTH_CLAIMED;
+    }
+    size_t quarter = round_up(accessible / 4, GROWTH_MIN);
+    return quarter < GROWTH_MIN ? GROWTH_MIN : quarter > GROWTH_MAX ? GROWTH_MAX : quarter;
+}
+
 size_t window_ahead(size_t units) {
     size_t accessible = window.units_area.accessible;
-    size_t growth = round_up(accessible / 4, GROWTH_MIN);
-    if (growth < GROWTH_MIN) {
-        growth = GROWTH_MIN;
-    }
-    if (growth > GROWTH_MAX) {
-        growth = GROWTH_MAX;
-    }
-    size_t generous = accessible + growth;
+    size_t generous = accessible + growth(accessible);
     if (generous > window.units_area.size) {
         generous = window.units_area.size;
     }
@@ -130,26 +160,23 @@ int window_reach(size_t units) {
 
 /* Lays the tables out from `start` on and returns the bytes that they and their guards take; `chance` decides on the
  * guards. */
-static size_t lay_out_tables(uintptr_t start, size_t units, uint64_t chance) {
+static size_t lay_out_tables(uintptr_t start, size_t units, uint64_t chance, bool claimed) {
     size_t metadata = round_up(units * UNIT / METADATA_SHARE, UNIT);
-    const struct {
-        struct area *area;
-        size_t size;
-    } tables[] = {
-        {&window.page_map_area, PAGE_MAP_SKEW + units * sizeof *window.page_map},
-        {&window.spans_area, units * sizeof *window.spans},
-        {&window.heaps_area, HEAPS_MAX * sizeof *window.heaps},
-        {&window.inbox_links_area, INBOX_LINKS_SKEW + units * sizeof *window.inbox_links},
-        {&window.live_map_area, LIVE_MAP_SKEW + units * LIVE_MAP_BYTES},
-        {&window.metadata_area, metadata > METADATA_AREA_MIN ? metadata : METADATA_AREA_MIN},
+    const size_t sizes[TABLES] = {
+        PAGE_MAP_SKEW + units * sizeof *window.page_map,
+        units * sizeof *window.spans,
+        HEAPS_MAX * sizeof *window.heaps,
+        INBOX_LINKS_SKEW + units * sizeof *window.inbox_links,
+        LIVE_MAP_SKEW + units * LIVE_MAP_BYTES,
+        metadata > METADATA_AREA_MIN ? metadata : METADATA_AREA_MIN,
     };
-    _Static_assert(sizeof tables / sizeof *tables * GUARD_BITS <= 64, "there is chance enough for every guard");
+    _Static_assert(TABLES * GUARD_BITS <= 64, "there is chance enough for every guard");
     uintptr_t end = start;
-    for (unsigned i = 0; i < sizeof tables / sizeof *tables; i++) {
+    for (unsigned i = 0; i < TABLES; i++) {
         end += WINDOW_GUARD + chance % (1u << GUARD_BITS) * UNIT;
         chance >>= GUARD_BITS;
-        size_t size = round_up(tables[i].size, UNIT);
-        *tables[i].area = (struct area){.start = end, .size = size};
+        size_t size = round_up(sizes[i], UNIT);
+        *tables[i] = (struct area){.start = end, .size = size, .claimed = claimed};
         end += size;
     }
     window.tables_start = start;
@@ -162,8 +189,8 @@ static size_t lay_out_tables(uintptr_t start, size_t units, uint64_t chance) {
     return window.tables_size;
 }
 
-static void lay_out_units(uintptr_t start, size_t units) {
-    window.units_area = (struct area){.start = start, .size = units * UNIT};
+static void lay_out_units(uintptr_t start, size_t units, bool claimed) {
+    window.units_area = (struct area){.start = start, .size = units * UNIT, .claimed = claimed};
     window.units_reserved = units;
     window.base = start;
 }
@@ -188,11 +215,11 @@ static uintptr_t random_place(uintptr_t limit, size_t size, unsigned attempt) {
 /* Behind the units, so that window.base is known. Where no random place is free, the kernel chooses one. */
 static int reserve_tables(size_t units) {
     uint64_t chance = os_random();
-    size_t size = lay_out_tables(0, units, chance);
+    size_t size = lay_out_tables(0, units, chance, false);
     for (unsigned attempt = 0; attempt < PLACES_TRIED; attempt++) {
         uintptr_t start = random_place(window.base, size, attempt);
         if (start != 0 && os_reserve_at((void *)start, size) == 0) {
-            lay_out_tables(start, units, chance);
+            lay_out_tables(start, units, chance, false);
             return 0;
         }
     }
@@ -200,7 +227,7 @@ static int reserve_tables(size_t units) {
     if (os_reserve(size, UNIT, &start)) {
         return ENOMEM;
     }
-    lay_out_tables((uintptr_t)start, units, chance);
+    lay_out_tables((uintptr_t)start, units, chance, false);
     return 0;
 }
 
@@ -211,24 +238,24 @@ static int reserve(size_t size) {
     if (os_reserve(guarded, OS_PAGE, &start)) {
         return ENOMEM;
     }
-    lay_out_units(round_up((uintptr_t)start + WINDOW_GUARD, UNIT), size >> UNIT_SHIFT);
+    lay_out_units(round_up((uintptr_t)start + WINDOW_GUARD, UNIT), size >> UNIT_SHIFT, false);
     if (reserve_tables(size >> UNIT_SHIFT)) {
         os_unmap(start, guarded);
         return ENOMEM;
     }
+    window.guarded_start = (uintptr_t)start;
+    window.guarded_size = guarded;
     return 0;
 }
 
 /* The beginnings of all tables at a random place below the units; or none of them. */
 static int claim_tables(size_t units, uint64_t chance, unsigned attempt) {
-    uintptr_t start = random_place(window.base, lay_out_tables(0, units, chance), attempt);
-    lay_out_tables(start, units, chance);
+    uintptr_t start = random_place(window.base, lay_out_tables(0, units, chance, true), attempt);
+    lay_out_tables(start, units, chance, true);
     if (start != 0 && reach_tables(1) == 0) {
         return 0;
     }
-    const struct area *const tables[] = {&window.page_map_area, &window.spans_area, &window.inbox_links_area,
-                                         &window.live_map_area};
-    for (unsigned i = 0; i < sizeof tables / sizeof *tables; i++) {
+    for (unsigned i = 0; i < TABLES; i++) {
         if (tables[i]->accessible != 0) {
             os_unmap((void *)tables[i]->start, tables[i]->accessible);
         }
@@ -254,7 +281,7 @@ static int claim(size_t size) {
             continue;
         }
         uintptr_t start = (uintptr_t)probe - distance - os_random() % (distance / 4);
-        lay_out_units(round_down(start, UNIT), size >> UNIT_SHIFT);
+        lay_out_units(round_down(start, UNIT), size >> UNIT_SHIFT, true);
         if (claim_tables(size >> UNIT_SHIFT, chance, attempt++) == 0) {
             return 0;
         }
@@ -262,24 +289,30 @@ static int claim(size_t size) {
     return ENOMEM;
 }
 
+static size_t default_size(void) {
+    size_t ample = os_physical_memory() * PHYSICAL_SHARE;
+    return ample > WINDOW_DEFAULT ? ample : WINDOW_DEFAULT;
+}
+
+/* Whether what is accessible counts, touched or not, or address space alone does. */
+static bool is_limited(size_t address_limit) {
+    return address_limit < WINDOW_DEFAULT || os_data_limit() != SIZE_MAX || os_strict_overcommit();
+}
+
 int window_start(size_t size) {
     size_t limit = os_address_limit();
-    window.claimed = limit < WINDOW_DEFAULT;
+    bool claims = confined || is_limited(limit);
     if (size == 0) {
-        size = WINDOW_DEFAULT;
+        size = default_size();
     }
     if (size > WINDOW_LIMIT) {
         size = WINDOW_LIMIT;
     }
-    if (window.claimed) {
-        if (size > limit) {
-            size = limit;
-        }
-        size = round_up(size < WINDOW_MIN ? WINDOW_MIN : size, UNIT);
-        return claim(size);
+    if (claims && size > limit) {
+        size = limit;
     }
     size = round_up(size < WINDOW_MIN ? WINDOW_MIN : size, UNIT);
-    while (reserve(size)) {
+    while ((claims ? claim(size) : reserve(size)) != 0) {
         size = round_up(size / 2, UNIT);
         if (size < WINDOW_MIN) {
             return ENOMEM;
@@ -288,10 +321,34 @@ int window_start(size_t size) {
     return 0;
 }
 
-bool window_purge(size_t first, size_t units) {
-    if (os_purge(window_address(first), units << UNIT_SHIFT) != 0) {
-        return false;
+/* Unmaps what lies between two addresses, in which an area may grow: it is claimed from now on. Whether that could be
+ * done. */
+static bool release(struct area *area, uintptr_t end) {
+    uintptr_t start = area->start + area->accessible;
+    bool released = start == end || os_unmap((void *)start, end - start) == 0;
+    if (released) {
+        atomic_store_explicit(&area->claimed, true, memory_order_relaxed);
     }
+    return released;
+}
+
+/* Each piece that goes ends where another protection begins, so no mapping is divided. The units come first: if the
+ * kernel does not let them go, all stays as it is. */
+void window_confine(void) {
+    confined = true;
+    if (window.guarded_size == 0 || !release(&window.units_area, window.guarded_start + window.guarded_size)) {
+        return;
+    }
+    os_unmap((void *)window.guarded_start, window.base - window.guarded_start);
+    os_unmap((void *)window.tables_start, tables[0]->start - window.tables_start);
+    for (unsigned i = 0; i < TABLES; i++) {
+        release(tables[i], i + 1 < TABLES ? tables[i + 1]->start : window.tables_start + window.tables_size);
+    }
+    window.guarded_size = 0;
+}
+
+/* The pages of the live map that tell of these units alone. */
+static void purge_live_map(size_t first, size_t units) {
     size_t page = os_page_size();
     uintptr_t map = (uintptr_t)window.live_map;
     uintptr_t start = round_up(map + first * LIVE_MAP_BYTES, page);
@@ -299,5 +356,43 @@ bool window_purge(size_t first, size_t units) {
     if (start < end) {
         (void)os_purge((void *)start, end - start);
     }
+}
+
+bool window_purge(size_t first, size_t units) {
+    if (os_purge(window_address(first), units << UNIT_SHIFT) != 0) {
+        return false;
+    }
+    purge_live_map(first, units);
     return true;
+}
+
+int window_renew(size_t first, size_t units, bool *lost) {
+    int error = os_renew(window_address(first), units << UNIT_SHIFT, lost);
+    if (error == 0) {
+        purge_live_map(first, units);
+    }
+    return error;
+}
+
+bool window_unmap(size_t first, size_t units) {
+    if (os_unmap(window_address(first), units << UNIT_SHIFT) != 0) {
+        return false;
+    }
+    purge_live_map(first, units);
+    return true;
+}
+
+int window_map(size_t first, size_t units) {
+    return os_claim(window_address(first), units << UNIT_SHIFT);
+}
+
+void window_retreat(size_t units) {
+    struct area *map = &window.live_map_area;
+    size_t needed = round_up(LIVE_MAP_SKEW + units * LIVE_MAP_BYTES, UNIT);
+    window.units_area.accessible = units << UNIT_SHIFT;
+    tell_granules();
+    if (map->claimed && needed < map->accessible &&
+        os_unmap((void *)(map->start + needed), map->accessible - needed) == 0) {
+        map->accessible = needed;
+    }
 }

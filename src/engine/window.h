@@ -14,8 +14,11 @@
  * the kernel has placed, does not reach a table; and the address of one table does not tell that of the next.
  *
  * Each part is an *area*: a range of addresses of which a prefix is accessible, lengthened in steps, so that the kernel
- * charges (and mlockall pins) only what is used. Where the address space is limited (RLIMIT_AS), nothing is reserved:
- * the areas are claimed piece by piece at addresses that were free at the start, and the guards are left unmapped.
+ * charges (and mlockall pins) only what is used.
+ *
+ * Where address space or writable memory is limited, nothing is reserved: the areas are claimed piece by piece at
+ * addresses that were free at the start, the guards are left unmapped, and free units can be unmapped again. That is so
+ * if a limit is found at the start (RLIMIT_AS, RLIMIT_DATA, vm.overcommit_memory=2), and from window_confine on.
  */
 #ifndef MEMS_ENGINE_WINDOW_H
 #define MEMS_ENGINE_WINDOW_H
@@ -42,12 +45,13 @@ struct live_word;
 
 struct area {
     uintptr_t start;
-    size_t size;       /* bytes reserved */
-    size_t accessible; /* bytes of the prefix that can be used; written under the lock of whoever owns the area */
+    size_t size;          /* bytes that it may have */
+    size_t accessible;    /* bytes of the prefix that can be used; written under the lock of whoever owns the area */
+    _Atomic bool claimed; /* what is not accessible is not reserved either; written under the same lock (relaxed) */
 };
 
 /*
- * Written at the start; after it only `granules` grows (under the spans' lock) and each area's `accessible` (see
+ * Written at the start; after it only `granules` changes (under the spans' lock) and each area's `accessible` (see
  * there). Read by everyone without a lock (relaxed: whoever holds a pointer into the window learned it after it grew).
  */
 struct window {
@@ -60,8 +64,9 @@ struct window {
     _Atomic(struct heap *) *heaps; /* by id */
     uintptr_t tables_start;        /* of the range in which all tables lie, with their guards */
     size_t tables_size;
+    uintptr_t guarded_start; /* of the range in which the units lie, with their guards, if it was reserved */
+    size_t guarded_size;
     size_t units_reserved;
-    bool claimed; /* areas are claimed piece by piece, not reserved */
     struct area page_map_area;
     struct area spans_area;
     struct area heaps_area;
@@ -79,19 +84,48 @@ extern struct window window;
  */
 int window_start(size_t size);
 
+/*
+ * Gives up all address space that is reserved and not accessible; from now on it is claimed piece by piece. Before the
+ * start: nothing shall be reserved then. Under the locks of the heaps' table, the spans and the metadata.
+ */
+void window_confine(void);
+
 /* Makes the first `bytes` of an area accessible, and some more, in steps of `step`, a power of two from UNIT on (a
- * multiple of every page size that Linux has). Returns 0 or ENOMEM. */
+ * multiple of every page size that Linux has). Returns 0, ENOMEM, or EEXIST where another mapping lies. */
 int area_reach(struct area *area, size_t bytes, size_t step);
 
-/* Makes the first `units` units usable, with everything that describes them. Under the spans' lock; 0 or ENOMEM. */
+/* Makes the first `units` units usable, with everything that describes them. 0, ENOMEM, or EEXIST where another mapping
+ * lies among them. Under the spans' lock. */
 int window_reach(size_t units);
 
 /* As far as that will try to come when it cannot do with what is accessible: `units`, or more. */
 size_t window_ahead(size_t units);
 
+/* Passes over the next `units` units, where another mapping lies: they are not to be used. 0 or ENOMEM. Under the
+ * spans' lock. */
+int window_skip(size_t units);
+
 /* Gives the memory of units that are on their way back (UNIT_PURGING) to the system, and those pages of the live map
  * that tell of them alone, whose bits are all clear. False when the system refused. */
 bool window_purge(size_t first, size_t units);
+
+/* Puts new memory in the place of units' (os_renew), and purges the live map as window_purge does. The same results as
+ * os_renew. */
+int window_renew(size_t first, size_t units, bool *lost);
+
+/*
+ * Whether units that are claimed can be unmapped, and claimed again when they are needed: 0, ENOMEM, or EEXIST where
+ * another mapping lies there now. Units that are unmapped have no bit set in the live map.
+ */
+static inline bool window_is_claimed(void) {
+    return atomic_load_explicit(&window.units_area.claimed, memory_order_relaxed);
+}
+bool window_unmap(size_t first, size_t units);
+int window_map(size_t first, size_t units);
+
+/* The window ends with its first `units` units again: those behind are unmapped already, and the live map of them goes.
+ * Heaps that have seen them still find page map entries. Under the spans' lock. */
+void window_retreat(size_t units);
 
 /* The granule of a pointer: its distance from the base in granules, or some number above any granule of the window
  * when the pointer is not aligned to one (the rotation moves the low bits to the top). */

@@ -8,6 +8,8 @@
 
 static const char *const break_words[] = {[BREAK_REAL] = "real", [BREAK_SIMULATED] = "simulated", NULL};
 
+static const char *const deepbind_words[] = {[HMM_DEEPBIND_DROP] = "drop", [HMM_DEEPBIND_KEEP] = "keep", NULL};
+
 static const struct option options[] = {
     {
         .name = "break",
@@ -27,6 +29,15 @@ static const struct option options[] = {
         .kind = OPTION_SIZE,
         .fixed = true,
         OPTION_MEMBER(struct hmm_options, size),
+    },
+    {
+        .name = "deepbind",
+        .values = "drop|keep",
+        .fallback = "drop",
+        .description = "what becomes of RTLD_DEEPBIND in dlopen",
+        .kind = OPTION_WORD,
+        .words = deepbind_words,
+        OPTION_MEMBER(struct hmm_options, deepbind),
     },
 };
 
@@ -49,6 +60,13 @@ static bool started(void) {
 const struct hmm_options *hmm_options(void) {
     (void)settings_read(&state, NULL, started());
     return &chosen;
+}
+
+bool hmm_keeps_deepbind(void) {
+    bool locked = heap_enter("dlopen");
+    bool keeps = hmm_options()->deepbind == HMM_DEEPBIND_KEEP;
+    heap_leave(locked);
+    return keeps;
 }
 
 int hmm_option_set(const char *name, const char *value) {

@@ -5,8 +5,10 @@
 #include <sys/auxv.h>
 
 #include "base/bits.h"
+#include "futex.h"
 #include "memory_calls.h"
 #include "os.h"
+#include "syscall.h"
 
 size_t os_page_size(void) {
     return (size_t)getauxval(AT_PAGESZ); /* sysconf touches some 70 KiB more of the C library than this */
@@ -110,6 +112,31 @@ int os_forbid(void *start, size_t size) {
 
 int os_purge(void *start, size_t size) {
     return sys_madvise(start, size, MADV_DONTNEED);
+}
+
+/* The kernel unmaps the old pages first, and may fail only then; another thread's mmap can be given the hole at once. A
+ * mark tells, as in os_move_pages: without it the addresses count as lost. The kernel sets it, since the program may
+ * have left its pages unwritable. */
+int os_renew(void *start, size_t size, bool *lost) {
+    static const uint32_t mark = 0x5a5;
+    void *mapped = NULL;
+    bool marked = futex_word_set(start, mark) == 0;
+    int error = sys_mmap(start, size, READ_WRITE, PRIVATE | MAP_NORESERVE | MAP_FIXED, &mapped);
+    *lost = false;
+    if (error != 0 && !(marked && futex_word_is(start, mark))) {
+        error = os_claim(start, size);
+        *lost = error != 0;
+    }
+    return error;
+}
+
+int os_advise(void *start, size_t size, int advice) {
+    return syscall_error(SYSCALL(SYS_madvise, syscall_address(start), (long)size, advice));
+}
+
+int os_lock_pages(const void *start, size_t size, unsigned flags) {
+    return syscall_error(flags == 0 ? SYSCALL(SYS_mlock, syscall_address(start), (long)size)
+                                    : SYSCALL(SYS_mlock2, syscall_address(start), (long)size, (long)flags));
 }
 
 void os_populate(void *start, size_t size) {

@@ -68,6 +68,17 @@ int os_forbid(void *start, size_t size);
  */
 int os_purge(void *start, size_t size);
 
+/*
+ * Puts new pages in the place of readable and writable ones, whose contents do not matter: they read as zero, the
+ * memory of the old ones goes back even where os_purge is refused, and what the program has advised or locked there
+ * ends. On an error nothing has changed; or the addresses are no longer ours, and then *lost.
+ */
+int os_renew(void *start, size_t size, bool *lost);
+
+/* madvise and mlock (mlock2, with flags other than 0), for the program: on any addresses, with any advice. */
+int os_advise(void *start, size_t size, int advice);
+int os_lock_pages(const void *start, size_t size, unsigned flags);
+
 /* Makes the memory of pages present, as a write to each of them would. A mere hint. */
 void os_populate(void *start, size_t size);
 
@@ -104,8 +115,25 @@ uint64_t os_fine_us(void);
 /* 64 random bits; from the kernel where it allows, otherwise from addresses and clocks. */
 uint64_t os_random(void);
 
-/* The limit of the address space (RLIMIT_AS) in bytes; SIZE_MAX where there is none. */
+/* The limits of address space (RLIMIT_AS) and of writable memory (RLIMIT_DATA) in bytes; SIZE_MAX where there is none.
+ */
 size_t os_address_limit(void);
+size_t os_data_limit(void);
+
+/* Whether the kernel counts all writable memory, touched or not, and refuses what it could not back
+ * (vm.overcommit_memory is 2). Reads a file. */
+bool os_strict_overcommit(void);
+
+/* The machine's memory in bytes; 0 where unknown. */
+size_t os_physical_memory(void);
+
+/*
+ * Locks all of the process's memory (mlockall), or sets a limit of a process (setrlimit, prlimit; 0: this one):
+ * `resource` and the structures are those of <sys/resource.h>; each may be NULL.
+ */
+struct rlimit;
+int os_lock_memory(int flags);
+int os_process_limit(int process, int resource, const struct rlimit *limit, struct rlimit *old);
 
 /* The kernel's id of the calling thread: asked for each time, so that it is true in every kind of child. */
 uint64_t os_thread_id(void);

@@ -9,6 +9,9 @@
  */
 static struct list participants = {&participants, &participants};
 
+/* 0 before the start. */
+static uint64_t own_id;
+
 /* Whether the process had one thread when it forked: decided before the fork, for both sides. */
 static bool alone;
 
@@ -60,7 +63,12 @@ static void parent(void) {
     }
 }
 
+bool process_is_own(void) {
+    return own_id == 0 || own_id == os_process_id();
+}
+
 static void child(void) {
+    own_id = os_process_id();
     if (!alone) {
         release_locks(lock_reset);
     }
@@ -77,6 +85,7 @@ static void child(void) {
 /* pthread_atfork may allocate, so the participants have begun by then and no lock is held. */
 __attribute__((constructor(PROCESS_JOIN + 1))) static void start(int count, char **arguments, char **environment) {
     (void)count, (void)arguments;
+    own_id = os_process_id();
     for (struct list *at = participants.next; at != &participants; at = at->next) {
         if (participant_of(at)->begin != NULL) {
             participant_of(at)->begin(environment);

@@ -54,6 +54,10 @@ struct process_participant {
 /* The priority of a constructor that calls process_join; the lowest that a compiler leaves to programs. */
 #define PROCESS_JOIN 101
 
+/* Whether this is the process that the library was started in, or a forked child: not one made by vfork or a bare
+ * clone, which may share the memory of its parent, and not one made by _Fork, which cannot be told from these. */
+bool process_is_own(void);
+
 /* Adds a participant, in a constructor of that priority. To add it again has no effect, then or later. */
 void process_join(struct process_participant *participant);
 

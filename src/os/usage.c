@@ -2,14 +2,43 @@
  * usage.c - what the process has of the machine, and how much it may have.
  */
 #include <sys/resource.h>
+#include <sys/sysinfo.h>
 
 #include "os.h"
 #include "syscall.h"
 
-size_t os_address_limit(void) {
+/* On 64-bit Linux the kernel's structure is that of the C libraries. */
+int os_process_limit(int process, int resource, const struct rlimit *limit, struct rlimit *old) {
+    return syscall_error(SYSCALL(SYS_prlimit64, process, resource, syscall_address(limit), syscall_address(old)));
+}
+
+static size_t limit_of(int resource) {
     struct rlimit limit;
-    long result = SYSCALL(SYS_prlimit64, 0L, RLIMIT_AS, 0L, syscall_address(&limit));
-    return syscall_error(result) != 0 || limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)limit.rlim_cur;
+    int error = os_process_limit(0, resource, NULL, &limit);
+    return error != 0 || limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)limit.rlim_cur;
+}
+
+size_t os_address_limit(void) {
+    return limit_of(RLIMIT_AS);
+}
+
+size_t os_data_limit(void) {
+    return limit_of(RLIMIT_DATA);
+}
+
+int os_lock_memory(int flags) {
+    return syscall_error(SYSCALL(SYS_mlockall, flags));
+}
+
+bool os_strict_overcommit(void) {
+    char mode[8];
+    return os_read_text("/proc/sys/vm/overcommit_memory", mode, sizeof mode) == 0 && mode[0] == '2';
+}
+
+size_t os_physical_memory(void) {
+    struct sysinfo info;
+    int error = syscall_error(SYSCALL(SYS_sysinfo, syscall_address(&info)));
+    return error == 0 ? (size_t)info.totalram * info.mem_unit : 0;
 }
 
 /* Reads a decimal number and moves *text past it and the blank behind it; 0 where there is none. */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "support/child.h"
+#include "support/kernel.h"
 
 /* What is different in the two libraries: HMM has no blocks with a mapping of their own, groups free blocks by powers
  * of two, and chooses itself when the break goes down. */
@@ -101,14 +102,90 @@ static void malloc_trim_gives_free_memory_back(void **state) {
     assert_int_equal(malloc_trim(0), 0);
 }
 
-static void mallopt_is_truthful(void **state) {
+static void mallopt_takes_what_glibc_takes(void **state) {
     (void)state;
-    assert_int_equal(mallopt(M_CHECK_ACTION, 3), 1);
-    assert_int_equal(mallopt(M_CHECK_ACTION, 0), 0); /* checks cannot be turned off */
-    assert_int_equal(mallopt(M_MMAP_THRESHOLD, 1 << 20), 0);
-    assert_int_equal(mallopt(12345, 1), 0);
-    assert_int_equal(mallopt(M_TRIM_THRESHOLD, 1 << 20), 0);
-    assert_int_equal(mallopt(M_TRIM_THRESHOLD, 0), TRIMS_ALWAYS);
+    static const struct {
+        int parameter, value, answer;
+    } calls[] = {
+        {M_MXFAST, 0, 1},
+        {M_MXFAST, 160, 1},
+        {M_MXFAST, 161, 0},
+        {M_MXFAST, -1, 0},
+        {M_TRIM_THRESHOLD, 128 << 10, 1},
+        {M_TRIM_THRESHOLD, -1, 1},
+        {M_TOP_PAD, 64 << 10, 1},
+        {M_MMAP_THRESHOLD, 1 << 20, 1},
+        {M_MMAP_THRESHOLD, 64 << 20, 0},
+        {M_MMAP_MAX, 65536, 1},
+        {M_CHECK_ACTION, 0, 1},
+        {M_CHECK_ACTION, 3, 1},
+        {M_PERTURB, 0xa5, 1},
+        {M_ARENA_TEST, 1, 1},
+        {M_ARENA_MAX, 1, 1},
+        {12345, 1, 0},
+        {0, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        assert_int_equal(mallopt(calls[i].parameter, calls[i].value), calls[i].answer);
+    }
+    assert_int_equal(mallopt(M_TRIM_THRESHOLD, 0), 1);
+}
+
+/* A hundred MiB in blocks are written and freed: what the process has of them afterwards. */
+static size_t kept_bytes(void) {
+    static void *blocks[100];
+    size_t before = resident_bytes();
+    for (int i = 0; i < 100; i++) {
+        blocks[i] = malloc(MIB);
+        memset(blocks[i], 1, MIB);
+    }
+    for (int i = 0; i < 100; i++) {
+        free(blocks[i]);
+    }
+    size_t after = resident_bytes();
+    return after > before ? after - before : 0;
+}
+
+static void trim_never(void *argument) {
+    (void)argument;
+    CHECK_EQUAL(mallopt(M_TRIM_THRESHOLD, -1), 1);
+    CHECK_AT_MOST(90 * MIB, kept_bytes());
+    usleep(700000);
+    for (int i = 0; i < 1000; i++) {
+        free(malloc(100000));
+    }
+    CHECK_AT_MOST(90 * MIB, resident_bytes());
+}
+
+static void trim_always(void *argument) {
+    (void)argument;
+    CHECK_EQUAL(mallopt(M_TRIM_THRESHOLD, 0), 1);
+    CHECK_AT_MOST(kept_bytes(), 10 * MIB);
+}
+
+static void map_nothing(void *argument) {
+    (void)argument;
+    CHECK_EQUAL(mallopt(M_MMAP_MAX, 0), 1);
+    void *huge = malloc(100 * MIB);
+    CHECK(huge != NULL);
+    CHECK_EQUAL(mallinfo2().hblks, 0);
+    memset(huge, 1, 100 * MIB);
+    huge = realloc(huge, 120 * MIB);
+    CHECK(huge != NULL && mallinfo2().hblks == 0);
+    free(huge);
+    CHECK_EQUAL(mallopt(M_MMAP_MAX, 65536), 1);
+    huge = malloc(100 * MIB);
+    CHECK_EQUAL(mallinfo2().hblks, HUGE_BLOCKS);
+    free(huge);
+}
+
+static void mallopt_does_what_it_takes(void **state) {
+    (void)state;
+    if (TRIMS_ALWAYS && purging_zeroes()) {
+        expect_success(trim_never, NULL);
+        expect_success(trim_always, NULL);
+    }
+    expect_success(map_nothing, NULL);
 }
 
 static void call_malloc_stats(void *argument) {
@@ -143,7 +220,19 @@ static void malloc_info_is_xml(void **state) {
     assert_string_equal(text + length - 10, "</malloc>\n");
     assert_non_null(strstr(text, ROW_OF_100));
     assert_non_null(strstr(text, ROW_OF_HUGE));
-    assert_non_null(strstr(text, "<system type=\"current\" size=\""));
+    /* What the heap has, and the same again for all heaps, behind the one that there is. */
+    static const char *const elements[] = {"<total type=\"fast\"",     "<total type=\"rest\"",
+                                           "<system type=\"current\"", "<system type=\"max\"",
+                                           "<aspace type=\"total\"",   "<aspace type=\"mprotect\""};
+    char *end = strstr(text, "</heap>\n");
+    assert_non_null(end);
+    for (size_t i = 0; i < sizeof elements / sizeof *elements; i++) {
+        char *of_heap = strstr(text, elements[i]), *of_all = strstr(end, elements[i]);
+        assert_true(of_heap != NULL && of_heap < end && of_all != NULL);
+        size_t line = strcspn(of_all, "\n");
+        assert_memory_equal(of_heap, of_all, line);
+    }
+    assert_true(strstr(text, ROW_OF_HUGE) > end);
     free(kept);
     free(huge);
 }
@@ -170,7 +259,8 @@ int main(void) {
         cmocka_unit_test(malloc_stats_go_to_standard_error),
         cmocka_unit_test(malloc_info_is_xml),
         cmocka_unit_test(malloc_info_refuses_options_and_a_full_device),
-        cmocka_unit_test(mallopt_is_truthful),
+        cmocka_unit_test(mallopt_does_what_it_takes),
+        cmocka_unit_test(mallopt_takes_what_glibc_takes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

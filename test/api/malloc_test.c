@@ -97,6 +97,28 @@ static void calloc_is_zero_also_in_used_memory(void **state) {
     }
 }
 
+static void calloc_is_zero_up_to_the_usable_size(void **state) {
+    (void)state;
+    static const size_t large[] = {32 * KIB + 1, 100 * KIB + 5, 700001, MIB + 7, 5 * MIB - 9};
+    for (size_t i = 0; i < 3000 + sizeof large / sizeof *large; i++) {
+        size_t size = i < 3000 ? i * (i % 3 + 1) : large[i - 3000];
+        unsigned char *used = malloc(size);
+        memset(used, 0xeb, malloc_usable_size(used));
+        free(used);
+        unsigned char *block = calloc(1, size);
+        assert_non_null(block);
+#ifdef LIBRARY_hmm
+        size_t usable = size; /* HMM promises no more */
+#else
+        size_t usable = malloc_usable_size(block);
+#endif
+        for (size_t at = 0; at < usable; at++) {
+            assert_int_equal(block[at], 0);
+        }
+        free(block);
+    }
+}
+
 static void calloc_fails_when_the_product_overflows(void **state) {
     (void)state;
     assert_fails(calloc(opaque(SIZE_MAX / 2 + 1), 2), ENOMEM);
@@ -246,6 +268,7 @@ int main(void) {
         cmocka_unit_test(impossible_sizes_fail_with_enomem),
         cmocka_unit_test(success_keeps_errno),
         cmocka_unit_test(calloc_is_zero_also_in_used_memory),
+        cmocka_unit_test(calloc_is_zero_up_to_the_usable_size),
         cmocka_unit_test(calloc_fails_when_the_product_overflows),
         cmocka_unit_test(realloc_keeps_contents_between_all_kinds),
         cmocka_unit_test(realloc_keeps_contents_step_by_step),

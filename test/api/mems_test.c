@@ -1,6 +1,8 @@
 /*
  * The functions of mems.h.
  */
+#include "support/check.h"
+#include "support/child.h"
 #include "support/family.h"
 
 #include <unistd.h>
@@ -147,6 +149,34 @@ static void reports_allocate_nothing(void **state) {
     assert_int_equal(before.cached, after.cached);
 }
 
+static void note_limit(size_t held, size_t limit, void *context) {
+    size_t *told = context;
+    assert_true(held > limit);
+    *told = limit;
+}
+
+static void fill_beyond_limits(void *argument) {
+    (void)argument;
+    size_t told = 0;
+    CHECK_EQUAL(mems_option_set("limit", "96m"), 0);
+    mems_on_limit(note_limit, &told);
+    CHECK(malloc(92 << 20) != NULL);
+    CHECK_EQUAL(told, 84 << 20);
+    errno = 0;
+    CHECK(malloc(92 << 20) == NULL && errno == ENOMEM);
+    CHECK_EQUAL(mems_option_set("limit", "none"), 0);
+    CHECK(malloc(92 << 20) != NULL);
+}
+
+static void the_heap_keeps_within_its_limit_and_says_so(void **state) {
+    (void)state;
+    struct child_result result;
+    child_run(&result, fill_beyond_limits, NULL);
+    assert_int_equal(result.signal, 0);
+    assert_int_equal(result.status, 0);
+    assert_true(text_matches(result.err, "mems: limit: the heap holds # bytes, more than limit_soft, #\n"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_version_is_the_headers),
@@ -156,6 +186,7 @@ int main(void) {
         cmocka_unit_test(failures_are_counted),
         cmocka_unit_test(reports_are_written_to_a_file_descriptor),
         cmocka_unit_test(reports_allocate_nothing),
+        cmocka_unit_test(the_heap_keeps_within_its_limit_and_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,7 +31,7 @@ decay_ms=0
 " "" "check window decay_ms"
 expect "colour=blue,decay_ms=soon,check=deferred" "check=deferred
 decay_ms=500
-" "mems: MEMS_OPTIONS: colour=blue: no such option; there are check, stats, stats_file, decay_ms, background, window
+" "mems: MEMS_OPTIONS: colour=blue: no such option; there are check, stats, stats_file, decay_ms, background, window, limit, limit_soft, confine, deepbind, advice
 mems: MEMS_OPTIONS: decay_ms=soon: decay_ms takes MILLISECONDS
 " "check decay_ms"
 expect "window=nothing" "window=auto
@@ -41,7 +41,7 @@ expect "window=nothing" "window=auto
 # Help goes to standard error, and the program goes on.
 MEMS_OPTIONS=help "$work/program" check >"$work/out" 2>"$work/err"
 [ "$(cat "$work/out")" = "check=every" ]
-for name in check stats stats_file decay_ms window; do
+for name in check stats stats_file decay_ms background window limit limit_soft confine deepbind advice; do
     grep -q "^mems:   $name=" "$work/err" || {
         echo "help does not name $name"
         exit 1

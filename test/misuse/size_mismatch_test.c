@@ -29,8 +29,30 @@ static void a_wrong_size_for_large_and_huge_blocks_is_a_fault(void **state) {
     (void)state;
     expect_fault(free_with_claim, &(struct claim){200000, 300000},
                  "free_sized(@): size mismatch: a large block of 200704 bytes, live, freed as 300000 bytes");
+    expect_fault(free_with_claim, &(struct claim){200000, 200001},
+                 "free_sized(@): size mismatch: a large block of 200704 bytes, live, freed as 200001 bytes");
+    expect_fault(free_with_claim, &(struct claim){200000, 199999},
+                 "free_sized(@): size mismatch: a large block of 200704 bytes, live, freed as 199999 bytes");
+    expect_fault(free_with_claim, &(struct claim){200000, 100},
+                 "free_sized(@): size mismatch: a large block of 200704 bytes, live, freed as 100 bytes");
+    expect_fault(free_with_claim, &(struct claim){100000000, 100000001},
+                 "free_sized(@): size mismatch: a huge block of 100007936 bytes, live, freed as 100000001 bytes");
     expect_fault(free_with_claim, &(struct claim){100 << 20, 200 << 20},
                  "free_sized(@): size mismatch: a huge block of 104857600 bytes, live, freed as 209715200 bytes");
+}
+
+static void free_resized_with_old_claim(void *argument) {
+    const struct claim *claim = argument;
+    free_sized(realloc(malloc(claim->claimed), claim->size), claim->claimed);
+}
+
+/* In place, or elsewhere: what was asked for last counts. */
+static void the_size_before_a_realloc_is_a_fault(void **state) {
+    (void)state;
+    expect_fault(free_resized_with_old_claim, &(struct claim){200000, 200100},
+                 "free_sized(@): size mismatch: a large block of 200704 bytes, live, freed as 200100 bytes");
+    expect_fault(free_resized_with_old_claim, &(struct claim){100000000, 99999999},
+                 "free_sized(@): size mismatch: a huge block of 100007936 bytes, live, freed as 99999999 bytes");
 }
 
 static void free_aligned_with_claim(void *argument) {
@@ -74,6 +96,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_wrong_size_for_a_small_block_is_a_fault),
         cmocka_unit_test(a_wrong_size_for_large_and_huge_blocks_is_a_fault),
+        cmocka_unit_test(the_size_before_a_realloc_is_a_fault),
         cmocka_unit_test(a_wrong_size_for_an_aligned_block_is_a_fault),
         cmocka_unit_test(an_alignment_that_the_block_does_not_have_is_a_fault),
         cmocka_unit_test(a_sized_free_of_the_inside_of_a_slot_is_a_fault),

@@ -176,7 +176,7 @@ static void mistakes_are_told_and_skipped(void **state) {
     options_init(&engine_options, &options);
     parse(&options, "chek=every,check=often,decay_ms,stats=text");
     assert_string_equal(told, "mems: MEMS_OPTIONS: chek=every: no such option; there are check, stats, stats_file, "
-                              "decay_ms, background, window\n"
+                              "decay_ms, background, window, limit, limit_soft, confine, deepbind, advice\n"
                               "mems: MEMS_OPTIONS: check=often: check takes every|deferred\n"
                               "mems: MEMS_OPTIONS: decay_ms: decay_ms takes MILLISECONDS\n");
     assert_option(&options, "check", "every");
@@ -208,7 +208,7 @@ static void help_names_every_option_with_its_default(void **state) {
     struct options options;
     options_init(&engine_options, &options);
     parse(&options, "help,decay_ms=9");
-    assert_int_equal(lines, 7);
+    assert_int_equal(lines, 12);
     assert_non_null(strstr(told, "check=every|deferred"));
     assert_non_null(strstr(told, "stats=0|text|json"));
     assert_non_null(strstr(told, "stats_file=PATH"));

@@ -226,6 +226,28 @@ static void need_purging(void) {
     }
 }
 
+/* Holes that an aligned span has left are found again, though none is long enough for every position. */
+static void aligned_spans_find_their_places_again(void) {
+    enum { COUNT = 100, ALIGN = 16 };
+    struct large *row = calloc(COUNT, sizeof *row);
+    bool zero;
+    CHECK(row != NULL && root_start());
+    for (size_t i = 0; i < COUNT; i++) {
+        CHECK(span_take(&row[i].span, ALIGN, ALIGN, UNIT_PART, &zero));
+    }
+    size_t top = spans.top;
+    for (int round = 0; round < 10; round++) {
+        for (size_t i = 0; i < COUNT; i += 2) {
+            span_give(&row[i].span);
+        }
+        for (size_t i = 0; i < COUNT; i += 2) {
+            CHECK(span_take(&row[i].span, ALIGN, ALIGN, UNIT_PART, &zero));
+        }
+        CHECK_EQUAL(spans.top, top);
+        CHECK_VALID();
+    }
+}
+
 #define DECAY 1000000 /* ms */
 
 static void what_is_old_enough_decays(void) {
@@ -372,6 +394,7 @@ static void a_refused_purge_keeps_everything_usable(void) {
         *unit_first_word(i) = 1;
     }
     os_inject(OS_CALL_MADVISE, 0, UINT64_MAX, EPERM);
+    os_inject(OS_CALL_MMAP, 0, UINT64_MAX, ENOMEM);
     for (size_t i = 0; i < COUNT; i += 2) {
         span_give(&row[i].span);
     }
@@ -426,7 +449,7 @@ static void the_live_map_is_purged_too(void) {
     CHECK_VALID();
 }
 
-/* As with locked pages: the others go back all the same. */
+/* The others go back all the same. */
 static void a_span_that_is_refused_does_not_keep_the_others(void) {
     enum { COUNT = 7 };
     struct large *row = take_row(COUNT, 1);
@@ -436,6 +459,7 @@ static void a_span_that_is_refused_does_not_keep_the_others(void) {
     }
     need_purging();
     os_inject(OS_CALL_MADVISE, 0, 1, EINVAL);
+    os_inject(OS_CALL_MMAP, 0, 1, ENOMEM);
     CHECK_EQUAL(span_purge_all(), COUNT / 2 * UNIT);
     os_inject_clear();
     CHECK_EQUAL(spans.dirty_units, 1);
@@ -531,6 +555,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         FRESH_WITH(random_operations_agree_with_an_array, UNDECAYED),
         FRESH_WITH(an_aligned_span_at_the_top_fits_where_it_may, UNDECAYED),
+        FRESH_WITH(aligned_spans_find_their_places_again, UNDECAYED),
         FRESH_WITH(what_is_old_enough_decays, "decay_ms=1000000"),
         FRESH_WITH(what_is_young_does_not_decay, UNDECAYED),
         FRESH_WITH(neighbours_share_the_age_of_the_largest, UNDECAYED),

@@ -1,0 +1,49 @@
+#!/bin/sh
+# A process that limits its own address space or data, or locks its memory within a limit, while it runs: threads start and
+# memory is mapped as before, and the heap keeps within the limit; a child by vfork limits nothing but itself. And what a
+# limit (ulimit) allowed at a peak can be used otherwise after it.
+set -u
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+chmod 755 "$work"
+for name in own_limit lock_limit; do
+    "$CC" -std=c17 -D_GNU_SOURCE -O1 -fno-builtin -pthread -I "$SOURCE_DIR/test" -o "$work/$name" \
+        "$SOURCE_DIR/test/limits/$name.c" || exit 1
+done
+failed=0
+
+# expect COMMAND... - succeeds with the library, or says by status 77 that this machine cannot try it.
+expect() {
+    status=0
+    LD_PRELOAD=$LIBRARY "$@" || status=$?
+    [ $status -eq 77 ] && echo "not possible here: $*"
+    [ $status -eq 0 ] || [ $status -eq 77 ] && return
+    echo "exit status $status: $*"
+    failed=1
+}
+
+for limit in as data; do
+    for way in setrlimit setrlimit64 prlimit prlimit64 prlimit_pid vfork; do
+        expect "$work/own_limit" $way $limit 100000000
+    done
+done
+expect "$work/own_limit" setrlimit as 500000000
+
+# A small window, of which hardly any is left to be claimed.
+MEMS_OPTIONS=window=140m expect "$work/own_limit" setrlimit as 100000000
+
+# Mappings from low addresses up: the next one lies where the window ends.
+if setarch -L true 2>/dev/null; then
+    expect setarch -L "$work/own_limit" setrlimit as 100000000
+fi
+
+# The limits of the process that starts it.
+for option in -v -d; do
+    (ulimit "$option" 200000 && expect "$work/own_limit" setrlimit as 100000000 && exit $failed) || failed=1
+done
+
+# mlockall: 1 what there is, 2 what is to come.
+for flags in 1 2 3; do
+    expect "$work/lock_limit" $flags 8000000
+done
+exit $failed

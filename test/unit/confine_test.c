@@ -1,0 +1,282 @@
+/*
+ * confine_test.c - a window that gives up what it has reserved: its blocks stay, it grows by pieces, free units are
+ * unmapped and claimed again, and what another mapping has got meanwhile is lost.
+ */
+#include "support/fresh.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "engine/page_map.h"
+#include "engine/root.h"
+#include "engine/span.h"
+#include "engine/window.h"
+#include "os/os.h"
+#include "support/engine_heap.h"
+#include "support/kernel.h"
+
+#define BLOCK ((size_t)1 << 20)
+#define UNITS (BLOCK / UNIT)
+enum { BLOCKS = 40 };
+
+static unsigned char *blocks[BLOCKS];
+
+static size_t mapped_bytes(void) {
+    struct os_usage usage;
+    os_usage(&usage);
+    return usage.mapped;
+}
+
+static void *large(size_t size, int mark) {
+    unsigned char *block = engine_alloc(size);
+    CHECK(block != NULL && window_holds(block));
+    memset(block, mark, size);
+    return block;
+}
+
+static void fill(void) {
+    for (int i = 0; i < BLOCKS; i++) {
+        blocks[i] = large(BLOCK, i + 1);
+    }
+}
+
+static void check_and_free(int i) {
+    for (size_t at = 0; at < BLOCK; at += OS_PAGE) {
+        CHECK_EQUAL(blocks[i][at], i + 1);
+    }
+    engine_free(blocks[i]);
+}
+
+static void what_is_reserved_goes_and_blocks_stay(void) {
+    fill();
+    void *small = engine_alloc(100);
+    size_t before = mapped_bytes();
+    engine_confine();
+    CHECK(window_is_claimed());
+    CHECK_VALID();
+    /* Nearly all of the window, and of the tables behind it. */
+    CHECK_AT_MOST(mapped_bytes(), before - window.units_area.size);
+    CHECK(!mapped((char *)window.base + window.units_area.accessible));
+    for (int i = 0; i < BLOCKS; i++) {
+        check_and_free(i);
+    }
+    engine_free(small);
+    check_nothing_left();
+}
+
+static void the_heap_grows_on_piece_by_piece(void) {
+    CHECK(root_start());
+    engine_confine();
+    size_t before = mapped_bytes();
+    for (int round = 0; round < 3; round++) {
+        fill();
+        CHECK_AT_MOST(mapped_bytes(), before + BLOCKS * BLOCK + 4 * BLOCK);
+        for (int i = 0; i < BLOCKS; i++) {
+            check_and_free(i);
+        }
+        CHECK_VALID();
+    }
+    engine_trim();
+    CHECK_AT_MOST(mapped_bytes(), before + 3 * BLOCK);
+    check_nothing_left();
+}
+
+/* A second time changes nothing; and what is free by then goes. */
+static void free_units_go_with_what_is_reserved(void) {
+    fill();
+    for (int i = 1; i < BLOCKS; i += 2) {
+        check_and_free(i);
+    }
+    engine_confine();
+    CHECK_VALID();
+    size_t mapped_after = mapped_bytes();
+    CHECK_EQUAL(spans.unmapped_units, (BLOCKS / 2 - 1) * UNITS); /* the window ends before the last one */
+    engine_confine();
+    CHECK_VALID();
+    CHECK_EQUAL(mapped_bytes(), mapped_after);
+    for (int i = 1; i < BLOCKS; i += 2) {
+        blocks[i] = large(BLOCK, i + 1);
+    }
+    CHECK_VALID();
+    for (int i = 0; i < BLOCKS; i++) {
+        check_and_free(i);
+    }
+    check_nothing_left();
+}
+
+static void unmapped_memory_reads_as_zero_when_it_is_back(void) {
+    engine_confine();
+    fill();
+    for (int i = 0; i < BLOCKS; i++) {
+        check_and_free(i);
+    }
+    engine_trim();
+    unsigned char *block = engine_alloc_zeroed(8, BLOCK);
+    CHECK(block != NULL);
+    for (size_t at = 0; at < 8 * BLOCK; at++) {
+        CHECK_EQUAL(block[at], 0);
+    }
+    engine_free(block);
+}
+
+/* The first and the last unit of what was a block have another owner by the time that they are needed. */
+static void what_another_mapping_has_got_is_lost(void) {
+    engine_confine();
+    fill();
+    for (int i = 10; i < 14; i++) {
+        check_and_free(i);
+    }
+    engine_trim();
+    char *first = (char *)blocks[10], *last = (char *)blocks[13] + BLOCK - UNIT;
+    CHECK(!mapped(first) && !mapped(last));
+    CHECK_EQUAL(os_claim(first, UNIT), 0);
+    CHECK_EQUAL(os_claim(last, UNIT), 0);
+    memset(first, 0x77, UNIT);
+    memset(last, 0x77, UNIT);
+    for (int i = 10; i < 14; i++) {
+        blocks[i] = large(BLOCK, i + 1);
+        CHECK_VALID();
+    }
+    engine_free(large(BLOCK - UNIT, 1)); /* what is left of the hole, but for its last unit */
+    CHECK_EQUAL(spans.lost_units, 2);
+    CHECK(first[0] == 0x77 && first[UNIT - 1] == 0x77 && last[0] == 0x77 && last[UNIT - 1] == 0x77);
+    for (int i = 0; i < BLOCKS; i++) {
+        check_and_free(i);
+    }
+    engine_trim();
+    CHECK(first[0] == 0x77 && last[UNIT - 1] == 0x77);
+    CHECK_VALID();
+}
+
+static void a_block_does_not_grow_into_what_is_lost(void) {
+    engine_confine();
+    fill();
+    check_and_free(11);
+    engine_trim();
+    CHECK_EQUAL(os_claim(blocks[11], UNIT), 0);
+    blocks[10] = engine_realloc("realloc", blocks[10], 2 * BLOCK);
+    CHECK(blocks[10] != NULL && blocks[10][BLOCK - 1] == 11);
+    memset(blocks[10], 11, 2 * BLOCK);
+    CHECK_VALID();
+    CHECK_EQUAL(spans.lost_units, 1);
+}
+
+/* The kernel may put a mapping right where the window ends, and large ones (its older layout, from low addresses up).
+ */
+static void the_window_goes_on_behind_other_mappings(void) {
+    CHECK(root_start());
+    engine_confine();
+    void *small = engine_alloc(100);
+    char *others[3];
+    size_t lost = 0;
+    for (int i = 0; i < 3; i++) {
+        size_t size = (size_t)(i + 1) * 10 * BLOCK;
+        others[i] = (char *)window.base + window.units_area.accessible + (size_t)i * UNIT;
+        CHECK_EQUAL(os_claim(others[i], size), 0);
+        others[i][0] = others[i][size - 1] = 0x77;
+        fill();
+        CHECK_VALID();
+        CHECK_AT_MOST(lost + size / UNIT, spans.lost_units + 3);
+        lost = spans.lost_units;
+        CHECK(others[i][0] == 0x77 && others[i][size - 1] == 0x77);
+    }
+    engine_free(small);
+    for (int i = 0; i < BLOCKS; i++) {
+        check_and_free(i);
+    }
+    CHECK_VALID();
+}
+
+static void what_cannot_be_claimed_again_is_tried_again(void) {
+    engine_confine();
+    fill();
+    for (int i = 0; i < BLOCKS; i++) {
+        check_and_free(i);
+    }
+    engine_trim();
+    os_inject(OS_CALL_MMAP, 0, UINT64_MAX, ENOMEM);
+    errno = 0;
+    CHECK(engine_alloc(20 * BLOCK) == NULL && errno == ENOMEM);
+    os_inject_clear();
+    CHECK_VALID();
+    void *block = large(20 * BLOCK, 1);
+    CHECK_VALID();
+    engine_free(block);
+    check_nothing_left();
+}
+
+static void what_cannot_be_unmapped_is_purged(void) {
+    engine_confine();
+    fill();
+    for (int i = 0; i < BLOCKS; i++) {
+        check_and_free(i);
+    }
+    os_inject(OS_CALL_MUNMAP, 0, UINT64_MAX, ENOMEM);
+    CHECK(engine_trim() != 0);
+    os_inject_clear();
+    CHECK_EQUAL(spans.unmapped_units, 0);
+    CHECK(spans.dirty_units == 0 || !os_purge_zeroes());
+    CHECK_VALID();
+    fill();
+}
+
+/* The first piece is that of the units: without it nothing changes. */
+static void a_refusal_leaves_the_window_reserved(void) {
+    fill();
+    os_inject(OS_CALL_MUNMAP, 0, UINT64_MAX, ENOMEM);
+    engine_confine();
+    os_inject_clear();
+    CHECK(!window_is_claimed());
+    CHECK_VALID();
+    fill();
+    CHECK_VALID();
+}
+
+/* Tables whose tails could not be unmapped go on in what is reserved. */
+static void tables_that_are_refused_stay_reserved(void) {
+    fill();
+    os_inject(OS_CALL_MUNMAP, 1, 8, ENOMEM);
+    engine_confine();
+    os_inject_clear();
+    CHECK(window_is_claimed());
+    CHECK(!window.live_map_area.claimed);
+    CHECK_EQUAL(window_reach(window.units_area.accessible / UNIT + 4000), 0);
+    CHECK_VALID();
+}
+
+static void before_the_start_nothing_is_reserved(void) {
+    size_t before = mapped_bytes();
+    engine_confine();
+    fill();
+    CHECK(window_is_claimed());
+    CHECK_AT_MOST(mapped_bytes(), before + BLOCKS * BLOCK + 4 * BLOCK);
+    CHECK_VALID();
+}
+
+static void the_option_off_leaves_all_as_it_is(void) {
+    fill();
+    size_t before = mapped_bytes();
+    engine_confine();
+    CHECK(!window_is_claimed());
+    CHECK_EQUAL(mapped_bytes(), before);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        FRESH(what_is_reserved_goes_and_blocks_stay),
+        FRESH_WITH(what_is_reserved_goes_and_blocks_stay, "window=64m"),
+        FRESH(the_heap_grows_on_piece_by_piece),
+        FRESH(free_units_go_with_what_is_reserved),
+        FRESH(unmapped_memory_reads_as_zero_when_it_is_back),
+        FRESH(what_another_mapping_has_got_is_lost),
+        FRESH(a_block_does_not_grow_into_what_is_lost),
+        FRESH(the_window_goes_on_behind_other_mappings),
+        FRESH(what_cannot_be_claimed_again_is_tried_again),
+        FRESH_WITH(what_cannot_be_unmapped_is_purged, "decay_ms=4294967295"),
+        FRESH(a_refusal_leaves_the_window_reserved),
+        FRESH(tables_that_are_refused_stay_reserved),
+        FRESH(before_the_start_nothing_is_reserved),
+        FRESH_WITH(the_option_off_leaves_all_as_it_is, "confine=off"),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
