@@ -63,9 +63,9 @@ const struct hmm_options *hmm_options(void) {
 }
 
 bool hmm_keeps_deepbind(void) {
-    bool locked = heap_enter("dlopen");
+    bool locked = heap_enter(&hmm_heap, "dlopen");
     bool keeps = hmm_options()->deepbind == HMM_DEEPBIND_KEEP;
-    heap_leave(locked);
+    heap_leave(&hmm_heap, locked);
     return keeps;
 }
 

@@ -100,11 +100,6 @@ int os_unmap(void *start, size_t size) {
     return sys_munmap(start, size);
 }
 
-int os_renew(void *start, size_t size) {
-    void *mapped;
-    return sys_mmap(start, size, READ_WRITE, PRIVATE | MAP_FIXED, &mapped);
-}
-
 int os_forbid(void *start, size_t size) {
     void *mapped;
     return sys_mmap(start, size, PROT_NONE, PRIVATE | MAP_NORESERVE | MAP_FIXED, &mapped);

@@ -55,10 +55,6 @@ int os_map_near(void *near, size_t size, void **out);
 /* Gives pages and their addresses back. Works on any part of a mapping. */
 int os_unmap(void *start, size_t size);
 
-/* Fresh pages in the place of pages of ours, contents lost: they read as zero. At no moment are the addresses unmapped.
- */
-int os_renew(void *start, size_t size);
-
 /* Takes memory of ours away and keeps its addresses: any access faults. Ends with os_unmap. */
 int os_forbid(void *start, size_t size);
 

@@ -98,10 +98,17 @@ void *pool_take(struct pool *pool) {
 }
 
 /* The memory of a chunk without users, one of the roomy ones, goes back; its first page stays, with the head. False:
- * the system refuses, and the chunk stays as it is. */
+ * the system refuses, and the chunk stays as it is; or, with its addresses, it is lost. */
 static bool shed_chunk(struct pool *pool, struct chunk *chunk) {
     size_t page = os_page_size();
-    if (os_renew((char *)chunk + page, POOL_CHUNK - page) != 0) {
+    bool lost = false;
+    int error = os_renew((char *)chunk + page, POOL_CHUNK - page, &lost);
+    if (lost) {
+        pool->bytes -= chunk_bytes(pool, chunk);
+        pool->spare -= pool->cells;
+        list_remove(&chunk->link);
+    }
+    if (error != 0) {
         return false;
     }
     pool->bytes -= chunk_bytes(pool, chunk);
