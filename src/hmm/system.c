@@ -8,20 +8,19 @@
 #include "os/lock.h"
 #include "os/process.h"
 #include "ranks.h"
+#include "root.h"
 #include "state.h"
 
 /* How much is reserved in the place of the real break: from so much down to so little. */
 #define RESERVED_MAX ((size_t)64 << 30)
 #define RESERVED_MIN ((size_t)1 << 20)
 
-static struct lock heap_mutex = LOCK_INIT(LOCK_HMM);
-
 void hmm_system_lock(void) {
-    lock_take(&heap_mutex);
+    lock_take(&hmm_root.lock);
 }
 
 void hmm_system_unlock(void) {
-    lock_give(&heap_mutex);
+    lock_give(&hmm_root.lock);
 }
 
 bool hmm_system_break(struct program_break *brk) {
@@ -46,7 +45,7 @@ static void before_fork(void) {
 }
 
 static void each_lock(void (*act)(struct lock *lock)) {
-    act(&heap_mutex);
+    act(&hmm_root.lock);
 }
 
 /* The thread goes on under another number; so does a visit of HmmWalk that it is in. */

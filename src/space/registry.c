@@ -4,34 +4,34 @@
 #include "os/process.h"
 #include "ranks.h"
 
-/* The spaces but the default one, which is always there. */
-static struct {
-    struct lock lock;
-    struct list spaces;
-} registry = {
+struct space_root space_root = {
+    .head = ROOT_HEAD(ROOT_SPACES, MEMS_VERSION, space_layout, &space_root),
+    .first = &space_default,
     .lock = LOCK_INIT(LOCK_SPACES),
-    .spaces = {&registry.spaces, &registry.spaces},
+    .spaces = {&space_root.spaces, &space_root.spaces},
 };
 
+ROOT_NOTE(space_root, space_root);
+
 void registry_add(struct mems_space *space) {
-    lock_take(&registry.lock);
-    list_push_back(&registry.spaces, &space->link);
-    lock_give(&registry.lock);
+    lock_take(&space_root.lock);
+    list_push_back(&space_root.spaces, &space->link);
+    lock_give(&space_root.lock);
 }
 
 void registry_remove(struct mems_space *space) {
-    lock_take(&registry.lock);
+    lock_take(&space_root.lock);
     list_remove(&space->link);
-    lock_give(&registry.lock);
+    lock_give(&space_root.lock);
 }
 
 static void each_list_lock(void (*act)(struct lock *lock)) {
-    act(&registry.lock);
+    act(&space_root.lock);
 }
 
 static void each_space_lock(void (*act)(struct lock *lock)) {
     act(&space_default.lock);
-    for (struct list *link = registry.spaces.next; link != &registry.spaces; link = link->next) {
+    for (struct list *link = space_root.spaces.next; link != &space_root.spaces; link = link->next) {
         act(&CONTAINER_OF(link, struct mems_space, link)->lock);
     }
     complaint_each_lock(act);
