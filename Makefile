@@ -1,6 +1,7 @@
 # The front door: hands over to CMake and the scripts in tools/.
 #
-#   make             build/libmems.so, build/libhmm.so and their archives; says what is missing, and installs nothing
+#   make             build/libmems.so, build/libhmm.so, their archives and the command build/bin/mems; says what is missing,
+#                    and installs nothing
 #   make deps        install what building needs
 #
 # These install the packages that they need and this machine lacks (tools/setup):
@@ -22,6 +23,7 @@ export CMD FULL
 
 all: build/build.ninja
 	@cmake --build --preset release
+	@tools/setup --check insight || echo "the libraries are built, but not the command mems"
 
 build/build.ninja: | tools_to_build
 	@cmake --preset release
@@ -31,13 +33,15 @@ tools_to_build:
 	@tools/setup $(if $(filter deps run test bench,$(MAKECMDGOALS)),,--check) build
 
 deps: tools_to_build
-	@tools/setup --check build && echo "all that building needs is installed: run make"
+	@tools/setup insight
+	@[ ! -e build/build.ninja ] || touch insight/CMakeLists.txt # looks for the libraries again
+	@tools/setup --check build insight && echo "all that building needs is installed: run make"
 
 run: all
 	@tools/run
 
 test:
-	@tools/setup build test $(if $(FULL),full)
+	@tools/setup build insight test $(if $(FULL),full)
 	@tools/check
 
 bench: all

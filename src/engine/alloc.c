@@ -32,6 +32,7 @@ static void count_and_keep_up(struct heap *heap, size_t size) {
     if (heap_count(heap, size)) {
         upkeep_beat(heap);
     }
+    request_serve();
 }
 
 /* --- Small blocks ------------------------------------------------------------------------------------------------- */
@@ -130,6 +131,7 @@ static void *take_cached(size_t size) {
 COLD void *alloc_beat(void *block) {
     int saved = errno;
     upkeep_beat(heap_mine);
+    request_serve();
     fault_if_suspect();
     errno = saved;
     return block;

@@ -23,8 +23,14 @@ static _Atomic bool running; /* relaxed: whoever makes the thread has won it by 
 
 static _Atomic bool enabled; /* relaxed: it takes effect sooner or later */
 
+static void (*also)(void);
+
 static bool wanted(void) {
     return atomic_load_explicit(&enabled, memory_order_relaxed);
+}
+
+void background_also(void (*act)(void)) {
+    also = act;
 }
 
 void background_enable(bool enable) {
@@ -46,6 +52,9 @@ static void *keep_up(void *unused) {
         if (now_ms - asked_ms >= ASK_MS) {
             asked_ms = now_ms;
             upkeep_ask();
+        }
+        if (also != NULL) {
+            also();
         }
         sleep_ms = upkeep_of_all() || 2 * sleep_ms > SLEEP_MAX_MS ? shortest_sleep() : 2 * sleep_ms;
     }

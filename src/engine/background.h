@@ -19,6 +19,9 @@ typedef int background_create(pthread_t *thread, const pthread_attr_t *attribute
 /* The program has made a thread, by `create`: makes ours if it is wanted and there is none. */
 void background_ensure(background_create *create);
 
+/* What the thread does besides, each time that it is awake. Before it can be made. */
+void background_also(void (*act)(void));
+
 /* In a forked child: there is none. */
 void background_recover(void);
 

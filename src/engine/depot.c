@@ -17,9 +17,6 @@
 /* A heap that grows gives its depot back when that is this part of its slots, or more. */
 #define UNLOAD_SHARE 8u
 
-/* Of a full magazine this part stays at hand: the newest blocks, whose lines the processor has in its caches. */
-#define KEPT_SHARE 4u
-
 /* A heap draws on the bound in steps, no smaller than a stored magazine, so that most need no atomic operation. */
 #define CREDIT_STEP ((size_t)64 << 10)
 
@@ -183,6 +180,7 @@ static void unload(struct heap *heap, unsigned size_class, unsigned count) {
         heap_give(heap, stored_blocks(stored, size_class), stored_size(size_class));
         metadata_free(stored, sizeof *stored);
         counter_add(&heap->counters.flushes, 1);
+        class_counter_add(&heap->counters.class_flushes[size_class]);
     }
 }
 

@@ -21,6 +21,9 @@
 
 struct heap;
 
+/* Of a full magazine this part stays at hand: the newest blocks, whose lines the processor has in its caches. */
+#define KEPT_SHARE 4u
+
 /* A magazine that was full: its older three quarters, oldest first, where they lay in it. No block is live. */
 struct stored {
     struct stored *next; /* of the same class, or the next empty one */

@@ -81,6 +81,7 @@ static bool free_large(void *block) {
 static COLD void free_beat(void) {
     int saved = errno;
     upkeep_beat(heap_mine);
+    request_serve();
     errno = saved;
 }
 

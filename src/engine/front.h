@@ -27,4 +27,7 @@ static inline struct heap *heap_ensured(void) {
 /* A block too large for a slab, or too strictly aligned; *zero tells whether it reads as zero. */
 void *alloc_big(size_t size, size_t alignment, bool *zero);
 
+/* Does what somebody outside has asked for, if there is something. With no lock held. */
+void request_serve(void);
+
 #endif

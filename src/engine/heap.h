@@ -36,11 +36,18 @@ struct heap_counters {
     _Atomic uint64_t remote_frees;
     _Atomic uint64_t adoptions;
     _Atomic uint64_t stolen;
-    _Atomic uint64_t large_bytes; /* of large blocks: allocated less freed, modulo 2^64 */
+    _Atomic uint64_t large_bytes;                 /* of large blocks: allocated less freed, modulo 2^64 */
+    _Atomic uint32_t class_refills[SIZE_CLASSES]; /* modulo 2^32: for readers from outside */
+    _Atomic uint32_t class_flushes[SIZE_CLASSES];
 };
 
 static inline void counter_add(_Atomic uint64_t *counter, uint64_t by) {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
+}
+
+/* The same for one event of a class. */
+static inline void class_counter_add(_Atomic uint32_t *counter) {
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
 /* A thread adopts an abandoned slab when it has freed this many blocks into such slabs (free.c). */
@@ -107,6 +114,7 @@ struct heap {
     struct large_cache larges;
     uint32_t backlog; /* units that left the inbox and are not sorted yet (remote.h) */
     struct list link; /* in heaps.unused */
+    uintptr_t thread; /* the thread pointer of its thread, or of its last one: for readers from outside */
     struct heap_counters counters;
 
     /* Anybody's. The inbox has a cache line to itself, because other threads write to it. */

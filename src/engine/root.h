@@ -1,10 +1,10 @@
 /*
  * root.h - the one exported structure from which all of the engine's state is reached.
  *
- * A debugger, or a program that reads another's memory or core, finds `mems_root` by its name, checks magic and
- * version, and walks on from there: the window with its tables, the free spans, every heap, abandoned slab and huge
- * block, the options. Nothing of the engine's state is hidden elsewhere. The version grows when a structure reached
- * from here changes.
+ * A debugger, or a program that reads another's memory or core, finds `mems_root` by its name or by the ELF note,
+ * checks magic and version, and walks on from there: the window with its tables, the free spans, every heap, abandoned
+ * slab and huge block, the options. Nothing of the engine's state is hidden elsewhere. The rows of `head` (layout.c)
+ * say where everything lies.
  */
 #ifndef MEMS_ENGINE_ROOT_H
 #define MEMS_ENGINE_ROOT_H
@@ -14,19 +14,15 @@
 #include <stdint.h>
 
 #include "base/compiler.h"
+#include "base/layout.h"
 #include "options.h"
 #include "os/lock.h"
 #include "os/settings.h"
 
-#define MEMS_ROOT_MAGIC "MeMSroot"
-#define MEMS_ROOT_VERSION 6
-
 enum root_state { ROOT_ASLEEP, ROOT_READY };
 
 struct mems_root {
-    char magic[8];
-    uint32_t version;
-    uint32_t size;          /* of this structure */
+    struct root_head head;
     _Atomic uint32_t state; /* enum root_state: release when the engine has started, acquire by who asks */
     uint32_t class_count;
     struct lock lock;         /* of the start and the options */
@@ -46,6 +42,9 @@ struct mems_root {
 };
 
 extern EXPORT struct mems_root mems_root;
+
+/* The rows of all structures that a reader follows from here: layout.c. */
+extern struct layout_row engine_layout[];
 
 /* Starts the engine if it is not running. False when there is no address space for it. */
 bool root_start(void);

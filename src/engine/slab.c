@@ -111,6 +111,7 @@ struct slab *slab_create(unsigned size_class, uint32_t id) {
     slab->hint = 0;
     slab->unsettled = false;
     atomic_store_explicit(&slab->advised, false, memory_order_relaxed);
+    slab->born_s = (uint32_t)(os_coarse_ms() / 1000);
     atomic_store_explicit(&slab->used, 0, memory_order_relaxed);
     atomic_store_explicit(&slab->free, slab->slots, memory_order_relaxed);
     atomic_store_explicit(&slab->fresh, false, memory_order_relaxed);

@@ -58,6 +58,7 @@ struct slab {
     bool unsettled;
     _Atomic bool fresh;   /* the span read as zero: slots from `used` on hold no memory */
     _Atomic bool advised; /* see advice.h (relaxed) */
+    uint32_t born_s;      /* when it was made, by the coarse clock: for readers from outside */
     uint64_t absent;      /* a bit a page */
     uint64_t resting;     /* a bit a page; none of them is absent */
     bitmap_word bitmap[];

@@ -67,6 +67,7 @@ struct heap *thread_begin(void) {
         return NULL;
     }
     heap_catch_up(heap);
+    heap->thread = (uintptr_t)__builtin_thread_pointer();
     inbox_open(heap);
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         bool shares = !alone && size_classes[size_class].size <= SHARED_SIZE_MAX;

@@ -70,6 +70,7 @@ bool transfer_refill(struct heap *heap, unsigned size_class) {
     heap->tops[heap->mode_offset + size_class] = bottom + got;
     heap->classes[size_class].strays = 0;
     counter_add(&heap->counters.refills, got != 0);
+    class_counter_add(&heap->counters.class_refills[size_class]);
     return got != 0;
 }
 
@@ -92,6 +93,7 @@ static void flush(struct heap *heap, unsigned size_class, unsigned count) {
     memmove(bottom + 1, bottom + 1 + count, rest * sizeof *bottom);
     heap->tops[heap->mode_offset + size_class] = bottom + rest;
     counter_add(&heap->counters.flushes, 1);
+    class_counter_add(&heap->counters.class_flushes[size_class]);
 }
 
 bool transfer_make_room(struct heap *heap, unsigned size_class) {

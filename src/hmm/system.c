@@ -8,16 +8,15 @@
 #include "os/lock.h"
 #include "os/process.h"
 #include "ranks.h"
+#include "root.h"
 #include "state.h"
 
-static struct lock heap_mutex = LOCK_INIT(LOCK_HMM);
-
 void hmm_system_lock(void) {
-    lock_take(&heap_mutex);
+    lock_take(&hmm_root.lock);
 }
 
 void hmm_system_unlock(void) {
-    lock_give(&heap_mutex);
+    lock_give(&hmm_root.lock);
 }
 
 /* Guarded by the lock, but for a thread's own number, which it may look for without: relaxed. */
@@ -44,7 +43,7 @@ static void before_fork(void) {
 }
 
 static void each_lock(void (*act)(struct lock *lock)) {
-    act(&heap_mutex);
+    act(&hmm_root.lock);
 }
 
 /* The thread goes on under another number; so does a visit of HmmWalk that it is in. */

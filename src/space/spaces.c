@@ -5,14 +5,14 @@
 #include "os/process.h"
 #include "ranks.h"
 
-/* The spaces but the default one, which is always there. */
-static struct {
-    struct lock lock;
-    struct list list;
-} spaces = {
+struct space_root space_root = {
+    .head = ROOT_HEAD(ROOT_SPACES, MEMS_VERSION, space_layout, &space_root),
+    .first = &space_default,
     .lock = LOCK_INIT(LOCK_SPACES),
-    .list = {&spaces.list, &spaces.list},
+    .spaces = {&space_root.spaces, &space_root.spaces},
 };
+
+ROOT_NOTE(space_root, space_root);
 
 /* Who has which number. [0] is not in use. */
 static struct {
@@ -25,15 +25,15 @@ static struct {
 #define GENERATIONS_APART 1266u
 
 void spaces_add(struct mems_space *space) {
-    lock_take(&spaces.lock);
-    list_push_back(&spaces.list, &space->link);
-    lock_give(&spaces.lock);
+    lock_take(&space_root.lock);
+    list_push_back(&space_root.spaces, &space->link);
+    lock_give(&space_root.lock);
 }
 
 void spaces_remove(struct mems_space *space) {
-    lock_take(&spaces.lock);
+    lock_take(&space_root.lock);
     list_remove(&space->link);
-    lock_give(&spaces.lock);
+    lock_give(&space_root.lock);
 }
 
 uint32_t spaces_take_number(uint32_t *generation) {
@@ -56,12 +56,12 @@ void spaces_give_number(uint32_t number, uint32_t newest) {
 }
 
 static void each_list_lock(void (*act)(struct lock *lock)) {
-    act(&spaces.lock);
+    act(&space_root.lock);
 }
 
 static void each_space_lock(void (*act)(struct lock *lock)) {
     act(&space_default.lock);
-    for (struct list *link = spaces.list.next; link != &spaces.list; link = link->next) {
+    for (struct list *link = space_root.spaces.next; link != &space_root.spaces; link = link->next) {
         act(&CONTAINER_OF(link, struct mems_space, link)->lock);
     }
     act(&numbers.lock);
@@ -74,7 +74,7 @@ static void recover(bool alone) {
         return;
     }
     copies_forget(&space_default);
-    for (struct list *link = spaces.list.next; link != &spaces.list; link = link->next) {
+    for (struct list *link = space_root.spaces.next; link != &space_root.spaces; link = link->next) {
         copies_forget(CONTAINER_OF(link, struct mems_space, link));
     }
 }

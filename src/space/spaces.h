@@ -1,5 +1,6 @@
 /*
- * spaces.h - all spaces: so that a fork finds them, and the numbers by which handles tell them apart.
+ * spaces.h - all spaces: so that a fork finds them, and a reader from outside (base/layout.h); and the numbers by which
+ * handles tell them apart.
  *
  * fork copies a space as it is at that moment. So before it every lock is taken, in order of rank and, for the spaces,
  * in order of the list; afterwards the parent gives them back and the child makes them free.
@@ -7,7 +8,21 @@
 #ifndef MEMS_SPACE_SPACES_H
 #define MEMS_SPACE_SPACES_H
 
+#include "base/layout.h"
 #include "space.h"
+
+/* `spaces` has all but the default one, which is always there; under the lock. */
+struct space_root {
+    struct root_head head;
+    struct mems_space *first; /* the default one */
+    struct lock lock;
+    struct list spaces;
+};
+
+extern struct space_root space_root;
+
+/* The rows of all structures that a reader follows from there: layout.c. */
+extern struct layout_row space_layout[];
 
 void spaces_add(struct mems_space *space);
 void spaces_remove(struct mems_space *space);

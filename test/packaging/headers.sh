@@ -21,6 +21,10 @@ for header in include/*.h src/*.h src/*/*.h; do
     compiles "$header" gcc -std=c17 -x c
     compiles "$header" clang -std=c17 -x c
 done
+for header in insight/*.h; do
+    compiles "$header" gcc -std=c17 -Iinsight -x c
+    compiles "$header" clang -std=c17 -Iinsight -x c
+done
 compiles src/api/backend.h gcc -std=c17 -DBACKEND_HMM -x c
 for header in include/*.h; do
     compiles "$header" g++ -std=c++17 -x c++

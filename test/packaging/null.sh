@@ -14,7 +14,7 @@ match implicitCastExpr(hasCastKind("CK_PointerToBoolean"), hasSourceExpression(p
 END
 
 # A query that clang-query does not understand is an error, and not a search without a match.
-found=$(find src test -name '*.c' ! -path 'test/fuzz/*' -print0 | xargs -0 clang-query -p "$BUILD_DIR" -f "$queries" 2>&1 |
+found=$(find src insight test -name '*.c' ! -path 'test/fuzz/*' -print0 | xargs -0 clang-query -p "$BUILD_DIR" -f "$queries" 2>&1 |
     grep -E '"pointer" binds here|Error (parsing|building)' | grep -v '^/usr/' | sort -u || true)
 [ -z "$found" ] || {
     echo "$found"

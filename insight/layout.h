@@ -1,0 +1,67 @@
+/*
+ * layout.h - where a heap's root is, and what it says of its structures (src/base/layout.h).
+ */
+#ifndef MEMS_INSIGHT_LAYOUT_H
+#define MEMS_INSIGHT_LAYOUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/layout.h"
+#include "target.h"
+
+/* A member of a structure of the target, or a structure itself. `size` 0: the library does not have it. */
+struct field {
+    uint32_t offset;
+    uint32_t size;
+};
+
+#define BUILD_ID_MAX 65
+
+struct layout {
+    enum root_heap heap;
+    uint64_t root;               /* address of the root_head */
+    uint64_t start;              /* address of the structure to begin with */
+    uint32_t library;            /* the version of it */
+    char *module;                /* path of the file that it is in, */
+    char build_id[BUILD_ID_MAX]; /* and its build id in hexadecimal; "": not known */
+    struct layout_row *rows;
+    size_t row_count;
+    char missing[LAYOUT_NAME_MAX]; /* the first name that was looked for in vain; "": all were there */
+};
+
+struct layouts {
+    struct layout *layouts;
+    size_t count;
+};
+
+/* All roots of the target, by the notes of its modules. A warning for each that cannot be read. */
+void layouts_find(struct layouts *layouts, struct target *target);
+void layouts_free(struct layouts *layouts);
+
+/* "the engine", "the MeMS heap", "HMM". */
+const char *root_name(uint32_t heap);
+
+/* The layout of the first heap of a kind; NULL: the target has none. */
+struct layout *layouts_of(struct layouts *layouts, enum root_heap heap);
+
+/* A structure or a member by its name. Where there is none, its size is 0 and layout->missing has the name. */
+struct field layout_field(struct layout *layout, const char *name);
+
+/* A constant by its name; `fallback` where there is none, and layout->missing has the name. */
+uint64_t layout_constant(struct layout *layout, const char *name, uint64_t fallback);
+
+/* The number that a member has in a copy of the first `size` bytes of its structure; 0 for one that is not there.
+ * Members of 3, 5 or more than 8 bytes are arrays or structures and have none. */
+uint64_t field_of(const void *copy, size_t size, struct field field);
+
+/* A member of a structure that is itself a member. */
+static inline struct field field_within(struct field outer, struct field inner) {
+    return (struct field){outer.offset + inner.offset, outer.size != 0 ? inner.size : 0};
+}
+
+/* The same of a structure in the target; false when it cannot be read. */
+bool field_read(struct target *target, uint64_t structure, struct field field, uint64_t *value);
+
+#endif

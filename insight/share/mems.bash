@@ -1,0 +1,38 @@
+# bash completion for mems(1).
+_mems() {
+    local word=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]}
+    local verbs='list stats map whatis check save diff set trim run help'
+    COMPREPLY=()
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        mapfile -t COMPREPLY < <(compgen -W "$verbs --version --help" -- "$word")
+        return
+    fi
+    case $word in
+    -*)
+        local options='--help --usage'
+        case $verb in
+        list | stats | map | whatis | check | diff) options="$options --json" ;;
+        set | trim) options="$options --json --timeout" ;;
+        run) options="$options --option --stats --map --save --detach --hmm --library --" ;;
+        esac
+        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
+        return
+        ;;
+    esac
+    case $verb in
+    help) mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$word") ;;
+    run) mapfile -t COMPREPLY < <(compgen -c -- "$word") ;;
+    set)
+        if [ "$COMP_CWORD" -gt 2 ]; then
+            mapfile -t COMPREPLY < <(compgen -W 'decay_ms= stats=0 stats=text stats=json' -- "$word")
+            return
+        fi
+        ;;& # and the processes
+    stats | map | whatis | check | save | diff | set | trim)
+        local processes
+        processes=$(mems list 2>/dev/null | awk 'NR > 1 { print $1 }')
+        mapfile -t COMPREPLY < <(compgen -W "$processes" -- "$word"; compgen -f -- "$word")
+        ;;
+    esac
+}
+complete -F _mems mems

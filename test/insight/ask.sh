@@ -1,0 +1,57 @@
+#!/bin/sh
+# `mems trim` and `mems set` are done by a process that uses its heap, with the effect that they promise; one that does
+# nothing is told as such, with status 2; and what cannot be set is refused in words. `mems list` shows the processes.
+. "${0%/*}/lib.sh"
+need python3
+compile busy
+compile blocks
+MEMS_OPTIONS=decay_ms=1000000 launch "$work/list" "$work/busy"
+busy=$process
+MEMS_OPTIONS='' launch "$work/list" "$work/blocks"
+idle=$process
+
+# free_pages OUTPUT - of the busy process.
+free_pages() {
+    "$INSIGHT" stats --json "$busy" >"$1"
+    python3 -c 'import json, sys
+print(next(r for r in json.load(open(sys.argv[1]))["rows"] if r["name"] == "free pages")["resident"])' "$1"
+}
+
+[ "$(free_pages "$work/before")" -gt 8000000 ] || fail "there is nothing to trim"
+"$INSIGHT" trim --json "$busy" >"$work/trim" || fail "mems trim"
+holds "$work/trim" 'it["done"] is True'
+[ "$(free_pages "$work/after")" -lt 2000000 ] || fail "a trim has left $(free_pages "$work/after") bytes of free pages"
+
+"$INSIGHT" set "$busy" decay_ms=77 >/dev/null || fail "mems set"
+"$INSIGHT" list --json >"$work/processes" || fail "mems list"
+holds "$work/processes" "[p['mode'] for p in it['processes'] if p['pid'] == $busy] == ['check=every,decay_ms=77']"
+holds "$work/processes" "[p['mode'] for p in it['processes'] if p['pid'] == $idle] == ['check=every,decay_ms=500']"
+holds "$work/processes" "[p['live'] for p in it['processes'] if p['pid'] == $idle][0] > 65_000_000"
+"$INSIGHT" set "$busy" stats=json >/dev/null || fail "a word cannot be set"
+"$INSIGHT" list | grep -q "^ *$busy busy .*decay_ms=77" || fail "the list lacks the process: $("$INSIGHT" list)"
+
+# refused WORDS OPTION - says so, with status 2.
+refused() {
+    status=0
+    "$INSIGHT" set "$busy" "$2" 2>"$work/error" || status=$?
+    if [ $status -ne 2 ] || ! grep -q "$1" "$work/error"; then
+        fail "$2: status $status, $(cat "$work/error")"
+    fi
+}
+refused 'no such option; it has check, stats' colour=red
+refused 'x is no value for it; it takes MILLISECONDS' decay_ms=x
+refused 'x is no value for it; it takes 0|text|json' stats=x
+refused 'shapes the heap' check=deferred
+refused 'a text cannot be set' stats_file=/tmp/x
+refused 'set as NAME=VALUE' decay_ms
+refused 'refuses it: Invalid argument' decay_ms=99999999999
+
+status=0
+"$INSIGHT" trim --timeout 0.2 "$idle" 2>"$work/error" || status=$?
+[ $status -eq 2 ] || fail "an idle process: status $status"
+grep -q 'no answer in 0.2 s' "$work/error" || fail "of an idle process it says $(cat "$work/error")"
+
+# A background thread answers for an idle process.
+MEMS_OPTIONS=background=on launch "$work/list" "$work/blocks"
+"$INSIGHT" set --timeout 5 "$process" decay_ms=66 >/dev/null || fail "the background thread does not answer"
+"$INSIGHT" list | grep -q "^ *$process .*decay_ms=66" || fail "the background thread has set nothing"

@@ -1,0 +1,57 @@
+#!/bin/sh
+# What comes with the command: the manual page, the completions and `mems help` know the same verbs and options, and gdb's
+# commands give the answers of mems, of a process and of a core.
+. "${0%/*}/lib.sh"
+need python3 gdb
+share=$SOURCE_DIR/insight/share
+compile blocks
+
+verbs=$("$INSIGHT" help | awk '/^  [a-z]/ { print $1 }')
+[ "$(echo "$verbs" | wc -l)" -ge 11 ] || fail "mems help tells few verbs: $verbs"
+for verb in $verbs; do
+    for file in mems.1 mems.bash _mems mems.fish; do
+        grep -qw -- "$verb" "$share/$file" || fail "$file does not know $verb"
+    done
+    [ "$verb" = help ] && continue
+    "$INSIGHT" help "$verb" >"$work/help" || fail "mems help $verb"
+    grep -q "^Usage: mems $verb" "$work/help" || fail "mems help $verb says $(cat "$work/help")"
+    options=$(grep -o '^ .*--[a-z]*' "$work/help" | grep -o '[a-z]*$' | grep -vx 'help\|usage\|version') || continue
+    for option in $options; do
+        for file in mems.bash _mems mems.fish; do
+            grep -q -- "$option" "$share/$file" || fail "$file does not know --$option"
+        done
+        grep -qF -- "\\-\\-$option" "$share/mems.1" || fail "mems.1 does not know --$option"
+    done
+done
+for verb in $verbs; do
+    grep -q "mems $verb" "$SOURCE_DIR/docs/insight.md" || [ "$verb" = help ] || fail "docs/insight.md: no mems $verb"
+done
+
+# The shells take the completions.
+bash -c '. "$0"; COMP_WORDS=(mems wh); COMP_CWORD=1; _mems; [ "${COMPREPLY[*]}" = whatis ]' "$share/mems.bash" ||
+    fail "bash does not complete wh"
+if command -v fish >/dev/null; then
+    fish -c "source $share/mems.fish; complete -C 'mems wh'" | grep -q '^whatis' || fail "fish does not complete wh"
+fi
+if command -v zsh >/dev/null; then
+    zsh -n "$share/_mems" || fail "zsh does not take its completion"
+fi
+if command -v man >/dev/null; then
+    [ -z "$(man -l --warnings -E UTF-8 "$share/mems.1" 2>&1 >/dev/null)" ] || fail "man complains about mems.1"
+fi
+
+# debug TARGET-OPTION TARGET - what gdb's commands say.
+debug() {
+    MEMS=$INSIGHT gdb -batch -nx "$work/blocks" "$@" -ex "source $share/mems.gdb.py" -ex 'mems-whatis in_data many[1]' \
+        -ex mems-stats -ex mems-map -ex 'mems-map many[1]' >"$work/gdb" 2>&1
+    for said in 'in the mapping' 'in a slot of 16 bytes that is .*live' 'libmems [0-9]' "the engine's window" \
+        '4096 slots of 16 bytes'; do
+        grep -q "$said" "$work/gdb" || fail "gdb $1: no \"$said\" in $(cat "$work/gdb")"
+    done
+}
+launch "$work/list" "$work/blocks"
+gdb_core "$work/core" "$process"
+debug -p "$process"
+debug -c "$work/core"
+MEMS=$INSIGHT gdb -batch -nx -c "$work/core" -ex "source $share/mems.gdb.py" -ex mems-check >"$work/gdb" 2>&1
+grep -q 'all is well' "$work/gdb" || fail "mems-check says $(cat "$work/gdb")"

@@ -1,0 +1,71 @@
+#!/bin/sh
+# The rows of `mems stats` sum to the Rss that the kernel tells of a stopped process, exactly, and every block of the
+# program is in them; of a core they sum to what the core has.
+. "${0%/*}/lib.sh"
+need python3 gdb
+compile blocks
+
+# rss PROCESS - by smaps, in bytes.
+rss() {
+    awk '$1 == "Rss:" { sum += $2 } END { print sum * 1024 }' "/proc/$1/smaps"
+}
+
+# row NAME - for an expression: the resident bytes of a row.
+row() {
+    echo "next(r for r in it['rows'] if r['name'] == '$1')['resident']"
+}
+
+for options in check=every check=deferred window=64m decay_ms=0; do
+    MEMS_OPTIONS=$options launch "$work/list" "$work/blocks"
+    halt "$process"
+    before=$(rss "$process")
+    "$INSIGHT" stats --json "$process" >"$work/stats.json" || fail "mems stats --json"
+    after=$(rss "$process")
+    [ "$before" -eq "$after" ] || fail "looking has changed Rss from $before to $after"
+    holds "$work/stats.json" "it['rss'] == $before"
+    holds "$work/stats.json" "sum(r['resident'] for r in it['rows']) == $before"
+    holds "$work/stats.json" "$(row changed) == 0 and $(row fresh) == 0 and it['torn'] == 0"
+    # 1333 blocks of up to 900 bytes, 450 on average; 300 KiB; a page.
+    holds "$work/stats.json" "500_000 < $(row live) < 1_500_000 and $(row huge) == 4096"
+    holds "$work/stats.json" "$(row 'free beside') > 5_000 and $(row tables) > 0 and $(row library) > 50_000"
+    holds "$work/stats.json" "sum(c['live'] for c in it['classes']) >= 1333 and it['large']['blocks'] == 1"
+    holds "$work/stats.json" "sum(c['cached'] for c in it['classes']) > 100"
+    "$INSIGHT" stats "$process" >"$work/text" || fail "mems stats"
+    grep -q ' Rss  *their sum' "$work/text" || fail "the text has no sum: $(cat "$work/text")"
+    kill -9 "$process"
+done
+
+# Pages of zeros are not in Rss and told beside it; huge pages, and those shared with a forked child, are parts of it.
+compile pages
+launch "$work/list" "$work/pages"
+child=$(address "$work/list" child)
+processes="$processes $child"
+halt "$process"
+halt "$child"
+for who in "$process" "$child"; do
+    "$INSIGHT" stats --json "$who" >"$work/pages.json" || fail "mems stats of $who"
+    holds "$work/pages.json" "sum(r['resident'] for r in it['rows']) == it['rss'] == $(rss "$who")"
+    holds "$work/pages.json" "$(row changed) == 0 and $(row live) >= 32 << 20 and it['shared'] > 24 << 20"
+    holds "$work/pages.json" "not it['zeros_known'] or it['zero_pages'] >= 16 << 20"
+    holds "$work/pages.json" "it['huge_pages'] == sum(int(l.split()[1]) << 10 for l in open('/proc/$who/smaps')
+        if l.startswith('AnonHugePages:'))"
+done
+kill -9 "$process" "$child"
+
+# A process that runs on is told within one in a hundred.
+launch "$work/list" "$work/blocks"
+"$INSIGHT" stats --json "$process" >"$work/stats.json"
+holds "$work/stats.json" "abs(sum(r['resident'] for r in it['rows']) - $(rss "$process")) <= it['rss'] / 100"
+
+# So is a core.
+gdb_core "$work/core" "$process"
+"$INSIGHT" stats --json "$work/core" >"$work/core.json"
+holds "$work/core.json" "sum(r['resident'] for r in it['rows']) == it['rss'] > 1_000_000"
+holds "$work/core.json" "sum(c['live'] for c in it['classes']) ==
+    sum(c['live'] for c in __import__('json').load(open('$work/stats.json'))['classes'])"
+
+# Without a heap of ours the kernel's numbers remain, and the status says that something is missing.
+status=0
+"$INSIGHT" stats --json $$ >"$work/other.json" 2>"$work/error" || status=$?
+[ $status -eq 2 ] || fail "status $status for a process without a heap"
+holds "$work/other.json" "sum(r['resident'] for r in it['rows']) == it['rss'] > 0"
