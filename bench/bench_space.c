@@ -2,17 +2,24 @@
  * bench_space.c - what the MeMS heap costs with many segments, beside a plain hash table of as many entries.
  *
  * usage: bench_space SEGMENTS OPERATIONS
+ *        bench_space compact BLOCKS
  *
- * One line: nanoseconds a pair and a get, of both; bytes of metadata a segment.
+ * One line: nanoseconds a pair and a get, of both; bytes of metadata a segment. Or what a compaction leaves and takes.
  *
  * The heap holds SEGMENTS blocks of mixed sizes. A pair frees one of them, picked at random, and allocates another of a
  * new random size; a get translates a random address inside a random block. The hash table (open addressing, at most
  * half full) maps a block's virtual address to its index; for it a pair removes an entry and inserts another one, and a
- * get looks a random one up. The numbers that pick the blocks are the same for both.
+ * get looks a random one up. The numbers that pick the blocks, and addresses in them, are the same for both.
+ *
+ * For a compaction a movable space gets BLOCKS blocks of 16 to 4,096 bytes, and a random three quarters are freed. Then
+ * what is resident, compared with what is in use; the time, compared with a memcpy of as many bytes as have been moved
+ * to memory fresh from the system; and that of a get afterwards, compared with one before.
  */
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include <mems.h>
@@ -154,7 +161,9 @@ static double table_gets(size_t operations) {
     size_t sum = 0;
     double start = now();
     for (size_t left = operations; left > 0; left--) {
-        sum += find((uintptr_t)blocks[next_random(&random) % count])->value;
+        uint64_t number = next_random(&random);
+        size_t i = number % count;
+        sum += find((uintptr_t)blocks[i])->value + (number >> 32) % sizes[i];
     }
     double end = now();
     if (sum == 0 && count > 1) {
@@ -163,16 +172,116 @@ static double table_gets(size_t operations) {
     return (end - start) / (double)operations;
 }
 
+/* --- A compaction ------------------------------------------------------------------------------------------------ */
+
+static size_t resident_bytes(void) {
+    unsigned long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file == NULL || fscanf(file, "%*u %lu", &pages) != 1) {
+        die("nobody says what is resident");
+    }
+    fclose(file);
+    return pages * 4096;
+}
+
+/* Nanoseconds a get of a random block that is left. */
+static double get_some(struct mems_space *space, size_t operations) {
+    uint64_t random = 5;
+    uintptr_t sum = 0;
+    double start = now();
+    for (size_t left = operations; left > 0;) {
+        size_t i = next_random(&random) % count;
+        if (blocks[i] != NULL) {
+            sum += (uintptr_t)mems_space_get(space, blocks[i]);
+            left--;
+        }
+    }
+    double end = now();
+    if (sum == 0) {
+        die("no address was translated");
+    }
+    return (end - start) / (double)operations;
+}
+
+static double copy_bytes(size_t bytes) {
+    char *from = malloc(bytes);
+    if (from == NULL) {
+        die("no memory");
+    }
+    memset(from, 1, bytes);
+    double start = now();
+    char *to = malloc(bytes);
+    if (to == NULL) {
+        die("no memory");
+    }
+    memcpy(to, from, bytes);
+    double end = now();
+    if (to[bytes / 2] != 1) {
+        die("memcpy has not copied");
+    }
+    free(from);
+    free(to);
+    return end - start;
+}
+
+static void compact(void) {
+    uint64_t random = 3;
+    memset(blocks, 1, count * sizeof *blocks); /* resident before */
+    memset(sizes, 1, count * sizeof *sizes);
+    size_t before = resident_bytes();
+    struct mems_space *space = mems_space_create(&(struct mems_space_options){.movable = MEMS_MOVABLE});
+    for (size_t i = 0; i < count; i++) {
+        sizes[i] = 16 + next_random(&random) % 4081;
+        blocks[i] = mems_space_malloc(space, sizes[i]);
+        if (blocks[i] == NULL) {
+            die("mems_space_malloc failed");
+        }
+        memset(mems_space_get(space, blocks[i]), 1, sizes[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (next_random(&random) % 4 != 0) {
+            mems_space_free(space, blocks[i]);
+            blocks[i] = NULL;
+        }
+    }
+    size_t full = resident_bytes() - before;
+    get_some(space, count);
+    double get = get_some(space, count), longest = 0, sum = 0;
+    for (size_t moved = 1; moved > 0;) {
+        double start = now();
+        moved = mems_space_compact(space, 1 << 20);
+        double time = now() - start;
+        longest = time > longest ? time : longest;
+        sum += time;
+    }
+    struct mems_stats stats;
+    mems_space_stats(space, &stats);
+    size_t left = resident_bytes() - before;
+    get_some(space, count);
+    printf("full_mib=%zu left_mib=%zu of_live=%.3f of_memcpy=%.2f longest_us=%.0f get_after=%.2f\n", full >> 20,
+           left >> 20, (double)left / (double)stats.process_bytes, sum / copy_bytes(stats.moved_bytes), longest / 1000,
+           get_some(space, count) / get);
+    mems_space_destroy(space);
+}
+
 int main(int argc, char **argv) {
+    bool compaction = argc == 3 && strcmp(argv[1], "compact") == 0;
+    if (compaction) {
+        argv[1] = argv[2];
+    }
     count = argc == 3 ? strtoul(argv[1], NULL, 10) : 0;
     size_t operations = argc == 3 ? strtoul(argv[2], NULL, 10) : 0;
     if (count == 0 || operations == 0) {
-        die("usage: bench_space SEGMENTS OPERATIONS");
+        die("usage: bench_space SEGMENTS OPERATIONS, or bench_space compact BLOCKS");
     }
     blocks = calloc(count, sizeof *blocks);
     sizes = calloc(count, sizeof *sizes);
     if (blocks == NULL || sizes == NULL) {
         die("no memory");
+    }
+    if (compaction) {
+        compact();
+        return 0;
     }
     uint64_t random = 3;
     for (size_t i = 0; i < count; i++) {

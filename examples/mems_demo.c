@@ -58,7 +58,13 @@ static void use_block(char *v_ptr) {
 static void other_space(void) {
     struct mems_space *space = mems_space_create(&(struct mems_space_options){.alignment = 16});
     expect(space != NULL, "there is memory for a space");
-    expect(is(mems_space_malloc(space, 1000), 1000), "a space has virtual addresses of its own");
+    void *v_ptr = mems_space_malloc(space, 1000);
+    expect(((uintptr_t)v_ptr & 0xffffffffffff) == 1000, "a space has virtual addresses of its own");
+    mems_space_free(space, v_ptr);
+    expect(is(mems_space_malloc(space, 1000), (uintptr_t)v_ptr) == false, "they come with a generation above them");
+    errno = 0;
+    mems_space_free(space, v_ptr);
+    expect(errno == EFAULT, "so a stale handle is found, although another block has the address");
     if (!quiet) {
         puts("\nA space of its own, where sizes are rounded up to 16 bytes");
         mems_space_print_stats(space);
@@ -103,6 +109,6 @@ int main(int argc, char **argv) {
 
     other_space();
     mems_finish();
-    expect(mems_malloc(1000) == NULL && errno == EPERM && mistakes == 3, "after mems_finish there is no heap");
+    expect(mems_malloc(1000) == NULL && errno == EPERM && mistakes == 4, "after mems_finish there is no heap");
     return EXIT_SUCCESS;
 }

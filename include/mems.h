@@ -126,9 +126,10 @@ struct mems_engine_stats {
 /*
  * mems_engine_stats - the state of the engine's heap at this moment.
  *
- * stats: is filled in. Other threads may allocate and free meanwhile: each number is right for a moment within the
- * call; with no other thread running they agree exactly. Takes some microseconds, and one for each thread. Never fails,
- * allocates nothing, leaves errno alone. Starts the heap if it has not started. Origin: this project.
+ * stats: is filled in; NULL is ignored. Other threads may allocate and free meanwhile: each number is right for a
+ * moment within the call; with no other thread running they agree exactly. Takes some microseconds, and one for each
+ * thread. Never fails, allocates nothing, leaves errno alone. Starts the heap if it has not started. Origin: this
+ * project.
  */
 void mems_engine_stats(struct mems_engine_stats *stats);
 
@@ -145,7 +146,8 @@ int mems_engine_stats_json(int fd);
  *
  * mems_malloc returns a *MeMS virtual address*: a number in the heap's own address space, which begins at 1000. It is
  * not to be dereferenced. mems_get translates it, and any other address inside the block, to the *MeMS physical
- * address*, where the bytes are. The physical address of a block stays the same as long as the block lives.
+ * address*, where the bytes are. The physical address of a block stays the same as long as the block lives, but for
+ * spaces that are made movable.
  *
  *   void *v = mems_malloc(1000);       v is 1000: the block has the virtual addresses 1000..1999
  *   int *p = mems_get(v);              p is an ordinary pointer to its bytes
@@ -166,6 +168,19 @@ int mems_engine_stats_json(int fd);
  * space*, which starts with mems_init or with the first allocation. Those whose names begin with mems_space_ do the
  * same with the space that they are given. Any thread may use any space; each has a lock of its own. A forked child has
  * a copy of all of them.
+ *
+ * In a space *with generations*, and such are those that are made, unless something else is asked for, what the
+ * functions hand out and take is a *handle*: the virtual address in the lower 48 bits, and above it a number of the
+ * space and how often the place has been used. Offsets are added to a handle as to an address. So the handle of a block
+ * that has been freed is refused by all functions, although another block may have its address; and so is that of
+ * another space. Only after the place, or one that was joined with it, has been used 2,048 times more may a handle be
+ * taken for that of a later block. Printed addresses are the virtual ones. A block that has grown, also in place, has a
+ * new handle, which mems_realloc returns.
+ *
+ * In a *movable* space blocks may be moved, so that those in use lie close together and the rest of the memory goes
+ * back (mems_space_compact). Virtual addresses and handles stay. What mems_get has returned is valid until the next
+ * call, by any thread, of a function that may move: mems_space_malloc, _calloc, _realloc, _trim, _compact,
+ * _compact_for. A block that is *pinned* stays where it is (mems_pin).
  *
  * Errors: a call that makes no sense changes nothing, sets errno, and is told to the error handler; unless the program
  * has one of its own, that is one line on standard error, such as
@@ -201,8 +216,31 @@ int mems_init(void);
  */
 void mems_set_page_size(size_t page_size);
 
+/* What may be chosen for a space; 0 stands for the default. */
+struct mems_space_options {
+    size_t page_size; /* as PAGE_SIZE; default: the PAGE_SIZE of the library, or the system's page, if that is larger */
+    size_t alignment; /* sizes are rounded up to it, and blocks are aligned to it: 8 (default) or 16 */
+    int generations;  /* 1: with generations; -1: without. Default: with, but for the default space, without */
+    unsigned movable; /* 0: blocks stay (default); MEMS_MOVABLE; MEMS_MOVES_ALWAYS */
+};
+
 /*
- * mems_finish - ends the default space: unmaps all its memory, blocks that are still held included.
+ * MEMS_MOVABLE - blocks may be moved. MEMS_MOVES_ALWAYS is for finding wrong programs: each block whose physical
+ * address has been told by mems_get is moved by the next call that may move, and the memory that it leaves is unmapped,
+ * so that whoever uses an old address has a segmentation fault. Each block takes whole pages of its own then.
+ */
+#define MEMS_MOVABLE 1u
+#define MEMS_MOVES_ALWAYS 2u
+
+/*
+ * mems_set_options - what the default space is like when it starts next; NULL: as if nothing had been chosen. Returns
+ * 0, or EINVAL, which is also in errno, for options that cannot be.
+ */
+int mems_set_options(const struct mems_space_options *options);
+
+/*
+ * mems_finish - ends the default space: unmaps all its memory, blocks that are still held included. No other thread may
+ * be in one of its functions.
  *
  * After it every call but mems_init is an error (errno EPERM). Without effect before the start.
  */
@@ -212,8 +250,8 @@ void mems_finish(void);
  * mems_malloc - a block of `size` bytes, rounded up to 8.
  *
  * Returns its MeMS virtual address; NULL with errno ENOMEM when size is 0 or above PTRDIFF_MAX, or when the system
- * gives no memory; NULL with errno EPERM after mems_finish, and with mems_init's error when the space cannot be
- * started. The contents are undefined.
+ * gives no memory, also after what HOLEs have has gone back as by mems_trim; NULL with errno EPERM after mems_finish,
+ * and with mems_init's error when the space cannot be started. The contents are undefined.
  */
 void *mems_malloc(size_t size);
 
@@ -222,11 +260,14 @@ void *mems_calloc(size_t count, size_t size);
 
 /*
  * mems_realloc - changes the size of a block. Its virtual address, and its physical one, stay where the next segment is
- * a HOLE that is large enough, and where the block shrinks; otherwise the block moves.
+ * a HOLE that is large enough, and where the block shrinks; otherwise the block moves. A block of 64 KiB or more that
+ * has to move to grow gets half as much again behind it, and the pages that it leaves go back: what a block that grows
+ * step by step has had is at most two and a half times its size. Other threads can use the space while the bytes are
+ * copied.
  *
  * v_ptr: a block's start, or NULL, which is mems_malloc(size). size: bytes; 0 frees the block and returns NULL, which
  * is no error. Returns the block's virtual address; its first min(old, new) bytes are as they were. NULL on an error,
- * and the block is untouched: errno ENOMEM as for mems_malloc; EINVAL or EFAULT as for mems_free.
+ * and the block is untouched: errno ENOMEM as for mems_malloc; EINVAL, EFAULT or EBUSY as for mems_free.
  */
 void *mems_realloc(void *v_ptr, size_t size);
 
@@ -234,14 +275,16 @@ void *mems_realloc(void *v_ptr, size_t size);
  * mems_free - gives a block back. v_ptr: a block's start; NULL is nothing.
  *
  * Anything else is an error: errno is EINVAL for an address inside a block, EFAULT for one in a HOLE (a block that was
- * freed before) and for one that was never handed out. errno is unchanged otherwise.
+ * freed before), for one that was never handed out, and for a handle that is stale or of another space, EBUSY for a
+ * block that is pinned. errno is unchanged otherwise.
  */
 void mems_free(void *v_ptr);
 
 /*
  * mems_get - the MeMS physical address of any address inside a block. It is aligned as v_ptr - the block's start is: a
  * block starts at a multiple of 8 bytes (or of the space's alignment). NULL with errno EFAULT when v_ptr lies in no
- * block.
+ * block. It takes no lock as long as it finds the block, and its time does not depend on the number of segments, but
+ * for the processor's caches.
  */
 void *mems_get(void *v_ptr);
 
@@ -250,12 +293,22 @@ void *mems_get(void *v_ptr);
 size_t mems_usable_size(void *v_ptr);
 
 /*
+ * mems_pin - the physical address of any address inside a block, as mems_get, which stays until mems_unpin: the block
+ * is not moved, and cannot be freed, nor grow where it would have to move (EBUSY). Pins are counted, up to 2^32 - 1.
+ * NULL with errno EFAULT as for mems_get. mems_unpin: v_ptr is any address inside the block; errno is EINVAL when the
+ * block is not pinned.
+ */
+void *mems_pin(void *v_ptr);
+void mems_unpin(void *v_ptr);
+
+/*
  * mems_read, mems_write - copy `size` bytes out of a block, and into it, from v_ptr on, which may lie anywhere inside
  * the block.
  *
  * Return 0; EFAULT when v_ptr lies in no block; ERANGE when the block ends before v_ptr + size; EINVAL when the other
  * pointer is NULL and size is not 0. errno is the same then, and nothing has been copied. Two threads that copy to and
- * from the same bytes at the same time race, as with memcpy.
+ * from the same bytes at the same time race, as with memcpy. Other threads can use the space meanwhile; a block that is
+ * freed while it is copied is gone for all others at once, and its place comes free when the copy has ended.
  */
 int mems_read(void *v_ptr, void *to, size_t size);
 int mems_write(void *v_ptr, const void *from, size_t size);
@@ -263,9 +316,23 @@ int mems_write(void *v_ptr, const void *from, size_t size);
 /*
  * mems_trim - unmaps whole pages inside HOLEs. Their virtual addresses stay reserved, as main nodes without memory,
  * and are backed again when they are used. Returns the bytes unmapped. A main node is divided where a part of it is
- * unmapped.
+ * unmapped, and joined again when that is backed in the same place. The largest HOLEs come first, for the system limits
+ * a process's mappings: the memory of all spaces is not cut into more than 16,384 pieces (`pieces` of struct
+ * mems_stats). In a movable space it compacts all there is.
  */
 size_t mems_trim(void);
+
+/*
+ * mems_compact, mems_compact_for - move blocks of a movable space together, and give back the memory that comes free:
+ * bounded work, to be called again and again, say when there is nothing else to do. Blocks that are pinned stay.
+ *
+ * budget: about how many bytes are moved at most, where a node counts as 1 KiB; 0: no limit. microseconds: about how
+ * long it may take, 1 step at least. Other threads can use the space between two steps of 128 KiB. Returns how many
+ * bytes it has moved and given back, both together; 0: there is nothing to gain. Of a space that is not movable the
+ * nodes alone are moved together.
+ */
+size_t mems_compact(size_t budget);
+size_t mems_compact_for(unsigned microseconds);
 
 /*
  * mems_print_stats, mems_fprint_stats - the main chain with its sub-chains as text, to standard output or to a stream,
@@ -282,7 +349,9 @@ void mems_stats_json(FILE *stream);
 /*
  * The default space, or another, in numbers.
  *
- *   process_bytes + hole_bytes = pages * page_size + reserved_bytes
+ *   process_bytes + hole_bytes + gap_bytes = pages * page_size + reserved_bytes
+ *
+ * gap_bytes is 0 but in a movable space, where all HOLEs are without memory (reserved_bytes = hole_bytes).
  */
 struct mems_stats {
     size_t page_size;
@@ -293,13 +362,20 @@ struct mems_stats {
     size_t process_bytes;  /* bytes in PROCESS segments, rounding included */
     size_t hole_bytes;     /* bytes in HOLE segments ("Space unused") */
     size_t reserved_bytes; /* the part of hole_bytes that has no memory: unmapped by mems_trim */
-    size_t metadata_bytes; /* bytes mapped for the space's own nodes and tables */
+    size_t metadata_bytes; /* bytes in use, or once in use, for the space's own nodes and tables */
     uint64_t maps;         /* number of mappings made for blocks */
     uint64_t unmaps;       /* number of them, or of parts of them, given back */
     uint64_t failures;     /* number of requests for memory that failed */
+    size_t gap_bytes;      /* bytes of a movable space's memory that no block has */
+    size_t regions;        /* number of mappings that its blocks are in */
+    size_t pinned;         /* number of blocks that are pinned */
+    uint64_t moved_blocks; /* number of blocks that have been moved together */
+    uint64_t moved_bytes;  /* and their bytes */
+    size_t pieces;         /* number of parts of the memory that no other touches */
 };
 
-/* mems_stats - fills in *stats; before the start all but page_size is 0, and after mems_finish all. Constant time. */
+/* mems_stats - fills in *stats; before the start all but page_size is 0, and after mems_finish all. errno is EINVAL,
+ * and that is told, when stats is NULL. */
 void mems_stats(struct mems_stats *stats);
 
 /* What mems_walk shows of a segment. */
@@ -313,21 +389,25 @@ struct mems_segment {
     uintptr_t last;       /* and its last one */
     void *physical;       /* where its bytes are; NULL where the main node has no memory */
     enum mems_kind kind;
+    void *v_ptr;   /* a PROCESS's handle; NULL for a HOLE */
+    unsigned pins; /* how often it is pinned */
 };
 
 /*
  * mems_walk - calls visit(segment, context) for every segment, in order of virtual addresses, until it returns
  * something other than 0. A main node begins where segment->start is segment->main_start.
  *
- * Returns what visit returned last; 0 for an empty heap; -1 with errno ENOMEM when there is no memory for the list. The
- * segments are those of one moment, and no lock is held: visit may call all functions.
+ * Returns what visit returned last; 0 for an empty heap; -1 with errno ENOMEM when there is no memory for the list, or
+ * EINVAL when visit is NULL. The
+ * segments are those of one moment, and no lock is held: visit may call all functions. A visit that is left by longjmp
+ * leaves the list mapped.
  */
 int mems_walk(int (*visit)(const struct mems_segment *segment, void *context), void *context);
 
 /* What an error handler is told. */
 struct mems_error {
     const char *function; /* the function that was called, such as "mems_free" */
-    uintptr_t address;    /* the virtual address it was given; 0 where there is none */
+    uintptr_t address;    /* the handle or virtual address it was given; 0 where there is none */
     int error;            /* the error number that errno is set to */
     const char *text;     /* the line without its newline; valid until the handler returns */
 };
@@ -342,15 +422,11 @@ void mems_set_error_handler(void (*handler)(const struct mems_error *error, void
 /* A heap of its own. */
 struct mems_space;
 
-/* What may be chosen for a space; 0 stands for the default. */
-struct mems_space_options {
-    size_t page_size; /* as PAGE_SIZE; default: the PAGE_SIZE of the library */
-    size_t alignment; /* sizes are rounded up to it, and blocks are aligned to it: 8 (default) or 16 */
-};
-
 /*
  * mems_space_create - a new, empty space. options: NULL for the defaults. Returns NULL with errno EINVAL for options
- * that cannot be, ENOMEM when there is no memory. mems_space_destroy unmaps all of a space; nobody may use it any more.
+ * that cannot be, ENOMEM when there is no memory. Up to 31 spaces with generations have numbers of their own; of
+ * further ones a handle may be taken for one of another space with the same number, if the same generation is there by
+ * chance. mems_space_destroy unmaps all of a space; nobody may use it any more, or be in one of its functions.
  */
 struct mems_space *mems_space_create(const struct mems_space_options *options);
 void mems_space_destroy(struct mems_space *space);
@@ -362,9 +438,13 @@ void *mems_space_realloc(struct mems_space *space, void *v_ptr, size_t size);
 void mems_space_free(struct mems_space *space, void *v_ptr);
 void *mems_space_get(struct mems_space *space, void *v_ptr);
 size_t mems_space_usable_size(struct mems_space *space, void *v_ptr);
+void *mems_space_pin(struct mems_space *space, void *v_ptr);
+void mems_space_unpin(struct mems_space *space, void *v_ptr);
 int mems_space_read(struct mems_space *space, void *v_ptr, void *to, size_t size);
 int mems_space_write(struct mems_space *space, void *v_ptr, const void *from, size_t size);
 size_t mems_space_trim(struct mems_space *space);
+size_t mems_space_compact(struct mems_space *space, size_t budget);
+size_t mems_space_compact_for(struct mems_space *space, unsigned microseconds);
 void mems_space_print_stats(struct mems_space *space);
 void mems_space_fprint_stats(struct mems_space *space, FILE *stream);
 void mems_space_stats_json(struct mems_space *space, FILE *stream);

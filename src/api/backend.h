@@ -18,18 +18,19 @@
 
 #include "hmm/heap.h"
 
-#define backend_alloc hmm_alloc
-#define backend_alloc_zeroed hmm_alloc_zeroed
-#define backend_alloc_aligned hmm_alloc_aligned
-#define backend_free hmm_free
-#define backend_free_sized hmm_free_sized
-#define backend_realloc hmm_realloc
-#define backend_usable_size hmm_usable_size
-#define backend_trim hmm_trim
+#define backend_alloc(size) hmm_alloc(&hmm_heap, size)
+#define backend_alloc_zeroed(count, size) hmm_alloc_zeroed(&hmm_heap, count, size)
+#define backend_alloc_aligned(alignment, size) hmm_alloc_aligned(&hmm_heap, alignment, size)
+#define backend_free(operation, block) hmm_free(&hmm_heap, operation, block)
+#define backend_free_sized(operation, block, size, alignment) \
+    hmm_free_sized(&hmm_heap, operation, block, size, alignment)
+#define backend_realloc(operation, block, size) hmm_realloc(&hmm_heap, operation, block, size)
+#define backend_usable_size(operation, block) hmm_usable_size(&hmm_heap, operation, block)
+#define backend_trim(pad) hmm_trim(&hmm_heap, pad)
 
 /* What malloc, free, new and delete themselves are. HMM has no faster way for what is at hand. */
-#define backend_fast_alloc hmm_alloc
-#define backend_fast_free hmm_free
+#define backend_fast_alloc backend_alloc
+#define backend_fast_free backend_free
 #define backend_fast_alloc_or(size, slow) slow(size)
 #define backend_fast_free_sized(block, size) ((void)(block), (void)(size), false)
 

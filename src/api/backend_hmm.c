@@ -2,58 +2,39 @@
  * backend_hmm.c - HMM as the heap behind malloc: its statistics in the words of backend.h.
  */
 #include <errno.h>
-#include <limits.h>
 
 #include "backend.h"
-#include "base/bits.h"
 #include "base/fmt.h"
 #include "hmm.h"
 #include "hmm/block.h"
 #include "hmm/options.h"
 #include "os/os.h"
 
-#define SIZES (sizeof(size_t) * CHAR_BIT)
-_Static_assert(SIZES <= BACKEND_ROWS, "each power of two has a row");
+_Static_assert(HMM_ROWS <= BACKEND_ROWS, "there is room for all rows");
 
-/* What a walk over the blocks adds up: the free ones by the power of two that they reach. */
-struct tally {
-    size_t count[SIZES];
-    size_t bytes[SIZES];
-    size_t last_free; /* bytes of the last block, if it is free */
-};
-
-static int tally_block(const struct HmmBlock *block, void *context) {
-    struct tally *tally = context;
-    tally->last_free = block->state == HMM_FREE ? block->size : 0;
-    if (block->state != HMM_USED) {
-        unsigned row = floor_log2(block->size | 1);
-        tally->count[row]++;
-        tally->bytes[row] += block->size;
-    }
-    return 0;
-}
-
-static void figure_rows(struct backend_figures *figures, const struct tally *tally) {
-    for (unsigned row = 0; row < SIZES; row++) {
-        size_t from = (size_t)1 << row;
-        if (tally->count[row] > 0) {
+static void figure_rows(struct backend_figures *figures) {
+    struct hmm_row rows[HMM_ROWS];
+    hmm_rows(&hmm_heap, rows);
+    for (unsigned i = 0; i < HMM_ROWS; i++) {
+        size_t from = BLOCK_ALIGN << i;
+        if (rows[i].blocks > 0) {
             figures->rows[figures->row_count++] = (struct backend_row){
-                .from = from, .to = from + (from - 1), .count = tally->count[row], .bytes = tally->bytes[row]};
+                .from = from, .to = from + (from - 1), .count = rows[i].blocks, .bytes = rows[i].bytes};
         }
     }
 }
 
 /*
- * A block's header counts as a part of the block: else merging two free ones would make the bytes in use fewer. Two
- * looks at the heap: with other threads running, each number is right for a moment within the call.
+ * A block's header counts as a part of the block: else merging two free ones would make the bytes in use fewer. All is
+ * read from counters. These are several looks at the heap: with other threads running, each number is right for a
+ * moment within the call.
  */
 void backend_figures(struct backend_figures *figures) {
     struct HmmStats stats;
-    struct tally tally = {0};
-    hmm_stats(&stats);
-    HmmWalk(tally_block, &tally);
+    hmm_stats(&hmm_heap, &stats);
     size_t cached = stats.cached + stats.cached_blocks * BLOCK_HEADER;
     size_t free = stats.free + stats.free_blocks * BLOCK_HEADER;
+    size_t last = hmm_last_free(&hmm_heap);
     *figures = (struct backend_figures){
         .held = stats.region,
         .peak = stats.peak,
@@ -62,11 +43,11 @@ void backend_figures(struct backend_figures *figures) {
         .free = free,
         .cached_blocks = stats.cached_blocks,
         .free_blocks = stats.free_blocks,
-        .trimmable = tally.last_free < free ? tally.last_free : free,
+        .trimmable = last < free ? last : free,
         .reserved = stats.region,
         .accessible = stats.region,
     };
-    figure_rows(figures, &tally);
+    figure_rows(figures);
 }
 
 static void put_row(struct fmt *out, const char *name, size_t bytes, const char *meaning) {
@@ -78,7 +59,7 @@ static void put_row(struct fmt *out, const char *name, size_t bytes, const char 
 
 void backend_report(int fd) {
     struct HmmStats stats;
-    hmm_stats(&stats);
+    hmm_stats(&hmm_heap, &stats);
     char text[2048];
     struct fmt out;
     fmt_init(&out, text, sizeof text);
@@ -91,12 +72,13 @@ void backend_report(int fd) {
     fmt_text(&out, "  ----------------------------------\n");
     put_row(&out, "region", stats.region, "their sum");
     put_row(&out, "peak", stats.peak, "the most that it has ever been");
+    put_row(&out, "most used", stats.most, "the most that was not free, headers and cached blocks included");
     put_row(&out, "largest free", stats.largest_free, "of the free list");
     fmt_text(&out, "\ncounters                      number\n");
     put_row(&out, "used", stats.used_blocks, "blocks");
     put_row(&out, "cached", stats.cached_blocks, "blocks");
     put_row(&out, "free", stats.free_blocks, "blocks");
-    put_row(&out, "regions", stats.regions, "more than one where somebody else has moved the break");
+    put_row(&out, "regions", stats.regions, "more than one where the break could not go on");
     put_row(&out, "break moves", (size_t)stats.break_moves, "up or down");
     put_row(&out, "failures", (size_t)stats.failures, "allocations that failed");
     fmt_flush(&out, fd);

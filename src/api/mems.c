@@ -26,7 +26,9 @@ EXPORT void mems_on_limit(mems_limit_handler *handler, void *context) {
 }
 
 EXPORT void mems_engine_stats(struct mems_engine_stats *stats) {
-    engine_stats(stats);
+    if (stats != NULL) {
+        engine_stats(stats);
+    }
 }
 
 static int report(int fd, void (*write_report)(const struct mems_engine_stats *, int)) {

@@ -18,6 +18,10 @@ EXPORT void mems_set_page_size(size_t page_size) {
     space_set_page_size(page_size);
 }
 
+EXPORT int mems_set_options(const struct mems_space_options *options) {
+    return space_set_options(__func__, options);
+}
+
 EXPORT void mems_finish(void) {
     space_finish(__func__);
 }
@@ -98,6 +102,38 @@ EXPORT int mems_space_write(struct mems_space *space, void *v_ptr, const void *f
     return space_write(__func__, space, v_ptr, from, size);
 }
 
+EXPORT void *mems_pin(void *v_ptr) {
+    return space_pin(__func__, &space_default, v_ptr);
+}
+
+EXPORT void *mems_space_pin(struct mems_space *space, void *v_ptr) {
+    return space_pin(__func__, space, v_ptr);
+}
+
+EXPORT void mems_unpin(void *v_ptr) {
+    space_unpin(__func__, &space_default, v_ptr);
+}
+
+EXPORT void mems_space_unpin(struct mems_space *space, void *v_ptr) {
+    space_unpin(__func__, space, v_ptr);
+}
+
+EXPORT size_t mems_compact(size_t budget) {
+    return space_compact(__func__, &space_default, budget);
+}
+
+EXPORT size_t mems_space_compact(struct mems_space *space, size_t budget) {
+    return space_compact(__func__, space, budget);
+}
+
+EXPORT size_t mems_compact_for(unsigned microseconds) {
+    return space_compact_for(__func__, &space_default, microseconds);
+}
+
+EXPORT size_t mems_space_compact_for(struct mems_space *space, unsigned microseconds) {
+    return space_compact_for(__func__, space, microseconds);
+}
+
 EXPORT size_t mems_trim(void) {
     return space_trim(__func__, &space_default);
 }
@@ -131,11 +167,11 @@ EXPORT void mems_space_stats_json(struct mems_space *space, FILE *stream) {
 }
 
 EXPORT void mems_stats(struct mems_stats *stats) {
-    space_stats(__func__, &space_default, stats);
+    (void)space_stats(__func__, &space_default, stats);
 }
 
 EXPORT void mems_space_stats(struct mems_space *space, struct mems_stats *stats) {
-    space_stats(__func__, space, stats);
+    (void)space_stats(__func__, space, stats);
 }
 
 EXPORT int mems_walk(int (*visit)(const struct mems_segment *segment, void *context), void *context) {

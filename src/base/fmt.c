@@ -36,13 +36,42 @@ static void pad(struct fmt *fmt, size_t used, size_t width) {
     }
 }
 
-/* Writes the digits of value so that they end at `end`; returns where they start. */
-static char *digits(char *end, uint64_t value, unsigned base) {
-    do {
-        *--end = "0123456789abcdef"[value % base];
-        value /= base;
-    } while (value != 0);
-    return end;
+static const uint64_t powers[DIGITS] = {
+    UINT64_C(1),
+    UINT64_C(10),
+    UINT64_C(100),
+    UINT64_C(1000),
+    UINT64_C(10000),
+    UINT64_C(100000),
+    UINT64_C(1000000),
+    UINT64_C(10000000),
+    UINT64_C(100000000),
+    UINT64_C(1000000000),
+    UINT64_C(10000000000),
+    UINT64_C(100000000000),
+    UINT64_C(1000000000000),
+    UINT64_C(10000000000000),
+    UINT64_C(100000000000000),
+    UINT64_C(1000000000000000),
+    UINT64_C(10000000000000000),
+    UINT64_C(100000000000000000),
+    UINT64_C(1000000000000000000),
+    UINT64_C(10000000000000000000),
+};
+
+/* Writes the decimal digits of value; returns how many. By subtraction: small processors do not divide. */
+static size_t decimal(char digits[DIGITS], uint64_t value) {
+    size_t count = 1;
+    while (count < DIGITS && powers[count] <= value) {
+        count++;
+    }
+    for (size_t i = 0; i < count; i++) {
+        digits[i] = '0';
+        for (; value >= powers[count - 1 - i]; value -= powers[count - 1 - i]) {
+            digits[i]++;
+        }
+    }
+    return count;
 }
 
 void fmt_text(struct fmt *fmt, const char *text) {
@@ -55,11 +84,9 @@ void fmt_char(struct fmt *fmt, char c) {
 
 void fmt_column(struct fmt *fmt, uint64_t value, size_t width) {
     char buffer[DIGITS];
-    char *end = buffer + sizeof buffer;
-    char *start = digits(end, value, 10);
-    size_t length = (size_t)(end - start);
+    size_t length = decimal(buffer, value);
     pad(fmt, length, width);
-    append(fmt, start, length);
+    append(fmt, buffer, length);
 }
 
 void fmt_decimal(struct fmt *fmt, uint64_t value) {
@@ -75,10 +102,13 @@ void fmt_signed(struct fmt *fmt, int64_t value) {
 
 void fmt_hex(struct fmt *fmt, uint64_t value) {
     char buffer[DIGITS];
-    char *end = buffer + sizeof buffer;
-    char *start = digits(end, value, 16);
+    char *start = buffer + sizeof buffer;
+    do {
+        *--start = "0123456789abcdef"[value & 15];
+        value >>= 4;
+    } while (value != 0);
     fmt_text(fmt, "0x");
-    append(fmt, start, (size_t)(end - start));
+    append(fmt, start, (size_t)(buffer + sizeof buffer - start));
 }
 
 void fmt_pointer(struct fmt *fmt, const void *pointer) {
@@ -91,37 +121,39 @@ void fmt_label(struct fmt *fmt, const char *text, size_t width) {
     pad(fmt, length, width);
 }
 
+/* The number that a letter asks for; false: it asks for none. */
+static bool format_number(struct fmt *fmt, char letter, va_list *arguments) {
+    if (letter == 'u') {
+        fmt_decimal(fmt, va_arg(*arguments, uint64_t));
+    } else if (letter == 'd') {
+        fmt_signed(fmt, va_arg(*arguments, int64_t));
+    } else if (letter == 'x') {
+        fmt_hex(fmt, va_arg(*arguments, uint64_t));
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* One argument, as its letter says; the letter itself where it says nothing. */
+static void format_argument(struct fmt *fmt, char letter, va_list *arguments) {
+    if (letter == 's') {
+        fmt_text(fmt, va_arg(*arguments, const char *));
+    } else if (letter == 'p') {
+        fmt_pointer(fmt, va_arg(*arguments, const void *));
+    } else if (!format_number(fmt, letter, arguments)) {
+        fmt_char(fmt, letter);
+    }
+}
+
 void fmt_format(struct fmt *fmt, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     for (; *format != '\0'; format++) {
-        if (*format != '%') {
+        if (*format == '%' && format[1] != '\0') {
+            format_argument(fmt, *++format, &arguments);
+        } else {
             fmt_char(fmt, *format);
-            continue;
-        }
-        switch (*++format) {
-        case 's':
-            fmt_text(fmt, va_arg(arguments, const char *));
-            break;
-        case 'u':
-            fmt_decimal(fmt, va_arg(arguments, uint64_t));
-            break;
-        case 'd':
-            fmt_signed(fmt, va_arg(arguments, int64_t));
-            break;
-        case 'x':
-            fmt_hex(fmt, va_arg(arguments, uint64_t));
-            break;
-        case 'p':
-            fmt_pointer(fmt, va_arg(arguments, const void *));
-            break;
-        case '\0':
-            format--; /* a lone % at the end: the loop must see the '\0' */
-            fmt_char(fmt, '%');
-            break;
-        default:
-            fmt_char(fmt, *format);
-            break;
         }
     }
     va_end(arguments);

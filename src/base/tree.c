@@ -122,6 +122,12 @@ void tree_unlink(struct tree *tree, struct tree_node *node) {
     rebalance(tree, lowest);
 }
 
+void tree_replace(struct tree *tree, struct tree_node *node, struct tree_node *to) {
+    replace(tree, node, to);
+    set_left(to, to->left);
+    set_right(to, to->right);
+}
+
 struct tree_node *tree_first(const struct tree *tree) {
     return tree->root != NULL ? leftmost(tree->root) : NULL;
 }

@@ -39,6 +39,9 @@ void tree_link(struct tree *tree, struct tree_node *node, struct tree_node *pare
 /* Takes out a node that is in the tree. O(log n). */
 void tree_unlink(struct tree *tree, struct tree_node *node);
 
+/* `to`, a copy of a node of the tree at another address, takes its place. */
+void tree_replace(struct tree *tree, struct tree_node *node, struct tree_node *to);
+
 /* The nodes in ascending order: the first one, and the one after `node`; NULL at the end. */
 struct tree_node *tree_first(const struct tree *tree);
 struct tree_node *tree_next(const struct tree_node *node);

@@ -194,7 +194,9 @@ NOINLINE void *alloc_big(size_t size, size_t alignment, bool *zero) {
     if (!root_ready()) {
         return out_of_memory();
     }
-    upkeep_decay();
+    if (heap == NULL) {
+        upkeep_decay();
+    }
     block = take_big(heap, size, alignment, zero);
     if (block == NULL) {
         upkeep_gather(heap);

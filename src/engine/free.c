@@ -69,9 +69,10 @@ static bool free_large(void *block) {
     }
     if (!kept) {
         large_destroy(large);
-        upkeep_decay();
     }
-    if (heap != &heap_none) {
+    if (heap == &heap_none) {
+        upkeep_decay();
+    } else {
         upkeep(heap);
     }
     return true;

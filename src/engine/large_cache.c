@@ -5,7 +5,10 @@
 #include "page_map.h"
 
 void large_cache_init(struct large_cache *cache) {
-    *cache = (struct large_cache){0};
+    large_cache_set_count(cache, 0);
+    large_cache_set_units(cache, 0);
+    cache->period = 0;
+    cache->decaying = false;
     for (unsigned bin = 0; bin < LARGE_BINS; bin++) {
         list_init(&cache->bins[bin]);
     }

@@ -23,6 +23,11 @@ static uint64_t counter(const _Atomic uint64_t *of) {
     return atomic_load_explicit(of, memory_order_relaxed);
 }
 
+/* A heap whose thread ends meanwhile is cleared by plain stores. */
+RACY_READER static uint32_t freed_remotely(const struct heap *heap, unsigned size_class) {
+    return atomic_load_explicit(&heap->classes[size_class].remote, memory_order_relaxed);
+}
+
 /* Cached blocks, and what threads have freed in others' slabs (modulo 2^32), over all heaps that a thread has. */
 static void count_cached(struct mems_engine_stats *stats, uint32_t *remote, size_t *large_blocks) {
     struct mems_class_stats *classes = stats->classes;
@@ -33,7 +38,7 @@ static void count_cached(struct mems_engine_stats *stats, uint32_t *remote, size
         }
         for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
             classes[size_class].cached += transfer_cached(heap, size_class);
-            remote[size_class] += atomic_load_explicit(&heap->classes[size_class].remote, memory_order_relaxed);
+            remote[size_class] += freed_remotely(heap, size_class);
         }
         *large_blocks += large_cache_count(&heap->larges);
         stats->cached += large_cache_units(&heap->larges) << UNIT_SHIFT;

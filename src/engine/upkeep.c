@@ -325,8 +325,8 @@ static void ask_limit(void) {
 }
 
 static void pass(struct heap *heap, uint64_t now_ms) {
-    heap->passed_ms = now_ms;
     lock_take(&heap->lock);
+    heap->passed_ms = now_ms;
     if (now_ms - heap->collected_ms >= COLLECT_MS && !inbox_collect(heap, COLLECTED_UNITS, true)) {
         heap->collected_ms = now_ms;
     }
@@ -362,8 +362,6 @@ static void pass_if_due(struct heap *heap) {
     const uint64_t now_ms = os_coarse_ms();
     if (now_ms != heap->passed_ms) {
         pass(heap, now_ms);
-    } else {
-        span_decay(now_ms); /* each call gives back some of what is due */
     }
 }
 
@@ -378,6 +376,7 @@ void upkeep(struct heap *heap) {
     if (count_call(heap) % CALLS_PER_PASS == 0) {
         pass_if_due(heap);
     }
+    upkeep_decay(); /* each call does its share of what is due */
 }
 
 void upkeep_beat(struct heap *heap) {

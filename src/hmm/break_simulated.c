@@ -4,7 +4,7 @@
 #include "base/bits.h"
 #include "program_break.h"
 
-#define BREAK_GRAIN ((size_t)16)
+#define BREAK_GRAIN (2 * sizeof(void *))
 
 static bool move(struct program_break *brk, intptr_t by, void **was) {
     if (by > brk->end - brk->now || by < brk->start - brk->now) {

@@ -17,8 +17,33 @@ static bool purge(struct program_break *brk, void *start, size_t size) {
     return os_purge(start, size) == 0;
 }
 
+/* Where the address space is limited, others need it too: then by and by. */
+#define RESERVED_MAX ((size_t)64 << 30)
+#define RESERVED_MIN ((size_t)1 << 20)
+#define RESERVED_SHARE 4 /* one part in so many of what the heap has */
+
+bool hmm_break_more(struct program_break *brk, size_t least, size_t held) {
+    size_t size = RESERVED_MAX;
+    least = least > RESERVED_MIN ? least : RESERVED_MIN;
+    if (os_address_limit() != SIZE_MAX) {
+        size = held / RESERVED_SHARE > least ? held / RESERVED_SHARE : least;
+    }
+    for (; size >= least; size /= 2) {
+        if (hmm_break_reserved(brk, size) == 0) {
+            brk->more = hmm_break_more;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool hmm_break_real(struct program_break *brk) {
-    *brk = (struct program_break){.move = move_real, .purge = purge, .grain = os_page_size(), .zero = true};
+    *brk = (struct program_break){.move = move_real,
+                                  .more = hmm_break_more,
+                                  .purge = purge,
+                                  .grain = os_page_size(),
+                                  .zero = true,
+                                  .shared = true};
     void *was;
     /* A move by nothing tells too little: where the C library keeps the break for itself, it succeeds. */
     if (!move_real(brk, (intptr_t)brk->grain, &was)) {
@@ -48,7 +73,7 @@ static bool move_reserved(struct program_break *brk, intptr_t by, void **was) {
     if (by < 0) {
         char *unused = brk->start + round_up((size_t)(now - brk->start), brk->grain);
         /* Refused, or without effect: the memory stays, and does no harm. */
-        brk->zero = os_purge(unused, (size_t)(brk->committed - unused)) == 0 && os_purge_zeroes() && brk->zero;
+        brk->zero = os_purge(unused, (size_t)(brk->committed - unused)) == 0 && os_purge_zeroes();
     }
     *was = brk->now;
     brk->now = now;

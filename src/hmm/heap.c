@@ -5,28 +5,57 @@
 
 #include "block.h"
 #include "free_list.h"
+#include "growth.h"
 #include "quick_list.h"
-#include "region.h"
 #include "report.h"
 #include "state.h"
 
-struct heap hmm_heap;
-uint64_t hmm_block_secret;
+struct HmmHeap hmm_heap;
+uintptr_t hmm_block_secret;
 
 /* What the user may ask for: so that sums with a header, an alignment and a region's overhead cannot overflow. */
-#define REQUEST_MAX ((size_t)(BLOCK_SIZE_MAX / 2 < PTRDIFF_MAX / 2 ? BLOCK_SIZE_MAX / 2 : (uint64_t)PTRDIFF_MAX / 2))
+#define REQUEST_MAX (BLOCK_SIZE_MAX / 2 < (size_t)PTRDIFF_MAX / 2 ? BLOCK_SIZE_MAX / 2 : (size_t)PTRDIFF_MAX / 2)
 
-/* Who it is costs a system call, and matters during a walk only. */
-COLD void hmm_heap_check(const char *operation) {
-    uint32_t walker = atomic_load_explicit(&hmm_heap.walker, memory_order_relaxed);
-    if (UNLIKELY(walker != 0 && walker == system_thread())) {
-        hmm_report_fault(operation, NULL, "called by a visit of HmmWalk", NULL);
+/* Who it is costs a system call, and matters during a walk only: of this heap, or of another one with the same lock. */
+NOINLINE void hmm_heap_check(struct HmmHeap *heap, const char *operation) {
+    uint32_t walker = atomic_load_explicit(&heap->walker, memory_order_relaxed);
+    if (walker == 0) {
+        walker = system_walker();
+    }
+    if (walker == 0 || walker == WALKER_NONE) {
+        return;
+    }
+    if (UNLIKELY(walker == system_thread())) {
+        hmm_report_fault(heap, operation, NULL, "called by a visit of HmmWalk", NULL);
     }
 }
 
-COLD void hmm_heap_lock(const char *operation) {
-    hmm_heap_check(operation);
-    hmm_system_lock();
+COLD void hmm_heap_set_walker(struct HmmHeap *heap, uint32_t thread) {
+    bool hooked = heap->hooks.lock != NULL;
+    uint32_t nobody = hooked ? WALKER_NONE : 0;
+    atomic_store_explicit(&heap->walker, thread != 0 ? thread : nobody, memory_order_relaxed);
+    if (!hooked) {
+        system_set_walker(heap, thread);
+    }
+}
+
+NOINLINE void hmm_heap_lock(struct HmmHeap *heap, const char *operation) {
+    hmm_heap_check(heap, operation);
+    if (heap->hooks.lock != NULL) {
+        heap->hooks.lock(heap->hooks.context);
+    } else {
+        hmm_system_lock();
+    }
+    heap->locked = true;
+}
+
+NOINLINE void hmm_heap_unlock(struct HmmHeap *heap) {
+    heap->locked = false;
+    if (heap->hooks.lock != NULL) {
+        heap->hooks.unlock(heap->hooks.context);
+    } else {
+        hmm_system_unlock();
+    }
 }
 
 /* For a block of at least so many bytes, free ones are purged until that is one part in PURGE_SHARE of it. */
@@ -38,24 +67,49 @@ static const char alloc[] = "alloc";
 static const char double_free[] = "double free";
 static const char not_live[] = "not a live block";
 
-/* A free block of at least `size` bytes, in the free list; NULL when there is no memory. */
-static struct block *find_block(size_t size) {
-    struct block *block = hmm_find_free_block(size);
-    if (UNLIKELY(block == NULL) && hmm_quick_flush()) {
-        block = hmm_find_free_block(size);
+/* Whether merging cached blocks may make one of `size` bytes. */
+static bool flush_may_serve(const struct HmmHeap *heap, size_t size) {
+    struct quick_total total = hmm_quick_total(heap);
+    return total.blocks > 0 && total.bytes + heap->free_bytes >= size;
+}
+
+/* What is left to be tried when the system has no more: all cached blocks are merged. */
+static NOINLINE struct block *find_at_last(struct HmmHeap *heap, size_t size) {
+    struct block *block = NULL;
+    if (flush_may_serve(heap, size)) {
+        hmm_quick_flush(heap, SIZE_MAX);
+        block = hmm_find_free_block(heap, size);
     }
-    if (UNLIKELY(block == NULL)) {
-        block = hmm_alloc_extra(size);
-        hmm_heap.failures += block == NULL;
-    }
+    heap->failures += block == NULL;
     return block;
 }
 
+/* No free block was found. */
+static NOINLINE struct block *find_more(struct HmmHeap *heap, size_t size) {
+    struct block *block = NULL;
+    if (flush_may_serve(heap, size) && hmm_quick_flush(heap, HMM_FLUSH_BLOCKS) > 0) {
+        block = hmm_find_free_block(heap, size);
+    }
+    if (block == NULL) {
+        block = hmm_alloc_extra(heap, size);
+    }
+    return block != NULL ? block : find_at_last(heap, size);
+}
+
+/* A free block of at least `size` bytes, in the free list; NULL when there is no memory. */
+static inline struct block *find_block(struct HmmHeap *heap, size_t size) {
+    if (UNLIKELY(heap_faulty(heap))) {
+        return hmm_alloc_extra(heap, size);
+    }
+    struct block *block = hmm_find_free_block(heap, size);
+    return LIKELY(block != NULL) ? block : find_more(heap, size);
+}
+
 /* A used block of `size` bytes or a little more; NULL when there is no memory. */
-static struct block *take_block(size_t size) {
-    struct block *block = find_block(size);
+static struct block *take_block(struct HmmHeap *heap, size_t size) {
+    struct block *block = find_block(heap, size);
     if (LIKELY(block != NULL)) {
-        hmm_split_block(block, block, block_size(block), size);
+        hmm_split_block(heap, block, block, block_size(block), size);
     }
     return block;
 }
@@ -64,40 +118,40 @@ static struct block *take_block(size_t size) {
  * The same for large blocks. One that has made the heap larger than it ever was found free blocks too small, and makes
  * up for some of the memory that they hold. One that moves does without: its old memory is about to be free, too.
  */
-static struct block *take_large(size_t size) {
-    size_t peak = hmm_heap.peak;
-    struct block *block = take_block(size);
-    if (size >= PURGE_MIN && hmm_heap.peak > peak) {
-        hmm_purge_freelist(size / PURGE_SHARE);
+static struct block *take_large(struct HmmHeap *heap, size_t size) {
+    size_t peak = heap->peak;
+    struct block *block = take_block(heap, size);
+    if (SYSTEM_MAY_ZERO && size >= PURGE_MIN && heap->peak > peak) {
+        hmm_purge_freelist(heap, size / PURGE_SHARE);
     }
     return block;
 }
 
 /* The same for a size with a quick list, which is empty. What such blocks are cut from stays the same until it is too
  * small: those that are allocated together lie together. */
-static struct block *take_small(size_t size) {
-    struct block *block = hmm_cut_block(size);
+static struct block *take_small(struct HmmHeap *heap, size_t size) {
+    struct block *block = !heap_faulty(heap) ? hmm_cut_block(heap, size) : NULL;
     if (LIKELY(block != NULL)) {
         return block;
     }
-    block = find_block(size);
+    block = find_block(heap, size);
     if (UNLIKELY(block == NULL)) {
         return NULL;
     }
     size_t have = block_size(block);
-    if (have - size >= BLOCK_MIN) {
-        hmm_cut_from(block);
+    if (have - size >= BLOCK_MIN && !heap_faulty(heap)) {
+        return hmm_cut_from(heap, block, size);
     }
-    hmm_split_block(block, block, have, size);
+    hmm_split_block(heap, block, block, have, size);
     return block;
 }
 
 /* Gives a used block to the free list, and memory that is too much to the system. */
-static NOINLINE void give_block(struct block *block) {
-    block = hmm_merge_blocks(block);
+static NOINLINE void give_block(struct HmmHeap *heap, struct block *block) {
+    block = hmm_merge_blocks(heap, block);
     size_t size = block_size(block);
-    if (UNLIKELY(size >= hmm_heap.trim_at) && block_after(block, size) == hmm_heap.end) {
-        hmm_trim_break(hmm_region_extra());
+    if (UNLIKELY(block_after(block, size) == heap->end && size >= heap->trim_at)) {
+        hmm_trim_break(heap, hmm_growth_extra(heap));
     }
 }
 
@@ -106,127 +160,124 @@ static void *no_memory(void) {
     return NULL;
 }
 
-static NOINLINE void *alloc_slow(size_t size) {
+static NOINLINE void *alloc_slow(struct HmmHeap *heap, size_t size) {
     if (UNLIKELY(size > REQUEST_MAX)) {
         return no_memory();
     }
     size_t need = block_size_for(size);
-    bool locked = heap_enter(alloc);
+    bool locked = heap_enter(heap, alloc);
     struct block *block;
     if (need <= QUICK_SIZE_MAX) {
-        block = quick_pop(need, alloc);
-        block = block != NULL ? block : take_small(need);
+        block = quick_pop(heap, need, alloc);
+        block = block != NULL ? block : take_small(heap, need);
     } else {
-        block = take_large(need);
+        block = take_large(heap, need);
     }
-    heap_leave(locked);
+    heap_leave(heap, locked);
     return LIKELY(block != NULL) ? block_payload(block) : no_memory();
 }
 
-HOT void *hmm_alloc(size_t size) {
-    if (LIKELY(size <= QUICK_REQUEST_MAX && heap_alone())) {
-        struct block *block = quick_pop(block_size_for(size), alloc);
+HOT void *hmm_alloc(struct HmmHeap *heap, size_t size) {
+    if (HMM_QUICK_BYTES > 0 && LIKELY(size <= QUICK_REQUEST_MAX && heap_alone(heap))) {
+        struct block *block = quick_pop(heap, block_size_for(size), alloc);
         if (LIKELY(block != NULL)) {
             return block_payload(block);
         }
     }
-    return alloc_slow(size);
+    return alloc_slow(heap, size);
 }
 
 /* The block that a user holds at `payload`: the one place that trusts a pointer. */
-ALWAYS_INLINE struct block *users_block(const char *operation, void *payload, const char *freed) {
+ALWAYS_INLINE struct block *users_block(struct HmmHeap *heap, const char *operation, void *payload, const char *freed) {
     struct block *block = block_of(payload);
-    if (UNLIKELY(!heap_spans(payload) || !block_sound(block) ||
+    if (UNLIKELY(!heap_contains(heap, payload) || !block_sound(block) ||
                  (block->header & (BLOCK_USED | BLOCK_CACHED)) != BLOCK_USED)) {
-        hmm_report_pointer(operation, payload, freed);
+        hmm_report_pointer(heap, operation, payload, freed);
     }
     return block;
 }
 
-static inline void free_block(struct block *block) {
-    if (!quick_push(block)) {
-        give_block(block);
+static inline void free_block(struct HmmHeap *heap, struct block *block) {
+    if (!quick_push(heap, block)) {
+        give_block(heap, block);
     }
 }
 
-static NOINLINE void free_slow(const char *operation, void *payload) {
-    bool locked = heap_enter(operation);
-    free_block(users_block(operation, payload, double_free));
-    heap_leave(locked);
+static NOINLINE void free_slow(struct HmmHeap *heap, const char *operation, void *payload) {
+    bool locked = heap_enter(heap, operation);
+    free_block(heap, users_block(heap, operation, payload, double_free));
+    heap_leave(heap, locked);
 }
 
-HOT void hmm_free(const char *operation, void *payload) {
+HOT void hmm_free(struct HmmHeap *heap, const char *operation, void *payload) {
     if (UNLIKELY(payload == NULL)) {
         return;
     }
-    if (LIKELY(heap_alone())) {
-        struct block *block = users_block(operation, payload, double_free);
-        if (UNLIKELY(!quick_push(block))) {
-            hmm_heap.operation = operation;
-            give_block(block);
+    if (LIKELY(heap_alone(heap))) {
+        struct block *block = users_block(heap, operation, payload, double_free);
+        if (UNLIKELY(!quick_push(heap, block))) {
+            heap->operation = operation;
+            give_block(heap, block);
         }
         return;
     }
-    free_slow(operation, payload);
+    free_slow(heap, operation, payload);
 }
 
-void hmm_free_sized(const char *operation, void *payload, size_t size, size_t alignment) {
+void hmm_free_sized(struct HmmHeap *heap, const char *operation, void *payload, size_t size, size_t alignment) {
     if (payload == NULL) {
         return;
     }
-    bool locked = heap_enter(operation);
-    struct block *block = users_block(operation, payload, double_free);
+    bool locked = heap_enter(heap, operation);
+    struct block *block = users_block(heap, operation, payload, double_free);
     /* A rest too small for a block of its own stays with the block. */
     if (size > block_room(block) || block_size(block) - block_size_for(size) >= BLOCK_MIN ||
-        (alignment != 0 && (uintptr_t)payload % alignment != 0)) {
-        hmm_report_size(operation, block, size, alignment);
+        (alignment != 0 && ((uintptr_t)payload & (alignment - 1)) != 0)) {
+        hmm_report_size(heap, operation, block, size, alignment);
     }
-    free_block(block);
-    heap_leave(locked);
+    free_block(heap, block);
+    heap_leave(heap, locked);
 }
 
-/*
- * How many bytes from `payload` on may not be zero. What lies above hmm_heap.fresh the system has made zero; the heap
- * has written links there, at the start of what was raised, and a footer at its end.
- */
-static size_t written_bytes(const void *payload) {
-    uintptr_t fresh = hmm_heap.fresh;
-    if (!hmm_heap.brk.zero || fresh > UINTPTR_MAX - hmm_heap.brk.grain) {
+/* How many bytes from `payload` on, of a block that was just taken, may not be zero; but for its last word, which has
+ * been a footer. */
+static size_t written_bytes(const struct HmmHeap *heap, const void *payload) {
+    const struct region *region = &heap->regions[heap->growing];
+    if (!SYSTEM_MAY_ZERO || heap->end == NULL || (uintptr_t)payload < (uintptr_t)region->first ||
+        (uintptr_t)payload >= (uintptr_t)region->end) {
         return SIZE_MAX;
     }
-    fresh = round_up(fresh, hmm_heap.brk.grain);
-    return (fresh > (uintptr_t)payload ? fresh - (uintptr_t)payload : 0) + sizeof(struct bins_node);
+    return heap->touched_before > (uintptr_t)payload ? heap->touched_before - (uintptr_t)payload : 0;
 }
 
-static void *alloc_large_zeroed(size_t bytes) {
-    bool locked = heap_enter(alloc);
-    hmm_heap.fresh = UINTPTR_MAX;
-    struct block *block = take_large(block_size_for(bytes));
-    size_t written = block != NULL ? written_bytes(block_payload(block)) : 0;
-    heap_leave(locked);
+static void *alloc_large_zeroed(struct HmmHeap *heap, size_t bytes) {
+    bool locked = heap_enter(heap, alloc);
+    struct block *block = take_large(heap, block_size_for(bytes));
+    size_t written = block != NULL ? written_bytes(heap, block_payload(block)) : 0;
+    heap_leave(heap, locked);
     if (block == NULL) {
         return no_memory();
     }
     char *payload = block_payload(block);
     __builtin_memset(payload, 0, written < bytes ? written : bytes);
-    __builtin_memset(payload + bytes - sizeof(uint64_t), 0, sizeof(uint64_t));
+    __builtin_memset(payload + bytes - BLOCK_HEADER, 0, BLOCK_HEADER);
     return payload;
 }
 
-void *hmm_alloc_zeroed(size_t count, size_t size) {
+void *hmm_alloc_zeroed(struct HmmHeap *heap, size_t count, size_t size) {
     size_t bytes;
-    if (__builtin_mul_overflow(count, size, &bytes) || bytes > REQUEST_MAX) {
+    if (!word_multiply(count, size, &bytes) || bytes > REQUEST_MAX) {
         return no_memory();
     }
-    if (bytes > QUICK_REQUEST_MAX) {
-        return alloc_large_zeroed(bytes);
+    if (SYSTEM_MAY_ZERO && bytes > QUICK_REQUEST_MAX) {
+        return alloc_large_zeroed(heap, bytes);
     }
-    void *payload = hmm_alloc(bytes);
+    void *payload = hmm_alloc(heap, bytes);
     return payload != NULL ? __builtin_memset(payload, 0, bytes) : NULL;
 }
 
 /* Cuts what is beyond `need` off a used block, if that makes a block. */
-static void shrink_block(struct block *block, size_t need) {
+static void shrink_block(struct HmmHeap *heap, struct block *block, size_t need) {
     size_t size = block_size(block);
     if (size - need < BLOCK_MIN) {
         return;
@@ -234,19 +285,20 @@ static void shrink_block(struct block *block, size_t need) {
     struct block *rest = block_after(block, need);
     block_set_tag(block, (block_tag(block) & BLOCK_STATE) | need);
     block_set_tag(rest, (size - need) | BLOCK_USED | BLOCK_PREV_USED);
-    give_block(rest);
+    heap->blocks++;
+    give_block(heap, rest);
 }
 
-void *hmm_alloc_aligned(size_t alignment, size_t size) {
+void *hmm_alloc_aligned(struct HmmHeap *heap, size_t alignment, size_t size) {
     if (alignment <= BLOCK_ALIGN) {
-        return hmm_alloc(size);
+        return hmm_alloc(heap, size);
     }
     if (size > REQUEST_MAX || alignment > REQUEST_MAX) {
         return no_memory();
     }
     size_t need = block_size_for(size);
-    bool locked = heap_enter(alloc);
-    struct block *block = take_large(need + alignment + BLOCK_MIN);
+    bool locked = heap_enter(heap, alloc);
+    struct block *block = take_large(heap, need + alignment + BLOCK_MIN);
     if (block != NULL) {
         size_t gap = round_up((uintptr_t)block_payload(block), alignment) - (uintptr_t)block_payload(block);
         if (gap != 0) {
@@ -254,26 +306,27 @@ void *hmm_alloc_aligned(size_t alignment, size_t size) {
             struct block *aligned = block_after(block, gap);
             block_set_tag(aligned, (block_size(block) - gap) | BLOCK_USED | BLOCK_PREV_USED);
             block_set_tag(block, gap | (block_tag(block) & BLOCK_STATE));
-            give_block(block);
+            heap->blocks++;
+            give_block(heap, block);
             block = aligned;
         }
-        shrink_block(block, need);
+        shrink_block(heap, block, need);
     }
-    heap_leave(locked);
+    heap_leave(heap, locked);
     return block != NULL ? block_payload(block) : no_memory();
 }
 
 /* Makes a used block one of `need` bytes or a little more where it is, if the memory behind it is free, or can be. */
-static bool grow_block(struct block *block, size_t need) {
+static bool grow_block(struct HmmHeap *heap, struct block *block, size_t need) {
     size_t size = block_size(block);
     struct block *next = block_next(block);
     if (UNLIKELY(!block_sound(next))) {
-        hmm_report_next(block, next);
+        hmm_report_next(heap, block, next);
     }
     bool free = (next->header & BLOCK_USED) == 0;
     size_t room = free ? size + block_size(next) : size;
-    if (room < need && (free ? block_next(next) : next) == hmm_heap.end &&
-        hmm_alloc_extra(need - size > BLOCK_MIN ? need - size : BLOCK_MIN) != NULL) {
+    if (room < need && (free ? block_next(next) : next) == heap->end &&
+        hmm_alloc_extra(heap, need - size > BLOCK_MIN ? need - size : BLOCK_MIN) != NULL) {
         next = block_next(block);
         free = (next->header & BLOCK_USED) == 0;
         room = free ? size + block_size(next) : size;
@@ -281,54 +334,54 @@ static bool grow_block(struct block *block, size_t need) {
     if (!free || room < need) {
         return false;
     }
-    hmm_split_block(block, next, room, need);
+    hmm_split_block(heap, block, next, room, need);
     return true;
 }
 
 /* The block elsewhere, with `need` bytes; NULL, and it is where it was, when there is no memory. */
-static struct block *move_block(struct block *block, size_t need) {
-    struct block *copy = take_block(need);
+static struct block *move_block(struct HmmHeap *heap, struct block *block, size_t need) {
+    struct block *copy = take_block(heap, need);
     if (copy != NULL) {
         __builtin_memcpy(block_payload(copy), block_payload(block), block_room(block));
-        free_block(block);
+        free_block(heap, block);
     }
     return copy;
 }
 
-void *hmm_realloc(const char *operation, void *payload, size_t size) {
+void *hmm_realloc(struct HmmHeap *heap, const char *operation, void *payload, size_t size) {
     if (payload == NULL) {
-        return hmm_alloc(size);
+        return hmm_alloc(heap, size);
     }
-    bool locked = heap_enter(operation);
-    struct block *block = users_block(operation, payload, not_live);
+    bool locked = heap_enter(heap, operation);
+    struct block *block = users_block(heap, operation, payload, not_live);
     if (size > REQUEST_MAX) {
         block = NULL;
     } else {
         size_t need = block_size_for(size);
         if (need <= block_size(block)) {
-            shrink_block(block, need);
-        } else if (!grow_block(block, need)) {
-            block = move_block(block, need);
+            shrink_block(heap, block, need);
+        } else if (!grow_block(heap, block, need)) {
+            block = move_block(heap, block, need);
         }
     }
-    heap_leave(locked);
+    heap_leave(heap, locked);
     return block != NULL ? block_payload(block) : no_memory();
 }
 
-size_t hmm_usable_size(const char *operation, void *payload) {
+size_t hmm_usable_size(struct HmmHeap *heap, const char *operation, void *payload) {
     if (payload == NULL) {
         return 0;
     }
-    bool locked = heap_enter(operation);
-    size_t room = block_room(users_block(operation, payload, not_live));
-    heap_leave(locked);
+    bool locked = heap_enter(heap, operation);
+    size_t room = block_room(users_block(heap, operation, payload, not_live));
+    heap_leave(heap, locked);
     return room;
 }
 
-size_t hmm_trim(size_t pad) {
-    bool locked = heap_enter("trim");
-    hmm_quick_flush();
-    size_t by = hmm_heap.end != NULL ? hmm_trim_break(pad) : 0;
-    heap_leave(locked);
+size_t hmm_trim(struct HmmHeap *heap, size_t pad) {
+    bool locked = heap_enter(heap, "trim");
+    hmm_quick_flush(heap, SIZE_MAX);
+    size_t by = hmm_trim_break(heap, pad) + hmm_purge_all(heap);
+    heap_leave(heap, locked);
     return by;
 }

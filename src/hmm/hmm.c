@@ -1,71 +1,183 @@
 /*
- * hmm.c - the functions of hmm.h: what C's names for the same ask of their arguments, and the heap.
+ * hmm.c - the functions of hmm.h: what C's names for the same ask of their arguments, and the heap. Names are in
+ * parentheses where with HMM_TAGS they are macros.
  */
 #include "hmm.h"
 
 #include "base/bits.h"
+#include "growth.h"
 #include "heap.h"
 #include "region.h"
 #include "state.h"
 
-EXPORT void *HmmAlloc(size_t size) {
-    return hmm_alloc(size);
+EXPORT void *(HmmHeapAlloc)(struct HmmHeap *heap, size_t size) {
+    return hmm_alloc(heap, size);
+}
+
+EXPORT void *(HmmAlloc)(size_t size) {
+    return hmm_alloc(&hmm_heap, size);
+}
+
+EXPORT void HmmHeapFree(struct HmmHeap *heap, void *ptr) {
+    hmm_free(heap, "HmmFree", ptr);
 }
 
 EXPORT void HmmFree(void *ptr) {
-    hmm_free("HmmFree", ptr);
+    hmm_free(&hmm_heap, "HmmFree", ptr);
 }
 
-EXPORT void *HmmCalloc(size_t count, size_t size) {
-    return hmm_alloc_zeroed(count, size);
+EXPORT void *(HmmHeapCalloc)(struct HmmHeap *heap, size_t count, size_t size) {
+    return hmm_alloc_zeroed(heap, count, size);
 }
 
-EXPORT void *HmmRealloc(void *ptr, size_t size) {
+EXPORT void *(HmmCalloc)(size_t count, size_t size) {
+    return hmm_alloc_zeroed(&hmm_heap, count, size);
+}
+
+EXPORT void *(HmmHeapRealloc)(struct HmmHeap *heap, void *ptr, size_t size) {
     if (size == 0 && ptr != NULL) {
-        hmm_free("HmmRealloc", ptr);
+        hmm_free(heap, "HmmRealloc", ptr);
         return NULL;
     }
-    return hmm_realloc("HmmRealloc", ptr, size);
+    return hmm_realloc(heap, "HmmRealloc", ptr, size);
 }
 
-EXPORT void *HmmAlignedAlloc(size_t alignment, size_t size) {
+EXPORT void *(HmmRealloc)(void *ptr, size_t size) {
+    return (HmmHeapRealloc)(&hmm_heap, ptr, size);
+}
+
+EXPORT void *(HmmHeapAlignedAlloc)(struct HmmHeap *heap, size_t alignment, size_t size) {
     if (!is_power_of_two(alignment)) {
         system_set_errno(EINVAL);
         return NULL;
     }
-    return hmm_alloc_aligned(alignment, size);
+    return hmm_alloc_aligned(heap, alignment, size);
+}
+
+EXPORT void *(HmmAlignedAlloc)(size_t alignment, size_t size) {
+    return (HmmHeapAlignedAlloc)(&hmm_heap, alignment, size);
+}
+
+EXPORT size_t HmmHeapUsableSize(struct HmmHeap *heap, void *ptr) {
+    return hmm_usable_size(heap, "HmmUsableSize", ptr);
 }
 
 EXPORT size_t HmmUsableSize(void *ptr) {
-    return hmm_usable_size("HmmUsableSize", ptr);
+    return hmm_usable_size(&hmm_heap, "HmmUsableSize", ptr);
+}
+
+EXPORT size_t HmmHeapTrim(struct HmmHeap *heap) {
+    return hmm_trim(heap, 0);
 }
 
 EXPORT size_t HmmTrim(void) {
-    return hmm_trim(0);
+    return hmm_trim(&hmm_heap, 0);
+}
+
+EXPORT void HmmHeapStats(struct HmmHeap *heap, struct HmmStats *stats) {
+    hmm_stats(heap, stats);
 }
 
 EXPORT void HmmStats(struct HmmStats *stats) {
-    hmm_stats(stats);
+    hmm_stats(&hmm_heap, stats);
 }
 
+EXPORT int HmmWalk(int (*visit)(const struct HmmBlock *block, void *context), void *context) {
+    return HmmHeapWalk(&hmm_heap, visit, context);
+}
+
+/* Whether nothing has been allocated yet. */
+static bool unused(const struct HmmHeap *heap) {
+    return heap->brk.move == NULL && heap->region_count == 0;
+}
+
+#if HMM_BREAK
 EXPORT int HmmUseBuffer(void *buffer, size_t size) {
-    bool locked = heap_enter("HmmUseBuffer");
+    struct HmmHeap *heap = &hmm_heap;
+    bool locked = heap_enter(heap, "HmmUseBuffer");
     int error = EBUSY;
-    if (hmm_heap.brk.move == NULL) {
+    if (unused(heap)) {
         struct program_break brk;
         error = buffer != NULL && hmm_break_simulated(&brk, buffer, size) ? 0 : EINVAL;
         if (error == 0) {
-            hmm_heap_start(&brk);
+            hmm_heap_use_break(heap, &brk);
         }
     }
-    heap_leave(locked);
+    heap_leave(heap, locked);
+    return error;
+}
+#endif
+
+EXPORT int HmmHeapAddRegion(struct HmmHeap *heap, void *memory, size_t size) {
+    bool locked = heap_enter(heap, "HmmAddRegion");
+    int error = hmm_heap_add_memory(heap, memory, size);
+    heap_leave(heap, locked);
     return error;
 }
 
-EXPORT HmmFaultHandler HmmSetFaultHandler(HmmFaultHandler handler) {
-    bool locked = heap_enter("HmmSetFaultHandler");
-    HmmFaultHandler before = hmm_heap.handler;
-    hmm_heap.handler = handler;
-    heap_leave(locked);
+EXPORT int HmmAddRegion(void *memory, size_t size) {
+    return HmmHeapAddRegion(&hmm_heap, memory, size);
+}
+
+static bool hooks_complete(const struct HmmHooks *hooks) {
+    return hooks != NULL && (hooks->lock == NULL) == (hooks->unlock == NULL);
+}
+
+static void set_hooks(struct HmmHeap *heap, const struct HmmHooks *hooks) {
+    heap->hooks = *hooks;
+    hmm_heap_set_walker(heap, 0);
+}
+
+EXPORT int HmmSetHooks(const struct HmmHooks *hooks) {
+    struct HmmHeap *heap = &hmm_heap;
+    if (!hooks_complete(hooks)) {
+        return EINVAL;
+    }
+    if (!unused(heap)) {
+        return EBUSY;
+    }
+    set_hooks(heap, hooks); /* before there is anything to lock */
+    return 0;
+}
+
+/* What the heap knows of itself lies at the start of its memory. */
+EXPORT struct HmmHeap *HmmHeapCreate(void *memory, size_t size, const struct HmmHooks *hooks) {
+    size_t gap = round_up((uintptr_t)memory, _Alignof(struct HmmHeap)) - (uintptr_t)memory;
+    size_t state = gap + sizeof(struct HmmHeap);
+    struct HmmHeap *heap = (struct HmmHeap *)(void *)((char *)memory + gap);
+    if (memory == NULL || size < state + REGION_OVERHEAD + BLOCK_MIN || (hooks != NULL && !hooks_complete(hooks))) {
+        system_set_errno(EINVAL);
+        return NULL;
+    }
+    __builtin_memset(heap, 0, sizeof *heap);
+    if (hooks != NULL) {
+        set_hooks(heap, hooks);
+    }
+    int error = hmm_heap_add_memory(heap, (char *)memory + state, size - state);
+    if (error != 0) {
+        system_set_errno(error);
+        return NULL;
+    }
+    return heap;
+}
+
+EXPORT HmmFaultHandler HmmHeapSetFaultHandler(struct HmmHeap *heap, HmmFaultHandler handler) {
+    bool locked = heap_enter(heap, "HmmSetFaultHandler");
+    HmmFaultHandler before = heap->handler;
+    heap->handler = handler;
+    heap_leave(heap, locked);
     return before;
 }
+
+EXPORT HmmFaultHandler HmmSetFaultHandler(HmmFaultHandler handler) {
+    return HmmHeapSetFaultHandler(&hmm_heap, handler);
+}
+
+#ifdef HMM_TAGS
+EXPORT void *HmmTag(void *ptr, const char *site) {
+    if (ptr != NULL) {
+        *block_site(block_of(ptr)) = site;
+    }
+    return ptr;
+}
+#endif

@@ -1,10 +1,14 @@
 /*
- * inspect.c - what there is in the heap: the walk over its blocks, and the figures.
+ * inspect.c - what there is in a heap: the walk over its blocks, and the figures.
  */
+#include "free_list.h"
 #include "heap.h"
-#include "region.h"
+#include "quick_list.h"
 #include "report.h"
 #include "state.h"
+
+/* How many blocks are looked at for the largest free one: those of its bin differ by one part in 16 at most. */
+#define LARGEST_PROBES 64u
 
 static enum HmmState state_of(const struct block *block) {
     if ((block->header & BLOCK_USED) == 0) {
@@ -13,15 +17,19 @@ static enum HmmState state_of(const struct block *block) {
     return (block->header & BLOCK_CACHED) != 0 ? HMM_CACHED : HMM_USED;
 }
 
-static int walk(int (*visit)(const struct HmmBlock *, void *), void *context) {
-    for (struct region *region = hmm_heap.first; region != NULL; region = region->next) {
+static int walk(struct HmmHeap *heap, int (*visit)(const struct HmmBlock *, void *), void *context) {
+    for (unsigned i = 0; i < heap->region_count; i++) {
+        const struct region *region = &heap->regions[i];
         struct block *next;
-        for (struct block *block = hmm_region_first(region); block != region->end; block = next) {
+        for (struct block *block = region->first; block != region->end; block = next) {
             next = block_next(block);
             if (UNLIKELY(!block_sound(block) || next <= block || next > region->end)) {
-                hmm_report_pointer("walk", block_payload(block), "damaged header");
+                hmm_report_pointer(heap, "walk", block_payload(block), "damaged header");
             }
             struct HmmBlock seen = {.ptr = block_payload(block), .size = block_room(block), .state = state_of(block)};
+#ifdef HMM_TAGS
+            seen.site = seen.state == HMM_USED ? *block_site(block) : NULL;
+#endif
             int result = visit(&seen, context);
             if (result != 0) {
                 return result;
@@ -32,48 +40,74 @@ static int walk(int (*visit)(const struct HmmBlock *, void *), void *context) {
 }
 
 /* The lock is held even if there is one thread only: the visit may make another. */
-EXPORT int HmmWalk(int (*visit)(const struct HmmBlock *block, void *context), void *context) {
-    hmm_heap_lock("HmmWalk");
-    hmm_heap.operation = "HmmWalk";
-    atomic_store_explicit(&hmm_heap.walker, system_thread(), memory_order_relaxed);
-    int result = walk(visit, context);
-    atomic_store_explicit(&hmm_heap.walker, 0, memory_order_relaxed);
-    hmm_system_unlock();
+EXPORT int HmmHeapWalk(struct HmmHeap *heap, int (*visit)(const struct HmmBlock *block, void *context), void *context) {
+    hmm_heap_lock(heap, "HmmWalk");
+    heap->operation = "HmmWalk";
+    hmm_heap_set_walker(heap, system_thread());
+    int result = walk(heap, visit, context);
+    hmm_heap_set_walker(heap, 0);
+    hmm_heap_unlock(heap);
     return result;
 }
 
-static int count(const struct HmmBlock *block, void *context) {
-    struct HmmStats *stats = context;
-    switch (block->state) {
-    case HMM_USED:
-        stats->used += block->size;
-        stats->used_blocks++;
-        break;
-    case HMM_CACHED:
-        stats->cached += block->size;
-        stats->cached_blocks++;
-        break;
-    case HMM_FREE:
-        stats->free += block->size;
-        stats->free_blocks++;
-        stats->largest_free = block->size > stats->largest_free ? block->size : stats->largest_free;
-        break;
-    }
-    return 0;
+/* Figures are read from counters: the lock is held for a constant time. */
+void hmm_stats(struct HmmHeap *heap, struct HmmStats *stats) {
+    bool locked = heap_enter(heap, "stats");
+    const size_t overhead = BLOCK_HEADER + BLOCK_SITE; /* of a block */
+    struct quick_total cached = hmm_quick_total(heap);
+    size_t used_blocks = heap->blocks - heap->free_blocks - cached.blocks;
+    size_t largest = hmm_largest_free(heap, LARGEST_PROBES);
+    const struct program_break *brk = &heap->brk;
+    *stats = (struct HmmStats){
+        .region = heap->size,
+        .peak = heap->peak,
+        .used = heap->room - heap->free_bytes - cached.bytes - used_blocks * overhead,
+        .cached = cached.bytes - cached.blocks * overhead,
+        .free = heap->free_bytes - heap->free_blocks * overhead,
+        .overhead = heap->size - heap->room + heap->blocks * overhead,
+        .used_blocks = used_blocks,
+        .cached_blocks = cached.blocks,
+        .free_blocks = heap->free_blocks,
+        .largest_free = largest > 0 ? largest - overhead : 0,
+        .most = heap->most,
+        .least_free = heap->room + (size_t)(brk->end - brk->now) - heap->most,
+        .regions = heap->region_count,
+        .break_moves = heap->break_moves,
+        .failures = heap->failures,
+    };
+    heap_leave(heap, locked);
 }
 
-void hmm_stats(struct HmmStats *stats) {
-    bool locked = heap_enter("stats");
-    *stats = (struct HmmStats){
-        .region = hmm_heap.size,
-        .peak = hmm_heap.peak,
-        .break_moves = hmm_heap.break_moves,
-        .failures = hmm_heap.failures,
-    };
-    for (const struct region *region = hmm_heap.first; region != NULL; region = region->next) {
-        stats->regions++;
-    }
-    (void)walk(count, stats);
-    stats->overhead = stats->region - stats->used - stats->cached - stats->free;
-    heap_leave(locked);
+#if __STDC_HOSTED__
+
+static void add_row(struct hmm_row *rows, size_t size, size_t blocks, size_t bytes) {
+    struct hmm_row *row = &rows[word_log2(size / BLOCK_ALIGN)];
+    row->blocks += blocks;
+    row->bytes += bytes;
 }
+
+void hmm_rows(struct HmmHeap *heap, struct hmm_row rows[HMM_ROWS]) {
+    bool locked = heap_enter(heap, "stats");
+    __builtin_memcpy(rows, heap->free_list.rows, sizeof heap->free_list.rows);
+    if (heap->cut != NULL) {
+        add_row(rows, block_size(heap->cut), 1, block_size(heap->cut));
+    }
+#if HMM_QUICK_BYTES > 0
+    for (size_t i = 1; i < QUICK_LISTS; i++) {
+        uint32_t waiting = heap->quick[i].waiting;
+        add_row(rows, i * BLOCK_ALIGN, waiting / QUICK_ONE, waiting % QUICK_ONE);
+    }
+#endif
+    heap_leave(heap, locked);
+}
+
+size_t hmm_last_free(struct HmmHeap *heap) {
+    bool locked = heap_enter(heap, "stats");
+    struct block *end = heap->end;
+    bool free = end != NULL && (end->header & BLOCK_PREV_USED) == 0;
+    size_t bytes = free ? block_size(hmm_free_block_before(heap, end)) : 0;
+    heap_leave(heap, locked);
+    return bytes;
+}
+
+#endif

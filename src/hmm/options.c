@@ -1,8 +1,9 @@
 #include "options.h"
 
+#include "growth.h"
 #include "heap.h"
 #include "os/settings.h"
-#include "region.h"
+
 #include "state.h"
 
 static const char *const break_words[] = {[BREAK_REAL] = "real", [BREAK_SIMULATED] = "simulated", NULL};
@@ -49,7 +50,7 @@ static const struct option_table table = {
 
 /* Both guarded by the heap's lock. */
 static struct hmm_options chosen;
-static struct settings settings = {.table = &table, .choices = &chosen};
+static struct settings state = {.table = &table, .choices = &chosen};
 
 /* Whether a break has been chosen. */
 static bool started(void) {
@@ -57,30 +58,30 @@ static bool started(void) {
 }
 
 const struct hmm_options *hmm_options(void) {
-    (void)settings_read(&settings, NULL, started());
+    (void)settings_read(&state, NULL, started());
     return &chosen;
 }
 
 bool hmm_keeps_deepbind(void) {
-    bool locked = heap_enter("dlopen");
+    bool locked = heap_enter(&hmm_heap, "dlopen");
     bool keeps = hmm_options()->deepbind == HMM_DEEPBIND_KEEP;
-    heap_leave(locked);
+    heap_leave(&hmm_heap, locked);
     return keeps;
 }
 
 int hmm_option_set(const char *name, const char *value) {
-    bool locked = heap_enter("hmm_option_set");
+    bool locked = heap_enter(&hmm_heap, "hmm_option_set");
     (void)hmm_options();
-    int error = settings_set(&settings, name, value, started());
-    heap_leave(locked);
+    int error = settings_set(&state, name, value, started());
+    heap_leave(&hmm_heap, locked);
     return error;
 }
 
 int hmm_option_get(const char *name, char *value, size_t size) {
-    bool locked = heap_enter("hmm_option_get");
+    bool locked = heap_enter(&hmm_heap, "hmm_option_get");
     (void)hmm_options();
-    int error = settings_get(&settings, name, value, size);
-    heap_leave(locked);
+    int error = settings_get(&state, name, value, size);
+    heap_leave(&hmm_heap, locked);
     return error;
 }
 
@@ -89,13 +90,12 @@ int hmm_option_get(const char *name, char *value, size_t size) {
  * and the heap goes on on the one that is asked for.
  */
 void hmm_options_begin(char *const *environment) {
-    bool locked = heap_enter("start");
+    bool locked = heap_enter(&hmm_heap, "start");
     uint32_t was = hmm_options()->break_kind;
-    (void)settings_read(&settings, environment, false);
+    (void)settings_read(&state, environment, false);
     struct program_break brk;
-    if (started() && chosen.break_kind != was && hmm_break_reserved(&brk, chosen.size) == 0 &&
-        (uintptr_t)brk.start > (uintptr_t)hmm_heap.end) { /* regions lie in order of address */
-        hmm_heap_start(&brk);
+    if (started() && chosen.break_kind != was && hmm_break_reserved(&brk, chosen.size) == 0) {
+        hmm_heap_use_break(&hmm_heap, &brk);
     }
-    heap_leave(locked);
+    heap_leave(&hmm_heap, locked);
 }

@@ -8,7 +8,8 @@
 #include <stdio.h>
 
 #include "free_list.h"
-#include "hmm.h"
+#include "heap.h"
+#include "report.h"
 #include "state.h"
 
 #define SHOWN 16 /* blocks of a bin that are shown one by one */
@@ -22,12 +23,15 @@ struct row {
     } blocks[SHOWN];
 };
 
-static void read_bin(unsigned level, unsigned step, struct row *row) {
-    bool locked = heap_enter("HmmPrintFreelist");
+static void read_bin(struct HmmHeap *heap, unsigned bin, struct row *row) {
+    bool locked = heap_enter(heap, "HmmPrintFreelist");
     *row = (struct row){0};
-    hmm_cut_end(); /* so that every free block is in a bin */
-    for (struct bins_node *node = hmm_heap.free_list.heads[level][step]; node != NULL; node = node->next) {
-        struct block *block = block_of_node(node);
+    hmm_cut_end(heap); /* so that every free block is in a bin */
+    struct block *block = heap->free_list.heads[bin];
+    for (; block != NULL && block != heap_list_end(heap); block = block->next) {
+        if (UNLIKELY(!hmm_free_block_sound(heap, block))) {
+            hmm_report_free_block(heap, block);
+        }
         if (row->count < SHOWN) {
             row->blocks[row->count].payload = block_payload(block);
             row->blocks[row->count].size = block_room(block);
@@ -35,7 +39,7 @@ static void read_bin(unsigned level, unsigned step, struct row *row) {
         row->count++;
         row->bytes += block_room(block);
     }
-    heap_leave(locked);
+    heap_leave(heap, locked);
 }
 
 static void print_row(FILE *stream, const struct row *row) {
@@ -47,17 +51,19 @@ static void print_row(FILE *stream, const struct row *row) {
     fputs(shown < row->count ? " ...\n" : "\n", stream);
 }
 
-EXPORT void HmmPrintFreelist(FILE *stream) {
+EXPORT void HmmHeapPrintFreelist(struct HmmHeap *heap, FILE *stream) {
     stream = stream != NULL ? stream : stdout;
     fputs("----- HMM free list -----\n", stream);
-    for (unsigned level = 0; level < BINS_LEVELS; level++) {
-        for (unsigned step = 0; step < BINS_STEPS; step++) {
-            struct row row;
-            read_bin(level, step, &row);
-            if (row.count > 0) {
-                print_row(stream, &row);
-            }
+    for (unsigned bin = 0; bin < FREE_BINS; bin++) {
+        struct row row;
+        read_bin(heap, bin, &row);
+        if (row.count > 0) {
+            print_row(stream, &row);
         }
     }
     fputs("-------------------------\n", stream);
+}
+
+EXPORT void HmmPrintFreelist(FILE *stream) {
+    HmmHeapPrintFreelist(&hmm_heap, stream);
 }

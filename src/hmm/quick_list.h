@@ -11,45 +11,71 @@
 #include "report.h"
 #include "state.h"
 
+/* What waits on all quick lists. O(number of lists). */
+struct quick_total {
+    size_t blocks;
+    size_t bytes; /* headers included */
+};
+struct quick_total hmm_quick_total(const struct HmmHeap *heap);
+
+/* Moves up to `most` cached blocks to the free list, merged. Returns how many there were. */
+size_t hmm_quick_flush(struct HmmHeap *heap, size_t most);
+
+/* Empties all lists. Their blocks stay as they are. */
+void hmm_quick_forget(struct HmmHeap *heap);
+
+#if HMM_QUICK_BYTES > 0
+
 /* A used block of exactly `size` bytes, which is at most QUICK_SIZE_MAX; NULL when none is cached. */
-ALWAYS_INLINE struct block *quick_pop(size_t size, const char *operation) {
-    struct quick_list *list = &hmm_heap.quick[size / BLOCK_ALIGN];
+ALWAYS_INLINE struct block *quick_pop(struct HmmHeap *heap, size_t size, const char *operation) {
+    struct quick_list *list = &heap->quick[size / BLOCK_ALIGN];
     struct block *block = list->head;
     if (UNLIKELY(block == NULL)) {
         return NULL;
     }
-    /* The link that led here lay in memory that a user may have written to: nothing is followed unproved. */
-    if (UNLIKELY(!heap_spans(block_payload(block)))) {
-        hmm_report_cached_block(operation, block);
+    /* Header and link lay in memory that a user may have written to: nothing is followed unproved. */
+    uintptr_t tag = size | BLOCK_CACHED | BLOCK_USED | (block->header & BLOCK_PREV_USED);
+    struct block *link = block->link;
+    if (UNLIKELY(block->header != block_seal(block, tag) || block->check != block_check(block, link))) {
+        hmm_report_cached_block(heap, operation, block);
     }
-    uint64_t tag = size | BLOCK_CACHED | BLOCK_USED | (block->header & BLOCK_PREV_USED);
-    if (UNLIKELY(block->header != block_seal(block, tag))) {
-        hmm_report_cached_block(operation, block);
-    }
-    list->head = block->link;
-    list->bytes = (uint16_t)(list->bytes - size);
+    list->head = link;
+    list->waiting -= QUICK_ONE + (uint32_t)size;
     block_set_tag(block, tag ^ BLOCK_CACHED);
     return block;
 }
 
 /* Takes a sound, used block; false when it is too large or its list is full, or when it is better merged. */
-ALWAYS_INLINE bool quick_push(struct block *block) {
+ALWAYS_INLINE bool quick_push(struct HmmHeap *heap, struct block *block) {
     size_t size = block_size(block);
     if (UNLIKELY(size > QUICK_SIZE_MAX)) {
         return false;
     }
-    struct quick_list *list = &hmm_heap.quick[size / BLOCK_ALIGN];
-    if (list->head != NULL && (list->bytes >= QUICK_BYTES || (block->header & BLOCK_PREV_USED) == 0)) {
+    struct quick_list *list = &heap->quick[size / BLOCK_ALIGN];
+    if (list->head != NULL &&
+        (list->waiting % QUICK_ONE >= HMM_QUICK_BYTES || (block->header & BLOCK_PREV_USED) == 0)) {
         return false;
     }
     block_set_tag(block, block_tag(block) | BLOCK_CACHED);
     block->link = list->head;
+    block->check = block_check(block, block->link);
     list->head = block;
-    list->bytes = (uint16_t)(list->bytes + size);
+    list->waiting += QUICK_ONE + (uint32_t)size;
     return true;
 }
 
-/* Moves all cached blocks to the free list, merged. False: there were none. About 1000 at most, most of them small. */
-bool hmm_quick_flush(void);
+#else
+
+static inline struct block *quick_pop(struct HmmHeap *heap, size_t size, const char *operation) {
+    (void)heap, (void)size, (void)operation;
+    return NULL;
+}
+
+static inline bool quick_push(struct HmmHeap *heap, struct block *block) {
+    (void)heap, (void)block;
+    return false;
+}
+
+#endif
 
 #endif

@@ -1,30 +1,35 @@
 /*
- * region.h - the memory between where the break was and where it is.
+ * region.h - the memory that a heap consists of: pieces without gaps.
  */
 #ifndef MEMS_HMM_REGION_H
 #define MEMS_HMM_REGION_H
 
 #include "state.h"
 
-/* Memory comes from this break from then on; what there is already stays where it is. */
-void hmm_heap_start(const struct program_break *brk);
+/* What a region has beyond its blocks at most: the alignment of both ends, and its end. */
+#define REGION_OVERHEAD (2 * BLOCK_ALIGN + BLOCK_HEADER)
 
-/*
- * Raises the break until the last block is a free one of at least `size` bytes, and somewhat further, so that it moves
- * rarely. Returns that block, which is in the free list; NULL when there is no more memory.
- */
-struct block *hmm_alloc_extra(size_t size);
+/* The header at a region's end: its size, 0, is no block's, and as a cached one it is nobody's to free. */
+#define REGION_END_TAG (BLOCK_USED | BLOCK_CACHED)
 
-/* Lowers the break until `keep` bytes are left of the last block, if that is free. Returns by how many bytes. */
-size_t hmm_trim_break(size_t keep);
+/* The heap is about to get its first memory. */
+void hmm_heap_start(struct HmmHeap *heap);
 
-/* By how much more than is needed the break is raised: also what a trimmed heap keeps. */
-size_t hmm_region_extra(void);
+/* Memory that does not grow. EINVAL where it has no room for a block, is too large for a region, or overlaps another;
+ * ENOMEM where there are HMM_REGIONS. */
+int hmm_heap_add_memory(struct HmmHeap *heap, void *memory, size_t size);
 
-/* The first block of a region, which is its end if it has none. */
-struct block *hmm_region_first(const struct region *region);
+/* A region of start..end, one free block; NULL where that is too little or too much, or overlaps another region, or
+ * there are too many. */
+struct region *hmm_region_add(struct HmmHeap *heap, char *start, char *end);
 
-/* The region that an address lies in; NULL: none. O(number of regions), for reports. */
-const struct region *hmm_region_of(const void *address);
+/* The bytes of all regions are so many from now on. */
+void hmm_heap_resized(struct HmmHeap *heap, size_t size);
+
+/* Payloads are looked for in this region first. */
+void hmm_region_look(struct HmmHeap *heap, const struct region *region);
+
+/* The region that an address lies in; NULL: none. At most log2(HMM_REGIONS) steps. */
+const struct region *hmm_region_of(const struct HmmHeap *heap, const void *address);
 
 #endif

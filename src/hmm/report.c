@@ -1,21 +1,47 @@
 #include "report.h"
 
+#include "quick_list.h"
+#include "state.h"
+
+/*
+ * Whoever reports has the lock, if anybody has it. It is given back, since all has been said that depends on it, and
+ * what ends the program may run its code first: that is served from memory that nobody had (heap.faulty). A second
+ * fault there ends the program without it. Other threads may find the damage too, and report it.
+ */
+static void leave_heap(struct HmmHeap *heap) {
+    uint32_t thread = system_thread();
+    if (heap->faulty == thread) {
+        system_die();
+    }
+    heap->faulty = thread;
+    heap->end = NULL;
+    hmm_quick_forget(heap);
+    if (heap->locked) {
+        hmm_heap_set_walker(heap, 0);
+        hmm_heap_unlock(heap);
+    }
+}
+
+#if HMM_REPORTS
+
 #include "base/fault.h"
 #include "base/fmt.h"
 #include "region.h"
-#include "state.h"
 
 #define LINE 384 /* bytes; the longest line has about 200 */
 
-COLD void hmm_report_fault(const char *operation, const void *address, const char *problem, const char *state) {
-    if (hmm_heap.handler == NULL) {
+COLD void hmm_report_fault(struct HmmHeap *heap, const char *operation, const void *address, const char *problem,
+                           const char *state) {
+    HmmFaultHandler handler = heap->handler;
+    leave_heap(heap);
+    if (handler == NULL) {
         system_fault(operation, address, problem, state);
     }
     char buffer[LINE];
     struct fmt line;
     fmt_init(&line, buffer, sizeof buffer);
     fault_describe(&line, operation, address, problem, state);
-    hmm_heap.handler(buffer);
+    handler(buffer);
     system_abort();
 }
 
@@ -26,6 +52,18 @@ static const char *state_word(const struct block *block) {
     return (block->header & BLOCK_CACHED) != 0 ? "cached" : "used";
 }
 
+/* Where a used block was allocated, if that is known. */
+static void put_site(struct fmt *state, struct block *block) {
+#ifdef HMM_TAGS
+    const char *site = *block_site(block);
+    if ((block->header & (BLOCK_USED | BLOCK_CACHED)) == BLOCK_USED && site != NULL) {
+        fmt_format(state, ", allocated at %s", site);
+    }
+#else
+    (void)state, (void)block;
+#endif
+}
+
 /* Where a walk from the start of an address's region has led. */
 struct find {
     struct block *block; /* the one that the address lies in, or whose header is damaged */
@@ -34,7 +72,7 @@ struct find {
 };
 
 static struct find find_block(const struct region *region, const void *address) {
-    struct find find = {.block = hmm_region_first(region)};
+    struct find find = {.block = region->first};
     while (find.block < region->end) {
         size_t size = block_size(find.block);
         find.damaged =
@@ -48,7 +86,8 @@ static struct find find_block(const struct region *region, const void *address) 
     return find;
 }
 
-static _Noreturn void report_damaged(const char *operation, const void *address, const struct find *find) {
+static _Noreturn void report_damaged(struct HmmHeap *heap, const char *operation, const void *address,
+                                     const struct find *find) {
     char buffer[LINE];
     struct fmt state;
     fmt_init(&state, buffer, sizeof buffer);
@@ -63,17 +102,18 @@ static _Noreturn void report_damaged(const char *operation, const void *address,
     } else {
         fmt_text(&state, "written before the start of the heap's first block");
     }
-    hmm_report_fault(operation, address, problem, buffer);
+    hmm_report_fault(heap, operation, address, problem, buffer);
 }
 
-COLD void hmm_report_pointer(const char *operation, void *payload, const char *freed) {
-    const struct region *region = hmm_region_of(payload);
+COLD void hmm_report_pointer(struct HmmHeap *heap, const char *operation, void *payload, const char *freed) {
+    const struct region *region = hmm_region_of(heap, payload);
     if (region == NULL) {
-        hmm_report_fault(operation, payload, "not from this heap", hmm_heap.first == NULL ? "it is empty" : NULL);
+        hmm_report_fault(heap, operation, payload, "not from this heap",
+                         heap->region_count == 0 ? "it is empty" : NULL);
     }
     struct find find = find_block(region, payload);
     if (find.damaged) {
-        report_damaged(operation, payload, &find);
+        report_damaged(heap, operation, payload, &find);
     }
     char buffer[LINE];
     struct fmt state;
@@ -81,7 +121,7 @@ COLD void hmm_report_pointer(const char *operation, void *payload, const char *f
     struct block *block = find.block;
     bool inside = block_payload(block) != payload;
     if (inside && ((char *)payload < (char *)block_payload(block) || block == region->end)) {
-        hmm_report_fault(operation, payload, "not a block's start", "in what lies between blocks");
+        hmm_report_fault(heap, operation, payload, "not a block's start", "in what lies between blocks");
     }
     bool free = (block->header & BLOCK_USED) == 0;
     if (inside && (!free || (uintptr_t)payload % BLOCK_ALIGN != 0)) {
@@ -91,10 +131,12 @@ COLD void hmm_report_pointer(const char *operation, void *payload, const char *f
         fmt_text(&state, "inside "); /* what was a block may be part of a free one since */
     }
     fmt_format(&state, "a %s block of %u bytes", state_word(block), (uint64_t)block_room(block));
-    hmm_report_fault(operation, payload, freed, buffer);
+    put_site(&state, block);
+    hmm_report_fault(heap, operation, payload, freed, buffer);
 }
 
-COLD void hmm_report_size(const char *operation, struct block *block, size_t size, size_t alignment) {
+COLD void hmm_report_size(struct HmmHeap *heap, const char *operation, struct block *block, size_t size,
+                          size_t alignment) {
     char buffer[LINE];
     struct fmt state;
     fmt_init(&state, buffer, sizeof buffer);
@@ -102,21 +144,22 @@ COLD void hmm_report_size(const char *operation, struct block *block, size_t siz
     if (alignment != 0) {
         fmt_format(&state, ", aligned to %u", (uint64_t)alignment);
     }
-    hmm_report_fault(operation, block_payload(block), "size mismatch", buffer);
+    hmm_report_fault(heap, operation, block_payload(block), "size mismatch", buffer);
 }
 
-COLD void hmm_report_next(struct block *block, struct block *next) {
+COLD void hmm_report_next(struct HmmHeap *heap, struct block *block, struct block *next) {
     char buffer[LINE];
     struct fmt state;
     fmt_init(&state, buffer, sizeof buffer);
     fmt_format(&state, "the header at %p: this block of %u bytes was written past its end", next,
                (uint64_t)block_room(block));
-    hmm_report_fault(hmm_heap.operation, block_payload(block), "damaged neighbour", buffer);
+    put_site(&state, block);
+    hmm_report_fault(heap, heap->operation, block_payload(block), "damaged neighbour", buffer);
 }
 
-COLD void hmm_report_previous(struct block *block) {
+COLD void hmm_report_previous(struct HmmHeap *heap, struct block *block) {
     hmm_report_fault(
-        hmm_heap.operation, block_payload(block), "damaged neighbour",
+        heap, heap->operation, block_payload(block), "damaged neighbour",
         "the free block before it: written to after it was freed, or past the end of the block before that");
 }
 
@@ -126,14 +169,28 @@ static const char *suffered(const struct block *block) {
                               : "its header is overwritten: past the end of the block before it";
 }
 
-COLD void hmm_report_free_block(struct block *block) {
-    hmm_report_fault(hmm_heap.operation, block_payload(block), "damaged free block", suffered(block));
+COLD void hmm_report_free_block(struct HmmHeap *heap, struct block *block) {
+    hmm_report_fault(heap, heap->operation, block_payload(block), "damaged free block", suffered(block));
 }
 
-COLD void hmm_report_cached_block(const char *operation, struct block *block) {
-    if (!heap_spans(block_payload(block))) {
-        hmm_report_fault(operation, block_payload(block), "damaged cached block",
-                         "a link to here: written to after it was freed");
-    }
-    hmm_report_fault(operation, block_payload(block), "damaged cached block", suffered(block));
+COLD void hmm_report_cached_block(struct HmmHeap *heap, const char *operation, struct block *block) {
+    hmm_report_fault(heap, operation, block_payload(block), "damaged cached block", suffered(block));
 }
+
+COLD void hmm_report_end(struct HmmHeap *heap) {
+    hmm_report_fault(heap, heap->operation, heap->end, "damaged header",
+                     "the end of the heap: the last block was written past its end");
+}
+
+#else
+
+COLD void hmm_report_short(struct HmmHeap *heap, const char *operation) {
+    HmmFaultHandler handler = heap->handler;
+    leave_heap(heap);
+    if (handler != NULL) {
+        handler(operation);
+    }
+    system_abort();
+}
+
+#endif

@@ -10,10 +10,6 @@
 #include "ranks.h"
 #include "state.h"
 
-/* How much is reserved in the place of the real break: from so much down to so little. */
-#define RESERVED_MAX ((size_t)64 << 30)
-#define RESERVED_MIN ((size_t)1 << 20)
-
 static struct lock heap_mutex = LOCK_INIT(LOCK_HMM);
 
 void hmm_system_lock(void) {
@@ -24,25 +20,27 @@ void hmm_system_unlock(void) {
     lock_give(&heap_mutex);
 }
 
+/* Guarded by the lock, but for a thread's own number, which it may look for without: relaxed. */
+static struct HmmHeap *walked;
+_Atomic uint32_t hmm_system_walker;
+
+void system_set_walker(struct HmmHeap *heap, uint32_t thread) {
+    walked = heap;
+    atomic_store_explicit(&hmm_system_walker, thread, memory_order_relaxed);
+}
+
 bool hmm_system_break(struct program_break *brk) {
     const struct hmm_options *options = hmm_options();
-    if (options->break_kind == BREAK_REAL && hmm_break_real(brk)) {
+    if (options->break_kind == BREAK_SIMULATED && hmm_break_reserved(brk, options->size) == 0) {
         return true;
     }
-    /* Where the real break cannot be moved at all, as much reserved memory takes its place as the limits allow. */
-    size_t size = options->break_kind == BREAK_REAL ? RESERVED_MAX : options->size;
-    do {
-        if (hmm_break_reserved(brk, size) == 0) {
-            return true;
-        }
-        size /= 2;
-    } while (size >= RESERVED_MIN);
-    return hmm_break_real(brk);
+    /* Where the real break cannot be moved at all reserved memory takes its place. */
+    return hmm_break_real(brk) || hmm_break_more(brk, 0, 0);
 }
 
 /* A visit of HmmWalk holds the lock: it may fork only where there is no other thread. */
 static void before_fork(void) {
-    hmm_heap_check("fork");
+    hmm_heap_check(&hmm_heap, "fork");
 }
 
 static void each_lock(void (*act)(struct lock *lock)) {
@@ -52,8 +50,8 @@ static void each_lock(void (*act)(struct lock *lock)) {
 /* The thread goes on under another number; so does a visit of HmmWalk that it is in. */
 static void recover(bool alone) {
     (void)alone;
-    if (atomic_load_explicit(&hmm_heap.walker, memory_order_relaxed) != 0) {
-        atomic_store_explicit(&hmm_heap.walker, system_thread(), memory_order_relaxed);
+    if (system_walker() != 0) {
+        hmm_heap_set_walker(walked, system_thread());
     }
 }
 

@@ -7,6 +7,7 @@
 #ifndef MEMS_HMM_SYSTEM_H
 #define MEMS_HMM_SYSTEM_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -17,6 +18,7 @@
 #if __STDC_HOSTED__
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include "base/fault.h"
@@ -27,8 +29,20 @@ static inline bool system_alone(void) {
     return os_single_threaded();
 }
 
+/* Whether memory can be had that reads as zero. */
+#define SYSTEM_MAY_ZERO true
+
+/* The lock that all heaps without hooks share. */
 void hmm_system_lock(void);
 void hmm_system_unlock(void);
+
+/* With that lock: the thread that is inside HmmWalk, and the heap that it walks over; 0: nobody. */
+void system_set_walker(struct HmmHeap *heap, uint32_t thread);
+extern _Atomic uint32_t hmm_system_walker __attribute__((visibility("hidden")));
+
+static inline uint32_t system_walker(void) {
+    return atomic_load_explicit(&hmm_system_walker, memory_order_relaxed);
+}
 
 static inline uint32_t system_thread(void) {
     return (uint32_t)os_thread_id();
@@ -55,6 +69,12 @@ static inline _Noreturn void system_abort(void) {
     abort();
 }
 
+/* The same without the program's handler of SIGABRT. */
+static inline _Noreturn void system_die(void) {
+    (void)signal(SIGABRT, SIG_DFL);
+    abort();
+}
+
 #else
 
 enum { ENOMEM = 12, EBUSY = 16, EINVAL = 22 }; /* the values of Linux */
@@ -63,17 +83,27 @@ static inline bool system_alone(void) {
     return true;
 }
 
+#define SYSTEM_MAY_ZERO false
+
 static inline void hmm_system_lock(void) {}
 static inline void hmm_system_unlock(void) {}
+
+static inline void system_set_walker(struct HmmHeap *heap, uint32_t thread) {
+    (void)heap, (void)thread;
+}
+
+static inline uint32_t system_walker(void) {
+    return 0;
+}
 
 static inline uint32_t system_thread(void) {
     return 1;
 }
 
-/* An address is all the chance there is. */
+/* An address is all the chance there is without a hook. */
 static inline uint64_t system_random(void) {
     static char here;
-    return (uintptr_t)&here * UINT64_C(0xd1342543de82ef95);
+    return (uintptr_t)&here ^ UINT32_C(0xd1342543);
 }
 
 static inline void system_set_errno(int error) {
@@ -87,6 +117,10 @@ static inline bool hmm_system_break(struct program_break *brk) {
 
 static inline _Noreturn void system_abort(void) {
     __builtin_trap();
+}
+
+static inline _Noreturn void system_die(void) {
+    system_abort();
 }
 
 /* There is nowhere to write: only a handler can tell. */

@@ -8,13 +8,15 @@
 
 /* What the walk over all blocks has found, to be compared with what the lists say. */
 struct tally {
-    size_t bytes; /* of all regions, with what lies between blocks */
+    size_t bytes; /* of all blocks */
+    size_t blocks;
     size_t free_blocks;
+    size_t free_bytes;
     size_t cached_blocks;
 };
 
 /* One block, of which the one before it is free or not; NULL, or what is wrong. */
-static const char *block_flaw(struct block *block, const struct region *region, bool prev_free) {
+static const char *block_flaw(struct HmmHeap *heap, struct block *block, const struct region *region, bool prev_free) {
     size_t size = block_size(block);
     if (!block_sound(block)) {
         return "hmm: a header's checksum is wrong";
@@ -35,19 +37,22 @@ static const char *block_flaw(struct block *block, const struct region *region, 
     if (*block_footer_before(block_next(block)) != size / BLOCK_ALIGN) {
         return "hmm: a free block's footer is not its size";
     }
-    return hmm_free_block_sound(block) ? NULL : "hmm: a free block's tags or links are wrong";
+    return hmm_free_block_sound(heap, block) ? NULL : "hmm: a free block's tags or links are wrong";
 }
 
-static const char *region_flaw(const struct region *region, struct tally *tally) {
+static const char *region_flaw(struct HmmHeap *heap, const struct region *region, struct tally *tally) {
     bool prev_free = false;
-    struct block *block = hmm_region_first(region);
+    struct block *block = region->first;
     while (block != region->end) {
-        const char *flaw = block_flaw(block, region, prev_free);
+        const char *flaw = block_flaw(heap, block, region, prev_free);
         if (flaw != NULL) {
             return flaw;
         }
         prev_free = (block->header & BLOCK_USED) == 0;
+        tally->blocks++;
+        tally->bytes += block_size(block);
         tally->free_blocks += prev_free;
+        tally->free_bytes += prev_free ? block_size(block) : 0;
         tally->cached_blocks += (block->header & BLOCK_CACHED) != 0;
         block = block_next(block);
     }
@@ -55,81 +60,132 @@ static const char *region_flaw(const struct region *region, struct tally *tally)
         ((block->header & BLOCK_PREV_USED) == 0) != prev_free) {
         return "hmm: a region's end is wrong";
     }
-    tally->bytes += (size_t)((char *)block + BLOCK_HEADER - region->start);
     return NULL;
 }
 
-static const char *regions_flaw(struct tally *tally) {
-    const struct region *last = NULL;
-    for (const struct region *region = hmm_heap.first; region != NULL; region = region->next) {
-        if (last != NULL && (uintptr_t)region < (uintptr_t)last->end) {
+static const char *regions_flaw(struct HmmHeap *heap, struct tally *tally) {
+    const struct region *growing = NULL;
+    for (unsigned i = 0; i < heap->region_count; i++) {
+        const struct region *region = &heap->regions[i];
+        if ((char *)region->first < region->start || region->end < region->first ||
+            (i > 0 && region->start < (char *)region[-1].end + BLOCK_HEADER)) {
             return "hmm: regions overlap, or are out of order";
         }
-        const char *flaw = region_flaw(region, tally);
+        const char *flaw = region_flaw(heap, region, tally);
         if (flaw != NULL) {
             return flaw;
         }
-        last = region;
+        growing = i == heap->growing && heap->end != NULL ? region : growing;
     }
-    if (last != hmm_heap.last || (last != NULL && last->end != hmm_heap.end)) {
-        return "hmm: the last region is not the last one";
+    if ((growing != NULL ? growing->end : NULL) != heap->end) {
+        return "hmm: the region that grows is not the one whose end is kept";
+    }
+    return NULL;
+}
+
+static const char *counters_flaw(const struct HmmHeap *heap, const struct tally *tally) {
+    if (tally->bytes != heap->room || tally->blocks != heap->blocks) {
+        return "hmm: the blocks are not as many as they are counted";
+    }
+    if (tally->free_bytes != heap->free_bytes || tally->free_blocks != heap->free_blocks) {
+        return "hmm: the free blocks are not as many as they are counted";
+    }
+    if (heap->most < heap->room - heap->free_bytes || heap->peak < heap->size || heap->size < heap->room) {
+        return "hmm: what was most is less than what there is";
+    }
+    return NULL;
+}
+
+/* Nobody has written above this address, in the region that grows: but for the heap, at the region's end and before
+ * it. O(bytes that were never used). */
+static const char *touched_flaw(struct HmmHeap *heap) {
+    if (!SYSTEM_MAY_ZERO || heap->end == NULL || heap->touched >= (uintptr_t)heap->end) {
+        return NULL;
+    }
+    const uintptr_t *word =
+        (const uintptr_t *)(const void *)((char *)heap->end - ((uintptr_t)heap->end - heap->touched));
+    for (; word < (const uintptr_t *)heap->end - 1; word++) {
+        if (*word != 0) {
+            return "hmm: memory that nobody has touched is not zero";
+        }
     }
     return NULL;
 }
 
 /* Every block of the free list is one that the walk has seen if there are as many of them, each sound. The one being
  * cut is in no bin. */
-static const char *free_list_flaw(const struct tally *tally) {
-    const char *flaw;
-    if (!bins_valid(&hmm_heap.free_list, &flaw)) {
-        return flaw;
-    }
-    size_t count = hmm_heap.cut != NULL;
-    for (unsigned level = 0; level < BINS_LEVELS; level++) {
-        for (unsigned step = 0; step < BINS_STEPS; step++) {
-            for (struct bins_node *node = hmm_heap.free_list.heads[level][step]; node != NULL; node = node->next) {
-                if (!hmm_free_block_sound(block_of_node(node))) {
-                    return "hmm: what is not a free block is in the free list";
-                }
-                count++;
-            }
+static const char *free_list_flaw(struct HmmHeap *heap, const struct tally *tally) {
+    const struct free_list *list = &heap->free_list;
+    size_t count = heap->cut != NULL;
+    size_t bytes = 0; /* in bins */
+    for (unsigned bin = 0; bin < FREE_BINS; bin++) {
+        struct block *block = list->heads[bin];
+        unsigned level = bin / FREE_STEPS;
+        if (((list->steps[level] >> bin % FREE_STEPS & 1) != 0) != (block != NULL) ||
+            ((list->levels >> level & 1) != 0) != (list->steps[level] != 0)) {
+            return "hmm: a bit does not tell whether its bin is empty";
         }
+        for (; block != NULL && block != heap_list_end(heap); block = block->next) {
+            if (block == heap->cut || !hmm_free_block_sound(heap, block) || hmm_bin_of(block_size(block)) != bin) {
+                return "hmm: what is not a free block of its size is in a bin";
+            }
+            count++;
+            bytes += block_size(block);
+        }
+    }
+    size_t rows = 0;
+#if __STDC_HOSTED__
+    for (unsigned row = 0; row < HMM_ROWS; row++) {
+        rows += list->rows[row].bytes;
+    }
+#else
+    rows = bytes;
+#endif
+    if (rows != bytes) {
+        return "hmm: the rows do not add up to the bins";
     }
     return count == tally->free_blocks ? NULL : "hmm: a free block is not in the free list";
 }
 
-static const char *quick_lists_flaw(const struct tally *tally) {
+#if HMM_QUICK_BYTES > 0
+static const char *quick_lists_flaw(struct HmmHeap *heap, const struct tally *tally) {
     size_t cached = 0;
     for (size_t i = 0; i < QUICK_LISTS; i++) {
-        size_t bytes = 0;
-        for (struct block *block = hmm_heap.quick[i].head; block != NULL; block = block->link) {
-            if (!heap_spans(block_payload(block)) || !block_sound(block) || block_size(block) != i * BLOCK_ALIGN ||
-                (block->header & BLOCK_CACHED) == 0 || bytes >= QUICK_BYTES) {
+        uint32_t waiting = 0;
+        for (struct block *block = heap->quick[i].head; block != NULL; block = block->link) {
+            if (!heap_contains(heap, block_payload(block)) || !block_sound(block) ||
+                block->check != block_check(block, block->link) || block_size(block) != i * BLOCK_ALIGN ||
+                (block->header & BLOCK_CACHED) == 0 || waiting % QUICK_ONE >= HMM_QUICK_BYTES) {
                 return "hmm: a quick list is wrong";
             }
-            bytes += block_size(block);
+            waiting += QUICK_ONE + (uint32_t)block_size(block);
             cached++;
         }
-        if (bytes != hmm_heap.quick[i].bytes) {
+        if (waiting != heap->quick[i].waiting) {
             return "hmm: a quick list is not as long as it says";
         }
     }
     return cached == tally->cached_blocks ? NULL : "hmm: a cached block is on no quick list";
 }
+#else
+static const char *quick_lists_flaw(struct HmmHeap *heap, const struct tally *tally) {
+    (void)heap;
+    return tally->cached_blocks == 0 ? NULL : "hmm: a cached block is on no quick list";
+}
+#endif
 
-bool hmm_valid(const char **why) {
-    bool locked = heap_enter("valid");
+static const char *heap_flaw(struct HmmHeap *heap) {
     struct tally tally = {0};
-    *why = regions_flaw(&tally);
-    if (*why == NULL) {
-        *why = free_list_flaw(&tally);
-    }
-    if (*why == NULL) {
-        *why = quick_lists_flaw(&tally);
-    }
-    if (*why == NULL && tally.bytes != hmm_heap.size) {
-        *why = "hmm: the regions' sizes do not add up";
-    }
-    heap_leave(locked);
+    const char *flaw = regions_flaw(heap, &tally);
+    flaw = flaw != NULL ? flaw : counters_flaw(heap, &tally);
+    flaw = flaw != NULL ? flaw : free_list_flaw(heap, &tally);
+    flaw = flaw != NULL ? flaw : quick_lists_flaw(heap, &tally);
+    return flaw != NULL ? flaw : touched_flaw(heap);
+}
+
+bool hmm_valid(struct HmmHeap *heap, const char **why) {
+    bool locked = heap_enter(heap, "valid");
+    *why = heap_flaw(heap);
+    heap_leave(heap, locked);
     return *why == NULL;
 }

@@ -92,8 +92,22 @@ int os_map(size_t size, size_t align, void **out) {
     return map_aligned(size, align, READ_WRITE, PRIVATE, out);
 }
 
+int os_map_near(void *near, size_t size, void **out) {
+    return sys_mmap(near, size, READ_WRITE, PRIVATE, out);
+}
+
 int os_unmap(void *start, size_t size) {
     return sys_munmap(start, size);
+}
+
+int os_renew(void *start, size_t size) {
+    void *mapped;
+    return sys_mmap(start, size, READ_WRITE, PRIVATE | MAP_FIXED, &mapped);
+}
+
+int os_forbid(void *start, size_t size) {
+    void *mapped;
+    return sys_mmap(start, size, PROT_NONE, PRIVATE | MAP_NORESERVE | MAP_FIXED, &mapped);
 }
 
 int os_purge(void *start, size_t size) {
@@ -103,7 +117,7 @@ int os_purge(void *start, size_t size) {
 /* The kernel unmaps the old pages first, and may fail only then; another thread's mmap can be given the hole at once. A
  * mark tells, as in os_move_pages: without it the addresses count as lost. The kernel sets it, since the program may
  * have left its pages unwritable. */
-int os_renew(void *start, size_t size, bool *lost) {
+int os_replace(void *start, size_t size, bool *lost) {
     static const uint32_t mark = 0x5a5;
     void *mapped = NULL;
     bool marked = futex_word_set(start, mark) == 0;

@@ -49,8 +49,18 @@ int os_claim(void *start, size_t size);
 /* Memory of its own, zero, aligned to `align` (a power of two; OS_PAGE or more). */
 int os_map(size_t size, size_t align, void **out);
 
+/* The same at `near` (NULL: anywhere), if nothing is there, or else somewhere. */
+int os_map_near(void *near, size_t size, void **out);
+
 /* Gives pages and their addresses back. Works on any part of a mapping. */
 int os_unmap(void *start, size_t size);
+
+/* Fresh pages in the place of pages of ours, contents lost: they read as zero. At no moment are the addresses unmapped.
+ */
+int os_renew(void *start, size_t size);
+
+/* Takes memory of ours away and keeps its addresses: any access faults. Ends with os_unmap. */
+int os_forbid(void *start, size_t size);
 
 /*
  * Gives the memory of pages back and keeps their addresses. Afterwards they read as zero if os_purge_zeroes(); it can
@@ -63,7 +73,7 @@ int os_purge(void *start, size_t size);
  * memory of the old ones goes back even where os_purge is refused, and what the program has advised or locked there
  * ends. On an error nothing has changed; or the addresses are no longer ours, and then *lost.
  */
-int os_renew(void *start, size_t size, bool *lost);
+int os_replace(void *start, size_t size, bool *lost);
 
 /* madvise and mlock (mlock2, with flags other than 0), for the program: on any addresses, with any advice. */
 int os_advise(void *start, size_t size, int advice);

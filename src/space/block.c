@@ -1,64 +1,29 @@
 /*
- * block.c - the blocks of a space: found, taken, resized, freed, read and written; what is wrong with an address.
+ * block.c - the blocks of a space: taken, resized, freed.
  */
-#include "space.h"
-
 #include <errno.h>
 #include <string.h>
 
 #include "base/bits.h"
 #include "base/compiler.h"
-#include "complaint.h"
+#include "base/fault.h"
+#include "compact.h"
+#include "copy.h"
+#include "lookup.h"
+#include "trim.h"
 
 /* The most cells that a new block takes: a main node and its HOLE, or the rest of one without memory and its HOLE; and
  * what the block leaves of its HOLE. */
 #define MAIN_NODES_MAX 1
 #define SUB_NODES_MAX 2
 
-/* --- Finding -------------------------------------------------------------------------------------------------- */
+/* A block of at least so many bytes that has to move in order to grow will grow again: it gets half as much again, and
+ * the pages that it leaves are unmapped. So all that a growing block ever has is at most two and a half times its size,
+ * and the bytes that are copied are at most three times as many. */
+#define GROWING_MIN ((size_t)64 * 1024)
 
-/* The main node that holds v_address, and the PROCESS in it that does; each NULL when there is none. */
-static struct place find(const struct mems_space *space, uintptr_t v_address) {
-    struct place found = {.main = dict_search_main(&space->chain.dict, v_address)};
-    if (LIKELY(found.main != NULL)) {
-        found.node = dict_search(found.main, v_address);
-    }
-    return found;
-}
-
-/* The HOLE of a main node that holds v_address, which no PROCESS of it does. */
-static const struct sub_node *find_hole(const struct main_node *main, uintptr_t v_address) {
-    const struct sub_node *before = dict_search_before(main, v_address);
-    return before != NULL ? sub_chain_after(main, before) : sub_chain_first(main);
-}
-
-/* What a virtual address is that cannot be what the caller wants. Returns the error number for it. */
-static int describe(const struct mems_space *space, struct fmt *line, uintptr_t v_address) {
-    struct place found = find(space, v_address);
-    if (found.main == NULL) {
-        fmt_format(line, "%u was never handed out", (uint64_t)v_address);
-        return EFAULT;
-    }
-    if (found.node == NULL) {
-        const struct sub_node *hole = find_hole(found.main, v_address);
-        fmt_format(line, "%u is in the HOLE %u:%u: freed before, or never handed out", (uint64_t)v_address,
-                   (uint64_t)hole->range.start, (uint64_t)hole->range.last);
-        return EFAULT;
-    }
-    fmt_format(line, "%u is inside the block %u:%u, not its start", (uint64_t)v_address,
-               (uint64_t)found.node->range.start, (uint64_t)found.node->range.last);
-    return EINVAL;
-}
-
-/* Leaves the space and tells what is wrong with the virtual address that the function was given. */
-COLD static int refuse_address(const char *function, struct mems_space *space, uintptr_t v_address) {
-    struct complaint complaint;
-    complaint_begin(&complaint, function, v_address, 0);
-    complaint.error.error = describe(space, &complaint.message.line, v_address);
-    space_leave(space);
-    complaint_tell(&complaint);
-    return complaint.error.error;
-}
+static const char too_much[] = "%u bytes are more than a block can have";
+static const char no_memory[] = "the system gives no memory for %u bytes (mmap failed)";
 
 /* Leaves the space and tells that a request failed. */
 COLD static void *refuse_request(const char *function, struct mems_space *space, const char *format, size_t size) {
@@ -68,19 +33,7 @@ COLD static void *refuse_request(const char *function, struct mems_space *space,
     return NULL;
 }
 
-static const char too_much[] = "%u bytes are more than a block can have";
-static const char no_memory[] = "the system gives no memory for %u bytes (mmap failed)";
-
-/* --- Segments ---------------------------------------------------------------------------------------------------- */
-
-/* The block that starts at v_address; its node is NULL when none does. */
-static struct place find_block(const struct mems_space *space, uintptr_t v_address) {
-    struct place found = find(space, v_address);
-    if (found.node != NULL && found.node->range.start != v_address) {
-        found.node = NULL;
-    }
-    return found;
-}
+/* --- Taking ------------------------------------------------------------------------------------------------------ */
 
 /* Whole pages for `size` bytes, which is at most PTRDIFF_MAX; 0 when that is too much. */
 static size_t whole_pages(const struct mems_space *space, size_t size) {
@@ -89,73 +42,145 @@ static size_t whole_pages(const struct mems_space *space, size_t size) {
     return __builtin_mul_overflow(pages, space->page_size, &bytes) || bytes > PTRDIFF_MAX ? 0 : bytes;
 }
 
-/* A HOLE of at least `size` bytes with memory, not in the free list: the first pages of a main node without memory, or
- * a new main node. It reads as zero. False when the system gives no memory. */
-static bool fresh_hole(struct mems_space *space, size_t size, struct place *hole) {
-    size_t bytes = whole_pages(space, size);
-    if (bytes == 0) {
-        return false;
-    }
-    hole->node = search_free_list(&space->reserved, bytes);
-    if (hole->node == NULL) {
-        return main_chain_extend(&space->chain, &space->nodes, bytes, hole) == 0;
-    }
-    hole->main = dict_search_main(&space->chain.dict, hole->node->range.start);
-    free_list_remove(&space->reserved, hole->node);
+/* The first pages of a main node without memory get some: a HOLE, not in the free list. NULL: no memory. */
+static struct sub_node *back_hole(struct mems_space *space, struct sub_node *hole, size_t bytes) {
+    struct main_node *main = main_chain_find(&space->chain, hole->start);
+    free_list_remove(&space->reserved, hole);
     struct sub_node *rest;
-    bool backed = main_chain_back(&space->chain, &space->nodes, hole->main, bytes, &rest) == 0;
+    bool backed = main_chain_back(&space->chain, &space->nodes, main, bytes, &rest) == 0;
     if (!backed) {
-        rest = hole->node;
+        rest = hole;
     }
     if (rest != NULL) {
         free_list_insert(&space->reserved, rest);
     }
-    return backed;
+    return backed ? hole : NULL;
 }
 
-/* A PROCESS of `size` bytes, a multiple of the alignment; *zero: it reads as zero. False when there is no memory. */
-static bool take_block(struct mems_space *space, size_t size, struct place *block, bool *zero) {
+/* A HOLE of at least `size` bytes with new memory, which reads as zero, and with `headroom` more, not in the free list.
+ * NULL when the system gives no memory. */
+static struct sub_node *fresh_hole(struct mems_space *space, size_t size, size_t headroom) {
+    size_t bytes = whole_pages(space, size + headroom);
+    if (bytes == 0) {
+        return NULL;
+    }
+    struct sub_node *hole = search_free_list(&space->reserved, bytes);
+    uintptr_t start = hole != NULL ? hole->start : space->chain.next;
+    if (size > space->chain.limit - start || dict_reserve(&space->dict, start, start + size - 1) != 0) {
+        return NULL;
+    }
+    if (hole != NULL) {
+        return back_hole(space, hole, bytes);
+    }
+    return main_chain_extend(&space->chain, &space->nodes, bytes, &hole) == 0 ? hole : NULL;
+}
+
+/* The same in a movable space, whose HOLEs have no memory: further addresses. */
+static struct sub_node *further_hole(struct mems_space *space, size_t size, size_t headroom) {
+    size_t bytes = whole_pages(space, size + headroom);
+    struct main_node *main = main_chain_find(&space->chain, space->chain.next - 1);
+    struct sub_node *last = main != NULL ? sub_node_of(main->sub_chain.prev) : NULL;
+    uintptr_t start = last != NULL && sub_node_kind(last) == SEGMENT_HOLE ? last->start : space->chain.next;
+    if (bytes == 0 || bytes > space->chain.limit - space->chain.next ||
+        dict_reserve(&space->dict, start, start + size - 1) != 0 || store_reserve(&space->store, size, headroom) != 0) {
+        return NULL;
+    }
+    struct sub_node *hole = main_chain_stretch(&space->chain, &space->nodes, bytes);
+    return merge_holes(&space->nodes, &space->holes, hole);
+}
+
+/* A main node that has got memory again, and whose first segment is a PROCESS, is joined with those whose memory it
+ * continues. New ones are not: how the system places mappings is not to show in the chain. */
+static void join_main_nodes(struct mems_space *space, struct main_node *main) {
+    if (main_chain_continues(&space->chain, main)) {
+        struct sub_node *last = sub_node_of(main->sub_chain.prev);
+        main_chain_weld(&space->chain, &space->nodes, main);
+        if (sub_node_kind(last) == SEGMENT_HOLE) {
+            free_list_remove(&space->holes, last);
+            free_list_insert(&space->holes, merge_holes(&space->nodes, &space->holes, last));
+        }
+    }
+    struct main_node *before = main_chain_before(&space->chain, main);
+    if (before != NULL && main_chain_continues(&space->chain, before)) {
+        main_chain_weld(&space->chain, &space->nodes, before);
+    }
+}
+
+/* The HOLE for a block of `size` bytes, not in the free list; *fresh: its memory is new. Everything is reserved that
+ * the block takes. NULL when there is no memory; nothing has changed then. */
+static struct sub_node *take_hole(struct mems_space *space, size_t size, size_t headroom, bool *fresh) {
     if (nodes_reserve(&space->nodes, MAIN_NODES_MAX, SUB_NODES_MAX) != 0) {
-        return false;
+        return NULL;
     }
-    block->node = search_free_list(&space->holes, size);
-    *zero = block->node == NULL;
-    if (block->node != NULL) {
-        free_list_remove(&space->holes, block->node);
-        block->main = dict_search_main(&space->chain.dict, block->node->range.start);
-    } else if (!fresh_hole(space, size, block)) {
-        return false;
+    struct sub_node *hole = search_free_list(&space->holes, size + headroom);
+    *fresh = hole == NULL;
+    if (hole == NULL) {
+        return space->movable ? further_hole(space, size, headroom) : fresh_hole(space, size, headroom);
     }
-    struct sub_node *node = block->node;
+    if (dict_reserve(&space->dict, hole->start, hole->start + size - 1) != 0 ||
+        (space->movable && store_reserve(&space->store, size, headroom) != 0)) {
+        return NULL;
+    }
+    free_list_remove(&space->holes, hole);
+    return hole;
+}
+
+/* A PROCESS of `size` bytes, a multiple of the alignment, with `headroom` behind it; *zero: it reads as zero. NULL when
+ * there is no memory. */
+static struct sub_node *take_block(struct mems_space *space, size_t size, size_t headroom, bool *zero) {
+    bool fresh;
+    uintptr_t end = space->chain.next;
+    struct sub_node *node = take_hole(space, size, headroom, &fresh);
+    if (node == NULL) {
+        return NULL;
+    }
+    *zero = fresh;
+    char *physical = space->movable ? NULL : sub_chain_physical(node);
     if (size < sub_node_size(node)) {
-        uintptr_t end = node->range.start + size;
-        free_list_insert(&space->holes, sub_chain_cut(&space->nodes, block->main, node, end));
+        free_list_insert(&space->holes, sub_chain_cut(&space->nodes, node, node->start + size));
     }
-    sub_node_set_kind(node, SEGMENT_PROCESS);
-    dict_insert(block->main, node);
+    node->pins = 0;
+    node->copies = 0;
+    node->region = NULL;
+    if (space->movable) {
+        *zero = store_place(&space->store, node, size);
+    } else {
+        PUBLISH(node->physical, physical);
+    }
+    sub_node_set_tag(node, SEGMENT_PROCESS, sub_node_generation(node) + 1);
+    space->newest = newer(space->newest, sub_node_generation(node));
+    dict_insert(&space->dict, node);
     space->processes++;
     space->process_bytes += size;
-    return true;
+    if (fresh && !space->movable && end == space->chain.next) { /* it has been backed, not added */
+        join_main_nodes(space, main_chain_find(&space->chain, node->start));
+    }
+    return node;
 }
 
-/* The block becomes a HOLE. */
-static void give_block(struct mems_space *space, struct place block) {
-    dict_remove(block.main, block.node);
-    space->processes--;
-    space->process_bytes -= sub_node_size(block.node);
-    sub_node_set_kind(block.node, SEGMENT_HOLE);
-    free_list_insert(&space->holes, merge_holes(&space->nodes, &space->holes, block.main, block.node));
+/* The same for as much headroom as there is memory for; and if there is none at all, once more when what HOLEs have has
+ * been given back. */
+static struct sub_node *take_or_trim(struct mems_space *space, size_t size, size_t headroom, bool *zero) {
+    struct sub_node *node = take_block(space, size, headroom, zero);
+    if (node == NULL && headroom > 0) {
+        node = take_block(space, size, 0, zero);
+    }
+    if (UNLIKELY(node == NULL) && space_trim_locked(space) > 0) {
+        node = take_block(space, size, 0, zero);
+    }
+    return node;
 }
 
-static void *v_ptr_of(struct place block) {
-    return (void *)block.node->range.start;
+/* A new block of `size` bytes for the function, in which the space is locked; NULL, and it has been left, when there is
+ * no memory. */
+static struct sub_node *new_block(const char *function, struct mems_space *space, size_t size, bool *zero) {
+    compact_ahead(space, size);
+    struct sub_node *node = take_or_trim(space, round_up(size, space->alignment), 0, zero);
+    if (UNLIKELY(node == NULL)) {
+        refuse_request(function, space, no_memory, size);
+    }
+    return node;
 }
-
-static char *physical_of(struct place block) {
-    return main_node_physical(block.main, block.node->range.start);
-}
-
-/* --- The functions ---------------------------------------------------------------------------------------------- */
 
 void *space_alloc(const char *function, struct mems_space *space, size_t size) {
     if (!space_enter_to_alloc(function, space)) {
@@ -168,11 +193,11 @@ void *space_alloc(const char *function, struct mems_space *space, size_t size) {
         return refuse_request(function, space, too_much, size);
     }
     bool zero;
-    struct place block;
-    if (!take_block(space, round_up(size, space->alignment), &block, &zero)) {
-        return refuse_request(function, space, no_memory, size);
+    struct sub_node *node = new_block(function, space, size, &zero);
+    if (node == NULL) {
+        return NULL;
     }
-    void *v_ptr = v_ptr_of(block);
+    void *v_ptr = handle_of(node, space->number);
     space_leave(space);
     return v_ptr;
 }
@@ -189,90 +214,206 @@ void *space_alloc_zeroed(const char *function, struct mems_space *space, size_t 
         return refuse_request(function, space, "a block of %u bytes cannot be", bytes);
     }
     bool zero;
-    struct place block;
-    if (!take_block(space, round_up(bytes, space->alignment), &block, &zero)) {
-        return refuse_request(function, space, no_memory, bytes);
+    struct sub_node *node = new_block(function, space, bytes, &zero);
+    if (node == NULL) {
+        return NULL;
     }
+    void *v_ptr = handle_of(node, space->number);
     if (!zero) {
-        memset(physical_of(block), 0, sub_node_size(block.node));
+        char *physical = copy_begin(space, node);
+        size_t rounded = sub_node_size(node);
+        space_leave(space);
+        memset(physical, 0, rounded);
+        copy_end(space, v_ptr);
     }
-    void *v_ptr = v_ptr_of(block);
     space_leave(space);
     return v_ptr;
+}
+
+/* --- Giving ------------------------------------------------------------------------------------------------------ */
+
+/* The block becomes a HOLE, which is returned. */
+static struct sub_node *give_block(struct mems_space *space, struct sub_node *node) {
+    dict_remove(&space->dict, node);
+    space->processes--;
+    space->process_bytes -= sub_node_size(node);
+    if (space->movable) {
+        store_leave(&space->store, node, sub_node_size(node));
+    }
+    sub_node_set_kind(node, SEGMENT_HOLE);
+    struct sub_node *hole = merge_holes(&space->nodes, &space->holes, node);
+    free_list_insert(&space->holes, hole);
+    return hole;
+}
+
+/* A block that is being copied is freed: from now on no handle leads to it. */
+static void doom(struct mems_space *space, struct sub_node *node) {
+    dict_set_tag(&space->dict, node, sub_node_tag(SEGMENT_DOOMED, sub_node_generation(node)));
 }
 
 void space_free(const char *function, struct mems_space *space, void *v_ptr) {
     if (!space_enter(function, space, v_ptr)) {
         return;
     }
-    struct place block = find_block(space, (uintptr_t)v_ptr);
-    if (LIKELY(block.node != NULL)) {
-        give_block(space, block);
-    } else if (v_ptr != NULL) {
-        refuse_address(function, space, (uintptr_t)v_ptr);
+    struct sub_node *node = lookup_start(space, v_ptr);
+    if (UNLIKELY(node == NULL)) {
+        if (v_ptr != NULL) {
+            refuse_handle(function, space, v_ptr);
+            return;
+        }
+    } else if (UNLIKELY(node->pins > 0)) {
+        refuse_pinned(function, space, v_ptr);
         return;
+    } else if (UNLIKELY(node->copies > 0)) {
+        doom(space, node);
+    } else {
+        give_block(space, node);
     }
     space_leave(space);
 }
 
-/* Moves the end of a block down to `size` bytes; what is left over joins the HOLEs. Without a cell for a new HOLE the
- * block stays as it is, which is long enough. */
-static void shrink(struct mems_space *space, struct place block, size_t size) {
-    uintptr_t last = block.node->range.start + size - 1;
-    size_t less = sub_node_size(block.node) - size;
-    struct sub_node *after = sub_chain_after(block.main, block.node);
-    if (after != NULL && sub_node_kind(after) == SEGMENT_HOLE) {
-        free_list_remove(&space->holes, after);
-        after->range.start = last + 1;
-    } else if (nodes_reserve(&space->nodes, 0, 1) == 0) {
-        after = sub_chain_cut(&space->nodes, block.main, block.node, last + 1);
-    } else {
-        return;
+size_t space_usable_size(const char *function, struct mems_space *space, void *v_ptr) {
+    if (!space_enter(function, space, v_ptr)) {
+        return 0;
     }
-    space->process_bytes -= less;
-    dict_resize(block.main, block.node, last);
-    free_list_insert(&space->holes, after);
+    const struct sub_node *node = lookup_start(space, v_ptr);
+    if (node == NULL && v_ptr != NULL) {
+        refuse_handle(function, space, v_ptr);
+        return 0;
+    }
+    size_t size = node != NULL ? sub_node_size(node) : 0;
+    space_leave(space);
+    return size;
 }
 
-/* Moves the end of a block up to `size` bytes, into the HOLE behind it. False: there is none that is large enough. */
-static bool grow(struct mems_space *space, struct place block, size_t size) {
-    size_t more = size - sub_node_size(block.node);
-    struct sub_node *after = sub_chain_after(block.main, block.node);
-    if (after == NULL || sub_node_kind(after) != SEGMENT_HOLE || sub_node_size(after) < more) {
+/* --- Copying without the lock ------------------------------------------------------------------------------------- */
+
+char *copy_begin(struct mems_space *space, struct sub_node *node) {
+    node->copies++;
+    space->copying++;
+    return node->physical;
+}
+
+/* One copy of a block's bytes has come to its end. Whether it was the last one. */
+static bool copy_over(struct mems_space *space, struct sub_node *node) {
+    ASSERT(node->copies > 0);
+    space->copying--;
+    node->copies--;
+    if (node->copies == 0) {
+        store_unpinned(node);
+    }
+    return node->copies == 0;
+}
+
+void copy_end(struct mems_space *space, const void *v_ptr) {
+    lock_take(&space->lock);
+    struct sub_node *node = dict_search(&space->dict, handle_address((uintptr_t)v_ptr));
+    if (node == NULL || node->copies == 0) {
+        return; /* in a child of a signal handler that has interrupted the copy: it has been forgotten */
+    }
+    if (copy_over(space, node) && sub_node_kind(node) == SEGMENT_DOOMED) {
+        give_block(space, node);
+    }
+}
+
+void copies_forget(struct mems_space *space) {
+    for (struct list *link = space->chain.list.next; space->copying > 0 && link != &space->chain.list;
+         link = link->next) {
+        const struct main_node *main = main_node_of(link);
+        for (struct list *at = main->sub_chain.next; at != &main->sub_chain;) {
+            struct sub_node *node = sub_node_of(at);
+            at = at->next;
+            if (sub_node_kind(node) == SEGMENT_HOLE || node->copies == 0) {
+                continue;
+            }
+            space->copying -= node->copies;
+            node->copies = 0;
+            if (sub_node_kind(node) == SEGMENT_DOOMED) {
+                at = give_block(space, node)->link.next;
+            }
+        }
+    }
+}
+
+/* --- Resizing ---------------------------------------------------------------------------------------------------- */
+
+/* Moves the end of a block down to `size` bytes; what is left over joins the HOLEs. Without a cell for a new HOLE the
+ * block stays as it is, which is long enough; and also while its bytes are copied. */
+static void shrink(struct mems_space *space, struct sub_node *node, size_t size) {
+    uintptr_t last = node->start + size - 1;
+    size_t old = sub_node_size(node);
+    if (node->copies > 0 || nodes_reserve(&space->nodes, 0, 1) != 0 ||
+        dict_reserve(&space->dict, node->start, last) != 0) {
+        return;
+    }
+    uintptr_t old_last = node->last;
+    dict_cut(&space->dict, node, last);
+    struct sub_node *rest = sub_chain_append(&space->nodes, node, old_last, sub_node_generation(node));
+    free_list_insert(&space->holes, merge_holes(&space->nodes, &space->holes, rest));
+    if (space->movable) {
+        (void)store_resize(&space->store, node, old, size);
+    }
+    space->process_bytes -= old - size;
+}
+
+/* Moves the end of a block up to `size` bytes, into the HOLE behind it; a new generation begins, since handles of what
+ * was there before may have the block's. False: there is no HOLE that is large enough. */
+static bool grow(struct mems_space *space, struct sub_node *node, size_t size) {
+    size_t old = sub_node_size(node);
+    size_t more = size - old;
+    struct sub_node *after = sub_chain_after(node);
+    if (after == NULL || sub_node_kind(after) != SEGMENT_HOLE || sub_node_size(after) < more ||
+        dict_reserve(&space->dict, node->start, node->start + size - 1) != 0 ||
+        (space->movable && !store_resize(&space->store, node, old, size))) {
         return false;
     }
     free_list_remove(&space->holes, after);
+    uint32_t generation = newer(sub_node_generation(node), sub_node_generation(after)) + 1;
     if (sub_node_size(after) == more) {
-        sub_chain_drop(&space->nodes, block.main, after);
+        sub_chain_drop(&space->nodes, after);
     } else {
-        after->range.start += more;
+        PUBLISH(after->start, after->start + more);
         free_list_insert(&space->holes, after);
     }
-    dict_resize(block.main, block.node, block.node->range.start + size - 1);
+    dict_extend(&space->dict, node, node->start + size - 1, sub_node_tag(SEGMENT_PROCESS, generation));
+    space->newest = newer(space->newest, generation);
     space->process_bytes += more;
     return true;
 }
 
-/* Gives the block `size` bytes, rounded, in place or elsewhere. False when there is no memory; nothing has changed
- * then. */
-static bool resize(struct mems_space *space, struct place *block, size_t size) {
-    size_t old_size = sub_node_size(block->node);
-    if (size < old_size) {
-        shrink(space, *block, size);
-        return true;
+/* What a block that has grown into another one leaves: its pages, if it will grow again. */
+static void give_grown(struct mems_space *space, struct sub_node *node) {
+    bool large = sub_node_size(node) >= GROWING_MIN;
+    struct sub_node *hole = give_block(space, node);
+    if (large && !space->movable) {
+        (void)trim_hole(space, hole);
     }
-    if (size == old_size || grow(space, *block, size)) {
-        return true;
-    }
-    struct place moved;
+}
+
+/* Gives a block of the locked space `size` bytes elsewhere. Returns the new handle; NULL when there is no memory, and
+ * nothing has changed then. */
+static void *move_to_grow(struct mems_space *space, struct sub_node *node, size_t size) {
     bool zero;
-    if (!take_block(space, size, &moved, &zero)) {
-        return false;
+    uintptr_t start = node->start;
+    size_t old = sub_node_size(node);
+    size_t headroom = old >= GROWING_MIN ? round_up(size / 2, space->alignment) : 0;
+    const char *from = copy_begin(space, node);
+    struct sub_node *moved = take_or_trim(space, size, headroom, &zero);
+    void *result = moved != NULL ? handle_of(moved, space->number) : NULL;
+    if (moved != NULL) {
+        char *to = copy_begin(space, moved);
+        space_leave(space);
+        memcpy(to, from, old);
+        copy_end(space, result);
     }
-    memcpy(physical_of(moved), physical_of(*block), old_size);
-    give_block(space, *block);
-    *block = moved;
-    return true;
+    node = dict_search(&space->dict, start); /* it may have another cell by now */
+    bool last = copy_over(space, node);
+    if (moved != NULL && last) {
+        give_grown(space, node);
+    } else if (moved != NULL) {
+        doom(space, node);
+    }
+    return result;
 }
 
 void *space_realloc(const char *function, struct mems_space *space, void *v_ptr, size_t size) {
@@ -286,103 +427,31 @@ void *space_realloc(const char *function, struct mems_space *space, void *v_ptr,
     if (!space_enter(function, space, v_ptr)) {
         return NULL;
     }
-    struct place block = find_block(space, (uintptr_t)v_ptr);
-    if (block.node == NULL) {
-        refuse_address(function, space, (uintptr_t)v_ptr);
+    compact_ahead(space, size);
+    struct sub_node *node = lookup_start(space, v_ptr);
+    if (node == NULL) {
+        refuse_handle(function, space, v_ptr);
         return NULL;
     }
     if (size > PTRDIFF_MAX) {
         return refuse_request(function, space, too_much, size);
     }
-    if (!resize(space, &block, round_up(size, space->alignment))) {
-        return refuse_request(function, space, no_memory, size);
+    size_t rounded = round_up(size, space->alignment);
+    void *result = v_ptr;
+    if (rounded < sub_node_size(node)) {
+        shrink(space, node, rounded);
+    } else if (rounded > sub_node_size(node) && grow(space, node, rounded)) {
+        result = handle_of(node, space->number);
+    } else if (rounded > sub_node_size(node)) {
+        if (node->pins > 0) {
+            refuse_pinned(function, space, v_ptr);
+            return NULL;
+        }
+        result = move_to_grow(space, node, rounded);
+        if (result == NULL) {
+            return refuse_request(function, space, no_memory, size);
+        }
     }
-    void *result = v_ptr_of(block);
     space_leave(space);
     return result;
-}
-
-void *space_get(const char *function, struct mems_space *space, void *v_ptr) {
-    if (!space_enter(function, space, v_ptr)) {
-        return NULL;
-    }
-    struct place block = find(space, (uintptr_t)v_ptr);
-    if (UNLIKELY(block.node == NULL)) {
-        refuse_address(function, space, (uintptr_t)v_ptr);
-        return NULL;
-    }
-    void *physical = main_node_physical(block.main, (uintptr_t)v_ptr);
-    space_leave(space);
-    return physical;
-}
-
-size_t space_usable_size(const char *function, struct mems_space *space, void *v_ptr) {
-    if (!space_enter(function, space, v_ptr)) {
-        return 0;
-    }
-    const struct sub_node *node = find_block(space, (uintptr_t)v_ptr).node;
-    if (node == NULL && v_ptr != NULL) {
-        refuse_address(function, space, (uintptr_t)v_ptr);
-        return 0;
-    }
-    size_t size = node != NULL ? sub_node_size(node) : 0;
-    space_leave(space);
-    return size;
-}
-
-/*
- * Enters, and finds the bytes v_ptr..v_ptr + size - 1 of a block for copying from or to `other`. 0 with the lock held;
- * otherwise the error, which has been told.
- */
-static int enter_to_copy(const char *function, struct mems_space *space, void *v_ptr, const void *other, size_t size,
-                         char **physical) {
-    if (!space_enter(function, space, v_ptr)) {
-        return errno;
-    }
-    uintptr_t v_address = (uintptr_t)v_ptr;
-    struct place block = find(space, v_address);
-    const struct sub_node *node = block.node;
-    if (node == NULL) {
-        return refuse_address(function, space, v_address);
-    }
-    struct complaint complaint;
-    if (size > node->range.last - v_address + 1) {
-        complaint_begin(&complaint, function, v_address, ERANGE);
-        fmt_format(&complaint.message.line, "%u bytes from %u on go beyond the block %u:%u", (uint64_t)size,
-                   (uint64_t)v_address, (uint64_t)node->range.start, (uint64_t)node->range.last);
-    } else if (other == NULL && size > 0) {
-        complaint_begin(&complaint, function, v_address, EINVAL);
-        fmt_format(&complaint.message.line, "NULL is no place for %u bytes", (uint64_t)size);
-    } else {
-        *physical = main_node_physical(block.main, v_address);
-        return 0;
-    }
-    space_leave(space);
-    complaint_tell(&complaint);
-    return complaint.error.error;
-}
-
-static void copy_and_leave(struct mems_space *space, void *to, const void *from, size_t size) {
-    if (size > 0) {
-        memmove(to, from, size);
-    }
-    space_leave(space);
-}
-
-int space_read(const char *function, struct mems_space *space, void *v_ptr, void *to, size_t size) {
-    char *physical;
-    int error = enter_to_copy(function, space, v_ptr, to, size, &physical);
-    if (error == 0) {
-        copy_and_leave(space, to, physical, size);
-    }
-    return error;
-}
-
-int space_write(const char *function, struct mems_space *space, void *v_ptr, const void *from, size_t size) {
-    char *physical;
-    int error = enter_to_copy(function, space, v_ptr, from, size, &physical);
-    if (error == 0) {
-        copy_and_leave(space, physical, from, size);
-    }
-    return error;
 }

@@ -3,7 +3,7 @@
 #include "base/fault.h"
 
 static struct sub_node *hole_of(const struct tree_node *node) {
-    return node != NULL ? CONTAINER_OF(node, struct sub_node, range.node) : NULL;
+    return node != NULL ? CONTAINER_OF(node, struct sub_node, tree) : NULL;
 }
 
 static void place(size_t size, unsigned *level, unsigned *step) {
@@ -14,7 +14,7 @@ static void place(size_t size, unsigned *level, unsigned *step) {
 static bool comes_before(const struct sub_node *a, const struct sub_node *b) {
     size_t a_size = sub_node_size(a);
     size_t b_size = sub_node_size(b);
-    return a_size != b_size ? a_size < b_size : a->range.start < b->range.start;
+    return a_size != b_size ? a_size < b_size : a->start < b->start;
 }
 
 void free_list_insert(struct free_list *list, struct sub_node *hole) {
@@ -27,17 +27,23 @@ void free_list_insert(struct free_list *list, struct sub_node *hole) {
         parent = *link;
         link = comes_before(hole, hole_of(parent)) ? &parent->left : &parent->right;
     }
-    tree_link(bin, &hole->range.node, parent, link);
+    tree_link(bin, &hole->tree, parent, link);
     bins_map_set(&list->map, level, step);
 }
 
 void free_list_remove(struct free_list *list, struct sub_node *hole) {
     unsigned level, step;
     place(sub_node_size(hole), &level, &step);
-    tree_unlink(&list->bins[level][step], &hole->range.node);
+    tree_unlink(&list->bins[level][step], &hole->tree);
     if (list->bins[level][step].root == NULL) {
         bins_map_clear(&list->map, level, step);
     }
+}
+
+void free_list_replace(struct free_list *list, struct sub_node *hole, struct sub_node *to) {
+    unsigned level, step;
+    place(sub_node_size(hole), &level, &step);
+    tree_replace(&list->bins[level][step], &hole->tree, &to->tree);
 }
 
 /* The first HOLE of a bin that has at least `size` bytes; NULL when none has. */
@@ -64,6 +70,31 @@ struct sub_node *search_free_list(const struct free_list *list, size_t size) {
         hole = hole_of(tree_first(&list->bins[level][step]));
     }
     return hole;
+}
+
+/* The same for one bin. */
+static size_t bin_each(const struct tree *bin, size_t size, size_t (*act)(struct sub_node *hole, void *context),
+                       void *context) {
+    size_t sum = 0;
+    for (struct sub_node *hole = first_that_fits(bin, size); hole != NULL;) {
+        struct sub_node *next = hole_of(tree_next(&hole->tree));
+        sum += act(hole, context);
+        hole = next;
+    }
+    return sum;
+}
+
+size_t free_list_each(struct free_list *list, size_t size, size_t (*act)(struct sub_node *hole, void *context),
+                      void *context) {
+    unsigned least, step;
+    size_t sum = 0;
+    place(size, &least, &step);
+    for (unsigned level = BINS_LEVELS; level-- > least;) {
+        for (unsigned at = BINS_STEPS; list->map.steps[level] != 0 && at-- > 0;) {
+            sum += bin_each(&list->bins[level][at], size, act, context);
+        }
+    }
+    return sum;
 }
 
 /* The HOLEs of one bin, added to *count; NULL, or what is wrong. */

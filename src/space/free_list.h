@@ -31,6 +31,14 @@ void free_list_remove(struct free_list *list, struct sub_node *hole);
 /* The best HOLE of at least `size` bytes, left in the list; NULL when there is none. */
 struct sub_node *search_free_list(const struct free_list *list, size_t size);
 
+/* `to`, a copy of a HOLE of the list in another cell, takes its place. */
+void free_list_replace(struct free_list *list, struct sub_node *hole, struct sub_node *to);
+
+/* Calls act for the HOLEs of at least `size` bytes, the largest first, but for the order within a bin. It may take the
+ * one that it is given out, and add smaller ones. Returns the sum of what it returns. */
+size_t free_list_each(struct free_list *list, size_t size, size_t (*act)(struct sub_node *hole, void *context),
+                      void *context);
+
 /* True when all invariants hold, and *count HOLEs are in the list; otherwise *why names the first that does not. */
 bool free_list_valid(const struct free_list *list, size_t *count, const char **why);
 

@@ -1,9 +1,9 @@
 /*
- * node.h - what a space's lists are made of, and the memory for it.
+ * node.h - what a space's lists are made of.
  *
- * The main chain links main nodes, one for each mapping; each main node has a sub-chain of sub nodes, its segments.
- * Both kinds come from pools of cells, in chunks of their own from the system. No locking: the space's
- * lock guards all of it.
+ * The main chain links main nodes; each main node has a sub-chain of sub nodes, its segments. Both come from pools of
+ * their own. No locking: the space's lock guards all of it. But the dictionary is read without the lock (dict.h), and
+ * with it the start, the end, the tag and the place of a segment: these are written by PUBLISH.
  */
 #ifndef MEMS_SPACE_NODE_H
 #define MEMS_SPACE_NODE_H
@@ -12,35 +12,73 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/compiler.h"
 #include "base/list.h"
 #include "base/range_tree.h"
+#include "pool.h"
+
+/* A word that is read without the lock: release, and its partner acquire. */
+#define PUBLISH(word, value) __atomic_store_n(&(word), (value), __ATOMIC_RELEASE)
+#define OBSERVE(word) __atomic_load_n(&(word), __ATOMIC_ACQUIRE)
 
 /*
- * One mapping of whole pages, or, where memory is NULL, a range of virtual addresses without memory.
+ * Whole pages of virtual addresses, and the mapping behind them.
  *
- * Invariants: the segments tile the range; no two HOLEs touch; a node without memory is a single HOLE, and no two such
- * nodes touch; the tree holds the PROCESSes, and them only.
+ * Invariants: the segments tile the range; no two HOLEs touch. A main node without memory is a single HOLE, and no two
+ * such nodes touch; but in a movable space there is one main node alone, and no memory of its own.
  */
 struct main_node {
-    struct list link;            /* in the main chain, in order of virtual addresses */
-    struct range_node range;     /* the virtual addresses; in the dictionary */
-    struct list sub_chain;       /* of sub nodes, in order of virtual addresses */
-    struct range_tree processes; /* the dictionary's part that lies in this node */
-    char *memory;                /* the physical address of the first virtual one */
-    size_t length;               /* number of segments */
+    struct list link;         /* in the main chain, in order of virtual addresses */
+    struct list sub_chain;    /* of sub nodes, in order of virtual addresses; see is_sub_chain */
+    struct range_node range;  /* the virtual addresses; in the chain's tree */
+    struct range_node memory; /* where the bytes are, in the chain's tree of memory; start is 0: nowhere */
 };
 
-enum segment { SEGMENT_PROCESS, SEGMENT_HOLE };
+enum segment { SEGMENT_HOLE, SEGMENT_PROCESS, SEGMENT_DOOMED };
+
+#define SEGMENT_BITS 2u
+#define SEGMENT_MASK ((1u << SEGMENT_BITS) - 1)
+
+struct region;
 
 /*
- * One segment. A PROCESS is in the dictionary by its range; a HOLE is in the free list by the tree node of its range. A
- * million of them are searched in random order, so each fills a cache line and no more: it does not name its main node,
- * which the dictionary finds by the address.
+ * One segment: a HOLE, in a free list; a PROCESS, in the dictionary; or a doomed one, which has been freed while its
+ * bytes are copied, and becomes a HOLE when that ends. A million of them are looked up in random order, so each fills a
+ * cache line and no more. It does not name its main node: where that is needed, a neighbour or the address leads to it.
+ *
+ * tag: the kind in the lowest bits, above it the *generation*: how often the place has been used, modulo 2^30. A HOLE
+ * has the newest generation of all blocks that were ever in it, and a new block the one after its HOLE's.
  */
 struct sub_node {
-    struct list link;        /* in its main node's sub-chain */
-    struct range_node range; /* the virtual addresses; the tag of its tree node is the segment's kind */
+    struct list link; /* in its main node's sub-chain */
+    uintptr_t start;
+    uintptr_t last;
+    union {
+        struct tree_node tree; /* a HOLE's */
+        struct {               /* a PROCESS's, and a doomed one's */
+            char *physical;
+            struct region *region; /* that the bytes are in; NULL but in a movable space */
+            uint32_t slot;         /* in the region's table */
+            uint32_t pins;         /* how often the user has pinned it */
+            uint32_t copies;       /* how many functions of ours copy its bytes without the lock */
+            uint32_t tag;          /* the tree node's tag */
+        };
+    };
 };
+
+_Static_assert(sizeof(struct sub_node) == POOL_GRAIN, "a segment fills a cache line");
+_Static_assert(offsetof(struct sub_node, tag) == offsetof(struct sub_node, tree.tag), "each segment has a tag");
+
+/*
+ * Whether a link of a sub-chain is its head, in a main node: cells begin at cache lines, and with them the links of sub
+ * nodes, but not the heads. So the end of a sub-chain can be told without knowing the main node.
+ */
+static inline bool is_sub_chain(const struct list *link) {
+    return (uintptr_t)link % POOL_GRAIN != 0;
+}
+
+_Static_assert(offsetof(struct sub_node, link) == 0 && offsetof(struct main_node, sub_chain) % POOL_GRAIN != 0,
+               "a head can be told from a link");
 
 static inline struct main_node *main_node_of(struct list *link) {
     return CONTAINER_OF(link, struct main_node, link);
@@ -51,62 +89,63 @@ static inline struct sub_node *sub_node_of(struct list *link) {
 }
 
 static inline enum segment sub_node_kind(const struct sub_node *node) {
-    return (enum segment)node->range.node.tag;
+    return (enum segment)(node->tag & SEGMENT_MASK);
+}
+
+static inline uint32_t sub_node_generation(const struct sub_node *node) {
+    return node->tag >> SEGMENT_BITS;
+}
+
+static inline uint32_t sub_node_tag(enum segment kind, uint32_t generation) {
+    return generation << SEGMENT_BITS | kind;
+}
+
+/* For a segment that is not in the dictionary (dict_set_tag). */
+static inline void sub_node_set_tag(struct sub_node *node, enum segment kind, uint32_t generation) {
+    PUBLISH(node->tag, sub_node_tag(kind, generation));
 }
 
 static inline void sub_node_set_kind(struct sub_node *node, enum segment kind) {
-    node->range.node.tag = kind;
+    sub_node_set_tag(node, kind, sub_node_generation(node));
+}
+
+/* The newer of two generations, which are counted modulo 2^30. */
+static inline uint32_t newer(uint32_t a, uint32_t b) {
+    return (int32_t)((a - b) << SEGMENT_BITS) > 0 ? a : b;
 }
 
 static inline size_t sub_node_size(const struct sub_node *node) {
-    return node->range.last - node->range.start + 1;
+    return node->last - node->start + 1;
 }
 
 static inline size_t main_node_size(const struct main_node *node) {
     return node->range.last - node->range.start + 1;
 }
 
-/* The physical address of a virtual one in a main node that has memory. */
-static inline char *main_node_physical(const struct main_node *node, uintptr_t v_address) {
-    return node->memory + (v_address - node->range.start);
+static inline bool main_node_has_memory(const struct main_node *node) {
+    return node->memory.start != 0;
 }
 
-/* Cells of one size, in chunks of chunk_size bytes. */
-struct node_pool {
-    struct list roomy; /* chunks with free cells */
-    struct list full;
-    size_t chunk_size; /* a power of two; each chunk is aligned to it */
-    size_t cell_size;
-    size_t cells;  /* number of cells in a chunk */
-    size_t chunks; /* number */
-    size_t spare;  /* number of free cells in all chunks */
-};
-
-/* A cell, all zero; it has been reserved. */
-void *node_take(struct node_pool *pool);
-
-/* Gives a cell back. The memory of a chunk that is all free goes back to the system when there is another one to spare.
- */
-void node_give(struct node_pool *pool, void *node);
-
-/* Number of cells that are taken. */
-size_t node_pool_used(const struct node_pool *pool);
+/* The physical address of a virtual one in a main node that has memory. */
+static inline char *main_node_physical(const struct main_node *node, uintptr_t v_address) {
+    return (char *)node->memory.start + (v_address - node->range.start);
+}
 
 /* The nodes of one space. */
 struct nodes {
-    struct node_pool main;
-    struct node_pool sub;
+    struct pool main;
+    struct pool sub;
 };
 
-void nodes_init(struct nodes *nodes);
+static inline void nodes_init(struct nodes *nodes) {
+    pool_init(&nodes->main, sizeof(struct main_node));
+    pool_init(&nodes->sub, sizeof(struct sub_node));
+}
 
-/* Sees to it that so many cells of each kind can be taken next. 0, or the error of the mapping that failed. */
-int nodes_reserve(struct nodes *nodes, size_t main_nodes, size_t sub_nodes);
-
-/* Bytes that are mapped for them. */
-size_t nodes_bytes(const struct nodes *nodes);
-
-/* Unmaps everything; both pools are empty then. */
-void nodes_finish(struct nodes *nodes);
+/* Sees to it that so many nodes of each kind can be taken next. 0, or the error of the mapping that failed. */
+static inline int nodes_reserve(struct nodes *nodes, size_t main_nodes, size_t sub_nodes) {
+    int error = pool_reserve(&nodes->main, main_nodes);
+    return error != 0 ? error : pool_reserve(&nodes->sub, sub_nodes);
+}
 
 #endif

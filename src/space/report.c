@@ -2,15 +2,28 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 
 #include "base/bits.h"
 #include "complaint.h"
 #include "os/os.h"
 
+/* What is shown of a region of the store. */
+struct region_numbers {
+    const void *physical;
+    size_t size;
+    size_t used;
+    size_t live;
+    uint32_t blocks;
+};
+
 struct snapshot {
     struct mems_stats stats;
+    bool movable;
     struct mems_segment *segments;
     size_t count;
+    struct region_numbers *regions;
+    size_t region_count;
     size_t bytes; /* of the mapping that holds the segments; 0: none */
 };
 
@@ -21,17 +34,36 @@ static void copy_segments(struct mems_space *space, struct snapshot *snapshot) {
         struct main_node *main = main_node_of(link);
         for (struct list *at = main->sub_chain.next; at != &main->sub_chain; at = at->next) {
             const struct sub_node *node = sub_node_of(at);
+            bool process = sub_node_kind(node) != SEGMENT_HOLE;
             *out++ = (struct mems_segment){
                 .main_index = index,
                 .main_start = main->range.start,
                 .main_last = main->range.last,
-                .start = node->range.start,
-                .last = node->range.last,
-                .physical = main->memory != NULL ? main_node_physical(main, node->range.start) : NULL,
-                .kind = sub_node_kind(node) == SEGMENT_PROCESS ? MEMS_PROCESS : MEMS_HOLE,
+                .start = node->start,
+                .last = node->last,
+                .physical = process                      ? node->physical
+                            : main_node_has_memory(main) ? main_node_physical(main, node->start)
+                                                         : NULL,
+                .kind = process ? MEMS_PROCESS : MEMS_HOLE,
+                .v_ptr = process ? handle_of(node, space->number) : NULL,
+                .pins = process ? node->pins : 0,
             };
         }
         index++;
+    }
+}
+
+/* Regions in the list of a space that is ready; others have none. */
+static size_t region_count(const struct mems_space *space) {
+    return space->state == SPACE_READY ? list_length(&space->store.regions) : 0;
+}
+
+static void copy_regions(const struct store *store, struct snapshot *snapshot) {
+    struct region_numbers *out = snapshot->regions;
+    const struct list *link = store->regions.next;
+    for (size_t i = 0; i < snapshot->region_count; i++, link = link->next) {
+        const struct region *region = CONTAINER_OF(link, struct region, link);
+        *out++ = (struct region_numbers){region->memory, region->size, region->top, region->live, region->blocks};
     }
 }
 
@@ -40,10 +72,12 @@ static bool take_snapshot(const char *function, struct mems_space *space, struct
     if (!space_enter(function, space, NULL)) {
         return false;
     }
-    *snapshot = (struct snapshot){0};
+    *snapshot = (struct snapshot){.movable = space->movable};
     space_collect(space, &snapshot->stats);
     snapshot->count = snapshot->stats.processes + snapshot->stats.holes;
-    size_t bytes = round_up(snapshot->count * sizeof *snapshot->segments, os_page_size());
+    snapshot->region_count = region_count(space);
+    size_t segments = snapshot->count * sizeof *snapshot->segments;
+    size_t bytes = round_up(segments + snapshot->region_count * sizeof *snapshot->regions, os_page_size());
     if (bytes > 0) {
         void *memory;
         if (os_map(bytes, OS_PAGE, &memory) != 0) {
@@ -52,8 +86,10 @@ static bool take_snapshot(const char *function, struct mems_space *space, struct
             return false;
         }
         snapshot->segments = memory;
+        snapshot->regions = (struct region_numbers *)((char *)memory + segments);
         snapshot->bytes = bytes;
         copy_segments(space, snapshot);
+        copy_regions(&space->store, snapshot);
     }
     space_leave(space);
     return true;
@@ -107,14 +143,41 @@ static void print_snapshot(const struct snapshot *snapshot, FILE *stream) {
     fputs("]\n-----------------------------\n", stream);
 }
 
-void report_print(const char *function, struct mems_space *space, FILE *stream) {
+/*
+ * Shows a snapshot on the stream, which is locked meanwhile. The thread may be cancelled in the middle, or the program
+ * may leave a visit by longjmp: the first gives everything back.
+ */
+struct showing {
     struct snapshot snapshot;
-    if (take_snapshot(function, space, &snapshot)) {
-        flockfile(stream);
-        print_snapshot(&snapshot, stream);
-        funlockfile(stream);
-        drop_snapshot(&snapshot);
+    FILE *stream;
+};
+
+static void end_showing(void *context) {
+    struct showing *showing = context;
+    if (showing->stream != NULL) {
+        funlockfile(showing->stream);
     }
+    drop_snapshot(&showing->snapshot);
+}
+
+static void show(const char *function, struct mems_space *space, FILE *stream,
+                 void (*print)(const struct snapshot *snapshot, FILE *stream)) {
+    if (space != NULL && stream == NULL) {
+        complain(function, EINVAL, "there is nowhere to print to: the stream is NULL", 0);
+        return;
+    }
+    struct showing showing;
+    if (take_snapshot(function, space, &showing.snapshot)) {
+        showing.stream = stream;
+        flockfile(stream);
+        pthread_cleanup_push(end_showing, &showing);
+        print(&showing.snapshot, stream);
+        pthread_cleanup_pop(1);
+    }
+}
+
+void report_print(const char *function, struct mems_space *space, FILE *stream) {
+    show(function, space, stream, print_snapshot);
 }
 
 /* --- JSON ------------------------------------------------------------------------------------------------------ */
@@ -127,10 +190,10 @@ static void json_address(const void *physical, FILE *stream) {
     }
 }
 
-static void json_main_node(const struct mems_segment *segments, size_t length, FILE *stream) {
+static void json_main_node(const struct mems_segment *segments, size_t length, bool movable, FILE *stream) {
     fprintf(stream, "{\"start\": %" PRIuPTR ", \"last\": %" PRIuPTR ", \"physical\": ", segments->main_start,
             segments->main_last);
-    json_address(segments->physical, stream);
+    json_address(movable ? NULL : segments->physical, stream);
     fputs(", \"sub_chain\": [", stream);
     for (size_t i = 0; i < length; i++) {
         fprintf(stream, "%s\n    {\"kind\": \"%s\", \"start\": %" PRIuPTR ", \"last\": %" PRIuPTR ", \"physical\": ",
@@ -165,38 +228,59 @@ static void json_numbers(const struct mems_stats *stats, FILE *stream) {
     }
 }
 
-void report_json(const char *function, struct mems_space *space, FILE *stream) {
-    struct snapshot snapshot;
-    if (!take_snapshot(function, space, &snapshot)) {
-        return;
+static void json_store(const struct snapshot *snapshot, FILE *stream) {
+    const struct mems_stats *stats = &snapshot->stats;
+    fprintf(stream,
+            "\"store\": {\"gap_bytes\": %zu, \"pinned\": %zu, \"moved_blocks\": %" PRIu64 ", \"moved_bytes\": %" PRIu64
+            ", \"regions\": [",
+            stats->gap_bytes, stats->pinned, stats->moved_blocks, stats->moved_bytes);
+    for (size_t i = 0; i < snapshot->region_count; i++) {
+        const struct region_numbers *region = &snapshot->regions[i];
+        fputs(i == 0 ? "\n  {\"physical\": " : ",\n  {\"physical\": ", stream);
+        json_address(region->physical, stream);
+        fprintf(stream, ", \"size\": %zu, \"used\": %zu, \"live\": %zu, \"blocks\": %" PRIu32 "}", region->size,
+                region->used, region->live, region->blocks);
     }
-    flockfile(stream);
+    fputs("]},\n", stream);
+}
+
+static void json_snapshot(const struct snapshot *snapshot, FILE *stream) {
     fputc('{', stream);
-    json_numbers(&snapshot.stats, stream);
+    json_numbers(&snapshot->stats, stream);
+    if (snapshot->movable) {
+        json_store(snapshot, stream);
+    }
     fputs("\"main_chain\": [", stream);
     size_t length;
-    for (size_t i = 0; i < snapshot.count; i += length) {
-        length = sub_chain_length(&snapshot, i);
+    for (size_t i = 0; i < snapshot->count; i += length) {
+        length = sub_chain_length(snapshot, i);
         fputs(i == 0 ? "\n  " : ",\n  ", stream);
-        json_main_node(&snapshot.segments[i], length, stream);
+        json_main_node(&snapshot->segments[i], length, snapshot->movable, stream);
     }
     fputs("]}\n", stream);
-    funlockfile(stream);
-    drop_snapshot(&snapshot);
+}
+
+void report_json(const char *function, struct mems_space *space, FILE *stream) {
+    show(function, space, stream, json_snapshot);
 }
 
 /* --- One after the other --------------------------------------------------------------------------------------- */
 
 int report_walk(const char *function, struct mems_space *space,
                 int (*visit)(const struct mems_segment *segment, void *context), void *context) {
-    struct snapshot snapshot;
-    if (!take_snapshot(function, space, &snapshot)) {
+    if (space != NULL && visit == NULL) {
+        complain(function, EINVAL, "there is nobody to show the segments to: visit is NULL", 0);
+        return -1;
+    }
+    struct showing showing = {.stream = NULL};
+    if (!take_snapshot(function, space, &showing.snapshot)) {
         return -1;
     }
     int result = 0;
-    for (size_t i = 0; i < snapshot.count && result == 0; i++) {
-        result = visit(&snapshot.segments[i], context);
+    pthread_cleanup_push(end_showing, &showing);
+    for (size_t i = 0; i < showing.snapshot.count && result == 0; i++) {
+        result = visit(&showing.snapshot.segments[i], context);
     }
-    drop_snapshot(&snapshot);
+    pthread_cleanup_pop(1);
     return result;
 }

@@ -8,10 +8,19 @@
 #include "complaint.h"
 #include "os/os.h"
 #include "ranks.h"
-#include "registry.h"
+#include "spaces.h"
 
 #define ALIGNMENT_MIN FREE_LIST_GRAIN
 #define ALIGNMENT_MAX 16u
+
+/* What a space is to be like. */
+struct shape {
+    size_t page_size;
+    size_t alignment;
+    bool generations;
+    bool movable;
+    bool restless;
+};
 
 struct mems_space space_default = {
     .lock = LOCK_INIT(LOCK_SPACE),
@@ -19,21 +28,41 @@ struct mems_space space_default = {
     .alignment = ALIGNMENT_MIN,
 };
 
-/* The page size with which the default space starts; guarded by its lock. */
-static size_t next_page_size = PAGE_SIZE;
+/* What the default space starts with next, with a page size that has been chosen, or the default; guarded by its lock.
+ */
+static struct shape next = {.alignment = ALIGNMENT_MIN};
+static bool page_size_chosen;
 
 /* --- Life ---------------------------------------------------------------------------------------------------- */
 
+/* PAGE_SIZE, or the system's page where that is larger. */
+static size_t default_page_size(void) {
+    return os_page_size() > PAGE_SIZE ? os_page_size() : PAGE_SIZE;
+}
+
+static size_t next_page_size(void) {
+    return page_size_chosen ? next.page_size : default_page_size();
+}
+
 /* The space, locked or new, becomes an empty one that is ready. */
-static void begin(struct mems_space *space, size_t page_size, size_t alignment) {
-    space->page_size = page_size;
-    space->alignment = alignment;
-    main_chain_init(&space->chain);
+static void begin(struct mems_space *space, const struct shape *shape) {
+    uint32_t generation = 0;
+    space->page_size = shape->page_size;
+    space->alignment = shape->alignment;
+    space->movable = shape->movable;
+    space->restless = shape->restless;
+    space->number = shape->generations ? spaces_take_number(&generation) : 0;
+    space->newest = generation;
+    main_chain_init(&space->chain, HANDLE_ADDRESS_LAST, generation);
     memset(&space->holes, 0, sizeof space->holes);
     memset(&space->reserved, 0, sizeof space->reserved);
     nodes_init(&space->nodes);
+    dict_init(&space->dict, space->number, shape->restless);
+    store_init(&space->store, space->page_size, shape->restless);
     space->processes = 0;
     space->process_bytes = 0;
+    space->pinned = 0;
+    space->copying = 0;
     space->failures = 0;
     space->state = SPACE_READY;
 }
@@ -44,10 +73,11 @@ static bool is_page_size(size_t size) {
 
 /* With the default space's lock held, in state unused or finished. */
 static int start_default(void) {
-    if (!is_page_size(next_page_size)) {
+    next.page_size = next_page_size();
+    if (!is_page_size(next.page_size)) {
         return EINVAL;
     }
-    begin(&space_default, next_page_size, ALIGNMENT_MIN);
+    begin(&space_default, &next);
     return 0;
 }
 
@@ -62,7 +92,7 @@ static void tell_page_size(const char *function, size_t page_size) {
 int space_start(const char *function) {
     struct mems_space *space = &space_default;
     lock_take(&space->lock);
-    size_t wanted = next_page_size;
+    size_t wanted = next_page_size();
     size_t in_use = space->page_size;
     int error = 0;
     if (space->state != SPACE_READY) {
@@ -81,14 +111,65 @@ int space_start(const char *function) {
 
 void space_set_page_size(size_t page_size) {
     lock_take(&space_default.lock);
-    next_page_size = page_size;
+    next.page_size = page_size;
+    page_size_chosen = true;
     lock_give(&space_default.lock);
 }
 
-/* Gives all memory back, and the space's lock. What the system refuses to take is told. */
+/* What the options say, with the defaults for what they leave open. 0, or the error, which has been told. */
+static int shape_of(const char *function, const struct mems_space_options *options, bool generations,
+                    struct shape *shape) {
+    static const struct mems_space_options none;
+    const struct mems_space_options *wanted = options != NULL ? options : &none;
+    *shape = (struct shape){
+        .page_size = wanted->page_size != 0 ? wanted->page_size : default_page_size(),
+        .alignment = wanted->alignment != 0 ? wanted->alignment : ALIGNMENT_MIN,
+        .generations = wanted->generations != 0 ? wanted->generations > 0 : generations,
+        .movable = wanted->movable != 0,
+        .restless = wanted->movable == MEMS_MOVES_ALWAYS,
+    };
+    if (!is_page_size(shape->page_size)) {
+        tell_page_size(function, shape->page_size);
+        return EINVAL;
+    }
+    if (shape->alignment != ALIGNMENT_MIN && shape->alignment != ALIGNMENT_MAX) {
+        complain(function, EINVAL, "an alignment of %u is neither 8 nor 16", shape->alignment);
+        return EINVAL;
+    }
+    if (wanted->movable > MEMS_MOVES_ALWAYS) {
+        complain(function, EINVAL, "movable is 0, 1 or 2, not %u", wanted->movable);
+        return EINVAL;
+    }
+    if (wanted->generations < -1 || wanted->generations > 1) {
+        complain(function, EINVAL, "generations are -1, 0 or 1, not another number", 0);
+        return EINVAL;
+    }
+    return 0;
+}
+
+int space_set_options(const char *function, const struct mems_space_options *options) {
+    struct shape shape;
+    int error = shape_of(function, options, false, &shape);
+    if (error == 0) {
+        lock_take(&space_default.lock);
+        next = shape;
+        page_size_chosen = options != NULL && options->page_size != 0;
+        lock_give(&space_default.lock);
+    }
+    return error;
+}
+
+/* Gives all memory back, and the space's lock. What the system refuses to take is told. The blocks' memory first: where
+ * the process has no mapping left, that makes room for the rest. */
 static void end(const char *function, struct mems_space *space) {
-    size_t refused = main_chain_finish(&space->chain);
-    nodes_finish(&space->nodes);
+    size_t refused = main_chain_finish(&space->chain) + store_finish(&space->store);
+    dict_finish(&space->dict);
+    pool_finish(&space->nodes.sub);
+    pool_finish(&space->nodes.main);
+    if (space->number != 0) {
+        spaces_give_number(space->number, space->newest);
+        space->number = 0;
+    }
     space->state = SPACE_FINISHED;
     lock_give(&space->lock);
     if (refused > 0) {
@@ -114,14 +195,8 @@ static size_t space_bytes(void) {
 
 struct mems_space *space_create(const struct mems_space_options *options) {
     static const char function[] = "mems_space_create";
-    size_t page_size = options != NULL && options->page_size != 0 ? options->page_size : PAGE_SIZE;
-    size_t alignment = options != NULL && options->alignment != 0 ? options->alignment : ALIGNMENT_MIN;
-    if (!is_page_size(page_size)) {
-        tell_page_size(function, page_size);
-        return NULL;
-    }
-    if (alignment != ALIGNMENT_MIN && alignment != ALIGNMENT_MAX) {
-        complain(function, EINVAL, "an alignment of %u is neither 8 nor 16", alignment);
+    struct shape shape;
+    if (shape_of(function, options, true, &shape) != 0) {
         return NULL;
     }
     void *memory;
@@ -131,8 +206,8 @@ struct mems_space *space_create(const struct mems_space_options *options) {
     }
     struct mems_space *space = memory;
     lock_init(&space->lock, LOCK_SPACE);
-    begin(space, page_size, alignment);
-    registry_add(space);
+    begin(space, &shape);
+    spaces_add(space);
     return space;
 }
 
@@ -146,7 +221,7 @@ void space_destroy(const char *function, struct mems_space *space) {
         return;
     }
     space_leave(space);
-    registry_remove(space); /* whose lock comes before a space's */
+    spaces_remove(space); /* whose lock comes before a space's */
     lock_take(&space->lock);
     end(function, space);
     (void)os_unmap(space, space_bytes());
@@ -185,7 +260,7 @@ bool space_enter_to_alloc(const char *function, struct mems_space *space) {
     if (LIKELY(space->state == SPACE_READY) || start_default() == 0) {
         return true;
     }
-    size_t page_size = next_page_size;
+    size_t page_size = next_page_size();
     space_leave(space);
     tell_page_size(function, page_size);
     return false;

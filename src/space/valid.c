@@ -13,39 +13,53 @@ struct audit {
     size_t reserved; /* HOLEs without memory */
     size_t process_bytes;
     size_t mapped_bytes;
+    size_t pinned;
+    size_t copying;
 };
 
+/* A PROCESS, or a doomed one. */
+static const char *process_flaw(struct audit *audit, const struct main_node *main, const struct sub_node *node) {
+    const struct mems_space *space = audit->space;
+    if (dict_search(&space->dict, node->start) != node || dict_search(&space->dict, node->last) != node) {
+        return "space: a PROCESS is not in the dictionary";
+    }
+    if (space->movable ? node->region == NULL
+                       : !main_node_has_memory(main) || node->physical != main_node_physical(main, node->start)) {
+        return "space: a PROCESS does not have the memory that is its own";
+    }
+    if (sub_node_kind(node) == SEGMENT_DOOMED && (node->copies == 0 || node->pins > 0)) {
+        return "space: a PROCESS is doomed and nobody copies its bytes";
+    }
+    if (newer(space->newest, sub_node_generation(node)) != space->newest) {
+        return "space: a PROCESS is newer than the newest";
+    }
+    audit->processes++;
+    audit->pinned += node->pins > 0;
+    audit->copying += node->copies;
+    audit->process_bytes += sub_node_size(node);
+    return NULL;
+}
+
 static const char *sub_node_flaw(struct audit *audit, const struct main_node *main, const struct sub_node *node) {
-    if (node->range.start != audit->next || node->range.last < node->range.start ||
-        node->range.last > main->range.last) {
+    if (node->start != audit->next || node->last < node->start || node->last > main->range.last) {
         return "space: the segments do not tile their main node";
     }
     if (sub_node_size(node) % audit->space->alignment != 0) {
         return "space: a segment's size is no multiple of the alignment";
     }
-    audit->next = node->range.last + 1;
-    if (sub_node_kind(node) == SEGMENT_PROCESS) {
-        if (main->memory == NULL || dict_search(main, node->range.start) != node) {
-            return "space: a PROCESS has no memory or is not in the dictionary";
-        }
-        audit->processes++;
-        audit->process_bytes += sub_node_size(node);
-        return NULL;
+    audit->next = node->last + 1;
+    if (sub_node_kind(node) != SEGMENT_HOLE) {
+        return process_flaw(audit, main, node);
     }
-    const struct sub_node *after = sub_chain_after(main, node);
+    const struct sub_node *after = sub_chain_after(node);
     if (after != NULL && sub_node_kind(after) == SEGMENT_HOLE) {
         return "space: two HOLEs touch";
     }
-    *(main->memory != NULL ? &audit->holes : &audit->reserved) += 1;
-    return NULL;
-}
-
-static size_t processes_in(const struct main_node *main) {
-    size_t count = 0;
-    for (const struct list *link = main->sub_chain.next; link != &main->sub_chain; link = link->next) {
-        count += sub_node_kind(CONTAINER_OF(link, struct sub_node, link)) == SEGMENT_PROCESS;
+    if (dict_search(&audit->space->dict, node->start) != NULL) {
+        return "space: a HOLE is in the dictionary";
     }
-    return count;
+    *(main_node_has_memory(main) || audit->space->movable ? &audit->holes : &audit->reserved) += 1;
+    return NULL;
 }
 
 static const char *main_node_flaw(struct audit *audit, const struct main_node *main) {
@@ -55,8 +69,8 @@ static const char *main_node_flaw(struct audit *audit, const struct main_node *m
         size % audit->space->page_size != 0) {
         return "space: the main nodes do not follow each other in whole pages";
     }
-    if (!list_valid(&main->sub_chain, main->length) || list_length(&main->sub_chain) != main->length) {
-        return "space: a sub-chain's links or its length are wrong";
+    if (list_empty(&main->sub_chain) || !list_valid(&main->sub_chain, audit->space->nodes.sub.used)) {
+        return "space: a sub-chain's links are wrong";
     }
     for (struct list *link = main->sub_chain.next; link != &main->sub_chain; link = link->next) {
         flaw = sub_node_flaw(audit, main, sub_node_of(link));
@@ -67,16 +81,19 @@ static const char *main_node_flaw(struct audit *audit, const struct main_node *m
     if (audit->next != main->range.last + 1) {
         return "space: the segments do not reach the end of their main node";
     }
-    if (dict_search_main(&audit->space->chain.dict, main->range.start) != main ||
-        !range_tree_valid(&main->processes, &flaw) || main->processes.count != processes_in(main)) {
-        return "space: the dictionary does not agree with the chains";
+    bool memory = main_node_has_memory(main);
+    if (main_chain_find(&audit->space->chain, main->range.start) != main ||
+        (memory && main->memory.last - main->memory.start != size - 1)) {
+        return "space: a main node is not in the chain's trees";
     }
     const struct main_node *after = main_chain_after(&audit->space->chain, main);
-    if (main->memory == NULL && (main->length != 1 || (after != NULL && after->memory == NULL))) {
+    bool divided = sub_chain_after(sub_chain_first(main)) != NULL;
+    if (audit->space->movable ? memory || after != NULL
+                              : !memory && (divided || (after != NULL && !main_node_has_memory(after)))) {
         return "space: a main node without memory is divided, or touches another one";
     }
     audit->main_nodes++;
-    audit->mapped_bytes += main->memory != NULL ? size : 0;
+    audit->mapped_bytes += memory ? size : 0;
     return NULL;
 }
 
@@ -85,15 +102,32 @@ static const char *sums_flaw(const struct audit *audit) {
     struct mems_stats stats;
     space_collect(space, &stats);
     if (audit->next != space->chain.next || audit->main_nodes != stats.main_nodes ||
-        audit->mapped_bytes != stats.pages * stats.page_size) {
+        audit->mapped_bytes != space->chain.mapped_bytes) {
         return "space: the main chain is not what is counted";
     }
-    if (audit->processes != stats.processes || audit->process_bytes != stats.process_bytes ||
-        audit->holes + audit->reserved != stats.holes ||
-        stats.process_bytes + stats.hole_bytes != stats.pages * stats.page_size + stats.reserved_bytes) {
+    if (audit->processes != stats.processes || audit->processes != space->dict.count ||
+        audit->process_bytes != stats.process_bytes || audit->holes + audit->reserved != stats.holes ||
+        audit->pinned != stats.pinned || audit->copying != space->copying) {
         return "space: the segments are not what is counted";
     }
+    if (stats.process_bytes + stats.hole_bytes + stats.gap_bytes !=
+            stats.pages * stats.page_size + stats.reserved_bytes ||
+        (space->movable && space->store.live_bytes != stats.process_bytes)) {
+        return "space: the memory is not what is counted";
+    }
     return NULL;
+}
+
+/* Parts of the memory that touch are one piece. */
+static const char *pieces_flaw(const struct main_chain *chain) {
+    size_t pieces = 0;
+    uintptr_t end = 0;
+    for (const struct range_node *range = range_tree_first(&chain->memory); range != NULL;
+         range = range_tree_next(range)) {
+        pieces += range->start != end;
+        end = range->last + 1;
+    }
+    return pieces == chain->pieces ? NULL : "space: the pieces of memory are not what is counted";
 }
 
 static const char *space_flaw(struct mems_space *space) {
@@ -113,7 +147,12 @@ static const char *space_flaw(struct mems_space *space) {
     }
     const char *flaw = sums_flaw(&audit);
     size_t holes, reserved;
-    if (flaw == NULL && range_tree_valid(&space->chain.dict, &flaw) && free_list_valid(&space->holes, &holes, &flaw) &&
+    if (flaw == NULL) {
+        flaw = pieces_flaw(&space->chain);
+    }
+    if (flaw == NULL && range_tree_valid(&space->chain.dict, &flaw) && range_tree_valid(&space->chain.memory, &flaw) &&
+        dict_valid(&space->dict, &flaw) && store_valid(&space->store, &flaw) && pool_valid(&space->nodes.main, &flaw) &&
+        pool_valid(&space->nodes.sub, &flaw) && free_list_valid(&space->holes, &holes, &flaw) &&
         free_list_valid(&space->reserved, &reserved, &flaw) && (holes != audit.holes || reserved != audit.reserved)) {
         flaw = "space: the free list does not have all HOLEs";
     }

@@ -421,8 +421,9 @@ static void calloc_clears_recycled_memory(void **state) {
 
 static void spaces_are_apart(void **state) {
     (void)state;
-    struct mems_space *space = mems_space_create(&(struct mems_space_options){.page_size = 8192, .alignment = 16});
-    struct mems_space *other = mems_space_create(NULL);
+    struct mems_space *space =
+        mems_space_create(&(struct mems_space_options){.page_size = 8192, .alignment = 16, .generations = -1});
+    struct mems_space *other = mems_space_create(&(struct mems_space_options){.generations = -1});
     assert_non_null(space);
     assert_non_null(other);
     assert_ptr_equal(mems_space_malloc(space, 1), v(1000));

@@ -14,7 +14,7 @@
 
 /* What a heap without a block has in use: the ends of HMM's region. */
 #ifdef BACKEND_HMM
-#define backend_valid hmm_valid
+#define backend_valid(why) hmm_valid(&hmm_heap, why)
 #define IDLE_BYTES_MAX 32
 #else
 #define backend_valid engine_valid

@@ -1,6 +1,7 @@
 /*
  * hmm_fuzz.c - HMM under libFuzzer: the input is a list of operations, carried out against the model of the heap's
- * tests, with all invariants looked at after each. The heap lives on from input to input, empty in between.
+ * tests, with all invariants looked at after each. The heap of the process lives on from input to input, empty in
+ * between; inputs whose first byte is odd are for a heap of their own, in up to four pieces.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -20,18 +21,35 @@ static void step(struct model *model, const uint8_t *bytes) {
     model_step(model, operation, bytes[1], size + bytes[3] / 17, alignment);
 }
 
+/* A heap in 1 to 4 pieces of memory that do not touch, the first in the middle. */
+static void use_own_heap(size_t pieces) {
+    static _Alignas(16) unsigned char pool[4 << 14];
+    const size_t piece = (1 << 14) - 48;
+    hmm_under_test = HmmHeapCreate(pool + (2 << 14), piece, NULL);
+    for (size_t i = 1; i < pieces; i++) {
+        CHECK(HmmHeapAddRegion(hmm_under_test, pool + ((i + 2) % 4 << 14) + i, piece) == 0);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static struct model model = {.allocator = &allocator, .refusals = true};
     (void)HmmUseBuffer(buffer, sizeof buffer); /* the first time */
+    hmm_under_test = &hmm_heap;
+    bool own = size > 0 && data[0] % 2 != 0;
+    if (own) {
+        use_own_heap(1 + data[0] / 2 % 4);
+        data++, size--;
+    }
     for (; size >= 4; data += 4, size -= 4) {
         step(&model, data);
         CHECK_VALID();
     }
     model_free_all(&model);
-    hmm_trim(0);
+    hmm_trim(hmm_under_test, 0);
     CHECK_VALID();
     struct HmmStats stats;
-    hmm_stats(&stats);
-    CHECK(stats.used_blocks == 0 && stats.cached_blocks == 0 && stats.free_blocks == 0);
+    hmm_stats(hmm_under_test, &stats);
+    CHECK(stats.used_blocks == 0 && stats.cached_blocks == 0);
+    CHECK(stats.free_blocks == (own ? stats.regions : 0));
     return 0;
 }

@@ -7,6 +7,7 @@
 #include "../space/twin.h"
 #include "input.h"
 #include "os/os.h"
+#include "space_input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -57,6 +58,7 @@ static void act(struct twin *twin, struct input *input) {
         break;
     case 6:
         twin_try_address(twin, input_number(input));
+        twin_try_stale(twin, input_byte(input));
         break;
     default:
         act_on_block(twin, input, (uint8_t)((operation >> 2 & 7) - 2));
@@ -68,10 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static struct twin twin;
     struct input input = {.next = data, .end = data + size};
     uint8_t kind = input_byte(&input);
-    struct mems_space_options options = {
-        .page_size = (kind & 1) != 0 ? 8192 : 4096,
-        .alignment = (kind & 2) != 0 ? 16 : 8,
-    };
+    struct mems_space_options options = input_space(kind);
     twin_begin(&twin, space_create(&options), options.page_size, options.alignment);
     while (input.next < input.end) {
         act(&twin, &input);

@@ -45,7 +45,7 @@ static void every_flipped_bit_is_seen(void **state) {
     (void)state;
     struct random random = random_start();
     for (int i = 0; i < 1000; i++) {
-        hmm_block_secret = random_next(&random);
+        hmm_block_secret = (uintptr_t)random_next(&random) | 1;
         struct block *block = block_in_memory(1 + random_below(&random, 200));
         block_set_tag(block, round_down((size_t)random_magnitude(&random, 40), BLOCK_ALIGN) | BLOCK_USED);
         for (unsigned bit = 0; bit < 64; bit++) {
@@ -63,7 +63,7 @@ static void other_data_does_not_pass_for_a_header(void **state) {
     struct random random = random_start();
     size_t passed = 0;
     for (int i = 0; i < 100000; i++) {
-        hmm_block_secret = random_next(&random);
+        hmm_block_secret = (uintptr_t)random_next(&random) | 1;
         struct block *block = block_in_memory(1 + random_below(&random, 100));
         struct block *other = block_in_memory(101 + random_below(&random, 100));
         memset(block, i, BLOCK_MIN);
@@ -81,11 +81,39 @@ static void other_data_does_not_pass_for_a_header(void **state) {
     assert_in_range(passed, 0, 2); /* one in 2^24 is to be expected */
 }
 
+/*
+ * Who can read a header at another address, and knows what differs in address and size, cannot make one from it: be the
+ * difference the same in both, or the header an older one of the same place.
+ */
+static void other_headers_do_not_tell_how_to_forge_one(void **state) {
+    (void)state;
+    struct random random = random_start();
+    size_t passed = 0;
+    for (int i = 0; i < 100000; i++) {
+        hmm_block_secret = (uintptr_t)random_next(&random) | 1;
+        uintptr_t difference = BLOCK_ALIGN << random_below(&random, 6);
+        uintptr_t more = BLOCK_ALIGN << random_below(&random, 6);
+        struct block *block = block_in_memory(64);
+        struct block *other = block_of((char *)block_payload(block) + difference);
+        uintptr_t tag = 1024 | BLOCK_USED | BLOCK_PREV_USED;
+        block->header = (block_seal(other, tag) & ~BLOCK_TAG) | (tag ^ difference);
+        passed += block_sound(block);
+        block->header = (block_seal(other, tag) & ~BLOCK_TAG) | (tag - difference);
+        passed += block_sound(block);
+        block->header = (block_seal(block, tag) & ~BLOCK_TAG) | (tag + difference);
+        passed += block_sound(block);
+        block->header = (block_seal(block, tag) & ~BLOCK_TAG) | (tag ^ difference ^ more ^ 8192);
+        passed += block_sound(block);
+    }
+    assert_in_range(passed, 0, 4); /* one in 2^20 or less is to be expected */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_block_is_no_larger_than_its_request_needs),
         cmocka_unit_test(a_tag_is_read_back),
         cmocka_unit_test(every_flipped_bit_is_seen),
+        cmocka_unit_test(other_headers_do_not_tell_how_to_forge_one),
         cmocka_unit_test(other_data_does_not_pass_for_a_header),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,7 +50,11 @@ block c 1 first.c
 build first "$work/first.c" -Wall -Wextra -Wconversion -Werror
 run first
 
-block c 2 device.c
+block c 2 pool.c
+sed -i '1i #include <hmm.h>' "$work/pool.c"
+$CC -Wall -Wextra -Wno-missing-prototypes -Werror -I"$SOURCE_DIR/include" -c "$work/pool.c" -o "$work/pool.o"
+
+block c 3 device.c
 block sh 2 device.sh
 ln -s "$SOURCE_DIR/include" "$SOURCE_DIR/src" "$work"
 sed "s|^cc |$CC -Wall -Wextra -Werror |" "$work/device.sh" >"$work/device_here.sh"
@@ -58,7 +62,7 @@ sed "s|^cc |$CC -Wall -Wextra -Werror |" "$work/device.sh" >"$work/device_here.s
 run device
 
 # The mistakes, as cases of one program, and the lines that they are to end in.
-block c 3 preamble.c
+block c 4 preamble.c
 python3 - "$SOURCE_DIR/docs/hmm.md" "$work" <<'END_OF_PROGRAM'
 import pathlib
 import re

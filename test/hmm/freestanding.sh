@@ -1,46 +1,78 @@
 #!/bin/sh
-# The core of HMM on its simulated break needs no C library and no operating system: it compiles with the compiler's own
-# headers alone, asks for nothing but memcpy, memmove, memset and memcmp, and runs so. All its global names have a prefix,
-# for a device links its objects together with those of others.
+# The core of HMM needs no C library and no operating system, on machines with 64 bits and with 32: it compiles with the
+# compiler's own headers alone, however it is configured, asks for nothing but memcpy, memmove, memset and memcmp, and runs
+# so: it keeps what is written to its blocks, and tells each kind of damage. All its global names have a prefix, for a
+# device links its objects together with those of others.
 set -eu
 cd "$SOURCE_DIR"
 core=$(cat test/hmm/device/core_sources.txt)
-device='test/hmm/device/work.c test/hmm/device/memory.c test/hmm/device/linux.c'
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-status=0
-for compiler in "$CC" gcc clang; do
+fail() {
+    echo "$compiler $machine $options: $*"
+    exit 1
+}
+
+# compile OBJECT SOURCE... - without anything of a system.
+compile() {
+    object=$1
+    shift
+    # shellcheck disable=SC2086 # lists of options
+    "$compiler" -std=c17 -O2 $machine $options -ffreestanding -fno-stack-protector -fno-pie -nostdinc -isystem "$own" \
+        -Iinclude -Isrc -Wall -Wextra -Wconversion -Wcast-qual -Wmissing-prototypes -Werror -c "$@" -o "$object"
+}
+
+# compile_core - into core.o
+compile_core() {
+    rm -f "$work"/core_*.o
+    for source in $core; do
+        compile "$work/core_$(basename "$source" .c).o" "$source"
+    done
+    for source in memory linux; do
+        compile "$work/$source.o" test/hmm/device/$source.c
+    done
+    emulation=elf_x86_64
+    [ -z "$machine" ] || emulation=elf_i386
+    [ "$(uname -m)" = x86_64 ] || emulation=
+    ld ${emulation:+-m "$emulation"} -r "$work"/core_*.o -o "$work/core.o"
+    asked=$(nm -u "$work/core.o" | awk '{ print $2 }' | grep -vxE 'memcpy|memmove|memset|memcmp' || true)
+    [ -z "$asked" ] || fail "the core asks for $asked"
+    named=$(nm -g --defined-only "$work/core.o" | awk '$3 !~ /^(Hmm|hmm_|mems_)/ { print $3 }')
+    [ -z "$named" ] || fail "global names without a prefix: $named"
+}
+
+# run MISTAKE - the program that ends with it.
+run() {
+    compile "$work/work.o" "-DMISTAKE=$1" test/hmm/device/work.c
+    # shellcheck disable=SC2086 # a list of options
+    "$compiler" $machine -nostdlib -static "$work/work.o" "$work/memory.o" "$work/linux.o" "$work/core.o" \
+        -o "$work/program"
+    status=0
+    "$work/program" || status=$?
+    [ $status -eq 0 ] || fail "the program with mistake $1 ended with $status"
+}
+
+machines=''
+[ "$(uname -m)" != x86_64 ] || machines=-m32
+options=
+for compiler in $(printf '%s\n' "${CC##*/}" gcc clang | sort -u); do
     command -v "$compiler" >/dev/null || continue
     own=$("$compiler" -print-file-name=include)
-    # compile FOLDER SOURCE... - objects without anything of a system.
-    compile() {
-        mkdir -p "$1"
-        for source in $(shift && echo "$@"); do
-            "$compiler" -std=c17 -O2 -ffreestanding -fno-stack-protector -fno-pie -nostdinc -isystem "$own" \
-                -Iinclude -Isrc -Wall -Wextra -Wconversion -Wcast-qual -Wmissing-prototypes \
-                -Werror -c "$source" -o "$1/$(basename "$source" .c).o"
+    for machine in '' $machines; do
+        compile_core
+        for mistake in 0 1 2 3 4; do
+            run $mistake
         done
-    }
-    # shellcheck disable=SC2086 # lists of files
-    compile "$work/core" $core
-    # shellcheck disable=SC2086
-    compile "$work/device" $device
-    ld -r "$work"/core/*.o -o "$work/core.o"
-    asked=$(nm -u "$work/core.o" | awk '{ print $2 }' | grep -vxE 'memcpy|memmove|memset|memcmp' || true)
-    if [ -n "$asked" ]; then
-        echo "$compiler: the core asks for $asked"
-        status=1
-    fi
-    named=$(nm -g --defined-only "$work/core.o" | awk '$3 !~ /^(Hmm|hmm_|mems_)/ { print $3 }')
-    if [ -n "$named" ]; then
-        echo "$compiler: global names without a prefix: $named"
-        status=1
-    fi
-    "$compiler" -nostdlib -static "$work"/device/*.o "$work/core.o" -o "$work/program"
-    "$work/program" || {
-        echo "$compiler: the program without a system ended with $?"
-        status=1
-    }
+    done
 done
-exit $status
+
+# Other configurations, with the last of these compilers.
+for machine in '' $machines; do
+    for options in -DHMM_QUICK_BYTES=1024 -DHMM_TAGS '-DHMM_QUICK_BYTES=4096 -DHMM_REGIONS=32 -DHMM_SIZE_BITS=24'; do
+        compile_core
+        run 2
+    done
+    options='-DHMM_REPORTS=0 -DHMM_BREAK=0'
+    compile_core
+done

@@ -3,6 +3,7 @@
  */
 #include "support/fresh.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -116,7 +117,7 @@ static void freeing_a_foreign_pointer_is_a_fault(void **state) {
 static void free_with_size(void *argument) {
     const size_t *sizes = argument;
     make_row(SMALL);
-    hmm_free_sized("free_sized", row.block, sizes[0], sizes[1]);
+    hmm_free_sized(&hmm_heap, "free_sized", row.block, sizes[0], sizes[1]);
 }
 
 static void freeing_with_a_size_that_cannot_be_is_a_fault(void **state) {
@@ -185,6 +186,73 @@ static void write_after_free(void *argument) {
     HmmFree(row.after);
 }
 
+/* Zeroes are what programs write most, and what the end of a list could be. */
+struct zeroes {
+    size_t size;
+    ptrdiff_t from;
+    size_t bytes;
+};
+
+/* In the middle one of three free blocks of one list. Then all are to be used again. */
+static void zero_free(void *argument) {
+    const struct zeroes *zeroes = argument;
+    char *blocks[3];
+    for (size_t i = 0; i < 3; i++) {
+        blocks[i] = HmmAlloc(zeroes->size);
+        CHECK(HmmAlloc(1100) != NULL);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        HmmFree(blocks[i]);
+    }
+    memset(blocks[1] + zeroes->from, 0, zeroes->bytes);
+    for (size_t i = 0; i < 4; i++) {
+        CHECK(HmmAlloc(zeroes->size) != blocks[1]);
+    }
+}
+
+static void zeroes_over_a_link_are_a_fault(void **state) {
+    (void)state;
+    const char *cached = "alloc(@): damaged cached block: written to after it was freed";
+    const char *free = "alloc(@): damaged free block: written to after it was freed";
+    for (ptrdiff_t from = 0; from <= 8; from += 8) {
+        for (size_t bytes = 4; bytes <= 16; bytes += 4) {
+            expect_fault(zero_free, &(struct zeroes){SMALL, from, bytes}, cached);
+            expect_fault(zero_free, &(struct zeroes){LARGE, from, bytes}, free);
+        }
+    }
+    expect_fault(zero_free, &(struct zeroes){LARGE, 16, 8}, free);
+    expect_fault(zero_free, &(struct zeroes){LARGE, 0, LARGE}, free);
+    expect_fault(zero_free, &(struct zeroes){SMALL, 0, SMALL}, cached);
+    expect_fault(zero_free, &(struct zeroes){SMALL, -8, 8},
+                 "alloc(@): damaged cached block: its header is overwritten: past the end of the block before it");
+    expect_fault(zero_free, &(struct zeroes){LARGE, -8, 8},
+                 "alloc(@): damaged free block: its header is overwritten: past the end of the block before it");
+}
+
+/* What was the header of a block is none when the block has been merged: not even as it stood there. */
+static void revive_merged(void *argument) {
+    size_t size = *(size_t *)argument;
+    make_row(size);
+    HmmTrim();
+    HmmFree(row.before);
+    HmmFree(row.block);
+    HmmTrim();
+    uint64_t header;
+    memcpy(&header, row.block - 8, sizeof header);
+    CHECK(header == 0);
+    unsigned char *whole = HmmAlloc(2 * size + 8);
+    CHECK(whole == row.before);
+    HmmFree(row.block);
+}
+
+static void a_merged_header_is_forgotten(void **state) {
+    (void)state;
+    expect_fault(revive_merged, &(size_t){SMALL},
+                 "HmmFree(@): not a block's start: 48 bytes into a used block of 88 bytes");
+    expect_fault(revive_merged, &(size_t){LARGE},
+                 "HmmFree(@): not a block's start: 5008 bytes into a used block of 10008 bytes");
+}
+
 static void allocate_damaged(void *argument) {
     make_row(LARGE);
     HmmFree(row.block);
@@ -242,8 +310,7 @@ static void a_write_to_a_free_block_is_a_fault(void **state) {
     expect_fault(
         print_damaged, NULL,
         "HmmPrintFreelist(@): damaged free block: its header is overwritten: past the end of the block before it");
-    expect_fault(damage_cached, &(ptrdiff_t){0},
-                 "alloc(@): damaged cached block: a link to here: written to after it was freed");
+    expect_fault(damage_cached, &(ptrdiff_t){0}, "alloc(@): damaged cached block: written to after it was freed");
     expect_fault(damage_cached, &(ptrdiff_t){-8},
                  "alloc(@): damaged cached block: its header is overwritten: past the end of the block before it");
 }
@@ -299,6 +366,85 @@ static void a_fault_handler_has_the_line_before_the_end(void **state) {
     assert_true(text_matches(result.err, "told: mems: HmmFree(@): double free: a cached block of 40 bytes\n"));
 }
 
+/* --- The end of the program ----------------------------------------------------------------------------------- */
+
+static void *sleep_on(void *unused) {
+    pause();
+    return unused;
+}
+
+/* As a program does that writes a report of its crash. */
+static void allocate_and_leave(int signal) {
+    (void)signal;
+    void *small = HmmAlloc(SMALL);
+    void *large = HmmAlloc(100 * LARGE);
+    CHECK(small != NULL && large != NULL);
+    HmmFree(small);
+    HmmFree(large);
+    _exit(42);
+}
+
+static int fault_inside(const struct HmmBlock *block, void *context) {
+    HmmFree(block->ptr);
+    return context != NULL;
+}
+
+static void die_with_handler(void *argument) {
+    pthread_t thread;
+    signal(SIGABRT, allocate_and_leave);
+    CHECK(pthread_create(&thread, NULL, sleep_on, NULL) == 0);
+    alarm(10);
+    make_row(LARGE);
+    switch (*(int *)argument) {
+    case 0:
+        HmmFree(row.block);
+        HmmFree(row.block);
+        break;
+    case 1:
+        memset(row.block, 'x', LARGE + 8);
+        HmmFree(row.block);
+        break;
+    case 2:
+        HmmFree(row.block);
+        memset(row.block, 0, 16);
+        HmmFree(row.after);
+        break;
+    default:
+        HmmWalk(fault_inside, NULL);
+    }
+}
+
+static void a_handler_of_the_abort_may_allocate(void **state) {
+    (void)state;
+    for (int mistake = 0; mistake < 4; mistake++) {
+        struct child_result result;
+        child_run(&result, die_with_handler, &mistake);
+        assert_int_equal(result.signal, 0);
+        assert_int_equal(result.status, 42);
+        assert_non_null(strstr(result.err, "mems: HmmFree("));
+    }
+}
+
+static void fail_again(int signal) {
+    (void)signal;
+    HmmFree(row.block + 16);
+}
+
+static void die_twice(void *unused) {
+    (void)unused;
+    signal(SIGABRT, fail_again);
+    make_row(SMALL);
+    HmmFree(row.block + 16);
+}
+
+/* One whose handler makes a mistake itself, and again and again, ends all the same. */
+static void a_fault_in_the_handler_of_the_abort_ends_the_program(void **state) {
+    (void)state;
+    struct child_result result;
+    child_run(&result, die_twice, NULL);
+    assert_int_equal(result.signal, SIGABRT);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_double_free_is_a_fault),
@@ -308,8 +454,12 @@ int main(void) {
         cmocka_unit_test(freeing_with_a_size_that_cannot_be_is_a_fault),
         cmocka_unit_test(a_damaged_header_is_a_fault_that_names_the_neighbour),
         cmocka_unit_test(a_write_to_a_free_block_is_a_fault),
+        cmocka_unit_test(zeroes_over_a_link_are_a_fault),
+        cmocka_unit_test(a_merged_header_is_forgotten),
         cmocka_unit_test(a_call_from_a_visit_is_a_fault),
         cmocka_unit_test(a_fault_handler_has_the_line_before_the_end),
+        cmocka_unit_test(a_handler_of_the_abort_may_allocate),
+        cmocka_unit_test(a_fault_in_the_handler_of_the_abort_ends_the_program),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 
 #include "hmm/block.h"
 #include "support/hmm_heap.h"
+#include "support/kernel.h"
 
 #define SMALL ((size_t)200)
 #define LARGE ((size_t)4 << 20)
@@ -19,24 +20,24 @@ static size_t cached_now(void) {
 static void blocks_are_merged_at_once_behind_a_free_one(void) {
     char *blocks[6];
     for (int i = 0; i < 6; i++) {
-        blocks[i] = hmm_alloc(SMALL);
+        blocks[i] = HmmAlloc(SMALL);
         CHECK(i == 0 || blocks[i] == blocks[i - 1] + SMALL + BLOCK_HEADER);
     }
     while (cached_now() > 0) {
-        CHECK(hmm_alloc(SMALL) != NULL);
+        CHECK(HmmAlloc(SMALL) != NULL);
     }
-    hmm_free("test", blocks[0]);
+    HmmFree(blocks[0]);
     CHECK(cached_now() == 1); /* the first of its list waits */
-    hmm_free("test", blocks[2]);
+    HmmFree(blocks[2]);
     CHECK(cached_now() == 2); /* its neighbours are used: merging would gain nothing */
-    hmm_trim(0);
+    hmm_trim(&hmm_heap, 0);
     CHECK(cached_now() == 0);
-    hmm_free("test", blocks[4]);
-    hmm_free("test", blocks[1]); /* the block before it is free */
+    HmmFree(blocks[4]);
+    HmmFree(blocks[1]); /* the block before it is free */
     CHECK(cached_now() == 1);
     CHECK_VALID();
-    hmm_trim(0);
-    hmm_free("test", blocks[5]);
+    hmm_trim(&hmm_heap, 0);
+    HmmFree(blocks[5]);
     CHECK(cached_now() == 1); /* the first one waits, whatever is before it */
     CHECK_VALID();
 }
@@ -46,10 +47,10 @@ static void fill_quick_list(void *argument) {
     size_t size = *(size_t *)argument;
     void *blocks[300];
     for (int i = 0; i < 300; i++) {
-        blocks[i] = hmm_alloc(size);
+        blocks[i] = HmmAlloc(size);
     }
     for (int i = 300; i > 0; i--) { /* each behind one that is used */
-        hmm_free("test", blocks[i - 1]);
+        HmmFree(blocks[i - 1]);
     }
     size_t all = stats_now().cached_blocks * block_size_for(size);
     CHECK(all >= 4096 && all < 4096 + block_size_for(size));
@@ -66,27 +67,27 @@ static void quick_lists_are_short(void **state) {
 static void small_blocks_are_cut_side_by_side_from_one_free_block(void) {
     const size_t sizes[] = {2000, 4072, 2000, 3048, 2000}; /* larger than what is cached */
     char *held[5];
-    CHECK(hmm_alloc(100) != NULL); /* cut from the last block */
+    CHECK(HmmAlloc(100) != NULL); /* cut from the last block */
     for (int i = 0; i < 5; i++) {
-        held[i] = hmm_alloc(sizes[i]);
+        held[i] = HmmAlloc(sizes[i]);
     }
-    hmm_free("test", held[1]);
-    hmm_free("test", held[3]);
+    HmmFree(held[1]);
+    HmmFree(held[3]);
     char *blocks[5];
     for (size_t i = 0; i < 5; i++) { /* the smaller hole is filled, the heap's end is not used */
-        blocks[i] = hmm_alloc(100 + 100 * i);
+        blocks[i] = HmmAlloc(100 + 100 * i);
         CHECK(blocks[i] == (i == 0 ? held[3] : blocks[i - 1] + block_size_for(100 * i)));
         CHECK(cached_now() == 0);
         CHECK_VALID();
     }
-    CHECK(hmm_alloc(1032) == blocks[4] + block_size_for(500));
-    CHECK(hmm_alloc(1032) == held[1]); /* too little is left: the other hole is next */
-    CHECK(hmm_alloc(600) == held[1] + block_size_for(1032));
-    hmm_free("test", blocks[0]);
-    hmm_free("test", blocks[1]);
-    hmm_trim(0);
+    CHECK(HmmAlloc(1032) == blocks[4] + block_size_for(500));
+    CHECK(HmmAlloc(1032) == held[1]); /* too little is left: the other hole is next */
+    CHECK(HmmAlloc(600) == held[1] + block_size_for(1032));
+    HmmFree(blocks[0]);
+    HmmFree(blocks[1]);
+    hmm_trim(&hmm_heap, 0);
     size_t both = block_size_for(100) + block_size_for(200) - BLOCK_HEADER;
-    CHECK(hmm_alloc(both) == blocks[0]); /* a free block of just the size comes first */
+    CHECK(HmmAlloc(both) == blocks[0]); /* a free block of just the size comes first */
     CHECK_VALID();
 }
 
@@ -94,23 +95,23 @@ static void small_blocks_are_cut_side_by_side_from_one_free_block(void) {
 static void what_is_freed_beside_the_block_being_cut_becomes_part_of_it(void) {
     char *large[4];
     for (int i = 0; i < 4; i++) {
-        large[i] = hmm_alloc(2040);
+        large[i] = HmmAlloc(2040);
     }
-    char *fits = hmm_alloc(2040);
-    CHECK(hmm_alloc(2040) != NULL);
-    hmm_free("test", large[1]);
-    char *small = hmm_alloc(1032);
+    char *fits = HmmAlloc(2040);
+    CHECK(HmmAlloc(2040) != NULL);
+    HmmFree(large[1]);
+    char *small = HmmAlloc(1032);
     CHECK(small == large[1]);
-    hmm_free("test", large[2]);
+    HmmFree(large[2]);
     CHECK_VALID();
-    hmm_free("test", large[0]);
-    hmm_free("test", small);
-    CHECK(hmm_alloc(1032) == small);                    /* it was cached */
-    hmm_free("test", hmm_realloc("test", small, 1100)); /* in place, and merged on both sides */
+    HmmFree(large[0]);
+    HmmFree(small);
+    CHECK(HmmAlloc(1032) == small);   /* it was cached */
+    HmmFree(HmmRealloc(small, 1100)); /* in place, and merged on both sides */
     CHECK_VALID();
-    hmm_free("test", fits);
-    CHECK(hmm_alloc(1000) == large[0]);
-    CHECK(hmm_alloc(1000) == large[0] + block_size_for(1000));
+    HmmFree(fits);
+    CHECK(HmmAlloc(1000) == large[0]);
+    CHECK(HmmAlloc(1000) == large[0] + block_size_for(1000));
     CHECK_VALID();
 }
 
@@ -118,37 +119,37 @@ static void what_is_freed_beside_the_block_being_cut_becomes_part_of_it(void) {
 static uint64_t moves_for(size_t size, int rounds) {
     uint64_t before = stats_now().break_moves;
     for (int i = 0; i < rounds; i++) {
-        hmm_free("test", hmm_alloc(size));
+        HmmFree(HmmAlloc(size));
     }
     CHECK_VALID();
     return stats_now().break_moves - before;
 }
 
 static void the_break_stays_where_it_is_needed_again(void) {
-    CHECK(hmm_alloc(100) != NULL);
+    CHECK(HmmAlloc(100) != NULL);
     CHECK(moves_for((size_t)2 << 20, 100) < 20); /* it stays up */
     CHECK(moves_for((size_t)8 << 20, 10) == 20); /* so much never does */
     CHECK(stats_now().region < (size_t)1 << 20);
-    hmm_free("test", hmm_alloc((size_t)2 << 20));
-    hmm_trim(0);
+    HmmFree(HmmAlloc((size_t)2 << 20));
+    hmm_trim(&hmm_heap, 0);
     size_t least = stats_now().region;
-    CHECK(hmm_trim(0) == 0 && least <= 2 * os_page_size());
+    CHECK(hmm_trim(&hmm_heap, 0) == 0 && least <= 2 * os_page_size());
 }
 
 /* Three large blocks, full, the middle one free, and before the heap's end one that is used. Returns the middle one. */
 static char *make_hole(void) {
     char *blocks[3];
     for (int i = 0; i < 3; i++) {
-        blocks[i] = hmm_alloc(LARGE);
+        blocks[i] = HmmAlloc(LARGE);
         memset(blocks[i], 0x5A, LARGE);
     }
-    hmm_free("test", blocks[1]);
+    HmmFree(blocks[1]);
     return blocks[1];
 }
 
 /* The bytes of a free block of LARGE bytes, seen by its next user, that are as they were left. */
 static size_t kept(const char *hole) {
-    const volatile char *block = hmm_alloc(LARGE);
+    const volatile char *block = HmmAlloc(LARGE);
     CHECK(block == hole);
     size_t same = 0;
     for (size_t i = 0; i < LARGE; i++) {
@@ -166,7 +167,7 @@ static void need_purging(void) {
 static void free_pages_go_back_when_the_heap_has_to_grow(void) {
     need_purging();
     char *hole = make_hole();
-    CHECK(hmm_alloc(LARGE + 1000) != NULL);
+    CHECK(HmmAlloc(LARGE + 1000) != NULL);
     CHECK_VALID();
     CHECK(kept(hole) < 2 * os_page_size());
 }
@@ -175,10 +176,10 @@ static void free_pages_go_back_when_the_heap_has_to_grow(void) {
 static void pages_of_the_block_being_cut_go_back(void) {
     need_purging();
     char *hole = make_hole();
-    for (char *small = NULL; small != hole; small = hmm_alloc(1000)) {
+    for (char *small = NULL; small != hole; small = HmmAlloc(1000)) {
         CHECK(stats_now().used_blocks < 1000);
     }
-    CHECK(hmm_alloc(LARGE + 1000) != NULL);
+    CHECK(HmmAlloc(LARGE + 1000) != NULL);
     CHECK_VALID();
     const volatile char *page = hole + LARGE / 2;
     CHECK(*page == 0);
@@ -187,7 +188,7 @@ static void pages_of_the_block_being_cut_go_back(void) {
 static void pages_that_the_system_keeps_are_as_they_were(void) {
     char *hole = make_hole();
     os_inject(OS_CALL_MADVISE, 0, UINT64_MAX, EPERM);
-    CHECK(hmm_alloc(LARGE + 1000) != NULL);
+    CHECK(HmmAlloc(LARGE + 1000) != NULL);
     os_inject_clear();
     CHECK_VALID();
     CHECK(kept(hole) > LARGE - 100);
@@ -195,10 +196,45 @@ static void pages_that_the_system_keeps_are_as_they_were(void) {
 
 /* For what moves, and what is not large, no page is taken. */
 static void no_page_goes_back_for_what_moves_or_is_not_large(void) {
-    char *moves = hmm_alloc(1000);
+    char *moves = HmmAlloc(1000);
     char *hole = make_hole();
-    CHECK(hmm_realloc("test", moves, LARGE + 1000) != moves);
+    CHECK(HmmRealloc(moves, LARGE + 1000) != moves);
     CHECK(kept(hole) > LARGE - 100);
+}
+
+static void trimming_gives_back_the_pages_inside(void) {
+    need_purging();
+    char *hole = make_hole();
+    char *small = HmmAlloc(20000);
+    CHECK(HmmAlloc(100000) != NULL);
+    memset(small, 0x5A, 20000);
+    HmmFree(small);
+    CHECK(hmm_trim(&hmm_heap, 0) >= LARGE);
+    CHECK(hmm_trim(&hmm_heap, 0) == 0); /* nothing has changed since */
+    CHECK_VALID();
+    CHECK(kept(hole) < 2 * os_page_size());
+    for (size_t i = os_page_size(); i < 20000 - os_page_size(); i++) {
+        CHECK(((const volatile char *)small)[i] == 0);
+    }
+}
+
+/* Zeroed blocks that are hardly used, one after the other, in memory that nobody had: it stays the system's. */
+static void zeroed_blocks_do_not_touch_what_nobody_has_touched(void) {
+    enum { BLOCKS = 200 };
+    const size_t size = 1000000;
+    size_t present = 0;
+    need_purging();
+    HmmFree(HmmAlloc(1));
+    for (size_t i = 0; i < BLOCKS; i++) {
+        char *block = HmmCalloc(1, size);
+        CHECK(block != NULL);
+        block[size / 2] = 1;
+        HmmFree(HmmAlloc(2000)); /* is cut from the end */
+        size_t first = round_up((uintptr_t)block, os_page_size()) - (uintptr_t)block;
+        present += present_bytes(block + first, round_down(size - first, os_page_size()));
+    }
+    CHECK(present < BLOCKS * 4 * os_page_size());
+    CHECK_VALID();
 }
 
 int main(void) {
@@ -211,6 +247,8 @@ int main(void) {
         ON_BOTH_BREAKS(free_pages_go_back_when_the_heap_has_to_grow),
         ON_BOTH_BREAKS(pages_of_the_block_being_cut_go_back),
         ON_BOTH_BREAKS(pages_that_the_system_keeps_are_as_they_were),
+        ON_BOTH_BREAKS(trimming_gives_back_the_pages_inside),
+        ON_BOTH_BREAKS(zeroed_blocks_do_not_touch_what_nobody_has_touched),
         ON_BOTH_BREAKS(no_page_goes_back_for_what_moves_or_is_not_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -91,6 +91,183 @@ static void the_smallest_buffers_are_used_within_their_bounds(void **state) {
     }
 }
 
+/* --- Heaps of the program's own ------------------------------------------------------------------------------- */
+
+#define POOL ((size_t)64 << 10)
+
+static _Alignas(16) unsigned char pools[3][POOL];
+
+static void check_heap(struct HmmHeap *heap) {
+    const char *why = NULL;
+    CHECK_OR_SAY(hmm_valid(heap, &why), why);
+}
+
+static void heaps_are_created_in_memory_with_room_for_them(void) {
+    errno = 0;
+    CHECK(HmmHeapCreate(NULL, POOL, NULL) == NULL && errno == EINVAL);
+    errno = 0;
+    CHECK(HmmHeapCreate(pools[0], 1000, NULL) == NULL && errno == EINVAL);
+    for (size_t offset = 0; offset < 40; offset += 3) {
+        memset(pools[0], 0x55, POOL);
+        struct HmmHeap *heap = HmmHeapCreate(pools[0] + offset, POOL - 100 - offset, NULL);
+        CHECK(heap != NULL);
+        unsigned char *block;
+        while ((block = HmmHeapAlloc(heap, 100)) != NULL) {
+            CHECK((uintptr_t)block % 16 == 0 && block > pools[0] + offset && block + 100 <= pools[0] + POOL - 100);
+            memset(block, 1, 100);
+        }
+        check_heap(heap);
+        for (size_t i = 0; i < 100; i++) {
+            CHECK(pools[0][POOL - 100 + i] == 0x55 && (i >= offset || pools[0][i] == 0x55));
+        }
+    }
+}
+
+/* A block of each size is at least so many bytes, and all of a heap that is full again. */
+static void a_heap_of_its_own_knows_nothing_of_others(void) {
+    struct HmmHeap *one = HmmHeapCreate(pools[0], POOL, NULL);
+    struct HmmHeap *two = HmmHeapCreate(pools[1], POOL, NULL);
+    unsigned char *blocks[3] = {HmmHeapAlloc(one, 100), HmmHeapCalloc(two, 10, 10), HmmAlloc(100)};
+    CHECK(blocks[0] - pools[0] < (ptrdiff_t)POOL && blocks[1] - pools[1] < (ptrdiff_t)POOL);
+    blocks[0] = HmmHeapRealloc(one, blocks[0], 3000);
+    CHECK(HmmHeapUsableSize(one, blocks[0]) >= 3000 && blocks[0] - pools[0] < (ptrdiff_t)POOL);
+    unsigned char *aligned = HmmHeapAlignedAlloc(two, 1024, 10);
+    CHECK((uintptr_t)aligned % 1024 == 0);
+    struct HmmStats stats;
+    HmmHeapStats(one, &stats);
+    CHECK(stats.used_blocks == 1 && stats.used >= 3000 && stats.regions == 1);
+    CHECK(stats.used + stats.cached + stats.free + stats.overhead == stats.region);
+    HmmHeapStats(two, &stats);
+    CHECK(stats.used_blocks == 2 && stats_now().used_blocks == 1);
+    CHECK(HmmHeapAlloc(one, POOL) == NULL);
+    HmmHeapStats(one, &stats);
+    CHECK(stats.failures == 1 && stats_now().failures == 0);
+    HmmHeapFree(one, blocks[0]);
+    HmmHeapFree(two, blocks[1]);
+    HmmHeapFree(two, aligned);
+    HmmFree(blocks[2]);
+    HmmHeapTrim(one);
+    HmmHeapTrim(two);
+    check_heap(one);
+    check_heap(two);
+    HmmHeapStats(two, &stats);
+    CHECK(stats.used_blocks == 0 && stats.free_blocks == 1);
+}
+
+static void free_into_another(void *unused) {
+    (void)unused;
+    struct HmmHeap *one = HmmHeapCreate(pools[0], POOL, NULL);
+    HmmHeapFree(one, HmmAlloc(100));
+}
+
+static void a_block_of_another_heap_is_a_fault(void **state) {
+    (void)state;
+    expect_fault(free_into_another, NULL, "HmmFree(@): not from this heap");
+}
+
+static void added_memory_is_used(void) {
+    struct HmmHeap *heap = HmmHeapCreate(pools[1], 20000, NULL);
+    CHECK(HmmHeapAlloc(heap, 40000) == NULL);
+    CHECK(HmmHeapAddRegion(heap, pools[1] + 19000, 3000) == EINVAL); /* it overlaps the heap */
+    CHECK(HmmHeapAddRegion(heap, pools[2], 20) == EINVAL);
+    CHECK(HmmHeapAddRegion(heap, NULL, 20000) == EINVAL);
+    CHECK(HmmHeapAddRegion(heap, pools[2] + 1, POOL - 1) == 0 && HmmHeapAddRegion(heap, pools[0], POOL) == 0);
+    unsigned char *high = HmmHeapAlloc(heap, 60000);
+    unsigned char *low = HmmHeapAlloc(heap, 60000);
+    CHECK(high != NULL && low != NULL && HmmHeapAlloc(heap, 40000) == NULL);
+    memset(high, 1, 60000);
+    memset(low, 2, 60000);
+    check_heap(heap);
+    struct HmmStats stats;
+    HmmHeapStats(heap, &stats);
+    CHECK(stats.regions == 3);
+    HmmHeapFree(heap, high);
+    HmmHeapFree(heap, low);
+    size_t count = 3;
+    while (HmmHeapAddRegion(heap, pools[1] + 20000 + 200 * count, 200) == 0) {
+        count++;
+    }
+    CHECK(count == 32 && HmmHeapAddRegion(heap, pools[1] + 40000, 200) == ENOMEM);
+    check_heap(heap);
+}
+
+/* The heap of the process takes memory, too, whether it is in use or not. */
+static void memory_can_be_added_to_the_heap_of_the_process(void) {
+    CHECK(HmmAddRegion(pools[0], POOL) == 0);
+    unsigned char *block = HmmAlloc(50000);
+    CHECK(block >= pools[0] && block < pools[0] + POOL);
+    unsigned char *other = HmmAlloc(50000);
+    CHECK(other != NULL && (other < pools[0] || other >= pools[0] + POOL));
+    CHECK(HmmAddRegion(pools[1], POOL) == 0);
+    block = HmmAlloc(60000);
+    CHECK(block != NULL && stats_now().regions == 3);
+    CHECK_VALID();
+}
+
+static void most_and_least_are_kept(void) {
+    struct HmmHeap *heap = HmmHeapCreate(pools[0], POOL, NULL);
+    struct HmmStats before, stats;
+    HmmHeapStats(heap, &before);
+    void *blocks[10];
+    for (size_t i = 0; i < 10; i++) {
+        blocks[i] = HmmHeapAlloc(heap, 2000);
+    }
+    for (size_t i = 0; i < 10; i++) {
+        HmmHeapFree(heap, blocks[i]);
+    }
+    CHECK(HmmHeapRealloc(heap, HmmHeapAlloc(heap, 1500), 1700) != NULL); /* less than it was */
+    HmmHeapStats(heap, &stats);
+    CHECK(stats.most >= 20000 && stats.most < 20000 + 10 * 32 && before.most == 0);
+    CHECK(stats.least_free == before.free + 8 - stats.most && stats.used_blocks == 1);
+}
+
+static int depth;
+static int locks;
+
+static void hook_lock(void *context) {
+    CHECK(context == &locks && depth == 0);
+    depth++;
+    locks++;
+}
+
+static void hook_unlock(void *context) {
+    CHECK(context == &locks && depth == 1);
+    depth--;
+}
+
+static uint64_t hook_entropy(void *context) {
+    CHECK(context == &locks);
+    return 42;
+}
+
+static int allocate_in_visit(const struct HmmBlock *block, void *context) {
+    (void)block;
+    HmmHeapFree(context, HmmHeapAlloc(context, 100));
+    return 0;
+}
+
+static void the_lock_of_a_heap_is_around_each_call(void) {
+    const struct HmmHooks hooks = {hook_lock, hook_unlock, hook_entropy, &locks};
+    const struct HmmHooks half = {.unlock = hook_unlock};
+    CHECK(HmmHeapCreate(pools[0], POOL, &half) == NULL && HmmSetHooks(&half) == EINVAL && HmmSetHooks(NULL) == EINVAL);
+    struct HmmHeap *heap = HmmHeapCreate(pools[0], POOL, &hooks);
+    struct HmmHeap *other = HmmHeapCreate(pools[1], POOL, NULL);
+    int before = locks;
+    void *block = HmmHeapAlloc(heap, 100);
+    CHECK(locks == before + 1);
+    block = HmmHeapRealloc(heap, block, 5000);
+    HmmHeapUsableSize(heap, block);
+    HmmHeapFree(heap, block);
+    CHECK(locks == before + 4 && depth == 0);
+    HmmHeapFree(other, HmmHeapAlloc(other, 100));
+    CHECK(locks == before + 4);
+    CHECK(HmmHeapWalk(heap, allocate_in_visit, other) == 0 && depth == 0); /* of another lock */
+    CHECK(HmmSetHooks(&hooks) == 0);
+    before = locks;
+    HmmFree(HmmAlloc(100));
+    CHECK(locks == before + 2 && HmmSetHooks(&hooks) == EBUSY);
+}
+
 /* --- Looking at the heap -------------------------------------------------------------------------------------- */
 
 struct seen {
@@ -225,6 +402,13 @@ int main(int count, char **arguments) {
         FRESH(a_buffer_serves_blocks_and_nothing_beyond_it_is_touched),
         cmocka_unit_test(the_smallest_buffers_are_used_within_their_bounds),
         FRESH(a_buffer_is_refused_once_the_heap_is_in_use),
+        FRESH(heaps_are_created_in_memory_with_room_for_them),
+        FRESH(a_heap_of_its_own_knows_nothing_of_others),
+        cmocka_unit_test(a_block_of_another_heap_is_a_fault),
+        FRESH(added_memory_is_used),
+        FRESH(memory_can_be_added_to_the_heap_of_the_process),
+        FRESH(most_and_least_are_kept),
+        FRESH(the_lock_of_a_heap_is_around_each_call),
         FRESH(the_walk_agrees_with_the_statistics),
         FRESH(a_free_list_is_printed_to_a_stream_that_allocates),
         FRESH(the_block_being_cut_is_printed_as_free),

@@ -24,8 +24,8 @@ static void *work(void *argument) {
         size_t size = random_below(&random, 100) == 0 ? random_magnitude(&random, 18) : random_magnitude(&random, 10);
         enum model_operation operation = (enum model_operation)random_below(&random, MODEL_TRIM);
         model_step(model, operation, random_below(&random, MODEL_BLOCKS), size, (size_t)1 << random_below(&random, 9));
-        void *block = hmm_alloc(random_below(&random, 500));
-        hmm_free("work", atomic_exchange(&shelf[random_below(&random, 64)], block));
+        void *block = HmmAlloc(random_below(&random, 500));
+        HmmFree(atomic_exchange(&shelf[random_below(&random, 64)], block));
     }
     model_free_all(model);
     return NULL;
@@ -44,9 +44,9 @@ static void finish(pthread_t threads[THREADS]) {
         CHECK(pthread_join(threads[i], NULL) == 0);
     }
     for (int i = 0; i < 64; i++) {
-        hmm_free("finish", shelf[i]);
+        HmmFree(shelf[i]);
     }
-    hmm_trim(0);
+    hmm_trim(&hmm_heap, 0);
     CHECK_VALID();
     CHECK(stats_now().used_blocks == 0);
 }
@@ -101,15 +101,15 @@ static void a_child_forked_while_threads_use_the_heap_can_use_it(void) {
 
 /* Without another thread no lock is needed; what a fork does must fit that. */
 static void a_child_of_a_single_thread_can_use_the_heap(void) {
-    void *block = hmm_alloc(100);
+    void *block = HmmAlloc(100);
     pid_t child = fork();
     if (child == 0) {
-        hmm_free("child", block);
+        HmmFree(block);
         threads_share_the_heap();
         _exit(0);
     }
     child_wait(child);
-    hmm_free("parent", block);
+    HmmFree(block);
     threads_share_the_heap();
 }
 
@@ -122,7 +122,7 @@ static int fork_and_allocate(const struct HmmBlock *block, void *unused) {
     pid_t child = fork();
     if (child == 0) {
         alarm(10);
-        (void)hmm_alloc(100);
+        (void)HmmAlloc(100);
         _exit(1);
     }
     child_wait(child);
@@ -131,10 +131,10 @@ static int fork_and_allocate(const struct HmmBlock *block, void *unused) {
 
 /* The thread is inside the visit on both sides, and a call of the heap there is a fault, not a wait for itself. */
 static void a_fork_inside_a_visit_leaves_both_sides_in_it(void) {
-    void *block = hmm_alloc(100);
+    void *block = HmmAlloc(100);
     HmmSetFaultHandler(expect_visit);
     CHECK(HmmWalk(fork_and_allocate, NULL) == 1);
-    hmm_free("test", block);
+    HmmFree(block);
     CHECK_VALID();
 }
 

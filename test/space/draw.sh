@@ -1,6 +1,7 @@
 #!/bin/sh
 # tools/draw_mems makes well-formed SVG of a heap: a tile for each segment, to scale and without gaps. docs/mems.svg is
-# what it makes of the example's heap, but for the physical addresses.
+# what it makes of the example's heap, but for the physical addresses; and the pictures of a compaction are those of the
+# other example's.
 set -eu
 command -v python3 >/dev/null || {
     echo "there is no python3 to run tools/draw_mems"
@@ -15,8 +16,10 @@ fail() {
     exit 1
 }
 
-$CC -std=c17 -I"$SOURCE_DIR/include" "$SOURCE_DIR/examples/mems_demo.c" "$LIBMEMS" \
-    -Wl,-rpath,"$(dirname "$LIBMEMS")" -o "$work/demo"
+for example in demo store; do
+    $CC -std=c17 -I"$SOURCE_DIR/include" "$SOURCE_DIR/examples/mems_$example.c" "$LIBMEMS" \
+        -Wl,-rpath,"$(dirname "$LIBMEMS")" -o "$work/$example"
+done
 "$work/demo" json >"$work/heap.json"
 "$draw" <"$work/heap.json" >"$work/heap.svg"
 
@@ -53,6 +56,17 @@ for drawing in "$SOURCE_DIR/docs/mems.svg" "$work/heap.svg"; do
     sed 's/0x[0-9a-f]*/0x/g' "$drawing" >"$work/$(basename "$drawing").plain"
 done
 cmp "$work/mems.svg.plain" "$work/heap.svg.plain" || fail "docs/mems.svg is to be drawn again (docs/mems.md says how)"
+
+# A movable space with its store, before a compaction and after it, as the page shows it.
+"$work/store" json | "$draw" >"$work/gaps.svg"
+"$work/store" json compacted | "$draw" >"$work/compacted.svg"
+for drawing in gaps compacted; do
+    sed 's/0x[0-9a-f]*/0x/g' "$SOURCE_DIR/docs/mems-$drawing.svg" >"$work/page.plain"
+    sed 's/0x[0-9a-f]*/0x/g' "$work/$drawing.svg" >"$work/own.plain"
+    cmp "$work/page.plain" "$work/own.plain" || fail "docs/mems-$drawing.svg is to be drawn again"
+done
+"$work/store" >"$work/story" || fail "mems_store: $(cat "$work/story")"
+grep -q '^movable space: ' "$work/story"
 
 # The arrow starts from where it is told, if something is there.
 "$draw" --get 3500 <"$work/heap.json" >"$work/other.svg"

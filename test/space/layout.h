@@ -25,6 +25,7 @@ struct piece {
     bool first;     /* it is the first of its main node */
     uint64_t mark;  /* of a PROCESS's contents */
     char *physical; /* of a PROCESS */
+    void *handle;   /* of a PROCESS */
 };
 
 /* Invariant: the pieces follow each other from LAYOUT_START on, without gaps. */
@@ -126,11 +127,11 @@ static inline size_t layout_best_hole(const struct layout *layout, size_t size, 
     return best;
 }
 
-/* Places a block of `size` bytes; returns its index. */
-static inline size_t layout_take(struct layout *layout, size_t size) {
-    size_t index = layout_best_hole(layout, size, true);
+/* Places a block of `size` bytes where there is room for `headroom` more; returns its index. */
+static inline size_t layout_take(struct layout *layout, size_t size, size_t headroom) {
+    size_t index = layout_best_hole(layout, size + headroom, true);
     if (index == LAYOUT_NONE) {
-        size_t bytes = layout_whole_pages(layout, size);
+        size_t bytes = layout_whole_pages(layout, size + headroom);
         layout->maps++;
         index = layout_best_hole(layout, bytes, false);
         if (index == LAYOUT_NONE) {
@@ -178,38 +179,30 @@ static inline bool layout_resize(struct layout *layout, size_t index, size_t siz
     return true;
 }
 
-/* Moves a block to a place for `size` bytes; returns its index. */
-static inline size_t layout_move(struct layout *layout, size_t index, size_t size) {
-    struct piece old = layout->pieces[index];
-    size_t moved = layout_take(layout, size);
-    layout->pieces[moved].mark = old.mark;
-    uintptr_t address = layout->pieces[moved].start;
-    layout_give(layout, layout_at(layout, old.start));
-    return layout_at(layout, address);
+/* Unmaps the whole pages of a segment, if it is a HOLE; returns how many bytes. Pages start where the first main node
+ * does. */
+static inline size_t layout_trim_hole(struct layout *layout, size_t i) {
+    size_t start = layout->pieces[i].start - LAYOUT_START;
+    size_t first = layout_whole_pages(layout, start);
+    size_t end = (start + layout->pieces[i].size) / layout->page_size * layout->page_size;
+    if (layout->pieces[i].process || !layout->pieces[i].memory || first >= end) {
+        return 0;
+    }
+    if (first > start) {
+        layout_cut(layout, i++, first - start);
+    }
+    layout_cut(layout, i, end - first);
+    layout->pieces[i].first = true;
+    layout->pieces[i].memory = false;
+    if (i + 1 < layout->count) {
+        layout->pieces[i + 1].first = true;
+    }
+    layout->unmaps++;
+    return end - first;
 }
 
-/* Unmaps the whole pages of every HOLE; returns how many bytes. Pages start where the first main node does. */
-static inline size_t layout_trim(struct layout *layout) {
-    size_t bytes = 0;
-    for (size_t i = 0; i < layout->count; i++) {
-        size_t start = layout->pieces[i].start - LAYOUT_START;
-        size_t first = layout_whole_pages(layout, start);
-        size_t end = (start + layout->pieces[i].size) / layout->page_size * layout->page_size;
-        if (layout->pieces[i].process || !layout->pieces[i].memory || first >= end) {
-            continue;
-        }
-        if (first > start) {
-            layout_cut(layout, i++, first - start);
-        }
-        layout_cut(layout, i, end - first);
-        layout->pieces[i].first = true;
-        layout->pieces[i].memory = false;
-        if (i + 1 < layout->count) {
-            layout->pieces[i + 1].first = true;
-        }
-        bytes += end - first;
-        layout->unmaps++;
-    }
+/* Main nodes without memory that touch become one. */
+static inline void layout_join(struct layout *layout) {
     for (size_t i = 0; i + 1 < layout->count;) {
         if (layout->pieces[i].memory || layout->pieces[i + 1].memory) {
             i++;
@@ -218,7 +211,31 @@ static inline size_t layout_trim(struct layout *layout) {
             layout_remove(layout, i + 1);
         }
     }
+}
+
+/* Unmaps the whole pages of every HOLE; returns how many bytes. */
+static inline size_t layout_trim(struct layout *layout) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < layout->count; i++) {
+        bytes += layout_trim_hole(layout, i);
+    }
+    layout_join(layout);
     return bytes;
+}
+
+/* Moves a block to a place for `size` bytes; returns its index. A large one gets headroom, and leaves no pages. */
+static inline size_t layout_move(struct layout *layout, size_t index, size_t size) {
+    struct piece old = layout->pieces[index];
+    bool large = old.size >= 65536;
+    size_t moved = layout_take(layout, size, large ? layout_rounded(layout, size / 2) : 0);
+    layout->pieces[moved].mark = old.mark;
+    uintptr_t address = layout->pieces[moved].start;
+    layout_give(layout, layout_at(layout, old.start));
+    if (large) {
+        (void)layout_trim_hole(layout, layout_at(layout, old.start));
+        layout_join(layout);
+    }
+    return layout_at(layout, address);
 }
 
 static inline size_t layout_processes(const struct layout *layout) {

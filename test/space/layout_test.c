@@ -19,7 +19,8 @@ static size_t choose_size(struct random *random) {
 
 /* The spaces that are made; the last twin is the default one. */
 static void begin(size_t number) {
-    static const struct mems_space_options options[] = {{4096, 8}, {8192, 16}, {4096, 16}, {12288, 8}};
+    static const struct mems_space_options options[] = {
+        {4096, 8, 0, 0}, {8192, 16, -1, 0}, {4096, 16, 1, 0}, {12288, 8, 0, 0}};
     static const size_t page_sizes[] = {4096, 8192};
     struct twin *twin = &twins[number];
     if (number < 4) {
@@ -80,6 +81,8 @@ static void step(size_t number, struct random *random, bool growing) {
         act_on_block(twin, random, random_below(random, 70));
     } else if (what < 94) {
         twin_trim(twin);
+    } else if (what < 96) {
+        twin_try_stale(twin, random_below(random, 4096));
     } else {
         twin_try_address(twin, random_address(twin, random));
     }

@@ -16,40 +16,6 @@ static struct twin twin;
 
 /* --- Trimming, when some pages stay ------------------------------------------------------------------------------ */
 
-static int take_over(const struct mems_segment *segment, void *context) {
-    struct layout *layout = context;
-    layout_insert(layout, layout->count,
-                  (struct piece){
-                      .start = segment->start,
-                      .size = segment->last - segment->start + 1,
-                      .process = segment->kind == MEMS_PROCESS,
-                      .memory = segment->physical != NULL,
-                      .first = segment->start == segment->main_start,
-                      .physical = segment->physical,
-                  });
-    return 0;
-}
-
-/* The model becomes what the space is. The blocks are the same as before. */
-static void follow(void) {
-    static struct layout old;
-    struct mems_stats stats;
-    old = twin.layout;
-    twin.layout.count = 0;
-    CHECK(report_walk("walk", twin.space, take_over, &twin.layout) == 0);
-    for (size_t i = 0; i < old.count; i++) {
-        if (old.pieces[i].process) {
-            size_t index = layout_at(&twin.layout, old.pieces[i].start);
-            CHECK(twin.layout.pieces[index].process && twin.layout.pieces[index].size == old.pieces[i].size);
-            CHECK(twin.layout.pieces[index].physical == old.pieces[i].physical);
-            twin.layout.pieces[index].mark = old.pieces[i].mark;
-        }
-    }
-    CHECK(layout_processes(&twin.layout) == layout_processes(&old) && layout_end(&twin.layout) == layout_end(&old));
-    space_stats("stats", twin.space, &stats);
-    twin.layout.unmaps = stats.unmaps;
-}
-
 /* Trims what can be trimmed; the model is to follow. As many bytes as are said to be unmapped are reserved, or not
  * pages any more. */
 static void trim(void) {
@@ -114,11 +80,12 @@ static void run(const struct trial *trial) {
         if (twin.refusals) {
             os_inject_clear();
             if (is_trim(number)) {
-                follow();
+                twin_follow(&twin, NULL, 0);
             }
             twin_compare(&twin);
             twin_check_contents(&twin);
         }
+        twin_learn(&twin);
     }
     twin_compare(&twin);
     twin_check_contents(&twin);

@@ -22,11 +22,13 @@ compile base -fvisibility=hidden
 compile os -fvisibility=hidden
 "$CC" -shared -Wl,--gc-sections -o "$work/heap.so" "$work"/*.o -lpthread
 
-# The page size; fork; the reports; the end of a program whose heap is damaged; and what the compiler's start-up files
+# The page size; fork; the reports, and what makes them safe to cancel; the vDSO's names; the end of a program whose heap is damaged; and what the compiler's start-up files
 # bring.
 for symbol in getauxval __errno_location memcpy memmove memset strlen \
     __libc_single_threaded __register_atfork _IO_list_lock _IO_list_unlock _IO_list_resetlock \
     fprintf fputs fputc fwrite flockfile funlockfile \
+    __pthread_register_cancel __pthread_unregister_cancel __pthread_unwind_next __sigsetjmp \
+    strcmp \
     abort \
     __cxa_finalize __gmon_start__ _ITM_deregisterTMCloneTable _ITM_registerTMCloneTable; do
     echo $symbol

@@ -5,7 +5,7 @@
 
 #include <unistd.h>
 
-#include "spaces.h"
+#include "space_crowd.h"
 
 static void threads_share_spaces(void **state) {
     (void)state;

@@ -7,6 +7,7 @@
 
 #include "os/os.h"
 #include "support/kernel.h"
+#include "support/thread.h"
 #include "twin.h"
 
 #define PAGE ((size_t)4096)
@@ -51,7 +52,7 @@ static void pages_leave_and_neighbours_stay(void **state) {
     twin_compare(&twin);
     twin_check_contents(&twin);
     assert_int_equal(twin.layout.count, 5); /* P H, H without memory, H P */
-    assert_ptr_equal(space_get("get", twin.space, (void *)22504), memory + 21504);
+    assert_ptr_equal(space_get("get", twin.space, twin.layout.pieces[4].handle), memory + 21504);
     twin_try_address(&twin, 1000 + 2 * PAGE);
     twin_trim(&twin); /* nothing more */
 }
@@ -70,6 +71,24 @@ static void reserved_addresses_are_used_again(void **state) {
     twin_alloc(&twin, PAGE, true);
     assert_int_equal(twin.layout.pieces[twin.layout.count - 1].start, 1000 + 8 * PAGE);
     twin_check_contents(&twin);
+}
+
+/* What was divided is one again when its addresses are backed, if the system gives the same place for it. */
+static void a_main_node_that_was_divided_is_joined(void **state) {
+    (void)state;
+    char *memory = make_gap();
+    struct mems_stats stats;
+    twin_trim(&twin);
+    space_stats("stats", twin.space, &stats);
+    assert_int_equal(stats.main_nodes, 3);
+    twin_alloc(&twin, 4 * PAGE, true);
+    twin_compare(&twin);
+    twin_check_contents(&twin);
+    bool same = space_get("get", twin.space, twin.layout.pieces[2].handle) == memory + PAGE;
+    space_stats("stats", twin.space, &stats);
+    assert_int_equal(stats.main_nodes, same ? 1 : 3);
+    assert_true(same || UNDER_TSAN);
+    assert_int_equal(stats.pieces, same ? 1 : 3);
 }
 
 static void main_nodes_without_memory_join(void **state) {
@@ -125,6 +144,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(pages_leave_and_neighbours_stay, begin, end),
         cmocka_unit_test_setup_teardown(reserved_addresses_are_used_again, begin, end),
+        cmocka_unit_test_setup_teardown(a_main_node_that_was_divided_is_joined, begin, end),
         cmocka_unit_test_setup_teardown(main_nodes_without_memory_join, begin, end),
         cmocka_unit_test_setup_teardown(a_trim_gets_the_nodes_that_it_needs, begin, end),
         cmocka_unit_test_setup_teardown(pages_that_the_system_keeps_are_used_again, begin, end),

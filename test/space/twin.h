@@ -11,16 +11,21 @@
 #include <string.h>
 
 #include "layout.h"
+#include "os/os.h"
 #include "space/complaint.h"
 #include "space/report.h"
 #include "support/marked.h"
 #include "support/space_heap.h"
+
+#define TWIN_STALE 64
 
 struct twin {
     struct mems_space *space;
     struct layout layout;
     uint64_t failures;
     uint64_t next_mark;
+    void *stale[TWIN_STALE]; /* handles of blocks that are no more */
+    size_t stale_count;      /* of all that there were; the last ones are kept */
     bool refusals; /* system calls may fail: an operation may do so, too, and must then have changed nothing */
 };
 
@@ -80,9 +85,9 @@ static inline void twin_check_contents(const struct twin *twin) {
 
 /* A block at its place, with new contents. */
 static inline void twin_settle(struct twin *twin, struct piece *piece) {
-    CHECK(space_get("get", twin->space, (void *)piece->start) == piece->physical);
+    CHECK(space_get("get", twin->space, piece->handle) == piece->physical);
     CHECK((uintptr_t)piece->physical % twin->layout.alignment == 0);
-    CHECK(space_usable_size("usable_size", twin->space, (void *)piece->start) == piece->size);
+    CHECK(space_usable_size("usable_size", twin->space, piece->handle) == piece->size);
     piece->mark = ++twin->next_mark * UINT64_C(0x9e3779b97f4a7c15);
     piece_fill(piece);
 }
@@ -115,7 +120,7 @@ static inline int twin_visit(const struct mems_segment *segment, void *context) 
     CHECK((segment->physical != NULL) == piece->memory);
     CHECK(!piece->memory ||
           (uintptr_t)segment->physical - visit->main_physical == segment->start - segment->main_start);
-    CHECK(!piece->process || segment->physical == piece->physical);
+    CHECK(!piece->process || (segment->physical == piece->physical && segment->v_ptr == piece->handle));
     visit->index++;
     return 0;
 }
@@ -138,8 +143,42 @@ static inline void twin_compare_stats(const struct twin *twin, size_t mains) {
     CHECK(stats.maps == layout->maps && stats.unmaps == layout->unmaps && stats.failures == twin->failures);
 }
 
+/* Where the memory of a main node continues that of the one before it, they may have been joined: whether they have,
+ * only the space knows. HOLEs that touch there are one. */
+struct twin_learner {
+    struct layout *layout;
+    size_t index;
+    const char *end; /* of the memory of the segment before */
+};
+
+static inline int twin_learn_segment(const struct mems_segment *segment, void *context) {
+    struct twin_learner *learner = context;
+    struct layout *layout = learner->layout;
+    CHECK(learner->index < layout->count);
+    struct piece *piece = &layout->pieces[learner->index];
+    if (piece->first && segment->start != segment->main_start) {
+        CHECK(segment->physical != NULL && segment->physical == learner->end);
+        piece->first = false;
+    }
+    size_t size = segment->last - segment->start + 1;
+    while (!piece->process && piece->memory && piece->size < size && learner->index + 1 < layout->count &&
+           !piece[1].process && piece[1].memory && piece[1].first) {
+        piece->size += piece[1].size;
+        layout_remove(layout, learner->index + 1);
+    }
+    learner->end = segment->physical != NULL ? (char *)segment->physical + size : NULL;
+    learner->index++;
+    return 0;
+}
+
+static inline void twin_learn(struct twin *twin) {
+    struct twin_learner learner = {.layout = &twin->layout};
+    CHECK(report_walk("walk", twin->space, twin_learn_segment, &learner) == 0);
+}
+
 /* The whole structure, seen by mems_walk and by the statistics, and the invariants. */
-static inline void twin_compare(const struct twin *twin) {
+static inline void twin_compare(struct twin *twin) {
+    twin_learn(twin);
     struct twin_visit visit = {.layout = &twin->layout};
     CHECK_VALID_SPACE(twin->space);
     CHECK(report_walk("walk", twin->space, twin_visit, &visit) == 0);
@@ -159,11 +198,86 @@ static inline void twin_begin(struct twin *twin, struct mems_space *space, size_
     twin_compare(twin);
 }
 
-/* The space has said that there is no memory, which may be. */
+static inline int twin_take_over(const struct mems_segment *segment, void *context) {
+    struct layout *layout = context;
+    layout_insert(layout, layout->count,
+                  (struct piece){
+                      .start = segment->start,
+                      .size = segment->last - segment->start + 1,
+                      .process = segment->kind == MEMS_PROCESS,
+                      .memory = segment->physical != NULL,
+                      .first = segment->start == segment->main_start,
+                      .physical = segment->physical,
+                      .handle = segment->v_ptr,
+                  });
+    return 0;
+}
+
+/* The model becomes what the space is, after calls of the system have failed. The blocks are the same as before, but
+ * that one may have gone (NULL: none), and one may have come. */
+static inline void twin_follow(struct twin *twin, const void *gone, size_t come) {
+    static struct layout old;
+    struct mems_stats stats;
+    old = twin->layout;
+    twin->layout.count = 0;
+    CHECK(report_walk("walk", twin->space, twin_take_over, &twin->layout) == 0);
+    for (size_t i = 0; i < old.count; i++) {
+        if (old.pieces[i].process && (gone == NULL || old.pieces[i].handle != gone)) {
+            struct piece *piece = &twin->layout.pieces[layout_at(&twin->layout, old.pieces[i].start)];
+            CHECK(piece->process && piece->size == old.pieces[i].size && piece->handle == old.pieces[i].handle);
+            CHECK(piece->physical == old.pieces[i].physical);
+            piece->mark = old.pieces[i].mark;
+        }
+    }
+    CHECK(layout_processes(&twin->layout) == layout_processes(&old) - (gone != NULL) + come);
+    space_stats("stats", twin->space, &stats);
+    twin->layout.unmaps = stats.unmaps;
+    twin->layout.maps = stats.maps;
+}
+
+/* The space has said that there is no memory, which may be. It has trimmed what it could before. */
 static inline void twin_refused(struct twin *twin) {
     CHECK(twin->refusals);
     twin_expect_error(ENOMEM, 0);
     twin->failures++;
+    os_inject_clear();
+    twin_follow(twin, NULL, 0);
+}
+
+/* Whether the space has trimmed of itself, because the system refused memory. */
+static inline bool twin_has_trimmed(const struct twin *twin) {
+    struct mems_stats stats;
+    space_stats("stats", twin->space, &stats);
+    return twin->refusals && stats.unmaps != twin->layout.unmaps;
+}
+
+/* The handle of a block, which has the address that the model says. */
+static inline void twin_take_handle(struct piece *piece, void *handle) {
+    CHECK(handle_address((uintptr_t)handle) == piece->start);
+    piece->handle = handle;
+}
+
+static inline void twin_becomes_stale(struct twin *twin, void *handle) {
+    twin->stale[twin->stale_count++ % TWIN_STALE] = handle;
+}
+
+/* A handle of a block that is no more, given to all functions, with an offset or not: they refuse it. */
+static inline void twin_try_stale(struct twin *twin, size_t number) {
+    size_t kept = twin->stale_count < TWIN_STALE ? twin->stale_count : TWIN_STALE;
+    if (kept == 0 || twin->space->number == 0) {
+        return;
+    }
+    char *stale = twin->stale[number % kept];
+    char byte;
+    CHECK(space_get("get", twin->space, stale + number % 8) == NULL);
+    CHECK(space_pin("pin", twin->space, stale) == NULL);
+    CHECK(space_read("read", twin->space, stale, &byte, 1) == EFAULT);
+    CHECK(space_write("write", twin->space, stale, &byte, 1) == EFAULT);
+    CHECK(space_realloc("realloc", twin->space, stale, 8) == NULL);
+    CHECK(space_usable_size("usable_size", twin->space, stale) == 0);
+    twin_listen();
+    space_free("free", twin->space, stale);
+    twin_expect_error(EFAULT, (uintptr_t)stale);
 }
 
 static inline void twin_alloc(struct twin *twin, size_t size, bool zeroed) {
@@ -174,9 +288,16 @@ static inline void twin_alloc(struct twin *twin, size_t size, bool zeroed) {
         twin_refused(twin);
         return;
     }
-    size_t index = layout_take(&twin->layout, layout_rounded(&twin->layout, size));
+    size_t index;
+    if (twin_has_trimmed(twin)) {
+        os_inject_clear();
+        twin_follow(twin, NULL, 1);
+        index = layout_at(&twin->layout, handle_address((uintptr_t)v_ptr));
+    } else {
+        index = layout_take(&twin->layout, layout_rounded(&twin->layout, size), 0);
+    }
     struct piece *piece = &twin->layout.pieces[index];
-    CHECK((uintptr_t)v_ptr == piece->start);
+    twin_take_handle(piece, v_ptr);
     piece->physical = space_get("get", twin->space, v_ptr);
     for (size_t i = 0; zeroed && i < piece->size; i++) {
         CHECK(piece->physical[i] == 0);
@@ -189,7 +310,8 @@ static inline void twin_free(struct twin *twin, size_t index) {
     const struct piece *piece = &twin->layout.pieces[index];
     twin_listen();
     CHECK(piece_intact(piece, piece->size));
-    space_free("free", twin->space, (void *)piece->start);
+    space_free("free", twin->space, piece->handle);
+    twin_becomes_stale(twin, piece->handle);
     layout_give(&twin->layout, index);
     twin_expect_silence();
 }
@@ -198,7 +320,7 @@ static inline void twin_realloc(struct twin *twin, size_t index, size_t size) {
     struct layout *layout = &twin->layout;
     struct piece old = layout->pieces[index];
     twin_listen();
-    void *v_ptr = space_realloc("realloc", twin->space, (void *)old.start, size);
+    void *v_ptr = space_realloc("realloc", twin->space, old.handle, size);
     if (v_ptr == NULL) {
         CHECK(size > old.size && piece_intact(&old, old.size));
         twin_refused(twin);
@@ -207,12 +329,22 @@ static inline void twin_realloc(struct twin *twin, size_t index, size_t size) {
     /* Without memory for a new HOLE's node a block need not shrink. */
     size_t rounded = layout_rounded(layout, size);
     bool kept = twin->refusals && rounded < old.size && space_usable_size("size", twin->space, v_ptr) == old.size;
-    if (!kept && !layout_resize(layout, index, rounded)) {
+    /* Without memory for what the dictionary needs a block that could grow in place moves. */
+    bool moved = handle_address((uintptr_t)v_ptr) != old.start;
+    if (twin_has_trimmed(twin) || (twin->refusals && moved)) {
+        os_inject_clear();
+        twin_follow(twin, old.handle, 1);
+        index = layout_at(layout, handle_address((uintptr_t)v_ptr));
+        layout->pieces[index].mark = old.mark;
+    } else if (!kept && !layout_resize(layout, index, rounded)) {
         index = layout_move(layout, index, rounded);
         layout->pieces[index].physical = space_get("get", twin->space, v_ptr);
     }
     struct piece *piece = &layout->pieces[index];
-    CHECK((uintptr_t)v_ptr == piece->start);
+    twin_take_handle(piece, v_ptr);
+    if (v_ptr != old.handle) {
+        twin_becomes_stale(twin, old.handle);
+    }
     CHECK(piece_intact(piece, piece->size < old.size ? piece->size : old.size));
     twin_settle(twin, piece);
     twin_expect_silence();
@@ -226,10 +358,11 @@ static inline void twin_trim(struct twin *twin) {
 
 /* Any address, given to all functions that take one: they do what they should or say what is wrong. */
 static inline void twin_try_address(struct twin *twin, uintptr_t address) {
-    void *v_ptr = (void *)address;
     size_t index = layout_find(&twin->layout, address);
     const struct piece *piece = index != LAYOUT_NONE ? &twin->layout.pieces[index] : NULL;
     bool process = piece != NULL && piece->process;
+    uintptr_t above = process ? (uintptr_t)piece->handle - piece->start : (uintptr_t)twin->space->number << 48;
+    void *v_ptr = (void *)(above + address);
     twin_listen();
     char *physical = space_get("get", twin->space, v_ptr);
     if (process) {
@@ -237,21 +370,21 @@ static inline void twin_try_address(struct twin *twin, uintptr_t address) {
         twin_expect_silence();
     } else {
         CHECK(physical == NULL);
-        twin_expect_error(EFAULT, address);
+        twin_expect_error(EFAULT, (uintptr_t)v_ptr);
     }
-    if (address == 0 || (process && address == piece->start)) {
+    if ((uintptr_t)v_ptr == 0 || (process && address == piece->start)) {
         return; /* what the others take */
     }
     int error = process ? EINVAL : EFAULT;
     twin_listen();
     space_free("free", twin->space, v_ptr);
-    twin_expect_error(error, address);
+    twin_expect_error(error, (uintptr_t)v_ptr);
     twin_listen();
     CHECK(space_realloc("realloc", twin->space, v_ptr, 1) == NULL);
-    twin_expect_error(error, address);
+    twin_expect_error(error, (uintptr_t)v_ptr);
     twin_listen();
     CHECK(space_usable_size("usable_size", twin->space, v_ptr) == 0);
-    twin_expect_error(error, address);
+    twin_expect_error(error, (uintptr_t)v_ptr);
 }
 
 #define TWIN_COPY_MAX 65536
@@ -260,16 +393,16 @@ static inline void twin_try_address(struct twin *twin, uintptr_t address) {
 static inline void twin_copy(struct twin *twin, size_t index, size_t offset, size_t size) {
     static char buffer[TWIN_COPY_MAX];
     const struct piece *piece = &twin->layout.pieces[index];
-    void *v_ptr = (void *)(piece->start + offset);
+    void *v_ptr = (char *)piece->handle + offset;
     CHECK(size <= sizeof buffer && offset < piece->size);
     twin_listen();
     int error = space_read("read", twin->space, v_ptr, buffer, size);
     if (size > piece->size - offset) {
         CHECK(error == ERANGE);
-        twin_expect_error(ERANGE, piece->start + offset);
+        twin_expect_error(ERANGE, (uintptr_t)v_ptr);
         twin_listen();
         CHECK(space_write("write", twin->space, v_ptr, buffer, size) == ERANGE);
-        twin_expect_error(ERANGE, piece->start + offset);
+        twin_expect_error(ERANGE, (uintptr_t)v_ptr);
         CHECK(piece_intact(piece, piece->size));
         return;
     }

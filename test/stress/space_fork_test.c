@@ -6,7 +6,7 @@
 
 #include <unistd.h>
 
-#include "space/spaces.h"
+#include "space/space_crowd.h"
 #include "support/child.h"
 
 #define WATCHDOG 60
@@ -15,6 +15,8 @@
 static void live_as_child(uintptr_t seed, unsigned generations) {
     alarm(WATCHDOG);
     check_spaces();
+    CHECK(movable->copying == 0);
+    use_movable(&(struct random){.state = seed});
     crowd_clear(2);
     crowd_churn_a_little((void *)seed);
     if (!UNDER_TSAN) { /* TSan knows no threads in a child */
@@ -38,6 +40,7 @@ static void live_as_child(uintptr_t seed, unsigned generations) {
     for (size_t i = 0; i < SPACES; i++) {
         space_destroy("destroy", spaces[i]);
     }
+    space_destroy("destroy", movable);
     space_finish("mems_finish");
     CHECK(space_start("mems_init") == 0);
     CHECK(space_alloc("malloc", &space_default, 1) == (void *)1000);

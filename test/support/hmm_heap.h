@@ -8,39 +8,42 @@
 #include "hmm/heap.h"
 #include "os/os.h"
 
+/* The heap that is meant: that of the process, unless a test has put its own here. */
+static struct HmmHeap *hmm_under_test = &hmm_heap;
+
 static inline void *hmm_heap_alloc(void *heap, size_t size) {
     (void)heap;
-    return hmm_alloc(size);
+    return hmm_alloc(hmm_under_test, size);
 }
 
 static inline void *hmm_heap_alloc_zeroed(void *heap, size_t size) {
     (void)heap;
-    return hmm_alloc_zeroed(size, 1);
+    return hmm_alloc_zeroed(hmm_under_test, size, 1);
 }
 
 static inline void *hmm_heap_alloc_aligned(void *heap, size_t alignment, size_t size) {
     (void)heap;
-    return hmm_alloc_aligned(alignment, size);
+    return hmm_alloc_aligned(hmm_under_test, alignment, size);
 }
 
 static inline void *hmm_heap_resize(void *heap, void *block, size_t size) {
     (void)heap;
-    return hmm_realloc("realloc", block, size);
+    return hmm_realloc(hmm_under_test, "realloc", block, size);
 }
 
 static inline void hmm_heap_free(void *heap, void *block) {
     (void)heap;
-    hmm_free("free", block);
+    hmm_free(hmm_under_test, "free", block);
 }
 
 static inline void hmm_heap_free_sized(void *heap, void *block, size_t size, size_t alignment) {
     (void)heap;
-    hmm_free_sized("free_sized", block, size, alignment);
+    hmm_free_sized(hmm_under_test, "free_sized", block, size, alignment);
 }
 
 static inline size_t hmm_heap_usable_size(void *heap, void *block) {
     (void)heap;
-    return hmm_usable_size("malloc_usable_size", block);
+    return hmm_usable_size(hmm_under_test, "malloc_usable_size", block);
 }
 
 static inline unsigned char *hmm_heap_memory(void *heap, void *block) {
@@ -50,12 +53,12 @@ static inline unsigned char *hmm_heap_memory(void *heap, void *block) {
 
 static inline void hmm_heap_trim(void *heap, size_t pad) {
     (void)heap;
-    hmm_trim(pad);
+    hmm_trim(hmm_under_test, pad);
 }
 
 static inline bool hmm_heap_valid(void *heap, const char **why) {
     (void)heap;
-    return hmm_valid(why);
+    return hmm_valid(hmm_under_test, why);
 }
 
 static const struct allocator allocator = {
@@ -75,7 +78,7 @@ static const struct allocator allocator = {
 /* The heap's figures, which add up. */
 static inline struct HmmStats stats_now(void) {
     struct HmmStats stats;
-    hmm_stats(&stats);
+    hmm_stats(hmm_under_test, &stats);
     CHECK(stats.used + stats.cached + stats.free + stats.overhead == stats.region);
     return stats;
 }

@@ -139,11 +139,15 @@ static void a_child_has_its_own_inbox(void) {
     flush_mine();
     CHECK(pthread_barrier_init(&step, NULL, 2) == 0);
     pthread_t other;
+    lock_take(&heap_mine->lock); /* nobody else collects */
     CHECK(pthread_create(&other, NULL, free_in_two_parts_and_stay, NULL) == 0);
     pthread_barrier_wait(&step);
+    lock_give(&heap_mine->lock);
     CHECK(collect(heap_mine, 3, true));
+    lock_take(&heap_mine->lock);
     pthread_barrier_wait(&step);
     pthread_barrier_wait(&step);
+    lock_give(&heap_mine->lock);
     CHECK(waiting_length(heap_mine) > 0 && chain_length(atomic_load(&heap_mine->inbox)) > 0);
     child_run(&result, free_what_is_left, NULL);
     fputs(result.err, stderr);

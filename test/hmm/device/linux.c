@@ -6,16 +6,22 @@
 void device_leave(int status) {
 #if defined(__x86_64__)
     __asm__ __volatile__("syscall" ::"a"(60L), "D"((long)status) : "rcx", "r11", "memory");
+#elif defined(__i386__)
+    __asm__ __volatile__("int $0x80" ::"a"(1), "b"(status) : "memory");
 #elif defined(__aarch64__)
     register long number __asm__("x8") = 93;
     register long first __asm__("x0") = status;
     __asm__ __volatile__("svc 0" ::"r"(number), "r"(first) : "memory");
+#elif defined(__powerpc__)
+    register int number __asm__("r0") = 1;
+    register int first __asm__("r3") = status;
+    __asm__ __volatile__("sc" ::"r"(number), "r"(first) : "memory");
 #endif
     __builtin_trap();
 }
 
-/* The kernel leaves the stack as no function of x86-64 expects it. */
-#if defined(__x86_64__)
+/* The kernel leaves the stack as no function of x86 expects it. */
+#if defined(__x86_64__) || defined(__i386__)
 #define ENTRY __attribute__((force_align_arg_pointer))
 #else
 #define ENTRY

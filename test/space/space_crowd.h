@@ -1,8 +1,8 @@
 /*
- * spaces.h - a few spaces, the default one among them, for a crowd of threads, and what others do beside it.
+ * space_crowd.h - a few spaces, the default one among them, for a crowd of threads, and what others do beside it.
  */
-#ifndef MEMS_TEST_SPACE_SPACES_H
-#define MEMS_TEST_SPACE_SPACES_H
+#ifndef MEMS_TEST_SPACE_CROWD_H
+#define MEMS_TEST_SPACE_CROWD_H
 
 #include <string.h>
 
@@ -15,9 +15,30 @@
 /* The default space is the last one. */
 static struct mems_space *spaces[SPACES + 1];
 
+/* One whose blocks move, so that the crowd, which keeps physical addresses, has no business there. */
+static struct mems_space *movable;
+
 static inline void check_spaces(void) {
     for (size_t i = 0; i <= SPACES; i++) {
         CHECK_VALID_SPACE(spaces[i]);
+    }
+    CHECK_VALID_SPACE(movable);
+}
+
+/* Blocks come, move and go. */
+static inline void use_movable(struct random *random) {
+    void *blocks[8];
+    uint64_t mark = random_next(random), found;
+    for (size_t i = 0; i < 8; i++) {
+        blocks[i] = space_alloc_zeroed("calloc", movable, 1, 8 + random_below(random, 20000));
+        CHECK(blocks[i] != NULL && space_write("write", movable, blocks[i], &mark, 8) == 0);
+    }
+    space_free("free", movable, blocks[0]);
+    (void)space_compact("compact", movable, random_below(random, 100000));
+    for (size_t i = 1; i < 8; i++) {
+        blocks[i] = space_realloc("realloc", movable, blocks[i], 8 + random_below(random, 20000));
+        CHECK(space_read("read", movable, blocks[i], &found, 8) == 0 && found == mark);
+        space_free("free", movable, blocks[i]);
     }
 }
 
@@ -73,6 +94,7 @@ static inline void *look_on(void *count) {
     struct random random = {.state = (uintptr_t)count};
     for (uintptr_t i = 0; i < (uintptr_t)count; i++) {
         inspect(spaces[random_below(&random, SPACES + 1)]);
+        use_movable(&random);
         if (i % 8 == 0) {
             space_trim("trim", spaces[random_below(&random, SPACES + 1)]);
             check_spaces();
@@ -86,8 +108,8 @@ static inline void *create_and_destroy(void *count) {
     for (uintptr_t i = 0; i < (uintptr_t)count; i++) {
         struct mems_space *space = space_create(NULL);
         CHECK(space != NULL);
-        CHECK(space_alloc("malloc", space, 5000) == (void *)1000);
-        CHECK(space_alloc("malloc", space, 5000) == (void *)9192);
+        CHECK(handle_address((uintptr_t)space_alloc("malloc", space, 5000)) == 1000);
+        CHECK(handle_address((uintptr_t)space_alloc("malloc", space, 5000)) == 9192);
         space_destroy("destroy", space);
     }
     return NULL;
@@ -96,13 +118,15 @@ static inline void *create_and_destroy(void *count) {
 /* --- All together ------------------------------------------------------------------------------------------------ */
 
 static inline int spaces_begin(void **state) {
-    static const struct mems_space_options options[SPACES] = {{4096, 8}, {8192, 16}, {4096, 16}};
+    static const struct mems_space_options options[SPACES] = {{4096, 8, -1, 0}, {8192, 16, 1, 0}, {4096, 16, 0, 0}};
     (void)state;
     for (size_t i = 0; i < SPACES; i++) {
         spaces[i] = space_create(&options[i]);
         CHECK(spaces[i] != NULL);
     }
     spaces[SPACES] = &space_default;
+    movable = space_create(&(struct mems_space_options){.movable = MEMS_MOVABLE});
+    CHECK(movable != NULL);
     crowd.allocator = &allocator;
     crowd.entries = 256;
     crowd.size_bits = 13;
@@ -128,6 +152,8 @@ static inline int spaces_end(void **state) {
     for (size_t i = 0; i < SPACES; i++) {
         space_destroy("destroy", spaces[i]);
     }
+    CHECK(movable->processes == 0 && movable->copying == 0);
+    space_destroy("destroy", movable);
     space_finish("mems_finish");
     return 0;
 }

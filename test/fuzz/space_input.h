@@ -1,0 +1,17 @@
+/*
+ * space_input.h - what kind of space a byte of the input chooses.
+ */
+#ifndef MEMS_TEST_FUZZ_SPACE_INPUT_H
+#define MEMS_TEST_FUZZ_SPACE_INPUT_H
+
+#include "mems.h"
+
+static inline struct mems_space_options input_space(uint8_t kind) {
+    return (struct mems_space_options){
+        .page_size = (kind & 1) != 0 ? 8192 : 4096,
+        .alignment = (kind & 2) != 0 ? 16 : 8,
+        .generations = (kind & 4) != 0 ? -1 : 1,
+    };
+}
+
+#endif

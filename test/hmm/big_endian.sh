@@ -1,0 +1,23 @@
+#!/bin/sh
+# The core of HMM does its work, and tells damage, where words are stored the other way round: on a PowerPC with 32 bits, in
+# an emulator, without a C library.
+set -eu
+cd "$SOURCE_DIR"
+if ! command -v powerpc-linux-gnu-gcc || ! command -v qemu-ppc; then
+    echo "skipped, for one of powerpc-linux-gnu-gcc and qemu-ppc is missing"
+    exit 77
+fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+device=test/hmm/device
+
+for mistake in 0 1 2 3 4; do
+    # shellcheck disable=SC2046 # a list of files
+    powerpc-linux-gnu-gcc -std=c17 -O2 -ffreestanding -fno-stack-protector -fno-pie -static -nostdlib -Iinclude -Isrc \
+        -Wall -Wextra -Wconversion -Wcast-qual -Wmissing-prototypes -Werror -DMISTAKE=$mistake -o "$work/program" \
+        $(cat $device/core_sources.txt) $device/work.c $device/memory.c $device/linux.c
+    qemu-ppc "$work/program" || {
+        echo "the program with mistake $mistake ended with $?"
+        exit 1
+    }
+done

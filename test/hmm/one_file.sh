@@ -1,0 +1,57 @@
+#!/bin/sh
+# HMM as one file: it is made from the sources as they are, compiles by the commands at its top without a warning, and is
+# the library: with the same names exported, under a program as it is. As the core of a device it does the device's work.
+set -eu
+cd "$SOURCE_DIR"
+command -v python3 >/dev/null || {
+    echo "there is no python3 to make it"
+    exit 77
+}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+tools/hmm_file "$work/hmm.c"
+if [ -e "$BUILD_DIR/hmm.c" ]; then
+    cmp "$work/hmm.c" "$BUILD_DIR/hmm.c"
+fi
+grep -q '^#include <' "$work/hmm.c"
+if grep '^ *# *include "' "$work/hmm.c"; then
+    echo "it includes a file of the project"
+    exit 1
+fi
+
+(cd "$work" && "$CC" -Wall -Wextra -Werror -O2 -shared -fPIC -o libhmm.so hmm.c)
+exported() {
+    nm -D --defined-only "$1" | awk '{ print $3 }' | sort
+}
+exported "$LIBHMM" >"$work/expected"
+exported "$work/libhmm.so" >"$work/received"
+diff -u "$work/expected" "$work/received"
+lines=$(LD_PRELOAD=$work/libhmm.so python3 -c 'print(sum(len(str(i)) for i in range(100000)))')
+[ "$lines" = 488890 ]
+LD_PRELOAD=$work/libhmm.so "$CC" -O2 -ffreestanding -fno-stack-protector -fno-pie -c "$work/hmm.c" -o "$work/core.o"
+
+# The heap is behind malloc indeed.
+cat >"$work/mistake.c" <<'END_OF_PROGRAM'
+#include <stdlib.h>
+int main(void) {
+    char *volatile block = malloc(5000);
+    free(block);
+    free(block);
+    return 0;
+}
+END_OF_PROGRAM
+"$CC" -w -fno-builtin "$work/mistake.c" -o "$work/mistake"
+(LD_PRELOAD=$work/libhmm.so "$work/mistake" 2>"$work/err") || true
+grep -q '^mems: free(0x[0-9a-f]*): double free: a free block of ' "$work/err"
+
+if [ "$(uname -m)" = x86_64 ]; then
+    device=test/hmm/device
+    for source in src/hmm/valid.c $device/work.c $device/memory.c $device/linux.c; do
+        "$CC" -std=c17 -O2 -ffreestanding -fno-stack-protector -fno-pie -Iinclude -Isrc -c "$source" \
+            -o "$work/$(basename "$source" .c).o"
+    done
+    "$CC" -nostdlib -static "$work/core.o" "$work/valid.o" "$work/work.o" "$work/memory.o" "$work/linux.o" \
+        -o "$work/device"
+    "$work/device"
+fi

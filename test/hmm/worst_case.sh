@@ -1,0 +1,37 @@
+#!/bin/sh
+# No call of the heap takes more instructions than docs/hmm.md says, as a device compiles it: without quick lists in one
+# piece of memory and in four, and with quick lists, where a call merges HMM_FLUSH_BLOCKS blocks at most. The numbers are
+# exact; the sequences are those of bench/bench_worst.c.
+set -eu
+cd "$SOURCE_DIR"
+if [ "$(uname -m)" != x86_64 ] || ! command -v gcc >/dev/null; then
+    echo "counts instructions of x86-64, compiled by gcc"
+    exit 77
+fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# limit NAME - the number that the page gives as the limit NAME.
+limit() {
+    sed -n "s/^| .* | \`$1\` | \([0-9]*\) |.*/\1/p" docs/hmm.md | grep . || {
+        echo "docs/hmm.md has no limit $1"
+        exit 1
+    }
+}
+
+# build QUICK_BYTES - the program that measures a heap with such quick lists.
+build() {
+    # shellcheck disable=SC2046 # a list of files
+    gcc -std=c17 -O2 -ffreestanding -fno-stack-protector -fno-pie -Iinclude -Isrc -DHMM_QUICK_BYTES="$1" -nostdlib -r \
+        -o "$work/core.o" $(cat test/hmm/device/core_sources.txt)
+    gcc -std=gnu17 -O2 -no-pie -Wall -Wextra -Werror -Iinclude -o "$work/worst" bench/bench_worst.c "$work/core.o"
+}
+
+one=$(limit one)
+four=$(limit four)
+quick=$(limit quick)
+build 0
+"$work/worst" 1 100 "$one"
+"$work/worst" 4 100 "$four"
+build 4096
+"$work/worst" 1 25 "$quick"
