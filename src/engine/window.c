@@ -367,7 +367,7 @@ bool window_purge(size_t first, size_t units) {
 }
 
 int window_renew(size_t first, size_t units, bool *lost) {
-    int error = os_renew(window_address(first), units << UNIT_SHIFT, lost);
+    int error = os_replace(window_address(first), units << UNIT_SHIFT, lost);
     if (error == 0) {
         purge_live_map(first, units);
     }

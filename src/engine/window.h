@@ -109,8 +109,8 @@ int window_skip(size_t units);
  * that tell of them alone, whose bits are all clear. False when the system refused. */
 bool window_purge(size_t first, size_t units);
 
-/* Puts new memory in the place of units' (os_renew), and purges the live map as window_purge does. The same results as
- * os_renew. */
+/* Puts new memory in the place of units' (os_replace), and purges the live map as window_purge does. The same results
+ * as os_replace. */
 int window_renew(size_t first, size_t units, bool *lost);
 
 /*

@@ -2,6 +2,7 @@
  * break_system.c - the program breaks that need an operating system: the process's own, and one in reserved memory.
  */
 #include <errno.h>
+#include <sys/resource.h>
 
 #include "base/bits.h"
 #include "os/os.h"
@@ -22,8 +23,18 @@ static bool purge(struct program_break *brk, void *start, size_t size) {
 #define RESERVED_MIN ((size_t)1 << 20)
 #define RESERVED_SHARE 4 /* one part in so many of what the heap has */
 
+/* Whether what can be written is limited, as by `ulimit -d`: the break and every region count alike. */
+static bool data_limited(void) {
+    struct rlimit limit;
+    return os_process_limit(0, RLIMIT_DATA, NULL, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+}
+
 bool hmm_break_more(struct program_break *brk, size_t least, size_t held) {
     size_t size = RESERVED_MAX;
+    /* A further region has no more to give then; and the break that it succeeds could not go down any more. */
+    if (held != 0 && data_limited()) {
+        return false;
+    }
     least = least > RESERVED_MIN ? least : RESERVED_MIN;
     if (os_address_limit() != SIZE_MAX) {
         size = held / RESERVED_SHARE > least ? held / RESERVED_SHARE : least;

@@ -112,7 +112,7 @@ int os_purge(void *start, size_t size) {
 /* The kernel unmaps the old pages first, and may fail only then; another thread's mmap can be given the hole at once. A
  * mark tells, as in os_move_pages: without it the addresses count as lost. The kernel sets it, since the program may
  * have left its pages unwritable. */
-int os_renew(void *start, size_t size, bool *lost) {
+int os_replace(void *start, size_t size, bool *lost) {
     static const uint32_t mark = 0x5a5;
     void *mapped = NULL;
     bool marked = futex_word_set(start, mark) == 0;

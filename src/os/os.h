@@ -69,7 +69,7 @@ int os_purge(void *start, size_t size);
  * memory of the old ones goes back even where os_purge is refused, and what the program has advised or locked there
  * ends. On an error nothing has changed; or the addresses are no longer ours, and then *lost.
  */
-int os_renew(void *start, size_t size, bool *lost);
+int os_replace(void *start, size_t size, bool *lost);
 
 /* madvise and mlock (mlock2, with flags other than 0), for the program: on any addresses, with any advice. */
 int os_advise(void *start, size_t size, int advice);

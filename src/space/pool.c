@@ -102,7 +102,7 @@ void *pool_take(struct pool *pool) {
 static bool shed_chunk(struct pool *pool, struct chunk *chunk) {
     size_t page = os_page_size();
     bool lost = false;
-    int error = os_renew((char *)chunk + page, POOL_CHUNK - page, &lost);
+    int error = os_replace((char *)chunk + page, POOL_CHUNK - page, &lost);
     if (lost) {
         pool->bytes -= chunk_bytes(pool, chunk);
         pool->spare -= pool->cells;

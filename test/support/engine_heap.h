@@ -5,6 +5,7 @@
 #define MEMS_TEST_SUPPORT_ENGINE_HEAP_H
 
 #include "allocator.h"
+#include "child.h"
 #include "engine/engine.h"
 #include "engine/stats.h"
 #include "os/os.h"
@@ -72,6 +73,15 @@ static const struct allocator allocator = {
     .valid = engine_heap_valid,
     .option_set = engine_option_set,
 };
+
+/* A sanitizer has mapped its shadow, which is larger than any limit, and needs mappings itself. */
+static inline void not_beside_a_sanitizer(void) {
+    struct os_usage usage;
+    os_usage(&usage);
+    if (usage.mapped >> 38) {
+        child_cannot();
+    }
+}
 
 /* When every other thread has ended and every block has been freed, nothing but free memory remains. */
 static inline void check_nothing_left(void) {

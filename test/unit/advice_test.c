@@ -203,6 +203,7 @@ static void addresses_that_may_be_lost_are_not_used_again(void) {
 
 /* All new memory is locked, by a call that the engine has not seen: mapping anew does no good, and is given up. */
 static void where_all_is_locked_nothing_is_replaced_for_long(void) {
+    not_beside_a_sanitizer();
     fill(MIB);
     if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0) {
         child_cannot();

@@ -105,6 +105,7 @@ static void free_units_go_with_what_is_reserved(void) {
 }
 
 static void unmapped_memory_reads_as_zero_when_it_is_back(void) {
+    not_beside_a_sanitizer();
     engine_confine();
     fill();
     for (int i = 0; i < BLOCKS; i++) {
@@ -121,6 +122,7 @@ static void unmapped_memory_reads_as_zero_when_it_is_back(void) {
 
 /* The first and the last unit of what was a block have another owner by the time that they are needed. */
 static void what_another_mapping_has_got_is_lost(void) {
+    not_beside_a_sanitizer();
     engine_confine();
     fill();
     for (int i = 10; i < 14; i++) {
@@ -149,6 +151,7 @@ static void what_another_mapping_has_got_is_lost(void) {
 }
 
 static void a_block_does_not_grow_into_what_is_lost(void) {
+    not_beside_a_sanitizer();
     engine_confine();
     fill();
     check_and_free(11);
@@ -188,6 +191,7 @@ static void the_window_goes_on_behind_other_mappings(void) {
 }
 
 static void what_cannot_be_claimed_again_is_tried_again(void) {
+    not_beside_a_sanitizer();
     engine_confine();
     fill();
     for (int i = 0; i < BLOCKS; i++) {
@@ -206,6 +210,7 @@ static void what_cannot_be_claimed_again_is_tried_again(void) {
 }
 
 static void what_cannot_be_unmapped_is_purged(void) {
+    not_beside_a_sanitizer();
     engine_confine();
     fill();
     for (int i = 0; i < BLOCKS; i++) {
@@ -245,6 +250,7 @@ static void tables_that_are_refused_stay_reserved(void) {
 }
 
 static void before_the_start_nothing_is_reserved(void) {
+    not_beside_a_sanitizer();
     size_t before = mapped_bytes();
     engine_confine();
     fill();

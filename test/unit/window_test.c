@@ -365,15 +365,6 @@ static void cores_have_what_is_accessible_and_leave_out_the_rest(void) {
     }
 }
 
-/* A sanitizer has mapped its shadow, which is larger than any limit, and needs mappings itself. */
-static void not_beside_a_sanitizer(void) {
-    struct os_usage usage;
-    os_usage(&usage);
-    if (usage.mapped >> 38) {
-        child_cannot();
-    }
-}
-
 static void a_window_grows_where_no_mapping_is_left(void) {
     size_t size = 0;
     not_beside_a_sanitizer();
