@@ -20,8 +20,8 @@ struct hmm_block {
     uint64_t end;     /* where its region ends: a header without a block is there */
     uint64_t payload; /* what the user has: behind the header */
     uint64_t room;    /* bytes of it */
-    uint64_t header;  /* bytes before it; as many bytes behind it are `site`, that say who allocated it */
-    uint64_t site;
+    uint64_t header;  /* bytes before it */
+    uint64_t site;    /* bytes behind it that say who allocated it */
     enum hmm_state state;
 };
 

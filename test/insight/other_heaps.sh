@@ -51,6 +51,8 @@ holds "$work/spaces.json" "$(row 'MeMS nodes')['resident'] > 0 and $(row 'MeMS h
 judge_spaces "$process"
 gdb_core "$work/core" "$process"
 judge_spaces "$work/core"
+"$INSIGHT" save "$process" "$work/saved" || fail "mems save of spaces"
+judge_spaces "$work/saved"
 kill -9 "$process"
 
 for options in break=real break=simulated; do
@@ -75,10 +77,13 @@ PRELOAD='' launch "$work/list" "$work/regions"
 halt "$process"
 sums "$process" "$work/hmm.json"
 holds "$work/hmm.json" "$(row 'HMM live')['bytes'] > 2000 and $(row 'HMM free')['bytes'] > 500000"
-"$INSIGHT" whatis --json "$(address "$work/list" within)" "$(address "$work/list" outside)" "$process" \
-    >"$work/answers.json" || fail "mems whatis of regions"
-holds "$work/answers.json" '[(a["kind"], a["state"], a["offset"]) for a in it["answers"]] ==
-    [("HMM block", "live", 9)] * 2'
+"$INSIGHT" save "$process" "$work/saved" || fail "mems save of regions"
+for target in "$process" "$work/saved"; do
+    "$INSIGHT" whatis --json "$(address "$work/list" within)" "$(address "$work/list" outside)" "$target" \
+        >"$work/answers.json" || fail "mems whatis of regions"
+    holds "$work/answers.json" '[(a["kind"], a["state"], a["offset"]) for a in it["answers"]] ==
+        [("HMM block", "live", 9)] * 2'
+done
 "$INSIGHT" map --json "$process" >"$work/map.json" || fail "mems map of regions"
 holds "$work/map.json" "sum(0 <= b['start'] - $(address "$work/list" region) < 1 << 20 for b in it['blocks']) > 1"
 kill -9 "$process"
