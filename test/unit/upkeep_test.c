@@ -177,9 +177,9 @@ static void what_was_freed_in_an_idle_heap_serves_others(void) {
     static void *mine[100000];
     engine_free(engine_alloc(1));
     sleeper_start(&sleeper);
+    size_t live = spans.live_units;
     sleeper_free(&sleeper, 0, 1);
     let_heaps_be_idle();
-    size_t live = spans.live_units;
     for (size_t i = 0; i < sleeper.count; i++) {
         mine[i] = engine_alloc(sleeper.size);
         CHECK(mine[i] != NULL);
