@@ -80,6 +80,15 @@ bool huge_free(void *block) {
     return true;
 }
 
+/* The mapping at another size. A shorter one stays where it is, and takes no memory to make. */
+static bool remap(void *block, size_t before, size_t size, void **moved) {
+    if (size > before) {
+        return os_resize_map(block, before, size, true, moved) == 0;
+    }
+    *moved = block;
+    return size == before || os_unmap((char *)block + size, before - size) == 0;
+}
+
 bool huge_resize(void *block, size_t size, void **resized) {
     const size_t requested = size;
     size = round_up(size, UNIT);
@@ -90,7 +99,7 @@ bool huge_resize(void *block, size_t size, void **resized) {
     const size_t before = huge != NULL ? size_of(&huge->node) : 0;
     const size_t more = size > before ? size - before : 0;
     const bool taken = huge != NULL && holding_take(more);
-    if (taken && os_resize_map(block, before, size, true, &moved) == 0) {
+    if (taken && remap(block, before, size, &moved)) {
         holding_give(size < before ? before - size : 0);
         forget(huge);
         range_tree_insert(&huge_table.live, &huge->node, (uintptr_t)moved, (uintptr_t)moved + size - 1);
@@ -98,6 +107,7 @@ bool huge_resize(void *block, size_t size, void **resized) {
         huge->requested = requested;
     } else {
         holding_give(taken ? more : 0);
+        moved = NULL;
     }
     lock_give(&huge_table.lock);
     *resized = moved;

@@ -44,12 +44,20 @@ static unsigned threads(void) {
     return count;
 }
 
+/* What there was before the program made any: an emulator may have threads of its own. */
+static unsigned others;
+
+/* The threads of a process that has made none yet. */
+static void begin(void) {
+    others = threads() - 1;
+}
+
 /* An ended thread may be seen for a moment. */
 static void expect_threads(unsigned count) {
-    for (int i = 0; i < 100 && threads() != count; i++) {
+    for (int i = 0; i < 100 && threads() != others + count; i++) {
         sleep_ms(20);
     }
-    CHECK_EQUAL(threads(), count);
+    CHECK_EQUAL(threads(), others + count);
 }
 
 static void *nothing(void *unused) {
@@ -90,6 +98,7 @@ static void switch_on(void) {
 
 static void give_back_while_asleep(void *unused) {
     (void)unused;
+    begin();
     switch_on();
     burst();
     size_t full = resident();
@@ -111,13 +120,16 @@ static void memory_goes_back_while_all_threads_sleep(void **state) {
 }
 
 static void give_back_in_a_child(void *unused) {
+    begin();
+    if (others != 0) {
+        child_cannot(); /* an emulator, which does not survive the fork of a process with several threads */
+    }
     switch_on();
     run_a_thread();
     expect_threads(2);
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-        expect_threads(1);
         give_back_while_asleep(unused);
         _exit(0);
     }
@@ -131,6 +143,7 @@ static void so_it_does_in_a_forked_child(void **state) {
 
 static void keep_without_it(void *unused) {
     (void)unused;
+    begin();
     CHECK(mems_option_set("decay_ms", "50") == 0);
     burst();
     run_a_thread();
@@ -156,6 +169,7 @@ static void handle(int number) {
 
 static void take_signals(void *unused) {
     (void)unused;
+    begin();
     switch_on();
     run_a_thread();
     expect_threads(2);

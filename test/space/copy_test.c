@@ -67,6 +67,8 @@ static int end(void **state) {
     return 0;
 }
 
+static void nothing(void) {}
+
 static void use_others(void) {
     void *other = space_alloc("malloc", space, 100);
     CHECK(other != NULL && space_get("get", space, other) != NULL);
@@ -114,8 +116,25 @@ static void realloc_copies_without_the_lock(void **state) {
     assert_int_equal(*(char *)space_get("get", space, moved + SIZE - 1), 1);
 }
 
+/* Whether memset goes on behind a page that faults: under some emulators it leaves some of it out. */
+static bool memset_goes_on(void) {
+    static char bytes[SIZE];
+    memset(bytes, 1, sizeof bytes);
+    arm(bytes, nothing);
+    memset(bytes, 0, sizeof bytes);
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        if (bytes[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void calloc_clears_without_the_lock(void **state) {
     (void)state;
+    if (!memset_goes_on()) {
+        skip();
+    }
     arm(space_get("get", space, block), use_others);
     space_free("free", space, block);
     char *again = space_alloc_zeroed("calloc", space, 1, SIZE);
