@@ -7,10 +7,11 @@ need python3 gdb
 compile blocks
 compile busy
 
-# same VERB... - the JSON of a verb, of the process and of what was saved of it, but for the names.
+# same VERB... - the JSON of a verb, of the process and of what was saved of it, but for the names, and for the pages that
+# it shares with others, who come and go.
 same() {
     for target in "$process" "$work/saved"; do
-        "$INSIGHT" "$@" --json "$target" | grep -vE '"(kind|name)": "(process|saved|[0-9]+|/tmp.*)"|pause|attempts|(youngest|oldest)_s' |
+        "$INSIGHT" "$@" --json "$target" | grep -vE '"(kind|name)": "(process|saved|[0-9]+|/tmp.*)"|pause|attempts|"shared"|(youngest|oldest)_s' |
             sed 's/"kind":"[a-z]*","name":"[^"]*"//' >"$work/$(basename "$target").json"
     done
     cmp "$work/$process.json" "$work/saved.json" || fail "mems $*: $(diff "$work/$process.json" "$work/saved.json")"

@@ -118,6 +118,7 @@ static void run_scenario(void) {
     for (size_t i = 1; i < 64; i += 3) {
         resize(&blocks[i], size_of(i) / 2);
     }
+    resize(&blocks[23], size_of(23) + 2 * MIB); /* a huge block, which grows with its mapping */
     for (size_t i = 0; i < 64; i += 2) {
         destroy(&blocks[i]);
     }
