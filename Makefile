@@ -1,4 +1,4 @@
-# The front door: hands over to CMake and the scripts in tools/.
+# The entry point: calls CMake and the scripts in tools/.
 #
 #   make             build/libmems.so, build/libhmm.so, their archives and the command build/bin/mems; says what is missing,
 #                    and installs nothing
@@ -14,7 +14,10 @@
 #                    PEERS="NAME=LIBRARY.so[,OPTION]... ..." adds others; BENCH="..." are arguments for bench/run,
 #                    say --resume after a stop
 #
+#   make dist        pack the sources of a release, build/mems-VERSION.tar.xz: the same sources give the same bytes
+#   make deb         make Debian's packages in build/deb
 #   make install     install under PREFIX (/usr/local); DESTDIR is honoured
+#   make hooks       have git check the format, the layers and the subject of each commit in this checkout
 #   make clean       remove what was compiled
 #   make fclean      remove build/
 
@@ -23,7 +26,7 @@ export CMD FULL
 
 all: build/build.ninja
 	@cmake --build --preset release
-	@tools/setup --check insight || echo "the libraries are built, but not the command mems"
+	@tools/setup --check insight pages || echo "the libraries are built, but not all of the command mems, build/hmm.c and the manual pages"
 
 build/build.ninja: | tools_to_build
 	@cmake --preset release
@@ -33,9 +36,9 @@ tools_to_build:
 	@tools/setup $(if $(filter deps run test bench,$(MAKECMDGOALS)),,--check) build
 
 deps: tools_to_build
-	@tools/setup insight
+	@tools/setup insight pages
 	@[ ! -e build/build.ninja ] || touch insight/CMakeLists.txt # looks for the libraries again
-	@tools/setup --check build insight && echo "all that building needs is installed: run make"
+	@tools/setup --check build insight pages && echo "all that building needs is installed: run make"
 
 run: all
 	@tools/run
@@ -48,6 +51,16 @@ bench: all
 	@tools/setup bench
 	@bench/run $(if $(QUICK),--quick) $(if $(PEERS),--peers "$(PEERS)") $(BENCH)
 
+dist:
+	@tools/dist
+
+deb:
+	@tools/setup build insight deb
+	@tools/deb
+
+hooks:
+	@git config core.hooksPath tools/hooks
+
 install: all
 	@cmake --install build --prefix "$(PREFIX)"
 
@@ -57,4 +70,4 @@ clean:
 fclean:
 	@rm -rf build
 
-.PHONY: all tools_to_build deps run test bench install clean fclean
+.PHONY: all tools_to_build deps run test bench dist deb hooks install clean fclean

@@ -1,15 +1,15 @@
-"""What the runs of a measurement say: medians and quartiles over rounds, ratios within a round, geometric means over
-workloads, and which differences are more than noise.
+"""The analysis of a measurement: medians and quartiles over rounds, ratios within a round, geometric means over
+workloads, and the rule for which differences exceed the noise.
 
-The rule for the latter. A comparison of two allocators is the ratios of their figures, one from each round, in which
-they ran one right after the other. With n rounds and the quartiles q1 and q3, it is outside the noise if
+Two allocators are compared by the ratios of their figures, one from each round, in which they ran one right after the
+other. With n rounds and the quartiles q1 and q3, the difference exceeds the noise if
 
     |ln median| > 3 / sqrt(n) * ln(q3 / q1)     and     |ln median| > ln 1.01
 
-The former are the notches of a box plot, with 3 in place of 1.57, since the quartiles of few rounds are too close
-together; the latter is what a machine's state may do to all rounds alike. Of two equal allocators with normal noise the
-rule sees a difference in about one of ten comparisons with 3 to 5 rounds, in one of twenty with 7, and in fewer with
-more. With 1 or 2 rounds it sees none.
+The first condition is that of a box plot's notches, with 3 in place of 1.57, because the quartiles of few rounds are
+too close together; the second is what a machine's state may do to all rounds alike. For two equal allocators with
+normal noise, the rule reports a difference in about one of ten comparisons with 3 to 5 rounds, in one of twenty with 7,
+and in fewer with more. With 1 or 2 rounds it reports none.
 """
 
 import dataclasses
@@ -47,7 +47,7 @@ def clip(ratio):
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """The ratios of two allocators' figures, one a round."""
+    """The ratios of two allocators' figures, one per round."""
     ratios: tuple
 
     @property
@@ -68,19 +68,19 @@ class Comparison:
 
     @property
     def differs(self):
-        """Whether the difference is outside the noise."""
+        """Whether the difference exceeds the noise."""
         rounds = len(self.ratios)
         limit = max(NOTCH / math.sqrt(rounds) * self.spread, math.log(1 + LEAST))
         return rounds >= ENOUGH_ROUNDS and abs(math.log(self.median)) > limit
 
 
 def paired(values, others):
-    """The comparison of two allocators' figures, one a round each."""
+    """Compares two allocators' figures, one each per round."""
     return Comparison(tuple(value / other for value, other in zip(values, others, strict=True)))
 
 
 class Results:
-    """The content of results.json, for questions."""
+    """The content of results.json, with methods to query it."""
 
     def __init__(self, data, base=None):
         self.data = data
@@ -96,7 +96,7 @@ class Results:
         self.workloads = list(dict.fromkeys(run["workload"] for run in data["runs"]))
 
     def able(self, field):
-        """The allocators that any run has a field of."""
+        """The allocators with the field in any run."""
         able = {run["peer"] for run in self.data["runs"] if field in run}
         return [name for name in self.names if name in able]
 
@@ -106,22 +106,22 @@ class Results:
         return self.data["settings"]["rounds"]
 
     def peers(self, field):
-        """Those that ours are compared with; all, where there are ours alone."""
+        """The allocators that ours are compared with, or all if there are only ours."""
         able = self.able(field)
         return [name for name in able if name not in self.ours] or able
 
     def values(self, workload, name, field):
-        """One a round, in their order; nothing where a run has failed or has no such field."""
+        """The figures in order of rounds; empty if a run has failed or lacks the field."""
         values = [run.get(field) for run in self.runs[workload, name]]
         return None if None in values else values
 
     def median(self, workload, name, field):
-        """Over the rounds; nothing where a round is missing."""
+        """Over the rounds; None if a round is missing."""
         values = self.values(workload, name, field)
         return None if values is None else statistics.median(values)
 
     def comparison(self, workload, name, field, base):
-        """Of a peer with `base`; nothing where either is missing."""
+        """Compares a peer with `base`; None if either is missing."""
         own = self.values(workload, name, field)
         others = self.values(workload, base, field) if base else None
         if own is None or others is None or 0 in own or 0 in others:
@@ -129,19 +129,19 @@ class Results:
         return paired(own, others)
 
     def ratio(self, workload, name, field, base):
-        """The median of the rounds' ratios to `base`; nothing where either is missing."""
+        """The median of the rounds' ratios to `base`; None if either is missing."""
         comparison = self.comparison(workload, name, field, base)
         return comparison and comparison.median
 
     def best(self, workload, field, names=None):
-        """Which of the peers has the lowest median."""
+        """The peer with the lowest median."""
         medians = {name: self.median(workload, name, field) for name in names or self.peers(field)}
         medians = {name: median for name, median in medians.items() if median is not None}
         return min(medians, key=medians.get) if medians else None
 
     def lowest(self, workload, field):
-        """All whose difference from the lowest median is inside the noise, with that one itself; none where there are
-        too few rounds to tell."""
+        """All peers whose difference from the lowest median is within the noise, including that one; none if there are
+        too few rounds."""
         best = self.best(workload, field, self.names)
         if best is None or self.rounds < ENOUGH_ROUNDS:
             return set()
@@ -149,15 +149,15 @@ class Results:
         return {name for name, comparison in comparisons.items() if comparison and not comparison.differs}
 
     def spread(self, workload, field):
-        """How far the quartiles of a ratio to the reference are from its median: half their distance, in the middle of
-        all allocators; nothing where there is one alone, or one round."""
+        """The noise of ratios to the reference: half the distance of the quartiles, for the middle allocator; None if
+        there is only one, or one round."""
         base = self.reference(workload, field)
         comparisons = [self.comparison(workload, name, field, base) for name in self.names if name != base]
         spreads = [comparison.spread / 2 for comparison in comparisons if comparison]
         return statistics.median(spreads) if spreads and self.rounds > 1 else None
 
     def reference(self, workload, field):
-        """What ratios are to: the peer that was asked for, or the best one of this workload."""
+        """The denominator of ratios: the peer that was asked for, or the best one of this workload."""
         if (workload, field) not in self.bests:
             self.bests[workload, field] = self.best(workload, field)
         return self.base or self.bests[workload, field]
@@ -168,7 +168,7 @@ class Results:
         return {name: self.ratio(workload, name, field, base) for name in self.names}
 
     def having(self, field):
-        """The workloads in which some run has a field."""
+        """The workloads with the field in any run."""
         return [workload for workload in self.workloads
                 if any(field in run for name in self.names for run in self.runs[workload, name])]
 
@@ -178,15 +178,15 @@ class Results:
         return [workload for workload in self.workloads if workload not in own]
 
     def complete(self, field):
-        """The compared workloads that every allocator has done in all rounds, but for those that can do nothing: what a
-        mean is over."""
+        """The compared workloads that every allocator has completed in all rounds, except allocators that can do none:
+        the basis of means."""
         able = self.able(field)
         return [workload for workload in self.compared() if able
                 and all(all(self.values(workload, name, field) or [0]) for name in able)]
 
     def mean(self, name, field, workloads, base=None, clipped=False):
-        """The geometric mean of its ratios to `base`, or to the reference of each workload, or of those clipped;
-        nothing for one that can do nothing."""
+        """The geometric mean of its ratios to `base`, or to the reference of each workload, possibly clipped; None for
+        an allocator that can do none."""
         ratios = [self.ratio(workload, name, field, base or self.reference(workload, field)) for workload in workloads]
         if None in ratios or not ratios:
             return None
@@ -210,7 +210,7 @@ class Results:
                    **{field: [round(value, 6) for value in quartiles(of)] for field, of in values.items() if of}}
 
     def failures(self):
-        """(workload, peer, how many runs failed, of how many, the first one's error) where any did."""
+        """(workload, peer, number of failed runs, of how many, the first error) for each that failed."""
         for (workload, name), runs in self.runs.items():
             errors = [run["error"] for run in runs if "error" in run]
             errors += [f"{field.replace('_', ' ')}: {reason}" for run in runs

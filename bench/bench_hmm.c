@@ -1,15 +1,15 @@
 /*
- * bench_hmm.c - stands between a program with one thread and its malloc, and looks at each call: bench/hmm preloads it
- * ahead of the allocator that is measured.
+ * bench_hmm.c - sits between a program with one thread and its malloc, and measures each call. bench/hmm preloads it
+ * before the allocator to be measured.
  *
- * BENCH_REPORT names a file for what it finds. It is one of two things, since each would disturb the other:
+ * BENCH_REPORT names the file for its results. It measures one of two things, because each would disturb the other:
  *
- *   BENCH_MEASURE=time    how long each call took. The file keeps, for each call in its order, the least time of all
- *                         runs that have had this file: what the machine adds by chance is not there every time.
+ *   BENCH_MEASURE=time    how long each call took. The file keeps, for each call in order, the minimum of all runs
+ *                         that used this file, because random delays do not occur in every run.
  *   BENCH_MEASURE=size    the most bytes that were live, as malloc_usable_size counts them; and the most that the
- *                         allocator held for them, by its own mallinfo2, which is asked again and again.
+ *                         allocator held for them, by its own mallinfo2, which is called again and again.
  *
- * Calls before the program's constructors are not counted, nor those of the processes that it starts.
+ * Calls before the program's constructors do not count, nor do those of processes that it starts.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -25,13 +25,13 @@
 
 #define CALLS_MAX ((size_t)1 << 28)
 #define ASK_EACH 8192  /* calls; and */
-#define ASK_GROWTH 128 /* whenever the live bytes have grown by one part in so many */
+#define ASK_GROWTH 128 /* whenever the live bytes have grown by 1/ASK_GROWTH */
 
 static struct report {
     uint64_t calls;
-    uint64_t live;    /* bytes, the most */
-    uint64_t held;    /* bytes, the most */
-    uint32_t nanos[]; /* 0: not known yet */
+    uint64_t live;    /* maximum, in bytes */
+    uint64_t held;    /* maximum, in bytes */
+    uint32_t nanos[]; /* 0: not yet known */
 } *report;
 static bool timing, sizing;
 static size_t live, asked_at;
@@ -62,7 +62,7 @@ __attribute__((constructor)) static void begin_report(void) {
     if (path == NULL || measure == NULL) {
         return;
     }
-    size_t size = sizeof *report + CALLS_MAX * sizeof *report->nanos; /* of which the file has what is written */
+    size_t size = sizeof *report + CALLS_MAX * sizeof *report->nanos; /* only what is written takes space in the file */
     int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (file < 0 || ftruncate(file, (off_t)size) != 0) {
         die(path);
@@ -123,7 +123,7 @@ static void gained(void *block) {
 static void lost(void *block) {
     if (sizing) {
         size_t size = malloc_usable_size(block);
-        live -= size < live ? size : live; /* it may have come before the constructor */
+        live -= size < live ? size : live; /* it may date from before the constructor */
     }
 }
 

@@ -1,19 +1,20 @@
 /*
- * bench_space.c - what the MeMS heap costs with many segments, beside a plain hash table of as many entries.
+ * bench_space.c - what the MeMS heap costs with many segments, compared with a plain hash table of as many entries.
  *
  * usage: bench_space SEGMENTS OPERATIONS
  *        bench_space compact BLOCKS
  *
- * One line: nanoseconds a pair and a get, of both; bytes of metadata a segment. Or what a compaction leaves and takes.
+ * Prints one line: nanoseconds of processor time a pair and a get, of both; bytes of metadata a segment. Or the results
+ * of a compaction.
  *
- * The heap holds SEGMENTS blocks of mixed sizes. A pair frees one of them, picked at random, and allocates another of a
- * new random size; a get translates a random address inside a random block. The hash table (open addressing, at most
- * half full) maps a block's virtual address to its index; for it a pair removes an entry and inserts another one, and a
- * get looks a random one up. The numbers that pick the blocks, and addresses in them, are the same for both.
+ * The heap holds SEGMENTS blocks of mixed sizes. A pair frees a random one and allocates another of a new random size;
+ * a get translates a random address in a random block. The hash table (open addressing, at most half full) maps a
+ * block's virtual address to its index; there a pair removes an entry and inserts another, and a get looks up a random
+ * one. Both use the same random blocks and addresses.
  *
- * For a compaction a movable space gets BLOCKS blocks of 16 to 4,096 bytes, and a random three quarters are freed. Then
- * what is resident, compared with what is in use; the time, compared with a memcpy of as many bytes as have been moved
- * to memory fresh from the system; and that of a get afterwards, compared with one before.
+ * For compaction a movable space gets BLOCKS blocks of 16 to 4,096 bytes, of which a random three quarters are freed.
+ * Then it prints what is resident relative to what is in use; the time relative to a memcpy of as many bytes as were
+ * moved into fresh memory; and the time of a get afterwards relative to one before.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -45,7 +46,7 @@ static size_t mixed_size(uint64_t *random) {
 
 static double now(void) {
     struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time); /* other processes do not count */
     return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
 }
 
@@ -112,7 +113,7 @@ static void insert(uintptr_t key, size_t value) {
     *find(key) = (struct entry){key, value};
 }
 
-/* Takes an entry out and moves those behind it that would not be found any more. */
+/* Removes an entry, and moves entries behind it that could not be found otherwise. */
 static void remove_key(uintptr_t key) {
     size_t gap = (size_t)(find(key) - table);
     table[gap].key = 0;
@@ -141,7 +142,7 @@ static void make_table(void) {
     }
 }
 
-/* A pair replaces a key by another one that is as far from all keys of the heap as it was. */
+/* Replaces a key by another that is as far from all keys of the heap. */
 static double table_pairs(size_t operations) {
     uint64_t random = 1;
     double start = now();
@@ -184,7 +185,7 @@ static size_t resident_bytes(void) {
     return pages * 4096;
 }
 
-/* Nanoseconds a get of a random block that is left. */
+/* Nanoseconds a get of a random remaining block. */
 static double get_some(struct mems_space *space, size_t operations) {
     uint64_t random = 5;
     uintptr_t sum = 0;

@@ -1,19 +1,18 @@
 /*
- * bench_worst.c - how many instructions single calls of a heap take: the most, and the mean.
+ * bench_worst.c - the number of instructions that single calls of a heap take: maximum and mean.
  *
- * The processor stops after each instruction (its trap flag), and a signal handler counts. So the numbers are exact, of
- * the code as it is compiled, and the same in each run. x86-64 only.
+ * The processor traps after each instruction, and a signal handler counts. So the numbers are exact for the compiled
+ * code, and the same in each run. x86-64 only.
  *
- * The sequences are meant to be bad: sizes that just do not fit the blocks that are looked at first, frees between two
- * free blocks, heaps that are full, in pieces, or move from piece to piece. The seed is fixed.
+ * The sequences are deliberately bad: sizes that just do not fit the blocks looked at first, frees between two free
+ * blocks, heaps that are full, in pieces, or move from piece to piece. The seed is fixed.
  *
  *     cc -O2 -ffreestanding -Iinclude -Isrc ... builds it with HMM's sources, whose HMM_QUICK_BYTES may be set;
- *     cc -include PEER.h defines PEER and the five functions below for another heap, to be measured in the same way.
+ *     cc -include PEER.h defines PEER and the five functions below for another heap, to be measured the same way.
  *
- * usage: bench_worst [pieces [operations [most]]]    in so many pieces of memory; fails when a call takes more than
+ * usage: bench_worst [pieces [operations [most]]]    with memory in this many pieces; fails if a call takes more than
  *                                                   `most` instructions
  */
-#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,13 +20,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "single_step.h"
+
 #ifndef PEER
 #include "hmm.h"
 #define PEER "HMM"
 
 static struct HmmHeap *heap;
 
-/* A heap in pieces of memory that do not touch. */
+/* A heap in separate pieces of memory. */
 static bool peer_begin(unsigned char *start, size_t size, size_t pieces) {
     size_t piece = size / pieces / 64 * 64;
     heap = HmmHeapCreate(start, piece, NULL);
@@ -76,27 +77,9 @@ static struct tally {
     uint64_t calls, total, most;
 } tallies[OPERATIONS];
 
-static volatile uint64_t steps;
-
-static void step(int signal) {
-    (void)signal;
-    steps++;
-}
-
-static inline void start(void) {
-    steps = 0;
-    __asm__ volatile("pushfq; orq $0x100, (%%rsp); popfq" ::: "memory", "cc");
-}
-
-static inline void stop(void) {
-    __asm__ volatile("pushfq; andq $~0x100, (%%rsp); popfq" ::: "memory", "cc");
-}
-
-static uint64_t empty; /* what start and stop count by themselves */
-
 static void count(enum operation operation) {
     struct tally *tally = &tallies[operation];
-    uint64_t taken = steps - empty;
+    uint64_t taken = single_steps();
     tally->calls++;
     tally->total += taken;
     tally->most = taken > tally->most ? taken : tally->most;
@@ -105,25 +88,25 @@ static void count(enum operation operation) {
 /* --- Calls ---------------------------------------------------------------------------------------------------- */
 
 static void *counted_alloc(size_t size) {
-    start();
+    single_step_start();
     void *block = peer_alloc(size);
-    stop();
+    single_step_stop();
     count(block != NULL ? ALLOC : FAIL);
     return block;
 }
 
 static void counted_free(void *block) {
-    start();
+    single_step_start();
     peer_free(block);
-    stop();
+    single_step_stop();
     count(FREE);
 }
 
-/* To less, or to a little more: a copy would be counted byte by byte. */
+/* To less, or slightly more: a copy would be counted byte by byte. */
 static void counted_resize(size_t i, size_t size) {
-    start();
+    single_step_start();
     void *block = peer_resize(blocks[i], size);
-    stop();
+    single_step_stop();
     if (block == blocks[i]) {
         count(RESIZE);
     }
@@ -131,9 +114,9 @@ static void counted_resize(size_t i, size_t size) {
 }
 
 static void *counted_align(size_t alignment, size_t size) {
-    start();
+    single_step_start();
     void *block = peer_align(alignment, size);
-    stop();
+    single_step_stop();
     if (block != NULL) {
         count(ALIGN);
     }
@@ -151,7 +134,7 @@ static void free_all(void) {
 
 /* --- Sequences ------------------------------------------------------------------------------------------------ */
 
-/* Any magnitude up to 4 KiB, or few sizes that are close together. */
+/* Any magnitude up to 4 KiB, or a few similar sizes. */
 static size_t some_size(bool close) {
     return close ? 1200 + 16 * below(40) : below((size_t)16 << below(9)) + 1;
 }
@@ -172,8 +155,8 @@ static void at_random(size_t operations, bool close) {
     }
 }
 
-/* Blocks of close sizes between walls; every bin has many that are just too small. Then the walls go, one by one, each
- * between two free blocks whose neighbours in the list are elsewhere. */
+/* Blocks of similar sizes between walls; every bin has many that are just too small. Then the walls go, one by one,
+ * each between two free blocks whose neighbours in the list are elsewhere. */
 static void between_walls(size_t operations) {
     size_t filled = 0;
     while (filled + 1 < BLOCKS && (blocks[filled] = peer_alloc(2000 + 16 * below(12))) != NULL) {
@@ -222,11 +205,7 @@ int main(int argc, char **arguments) {
     size_t pieces = argc > 1 ? strtoul(arguments[1], NULL, 0) : 1;
     size_t operations = argc > 2 ? strtoul(arguments[2], NULL, 0) : 1000;
     uint64_t most = argc > 3 ? strtoul(arguments[3], NULL, 0) : UINT64_MAX;
-    struct sigaction action = {.sa_handler = step};
-    sigaction(SIGTRAP, &action, NULL);
-    start();
-    stop();
-    empty = steps;
+    single_step_begin();
     if (!peer_begin(memory, sizeof memory, pieces)) {
         fprintf(stderr, "bench_worst: %s takes no memory in %zu pieces\n", PEER, pieces);
         return 2;

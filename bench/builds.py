@@ -1,4 +1,5 @@
-"""The libraries of a commit: built once with the release preset, and kept in build/compare by the commit's name."""
+"""Builds the libraries of a commit once, with the release preset, and keeps them in build/compare by the commit's name.
+"""
 
 import pathlib
 import shutil
@@ -13,13 +14,13 @@ LIBRARIES = ("libmems.so", "libhmm.so")
 
 
 def git(*arguments):
-    """What git prints, or nothing where it fails."""
+    """What git prints, or None if it fails."""
     done = subprocess.run(["git", *arguments], cwd=programs.ROOT, capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def commit_of(revision):
-    """The full name of a commit, say of HEAD~2; ValueError where there is none."""
+    """The full name of a commit, such as HEAD~2; ValueError if there is none."""
     name = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if not name:
         raise ValueError(f"{revision}: neither a commit nor a library")
@@ -32,7 +33,7 @@ def described(commit):
 
 
 def perform(*command, folder):
-    """Runs a command, and shows what it said if it fails, which ends this program."""
+    """Runs a command; if it fails, shows its output and ends this program."""
     done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode != 0:
@@ -40,7 +41,8 @@ def perform(*command, folder):
 
 
 def build(commit, folder):
-    """Builds a commit, and puts its libraries into `folder` at once, so that a stop leaves none of them there."""
+    """Builds a commit, and moves its libraries into `folder` in one step, so that an interruption leaves none of them.
+    """
     with tempfile.TemporaryDirectory(prefix="scratch.", dir=FOLDER) as scratch:
         source, result = pathlib.Path(scratch, "source"), pathlib.Path(scratch, "libraries")
         source.mkdir()
@@ -55,7 +57,7 @@ def build(commit, folder):
 
 
 def library(commit, name):
-    """The path of a library of a commit."""
+    """The path of a commit's library."""
     folder = FOLDER / commit
     if not folder.exists():
         print(f"building {described(commit)}", file=sys.stderr, flush=True)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Draws the charts of a measurement: charts.py DIRECTORY reads results.json there and writes the SVG files beside it.
 
-It runs under the distribution's python3, for which the distribution's matplotlib is; bench/run needs neither.
+It runs under the distribution's python3, which has the distribution's matplotlib; bench/run needs neither.
 """
 
 import dataclasses
@@ -26,15 +26,14 @@ matplotlib.rcParams.update({"svg.hashsalt": "mems", "svg.fonttype": "none", "fon
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-    """How an allocator is drawn: no two have the same mark, nor the same line, so that colours are not needed to tell
-    them apart."""
+    """How an allocator is drawn. Marks and lines are all different, so colours are not needed to tell them apart."""
     colour: str
     mark: str
     line: str | tuple
     hollow: bool = False
 
     def of_marks(self, size):
-        """The arguments with which pyplot draws such marks."""
+        """The arguments of pyplot for such marks."""
         return {"color": self.colour, "marker": self.mark, "markersize": size, "markeredgewidth": 1,
                 "markerfacecolor": "white" if self.hollow else self.colour}
 
@@ -55,13 +54,13 @@ FURTHEST = 16  # times the best: what is worse stands there, at the edge
 
 
 def style(results, name):
-    """That of an allocator."""
+    """An allocator's style."""
     others = [other for other in results.names if other not in STYLES]
     return STYLES.get(name) or MORE[others.index(name) % len(MORE)]
 
 
 def front(results, name):
-    """Ours lie above the others."""
+    """Draws ours above the others."""
     return 3 if name in results.ours else 2
 
 
@@ -72,7 +71,7 @@ def save(figure, directory, name):
 
 
 def caption(results):
-    """Where the figures are from."""
+    """Says where the figures come from."""
     machine, settings = results.data["machine"], results.data["settings"]
     return (f"{machine['processor']}, {machine['cores']} cores, Linux {machine['kernel']}, {machine['libc']}; "
             f"rounds: {settings['rounds']}; {machine['date']}")
@@ -97,8 +96,8 @@ def ratio_axis(axis):
 
 
 def ratios(results, directory, field, name, title):
-    """Each workload a line, each allocator a mark on it: its ratio to the best peer. Ours have bars between the
-    quartiles."""
+    """A line per workload with a mark per allocator: its ratio to the best peer. Ours have bars between the quartiles.
+    """
     labels = results.compared()
     figure, axes = pyplot.subplots(figsize=(8, 1.5 + 0.19 * len(labels)))
     for peer in results.names:
@@ -130,7 +129,7 @@ def noise(results, axes, labels, field, peer):
 
 
 def mean_panel(results, axes, field, clipped):
-    """A figure across, memory up: one mark an allocator, named."""
+    """A figure on the x axis, memory on the y axis: one named mark per allocator."""
     across, memory = results.complete(field), results.complete(MEMORY)
     for name in results.able(field):
         point = [results.mean(name, of, over, clipped=clipped) for of, over in ((field, across), (MEMORY, memory))]
@@ -145,7 +144,7 @@ def mean_panel(results, axes, field, clipped):
 
 
 def means(results, directory):
-    """Time and CPU time across, memory up; as they are, and clipped."""
+    """Time and CPU time on the x axes, memory on the y axis; plain and clipped."""
     fields = [(field, name) for field, name in ((TIME, "time"), (CPU, "CPU time")) if results.complete(field)]
     figure, rows = pyplot.subplots(2, len(fields), figsize=(5.2 * len(fields), 9), squeeze=False)
     for clipped, row in zip((False, True), rows):
@@ -159,7 +158,7 @@ def means(results, directory):
 
 
 def panels(results, labels, title, width):
-    """A row of charts under one title, one a workload."""
+    """A row of charts under one title, one per workload."""
     figure, row = pyplot.subplots(1, len(labels), figsize=(width * len(labels) + 1, 3.6), sharey=True, squeeze=False)
     titled(row[0][0], results, title)
     for axes, label in zip(row[0], labels):
@@ -187,13 +186,13 @@ def latency(results, directory):
 
 
 def samples(results, label, name):
-    """(RSS, live) in MiB, as the first round has them, in the order of time."""
+    """(RSS, live) in MiB from the first round, in order of time."""
     text = results.runs[label, name][0].get("samples", "")
     return [tuple(int(part) / 1024 for part in pair.split("/")) for pair in text.split(",") if pair]
 
 
 def fragmentation(results, directory):
-    """Resident memory while a workload goes through its phases, and what of it is live."""
+    """Resident memory and live bytes while a workload goes through its phases."""
     labels = results.having("samples")
     variants = list(dict.fromkeys(label.partition("@")[0] for label in labels))
     labels = [next(label for label in labels if label.startswith(variant)) for variant in variants]
@@ -215,7 +214,7 @@ def fragmentation(results, directory):
 
 
 def main(directory):
-    """All charts for which there are figures."""
+    """Draws all charts for which there are figures."""
     results = Results(json.loads((directory / "results.json").read_text(encoding="utf-8")))
     if results.compared():
         ratios(results, directory, TIME, "time", "Time")

@@ -1,4 +1,4 @@
-"""What the command lines of bench/run and bench/compare share."""
+"""Shared by the command lines of bench/run and bench/compare."""
 
 import argparse
 import dataclasses
@@ -25,8 +25,10 @@ def count(text):
 
 
 def add_measuring(parser, state):
-    """The arguments that say what is measured and how; `state` is the default of --state."""
+    """Adds the arguments that say what is measured and how; `state` is the default of --state."""
     parser.add_argument("--rounds", type=count, help="how often everything is measured")
+    parser.add_argument("--minutes", type=float, metavar="N",
+                        help="begin no further round that would end later than after N minutes")
     parser.add_argument("--percent", type=count,
                         help="how much of its work a workload program does (real programs do all)")
     parser.add_argument("--workloads", metavar="PATTERN,...",
@@ -46,7 +48,7 @@ def add_measuring(parser, state):
 
 
 def set_defaults(parser, options, **values):
-    """Those of what the command line has left open; `values` come before this module's own."""
+    """Sets what the command line has left open; `values` take precedence over this module's defaults."""
     for name, value in ((COUNTED if options.counts else TIMED) | values).items():
         setattr(options, name, getattr(options, name) or value)
     if options.counts:
@@ -58,8 +60,9 @@ def set_defaults(parser, options, **values):
 
 
 def measured(options, present, **more):
-    """The content of results.json; `present` are the peers that are here, `more` are settings to compare on --resume.
-    The state is left behind until the results are safe: remove it then. SystemExit where a run cannot be begun."""
+    """Measures, and returns the content of results.json. `present` are the available peers, `more` are settings that
+    --resume compares. The state remains until the results are safe: remove it then. SystemExit if a run cannot be
+    started."""
     if options.counts:
         options.workloads = [dataclasses.replace(workload, missing=workload.missing or counts.uncounted(workload))
                              for workload in options.workloads]
@@ -73,12 +76,13 @@ def measured(options, present, **more):
                                            counts.METHOD if options.counts else measure.PLAIN)
     except journal.Refused as reason:
         sys.exit(f"{sys.argv[0]}: {reason}")
-    return {"machine": state.machine, "settings": {**settings, "stops": state.stops},
+    done = max((run["round"] for run in runs), default=options.rounds)
+    return {"machine": state.machine, "settings": {**settings, "rounds": done, "stops": state.stops},
             "peers": [peer.described() for peer in options.peers], "missing": missing, "runs": runs}, state
 
 
 def execute(main):
-    """Ends this process with the status that main returns, which is given a scratch directory."""
+    """Calls main with a scratch directory, and ends this process with the status that it returns."""
     try:
         with tempfile.TemporaryDirectory(prefix="mems-bench.") as scratch:
             sys.exit(main(pathlib.Path(scratch)))

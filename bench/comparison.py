@@ -1,5 +1,5 @@
-"""How one allocator compares with another one, as text: for each workload and figure the ratio B/A, its quartiles over
-the rounds, and a mark where the difference is outside the noise."""
+"""Compares two allocators as text: for each workload and figure the ratio B/A, its quartiles over the rounds, and a
+mark if the difference exceeds the noise."""
 
 import analysis
 from report import COMPARED, COUNTED, LABEL, PAGE_FAULTS, TABLES, failure_lines, machine_lines
@@ -9,7 +9,7 @@ LESS, MORE, PLAIN = "\033[34m", "\033[33m", "\033[0m"  # blue and yellow: told a
 
 
 def cell(comparison, own, colour):
-    """A ratio with its quartiles, or of a single round with A's figure."""
+    """A ratio with its quartiles, or for a single round with A's figure."""
     if comparison is None:
         return f"{'failed':>{WIDTH}}"
     first, median, third = comparison.quartiles
@@ -37,14 +37,14 @@ def mean_lines(results, columns, first, second, colour):
 
 
 def tally(results, column, first, second):
-    """How many workloads differ, and in what direction."""
+    """How many workloads differ, and in which direction."""
     comparisons = [results.comparison(workload, second, column.field, first) for workload in results.compared()]
     seen = [comparison.median < 1 for comparison in comparisons if comparison and comparison.differs]
     return f"{seen.count(True)} less, {seen.count(False)} more ".rjust(WIDTH)
 
 
 def explanation(results, first, second):
-    """What a cell has."""
+    """Explains a cell."""
     ratio = f"{second}/{first}"
     if results.rounds == 1:
         return f"{first}'s figure and the ratio {ratio}; one round cannot tell a difference from noise"
@@ -54,7 +54,7 @@ def explanation(results, first, second):
 
 
 def figure_lines(results, first, second, colour):
-    """What some workloads are about: the medians of both, memory in KiB, and the ratio."""
+    """The figures that some workloads are about: the medians of both, memory in KiB, and the ratio."""
     for title, figures in TABLES:
         title = title.replace("MiB", "KiB")
         workloads = results.having(figures[-1][0])

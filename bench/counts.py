@@ -1,8 +1,8 @@
-"""Counts of a run: they depend on the machine's speed little or not at all, and need no quiet machine.
+"""Counts of a run, which hardly depend on the machine's speed and need no quiet machine.
 
-Instructions are those of all processes of the workload, in user mode, by valgrind's callgrind; system calls are counted
-by strace. Both tell of the whole life of the processes, with the loader's part. Page faults are of a run without
-either. Threads that wait for each other by turning make the counts vary.
+Instructions are those of all processes of the workload in user mode, counted by valgrind's callgrind; system calls are
+counted by strace. Both cover the whole life of the processes, including the loader's part. Page faults come from a run
+without either. Threads that wait for each other in turns make the counts vary.
 """
 
 import pathlib
@@ -15,20 +15,20 @@ COMMANDS = ("valgrind", "strace")
 
 
 def callgrind(directory):
-    """The command that counts the instructions of the command behind it, into files in a directory."""
+    """The command that counts another command's instructions into files in a directory."""
     return ("valgrind", "-q", "--tool=callgrind", "--trace-children=yes",
             f"--callgrind-out-file={directory}/callgrind.%p")
 
 
 def instructions(directory):
-    """What those files say, of all processes together."""
+    """The sum over these files, for all processes."""
     texts = [path.read_text(encoding="utf-8") for path in pathlib.Path(directory).glob("callgrind.*")]
     return sum(int(total) for text in texts for total in re.findall(r"^totals: (\d+)$", text, re.MULTILINE))
 
 
 def system_calls(summary):
-    """The calls in the last line of what `strace -c` writes: "100.00    0.000296           1       157         5
-    total", where the column of errors may be empty."""
+    """The calls in the last line of `strace -c`: "100.00 0.000296 1 157 5 total", where the column of errors may be
+    empty."""
     total = summary.rstrip().rpartition("\n")[2].split()
     if len(total) < 5 or total[-1] != "total":
         raise measure.Failed("strace has counted nothing")
@@ -36,13 +36,13 @@ def system_calls(summary):
 
 
 def faults(workload, peer, timeout, cores):
-    """What a run without a tracer tells, with the digest of its output."""
+    """The faults of a run without a tracer, with the digest of its output."""
     row = measure.run(workload, peer.environment(), timeout, cores)
     return {name: row[name] for name in ("minor_faults", "output") if name in row}
 
 
 def traced_instructions(workload, peer, timeout, cores):
-    """Those of a run."""
+    """The instructions of a run."""
     with tempfile.TemporaryDirectory(prefix="mems-bench.") as directory:
         measure.run(workload, peer.environment(), timeout, cores, callgrind(directory))
         return {"instructions": instructions(directory)}
@@ -69,8 +69,8 @@ def uncounted(workload):
 
 
 def run(workload, peer, timeout, cores):
-    """One row of counts of a workload under a peer. Some allocators cannot be traced: "lacking" is what the row has no
-    count of, and why."""
+    """One row of counts of a workload under a peer. Some allocators cannot be traced: "lacking" names the missing
+    counts, and why."""
     row, lacking = faults(workload, peer, timeout, cores), {}
     for name, count in (("instructions", traced_instructions), ("system_calls", traced_calls)):
         try:

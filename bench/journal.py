@@ -1,7 +1,7 @@
-"""What a run has measured so far, in a file, so that it can be resumed after a stop: a Ctrl-C, a kill or a reboot.
+"""Keeps what a run has measured in a file, so that it can be resumed after a Ctrl-C, a kill or a reboot.
 
-The first line says what is measured, each further line is a row of the results. All rows of a workload in a round
-belong together, for ratios are taken among them; of a group that is not whole, nothing is kept.
+The first line says what is measured; each further line is a row of the results. All rows of a workload in a round
+belong together, because ratios are taken among them; an incomplete group is dropped.
 """
 
 import fcntl
@@ -26,8 +26,8 @@ def differences(before, after, path=""):
 
 
 class Journal:
-    """The file, which this process alone has open to write. `settings` are what must be the same for a resumed run;
-    `machine` describes the machine at the start. `stops` is how often the run has been stopped."""
+    """The file, which only this process has open for writing. `settings` must be the same for a resumed run; `machine`
+    describes the machine at the start. `stops` is how often the run has been interrupted."""
 
     def __init__(self, path, settings, machine, resume):
         self.path, self.settings, self.machine, self.resume = path, settings, machine, resume
@@ -53,8 +53,8 @@ class Journal:
         return file
 
     def begin(self, identities):
-        """Writes the first line, or compares with it; `identities` are those of what is measured, by kind and name.
-        With an older run's rows these begin the list."""
+        """Writes the first line, or compares with it; `identities` are those of what is measured, by kind and name. The
+        list starts with an older run's rows."""
         head = {"settings": self.settings, **identities}
         if self.resume:
             self.read(head)
@@ -64,7 +64,7 @@ class Journal:
         self.sync()
 
     def read(self, head):
-        """The older run's rows. Refused where it has measured something else."""
+        """Reads the older run's rows. Refused if it measured something else."""
         self.file.seek(0)
         lines = [line for line in self.file if line.endswith("\n")]  # the last one may be half written
         try:
@@ -87,17 +87,17 @@ class Journal:
         return (workload, number_of_round) in self.complete
 
     def add(self, row):
-        """One more row, which is in the file when this returns."""
+        """Adds a row, which is in the file when this returns."""
         self.rows.append(row)
         self.file.write(f"{json.dumps(row)}\n")
         self.sync()
 
     def sync(self):
-        """What is written outlasts a power failure."""
+        """Makes what is written survive a power failure."""
         self.file.flush()
         os.fsync(self.file.fileno())
 
     def remove(self):
-        """The run is complete and its results are elsewhere."""
+        """Called when the run is complete and its results are elsewhere."""
         self.path.unlink()
         self.file.close()

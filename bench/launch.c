@@ -1,16 +1,14 @@
 /*
- * launch.c - launch OUTPUT COMMAND [ARGUMENT...] runs a command and writes to the file OUTPUT, in one line, what it
- * took:
+ * launch.c - launch OUTPUT COMMAND [ARGUMENT...] runs a command and writes its costs to the file OUTPUT, in one line:
  *
  *   seconds=1.234567 user=1.200000 system=0.030000 peak_rss_kib=12345 minor_faults=678 major_faults=0
  *   voluntary_switches=1 involuntary_switches=2 status=0
  *
  * Times, faults and context switches are sums over the command and the processes that it waited for; the peak is that
- * of the largest of them. A process begins with the peak of the one that started it; so it is this small program that
- * starts the command, and not the one that measures. LD_PRELOAD for the command is in the variable BENCH_PRELOAD, which
- * spares the launcher. BENCH_CORES is how many cores the command may use: the last of those that the launcher has, for
- * the first ones serve most interrupts. The exit status is the command's; that of a command that a signal ended is 128
- * + the signal, that of one that could not be started 127.
+ * of the largest. A process inherits the peak of the one that started it, so this small program starts the command. The
+ * variable BENCH_PRELOAD is LD_PRELOAD for the command, and spares the launcher. BENCH_CORES is the number of cores for
+ * the command: the last ones of the launcher's, because the first serve most interrupts. The exit status is the
+ * command's, 128 + N if signal N ended it, and 127 if it could not be started.
  */
 #include <sched.h>
 #include <signal.h>
@@ -37,7 +35,7 @@ static double now(void) {
     return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
-/* Leaves this process the last `count` of its cores. */
+/* Limits this process to the last `count` of its cores. */
 static void confine(long count) {
     cpu_set_t cores;
     if (sched_getaffinity(0, sizeof cores, &cores) != 0) {
@@ -47,7 +45,7 @@ static void confine(long count) {
         CPU_CLR(core, &cores);
     }
     if (sched_setaffinity(0, sizeof cores, &cores) != 0) {
-        die("launch: BENCH_CORES"); /* EINVAL where it leaves none */
+        die("launch: BENCH_CORES"); /* EINVAL if none is left */
     }
 }
 
@@ -62,7 +60,7 @@ static _Noreturn void become(char **command) {
         die("launch: LD_PRELOAD");
     }
     unsetenv("BENCH_PRELOAD");
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* who stops the launcher stops the command */
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* stopping the launcher stops the command */
     execvp(command[0], command);
     perror(command[0]);
     _exit(127);

@@ -1,4 +1,4 @@
-"""What the results say about the machine that they are from."""
+"""Describes the machine that results come from."""
 
 import datetime
 import os
@@ -11,7 +11,7 @@ import programs
 
 
 def first_line(*command):
-    """What a command prints first; nothing where it is not here or fails."""
+    """The first line that a command prints; None if the command is missing or fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=programs.ROOT)
     except (FileNotFoundError, subprocess.CalledProcessError):
@@ -26,7 +26,7 @@ def field(path, name):
 
 
 def transparent_huge_pages():
-    """The mode of the kernel: always, madvise or never."""
+    """The kernel's mode: always, madvise or never."""
     path = pathlib.Path("/sys/kernel/mm/transparent_hugepage/enabled")
     found = re.search(r"\[(\w+)\]", path.read_text(encoding="utf-8")) if path.exists() else None
     return found.group(1) if found else "none"

@@ -1,7 +1,7 @@
-"""Runs workloads under allocators, interleaved, and keeps what each run reports.
+"""Runs workloads under allocators, interleaved, and keeps the reports of the runs.
 
-A workload with one thread is confined to one core, so that it does not wander; others have all cores, or as many as are
-asked for.
+A workload with one thread is confined to one core, so that it does not move around; others have all cores, or as many
+as asked for.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ class Failed(Exception):
 
 
 def number(text):
-    """What a field holds: a whole number, a fraction or a text."""
+    """The value of a field: a whole number, a fraction or a text."""
     for kind in (int, float):
         try:
             return kind(text)
@@ -41,9 +41,9 @@ def fields(line):
 
 
 def call(command, environment, directory, timeout):
-    """What a command prints. It is started in a group of its own, so that nothing of it is left when it takes too
-    long. Failed where it did, or where it wrote a message: a library that cannot be preloaded is a message and no
-    more."""
+    """What a command prints. The command runs in its own process group, so that all of it can be ended if it takes too
+    long. Failed if it did, or if it wrote a message, because a library that cannot be preloaded causes only a message.
+    """
     with subprocess.Popen(command, env=environment, cwd=directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, start_new_session=True) as process:
         try:
@@ -61,13 +61,13 @@ def call(command, environment, directory, timeout):
 
 
 def output_digest(output, directory, pattern):
-    """That of what a program has printed and written."""
+    """The digest of what a program has printed and written."""
     files = sorted(directory.glob(pattern)) if pattern else ()
     return programs.digest(output, *(path.read_bytes() for path in files))
 
 
 def reported(workload, environment, timeout, wrapper):
-    """What a run reports, by name, as launch and the workload say it. Each begins in an empty directory."""
+    """The report of a run, by name, from launch and the workload. Each run starts in an empty directory."""
     program = workload.program
     if program is not None:
         environment = {**environment, **dict(program.environment), "LC_ALL": "C"}
@@ -85,8 +85,8 @@ def reported(workload, environment, timeout, wrapper):
 
 
 def run(workload, environment, timeout, cores=None, wrapper=()):
-    """One run: what it reports, by name. It has `cores` cores, or all. `wrapper` is a command that starts the
-    workload's, say under a tracer."""
+    """One run: its report, by name. It has `cores` cores, or all. `wrapper` is a command that starts the workload's,
+    such as a tracer."""
     if cores is not None:
         environment = {**environment, "BENCH_CORES": str(cores)}
     result = reported(workload, environment, timeout, wrapper)
@@ -96,7 +96,7 @@ def run(workload, environment, timeout, cores=None, wrapper=()):
 
 
 class Progress:
-    """What is being done, and how long the rest will take if each workload goes on taking as long as it did."""
+    """What is being done, and how long the rest will take at the present pace."""
 
     def __init__(self, shown):
         self.shown = shown
@@ -114,7 +114,7 @@ class Progress:
         print(text, file=sys.stderr, flush=True)
 
     def rest(self):
-        """As text, what the remaining runs will take."""
+        """As text, how long the remaining runs will take."""
         known = {label: statistics.fmean(values) for label, values in self.seconds.items()}
         rest = round(sum(count * known.get(label, 0) for label, count in self.left.items()))
         return f"{rest // 60} min {rest % 60:02} s"
@@ -130,10 +130,10 @@ class Progress:
 
 
 class Rehearsal:
-    """Each workload once under the C library's malloc, which does not count. It brings the program's files into memory,
-    and it tells
+    """Runs each workload once under the C library's malloc, without counting it. That brings the program's files into
+    memory, and determines
 
-        expected   label -> the digest of what a real program puts out
+        expected   label -> the digest of a real program's output
         threads    label -> how many threads it has
         seconds    label -> how long it took from start to end
         failures   label -> why it does not work
@@ -156,8 +156,8 @@ class Rehearsal:
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """How a row of the results comes about: run(workload, peer, timeout, cores), and how long that takes, at a guess,
-    for a workload that takes some seconds."""
+    """How a row of the results is made: run(workload, peer, timeout, cores), and an estimate of how long that takes for
+    a workload of some seconds."""
     run: Callable
     seconds: Callable
 
@@ -171,7 +171,7 @@ PLAIN = Method(plain_run, lambda seconds: seconds)
 
 
 def in_turn(peers, turn):
-    """The peers in another order for each turn: every second time backwards, and then begun elsewhere."""
+    """The peers in a different order for each turn: every second time backwards, and then starting elsewhere."""
     start = turn // 2 % len(peers)
     order = peers[start:] + peers[:start]
     return order if turn % 2 == 0 else order[::-1]
@@ -184,9 +184,28 @@ def steps(workloads, peers, rounds):
             yield number_of_round, workload, in_turn(peers, index + number_of_round)
 
 
+class TimeLimit:
+    """Whether another round may begin. A round is expected to take as long as the longest one before it."""
+
+    def __init__(self, minutes):
+        self.begun = self.start = time.monotonic()
+        self.minutes, self.round, self.longest = minutes, None, 0
+
+    def allows(self, number_of_round):
+        """To be asked before each workload of a round; the first round always may begin."""
+        if number_of_round != self.round:
+            now = time.monotonic()
+            if self.round is not None:
+                self.longest = max(self.longest, now - self.begun)
+                if self.minutes is not None and now + self.longest > self.start + 60 * self.minutes:
+                    return False
+            self.round, self.begun = number_of_round, now
+        return True
+
+
 class Measurement:
-    """Runs of workloads under peers by a method. `journal` has those that a stopped run has left, and is given the
-    others as they end."""
+    """Runs workloads under peers by a method. `journal` has the rows of an interrupted run, and gets the others as they
+    are made."""
 
     def __init__(self, options, journal, method):
         self.options, self.journal, self.method = options, journal, method
@@ -218,7 +237,7 @@ class Measurement:
         return self.rehearsal.expected[workload.label]
 
     def row(self, workload, peer):
-        """One run: what it reports, or the error."""
+        """One run: its report, or the error."""
         if (workload.label, peer.name) in self.hopeless:
             return {"error": f"not tried again: {TOO_LONG} {self.options.timeout:g} s"}
         cores = 1 if self.rehearsal.threads[workload.label] == 1 else self.options.cores
@@ -244,10 +263,13 @@ class Measurement:
 
 
 def everything(workloads, peers, options, journal, method):
-    """All runs, in the order in which they were measured; and label -> why a workload is not among them."""
+    """All runs, in the order in which they were measured; and label -> why a workload is missing."""
     measurement = Measurement(options, journal, method)
     present = [workload for workload in workloads if not workload.missing]
+    limit = TimeLimit(options.minutes)
     for number_of_round, workload, order in steps(measurement.begin(present, peers), peers, options.rounds):
+        if not limit.allows(number_of_round):
+            break
         if not journal.has(workload.label, number_of_round):
             measurement.step(number_of_round, workload, order)
     measurement.progress.show("")

@@ -1,4 +1,4 @@
-"""The allocators that are measured: those that a distribution has, where it puts them, and any others by their path."""
+"""The allocators to measure: those of the distribution, where it puts them, and any others by path."""
 
 import dataclasses
 import os
@@ -26,7 +26,8 @@ KNOWN = {
 
 @dataclasses.dataclass(frozen=True)
 class Peer:
-    """An allocator. `library` is None for the C library's own, and for one of which `missing` says what it lacks."""
+    """An allocator. `library` is None for the C library's own, and for a missing one; `missing` says what that lacks.
+    """
     name: str
     version: str
     library: pathlib.Path | None = None
@@ -35,7 +36,7 @@ class Peer:
 
     @property
     def sha256(self):
-        """The start of the library's."""
+        """The start of the library's SHA-256."""
         return programs.digest(self.library.read_bytes()) if self.library else None
 
     def identity(self):
@@ -44,21 +45,21 @@ class Peer:
 
     @property
     def ours(self):
-        """Whether it comes from this project, so that the others are its peers."""
+        """Whether it belongs to this project, so that the others are its peers."""
         return self.library is not None and self.library.name.startswith(("libmems", "libhmm"))
 
     def environment(self):
-        """That of a program which is to run under it; bench/launch preloads what BENCH_PRELOAD names."""
+        """The environment of a program that runs under it; bench/launch preloads what BENCH_PRELOAD names."""
         return programs.environment(self.library, self.options, "BENCH_PRELOAD")
 
     def described(self):
-        """What the results say about it."""
+        """Its description in the results."""
         return {"name": self.name, **self.identity(), "ours": self.ours, "missing": self.missing}
 
 
 def version_of(library):
-    """The first line of the file LIBRARY.so.version, for one that was built by hand; or the version of the package
-    which the library is from; or the name of the file and the start of its SHA-256."""
+    """The first line of the file LIBRARY.so.version, for one built by hand; otherwise the version of the library's
+    package; otherwise the file's name and the start of its SHA-256."""
     for stated in (pathlib.Path(f"{library}.version"), pathlib.Path(f"{library.resolve()}.version")):
         if stated.is_file():
             return stated.read_text(encoding="utf-8").partition("\n")[0].strip()
@@ -80,7 +81,7 @@ def base():
 
 
 def known(name):
-    """One of KNOWN, or libmems, by its name."""
+    """A known allocator, or libmems, by name."""
     if name == BASE:
         return base()
     if name == "mems":
@@ -95,7 +96,7 @@ def known(name):
 
 
 def by_path(name, path, options):
-    """One that the command line names."""
+    """An allocator named on the command line."""
     library = pathlib.Path(path).absolute()
     if not library.is_file():
         raise ValueError(f"{path}: no such library")
@@ -103,11 +104,12 @@ def by_path(name, path, options):
 
 
 def parsed(text):
-    """The peers that a list such as "glibc,mems,deferred=build/libmems.so,check=deferred" means, in its order; spaces
-    part them as well as commas.
+    """The peers in a list such as "glibc,mems,deferred=build/libmems.so,check=deferred", in order; spaces separate them
+    as well as commas.
 
-    NAME is one that is known, NAME=LIBRARY.so another one, and what follows that are options for it. All known ones are
-    meant where the list names none of them."""
+    NAME is a known one, NAME=LIBRARY.so another, and options for it follow. If the list names no known one, all are
+    used.
+    """
     names, others = [], []
     for piece in filter(None, re.split(r"[,\s]+", text)):
         name, separator, value = piece.partition("=")

@@ -1,4 +1,4 @@
-"""What the benchmark scripts share: where the library and the measured programs are, and how those are compiled."""
+"""Shared by the benchmark scripts: where the library and the measured programs are, and how these are compiled."""
 
 import hashlib
 import os
@@ -26,8 +26,8 @@ def compiler():
 
 
 def compiled(name, options=()):
-    """The path of the program BENCH/name.c, which is compiled first when it is older than its source or a header beside
-    that. Ends on an error. Scripts that compile it at the same time do not meet: it appears when it is whole."""
+    """The path of the program BENCH/name.c, which is first compiled if it is older than its source or a header beside
+    that. Ends on an error. Scripts that compile it at the same time do not interfere, because it appears complete."""
     source = BENCH / f"{name}.c"
     program = BUILD / "bench" / source.stem
     youngest = max(path.stat().st_mtime for path in [source, *source.parent.glob("*.h")])
@@ -49,8 +49,8 @@ def digest(*contents):
 
 
 def environment(preload=None, options=None, variable="LD_PRELOAD"):
-    """This process's environment, with a library to preload and options for it in place of those that it has. The path
-    of the library is in `variable`; the options are libhmm's or libmems', as the library's name says."""
+    """This process's environment, with a library to preload and options for it in place of its own. `variable` gets the
+    library's path; the options are libhmm's or libmems', depending on the library's name."""
     ours = ("LD_PRELOAD", "BENCH_PRELOAD", "BENCH_CORES", "MEMS_OPTIONS", "HMM_OPTIONS")
     result = {name: value for name, value in os.environ.items() if name not in ours}
     if preload is not None:

@@ -1,4 +1,4 @@
-"""Real programs as workloads. Their inputs are in bench/real; most of them make up their data themselves."""
+"""Real programs as workloads. Their inputs are in bench/real; most of them generate their data."""
 
 import dataclasses
 import shutil
@@ -11,9 +11,8 @@ PYTHON = "/usr/bin/python3"  # not what a version manager may have put in its pl
 
 @dataclasses.dataclass(frozen=True)
 class Real:
-    """A program with one thread, and the files that it writes in the directory in which it runs. Where
-    `measures_itself`, it reports as the workload programs do, for several processes run at once, and one is
-    measured."""
+    """A program with one thread, and the files that it writes in its working directory. If `measures_itself`, it
+    reports like the workload programs: several processes run at once, and one is measured."""
     name: str
     command: tuple
     environment: tuple = ()
@@ -27,19 +26,19 @@ class Real:
         return f"real/{self.name}"
 
     def missing(self):
-        """The commands that it needs and that are not here."""
+        """The commands that it needs and that are missing."""
         return [command for command in self.needs or self.command[:1] if shutil.which(command) is None]
 
 
 def sources(scratch):
-    """This project's, copied, so that they stay as they are while it is measured."""
+    """This project's sources, copied, so that they do not change during the measurement."""
     for folder in ("include", "src"):
         shutil.copytree(programs.ROOT / folder, scratch / folder)
-    return sorted(str(path) for folder in ("base", "engine") for path in (scratch / "src" / folder).glob("*.c"))
+    return sorted(str(path) for folder in ("base", "engine") for path in (scratch / "src" / folder).rglob("*.c"))
 
 
 def everything(scratch):
-    """All of them; what they need that is not in bench/real is put into a directory."""
+    """All of them; what they need besides bench/real is put into a directory."""
     return [
         Real("cc1", ("gcc", "-std=c17", "-D_GNU_SOURCE", "-O2", f"-I{scratch}/src", f"-I{scratch}/include", "-S",
                      *sources(scratch)), outputs="*.s"),

@@ -1,4 +1,4 @@
-"""What is measured: the workload programs of bench/workloads, and real programs."""
+"""The workloads: the programs of bench/workloads, and real programs."""
 
 import dataclasses
 import fnmatch
@@ -29,7 +29,7 @@ class Workload:
     missing: str | None = None
 
     def matches(self, pattern):
-        """Whether a pattern means it: FAMILY, VARIANT, FAMILY/VARIANT or all of FAMILY/VARIANT@THREADS, with * and ?"""
+        """Whether a pattern matches: FAMILY, VARIANT, FAMILY/VARIANT or all of FAMILY/VARIANT@THREADS, with * and ?"""
         path = self.label.partition("@")[0]
         return any(fnmatch.fnmatchcase(name, pattern) for name in (self.label, path, *path.split("/")))
 
@@ -41,7 +41,7 @@ def thread_counts(quick):
 
 
 def synthetic(percent, quick):
-    """Each variant of each program in bench/workloads, with each number of threads where it takes one."""
+    """Each variant of each program in bench/workloads, with each number of threads if it takes one."""
     for source in sorted((programs.BENCH / "workloads").glob("*.c")):
         program = programs.compiled(f"workloads/{source.stem}", LIBRARIES.get(source.stem, ()))
         variants = subprocess.run([program], capture_output=True, text=True, check=True).stdout.splitlines()

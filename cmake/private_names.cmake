@@ -1,13 +1,13 @@
-# private_names.cmake - gives the private names of an archive a prefix, so that a program may use the same names.
+# private_names.cmake - gives the private names of an archive a prefix, so that programs may use the same names.
 #
 # usage: cmake -D ARCHIVE=libmems.a -D PREFIX=mems__ -D READELF=readelf -D OBJCOPY=objcopy -P private_names.cmake
 #
-# The names that the objects of a library share are hidden, and a shared library keeps them to itself. In an archive
-# they are ordinary names to the linker: a program's own function `fault` would replace the library's. So we rename them
-# in every member. The members stay separate, so that the linker takes only those that the program needs. Debuggers
-# still know the names of the source, which the debugging information keeps. A second run changes nothing.
+# A library's objects share hidden names, which a shared library keeps to itself. In an archive the linker sees ordinary
+# names: a program's own function `fault` would replace the library's. So we rename them in every member. The members
+# remain separate, so the linker takes only those that a program needs. Debuggers still show the original names, from
+# the debugging information. A second run changes nothing.
 
-# run(COMMAND...) - its output is in ${output}.
+# run(COMMAND...) - stores its output in ${output}.
 function(run)
     execute_process(COMMAND ${ARGV} OUTPUT_VARIABLE text COMMAND_ERROR_IS_FATAL ANY)
     set(output "${text}" PARENT_SCOPE)
@@ -18,7 +18,7 @@ string(REGEX MATCHALL "(GLOBAL|WEAK) +(HIDDEN|INTERNAL) [^\n]*" symbols "${outpu
 list(FILTER symbols EXCLUDE REGEX " UND ")
 list(TRANSFORM symbols REPLACE ".* " "")
 list(REMOVE_DUPLICATES symbols)
-# The bytecode that -flto puts in place of machine code has no symbols to rename.
+# With -flto there is bytecode instead of machine code, and no symbols to rename.
 if(NOT symbols)
     message(FATAL_ERROR "${ARCHIVE}: no hidden symbols; were its objects compiled with -flto?")
 endif()

@@ -31,7 +31,7 @@ static void *allocate(size_t size) {
     return block;
 }
 
-/* Blocks of 2040 bytes are 2048 with their header. Returns the first of four; the others are free again. */
+/* Allocates blocks of 2040 bytes, 2048 with their header. Returns the first of four; the others are free again. */
 static char *split_and_merge(void) {
     char *first = allocate(2040), *second = allocate(2040), *third = allocate(2040), *fourth = allocate(2040);
     expect(second == first + 2048 && fourth == third + 2048, "blocks lie side by side");
@@ -49,7 +49,7 @@ static char *split_and_merge(void) {
     return first;
 }
 
-/* What the heap consists of, in order of address. The heap is locked meanwhile, so nothing here may allocate. */
+/* Lists the heap's blocks in address order. The heap is locked meanwhile, so nothing here may allocate. */
 struct picture {
     char text[256];
     size_t length;
@@ -61,7 +61,7 @@ static int draw(const struct HmmBlock *block, void *context) {
     size_t left = sizeof picture->text - picture->length;
     int length = snprintf(picture->text + picture->length, left, " [%s %zu]", states[block->state], block->size);
     picture->length += (size_t)length;
-    return (size_t)length >= left; /* there is no room for more */
+    return (size_t)length >= left; /* there is no more room */
 }
 
 static void walk(void) {
@@ -87,7 +87,8 @@ static void fill_and_recover(void) {
 
 int main(void) {
     static char output[BUFSIZ];
-    setvbuf(stdout, output, _IOFBF, sizeof output); /* its own would come from malloc: with libhmm, from this heap */
+    setvbuf(stdout, output, _IOFBF,
+            sizeof output); /* stdio's own buffer would come from malloc, and with libhmm from this heap */
     expect(HmmUseBuffer(memory, sizeof memory) == 0, "the heap begins in the buffer");
 
     char *grown = split_and_merge();

@@ -2,7 +2,7 @@
  * mems_demo.c - the MeMS heap step by step, with a picture of it after each.
  *
  * usage: mems_demo         the story
- *        mems_demo json    the heap after its last change, as JSON: tools/draw_mems draws it
+ *        mems_demo json    the heap after its last change as JSON, for tools/draw_mems
  *
  * The exit status is 0 if everything was as expected. Build: cc -std=c17 mems_demo.c -lmems
  */
@@ -14,7 +14,7 @@
 
 #include <mems.h>
 
-static bool quiet; /* only the JSON is wanted */
+static bool quiet; /* print only the JSON */
 
 static void expect(bool right, const char *what) {
     if (!right) {
@@ -34,7 +34,7 @@ static void show(const char *step) {
     }
 }
 
-/* Is told about each mistake, in the place of standard error. */
+/* Receives each mistake, instead of standard error. */
 static void on_error(const struct mems_error *error, void *context) {
     ++*(int *)context;
     if (!quiet) {

@@ -1,13 +1,8 @@
 /*
- * mems_store.c - a store of objects with handles, which stays small however they come and go.
+ * mems_store.c - a store of objects with handles, which stays small whatever happens to them.
  *
- * usage: mems_store                  the story
- *        mems_store json             a small store with gaps, as JSON: tools/draw_mems draws it
- *        mems_store json compacted   the same when its blocks have moved together
- *
- * The objects' sizes change from phase to phase, and some objects of each phase stay. With malloc they stay where they
- * are, and hold whole pages; in a movable space they move together whenever there is nothing else to do. The exit
- * status is 0 if everything was as expected. Build: cc -std=c17 mems_store.c -lmems
+ * The objects' sizes change from phase to phase, and some of each phase stay: with malloc where they are, where they
+ * hold whole pages; in a movable space they move together. Build: cc -std=c17 mems_store.c -lmems
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -17,7 +12,6 @@
 #include <mems.h>
 
 #define OBJECTS 40000
-#define PHASES 16
 
 static void expect(bool right, const char *what) {
     if (!right) {
@@ -26,136 +20,81 @@ static void expect(bool right, const char *what) {
     }
 }
 
-/* --- The store --------------------------------------------------------------------------------------------------- */
-
-/* NULL: the objects are malloc's, and their handles are pointers. */
+/* The store is in this space; or, without one, in malloc's heap, and its handles are pointers. */
 static struct mems_space *space;
 
-static void *store_put(const void *bytes, size_t size) {
-    void *handle = space != NULL ? mems_space_malloc(space, size) : malloc(size);
-    expect(handle != NULL, "there is memory for an object");
-    if (space != NULL) {
-        expect(mems_space_write(space, handle, bytes, size) == 0, "an object takes its bytes");
-        return handle;
-    }
-    return memcpy(handle, bytes, size);
+static struct object {
+    void *handle; /* NULL: none */
+    size_t size;
+} objects[OBJECTS];
+static char patterns[256][1024];
+
+static void put(struct object *object, const void *bytes, size_t size) {
+    object->size = size;
+    object->handle = space != NULL ? mems_space_malloc(space, size) : malloc(size);
+    expect(object->handle != NULL, "there is memory for an object");
+    memcpy(space != NULL ? mems_space_get(space, object->handle) : object->handle, bytes, size);
 }
 
-/* Looks at an object where it is: it must not move meanwhile. */
-static bool store_holds(void *handle, const void *bytes, size_t size) {
-    const void *object = space != NULL ? mems_space_pin(space, handle) : handle;
-    bool same = memcmp(object, bytes, size) == 0;
+/* Reads an object in place; it must not move meanwhile. */
+static bool holds(const struct object *object, const void *bytes) {
+    void *place = space != NULL ? mems_space_pin(space, object->handle) : object->handle;
+    bool same = memcmp(place, bytes, object->size) == 0;
     if (space != NULL) {
-        mems_space_unpin(space, handle);
+        mems_space_unpin(space, object->handle);
     }
     return same;
 }
 
-static void store_drop(void *handle) {
-    if (space != NULL) {
-        mems_space_free(space, handle);
-    } else {
-        free(handle);
+static void drop(struct object *object) {
+    space != NULL ? mems_space_free(space, object->handle) : free(object->handle);
+    object->handle = NULL;
+}
+
+/* One in 16 objects of each phase stays; those of the next phase are 61 bytes larger. */
+static void run_phase(unsigned phase) {
+    for (size_t i = 0; i < OBJECTS; i++) {
+        if (objects[i].handle == NULL) {
+            put(&objects[i], patterns[i % 256], 24 + 61 * phase);
+        }
+    }
+    for (size_t i = 0; i < OBJECTS; i++) {
+        expect(holds(&objects[i], patterns[i % 256]), "an object is what was put there");
+        if (i * 7919 % 16 > phase) {
+            drop(&objects[i]);
+        }
+        if (space != NULL && i % 16 == 0) {
+            mems_space_compact_for(space, 500); /* whenever there is nothing else to do: at most half a millisecond */
+        }
     }
 }
 
-/* Called when there is nothing else to do; takes half a millisecond at most. */
-static void store_tick(void) {
-    if (space != NULL) {
-        (void)mems_space_compact_for(space, 500);
-    }
-}
-
-/* --- Its users --------------------------------------------------------------------------------------------------- */
-
-static void *objects[OBJECTS];
-static size_t sizes[OBJECTS];
-static char patterns[256][1024];
-
-/* Of the objects of each phase one in 16 stays. The next ones are half as large again, up to 1,000 bytes. */
-static size_t run_phases(void) {
+/* Runs all phases, and prints and returns how much memory the process has then. */
+static unsigned long run(const char *name) {
     size_t live = 0;
-    for (unsigned phase = 0; phase < PHASES; phase++) {
-        size_t size = 24 + 61 * phase;
-        for (size_t i = 0; i < OBJECTS; i++) {
-            if (objects[i] == NULL) {
-                objects[i] = store_put(patterns[i % 256], size);
-                sizes[i] = size;
-                live += size;
-            }
-        }
-        for (size_t i = 0; i < OBJECTS; i++) {
-            if (i * 7919 % 16 != phase) { /* these stay, and those of earlier phases */
-                expect(store_holds(objects[i], patterns[i % 256], sizes[i]), "an object is what was put there");
-                if (sizes[i] == size) {
-                    store_drop(objects[i]);
-                    objects[i] = NULL;
-                    live -= size;
-                }
-            }
-            if (i % 16 == 0) {
-                store_tick();
-            }
-        }
-    }
-    return live;
-}
-
-static size_t resident_bytes(void) {
     unsigned long pages = 0;
+    for (unsigned phase = 0; phase < 16; phase++) {
+        run_phase(phase);
+    }
     FILE *file = fopen("/proc/self/statm", "r");
     expect(file != NULL && fscanf(file, "%*u %lu", &pages) == 1, "the system says what is resident");
     fclose(file);
-    return pages * 4096;
+    for (struct object *object = objects; object < objects + OBJECTS; object++) {
+        live += object->handle != NULL ? object->size : 0;
+        drop(object);
+    }
+    printf("%-14s %5.1f MiB of objects, %5.1f MiB resident\n", name, (double)live / 1048576, (double)pages / 256);
+    return pages;
 }
 
-/* Runs all phases and says what is resident for what is live. */
-static size_t report(const char *name) {
-    size_t before = resident_bytes();
-    size_t live = run_phases();
-    size_t resident = resident_bytes() - before;
-    printf("%-16s %5.1f MiB of objects, %5.1f MiB resident\n", name, (double)live / 1048576,
-           (double)resident / 1048576);
-    for (size_t i = 0; i < OBJECTS; i++) {
-        if (objects[i] != NULL) {
-            store_drop(objects[i]);
-            objects[i] = NULL;
-        }
-    }
-    return resident;
-}
-
-/* A store of two regions, from which two of three objects have gone. */
-static void draw(bool compacted) {
-    for (size_t i = 0; i < 18; i++) {
-        objects[i] = mems_space_malloc(space, 100000 + i % 5 * 8000);
-    }
-    for (size_t i = 0; i < 18; i++) {
-        if (i % 3 != 1) {
-            store_drop(objects[i]);
-        }
-    }
-    while (compacted && mems_space_compact(space, 0) > 0) {
-    }
-    mems_space_stats_json(space, stdout);
-}
-
-int main(int argc, char **argv) {
+int main(void) {
     for (size_t i = 0; i < 256; i++) {
         memset(patterns[i], (int)i, sizeof patterns[i]);
     }
-    memset(objects, 0, sizeof objects);
-    memset(sizes, 1, sizeof sizes);
     space = mems_space_create(&(struct mems_space_options){.movable = MEMS_MOVABLE});
     expect(space != NULL, "there is memory for a space");
-    if (argc > 1 && strcmp(argv[1], "json") == 0) {
-        draw(argc > 2);
-        return EXIT_SUCCESS;
-    }
-    size_t movable = report("movable space:");
+    unsigned long movable = run("movable space:");
     mems_space_destroy(space);
     space = NULL;
-    size_t plain = report("malloc:");
-    expect(movable < plain, "a movable space stays smaller than malloc's heap");
-    return EXIT_SUCCESS;
+    expect(movable < run("malloc:"), "a movable space stays smaller than malloc's heap");
 }

@@ -3,17 +3,17 @@
  * the program break.
  *
  * The break is the process's own (sbrk), or a simulated one that moves inside a buffer: on a device without an
- * operating system, where the core compiles freestanding, or in a program that wants its heap at a place of its own
- * choice. In libhmm.so, malloc and its kin stand on this heap, too. Besides, there can be any number of heaps in memory
- * of the program's (HmmHeapCreate): each function has a second form that names one.
+ * operating system, where the core compiles freestanding, or in a program that wants its heap in a place of its choice.
+ * libhmm.so's malloc family uses this heap too. A program can also make any number of further heaps in its own memory
+ * (HmmHeapCreate); each function has a second form that takes such a heap.
  *
  * All functions may be called from any thread and in a forked child (freestanding: from one thread at a time, or with a
  * lock in struct HmmHooks), but not in a signal handler or an interrupt that may have interrupted the heap.
  *
- * A pointer that is no live block of this heap, a block freed twice, and a block whose header or whose neighbour's
- * header has been overwritten are faults: one line that says what is wrong, on standard error, then abort(), before
- * anything is reused. No lock is held then, so a handler of SIGABRT may allocate. Where a line of documentation says
- * "this project", the behaviour is defined here and nowhere else.
+ * It is a fault to pass a pointer that is not a live block of this heap, to free a block twice, or to overwrite a
+ * block's header. A fault writes one line that says what is wrong to standard error and calls abort(), before anything
+ * is reused. No lock is held then, so a handler of SIGABRT may allocate. "Origin: this project" means that the
+ * behaviour is defined here and nowhere else.
  */
 #ifndef HMM_H
 #define HMM_H
@@ -30,158 +30,167 @@ extern "C" {
 #endif
 
 /*
- * A heap that the program has made. The functions that take one do what those without do for the heap of the process,
- * and return the same.
+ * A heap that the program has made. The functions that take one do the same as those that do not, which use the heap of
+ * the process.
  */
 struct HmmHeap;
 
 /*
- * HmmAlloc - a block of at least `size` bytes, aligned to two words: 16 bytes, or 8 where a pointer has 4.
+ * HmmAlloc - allocates a block of at least `size` bytes, aligned to two words (16 bytes; 8 where a pointer has 4).
  *
- * size: bytes; 0 gives a block of its own that holds nothing. Returns the block, its contents undefined; NULL when the
- * break cannot be moved far enough (or none of the free blocks that a bounded search sees fits) or size is above
- * PTRDIFF_MAX, with errno ENOMEM. Takes constant time but for the system's own. Origin: this project; as malloc of C.
+ * size: bytes; 0 gives a distinct block that holds nothing. Returns the block, with undefined contents; NULL with errno
+ * ENOMEM if size is above PTRDIFF_MAX, or if the break cannot be moved far enough and no free block that a bounded
+ * search sees fits. Constant time, apart from the system's. Origin: this project; like C's malloc.
  */
 void *HmmAlloc(size_t size);
 void *HmmHeapAlloc(struct HmmHeap *heap, size_t size);
 
 /*
- * HmmFree - gives a block back. ptr: from HmmAlloc, HmmCalloc, HmmRealloc or HmmAlignedAlloc; NULL is nothing. Anything
- * else is a fault. errno is unchanged. Constant time. Origin: this project; as free of C.
+ * HmmFree - frees a block.
+ *
+ * ptr: from HmmAlloc, HmmCalloc, HmmRealloc or HmmAlignedAlloc; NULL is ignored, and anything else is a fault. errno is
+ * unchanged. Constant time. Origin: this project; like C's free.
  */
 void HmmFree(void *ptr);
 void HmmHeapFree(struct HmmHeap *heap, void *ptr);
 
-/* HmmCalloc - as HmmAlloc for count * size bytes, all zero; NULL with errno ENOMEM also where the product overflows. */
+/* HmmCalloc - like HmmAlloc for count * size bytes, all zero. Also returns NULL with errno ENOMEM if the product
+ * overflows. */
 void *HmmCalloc(size_t count, size_t size);
 void *HmmHeapCalloc(struct HmmHeap *heap, size_t count, size_t size);
 
 /*
- * HmmRealloc - changes the size of a block, in place where the memory behind it is free, otherwise by moving it.
+ * HmmRealloc - resizes a block, in place if the memory behind it is free, otherwise by moving it.
  *
- * ptr: a block, or NULL, which is HmmAlloc(size). size: 0 frees the block and returns NULL, as glibc's realloc does.
- * Returns the block, whose first min(old, new) bytes are as they were; NULL with errno ENOMEM, and the old block is
- * untouched. A ptr that is no block is a fault. Origin: this project; as realloc of C.
+ * ptr: a block, or NULL for HmmAlloc(size). size: 0 frees the block and returns NULL, as in glibc. Returns the block,
+ * with its first min(old, new) bytes unchanged; on failure NULL with errno ENOMEM, and the old block is untouched. A
+ * ptr that is not a block is a fault. Origin: this project; like C's realloc.
  */
 void *HmmRealloc(void *ptr, size_t size);
 void *HmmHeapRealloc(struct HmmHeap *heap, void *ptr, size_t size);
 
 /*
- * HmmAlignedAlloc - as HmmAlloc, aligned to `alignment`: any power of two. Another alignment is an error: NULL with
- * errno EINVAL. Origin: this project; as aligned_alloc of C, for any size.
+ * HmmAlignedAlloc - like HmmAlloc, aligned to `alignment`, which may be any power of two; otherwise returns NULL with
+ * errno EINVAL. Origin: this project; like C's aligned_alloc, for any size.
  */
 void *HmmAlignedAlloc(size_t alignment, size_t size);
 void *HmmHeapAlignedAlloc(struct HmmHeap *heap, size_t alignment, size_t size);
 
-/* HmmUsableSize - how many bytes of the block may be written, at least what was asked for; 0 for NULL. */
+/* HmmUsableSize - how many bytes of a block may be written, at least the size asked for; 0 for NULL. */
 size_t HmmUsableSize(void *ptr);
 size_t HmmHeapUsableSize(struct HmmHeap *heap, void *ptr);
 
 /*
- * HmmTrim - lowers the break to the end of the last used block, at once, and gives the system all whole pages inside
- * free blocks (not in a buffer). Returns how many bytes that was, whether they had been in use or not; errno is
- * unchanged. Takes time for each cached block, and for each free one of a page or more. Origin: this
- * project; as malloc_trim(0) of glibc.
+ * HmmTrim - lowers the break to the end of the last used block, and returns all whole pages inside free blocks to the
+ * system (but not those of a buffer).
+ *
+ * Returns the number of bytes given back, whether they had been touched or not; errno is unchanged. The time depends on
+ * the number of cached blocks and of free blocks of at least a page. Origin: this project; like glibc's malloc_trim(0).
  */
 size_t HmmTrim(void);
 size_t HmmHeapTrim(struct HmmHeap *heap);
 
 /*
- * HmmUseBuffer - puts the heap into a buffer of the caller's: the break is simulated, and moves within it.
+ * HmmUseBuffer - makes a buffer of the caller's the heap: the break is simulated and moves within it.
  *
- * buffer: memory that stays the heap's for good; size: its bytes, all that the heap will ever have. Before the first
- * allocation only. Returns 0; EINVAL for NULL or a size that has no room for a single block; EBUSY when the heap is in
- * use. Origin: this project.
+ * buffer: memory that belongs to the heap from then on; size: its bytes, all that the heap will ever have. Must precede
+ * the first allocation. Returns 0; EINVAL for NULL or a size without room for one block; EBUSY if the heap is in use.
+ * Origin: this project.
  */
 int HmmUseBuffer(void *buffer, size_t size);
 
 /*
- * HmmAddRegion - gives the heap further memory, anywhere: the other memories of a device, for example. What is
- * allocated comes from any of them.
+ * HmmAddRegion - gives the heap more memory, which may lie anywhere, such as in another RAM of a device. Allocations
+ * come from any region.
  *
- * memory: stays the heap's for good; size: its bytes. At any time. Returns 0; EINVAL for NULL, for a size that has no
- * room for a block or is beyond what a block's header can tell (1 TiB; where a pointer has 4 bytes, 1 MiB or what
- * HMM_SIZE_BITS makes of it), and for memory that overlaps the heap's; ENOMEM when the heap has as many regions as it
- * can (HMM_REGIONS). Origin: this project.
+ * memory: belongs to the heap from then on; size: its bytes. May be called at any time. Returns 0; EINVAL for NULL, for
+ * memory that overlaps the heap's (its regions, its buffer, or its own state), and for a size without room for a block
+ * or beyond what a header can express (1 TiB; where a pointer has 4 bytes, 1 MiB or 2^HMM_SIZE_BITS); ENOMEM if the
+ * heap already has HMM_REGIONS regions. Origin: this project.
  */
 int HmmAddRegion(void *memory, size_t size);
 int HmmHeapAddRegion(struct HmmHeap *heap, void *memory, size_t size);
 
 /*
- * What a heap asks of its surroundings. Each may be NULL: no lock of its own, and random numbers as the system has them
- * (freestanding: none).
+ * What a heap asks of its surroundings. Each function may be NULL: no lock of the heap's own, and random numbers from
+ * the system (freestanding: none). They must not use a heap. fork does not take such a lock, so in a child the heap can
+ * be used only if no other thread was inside it.
  */
 struct HmmHooks {
-    void (*lock)(void *context); /* both or neither; around each call, and not recursive */
+    void (*lock)(void *context); /* both or neither; around each call, not recursive */
     void (*unlock)(void *context);
-    uint64_t (*entropy)(void *context); /* a random number, for the checksums: the first heap of all asks once */
+    uint64_t (*entropy)(void *context); /* a random number for the checksums; only the first heap asks, once */
     void *context;
 };
 
-/* HmmSetHooks - the hooks of the process's heap. Before the first allocation; EBUSY later, EINVAL for a lock without an
- * unlock; 0. Origin: this project. */
+/* HmmSetHooks - sets the hooks of the process's heap, before the first allocation. Returns 0; EBUSY later; EINVAL
+ * for a lock without an unlock. Origin: this project. */
 int HmmSetHooks(const struct HmmHooks *hooks);
 
 /*
- * HmmHeapCreate - makes a heap in memory of the caller's, which it never leaves unless HmmHeapAddRegion gives it more.
+ * HmmHeapCreate - makes a heap in memory of the caller's; it uses no other unless HmmHeapAddRegion adds some.
  *
- * memory: stays the heap's until the program puts it to another use: there is nothing to destroy. Its first 1 to 7 KiB
- * hold what the heap knows beside its blocks. size: its bytes. hooks: NULL for none, otherwise copied. Returns the
- * heap; NULL with errno EINVAL for NULL, a size without room for that and a block or too large for a region, and hooks
- * as HmmSetHooks refuses them. Heaps without a lock of their own share the process's. Origin: this project.
+ * memory: belongs to the heap until the program reuses it; there is nothing to destroy. Its first 1 to 8 KiB hold the
+ * heap's own state. size: its bytes. hooks: copied; may be NULL. Returns the heap; NULL with errno EINVAL for NULL
+ * memory, a size that is too small or too large for a region, or hooks that HmmSetHooks would refuse. Heaps without a
+ * lock of their own share the process's. Origin: this project.
  */
 struct HmmHeap *HmmHeapCreate(void *memory, size_t size, const struct HmmHooks *hooks);
 
 /*
- * The state of the heap. The rows add up: used + cached + free + overhead = region; numbers count blocks, sizes are in
- * bytes, headers included in the overhead.
+ * The state of a heap, in bytes unless a comment says "number". used + cached + free + overhead = region; headers count
+ * as overhead.
  */
 struct HmmStats {
     size_t region;        /* bytes between the heap's start and the break, in all regions */
-    size_t peak;          /* the most that region has ever been */
-    size_t used;          /* bytes in blocks that the user holds */
-    size_t cached;        /* bytes in freed blocks that wait on a quick list */
-    size_t free;          /* bytes in blocks of the free list */
-    size_t overhead;      /* bytes of headers, and of what separates regions */
+    size_t peak;          /* the maximum of region so far */
+    size_t used;          /* in blocks that the user holds */
+    size_t cached;        /* in freed blocks on quick lists */
+    size_t free;          /* in blocks of the free list */
+    size_t overhead;      /* headers, and the ends of regions */
     size_t used_blocks;   /* number */
     size_t cached_blocks; /* number */
     size_t free_blocks;   /* number */
-    size_t largest_free; /* bytes of the largest free block; or up to a 16th less, of more than 64 of about that size */
-    size_t most;         /* the most bytes ever that were neither free nor beyond the break; cached blocks count */
-    size_t least_free;   /* what was left then of all that the heap has now: in a buffer, the least free ever */
-    size_t regions;      /* number: more than one where the break could not go on, or memory was added */
-    uint64_t break_moves; /* number of times the break was moved, up or down */
-    uint64_t failures;    /* number of allocations that failed */
+    size_t largest_free; /* of the largest free block; up to 1/16 too low if more than 64 blocks have about that size */
+    size_t most;         /* the maximum, so far, of bytes neither free nor beyond the break; cached blocks count */
+    size_t least_free;   /* what all of the heap's present memory would have left then, 0 if it has become smaller; in a
+                          * buffer, the least free ever */
+    size_t regions;      /* number: above 1 if the break was blocked, or memory was added */
+    uint64_t break_moves; /* number of moves of the break, up or down */
+    uint64_t failures;    /* number of failed allocations */
 };
 
-/* HmmStats - fills in *stats, from counters: in constant time. Never fails. */
+/* HmmStats - fills in *stats from counters, in constant time. It looks at up to 65 free blocks for the largest; a
+ * damaged one is a fault. */
 void HmmStats(struct HmmStats *stats);
 void HmmHeapStats(struct HmmHeap *heap, struct HmmStats *stats);
 
-/* What HmmWalk tells of a block. */
+/* What HmmWalk reports about a block. */
 enum HmmState { HMM_USED, HMM_CACHED, HMM_FREE };
 
 struct HmmBlock {
-    void *ptr;   /* where the user's bytes are, or would be */
-    size_t size; /* bytes of it, without the header */
+    void *ptr;   /* where the user's bytes are */
+    size_t size; /* bytes, without the header */
     enum HmmState state;
 #ifdef HMM_TAGS
-    const char *site; /* of a used block: where it was allocated, "FILE:LINE"; NULL: unknown */
+    const char *site; /* where a used block was allocated, "FILE:LINE"; NULL if unknown */
 #endif
 };
 
 /*
- * HmmWalk - calls visit(block, context) for every block in order of address, until it returns something other than 0.
+ * HmmWalk - calls visit(block, context) for every block in address order until it returns a value other than 0.
  *
- * Returns what visit returned last, 0 for an empty heap. The heap is locked meanwhile: a visit that calls a function of
- * the heap (malloc included, under libhmm.so) is a fault.
+ * Returns the last value that visit returned; 0 for an empty heap. The heap is locked meanwhile, so a visit must not
+ * call any function of the heap, nor malloc under libhmm.so: that is a fault. It must return, not longjmp.
  */
 int HmmWalk(int (*visit)(const struct HmmBlock *block, void *context), void *context);
 int HmmHeapWalk(struct HmmHeap *heap, int (*visit)(const struct HmmBlock *block, void *context), void *context);
 
 /*
- * HmmSetFaultHandler - has faults told to handler(line), `line` without a newline, instead of standard error; NULL: as
- * at the start. Returns the handler before. After it returns the program aborts all the same (freestanding: traps); a
+ * HmmSetFaultHandler - reports faults to handler(line), without a newline, instead of standard error; NULL restores
+ * that.
+ *
+ * Returns the previous handler. When the handler returns, the program aborts all the same (freestanding: traps); a
  * device's handler may reset the device instead of returning. The handler must not use the heap.
  */
 typedef void (*HmmFaultHandler)(const char *line);
@@ -190,17 +199,17 @@ HmmFaultHandler HmmHeapSetFaultHandler(struct HmmHeap *heap, HmmFaultHandler han
 
 #if __STDC_HOSTED__
 /*
- * HmmPrintFreelist - prints the free list to a stream, a line for each bin that is not empty, with the addresses and
- * sizes of its blocks. stream: NULL is standard output. It may allocate (stdio does), and shows the list as it is then.
+ * HmmPrintFreelist - prints the free list to a stream (NULL: standard output): a line for each bin that is not empty,
+ * with the addresses and sizes of its blocks. stdio may allocate; the list is shown as it is at that moment.
  */
 void HmmPrintFreelist(FILE *stream);
 void HmmHeapPrintFreelist(struct HmmHeap *heap, FILE *stream);
 #endif
 
 /*
- * With HMM_TAGS, which the heap's sources and all of its users' have to be compiled with, each block costs a word more
- * that says where it was allocated: HmmWalk and fault reports tell it. HmmTag changes it; `site` stays in place, NULL
- * is none. Returns ptr, which may be NULL.
+ * If the heap's sources and all of its users are compiled with HMM_TAGS, each block has an extra word that says where
+ * it was allocated, for HmmWalk and fault reports. HmmTag changes it: `site` must remain valid, and NULL clears it. It
+ * returns ptr, which may be NULL.
  */
 #ifdef HMM_TAGS
 void *HmmTag(void *ptr, const char *site);

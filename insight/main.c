@@ -1,18 +1,31 @@
 /*
- * main.c - the command line: which verb, its options, its help.
+ * main.c - the command line: verbs, options, help.
  */
 #include <argp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "mems.h"
-#include "support.h"
+#include "support/support.h"
+#include "symbols/symbols.h"
 #include "verbs.h"
 
 #define NO_LIMIT SIZE_MAX
 
-/* Which options a verb has. */
-enum { HAS_JSON = 1, HAS_TIMEOUT = 2, HAS_RUN = 4 };
+/* The options of a verb. */
+enum {
+    HAS_JSON = 1,
+    HAS_TIMEOUT = 2,
+    HAS_RUN = 4,
+    HAS_LEAKS = 8,
+    HAS_WHY = 16,
+    HAS_HTML = 32,
+    HAS_LISTEN = 64,
+    HAS_PROFILE = 128,
+    HAS_TOP = 256,
+    HAS_SYMBOLS = 512
+};
 
 struct verb {
     const char *name;
@@ -25,34 +38,53 @@ struct verb {
 };
 
 static const struct verb verbs[] = {
-    {"list", "", "the processes on the libraries: Rss, live bytes, version, mode",
-     "Processes whose memory must not be read are listed if their mappings show a library by its usual name.", 0, 0,
-     HAS_JSON, verb_list},
+    {"list", "", "processes on the libraries: Rss, live bytes, version, mode",
+     "A process whose memory may not be read is listed if it maps a library under its usual name.", 0, 0, HAS_JSON,
+     verb_list},
+    {"top", "[PID]", "the same live in the terminal, or one process: its size classes and call sites",
+     "Keys: arrows and pages move, < and > choose the column to sort by, r turns the order around, / filters by a "
+     "text, "
+     "enter opens a process and escape leaves it, tab changes between classes and call sites, space pauses, q quits. "
+     "Large heaps are counted less often than every second, so that looking stays cheap.",
+     0, 1, HAS_JSON | HAS_TOP, verb_top},
     {"stats", "TARGET", "what holds the memory: rows that sum to the process's Rss",
      "Each resident page of the process is divided among rows by what lies on it, with the reason why it is there and "
      "when it goes; then come the size classes. The rows sum to what the kernel counts as Rss.",
-     1, 1, HAS_JSON, verb_stats},
-    {"map", "TARGET [ADDRESS]", "the heaps as pictures; with an ADDRESS, its slab slot by slot",
+     1, 1, HAS_JSON | HAS_SYMBOLS, verb_stats},
+    {"profile", "TARGET", "which call sites allocated what is there, estimated from samples, with error bars",
+     "The library takes samples with the option sample=SIZE, one in about so many bytes that are asked for; `mems set "
+     "PID sample=2m` starts it in a running process. What is shown are estimates: beside each stands half the width of "
+     "the interval that has the true number with 95 %.",
+     1, 1, HAS_JSON | HAS_PROFILE | HAS_SYMBOLS, verb_profile},
+    {"map", "TARGET [ADDRESS]", "pictures of the heaps; with an ADDRESS, its slab slot by slot",
      "Each character is a stretch of the heap: how much of it is live, and by its colour how much is resident. The "
-     "chains "
-     "of the MeMS heap and the blocks of HMM follow.",
-     1, 2, HAS_JSON, verb_map},
+     "chains of the MeMS heap and the blocks of HMM follow. With --html the whole heap, down to its blocks, is a page "
+     "for a browser that needs nothing else.",
+     1, 2, HAS_JSON | HAS_HTML | HAS_SYMBOLS, verb_map},
     {"whatis", "ADDRESS... TARGET", "what is at an address: block, class, state, owner, or which mapping",
      "An ADDRESS is a number in decimal or, with 0x, in hexadecimal; it may lie anywhere in a block.", 2, NO_LIMIT,
-     HAS_JSON, verb_whatis},
-    {"check", "TARGET", "whether all holds that the heaps' structures promise: exit status 0, or 1 for damage",
+     HAS_JSON | HAS_SYMBOLS, verb_whatis},
+    {"check", "TARGET", "whether the heaps' data structures are intact: exit status 0, or 1 for damage",
      "A living process is stopped while its metadata are copied, at a moment when no thread holds a lock of the heap; "
      "the pause is told.",
      1, 1, HAS_JSON, verb_check},
-    {"save", "TARGET FILE", "keep all that the verbs read, without the contents of blocks, in a file",
-     "The file takes the place of a TARGET for every verb but set and trim.", 2, 2, 0, verb_save},
-    {"diff", "TARGET TARGET", "what has changed between two moments: processes, cores or saved heaps",
-     "Rows and classes that are the same are left out of the text.", 2, 2, HAS_JSON, verb_diff},
+    {"leaks", "TARGET", "blocks that can no longer be reached: exit status 0, or 1 if there are some",
+     "Every aligned word of the program's data, stacks, thread-local storage and registers that is an address in a "
+     "block "
+     "counts as a pointer to it, and so do those in the blocks that are reached. What is left is leaked: told are the "
+     "blocks that no other leaked one leads to, and what is below them. A living process is stopped while its memory "
+     "is "
+     "copied; the pause is told.",
+     1, 1, HAS_JSON | HAS_LEAKS | HAS_WHY | HAS_SYMBOLS, verb_leaks},
+    {"save", "TARGET FILE", "save what the verbs read, without the contents of blocks, in a file",
+     "The file can be the TARGET of every verb but set, trim and leaks.", 2, 2, 0, verb_save},
+    {"diff", "TARGET TARGET", "what changed between two moments: processes, cores or saved heaps",
+     "Rows and classes that are the same are left out of the text.", 2, 2, HAS_JSON | HAS_SYMBOLS, verb_diff},
     {"set", "PID NAME=VALUE", "set an option of a running process",
      "The options are those of MEMS_OPTIONS but for the ones that shape the heap. The library sets it on one of the "
      "process's next slow paths; if there is none within the timeout, the exit status is 2, and it is set later.",
      2, 2, HAS_JSON | HAS_TIMEOUT, verb_set},
-    {"trim", "PID", "have a running process give all free memory back, as malloc_trim does",
+    {"trim", "PID", "make a running process return all free memory, as malloc_trim does",
      "The library does it on one of the process's next slow paths; if there is none within the timeout, the exit "
      "status "
      "is 2, and it is done later.",
@@ -61,7 +93,13 @@ static const struct verb verbs[] = {
      "The exit status is the command's, or 128 and the number of the signal. Static programs, those for another C "
      "library "
      "and those that change their user cannot be run so; it is said which is the case.",
-     1, NO_LIMIT, HAS_RUN, verb_run},
+     1, NO_LIMIT, HAS_RUN | HAS_LEAKS, verb_run},
+    {"serve", "", "the heaps of all processes of this user in a browser, and as metrics for Prometheus",
+     "Pages at http://127.0.0.1:6367/, metrics at /metrics. It looks at processes and changes none. Every second it "
+     "reads their Rss; it counts their heaps as often as a hundredth of a processor allows. The pages are shown to "
+     "this "
+     "user and root on this machine, the metrics to everybody who reaches it.",
+     0, 0, HAS_LISTEN, verb_serve},
 };
 
 static const struct verb *find_verb(const char *name) {
@@ -83,7 +121,7 @@ static void print_help(void) {
     }
     printf("  %-8s %s\n", "help", "this, or with the name of a verb all about it");
     printf("\nmems VERB --help tells the options of a verb. Exit status: 0, or 2 when the question could not be\n"
-           "answered.\n");
+           "answered.\n\n`mems CORE` tells what ended the process of a core: which block a fault was about.\n");
 }
 
 /* --- The options of a verb ---------------------------------------------------------------------------------------- */
@@ -102,26 +140,85 @@ enum {
     OPTION_DETACH,
     OPTION_HMM,
     OPTION_LIBRARY,
+    OPTION_BATCH,
+    OPTION_SORT,
+    OPTION_FILTER,
+    OPTION_WHY,
+    OPTION_SUPPRESSIONS,
+    OPTION_NO_SUPPRESSIONS,
+    OPTION_LEAKS,
+    OPTION_HTML,
+    OPTION_LISTEN,
+    OPTION_HOST,
+    OPTION_OPEN,
+    OPTION_PEAK,
+    OPTION_ALLOCATED,
+    OPTION_LIFETIME,
+    OPTION_RESIDENT,
+    OPTION_THREAD,
+    OPTION_CLASS,
+    OPTION_TREE,
+    OPTION_FLAT,
+    OPTION_INVERTED,
+    OPTION_FORMAT,
+    OPTION_ROWS,
+    OPTION_SYMBOLS,
 };
 
-/* All options, with those who have them. */
+/* All options, with the verbs that take them. */
 static const struct {
     unsigned of;
     struct argp_option option;
 } options[] = {
     {HAS_JSON, {"json", OPTION_JSON, NULL, 0, "print one JSON object (docs/insight.md has its form)", 0}},
-    {HAS_TIMEOUT, {"timeout", OPTION_TIMEOUT, "SECONDS", 0, "wait so long for an answer (2)", 0}},
+    {HAS_SYMBOLS,
+     {"symbols", OPTION_SYMBOLS, "FOLDER", 0,
+      "also look here for the target's files; may be repeated (MEMS_SYMBOLS has folders, too)", 0}},
+    {HAS_TIMEOUT, {"timeout", OPTION_TIMEOUT, "SECONDS", 0, "time to wait for an answer (2)", 0}},
+    {HAS_HTML, {"html", OPTION_HTML, "FILE", 0, "write a page for browsers (-: to standard output)", 0}},
+    {HAS_LISTEN,
+     {"listen", OPTION_LISTEN, "ADDRESS:PORT", 0, "address to listen at (127.0.0.1:6367); port 0: any free port", 0}},
+    {HAS_LISTEN, {"host", OPTION_HOST, "NAME", 0, "also answer requests for this host name", 0}},
+    {HAS_LISTEN,
+     {"open", OPTION_OPEN, NULL, 0, "show everybody who reaches it the pages as well, not only metrics", 0}},
+    {HAS_PROFILE, {"peak", OPTION_PEAK, NULL, 0, "what was live at the peak", 0}},
+    {HAS_PROFILE, {"allocated", OPTION_ALLOCATED, NULL, 0, "all that was ever allocated, freed or not", 0}},
+    {HAS_PROFILE, {"lifetime", OPTION_LIFETIME, NULL, 0, "how long blocks live", 0}},
+    {HAS_PROFILE, {"resident", OPTION_RESIDENT, NULL, 0, "the resident part of live blocks", 0}},
+    {HAS_PROFILE, {"thread", OPTION_THREAD, NULL, 0, "divided by allocating thread", 0}},
+    {HAS_PROFILE, {"class", OPTION_CLASS, NULL, 0, "divided by size class", 0}},
+    {HAS_PROFILE, {"tree", OPTION_TREE, NULL, 0, "from the outermost caller on (the default)", 0}},
+    {HAS_PROFILE, {"flat", OPTION_FLAT, NULL, 0, "a row for each function", 0}},
+    {HAS_PROFILE, {"inverted", OPTION_INVERTED, NULL, 0, "from the function that allocates to its callers", 0}},
+    {HAS_PROFILE,
+     {"format", OPTION_FORMAT, "FORMAT", 0,
+      "text, pprof (profile.proto, gzip), heap_v2, collapsed (for flame graphs), json, html (a page with a flame "
+      "graph) "
+      "or speedscope",
+      0}},
+    {HAS_PROFILE, {"rows", OPTION_ROWS, "N", 0, "rows at most (40); 0: all", 0}},
     {HAS_RUN, {"option", 'o', "NAME=VALUE", 0, "an option of the heap, as in MEMS_OPTIONS; may be repeated", 0}},
-    {HAS_RUN, {"stats", OPTION_STATS, NULL, 0, "when the command ends, show what `mems stats` tells of it", 0}},
-    {HAS_RUN, {"map", OPTION_MAP, NULL, 0, "and what `mems map` shows", 0}},
+    {HAS_RUN, {"stats", OPTION_STATS, NULL, 0, "when the command ends, show its `mems stats`", 0}},
+    {HAS_TOP, {"batch", OPTION_BATCH, NULL, 0, "print a table for each look", 0}},
+    {HAS_TOP, {"interval", 'i', "SECONDS", 0, "time between looks (1)", 0}},
+    {HAS_TOP, {"count", 'n', "N", 0, "number of looks (--batch: unlimited; --json: 1)", 0}},
+    {HAS_TOP, {"sort", OPTION_SORT, "COLUMN", 0, "sort by the column with this title, or this name in JSON", 0}},
+    {HAS_TOP, {"filter", OPTION_FILTER, "TEXT", 0, "show only rows whose name contains this text", 0}},
+    {HAS_WHY, {"why", OPTION_WHY, "ADDRESS", 0, "show how the block at an address is reached", 0}},
+    {HAS_LEAKS,
+     {"suppressions", OPTION_SUPPRESSIONS, "FILE", 0, "suppress leaks by the rules in this file; may be repeated", 0}},
+    {HAS_LEAKS, {"no-suppressions", OPTION_NO_SUPPRESSIONS, NULL, 0, "do not use the rules that come with mems", 0}},
+    {HAS_RUN,
+     {"leaks", OPTION_LEAKS, NULL, 0,
+      "when the command ends, report its leaks on standard error; exit status 0 becomes 1 if there are some", 0}},
+    {HAS_RUN, {"map", OPTION_MAP, NULL, 0, "and its `mems map`", 0}},
     {HAS_RUN,
      {"save", OPTION_SAVE, "FILE", 0,
-      "and keep its heap in a file, as `mems save` does; %p in its name is the number of the process", 0}},
+      "and save its heap in a file, as `mems save` does; %p in the name becomes the process id", 0}},
     {HAS_RUN,
-     {"detach", OPTION_DETACH, NULL, 0, "do not trace it: its end is not looked at, and debuggers may attach to it",
-      0}},
+     {"detach", OPTION_DETACH, NULL, 0, "do not trace it: its end is not explained, and debuggers may attach", 0}},
     {HAS_RUN, {"hmm", OPTION_HMM, NULL, 0, "on libhmm", 0}},
-    {HAS_RUN, {"library", OPTION_LIBRARY, "PATH", 0, "on this library, not on the one beside the command", 0}},
+    {HAS_RUN, {"library", OPTION_LIBRARY, "PATH", 0, "on this library, not on the one beside mems", 0}},
 };
 
 static void list_options(const struct verb *verb, struct argp_option list[COUNT_OF(options) + 1]) {
@@ -134,7 +231,7 @@ static void list_options(const struct verb *verb, struct argp_option list[COUNT_
     list[count] = (struct argp_option){0};
 }
 
-/* A number of seconds; false when the text is none. */
+/* Parses a number of seconds; false if the text is not one. */
 static bool parse_seconds(const char *text, double *seconds) {
     char *end;
     *seconds = strtod(text, &end);
@@ -150,6 +247,110 @@ static void add_heap_option(struct argp_state *state, struct arguments *argument
     free(before);
 }
 
+/* The options of `mems profile`. False for another one. */
+static bool parse_profile_option(int key, const char *text, struct argp_state *state, struct arguments *arguments) {
+    static const char *const formats[] = {
+        [FORM_TREE] = "text", [FORM_PPROF] = "pprof", [FORM_HEAP_V2] = "heap_v2",       [FORM_COLLAPSED] = "collapsed",
+        [FORM_JSON] = "json", [FORM_HTML] = "html",   [FORM_SPEEDSCOPE] = "speedscope",
+    };
+    static const int kinds[] = {OPTION_PEAK, OPTION_ALLOCATED, OPTION_LIFETIME, OPTION_RESIDENT};
+    static const int groups[] = {OPTION_THREAD, OPTION_CLASS};
+    static const int forms[] = {OPTION_TREE, OPTION_FLAT, OPTION_INVERTED};
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        if (key == kinds[i]) {
+            if (arguments->kind != PROFILE_LIVE) {
+                argp_error(state, "only one of --peak, --allocated, --lifetime and --resident");
+            }
+            arguments->kind = (enum profile_kind)(PROFILE_PEAK + i);
+            return true;
+        }
+    }
+    for (size_t i = 0; i < COUNT_OF(groups); i++) {
+        if (key == groups[i]) {
+            if (arguments->group != GROUP_NONE) {
+                argp_error(state, "only one of --thread and --class");
+            }
+            arguments->group = (enum profile_group)(GROUP_THREAD + i);
+            return true;
+        }
+    }
+    for (size_t i = 0; i < COUNT_OF(forms); i++) {
+        if (key == forms[i]) {
+            arguments->form = (enum profile_form)(FORM_TREE + i);
+            return true;
+        }
+    }
+    if (key == OPTION_ROWS) {
+        if (!parse_number(text, &arguments->rows)) {
+            argp_error(state, "%s: not a number of rows", text);
+        }
+        return true;
+    }
+    for (size_t i = 0; key == OPTION_FORMAT && i < COUNT_OF(formats); i++) {
+        if (formats[i] != NULL && strcmp(text, formats[i]) == 0) {
+            arguments->form =
+                i != FORM_TREE || arguments->form > FORM_INVERTED ? (enum profile_form)i : arguments->form;
+            return true;
+        }
+    }
+    if (key == OPTION_FORMAT) {
+        argp_error(state,
+                   "%s: unknown format; the formats are text, pprof, heap_v2, collapsed, json, html and speedscope",
+                   text);
+    }
+    return false;
+}
+
+/* The options of top; false for any other. */
+static bool parse_top_option(int key, char *text, struct argp_state *state, struct arguments *arguments) {
+    switch (key) {
+    case OPTION_BATCH:
+        arguments->batch = true;
+        return true;
+    case 'i':
+        if (!parse_seconds(text, &arguments->interval) || arguments->interval < 0.01) {
+            argp_error(state, "--interval %s: not a number of seconds (0.01 or more)", text);
+        }
+        return true;
+    case 'n':
+        arguments->has_looks = true;
+        if (!parse_number(text, &arguments->looks) || arguments->looks == 0) {
+            argp_error(state, "--count %s: not a number (1 or more)", text);
+        }
+        return true;
+    case OPTION_SORT:
+        arguments->sort = text;
+        return true;
+    case OPTION_FILTER:
+        arguments->filter = text;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Those about leaks. */
+static bool parse_leaks_option(int key, char *text, struct arguments *arguments) {
+    switch (key) {
+    case OPTION_WHY:
+        arguments->why = text;
+        return true;
+    case OPTION_SUPPRESSIONS:
+        arguments->suppressions =
+            grow(arguments->suppressions, arguments->suppression_count, sizeof *arguments->suppressions);
+        arguments->suppressions[arguments->suppression_count++] = text;
+        return true;
+    case OPTION_NO_SUPPRESSIONS:
+        arguments->no_suppressions = true;
+        return true;
+    case OPTION_LEAKS:
+        arguments->show_leaks = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
 static error_t parse_option(int key, char *text, struct argp_state *state) {
     struct parsed *parsed = state->input;
     struct arguments *arguments = &parsed->arguments;
@@ -157,9 +358,12 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
     case OPTION_JSON:
         arguments->json = true;
         return 0;
+    case OPTION_SYMBOLS:
+        symbols_search(text);
+        return 0;
     case OPTION_TIMEOUT:
         if (!parse_seconds(text, &arguments->timeout)) {
-            argp_error(state, "%s: no number of seconds", text);
+            argp_error(state, "%s: not a number of seconds", text);
         }
         return 0;
     case 'o':
@@ -180,6 +384,18 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
     case OPTION_HMM:
         arguments->hmm = true;
         return 0;
+    case OPTION_HTML:
+        arguments->html = text;
+        return 0;
+    case OPTION_LISTEN:
+        arguments->listen = text;
+        return 0;
+    case OPTION_HOST:
+        arguments->host = text;
+        return 0;
+    case OPTION_OPEN:
+        arguments->open = true;
+        return 0;
     case OPTION_LIBRARY:
         arguments->library = text;
         return 0;
@@ -189,20 +405,23 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
         return 0;
     case ARGP_KEY_END:
         if (arguments->word_count < parsed->verb->least) {
-            argp_error(state, "something is missing: mems %s %s", parsed->verb->name, parsed->verb->words);
+            argp_error(state, "too few arguments: mems %s %s", parsed->verb->name, parsed->verb->words);
         }
         if (arguments->word_count > parsed->verb->most) {
-            argp_error(state, "%s is too much: mems %s %s", arguments->words[parsed->verb->most], parsed->verb->name,
-                       parsed->verb->words);
+            argp_error(state, "unexpected argument %s: mems %s %s", arguments->words[parsed->verb->most],
+                       parsed->verb->name, parsed->verb->words);
         }
         return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return parse_profile_option(key, text, state, arguments) || parse_top_option(key, text, state, arguments) ||
+                       parse_leaks_option(key, text, arguments)
+                   ? 0
+                   : ARGP_ERR_UNKNOWN;
     }
 }
 
 static int run_verb(const struct verb *verb, int count, char **words) {
-    struct parsed parsed = {.verb = verb, .arguments.timeout = 2};
+    struct parsed parsed = {.verb = verb, .arguments = {.timeout = 2, .rows = 40, .interval = 1}};
     char *about = make_text("%s\v%s", verb->brief, verb->help);
     struct argp_option list[COUNT_OF(options) + 1];
     list_options(verb, list);
@@ -211,13 +430,13 @@ static int run_verb(const struct verb *verb, int count, char **words) {
     words[0] = make_text("mems %s", verb->name);
     program_invocation_name = words[0];
     argp_err_exit_status = EXIT_TROUBLE;
-    argp_parse(&argp, count, words, verb->options == HAS_RUN ? ARGP_IN_ORDER : 0, NULL, &parsed);
+    argp_parse(&argp, count, words, (verb->options & HAS_RUN) != 0 ? ARGP_IN_ORDER : 0, NULL, &parsed);
     return verb->run(&parsed.arguments);
 }
 
 static int help(int count, char **words) {
     const struct verb *verb = count > 2 ? find_verb(words[2]) : NULL;
-    if (count > 2 && verb == NULL) {
+    if (count > 2 && verb == NULL && strcmp(words[2], "help") != 0) {
         fail("%s: no such verb; `mems help` lists them", words[2]);
     }
     if (verb == NULL) {
@@ -229,7 +448,7 @@ static int help(int count, char **words) {
     return run_verb(verb, 2, asked);
 }
 
-int main(int count, char **words) {
+static int answer(int count, char **words) {
     if (count < 2) {
         print_help();
         return EXIT_TROUBLE;
@@ -242,12 +461,24 @@ int main(int count, char **words) {
         return EXIT_FINE;
     }
     const struct verb *verb = find_verb(words[1]);
+    if (verb == NULL && count == 2 && access(words[1], R_OK) == 0) {
+        struct arguments arguments = {.words = words + 1, .word_count = 1};
+        return verb_explain(&arguments);
+    }
     if (verb == NULL) {
         fail("%s: no such verb; `mems help` lists them", words[1]);
     }
-    int status = run_verb(verb, count - 1, words + 1);
-    if (fflush(stdout) != 0) {
-        fail("the answer cannot be written");
+    return run_verb(verb, count - 1, words + 1);
+}
+
+int main(int count, char **words) {
+    const char *folders = getenv("MEMS_SYMBOLS");
+    if (folders != NULL) {
+        symbols_search(folders);
+    }
+    int status = answer(count, words);
+    if (fflush(stdout) != 0 || ferror(stdout) != 0) {
+        fail("cannot write the answer");
     }
     return status;
 }

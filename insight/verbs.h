@@ -1,5 +1,5 @@
 /*
- * verbs.h - the verbs of the command, each in a file of its own, and what the user has written for them.
+ * verbs.h - the verbs of the command, one per file, and their arguments.
  */
 #ifndef MEMS_INSIGHT_VERBS_H
 #define MEMS_INSIGHT_VERBS_H
@@ -8,8 +8,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What `mems profile` is about, how it is divided, and in which form it is shown. */
+enum profile_kind { PROFILE_LIVE, PROFILE_PEAK, PROFILE_ALLOCATED, PROFILE_LIFETIME, PROFILE_RESIDENT };
+enum profile_group { GROUP_NONE, GROUP_THREAD, GROUP_CLASS };
+enum profile_form {
+    FORM_TREE,
+    FORM_FLAT,
+    FORM_INVERTED,
+    FORM_PPROF,
+    FORM_HEAP_V2,
+    FORM_COLLAPSED,
+    FORM_JSON,
+    FORM_HTML,
+    FORM_SPEEDSCOPE,
+    FORM_FLAME
+};
+
 struct arguments {
-    char **words; /* what is no option, ended by NULL */
+    char **words; /* the arguments that are no options, ended by NULL */
     size_t word_count;
     bool json;
     double timeout; /* seconds to wait for an answer */
@@ -18,6 +34,25 @@ struct arguments {
     bool show_stats, show_map;
     char *library;
     char *save_to;
+    bool batch;      /* top: tables as text */
+    double interval; /* top: seconds between looks */
+    bool has_looks;
+    uint64_t looks;            /* top: how many; 0: without end */
+    const char *sort;          /* top: by this column; NULL: by the usual one */
+    const char *filter;        /* top: only rows with this text; NULL: all */
+    char *why;                 /* leaks: an address */
+    const char **suppressions; /* leaks: files of rules, */
+    size_t suppression_count;
+    bool no_suppressions; /* and not the one that comes with the command */
+    bool show_leaks;      /* run: when the command ends */
+    char *html;           /* map: a page in this file */
+    char *listen;         /* serve: HOST:PORT */
+    char *host;           /* serve: a further name that it is asked by */
+    bool open;            /* serve: everybody may look */
+    enum profile_kind kind;
+    enum profile_group group;
+    enum profile_form form;
+    uint64_t rows;      /* at most; 0: all */
     char *heap_options; /* NAME=VALUE,... ; NULL: none */
 };
 
@@ -28,14 +63,16 @@ int verb_map(const struct arguments *arguments);
 int verb_check(const struct arguments *arguments);
 int verb_save(const struct arguments *arguments);
 int verb_diff(const struct arguments *arguments);
+int verb_top(const struct arguments *arguments);
+int verb_leaks(const struct arguments *arguments);
+int verb_profile(const struct arguments *arguments);
 int verb_run(const struct arguments *arguments);
 int verb_list(const struct arguments *arguments);
 int verb_set(const struct arguments *arguments);
 int verb_trim(const struct arguments *arguments);
+int verb_serve(const struct arguments *arguments);
 
-struct session;
-
-/* Reads all that `mems check` reads, and tells nothing: so that what is saved can be checked. */
-void check_read(struct session *session);
+/* Explains how the process of a core ended: `mems CORE`. */
+int verb_explain(const struct arguments *arguments);
 
 #endif

@@ -1,24 +1,23 @@
 /*
- * ranks.h - the order in which all locks are taken: in ascending rank (os/lock.h).
- *
- * Above base and os, which know no heap, and below the heaps, each of which has locks.
+ * ranks.h - the order of all locks: a thread takes them in ascending rank (os/lock.h).
  */
 #ifndef MEMS_RANKS_H
 #define MEMS_RANKS_H
 
 enum lock_rank {
-    LOCK_OPTIONS,       /* options being set */
-    LOCK_HEAPS,         /* the table of heaps: creation, the unused ones */
-    LOCK_HEAP,          /* one heap: its slabs, depot, inbox */
-    LOCK_ABANDONED,     /* one per size class: abandoned slabs, the shared slab */
-    LOCK_HUGE,          /* huge blocks and their tree */
-    LOCK_SPANS,         /* the window: free spans, dirty spans, page map of spans */
-    LOCK_METADATA,      /* memory for descriptors */
-    LOCK_SPACES,        /* the list of MeMS spaces */
-    LOCK_SPACE,         /* one MeMS space */
-    LOCK_SPACE_NUMBERS, /* which space's handles have which number */
-    LOCK_COMPLAINTS,    /* who is told about the mistakes of a space's users */
-    LOCK_HMM            /* the heap on the program break */
+    LOCK_OPTIONS,   /* the start, the options */
+    LOCK_HEAPS,     /* the table of heaps: creating them, finding an unused one */
+    LOCK_HEAP,      /* one for each heap: its slabs, depot and inbox; not its magazines and live bits */
+    LOCK_ABANDONED, /* one for each size class: its abandoned slabs and its shared slab, with their live bits */
+    LOCK_HUGE,      /* the tree of huge blocks */
+    LOCK_SAMPLES,   /* records of samples, their stacks and cells */
+    LOCK_SPANS,     /* free and dirty spans, the window's top; page map entries where spans are taken and given back */
+    LOCK_METADATA,  /* memory for descriptors */
+    LOCK_SPACES,    /* the list of MeMS spaces */
+    LOCK_SPACE,     /* one for each MeMS space: all of it, including its start and end */
+    LOCK_SPACE_NUMBERS, /* which number belongs to which space's handles */
+    LOCK_COMPLAINTS,    /* the error handler of the MeMS heap */
+    LOCK_HMM            /* all heaps of HMM without a lock of their own */
 };
 
 #endif

@@ -1,4 +1,4 @@
-# Hashes of arrays, regular expressions, sorting and string building over text of its own making.
+# Hashes of arrays, regular expressions, sorting and string building over text that it makes itself.
 use strict;
 use warnings;
 

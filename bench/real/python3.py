@@ -1,4 +1,4 @@
-"""Parses, indexes, sorts and serializes some text of its own making: dictionaries, lists, objects, strings, JSON."""
+"""Parses, indexes, sorts and serializes generated text: dictionaries, lists, objects, strings, JSON."""
 
 import collections
 import hashlib

@@ -1,17 +1,17 @@
 #!/bin/sh
 # redis.sh - redis-server under the load of redis-benchmark; a fixed number of requests.
 #
-# The server has its malloc from $BENCH_PRELOAD, the client has the C library's. The time is that of the client; the
-# processor's time, the page faults and the peak are those of the server. Afterwards the server is given known data, and
-# the digest of it tells whether it is right. Debian's redis-server takes malloc from libjemalloc.so, which stands
-# before the C library: where nothing else is preloaded, the C library itself is, so that its malloc comes first.
+# The server has the malloc of $BENCH_PRELOAD, the client the C library's. Wall time is the client's; CPU time, page
+# faults and peak memory are the server's. Afterwards the server gets known data, whose digest shows whether it is
+# intact. Debian's redis-server takes malloc from libjemalloc.so, which precedes the C library; so if nothing else is
+# preloaded, the C library itself is, to put its malloc first.
 #
 # environment: BENCH_PRELOAD. Works in the directory in which it is started.
 set -eu
 [ -n "${BENCH_PRELOAD-}" ] ||
     BENCH_PRELOAD=$(ldd "$(command -v redis-server)" | awk '$1 ~ /^libc\.so/ { print $3 }')
 
-# Page faults so far, and the time in user mode and in the kernel, in seconds.
+# Page faults so far, and user and system time in seconds.
 used() {
     awk -v ticks="$(getconf CLK_TCK)" '{ print $10, $14 / ticks, $15 / ticks }' /proc/$server/stat
 }

@@ -1,4 +1,4 @@
-// Much for a compiler to instantiate: recursive templates, variants and visitors, containers, function objects.
+/* Gives a compiler much to instantiate: recursive templates, variants and visitors, containers, function objects. */
 #include <algorithm>
 #include <functional>
 #include <map>

@@ -1,8 +1,8 @@
 /*
- * batches.c - many small blocks, then all of them freed: in the order in which they came, in reverse, or at random.
+ * batches.c - many small blocks are allocated, then all are freed: in order of allocation, in reverse, or at random.
  *
  * batch_32k (KiB), batch_40k, batch_200k (thousands of bytes), batch_1m, batch_30m (MiB): 64 blocks of one large size,
- * or 16 from 1 MiB on. The program writes both ends of each and frees them in the order in which they came.
+ * or 16 from 1 MiB on. The program writes both ends of each and frees them in order of allocation.
  */
 #include "workload.h"
 

@@ -1,14 +1,14 @@
 /*
- * calloc.c - blocks that come as zeros: from memory that the process never had before, and from memory that it has
- * used. The programs look at the zeros before they write.
+ * calloc.c - zeroed blocks: from memory that the process never had before, and from memory that it has used. The
+ * programs read the zeros before they write.
  *
  * recycled_64k to recycled_8m: a block of one size is allocated, written on each page and freed, again and again.
- * one_word: the same over all these sizes, but the program writes only one word of each block. dense_sparse: sparsely
- * used tables beside small ones that are full. It shows how much of the tables becomes resident.
+ * one_word: the same over all these sizes, but only one word of each block is written. dense_sparse: sparsely used
+ * tables beside full small ones; it shows how much of the tables becomes resident.
  */
 #include "workload.h"
 
-/* A zeroed block, of which the first and last words and a byte on each page are looked at. */
+/* A zeroed block, of which the first and last word and a byte on each page are read. */
 static char *zeroed(size_t size) {
     char *block = calloc(size / 16, 16);
     if (block == NULL) {
@@ -33,7 +33,7 @@ static size_t mixed_size(uint64_t *random) {
 /* A heap that only grows. */
 static void fresh(size_t index) {
     uint64_t random = random_seed(index);
-    char *last = NULL; /* each block holds the address of the one before it */
+    char *last = NULL; /* each block holds the address of the one before */
     size_t count = 0;
     for (size_t left = share(512 * MIB, index); left > 0; count++) {
         size_t size = mixed_size(&random);
@@ -51,7 +51,7 @@ static void fresh(size_t index) {
     count_operations(2 * count);
 }
 
-/* Blocks whose memory is that of others, which the program had filled and freed. */
+/* Blocks in memory of others, which the program had filled and freed. */
 static void recycled(size_t index) {
     char *live[256];
     uint64_t random = random_seed(index);
@@ -72,7 +72,8 @@ static void recycled(size_t index) {
     count_operations(2 * (LENGTH(live) + steps));
 }
 
-/* Large tables of which the program uses little: who fills them with zeros itself makes all their pages resident. */
+/* Large tables of which the program uses little: an allocator that clears them itself makes all their pages
+ * resident. */
 static void sparse(size_t index) {
     char *live[4] = {NULL};
     uint64_t random = random_seed(index);
@@ -103,7 +104,7 @@ static void recycle(size_t size, size_t bytes) {
     size_t count = scaled(bytes / size);
     for (size_t left = count; left > 0; left--) {
         char *block = zeroed(size);
-        fill_pages(block, 0, size, left | 1); /* odd: no page begins with a zero, so that stale bytes show */
+        fill_pages(block, 0, size, left | 1); /* odd: no page begins with a zero, so stale bytes show */
         free(block);
     }
     count_operations(2 * count);
@@ -125,7 +126,7 @@ static void recycled_8m(void) {
     recycle(8 * MIB, 8 * 1024 * MIB);
 }
 
-/* Sizes from 64 KiB, each the double of the one before it, up to 8 MiB; 16 blocks of each in turn. */
+/* Sizes from 64 KiB, doubling up to 8 MiB; 16 blocks of each in turn. */
 static void one_word(void) {
     uint64_t random = random_seed(0);
     size_t steps = scaled(60000);
@@ -145,7 +146,7 @@ static void one_word(void) {
     count_operations(2 * steps);
 }
 
-/* Each object is a buffer, filled, and seven tables, in each of which it uses one word. */
+/* Each object is a filled buffer and seven tables, each of which it uses one word of. */
 struct object {
     char *buffer;
     uint64_t *tables[7];

@@ -1,9 +1,9 @@
 /*
- * churn.c - a working set of blocks, one after the other replaced: what most programs do most of the time.
+ * churn.c - a working set whose blocks are replaced one after the other: what most programs do most of the time.
  */
 #include "workload.h"
 
-/* Small blocks, each as likely to be replaced as any other. */
+/* Small blocks, all equally likely to be replaced. */
 static void churn(size_t index) {
     void *live[1024];
     uint64_t random = random_seed(index);
@@ -23,8 +23,8 @@ static void churn(size_t index) {
 }
 
 /*
- * Blocks up to 32 KiB, most of them small; some are replaced again and again and others hardly ever: a step takes its
- * slot among the first half of the slots that remain as often as among all of them, and so on, eight times.
+ * Blocks up to 32 KiB, mostly small; some are replaced again and again, others hardly ever: a step picks the first half
+ * of the remaining slots as often as all of them, and so on, eight times.
  */
 static void tail(size_t index) {
     static _Thread_local void *live[8192];

@@ -1,8 +1,9 @@
 /*
  * delete.c - a working set of C++ objects that are replaced at random. `sized` passes the object's size to operator
- * delete, as compilers do since C++14; `plain` does not. With the size an allocator can skip a look-up, or check it.
+ * delete, as compilers have done since C++14; `plain` does not. With the size an allocator can skip a look-up, or check
+ * it.
  *
- * The program calls the operators by their mangled names, so that it is C like the others; it needs libstdc++.
+ * The program calls the operators by their mangled names, so it is in C like the others; it needs libstdc++.
  */
 #include "workload.h"
 

@@ -1,29 +1,27 @@
 /*
- * fragmentation.c - a program that runs for long and goes through phases, in each of which it needs blocks of other
- * sizes. A phase grows to the full amount with blocks of its own sizes, works on for a while, frees blocks at random
- * until a quarter of the memory is live, which leaves some of every age behind, and after a pause works on again. In
- * `phases` each block lives and dies by itself, the worst that can befall an allocator; in `sessions` 16 that were
- * allocated one after the other are also freed together.
+ * fragmentation.c - a long-running program with phases that need blocks of different sizes. A phase grows to the full
+ * amount with its own sizes, works for a while, frees blocks at random until a quarter of the memory is live, leaving
+ * some of every age, and works on after a pause. In `phases` each block lives and dies by itself, the worst case for an
+ * allocator; in `sessions` 16 that were allocated one after the other are also freed together.
  *
- * Resident memory, less what was resident before the first block, over the bytes that are live is taken after each
- * step; `samples` has both in KiB, in the order of time. With several threads each has blocks of its own, and in the
- * next phase those of its neighbour.
+ * After each step it computes resident memory, less what was resident before the first block, relative to live bytes;
+ * `samples` has both in KiB, in order of time. Each of several threads has its own blocks, and in the next phase those
+ * of its neighbour.
  *
- * In `survivors` there are twelve phases, each with one size that no other phase uses. A phase frees its blocks except
- * one in every 60,000 bytes; those stay until the end and keep their surroundings from other sizes. The ratios are
- * taken when a phase has reached its full amount; rss_end_kib is taken after the last phase, when only the survivors
- * are live.
+ * `survivors` has twelve phases, each with a size that no other phase uses. A phase frees its blocks except one in
+ * every 60,000 bytes; those stay until the end and block their surroundings for other sizes. The ratios are computed at
+ * each phase's full amount; rss_end_kib is measured after the last phase, when only the survivors are live.
  */
 #include "workload.h"
 
 #define FULL (64 * MIB)
-#define LEAST (16 * MIB) /* whatever the percentage: where less is live, a single group counts for too much */
+#define LEAST (16 * MIB) /* whatever the percentage: below this, a single group counts for too much */
 
 static const struct {
     uint32_t least, end;
 } phases[] = {{16, 128}, {400, 1000}, {32, 64}, {2000, 8000}, {128, 512}, {16, 96}, {4000, 12000}, {64, 256}};
 
-/* The blocks are blocks[0] to blocks[count - 1], in no order; live is the sum of their sizes. */
+/* The blocks are blocks[0] to blocks[count - 1], in no particular order; live is the sum of their sizes. */
 struct population {
     void **blocks;
     size_t count, live;
@@ -32,11 +30,11 @@ static struct population populations[MAX_THREADS];
 
 static pthread_barrier_t barrier;
 static size_t start_kib, samples_taken;
-static size_t ratios; /* how many of the samples count, with their sum and the worst */
+static size_t ratios; /* the number of samples that count, their sum and the worst */
 static double sum, worst;
 
-static size_t full;  /* bytes that are live at most, in all threads together */
-static size_t group; /* how many blocks come, lie side by side in the table, and go together */
+static size_t full;  /* the most live bytes, in all threads together */
+static size_t group; /* how many blocks are allocated, are adjacent in the table, and are freed together */
 
 static void add(struct population *population, size_t phase, uint64_t *random) {
     for (size_t i = 0; i < group; i++) {
@@ -57,7 +55,7 @@ static void remove_any(struct population *population, uint64_t *random) {
     }
 }
 
-/* Resident memory over the bytes that are live, both of which are appended to the samples. */
+/* Computes resident memory relative to live bytes, and appends both to the samples. */
 static double take_sample(size_t live) {
     size_t kib = rss_kib() - start_kib;
     report("%s%zu/%zu", samples_taken++ == 0 ? " samples=" : ",", kib, live / KIB);
@@ -70,7 +68,7 @@ static void count_ratio(double ratio) {
     ratios++;
 }
 
-/* Then nobody works for so many seconds. */
+/* Nobody works for this many seconds afterwards. */
 static void sample(size_t index, double pause) {
     pthread_barrier_wait(&barrier);
     if (index == 0) {
@@ -101,7 +99,7 @@ static size_t shrink(struct population *population, size_t target, uint64_t *ran
     return calls;
 }
 
-/* Replaces as many bytes as half of those that are live. */
+/* Replaces half of the live bytes. */
 static size_t work_on(struct population *population, size_t phase, uint64_t *random) {
     size_t target = population->live;
     size_t calls = 0;
@@ -142,7 +140,8 @@ static void report_ratios(void) {
 
 static void live_long(void) {
     full = at_least(scaled(FULL));
-    /* The program's own table is resident from the start, for all the blocks there can be: 32 bytes each on average. */
+    /* The program's own table is resident from the start, for the maximum number of blocks: 32 bytes each on
+     * average. */
     size_t count = full / 32;
     void **table = resident_table(count);
     for (size_t i = 0; i < run.threads; i++) {
@@ -173,7 +172,7 @@ static void phases_of_sessions(void) {
 
 static const size_t survivor_sizes[] = {48, 80, 112, 160, 224, 320, 448, 640, 896, 1280, 1792, 2560};
 
-/* One phase: blocks of one size, up to `bytes`, behind the survivors of those before it. Returns how many blocks. */
+/* One phase: blocks of one size, up to `bytes`, behind earlier survivors. Returns the number of blocks. */
 static size_t survive(struct population *population, size_t size, size_t bytes) {
     size_t survivors = population->count;
     size_t count = bytes / size;

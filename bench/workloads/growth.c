@@ -1,8 +1,8 @@
 /*
- * growth.c - realloc: blocks that grow step by step, some at a time and in turn, as a program's arrays and strings do.
+ * growth.c - realloc: several blocks that grow step by step in turn, like a program's arrays and strings.
  *
- * holes: a heap with 50,000 free holes has to grow, because none of them is quite large enough. An allocator that looks
- * at one hole after another gets slower with each of them.
+ * holes: a heap with 50,000 free holes must grow, because none is quite large enough. An allocator that looks at one
+ * hole after another gets slower with each.
  */
 #include <sys/prctl.h>
 
@@ -16,7 +16,7 @@ static char *grown(char *block, size_t size) {
     return moved;
 }
 
-/* Arrays grow by half of their size each time. Returns the number of calls. */
+/* Arrays grow by half each time. Returns the number of calls. */
 static size_t grow_arrays(size_t count, size_t limit) {
     char *arrays[8] = {NULL};
     size_t calls = 0;
@@ -37,7 +37,7 @@ static size_t grow_arrays(size_t count, size_t limit) {
     return calls + count;
 }
 
-/* Strings grow by 32 bytes each time, and are read as a whole at the end. */
+/* Strings grow by 32 bytes each time, and are read completely at the end. */
 static size_t grow_strings(size_t limit) {
     char *strings[8] = {NULL};
     size_t calls = 0;
@@ -81,10 +81,10 @@ static void strings(size_t index) {
 }
 
 /*
- * Blocks of just below 2 MiB, and a block between each two of them that keeps them apart when they are freed. Nobody
- * writes to them: they are about 100 GB of address space, and stay that as long as the kernel gives no huge page for
- * one word that the allocator writes. An allocator that maps each block separately reaches the kernel's limit on
- * mappings first, and gets fewer holes; the report says how many.
+ * Blocks of just below 2 MiB, separated by blocks that keep them apart when they are freed. Nobody writes to them, so
+ * they are about 100 GB of mere address space, unless the kernel supplies a huge page for a word that the allocator
+ * writes. An allocator that maps each block separately reaches the kernel's limit on mappings first and gets fewer
+ * holes; the report says how many.
  */
 static void make_holes(void) {
     static void *holes[50000];

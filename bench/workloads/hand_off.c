@@ -1,9 +1,9 @@
 /*
- * hand_off.c - blocks that one thread allocates and another one frees.
+ * hand_off.c - one thread allocates blocks, another frees them.
  *
- * A ring of batches lies between two threads: the producer fills batches[sent % the ring's length] and then raises sent
- * (release), the consumer empties it and then raises received (release); each reads the other's counter with acquire.
- * sent - received <= the ring's length. In batches, so that the allocator weighs more than the ring.
+ * A ring of batches connects two threads: the producer fills batches[sent % the ring's length] and then raises sent
+ * (release); the consumer empties it and then raises received (release); each reads the other's counter with acquire.
+ * sent - received <= the ring's length. Batches make the allocator weigh more than the ring.
  *
  * one_size: one producer and one consumer of blocks of 64 bytes. pass_round: blocks of 8 to 16,000 bytes; each thread
  * replaces its live blocks at random and passes the old ones to the next thread, which frees them.
@@ -84,7 +84,7 @@ static void *block_of_64(uint64_t *random) {
 static const struct traffic small_blocks = {256, small_block, release};
 static const struct traffic blocks_of_64 = {256, block_of_64, release};
 
-/* One thread does nothing but allocate, the other nothing but free. */
+/* One thread only allocates, the other only frees. */
 static inline void one_way(const struct traffic *traffic, size_t index) {
     size_t count = scaled(BATCHES);
     pass(traffic, &rings[0], index == 0 ? count : 0, &rings[0], index == 1 ? count : 0, random_seed(0));
@@ -99,7 +99,7 @@ static void one_size(size_t index) {
     one_way(&blocks_of_64, index);
 }
 
-/* Each thread sends to the next one and receives from the one before it, with others or alone. */
+/* Each thread sends to the next one and receives from the previous one, if there are others. */
 static inline void around(const struct traffic *traffic, size_t batches, size_t index) {
     size_t before = (index + run.threads - 1) % run.threads;
     size_t to_send = share(batches, index);
@@ -134,7 +134,7 @@ static void drop_any_size(void *block) {
     }
 }
 
-/* The live blocks of a thread. It passes one of them on at random and puts a fresh one in its place. */
+/* A thread's live blocks. It passes a random one on and puts a fresh one in its place. */
 static _Thread_local void *live[512];
 
 static void *replaced(uint64_t *random) {

@@ -1,6 +1,6 @@
 /*
- * large.c - larger blocks, replaced at random; every page of them is written when they come and read when they go. The
- * threads share the slots, so that as much is live with many threads as with one.
+ * large.c - larger blocks, replaced at random; every page is written after allocation and read before the free. The
+ * threads share the slots, so the live amount does not depend on their number.
  */
 #include "workload.h"
 
@@ -9,7 +9,7 @@ struct slot {
     size_t size;
 };
 
-/* Doublings of `least`, each as likely as any other, and sizes in between. */
+/* Doublings of `least`, all equally likely, and sizes in between. */
 static void replace(size_t index, size_t all_slots, size_t least, uint32_t doublings, size_t all_steps) {
     static _Thread_local struct slot slots[256];
     size_t count = all_slots / run.threads > 2 ? all_slots / run.threads : 2;

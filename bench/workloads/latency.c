@@ -1,13 +1,13 @@
 /*
- * latency.c - how long single calls of malloc and free take, the slowest of them above all: a table of blocks, replaced
- * at random, with each call timed for itself. What reading the clock costs is part of every figure.
+ * latency.c - the time of single calls of malloc and free, especially the slowest: a table of blocks, replaced at
+ * random, with each call timed. Every figure includes the cost of reading the clock.
  */
 #include "workload.h"
 
-/* Some tick that is cheap to read; its length is found out by the run itself. */
+/* A tick that is cheap to read; the run determines its length. */
 static inline uint64_t ticks(void) {
 #if defined __x86_64__
-    __builtin_ia32_lfence(); /* neither reads the clock before the call is over, nor begins the call before that */
+    __builtin_ia32_lfence(); /* the clock is read neither before the call is over, nor after the next has begun */
     uint64_t result = __builtin_ia32_rdtsc();
     __builtin_ia32_lfence();
     return result;
@@ -23,9 +23,8 @@ static inline uint64_t ticks(void) {
 }
 
 /*
- * Logarithmic: 32 buckets for each doubling, so that a figure is exact to 3 %. Up to 64 each number has a bucket of its
- * own: bucket = number; from there on bucket = 32 * shift + (the number >> shift), which is its upper 6 bits; shift is
- * 58 at most.
+ * Logarithmic: 32 buckets per doubling, so figures are exact to 3 %. Each number up to 64 has its own bucket; beyond,
+ * bucket = 32 * shift + (the number >> shift), which is its upper 6 bits; shift is at most 58.
  */
 struct histogram {
     uint64_t buckets[1920];
@@ -41,7 +40,7 @@ static void record(struct histogram *histogram, uint64_t time) {
     }
 }
 
-/* The time that so large a part of all calls stayed below. */
+/* The time that this share of all calls stayed below. */
 static uint64_t percentile(const struct histogram *histogram, double part) {
     uint64_t total = 0;
     for (size_t i = 0; i < LENGTH(histogram->buckets); i++) {

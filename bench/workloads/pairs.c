@@ -1,6 +1,6 @@
 /*
- * pairs.c - a block is allocated and at once freed again, over and over: what the two calls cost at their cheapest. One
- * size, or sizes of every kind in a random order.
+ * pairs.c - a block is allocated and freed at once, over and over: the cheapest case of both calls. One size, or sizes
+ * of every kind in random order.
  *
  * 32k (KiB), 40k, 200k (thousands of bytes), 1m, 30m (MiB): one large size; the program writes both ends of the block.
  * touched_40k and so on: it writes each page, which costs a page fault each if the allocator returns the block's memory

@@ -1,13 +1,13 @@
 /*
  * pool.c - a pool of threads after a burst. Each thread has served requests, of one MiB in small blocks or eight in
- * mixed ones, has freed everything and sleeps. Whatever an allocator keeps for a thread, the process keeps for each of
- * them. rss_end_kib is what is resident one second after the last burst, while all threads sleep.
+ * mixed ones, has freed everything and sleeps. Whatever an allocator keeps per thread, the process keeps for each.
+ * rss_end_kib is what is resident one second after the last burst, while all threads sleep.
  */
 #include "workload.h"
 
 static pthread_barrier_t barrier;
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER; /* one thread serves at a time */
-static size_t start_kib, burst, largest;                 /* bytes of a burst, and of its largest block */
+static size_t start_kib, burst, largest;                 /* the bytes of a burst, and of its largest block */
 
 /* Returns the number of calls. */
 static size_t serve(uint64_t *random) {
@@ -24,7 +24,7 @@ static size_t serve(uint64_t *random) {
     return 2 * count;
 }
 
-/* The first thread of the pool measures while all of them sleep. */
+/* The pool's first thread measures while all of them sleep. */
 static void serve_and_sleep(size_t index) {
     uint64_t random = random_seed(index);
     pthread_barrier_wait(&barrier); /* all have started */

@@ -1,20 +1,19 @@
 /*
- * return.c - does the system get its memory back? 256 MiB of blocks, all of them freed; then the program waits for two
- * seconds, and allocates a little of sizes that it did not use before, which sends an allocator on its slow path, or
- * calls malloc_trim. The seconds are those of the work without the wait.
+ * return.c - does the system get its memory back? 256 MiB of blocks are freed; then the program waits for two seconds,
+ * and either allocates a little of sizes that it did not use before, which takes an allocator's slow path, or calls
+ * malloc_trim. The time excludes the wait.
  *
- * busy_small, busy_large: 1 GiB is freed, and then the program serves requests for two seconds instead of waiting. Each
- * is a small block that the thread's cache has, so that an allocator which returns memory only on its slow path may
- * keep all of it.
+ * busy_small, busy_large: 1 GiB is freed, and the program serves requests for two seconds instead of waiting. Each is a
+ * small block from the thread's cache, so an allocator that returns memory only on its slow path may keep all of it.
  */
 #include "workload.h"
 
 #pragma weak malloc_trim
 int malloc_trim(size_t pad);
 
-/* The blocks are a list, in the order in which they came: the program itself holds nothing but its ends. */
+/* The blocks are a list in order of allocation: the program itself holds only its ends. */
 struct block {
-    uint64_t word; /* that allocate() writes */
+    uint64_t word; /* written by allocate() */
     struct block *next;
 };
 
@@ -58,7 +57,7 @@ static void give_back(size_t (*size_of)(uint64_t *random), bool trim) {
     report(" rss_start_kib=%zu rss_peak_kib=%zu rss_after_kib=%zu", start, peak_rss_kib(), rss_kib());
 }
 
-/* Short bursts of requests, with pauses in between that are not timed. */
+/* Short bursts of requests, with untimed pauses in between. */
 static void serve(void) {
     void *live[16];
     uint64_t random = random_seed(1);

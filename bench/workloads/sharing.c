@@ -1,16 +1,16 @@
 /*
- * sharing.c - false sharing. Each thread allocates a small block, writes to it many times, frees it, and does so again.
- * Where blocks of different threads lie in one cache line, the line travels between the processors with every write.
+ * sharing.c - false sharing. Each thread repeatedly allocates a small block, writes to it many times and frees it. If
+ * blocks of different threads are in one cache line, the line travels between the processors with every write.
  *
- * active: an allocator that serves threads from one place puts their blocks side by side.
- * passive: here the blocks were side by side to begin with, for one thread allocated them for all; a thread that frees
- * its block and gets that memory again goes on sharing. (Emery Berger's cache-thrash and cache-scratch.)
+ * active: an allocator that serves threads from one place puts their blocks side by side. passive: the blocks were side
+ * by side to begin with, because one thread allocated them for all; a thread that frees its block and gets that memory
+ * again keeps sharing. (Emery Berger's cache-thrash and cache-scratch.)
  */
 #include "workload.h"
 
 #define WRITES 1000
 static pthread_barrier_t barrier;
-static void *blocks[MAX_THREADS]; /* passive: the block that each thread begins with */
+static void *blocks[MAX_THREADS]; /* passive: the block that each thread starts with */
 
 static void write_often(void *block) {
     volatile char *bytes = (char *)block + sizeof(uint64_t); /* behind the word that release() checks */

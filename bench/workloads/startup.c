@@ -1,6 +1,6 @@
 /*
- * startup.c - the shortest program there is, started again and again: what it costs a process that an allocator is
- * there. The programs inherit the allocator with the environment.
+ * startup.c - the shortest possible program, started again and again: what an allocator costs a process by being there.
+ * The programs inherit the allocator with the environment.
  */
 #include <spawn.h>
 #include <sys/resource.h>

@@ -1,5 +1,5 @@
 /*
- * threads.c - threads that come and go.
+ * threads.c - threads that start and end.
  */
 #include "workload.h"
 
@@ -25,7 +25,8 @@ static void *dwell(void *argument) {
     return NULL;
 }
 
-/* Two threads at a time; each works for a while, frees what the one before it left, and leaves as much to the next. */
+/* Two threads at a time; each works for a while, frees what its predecessor left, and leaves as much to its
+ * successor. */
 static void turnover(void) {
     static struct tenancy tenancies[2];
     size_t generations = scaled(5000);
@@ -59,7 +60,7 @@ static void *visit(void *argument) {
     return NULL;
 }
 
-/* Threads that do next to nothing: what it costs an allocator to receive one and see it off. */
+/* Threads that do next to nothing: what it costs an allocator to welcome one and see it off. */
 static void short_lived(size_t index) {
     uint64_t random = random_seed(index);
     size_t count = share(25000, index);
@@ -70,8 +71,8 @@ static void short_lived(size_t index) {
 }
 
 /*
- * A server's threads: each replaces a share of a table's blocks at random, and hands the table, with the blocks that
- * live in it, on to the thread that follows it.
+ * A server's threads: each replaces a share of a table's blocks at random, and passes the table with its live blocks on
+ * to its successor.
  */
 #define REPLACEMENTS ((size_t)20000)
 struct table {
@@ -103,7 +104,7 @@ static void server(size_t index) {
 }
 
 /*
- * Threads that have allocated a little and now wait. First they only start, and reach as deep into their stacks as they
+ * Threads that have allocated a little and wait. First they only start, and reach as deep into their stacks as they
  * ever will; what they take beyond that when they allocate is the allocator's.
  */
 static pthread_barrier_t barrier;

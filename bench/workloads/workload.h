@@ -1,14 +1,14 @@
 /*
- * workload.h - what the workload programs share: random numbers, blocks that notice when they overlap, threads, clocks,
- * the command line and the report.
+ * workload.h - shared by the workload programs: random numbers, blocks that notice overlaps, threads, clocks, the
+ * command line and the report.
  *
- * A program is a family of variants of one theme, each a fixed amount of work for whatever malloc is there:
+ * A program is a family of variants of one theme, each a fixed amount of work for whatever malloc it has:
  *
  *   NAME                                         lists the variants, and which of them take --threads
  *   NAME VARIANT [--threads N] [--percent P]     does P percent of the work, divided among N threads
  *
- * and then tells, in one line, how long it took, how many calls of malloc, realloc and free it made, and the most
- * memory that was resident. Everything random comes from fixed seeds: every allocator sees the same requests.
+ * and then prints one line: the time, the number of calls of malloc, realloc and free, and the peak of resident memory.
+ * All random numbers come from fixed seeds, so every allocator sees the same requests.
  */
 #ifndef WORKLOAD_H
 #define WORKLOAD_H
@@ -37,15 +37,15 @@
 struct variant {
     const char *name;
     void (*each)(size_t index); /* what each thread does; or */
-    void (*whole)(void);        /* all of it, where that is not the same for each */
-    size_t threads;             /* how many threads it always has; 0: as many as --threads says */
+    void (*whole)(void);        /* everything, if threads differ */
+    size_t threads;             /* how many threads it always has; 0: --threads */
 };
 
 static struct {
     size_t threads, percent;
     atomic_size_t operations;
-    double untimed;    /* seconds that were no work: waiting, measuring */
-    char fields[8192]; /* what the variant itself has to report */
+    double untimed;    /* seconds without work: waiting, measuring */
+    char fields[8192]; /* the variant's own report */
 } run = {.percent = 100};
 
 static inline _Noreturn void die(const char *what) {
@@ -53,7 +53,7 @@ static inline _Noreturn void die(const char *what) {
     exit(1);
 }
 
-/* How much of the fixed amount of work is to be done, and which share of it falls to thread `index`. */
+/* How much of the fixed amount of work is to be done, and the share of thread `index`. */
 static inline size_t scaled(size_t count) {
     size_t result = count * run.percent / 100;
     return result > 0 ? result : 1;
@@ -64,12 +64,12 @@ static inline size_t share(size_t count, size_t index) {
     return all / run.threads + (index < all % run.threads);
 }
 
-/* A state to begin with, another one for each number. */
+/* An initial state, different for each number. */
 static inline uint64_t random_seed(size_t number) {
     return (number + 1) * 0x9E3779B97F4A7C15;
 }
 
-/* xorshift64*: a few instructions, so that what is measured is the allocator. */
+/* xorshift64*: a few instructions, so that the allocator dominates. */
 static inline uint32_t next_random(uint64_t *state) {
     *state ^= *state >> 12;
     *state ^= *state << 25;
@@ -86,16 +86,16 @@ static inline size_t small_size(uint64_t *random) {
     return size_between(random, 16, 256);
 }
 
-/* Each doubling of the size is half as likely as the one before it, up to 32 KiB: all contribute as many bytes. */
+/* Each doubling of the size is half as likely as the previous one, up to 32 KiB: all contribute equally many bytes. */
 static inline size_t tail_size(uint64_t *random) {
     size_t least = (size_t)16 << __builtin_ctz(next_random(random) | 1U << 10);
     return size_between(random, least, 2 * least);
 }
 
 /*
- * Blocks of 16 bytes and more. The first word and the last byte are written, as a program would write its block; they
- * hold a number made of size and address, and are read again before the block is freed: another block that was written
- * over either is noticed. The first word is then spoilt, so that a block that two have is noticed too.
+ * Blocks of 16 bytes and more. The first word and the last byte are written, as a program would write its block, with a
+ * number made from size and address, and are checked before the block is freed: this detects another block that was
+ * written over either. The first word is then spoilt, which detects a block that two users have.
  */
 static inline void *stamp(void *block, size_t size) {
     uint64_t word = (uintptr_t)block + size;
@@ -104,7 +104,7 @@ static inline void *stamp(void *block, size_t size) {
     return block;
 }
 
-/* Returns the block's size; the block is then to be freed. */
+/* Returns the block's size; then the block is to be freed. */
 static inline size_t unstamp(void *block) {
     uint64_t word = *(uint64_t *)block;
     size_t size = word - (uintptr_t)block;
@@ -128,7 +128,8 @@ static inline void release(void *block) {
     free(block);
 }
 
-/* The same for blocks that grow: a byte on each page and the last one are written, each with a value of its place. */
+/* The same for blocks that grow: a byte on each page and the last one are written with values that depend on their
+ * place. */
 static inline char byte_at(size_t at, size_t tag) {
     return (char)(tag + at / CACHE_LINE);
 }
@@ -151,8 +152,8 @@ static inline void check_pages(const char *block, size_t size, size_t tag) {
 }
 
 /*
- * A table of pointers that the program fills in. It comes from the system and is resident from the start, so that
- * resident memory that grows later is the allocator's.
+ * A table of pointers that the program fills in. It comes from the system and is resident from the start, so memory
+ * that becomes resident later is the allocator's.
  */
 static inline void **resident_table(size_t count) {
     void **table =
@@ -163,7 +164,7 @@ static inline void **resident_table(size_t count) {
     return table;
 }
 
-/* Each thread says at its end how many calls it made. */
+/* At its end each thread reports how many calls it made. */
 static inline void count_operations(size_t count) {
     atomic_fetch_add_explicit(&run.operations, count, memory_order_relaxed);
 }
@@ -188,8 +189,7 @@ static inline void *do_task(void *argument) {
     return NULL;
 }
 
-/* work(0) to work(run.threads - 1), each in a thread of its own; if there is one only, in the program's first thread.
- */
+/* Runs work(0) to work(run.threads - 1), each in its own thread; a single one in the program's first thread. */
 static inline void in_threads(void (*work)(size_t index)) {
     static struct task tasks[MAX_THREADS];
     if (run.threads == 1) {
@@ -237,7 +237,7 @@ static inline size_t peak_rss_kib(void) {
     return proc_kib("/proc/self/status", "VmHWM:");
 }
 
-/* From the page tables: exact, where the counters in /proc/self/status may lag behind. */
+/* From the page tables: exact, whereas the counters in /proc/self/status may lag behind. */
 static inline size_t rss_kib(void) {
     double start = now();
     size_t kib = proc_kib("/proc/self/smaps_rollup", "Rss:");
@@ -245,7 +245,7 @@ static inline size_t rss_kib(void) {
     return kib;
 }
 
-/* A little work with sizes that no cache serves, which sends an allocator on its slow path. */
+/* A little work with sizes that no cache serves, which takes an allocator's slow path. */
 static inline void slow_path(void) {
     static const size_t sizes[] = {300, 700, 1500, 3000, 6000, 12000, 40000, 100000};
     void *blocks[LENGTH(sizes)];

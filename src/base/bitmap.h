@@ -1,8 +1,8 @@
 /*
  * bitmap.h - arrays of bits in 64-bit words.
  *
- * A bitmap has one writer at a time (the caller sees to that) and any number of readers: each change is one relaxed
- * store of a whole word, so that a reader, a core dump or a forked child sees every word either before or after it.
+ * A bitmap has any number of readers but one writer at a time, which the caller ensures. Each change is one relaxed
+ * store of a whole word, so a reader, a core dump or a forked child sees every word either before or after it.
  */
 #ifndef MEMS_BASE_BITMAP_H
 #define MEMS_BASE_BITMAP_H
@@ -43,15 +43,10 @@ static inline void bitmap_clear(bitmap_word *map, size_t bit) {
     bitmap_store(map, word, bitmap_load(map, word) & ~(UINT64_C(1) << (bit % BITMAP_WORD_BITS)));
 }
 
-/* Sets or clears the bits first .. first + count - 1, a word at a time. */
-void bitmap_set_range(bitmap_word *map, size_t first, size_t count);
-void bitmap_clear_range(bitmap_word *map, size_t first, size_t count);
-
-/* How many of the bits first .. first + count - 1 are set. */
+/* How many of the bits first..first + count - 1 are set. */
 size_t bitmap_count_range(const bitmap_word *map, size_t first, size_t count);
 
-/* The first set (clear) bit at or after `first` and below `end`; BITMAP_NONE when there is none. */
-size_t bitmap_find_set(const bitmap_word *map, size_t first, size_t end);
+/* The first clear bit in `first`..`end` - 1, or BITMAP_NONE. */
 size_t bitmap_find_clear(const bitmap_word *map, size_t first, size_t end);
 
 #endif

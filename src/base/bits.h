@@ -22,13 +22,39 @@ static inline unsigned lowest_bit(uint64_t x) {
     return (unsigned)__builtin_ctzll(x);
 }
 
-/* x rounded to a multiple of `to`, a power of two. The caller rules out overflow. */
+/* How many bits are set: in sums of 2, 4 and 8 bits, as the builtin may be a call. */
+static inline unsigned count_bits(uint64_t x) {
+    x -= x >> 1 & UINT64_C(0x5555555555555555);
+    x = (x & UINT64_C(0x3333333333333333)) + (x >> 2 & UINT64_C(0x3333333333333333));
+    x = (x + (x >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    return (unsigned)(x * UINT64_C(0x0101010101010101) >> 56);
+}
+
+/* The same of two words together, at little more than the price of one. */
+static inline unsigned count_bits_of_two(uint64_t x, uint64_t y) {
+    x -= x >> 1 & UINT64_C(0x5555555555555555);
+    y -= y >> 1 & UINT64_C(0x5555555555555555);
+    x = (x & UINT64_C(0x3333333333333333)) + (x >> 2 & UINT64_C(0x3333333333333333));
+    x += (y & UINT64_C(0x3333333333333333)) + (y >> 2 & UINT64_C(0x3333333333333333));
+    x = (x & UINT64_C(0x0f0f0f0f0f0f0f0f)) + (x >> 4 & UINT64_C(0x0f0f0f0f0f0f0f0f));
+    return (unsigned)(x * UINT64_C(0x0101010101010101) >> 56);
+}
+
+/* Rounds x up to a multiple of `to`, a power of two. The caller must rule out overflow. */
 static inline size_t round_up(size_t x, size_t to) {
     return (x + (to - 1)) & ~(to - 1);
 }
 
 static inline size_t round_down(size_t x, size_t to) {
     return x & ~(to - 1);
+}
+
+static inline size_t min_size(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+static inline size_t max_size(size_t a, size_t b) {
+    return a > b ? a : b;
 }
 
 static inline uint64_t rotate_right(uint64_t x, unsigned by) {

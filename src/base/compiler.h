@@ -1,7 +1,5 @@
 /*
- * compiler.h - the few compiler extensions this project relies on, in one place.
- *
- * gcc and clang only; everything here is a hint or an attribute, never a change of meaning.
+ * compiler.h - the compiler extensions that the project relies on: hints and attributes of gcc and clang.
  */
 #ifndef MEMS_BASE_COMPILER_H
 #define MEMS_BASE_COMPILER_H
@@ -19,8 +17,8 @@
 #define NOINLINE __attribute__((noinline))
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-/* TAIL_CALL(f(x)) in place of `return f(x)` in a function that is TAIL_CALLING: a jump to f, which has the same type.
- * gcc jumps wherever it optimizes. */
+/* Replaces `return f(x)` in a TAIL_CALLING function by a jump to f, which must have the same type. gcc jumps
+ * whenever it optimizes. */
 #ifdef __clang__
 #define TAIL_CALLING
 #define TAIL_CALL(call) __attribute__((musttail)) return call
@@ -29,18 +27,29 @@
 #define TAIL_CALL(call) return call
 #endif
 
-/* A function that reads other threads' plain words, aligned and no wider than a register, and lives with any value. */
+/* For functions that read other threads' plain words (aligned, no wider than a register) and cope with any value. */
 #define RACY_READER __attribute__((noinline, no_sanitize("thread")))
 
-/* Thread-local words live in the static TLS block: one load to reach them, and nothing to allocate. */
+/* The same where it is to be inlined, which ThreadSanitizer allows only without itself. */
+#ifdef __SANITIZE_THREAD__
+#define RACY_INLINE static __attribute__((unused)) RACY_READER
+#else
+#define RACY_INLINE ALWAYS_INLINE
+#endif
+
+/* Puts thread-local words in the static TLS block, where one load reaches them and nothing is allocated. */
 #define TLS _Thread_local __attribute__((tls_model("initial-exec")))
 
-/* Exported from the shared library; everything else is hidden by -fvisibility=hidden. */
+/* Exported from the shared library; -fvisibility=hidden hides everything else. */
 #define EXPORT __attribute__((visibility("default")))
 
+/* For variables that fast paths use: tells the compiler that no other library defines them, which saves an
+ * instruction each time. */
+#define HIDDEN __attribute__((visibility("hidden")))
+
 /*
- * Three operations on the bit of a word that `bit`, modulo 64, names: clears it and tells whether it was set; sets it;
- * tells whether it is set. Each is one instruction on x86-64, which compilers do not find in all places.
+ * Operations on bit `bit` modulo 64 of a word: clear it and return whether it was set; set it; return whether it is
+ * set. Compilers do not always find the single x86-64 instruction for these.
  */
 #if defined(__x86_64__)
 ALWAYS_INLINE bool bit_take(uint64_t *word, uint64_t bit) {
@@ -59,10 +68,10 @@ ALWAYS_INLINE bool bit_is_set(uint64_t word, uint64_t bit) {
     return is_set;
 }
 
-/* Subtracts; true when the counter passes 0. */
+/* Subtracts; true if the counter has reached 0, or would have passed it. */
 ALWAYS_INLINE bool count_down(size_t *counter, size_t by) {
     bool passed;
-    __asm__("sub %2, %1" : "=@ccc"(passed), "+m"(*counter) : "er"(by));
+    __asm__("sub %2, %1" : "=@ccbe"(passed), "+m"(*counter) : "er"(by));
     return passed;
 }
 #else
@@ -82,13 +91,15 @@ ALWAYS_INLINE bool bit_is_set(uint64_t word, uint64_t bit) {
 }
 
 ALWAYS_INLINE bool count_down(size_t *counter, size_t by) {
-    return __builtin_sub_overflow(*counter, by, counter);
+    bool passed = *counter <= by;
+    *counter -= by;
+    return passed;
 }
 #endif
 
 /*
- * Whether an atomic word is 0: acquire. gcc does not fold an atomic load into a comparison, which costs a register and
- * an instruction on the fast paths. ThreadSanitizer has to see the load.
+ * Whether an atomic word is 0 (acquire). gcc does not fold an atomic load into a comparison, which costs a register and
+ * an instruction on the fast paths. ThreadSanitizer must see the load.
  */
 ALWAYS_INLINE bool word_is_zero(const _Atomic uint64_t *word) {
 #if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
@@ -100,7 +111,7 @@ ALWAYS_INLINE bool word_is_zero(const _Atomic uint64_t *word) {
 #endif
 }
 
-/* What a loop that waits for another thread does between two looks. */
+/* For the body of a spin loop. */
 #if defined(__x86_64__)
 #define SPIN_PAUSE() __builtin_ia32_pause()
 #elif defined(__aarch64__)

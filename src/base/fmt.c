@@ -21,7 +21,7 @@ static void append(struct fmt *fmt, const char *text, size_t length) {
     fmt->text[fmt->length] = '\0';
 }
 
-/* Not strlen: this file needs no library but memcpy, which compilers expect everywhere. */
+/* Instead of strlen: this file needs only memcpy from a library, and compilers expect that everywhere. */
 static size_t text_length(const char *text) {
     size_t length = 0;
     while (text[length] != '\0') {
@@ -59,7 +59,7 @@ static const uint64_t powers[DIGITS] = {
     UINT64_C(10000000000000000000),
 };
 
-/* Writes the decimal digits of value; returns how many. By subtraction: small processors do not divide. */
+/* Writes the decimal digits of value and returns their number. Subtracts, because small processors cannot divide. */
 static size_t decimal(char digits[DIGITS], uint64_t value) {
     size_t count = 1;
     while (count < DIGITS && powers[count] <= value) {
@@ -93,14 +93,14 @@ void fmt_decimal(struct fmt *fmt, uint64_t value) {
     fmt_column(fmt, value, 0);
 }
 
-void fmt_signed(struct fmt *fmt, int64_t value) {
+static void add_signed(struct fmt *fmt, int64_t value) {
     if (value < 0) {
         fmt_char(fmt, '-');
     }
     fmt_decimal(fmt, value < 0 ? -(uint64_t)value : (uint64_t)value);
 }
 
-void fmt_hex(struct fmt *fmt, uint64_t value) {
+static void add_hex(struct fmt *fmt, uint64_t value) {
     char buffer[DIGITS];
     char *start = buffer + sizeof buffer;
     do {
@@ -111,36 +111,32 @@ void fmt_hex(struct fmt *fmt, uint64_t value) {
     append(fmt, start, (size_t)(buffer + sizeof buffer - start));
 }
 
-void fmt_pointer(struct fmt *fmt, const void *pointer) {
-    fmt_hex(fmt, (uintptr_t)pointer);
-}
-
 void fmt_label(struct fmt *fmt, const char *text, size_t width) {
     size_t length = text_length(text);
     append(fmt, text, length);
     pad(fmt, length, width);
 }
 
-/* The number that a letter asks for; false: it asks for none. */
+/* Reads the number that a letter asks for; false if it asks for none. */
 static bool format_number(struct fmt *fmt, char letter, va_list *arguments) {
     if (letter == 'u') {
         fmt_decimal(fmt, va_arg(*arguments, uint64_t));
     } else if (letter == 'd') {
-        fmt_signed(fmt, va_arg(*arguments, int64_t));
+        add_signed(fmt, va_arg(*arguments, int64_t));
     } else if (letter == 'x') {
-        fmt_hex(fmt, va_arg(*arguments, uint64_t));
+        add_hex(fmt, va_arg(*arguments, uint64_t));
     } else {
         return false;
     }
     return true;
 }
 
-/* One argument, as its letter says; the letter itself where it says nothing. */
+/* Writes one argument as its letter says, or the letter itself if it is none of ours. */
 static void format_argument(struct fmt *fmt, char letter, va_list *arguments) {
     if (letter == 's') {
         fmt_text(fmt, va_arg(*arguments, const char *));
     } else if (letter == 'p') {
-        fmt_pointer(fmt, va_arg(*arguments, const void *));
+        add_hex(fmt, (uintptr_t)va_arg(*arguments, const void *));
     } else if (!format_number(fmt, letter, arguments)) {
         fmt_char(fmt, letter);
     }

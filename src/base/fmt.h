@@ -1,7 +1,7 @@
 /*
- * fmt.h - text without allocation: numbers and strings into a caller's buffer, which is always a string.
+ * fmt.h - formats numbers and strings into a caller's buffer, which always ends in '\0'. Allocates nothing.
  *
- * What does not fit is cut off, never written past the end; `full` then tells. Safe in signal handlers.
+ * Text that does not fit is cut off and `full` is set. Safe in signal handlers.
  */
 #ifndef MEMS_BASE_FMT_H
 #define MEMS_BASE_FMT_H
@@ -10,11 +10,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "prefix.h"
+/* A device links this file with its own sources; the prefix avoids clashes of names. */
+#define fmt_char mems_fmt_char
+#define fmt_column mems_fmt_column
+#define fmt_decimal mems_fmt_decimal
+#define fmt_format mems_fmt_format
+#define fmt_init mems_fmt_init
+#define fmt_label mems_fmt_label
+#define fmt_text mems_fmt_text
 
 struct fmt {
-    char *text;      /* the buffer; text[length] is always '\0' */
-    size_t capacity; /* of the buffer, the final '\0' included */
+    char *text;      /* the buffer; text[length] is '\0' */
+    size_t capacity; /* of the buffer, including the final '\0' */
     size_t length;
     bool full; /* something was cut off */
 };
@@ -23,14 +30,11 @@ void fmt_init(struct fmt *fmt, char *buffer, size_t capacity); /* capacity is at
 void fmt_text(struct fmt *fmt, const char *text);
 void fmt_char(struct fmt *fmt, char c);
 void fmt_decimal(struct fmt *fmt, uint64_t value);
-void fmt_signed(struct fmt *fmt, int64_t value);
-void fmt_hex(struct fmt *fmt, uint64_t value); /* with 0x */
-void fmt_pointer(struct fmt *fmt, const void *pointer);
-/* value right-aligned in `width` columns, for tables. */
+/* The value right-aligned in `width` columns, for tables. */
 void fmt_column(struct fmt *fmt, uint64_t value, size_t width);
-/* text left-aligned in `width` columns. */
+/* The text left-aligned in `width` columns. */
 void fmt_label(struct fmt *fmt, const char *text, size_t width);
-/* A template with %s (const char *), %u (uint64_t), %d (int64_t), %x (uint64_t, with 0x), %p (const void *) and %%. */
+/* %s (const char *), %u (uint64_t), %d (int64_t), %x (uint64_t, with 0x), %p (const void *) and %%. */
 void fmt_format(struct fmt *fmt, const char *format, ...);
 
 #endif

@@ -1,15 +1,14 @@
 /*
- * layout.h - how a heap describes itself to a reader from outside: a debugger, or a program that reads the memory of
- * another process or a core.
+ * layout.h - how a heap describes itself to debuggers and to programs that read a process or a core.
  *
- * An allocated ELF note, which survives strip and static linking, holds the distance from itself to the heap's root.
- * Every root begins with a `root_head`, which leads to a table of rows: the sizes of the heap's structures, the offsets
- * and sizes of their members, and the constants that a walk needs. So a reader knows no layout of its own, and one
- * reader serves all builds of the library.
+ * An allocated ELF note, which survives strip and static linking, holds the distance from itself to the heap's root. A
+ * root begins with a `root_head`, which leads to a table of rows: the sizes of structures, the offsets and sizes of
+ * their members, and constants that a walk needs. A reader therefore hard-codes no layout and works with every build of
+ * the library.
  *
  *   note "MEMS", type 1:  | distance from this word to the root, 32 bits, signed |
  *
- * Rows and roots are writable data, though nobody writes most of them: cores leave out what is only read.
+ * Rows and roots are writable data although hardly any of them is written, because cores leave out read-only data.
  */
 #ifndef MEMS_BASE_LAYOUT_H
 #define MEMS_BASE_LAYOUT_H
@@ -19,62 +18,94 @@
 #include <stdint.h>
 
 #define ROOT_MAGIC "MeMSroot"
-/* Grows when root_head or layout_row change, or what a row of the same name means. */
-#define ROOT_VERSION 7
+/*
+ * Constant within a major version of the library, so that one reader serves all of them. Structures may change, because
+ * the rows describe them; rows may be added or removed; a row whose meaning changes gets another name; and root_head
+ * grows only at its end.
+ */
+#define ROOT_VERSION 8
 
 enum root_heap { ROOT_ENGINE = 1, ROOT_SPACES, ROOT_HMM };
 
+/*
+ * A row is "structure" with 0 and its size; ".member", of the last structure before it, with its offset and size; or
+ * "CONSTANT" with its value and 0. There are some hundreds of them and only a reader uses them, so they are packed:
+ *
+ *   | offset, 32 bits | size, 32 bits | name, '\0', up to a multiple of 4 bytes |
+ *
+ * A heap lists its rows in a macro ROWS(STRUCTURE, MEMBER, CONSTANT), from which LAYOUT_DEFINE makes the object.
+ */
+#define LAYOUT_ROW(name)         \
+    struct {                     \
+        uint32_t offset, size;   \
+        char text[sizeof(name)]; \
+    } LAYOUT_UNIQUE(__COUNTER__);
+#define LAYOUT_UNIQUE(number) LAYOUT_JOIN(number)
+#define LAYOUT_JOIN(number) row_##number
+
+#define LAYOUT_STRUCTURE_ROW(structure) LAYOUT_ROW(#structure)
+#define LAYOUT_MEMBER_ROW(structure, member) LAYOUT_ROW("." #member)
+#define LAYOUT_CONSTANT_ROW(constant) LAYOUT_ROW(#constant)
+
+#define LAYOUT_STRUCTURE(structure) {0, sizeof(struct structure), #structure},
+#define LAYOUT_MEMBER(structure, member) \
+    {offsetof(struct structure, member), sizeof(((struct structure *)0)->member), "." #member},
+#define LAYOUT_CONSTANT(constant) {(constant), 0, #constant},
+
+#define LAYOUT_DEFINE(object, ROWS)                                        \
+    struct object {                                                        \
+        ROWS(LAYOUT_STRUCTURE_ROW, LAYOUT_MEMBER_ROW, LAYOUT_CONSTANT_ROW) \
+        LAYOUT_ROW("")                                                     \
+    };                                                                     \
+    struct object object = {ROWS(LAYOUT_STRUCTURE, LAYOUT_MEMBER, LAYOUT_CONSTANT){0, 0, ""}}
+
+/* The longest name that a reader makes of a row, "structure.member", with the final '\0'. */
 #define LAYOUT_NAME_MAX 40
 
-/* "structure.member": where it lies and its bytes. "structure": 0 and its bytes. "CONSTANT": its value and 0. */
-struct layout_row {
-    char name[LAYOUT_NAME_MAX];
-    uint32_t offset;
-    uint32_t size;
-};
-
-#define LAYOUT_SIZE(structure) \
-    { #structure, 0, sizeof(struct structure) }
-#define LAYOUT_MEMBER(structure, member) \
-    { #structure "." #member, offsetof(struct structure, member), sizeof(((struct structure *)0)->member) }
-#define LAYOUT_CONSTANT(constant) \
-    { #constant, (constant), 0 }
-
 /*
- * What somebody outside wants done, with one writer, who writes `order` and `value` first and then a new number into
- * `bell`, which as a single byte is never seen half written. The heap notices on a slow path that `bell` and `answered`
- * differ (relaxed), does it, and stores the result before `answered` (release).
+ * A request from another process. One writer at a time stores `order` and `value` first, and then a new number in
+ * `bell`, a single byte that cannot be seen half written. On a slow path the heap notices that `bell` and `answered`
+ * differ (relaxed), carries out the order, and stores the result before `answered` (release).
  */
 struct root_request {
-    _Atomic uint32_t order; /* 0: trim; otherwise the number of an option, from 1 on */
+    _Atomic uint32_t order; /* 0: trim; otherwise the number of an option, counted from 1 */
     _Atomic uint8_t bell;
     _Atomic uint8_t answered;
     _Atomic uint16_t error; /* 0 or an errno */
-    _Atomic uint64_t value; /* of the option, as a number; of the answer: bytes that were given back */
+    _Atomic uint64_t value; /* in: the option's value; out: bytes given back */
 };
 
-/* What every root begins with. All but the request never changes. */
+/* The build id of the file that contains the library, which may be a static program. Only the linker knows it, so it is
+ * copied when the library starts. Until then, or if there is none, `size` is 0. */
+#define BUILD_ID_BYTES 31
+struct build_id {
+    uint8_t bytes[BUILD_ID_BYTES];
+    uint8_t size;
+};
+
+/* The beginning of every root. Only the request ever changes, and the build id at the start. */
 struct root_head {
     char magic[8];
-    uint32_t version;
-    uint32_t heap;    /* enum root_heap */
-    uint32_t library; /* MEMS_VERSION */
-    uint32_t row_size;
-    const struct layout_row *rows; /* up to one without a name */
-    const void *start;             /* where the walk begins: the structure that the heap's rows say */
+    uint16_t version;
+    uint16_t size;     /* of a root_head */
+    uint32_t heap;     /* enum root_heap */
+    uint32_t library;  /* MEMS_VERSION */
+    const void *rows;  /* end with a row without a name */
+    const void *start; /* where the walk begins; the rows name its structure */
     struct root_request request;
+    struct build_id build_id;
 };
 
 /* The first member of a root of this kind. */
-#define ROOT_HEAD(kind, library_version, layout, first)                                             \
-    {                                                                                               \
-        .magic = ROOT_MAGIC, .version = ROOT_VERSION, .heap = (kind), .library = (library_version), \
-        .row_size = sizeof(struct layout_row), .rows = (layout), .start = (first)                   \
+#define ROOT_HEAD(kind, library_version, layout, first)                                                 \
+    {                                                                                                   \
+        .magic = ROOT_MAGIC, .version = ROOT_VERSION, .size = sizeof(struct root_head), .heap = (kind), \
+        .library = (library_version), .rows = (layout), .start = (first)                                \
     }
 
 /*
- * The note that leads to `root`, a `struct structure`, in the object that defines it: by a hidden name of it, since the
- * distance to an exported one is not known before the program runs.
+ * The note that leads to `root`, a `struct structure`, in the object that defines it. It uses a hidden name, because
+ * the distance to an exported one is not known at link time.
  */
 #define ROOT_NOTE(structure, root)                                                           \
     extern struct structure root##_here __attribute__((alias(#root), visibility("hidden"))); \

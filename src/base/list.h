@@ -1,7 +1,7 @@
 /*
  * list.h - intrusive, circular, doubly linked lists.
  *
- * The head is a link of its own: an empty list's head points at itself both ways, and no operation has a special case.
+ * The head is itself a link: in an empty list it points at itself both ways, so no operation has a special case.
  */
 #ifndef MEMS_BASE_LIST_H
 #define MEMS_BASE_LIST_H
@@ -42,17 +42,17 @@ static inline void list_push_back(struct list *head, struct list *link) {
     list_insert_after(head->prev, link);
 }
 
-/* Takes `link` out of its list and leaves it pointing at itself, so that taking it out twice does no harm. */
+/* Takes `link` out of its list and leaves it pointing at itself, so a second removal does no harm. */
 static inline void list_remove(struct list *link) {
     link->prev->next = link->next;
     link->next->prev = link->prev;
     list_init(link);
 }
 
-/* How many links the list has; O(n). */
+/* The number of links. O(n). */
 size_t list_length(const struct list *head);
 
-/* Each link is well joined to both neighbours; at most `limit` links. For tests and asserts: O(n). */
+/* Whether all links, at most `limit` of them, agree with their neighbours. For tests and asserts. O(n). */
 bool list_valid(const struct list *head, size_t limit);
 
 #endif

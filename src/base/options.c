@@ -7,7 +7,7 @@
 #include "fault.h"
 #include "fmt.h"
 
-/* Which of the words `text` is; -1 for none. */
+/* The index of `text` among the words; -1 if it is none of them. */
 static int word_index(const char *const *words, const char *text) {
     for (int i = 0; words != NULL && words[i] != NULL; i++) {
         if (strcmp(words[i], text) == 0) {
@@ -17,7 +17,7 @@ static int word_index(const char *const *words, const char *text) {
     return -1;
 }
 
-/* Reads decimal digits up to a limit; *end is what follows. */
+/* Reads a decimal number up to a limit; *end is set to what follows it. */
 static bool parse_number(const char *text, uint64_t limit, uint64_t *out, const char **end) {
     const char *at = text;
     uint64_t value = 0;
@@ -33,7 +33,7 @@ static bool parse_number(const char *text, uint64_t limit, uint64_t *out, const 
     return at != text;
 }
 
-/* The power of two that a suffix multiplies by: k, m, g, t, in either case, or none. */
+/* Reads the suffix k, m, g or t in either case, or none, as a power of two. */
 static bool parse_suffix(const char *text, unsigned *shift) {
     static const char letters[] = "kmgt";
     *shift = 0;
@@ -59,7 +59,7 @@ static bool parse_size(const char *text, size_t *out) {
     return *out != 0;
 }
 
-/* With the largest suffix that loses nothing. */
+/* Prints the size with the largest suffix that divides it. */
 static void print_size(struct fmt *out, size_t size) {
     static const char *const suffixes[] = {"", "k", "m", "g", "t"};
     size_t i = 0;
@@ -95,7 +95,7 @@ static bool set_size(const struct option *option, size_t *choice, const char *va
         return true;
     }
     size_t size;
-    if (!parse_size(value, &size)) {
+    if (!parse_size(value, &size) || size < option->least || (option->most != 0 && size > option->most)) {
         return false;
     }
     *choice = size;
@@ -111,7 +111,7 @@ static bool set_text(const struct option *option, char *choice, const char *valu
     return true;
 }
 
-/* False: not a value of this option, and nothing has changed. */
+/* Sets an option; false, and nothing changed, if the option does not take the value. */
 static bool set(const struct option *option, void *choices, const char *value) {
     void *choice = (char *)choices + option->offset;
     switch (option->kind) {
@@ -185,7 +185,7 @@ int options_get(const struct option_table *table, const void *choices, const cha
     return out.full ? ERANGE : 0;
 }
 
-/* An item of a list, with its '\0'; and a line with such an item and what is said about it. */
+/* Room for one item of a list with its '\0', and for a line about such an item. */
 #define ITEM_MAX (OPTION_NAME_MAX + OPTION_VALUE_MAX)
 #define LINE_MAX_LENGTH (ITEM_MAX + 224)
 
@@ -205,14 +205,14 @@ static void tell_help(const struct option_table *table, void (*complain)(const c
         fmt_init(&line, text, sizeof text);
         fmt_format(&line, "mems:   %s=%s", option->name, option->values);
         pad_to(&line, 43);
-        fmt_format(&line, " [%s]", option->fallback);
-        pad_to(&line, 52);
+        fmt_format(&line, " [%s] ", option->fallback);
+        pad_to(&line, 53);
         fmt_text(&line, option->description);
         complain(line.text);
     }
 }
 
-/* One line on what is wrong with an item, with what would have been right. */
+/* Reports what is wrong with an item, and what would have been right. */
 static void tell_error(const struct option_table *table, const char *item, const char *name,
                        void (*complain)(const char *line)) {
     char text[LINE_MAX_LENGTH];

@@ -1,10 +1,9 @@
 /*
- * options.h - what a user may choose at run time, as text: tables of options, and NAME=VALUE lists.
+ * options.h - run-time options as text: tables of options, and NAME=VALUE lists.
  *
- * A heap keeps its choices in a plain structure of its own and describes its members in one table: names, values,
- * defaults, what each is for. From that table the text of an environment variable is read, single options are set and
- * printed, mistakes are explained and help is given. The functions touch nothing but the structure: no allocation, no
- * lock, no system call.
+ * A heap keeps its choices in a plain structure, and describes its members in a table: names, values, defaults,
+ * purposes. These functions use the table to read an environment variable, to set and print single options, to explain
+ * mistakes and to print help. They touch only that structure: no allocation, no lock, no system call.
  */
 #ifndef MEMS_BASE_OPTIONS_H
 #define MEMS_BASE_OPTIONS_H
@@ -16,54 +15,61 @@
 enum option_kind {
     OPTION_WORD,   /* uint32_t: which of `words` */
     OPTION_NUMBER, /* uint32_t, in decimal */
-    OPTION_SIZE,   /* size_t above 0, in bytes, with a suffix k, m, g or t in either case; or words[0], which is 0 */
+    OPTION_SIZE,   /* size_t above 0 in bytes, with suffix k, m, g or t in either case; or words[0], meaning 0 */
     OPTION_TEXT,   /* an array of char, with a '\0' */
 };
 
-/* Everything there is to know about an option. The default is text, read like any other value. */
+/* Everything about an option. The default is text and is read like any other value. */
 struct option {
     const char *name;   /* shorter than OPTION_NAME_MAX */
-    const char *values; /* what it takes, for people */
+    const char *values; /* what it takes, as shown to users */
     const char *fallback;
     const char *description;
     enum option_kind kind;
-    bool fixed;               /* cannot be changed once the heap has started */
-    size_t offset;            /* of the member that holds the choice */
-    size_t size;              /* of that member */
-    const char *const *words; /* ended by NULL; NULL: none */
+    bool fixed;    /* cannot be changed once the heap has started */
+    size_t offset; /* of the member that holds the choice */
+    size_t size;   /* of that member */
+    size_t least;  /* an OPTION_SIZE above 0: the smallest, and the largest, which is 0 if there is none */
+    size_t most;
+    const char *const *words; /* ends with NULL; may be NULL */
 };
 
-/* The offset and size of a member, as a table wants them. */
-#define OPTION_MEMBER(type, member) .offset = offsetof(type, member), .size = sizeof((type *)0)->member
+/* An option for a table: of the name of the member of `type` that holds the choice. The last arguments initialise other
+ * members of struct option. */
+#define OPTION(type, member, of_kind, takes, default_value, purpose, ...)                                             \
+    {                                                                                                                 \
+        .name = #member, .values = (takes), .fallback = (default_value), .description = (purpose), .kind = (of_kind), \
+        .offset = offsetof(type, member), .size = sizeof((type *)0)->member, __VA_ARGS__                              \
+    }
 
 #define OPTION_NAME_MAX 32
-#define OPTION_VALUE_MAX 256 /* the longest text that an option takes or prints, its '\0' included */
+#define OPTION_VALUE_MAX 256 /* the longest text an option takes or prints, including '\0' */
 
 struct option_table {
-    const char *variable; /* the environment variable that holds a list of them */
+    const char *variable; /* the environment variable with a list of them */
     const struct option *options;
     size_t count;
     size_t size; /* of the structure that holds the choices */
 };
 
-/* The option of this name; NULL when there is none. */
+/* The option of this name; NULL if there is none. */
 const struct option *options_find(const struct option_table *table, const char *name);
 
 /* Sets every option to its default. */
 void options_init(const struct option_table *table, void *choices);
 
-/* Sets one option from text. 0, or EINVAL for an unknown name or a bad value, or NULL; nothing has changed then. */
+/* Sets one option from text. Returns 0; EINVAL, with nothing changed, for NULL, an unknown name or a bad value. */
 int options_set(const struct option_table *table, void *choices, const char *name, const char *value);
 
 /*
- * Prints the value of an option into value[size], cut to fit and ended by '\0'. 0; EINVAL for an unknown name, or when
- * value is NULL or size is 0; ERANGE when the text was cut.
+ * Prints an option's value into value[size], cut to fit and ended by '\0'. Returns 0; EINVAL for an unknown name, a
+ * NULL value or size 0; ERANGE if the text was cut.
  */
 int options_get(const struct option_table *table, const void *choices, const char *name, char *value, size_t size);
 
 /*
- * Reads "name=value,name=value". An item that is not understood changes nothing and is told to `complain`, one line
- * without a newline for each; so are, for the item "help", all options with their values and defaults.
+ * Reads "name=value,name=value". A bad item changes nothing and is reported to `complain`, one line without a newline
+ * each. For the item "help", `complain` gets all options with their values and defaults.
  */
 void options_parse(const struct option_table *table, void *choices, const char *text,
                    void (*complain)(const char *line));

@@ -64,7 +64,7 @@ struct range_node *range_tree_floor(const struct range_tree *tree, uintptr_t add
 }
 
 bool range_tree_resize(struct range_tree *tree, struct range_node *range, uintptr_t last) {
-    (void)tree; /* the order of the ranges stays, and with it the tree's shape */
+    (void)tree; /* the order of the ranges, and so the tree's shape, does not change */
     const struct range_node *next = range_tree_next(range);
     if (last < range->start || (next != NULL && last >= next->start)) {
         return false;
@@ -97,7 +97,7 @@ bool range_tree_valid(const struct range_tree *tree, const char **why) {
             flaw = "range tree: two ranges overlap or are out of order";
         }
         if (flaw == NULL && ++count > tree->count) {
-            flaw = "range tree: more nodes than are counted";
+            flaw = "range tree: more nodes than its count";
         }
         if (flaw != NULL) {
             *why = flaw;
@@ -106,7 +106,7 @@ bool range_tree_valid(const struct range_tree *tree, const char **why) {
         before = range;
     }
     if (count != tree->count) {
-        *why = "range tree: fewer nodes than are counted";
+        *why = "range tree: fewer nodes than its count";
         return false;
     }
     return true;

@@ -4,7 +4,7 @@ static int height(const struct tree_node *node) {
     return node != NULL ? node->height : 0;
 }
 
-/* How much higher the left side is than the right one. */
+/* The height of the left side minus that of the right. */
 static int lean(const struct tree_node *node) {
     return height(node->left) - height(node->right);
 }
@@ -15,7 +15,7 @@ static void set_height(struct tree_node *node) {
     node->height = (left > right ? left : right) + 1;
 }
 
-/* Puts `new`, which may be NULL, in the place that `old` has below its parent. */
+/* Puts `new`, which may be NULL, in the place of `old` below old's parent. */
 static void replace(struct tree *tree, struct tree_node *old, struct tree_node *new) {
     struct tree_node *parent = old->parent;
     if (parent == NULL) {
@@ -44,7 +44,7 @@ static void set_right(struct tree_node *node, struct tree_node *child) {
     }
 }
 
-/* A rotation: lifts a child into its parent's place; the parent becomes its child on the other side. */
+/* Rotates: a child takes its parent's place, and the parent becomes its child on the other side. */
 static void lift(struct tree *tree, struct tree_node *child) {
     struct tree_node *parent = child->parent;
     replace(tree, parent, child);
@@ -59,7 +59,7 @@ static void lift(struct tree *tree, struct tree_node *child) {
     set_height(child);
 }
 
-/* Restores heights and balance from `node` up to the root, after a change of one level below it. */
+/* Restores heights and balance from `node` up to the root after its subtree's height changed by one. */
 static void rebalance(struct tree *tree, struct tree_node *node) {
     while (node != NULL) {
         int before = node->height;
@@ -78,7 +78,7 @@ static void rebalance(struct tree *tree, struct tree_node *node) {
             lift(tree, node);
         }
         if (node->height == before) {
-            return; /* nothing above can tell the difference */
+            return; /* the heights above are unchanged */
         }
         node = node->parent;
     }
@@ -101,12 +101,12 @@ static struct tree_node *leftmost(struct tree_node *node) {
 }
 
 void tree_unlink(struct tree *tree, struct tree_node *node) {
-    struct tree_node *lowest; /* the lowest node below which a level may have gone */
+    struct tree_node *lowest; /* the lowest node whose subtree may have become lower */
     if (node->left == NULL || node->right == NULL) {
         lowest = node->parent;
         replace(tree, node, node->left != NULL ? node->left : node->right);
     } else {
-        /* The next node in order has no left child: it leaves its place and takes over the node's. */
+        /* The next node in order has no left child: it takes the removed node's place. */
         struct tree_node *heir = leftmost(node->right);
         lowest = heir->parent;
         if (lowest == node) {
@@ -144,7 +144,7 @@ struct tree_node *tree_next(const struct tree_node *node) {
 
 const char *tree_flaw(const struct tree_node *node) {
     if ((node->left != NULL && node->left->parent != node) || (node->right != NULL && node->right->parent != node)) {
-        return "tree: a child does not know its parent";
+        return "tree: a child has another parent";
     }
     int left = height(node->left);
     int right = height(node->right);

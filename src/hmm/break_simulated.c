@@ -17,7 +17,7 @@ static bool move(struct program_break *brk, intptr_t by, void **was) {
 
 bool hmm_break_simulated(struct program_break *brk, void *buffer, size_t size) {
     size_t gap = round_up((uintptr_t)buffer, BREAK_GRAIN) - (uintptr_t)buffer;
-    if (size < gap + BREAK_MIN || size > PTRDIFF_MAX) {
+    if (size < gap + BREAK_MIN || size > PTRDIFF_MAX || (uintptr_t)buffer > UINTPTR_MAX - size) {
         return false;
     }
     char *start = (char *)buffer + gap;

@@ -18,25 +18,32 @@ static bool purge(struct program_break *brk, void *start, size_t size) {
     return os_purge(start, size) == 0;
 }
 
-/* Where the address space is limited, others need it too: then by and by. */
+/* With a limit on address space, leave some to others: reserve step by step. */
 #define RESERVED_MAX ((size_t)64 << 30)
 #define RESERVED_MIN ((size_t)1 << 20)
-#define RESERVED_SHARE 4 /* one part in so many of what the heap has */
+#define RESERVED_SHARE 4 /* reserve 1/RESERVED_SHARE of what the heap has */
 
-/* Whether what can be written is limited, as by `ulimit -d`: the break and every region count alike. */
-static bool data_limited(void) {
+/* The known limits. */
+static struct {
+    bool addresses; /* as by `ulimit -v` */
+    bool data;      /* what can be written, as by `ulimit -d`: the break and every region count alike */
+    bool scarce;    /* limits are about to be set, or future memory may count as locked */
+} limits;
+
+void hmm_break_ask_limits(void) {
     struct rlimit limit;
-    return os_process_limit(0, RLIMIT_DATA, NULL, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+    limits.addresses = os_address_limit() != SIZE_MAX;
+    limits.data = os_process_limit(0, RLIMIT_DATA, NULL, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
 }
 
 bool hmm_break_more(struct program_break *brk, size_t least, size_t held) {
     size_t size = RESERVED_MAX;
-    /* A further region has no more to give then; and the break that it succeeds could not go down any more. */
-    if (held != 0 && data_limited()) {
+    /* A further region could not get more memory then, and the earlier break could no longer be lowered. */
+    if (held != 0 && limits.data) {
         return false;
     }
     least = least > RESERVED_MIN ? least : RESERVED_MIN;
-    if (os_address_limit() != SIZE_MAX) {
+    if (limits.addresses || limits.scarce) {
         size = held / RESERVED_SHARE > least ? held / RESERVED_SHARE : least;
     }
     for (; size >= least; size /= 2) {
@@ -56,38 +63,63 @@ bool hmm_break_real(struct program_break *brk) {
                                   .zero = true,
                                   .shared = true};
     void *was;
-    /* A move by nothing tells too little: where the C library keeps the break for itself, it succeeds. */
+    /* Moving by 0 proves nothing: it succeeds even where the C library keeps the break for itself. */
     if (!move_real(brk, (intptr_t)brk->grain, &was)) {
         return false;
     }
     return move_real(brk, -(intptr_t)brk->grain, &was);
 }
 
-/* Memory is made accessible, and given back, in steps of at least this: fewer system calls. */
+/* Commit and purge at least this much at a time, to save system calls. */
 #define COMMIT_STEP ((size_t)1 << 20)
+
+/* Makes memory accessible up to `now`, and beyond if possible. */
+static bool commit(struct program_break *brk, const char *now) {
+    const size_t left = (size_t)(brk->end - brk->committed);
+    const size_t least = (size_t)(now - brk->committed);
+    size_t more = round_up(least, COMMIT_STEP);
+    more = more < left ? more : left;
+    if (brk->claimed) {
+        if (os_claim(brk->committed, more) != 0) {
+            more = round_up(least, brk->grain);
+            if (os_claim(brk->committed, more) != 0) {
+                return false;
+            }
+        }
+    } else {
+        os_dump(brk->committed, more + COMMIT_STEP < left ? more + COMMIT_STEP : left);
+        if (os_commit(brk->committed, more) != 0) {
+            return false;
+        }
+    }
+    brk->committed += more;
+    return true;
+}
+
+/* Gives back memory beyond the break. If the system refuses, or it has no effect, the memory stays, harmlessly. */
+static void retreat(struct program_break *brk) {
+    char *unused = brk->start + round_up((size_t)(brk->now - brk->start), brk->grain);
+    const size_t size = (size_t)(brk->committed - unused);
+    if (brk->claimed && (size == 0 || os_unmap(unused, size) == 0)) {
+        brk->committed = unused;
+    } else {
+        brk->zero = os_purge(unused, size) == 0 && os_purge_zeroes();
+    }
+}
 
 static bool move_reserved(struct program_break *brk, intptr_t by, void **was) {
     if (by > brk->end - brk->now || by < brk->start - brk->now) {
         return false;
     }
     char *now = brk->now + by;
-    if (now > brk->committed) {
-        size_t left = (size_t)(brk->end - brk->committed);
-        size_t more = round_up((size_t)(now - brk->committed), COMMIT_STEP);
-        more = more < left ? more : left;
-        os_dump(brk->committed, more + COMMIT_STEP < left ? more + COMMIT_STEP : left);
-        if (os_commit(brk->committed, more) != 0) {
-            return false;
-        }
-        brk->committed += more;
-    }
-    if (by < 0) {
-        char *unused = brk->start + round_up((size_t)(now - brk->start), brk->grain);
-        /* Refused, or without effect: the memory stays, and does no harm. */
-        brk->zero = os_purge(unused, (size_t)(brk->committed - unused)) == 0 && os_purge_zeroes();
+    if (now > brk->committed && !commit(brk, now)) {
+        return false;
     }
     *was = brk->now;
     brk->now = now;
+    if (by < 0) {
+        retreat(brk);
+    }
     return true;
 }
 
@@ -109,4 +141,12 @@ int hmm_break_reserved(struct program_break *brk, size_t size) {
     brk->zero = true;
     brk->committed = start;
     return 0;
+}
+
+void hmm_break_confine(struct program_break *brk) {
+    limits.scarce = true;
+    if (brk->move == move_reserved && !brk->claimed) {
+        brk->claimed = brk->end == brk->committed || os_unmap(brk->committed, (size_t)(brk->end - brk->committed)) == 0;
+        retreat(brk);
+    }
 }

@@ -1,5 +1,5 @@
 /*
- * config.h - what is chosen when the heap is compiled: each can be set with -D.
+ * config.h - compile-time configuration; each macro can be set with -D.
  */
 #ifndef MEMS_HMM_CONFIG_H
 #define MEMS_HMM_CONFIG_H
@@ -9,8 +9,8 @@
 #define WORD_BITS ((unsigned)sizeof(uintptr_t) * 8)
 
 /*
- * Bytes that the quick list of each size takes at most. 0: there are none, every freed block is merged at once, and no
- * call takes longer than a few hundred instructions.
+ * The maximum of bytes in each size's quick list. 0 means no quick lists: every freed block is merged at once, and no
+ * call takes more than a few hundred instructions.
  */
 #ifndef HMM_QUICK_BYTES
 #if __STDC_HOSTED__
@@ -20,22 +20,22 @@
 #endif
 #endif
 
-/* How many cached blocks one call merges at most, unless it would fail otherwise. */
+/* The maximum of cached blocks that one call merges, unless it would otherwise fail. */
 #ifndef HMM_FLUSH_BLOCKS
 #define HMM_FLUSH_BLOCKS 32
 #endif
 
-/* 0: a fault is told by the name of the operation alone, and the code is shorter. */
+/* 0 makes the code smaller: fault reports name only the operation. */
 #ifndef HMM_REPORTS
 #define HMM_REPORTS 1
 #endif
 
-/* 0: no memory but what the program gives. Without HmmUseBuffer and the code that moves a break. */
+/* 0: the heap has only memory that the program adds; HmmUseBuffer and the break are left out. */
 #ifndef HMM_BREAK
 #define HMM_BREAK 1
 #endif
 
-/* How many pieces of memory without gaps a heap consists of at most. */
+/* The maximum of regions (pieces of contiguous memory) in a heap. */
 #ifndef HMM_REGIONS
 #if __STDC_HOSTED__
 #define HMM_REGIONS 32
@@ -44,7 +44,7 @@
 #endif
 #endif
 
-/* A block and a region have less than 2^HMM_SIZE_BITS bytes. All other bits of a header are its checksum. */
+/* Blocks and regions are smaller than 2^HMM_SIZE_BITS bytes. The other bits of a header are its checksum. */
 #ifndef HMM_SIZE_BITS
 #if UINTPTR_MAX > UINT32_MAX
 #define HMM_SIZE_BITS 40

@@ -1,34 +1,33 @@
 #include "growth.h"
 
 #include "free_list.h"
+#include "hmm_report.h"
 #include "region.h"
-#include "report.h"
 
 #if HMM_BREAK
 
-/* The break is raised by at least this much; and by one part in EXTRA_SHARE of the heap, if that is more. */
+/* The break rises by at least this much, or by 1/EXTRA_SHARE of the heap if that is more. */
 #define EXTRA_MIN ((size_t)128 << 10)
 #define EXTRA_SHARE 64
 
 /*
- * A last free block of this many bytes is given back; or of one part in TRIM_SHARE of the heap, if that is more. The
- * limit doubles, up to TRIM_MAX, each time that the break rises again after it went down, and is halved when it goes
- * down twice running.
+ * A free last block of this size is given back, or of 1/TRIM_SHARE of the heap if that is more. The limit doubles, up
+ * to TRIM_MAX, each time the break rises after it went down, and is halved when it goes down twice in a row.
  */
 #define TRIM_MIN ((size_t)256 << 10)
 #define TRIM_MAX ((size_t)4 << 20)
 #define TRIM_SHARE 4
 
-/* Somebody else may move the break between our two looks at it: how often that is put up with in one allocation. */
+/* How often one allocation tolerates that somebody else moves the break between our two reads of it. */
 #define ATTEMPTS 4
 
-/* So many regions are left for memory that grows on, by somebody who moves the break beside us again and again. */
+/* Regions reserved for the heap itself, if somebody else keeps moving the break. */
 #define REGIONS_SPARE (HMM_REGIONS / 4)
 
 _Static_assert(REGION_OVERHEAD + BLOCK_MIN <= BREAK_MIN, "the smallest buffer has room for a block");
 
-void hmm_heap_use_break(struct HmmHeap *heap, const struct program_break *brk) {
-    hmm_heap_start(heap);
+void hmm_growth_use_break(struct HmmHeap *heap, const struct program_break *brk) {
+    hmm_region_start(heap);
     heap->brk = *brk;
 }
 
@@ -41,7 +40,7 @@ static char *end_of_heap(const struct HmmHeap *heap) {
     return (char *)heap->end + BLOCK_HEADER;
 }
 
-/* How large a last free block is left alone at least, after a move of the break. */
+/* The minimum size of a last free block that is given back, after a move of the break. */
 static size_t next_trim_min(const struct HmmHeap *heap, bool down) {
     size_t least = heap->trim_min > TRIM_MIN ? heap->trim_min : TRIM_MIN;
     if (!heap->trimmed) {
@@ -53,22 +52,22 @@ static size_t next_trim_min(const struct HmmHeap *heap, bool down) {
     return least < TRIM_MAX ? least * 2 : least;
 }
 
-/* The break has moved, and with it the heap's size: the other figures follow. */
+/* Updates the figures after a move of the break. */
 static void moved(struct HmmHeap *heap, size_t size) {
     bool down = size < heap->size;
     heap->trim_min = next_trim_min(heap, down);
     heap->trimmed = down;
     heap->trim_at = size / TRIM_SHARE > heap->trim_min ? size / TRIM_SHARE : heap->trim_min;
     heap->break_moves++;
-    hmm_heap_resized(heap, size);
+    hmm_region_resized(heap, size);
 }
 
-/* The region that grows has another end. */
+/* Sets the end of the region that grows. */
 static void set_end(struct HmmHeap *heap, struct block *end, uintptr_t prev_used) {
     struct region *region = &heap->regions[heap->growing];
     block_set_tag(end, REGION_END_TAG | prev_used);
     heap->end = end;
-    region->end = end;
+    hmm_region_set_end(region, end);
     hmm_region_look(heap, region);
 }
 
@@ -83,7 +82,7 @@ static struct block *last_free_block(struct HmmHeap *heap) {
     return (heap->end->header & BLOCK_PREV_USED) == 0 ? hmm_free_block_before(heap, heap->end) : NULL;
 }
 
-/* More memory behind the region that grows, up to `end`: its end becomes the header of a block. */
+/* Extends the region that grows up to `end`; its old end becomes a block's header. */
 static void extend_region(struct HmmHeap *heap, char *end) {
     struct block *block = heap->end;
     struct block *region_end = block_at(end - BLOCK_HEADER);
@@ -93,10 +92,10 @@ static void extend_region(struct HmmHeap *heap, char *end) {
     heap->room += size;
     heap->blocks++;
     set_end(heap, region_end, BLOCK_PREV_USED);
-    hmm_merge_blocks(heap, block);
+    hmm_merge_blocks(heap, block, block_key(block));
 }
 
-/* Where the break is, or is about to be: what lies above on its page others may have written to. */
+/* From where memory is untouched: others may have written to the rest of the page that the break is on. */
 static uintptr_t untouched_from(const struct HmmHeap *heap, uintptr_t at) {
     if (!heap->brk.zero || at > UINTPTR_MAX - heap->brk.grain) {
         return UINTPTR_MAX;
@@ -104,7 +103,7 @@ static uintptr_t untouched_from(const struct HmmHeap *heap, uintptr_t at) {
     return round_up(at, heap->brk.grain);
 }
 
-/* The memory behind the break that has risen, or its region's first, is one that grows from now on. */
+/* Starts a new region that grows, at the break that has risen. */
 static bool begin_region(struct HmmHeap *heap, char *start, char *end) {
     const struct region *region = hmm_region_add(heap, start, end);
     if (region == NULL) {
@@ -120,8 +119,8 @@ static bool begin_region(struct HmmHeap *heap, char *start, char *end) {
 }
 
 /*
- * Raises the break, which is at `now`, by at least `by` bytes to a multiple of its grain. joins: memory that continues
- * the region that grows becomes part of it; other memory begins another.
+ * Raises the break from `now` by at least `by` bytes, to a multiple of its grain. joins: memory that continues the
+ * region that grows joins it; otherwise it starts another.
  */
 static bool raise_break(struct HmmHeap *heap, char *now, size_t by, bool joins) {
     uintptr_t aim;
@@ -146,7 +145,7 @@ static bool raise_break(struct HmmHeap *heap, char *now, size_t by, bool joins) 
     return true;
 }
 
-/* Whether memory from `now` on continues the region that grows, which must not outgrow what a header can tell. */
+/* Whether memory at `now` continues the region that grows, without making it larger than a header can express. */
 static bool continues(const struct HmmHeap *heap, const char *now, size_t by) {
     if (heap->end == NULL || now != end_of_heap(heap)) {
         return false;
@@ -155,9 +154,9 @@ static bool continues(const struct HmmHeap *heap, const char *now, size_t by) {
     return by <= BLOCK_SIZE_MAX && size + by < BLOCK_SIZE_MAX;
 }
 
-/* Raises the break for a request of `size` bytes; last: the free block before it, or NULL. */
+/* Raises the break for a request of `size` bytes; last: the free block before the break, or NULL. */
 static bool raise_for(struct HmmHeap *heap, size_t size, const struct block *last) {
-    void *where; /* lower than it was: somebody has taken memory of ours away, and who knows what comes next */
+    void *where; /* lower than before: somebody has taken our memory away, and nothing is safe any more */
     if (!heap->brk.move(&heap->brk, 0, &where) || (heap->end != NULL && (char *)where < end_of_heap(heap) &&
                                                    (char *)where >= heap->regions[heap->growing].start)) {
         return false;
@@ -174,14 +173,14 @@ static bool raise_for(struct HmmHeap *heap, size_t size, const struct block *las
     return raise_break(heap, now, need + extra, joins) || raise_break(heap, now, need, joins);
 }
 
-/* A break elsewhere, where this one is at its end. */
+/* Continues with another break if this one is exhausted. */
 static bool change_break(struct HmmHeap *heap, size_t size) {
     struct program_break brk = heap->brk;
     if (brk.more == NULL || heap->region_count == HMM_REGIONS ||
         !brk.more(&brk, size + REGION_OVERHEAD + hmm_growth_extra(heap), heap->size)) {
         return false;
     }
-    hmm_heap_use_break(heap, &brk);
+    hmm_growth_use_break(heap, &brk);
     return true;
 }
 
@@ -191,7 +190,7 @@ struct block *hmm_alloc_extra(struct HmmHeap *heap, size_t size) {
         if (heap != &hmm_heap || !hmm_system_break(&brk)) {
             return NULL;
         }
-        hmm_heap_use_break(heap, &brk);
+        hmm_growth_use_break(heap, &brk);
     }
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         struct block *last = last_free_block(heap);
@@ -214,13 +213,13 @@ size_t hmm_trim_break(struct HmmHeap *heap, size_t keep) {
     size_t size = block_size(last);
     size_t by = round_down(size - keep, heap->brk.grain);
     if (size - by != 0 && size - by < BLOCK_MIN) {
-        by -= heap->brk.grain; /* what is left must be nothing or a block */
+        by -= heap->brk.grain; /* the rest must be empty or hold a block */
     }
     if (by == 0) {
         return 0;
     }
     hmm_remove_from_freelist(heap, last);
-    *block_footer_before(heap->end) = 0; /* memory that comes back as it is has nothing of ours in it */
+    *block_footer_before(heap->end) = 0; /* memory that comes back unchanged must hold nothing of ours */
     block_forget(heap->end);
     void *was;
     if (!heap->brk.move(&heap->brk, -(intptr_t)by, &was)) {
@@ -237,7 +236,7 @@ size_t hmm_trim_break(struct HmmHeap *heap, size_t keep) {
     } else {
         heap->blocks--;
     }
-    if (heap->brk.zero) { /* what has gone, and comes back, reads as zero */
+    if (heap->brk.zero) { /* memory that was given back and returns reads as zero */
         uintptr_t least = (uintptr_t)end + sizeof *end;
         uintptr_t touched = untouched_from(heap, (uintptr_t)end_of_heap(heap));
         touched = touched > least ? touched : least;

@@ -1,27 +1,27 @@
 /*
- * growth.h - the region that grows: its end is the program break, which is raised and lowered.
+ * growth.h - the region that grows: its end is the program break.
  */
 #ifndef MEMS_HMM_GROWTH_H
 #define MEMS_HMM_GROWTH_H
 
-#include "state.h"
+#include "heap_state.h"
 
 #if HMM_BREAK
 
-/* Memory comes from this break from then on; what there is already stays where it is. */
-void hmm_heap_use_break(struct HmmHeap *heap, const struct program_break *brk);
+/* Takes further memory from this break. Memory that the heap already has stays. */
+void hmm_growth_use_break(struct HmmHeap *heap, const struct program_break *brk);
 
 /*
- * Raises the break until the last block of the region that grows is a free one of at least `size` bytes, and somewhat
- * further, so that it moves rarely. Where it cannot rise the heap goes on in a further region, if the system gives one.
- * Returns the block, which is in the free list; NULL when there is no more memory.
+ * Raises the break until the last block of the region that grows is a free one of at least `size` bytes, plus some
+ * extra so that it moves rarely. If it cannot rise, the heap continues in a further region if the system gives one.
+ * Returns that block, in the free list; NULL if there is no more memory.
  */
 struct block *hmm_alloc_extra(struct HmmHeap *heap, size_t size);
 
-/* Lowers the break until `keep` bytes are left of the last block, if that is free. Returns by how many bytes. */
+/* Lowers the break until `keep` bytes of the last block, if that is free, are left. Returns by how many bytes. */
 size_t hmm_trim_break(struct HmmHeap *heap, size_t keep);
 
-/* By how much more than is needed the break is raised: also what a trimmed heap keeps. */
+/* How much more than needed the break is raised; a trimmed heap keeps as much. */
 size_t hmm_growth_extra(const struct HmmHeap *heap);
 
 #else

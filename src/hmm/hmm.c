@@ -1,14 +1,14 @@
 /*
- * hmm.c - the functions of hmm.h: what C's names for the same ask of their arguments, and the heap. Names are in
- * parentheses where with HMM_TAGS they are macros.
+ * hmm.c - the functions of hmm.h: they check their arguments and call the heap. Names in parentheses are macros under
+ * HMM_TAGS.
  */
 #include "hmm.h"
 
 #include "base/bits.h"
 #include "growth.h"
-#include "heap.h"
+#include "heap_state.h"
+#include "hmm_alloc.h"
 #include "region.h"
-#include "state.h"
 
 EXPORT void *(HmmHeapAlloc)(struct HmmHeap *heap, size_t size) {
     return hmm_alloc(heap, size);
@@ -82,8 +82,12 @@ EXPORT void HmmStats(struct HmmStats *stats) {
     hmm_stats(&hmm_heap, stats);
 }
 
+EXPORT int HmmHeapWalk(struct HmmHeap *heap, int (*visit)(const struct HmmBlock *block, void *context), void *context) {
+    return hmm_walk(heap, visit, context);
+}
+
 EXPORT int HmmWalk(int (*visit)(const struct HmmBlock *block, void *context), void *context) {
-    return HmmHeapWalk(&hmm_heap, visit, context);
+    return hmm_walk(&hmm_heap, visit, context);
 }
 
 /* Whether nothing has been allocated yet. */
@@ -100,7 +104,7 @@ EXPORT int HmmUseBuffer(void *buffer, size_t size) {
         struct program_break brk;
         error = buffer != NULL && hmm_break_simulated(&brk, buffer, size) ? 0 : EINVAL;
         if (error == 0) {
-            hmm_heap_use_break(heap, &brk);
+            hmm_growth_use_break(heap, &brk);
         }
     }
     heap_leave(heap, locked);
@@ -110,7 +114,7 @@ EXPORT int HmmUseBuffer(void *buffer, size_t size) {
 
 EXPORT int HmmHeapAddRegion(struct HmmHeap *heap, void *memory, size_t size) {
     bool locked = heap_enter(heap, "HmmAddRegion");
-    int error = hmm_heap_add_memory(heap, memory, size);
+    int error = hmm_region_add_memory(heap, memory, size);
     heap_leave(heap, locked);
     return error;
 }
@@ -123,9 +127,10 @@ static bool hooks_complete(const struct HmmHooks *hooks) {
     return hooks != NULL && (hooks->lock == NULL) == (hooks->unlock == NULL);
 }
 
+/* Not by hmm_heap_set_walker: the caller may be inside a walk over another heap. */
 static void set_hooks(struct HmmHeap *heap, const struct HmmHooks *hooks) {
     heap->hooks = *hooks;
-    hmm_heap_set_walker(heap, 0);
+    atomic_store_explicit(&heap->walker, hooks->lock != NULL ? WALKER_NONE : 0, memory_order_relaxed);
 }
 
 EXPORT int HmmSetHooks(const struct HmmHooks *hooks) {
@@ -136,16 +141,17 @@ EXPORT int HmmSetHooks(const struct HmmHooks *hooks) {
     if (!unused(heap)) {
         return EBUSY;
     }
-    set_hooks(heap, hooks); /* before there is anything to lock */
+    set_hooks(heap, hooks); /* while there is nothing to lock */
     return 0;
 }
 
-/* What the heap knows of itself lies at the start of its memory. */
+/* The heap's state is at the start of its memory. */
 EXPORT struct HmmHeap *HmmHeapCreate(void *memory, size_t size, const struct HmmHooks *hooks) {
     size_t gap = round_up((uintptr_t)memory, _Alignof(struct HmmHeap)) - (uintptr_t)memory;
     size_t state = gap + sizeof(struct HmmHeap);
     struct HmmHeap *heap = (struct HmmHeap *)(void *)((char *)memory + gap);
-    if (memory == NULL || size < state + REGION_OVERHEAD + BLOCK_MIN || (hooks != NULL && !hooks_complete(hooks))) {
+    if (memory == NULL || size < state + REGION_OVERHEAD + BLOCK_MIN || size - state > BLOCK_SIZE_MAX ||
+        (uintptr_t)memory > UINTPTR_MAX - size || (hooks != NULL && !hooks_complete(hooks))) {
         system_set_errno(EINVAL);
         return NULL;
     }
@@ -153,11 +159,9 @@ EXPORT struct HmmHeap *HmmHeapCreate(void *memory, size_t size, const struct Hmm
     if (hooks != NULL) {
         set_hooks(heap, hooks);
     }
-    int error = hmm_heap_add_memory(heap, (char *)memory + state, size - state);
-    if (error != 0) {
-        system_set_errno(error);
-        return NULL;
-    }
+    hmm_region_start(heap);
+    (void)hmm_region_add(heap, (char *)memory + state, (char *)memory + size); /* all that it refuses was checked */
+    hmm_system_made(heap);
     return heap;
 }
 
@@ -172,6 +176,16 @@ EXPORT HmmFaultHandler HmmHeapSetFaultHandler(struct HmmHeap *heap, HmmFaultHand
 EXPORT HmmFaultHandler HmmSetFaultHandler(HmmFaultHandler handler) {
     return HmmHeapSetFaultHandler(&hmm_heap, handler);
 }
+
+#if __STDC_HOSTED__
+EXPORT void HmmHeapPrintFreelist(struct HmmHeap *heap, FILE *stream) {
+    hmm_print_freelist(heap, stream);
+}
+
+EXPORT void HmmPrintFreelist(FILE *stream) {
+    hmm_print_freelist(&hmm_heap, stream);
+}
+#endif
 
 #ifdef HMM_TAGS
 EXPORT void *HmmTag(void *ptr, const char *site) {

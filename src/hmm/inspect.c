@@ -1,13 +1,13 @@
 /*
- * inspect.c - what there is in a heap: the walk over its blocks, and the figures.
+ * inspect.c - the walk over a heap's blocks, and its statistics.
  */
 #include "free_list.h"
-#include "heap.h"
+#include "heap_state.h"
+#include "hmm_alloc.h"
+#include "hmm_report.h"
 #include "quick_list.h"
-#include "report.h"
-#include "state.h"
 
-/* How many blocks are looked at for the largest free one: those of its bin differ by one part in 16 at most. */
+/* How many blocks a search for the largest looks at; those of its bin differ by at most 1/16. */
 #define LARGEST_PROBES 64u
 
 static enum HmmState state_of(const struct block *block) {
@@ -17,7 +17,7 @@ static enum HmmState state_of(const struct block *block) {
     return (block->header & BLOCK_CACHED) != 0 ? HMM_CACHED : HMM_USED;
 }
 
-static int walk(struct HmmHeap *heap, int (*visit)(const struct HmmBlock *, void *), void *context) {
+static int walk_locked(struct HmmHeap *heap, int (*visit)(const struct HmmBlock *, void *), void *context) {
     for (unsigned i = 0; i < heap->region_count; i++) {
         const struct region *region = &heap->regions[i];
         struct block *next;
@@ -39,25 +39,51 @@ static int walk(struct HmmHeap *heap, int (*visit)(const struct HmmBlock *, void
     return 0;
 }
 
-/* The lock is held even if there is one thread only: the visit may make another. */
-EXPORT int HmmHeapWalk(struct HmmHeap *heap, int (*visit)(const struct HmmBlock *block, void *context), void *context) {
+/* Takes the lock even in a process with one thread, because the visit may create another. */
+int hmm_walk(struct HmmHeap *heap, int (*visit)(const struct HmmBlock *block, void *context), void *context) {
     hmm_heap_lock(heap, "HmmWalk");
     heap->operation = "HmmWalk";
     hmm_heap_set_walker(heap, system_thread());
-    int result = walk(heap, visit, context);
+    int result = walk_locked(heap, visit, context);
     hmm_heap_set_walker(heap, 0);
     hmm_heap_unlock(heap);
     return result;
 }
 
-/* Figures are read from counters: the lock is held for a constant time. */
+/* The size of the block being cut; 0 if there is none. */
+static size_t cut_size(struct HmmHeap *heap) {
+    if (heap->cut == NULL) {
+        return 0;
+    }
+    hmm_prove_free_block(heap, heap->cut);
+    return block_size(heap->cut);
+}
+
+/* The size of the largest free block among the first of the highest bin. */
+static size_t largest_free(struct HmmHeap *heap) {
+    const struct free_list *list = &heap->free_list;
+    size_t largest = cut_size(heap);
+    if (list->levels == 0) {
+        return largest;
+    }
+    unsigned level = word_log2(list->levels);
+    struct block *block = list->heads[level * FREE_STEPS + word_log2(list->steps[level])];
+    for (unsigned probes = LARGEST_PROBES; probes > 0 && block != heap_list_end(heap); probes--, block = block->next) {
+        hmm_prove_free_block(heap, block);
+        largest = block_size(block) > largest ? block_size(block) : largest;
+    }
+    return largest;
+}
+
+/* Reads counters, so the lock is held for a constant time. */
 void hmm_stats(struct HmmHeap *heap, struct HmmStats *stats) {
     bool locked = heap_enter(heap, "stats");
     const size_t overhead = BLOCK_HEADER + BLOCK_SITE; /* of a block */
     struct quick_total cached = hmm_quick_total(heap);
     size_t used_blocks = heap->blocks - heap->free_blocks - cached.blocks;
-    size_t largest = hmm_largest_free(heap, LARGEST_PROBES);
+    size_t largest = largest_free(heap);
     const struct program_break *brk = &heap->brk;
+    size_t all = heap->room + (size_t)(brk->end - brk->now); /* less than `most` if the heap was trimmed */
     *stats = (struct HmmStats){
         .region = heap->size,
         .peak = heap->peak,
@@ -70,7 +96,7 @@ void hmm_stats(struct HmmHeap *heap, struct HmmStats *stats) {
         .free_blocks = heap->free_blocks,
         .largest_free = largest > 0 ? largest - overhead : 0,
         .most = heap->most,
-        .least_free = heap->room + (size_t)(brk->end - brk->now) - heap->most,
+        .least_free = all > heap->most ? all - heap->most : 0,
         .regions = heap->region_count,
         .break_moves = heap->break_moves,
         .failures = heap->failures,
@@ -89,8 +115,9 @@ static void add_row(struct hmm_row *rows, size_t size, size_t blocks, size_t byt
 void hmm_rows(struct HmmHeap *heap, struct hmm_row rows[HMM_ROWS]) {
     bool locked = heap_enter(heap, "stats");
     __builtin_memcpy(rows, heap->free_list.rows, sizeof heap->free_list.rows);
-    if (heap->cut != NULL) {
-        add_row(rows, block_size(heap->cut), 1, block_size(heap->cut));
+    size_t cut = cut_size(heap);
+    if (cut > 0) {
+        add_row(rows, cut, 1, cut);
     }
 #if HMM_QUICK_BYTES > 0
     for (size_t i = 1; i < QUICK_LISTS; i++) {

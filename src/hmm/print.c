@@ -1,18 +1,17 @@
 /*
- * print.c - HmmPrintFreelist.
+ * print.c - the free list as text.
  *
- * stdio may allocate, and its locks come before the heap's: so the lock is held only while some blocks of a bin are
- * copied, and what is printed of a bin is as it was at one moment.
+ * stdio may allocate, and its locks come before the heap's, so the lock is held only while some blocks of a bin are
+ * copied. Each bin is shown as it was at one moment.
  */
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "free_list.h"
-#include "heap.h"
-#include "report.h"
-#include "state.h"
+#include "heap_state.h"
+#include "hmm_alloc.h"
 
-#define SHOWN 16 /* blocks of a bin that are shown one by one */
+#define SHOWN 16 /* blocks of a bin that are listed */
 
 struct row {
     size_t count;
@@ -29,9 +28,7 @@ static void read_bin(struct HmmHeap *heap, unsigned bin, struct row *row) {
     hmm_cut_end(heap); /* so that every free block is in a bin */
     struct block *block = heap->free_list.heads[bin];
     for (; block != NULL && block != heap_list_end(heap); block = block->next) {
-        if (UNLIKELY(!hmm_free_block_sound(heap, block))) {
-            hmm_report_free_block(heap, block);
-        }
+        hmm_prove_free_block(heap, block);
         if (row->count < SHOWN) {
             row->blocks[row->count].payload = block_payload(block);
             row->blocks[row->count].size = block_room(block);
@@ -51,7 +48,7 @@ static void print_row(FILE *stream, const struct row *row) {
     fputs(shown < row->count ? " ...\n" : "\n", stream);
 }
 
-EXPORT void HmmHeapPrintFreelist(struct HmmHeap *heap, FILE *stream) {
+void hmm_print_freelist(struct HmmHeap *heap, FILE *stream) {
     stream = stream != NULL ? stream : stdout;
     fputs("----- HMM free list -----\n", stream);
     for (unsigned bin = 0; bin < FREE_BINS; bin++) {
@@ -62,8 +59,4 @@ EXPORT void HmmHeapPrintFreelist(struct HmmHeap *heap, FILE *stream) {
         }
     }
     fputs("-------------------------\n", stream);
-}
-
-EXPORT void HmmPrintFreelist(FILE *stream) {
-    HmmHeapPrintFreelist(&hmm_heap, stream);
 }

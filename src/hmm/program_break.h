@@ -1,8 +1,8 @@
 /*
- * program_break.h - where the heap's memory comes from: one end that moves up and down.
+ * program_break.h - the end of the heap's memory, which moves up and down.
  *
- * The real break is the process's (sbrk), and others may move it, too. A simulated one moves in a buffer; it needs no
- * operating system. A reserved one is simulated in address space that the system has reserved for it.
+ * The real break is the process's (sbrk); others may move it too. A simulated one moves in a buffer and needs no
+ * operating system. A reserved one moves in address space that the system has reserved for it.
  */
 #ifndef MEMS_HMM_PROGRAM_BREAK_H
 #define MEMS_HMM_PROGRAM_BREAK_H
@@ -12,43 +12,53 @@
 #include <stdint.h>
 
 /*
- * move: moves the break by `by` bytes, a multiple of `grain`, or 0, and tells where it was; false, and nothing has
- * changed, when that cannot be done. The memory between the old and the higher new break is readable and writable.
+ * move: moves the break by `by` bytes, a multiple of `grain` or 0, and stores its previous value; false, and nothing
+ * changed, if that is impossible. The memory below a raised break is readable and writable.
  *
- * more: turns this break, which is at its end, into another one, elsewhere, that has `least` bytes or more; false when
- * there is none. `held` is what the heap has already. NULL: there never is one.
+ * more: replaces this exhausted break by another one elsewhere with at least `least` bytes; false if there is none.
+ * `held` is what the heap already has. May be NULL.
  *
- * purge: gives back the memory of whole grains below the break; they stay readable and writable, and what they hold is
- * not to be relied upon. False when it cannot be done; NULL when it never can.
+ * purge: gives the memory of whole grains below the break back to the system; they stay readable and writable, with
+ * undefined contents. False if that is impossible. May be NULL.
  *
- * start <= now <= committed <= end; these are not the real break's.
+ * start <= now <= committed <= end; the real break does not use these.
  */
 struct program_break {
     bool (*move)(struct program_break *, intptr_t by, void **was);
     bool (*more)(struct program_break *, size_t least, size_t held);
     bool (*purge)(struct program_break *, void *start, size_t size);
-    size_t grain; /* a power of two: what moving by less would not gain anything */
-    bool zero;    /* whole grains that it rises over read as zero if nobody had them since it was last lowered */
-    bool shared;  /* others may move it, too */
+    size_t grain; /* a power of two; smaller moves would gain nothing */
+    bool zero;    /* whole grains above the lowest break so far read as zero unless somebody else had them */
+    bool shared;  /* others may move it too */
+    bool claimed; /* nothing is reserved beyond `committed`: the next memory may belong to somebody else */
     char *start;
     char *now;
-    char *committed; /* the end of what is readable and writable */
+    char *committed; /* the end of readable and writable memory */
     char *end;
 };
 
-/* In a buffer of the caller's; false when it has no room for a single block. Freestanding. */
+/* In a buffer of the caller's; false if it has no room for one block. Freestanding. */
 #define BREAK_MIN (12 * sizeof(void *))
 bool hmm_break_simulated(struct program_break *brk, void *buffer, size_t size);
 
-/* The process's own. False where it cannot be moved at all. */
+/* The process's own; false if it cannot be moved at all. */
 bool hmm_break_real(struct program_break *brk);
 
-/* In `size` bytes of address space; memory is taken as the break goes up and given back as it goes down. 0 or an errno.
- */
+/* In `size` bytes of reserved address space; memory follows the break up and down. 0 or an errno. */
 int hmm_break_reserved(struct program_break *brk, size_t size);
 
-/* program_break.more in reserved memory: as much as the system gives, or, where the address space is limited, little.
+/*
+ * The limits of the process, which decide on further memory. They are queried when the heap starts, because the process
+ * may later forbid that system call, and when the process has changed them (hmm_break_ask_limits). Under the heap's
+ * lock.
  */
+void hmm_break_ask_limits(void);
+
+/* The process is about to limit its memory, or to lock it: a reserved break gives up unused space, and claims memory as
+ * needed from then on; further breaks reserve little. */
+void hmm_break_confine(struct program_break *brk);
+
+/* program_break.more in reserved memory: as much as the system gives, but little if address space is limited. */
 bool hmm_break_more(struct program_break *brk, size_t least, size_t held);
 
 #endif

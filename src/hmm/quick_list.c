@@ -13,14 +13,14 @@ struct quick_total hmm_quick_total(const struct HmmHeap *heap) {
     return total;
 }
 
-/* The lists take turns, so that no size alone pays for what others need. */
+/* The lists take turns, so no single size pays for all others. */
 size_t hmm_quick_flush(struct HmmHeap *heap, size_t most) {
     size_t done = 0;
     unsigned empty = 0; /* lists one after the other */
     while (done < most && empty < QUICK_LISTS) {
         struct block *block = quick_pop(heap, heap->flushed * BLOCK_ALIGN, heap->operation);
         if (block != NULL) {
-            hmm_merge_blocks(heap, block);
+            hmm_merge_blocks(heap, block, block_key(block));
             done++;
             empty = 0;
         } else {

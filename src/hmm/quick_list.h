@@ -1,52 +1,54 @@
 /*
- * quick_list.h - the shortest way from free to malloc: small freed blocks, unmerged, last in first out.
+ * quick_list.h - the shortest way from free to malloc: small freed blocks, unmerged, last in, first out.
  *
- * A list holds blocks of one size. Its length is bounded, so that emptying all of them is, too. A block that waits here
- * divides the free memory around it. So beside the first of each list only those wait whose block before is not free.
- * (One look at the block's own header tells; one at the block behind would gain little, for one more cache line.)
+ * A list holds blocks of one size. Its length is bounded, and so is the time to empty all lists. A cached block splits
+ * the free memory around it, so apart from the first of each list, a block is cached only if the block before it is not
+ * free. (Its own header tells; checking the block behind would cost another cache line and gain little.)
  */
 #ifndef MEMS_HMM_QUICK_LIST_H
 #define MEMS_HMM_QUICK_LIST_H
 
-#include "report.h"
-#include "state.h"
+#include "heap_state.h"
+#include "hmm_report.h"
 
-/* What waits on all quick lists. O(number of lists). */
+/* Totals over all quick lists. O(number of lists). */
 struct quick_total {
     size_t blocks;
-    size_t bytes; /* headers included */
+    size_t bytes; /* including headers */
 };
 struct quick_total hmm_quick_total(const struct HmmHeap *heap);
 
-/* Moves up to `most` cached blocks to the free list, merged. Returns how many there were. */
+/* Moves up to `most` cached blocks to the free list, merged; returns how many. */
 size_t hmm_quick_flush(struct HmmHeap *heap, size_t most);
 
-/* Empties all lists. Their blocks stay as they are. */
+/* Empties all lists without changing their blocks. */
 void hmm_quick_forget(struct HmmHeap *heap);
 
 #if HMM_QUICK_BYTES > 0
 
-/* A used block of exactly `size` bytes, which is at most QUICK_SIZE_MAX; NULL when none is cached. */
+/* A used block of exactly `size` bytes, at most QUICK_SIZE_MAX; NULL if none is cached. */
 ALWAYS_INLINE struct block *quick_pop(struct HmmHeap *heap, size_t size, const char *operation) {
     struct quick_list *list = &heap->quick[size / BLOCK_ALIGN];
     struct block *block = list->head;
     if (UNLIKELY(block == NULL)) {
         return NULL;
     }
-    /* Header and link lay in memory that a user may have written to: nothing is followed unproved. */
+    /* Header and link were in memory that a user may have overwritten, so they are proved before they are followed. */
     uintptr_t tag = size | BLOCK_CACHED | BLOCK_USED | (block->header & BLOCK_PREV_USED);
     struct block *link = block->link;
-    if (UNLIKELY(block->header != block_seal(block, tag) || block->check != block_check(block, link))) {
+    struct block_key key = block_key(block);
+    if (UNLIKELY(block->header != key_seal(block, key, tag) || block->check != block_check(block, link))) {
         hmm_report_cached_block(heap, operation, block);
     }
     list->head = link;
     list->waiting -= QUICK_ONE + (uint32_t)size;
-    block_set_tag(block, tag ^ BLOCK_CACHED);
+    block->header = key_seal(block, key, tag ^ BLOCK_CACHED);
     return block;
 }
 
-/* Takes a sound, used block; false when it is too large or its list is full, or when it is better merged. */
-ALWAYS_INLINE bool quick_push(struct HmmHeap *heap, struct block *block) {
+/* Caches a sound, used block with this key; false if it is too large, its list is full, or it should be merged
+ * instead. */
+ALWAYS_INLINE bool quick_push(struct HmmHeap *heap, struct block *block, struct block_key key) {
     size_t size = block_size(block);
     if (UNLIKELY(size > QUICK_SIZE_MAX)) {
         return false;
@@ -56,7 +58,7 @@ ALWAYS_INLINE bool quick_push(struct HmmHeap *heap, struct block *block) {
         (list->waiting % QUICK_ONE >= HMM_QUICK_BYTES || (block->header & BLOCK_PREV_USED) == 0)) {
         return false;
     }
-    block_set_tag(block, block_tag(block) | BLOCK_CACHED);
+    block->header = key_seal(block, key, block_tag(block) | BLOCK_CACHED);
     block->link = list->head;
     block->check = block_check(block, block->link);
     list->head = block;
@@ -71,8 +73,8 @@ static inline struct block *quick_pop(struct HmmHeap *heap, size_t size, const c
     return NULL;
 }
 
-static inline bool quick_push(struct HmmHeap *heap, struct block *block) {
-    (void)heap, (void)block;
+static inline bool quick_push(struct HmmHeap *heap, struct block *block, struct block_key key) {
+    (void)heap, (void)block, (void)key;
     return false;
 }
 

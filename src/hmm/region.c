@@ -1,12 +1,12 @@
 #include "region.h"
 
 #include "free_list.h"
-#include "report.h"
+#include "hmm_report.h"
 
-void hmm_heap_start(struct HmmHeap *heap) {
-    if (hmm_block_secret == 0) {
+void hmm_region_start(struct HmmHeap *heap) {
+    if (!system_is_set(&hmm_block_secret)) {
         uint64_t chance = heap->hooks.entropy != NULL ? heap->hooks.entropy(heap->hooks.context) : system_random();
-        hmm_block_secret = (uintptr_t)(chance ^ chance >> 32) | 1;
+        system_set_once(&hmm_block_secret, (uintptr_t)(chance ^ chance >> 32) | 1);
     }
 }
 
@@ -34,36 +34,51 @@ const struct region *hmm_region_of(const struct HmmHeap *heap, const void *addre
     return (uintptr_t)address < (uintptr_t)region->end + BLOCK_HEADER ? region : NULL;
 }
 
-void hmm_region_look(struct HmmHeap *heap, const struct region *region) {
-    heap->low = (uintptr_t)block_payload(region->first);
-    heap->grains = ((uintptr_t)region->end - (uintptr_t)region->first) / BLOCK_ALIGN;
+void hmm_region_set_end(struct region *region, struct block *end) {
+    region->end = end;
+    region->grains = ((uintptr_t)end - (uintptr_t)region->first) / BLOCK_ALIGN;
 }
 
-NOINLINE bool hmm_heap_seek(struct HmmHeap *heap, const void *payload) {
-    uintptr_t block = (uintptr_t)payload - BLOCK_HEADER;
-    if ((uintptr_t)payload % BLOCK_ALIGN != 0) {
-        return false;
-    }
-#if HMM_REGIONS <= 8 /* one after the other is faster, and shorter */
+void hmm_region_look(struct HmmHeap *heap, const struct region *region) {
+    heap->low = (uintptr_t)region->first;
+    heap->grains = region->grains;
+}
+
+/* Whether a block of the region can be at this address. */
+static inline bool has_block(const struct region *region, uintptr_t block) {
+    return word_rotate(block - (uintptr_t)region->first, BLOCK_ALIGN_BITS) < region->grains;
+}
+
+/* The region in which a block can be at this address; NULL if there is none. */
+static inline const struct region *region_with(const struct HmmHeap *heap, const struct block *block) {
+#if HMM_REGIONS <= 8 /* a linear search is faster and shorter; regions that do not exist have no grains */
     const struct region *region = heap->regions;
-    const struct region *last = region + heap->region_count;
-    while (region < last && block - (uintptr_t)region->first >= (uintptr_t)region->end - (uintptr_t)region->first) {
-        region++;
+    for (unsigned i = 0; i < HMM_REGIONS; i++, region++) {
+        if (has_block(region, (uintptr_t)block)) {
+            return region;
+        }
     }
-    if (region == last) {
-        return false;
-    }
+    return NULL;
 #else
-    const struct region *region = hmm_region_of(heap, payload);
-    if (region == NULL || block < (uintptr_t)region->first || block >= (uintptr_t)region->end) {
+    const struct region *region = hmm_region_of(heap, block);
+    return region != NULL && has_block(region, (uintptr_t)block) ? region : NULL;
+#endif
+}
+
+NOINLINE bool hmm_region_seek(struct HmmHeap *heap, const struct block *block) {
+    const struct region *region = region_with(heap, block);
+    if (region == NULL) {
         return false;
     }
-#endif
     hmm_region_look(heap, region);
     return true;
 }
 
-void hmm_heap_resized(struct HmmHeap *heap, size_t size) {
+NOINLINE bool hmm_region_holds(const struct HmmHeap *heap, const struct block *block) {
+    return region_with(heap, block) != NULL;
+}
+
+void hmm_region_resized(struct HmmHeap *heap, size_t size) {
     heap->size = size;
     heap->peak = size > heap->peak ? size : heap->peak;
 }
@@ -72,7 +87,8 @@ struct region *hmm_region_add(struct HmmHeap *heap, char *start, char *end) {
     unsigned place = regions_below(heap, start);
     struct region *region = &heap->regions[place];
     size_t size = (size_t)(end - start);
-    if (size < REGION_OVERHEAD + BLOCK_MIN || size > BLOCK_SIZE_MAX || heap->region_count == HMM_REGIONS ||
+    if (size < REGION_OVERHEAD + BLOCK_MIN || size > BLOCK_SIZE_MAX || (uintptr_t)end < (uintptr_t)start ||
+        heap->region_count == HMM_REGIONS ||
         (place > 0 && (uintptr_t)start < (uintptr_t)region[-1].end + BLOCK_HEADER) ||
         (place < heap->region_count && (uintptr_t)end > (uintptr_t)region->start)) {
         return NULL;
@@ -84,8 +100,9 @@ struct region *hmm_region_add(struct HmmHeap *heap, char *start, char *end) {
     size_t head = round_up((uintptr_t)start + BLOCK_HEADER, BLOCK_ALIGN) - BLOCK_HEADER - (uintptr_t)start;
     size_t tail = (uintptr_t)end % BLOCK_ALIGN + BLOCK_HEADER;
     struct block *first = block_at(start + head);
-    *region = (struct region){.start = start, .first = first, .end = block_at(end - tail)};
-    hmm_heap_resized(heap, heap->size + size);
+    *region = (struct region){.start = start, .first = first};
+    hmm_region_set_end(region, block_at(end - tail));
+    hmm_region_resized(heap, heap->size + size);
     block_set_tag(region->end, REGION_END_TAG | BLOCK_PREV_USED);
     hmm_region_look(heap, region);
     heap->room += size - head - tail;
@@ -94,13 +111,21 @@ struct region *hmm_region_add(struct HmmHeap *heap, char *start, char *end) {
     return region;
 }
 
-int hmm_heap_add_memory(struct HmmHeap *heap, void *memory, size_t size) {
-    if (memory == NULL || size > PTRDIFF_MAX || (uintptr_t)memory > UINTPTR_MAX - size) {
+/* Whether two ranges, each up to but not including its end, have an address in common. */
+static bool overlap(const void *start, const void *end, const void *other, const void *other_end) {
+    return (uintptr_t)start < (uintptr_t)other_end && (uintptr_t)other < (uintptr_t)end;
+}
+
+int hmm_region_add_memory(struct HmmHeap *heap, void *memory, size_t size) {
+    char *end = (char *)((uintptr_t)memory + size);
+    /* What the regions do not show: the heap's state, and memory that the break has not reached. */
+    if (memory == NULL || overlap(memory, end, heap, heap + 1) ||
+        overlap(memory, end, heap->brk.start, heap->brk.end)) {
         return EINVAL;
     }
     if (heap->region_count == HMM_REGIONS) {
         return ENOMEM;
     }
-    hmm_heap_start(heap);
-    return hmm_region_add(heap, memory, (char *)memory + size) != NULL ? 0 : EINVAL;
+    hmm_region_start(heap);
+    return hmm_region_add(heap, memory, end) != NULL ? 0 : EINVAL;
 }

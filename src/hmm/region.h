@@ -1,35 +1,38 @@
 /*
- * region.h - the memory that a heap consists of: pieces without gaps.
+ * region.h - the pieces of contiguous memory that make up a heap.
  */
 #ifndef MEMS_HMM_REGION_H
 #define MEMS_HMM_REGION_H
 
-#include "state.h"
+#include "heap_state.h"
 
-/* What a region has beyond its blocks at most: the alignment of both ends, and its end. */
+/* The most that a region has beyond its blocks: the alignment of both ends, and its end. */
 #define REGION_OVERHEAD (2 * BLOCK_ALIGN + BLOCK_HEADER)
 
-/* The header at a region's end: its size, 0, is no block's, and as a cached one it is nobody's to free. */
+/* The header at a region's end: no block has its size, 0, and as a cached block nobody may free it. */
 #define REGION_END_TAG (BLOCK_USED | BLOCK_CACHED)
 
-/* The heap is about to get its first memory. */
-void hmm_heap_start(struct HmmHeap *heap);
+/* Prepares the heap for its first memory. */
+void hmm_region_start(struct HmmHeap *heap);
 
-/* Memory that does not grow. EINVAL where it has no room for a block, is too large for a region, or overlaps another;
- * ENOMEM where there are HMM_REGIONS. */
-int hmm_heap_add_memory(struct HmmHeap *heap, void *memory, size_t size);
+/* Adds memory that does not grow. EINVAL if it has no room for a block, is too large, or overlaps another region;
+ * ENOMEM if there are HMM_REGIONS already. */
+int hmm_region_add_memory(struct HmmHeap *heap, void *memory, size_t size);
 
-/* A region of start..end, one free block; NULL where that is too little or too much, or overlaps another region, or
- * there are too many. */
+/* Makes start..end a region with one free block; NULL if it is too small or too large, overlaps another, or there
+ * are too many. Call hmm_region_start first. */
 struct region *hmm_region_add(struct HmmHeap *heap, char *start, char *end);
 
-/* The bytes of all regions are so many from now on. */
-void hmm_heap_resized(struct HmmHeap *heap, size_t size);
+/* Sets the total size of all regions. */
+void hmm_region_resized(struct HmmHeap *heap, size_t size);
 
-/* Payloads are looked for in this region first. */
+/* Sets where a region's blocks end. */
+void hmm_region_set_end(struct region *region, struct block *end);
+
+/* Makes look-ups try this region first. */
 void hmm_region_look(struct HmmHeap *heap, const struct region *region);
 
-/* The region that an address lies in; NULL: none. At most log2(HMM_REGIONS) steps. */
+/* The region that holds an address, or NULL. At most log2(HMM_REGIONS) steps. */
 const struct region *hmm_region_of(const struct HmmHeap *heap, const void *address);
 
 #endif

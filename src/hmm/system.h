@@ -1,6 +1,7 @@
 /*
- * system.h - what the heap asks of its surroundings: a lock, a thread's number, chance, errno, a break to begin with,
- * and an end for faulty programs. The only file of the core that knows whether there is an operating system.
+ * system.h - everything the heap needs from its surroundings: a lock, a thread id, random numbers, errno, a first
+ * break, and a way to end faulty programs. This is the only file of the core that depends on whether there is an
+ * operating system.
  *
  * Without one (-ffreestanding) there is one thread, and no memory before HmmUseBuffer.
  */
@@ -24,19 +25,19 @@
 #include "base/fault.h"
 #include "os/os.h"
 
-/* Whether no other thread can be in the heap, for as long as this call of a function of ours lasts. */
+/* Whether no other thread can enter the heap during this call. */
 static inline bool system_alone(void) {
     return os_single_threaded();
 }
 
-/* Whether memory can be had that reads as zero. */
+/* Whether some memory may be known to read as zero. */
 #define SYSTEM_MAY_ZERO true
 
-/* The lock that all heaps without hooks share. */
+/* The lock shared by all heaps without hooks. */
 void hmm_system_lock(void);
 void hmm_system_unlock(void);
 
-/* With that lock: the thread that is inside HmmWalk, and the heap that it walks over; 0: nobody. */
+/* Records, under that lock, the thread inside HmmWalk and the heap that it walks over; 0: none. */
 void system_set_walker(struct HmmHeap *heap, uint32_t thread);
 extern _Atomic uint32_t hmm_system_walker __attribute__((visibility("hidden")));
 
@@ -52,14 +53,27 @@ static inline uint64_t system_random(void) {
     return os_random();
 }
 
+/* Sets a word, unless another thread has set it already; whether any has. Release and acquire: they pair. */
+static inline void system_set_once(uintptr_t *word, uintptr_t value) {
+    uintptr_t unset = 0;
+    (void)__atomic_compare_exchange_n(word, &unset, value, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+static inline bool system_is_set(const uintptr_t *word) {
+    return __atomic_load_n(word, __ATOMIC_ACQUIRE) != 0;
+}
+
 static inline void system_set_errno(int error) {
     errno = error;
 }
 
-/* The break that the options ask for; where that is not to be had, the other. */
+/* The break that the options request or, if it is unavailable, the other one. */
 bool hmm_system_break(struct program_break *brk);
 
-/* The end of a faulty program: base/fault.h's line on standard error; or nothing more, when the line has been told. */
+/* Registers a heap that HmmHeapCreate has made, for readers from outside. */
+void hmm_system_made(struct HmmHeap *heap);
+
+/* Ends a faulty program: with base/fault.h's line on standard error, or silently if the line has been reported. */
 static inline _Noreturn void system_fault(const char *operation, const void *address, const char *problem,
                                           const char *state) {
     fault(operation, address, problem, state);
@@ -69,7 +83,7 @@ static inline _Noreturn void system_abort(void) {
     abort();
 }
 
-/* The same without the program's handler of SIGABRT. */
+/* The same without running the program's handler of SIGABRT. */
 static inline _Noreturn void system_die(void) {
     (void)signal(SIGABRT, SIG_DFL);
     abort();
@@ -77,7 +91,7 @@ static inline _Noreturn void system_die(void) {
 
 #else
 
-enum { ENOMEM = 12, EBUSY = 16, EINVAL = 22 }; /* the values of Linux */
+enum { ENOMEM = 12, EBUSY = 16, EINVAL = 22 }; /* Linux's values */
 
 static inline bool system_alone(void) {
     return true;
@@ -100,10 +114,18 @@ static inline uint32_t system_thread(void) {
     return 1;
 }
 
-/* An address is all the chance there is without a hook. */
+/* Without a hook, an address is the only randomness there is. */
 static inline uint64_t system_random(void) {
     static char here;
     return (uintptr_t)&here ^ UINT32_C(0xd1342543);
+}
+
+static inline void system_set_once(uintptr_t *word, uintptr_t value) {
+    *word = value;
+}
+
+static inline bool system_is_set(const uintptr_t *word) {
+    return *word != 0;
 }
 
 static inline void system_set_errno(int error) {
@@ -123,7 +145,11 @@ static inline _Noreturn void system_die(void) {
     system_abort();
 }
 
-/* There is nowhere to write: only a handler can tell. */
+static inline void hmm_system_made(struct HmmHeap *heap) {
+    (void)heap;
+}
+
+/* Only a handler can report: there is nowhere to write. */
 static inline _Noreturn void system_fault(const char *operation, const void *address, const char *problem,
                                           const char *state) {
     (void)operation, (void)address, (void)problem, (void)state;

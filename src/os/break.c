@@ -6,19 +6,19 @@
 #include "inject.h"
 #include "syscall.h"
 
-/* Where glibc believes the break to be: from there its sbrk goes on. Exported but not declared; a static program that
- * does not use sbrk has none. */
+/* Where glibc believes the break to be; its sbrk continues from there. Exported but not declared, and absent from
+ * static programs that do not use sbrk. */
 extern void *__curbrk __attribute__((weak));
 
-/* musl's own malloc, of which its loader makes use beside any other, keeps data behind the break and moves it without
- * a look at where it is: it would cut off what we have put there. */
+/* musl's own malloc, which its loader always uses, keeps data behind the break and moves it without checking where
+ * it is, so it would cut off whatever we put there. */
 #ifdef __GLIBC__
 #define BREAK_IS_OURS 1
 #else
 #define BREAK_IS_OURS 0
 #endif
 
-/* Where the break is afterwards: the kernel leaves it alone when it cannot be moved there, and 0 never can be. */
+/* Returns the new break: unchanged if the kernel cannot move it there, which it never can to 0. */
 static uintptr_t set_break(uintptr_t to) {
     return (uintptr_t)SYSCALL(SYS_brk, (long)to);
 }

@@ -19,8 +19,8 @@ static int ask_kernel(clockid_t clock, struct timespec *now) {
 }
 
 /*
- * The vDSO's function takes some nanoseconds, a system call a hundred times as many. It is looked up once, or by
- * several threads that find the same: nothing else depends on it, so relaxed loads and stores do.
+ * The vDSO's function takes some nanoseconds, a system call a hundred times that. Several threads may look it up at
+ * once, with the same result; nothing else depends on it, so relaxed order is enough.
  */
 static clock_function *fastest(void) {
     static _Atomic(clock_function *) known;

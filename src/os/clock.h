@@ -6,7 +6,7 @@
 
 #include <time.h>
 
-/* What a clock shows; 0 where a sandbox forbids to ask. */
+/* The clock's time; 0 if a sandbox forbids the call. */
 struct timespec clock_read(clockid_t clock);
 
 #endif

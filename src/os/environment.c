@@ -1,5 +1,5 @@
 /*
- * environment.c - environment variables, also before the C library has them.
+ * environment.c - environment variables, even before the C library has them.
  */
 #include <stdlib.h>
 #include <string.h>

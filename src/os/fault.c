@@ -1,8 +1,9 @@
 /*
- * fault.c - base/fault.h: what ends a program needs the system.
+ * fault.c - base/fault.h, which needs the system.
  */
 #include "base/fault.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -12,24 +13,49 @@
 
 _Static_assert(FAULT_LINE == MESSAGE_SIZE, "a fault report is a message");
 
-/* Ends the line with the thread, however long the rest was, and the process. */
-static _Noreturn void finish(struct message *message) {
+static _Atomic enum fault_ending fault_ending;
+
+void fault_set_ending(enum fault_ending ending) {
+    atomic_store_explicit(&fault_ending, ending, memory_order_relaxed);
+}
+
+/* Ends the line with the thread, however long the rest was. */
+static void tell(struct message *message) {
     message_end(message);
     fmt_format(&message->line, " [thread %u]", os_thread_id());
     message_tell(message, STDERR_FILENO);
+}
+
+static void tell_of(const char *operation, const void *address, const char *problem, const char *state) {
+    struct message message;
+    message_begin(&message);
+    fault_describe(&message.line, operation, address, problem, state);
+    tell(&message);
+}
+
+static _Noreturn void end(void) {
+    if (atomic_load_explicit(&fault_ending, memory_order_relaxed) == FAULT_TRAPS) {
+        __builtin_trap();
+    }
     abort();
 }
 
 COLD void fault(const char *operation, const void *address, const char *problem, const char *state) {
-    struct message message;
-    message_begin(&message);
-    fault_describe(&message.line, operation, address, problem, state);
-    finish(&message);
+    tell_of(operation, address, problem, state);
+    end();
+}
+
+COLD void fault_tell(const char *operation, const void *address, const char *problem, const char *state, bool ends) {
+    tell_of(operation, address, problem, state);
+    if (ends && atomic_load_explicit(&fault_ending, memory_order_relaxed) != FAULT_REPORTS) {
+        end();
+    }
 }
 
 COLD void fault_internal(const char *file, int number, const char *condition) {
     struct message message;
     message_begin(&message);
     fmt_format(&message.line, "mems: internal error: %s:%d: %s", file, (int64_t)number, condition);
-    finish(&message);
+    tell(&message);
+    abort();
 }

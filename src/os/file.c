@@ -1,5 +1,5 @@
 /*
- * file.c - the few files that the heaps read and write.
+ * file.c - reading and writing files.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +22,10 @@ int os_open_append(const char *path, int *fd) {
     return open_file(path, O_WRONLY | O_CREAT | O_APPEND, fd);
 }
 
+int os_open_new(const char *path, int *fd) {
+    return open_file(path, O_WRONLY | O_CREAT | O_TRUNC, fd);
+}
+
 void os_close(int fd) {
     (void)SYSCALL(SYS_close, fd);
 }
@@ -35,8 +39,8 @@ int os_duplicate(int fd, int least, int *copy) {
     return error;
 }
 
-/* The kernel's struct stat, which is not every C library's: it begins with device and inode, and has 144 bytes on
- * x86-64 and 128 on aarch64. */
+/* The kernel's struct stat, from which a C library's may differ: device and inode come first, and it has 144 bytes
+ * on x86-64 and 128 on aarch64. */
 int os_file_identity(int fd, struct os_file_identity *identity) {
     uint64_t status[32];
     int error = syscall_error(SYSCALL(SYS_fstat, fd, syscall_address(status)));
@@ -56,6 +60,24 @@ int os_read_text(const char *path, char *text, size_t size) {
     os_close(fd);
     text[length > 0 ? length : 0] = '\0';
     return syscall_error(length);
+}
+
+void os_copy_text(const char *path, int to) {
+    char text[4096];
+    int from;
+    if (open_file(path, O_RDONLY, &from) != 0) {
+        return;
+    }
+    for (;;) {
+        struct fmt out = {.text = text, .capacity = sizeof text};
+        long length = SYSCALL(SYS_read, from, syscall_address(text), (long)(sizeof text - 1));
+        if (length <= 0) {
+            break;
+        }
+        out.length = (size_t)length;
+        fmt_flush(&out, to);
+    }
+    os_close(from);
 }
 
 void fmt_flush(struct fmt *fmt, int fd) {

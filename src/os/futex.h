@@ -1,5 +1,5 @@
 /*
- * futex.h - words that threads of this process wait on, and that the kernel compares and sets without a fault.
+ * futex.h - words that threads of this process wait on, and that the kernel reads and sets without faulting.
  */
 #ifndef MEMS_OS_FUTEX_H
 #define MEMS_OS_FUTEX_H
@@ -8,16 +8,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Sleeps while the word is `value`, until a wake; a signal may end it early. So whoever waits looks again. */
+/* Sleeps while the word is `value`, until a wake or a signal; the caller must check again. */
 void futex_wait(_Atomic uint32_t *word, uint32_t value);
 
-/* Wakes one thread that waits on the word. */
+/* Wakes one thread that is waiting on the word. */
 void futex_wake(_Atomic uint32_t *word);
 
-/* Sets the word at an address to `value`, below 2048. 0, or EFAULT where it cannot be written. */
+/* Sets the word to `value`, below 2048. Returns 0, or EFAULT if the address is not writable. */
 int futex_word_set(void *address, uint32_t value);
 
-/* Whether the word at an address is `value`; false where it cannot be read. */
+/* Whether the word is `value`; false if the address is not readable. */
 bool futex_word_is(const void *address, uint32_t value);
 
 #endif

@@ -5,8 +5,8 @@
 #include <stdatomic.h>
 
 /*
- * The calls first..first + count - 1 of a kind fail with `error`. Sequentially consistent throughout: tests need no
- * speed here.
+ * Calls first..first + count - 1 of a kind fail with `error`. All operations are seq_cst, because tests need no speed
+ * here.
  */
 static struct {
     _Atomic uint64_t calls;

@@ -1,5 +1,5 @@
 /*
- * inject.h - what os_inject asks for, as the calls of the kernel see it.
+ * inject.h - os_inject as the system calls see it.
  */
 #ifndef MEMS_OS_INJECT_H
 #define MEMS_OS_INJECT_H
@@ -7,7 +7,7 @@
 #include "os.h"
 
 #ifdef MEMS_FAULT_INJECTION
-/* Counts a call; 0, or the error with which it is to fail. */
+/* Counts a call and returns 0, or the error with which it must fail. */
 int os_injected(enum os_call call);
 #else
 #define os_injected(call) 0

@@ -6,7 +6,7 @@
 
 enum { FREE = LOCK_FREE, HELD = LOCK_HELD, CONTENDED };
 
-/* About a microsecond or two: most holders are done by then, and a system call would cost as much. */
+/* A microsecond or two: most holders finish within that, and a system call would take as long. */
 #define SPINS 100
 
 #ifdef MEMS_DEBUG
@@ -82,8 +82,8 @@ static COLD void take_contended(struct lock *lock) {
         SPIN_PAUSE();
     }
     /*
-     * A thread that slept marks the lock contended, because others may still be waiting: the price is one wake-up too
-     * many by the last of them. acquire: pairs with the release in lock_give.
+     * A thread that slept marks the lock contended, because others may still be waiting; the last of them wakes nobody.
+     * acquire: pairs with the release in lock_give.
      */
     while (atomic_exchange_explicit(&lock->state, CONTENDED, memory_order_acquire) != FREE) {
         futex_wait(&lock->state, CONTENDED);
@@ -121,7 +121,7 @@ void lock_give_shared(struct lock *lock) {
 }
 
 bool lock_held(const struct lock *lock) {
-    /* relaxed: what the calling thread has stored itself */
+    /* relaxed: the calling thread stored it */
     return atomic_load_explicit(&lock->state, memory_order_relaxed) != FREE && rank_held(lock);
 }
 

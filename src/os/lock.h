@@ -1,9 +1,9 @@
 /*
- * lock.h - a mutual-exclusion lock of one word.
+ * lock.h - a mutex in one word.
  *
- * A lock is free (0), held (1), or held with waiters (2). It spins a little, then sleeps in the kernel (futex). It
- * allocates nothing, needs no initialisation beyond zero and, in debug builds, its rank, keeps errno, and can be made
- * free again in a forked child. lock_give's release store pairs with the acquire of the next lock_take.
+ * It is free (0), held (1), or held with waiters (2). A waiter spins briefly and then sleeps in the kernel (futex). It
+ * allocates nothing, needs no initialisation except its rank in debug builds, keeps errno, and can be reset in a forked
+ * child. lock_give's release store pairs with the acquire of the next lock_take.
  */
 #ifndef MEMS_OS_LOCK_H
 #define MEMS_OS_LOCK_H
@@ -15,9 +15,9 @@
 #include "os.h"
 
 /*
- * Each lock has a rank, a number below LOCK_RANKS_MAX that its user gives it (ranks.h). A thread takes locks only in
- * ascending rank, and two of one rank never together; but around fork all of a heap's are taken, in order of rank and,
- * within a rank, in one that is always the same. Debug builds (MEMS_DEBUG) check it.
+ * Each lock has a rank below LOCK_RANKS_MAX (ranks.h). A thread takes locks in ascending rank, and never two of the
+ * same rank; only fork takes all locks of a heap, by rank and, within a rank, always in the same order. Debug builds
+ * (MEMS_DEBUG) check this.
  */
 #define LOCK_RANKS_MAX 32u
 
@@ -34,7 +34,7 @@ struct lock {
 #endif
 };
 
-/* In release builds all zero, so that what has a lock and nothing else to begin with takes no room in a file. */
+/* All zero in release builds, so static structures with a lock take no room in the file. */
 #ifdef MEMS_DEBUG
 #define LOCK_INIT(r) \
     { .state = 0, .rank = (r) }
@@ -45,14 +45,14 @@ struct lock {
 
 void lock_init(struct lock *lock, uint32_t rank);
 
-/* The two below where the process may have other threads. */
+/* lock_take and lock_give in a process that may have several threads. */
 void lock_take_shared(struct lock *lock);
 void lock_give_shared(struct lock *lock);
 
 enum { LOCK_FREE, LOCK_HELD };
 
-/* In a process with one thread, plain loads and stores do; the creation of a second one makes them visible to it. A
- * lock that is held there, by what a signal has interrupted, is waited for. */
+/* With one thread, plain loads and stores are enough, and creating a second thread makes them visible to it. If a
+ * signal handler finds the lock held by what it interrupted, it waits. */
 static inline void lock_take(struct lock *lock) {
     if (!LOCK_CHECKED && os_single_threaded() &&
         atomic_load_explicit(&lock->state, memory_order_relaxed) == LOCK_FREE) {
@@ -70,19 +70,19 @@ static inline void lock_give(struct lock *lock) {
     }
 }
 
-/* Takes the lock if it is free; whether it was. May fail though it is, and never waits. */
+/* Takes the lock if it is free and returns whether it did. It never waits, and may fail spuriously. */
 bool lock_try(struct lock *lock);
 
-/* Whether the lock is held, in debug builds by the calling thread (or by another thread, while it holds one of the same
- * rank): for assertions. */
+/* For assertions: whether the lock is held, in debug builds by the calling thread (or by another one, while this
+ * thread holds a lock of the same rank). */
 bool lock_held(const struct lock *lock);
 
-/* In a forked child's one thread only: makes a lock free, whoever held it. */
+/* Frees a lock, whoever held it. Only for the single thread of a forked child. */
 void lock_reset(struct lock *lock);
 
 /*
- * Between the two the rank checker lets this thread take several locks of one rank (fork: suspend before the first is
- * taken, resume in parent and child). Pairs may nest. No effect in release builds.
+ * Between the two, this thread may take several locks of one rank: fork suspends before the first lock and resumes in
+ * parent and child. Pairs may nest. No effect in release builds.
  */
 void lock_ranks_suspend(void);
 void lock_ranks_resume(void);

@@ -1,5 +1,5 @@
 /*
- * mapping.c - address space: reserved, committed, claimed, mapped, purged, resized, given back.
+ * mapping.c - address space: reserved, committed, claimed, mapped, purged, resized, returned.
  */
 #include <errno.h>
 #include <sys/auxv.h>
@@ -11,10 +11,10 @@
 #include "syscall.h"
 
 size_t os_page_size(void) {
-    return (size_t)getauxval(AT_PAGESZ); /* sysconf touches some 70 KiB more of the C library than this */
+    return (size_t)getauxval(AT_PAGESZ); /* sysconf would touch about 70 KiB more of the C library */
 }
 
-/* A mapping at a multiple of `align`: one that is `align` longer than needed, whose ends are cut off. */
+/* Maps `align` bytes more than needed and cuts off the ends, so that the mapping starts at a multiple of `align`. */
 static int map_aligned(size_t size, size_t align, int protection, int flags, void **out) {
     size_t page = os_page_size();
     if (align <= page) {
@@ -31,8 +31,8 @@ static int map_aligned(size_t size, size_t align, int protection, int flags, voi
     }
     char *whole = mapped;
     size_t head = round_up((uintptr_t)whole, align) - (uintptr_t)whole;
-    /* Ends that the kernel does not let us cut off (it has no room for more mappings) are untouched addresses: to leave
-     * them costs nothing, and to fail for them would. */
+    /* If the kernel refuses to cut off the ends because it has reached its limit of mappings, they stay: untouched
+     * addresses cost nothing, whereas failing would. */
     if (head != 0) {
         (void)sys_munmap(whole, head);
     }
@@ -41,8 +41,7 @@ static int map_aligned(size_t size, size_t align, int protection, int flags, voi
     return 0;
 }
 
-/* A mapping at an address that must be free. Kernels before 4.17, and some emulators, take the address as a mere hint.
- */
+/* Maps at an address that must be free. Kernels before 4.17 and some emulators take the address as a mere hint. */
 static int map_at(void *start, size_t size, int protection) {
     void *mapped = NULL;
     int error = sys_mmap(start, size, protection, PRIVATE | MAP_NORESERVE | MAP_FIXED_NOREPLACE, &mapped);
@@ -53,12 +52,12 @@ static int map_at(void *start, size_t size, int protection) {
     return error;
 }
 
-/* The kernel itself leaves out of a core what was never touched; gdb's gcore leaves out only what is marked. */
+/* The kernel leaves untouched memory out of cores by itself; gdb's gcore leaves out only what is marked. */
 static void leave_out_of_cores(void *start, size_t size) {
     (void)sys_madvise(start, size, MADV_DONTDUMP);
 }
 
-/* NORESERVE: what counts is what is made accessible, and under strict overcommit the kernel ignores it. */
+/* NORESERVE: only accessible memory should count. Under strict overcommit the kernel ignores the flag. */
 int os_reserve(size_t size, size_t align, void **out) {
     int error = map_aligned(size, align, PROT_NONE, PRIVATE | MAP_NORESERVE, out);
     if (error == 0) {
@@ -83,7 +82,7 @@ void os_dump(void *start, size_t size) {
     (void)sys_madvise(start, size, MADV_DODUMP);
 }
 
-/* The same flags as os_reserve and os_commit give, so that the kernel can join the pieces into one mapping. */
+/* The flags that os_reserve and os_commit produce, so that the kernel can merge adjacent pieces. */
 int os_claim(void *start, size_t size) {
     return map_at(start, size, READ_WRITE);
 }
@@ -109,9 +108,11 @@ int os_purge(void *start, size_t size) {
     return sys_madvise(start, size, MADV_DONTNEED);
 }
 
-/* The kernel unmaps the old pages first, and may fail only then; another thread's mmap can be given the hole at once. A
- * mark tells, as in os_move_pages: without it the addresses count as lost. The kernel sets it, since the program may
- * have left its pages unwritable. */
+/*
+ * The kernel unmaps the old pages first and can fail only after that; another thread's mmap may then get the hole at
+ * once. As in os_move_pages a mark tells: if it is gone, the addresses count as lost. The kernel sets the mark, because
+ * the program may have made its pages unwritable.
+ */
 int os_replace(void *start, size_t size, bool *lost) {
     static const uint32_t mark = 0x5a5;
     void *mapped = NULL;
@@ -132,6 +133,14 @@ int os_advise(void *start, size_t size, int advice) {
 int os_lock_pages(const void *start, size_t size, unsigned flags) {
     return syscall_error(flags == 0 ? SYSCALL(SYS_mlock, syscall_address(start), (long)size)
                                     : SYSCALL(SYS_mlock2, syscall_address(start), (long)size, (long)flags));
+}
+
+int os_guard_end(void *start, size_t size) {
+    return sys_madvise(start, size, MADV_GUARD_REMOVE);
+}
+
+int os_close_pages(void *start, size_t size) {
+    return sys_mprotect(start, size, PROT_NONE);
 }
 
 void os_populate(void *start, size_t size) {

@@ -1,22 +1,19 @@
 /*
- * memory_allowed.c - how much memory the machine and the control groups leave to the process, and how short it is.
+ * memory_allowed.c - how much memory the machine and the control groups allow the process, and how scarce it is.
  *
- * Reads files of the kernel, at some ten microseconds each: not for the ways of malloc and free.
+ * Reads the kernel's files, at some ten microseconds each, so malloc and free must not call this.
  */
 #include <string.h>
 #include <sys/sysinfo.h>
 
+#include "base/bits.h"
 #include "base/fmt.h"
 #include "os.h"
 #include "syscall.h"
 
 #define PATH_MOST 512u
 
-static size_t smaller(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
-/* The decimal number at the start of a text; `otherwise` where there is none, as with "max". */
+/* The decimal number at the start of a text; `otherwise` if there is none, as with "max". */
 static size_t number_at(const char *text, size_t otherwise) {
     size_t number = 0;
     if (*text < '0' || *text > '9') {
@@ -41,12 +38,12 @@ static size_t limit_in(const char *root, const char *group, size_t length, const
     return !path.full && os_read_text(path.text, text, sizeof text) == 0 ? number_at(text, SIZE_MAX) : SIZE_MAX;
 }
 
-/* The least limit of a group, whose name ends at a newline, and of those around it. */
+/* The lowest limit of a group, whose name ends at a newline, and of its parents. */
 static size_t least_limit(const char *root, const char *group, const char *file) {
     size_t length = strcspn(group, "\n");
     size_t least = SIZE_MAX;
     for (;;) {
-        least = smaller(least, limit_in(root, group, length, file));
+        least = min_size(least, limit_in(root, group, length, file));
         if (length <= 1) {
             return least;
         }
@@ -67,14 +64,14 @@ size_t os_groups_limit(const char *proc_file, const char *root) {
         const char *names = strchr(line, ':');
         const char *group = names != NULL ? strchr(names + 1, ':') : NULL;
         if (group != NULL && group == names + 1) {
-            least = smaller(least, least_limit(root, group + 1, "/memory.max"));
+            least = min_size(least, least_limit(root, group + 1, "/memory.max"));
         } else if (group != NULL && strncmp(names, ":memory:", 8) == 0) {
             char v1[PATH_MOST];
             struct fmt path;
             fmt_init(&path, v1, sizeof v1);
             fmt_text(&path, root);
             fmt_text(&path, "/memory");
-            least = smaller(least, least_limit(path.text, group + 1, "/memory.limit_in_bytes"));
+            least = min_size(least, least_limit(path.text, group + 1, "/memory.limit_in_bytes"));
         }
         line = strchr(line, '\n');
         line += line != NULL;
@@ -88,10 +85,10 @@ size_t os_memory_allowed(void) {
     if (SYSCALL(SYS_sysinfo, syscall_address(&machine)) == 0) {
         physical = (size_t)machine.totalram * machine.mem_unit;
     }
-    return smaller(physical, os_groups_limit("/proc/self/cgroup", "/sys/fs/cgroup"));
+    return min_size(physical, os_groups_limit("/proc/self/cgroup", "/sys/fs/cgroup"));
 }
 
-/* "some avg10=1.23 ...": of the last ten seconds. */
+/* "some avg10=1.23 ...": percent of the last ten seconds. */
 unsigned os_memory_pressure(void) {
     char text[128];
     if (os_read_text("/proc/pressure/memory", text, sizeof text) != 0) {

@@ -5,7 +5,7 @@
 #include "inject.h"
 #include "syscall.h"
 
-/* The address that a call has returned. The kernel's addresses are integers: here they become pointers. */
+/* Stores the address that a call returned, turning the kernel's integer into a pointer. */
 static int take_address(long result, void **out) {
     int error = syscall_error(result);
     if (error == 0) {
@@ -19,15 +19,15 @@ static long direct_mmap(void *start, size_t size, int protection, int flags) {
 }
 
 /*
- * ThreadSanitizer must know when an address begins another life, or the last access of the one and the first of the
- * next look like a race. It watches the C library's functions for that.
+ * ThreadSanitizer must learn when memory starts a new life; otherwise the last access of the old and the first of the
+ * new look like a race. It watches the C library's functions for this.
  */
 #ifdef __SANITIZE_THREAD__
 
 /*
- * Of an address that it has no use for, its mmap makes 0, which MAP_FIXED_NOREPLACE takes for an address too. The
- * kernel refuses such an address, because the sanitizer has mapped what it keeps for itself; so the kernel is asked
- * first.
+ * If ThreadSanitizer cannot use an address it passes 0 to the kernel, which MAP_FIXED_NOREPLACE takes for an address as
+ * well. The kernel itself refuses such an address, because the sanitizer's own memory is mapped there, so we ask the
+ * kernel first.
  */
 static long call_mmap(void *start, size_t size, int protection, int flags) {
     int saved = errno;
@@ -86,7 +86,7 @@ int sys_madvise(void *start, size_t size, int advice) {
 int sys_mremap(void *old, size_t old_size, size_t new_size, int flags, void *new, void **out) {
     int error = os_injected(OS_CALL_MREMAP);
     if (error == ENOMEM && (flags & MREMAP_FIXED) != 0) {
-        (void)call_munmap(new, new_size); /* what the kernel has done by then */
+        (void)call_munmap(new, new_size); /* undoes what the kernel did before it failed */
     }
     if (error != 0) {
         return error;

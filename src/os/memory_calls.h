@@ -1,5 +1,5 @@
 /*
- * memory_calls.h - the system calls that change mappings: each returns 0 or an errno, and a test can make it fail.
+ * memory_calls.h - the system calls that change mappings. Each returns 0 or an errno, and tests can make it fail.
  */
 #ifndef MEMS_OS_MEMORY_CALLS_H
 #define MEMS_OS_MEMORY_CALLS_H
@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
-/* The kernel's numbers, where the C library's headers are older than the kernel. */
+/* For C library headers older than the kernel. */
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
@@ -16,6 +16,10 @@
 #endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
 #endif
 
 #define READ_WRITE (PROT_READ | PROT_WRITE)

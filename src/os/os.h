@@ -1,15 +1,13 @@
 /*
- * os.h - everything the heaps ask of the kernel, in one small contract.
+ * os.h - everything that the heaps ask of the kernel.
  *
- * No call goes through the C library, where another library may have taken its name (syscall.h). Of malloc and free the
- * kernel hears mmap, munmap, mprotect, mremap, madvise, futex and getrandom, in HMM brk, and clock_gettime where it
- * offers no vDSO; so a sandbox that allows these to a program on any malloc allows ours. All other calls are those of
- * the start, of statistics and of faults.
+ * No call goes through the C library, where another library may have taken over its name (syscall.h). malloc and free
+ * use only mmap, munmap, mprotect, mremap, madvise, futex and getrandom, plus brk in HMM, and clock_gettime if the
+ * kernel offers no vDSO; a sandbox that allows these is enough. All other calls serve the start, statistics and faults.
  *
- * Unless said otherwise a function returns 0 or an errno, keeps the caller's errno, allocates nothing, takes no lock
- * and may be called at any time, from the first instruction of a program on. Addresses and sizes are multiples of
- * OS_PAGE; where the kernel's own pages are larger, callers that release memory use multiples of 64 KiB, which is a
- * multiple of every page size that Linux has.
+ * Unless stated otherwise, functions return 0 or an errno, keep the caller's errno, allocate nothing, take no lock, and
+ * may be called at any time, even before main. Addresses and sizes are multiples of OS_PAGE. The kernel's pages may be
+ * larger, so callers that release memory use multiples of 64 KiB, which is a multiple of every page size of Linux.
  */
 #ifndef MEMS_OS_OS_H
 #define MEMS_OS_OS_H
@@ -20,171 +18,188 @@
 
 #define OS_PAGE ((size_t)4096)
 
-/* The kernel's own page, which may be larger than OS_PAGE. */
+/* The kernel's page size, which may exceed OS_PAGE. */
 size_t os_page_size(void);
 
-/* Address space without memory: any access faults, nothing is charged, and core files leave it out. *out is aligned to
- * `align`, a power of two. */
+/* Reserves address space without memory: accesses fault, nothing is charged, and cores leave it out. *out is aligned
+ * to `align`, a power of two. */
 int os_reserve(size_t size, size_t align, void **out);
 
-/* The same at exactly start..start+size; EEXIST when something is mapped there already. */
+/* The same at exactly start..start+size; EEXIST if something is mapped there. */
 int os_reserve_at(void *start, size_t size);
 
-/* Makes reserved pages readable and writable, in place. They read as zero until written. */
+/* Makes reserved pages readable and writable in place. They read as zero until written. */
 int os_commit(void *start, size_t size);
 
 /*
- * Puts reserved pages into core files: called before os_commit, so that whatever can be read is in a core. For as long
- * as the pages that are committed end before those that are dumped do, neither call needs a further mapping, and both
- * succeed when the kernel's limit on mappings is reached. A mere hint.
+ * Marks reserved pages to be included in cores; called before os_commit, so that everything readable is in a core. As
+ * long as the committed pages end before the marked ones, neither call needs another mapping, and both work at the
+ * kernel's limit of mappings. A mere hint.
  */
 void os_dump(void *start, size_t size);
 
 /*
- * Takes free address space at exactly start..start+size, readable and writable, zero. EEXIST when something is mapped
- * there already. For windows that are claimed piece by piece rather than reserved as a whole.
+ * Maps free address space at exactly start..start+size, readable, writable and zero; EEXIST if something is mapped
+ * there. For windows that grow piece by piece instead of being reserved as a whole.
  */
 int os_claim(void *start, size_t size);
 
-/* Memory of its own, zero, aligned to `align` (a power of two; OS_PAGE or more). */
+/* Maps zeroed memory aligned to `align` (a power of two, at least OS_PAGE). */
 int os_map(size_t size, size_t align, void **out);
 
-/* The same at `near` (NULL: anywhere), if nothing is there, or else somewhere. */
+/* The same at `near` (NULL: anywhere) if that is free, otherwise elsewhere. */
 int os_map_near(void *near, size_t size, void **out);
 
-/* Gives pages and their addresses back. Works on any part of a mapping. */
+/* Unmaps pages. Works on any part of a mapping. */
 int os_unmap(void *start, size_t size);
 
-/* Takes memory of ours away and keeps its addresses: any access faults. Ends with os_unmap. */
+/* Releases memory of ours but keeps its addresses: accesses fault. os_unmap ends this. */
 int os_forbid(void *start, size_t size);
 
 /*
- * Gives the memory of pages back and keeps their addresses. Afterwards they read as zero if os_purge_zeroes(); it can
- * be refused (EPERM in a sandbox, EINVAL for locked pages), and then nothing has changed.
+ * Returns the memory of pages to the system and keeps their addresses. They read as zero afterwards if
+ * os_purge_zeroes(). May be refused (EPERM in a sandbox, EINVAL for locked pages); then nothing has changed.
  */
 int os_purge(void *start, size_t size);
 
 /*
- * Puts new pages in the place of readable and writable ones, whose contents do not matter: they read as zero, the
- * memory of the old ones goes back even where os_purge is refused, and what the program has advised or locked there
- * ends. On an error nothing has changed; or the addresses are no longer ours, and then *lost.
+ * Replaces readable and writable pages, whose contents do not matter, by new ones: these read as zero, the old memory
+ * is released even where os_purge is refused, and the program's advice and locks there end. On an error nothing has
+ * changed, unless *lost: then the addresses are no longer ours.
  */
 int os_replace(void *start, size_t size, bool *lost);
 
-/* madvise and mlock (mlock2, with flags other than 0), for the program: on any addresses, with any advice. */
+/* madvise and mlock (mlock2 if flags are not 0) on the program's behalf: on any addresses, with any advice. */
 int os_advise(void *start, size_t size, int advice);
 int os_lock_pages(const void *start, size_t size, unsigned flags);
 
-/* Makes the memory of pages present, as a write to each of them would. A mere hint. */
+/*
+ * Takes the memory of pages away and makes any access to them fault, in place: the mapping stays one. EINVAL where the
+ * kernel does not know how (before 6.13; ENOSYS once that is known), and for locked pages. os_guard_end makes them
+ * accessible again, and zero.
+ */
+int os_guard(void *start, size_t size);
+int os_guard_end(void *start, size_t size);
+
+/* Makes any access to pages fault, and keeps their contents: os_commit makes them accessible again. Each takes a
+ * mapping of its own. */
+int os_close_pages(void *start, size_t size);
+
+/* Makes the memory of pages present, as writing to each would. A mere hint. */
 void os_populate(void *start, size_t size);
 
-/* False where purged pages keep their contents (some emulators); found out by a trial on the first call. */
+/* False if purged pages keep their contents, as in some emulators. The first call finds out by trial. */
 bool os_purge_zeroes(void);
 
 /*
- * Moves the pages of old..old+size, contents and all, to `new`..`new`+size, which is readable and writable memory of
- * ours whose contents do not matter; the two do not overlap. Afterwards old..old+size is still mapped, readable and
- * writable, and reads as zero. On an error nothing has moved, and the contents at `new` are undefined; *lost then tells
- * whether the addresses at `new` are no longer ours. ENOSYS, always and at once, where the system cannot do this.
+ * Moves the pages of old..old+size with their contents to `new`..`new`+size, which must be our own readable and
+ * writable memory with contents that do not matter, and must not overlap. Afterwards old..old+size is still mapped,
+ * readable and writable, and reads as zero. On an error nothing has moved and the contents at `new` are undefined;
+ * *lost tells whether the addresses at `new` are no longer ours. Returns ENOSYS, at once, where the system cannot move
+ * pages.
  */
 int os_move_pages(void *old, void *new, size_t size, bool *lost);
 
-/* Changes the size of a mapping of its own, in place, or, with may_move, elsewhere. *out is where it is then. */
+/* Resizes a whole mapping in place or, with may_move, elsewhere; *out is its address afterwards. */
 int os_resize_map(void *start, size_t old_size, size_t new_size, bool may_move, void **out);
 
 /*
- * Moves the program break by `by` bytes; *old_break is where the kernel says that it was. glibc's sbrk goes on from
- * where it is then. One caller at a time, sbrk included. ENOMEM for any move where the C library keeps the break for
- * itself (musl).
+ * Moves the program break by `by` bytes; *old_break is the kernel's previous break. glibc's sbrk continues from the new
+ * one. Only one thread may move the break at a time, by sbrk included. ENOMEM for any move if the C library keeps the
+ * break for itself (musl).
  */
 int os_move_break(intptr_t by, void **old_break);
 
-/* Milliseconds since some start, never backwards, with a resolution of some milliseconds: a clock that costs little. */
+/* Milliseconds of a monotonic clock, cheap and with a resolution of some milliseconds. */
 uint64_t os_coarse_ms(void);
 
-/* Sleeps for so long, or until a signal. */
+/* Sleeps for this long, or until a signal. */
 void os_sleep_ms(uint32_t ms);
 
-/* Microseconds since some start, never backwards. */
+/* Microseconds of a monotonic clock. */
 uint64_t os_fine_us(void);
 
-/* 64 random bits; from the kernel where it allows, otherwise from addresses and clocks. */
+/* 64 random bits from the kernel or, if it refuses, from addresses and clocks. */
 uint64_t os_random(void);
 
-/* The limits of address space (RLIMIT_AS) and of writable memory (RLIMIT_DATA) in bytes; SIZE_MAX where there is none.
- */
+/* The limits of address space (RLIMIT_AS) and of writable memory (RLIMIT_DATA) in bytes; SIZE_MAX if there is none. */
 size_t os_address_limit(void);
 size_t os_data_limit(void);
 
-/* Whether the kernel counts all writable memory, touched or not, and refuses what it could not back
+/* Whether the kernel counts all writable memory, touched or not, and refuses what it cannot back
  * (vm.overcommit_memory is 2). Reads a file. */
 bool os_strict_overcommit(void);
 
-/* The machine's memory in bytes; 0 where unknown. */
+/* The machine's memory in bytes; 0 if unknown. */
 size_t os_physical_memory(void);
 
 /*
- * Locks all of the process's memory (mlockall), or sets a limit of a process (setrlimit, prlimit; 0: this one):
- * `resource` and the structures are those of <sys/resource.h>; each may be NULL.
+ * Locks all of the process's memory (mlockall); sets a limit of a process (setrlimit, prlimit; 0 is this process).
+ * `resource` and the structures are those of <sys/resource.h>; the structures may be NULL.
  */
 struct rlimit;
 int os_lock_memory(int flags);
 int os_process_limit(int process, int resource, const struct rlimit *limit, struct rlimit *old);
 
-/* The kernel's id of the calling thread: asked for each time, so that it is true in every kind of child. */
+/* The kernel's id of the calling thread. It is never cached, so it is right in every kind of child. */
 uint64_t os_thread_id(void);
 uint64_t os_process_id(void);
 
-/* The C library's word for whether the process has one thread only, where it has such a word: false is always right. A
- * thread that sees true stays alone until it makes another one. */
+/* The C library's flag for a process with one thread, if it has one; false is always safe. A thread that reads true
+ * remains alone until it creates another. */
 extern char __libc_single_threaded __attribute__((weak));
 static inline bool os_single_threaded(void) {
     return &__libc_single_threaded != NULL && __libc_single_threaded != 0;
 }
 
 /*
- * The lock of the C library's list of open streams, which its fork takes after all handlers have run: for a handler
- * that takes locks of its own, since a thread in fflush(NULL) that holds the list may wait for one that holds a stream
- * and waits for such a lock. Taken first, the order is the list, a stream, the heap, everywhere. The thread that holds
- * it may take it again. In a forked child it is reset instead of given back. Nothing happens where the C library (musl)
- * gives no way to it.
+ * The lock of the C library's list of open streams, for fork. The C library's fork takes it after all handlers; but a
+ * thread in fflush(NULL) may hold it and wait for a stream, whose holder may wait for a heap's lock that our handler
+ * has taken. Taking it first keeps the order list, stream, heap everywhere. It is recursive, and is reset in a forked
+ * child instead of released. Does nothing on musl, which gives no access to it.
  */
 void os_streams_lock(void);
 void os_streams_unlock(void);
 void os_streams_reset(void);
 
-/* Whether libc has an environment: not before its own start, when the loader may already allocate. */
+/* Whether libc has its environment yet: not before its own start, when the loader may already allocate. */
 bool os_environment_ready(void);
 
-/* The value of an environment variable; NULL when unset, or in a setuid program. Before libc has an environment it is
- * looked up in `early`, the one that the loader handed over (NULL: none). */
+/* The value of an environment variable; NULL if unset, or in a setuid program. Before libc has an environment,
+ * `early` is used, the one that the loader handed over (may be NULL). */
 const char *os_environment(char *const *early, const char *name);
 
 /*
- * Writes the text to a file descriptor, all of it, in as few writes as the kernel allows, and empties the buffer. An
- * error ends the writing silently: there is nobody to tell.
+ * Writes all of the text to a file descriptor, in as few writes as possible, and empties the buffer. Errors end the
+ * writing silently, because there is nobody to tell.
  */
 struct fmt;
 void fmt_flush(struct fmt *fmt, int fd);
 
-/* Opens a file to append to, made if need be. Not for programs that the process starts, as all descriptors here. */
+/* Opens a file for appending and creates it if necessary. Like all descriptors here it is closed on exec. */
 int os_open_append(const char *path, int *fd);
 void os_close(int fd);
 
-/* A copy of a file descriptor with a number of `least` or more. */
+/* The same, after emptying the file. */
+int os_open_new(const char *path, int *fd);
+
+/* Writes all of a file to a descriptor; an error ends it silently. */
+void os_copy_text(const char *path, int fd);
+
+/* Duplicates a file descriptor to a number of at least `least`. */
 int os_duplicate(int fd, int least, int *copy);
 
-/* Which file a descriptor is of. */
+/* Identifies the file behind a descriptor. */
 struct os_file_identity {
     uint64_t device;
     uint64_t inode;
 };
 int os_file_identity(int fd, struct os_file_identity *identity);
 
-/* The beginning of a file as a string, as much as one read brings; size is at least 1. */
+/* Reads the beginning of a file as a string, as much as one read returns; size is at least 1. */
 int os_read_text(const char *path, char *text, size_t size);
 
-/* Bytes of this process that are resident, of address space, and its major and minor faults; 0 where unknown. */
+/* The process's resident bytes, address space, and major and minor faults; 0 if unknown. */
 struct os_usage {
     size_t resident;
     size_t mapped;
@@ -193,24 +208,28 @@ struct os_usage {
 };
 void os_usage(struct os_usage *usage);
 
-/* The memory that the process may have: the machine's, or what its control groups (versions 1 and 2) and those around
- * them allow. Some ten microseconds for each. */
+/* The memory that the process may use: the machine's, or less if its control groups (versions 1 and 2) or their
+ * parents limit it. Some ten microseconds for each group. */
 size_t os_memory_allowed(void);
 
-/* Of the control groups alone, from a file like /proc/self/cgroup and a folder like /sys/fs/cgroup; SIZE_MAX: no limit.
- */
+/* The limit of the control groups alone, given files like /proc/self/cgroup and /sys/fs/cgroup; SIZE_MAX if there is
+ * none. */
 size_t os_groups_limit(const char *proc_file, const char *root);
 
-/* For how many percent of the last ten seconds some thread of the machine has waited for memory (PSI); 0 where unknown.
- */
+/* The percentage of the last ten seconds in which some thread of the machine waited for memory (PSI); 0 if unknown. */
 unsigned os_memory_pressure(void);
+
+/* Stores the build id of the file that contains the library, which may be a static program. Without one *id is
+ * unchanged. */
+struct build_id;
+void os_build_id(struct build_id *id);
 
 #ifdef MEMS_FAULT_INJECTION
 /*
- * For tests: the calls of one kind fail with `error`, from the `after`-th on (0 is the next), `count` times. The
- * counters run over all threads; os_inject_clear() ends every injection. os_inject_calls() counts the calls so far.
- * A call that fails so does nothing, but that a moving mremap which fails with ENOMEM has unmapped its destination, as
- * the kernel's has.
+ * For tests: makes calls of one kind fail with `error`, starting with the `after`-th from now (0 is the next), `count`
+ * times. Counters are shared by all threads; os_inject_clear() ends all injections, os_inject_calls() returns the
+ * number of calls so far. A call that fails this way has no effect, except that a moving mremap failing with ENOMEM has
+ * unmapped its destination, as in the kernel.
  */
 enum os_call { OS_CALL_MMAP, OS_CALL_MUNMAP, OS_CALL_MPROTECT, OS_CALL_MADVISE, OS_CALL_MREMAP, OS_CALL_BRK, OS_CALLS };
 void os_inject(enum os_call call, uint64_t after, uint64_t count, int error);

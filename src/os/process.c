@@ -5,14 +5,13 @@
 
 #include "os.h"
 
-/* In ascending order of rank. Complete before the handlers are registered, and unchanged from then on: needs no lock.
- */
+/* In ascending rank. Complete before the handlers are registered and constant afterwards, so it needs no lock. */
 static struct list participants = {&participants, &participants};
 
 /* 0 before the start. */
 static uint64_t own_id;
 
-/* Whether the process had one thread when it forked: decided before the fork, for both sides. */
+/* Whether the process had one thread when it forked; parent and child both rely on it. */
 static bool alone;
 
 static struct process_participant *participant_of(struct list *link) {
@@ -45,7 +44,7 @@ static void prepare(void) {
     for (struct list *at = participants.next; at != &participants; at = at->next) {
         participant_of(at)->each_lock(lock_take_shared);
     }
-    alone = false; /* under the locks: other threads may fork as well */
+    alone = false; /* under the locks, because other threads may fork too */
 }
 
 /* act is lock_give_shared or lock_reset. */
@@ -82,7 +81,7 @@ static void child(void) {
     }
 }
 
-/* pthread_atfork may allocate, so the participants have begun by then and no lock is held. */
+/* pthread_atfork may allocate: by now all participants have begun, and no lock is held. */
 __attribute__((constructor(PROCESS_JOIN + 1))) static void start(int count, char **arguments, char **environment) {
     (void)count, (void)arguments;
     own_id = os_process_id();

@@ -1,23 +1,22 @@
 /*
- * process.h - what happens to a process as a whole, its start and fork, for all heaps of a library at once.
+ * process.h - start and fork, for all heaps of a library together.
  *
- * Each heap is a participant. It joins in a constructor of priority PROCESS_JOIN; the one constructor after these, in
- * process.c, starts the participants and registers one set of handlers around fork. A library has its own copy of all
- * this, so two libraries in one process register two sets, which do not disturb each other.
+ * Each heap is a participant. It joins in a constructor of priority PROCESS_JOIN; the constructor after these, in
+ * process.c, starts the participants and registers one set of fork handlers. Each library has its own copy of all this;
+ * two libraries in one process register two independent sets.
  *
- * What runs, each for all participants before the next begins, in ascending order of rank if nothing else is said:
+ * Each step runs for all participants before the next, in ascending rank unless stated otherwise:
  *
  *   start     begin
- *   prepare   before_fork; then the lock of stdio's list of streams is taken; then all locks of each
- *   parent    the locks of each are given back, in descending order; then that of stdio
- *   child     the locks of each are made free; then recover; then the lock of stdio is reset
+ *   prepare   before_fork; then take the lock of stdio's list of streams; then all locks of each
+ *   parent    release the locks of each, in descending rank; then stdio's
+ *   child     reset the locks of each; then recover; then reset stdio's
  *
- * In a process with one thread, prepare and parent do nothing, and child calls recover alone: there is nobody to wait
- * for, and if the fork happens in a signal handler that interrupted a heap, it must not wait for itself.
+ * With a single thread, prepare and parent do nothing, and child calls only recover: there is nobody to wait for, and a
+ * fork in a signal handler that interrupted a heap must not wait for itself.
  *
- * Where the library is loaded first (-z initfirst), the handlers are the last to run before a fork and the first after
- * it: other libraries' handlers may allocate, or wait for threads that do. vfork, _Fork and a bare clone run no
- * handlers.
+ * If the library is loaded first (-z initfirst), its handlers run last before a fork and first after it, because other
+ * libraries' handlers may allocate, or wait for threads that do. vfork, _Fork and a bare clone run no handlers.
  */
 #ifndef MEMS_OS_PROCESS_H
 #define MEMS_OS_PROCESS_H
@@ -28,37 +27,37 @@
 #include "base/list.h"
 #include "lock.h"
 
-/* A participant's structure is static. All functions but each_lock may be NULL. */
+/* A participant is a static structure. All functions except each_lock may be NULL. */
 struct process_participant {
-    /* That of its first lock: so locks are taken in ascending rank over all participants. */
+    /* The rank of its first lock, so that ranks ascend over all participants. */
     uint32_t rank;
 
-    /* Called once, before main, with no lock held. `environment` is what the loader hands to constructors; it may be
-     * used only where libc has no environment yet (os_environment), since musl hands over nothing. */
+    /* Called once, before main, with no lock held. `environment` is what the loader passes to constructors. Use it
+     * only while libc has no environment (os_environment): musl passes nothing. */
     void (*begin)(char *const *environment);
 
-    /* Called before any lock is taken. It may end a process that must not fork now. */
+    /* Called before any lock is taken. May end a process that must not fork now. */
     void (*before_fork)(void);
 
-    /* Calls act for each of the participant's locks, in the order in which they are taken. A lock that guards a list of
-     * locks belongs to another participant, of lower rank, so that the list cannot change before all are given back. */
+    /* Calls act for each of the participant's locks, in the order in which they are taken. A lock that guards a list
+     * of locks belongs to another participant of lower rank, so the list cannot change before all are released. */
     void (*each_lock)(void (*act)(struct lock *lock));
 
-    /* In the child: makes whole what other threads, which do not exist in it, were in the middle of. With `alone` the
-     * process had one thread, no lock was taken, and a signal handler may have interrupted the heap. */
+    /* In the child, repairs what the parent's other threads were in the middle of changing. `alone`: the process had
+     * one thread and took no lock, and a signal handler may have interrupted the heap. */
     void (*recover)(bool alone);
 
-    struct list link; /* process.c's */
+    struct list link; /* used by process.c */
 };
 
-/* The priority of a constructor that calls process_join; the lowest that a compiler leaves to programs. */
+/* The priority of constructors that call process_join, the first that compilers leave to programs. */
 #define PROCESS_JOIN 101
 
-/* Whether this is the process that the library was started in, or a forked child: not one made by vfork or a bare
- * clone, which may share the memory of its parent, and not one made by _Fork, which cannot be told from these. */
+/* Whether this is the process that the library started in, or its forked child. False after vfork or a bare clone,
+ * which may share the parent's memory, and after _Fork, which cannot be told from these. */
 bool process_is_own(void);
 
-/* Adds a participant, in a constructor of that priority. To add it again has no effect, then or later. */
+/* Adds a participant, in a constructor of that priority. Adding it again has no effect. */
 void process_join(struct process_participant *participant);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * random.c - random numbers, where the kernel may refuse them.
+ * random.c - random numbers, even where the kernel refuses them.
  */
 #include <stdatomic.h>
 #include <sys/random.h>
@@ -8,7 +8,7 @@
 #include "os.h"
 #include "syscall.h"
 
-/* The finaliser of splitmix64: each bit of x changes each bit of the result with a chance of one half. */
+/* The finaliser of splitmix64: each bit of x flips each bit of the result with probability one half. */
 static uint64_t mix(uint64_t x) {
     x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
@@ -21,7 +21,8 @@ uint64_t os_random(void) {
     if (SYSCALL(SYS_getrandom, syscall_address(&value), (long)sizeof value, GRND_NONBLOCK) == (long)sizeof value) {
         return value;
     }
-    /* No entropy yet, or no permission. relaxed: any order of numbers will do, as long as no two calls share one. */
+    /* No entropy yet, or no permission. relaxed: the order of numbers is irrelevant, as long as no two calls share
+     * one. */
     uint64_t number = atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed);
     uint64_t code = (uintptr_t)&os_random;
     uint64_t stack = (uintptr_t)&value;

@@ -7,8 +7,8 @@
 #include "message.h"
 #include "os.h"
 
-/* Room for the choices of any heap: those of the engine, with the path of a file, take most. */
-#define CHOICES_MAX 512
+/* Room for any heap's choices; the engine's, with a file's path, are the largest. */
+#define CHOICES_MAX 1024
 
 /* A copy of the choices, to be changed and then adopted or dropped. */
 struct draft {

@@ -1,9 +1,9 @@
 /*
- * settings.h - a heap's options as they are: its defaults, what the environment says, what the program sets.
+ * settings.h - a heap's current options: defaults, then the environment, then what the program sets.
  *
- * What the program sets counts more than the environment, so the environment is read first, as soon as there is one: a
- * heap may start, or an option be set, before libc has an environment. Options that are `fixed` keep their values from
- * the heap's start on. All functions are called under a lock of the heap's, and settings_read before any other.
+ * The program's settings override the environment, so the environment is read first, as soon as there is one: a heap
+ * may start, and an option may be set, before libc has an environment. `fixed` options keep their values once the heap
+ * has started. Call all functions under a lock of the heap, and settings_read before the others.
  */
 #ifndef MEMS_OS_SETTINGS_H
 #define MEMS_OS_SETTINGS_H
@@ -16,7 +16,7 @@
 
 enum settings_read { SETTINGS_UNREAD, SETTINGS_DEFAULTS, SETTINGS_ALL };
 
-/* A static structure with a table and the structure that holds the choices; all else is zero. */
+/* A static structure with a table and the structure of choices; everything else is zero. */
 struct settings {
     const struct option_table *table;
     void *choices;
@@ -24,18 +24,18 @@ struct settings {
 };
 
 /*
- * Gives the choices their defaults on the first call, and reads the environment on the first call that has one.
- * Mistakes in it are reported on standard error. True if this call has read the environment.
+ * Sets the defaults on the first call, and reads the environment on the first call that finds one; mistakes in it are
+ * reported on standard error. True if this call has read the environment.
  *
- * early: the environment that the loader handed to a constructor, which is looked at while libc has none; NULL: none.
- * started: the heap has started, so fixed options keep their values.
+ * early: the environment that the loader passed to a constructor, used while libc has none; may be NULL. started: the
+ * heap has started, so fixed options stay.
  */
 bool settings_read(struct settings *settings, char *const *early, bool started);
 
-/* Sets one option: 0, EINVAL as options_set, or EBUSY for a fixed option of a heap that has started. */
+/* Sets one option. Returns 0; EINVAL as options_set; EBUSY for a fixed option of a started heap. */
 int settings_set(struct settings *settings, const char *name, const char *value, bool started);
 
-/* As options_get. */
+/* See options_get. */
 int settings_get(const struct settings *settings, const char *name, char *value, size_t size);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include "os.h"
 
-/* glibc's, exported but not declared. */
+/* glibc's; exported but not declared. */
 extern void _IO_list_lock(void) __attribute__((weak));
 extern void _IO_list_unlock(void) __attribute__((weak));
 extern void _IO_list_resetlock(void) __attribute__((weak));

@@ -1,5 +1,5 @@
 /*
- * syscall_aarch64.h - one system call, on aarch64: the number in x8, the arguments in x0 to x5, the result in x0.
+ * syscall_aarch64.h - a system call on aarch64: number in x8, arguments in x0 to x5, result in x0.
  */
 #ifndef MEMS_OS_SYSCALL_AARCH64_H
 #define MEMS_OS_SYSCALL_AARCH64_H

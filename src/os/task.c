@@ -1,5 +1,5 @@
 /*
- * task.c - who the kernel says that we are.
+ * task.c - the process's and the thread's ids.
  */
 #include "os.h"
 #include "syscall.h"

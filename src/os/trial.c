@@ -1,9 +1,9 @@
 /*
- * trial.c - what the kernel, or an emulator of it, can do, found out by trial: whether purged pages read as zero, and
- * whether pages can be moved.
+ * trial.c - finds out by trial what the kernel, or an emulator, can do: whether purged pages read as zero, whether
+ * pages can be moved, and whether guards work.
  *
- * Each is found out once. Two threads may try at the same time and find the same; nothing else depends on the order, so
- * relaxed loads and stores do. A trial that could not be made (no memory) says nothing, and is made again.
+ * Each trial is made once. Two threads may make it at the same time and get the same result, and nothing else depends
+ * on it, so relaxed order is enough. A trial that fails for lack of memory is repeated next time.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -14,25 +14,38 @@
 
 enum trial { UNTRIED, WORKS, FAILS };
 
+/*
+ * Makes a trial with two scratch pages, of which the first begins with 1. Returns what the attempt returns: 0 if it
+ * works, ENOSYS if not, or another errno if that could not be found out.
+ */
+static int try_once(_Atomic int *known, int (*attempt)(char *scratch, size_t page)) {
+    const int found = atomic_load_explicit(known, memory_order_relaxed);
+    if (found != UNTRIED) {
+        return found == WORKS ? 0 : ENOSYS;
+    }
+    const size_t page = os_page_size();
+    void *scratch = NULL;
+    int error = sys_mmap(NULL, 2 * page, READ_WRITE, PRIVATE, &scratch);
+    if (error != 0) {
+        return error;
+    }
+    *(volatile uint32_t *)scratch = 1;
+    error = attempt(scratch, page);
+    if (error == 0 || error == ENOSYS) {
+        atomic_store_explicit(known, error == 0 ? WORKS : FAILS, memory_order_relaxed);
+    }
+    (void)sys_munmap(scratch, 2 * page);
+    return error;
+}
+
+static int attempt_purge(char *scratch, size_t page) {
+    const int error = os_purge(scratch, page);
+    return error != 0 || *(volatile uint32_t *)scratch == 0 ? error : ENOSYS;
+}
+
 bool os_purge_zeroes(void) {
     static _Atomic int known;
-    int found = atomic_load_explicit(&known, memory_order_relaxed);
-    if (found != UNTRIED) {
-        return found == WORKS;
-    }
-    size_t page = os_page_size();
-    void *scratch = NULL;
-    if (sys_mmap(NULL, page, READ_WRITE, PRIVATE, &scratch) != 0) {
-        return false;
-    }
-    volatile uint32_t *word = scratch;
-    *word = 1;
-    if (os_purge(scratch, page) == 0) {
-        found = *word == 0 ? WORKS : FAILS;
-        atomic_store_explicit(&known, found, memory_order_relaxed);
-    }
-    (void)sys_munmap(scratch, page);
-    return found == WORKS;
+    return try_once(&known, attempt_purge) == 0;
 }
 
 static int move_pages(void *old, void *new, size_t size) {
@@ -40,44 +53,40 @@ static int move_pages(void *old, void *new, size_t size) {
     return sys_mremap(old, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, new, &moved);
 }
 
-/*
- * 0 where pages can be moved, ENOSYS where they cannot (kernels before 5.7; emulators that do not know the flag, or
- * that forget the source), another errno when that could not be found out.
- */
-static int moving_pages(void) {
-    static _Atomic int known;
-    int found = atomic_load_explicit(&known, memory_order_relaxed);
-    if (found != UNTRIED) {
-        return found == WORKS ? 0 : ENOSYS;
-    }
-    size_t page = os_page_size();
-    void *scratch = NULL;
-    int error = sys_mmap(NULL, 2 * page, READ_WRITE, PRIVATE, &scratch);
-    if (error != 0) {
+/* Kernels before 5.7 and some emulators do not know the flag; other emulators lose the source. */
+static int attempt_move(char *scratch, size_t page) {
+    const int error = move_pages(scratch, scratch + page, page);
+    if (error != 0 && error != EINVAL) {
         return error;
     }
-    char *old = scratch;
-    char *new = old + page;
-    *(volatile uint32_t *)scratch = 1;
-    error = move_pages(old, new, page);
-    if (error == 0 || error == EINVAL) {
-        found = error == 0 && futex_word_is(old, 0) && futex_word_is(new, 1) ? WORKS : FAILS;
-        error = found == WORKS ? 0 : ENOSYS;
-        atomic_store_explicit(&known, found, memory_order_relaxed);
+    return error == 0 && futex_word_is(scratch, 0) && futex_word_is(scratch + page, 1) ? 0 : ENOSYS;
+}
+
+/* Emulators accept any advice and do nothing. */
+static int attempt_guard(char *scratch, size_t page) {
+    const int error = sys_madvise(scratch, page, MADV_GUARD_INSTALL);
+    if (error != 0 && error != EINVAL) {
+        return error;
     }
-    (void)sys_munmap(scratch, 2 * page);
-    return error;
+    return error == 0 && !futex_word_is(scratch, 0) && !futex_word_is(scratch, 1) ? 0 : ENOSYS;
+}
+
+int os_guard(void *start, size_t size) {
+    static _Atomic int known;
+    const int error = try_once(&known, attempt_guard);
+    return error != 0 ? error : sys_madvise(start, size, MADV_GUARD_INSTALL);
 }
 
 /*
- * The kernel unmaps the destination first, and may fail only then: when it runs out of mappings, or when the source
- * turns out to be more than one mapping. Another thread's mmap can be given the hole at once, so that "something is
- * mapped there" does not prove that it is ours still; the mark does, for a new mapping cannot hold it.
+ * The kernel unmaps the destination first and can fail only after that: at its limit of mappings, or if the source
+ * turns out to be several mappings. Another thread's mmap may get the hole at once, so a mapping there need not be
+ * ours. The mark proves that it is, because a new mapping cannot contain it.
  */
 int os_move_pages(void *old, void *new, size_t size, bool *lost) {
     static const uint32_t mark = 0x6d656d73;
     *lost = false;
-    int error = moving_pages();
+    static _Atomic int known;
+    int error = try_once(&known, attempt_move);
     if (error != 0) {
         return error;
     }

@@ -1,5 +1,5 @@
 /*
- * usage.c - what the process has of the machine, and how much it may have.
+ * usage.c - what the process uses of the machine, and its limits.
  */
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
@@ -7,7 +7,7 @@
 #include "os.h"
 #include "syscall.h"
 
-/* On 64-bit Linux the kernel's structure is that of the C libraries. */
+/* On 64-bit Linux the kernel's structure equals the C libraries'. */
 int os_process_limit(int process, int resource, const struct rlimit *limit, struct rlimit *old) {
     return syscall_error(SYSCALL(SYS_prlimit64, process, resource, syscall_address(limit), syscall_address(old)));
 }
@@ -41,7 +41,7 @@ size_t os_physical_memory(void) {
     return error == 0 ? (size_t)info.totalram * info.mem_unit : 0;
 }
 
-/* Reads a decimal number and moves *text past it and the blank behind it; 0 where there is none. */
+/* Reads a decimal number and moves *text behind it and the following blank; 0 if there is none. */
 static size_t next_number(const char **text) {
     size_t number = 0;
     for (; **text >= '0' && **text <= '9'; ++*text) {
@@ -51,7 +51,7 @@ static size_t next_number(const char **text) {
     return number;
 }
 
-/* The first two numbers of statm: address space and resident memory, in the kernel's pages. */
+/* The first two numbers of statm: address space and resident memory, in pages of the kernel. */
 static void read_statm(struct os_usage *usage) {
     char buffer[128];
     if (os_read_text("/proc/self/statm", buffer, sizeof buffer) != 0) {

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 
-/* What the image says of its symbols. `bias` is where it lies minus where it was linked to lie. */
+/* What the image says about its symbols. `bias` is its address minus the address it was linked for. */
 struct image {
     const unsigned char *bias;
     const Elf64_Dyn *dynamic;
@@ -17,7 +17,7 @@ struct image {
     const uint32_t *gnu_hash; /* GNU's, or NULL */
 };
 
-/* Finds the dynamic section. False when the image has none, or nothing that is loaded. */
+/* Finds the dynamic section; false if the image has none, or no loaded segment. */
 static bool read_segments(struct image *image, const unsigned char *start) {
     const Elf64_Ehdr *header = (const void *)start;
     const Elf64_Phdr *segments = (const void *)(start + header->e_phoff);
@@ -50,8 +50,8 @@ static bool read_dynamic(struct image *image) {
 }
 
 /*
- * How many symbols there are, which only the hash tables tell: System V's has as many chain words; in GNU's the last
- * symbol ends the chain of the bucket that begins last.
+ * The number of symbols, which only the hash tables tell: System V's has as many chain words, and in GNU's the chain of
+ * the last bucket ends with the last symbol.
  */
 static uint32_t count_symbols(const struct image *image) {
     if (image->hash != NULL) {
@@ -78,7 +78,7 @@ static uint32_t count_symbols(const struct image *image) {
     return last + 1;
 }
 
-/* There are some ten symbols: they are compared one by one. */
+/* There are only about ten symbols, so a linear search will do. */
 uintptr_t vdso_find_in(const void *start, const char *name) {
     struct image image = {.dynamic = NULL};
     if (!read_segments(&image, start) || !read_dynamic(&image)) {
@@ -95,7 +95,7 @@ uintptr_t vdso_find_in(const void *start, const char *name) {
 }
 
 uintptr_t vdso_find(const char *name) {
-    int saved = errno; /* where there is no image, getauxval says so there */
+    int saved = errno; /* without an image getauxval sets errno */
     const void *start = (const void *)getauxval(AT_SYSINFO_EHDR);
     errno = saved;
     return start != NULL ? vdso_find_in(start, name) : 0;

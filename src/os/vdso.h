@@ -1,15 +1,15 @@
 /*
- * vdso.h - functions of the kernel that run in the process: it maps the image of a small shared library into each.
+ * vdso.h - kernel functions that run in the process, from a small shared library that the kernel maps.
  */
 #ifndef MEMS_OS_VDSO_H
 #define MEMS_OS_VDSO_H
 
 #include <stdint.h>
 
-/* The address of a function; 0 where the kernel, or an emulator of it, has no image, or no such function in it. */
+/* The address of a function; 0 if the kernel or an emulator has no image, or the image no such function. */
 uintptr_t vdso_find(const char *name);
 
-/* The same in an image that starts at `start`. */
+/* The same in the image at `start`. */
 uintptr_t vdso_find_in(const void *start, const char *name);
 
 #endif

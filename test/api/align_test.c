@@ -7,7 +7,7 @@
 
 #define ALIGNMENT_MAX ((size_t)1 << 31)
 
-/* A block that keeps its promise at both ends, through realloc too. */
+/* A block keeps its contents at both ends, even through realloc. */
 static void use(unsigned char *block, size_t alignment, size_t size) {
     assert_non_null(block);
     assert_true(is_aligned(block, alignment < 16 ? 16 : alignment));

@@ -1,6 +1,6 @@
 /*
- * background_test.c - memory goes back while all threads sleep, by a thread of the library's own; that it is there only
- * when it is wanted, and disturbs nobody.
+ * background_test.c - a thread of the library gives memory back while all others sleep. It exists only when wanted, and
+ * disturbs nobody.
  */
 #include "support/test.h"
 
@@ -44,15 +44,15 @@ static unsigned threads(void) {
     return count;
 }
 
-/* What there was before the program made any: an emulator may have threads of its own. */
+/* How many there were before the program made any: an emulator may have threads of its own. */
 static unsigned others;
 
-/* The threads of a process that has made none yet. */
+/* The threads of a process that has made none itself. */
 static void begin(void) {
     others = threads() - 1;
 }
 
-/* An ended thread may be seen for a moment. */
+/* An ended thread may be visible for a moment. */
 static void expect_threads(unsigned count) {
     for (int i = 0; i < 100 && threads() != others + count; i++) {
         sleep_ms(20);
@@ -70,7 +70,7 @@ static void run_a_thread(void) {
     CHECK(pthread_join(thread, NULL) == 0);
 }
 
-/* The last block of each 100 stays. Nothing is allocated or freed any more after it. */
+/* One block in 100 stays. Nothing is allocated or freed afterwards. */
 static void burst(void) {
     for (size_t i = 0; i < BLOCKS; i++) {
         blocks[i] = malloc(SIZE);
@@ -83,7 +83,7 @@ static void burst(void) {
     }
 }
 
-/* Whether what the burst has freed goes back within some seconds, while we sleep. */
+/* Whether what the burst freed goes back within some seconds while we sleep. */
 static bool falls(size_t full, size_t by) {
     for (int i = 0; i < 300 && resident() + by > full; i++) {
         sleep_ms(20);
@@ -102,7 +102,7 @@ static void give_back_while_asleep(void *unused) {
     switch_on();
     burst();
     size_t full = resident();
-    expect_threads(1); /* not before the program has made one */
+    expect_threads(1); /* not before the program has made a thread */
     run_a_thread();
     expect_threads(2);
     run_a_thread();
@@ -122,7 +122,7 @@ static void memory_goes_back_while_all_threads_sleep(void **state) {
 static void give_back_in_a_child(void *unused) {
     begin();
     if (others != 0) {
-        child_cannot(); /* an emulator, which does not survive the fork of a process with several threads */
+        child_cannot(); /* an emulator does not survive the fork of a process with several threads */
     }
     switch_on();
     run_a_thread();

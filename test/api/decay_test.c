@@ -22,7 +22,7 @@ static void sleep_ms(long ms) {
     nanosleep(&time, NULL);
 }
 
-/* A slow path for the heap: a large block comes and goes. */
+/* Makes the heap take a slow path, by a large block. */
 static void take_a_slow_path(void) {
     free(malloc(100000));
 }
@@ -51,7 +51,7 @@ static void freed_memory_goes_back_by_itself(void **state) {
         free(big[i]);
     }
     sleep_ms(200);
-    /* Each call does a little of it. */
+    /* each call does a little of it */
     for (size_t calls = 0; calls < 2000 && resident() >= before + (full - before) / 10; calls++) {
         take_a_slow_path();
     }

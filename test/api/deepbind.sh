@@ -1,13 +1,13 @@
 #!/bin/sh
-# RTLD_DEEPBIND: a plug-in that is loaded with it gets the library's malloc and free all the same, and what the C library
-# has allocated it can free; found is it as ever, also by the RUNPATH of the library that loads it. With deepbind=keep a
-# plug-in may bring a malloc of its own: each heap gets its own blocks back, and a block that ends up in the wrong one is
-# reported as a pointer of another allocator.
+# RTLD_DEEPBIND: a plug-in loaded with it still gets the library's malloc and free, and can free what the C library
+# allocated. It is found as always, even through the RUNPATH of the library that loads it. With deepbind=keep a plug-in
+# may bring its own malloc: each heap gets its own blocks back, and a block passed to the wrong one is reported as
+# another allocator's pointer.
 set -u
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 
-# One frees what the C library has allocated.
+# One frees what the C library allocated.
 cat >"$work/libc_user.c" <<'END'
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +42,7 @@ void *plugin_block(void) {
     return kept;
 }
 END
-# loader.so loads what it is told by name alone: it is found by the RUNPATH of loader.so, which the program has not.
+# loader.so loads a library by name alone, which is found through loader.so's RUNPATH; the program has none.
 cat >"$work/loader.c" <<'END'
 #include <dlfcn.h>
 void *load(const char *name) {
@@ -74,7 +74,7 @@ int main(int count, char **arguments) {
 }
 END
 mkdir "$work/plugins"
-# A compiler may call the malloc of a plug-in from within it directly, unless it is told otherwise.
+# Without this a compiler may call a plug-in's malloc directly from within it.
 for plugin in libc_user plugin; do
     "$CC" -O1 -w -fno-builtin -fsemantic-interposition -D_GNU_SOURCE -fPIC -shared -o "$work/plugins/$plugin.so" \
         "$work/$plugin.c" || exit 1

@@ -1,6 +1,6 @@
 /*
- * handles_test.c - what spaces are made for, as their users see it: stale handles are found, pinned blocks stay,
- * movable ones keep their handles.
+ * handles_test.c - spaces as their users see them: stale handles are detected, pinned blocks stay, movable blocks keep
+ * their handles.
  */
 #include "support/test.h"
 
@@ -58,7 +58,7 @@ static void assert_refused(struct mems_space *space, char *v_ptr) {
 
 #define BLOCKS 1000
 
-/* However many other blocks have come and gone since, at the same place too. */
+/* However many other blocks there have been since, even in the same place. */
 static void a_stale_handle_is_always_found(void **state) {
     (void)state;
     struct random random = random_start();
@@ -85,7 +85,7 @@ static void a_stale_handle_is_always_found(void **state) {
     mems_space_destroy(space);
 }
 
-/* The same place again and again: found as long as handles can tell generations apart, and not once more. */
+/* The same place again and again: stale handles are detected as long as generations differ, and not once longer. */
 static void a_place_has_as_many_generations_as_documented(void **state) {
     (void)state;
     struct mems_space *space = mems_space_create(NULL);
@@ -148,7 +148,7 @@ static void the_default_space_may_have_generations(void **state) {
     assert_int_equal(mems_init(), 0);
 }
 
-/* What it grows into may have had a block whose handle looks like one of its own. */
+/* What a block grows into may have had a block whose handle looks like its own. */
 static void a_block_that_grows_has_a_new_handle(void **state) {
     (void)state;
     struct mems_space *space = mems_space_create(NULL);

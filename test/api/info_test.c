@@ -1,5 +1,5 @@
 /*
- * mallinfo2, mallinfo, mallopt, malloc_trim, malloc_stats, malloc_info: the answers are this heap's, and true.
+ * mallinfo2, mallinfo, mallopt, malloc_trim, malloc_stats, malloc_info: they describe this heap, truthfully.
  */
 #include "support/family.h"
 
@@ -9,8 +9,8 @@
 #include "support/child.h"
 #include "support/kernel.h"
 
-/* What is different in the two libraries: HMM has no blocks with a mapping of their own, groups free blocks by powers
- * of two, and chooses itself when the break goes down. */
+/* How the two libraries differ: HMM has no blocks with their own mapping, groups free blocks by powers of two, and
+ * decides itself when the break falls. */
 #ifdef LIBRARY_hmm
 #define HUGE_BLOCKS 0
 #define HEADING "HMM: heap of process"
@@ -57,7 +57,7 @@ static void mallinfo2_follows_what_is_allocated(void **state) {
 static void mallinfo2_adds_up(void **state) {
     (void)state;
     free(hidden(malloc(3 * MIB)));
-    malloc_trim(0); /* so that there is memory which counts as the system's */
+    malloc_trim(0); /* so that some memory counts as the system's */
     free(hidden(malloc(100000)));
     struct mallinfo2 info = mallinfo2();
     assert_int_equal(info.arena, info.uordblks + info.fordblks);
@@ -84,7 +84,7 @@ static void mallinfo_is_mallinfo2_capped(void **state) {
     free(block);
 }
 
-/* As mallinfo2 has said it would. A break moves by whole pages, and in part it may have gone down at the free. */
+/* As mallinfo2 predicted. A break moves by whole pages, and part of it may have fallen when the block was freed. */
 static void malloc_trim_gives_free_memory_back(void **state) {
     (void)state;
     malloc_trim(0);
@@ -131,7 +131,7 @@ static void mallopt_takes_what_glibc_takes(void **state) {
     assert_int_equal(mallopt(M_TRIM_THRESHOLD, 0), 1);
 }
 
-/* A hundred MiB in blocks are written and freed: what the process has of them afterwards. */
+/* Writes and frees a hundred MiB in blocks; returns how much of them the process has afterwards. */
 static size_t kept_bytes(void) {
     static void *blocks[100];
     size_t before = resident_bytes();
@@ -220,7 +220,7 @@ static void malloc_info_is_xml(void **state) {
     assert_string_equal(text + length - 10, "</malloc>\n");
     assert_non_null(strstr(text, ROW_OF_100));
     assert_non_null(strstr(text, ROW_OF_HUGE));
-    /* What the heap has, and the same again for all heaps, behind the one that there is. */
+    /* The heap's rows, and the same for all heaps: there is one. */
     static const char *const elements[] = {"<total type=\"fast\"",     "<total type=\"rest\"",
                                            "<system type=\"current\"", "<system type=\"max\"",
                                            "<aspace type=\"total\"",   "<aspace type=\"mprotect\""};

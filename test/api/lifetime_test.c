@@ -1,6 +1,6 @@
 /*
- * malloc and free at the edges of a process's and a thread's life: before main, in exit handlers and destructors, and
- * in the destructors of thread-specific data, which run when the thread's heap may be gone already.
+ * malloc and free at the edges of processes and threads: before main, in exit handlers and destructors, and in the
+ * destructors of thread-specific data, which may run after the thread's heap is gone.
  */
 #include "support/family.h"
 
@@ -59,7 +59,7 @@ static void exit_handlers_allocate_and_free(void **state) {
     assert_string_equal(result.err, "");
 }
 
-/* Destructors of keys run in rounds as long as they set values anew: each round allocates and frees. */
+/* Destructors of keys run in rounds while they set new values; each round allocates and frees. */
 #define KEYS 4
 #define ROUNDS 3
 static pthread_key_t keys[KEYS];
@@ -103,7 +103,7 @@ static void run_threads(int threads) {
     }
 }
 
-/* What threads do as they end leaks nothing: not a block; nor, where they have one, a heap or a slab. */
+/* What ending threads do leaks nothing: no block, and no heap or slab where there are any. */
 static void assert_many_threads_leak_nothing(void) {
     struct mallinfo2 info_before = mallinfo2();
 #ifdef LIBRARY_mems
@@ -154,7 +154,7 @@ static void *only_allocate(void *size) {
     return malloc(*(const size_t *)size);
 }
 
-/* The thread that made the block is gone when it is used, resized and freed. */
+/* The thread that made the block has ended when it is used, resized and freed. */
 static void blocks_outlive_their_thread(void **state) {
     (void)state;
     for (size_t i = 0; i < EDGE_SIZES; i++) {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Every way in which a program comes to a library's malloc: preloaded, linked, static, and loaded by dlopen.
+# All ways in which a program gets a library's malloc: preloaded, linked, static, and loaded by dlopen.
 set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -31,8 +31,8 @@ expect ours preloaded env LD_PRELOAD="$LIBRARY" "$work/plain"
 cc -o "$work/linked" "$program" "$LIBRARY" -Wl,-rpath,"$(dirname "$LIBRARY")"
 expect ours linked "$work/linked"
 
-# In an archive's order the library comes before the C library; no malloc of the latter comes in beside it. The linker's
-# own complaints are failures.
+# In an archive's order the library precedes the C library, whose malloc must not come in as well. Any complaint of the
+# linker is a failure.
 cc -static -o "$work/static" "$program" "$LIBRARY_STATIC" 2>"$work/err"
 [ ! -s "$work/err" ] || {
     cat "$work/err"
@@ -51,7 +51,7 @@ nm "$work/static" | grep -q ' pthread_atfork$' || {
 cc -o "$work/dlopen" "$SOURCE_DIR/test/api/link_dlopen.c" -ldl
 expect "" dlopen "$work/dlopen" "$LIBRARY"
 
-# Any one function of the family, called alone, brings all of it along.
+# Calling any one function of the family brings in all of it.
 for function in malloc calloc realloc reallocarray free aligned_alloc posix_memalign memalign valloc pvalloc \
     malloc_usable_size mallinfo2 mallopt malloc_trim malloc_stats malloc_info; do
     echo "void $function(void); int main(int count, char **v) { (void)v; if (count > 9) $function(); return 0; }" |

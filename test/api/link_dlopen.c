@@ -45,7 +45,7 @@ int main(int count, char **arguments) {
     in_two_threads();
     void *block = our_malloc(100);
     dlclose(library);
-    our_free(block); /* the library stays for its blocks' sake */
+    our_free(block); /* the library stays because of its blocks */
     in_two_threads();
     return 0;
 }

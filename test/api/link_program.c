@@ -1,6 +1,5 @@
 /*
- * For link.sh: a program that knows whether its malloc is one of this project's, and then makes use of it as programs
- * do.
+ * For link.sh: a program that checks whose malloc it has, and then uses it as programs do.
  */
 #include <malloc.h>
 #include <pthread.h>
@@ -10,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Ours count a block in mallinfo2, and know no parameter of this number; glibc's takes any. */
+/* Ours counts a block in mallinfo2, and rejects a parameter with this number; glibc accepts any. */
 static int is_ours(void) {
     size_t before = mallinfo2().uordblks;
     void *volatile block = malloc(1 << 20);
@@ -55,7 +54,7 @@ static void use(void) {
 
 int main(void) {
     use();
-    /* What the C library allocates itself is freed by us, and the other way round. */
+    /* Blocks that the C library allocates are freed by us, and vice versa. */
     char *line = NULL;
     size_t capacity = 0;
     FILE *file = tmpfile();

@@ -1,5 +1,5 @@
 /*
- * malloc, free, calloc, realloc, reallocarray: what C, POSIX and glibc promise of them.
+ * malloc, free, calloc, realloc, reallocarray: what C, POSIX and glibc promise.
  */
 #include "support/family.h"
 
@@ -42,7 +42,7 @@ static void blocks_do_not_overlap(void **state) {
     for (size_t i = 0; i < EDGE_SIZES * 4; i++) {
         size_t size = edge_sizes[i / 4];
         const unsigned char *block = blocks[i / 4][i % 4];
-        /* All bytes equal the first one, which is right. */
+        /* All bytes equal the first, which is right. */
         assert_true(size == 0 || (block[0] == (i & 0xff) && memcmp(block, block + 1, size - 1) == 0));
         free(blocks[i / 4][i % 4]);
     }
@@ -242,7 +242,7 @@ void *__libc_valloc(size_t size);
 void *__libc_pvalloc(size_t size);
 int __posix_memalign(void **out, size_t alignment, size_t size);
 
-/* One heap under both sets of names: what one gives the other takes. */
+/* One heap behind both sets of names: each accepts the other's blocks. */
 static void the_names_of_glibc_serve_the_same_heap(void **state) {
     (void)state;
     free(__libc_malloc(100));

@@ -67,7 +67,7 @@ static void assert_adds_up(const struct mems_engine_stats *stats) {
         available += class->free * class->size;
     }
     assert_int_equal(live, stats->live);
-    assert_true(cached <= stats->cached); /* with large blocks that are put by, in whole units */
+    assert_true(cached <= stats->cached); /* including cached large blocks, in whole units */
     assert_int_equal((stats->cached - cached) % 65536, 0);
     assert_int_equal(available, stats->free + stats->untouched);
 }

@@ -1,6 +1,6 @@
 /*
- * namespace_test.c - a program may use the names that a library uses inside, with other types: both work as before.
- * Linked with the archives too, where the linker could mistake one for the other.
+ * namespace_test.c - a program may use the library's internal names with other types, and both keep working. Also
+ * linked with the archives, where the linker might confuse them.
  */
 #include "misuse/misuse.h"
 
@@ -40,7 +40,7 @@ int heap_mine = 4;
 extern int hmm_heap;
 int hmm_heap = 5;
 
-/* Small, large and huge blocks, which realloc carries from one to the next. */
+/* Small, large and huge blocks; realloc turns one into the next. */
 static void use_heap(void) {
     for (size_t size = 1; size <= 64 << 20; size *= 4) {
         char *block = malloc(size);

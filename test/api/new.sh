@@ -11,7 +11,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 sources=$SOURCE_DIR/test/api
 
-# Not optimised: a compiler may leave out a new and its delete.
+# Not optimised, because a compiler may drop a new together with its delete.
 cxx() {
     "$CXX" -std=c++17 -O0 -Wall -fsized-deallocation -fno-builtin "$@"
 }
@@ -28,8 +28,8 @@ LD_PRELOAD=$LIBRARY "$work/plain" || fail "preloaded: new_test"
 "$work/linked" || fail "linked: new_test"
 "$work/static" || fail "static: new_test"
 
-# A delete of the wrong size is found where the library has the operators. The shell's own line about the signal is not
-# of interest.
+# A delete with the wrong size is detected if the library has the operators. The shell's own line about the signal is
+# irrelevant.
 status=0
 (LD_PRELOAD=$LIBRARY "$work/plain" mismatch) 2>"$work/err" || status=$?
 [ $status -eq 134 ] || fail "mismatch: status $status"
@@ -44,7 +44,7 @@ cxx -static -o "$work/replaced_static" "$sources/new_replaced.cpp" -Wl,--undefin
 LD_PRELOAD=$LIBRARY "$work/replaced" || fail "preloaded: new_replaced"
 "$work/replaced_static" || fail "static: new_replaced"
 
-# The library alone needs no C++ runtime, and finds that of a plug-in.
+# The library needs no C++ runtime itself, and finds that of a plug-in.
 cxx -shared -fPIC -o "$work/plugin.so" "$sources/new_plugin.cpp"
 "$CC" -o "$work/host" "$sources/new_host.c" -ldl
 LD_PRELOAD=$LIBRARY "$work/host" "$work/plugin.so" || fail "plug-in: bad_alloc was not thrown"

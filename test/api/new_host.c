@@ -1,6 +1,6 @@
 /*
- * A C program, linked without any C++ runtime. With the name of a plug-in it lets that one run out of memory; without,
- * it calls operator new itself, which has nobody to throw for it.
+ * A C program without a C++ runtime. Given a plug-in's name, it makes that run out of memory; otherwise it calls
+ * operator new itself, which has no runtime to throw with.
  */
 #include <dlfcn.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-// A C++ plug-in for new_host.c. Returns 0 when a failing new threw what it should.
+/* A C++ plug-in for new_host.c. Returns 0 if a failing new threw the right exception. */
 #include <cstdint>
 #include <new>
 

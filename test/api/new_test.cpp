@@ -1,5 +1,5 @@
-// The C++ operators new and delete in all their forms: their memory is this heap's, and they fail as the standard says.
-// Run with the argument "mismatch", it deletes a block as one of another size, which must end it.
+/* The C++ operators new and delete in all forms: they use this heap, and fail as the standard requires. */
+/* With the argument "mismatch" it deletes a block with the wrong size, which must end it. */
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -32,7 +32,7 @@ static void check_block(void *block, std::size_t size, std::size_t alignment) {
     std::memset(block, 1, size < small ? size : small);
 }
 
-// Each new with each delete that may take its block.
+/* Each new with each delete that may take its block. */
 static void test_forms(std::size_t size) {
     void *block;
     check_block(block = operator new(size), size, 16);
@@ -80,7 +80,7 @@ static std::size_t held() {
     return info.uordblks + info.hblkhd;
 }
 
-// A program asks this heap about its new: a huge block shows.
+/* new uses this heap: a huge block shows in its statistics. */
 static void test_memory_is_this_heaps() {
     std::size_t before = held();
     char *block = new char[huge];
@@ -140,7 +140,7 @@ static void test_handler_is_called_until_it_gives_up() {
           1);
 }
 
-// The handler throws, and the nothrow forms give NULL all the same.
+/* If the handler throws, the nothrow forms return NULL all the same. */
 static void test_nothrow_forms_catch() {
     CHECK(times_handled(handle_by_throwing, [] { CHECK(operator new(impossible, std::nothrow) == nullptr); }) == 1);
     CHECK(times_handled(handle_by_throwing, [] { CHECK(operator new[](impossible, std::nothrow) == nullptr); }) == 1);

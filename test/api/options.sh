@@ -1,5 +1,5 @@
 #!/bin/sh
-# MEMS_OPTIONS: what a program takes from it, what it says about mistakes, and that setuid and setgid programs ignore it.
+# MEMS_OPTIONS: what it sets, how mistakes in it are reported, and that setuid and setgid programs ignore it.
 set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -8,7 +8,8 @@ unset MEMS_OPTIONS
 "$CC" -std=c17 -O2 -Wall -Wextra -I"$SOURCE_DIR/include" -o "$work/program" "$SOURCE_DIR/test/api/options_program.c" \
     "$LIBMEMS" -Wl,-rpath,"$(dirname "$LIBMEMS")"
 
-# expect OPTIONS OUTPUT ERRORS NAMES: what the program prints for these names with these options, and complains of.
+# expect OPTIONS OUTPUT ERRORS NAMES: what the program prints for these names with these options, and what it complains
+# about.
 expect() {
     # shellcheck disable=SC2086 # names are words
     MEMS_OPTIONS=$1 "$work/program" $4 >"$work/out" 2>"$work/err" || {
@@ -31,25 +32,25 @@ decay_ms=0
 " "" "check window decay_ms"
 expect "colour=blue,decay_ms=soon,check=deferred" "check=deferred
 decay_ms=500
-" "mems: MEMS_OPTIONS: colour=blue: no such option; there are check, stats, stats_file, decay_ms, background, window, limit, limit_soft, confine, deepbind, advice
+" "mems: MEMS_OPTIONS: colour=blue: no such option; there are check, harden, kinds, on_fault, stats, stats_file, decay_ms, background, window, limit, limit_soft, confine, deepbind, advice, sample, profile_file, guard_report
 mems: MEMS_OPTIONS: decay_ms=soon: decay_ms takes MILLISECONDS
 " "check decay_ms"
 expect "window=nothing" "window=auto
-" "mems: MEMS_OPTIONS: window=nothing: window takes auto|SIZE[k|m|g|t]
+" "mems: MEMS_OPTIONS: window=nothing: window takes auto|SIZE[k|m|g|t], 4m to 64t
 " "window"
 
-# Help goes to standard error, and the program goes on.
+# Help goes to standard error, and the program continues.
 MEMS_OPTIONS=help "$work/program" check >"$work/out" 2>"$work/err"
 [ "$(cat "$work/out")" = "check=every" ]
-for name in check stats stats_file decay_ms background window limit limit_soft confine deepbind advice; do
+for name in check harden kinds on_fault stats stats_file decay_ms background window limit limit_soft confine deepbind advice; do
     grep -q "^mems:   $name=" "$work/err" || {
         echo "help does not name $name"
         exit 1
     }
 done
 
-# A program with more rights than its caller takes nothing from the environment. The setgid bit needs a second group
-# and a file system that honours it.
+# A program with more rights than its caller ignores the environment. The setgid bit needs a second group and a file
+# system that honours it.
 for group in $(id -G) 65534; do
     if [ "$group" != "$(id -g)" ] && chgrp "$group" "$work/program" 2>/dev/null; then
         chmod g+s "$work/program"

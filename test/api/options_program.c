@@ -1,4 +1,4 @@
-/* For options.sh: prints an option's value as the library has it. */
+/* For options.sh: prints the library's value of an option. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# A program that brings a malloc of its own, but not all names of the family, as browsers do: the library's reallocarray
-# goes on with the program's realloc, as the C library's does.
+# A program that brings its own malloc but not the whole family, as browsers do: the library's reallocarray calls the
+# program's realloc, as the C library's does.
 set -u
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT

@@ -1,11 +1,11 @@
 /*
- * For page_size.sh, which compiles it with several definitions of PAGE_SIZE, or none: says what the heap makes of it.
+ * For page_size.sh, which compiles it with several definitions of PAGE_SIZE or none: prints what the heap makes of it.
  *
- * It includes mems.h alone, which is enough for printf, too.
+ * It includes only mems.h, which suffices for printf too.
  */
 #include "mems.h"
 
-/* Whether the heap is started by mems_init, or by the first allocation. */
+/* Whether mems_init starts the heap, or the first allocation does. */
 #ifdef INIT
 #define START() printf("mems_init: %d\n", mems_init())
 #else
@@ -14,7 +14,7 @@
 
 int main(void) {
     struct mems_stats stats;
-    mems_finish(); /* before the start: nothing */
+    mems_finish(); /* has no effect before the start */
     START();
     void *first = mems_malloc(5000);
     if (first == NULL) {

@@ -1,6 +1,6 @@
 /*
- * seccomp_test.c - a process that has allocated once needs few system calls for the rest of its life: the kernel ends
- * it at any other.
+ * seccomp_test.c - after its first allocation a process needs few system calls for the rest of its life: the kernel
+ * ends it at any other.
  */
 #include "support/family.h"
 
@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -22,7 +23,7 @@
 
 /* --- The filter -------------------------------------------------------------------------------------------------- */
 
-/* The kernel's <linux/filter.h> and <linux/seccomp.h>, which not every C library's compiler finds. */
+/* From the kernel's <linux/filter.h> and <linux/seccomp.h>, which not every C library's compiler finds. */
 struct filter_step {
     uint16_t code;
     uint8_t if_true;
@@ -39,16 +40,16 @@ enum { LOAD_WORD = 0x20, JUMP_IF_EQUAL = 0x15, RETURN = 0x06 };
 enum { SET_MODE_FILTER = 1, ALL_THREADS = 1 };
 
 static const uint32_t allowed[] = {
-    /* the heap's */
+    /* the heap's calls */
     SYS_mmap, SYS_munmap, SYS_mprotect, SYS_mremap, SYS_madvise, SYS_futex, SYS_getrandom,
 #ifdef LIBRARY_hmm
     SYS_brk,
 #endif
-    /* this program's, and of the C library at the end of a thread */
+    /* this program's calls, and those of the C library when a thread ends */
     SYS_write, SYS_exit, SYS_exit_group, SYS_rt_sigreturn, SYS_rt_sigprocmask};
 #define ALLOWED (sizeof allowed / sizeof allowed[0])
 
-/* For all threads there are. Where the kernel has no vDSO a clock is a system call. */
+/* For all threads. If the kernel has no vDSO, reading a clock is a system call. */
 static void allow_few_calls(void) {
     struct filter_step steps[2 * (ALLOWED + 1) + 2] = {{.code = LOAD_WORD, .value = 0}};
     unsigned short length = 1;
@@ -76,7 +77,7 @@ static size_t size_of(size_t k) {
     return sizes[k % (sizeof sizes / sizeof sizes[0])] + k % 64;
 }
 
-/* Small and large, aligned and zeroed, grown and shrunk, freed in an order that is not that of their birth. */
+/* Small and large, aligned and zeroed, grown and shrunk blocks, freed in another order. */
 static void use_blocks(void) {
     static _Thread_local unsigned char *blocks[BLOCKS];
     for (size_t k = 0; k < BLOCKS; k++) {
@@ -100,7 +101,7 @@ static void use_blocks(void) {
     }
 }
 
-/* A block that grows while something lies behind it moves by its pages; huge ones come and go as mappings. */
+/* A block that grows with something behind it moves by its pages; huge blocks are mappings. */
 static void grow_blocks(void) {
     char *behind[40] = {NULL};
     char *block = NULL;
@@ -116,7 +117,7 @@ static void grow_blocks(void) {
     free(block);
 }
 
-/* Fresh zeros, of which all, little and nothing is used; and zeros where others have written. */
+/* Fresh zeros, used completely, a little or not at all; and zeros in memory that was used before. */
 static void use_zeros(void) {
     for (size_t size = 50 * KIB; size < 4 * MIB; size += 64 * KIB) {
         for (size_t used = 0; used <= size; used += size / 2) {
@@ -128,7 +129,7 @@ static void use_zeros(void) {
     }
 }
 
-/* Memory that has lain unused goes back. */
+/* Unused memory goes back. */
 static void wait_for_decay(void) {
     struct timespec start, now;
     clock_gettime(CLOCK_MONOTONIC, &start);
@@ -152,7 +153,7 @@ static void use_everything(void) {
 static pthread_barrier_t ready, filtered;
 static void *_Atomic handed_over[THREADS][BLOCKS];
 
-/* Its first call of the heap is a free, of a block of another thread. */
+/* Its first call frees another thread's block. */
 static void *work(void *argument) {
     void *_Atomic *blocks = argument;
     pthread_barrier_wait(&ready);
@@ -167,6 +168,15 @@ static void *work(void *argument) {
     return NULL;
 }
 
+/* HMM's break soon meets another mapping: so the heap takes further regions as well. */
+static void limit_break(void) {
+#ifdef LIBRARY_hmm
+    uintptr_t wall = ((uintptr_t)sbrk(0) + 4 * MIB) & ~(uintptr_t)(MIB - 1);
+    void *mapped = mmap((void *)wall, MIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    CHECK(mapped == (void *)wall);
+#endif
+}
+
 static void run_sandboxed(void *unused) {
     (void)unused;
     pthread_t threads[THREADS];
@@ -174,6 +184,7 @@ static void run_sandboxed(void *unused) {
     CHECK(mems_option_set("decay_ms", "20") == 0);
 #endif
     free(malloc(1));
+    limit_break();
     pthread_barrier_init(&ready, NULL, THREADS + 1);
     pthread_barrier_init(&filtered, NULL, THREADS + 1);
     for (size_t i = 0; i < THREADS; i++) {

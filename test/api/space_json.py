@@ -1,4 +1,4 @@
-"""For space_json.sh: the heap in the file named first is the one that standard input tells of, and adds up."""
+"""For space_json.sh: checks that the heap in the file named first is the one on standard input, and adds up."""
 import json
 import sys
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What mems_stats_json writes is JSON, and tells the same of the heap as mems_stats and mems_walk.
+# mems_stats_json writes JSON, and says the same about the heap as mems_stats and mems_walk.
 set -eu
 command -v python3 >/dev/null || {
     echo "there is no python3 to read JSON"
@@ -10,7 +10,7 @@ trap 'rm -rf "$work"' EXIT
 "$CC" -std=c17 -Wall -Wextra -I"$SOURCE_DIR/include" -o "$work/program" "$SOURCE_DIR/test/api/space_json_program.c" \
     "$LIBMEMS" -Wl,-rpath,"$(dirname "$LIBMEMS")"
 
-# heap ARGUMENT...: what the checks have found in the heap that the program makes.
+# heap ARGUMENT...: what the checks find in the heap that the program makes.
 heap() {
     "$work/program" "$work/json" "$@" 2>"$work/err" >"$work/text"
     python3 "$SOURCE_DIR/test/api/space_json.py" "$work/json" <"$work/text"

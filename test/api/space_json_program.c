@@ -1,5 +1,5 @@
 /*
- * For space_json.sh: a heap's JSON in the file that is named, and the same from mems_stats and mems_walk on standard
+ * For space_json.sh: writes a heap's JSON to the named file, and the same from mems_stats and mems_walk to standard
  * output, one number or segment a line.
  */
 #include <inttypes.h>
@@ -24,7 +24,7 @@ static void print_stats(void) {
            stats.reserved_bytes, stats.metadata_bytes, stats.maps, stats.unmaps, stats.failures);
 }
 
-/* Main nodes with memory and without, PROCESSes and HOLEs; `empty`: nothing at all. */
+/* Main nodes with and without memory, PROCESSes and HOLEs; `empty`: nothing at all. */
 static void use(int empty) {
     enum { BLOCKS = 200 };
     void *blocks[BLOCKS];

@@ -1,5 +1,5 @@
 /*
- * space_test.c - the MeMS heap as its user sees it: the pictures, the errors, and what becomes of the bytes.
+ * space_test.c - the MeMS heap as its user sees it: pictures, errors, and the bytes.
  */
 #include "support/test.h"
 
@@ -151,7 +151,7 @@ static void the_picture_after_a_trim_has_fewer_pages(void **state) {
 
 /* --- Bad input --------------------------------------------------------------------------------------------------- */
 
-/* An error handler that makes use of the heap, as it may. */
+/* An error handler that uses the heap, as it may. */
 struct heard {
     unsigned count;
     struct mems_error error;
@@ -170,9 +170,9 @@ static void hear(const struct mems_error *error, void *context) {
 }
 
 /*
- * What an expression does that is an error: its value, as an integer, and errno; the line on standard error; the same
- * told to a handler, with the name of the function, which begins the line, and with nothing on standard error. The heap
- * is as it was, and as in the picture of ten blocks but for the fourth, which has been freed.
+ * Checks an erroneous expression: its value as an integer, errno, and the line on standard error; then that a handler
+ * gets the same with the function's name, and standard error nothing. The heap is unchanged: the picture of ten blocks
+ * without the fourth.
  */
 #define ASSERT_ERROR(call, value, number, v_address, line)           \
     do {                                                             \
@@ -204,7 +204,7 @@ static void assert_heard(const struct heard *heard, int error, uintptr_t v_addre
     assert_int_equal(line[length], ':');
 }
 
-/* So that the compiler cannot warn of what is meant. */
+/* Keeps the compiler from warning about deliberate mistakes. */
 static size_t amount(size_t size) {
     volatile size_t hidden = size;
     return hidden;
@@ -218,24 +218,24 @@ static int start_with_nine(void **state) {
 
 static void a_request_that_cannot_be_granted_is_an_error(void **state) {
     (void)state;
-    ASSERT_ERROR(mems_malloc(0), NULL, ENOMEM, 0, "mems_malloc: a block of 0 bytes cannot be");
+    ASSERT_ERROR(mems_malloc(0), NULL, ENOMEM, 0, "mems_malloc: cannot allocate a block of 0 bytes");
     ASSERT_ERROR(mems_malloc(amount(SIZE_MAX)), NULL, ENOMEM, 0,
                  "mems_malloc: 18446744073709551615 bytes are more than a block can have");
     ASSERT_ERROR(mems_malloc(amount((size_t)PTRDIFF_MAX + 1)), NULL, ENOMEM, 0,
                  "mems_malloc: 9223372036854775808 bytes are more than a block can have");
     ASSERT_ERROR(mems_malloc(amount((size_t)1 << 60)), NULL, ENOMEM, 0,
-                 "mems_malloc: the system gives no memory for 1152921504606846976 bytes (mmap failed)");
+                 "mems_malloc: cannot get memory for 1152921504606846976 bytes (mmap failed)");
     ASSERT_ERROR(mems_malloc(amount(PTRDIFF_MAX)), NULL, ENOMEM, 0,
-                 "mems_malloc: the system gives no memory for 9223372036854775807 bytes (mmap failed)");
+                 "mems_malloc: cannot get memory for 9223372036854775807 bytes (mmap failed)");
     ASSERT_ERROR(mems_calloc(amount((size_t)1 << 33), (size_t)1 << 33), NULL, ENOMEM, 0,
                  "mems_calloc: that many elements of 8589934592 bytes are more than a block can have");
-    ASSERT_ERROR(mems_calloc(3, 0), NULL, ENOMEM, 0, "mems_calloc: a block of 0 bytes cannot be");
+    ASSERT_ERROR(mems_calloc(3, 0), NULL, ENOMEM, 0, "mems_calloc: cannot allocate a block of 0 bytes");
     ASSERT_ERROR(mems_calloc(amount((size_t)1 << 30), (size_t)1 << 30), NULL, ENOMEM, 0,
-                 "mems_calloc: the system gives no memory for 1152921504606846976 bytes (mmap failed)");
+                 "mems_calloc: cannot get memory for 1152921504606846976 bytes (mmap failed)");
     ASSERT_ERROR(mems_realloc(v(1000), amount(SIZE_MAX)), NULL, ENOMEM, 0,
                  "mems_realloc: 18446744073709551615 bytes are more than a block can have");
     ASSERT_ERROR(mems_realloc(v(1000), amount((size_t)1 << 60)), NULL, ENOMEM, 0,
-                 "mems_realloc: the system gives no memory for 1152921504606846976 bytes (mmap failed)");
+                 "mems_realloc: cannot get memory for 1152921504606846976 bytes (mmap failed)");
     struct mems_stats stats;
     mems_stats(&stats);
     assert_int_equal(stats.failures, 2 * 10);
@@ -281,8 +281,8 @@ static void a_copy_beyond_a_block_is_an_error(void **state) {
                  "mems_write: 18446744073709551615 bytes from 3999 on go beyond the block 3000:3999");
     ASSERT_ERROR(mems_read(v(4000), buffer, 1), EFAULT, EFAULT, 4000, "mems_read: " HOLE);
     ASSERT_ERROR(mems_write(v(13288), buffer, 0), EFAULT, EFAULT, 13288, "mems_write: " UNKNOWN);
-    ASSERT_ERROR(mems_read(v(3000), NULL, 8), EINVAL, EINVAL, 3000, "mems_read: NULL is no place for 8 bytes");
-    ASSERT_ERROR(mems_write(v(3000), NULL, 8), EINVAL, EINVAL, 3000, "mems_write: NULL is no place for 8 bytes");
+    ASSERT_ERROR(mems_read(v(3000), NULL, 8), EINVAL, EINVAL, 3000, "mems_read: cannot copy 8 bytes from or to NULL");
+    ASSERT_ERROR(mems_write(v(3000), NULL, 8), EINVAL, EINVAL, 3000, "mems_write: cannot copy 8 bytes from or to NULL");
     errno = 0;
     assert_int_equal(mems_read(v(3000), NULL, 0), 0);
     assert_int_equal(mems_write(v(3999), buffer, 1), 0);
@@ -317,7 +317,7 @@ static int visit_nothing(const struct mems_segment *segment, void *context) {
     return 1;
 }
 
-/* Every function says the same, and none starts the heap again but mems_init. */
+/* All functions report the same, and only mems_init starts the heap again. */
 static void every_call_after_the_end_is_an_error(void **state) {
     (void)state;
     struct capture err;
@@ -344,7 +344,7 @@ static void every_call_after_the_end_is_an_error(void **state) {
     assert_true(failed);
     assert_memory_equal(err.text, "mems_malloc: called after mems_finish\n", 38);
     assert_int_equal(lines(err.text, ": called after mems_finish\n"), 16);
-    assert_int_equal(lines(err.text, ": 1000 is of a heap that is no more: called after mems_finish\n"), 6);
+    assert_int_equal(lines(err.text, ": 1000 belongs to a heap that has ended: called after mems_finish\n"), 6);
     assert_int_equal(lines(err.text, "\n"), 16);
     assert_int_equal(mems_init(), 0);
     assert_ptr_equal(mems_malloc(8), v(1000));
@@ -393,7 +393,7 @@ static void realloc_grows_into_the_next_hole(void **state) {
     assert_int_equal(mems_usable_size(v(1000)), 3000);
     assert_ptr_equal(mems_realloc(v(1000), 1), v(1000));
     assert_int_equal(mems_usable_size(v(1000)), 8);
-    assert_ptr_equal(mems_malloc(2992), v(1008)); /* what was left over */
+    assert_ptr_equal(mems_malloc(2992), v(1008)); /* the remainder */
 }
 
 static void realloc_moves_a_block_that_cannot_grow(void **state) {
@@ -447,7 +447,7 @@ static void spaces_are_apart(void **state) {
     mems_space_destroy(space);
 }
 
-/* visit may do anything, and ends the walk by a result of its own. */
+/* visit may do anything, and ends the walk by its result. */
 static int free_third(const struct mems_segment *segment, void *context) {
     unsigned *visits = context;
     if (++*visits == 3) {

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The MeMS heap on systems whose pages have 16 and 64 KiB: the default space takes those, and all else works as well. Here
-# the system is made to say that it has such pages.
+# The MeMS heap on systems with pages of 16 and 64 KiB: the default space uses those, and everything else works as well.
+# The system is made to report such pages.
 set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

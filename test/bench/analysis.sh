@@ -1,3 +1,3 @@
 #!/bin/sh
-# The instrument's statistics.
+# The statistics of the benchmarks.
 exec python3 -B "$SOURCE_DIR/test/bench/analysis_test.py" "$SOURCE_DIR/bench"

@@ -1,4 +1,4 @@
-"""The statistics of the instrument: quartiles, the noise rule, clipped means, marks, the order of runs, versions."""
+"""The benchmarks' statistics: quartiles, the noise rule, clipped means, marks, the order of runs, versions."""
 
 import math
 import pathlib
@@ -6,6 +6,7 @@ import random
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 sys.path.insert(0, sys.argv.pop(1))
 import analysis
@@ -28,7 +29,7 @@ def results(figures, base=None, ours=()):
 
 
 def wrong_alarms(rounds, trials=4000):
-    """How often the rule sees a difference between equal allocators with 5 % of normal noise."""
+    """How often the rule reports a difference between equal allocators with 5 % of normal noise."""
     chance = random.Random(1)
     seen = sum(analysis.Comparison(tuple(math.exp(chance.gauss(0, 0.05)) for _ in range(rounds))).differs
                for _ in range(trials))
@@ -36,7 +37,7 @@ def wrong_alarms(rounds, trials=4000):
 
 
 class Statistics(unittest.TestCase):
-    """Numbers of one comparison."""
+    """The numbers of one comparison."""
 
     def test_quartiles_lie_between_the_values(self):
         self.assertEqual(analysis.quartiles([5, 1, 3, 2, 4]), (2, 3, 4))
@@ -107,7 +108,7 @@ class Means(unittest.TestCase):
 
 
 class Marks(unittest.TestCase):
-    """What the text says of differences."""
+    """What the text says about differences."""
     noisy = {"glibc": [10, 11, 12], "x": [10.1, 10.8, 12.2], "y": [20, 22, 24]}
 
     def test_the_lowest_alone_has_a_star(self):
@@ -138,6 +139,32 @@ class Order(unittest.TestCase):
         for place in range(len(names)):
             there = [measure.in_turn(names, turn)[place] for turn in range(2 * len(names))]
             self.assertEqual(sorted(there), sorted(2 * names))
+
+
+class Limit(unittest.TestCase):
+    """How many rounds fit into the time."""
+
+    def rounds(self, minutes, seconds):
+        """How many of 9 rounds begin, if each of their 2 workloads takes `seconds`."""
+        now = [0]
+        with unittest.mock.patch("time.monotonic", lambda: now[0]):
+            limit = measure.TimeLimit(minutes)
+            for number in range(1, 10):
+                for _ in range(2):
+                    if not limit.allows(number):
+                        return number - 1
+                    now[0] += seconds
+        return 9
+
+    def test_a_round_that_would_end_too_late_does_not_begin(self):
+        self.assertEqual(self.rounds(10, 60), 5)
+        self.assertEqual(self.rounds(9.9, 60), 4)
+
+    def test_the_first_round_always_begins(self):
+        self.assertEqual(self.rounds(1, 600), 1)
+
+    def test_without_a_limit_all_rounds_are_measured(self):
+        self.assertEqual(self.rounds(None, 600), 9)
 
 
 class Texts(unittest.TestCase):

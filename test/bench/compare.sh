@@ -1,6 +1,6 @@
 #!/bin/sh
-# Two libraries beside each other: the figures of one that differs by its options alone differ as its options say, and a
-# library that does not work is listed and does not end the run.
+# Comparing two libraries: figures that differ only by options differ as the options say, and a library that does not
+# work is listed without ending the run.
 set -eu
 . "${0%/*}/lib.sh"
 compare() {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# launch tells what a command took, and leaves it as many cores as it is told to.
+# launch measures a command, and gives it as many cores as it was told.
 set -eu
 . "${0%/*}/lib.sh"
 "$CC" -std=c17 -D_GNU_SOURCE -O2 -o "$scratch/launch" "$SOURCE_DIR/bench/launch.c"

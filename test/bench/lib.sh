@@ -1,6 +1,9 @@
-# lib.sh - what the tests of the instrument share: a scratch folder, a tiny measurement, and how to fail. Exits with 77
-# where there is no python3.
-command -v python3 >/dev/null || exit 77
+# lib.sh - shared by the tests of the benchmarks: a scratch folder, a tiny measurement, and a way to fail. Exits with 77
+# if there is no python3.
+command -v python3 >/dev/null || {
+    echo "skipped: there is no python3"
+    exit 77
+}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
@@ -9,7 +12,7 @@ fail() {
     exit 1
 }
 
-# run [ARGUMENT...]: bench/run with as little work as there can be.
+# run [ARGUMENT...]: bench/run with as little work as possible.
 run() {
     "$SOURCE_DIR/bench/run" --percent 1 --state "$scratch/state" "$@"
 }

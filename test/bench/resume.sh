@@ -1,5 +1,5 @@
 #!/bin/sh
-# A measurement that was killed goes on where it was, with every row once; it does not where something has changed.
+# A killed measurement continues where it was, with every row once, unless something has changed.
 set -eu
 . "${0%/*}/lib.sh"
 cp "$LIBMEMS" "$scratch/liba.so"
@@ -8,7 +8,7 @@ rounds=4
 measure() {
     run --rounds $rounds --workloads pairs/fixed --peers "glibc,a=$scratch/liba.so" "$@"
 }
-# At most this many seconds until the state has so many lines.
+# Waits up to this many seconds for the state to have this many lines.
 wait_for_lines() {
     tries=0
     until [ -e "$scratch/state" ] && [ "$(wc -l <"$scratch/state")" -ge "$1" ]; do
@@ -20,7 +20,7 @@ wait_for_lines() {
 
 expected=$(($("$SOURCE_DIR/bench/run" --list --peers glibc --workloads pairs/fixed | wc -l) * rounds * 2))
 
-# The shell that starts the measurement becomes it, so that the number is its own.
+# The shell that starts the measurement becomes it, so that its process id is known.
 sh -c 'exec "$SOURCE_DIR/bench/run" --percent 1 --state "$0/state" --rounds "$1" \
     --workloads pairs/fixed --peers "glibc,a=$0/liba.so"' "$scratch" $rounds >"$scratch/killed" 2>&1 &
 process=$!

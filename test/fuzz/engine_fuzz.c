@@ -1,14 +1,14 @@
 /*
- * engine_fuzz.c - the engine under libFuzzer: programs of two threads (program.h) on its entry points, with all
- * invariants checked after each operation, and nothing left at the end.
+ * engine_fuzz.c - the engine under libFuzzer: programs of two threads (program.h) call its entry points; all invariants
+ * are checked after each operation, and nothing is left at the end.
  *
- * MEMS_OPTIONS chooses a mode, and perhaps a window so small that allocations may fail in it, and that large blocks get
- * mappings of their own. By default all that a program asks for fits.
+ * MEMS_OPTIONS chooses a mode, and possibly a window so small that allocations fail and large blocks get their own
+ * mappings. By default everything that a program requests fits.
  */
 #include "program.h"
 
 #include "engine/engine.h"
-#include "engine/stats.h"
+#include "engine/reports/stats.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -44,7 +44,7 @@ static void set_decay(const struct request *request) {
     (void)engine_option_set("decay_ms", (request->choice & 1) != 0 ? "0" : "500");
 }
 
-/* Blocks are rounded up, so the statistics see more than what was asked for. */
+/* Blocks are rounded up, so the statistics exceed what was requested. */
 static void check_stats(void) {
     struct mems_engine_stats stats;
     stats_collect(&stats);

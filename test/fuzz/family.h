@@ -1,8 +1,8 @@
 /*
- * family.h - the malloc family under names of its own, beside the C library's, which libFuzzer and the sanitizers use.
+ * family.h - the malloc family under other names, beside the C library's, which libFuzzer and the sanitizers use.
  *
- * The sources of the family are compiled with this file ahead of them (-include), and the fuzz target includes it
- * first: in both, malloc is family_malloc, and so on with every name that the sources define.
+ * The family's sources are compiled with this file included first (-include), and so is the fuzz target: in both,
+ * malloc is family_malloc, and likewise every name that the sources define.
  */
 #ifndef MEMS_TEST_FUZZ_FAMILY_H
 #define MEMS_TEST_FUZZ_FAMILY_H

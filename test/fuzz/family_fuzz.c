@@ -1,18 +1,17 @@
 /*
- * family_fuzz.c - the malloc family under libFuzzer: programs of two threads (program.h) that call it with all that a
- * program may ask for, sizes and alignments that cannot be had included. Built once for each heap behind the family.
+ * family_fuzz.c - the malloc family under libFuzzer: programs of two threads (program.h) call it with anything a
+ * program may pass, including impossible sizes and alignments. Built once for each heap behind the family.
  *
- * What each function promises beyond that: zeroes, errno, EINVAL for what is no alignment, and for a realloc to
- * nothing, that it frees.
+ * It also checks what each function promises: zeros, errno, EINVAL for a bad alignment, and that realloc to 0 frees.
  */
 #include "family.h"
 
 #include <malloc.h>
 
-#include "api/backend.h"
+#include "api/family/backend.h"
 #include "program.h"
 
-/* What a heap without a block has in use: the ends of HMM's region. */
+/* What a heap without blocks uses: the ends of HMM's region. */
 #ifdef BACKEND_HMM
 #define backend_valid(why) hmm_valid(&hmm_heap, why)
 #define IDLE_BYTES_MAX 32
@@ -69,13 +68,13 @@ static void hold(struct holding *block, const struct request *request, void *mem
 
 /* --- New blocks ----------------------------------------------------------------------------------------------- */
 
-/* `size` bytes in up to 16 elements, or a product that overflows when `size` cannot be granted. */
+/* `size` bytes in up to 16 elements, or an overflowing product if `size` is impossible. */
 static void split(const struct request *request, size_t *count, size_t *size) {
     *count = 1 + request->choice % 16;
     *size = size_granted(request->size) ? request->size / *count : request->size;
 }
 
-/* What a product is worth as a size. */
+/* The size that a product amounts to. */
 static size_t product(size_t count, size_t size) {
     size_t bytes;
     return __builtin_mul_overflow(count, size, &bytes) ? SIZE_MAX : bytes;
@@ -119,7 +118,8 @@ static void allocate_posix(struct holding *block, const struct request *request)
     }
 }
 
-/* memalign takes the next power of two. Called where the compiler cannot see it: it believes that alignments are. */
+/* memalign uses the next power of two. Called where the compiler cannot see it, because it believes that alignments
+ * are powers of two. */
 static void *(*volatile const hidden_memalign)(size_t alignment, size_t size) = memalign;
 
 static void allocate_rounded(struct holding *block, const struct request *request) {
@@ -166,7 +166,7 @@ static void allocate(struct holding *block, const struct request *request) {
     }
 }
 
-/* --- Blocks that are there ------------------------------------------------------------------------------------ */
+/* --- Existing blocks ----------------------------------------------------------------------------------------- */
 
 static void resize(struct holding *block, const struct request *request) {
     size_t count = 1;
@@ -197,7 +197,7 @@ static void release_sized(struct holding *block) {
     }
 }
 
-/* The program writes all that it may. */
+/* The program writes everything it may. */
 static void fill_usable(struct holding *block) {
     size_t usable = malloc_usable_size(block->written.memory);
     CHECK(usable >= block->size);

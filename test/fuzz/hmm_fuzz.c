@@ -1,7 +1,7 @@
 /*
- * hmm_fuzz.c - HMM under libFuzzer: the input is a list of operations, carried out against the model of the heap's
- * tests, with all invariants looked at after each. The heap of the process lives on from input to input, empty in
- * between; inputs whose first byte is odd are for a heap of their own, in up to four pieces.
+ * hmm_fuzz.c - HMM under libFuzzer: the input is a list of operations that run against the model of the heap's tests;
+ * all invariants are checked after each. The heap of the process survives from input to input, empty in between; inputs
+ * whose first byte is odd use a heap of their own, in up to four pieces.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static _Alignas(16) unsigned char buffer[(size_t)1 << 18];
 
-/* Four bytes are an operation: which, on which block, and with what size, of any magnitude up to 64 KiB. */
+/* Four bytes are an operation: what, on which block, and a size of any magnitude up to 64 KiB. */
 static void step(struct model *model, const uint8_t *bytes) {
     enum model_operation operation = (enum model_operation)(bytes[0] % MODEL_OPERATIONS);
     size_t alignment = (size_t)1 << bytes[0] / MODEL_OPERATIONS % 13;
@@ -21,7 +21,7 @@ static void step(struct model *model, const uint8_t *bytes) {
     model_step(model, operation, bytes[1], size + bytes[3] / 17, alignment);
 }
 
-/* A heap in 1 to 4 pieces of memory that do not touch, the first in the middle. */
+/* A heap in 1 to 4 separate pieces of memory, the first one in the middle. */
 static void use_own_heap(size_t pieces) {
     static _Alignas(16) unsigned char pool[4 << 14];
     const size_t piece = (1 << 14) - 48;
@@ -33,7 +33,7 @@ static void use_own_heap(size_t pieces) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static struct model model = {.allocator = &allocator, .refusals = true};
-    (void)HmmUseBuffer(buffer, sizeof buffer); /* the first time */
+    (void)HmmUseBuffer(buffer, sizeof buffer); /* succeeds the first time */
     hmm_under_test = &hmm_heap;
     bool own = size > 0 && data[0] % 2 != 0;
     if (own) {

@@ -1,5 +1,5 @@
 /*
- * input.h - the bytes that libFuzzer hands over, read one after the other.
+ * input.h - reads libFuzzer's bytes one after the other.
  */
 #ifndef MEMS_TEST_FUZZ_INPUT_H
 #define MEMS_TEST_FUZZ_INPUT_H
@@ -12,7 +12,7 @@ struct input {
     const uint8_t *end;
 };
 
-/* Zero when there are no more. */
+/* 0 at the end. */
 static inline uint8_t input_byte(struct input *input) {
     return input->next < input->end ? *input->next++ : 0;
 }

@@ -1,9 +1,9 @@
 /*
- * movable_fuzz.c - operations on a MeMS heap whose blocks move, told by bytes: handles and bytes stay what they are.
+ * movable_fuzz.c - bytes as operations on a MeMS heap whose blocks move: handles and bytes stay the same.
  *
  * The first byte chooses the space; each operation is a byte and the numbers it needs.
  */
-#include "../space/herd.h"
+#include "../mems_heap/herd.h"
 #include "input.h"
 #include "os/os.h"
 #include "space_input.h"

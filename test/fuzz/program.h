@@ -1,13 +1,13 @@
 /*
- * program.h - a program written in bytes: a list of operations on the blocks that it holds, carried out on a heap by
- * two threads and with failing system calls.
+ * program.h - bytes as a program: operations on the blocks it holds, run on a heap by two threads and with failing
+ * system calls.
  *
- * Only one of the two threads works at a time, so an input does the same in every run. The second thread ends and
- * starts again when the input says so: blocks then outlive the thread that allocated them. What the heap has
- * learned lives on from input to input; no block does.
+ * Only one of the threads works at a time, so an input does the same in every run. The second thread ends and restarts
+ * when the input says so, and blocks then outlive the thread that allocated them. Blocks do not survive an input, but
+ * what the heap has learned does.
  *
- * The fuzz target says what an operation is (struct heap_calls). Here is what holds for all of them: blocks keep their
- * contents, do not overlap, are aligned, and allocations fail only where they may.
+ * The fuzz target defines the operations (struct heap_calls). For all of them: blocks keep their contents, do not
+ * overlap and are aligned, and allocations fail only if they may.
  */
 #ifndef MEMS_TEST_FUZZ_PROGRAM_H
 #define MEMS_TEST_FUZZ_PROGRAM_H
@@ -27,30 +27,30 @@
 #define PROGRAM_BLOCKS 256
 #define PROGRAM_OPERATIONS 16
 
-/* The program asks for no more memory than this in all, and for no larger alignment, but for sums that must fail. */
+/* The program requests at most this much memory in total, and no larger alignment, except for sums that must fail. */
 #define PROGRAM_BYTES ((size_t)24 << 20)
 #define PROGRAM_ALIGNMENT ((size_t)1 << 22)
 
-/* Every block of every heap is aligned to this, and to what was asked for. */
+/* All heaps align every block to this, and to what was requested. */
 #define PROGRAM_GRANULE ((size_t)16)
 
 /* --- Blocks --------------------------------------------------------------------------------------------------- */
 
-/* Invariant: there is no block and all is 0, or what is written in the block is marked. */
+/* Invariant: either there is no block and all is 0, or what is written in the block is marked. */
 struct holding {
-    struct marked written; /* `size` bytes or more, up to what the heap says is usable */
-    size_t size;           /* as asked for */
-    size_t alignment;      /* as asked for; 0: none */
+    struct marked written; /* `size` bytes or more, up to the usable size */
+    size_t size;           /* as requested */
+    size_t alignment;      /* as requested; 0: none */
 };
 
 static struct {
     struct holding blocks[PROGRAM_BLOCKS];
-    size_t held; /* bytes of all blocks, as asked for */
+    size_t held; /* bytes of all blocks, as requested */
     uint64_t marks;
-    bool tight; /* the heap may be too small for all that the program asks for */
+    bool tight; /* the heap may be too small for everything requested */
 } program;
 
-/* No other block touches the `size` bytes at `memory`, which are `block`. */
+/* Checks that no other block overlaps the `size` bytes at `memory`, which are `block`. */
 static inline void check_apart(const struct holding *block, const unsigned char *memory, size_t size) {
     for (const struct holding *other = program.blocks; other < program.blocks + PROGRAM_BLOCKS; other++) {
         const struct marked *there = &other->written;
@@ -60,7 +60,7 @@ static inline void check_apart(const struct holding *block, const unsigned char 
     }
 }
 
-/* The block lies at `memory` from now on, and the program writes `written` bytes of it. */
+/* Records that the block is at `memory`; the program writes `written` bytes of it. */
 static inline void holding_begin(struct holding *block, void *memory, size_t size, size_t written, size_t alignment) {
     CHECK((uintptr_t)memory % (alignment > PROGRAM_GRANULE ? alignment : PROGRAM_GRANULE) == 0);
     CHECK(written >= size);
@@ -70,7 +70,7 @@ static inline void holding_begin(struct holding *block, void *memory, size_t siz
     marked_fill(&block->written);
 }
 
-/* The program gives the block up, if there is one; what was in it must still be there. Returns it. */
+/* Gives the block up, if there is one, after checking its contents. Returns it. */
 static inline struct holding holding_end(struct holding *block) {
     struct holding ended = *block;
     CHECK(marked_intact(&ended.written, SIZE_MAX));
@@ -79,7 +79,7 @@ static inline struct holding holding_end(struct holding *block) {
     return ended;
 }
 
-/* The block is at `memory` instead, with its first `kept` bytes; what is held there is the caller's to say. */
+/* Records that the block moved to `memory` with its first `kept` bytes; the caller then says what it holds. */
 static inline void holding_move(struct holding *block, void *memory, size_t kept) {
     block->written.memory = block->written.memory != NULL ? memory : NULL;
     CHECK(marked_intact(&block->written, kept));
@@ -91,12 +91,12 @@ static inline void holding_move(struct holding *block, void *memory, size_t kept
 
 struct request {
     unsigned operation; /* below PROGRAM_OPERATIONS */
-    uint8_t choice;     /* whatever else the operation wants to know */
+    uint8_t choice;     /* for whatever else the operation needs */
     size_t size;        /* what the program can hold, or SIZE_MAX / 2 or more */
-    bool refused;       /* a system call fails, so an allocation may */
+    bool refused;       /* a system call fails, so an allocation may fail */
 };
 
-/* Any magnitude up to some MiB, and sizes that no heap grants. */
+/* Any magnitude up to some MiB, and impossible sizes. */
 static inline size_t program_size(uint8_t mantissa, uint8_t magnitude) {
     unsigned exponent = magnitude % 26;
     size_t fine = magnitude / 26;
@@ -118,14 +118,14 @@ static inline bool size_granted(size_t size) {
     return size <= PROGRAM_BYTES;
 }
 
-/* A power of two: most are small, some cannot be had. */
+/* A power of two: most are small, some impossible. */
 static inline size_t program_alignment(const struct request *request) {
     unsigned shift = request->choice % 32;
     return (size_t)1 << (shift < 23 ? shift : 2 * shift);
 }
 
-/* Whether a request for so many bytes, aligned so (0: in any way), may have had this result, with this errno, which
- * was EDOM before. */
+/* Whether a request for this size and alignment (0: any) may have had this result and this errno, which was EDOM
+ * before. */
 static inline void check_granted(const struct request *request, const void *memory, size_t size, size_t alignment) {
     bool granted = size_granted(size) && alignment <= PROGRAM_ALIGNMENT;
     CHECK(errno == (memory == NULL ? ENOMEM : EDOM));
@@ -143,7 +143,7 @@ static struct {
     void *argument;
 } second;
 
-/* libFuzzer's alarm interrupts a wait. */
+/* libFuzzer's alarm interrupts waits. */
 static inline void second_wait(sem_t *semaphore) {
     while (sem_wait(semaphore) != 0) {
         CHECK(errno == EINTR);
@@ -236,7 +236,7 @@ static inline void turn_trim(void *argument) {
     ((struct turn *)argument)->heap->trim();
 }
 
-/* Each thread gives back what it keeps, and then what the other one has sent it. */
+/* Each thread gives back what it caches, and then what the other has sent it. */
 static inline void program_trim(const struct heap_calls *heap) {
     struct turn turn = {.heap = heap};
     for (int round = 0; round < 2; round++) {

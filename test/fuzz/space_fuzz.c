@@ -1,17 +1,17 @@
 /*
- * space_fuzz.c - operations on a MeMS heap, told by bytes, against a model of it.
+ * space_fuzz.c - bytes as operations on a MeMS heap, compared with a model.
  *
- * The first byte chooses the space; each operation is a byte and the numbers it needs. Every operation leaves space and
- * model alike, or the program ends.
+ * The first byte chooses the space; each operation is a byte and the numbers it needs. If an operation leaves space and
+ * model different, the program ends.
  */
-#include "../space/twin.h"
+#include "../mems_heap/twin.h"
 #include "input.h"
 #include "os/os.h"
 #include "space_input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Every operation adds at most two segments; with more than this the model's own searches take most of the time. */
+/* Every operation adds at most two segments; beyond this, the model's linear searches take most of the time. */
 #define BLOCKS_MAX 400
 
 /* Small steps for fine adjustment, large ones for whole pages; never 0. */

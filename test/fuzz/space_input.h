@@ -1,5 +1,5 @@
 /*
- * space_input.h - what kind of space a byte of the input chooses.
+ * space_input.h - chooses a kind of space by a byte of the input.
  */
 #ifndef MEMS_TEST_FUZZ_SPACE_INPUT_H
 #define MEMS_TEST_FUZZ_SPACE_INPUT_H

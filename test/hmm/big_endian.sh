@@ -1,10 +1,10 @@
 #!/bin/sh
-# The core of HMM does its work, and tells damage, where words are stored the other way round: on a PowerPC with 32 bits, in
-# an emulator, without a C library.
+# The core of HMM works, and detects damage, on a big-endian machine: a 32-bit PowerPC in an emulator, without a C
+# library.
 set -eu
 cd "$SOURCE_DIR"
 if ! command -v powerpc-linux-gnu-gcc || ! command -v qemu-ppc; then
-    echo "skipped, for one of powerpc-linux-gnu-gcc and qemu-ppc is missing"
+    echo "skipped: one of powerpc-linux-gnu-gcc and qemu-ppc is missing"
     exit 77
 fi
 work=$(mktemp -d)

@@ -1,15 +1,15 @@
 /*
- * block_test.c - the header of a block: what it tells, and that no damage to it goes unnoticed.
+ * block_test.c - headers of blocks: what they store, and that no damage to them goes unnoticed.
  */
 #include "support/test.h"
 
 #include <string.h>
 
 #include "hmm/block.h"
-#include "hmm/state.h"
+#include "hmm/heap_state.h"
 #include "support/random.h"
 
-/* Memory like the heap's: a block's header at 8 mod 16. */
+/* Memory as in the heap: a block's header at 8 mod 16. */
 static _Alignas(16) unsigned char memory[4096];
 
 static struct block *block_in_memory(size_t grain) {
@@ -57,7 +57,7 @@ static void every_flipped_bit_is_seen(void **state) {
     }
 }
 
-/* What a program may have written there: zeroes, text, pointers, small numbers; and the header of another block. */
+/* What a program may have written there: zeros, text, pointers, small numbers, and another block's header. */
 static void other_data_does_not_pass_for_a_header(void **state) {
     (void)state;
     struct random random = random_start();
@@ -78,12 +78,12 @@ static void other_data_does_not_pass_for_a_header(void **state) {
         block_forget(block);
         passed += block_sound(block) && block_size(block) != 0;
     }
-    assert_in_range(passed, 0, 2); /* one in 2^24 is to be expected */
+    assert_in_range(passed, 0, 2); /* one in 2^24 is expected */
 }
 
 /*
- * Who can read a header at another address, and knows what differs in address and size, cannot make one from it: be the
- * difference the same in both, or the header an older one of the same place.
+ * Somebody who reads a header at another address, or an older one at the same address, and knows how address and size
+ * differ, cannot forge one.
  */
 static void other_headers_do_not_tell_how_to_forge_one(void **state) {
     (void)state;
@@ -105,7 +105,7 @@ static void other_headers_do_not_tell_how_to_forge_one(void **state) {
         block->header = (block_seal(block, tag) & ~BLOCK_TAG) | (tag ^ difference ^ more ^ 8192);
         passed += block_sound(block);
     }
-    assert_in_range(passed, 0, 4); /* one in 2^20 or less is to be expected */
+    assert_in_range(passed, 0, 4); /* one in 2^20 or less is expected */
 }
 
 int main(void) {

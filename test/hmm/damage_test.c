@@ -1,7 +1,6 @@
 /*
- * damage_test.c - a program writes where it must not, and goes on. Whatever it was, and wherever: either the heap ends
- * the program with a report, or no block that is handed out overlaps another, and what users write stays. There is no
- * third.
+ * damage_test.c - a program writes where it must not, and goes on. Whatever and wherever it wrote, either the heap ends
+ * the program with a report, or no block that it hands out overlaps another and users' data stay intact.
  */
 #include "support/fresh.h"
 
@@ -60,8 +59,8 @@ static void work(unsigned steps) {
     }
 }
 
-/* Zeroes, text, an address in the heap, or anything: over some bytes of a block that was freed, or the word before it.
- */
+/* Writes zeros, text, an address in the heap, or anything over some bytes of a freed block, or over the word before
+ * it. */
 static void damage(unsigned char *block, size_t size) {
     size_t at = random_below(&dice, 2) == 0 ? 0 : random_below(&dice, size + 1);
     size_t length = 1 + random_below(&dice, random_below(&dice, 2) == 0 ? 24 : size + 8);
@@ -116,7 +115,7 @@ static void damage_is_reported_or_does_no_harm(void **state) {
         }
         reports += result.status == REPORTED;
     }
-    assert_in_range(reports, TRIALS / 4, TRIALS); /* the others hit what nobody reads */
+    assert_in_range(reports, TRIALS / 4, TRIALS); /* the others hit bytes that nobody reads */
 }
 
 int main(void) {

@@ -1,7 +1,7 @@
 #!/bin/sh
-# The example finds everything as it expects, and docs/hmm.md is right: what it shows as printed has been printed by its
-# first program or by the example; its program for a device builds by its own command, and runs; and each of its
-# mistakes ends in the line beside it. Of addresses in the example's buffer the last three digits count.
+# The example runs as it expects, and docs/hmm.md is right: everything shown as printed is printed by its first program
+# or by the example; its program for a device builds with its own command and runs; and each of its mistakes produces
+# the line beside it. Of addresses in the example's buffer only the last three digits count.
 set -eu
 command -v python3 >/dev/null || {
     echo "there is no python3 to read the page"
@@ -61,7 +61,7 @@ sed "s|^cc |$CC -Wall -Wextra -Werror |" "$work/device.sh" >"$work/device_here.s
 (cd "$work" && sh -eu device_here.sh)
 run device
 
-# The mistakes, as cases of one program, and the lines that they are to end in.
+# The mistakes as cases of one program, and the lines that they must produce.
 block c 4 preamble.c
 python3 - "$SOURCE_DIR/docs/hmm.md" "$work" <<'END_OF_PROGRAM'
 import pathlib

@@ -1,12 +1,12 @@
 #!/bin/sh
-# The core of HMM is firmware for a bare Cortex-M, with 32-bit addresses, also for one that neither divides nor counts
-# zeroes: it compiles without a warning, needs not even the compiler's own library, does its work in an emulator, and tells
-# each kind of damage. Without reports and a break it has less than 4 KiB of code.
+# The core of HMM as firmware for a bare Cortex-M with 32-bit addresses, even one that cannot divide or count zeros: it
+# compiles without a warning, does not even need the compiler's library, works in an emulator, and reports each kind of
+# damage. Without reports and a break its code is less than 4 KiB.
 set -eu
 cd "$SOURCE_DIR"
 for program in arm-none-eabi-gcc qemu-system-arm python3; do
     command -v "$program" >/dev/null || {
-        echo "skipped, for there is no $program"
+        echo "skipped: there is no $program"
         exit 77
     }
 done
@@ -14,7 +14,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 device=test/hmm/device
 
-# compile OBJECT OPTION... - with the compiler's headers alone; every warning is an error.
+# compile OBJECT OPTION... - with the compiler's headers alone; warnings are errors.
 compile() {
     object=$1
     shift
@@ -33,7 +33,7 @@ for cpu in cortex-m0 cortex-m3; do
         fi
         for mistake in 0 1 2 3 4; do
             compile "$work/firmware.elf" -mcpu=$cpu $optimisation -nostdlib -T "$device/cortex_m.ld" -DMISTAKE=$mistake \
-                "$work/core.o" src/hmm/valid.c $device/work.c $device/memory.c $device/cortex_m.c -lgcc
+                "$work/core.o" src/hmm/hmm_valid.c $device/work.c $device/memory.c $device/cortex_m.c -lgcc
             timeout 60 qemu-system-arm -machine mps2-an385 -display none -monitor none -serial none \
                 -semihosting-config enable=on,target=native -kernel "$work/firmware.elf" || {
                 echo "$cpu $optimisation: the firmware with mistake $mistake ended with $?"
@@ -42,7 +42,7 @@ for cpu in cortex-m0 cortex-m3; do
         done
     done
 
-    # What a program links that allocates, resizes and frees.
+    # What a program that allocates, resizes and frees links.
     compile "$work/core.o" -mcpu=$cpu -Os -ffunction-sections -fdata-sections -DHMM_REPORTS=0 -DHMM_BREAK=0 -c "$work/hmm.c"
     compile "$work/small.elf" -mcpu=$cpu -Os -nostdlib -Wl,--gc-sections,-e,main,--defsym,memcpy=0,--defsym,memset=0 \
         -x c - -x none "$work/core.o" <<'END_OF_PROGRAM'

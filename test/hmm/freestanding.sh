@@ -1,8 +1,8 @@
 #!/bin/sh
-# The core of HMM needs no C library and no operating system, on machines with 64 bits and with 32: it compiles with the
-# compiler's own headers alone, however it is configured, asks for nothing but memcpy, memmove, memset and memcmp, and runs
-# so: it keeps what is written to its blocks, and tells each kind of damage. All its global names have a prefix, for a
-# device links its objects together with those of others.
+# The core of HMM needs neither a C library nor an operating system, with 64 and with 32 bits: in every configuration it
+# compiles with the compiler's own headers alone and needs only memcpy, memmove, memset and memcmp. It keeps the
+# contents of its blocks, and reports each kind of damage. All its global names have a prefix, because a device links
+# its objects with others.
 set -eu
 cd "$SOURCE_DIR"
 core=$(cat test/hmm/device/core_sources.txt)
@@ -14,7 +14,7 @@ fail() {
     exit 1
 }
 
-# compile OBJECT SOURCE... - without anything of a system.
+# compile OBJECT SOURCE... - without anything from a system.
 compile() {
     object=$1
     shift

@@ -1,7 +1,10 @@
 #!/bin/sh
-# Under the library a program's blocks are HMM's and lie on the program break: in the mapping that /proc calls [heap].
+# Under the library a program's blocks are HMM's and lie on the program break, in the mapping that /proc calls [heap].
 set -eu
-command -v python3 >/dev/null || exit 77
+command -v python3 >/dev/null || {
+    echo "skipped: there is no python3"
+    exit 77
+}
 
 # With PYTHONMALLOC=malloc an object is a block of malloc, and its id is the block's address.
 LD_PRELOAD=$LIBRARY PYTHONMALLOC=malloc python3 - <<'END_OF_PROGRAM'

@@ -1,6 +1,5 @@
 /*
- * heap_test.c - the heap's promises one by one: merging, growing in place, the break's way up and down, and what
- * happens when there is no more memory.
+ * heap_test.c - the heap's promises one by one: merging, growing in place, moving the break, and running out of memory.
  */
 #include "support/fresh.h"
 
@@ -9,6 +8,7 @@
 #include <sys/resource.h>
 
 #include "hmm/block.h"
+#include "hmm/hmm_options.h"
 #include "support/hmm_heap.h"
 
 #define BUFFER ((size_t)64 << 10)
@@ -54,7 +54,7 @@ static void exhaust(void *argument) {
         first = count;
         CHECK(stats_now().failures == (uint64_t)round + 1);
         CHECK_VALID();
-        for (size_t i = 0; i < count; i++) { /* odd ones, then even ones, in another order each time */
+        for (size_t i = 0; i < count; i++) { /* odd ones, then even ones, each time in another order */
             size_t j = (i * 7919 + (size_t)round) % count;
             while (blocks[j] == NULL) {
                 j = (j + 1) % count;
@@ -78,7 +78,7 @@ static void a_full_buffer_serves_as_much_again_once_it_is_freed(void **state) {
     }
 }
 
-/* What waits on quick lists is no loss to those who need it. */
+/* Blocks on quick lists are not lost to those who need them. */
 static void cached_blocks_are_merged_in_need(void) {
     static void *blocks[MANY];
     use_buffer();
@@ -110,7 +110,7 @@ static void a_realloc_that_fails_leaves_the_block(void) {
     require_empty();
 }
 
-/* The last block grows by less than a block's size, where the buffer has little more, or no more. */
+/* The last block grows by less than a block's size while the buffer has little or nothing left. */
 static void grow_by_the_last_bytes(void *argument) {
     size_t left = *(size_t *)argument;
     use_buffer();
@@ -132,7 +132,7 @@ static void the_last_block_grows_into_the_last_bytes(void **state) {
 
 /* --- Sizes and alignment -------------------------------------------------------------------------------------- */
 
-/* A break in a buffer, so that no system says yes to a terabyte. */
+/* A break in a buffer, so that no system grants a terabyte. */
 static void sizes_that_cannot_be_granted_fail_with_enomem(void) {
     use_buffer();
     const size_t sizes[] = {SIZE_MAX,       SIZE_MAX - 8,       SIZE_MAX - 64,   (size_t)PTRDIFF_MAX + 1,
@@ -188,7 +188,7 @@ static void realloc_stays_in_place_where_it_can(void) {
     CHECK_VALID();
     CHECK(HmmRealloc(block, 100) == block && HmmUsableSize(block) < 150);
     CHECK_VALID();
-    CHECK(HmmRealloc(wall, 30000) == wall); /* the last block: the break goes up */
+    CHECK(HmmRealloc(wall, 30000) == wall); /* the last block: the break rises */
     CHECK_VALID();
     CHECK(HmmRealloc(wall, 2008) == wall);
     CHECK(HmmRealloc(block, 10000) != block); /* more than there is before the wall */
@@ -197,7 +197,7 @@ static void realloc_stays_in_place_where_it_can(void) {
 
 static void neighbours_are_merged_in_whatever_order_they_are_freed(void) {
     use_buffer();
-    /* Each order in which three neighbours can be freed. */
+    /* Three neighbours are freed in every order. */
     const int orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
     for (int i = 0; i < 6; i++) {
         void *blocks[4];
@@ -226,7 +226,7 @@ static void the_break_goes_up_and_down(void) {
     memset(block, 1, large);
     CHECK(stats_now().region >= before + large);
     HmmFree(block);
-    CHECK(stats_now().region < before + large / 4); /* at once: so much is beyond all hysteresis */
+    CHECK(stats_now().region < before + large / 4); /* at once: this much exceeds all hysteresis */
     CHECK(stats_now().peak >= before + large);
     block = HmmCalloc(large, 1);
     for (size_t i = 0; i < large; i++) {
@@ -244,13 +244,13 @@ static void the_break_moves_rarely(void) {
     for (size_t i = 0; i < MANY; i++) {
         blocks[i] = HmmAlloc(1000);
     }
-    CHECK(stats_now().break_moves < 100); /* for 10 MB: in steps of 64 KiB it would be 160 */
+    CHECK(stats_now().break_moves < 100); /* for 10 MB; in steps of 64 KiB it would be 160 */
     for (size_t i = 0; i < MANY; i++) {
         HmmFree(blocks[i]);
     }
     CHECK(stats_now().break_moves < 110);
     uint64_t moves = stats_now().break_moves;
-    for (size_t i = 0; i < MANY; i++) { /* at the edge: one block comes and goes */
+    for (size_t i = 0; i < MANY; i++) { /* at the limit one block comes and goes */
         HmmFree(HmmAlloc(100000));
     }
     CHECK(stats_now().break_moves <= moves + 2);
@@ -267,7 +267,7 @@ static void a_break_that_is_refused_leaves_a_valid_heap(void) {
     void *second = HmmAlloc((size_t)4 << 20);
     CHECK(second != NULL);
     os_inject(OS_CALL_BRK, 0, UINT64_MAX, ENOMEM);
-    HmmFree(second); /* the break cannot go down: the memory stays, and can be had again */
+    HmmFree(second); /* the break cannot fall: the memory stays available */
     CHECK_VALID();
     CHECK(HmmAlloc((size_t)3 << 20) != NULL);
     HmmFree(first);
@@ -282,7 +282,7 @@ static void a_reserved_break_replaces_one_that_is_refused(void) {
     HmmFree(block);
 }
 
-/* Where the address space is short, less of it is reserved. */
+/* If address space is short, less is reserved. */
 static void less_is_reserved_where_the_address_space_is_short(void) {
     os_inject(OS_CALL_MMAP, 0, 8, ENOMEM);
     a_reserved_break_replaces_one_that_is_refused();
@@ -300,7 +300,7 @@ static void check_blame(const char *line) {
     _exit(0);
 }
 
-/* Of two free blocks of one bin the one is named that was written to, whichever of them the heap was about to use. */
+/* The report names the block that was written to, whichever of the two in its bin the heap was about to use. */
 static void blame_the_neighbour(void *which) {
     char *blocks[5];
     for (int i = 0; i < 5; i++) {
@@ -311,7 +311,7 @@ static void blame_the_neighbour(void *which) {
     damaged = blocks[*(int *)which];
     memset(damaged, 'x', 16);
     HmmSetFaultHandler(check_blame);
-    HmmFree(damaged == blocks[1] ? blocks[4] : blocks[0]); /* merges with the sound one */
+    HmmFree(damaged == blocks[1] ? blocks[4] : blocks[0]); /* merges with the undamaged one */
     CHECK(false);
 }
 
@@ -330,8 +330,7 @@ static void require_zero(const char *block, size_t size) {
     }
 }
 
-/* The break rises as far as the block needs, over memory that was used before: the block's last bytes are the heap's.
- */
+/* The break rises exactly as far as the block needs, over memory used before: the heap had written its last bytes. */
 static void calloc_is_zero_to_the_end_of_the_block(void) {
     for (size_t size = 58000; size < 64000; size += 8) {
         char *block = HmmCalloc(1, size);
@@ -342,13 +341,13 @@ static void calloc_is_zero_to_the_end_of_the_block(void) {
     }
 }
 
-/* The system does not take the memory back, and so it is not zero when the break rises again. */
+/* The system does not take the memory back, so it is not zero when the break rises again. */
 static void calloc_is_zero_where_the_system_keeps_the_pages(void) {
     os_inject(OS_CALL_MADVISE, 0, UINT64_MAX, EPERM);
     calloc_is_zero_to_the_end_of_the_block();
 }
 
-/* With a used block, or a free one that was used, before what the break rises over. */
+/* With a used block, or a free one that was used, before the memory that the break rises over. */
 static void calloc_is_zero_behind_memory_that_was_used(void) {
     for (size_t size = 2000; size < 300000; size = size * 9 / 8 / 8 * 8) {
         char *before = HmmAlloc(size);
@@ -386,7 +385,7 @@ static void calloc_is_zero_where_others_have_moved_the_break(void) {
     }
 }
 
-/* Somebody else's memory lies in between, and is never touched nor given back. */
+/* Somebody else's memory lies in between; it is never touched or given back. */
 static void memory_of_others_on_the_break_is_left_alone(void) {
     enum { PIECES = 20, FOREIGN = 5000 };
     void *blocks[PIECES];
@@ -405,7 +404,7 @@ static void memory_of_others_on_the_break_is_left_alone(void) {
         HmmFree(blocks[i]);
         CHECK_VALID();
     }
-    hmm_trim(&hmm_heap, 0); /* it gives back pages, but no part of the break */
+    hmm_trim(&hmm_heap, 0); /* gives back pages, but no part of the break */
     void *now;
     CHECK(os_move_break(0, &now) == 0 && now == end);
     for (int i = 0; i < PIECES; i++) {
@@ -416,7 +415,7 @@ static void memory_of_others_on_the_break_is_left_alone(void) {
     CHECK(stats_now().regions == PIECES);
 }
 
-/* Somebody has lowered the break into the heap, by mistake: it does not grow over itself, but goes on elsewhere. */
+/* Somebody has mistakenly lowered the break into the heap. It does not grow over itself, but continues elsewhere. */
 static void a_break_that_others_have_lowered_is_not_grown_over(void) {
     void *was;
     need_the_real_break();
@@ -430,7 +429,7 @@ static void a_break_that_others_have_lowered_is_not_grown_over(void) {
 
 /* --- Further regions ------------------------------------------------------------------------------------------ */
 
-/* Puts a page of somebody else's right behind the break, or 8 MiB above it. */
+/* Maps somebody else's page right behind the break, or 8 MiB above it. */
 static void block_the_break(size_t distance) {
     void *now;
     need_the_real_break();
@@ -471,13 +470,15 @@ static void the_heap_goes_on_where_something_lies_above_the_break(void) {
     CHECK(stats_now().regions == 2);
 }
 
-/* Little address space is left: further regions take what they need of it, one by one. */
+/* With little address space left, further regions take what they need of it, one by one. */
 static void further_regions_are_small_where_the_address_space_is_limited(void) {
     struct os_usage usage;
     block_the_break(0);
     os_usage(&usage);
     const struct rlimit limit = {usage.mapped + ((size_t)64 << 20), usage.mapped + ((size_t)64 << 20)};
+    hmm_confine(); /* as the library's own setrlimit does */
     CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+    hmm_ask_limits();
     if (os_address_limit() != limit.rlim_cur) {
         child_cannot(); /* an emulator needs address space itself */
     }
@@ -489,7 +490,7 @@ static void further_regions_are_small_where_the_address_space_is_limited(void) {
     CHECK_VALID();
 }
 
-/* However often others move the break, the heap goes on: in reserved memory when it has many regions. */
+/* However often others move the break, the heap continues: in reserved memory once it has many regions. */
 static void a_break_that_others_move_again_and_again_is_given_up(void) {
     void *foreign;
     need_the_real_break();
@@ -501,7 +502,7 @@ static void a_break_that_others_move_again_and_again_is_given_up(void) {
     use_much_memory();
 }
 
-/* What lies between regions is nobody's, and may not be there. */
+/* Memory between regions is not ours, and may not be mapped. */
 static void free_in_a_gap(void *unused) {
     (void)unused;
     void *gap;

@@ -11,7 +11,7 @@
 
 #include "support/hmm_heap.h"
 
-/* Three neighbours, of which the middle one is the victim. */
+/* Three neighbours; the middle one is the victim. */
 static struct {
     unsigned char *before;
     unsigned char *block;
@@ -26,10 +26,10 @@ static void make_row(size_t size) {
     CHECK(HmmAlloc(size) != NULL);
 }
 
-#define SMALL ((size_t)40)   /* cached when it is freed */
-#define LARGE ((size_t)5000) /* merged when it is freed: 5000 + 8 is a multiple of 16 */
+#define SMALL ((size_t)40)   /* cached when freed */
+#define LARGE ((size_t)5000) /* merged when freed: 5000 + 8 is a multiple of 16 */
 
-/* --- Pointers that are no user's block ------------------------------------------------------------------------ */
+/* --- Pointers that are not a user's block --------------------------------------------------------------------- */
 
 static void free_twice(void *argument) {
     make_row(*(size_t *)argument);
@@ -37,7 +37,7 @@ static void free_twice(void *argument) {
     HmmFree(row.block);
 }
 
-/* The block's header is no longer one: it is part of a larger block. */
+/* The block's header is gone: it is part of a larger block. */
 static void free_twice_when_merged(void *argument) {
     make_row(*(size_t *)argument);
     HmmFree(row.before);
@@ -132,7 +132,7 @@ static void freeing_with_a_size_that_cannot_be_is_a_fault(void **state) {
 
 /* --- Damage --------------------------------------------------------------------------------------------------- */
 
-/* Eight bytes too many: over the header of the block behind, which is then given back itself. */
+/* Eight bytes too many, over the header of the block behind, which is then freed itself. */
 static void overflow_then_free_next(void *argument) {
     size_t size = *(size_t *)argument;
     make_row(size);
@@ -145,6 +145,12 @@ static void overflow_then_free(void *argument) {
     make_row(size);
     memset(row.block, 'x', size + 8);
     HmmFree(row.block);
+}
+
+static void overflow_then_resize(void *argument) {
+    make_row(LARGE);
+    memset(row.block, 'x', LARGE + 8);
+    (void)HmmRealloc(row.block, *(size_t *)argument);
 }
 
 static void underflow(void *unused) {
@@ -171,6 +177,12 @@ static void a_damaged_header_is_a_fault_that_names_the_neighbour(void **state) {
         "HmmFree(@): damaged header: written before its start, or past the end of the used block of 5000 bytes at @");
     expect_fault(overflow_then_free, &(size_t){LARGE},
                  "HmmFree(@): damaged neighbour: the header at @: this block of 5000 bytes was written past its end");
+    size_t sizes[] = {100, 6000};
+    for (size_t i = 0; i < 2; i++) {
+        expect_fault(
+            overflow_then_resize, &sizes[i],
+            "HmmRealloc(@): damaged neighbour: the header at @: this block of 5000 bytes was written past its end");
+    }
     expect_fault(underflow, NULL, "HmmFree(@): damaged header: written before the start of the heap's first block");
     expect_fault(overflow_then_free_behind, NULL,
                  "HmmFree(@): not a live block: behind a damaged header at @, written before its start, or past the "
@@ -178,7 +190,7 @@ static void a_damaged_header_is_a_fault_that_names_the_neighbour(void **state) {
                  "5000 bytes at @");
 }
 
-/* A write to a free block: over its links, or over its footer. */
+/* A write to a free block, over its links or its footer. */
 static void write_after_free(void *argument) {
     make_row(LARGE);
     HmmFree(row.block);
@@ -186,14 +198,14 @@ static void write_after_free(void *argument) {
     HmmFree(row.after);
 }
 
-/* Zeroes are what programs write most, and what the end of a list could be. */
+/* Zeros are what programs write most often, and what might pass for the end of a list. */
 struct zeroes {
     size_t size;
     ptrdiff_t from;
     size_t bytes;
 };
 
-/* In the middle one of three free blocks of one list. Then all are to be used again. */
+/* In the middle one of three free blocks of one list; then all are to be reused. */
 static void zero_free(void *argument) {
     const struct zeroes *zeroes = argument;
     char *blocks[3];
@@ -229,7 +241,7 @@ static void zeroes_over_a_link_are_a_fault(void **state) {
                  "alloc(@): damaged free block: its header is overwritten: past the end of the block before it");
 }
 
-/* What was the header of a block is none when the block has been merged: not even as it stood there. */
+/* A merged block's header is no longer valid, not even with its old value. */
 static void revive_merged(void *argument) {
     size_t size = *(size_t *)argument;
     make_row(size);
@@ -315,7 +327,7 @@ static void a_write_to_a_free_block_is_a_fault(void **state) {
                  "alloc(@): damaged cached block: its header is overwritten: past the end of the block before it");
 }
 
-/* --- Calls where none may be ---------------------------------------------------------------------------------- */
+/* --- Forbidden calls ------------------------------------------------------------------------------------------ */
 
 static int visit_and_allocate(const struct HmmBlock *block, void *context) {
     (void)block, (void)context;
@@ -373,7 +385,7 @@ static void *sleep_on(void *unused) {
     return unused;
 }
 
-/* As a program does that writes a report of its crash. */
+/* Like a program that writes a crash report. */
 static void allocate_and_leave(int signal) {
     (void)signal;
     void *small = HmmAlloc(SMALL);
@@ -393,7 +405,7 @@ static void die_with_handler(void *argument) {
     pthread_t thread;
     signal(SIGABRT, allocate_and_leave);
     CHECK(pthread_create(&thread, NULL, sleep_on, NULL) == 0);
-    alarm(10);
+    alarm(300);
     make_row(LARGE);
     switch (*(int *)argument) {
     case 0:
@@ -437,7 +449,7 @@ static void die_twice(void *unused) {
     HmmFree(row.block + 16);
 }
 
-/* One whose handler makes a mistake itself, and again and again, ends all the same. */
+/* A program whose handler keeps making mistakes ends all the same. */
 static void a_fault_in_the_handler_of_the_abort_ends_the_program(void **state) {
     (void)state;
     struct child_result result;

@@ -1,6 +1,7 @@
 #!/bin/sh
-# HMM as one file: it is made from the sources as they are, compiles by the commands at its top without a warning, and is
-# the library: with the same names exported (but for dlopen), under a program as it is. As the core of a device it does the device's work.
+# HMM as one file: it is made from the current sources, compiles without a warning by the commands at its top, and is
+# the library, with the same exported names (except dlopen), for any program. As the core of a device it does the
+# device's work.
 set -eu
 cd "$SOURCE_DIR"
 command -v python3 >/dev/null || {
@@ -22,7 +23,7 @@ fi
 
 (cd "$work" && "$CC" -Wall -Wextra -Werror -O2 -shared -fPIC -o libhmm.so hmm.c)
 exported() {
-    nm -D --defined-only "$1" | awk '{ print $3 }' | sort
+    nm -D --defined-only "$1" | awk '$2 ~ /[A-Z]/ { print $3 }' | sort
 }
 exported "$LIBHMM" | grep -vx dlopen >"$work/expected"
 exported "$work/libhmm.so" >"$work/received"
@@ -31,7 +32,7 @@ lines=$(LD_PRELOAD=$work/libhmm.so python3 -c 'print(sum(len(str(i)) for i in ra
 [ "$lines" = 488890 ]
 LD_PRELOAD=$work/libhmm.so "$CC" -O2 -ffreestanding -fno-stack-protector -fno-pie -c "$work/hmm.c" -o "$work/core.o"
 
-# The heap is behind malloc indeed.
+# The heap is really behind malloc.
 cat >"$work/mistake.c" <<'END_OF_PROGRAM'
 #include <stdlib.h>
 int main(void) {
@@ -47,11 +48,11 @@ grep -q '^mems: free(0x[0-9a-f]*): double free: a free block of ' "$work/err"
 
 if [ "$(uname -m)" = x86_64 ]; then
     device=test/hmm/device
-    for source in src/hmm/valid.c $device/work.c $device/memory.c $device/linux.c; do
+    for source in src/hmm/hmm_valid.c $device/work.c $device/memory.c $device/linux.c; do
         "$CC" -std=c17 -O2 -ffreestanding -fno-stack-protector -fno-pie -Iinclude -Isrc -c "$source" \
             -o "$work/$(basename "$source" .c).o"
     done
-    "$CC" -nostdlib -static "$work/core.o" "$work/valid.o" "$work/work.o" "$work/memory.o" "$work/linux.o" \
+    "$CC" -nostdlib -static "$work/core.o" "$work/hmm_valid.o" "$work/work.o" "$work/memory.o" "$work/linux.o" \
         -o "$work/device"
     "$work/device"
 fi

@@ -1,5 +1,5 @@
 #!/bin/sh
-# HMM_OPTIONS: which break the heap stands on, how far a simulated one goes, and what is said about mistakes.
+# HMM_OPTIONS: which break the heap uses, how far a simulated one goes, and how mistakes are reported.
 set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -40,8 +40,8 @@ expect "break=real,size=64m" "real 40m 80m" ""
 expect "break=simulated" "simulated 40m 80m" ""
 expect "break=simulated,size=64m" "simulated 40m -" ""
 expect "brake=real,break=none,size=0,size=64m,break=simulated" "simulated 40m -" \
-    "mems: HMM_OPTIONS: brake=real: no such option; there are break, size, deepbind
-mems: HMM_OPTIONS: break=none: break takes real|simulated
+    "mems: HMM_OPTIONS: brake=real: no such option; there are break, size, confine, deepbind
+mems: HMM_OPTIONS: break=none: break takes auto|real|simulated
 mems: HMM_OPTIONS: size=0: size takes SIZE[k|m|g|t]
 "
 

@@ -1,6 +1,6 @@
 /*
- * policy_test.c - what the heap does to hold little memory without doing it again and again: which freed blocks wait,
- * what small ones are cut from, when the break stays up, and which pages go back below it.
+ * policy_test.c - how the heap holds little memory without repeating work: which freed blocks are cached, what small
+ * ones are cut from, when the break stays up, and which pages below it are purged.
  */
 #include "support/fresh.h"
 
@@ -38,18 +38,18 @@ static void blocks_are_merged_at_once_behind_a_free_one(void) {
     CHECK_VALID();
     hmm_trim(&hmm_heap, 0);
     HmmFree(blocks[5]);
-    CHECK(cached_now() == 1); /* the first one waits, whatever is before it */
+    CHECK(cached_now() == 1); /* the first waits, whatever is before it */
     CHECK_VALID();
 }
 
-/* However many are freed, the list of a size holds no more than 4 KiB and one block. */
+/* However many are freed, a size's list holds at most 4 KiB and one block. */
 static void fill_quick_list(void *argument) {
     size_t size = *(size_t *)argument;
     void *blocks[300];
     for (int i = 0; i < 300; i++) {
         blocks[i] = HmmAlloc(size);
     }
-    for (int i = 300; i > 0; i--) { /* each behind one that is used */
+    for (int i = 300; i > 0; i--) { /* each behind a used one */
         HmmFree(blocks[i - 1]);
     }
     size_t all = stats_now().cached_blocks * block_size_for(size);
@@ -87,11 +87,11 @@ static void small_blocks_are_cut_side_by_side_from_one_free_block(void) {
     HmmFree(blocks[1]);
     hmm_trim(&hmm_heap, 0);
     size_t both = block_size_for(100) + block_size_for(200) - BLOCK_HEADER;
-    CHECK(HmmAlloc(both) == blocks[0]); /* a free block of just the size comes first */
+    CHECK(HmmAlloc(both) == blocks[0]); /* a free block of exactly this size comes first */
     CHECK_VALID();
 }
 
-/* What is freed before and behind the block being cut becomes part of it. */
+/* What is freed on either side of the block being cut becomes part of it. */
 static void what_is_freed_beside_the_block_being_cut_becomes_part_of_it(void) {
     char *large[4];
     for (int i = 0; i < 4; i++) {
@@ -115,7 +115,7 @@ static void what_is_freed_beside_the_block_being_cut_becomes_part_of_it(void) {
     CHECK_VALID();
 }
 
-/* Blocks of `size` bytes in all come and go: how often the break moves for it. */
+/* Allocates and frees blocks of `size` bytes in total; returns how often that moves the break. */
 static uint64_t moves_for(size_t size, int rounds) {
     uint64_t before = stats_now().break_moves;
     for (int i = 0; i < rounds; i++) {
@@ -128,7 +128,7 @@ static uint64_t moves_for(size_t size, int rounds) {
 static void the_break_stays_where_it_is_needed_again(void) {
     CHECK(HmmAlloc(100) != NULL);
     CHECK(moves_for((size_t)2 << 20, 100) < 20); /* it stays up */
-    CHECK(moves_for((size_t)8 << 20, 10) == 20); /* so much never does */
+    CHECK(moves_for((size_t)8 << 20, 10) == 20); /* this much never stays */
     CHECK(stats_now().region < (size_t)1 << 20);
     HmmFree(HmmAlloc((size_t)2 << 20));
     hmm_trim(&hmm_heap, 0);
@@ -136,7 +136,7 @@ static void the_break_stays_where_it_is_needed_again(void) {
     CHECK(hmm_trim(&hmm_heap, 0) == 0 && least <= 2 * os_page_size());
 }
 
-/* Three large blocks, full, the middle one free, and before the heap's end one that is used. Returns the middle one. */
+/* Three full, large blocks, the middle one free, and a used one before the heap's end. Returns the middle one. */
 static char *make_hole(void) {
     char *blocks[3];
     for (int i = 0; i < 3; i++) {
@@ -147,7 +147,7 @@ static char *make_hole(void) {
     return blocks[1];
 }
 
-/* The bytes of a free block of LARGE bytes, seen by its next user, that are as they were left. */
+/* How many bytes of a free block of LARGE bytes its next user sees unchanged. */
 static size_t kept(const char *hole) {
     const volatile char *block = HmmAlloc(LARGE);
     CHECK(block == hole);
@@ -194,7 +194,7 @@ static void pages_that_the_system_keeps_are_as_they_were(void) {
     CHECK(kept(hole) > LARGE - 100);
 }
 
-/* For what moves, and what is not large, no page is taken. */
+/* Blocks that move, and those that are not large, purge no page. */
 static void no_page_goes_back_for_what_moves_or_is_not_large(void) {
     char *moves = HmmAlloc(1000);
     char *hole = make_hole();
@@ -218,7 +218,7 @@ static void trimming_gives_back_the_pages_inside(void) {
     }
 }
 
-/* Zeroed blocks that are hardly used, one after the other, in memory that nobody had: it stays the system's. */
+/* Zeroed blocks, hardly used, one after the other in untouched memory, which remains the system's. */
 static void zeroed_blocks_do_not_touch_what_nobody_has_touched(void) {
     enum { BLOCKS = 200 };
     const size_t size = 1000000;
@@ -229,7 +229,7 @@ static void zeroed_blocks_do_not_touch_what_nobody_has_touched(void) {
         char *block = HmmCalloc(1, size);
         CHECK(block != NULL);
         block[size / 2] = 1;
-        HmmFree(HmmAlloc(2000)); /* is cut from the end */
+        HmmFree(HmmAlloc(2000)); /* cut from the end */
         size_t first = round_up((uintptr_t)block, os_page_size()) - (uintptr_t)block;
         present += present_bytes(block + first, round_down(size - first, os_page_size()));
     }

@@ -1,5 +1,5 @@
 /*
- * property_test.c - random operations against a model, on each break, with all invariants looked at after each step.
+ * property_test.c - random operations against a model, on each break, with all invariants checked after each step.
  */
 #include "support/fresh.h"
 
@@ -11,7 +11,7 @@
 #define STEPS 6000
 #define BUFFER ((size_t)256 << 10)
 
-/* What goes on while the model works. */
+/* What happens while the model works. */
 enum disturbance { QUIET, FOREIGN_MOVES, REFUSALS };
 
 static void disturb(enum disturbance disturbance) {

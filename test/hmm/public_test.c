@@ -50,6 +50,7 @@ static void a_buffer_serves_blocks_and_nothing_beyond_it_is_touched(void) {
     CHECK(HmmUseBuffer(buffer, 0) == EINVAL);
     CHECK(HmmUseBuffer(buffer, 40) == EINVAL);
     CHECK(HmmUseBuffer(buffer, SIZE_MAX) == EINVAL);
+    CHECK(HmmUseBuffer((void *)(UINTPTR_MAX - 4095), 8192) == EINVAL); /* beyond the last address */
     CHECK(HmmUseBuffer(buffer + 3, 4000) == 0);
     CHECK(HmmUseBuffer(buffer, 4096) == EBUSY);
     unsigned char *block = HmmAlloc(3000);
@@ -60,7 +61,7 @@ static void a_buffer_serves_blocks_and_nothing_beyond_it_is_touched(void) {
     CHECK_VALID();
 }
 
-/* Of every size: what is taken has room for a block, and nothing beyond it is touched. */
+/* Of every size: whatever is accepted has room for a block, and nothing beyond it is touched. */
 static void use_smallest_buffer(void *argument) {
     static unsigned char buffer[512];
     size_t size = *(size_t *)argument;
@@ -123,7 +124,7 @@ static void heaps_are_created_in_memory_with_room_for_them(void) {
     }
 }
 
-/* A block of each size is at least so many bytes, and all of a heap that is full again. */
+/* A block of each size is at least that large, and takes all of a heap that was emptied. */
 static void a_heap_of_its_own_knows_nothing_of_others(void) {
     struct HmmHeap *one = HmmHeapCreate(pools[0], POOL, NULL);
     struct HmmHeap *two = HmmHeapCreate(pools[1], POOL, NULL);
@@ -191,7 +192,7 @@ static void added_memory_is_used(void) {
     check_heap(heap);
 }
 
-/* The heap of the process takes memory, too, whether it is in use or not. */
+/* The process's heap accepts memory, too, whether it is in use or not. */
 static void memory_can_be_added_to_the_heap_of_the_process(void) {
     CHECK(HmmAddRegion(pools[0], POOL) == 0);
     unsigned char *block = HmmAlloc(50000);
@@ -215,10 +216,47 @@ static void most_and_least_are_kept(void) {
     for (size_t i = 0; i < 10; i++) {
         HmmHeapFree(heap, blocks[i]);
     }
-    CHECK(HmmHeapRealloc(heap, HmmHeapAlloc(heap, 1500), 1700) != NULL); /* less than it was */
+    CHECK(HmmHeapRealloc(heap, HmmHeapAlloc(heap, 1500), 1700) != NULL); /* less than before */
     HmmHeapStats(heap, &stats);
     CHECK(stats.most >= 20000 && stats.most < 20000 + 10 * 32 && before.most == 0);
     CHECK(stats.least_free == before.free + 8 - stats.most && stats.used_blocks == 1);
+}
+
+#ifdef __GLIBC__ /* musl refuses the break */
+/* After a trim the heap has less than it once had in use. */
+static void a_trimmed_heap_has_no_least(void) {
+    void *block = HmmAlloc(8 << 20);
+    HmmFree(block);
+    HmmTrim();
+    struct HmmStats stats = stats_now();
+    CHECK(stats.most > 8 << 20 && stats.region < 8 << 20 && stats.least_free == 0);
+}
+#endif
+
+static void memory_that_is_the_heaps_cannot_be_added(void) {
+    struct HmmHeap *heap = HmmHeapCreate(pools[0], POOL, NULL);
+    CHECK(HmmHeapAddRegion(heap, pools[0], 1000) == EINVAL); /* the heap's state */
+    CHECK(HmmHeapAddRegion(heap, pools[0], POOL) == EINVAL);
+    CHECK(HmmHeapAddRegion(heap, (void *)(UINTPTR_MAX - 4095), 8192) == EINVAL);
+    check_heap(heap);
+    CHECK(HmmUseBuffer(pools[1], POOL) == 0);
+    CHECK(HmmAddRegion(pools[1] + POOL / 2, 1000) == EINVAL); /* the break has not come so far */
+    void *block = HmmAlloc(POOL - 1000);
+    CHECK(block != NULL && HmmAddRegion(pools[1] + POOL / 2, 1000) == EINVAL);
+    CHECK(HmmAddRegion(pools[2], POOL) == 0);
+    CHECK_VALID();
+}
+
+static void memory_that_is_refused_is_untouched(void) {
+    const struct HmmHooks half = {.unlock = free};
+    memset(pools[0], 0x55, POOL);
+    CHECK(HmmHeapCreate(pools[0], SIZE_MAX / 2, NULL) == NULL && HmmHeapCreate(pools[0], SIZE_MAX, NULL) == NULL);
+    CHECK(HmmHeapCreate(pools[0], ((size_t)1 << 40) + POOL, NULL) == NULL &&
+          HmmHeapCreate(pools[0], POOL, &half) == NULL);
+    CHECK(HmmHeapCreate((void *)(UINTPTR_MAX - POOL), 2 * POOL, NULL) == NULL);
+    for (size_t i = 0; i < POOL; i++) {
+        CHECK(pools[0][i] == 0x55);
+    }
 }
 
 static int depth;
@@ -261,7 +299,7 @@ static void the_lock_of_a_heap_is_around_each_call(void) {
     CHECK(locks == before + 4 && depth == 0);
     HmmHeapFree(other, HmmHeapAlloc(other, 100));
     CHECK(locks == before + 4);
-    CHECK(HmmHeapWalk(heap, allocate_in_visit, other) == 0 && depth == 0); /* of another lock */
+    CHECK(HmmHeapWalk(heap, allocate_in_visit, other) == 0 && depth == 0); /* its lock is another */
     CHECK(HmmSetHooks(&hooks) == 0);
     before = locks;
     HmmFree(HmmAlloc(100));
@@ -274,7 +312,7 @@ struct seen {
     const char *end; /* of the last block */
     size_t blocks[3];
     size_t bytes[3];
-    size_t left; /* blocks until the walk is to stop */
+    size_t left; /* blocks until the walk should stop */
 };
 
 static int see(const struct HmmBlock *block, void *context) {
@@ -308,7 +346,7 @@ static void the_walk_agrees_with_the_statistics(void) {
     HmmFree(blocks[1]); /* the heap can be used again */
 }
 
-/* A stream that allocates from the heap whenever it is written to, as any stream does under libhmm. */
+/* A stream that allocates whenever it is written to, as all streams do under libhmm. */
 struct sink {
     char text[4096];
     size_t length;
@@ -338,12 +376,12 @@ static void a_free_list_is_printed_to_a_stream_that_allocates(void) {
     HmmPrintFreelist(stream);
     char line[64];
     snprintf(line, sizeof line, "[0x%lx %zu]", (unsigned long)(uintptr_t)blocks[30], HmmUsableSize(blocks[1]));
-    /* The stream's own block lies where one of the twenty was. */
+    /* The stream's own block is where one of the twenty was. */
     CHECK(strstr(sink.text, "\n19 free, 38152 bytes: ") != NULL);
     CHECK(strstr(sink.text, line) != NULL && strstr(sink.text, " ...\n") != NULL);
 }
 
-/* All that is free is what the only block was cut from. */
+/* All free memory is in the block that the only block was cut from. */
 static void the_block_being_cut_is_printed_as_free(void) {
     static char text[1000];
     static char buffer[1000];
@@ -361,7 +399,7 @@ static void the_block_being_cut_is_printed_as_free(void) {
 
 static void options_are_set_before_the_first_block_and_fixed_then(void) {
     char value[32];
-    CHECK(hmm_option_get("break", value, sizeof value) == 0 && strcmp(value, "real") == 0);
+    CHECK(hmm_option_get("break", value, sizeof value) == 0 && strcmp(value, "auto") == 0);
     CHECK(hmm_option_get("size", value, sizeof value) == 0 && strcmp(value, "1g") == 0);
     CHECK(hmm_option_get("colour", value, sizeof value) == EINVAL);
     CHECK(hmm_option_set("colour", "red") == EINVAL && hmm_option_set("break", "legs") == EINVAL);
@@ -371,12 +409,12 @@ static void options_are_set_before_the_first_block_and_fixed_then(void) {
     CHECK(hmm_option_get("size", value, sizeof value) == 0 && strcmp(value, "1m") == 0);
 }
 
-/* In a program of its own, for the variable is read once. */
+/* In a program of its own, because the variable is read once. */
 static void run_with_variable(void *unused) {
     (void)unused;
     setenv("HMM_OPTIONS", "break=simulated,size=512k,colour=red", 1);
     execl("/proc/self/exe", "public_test", "variable", (char *)NULL);
-    child_cannot(); /* under an emulator the program is none that the kernel can start */
+    child_cannot(); /* the kernel cannot start an emulated program */
 }
 
 static int read_variable(void) {
@@ -408,6 +446,11 @@ int main(int count, char **arguments) {
         FRESH(added_memory_is_used),
         FRESH(memory_can_be_added_to_the_heap_of_the_process),
         FRESH(most_and_least_are_kept),
+#ifdef __GLIBC__
+        FRESH_WITH(a_trimmed_heap_has_no_least, "break=real"),
+#endif
+        FRESH(memory_that_is_the_heaps_cannot_be_added),
+        FRESH(memory_that_is_refused_is_untouched),
         FRESH(the_lock_of_a_heap_is_around_each_call),
         FRESH(the_walk_agrees_with_the_statistics),
         FRESH(a_free_list_is_printed_to_a_stream_that_allocates),

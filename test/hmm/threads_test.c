@@ -1,5 +1,5 @@
 /*
- * threads_test.c - many threads in one heap, and forks in the middle of that.
+ * threads_test.c - many threads in one heap, and forks in the middle.
  */
 #include "support/fresh.h"
 
@@ -14,7 +14,7 @@
 #define THREADS 4
 #define STEPS 20000
 
-/* Blocks on their way from one thread to another. Exchanged; seq_cst: speed does not matter here. */
+/* Blocks on their way between threads. Exchanged with seq_cst, because speed does not matter here. */
 static _Atomic(void *) shelf[64];
 
 static void *work(void *argument) {
@@ -99,7 +99,7 @@ static void a_child_forked_while_threads_use_the_heap_can_use_it(void) {
     finish(threads);
 }
 
-/* Without another thread no lock is needed; what a fork does must fit that. */
+/* With a single thread no lock is taken; fork must cope with that. */
 static void a_child_of_a_single_thread_can_use_the_heap(void) {
     void *block = HmmAlloc(100);
     pid_t child = fork();
@@ -117,11 +117,75 @@ static void expect_visit(const char *line) {
     _exit(strstr(line, "called by a visit of HmmWalk") != NULL ? 0 : 1);
 }
 
+/* --- Heaps of the program's own ----------------------------------------------------------------------------------- */
+
+#define POOL ((size_t)16 << 10)
+
+static _Alignas(16) unsigned char pools[THREADS][POOL];
+static pthread_barrier_t barrier;
+
+/* Another one in each thread, and only once all of them ask. */
+static uint64_t own_number(void *pool) {
+    pthread_barrier_wait(&barrier);
+    return (uintptr_t)pool;
+}
+
+static void *create(void *pool) {
+    const struct HmmHooks hooks = {.entropy = own_number, .context = pool};
+    struct HmmHeap *heap = HmmHeapCreate(pool, POOL, &hooks);
+    pthread_barrier_wait(&barrier);
+    void *blocks[20];
+    for (size_t i = 0; i < 20; i++) {
+        blocks[i] = HmmHeapAlloc(heap, 100);
+    }
+    for (size_t i = 0; i < 20; i++) {
+        HmmHeapFree(heap, blocks[i]);
+    }
+    return NULL;
+}
+
+static void threads_create_the_first_heaps_at_once(void) {
+    pthread_t threads[THREADS];
+    pthread_barrier_init(&barrier, NULL, THREADS);
+    for (int i = 0; i < THREADS; i++) {
+        CHECK(pthread_create(&threads[i], NULL, create, pools[i]) == 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    }
+}
+
+static uint64_t some_number(void *unused) {
+    (void)unused;
+    return 4711;
+}
+
+/* Both other heaps have the lock of the one that is walked over. */
+static int create_and_allocate(const struct HmmBlock *block, void *other) {
+    (void)block;
+    CHECK(HmmHeapCreate(pools[0], POOL, &(struct HmmHooks){.entropy = some_number}) != NULL);
+    alarm(60);
+    (void)HmmHeapAlloc(other, 100);
+    return 1;
+}
+
+static void *wait_for_ever(void *unused) {
+    pause();
+    return unused;
+}
+
+static void a_heap_created_in_a_visit_does_not_end_it(void) {
+    pthread_t thread;
+    struct HmmHeap *heap = HmmHeapCreate(pools[1], POOL, NULL);
+    CHECK(HmmAlloc(100) != NULL && pthread_create(&thread, NULL, wait_for_ever, NULL) == 0);
+    (void)HmmWalk(create_and_allocate, heap);
+}
+
 static int fork_and_allocate(const struct HmmBlock *block, void *unused) {
     (void)block, (void)unused;
     pid_t child = fork();
     if (child == 0) {
-        alarm(10);
+        alarm(300);
         (void)HmmAlloc(100);
         _exit(1);
     }
@@ -129,7 +193,7 @@ static int fork_and_allocate(const struct HmmBlock *block, void *unused) {
     return 1;
 }
 
-/* The thread is inside the visit on both sides, and a call of the heap there is a fault, not a wait for itself. */
+/* The thread is inside the visit on both sides; a call of the heap there is a fault, and does not deadlock. */
 static void a_fork_inside_a_visit_leaves_both_sides_in_it(void) {
     void *block = HmmAlloc(100);
     HmmSetFaultHandler(expect_visit);
@@ -144,6 +208,8 @@ int main(void) {
         FRESH(the_heap_can_be_inspected_while_threads_use_it),
         FRESH(a_child_forked_while_threads_use_the_heap_can_use_it),
         FRESH(a_child_of_a_single_thread_can_use_the_heap),
+        FRESH(threads_create_the_first_heaps_at_once),
+        FRESH_FAULT(a_heap_created_in_a_visit_does_not_end_it, "", "alloc(0x0): called by a visit of HmmWalk"),
         FRESH(a_fork_inside_a_visit_leaves_both_sides_in_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

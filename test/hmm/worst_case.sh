@@ -1,7 +1,7 @@
 #!/bin/sh
-# No call of the heap takes more instructions than docs/hmm.md says, as a device compiles it: without quick lists in one
-# piece of memory and in four, and with quick lists, where a call merges HMM_FLUSH_BLOCKS blocks at most. The numbers are
-# exact; the sequences are those of bench/bench_worst.c.
+# No call of the heap takes more instructions than docs/hmm.md says, compiled as on a device: without quick lists in one
+# and in four pieces of memory; and with quick lists, where a call merges at most HMM_FLUSH_BLOCKS blocks. The numbers
+# are exact; bench/bench_worst.c has the sequences.
 set -eu
 cd "$SOURCE_DIR"
 if [ "$(uname -m)" != x86_64 ] || ! command -v gcc >/dev/null; then
@@ -11,7 +11,7 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# limit NAME - the number that the page gives as the limit NAME.
+# limit NAME - the page's number for the limit NAME.
 limit() {
     sed -n "s/^| .* | \`$1\` | \([0-9]*\) |.*/\1/p" docs/hmm.md | grep . || {
         echo "docs/hmm.md has no limit $1"
@@ -19,12 +19,12 @@ limit() {
     }
 }
 
-# build QUICK_BYTES - the program that measures a heap with such quick lists.
+# build QUICK_BYTES - the program that measures a heap with these quick lists.
 build() {
     # shellcheck disable=SC2046 # a list of files
     gcc -std=c17 -O2 -ffreestanding -fno-stack-protector -fno-pie -Iinclude -Isrc -DHMM_QUICK_BYTES="$1" -nostdlib -r \
         -o "$work/core.o" $(cat test/hmm/device/core_sources.txt)
-    gcc -std=gnu17 -O2 -no-pie -Wall -Wextra -Werror -Iinclude -o "$work/worst" bench/bench_worst.c "$work/core.o"
+    gcc -std=gnu17 -D_GNU_SOURCE -O2 -no-pie -Wall -Wextra -Werror -Iinclude -o "$work/worst" bench/bench_worst.c "$work/core.o"
 }
 
 one=$(limit one)

@@ -1,14 +1,17 @@
 #!/bin/sh
-# `mems trim` and `mems set` are done by a process that uses its heap, with the effect that they promise; one that does
-# nothing is told as such, with status 2; and what cannot be set is refused in words. `mems list` shows the processes.
+# A process that uses its heap carries out `mems trim` and `mems set`, with the promised effect. If it does nothing, the
+# command says so, with status 2; it also says what cannot be set. `mems list` shows the processes.
 . "${0%/*}/lib.sh"
 need python3
+: "${LIBMEMS:?}" "${LIBHMM:?}"
 compile busy
 compile blocks
 MEMS_OPTIONS=decay_ms=1000000 launch "$work/list" "$work/busy"
 busy=$process
 MEMS_OPTIONS='' launch "$work/list" "$work/blocks"
 idle=$process
+PRELOAD="$LIBHMM $LIBMEMS" MEMS_OPTIONS='' launch "$work/list" "$work/blocks"
+both=$process
 
 # free_pages OUTPUT - of the busy process.
 free_pages() {
@@ -27,10 +30,12 @@ holds "$work/trim" 'it["done"] is True'
 holds "$work/processes" "[p['mode'] for p in it['processes'] if p['pid'] == $busy] == ['check=every,decay_ms=77']"
 holds "$work/processes" "[p['mode'] for p in it['processes'] if p['pid'] == $idle] == ['check=every,decay_ms=500']"
 holds "$work/processes" "[p['live'] for p in it['processes'] if p['pid'] == $idle][0] > 65_000_000"
+holds "$work/processes" "[p['library'] for p in it['processes'] if p['pid'] == $both] == ['hmm']"
+holds "$work/processes" "[p['live'] for p in it['processes'] if p['pid'] == $both][0] > 65_000_000"
 "$INSIGHT" set "$busy" stats=json >/dev/null || fail "a word cannot be set"
 "$INSIGHT" list | grep -q "^ *$busy busy .*decay_ms=77" || fail "the list lacks the process: $("$INSIGHT" list)"
 
-# refused WORDS OPTION - says so, with status 2.
+# refused WORDS OPTION - prints the words, with status 2.
 refused() {
     status=0
     "$INSIGHT" set "$busy" "$2" 2>"$work/error" || status=$?
@@ -38,11 +43,11 @@ refused() {
         fail "$2: status $status, $(cat "$work/error")"
     fi
 }
-refused 'no such option; it has check, stats' colour=red
-refused 'x is no value for it; it takes MILLISECONDS' decay_ms=x
-refused 'x is no value for it; it takes 0|text|json' stats=x
+refused 'no such option; it has check, harden' colour=red
+refused 'invalid value x; it takes MILLISECONDS' decay_ms=x
+refused 'invalid value x; it takes 0|text|json' stats=x
 refused 'shapes the heap' check=deferred
-refused 'a text cannot be set' stats_file=/tmp/x
+refused 'options that are texts cannot be set' stats_file=/tmp/x
 refused 'set as NAME=VALUE' decay_ms
 refused 'refuses it: Invalid argument' decay_ms=99999999999
 

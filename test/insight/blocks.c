@@ -1,6 +1,6 @@
 /*
- * blocks.c - a program with blocks in known states, which it tells on standard output, "name address" on each line;
- * then it waits. With an argument it does not wait, but aborts.
+ * blocks.c - a program with blocks in known states. It prints them, "name address" on each line, and waits; with an
+ * argument it aborts instead.
  */
 #include <pthread.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /*
  * busy.c - a program that first leaves many free pages in slabs with survivors, then allocates and frees without end.
- * It tells one block of each kind, "name address", and "nothing". With an argument so many threads do it.
+ * It prints one block of each kind, "name address", and "nothing". The argument is the number of threads (1).
  */
 #include <pthread.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /*
- * confined.c - a program that frees large blocks between two that live on, and gives the memory back: under a limit of
- * the address space the units are unmapped then. It tells them, "name address" on each line, and then waits.
+ * confined.c - a program that frees large blocks between two live ones and trims: under a limit on address space their
+ * units are unmapped. It prints them, "name address" on each line, and waits.
  */
 #include <malloc.h>
 #include <stdint.h>

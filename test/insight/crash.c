@@ -1,7 +1,8 @@
 /*
- * crash.c - a program that ends by a signal of the kind that its argument says.
+ * crash.c - a program that dies of the kind of signal that its argument names.
  */
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,10 @@ int main(int count, char **words) {
         free(block);
         pthread_create(&thread, NULL, touch, NULL);
         pthread_join(thread, NULL);
+    } else if (strcmp(kind, "sent") == 0) {
+        raise(SIGSEGV);
+    } else if (strcmp(kind, "wild") == 0) {
+        **(char *volatile *)memset(block, 0xd5, sizeof(char *)) = 1;
     } else if (strcmp(kind, "abort") == 0) {
         abort();
     }

@@ -1,14 +1,14 @@
 /*
- * hostile.c - a living process whose heap's metadata change to nonsense all the time: descriptors, tables, the root and
- * its rows. Its argument is the seed.
+ * hostile.c - a process that keeps changing its heap's metadata to nonsense: descriptors, tables, the root and its
+ * rows. Its argument is the seed.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "engine/root.h"
-#include "engine/window.h"
+#include "engine/root/root.h"
+#include "engine/tables/window.h"
 
 static uint64_t state;
 
@@ -19,7 +19,7 @@ static uint64_t chance(void) {
     return mixed ^ mixed >> 31;
 }
 
-/* Somewhere in a range, and back after a moment, as often as not. */
+/* An address in a range; half of the time the word is restored after a moment. */
 static void scribble(void *start, size_t size) {
     static const uint64_t limits[] = {0, 1, 255, 65536, UINT32_MAX, (uint64_t)1 << 47, UINT64_MAX};
     uint64_t *word = (uint64_t *)start + chance() % (size / sizeof *word);
@@ -69,7 +69,7 @@ int main(int count, char **words) {
         {(void *)window.heaps, 64},
         {mems_root.window, sizeof window},
         {&mems_root, sizeof mems_root},
-        {(void *)(uintptr_t)mems_root.head.rows, 48 * 100},
+        {(void *)(uintptr_t)mems_root.head.rows, 4000},
     };
     for (;;) {
         size_t i = chance() % (sizeof places / sizeof *places);

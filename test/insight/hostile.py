@@ -1,4 +1,4 @@
-"""Mutates cores and saved heaps, and wants every verb of mems to end by itself, soon, with a status of its own.
+"""Mutates cores and saved heaps, and checks that every verb of mems ends by itself, soon, with one of its exit statuses.
 
 usage: hostile.py MEMS SEED ROUNDS FILE ADDRESS...
 """
@@ -14,7 +14,7 @@ MEMORY = 4 << 30
 
 
 def interesting(random, data):
-    """A word that is likely to lead astray: a limit, a small number, or another word of the file."""
+    """A word that is likely to mislead: a limit, a small number, or another word of the file."""
     choice = random.randrange(5)
     if choice == 0:
         return random.choice([0, 1, 2**16, 2**31 - 1, 2**32 - 1, 2**32, 2**47, 2**63 - 1, 2**63, 2**64 - 1])
@@ -28,7 +28,7 @@ def interesting(random, data):
 
 
 def hot_places(data):
-    """Where what a reader believes first lies: headers, notes, the root and its rows, descriptors."""
+    """Where a reader looks first: headers, notes, the root and its rows, descriptors."""
     places = [0, 64, 128]
     at = data.find(b"MeMSroot")
     while at >= 0:
@@ -64,7 +64,7 @@ def limit():
 
 
 def attempt(command):
-    """None, or what was wrong with the end of the command."""
+    """What was wrong with the end of the command, or None."""
     try:
         done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=SECONDS,
                               preexec_fn=limit)
@@ -84,6 +84,8 @@ def verbs(mems, target, addresses, random):
     yield [mems, "map", "--json", target]
     yield [mems, "map", target, random.choice(addresses)]
     yield [mems, "whatis", *addresses, target]
+    yield [mems, "leaks", target]
+    yield [mems, "leaks", "--why", random.choice(addresses), target]
     yield [mems, "save", target, target + ".saved"]
 
 

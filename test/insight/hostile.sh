@@ -1,8 +1,8 @@
 #!/bin/sh
-# Whatever a core or a process says of its heap, the command ends by itself, in some seconds, with a status of its own:
-# mutated and truncated cores, other files, cores of other machines, a process whose metadata are nonsense.
+# Whatever a core or a process contains, the command ends by itself within seconds, with one of its exit statuses: mutated
+# and truncated cores, other files, cores of other machines, a process whose metadata are nonsense.
 . "${0%/*}/lib.sh"
-need python3 timeout prlimit
+need python3 gdb timeout prlimit
 : "${LIBMEMS:?}" "${LIBHMM:?}"
 compile blocks
 compile spaces -I"$SOURCE_DIR/include" -L"${LIBMEMS%/*}" -lmems -Wl,-rpath,"${LIBMEMS%/*}"
@@ -15,13 +15,18 @@ for heap in mems hmm spaces; do
     spaces) PRELOAD='' launch "$work/list" "$work/spaces" ;;
     esac
     "$INSIGHT" save "$process" "$work/saved" || fail "mems save"
+    # Saved heaps have no pointers: leaks are only searched for in cores.
+    gdb_core "$work/core" "$process"
     kill -9 "$process"
     # shellcheck disable=SC2046 # a list
     python3 "$SOURCE_DIR/test/insight/hostile.py" "$INSIGHT" "${TEST_SEED:-$heap}" $rounds "$work/saved" \
         $(awk '$1 != "nothing" { print $2 }' "$work/list") || fail "mutants of $heap"
+    # shellcheck disable=SC2046 # a list
+    python3 "$SOURCE_DIR/test/insight/hostile.py" "$INSIGHT" "${TEST_SEED:-$heap}" $(((rounds + 2) / 3)) "$work/core" \
+        $(awk '$1 != "nothing" { print $2 }' "$work/list") || fail "mutants of a core of $heap"
 done
 
-# refuses FILE PATTERN - with status 2, and says why.
+# refuses FILE PATTERN - with status 2, and a reason.
 refuses() {
     status=0
     timeout 20 "$INSIGHT" stats "$1" >"$work/output" 2>"$work/error" || status=$?
@@ -33,7 +38,7 @@ refuses "$work/empty" 'not a core'
 head -c 100000 /dev/urandom >"$work/noise"
 refuses "$work/noise" 'not a core'
 refuses "$INSIGHT" 'a program or a library, not a core'
-refuses "$work" 'a core has to be a file'
+refuses "$work" 'a core must be a regular file'
 head -c 60 "$work/saved" >"$work/short"
 refuses "$work/short" 'not a core'
 printf '\267' | dd of="$work/saved" bs=1 seek=18 conv=notrunc 2>/dev/null
@@ -44,7 +49,7 @@ printf '\267' | dd of="$work/saved" bs=1 seek=18 conv=notrunc 2>/dev/null
 for seed in 1 2 3; do
     PRELOAD='' launch "$work/list" "$work/hostile" $seed
     for _ in $(seq $rounds); do
-        for verb in stats map check 'stats --json' 'map --json' "whatis $(address "$work/list" live)"; do
+        for verb in stats map check 'stats --json' 'map --json' leaks 'leaks --json' 'top --batch -n 1 -i 0.05' "whatis $(address "$work/list" live)"; do
             status=0
             # shellcheck disable=SC2086 # words
             timeout 20 prlimit --as=8000000000 "$INSIGHT" $verb "$process" >"$work/output" 2>"$work/error" ||

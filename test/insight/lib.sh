@@ -21,11 +21,11 @@ fail() {
     exit 1
 }
 
-# need PROGRAM... - skips the test where one of them is missing.
+# need PROGRAM... - skips the test if one of them is missing.
 need() {
     for program; do
         command -v "$program" >/dev/null || {
-            echo "$test_name: skipped, for there is no $program"
+            echo "$test_name: skipped: there is no $program"
             exit 77
         }
     done
@@ -38,8 +38,20 @@ compile() {
     "$CC" -std=c17 -D_GNU_SOURCE -O1 -g -fno-builtin -pthread -o "$work/$name" "$SOURCE_DIR/test/insight/$name.c" "$@"
 }
 
-# launch LIST COMMAND... - starts it on $LIBRARY and waits until it has told its last block, "nothing"; $process is its
-# number, and LIST is a file that has what it told.
+# own_user - $user runs a command as a user who has no other processes; "" if that is impossible.
+own_user() {
+    user=
+    if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
+        user='setpriv --reuid 61234 --clear-groups'
+        chmod 755 "$work"
+        if ! $user test -x "$INSIGHT" || ! $user test -r "$LIBRARY"; then
+            user=
+        fi
+    fi
+}
+
+# launch LIST COMMAND... - starts a command on $LIBRARY and waits until it has printed its last block, "nothing". $process
+# is its number, and the file LIST has its output.
 launch() {
     list=$1
     shift
@@ -54,7 +66,7 @@ launch() {
     fail "$* has told nothing: $(cat "$list.errors")"
 }
 
-# halt PROCESS - stops it, and waits until all of its threads are.
+# halt PROCESS - stops it, and waits until all of its threads have stopped.
 halt() {
     kill -STOP "$1"
     while grep -h '^State:' "/proc/$1/task/"*/status | grep -qv 'stopped'; do
@@ -62,7 +74,7 @@ halt() {
     done
 }
 
-# address LIST NAME - what it told of a block.
+# address LIST NAME - the address that it printed for a block.
 address() {
     awk -v name="$2" '$1 == name { print $2 }' "$1"
 }
@@ -73,8 +85,8 @@ gdb_core() {
     mv "$1.$2" "$1"
 }
 
-# kernel_core FILE LIST COMMAND... - a core by the kernel, of a command that aborts on $LIBRARY; false where this
-# machine's cores go elsewhere.
+# kernel_core FILE LIST COMMAND... - a core by the kernel, of a command that aborts on $LIBRARY; false if this machine
+# puts cores elsewhere.
 kernel_core() {
     core=$1 list=$2
     shift 2
@@ -84,7 +96,7 @@ kernel_core() {
     mv "$core.folder/core"* "$core" 2>/dev/null
 }
 
-# holds FILE EXPRESSION - whether it is true of the JSON in the file, which Python calls `it`.
+# holds FILE EXPRESSION - whether a Python expression is true of the JSON in the file, which it calls `it`.
 holds() {
     python3 -c '
 import json, sys

@@ -14,6 +14,20 @@ drawn=$(sed -n 's/^ *7[0-9a-f]* \([0-9Llod.]*\)$/\1/p' "$work/map" | tr -d '\n' 
 grep -q 'LLLLL' "$work/map" || fail "the large block of five units is not drawn"
 grep -q 'huge block, 65.0 MiB' "$work/map" || fail "the huge block is not shown"
 
+# As wide as the terminal allows, and not wider.
+for shape in 40:16 80:64 200:128; do
+    columns=${shape%:*}
+    for verb in map stats; do
+        python3 "$SOURCE_DIR/test/insight/terminal.py" "$columns" "$INSIGHT" $verb "$process" >"$work/$verb" ||
+            fail "mems $verb on a terminal of $columns columns"
+    done
+    cells=$(sed -n 's/^ *7[0-9a-f]* \([0-9Llod.]*\)$/\1/p' "$work/map" | head -1 | tr -d '\n' | wc -m)
+    [ "$cells" -eq "$((${shape#*:} < units ? ${shape#*:} : units))" ] || fail "$columns columns: $cells cells in a row"
+    [ "$(grep -E '^ *[0-9.]+ (B|[KM]iB) +[0-9.]+ %' "$work/stats" | awk '{ if (length > n) n = length } END { print n }')" \
+        -le "$columns" ] || fail "$columns columns: $(cat "$work/stats")"
+done
+grep -q 'allocated blocks, whole slots: when the program frees them' "$work/stats" || fail "200 columns: $(cat "$work/stats")"
+
 "$INSIGHT" map "$process" "$(address "$work/list" live)" >"$work/slab" || fail "mems map with an address"
 slots=$(sed -n 's/.*, \([0-9]*\) slots of 112 bytes: .*/\1/p' "$work/slab")
 live=$(sed -n 's/.* bytes: \([0-9]*\) live.*/\1/p' "$work/slab")

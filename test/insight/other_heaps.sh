@@ -1,6 +1,6 @@
 #!/bin/sh
 # The MeMS heap and HMM are read like the engine: their rows are in the sum of `mems stats`, and `mems whatis` knows
-# segments by their virtual and by their physical addresses, and HMM's blocks.
+# segments by virtual and by physical address, and HMM's blocks.
 . "${0%/*}/lib.sh"
 need python3 gdb
 : "${LIBMEMS:?}" "${LIBHMM:?}"
@@ -8,7 +8,7 @@ compile spaces -I"$SOURCE_DIR/include" -L"${LIBMEMS%/*}" -lmems -Wl,-rpath,"${LI
 compile blocks
 compile regions -I"$SOURCE_DIR/include" -L"${LIBHMM%/*}" -lhmm -Wl,-rpath,"${LIBHMM%/*}"
 
-# sums TARGET OUTPUT - the statistics; their rows sum to the kernel's.
+# sums TARGET OUTPUT - the statistics; their rows sum to the kernel's Rss.
 sums() {
     "$INSIGHT" stats --json "$1" >"$2" || fail "mems stats of $1"
     holds "$2" "sum(r['resident'] for r in it['rows']) == it['rss'] > 0"
@@ -72,17 +72,18 @@ for options in break=real break=simulated; do
     kill -9 "$process"
 done
 
-# A further region is walked as well; heaps of a process are whole at any moment, though one thread alone takes no lock.
+# A further region is walked as well. A process's heaps are consistent at any moment, even though one thread takes no lock.
 PRELOAD='' launch "$work/list" "$work/regions"
 halt "$process"
 sums "$process" "$work/hmm.json"
 holds "$work/hmm.json" "$(row 'HMM live')['bytes'] > 2000 and $(row 'HMM free')['bytes'] > 500000"
 "$INSIGHT" save "$process" "$work/saved" || fail "mems save of regions"
 for target in "$process" "$work/saved"; do
-    "$INSIGHT" whatis --json "$(address "$work/list" within)" "$(address "$work/list" outside)" "$target" \
-        >"$work/answers.json" || fail "mems whatis of regions"
+    "$INSIGHT" whatis --json "$(address "$work/list" within)" "$(address "$work/list" outside)" \
+        "$(address "$work/list" made)" "$(address "$work/list" inner)" "$target" >"$work/answers.json" ||
+        fail "mems whatis of regions"
     holds "$work/answers.json" '[(a["kind"], a["state"], a["offset"]) for a in it["answers"]] ==
-        [("HMM block", "live", 9)] * 2'
+        [("HMM block", "live", 9)] * 4 and it["answers"][3]["size"] == 200'
 done
 "$INSIGHT" map --json "$process" >"$work/map.json" || fail "mems map of regions"
 holds "$work/map.json" "sum(0 <= b['start'] - $(address "$work/list" region) < 1 << 20 for b in it['blocks']) > 1"

@@ -1,6 +1,6 @@
 /*
- * pages.c - a program with pages of every kind: huge ones, read and never written, shared with a child after a fork. It
- * tells the child's number, "child NUMBER", and "nothing".
+ * pages.c - a program with pages of every kind: huge ones, read but never written, shared with a child after a fork. It
+ * prints the child's number, "child NUMBER", and "nothing".
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /*
- * regions.c - a program that gives HMM a region of its own and allocates until that is in use; it tells a block in it,
- * and one elsewhere, "name address" on each line, and then waits. With an argument it does not wait, but allocates and
- * frees without end, all in one thread.
+ * regions.c - a program that adds a region to HMM and allocates until that is in use, and makes two heaps, one in a
+ * block of the first. It prints a block in each, and one elsewhere, "name address" on each line, and waits. With an
+ * argument it allocates and frees without end instead, all in one thread.
  */
 #include <hmm.h>
 #include <stdint.h>
@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 static char region[1 << 20];
+static char memory[1 << 16];
 
 static void work(void) {
     static void *blocks[1000];
@@ -21,6 +22,19 @@ static void work(void) {
             free(blocks[i]);
         }
     }
+}
+
+/* A heap with blocks in all states; returns a used one. */
+static char *make_heap(void *where, size_t size) {
+    struct HmmHeap *heap = HmmHeapCreate(where, size, NULL);
+    char *blocks[40];
+    for (size_t i = 0; i < 40; i++) {
+        blocks[i] = HmmHeapAlloc(heap, 20 * i + (i % 9 == 0 ? 1100 : 0));
+    }
+    for (size_t i = 0; i < 40; i += 3) {
+        HmmHeapFree(heap, blocks[i]);
+    }
+    return blocks[10];
 }
 
 int main(int count, char **words) {
@@ -35,6 +49,9 @@ int main(int count, char **words) {
     do {
         block = malloc(1000);
     } while ((uintptr_t)block - (uintptr_t)region >= sizeof region);
+    char *made = make_heap(memory, sizeof memory);
+    char *inner = make_heap(malloc(sizeof memory), sizeof memory);
+    printf("made %#lx\ninner %#lx\n", (unsigned long)(uintptr_t)made + 9, (unsigned long)(uintptr_t)inner + 9);
     printf("region %#lx\nwithin %#lx\noutside %#lx\nnothing 0x10\n", (unsigned long)(uintptr_t)region,
            (unsigned long)(uintptr_t)block + 9, (unsigned long)(uintptr_t)outside + 9);
     fflush(stdout);

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The root is found by its note however the library came into the process: preloaded, linked, static, static-pie,
-# stripped, by another linker, with -flto, by dlopen.
+# The root is found by its note however the process got the library: preloaded, linked, static, static-pie, stripped, by
+# another linker, with -flto, by dlopen.
 . "${0%/*}/lib.sh"
 need python3 readelf strip
 : "${LIBMEMS:?}" "${LIBMEMS_STATIC:?}"
@@ -24,7 +24,7 @@ build() {
     "$CC" -std=c17 -D_GNU_SOURCE -O1 -fno-builtin -pthread -o "$work/$output" "$SOURCE_DIR/test/insight/blocks.c" "$@"
 }
 
-# loads the library late, and allocates from it alone
+# loads the library late, and allocates only from it
 cat >"$work/late.c" <<'END'
 #include <dlfcn.h>
 #include <stdint.h>

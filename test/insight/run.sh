@@ -1,13 +1,13 @@
 #!/bin/sh
-# `mems run` runs a command on the library, with options, its own exit status and signals that reach it; tells what a
-# fatal signal was about; says why a program cannot be run so; and shows its heap in the end.
+# `mems run` runs a command on the library, with options, and passes on its exit status and signals; it explains a fatal
+# signal; says why a program cannot be run so; and shows the heap at the end.
 . "${0%/*}/lib.sh"
 need python3
 : "${LIBMEMS:?}" "${LIBHMM:?}"
 compile crash
 unset LD_PRELOAD MEMS_OPTIONS || true
 
-# ended STATUS PATTERN ARGUMENT... - of `mems run`, which tells the pattern ("": nothing).
+# ended STATUS PATTERN ARGUMENT... - of `mems run`, which prints the pattern ("": nothing).
 ended() {
     wanted=$1 pattern=$2
     shift 2
@@ -31,11 +31,19 @@ ended 143 'signal 15' -- sh -c 'kill -TERM $$'
 ended 0 '' -- sh -c 'trap "exit 0" TERM; kill -TERM $$; exit 1'
 
 ended 139 "ended by signal 11" -- "$work/crash" freed
-# The explanation goes where the errors go, not into the command's output.
+# The explanation goes to standard error, not into the command's output.
 [ ! -s "$work/output" ] || fail "the output has $(cat "$work/output")"
 for kind in freed thread; do
     ended 139 'in a huge block that is freed, and given back, .*at its byte 12345' -- "$work/crash" $kind
 done
+ended 139 'process [0-9]* sent it that signal' -- "$work/crash" sent
+! grep -q 'touched' "$work/error" || fail "the sender is taken for an address: $(cat "$work/error")"
+[ "$(uname -m)" != x86_64 ] || ended 139 'the processor told no address' -- "$work/crash" wild
+if kernel_core "$work/core" "$work/list" "$work/crash" sent; then
+    "$INSIGHT" "$work/core" >"$work/told" || fail "mems CORE"
+    grep -q 'process [0-9]* sent it that signal' "$work/told" || fail "of a signal that was sent: $(cat "$work/told")"
+    ! grep -q 'touched' "$work/told" || fail "the sender is taken for an address: $(cat "$work/told")"
+fi
 ended 134 'double free' -- "$work/crash" twice
 ended 134 'it has aborted' -- "$work/crash" abort
 
@@ -48,14 +56,14 @@ holds "$work/stats.json" 'it["huge"]["bytes"] == 100 << 20 and it["target"]["kin
 
 cp "$work/crash" "$work/setuid"
 compile crash -static
-ended 2 'a static program' -- "$work/crash"
+ended 2 'it is static' -- "$work/crash"
 ended 2 'there is no such command' -- "$work/no_such_program"
 echo text >"$work/text"
 chmod +x "$work/text"
-ended 2 'neither a program nor a script' -- "$work/text"
+ended 2 'not a program or script' -- "$work/text"
 if command -v musl-gcc >/dev/null; then
     musl-gcc -pthread -o "$work/musl" "$SOURCE_DIR/test/insight/crash.c"
-    ended 2 'runs on musl, and .* is for glibc' -- "$work/musl"
+    ended 2 'uses musl, and .* is for glibc' -- "$work/musl"
 fi
 chmod u+s "$work/setuid"
 if [ "$(id -u)" -eq 0 ] && id nobody >/dev/null 2>&1 && command -v setpriv >/dev/null; then

@@ -1,18 +1,18 @@
 #!/bin/sh
-# What `mems save` keeps gives the same answers as the process that it was taken from, and holds no user's bytes;
-# `mems diff` tells what has changed between two moments.
+# What `mems save` keeps gives the same answers as the process it came from, and contains no user's bytes; `mems diff`
+# shows what has changed between two moments.
 . "${0%/*}/lib.sh"
 need python3 gdb
 : "${LIBMEMS:?}" "${LIBHMM:?}"
 compile blocks
 compile busy
 
-# same VERB... - the JSON of a verb, of the process and of what was saved of it, but for the names, and for the pages that
-# it shares with others, who come and go.
+# same VERB... - compares the JSON of a verb for the process and its saved heap, except names, the time, and pages shared
+# with other processes, which come and go.
 same() {
     for target in "$process" "$work/saved"; do
         "$INSIGHT" "$@" --json "$target" | grep -vE '"(kind|name)": "(process|saved|[0-9]+|/tmp.*)"|pause|attempts|"shared"|(youngest|oldest)_s' |
-            sed 's/"kind":"[a-z]*","name":"[^"]*"//' >"$work/$(basename "$target").json"
+            sed 's/"kind":"[a-z]*","name":"[^"]*"//; s/"now_s": *[0-9]*//' >"$work/$(basename "$target").json"
     done
     cmp "$work/$process.json" "$work/saved.json" || fail "mems $*: $(diff "$work/$process.json" "$work/saved.json")"
     [ "$(wc -c <"$work/saved.json")" -gt 200 ] || fail "mems $* tells nothing"
@@ -42,3 +42,14 @@ holds "$work/diff.json" 'next(r["change"] for r in it["rows"] if r["name"] == "f
 holds "$work/diff.json" 'it["rss_after"] < it["rss_before"]'
 holds "$work/diff.json" 'next(c for c in it["classes"] if c["size"] == 1024)["resident_after"] < 1_000_000'
 "$INSIGHT" diff "$work/before" "$process" | grep -q -- '-[0-9.]* MiB  free pages' || fail "the text of mems diff"
+
+# Into a pipe, and not in place of it or of a link.
+mkfifo "$work/pipe"
+cat "$work/pipe" >"$work/piped" &
+processes="$processes $!"
+"$INSIGHT" save "$process" "$work/pipe"
+wait $!
+"$INSIGHT" stats "$work/piped" >/dev/null || fail "what was saved into a pipe cannot be read"
+ln -s saved "$work/link"
+"$INSIGHT" save "$process" "$work/link" || fail "mems save through a link"
+{ [ -p "$work/pipe" ] && [ -L "$work/link" ]; } || fail "mems save has replaced a pipe or a link"

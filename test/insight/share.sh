@@ -1,6 +1,6 @@
 #!/bin/sh
-# What comes with the command: the manual page, the completions and `mems help` know the same verbs and options, and gdb's
-# commands give the answers of mems, of a process and of a core.
+# What comes with the command: the manual page, the completions and `mems help` have the same verbs and options, and gdb's
+# commands give the same answers as mems, for a process and for a core.
 . "${0%/*}/lib.sh"
 need python3 gdb
 share=$SOURCE_DIR/insight/share
@@ -27,7 +27,7 @@ for verb in $verbs; do
     grep -q "mems $verb" "$SOURCE_DIR/docs/insight.md" || [ "$verb" = help ] || fail "docs/insight.md: no mems $verb"
 done
 
-# The shells take the completions.
+# The shells accept the completions.
 bash -c '. "$0"; COMP_WORDS=(mems wh); COMP_CWORD=1; _mems; [ "${COMPREPLY[*]}" = whatis ]' "$share/mems.bash" ||
     fail "bash does not complete wh"
 if command -v fish >/dev/null; then
@@ -40,7 +40,7 @@ if command -v man >/dev/null; then
     [ -z "$(man -l --warnings -E UTF-8 "$share/mems.1" 2>&1 >/dev/null)" ] || fail "man complains about mems.1"
 fi
 
-# debug TARGET-OPTION TARGET - what gdb's commands say.
+# debug TARGET-OPTION TARGET - the output of gdb's commands.
 debug() {
     MEMS=$INSIGHT gdb -batch -nx "$work/blocks" "$@" -ex "source $share/mems.gdb.py" -ex 'mems-whatis in_data many[1]' \
         -ex mems-stats -ex mems-map -ex 'mems-map many[1]' >"$work/gdb" 2>&1

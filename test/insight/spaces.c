@@ -1,6 +1,6 @@
 /*
- * spaces.c - a program with blocks in three spaces of the MeMS heap: the default one, one with generations, and one
- * that is movable. It tells their virtual and physical addresses, "name address" on each line, and then waits.
+ * spaces.c - a program with blocks in three spaces of the MeMS heap: the default one, one with generations, and a
+ * movable one. It prints their virtual and physical addresses, "name address" on each line, and waits.
  */
 #include <mems.h>
 #include <stdint.h>
@@ -14,7 +14,7 @@ static void tell(const char *name, const void *address) {
     printf("%s %#lx\n", name, (unsigned long)(uintptr_t)address);
 }
 
-/* Blocks of 4,096 bytes, of which every other one is freed; so the rest is moved. */
+/* Blocks of 4,096 bytes; every other one is freed, so the rest is moved. */
 static void fill_movable(struct mems_space *space) {
     static char *many[MANY];
     for (size_t i = 0; i < MANY; i++) {

@@ -1,12 +1,12 @@
 #!/bin/sh
-# `mems whatis` tells what each address is, from the living process, a core of gdb's and one of the kernel's, in words
-# and in JSON, with the same answers.
+# `mems whatis` says what each address is, for the running process, a core by gdb and one by the kernel, in words and in
+# JSON, with the same answers.
 . "${0%/*}/lib.sh"
 need python3 gdb
 compile blocks
 names='live inside cached remote large large_inside huge data code nothing'
 
-# answers TARGET LIST OUTPUT - all that the program has told, as JSON.
+# answers TARGET LIST OUTPUT - for all that the program printed, as JSON.
 answers() {
     addresses=$(for name in $names; do address "$2" "$name"; done)
     # shellcheck disable=SC2086 # a list
@@ -15,7 +15,7 @@ answers() {
     "$INSIGHT" whatis $addresses "$1" >"$3.text" || fail "mems whatis of $1"
 }
 
-# judge OUTPUT - what there is to know of the program's blocks.
+# judge OUTPUT - checks the answers about the program's blocks.
 judge() {
     holds "$1" '[a["kind"] for a in it["answers"]] ==
         ["slot"] * 4 + ["large block"] * 2 + ["huge block", "mapping", "mapping", "nothing"]'
@@ -50,7 +50,7 @@ else
     echo "the kernel's cores go elsewhere: not tried"
 fi
 
-# What is wrong is said.
+# Wrong arguments are errors.
 "$INSIGHT" whatis 12x "$work/core" 2>"$work/error" && fail "12x is an address"
 grep -q '12x: not an address' "$work/error" || fail "of 12x it says $(cat "$work/error")"
 "$INSIGHT" whatis 0x10 "$work/list" 2>"$work/error" && fail "a text is a core"

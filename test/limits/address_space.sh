@@ -1,6 +1,6 @@
 #!/bin/sh
-# Under a limit on address space (ulimit -v) or data (ulimit -d) the heap hands out most of what is allowed, then
-# ENOMEM; and common programs run.
+# Under a limit on address space (ulimit -v) or data (ulimit -d) the heap allocates most of what is allowed before
+# ENOMEM, and common programs run.
 set -u
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
@@ -25,7 +25,7 @@ expect() {
     ) || fail "ulimit $option $limit: $*: exit status $?"
 }
 
-# At least half of the limit for blocks of every kind. Small blocks touch all of it, so not in gigabytes.
+# At least half of the limit for blocks of every kind. Small blocks touch all of it, so they are not tried in gigabytes.
 for megabytes in 50 100 200; do
     for size in 100 1000 20000 100000 1000000 4000000; do
         expect -v $((megabytes * 1024)) "$work/exhaust" $size $((megabytes * 512 * 1024)) 0x1000000000
@@ -38,13 +38,13 @@ for size in 1000 100000 4000000; do
     expect -d $((100 * 1024)) "$work/exhaust" $size $((50 * 1024 * 1024)) 0x1000000000
 done
 
-# What blocks of one size had serves those of every other one: each has descriptors of its own size.
+# Memory that served blocks of one size serves any other, although descriptors differ in size.
 for limit in "-v $((100 * 1024))" "-d $((100 * 1024))" "-v $((300 * 1024))"; do
     # shellcheck disable=SC2086
     expect $limit "$work/exhaust" 64,100,5000,40000,24,3000000,1000,200000,24 $((40 * 1024 * 1024)) 0x1000000000
 done
 
-# A limit that falls while the program runs, even below what it has mapped already: NULL is right, a crash is not.
+# A limit that falls while the program runs, even below what it has mapped: NULL is right, a crash is not.
 for size in 1000 100000 4000000; do
     for limit in 4096 50000000 400000000; do
         for kind in as data; do
@@ -54,7 +54,7 @@ for size in 1000 100000 4000000; do
     done
 done
 
-# same NAME COMMAND - the command's output is the same under a limit of 200 MB with the library as it is without.
+# same NAME COMMAND - the command's output under a limit of 200 MB with the library equals that without.
 same() {
     name=$1
     shift

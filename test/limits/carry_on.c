@@ -1,6 +1,6 @@
 /*
- * Uses every part of the heap in several threads and gives all of it back, again and again: a program that must run to
- * its end although the kernel refuses it some system call.
+ * Uses every part of the heap in several threads and frees everything, again and again. It must run to its end although
+ * the kernel refuses some system call.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -18,7 +18,7 @@
 #define ROUNDS 3
 
 /* A heap that hangs must not outlive its test. */
-#define WATCHDOG 100
+#define WATCHDOG 300
 
 static size_t size_of(size_t k) {
     static const size_t sizes[] = {1, 100, 5000, 30000, 70000, 500000, 3000000, 70000000};

@@ -1,12 +1,11 @@
 #!/bin/sh
-# In a container whose memory is limited the option limit makes allocations fail before the kernel kills the process.
+# In a container with limited memory, the option limit makes allocations fail before the kernel kills the process.
 set -u
-case $LIBRARY in *libmems*) ;; *) exit 77 ;; esac
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"; rmdir "$group" 2>/dev/null' EXIT
 for root in /sys/fs/cgroup/memory /sys/fs/cgroup; do
     group=$root/mems-test-$$
-    # Only where the kernel makes the files of a group is there one.
+    # A group exists only if the kernel created its files.
     mkdir "$group" 2>/dev/null || continue
     for file in memory.limit_in_bytes memory.max; do
         [ -w "$group/$file" ] && echo 100000000 2>/dev/null >"$group/$file" && break 2
@@ -14,7 +13,10 @@ for root in /sys/fs/cgroup/memory /sys/fs/cgroup; do
     rmdir "$group"
     group=
 done
-[ -n "$group" ] || exit 77
+[ -n "$group" ] || {
+    echo "skipped: no control group with a limit can be made here"
+    exit 77
+}
 "$CC" -std=c17 -D_GNU_SOURCE -O1 -fno-builtin -I "$SOURCE_DIR/test" -o "$work/exhaust" \
     "$SOURCE_DIR/test/limits/exhaust.c" || exit 1
 failed=0

@@ -1,14 +1,17 @@
 #!/bin/sh
-# A core, the kernel's or gdb's, has every block of a heap that has grown; it has little besides what is in use, and of a
-# small process it is made at once.
+# A core, made by the kernel or by gdb, contains every block of a heap that has grown, and little besides what is in
+# use; that of a small process is made at once.
 set -u
-command -v python3 > /dev/null || exit 77
+command -v python3 >/dev/null || {
+    echo "skipped: there is no python3"
+    exit 77
+}
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 "$CC" -std=c17 -D_GNU_SOURCE -O1 -fno-builtin -o "$work/core_blocks" "$SOURCE_DIR/test/limits/core_blocks.c" || exit 1
 failed=0 seen=0
 
-# What the grown process has in blocks; and what may be accessible beyond: a step of growth.
+# How much the grown process has in blocks, and how much more may be accessible: a step of growth.
 GROWN=120000000 STEP=80000000
 
 fail() {
@@ -16,8 +19,8 @@ fail() {
     failed=1
 }
 
-# make_core MAKER NAME BYTES PRELOAD - a core of core_blocks BYTES on the library PRELOAD, by the kernel when the program
-# aborts or by gdb while it waits; and what the program has printed, in NAME.list.
+# make_core MAKER NAME BYTES PRELOAD - a core of core_blocks BYTES with the library PRELOAD, made by the kernel when the
+# program aborts or by gdb while it waits; NAME.list is what the program printed.
 make_core() {
     maker=$1 name=$2 bytes=$3 preload=$4
     mkdir "$work/$name.folder"
@@ -42,8 +45,8 @@ make_core() {
     rm -rf "$work/$name.folder" "$work/$name.input"
 }
 
-# check MAKER - cores of a small and of a grown process, beside one of a small process on the C library's malloc. Holes
-# count in their size: they are zeros where a core goes through a pipe.
+# check MAKER - cores of a small and of a grown process, beside that of a small process on the C library's malloc. Holes
+# count: they are zeros if a core goes through a pipe.
 check() {
     maker=$1
     make_core "$maker" libc 100000 ""
@@ -72,5 +75,8 @@ esac
 if command -v gcore > /dev/null; then
     check gdb
 fi
-[ $seen = 1 ] || exit 77
+[ $seen = 1 ] || {
+    echo "skipped: the kernel writes no cores here, and there is no gcore"
+    exit 77
+}
 exit $failed

@@ -1,6 +1,6 @@
 /*
- * core_blocks BYTES - fills blocks of many sizes, BYTES in all, each with a pattern of its own; prints the address, the
- * size and the pattern's first byte of each, then "ready"; and aborts, with a core, when its input ends.
+ * core_blocks BYTES - fills blocks of many sizes, BYTES in total, each with its own pattern; prints the address, the
+ * size and the first byte of each, then "ready"; and aborts with a core when its input ends.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 /* A heap that hangs must not outlive its test. */
-#define WATCHDOG 100
+#define WATCHDOG 300
 
 int main(int count, char **arguments) {
     static const size_t sizes[] = {24, 1000, 20000, 300000, 5000000, 70000000};

@@ -1,4 +1,4 @@
-"""core_blocks.py CORE < LIST - checks that a core file has the contents of each block that core_blocks has listed."""
+"""core_blocks.py CORE < LIST - checks that a core file has the contents of each block that core_blocks listed."""
 import struct
 import sys
 

@@ -1,9 +1,9 @@
 /*
- * exhaust SIZE[,SIZE...] LEAST MOST [as|data LIMIT] - allocates blocks of SIZE bytes until there is no more, or MOST
- * bytes have been had; frees them, and does it all again; then with the next size.
+ * exhaust SIZE[,SIZE...] LEAST MOST [as|data LIMIT] - allocates blocks of SIZE bytes until there are no more, or it has
+ * MOST bytes; frees them, and does it all again; then with the next size.
  *
- * Fails unless the end is NULL with ENOMEM (or MOST), at least LEAST bytes were had each time, and every block keeps
- * its contents. With `as` or `data` the program itself lowers that limit first, after it has used the heap.
+ * Fails unless it ends with NULL and ENOMEM (or MOST), it had at least LEAST bytes each time, and every block kept its
+ * contents. With `as` or `data` the program first lowers that limit itself, after using the heap.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -15,26 +15,26 @@
 
 #include "support/check.h"
 
-/* The blocks are their own list, so that keeping them takes no memory. */
+/* The blocks are their own list, so holding them takes no memory. */
 struct node {
     struct node *next;
     uintptr_t self;
 };
 
 /* A heap that hangs must not outlive its test. */
-#define WATCHDOG 100
+#define WATCHDOG 300
 
 static size_t number(const char *text) {
     return (size_t)strtoull(text, NULL, 0);
 }
 
-/* What follows the first of a list's numbers; NULL behind the last. */
+/* The next number of a list; NULL after the last. */
 static const char *others(const char *numbers) {
     const char *comma = strchr(numbers, ',');
     return comma != NULL ? comma + 1 : NULL;
 }
 
-/* Returns how many bytes there were. */
+/* Returns the number of bytes. */
 static size_t fill(struct node **list, size_t size, size_t most) {
     size_t total = 0;
     while (total < most) {

@@ -1,6 +1,6 @@
 /*
- * The kernel refuses: each mmap, munmap, mprotect, madvise and mremap of a whole scenario fails in turn, once and for
- * good. Allocations may then fail with ENOMEM; nothing else may.
+ * The kernel refuses: each mmap, munmap, mprotect, madvise and mremap of a whole scenario fails in turn, once or
+ * permanently. Allocations may then fail with ENOMEM; nothing else may happen.
  */
 #include "support/test.h"
 
@@ -25,7 +25,7 @@ static struct marked blocks[BLOCKS];
 /* What a child process reports by its exit status; anything else is a failure. */
 enum { REACHED = 0, NOT_REACHED = 7 };
 
-/* An allocation either works or says ENOMEM. */
+/* An allocation either succeeds or sets ENOMEM. */
 static void accept(struct marked *block, unsigned char *memory, size_t size, uint64_t mark) {
     if (memory == NULL) {
         CHECK(errno == ENOMEM);
@@ -54,7 +54,7 @@ static void make(struct marked *block, size_t size, uint64_t mark) {
     accept(block, block->memory, size, mark);
 }
 
-/* A realloc that fails leaves the block as it was. */
+/* A failed realloc leaves the block unchanged. */
 static void resize(struct marked *block, size_t size) {
     if (block->memory == NULL) {
         return;
@@ -80,7 +80,7 @@ static void destroy(struct marked *block) {
     *block = (struct marked){.memory = NULL};
 }
 
-/* Small, large and huge sizes by turns; the k-th block of a call is the same in every run. */
+/* Small, large and huge sizes in turn; the k-th block of a call is the same in every run. */
 static size_t size_of(size_t k) {
     static const size_t sizes[] = {24, 200, 3000, 40 * KIB, 100 * KIB, 400 * KIB, 1500 * KIB, 70 * MIB};
     return sizes[k % (sizeof sizes / sizeof sizes[0])] + k;
@@ -97,7 +97,7 @@ static void *visit(void *first) {
     return NULL;
 }
 
-/* Thread creation uses the C library's memory, not ours, so it is not refused. */
+/* Creating threads uses the C library's memory, not ours, so it is not refused. */
 static void visit_by_threads(struct marked *first) {
     pthread_t threads[THREADS];
     for (size_t i = 0; i < THREADS; i++) {
@@ -133,7 +133,7 @@ static void run_scenario(void) {
     engine_trim();
 }
 
-/* When the kernel gives in again, so does the heap: all is intact, all can be freed, and there is memory to be had. */
+/* When the kernel gives in again, so does the heap: everything is intact, can be freed, and there is memory. */
 static void check_recovery(void) {
     struct marked large = {.memory = NULL};
     CHECK_VALID();
@@ -157,9 +157,9 @@ struct trial {
     uint64_t after;
     uint64_t count;
     int error;
-    bool started; /* the refusals begin when the engine has started */
-    bool limited; /* in ADDRESS_LIMIT bytes, where the engine claims addresses piece by piece */
-    bool reached; /* the scenario came as far as the first refusal */
+    bool started; /* refusals begin once the engine has started */
+    bool limited; /* to ADDRESS_LIMIT bytes, so that the engine claims addresses piece by piece */
+    bool reached; /* the scenario reached the first refusal */
 };
 
 static void *attempt(void *argument) {
@@ -185,7 +185,7 @@ static void attempt_in_child(void *argument) {
     _exit(trial->reached ? REACHED : NOT_REACHED);
 }
 
-/* A trial in a process of its own, whose engine has not started yet; returns whether it met the refusal. */
+/* Runs a trial in a new process, whose engine has not started; returns whether the refusal happened. */
 static bool refuse(struct trial trial) {
     struct child_result result;
     child_run(&result, attempt_in_child, &trial);
@@ -196,7 +196,7 @@ static bool refuse(struct trial trial) {
     return result.status == REACHED;
 }
 
-/* Every refusal in turn while there are few; then in growing strides, as the later ones are much alike. */
+/* Each refusal in turn at first, then with growing strides, because later ones resemble each other. */
 static void refuse_each(struct trial trial) {
     const uint64_t counts[] = {1, FOREVER};
     for (unsigned i = 0; i < 2; i++) {
@@ -218,7 +218,7 @@ static void a_refused_mmap_fails_allocations_and_nothing_else(void **state) {
 static void a_refused_mmap_where_addresses_are_limited_fails_allocations_and_nothing_else(void **state) {
     (void)state;
     if (UNDER_TSAN) {
-        skip(); /* TSan itself needs more addresses than that */
+        skip(); /* TSan itself needs more address space than that */
     }
     refuse_each((struct trial){.call = OS_CALL_MMAP, .error = ENOMEM, .limited = true});
     refuse_each((struct trial){.call = OS_CALL_MMAP, .error = EEXIST, .limited = true, .started = true});

@@ -1,7 +1,7 @@
 /*
- * Uses every part of the heap, in two threads, beside a preloaded library that allocates in the C library's functions
- * for system calls (interposer.c): none of these may be called by the heap. Then calls some of them itself, as threads
- * do while others are inside the heap.
+ * Uses every part of the heap, in two threads, beside a preloaded library that allocates in the C library's system call
+ * functions (interposer.c); the heap must call none of these. Then calls some of them itself, as threads do while
+ * others are in the heap.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -16,7 +16,7 @@
 extern _Atomic unsigned long interposed_calls __attribute__((weak));
 
 /* A heap that hangs must not outlive its test. */
-#define WATCHDOG 60
+#define WATCHDOG 300
 
 #define BLOCKS 2000
 #define MIB ((size_t)1 << 20)
@@ -59,7 +59,7 @@ static void call_both(void) {
     use_heap();
 }
 
-/* Between the first two meetings both threads make no call but the heap's. */
+/* Between the first two barriers both threads call only the heap. */
 static pthread_barrier_t meeting;
 
 static void meet(void) {

@@ -1,6 +1,6 @@
 /*
- * interposer.c - a library to be preloaded, as those that watch mappings, shift clocks or trace calls: its functions
- * take the names of the C library's system calls, allocate and free, and then call the real ones.
+ * interposer.c - a library to preload, like those that watch mappings, shift clocks or trace calls: its functions
+ * replace the C library's system calls, allocate and free, and then call the real ones.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -13,12 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
-/* For the program: how often one of our functions was called by somebody but ourselves. */
+/* Tells the program how often somebody other than this library called one of its functions. */
 _Atomic unsigned long interposed_calls;
 
 static _Thread_local int inside;
 
-/* Small blocks and large ones; one stays until the next call. */
+/* Small and large blocks; one stays until the next call. */
 static void take_notes(void) {
     static _Thread_local void *kept;
     static _Thread_local size_t count;
@@ -68,7 +68,7 @@ INTERPOSE(ssize_t, read, (int fd, void *bytes, size_t size), (fd, bytes, size))
 INTERPOSE(ssize_t, write, (int fd, const void *bytes, size_t size), (fd, bytes, size))
 INTERPOSE(int, close, (int fd), (fd))
 
-/* Those with a variable list of arguments: as many as there may be. */
+/* Functions with variable arguments: passes on as many as there may be. */
 #define ARGUMENT(number) void *a##number = va_arg(list, void *)
 
 void *mremap(void *old, size_t old_size, size_t size, int flags, ...) {

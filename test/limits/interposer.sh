@@ -1,6 +1,6 @@
 #!/bin/sh
-# Beside a preloaded library that allocates in the C library's functions for system calls, before ours or behind it,
-# programs run; the heap itself calls none of them, but makes its system calls directly.
+# Programs run beside a preloaded library, before or behind ours, that allocates in the C library's system call
+# functions; the heap calls none of these, but makes its system calls directly.
 set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

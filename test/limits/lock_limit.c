@@ -1,7 +1,7 @@
 /*
- * lock_limit FLAGS BYTES - a process without privileges that has used and freed much, and may lock BYTES of memory:
- * mlockall(FLAGS) succeeds and locks no more than that; threads start, and the heap hands out and takes back
- * memory, locked or not.
+ * lock_limit FLAGS BYTES - an unprivileged process that has used and freed much and may lock BYTES of memory:
+ * mlockall(FLAGS) succeeds and locks no more than that, threads start, and the heap allocates and frees memory, locked
+ * or not.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -16,7 +16,7 @@
 #include "support/check.h"
 
 /* A heap that hangs must not outlive its test. */
-#define WATCHDOG 60
+#define WATCHDOG 300
 
 #define NOBODY 65534
 #define MIB ((size_t)1 << 20)
@@ -44,7 +44,7 @@ static void *use_heap(void *unused) {
     return NULL;
 }
 
-/* In KiB; 0 where the kernel does not say. */
+/* In KiB; 0 if the kernel does not say. */
 static size_t locked_memory(void) {
     char line[256];
     unsigned long locked = 0;

@@ -1,6 +1,6 @@
 /*
- * A process that has used up its mappings (vm.max_map_count): free works, malloc serves what was freed, and when there
- * are mappings again all is as before. Exits with 77 where the kernel allows too many to try.
+ * A process that has used up its mappings (vm.max_map_count): free works, malloc reuses what was freed, and once there
+ * are mappings again all is as before. Exits with 77 if the kernel allows too many to try.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -18,7 +18,7 @@
 static size_t page;
 
 /* A heap that hangs must not outlive its test. */
-#define WATCHDOG 100
+#define WATCHDOG 300
 
 static size_t size_of(size_t k) {
     static const size_t sizes[] = {40, 1000, 20000, 70000, 300000, 2000000, 9000000};

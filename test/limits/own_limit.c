@@ -1,9 +1,9 @@
 /*
- * own_limit WAY as|data BYTES - a process that uses the heap, limits its own memory by the function WAY (setrlimit,
- * setrlimit64, prlimit, prlimit64, prlimit_pid, vfork), and goes on: threads start, memory is mapped, the heap hands
- * out most of what is allowed and no more, and what was freed can be mapped.
+ * own_limit WAY as|data BYTES - a process that uses the heap, limits its own memory with the function WAY (setrlimit,
+ * setrlimit64, prlimit, prlimit64, prlimit_pid, vfork), and continues: threads start, memory can be mapped, the heap
+ * allocates most of what is allowed and no more, and what was freed can be mapped.
  *
- * By vfork, a child that shares the process's memory limits itself alone: the process's address space stays as it is.
+ * By vfork, a child that shares the process's memory limits only itself: the process's address space is unchanged.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -20,7 +20,7 @@
 #include "support/check.h"
 
 /* A heap that hangs must not outlive its test. */
-#define WATCHDOG 100
+#define WATCHDOG 300
 
 #define MIB ((size_t)1 << 20)
 
@@ -41,7 +41,7 @@ static size_t address_space(void) {
     return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* Blocks of `size` bytes until there are no more; how many bytes. */
+/* Allocates blocks of `size` bytes until there are no more; returns how many bytes. */
 static size_t take_all(size_t size, size_t most) {
     size_t total = 0;
     while (total < most) {

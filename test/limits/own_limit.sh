@@ -1,7 +1,7 @@
 #!/bin/sh
-# A process that limits its own address space or data, or locks its memory within a limit, while it runs: threads start and
-# memory is mapped as before, and the heap keeps within the limit; a child by vfork limits nothing but itself. And what a
-# limit (ulimit) allowed at a peak can be used otherwise after it.
+# A running process limits its own address space or data, or locks its memory within a limit: threads still start,
+# memory can still be mapped, and the heap respects the limit; a child by vfork limits only itself. And what a limit
+# (ulimit) allowed at a peak can be used otherwise afterwards.
 set -u
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
@@ -12,7 +12,7 @@ for name in own_limit lock_limit; do
 done
 failed=0
 
-# expect COMMAND... - succeeds with the library, or says by status 77 that this machine cannot try it.
+# expect COMMAND... - succeeds with the library, or returns 77 if this machine cannot try it.
 expect() {
     status=0
     LD_PRELOAD=$LIBRARY "$@" || status=$?
@@ -29,20 +29,35 @@ for limit in as data; do
 done
 expect "$work/own_limit" setrlimit as 500000000
 
-# A small window, of which hardly any is left to be claimed.
+# A small window, hardly any of which is left to be claimed.
 MEMS_OPTIONS=window=140m expect "$work/own_limit" setrlimit as 100000000
 
-# Mappings from low addresses up: the next one lies where the window ends.
+# Mappings from low addresses up: the next one is where the window ends.
 if setarch -L true 2>/dev/null; then
     expect setarch -L "$work/own_limit" setrlimit as 100000000
 fi
+
+# HMM where its break is in reserved memory, as it is when the process's own cannot go on.
+case $LIBRARY in
+*libhmm*)
+    export HMM_OPTIONS=break=simulated,size=64g
+    for limit in as data; do
+        expect "$work/own_limit" setrlimit $limit 500000000
+    done
+    expect "$work/own_limit" vfork as 100000000
+    for flags in 1 2 3; do
+        expect "$work/lock_limit" $flags 8000000
+    done
+    unset HMM_OPTIONS
+    ;;
+esac
 
 # The limits of the process that starts it.
 for option in -v -d; do
     (ulimit "$option" 200000 && expect "$work/own_limit" setrlimit as 100000000 && exit $failed) || failed=1
 done
 
-# mlockall: 1 what there is, 2 what is to come.
+# mlockall: 1 for current, 2 for future memory.
 for flags in 1 2 3; do
     expect "$work/lock_limit" $flags 8000000
 done

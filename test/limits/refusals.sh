@@ -9,7 +9,7 @@ for name in carry_on sandbox memory_lock map_count; do
 done
 failed=0
 
-# expect COMMAND... - succeeds, or says by status 77 that this machine cannot try it.
+# expect COMMAND... - succeeds, or returns 77 if this machine cannot try it.
 expect() {
     "$@"
     status=$?

@@ -1,7 +1,8 @@
 /*
- * sandbox SYSCALL... -- PROGRAM ARGUMENT... - runs a program to which the kernel refuses these system calls with EPERM.
+ * sandbox SYSCALL... -- PROGRAM ARGUMENT... - runs a program for which the kernel refuses these system calls with
+ * EPERM.
  *
- * Exits with 77 where no seccomp filter can be installed, or the kernel's headers to make one are missing.
+ * Exits with 77 if no seccomp filter can be installed, or the kernel's headers are missing.
  */
 #if !__has_include(<linux/filter.h>)
 int main(void) {

@@ -1,5 +1,5 @@
 /*
- * space_test.c - the MeMS heap for long: blocks that grow step by step, a limit of the address space, and of mappings.
+ * space_test.c - the MeMS heap in the long run: blocks that grow step by step, limits on address space and on mappings.
  */
 #include "support/test.h"
 
@@ -13,9 +13,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "mems_heap/complaint.h"
+#include "mems_heap/space_report.h"
 #include "os/os.h"
-#include "space/complaint.h"
-#include "space/report.h"
 #include "support/child.h"
 #include "support/space_heap.h"
 #include "support/thread.h"
@@ -33,7 +33,7 @@ static int listen(void **state) {
 
 /* --- Growing ----------------------------------------------------------------------------------------------------- */
 
-/* What a block takes that grows to 4 MiB in steps of 4 KiB. */
+/* What a block occupies while it grows to 4 MiB in steps of 4 KiB. */
 static void grow(const struct mems_space_options *options, size_t most) {
     struct mems_space *space = space_create(options);
     struct mems_stats stats;
@@ -62,7 +62,7 @@ static void a_block_that_grows_takes_little_more_than_it_has(void **state) {
 
 /* --- Address space ----------------------------------------------------------------------------------------------- */
 
-/* The heap has as much in HOLEs as the request needs, but in pieces. */
+/* The heap's HOLEs are large enough in total, but in pieces. */
 static void ask_at_the_limit(void *options) {
     static void *blocks[200];
     struct os_usage usage;
@@ -112,7 +112,7 @@ static size_t mappings(void) {
     return count;
 }
 
-/* Every other page is a HOLE, and 100 are twice as large: these go back first, and then as many as may. When all is
+/* Every other page is a HOLE, and 100 are twice as large: these go back first, then as many as possible. When all is
  * free, all goes back. */
 static void a_trim_leaves_mappings_to_others(void **state) {
     (void)state;
@@ -149,7 +149,7 @@ static void a_trim_leaves_mappings_to_others(void **state) {
     assert_true(mappings() <= before + 16);
 }
 
-/* Blocks come and go by the hundred thousand, and leave no more than a few mappings behind. */
+/* Hundreds of thousands of blocks come and go, and leave only a few mappings behind. */
 static void nodes_use_few_mappings(void **state) {
     (void)state;
     enum { COUNT = 400000 };
@@ -184,11 +184,11 @@ static struct mems_space *crowded;
 
 static void *print(void *unused) {
     (void)unused;
-    report_print("print", crowded, sink);
+    space_report_print("print", crowded, sink);
     return NULL;
 }
 
-/* A thread is cancelled in the middle of a picture, since nobody reads what it prints. */
+/* A thread is cancelled in the middle of a picture, because nobody reads its output. */
 static void a_cancelled_picture_leaves_its_stream_free(void **state) {
     (void)state;
     int ends[2], waiting = 0, last = -1;
@@ -226,6 +226,6 @@ int main(void) {
         cmocka_unit_test_setup(nodes_use_few_mappings, listen),
         cmocka_unit_test_setup(a_cancelled_picture_leaves_its_stream_free, listen),
     };
-    alarm(200);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

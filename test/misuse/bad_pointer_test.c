@@ -1,5 +1,5 @@
 /*
- * Pointers that never were a block: inside of one, not aligned, or of another making.
+ * Pointers that never were a block: inside one, misaligned, or from elsewhere.
  */
 #include "misuse.h"
 

@@ -1,5 +1,5 @@
 /*
- * Blocks used after their death by other functions than free, and freed after realloc has moved them away.
+ * Freed blocks passed to functions other than free, and blocks freed after realloc has moved them.
  */
 #include "misuse.h"
 

@@ -1,6 +1,6 @@
 /*
- * check=deferred: small blocks are proved when their magazine is flushed, and so before a slab hands the slot out
- * again. The mode is chosen before the heap is in use, which is before main.
+ * check=deferred: small blocks are checked when their magazine is flushed, and so before a slab hands the slot out
+ * again. The mode must be chosen before the heap is used, which is before main.
  */
 #include "misuse.h"
 
@@ -16,7 +16,7 @@ __attribute__((constructor)) static void choose(void) {
     refused = mems_option_set("check", "deferred");
 }
 
-/* Where the dynamic linker has allocated before any constructor, the environment must say it. */
+/* If the dynamic linker allocates before any constructor, the environment must say it. */
 static void choose_by_environment(char **arguments) {
     if (refused != 0 && getenv("MEMS_OPTIONS") == NULL) {
         setenv("MEMS_OPTIONS", "check=deferred", 1);
@@ -42,7 +42,7 @@ static void a_double_free_is_a_fault_at_the_flush(void **state) {
     expect_fault(free_twice_and_flush, &(size_t){3000}, "free(@): double free: slot # of a 3072-byte slab, cached");
 }
 
-/* Blocks that have no magazine are proved at once in either mode. */
+/* Blocks without a magazine are checked at once in either mode. */
 static void a_double_free_of_large_and_huge_blocks_is_a_fault_at_once(void **state) {
     (void)state;
     expect_fault(free_twice_and_flush, &(size_t){200000}, "free(@): double free: a large block of # bytes, cached");
@@ -64,7 +64,7 @@ static void freeing_the_inside_of_a_block_is_a_fault_at_the_flush(void **state) 
                  "free(@): not a block's start: 16 bytes into a large block of 200704 bytes, live");
 }
 
-/* What is not aligned cannot be in a magazine. */
+/* A misaligned pointer cannot be in a magazine. */
 static void freeing_a_misaligned_pointer_is_a_fault(void **state) {
     (void)state;
     expect_fault(free_inside_and_flush, &(struct inside){48, 8},
@@ -110,7 +110,7 @@ static void freed_there_then_freed_with_its_size(void *argument) {
     free_sized(hidden(block), size);
 }
 
-/* What another thread frees is proved at once in either mode, and so is every use but a free into a magazine. */
+/* Frees by other threads are checked at once in either mode, and so is every use except a free into a magazine. */
 static void what_another_thread_has_freed_is_a_fault_at_once(void **state) {
     (void)state;
     size_t size = 3000;
@@ -139,7 +139,7 @@ static void freed_here_then_there_and_flushed(void *argument) {
     free(neighbour);
 }
 
-/* The owner's own free goes into its magazine unproved. */
+/* The owner's own free goes into its magazine unchecked. */
 static void a_double_free_of_the_owner_and_another_thread_is_a_fault_at_the_flush(void **state) {
     (void)state;
     static const char report[] = "free(@): double free: slot # of a 3072-byte slab, free";

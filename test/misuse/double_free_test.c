@@ -1,5 +1,5 @@
 /*
- * A block that is freed twice: found at the second free, whatever its size and wherever the first one left it.
+ * A block freed twice: detected at the second free, whatever its size, and wherever the first left it.
  */
 #include "misuse.h"
 
@@ -23,10 +23,10 @@ static void a_huge_block_freed_twice_is_a_fault(void **state) {
 
 struct later {
     size_t size;
-    size_t spared; /* which of the blocks is not freed */
+    size_t spared; /* the block that is not freed */
 };
 
-/* Frees block 17 again when its slab has long got it back. */
+/* Frees block 17 again long after its slab got it back. */
 static void later(void *argument) {
     enum { COUNT = 5000 };
     static void *blocks[COUNT];
@@ -46,7 +46,7 @@ static void later(void *argument) {
 static void a_second_free_long_after_the_first_is_a_fault(void **state) {
     (void)state;
     expect_fault(later, &(struct later){48, 16}, "free(@): double free: slot # of a 48-byte slab, free");
-    /* Of a size that nobody else uses, so that no slab is left. */
+    /* A size that nobody else uses, so that no slab is left. */
     expect_fault(later, &(struct later){3000, SIZE_MAX},
                  "free(@): double free: in free memory of the window (a span of # bytes)");
 }

@@ -1,6 +1,5 @@
 /*
- * misuse.h - mistakes that several tests make, each in a child process, and the end of a report about a foreign
- * pointer.
+ * misuse.h - mistakes that several tests make, each in a child process, and how reports on foreign pointers end.
  */
 #ifndef MEMS_TEST_MISUSE_H
 #define MEMS_TEST_MISUSE_H

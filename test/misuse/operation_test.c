@@ -1,5 +1,6 @@
 /*
- * A report names the function that was called. The engine's free has no argument for it: what stands on it says "free".
+ * A report names the function that was called. The engine's free has no argument for it, so its callers are reported as
+ * "free".
  */
 #include "misuse.h"
 
@@ -88,10 +89,10 @@ static void a_fault_names_the_function_that_was_called(void **state) {
         {call_free_sized, "free_sized" FOREIGN},
         {call_free_aligned_sized, "free_aligned_sized" FOREIGN},
         {call_delete, FREED_BY("operator delete") FOREIGN},
-        {call_delete_array, FREED_BY("operator delete") FOREIGN},
+        {call_delete_array, FREED_BY("operator delete[]") FOREIGN},
         {call_delete_sized, "operator delete" FOREIGN},
         {call_delete_array_sized, "operator delete[]" FOREIGN},
-        {call_delete_aligned, FREED_BY("operator delete") FOREIGN},
+        {call_delete_aligned, FREED_BY("aligned operator delete") FOREIGN},
         {call_delete_sized_aligned, "operator delete" FOREIGN},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -1,6 +1,6 @@
 /*
- * Blocks misused by a thread that does not own them, or after such a thread has freed them: the proof is made at the
- * call, by whichever thread.
+ * Blocks misused by a thread that does not own them, or after such a thread has freed them: the check happens at the
+ * call, in any thread.
  */
 #include "misuse.h"
 

@@ -36,7 +36,7 @@ static void a_wrong_size_for_large_and_huge_blocks_is_a_fault(void **state) {
     expect_fault(free_with_claim, &(struct claim){200000, 100},
                  "free_sized(@): size mismatch: a large block of 200704 bytes, live, freed as 100 bytes");
     expect_fault(free_with_claim, &(struct claim){100000000, 100000001},
-                 "free_sized(@): size mismatch: a huge block of 100007936 bytes, live, freed as 100000001 bytes");
+                 "free_sized(@): size mismatch: a huge block of 100003840 bytes, live, freed as 100000001 bytes");
     expect_fault(free_with_claim, &(struct claim){100 << 20, 200 << 20},
                  "free_sized(@): size mismatch: a huge block of 104857600 bytes, live, freed as 209715200 bytes");
 }
@@ -52,7 +52,7 @@ static void the_size_before_a_realloc_is_a_fault(void **state) {
     expect_fault(free_resized_with_old_claim, &(struct claim){200000, 200100},
                  "free_sized(@): size mismatch: a large block of 200704 bytes, live, freed as 200100 bytes");
     expect_fault(free_resized_with_old_claim, &(struct claim){100000000, 99999999},
-                 "free_sized(@): size mismatch: a huge block of 100007936 bytes, live, freed as 99999999 bytes");
+                 "free_sized(@): size mismatch: a huge block of 100003840 bytes, live, freed as 99999999 bytes");
 }
 
 static void free_aligned_with_claim(void *argument) {

@@ -3,7 +3,7 @@
  * another block's: what the reader takes for the place of a block is never a word of the HOLE, nor of the other block.
  *
  * reader: dict_translate and translate_by_node. writer: give_block, with dict_remove, sub_node_set_kind and
- * free_list_insert, and take_block with dict_insert.
+ * hole_list_insert, and take_block with dict_insert.
  *
  * broken FENCE_LEFT_OUT: begin_change has no fence
  * broken END_RELAXED: end_change stores the sequence relaxed

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The libraries make their system calls themselves: they ask the C library for none of the functions that a preloaded
-# library may have taken over.
+# The libraries make their system calls themselves: they use none of the C library's functions that a preloaded library
+# may have taken over.
 set -eu
 calls='mmap mmap64 munmap mprotect mremap madvise posix_madvise mincore mlock munlock brk sbrk syscall clock_gettime
     clock_gettime64 gettimeofday time getrandom getentropy open open64 openat openat64 read pread write pwrite writev close

@@ -1,23 +1,59 @@
 #!/bin/sh
-# The engine's files call only those of their own floor and of lower ones, and none calls another in a circle. The floors
-# are those of the table in docs/ARCHITECTURE.md; what calls what is read from the symbols of the objects.
+# Each folder of the engine is a floor, and each folder of insight/ a room: its files include only from their own and from
+# lower ones. In the engine calls, too, go only to lower floors, and form no circle. The tables in docs/ARCHITECTURE.md
+# have the order and the files; the objects' symbols tell which file calls which.
 set -eu
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
+cd "$SOURCE_DIR"
 
-# file floor, lowest floor first
-sed -n '/^## The engine, floor by floor/,/^Low floors/p' "$SOURCE_DIR/docs/ARCHITECTURE.md" |
-    awk -F'|' '/^\| [a-z]+ \| `/ { n = split($3, names, "`"); for (i = 2; i < n; i += 2) print names[i], NR }' \
-        >"$scratch/floors"
-objects=$BUILD_DIR/CMakeFiles/mems_objects.dir/src/engine
-for source in "$SOURCE_DIR"/src/engine/*.c; do
-    name=$(basename "$source" .c)
-    grep -q "^$name " "$scratch/floors" || {
-        echo "docs/ARCHITECTURE.md: no floor for $name.c"
+# floors HEADING - prints "file folder number", the lowest first, from the table below a heading of
+# docs/ARCHITECTURE.md.
+floors() {
+    awk -F'|' -v heading="## $1" '$0 == heading { within = 1; next }
+        /^## / { within = 0 }
+        within && /^\| `[a-z]+\/` \| `/ {
+            n = split($3, names, "`")
+            gsub(/[ `\/]/, "", $2)
+            for (i = 2; i < n; i += 2) print names[i], $2, NR
+        }' docs/ARCHITECTURE.md
+}
+
+# compare FOLDER PREFIX TABLE - the table names what there is in the folder, where it is, and no file includes PREFIX and
+# a higher floor's name.
+compare() {
+    for source in "$1"/*/*.[ch]; do
+        folder=${source%/*}
+        basename "${source%.*}" | sed "s,\$, ${folder##*/},"
+    done | sort -u >"$scratch/files"
+    cut -d' ' -f1,2 "$3" | sort -u >"$scratch/named"
+    diff "$scratch/named" "$scratch/files" >"$scratch/differences" || {
+        echo "docs/ARCHITECTURE.md (<) and $1 (>) differ in files and their floors:"
+        cat "$scratch/differences"
         exit 1
     }
-    nm "$objects/$name.c.o" >"$scratch/names"
-    awk -v name="$name" '{ print name, $(NF - 1), $NF }' "$scratch/names" >>"$scratch/symbols"
+    (cd "$1" && grep -H "^#include \"$2[a-z_]*/" -- */*.[ch]) |
+        sed "s,^\([^/]*\)/\([^:]*\):#include \"$2\([^/]*\)/.*,\1 \2 \3," >"$scratch/includes"
+    [ -s "$scratch/includes" ] || {
+        echo "no file of $1 includes another"
+        exit 1
+    }
+    awk 'NR == FNR { floor[$2] = $3; next }
+        floor[$3] > floor[$1] { print $1 "/" $2 " includes from " $3 ", which is a higher floor"; failed = 1 }
+        END { exit failed }' "$3" "$scratch/includes"
+}
+
+floors "Insight" >"$scratch/rooms"
+compare insight "" "$scratch/rooms"
+floors "The engine, floor by floor" >"$scratch/floors"
+compare src/engine engine/ "$scratch/floors"
+
+# Calls in the engine, by the objects' symbols.
+cd src/engine
+objects=$BUILD_DIR/CMakeFiles/mems_objects.dir/src/engine
+for source in */*.c; do
+    nm "$objects/$source.o" >"$scratch/names"
+    awk -v name="$(basename "$source" .c)" '{ print name, $(NF - 1), $NF }' "$scratch/names" >>"$scratch/symbols"
 done
 
 # user used, one line for each pair of files
@@ -29,7 +65,7 @@ awk 'NR == FNR { if ($2 ~ /[TBDRCVW]/) where[$3] = $1; next }
     echo "no file of the engine uses another: the objects are not where they were"
     exit 1
 }
-awk 'NR == FNR { floor[$1] = $2; next }
+awk 'NR == FNR { floor[$1] = $3; next }
     floor[$2] > floor[$1] { print $1 " calls " $2 ", which is on a higher floor"; failed = 1 }
     END { exit failed }' "$scratch/floors" "$scratch/uses"
 tsort "$scratch/uses" >/dev/null || {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Every C and C++ file has the form that .clang-format gives it.
+# Every C and C++ file is formatted according to .clang-format.
 set -eu
 cd "$SOURCE_DIR"
-find . -path ./build -prune -o \( -name '*.[ch]' -o -name '*.cpp' \) -exec clang-format-16 --dry-run -Werror {} +
+find . -path ./build -prune -o \( -name '*.[ch]' -o -name '*.[ch]pp' \) -exec clang-format-16 --dry-run -Werror {} +

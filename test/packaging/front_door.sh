@@ -1,6 +1,6 @@
 #!/bin/sh
-# On a machine that lacks what building needs, `make` says so and installs nothing, with status 2; `make deps`, `make
-# run`, `make test` and `make bench` install it. The machine is a PATH without cmake and ninja, whose apt-get only takes
+# If a machine lacks what building needs, `make` says so and installs nothing, with status 2; `make deps`, `make run`,
+# `make test` and `make bench` install it. The machine is a PATH without cmake and ninja, whose apt-get only takes
 # notes.
 set -eu
 work=$(mktemp -d)
@@ -22,7 +22,7 @@ fail() {
     exit 1
 }
 
-# knock GOAL... - make on that machine; its status, and what it says in the file output.
+# knock GOAL... - runs make on that machine; sets its status, and writes what it prints to the file output.
 knock() {
     rm -f "$work/installed"
     status=0
@@ -42,7 +42,7 @@ for goal in deps run test bench; do
     grep -q 'install .*cmake ninja-build' "$work/installed" || fail "make $goal has not installed cmake and ninja"
 done
 
-# What is there is not asked for.
+# What is there is not installed again.
 for command in cmake ninja; do
     printf '#!/bin/sh\necho %s "$@"\n' $command >"$bin/$command"
     chmod +x "$bin/$command"

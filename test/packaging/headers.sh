@@ -1,5 +1,5 @@
 #!/bin/sh
-# Each header can be opened alone: it includes what it needs, for gcc and for clang; the public ones also for C++.
+# Each header can be included alone, with gcc and clang; public ones in C++ too.
 set -eu
 cd "$SOURCE_DIR"
 status=0
@@ -13,7 +13,7 @@ compiles() {
     }
 }
 
-for header in include/*.h src/*.h src/*/*.h; do
+for header in include/*.h src/*.h src/*/*.h src/api/*/*.h; do
     case $header in
     *_"$(uname -m)".h) ;;
     *_x86_64.h | *_aarch64.h) continue ;; # of the other processor
@@ -21,12 +21,12 @@ for header in include/*.h src/*.h src/*/*.h; do
     compiles "$header" gcc -std=c17 -x c
     compiles "$header" clang -std=c17 -x c
 done
-for header in insight/*.h; do
+for header in insight/*.h insight/*/*.h; do
     compiles "$header" gcc -std=c17 -Iinsight -x c
     compiles "$header" clang -std=c17 -Iinsight -x c
 done
-compiles src/api/backend.h gcc -std=c17 -DBACKEND_HMM -x c
-for header in include/*.h; do
+compiles src/api/family/backend.h gcc -std=c17 -DBACKEND_HMM -x c
+for header in include/*.h include/*.hpp; do
     compiles "$header" g++ -std=c++17 -x c++
     compiles "$header" clang++ -std=c++17 -x c++
 done

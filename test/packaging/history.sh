@@ -1,7 +1,7 @@
 #!/bin/sh
-# The names that a library exports, with the version that first had each, are kept in docs/history-NAME.txt, one file for
-# each library, under its SONAME: a name that is there is not taken away as long as the SONAME is the same, and a new one
-# is entered with a version that is no later than the present one.
+# docs/history-NAME.txt lists the names that a library exports with the version that first had each, under its SONAME. A
+# name must not disappear while the SONAME stays the same, and a new one must be entered with a version that is not
+# later than the current one.
 set -eu
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -19,7 +19,7 @@ for library in "$LIBMEMS" "$LIBHMM"; do
     kept=$SOURCE_DIR/docs/history-$name.txt
     grep -qx "# SONAME $soname" "$kept" || complain "$kept: not the history of $soname: begin a new one"
     sed -e '/^#/d' -e '/^$/d' "$kept" | LC_ALL=C sort >"$scratch/kept"
-    nm -D --defined-only "$library" | awk '{ print $NF }' | LC_ALL=C sort >"$scratch/exported"
+    nm -D --defined-only "$library" | awk '$2 ~ /[A-Z]/ { print $NF }' | LC_ALL=C sort >"$scratch/exported"
     awk '{ print $1 }' "$scratch/kept" >"$scratch/names"
     for gone in $(LC_ALL=C comm -23 "$scratch/names" "$scratch/exported"); do
         complain "$soname: $gone is gone; programs that need it would not start"

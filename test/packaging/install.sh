@@ -1,6 +1,6 @@
 #!/bin/sh
-# What `make install` puts into a folder is enough to build C and C++ programs on: with find_package, with pkg-config,
-# against the shared library and against the static one, also in a program without any shared library.
+# What `make install` puts into a folder suffices to build C and C++ programs with find_package and with pkg-config,
+# against the shared and the static library, and also completely static ones.
 set -eu
 prefix=$(mktemp -d)
 trap 'rm -rf "$prefix"' EXIT

@@ -1,7 +1,7 @@
 #!/bin/sh
-# A file of src/ includes only from its own folder or from those below it: include, base, os, then ranks.h, then engine,
-# space and hmm, which know nothing of each other, then api. And a library has one heap behind its malloc: libmems nothing of hmm,
-# libhmm nothing of engine and space.
+# A file of src/ includes only from its own folder and those below: include, base, os, then ranks.h, then engine,
+# mems_heap and hmm, which do not know each other, then api. And each library has one heap behind its malloc: libmems
+# has nothing of hmm, libhmm nothing of engine and mems_heap.
 set -eu
 cd "$SOURCE_DIR"
 find src -name '*.[ch]' -exec awk '
@@ -10,8 +10,8 @@ find src -name '*.[ch]' -exec awk '
         below["base"] = "include"
         below["os"] = "include base"
         below["ranks.h"] = ""
-        below["engine"] = below["space"] = below["hmm"] = "include base os ranks.h"
-        below["api"] = "include base os ranks.h engine space hmm"
+        below["engine"] = below["mems_heap"] = below["hmm"] = "include base os ranks.h"
+        below["api"] = "include base os ranks.h engine mems_heap hmm"
     }
     FNR == 1 {
         split(FILENAME, folders, "/")
@@ -21,7 +21,7 @@ find src -name '*.[ch]' -exec awk '
             failed = 1
         }
     }
-    # A name with a folder in it is that of another layer, or of the system; ranks.h lies in no folder.
+    # A name with a folder belongs to another layer or to the system; ranks.h is in no folder.
     /^[ \t]*#[ \t]*include/ && split($0, parts, /[<">]/) > 1 {
         gsub(/\.\.?\//, "", parts[2])
         named = split(parts[2], folders, "/") > 1 || parts[2] == "ranks.h"
@@ -33,11 +33,13 @@ find src -name '*.[ch]' -exec awk '
     }
     END { exit failed }' {} +
 
-# consists_of LIBRARY FOLDER... - by the names of its sources, which its debugging information has.
+[ -n "${LIBMEMS:-}" ] || exit 0 # before a commit there is none
+
+# consists_of LIBRARY FOLDER... - according to the names of its sources in its debugging information.
 consists_of() {
     library=$1
     shift
-    for folder in engine space hmm; do
+    for folder in engine mems_heap hmm; do
         expected=no
         case " $* " in *" $folder "*) expected=yes ;; esac
         found=no
@@ -48,5 +50,5 @@ consists_of() {
         }
     done
 }
-consists_of "$LIBMEMS" engine space
+consists_of "$LIBMEMS" engine mems_heap
 consists_of "$LIBHMM" hmm

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Programs and the private names of an archive: one that uses every one of them for a variable of its own, one
-# that has both heaps, and a C++ program that replaces operator new and nothing else.
+# Programs and the private names of an archive: one that uses all of them for its own variables, one that has both
+# heaps, and a C++ program that replaces only operator new.
 set -eu
 : "${CXX:=c++}"
 work=$(mktemp -d)
@@ -11,10 +11,10 @@ fail() {
     exit 1
 }
 
-# $work/names.c defines each global name of the archive that is not public, as it is in the sources, as a variable.
+# $work/names.c defines each global name of the archive that is not public, as in the sources, as a variable.
 collect_names() {
     sed -e 's/[[:space:]]*#.*//' -e '/^$/d' "$SOURCE_DIR"/docs/symbols*.txt >"$work/public"
-    nm -g --defined-only "$1" | awk 'NF == 3 { print $3 }' | grep -vxFf "$work/public" |
+    nm -g --defined-only "$1" | awk 'NF == 3 && $3 !~ /[.]/ { print $3 }' | grep -vxFf "$work/public" |
         sed 's/^\(mems\|hmm\)__//' | sort -u >"$work/private"
     [ "$(wc -l <"$work/private")" -ge 50 ] || fail "$1: hardly a private name"
     {
@@ -77,7 +77,7 @@ uses_names() {
 uses_names "$LIBMEMS_STATIC" libmems.a 'slot [0-9]+ of a 48-byte slab, cached'
 uses_names "$LIBHMM_STATIC" libhmm.a 'a cached block of 40 bytes'
 
-# The malloc is that of the archive that comes first; each other heap is the one of its header.
+# malloc is that of the first archive; each other heap is that of its header.
 cat >"$work/both.c" <<'END_C'
 #include <stdlib.h>
 #include <string.h>

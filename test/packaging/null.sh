@@ -1,5 +1,5 @@
 #!/bin/sh
-# A pointer is compared with NULL, never taken for a truth value: `block == NULL`, not `!block`.
+# Pointers are compared with NULL and never used as truth values: `block == NULL`, not `!block`.
 set -eu
 cd "$SOURCE_DIR"
 queries=$(mktemp)
@@ -13,7 +13,7 @@ match stmt(anyOf(ifStmt(hasCondition(pointer)), whileStmt(hasCondition(pointer))
 match implicitCastExpr(hasCastKind("CK_PointerToBoolean"), hasSourceExpression(pointer))
 END
 
-# A query that clang-query does not understand is an error, and not a search without a match.
+# A query that clang-query does not understand is an error, not a search without matches.
 found=$(find src insight test -name '*.c' ! -path 'test/fuzz/*' -print0 | xargs -0 clang-query -p "$BUILD_DIR" -f "$queries" 2>&1 |
     grep -E '"pointer" binds here|Error (parsing|building)' | grep -v '^/usr/' | sort -u || true)
 [ -z "$found" ] || {

@@ -1,6 +1,6 @@
 #!/bin/sh
-# `make install` of a clean checkout, as a package is made of it: into a scratch root, for the prefix /usr. All that is
-# there is what a package would list; programs find the libraries in that root, run with them preloaded, and build
+# `make install` of a clean checkout into a scratch root for the prefix /usr, as when a package is made. It installs
+# exactly what a package would list; programs find the libraries in that root, run with them preloaded, and build
 # against them with the pkg-config files as they will be on the system.
 set -eu
 work=$(mktemp -d)
@@ -20,12 +20,17 @@ fail() {
 }
 
 libdir=$(dirname "$(find "$root" -name libmems.so)")
-listed=$(cd "$root" && find . ! -type d | sed "s|.*/||" | sort | tr '\n' ' ')
+listed=$(cd "$root" && find . ! -type d ! -path '*/man3/*' ! -path '*/share/mems/*' | sed "s|.*/||" | sort | tr '\n' ' ')
 version=$(sed -n 's/#define MEMS_VERSION_[MP][A-Z]* \([0-9]*\)$/\1/p' "$SOURCE_DIR/include/mems.h" | xargs | tr ' ' .)
 major=${version%%.*}
-wanted=$(printf '%s\n' hmm.h mems.h hmm.pc mems.pc mems-config.cmake mems-config-relwithdebinfo.cmake \
-    mems-config-version.cmake libhmm.a libmems.a libhmm.so "libhmm.so.$major" "libhmm.so.$version" libmems.so \
-    "libmems.so.$major" "libmems.so.$version" | sort | tr '\n' ' ')
+command= # and what comes with it: its page, its completions, its service
+page=
+! command -v python3 >/dev/null || page=libmems.7
+[ -z "$INSIGHT" ] || command='mems mems.1 mems _mems mems.fish mems-serve.service'
+# shellcheck disable=SC2086 # a list of words
+wanted=$(printf '%s\n' hmm.h mems.h mems.hpp hmm.pc mems.pc mems-config.cmake mems-config-relwithdebinfo.cmake \
+    mems-config-version.cmake libhmm.a libmems.a libhmm.so "libhmm.so.$major" "libhmm.so.$version" libmems-copy.so \
+    libmems.so "libmems.so.$major" "libmems.so.$version" $command $page | sort | tr '\n' ' ')
 [ "$listed" = "$wanted" ] || fail "the package has $listed, not $wanted"
 if grep -rIl "$work" "$root"; then
     fail "these name the folder that the package was built in"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Each library exports exactly the symbols of docs/symbols.txt and of its own list: one a line, # starts a comment. Its
-# archive defines the same, without the C++ operators, dlopen and pthread_create, and other global names only with the
-# library's prefix.
+# archive defines the same, without the C++ operators, dlopen and pthread_create, and any other global names only with
+# the library's prefix.
 set -eu
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

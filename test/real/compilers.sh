@@ -1,13 +1,13 @@
 #!/bin/sh
-# The C and C++ compilers: the objects they make, with and without optimisation, also across units, are
-# the same byte for byte, and what they link runs.
+# The C and C++ compilers: the objects they make, with and without optimisation and across units, are identical byte for
+# byte, and what they link runs.
 . "${0%/*}/lib.sh"
 need "${CC%% *}" "${CXX%% *}" awk
 
-# A C program with as many functions as make the optimiser work.
+# A C program with enough functions to make the optimiser work.
 awk 'BEGIN {
     print "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>"
-    for (i = 0; i < 60; i++)
+    for (i = 0; i < 30; i++)
         printf "unsigned f%d(unsigned n, unsigned *v) {\n" \
                "    unsigned sum = %d;\n" \
                "    for (unsigned i = 0; i < n; i++)\n" \
@@ -19,8 +19,8 @@ awk 'BEGIN {
                "        }\n" \
                "    return sum;\n}\n", i, i, i * 3, i + 5, i % 31, (i > 0 ? "f" (i - 1) "(n / 2, v)" : "1"), i + 2
     print "int main(void) {\n    unsigned *v = calloc(64, sizeof *v), sum = 0;"
-    for (i = 0; i < 60; i += 7)
-        printf "    sum += f%d(%d, v);\n", i % 50, i % 40
+    for (i = 0; i < 30; i += 7)
+        printf "    sum += f%d(%d, v);\n", i, i % 40
     print "    printf(\"%u\\n\", sum);\n    free(v);\n    return 0;\n}"
 }' >"$directory/big.c"
 
@@ -38,5 +38,5 @@ for program in big0 biglto big containers; do
 done
 END
 
-# Each compiler driver runs a compiler, an assembler or a linker, and the programs count as well.
+# Each compiler driver runs a compiler, an assembler or a linker; the programs count as well.
 compare "compilers" 15 sh "$directory/compile.sh" "$directory"

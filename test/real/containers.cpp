@@ -1,6 +1,9 @@
-// containers.cpp - a C++ program that allocates in every way the language has: containers, strings, shared pointers
+/*
+ * containers.cpp - a C++ program that allocates in every way the language offers: containers, strings, shared
+ * pointers
+ */
 // between threads, exceptions (also across threads, and while memory runs out), aligned new, memory
-// resources and thread-local objects. What it prints depends on nothing but its own arithmetic.
+/* resources and thread-local objects. Its output depends only on its own arithmetic. */
 #include <any>
 #include <array>
 #include <atomic>
@@ -120,7 +123,7 @@ std::uint64_t sequences(std::uint64_t seed) {
     return sum;
 }
 
-// An object that must be destroyed as often as it was made, wherever an exception passes.
+/* An object that must be destroyed as often as it was made, whatever exceptions pass. */
 struct Counted {
     static inline std::atomic<long> alive{0};
     std::string text;
@@ -162,7 +165,7 @@ std::uint64_t exceptions(std::uint64_t seed) {
     return sum;
 }
 
-// Objects made by one thread and destroyed by another, whichever drops the last reference.
+/* Objects made by one thread and destroyed by whichever drops the last reference. */
 std::uint64_t hand_over(std::uint64_t seed) {
     std::mutex mutex;
     std::condition_variable changed;
@@ -273,7 +276,7 @@ std::uint64_t resources(std::uint64_t seed) {
 
 int handler_calls = 0;
 
-// The requests that no heap can serve: bad_alloc, after the handler has been asked; nullptr from the nothrow forms.
+/* Requests that no heap can serve: bad_alloc, after asking the handler; nullptr from the nothrow forms. */
 std::string exhaustion() {
     volatile std::size_t enormous = PTRDIFF_MAX;
     std::ostringstream report;
@@ -292,7 +295,7 @@ std::string exhaustion() {
         delete[] new std::uint64_t[enormous];
         report << ", served";
     } catch (const std::bad_alloc &error) {
-        report << ", " << error.what(); // bad_array_new_length, from compilers that tell the overflow apart
+        report << ", " << error.what(); /* bad_array_new_length, from compilers that distinguish the overflow */
     }
     char *nothing = new (std::nothrow) char[enormous];
     report << (nothing == nullptr ? ", nullptr" : ", served");

@@ -1,10 +1,10 @@
 #!/bin/sh
-# libfaketime, which takes the names of clocks and more, preloaded before the library and behind it.
+# libfaketime, which takes over the names of clocks and more, preloaded before and behind the library.
 . "${0%/*}/lib.sh"
 need python3
 faketime=$(find /usr/lib -name libfaketime.so.1 | head -n 1)
 [ -n "$faketime" ] || {
-    echo "$test_name: skipped, for there is no libfaketime.so.1"
+    echo "$test_name: skipped: there is no libfaketime.so.1"
     exit 77
 }
 
@@ -26,7 +26,7 @@ for thread in threads:
     thread.join()
 print(datetime.datetime.now().year, sorted(sums.items()))
 END
-# The order of the two is that of the variable; lib.sh puts the library first.
+# The variable sets their order; lib.sh puts the library first.
 compare "faketime before the C library" 1 sh -c 'LD_PRELOAD="$LD_PRELOAD $0" FAKETIME="@2001-02-03 04:05:06" python3 "$1"' \
     "$faketime" "$directory/program.py"
 compare "faketime before the library" 1 sh -c 'LD_PRELOAD="$0 $LD_PRELOAD" FAKETIME="@2001-02-03 04:05:06" python3 "$1"' \

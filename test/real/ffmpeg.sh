@@ -1,5 +1,5 @@
 #!/bin/sh
-# ffmpeg: a film is made, encoded and decoded by several threads; its frames are compared.
+# ffmpeg: several threads make, encode and decode a film; its frames are compared.
 . "${0%/*}/lib.sh"
 need ffmpeg
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# git: commits, branches, a merge, packing with threads, a clone through the transport, search, and fsck at the end. The
-# dates and names are fixed, so every object has the same name under either malloc.
+# git: commits, branches, a merge, packing with threads, a clone through the transport, search, and fsck at the end.
+# Dates and names are fixed, so every object has the same name under either malloc.
 . "${0%/*}/lib.sh"
 need git awk
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# lua: its allocator is one realloc for everything, so tables and strings grow and shrink by it at every size.
+# lua: its allocator is one realloc for everything, with which tables and strings grow and shrink at every size.
 . "${0%/*}/lib.sh"
 need lua5.4
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# nginx: a master and workers, files compressed on their way, a configuration read again while clients ask.
+# nginx: a master and workers, files compressed on the way, and a configuration that is reread while clients ask.
 . "${0%/*}/lib.sh"
 PATH=$PATH:/usr/sbin
 need nginx python3

@@ -1,6 +1,6 @@
 #!/bin/sh
-# node: buffers and strings outside of its own heap, compression and hashes on a pool of threads, workers that come and
-# go, and children.
+# node: buffers and strings outside its own heap, compression and hashes on a pool of threads, workers that come and go,
+# and children.
 . "${0%/*}/lib.sh"
 need node
 

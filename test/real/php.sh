@@ -1,6 +1,6 @@
 #!/bin/sh
-# php: arrays, strings, objects and closures, with its own allocator in between, and with USE_ZEND_ALLOC=0, when each of
-# its values is a block of the library.
+# php: arrays, strings, objects and closures, with its own allocator in between, and with USE_ZEND_ALLOC=0, where each
+# of its values is a block of the library.
 . "${0%/*}/lib.sh"
 need php
 

@@ -1,12 +1,12 @@
 #!/bin/sh
-# php with extensions that Debian ships, each a plug-in with libraries behind it that php loads with RTLD_DEEPBIND: XML,
-# strings of many bytes, databases, pictures, languages, the network.
+# php with Debian's extensions, each a plug-in with libraries behind it that php loads with RTLD_DEEPBIND: XML,
+# multibyte strings, databases, pictures, languages, the network.
 . "${0%/*}/lib.sh"
 need php
 php -m >"$directory/modules"
 for module in curl dom gd intl mbstring mysqli pdo_sqlite SimpleXML xsl; do
     grep -qx "$module" "$directory/modules" || {
-        echo "$test_name: skipped, for php has no $module"
+        echo "$test_name: skipped: php has no $module"
         exit 77
     }
 done

@@ -1,6 +1,6 @@
 #!/bin/sh
 # python3: json, threads, multiprocessing (by fork and by spawn) and subprocesses; with Python's own small-object
-# allocator in between, and with PYTHONMALLOC=malloc, when each of its objects is a block of the library.
+# allocator in between, and with PYTHONMALLOC=malloc, where each of its objects is a block of the library.
 . "${0%/*}/lib.sh"
 need python3
 python=$(python3 -c 'import sys; print(sys.executable)') # itself: a python3 in the PATH may be a script that finds it
@@ -104,7 +104,7 @@ if __name__ == "__main__":
         print("MemoryError")
 END
 
-# The pools' workers are ended by a signal; the program, its five children and the resource tracker exit.
+# A signal ends the pools' workers; the program, its five children and the resource tracker exit.
 PYTHONDONTWRITEBYTECODE=1
 export PYTHONDONTWRITEBYTECODE
 compare "python3" 6 "$python" "$directory/program.py"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # ruby: each string, array and hash that is not small is a block of the library; with threads, fibers, forked children
-# and a collector that compacts.
+# and a compacting collector.
 . "${0%/*}/lib.sh"
 need ruby
 

@@ -7,7 +7,7 @@
 python=/usr/bin/python3 # Debian's own, which has its packages
 need "$python"
 "$python" -c 'import PyQt5.QtWebEngineWidgets' 2>/dev/null || {
-    echo "$test_name: skipped, for $python has no QtWebEngine"
+    echo "$test_name: skipped: $python has no QtWebEngine"
     exit 77
 }
 
@@ -85,6 +85,10 @@ charts_page
 QT_QPA_PLATFORM=offscreen QT_QUICK_BACKEND=software XDG_RUNTIME_DIR=$directory
 QTWEBENGINE_DISABLE_SANDBOX=1 QTWEBENGINE_CHROMIUM_FLAGS='--disable-gpu --disable-dev-shm-usage'
 export QT_QPA_PLATFORM QT_QUICK_BACKEND XDG_RUNTIME_DIR QTWEBENGINE_DISABLE_SANDBOX QTWEBENGINE_CHROMIUM_FLAGS
+# The browser and its renderer, and the zygote that the renderer is a copy of.
+also() {
+    [ "$(cat "$directory/work/processes")" -ge 3 ] || fail "only $(cat "$directory/work/processes") processes had the library"
+}
 compare "QtWebEngine" 1 env HOME="$directory" "$python" "$directory/program.py" "$directory/charts.html"
 check_found "$directory/libc.output"
 
@@ -92,5 +96,3 @@ check_found "$directory/libc.output"
 grep -q '^drawn$' "$directory/libc.output" || fail "what it drew is empty"
 grep -q "^file://$directory/charts.html" "$directory/libc.output" || fail "it did not say what it asked for"
 ! sed -n '/^drawn$/,$p' "$directory/libc.output" | grep -v '^drawn$\|^file://' || fail "it asked for more than the files"
-# The browser and its renderer, and the zygote that the renderer is a copy of.
-[ "$(cat "$directory/work/processes")" -ge 3 ] || fail "only $(cat "$directory/work/processes") processes had the library"

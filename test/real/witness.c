@@ -1,6 +1,6 @@
 /*
- * For lib.sh: preloaded beside a library, it records at the end of a process whose malloc the process had: in the file
- * $WITNESS_RECORDS/PID, the bytes in use, if mallinfo2 is that of the library $WITNESS_LIBRARY.
+ * For lib.sh: preloaded beside a library, it records at the end of a process whose malloc the process had:
+ * $WITNESS_RECORDS/PID gets the bytes in use if mallinfo2 belongs to the library $WITNESS_LIBRARY.
  */
 #include <dlfcn.h>
 #include <stdio.h>

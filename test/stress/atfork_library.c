@@ -1,6 +1,6 @@
 /*
- * atfork_library.c - a library with handlers around fork of its own: they take a lock under which other threads
- * allocate, and allocate themselves. preload_atfork.c uses it.
+ * atfork_library.c - a library with its own fork handlers, which take a lock under which other threads allocate, and
+ * allocate themselves. For preload_atfork.c.
  */
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /*
- * fork while other threads allocate and free all the time: parent and child both go on, with every block they can see.
+ * fork while other threads allocate and free: parent and child both continue, with every block they can see.
  */
 #include "support/test.h"
 
@@ -9,15 +9,15 @@
 #include "support/crowd.h"
 #include "support/engine_heap.h"
 
-#define WATCHDOG 60
+#define WATCHDOG 300
 #define SIZE_MAX_RARE (2 * MIB)
 
-/* What a thread that a child does not have may have held: a block in its hands, and magazines of small ones. */
+/* What a thread that a child does not have may have held: a block in its hands, and magazines of small blocks. */
 #define LOST_MAX (SIZE_MAX_RARE + 4 * MIB)
 
 /*
- * A child's life: it takes over all that its parent's threads have left, works, starts a thread, and forks again.
- * Lost may be what those threads had in their hands and magazines at that moment, no more.
+ * A child's life: it takes over everything its parent's threads left, works, starts a thread, and forks again. It may
+ * lose only what those threads had in their hands and magazines at that moment.
  */
 static void live_as_child(unsigned generations, uintptr_t seed) {
     struct mems_engine_stats stats;
@@ -101,14 +101,14 @@ static void *fork_alone(void *unused) {
     return NULL;
 }
 
-/* With no other thread in the midst of anything, there is nothing to lose: the child frees to the last byte. */
+/* If no other thread is inside the heap, nothing is lost: the child can free every byte. */
 static void a_child_of_a_quiet_process_loses_nothing(void **state) {
     (void)state;
     thread_run(fork_alone, NULL);
     check_nothing_left();
 }
 
-/* Each generation starts threads, and forks the next one while they run; what is lost on the way is bounded. */
+/* Each generation starts threads, and forks the next while they run; what is lost is bounded. */
 static void live_in_a_line(unsigned generations) {
     pthread_t threads[CROWD_THREADS];
     alarm(WATCHDOG);

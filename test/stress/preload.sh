@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs the programs preload_*.c of this folder with the library in the place of the C library's malloc. Each has a
-# watchdog of its own, so that a deadlock is a failure.
+# Runs this folder's programs preload_*.c with the library in the place of the C library's malloc. Each has its own
+# watchdog, so a deadlock is a failure.
 set -u
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT

@@ -1,6 +1,6 @@
 /*
- * preload_atfork.c - fork, where another library has handlers that take its lock and allocate: the heap's own handlers
- * must come last before the fork and first after it.
+ * preload_atfork.c - fork beside another library whose handlers take its lock and allocate: the heap's own handlers
+ * must run last before the fork and first after it.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@ static void *work(void *unused) {
 }
 
 int main(void) {
-    alarm(60);
+    alarm(300);
     pthread_t thread;
     if (pthread_create(&thread, NULL, work, NULL) != 0) {
         return 1;

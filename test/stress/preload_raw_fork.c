@@ -1,6 +1,6 @@
 /*
- * Children that no fork handler hears of: vfork, posix_spawn, and _Fork, also in a signal handler that interrupts
- * malloc. The child of a handler may only do what is async-signal-safe; that of a quiet process may also allocate.
+ * Children that no fork handler sees: vfork, posix_spawn, and _Fork, even in a signal handler that interrupts malloc.
+ * The child of a handler may only do what is async-signal-safe; that of a quiet process may also allocate.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -22,7 +22,7 @@
 
 #define BLOCKS 256
 #define THREADS 2
-#define WATCHDOG 60
+#define WATCHDOG 300
 
 extern char **environ;
 
@@ -110,7 +110,7 @@ static void fork_in_handler(int signal) {
     errno = saved;
 }
 
-/* Interrupts malloc and free some hundred times, wherever they happen to be. */
+/* Interrupts malloc and free some hundred times, wherever they are. */
 static void fork_in_handlers(void) {
     struct sigaction action = {.sa_handler = fork_in_handler, .sa_flags = SA_RESTART};
     struct itimerval often = {.it_interval = {.tv_usec = 1000}, .it_value = {.tv_usec = 1000}};

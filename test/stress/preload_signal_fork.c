@@ -1,6 +1,6 @@
 /*
- * preload_signal_fork.c - fork in a signal handler that interrupts malloc and free, in a process of one thread: the
- * handlers around fork must not wait for a lock that the interrupted code holds.
+ * preload_signal_fork.c - fork in a signal handler that interrupts malloc and free, in a process with one thread: the
+ * fork handlers must not wait for a lock that the interrupted code holds.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -26,7 +26,7 @@ static void handle(int signal) {
 }
 
 int main(void) {
-    alarm(60);
+    alarm(300);
     struct sigaction action = {.sa_handler = handle, .sa_flags = SA_RESTART};
     sigaction(SIGVTALRM, &action, NULL);
     const struct itimerval often = {.it_interval = {.tv_usec = 1000}, .it_value = {.tv_usec = 1000}};

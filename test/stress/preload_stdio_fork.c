@@ -1,7 +1,7 @@
 /*
  * fork against stdio: getline() allocates while it holds its stream's lock, fflush(NULL) waits for that lock while it
- * holds the list of streams, and fork() wants the list after it has run the allocator's handlers. An allocator that
- * closes this circle hangs here, until the alarm ends it.
+ * holds the list of streams, and fork() wants the list after running the allocator's handlers. An allocator that closes
+ * this circle hangs here until the alarm ends it.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -17,7 +17,7 @@
 #define READERS 2
 #define FORKS 100
 #define LINES 11
-#define WATCHDOG 60
+#define WATCHDOG 300
 
 static atomic_bool stop;
 
@@ -65,12 +65,13 @@ static void *flush_repeatedly(void *unused) {
     (void)unused;
     while (!atomic_load(&stop)) {
         fflush(NULL);
-        usleep(50); /* locks are not fair: let others have the list, too */
+        usleep(50); /* locks are not fair: let others have the list too */
     }
     return NULL;
 }
 
-/* The child's locks must be free, those of stdio too. It leaves the parent's streams alone: the offsets are shared. */
+/* The child's locks must be free, including stdio's. It leaves the parent's streams alone, because they share
+ * offsets. */
 static void live_as_child(void) {
     alarm(WATCHDOG);
     FILE *file = make_file();

@@ -53,7 +53,7 @@ static void *produce(void *argument) {
     return NULL;
 }
 
-/* Frees all that there is in one queue, and returns whether more will come. */
+/* Frees everything in one queue, and returns whether more will come. */
 static bool drain(struct queue *queue) {
     uint64_t freed = atomic_load_explicit(&queue->freed, memory_order_relaxed);
     uint64_t made = atomic_load_explicit(&queue->made, memory_order_acquire);
@@ -83,7 +83,7 @@ static void *consume(void *argument) {
     return NULL;
 }
 
-/* The blocks under way need at most QUEUE * BLOCK_MAX bytes a producer; what is beyond that, and grows, has leaked. */
+/* Blocks in transit need at most QUEUE * BLOCK_MAX bytes a producer; anything beyond that which grows has leaked. */
 static void run(unsigned producers, unsigned total) {
     static struct flow flow;
     pthread_t threads[PRODUCERS_MAX];

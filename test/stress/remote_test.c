@@ -1,33 +1,32 @@
 /*
- * Threads that free each other's blocks, while some sleep, some end and start, others trim, and the kernel refuses:
- * every block keeps what it holds, and at each quiet point, with all heaps in the midst of their lives, all invariants
- * hold.
+ * Threads free each other's blocks, while some sleep, some end and start, others trim, and the kernel refuses calls:
+ * every block keeps its contents, and at each quiet point all invariants hold.
  */
 #include "support/fresh.h"
 
 #include <errno.h>
 #include <unistd.h>
 
-#include "engine/root.h"
+#include "engine/root/root.h"
 #include "support/crowd.h"
 #include "support/engine_heap.h"
 
 #define THREADS 5
 #define STEPS 3000
 
-/* Longer than a heap's thread must be away for others to reclaim what it does not use. */
+/* How long a heap's thread must be away for others to reclaim what it does not use. */
 #define IDLE_US 15000u
 
 struct worker {
     pthread_t thread;
     struct random random;
-    bool sleeps; /* through the coming round */
-    bool ends;   /* in the midst of the coming round */
+    bool sleeps; /* through the next round */
+    bool ends;   /* in the middle of the next round */
 };
 
 static struct worker workers[THREADS];
-static pthread_barrier_t turn; /* the end of a round, and the beginning of the next one */
-static atomic_bool may_fail;   /* an allocation */
+static pthread_barrier_t turn; /* the end of a round, and the start of the next */
+static atomic_bool may_fail;   /* an allocation may fail */
 
 static void *allocate(struct crowd_entry *entry, struct random *random) {
     switch (random_below(random, 8)) {
@@ -40,7 +39,7 @@ static void *allocate(struct crowd_entry *entry, struct random *random) {
     }
 }
 
-/* The state that the entry has then. */
+/* The state of the entry afterwards. */
 static int settle(struct crowd_entry *entry, struct random *random) {
     if (entry->handle == NULL) {
         CHECK(atomic_load(&may_fail) && errno == ENOMEM);
@@ -81,7 +80,7 @@ static void step(struct random *random) {
     }
 }
 
-/* Frees the blocks of a run of entries, whoever has made them. */
+/* Frees the blocks of a run of entries, whoever made them. */
 static void clear_some(struct random *random) {
     size_t first = random_below(random, crowd.entries);
     for (size_t i = 0; i < 60; i++) {
@@ -122,7 +121,7 @@ static void start(struct worker *worker) {
     CHECK(pthread_create(&worker->thread, NULL, live, worker) == 0);
 }
 
-/* Calls fail for a while: maps, protections, advice. */
+/* Makes calls fail for a while: maps, protections, advice. */
 static void inject(struct random *random) {
     static const enum os_call calls[] = {OS_CALL_MMAP, OS_CALL_MPROTECT, OS_CALL_MADVISE};
     if (random_below(random, 3) == 0) {
@@ -133,7 +132,7 @@ static void inject(struct random *random) {
     }
 }
 
-/* What the thread that leads does in a round. */
+/* What the leading thread does in a round. */
 static void lead(struct random *random) {
     for (size_t i = 0; i < THREADS; i++) {
         if (workers[i].ends) {

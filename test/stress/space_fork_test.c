@@ -1,17 +1,17 @@
 /*
- * space_fork_test.c - fork while other threads use MeMS spaces: parent and child both go on, with every block they can
- * see.
+ * space_fork_test.c - fork while other threads use MeMS spaces: parent and child both continue, with every block they
+ * can see.
  */
 #include "support/test.h"
 
 #include <unistd.h>
 
-#include "space/space_crowd.h"
+#include "mems_heap/space_crowd.h"
 #include "support/child.h"
 
-#define WATCHDOG 60
+#define WATCHDOG 300
 
-/* A child's life: it goes on with all blocks that it can see, and with threads of its own, and ends every space. */
+/* A child's life: it continues with all blocks that it can see and with its own threads, and ends every space. */
 static void live_as_child(uintptr_t seed, unsigned generations) {
     alarm(WATCHDOG);
     check_spaces();
@@ -46,7 +46,7 @@ static void live_as_child(uintptr_t seed, unsigned generations) {
     CHECK(space_alloc("malloc", &space_default, 1) == (void *)1000);
 }
 
-/* With one thread there is nothing that the child does not have. */
+/* With one thread the child loses nothing. */
 static void a_child_of_a_quiet_process_loses_nothing(void **state) {
     (void)state;
     crowd_churn_a_little((void *)1);
@@ -88,11 +88,11 @@ static void two_threads_can_fork_at_once(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        /* the first, while the process has never had another thread */
+        /* first, while the process has never had another thread */
         cmocka_unit_test_setup_teardown(a_child_of_a_quiet_process_loses_nothing, spaces_begin, spaces_end),
         cmocka_unit_test_setup_teardown(a_child_of_a_busy_process_works, spaces_begin, spaces_end),
         cmocka_unit_test_setup_teardown(two_threads_can_fork_at_once, spaces_begin, spaces_end),
     };
-    alarm(200);
+    alarm(300);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

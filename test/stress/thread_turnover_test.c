@@ -1,5 +1,6 @@
 /*
- * A hundred thousand short threads, also ones that allocate and free in their very last moments: nothing adds up.
+ * A hundred thousand short threads, including some that allocate and free in their very last moments: nothing
+ * accumulates.
  */
 #include "support/test.h"
 
@@ -25,7 +26,7 @@
 #define ROUNDS (4 - 2 * UNDER_TSAN)
 #endif
 
-/* What a thread does to its blocks in the destructors of its keys: some run after the engine's own. */
+/* What a thread does to its blocks in the destructors of its keys, some of which run after the engine's own. */
 struct will {
     struct random random;
     unsigned calls;
@@ -87,7 +88,7 @@ static void *short_life(void *seed) {
     return NULL;
 }
 
-/* Runs in every round of destructors that there is, so that it also comes after every other destructor. */
+/* Runs in every round of destructors, so it also comes after every other destructor. */
 static void last_will(void *argument) {
     struct will *will = argument;
     leave(&will->random, make(&will->random));
@@ -112,7 +113,7 @@ static void *life_with_a_will(void *seed) {
     for (unsigned i = 0; i < KEYS; i++) {
         CHECK(pthread_setspecific(keys[i], &will) == 0);
     }
-    /* One thread in two has no heap until its destructors run. */
+    /* Every other thread has no heap until its destructors run. */
     if ((uintptr_t)seed % 2 == 0) {
         CHECK(pthread_setspecific(inherited_key, make(&will.random)) == 0);
     }
@@ -128,7 +129,7 @@ static void *life_of_a_freer(void *seed) {
     return NULL;
 }
 
-/* Runs `total` threads, LIVE_THREADS at a time, and proves that the last nine tenths took no more memory. */
+/* Runs `total` threads, LIVE_THREADS at a time, and checks that the last nine tenths took no more memory. */
 static void run(unsigned total, void *(*life)(void *), void *(*every_third)(void *)) {
     pthread_t threads[LIVE_THREADS];
     struct mems_engine_stats early = {0}, late;
@@ -181,7 +182,7 @@ int main(void) {
         cmocka_unit_test(threads_that_only_free_at_their_end_leave_nothing),
     };
     alarm(600);
-    /* Destructors run in the order of the keys: one before the engine's key, if it makes one when first used, ... */
+    /* Destructors run in the order of the keys: one before the engine's key, if it creates one when first used, ... */
     CHECK(pthread_key_create(&keys[0], last_will) == 0);
     thread_run(short_life, NULL);
     /* ... and the others after it. */

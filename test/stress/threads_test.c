@@ -1,5 +1,5 @@
 /*
- * Many threads that come and go, with blocks of every size that are resized, and freed by others than their makers.
+ * Many threads that start and end, with blocks of every size that are resized, and freed by other threads.
  */
 #include "support/test.h"
 
@@ -19,18 +19,18 @@
 
 struct record {
     struct marked block;
-    size_t alignment;       /* as asked for; 0: none */
+    size_t alignment;       /* as requested; 0: none */
     struct range_node node; /* in the shadow */
 };
 
 /* How a wave of threads behaves. */
 struct load {
-    unsigned threads;    /* that run in all, LIVE_THREADS at a time */
+    unsigned threads;    /* in total, LIVE_THREADS at a time */
     unsigned operations; /* of each, at most */
     unsigned size_bits;  /* of most blocks */
-    unsigned large_of;   /* one block of so many is up to 1 MiB, and one of 100 times as many up to 40 MiB; 0: none */
-    bool shadow;         /* prove that no two blocks overlap, at the price of a lock */
-    bool observed;       /* another thread asks for statistics all the time */
+    unsigned large_of;   /* one block in this many is up to 1 MiB, one in 100 times as many up to 40 MiB; 0: none */
+    bool shadow;         /* check that no two blocks overlap, at the price of a lock */
+    bool observed;       /* another thread keeps asking for statistics */
 };
 
 struct worker {
@@ -40,7 +40,7 @@ struct worker {
     struct record *held[HELD];
 };
 
-/* Blocks on their way from one thread to another: whoever puts one in takes out, and frees, what was there. */
+/* Blocks in transit between threads: whoever puts one in takes out and frees what was there. */
 static _Atomic(struct record *) mailboxes[MAILBOXES];
 
 /* The address ranges of all live blocks. */
@@ -163,7 +163,7 @@ static void *work(void *argument) {
         }
         *slot = NULL;
     }
-    /* Half of what is left is freed by threads that come later, when this one has ended. */
+    /* Half of the rest is freed by later threads, after this one has ended. */
     for (size_t i = 0; i < HELD; i++) {
         if (worker->held[i] != NULL && i % 2 == 0) {
             post(worker, worker->held[i]);
@@ -199,7 +199,7 @@ static void *observe(void *unused) {
     return NULL;
 }
 
-/* As one thread ends the next one starts, at a moment when its neighbours are in the midst of theirs. */
+/* As one thread ends the next starts, while its neighbours are in the middle of their work. */
 static void run(struct load load, uint64_t seed) {
     static struct worker workers[LIVE_THREADS];
     pthread_t observer;
@@ -244,7 +244,7 @@ static void small_blocks_change_hands(void **state) {
     run((struct load){.threads = 200, .operations = 20000, .size_bits = 5, .observed = true}, 21);
 }
 
-/* Mostly large blocks: spans are split and joined by all threads at once. */
+/* Mostly large blocks: all threads split and join spans at once. */
 static void large_blocks_change_hands(void **state) {
     (void)state;
     run((struct load){.threads = 30, .operations = 1500, .size_bits = 18, .large_of = 4, .observed = true}, 31);

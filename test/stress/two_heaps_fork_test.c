@@ -1,6 +1,6 @@
 /*
  * two_heaps_fork_test.c - fork while threads contend for the locks of both heaps of a library: the engine and the MeMS
- * heap go on in parent and child.
+ * heap continue in parent and child.
  */
 #include "support/test.h"
 
@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "engine/engine.h"
-#include "space/space.h"
+#include "mems_heap/space.h"
 #include "support/check.h"
 #include "support/child.h"
 #include "support/thread.h"
@@ -18,7 +18,7 @@
 
 static atomic_bool stop;
 
-/* Large blocks: each takes the lock of the spans. */
+/* Large blocks: each takes the spans' lock. */
 static void use_engine(void) {
     void *blocks[8];
     for (size_t i = 0; i < 8; i++) {

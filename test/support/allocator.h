@@ -1,9 +1,9 @@
 /*
- * allocator.h - what the three heaps have in common, as the kit's models and crowds of threads use it.
+ * allocator.h - a common interface to the three heaps, for the kit's models and crowds of threads.
  *
  * engine_heap.h, hmm_heap.h and space_heap.h each define the table `allocator` for their heap; a test program includes
- * one of them. `heap` is the MeMS space that is meant; the other two heaps, of which a process has one, ignore it.
- * Functions that take a `block` take what an allocation has returned: an address, but for spaces a virtual one.
+ * one of them. `heap` is a MeMS space; a process has one of each of the other heaps, and these ignore it. `block` is
+ * what an allocation returned: an address, or for spaces a virtual one.
  */
 #ifndef MEMS_TEST_SUPPORT_ALLOCATOR_H
 #define MEMS_TEST_SUPPORT_ALLOCATOR_H
@@ -13,9 +13,9 @@
 
 #include "check.h"
 
-/* A member that is NULL names something that the heap does not have. */
+/* A NULL member is something that the heap does not have. */
 struct allocator {
-    size_t size_min; /* that may be asked for: 0 or 1 */
+    size_t size_min; /* the smallest size that may be requested: 0 or 1 */
     void *(*alloc)(void *heap, size_t size);
     void *(*alloc_zeroed)(void *heap, size_t size);
     void *(*alloc_aligned)(void *heap, size_t alignment, size_t size);
@@ -23,13 +23,13 @@ struct allocator {
     void (*free)(void *heap, void *block);
     void (*free_sized)(void *heap, void *block, size_t size, size_t alignment);
     size_t (*usable_size)(void *heap, void *block);
-    unsigned char *(*memory)(void *heap, void *block); /* where the bytes of a block are */
+    unsigned char *(*memory)(void *heap, void *block); /* where a block's bytes are */
     void (*trim)(void *heap, size_t pad);
     bool (*valid)(void *heap, const char **why);
     int (*option_set)(const char *name, const char *value);
 };
 
-/* All invariants hold of the one heap, or of the space `heap`. */
+/* Checks all invariants of the one heap, or of the space `heap`. */
 #define CHECK_VALID() check_valid(__FILE__, __LINE__, &allocator, NULL)
 #define CHECK_VALID_SPACE(heap) check_valid(__FILE__, __LINE__, &allocator, heap)
 

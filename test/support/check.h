@@ -1,9 +1,9 @@
 /*
- * check.h - assertions for places where cmocka's cannot be used: child processes, threads, fuzz targets, and programs
- * that are not cmocka tests. An assertion that fails prints file, line and condition, and ends the process by SIGABRT.
+ * check.h - assertions for child processes, threads, fuzz targets and programs without cmocka. A failed assertion
+ * prints file, line and condition, and ends the process by SIGABRT.
  *
- * The header needs only the C library, and none of its heap. Scripts compile programs that include nothing else of
- * this project.
+ * The header needs only the C library, and not its heap. Scripts compile programs that include nothing else of this
+ * project.
  */
 #ifndef MEMS_TEST_SUPPORT_CHECK_H
 #define MEMS_TEST_SUPPORT_CHECK_H
@@ -23,7 +23,7 @@
 #define CHECK_EQUAL(actual, expected) check_equal(__FILE__, __LINE__, #actual, (uint64_t)(actual), (uint64_t)(expected))
 #define CHECK_AT_MOST(actual, bound) check_at_most(__FILE__, __LINE__, #actual, (uint64_t)(actual), (uint64_t)(bound))
 
-/* One write, so that the lines of several threads stay apart. */
+/* One write, so that lines of several threads do not mix. */
 __attribute__((format(printf, 3, 4))) _Noreturn static inline void check_failed(const char *file, int line,
                                                                                 const char *format, ...) {
     char text[1024];

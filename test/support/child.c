@@ -13,8 +13,8 @@
 
 #include "check.h"
 
-/* Seconds; far more than any child needs, under any emulator or sanitizer. */
-#define WATCHDOG 50
+/* Seconds; far more than any child needs, even under emulators and sanitizers. */
+#define WATCHDOG 300
 
 /* The exit status of a child that calls child_cannot(). */
 #define CANNOT 77
@@ -23,7 +23,7 @@ static _Noreturn void child_main(int err, void (*function)(void *), void *argume
     struct rlimit none = {0, 0};
     (void)setrlimit(RLIMIT_CORE, &none);
     for (int number = 1; number < NSIG; number++) {
-        (void)signal(number, SIG_DFL); /* refused for SIGKILL and a few more, which have no other action */
+        (void)signal(number, SIG_DFL); /* refused for SIGKILL and a few others, which have no other action */
     }
     alarm(WATCHDOG);
     CHECK(dup2(err, STDERR_FILENO) >= 0);
@@ -32,7 +32,7 @@ static _Noreturn void child_main(int err, void (*function)(void *), void *argume
     _exit(0);
 }
 
-/* Reads to the end, so that the child never waits for us, and keeps what fits. */
+/* Reads to the end, so that the child never waits for us, and keeps as much as fits. */
 static void read_all(int fd, char *text, size_t capacity) {
     size_t length = 0;
     for (;;) {
@@ -69,7 +69,7 @@ static int wait_for(pid_t child) {
 void child_run(struct child_result *result, void (*function)(void *), void *argument) {
     int err[2];
     CHECK(pipe(err) == 0);
-    fflush(NULL); /* what is buffered is the parent's to write */
+    fflush(NULL); /* buffered output is the parent's to write */
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
@@ -126,7 +126,7 @@ void expect_fault(void (*function)(void *), void *argument, const char *report) 
     }
 }
 
-/* Steps over the digits of a number at *text; false: there are none. */
+/* Skips the digits of a number at *text; false if there are none. */
 static bool skip_digits(const char **text, int (*digit)(int)) {
     const char *start = *text;
     while (digit((unsigned char)**text)) {
@@ -143,7 +143,11 @@ bool text_matches(const char *text, const char *pattern) {
             }
             text += 2;
         }
-        if (*pattern == '@' || *pattern == '#') {
+        if (*pattern == '~') {
+            while (*text == ' ' || *text == 'x' || isxdigit((unsigned char)*text)) {
+                text++;
+            }
+        } else if (*pattern == '@' || *pattern == '#') {
             if (!skip_digits(&text, *pattern == '@' ? isxdigit : isdigit)) {
                 return false;
             }

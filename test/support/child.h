@@ -1,8 +1,8 @@
 /*
- * child.h - functions in child processes: for tests of what ends a process, and of what may be done only once in one.
+ * child.h - runs functions in child processes: for tests of what ends a process, and of what can be done only once in
+ * one.
  *
- * cmocka's assertions jump out of the function, back into the parent's list of tests, so they must not be used in a
- * child; check.h has some that end the process.
+ * cmocka's assertions jump back into the parent's list of tests, so a child must use those of check.h.
  */
 #ifndef MEMS_TEST_SUPPORT_CHILD_H
 #define MEMS_TEST_SUPPORT_CHILD_H
@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* signal: the one that ended the child, 0 when it exited; status: its exit status then; err: what it wrote to standard
- * error, as a string, cut to fit. */
+/* signal: what ended the child, or 0 if it exited; status: its exit status; err: what it wrote to standard error, as
+ * a string, cut to fit. */
 struct child_result {
     int signal;
     int status;
@@ -19,32 +19,32 @@ struct child_result {
 };
 
 /*
- * Calls function(argument) in a forked child and waits for its end. A function that returns is exit status 0. The
- * child has its parent's memory, every signal's default action, and no core dump; it is ended by SIGALRM should it
- * hang. Under QEMU the emulator's own line about the signal is not part of err. When the child cannot be made the
- * calling process says why and aborts.
+ * Calls function(argument) in a forked child and waits for its end. If the function returns, the exit status is 0. The
+ * child has its parent's memory, default actions for all signals, and no core dump; SIGALRM ends it if it hangs. err
+ * does not include QEMU's own line about a signal. If the child cannot be made, the calling process says why and
+ * aborts.
  */
 void child_run(struct child_result *result, void (*function)(void *), void *argument);
 
-/* Ends a child that cannot bring about here what it is to test. */
+/* Ends a child that cannot set up here what it should test. */
 _Noreturn void child_cannot(void);
 
 /*
- * The rest is for cmocka tests. Each runs function(argument) as child_run() does, and fails the test unless the child
- * ends as expected. expect_success: by itself, without a word on standard error; a child that ends by
- * child_cannot() skips the test. expect_fault: by SIGABRT, with a fault report and nothing else on standard
- * error: "mems: REPORT [thread N]", where REPORT is compared as text_matches() does.
+ * For cmocka tests: run function(argument) as child_run() does, and fail the test unless the child ends as expected.
+ * expect_success: by itself, silently; child_cannot() skips the test. expect_fault: by SIGABRT, with only a fault
+ * report on standard error: "mems: REPORT [thread N]", where REPORT is compared by text_matches().
  */
 void expect_success(void (*function)(void *), void *argument);
 void expect_fault(void (*function)(void *), void *argument, const char *report);
 
-/* Whether the child has ended by child_cannot(): then it skips the test, and does not return. */
+/* Skips the test, without returning, if the child ended by child_cannot(). */
 void child_skip_if_cannot(const struct child_result *result);
 
-/* Waits for a child that the caller has forked; it must end with exit status 0, or the calling process aborts. */
+/* Waits for a forked child, which must exit with status 0; otherwise the calling process aborts. */
 void child_wait(pid_t child);
 
-/* Whether text is the pattern, in which # stands for a decimal number and @ for an address. */
+/* Whether the text matches the pattern, in which # stands for a decimal number, @ for an address, and ~ for the return
+ * addresses of a stack. */
 bool text_matches(const char *text, const char *pattern);
 
 #endif

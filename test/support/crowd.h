@@ -1,6 +1,6 @@
 /*
- * crowd.h - threads that share a table of blocks, of one heap or of several, with others beside them: what one thread
- * has allocated another one resizes and frees.
+ * crowd.h - threads that share a table of blocks of one or several heaps, beside other threads: one thread allocates a
+ * block, others resize and free it.
  */
 #ifndef MEMS_TEST_SUPPORT_CROWD_H
 #define MEMS_TEST_SUPPORT_CROWD_H
@@ -21,27 +21,27 @@
 #define CROWD_HEAPS 4
 
 /*
- * Whoever makes an entry BUSY owns it (acquire), until it gives it another state (release). In a forked child, BUSY
- * entries were in the hands of threads that it does not have, and are left alone.
+ * Whoever makes an entry BUSY owns it (acquire) until it stores another state (release). In a forked child, BUSY
+ * entries belong to threads that it does not have, and are left alone.
  */
 enum { EMPTY, BUSY, FULL };
 
 struct crowd_entry {
     atomic_int state;
     void *heap;
-    void *handle; /* what the allocation has returned */
+    void *handle; /* what the allocation returned */
     struct marked block;
 };
 
-/* Set up by the test, but for its last two members. */
+/* Set up by the test, except for the last two members. */
 struct crowd {
     const struct allocator *allocator;
     size_t entries;
     unsigned size_bits; /* of most blocks */
-    size_t rare_size;   /* one block in 500 is up to so large; 0: none is */
+    size_t rare_size;   /* one block in 500 has up to this size; 0: none */
     size_t heap_count;
     void *heaps[CROWD_HEAPS];
-    void (*use)(struct crowd_entry *entry, struct random *random); /* does more with a block; NULL: nothing */
+    void (*use)(struct crowd_entry *entry, struct random *random); /* does more with a block; may be NULL */
     atomic_bool stop;
     struct crowd_entry table[CROWD_ENTRIES];
 };
@@ -64,7 +64,7 @@ static inline size_t crowd_size(struct random *random) {
     return crowd.allocator->size_min + random_size(random, crowd.size_bits);
 }
 
-/* The block lies where its handle says, and has new contents. */
+/* Records where the block is, and gives it new contents. */
 static inline void crowd_settle(struct crowd_entry *entry, struct random *random) {
     entry->block.memory = crowd.allocator->memory(entry->heap, entry->handle);
     entry->block.mark = random_next(random);
@@ -104,7 +104,7 @@ static inline void crowd_destroy(struct crowd_entry *entry) {
     crowd.allocator->free(entry->heap, entry->handle);
 }
 
-/* Makes, resizes, uses or frees the block of some entry. */
+/* Allocates, resizes, uses or frees the block of some entry. */
 static inline void crowd_step(struct random *random) {
     struct crowd_entry *entry = &crowd.table[random_below(random, crowd.entries)];
     if (crowd_take(entry, EMPTY)) {
@@ -171,7 +171,7 @@ struct crowd_task {
     uintptr_t argument;
 };
 
-/* CROWD_THREADS churn until the threads of all tasks have returned. */
+/* Runs CROWD_THREADS threads until those of all tasks have returned. */
 static inline void crowd_run(const struct crowd_task *tasks, size_t count) {
     pthread_t threads[CROWD_THREADS], others[CROWD_TASKS];
     CHECK(count <= CROWD_TASKS);

@@ -1,5 +1,5 @@
 /*
- * engine_heap.h - the engine as the kit sees it.
+ * engine_heap.h - the engine as an allocator of the kit.
  */
 #ifndef MEMS_TEST_SUPPORT_ENGINE_HEAP_H
 #define MEMS_TEST_SUPPORT_ENGINE_HEAP_H
@@ -7,7 +7,7 @@
 #include "allocator.h"
 #include "child.h"
 #include "engine/engine.h"
-#include "engine/stats.h"
+#include "engine/reports/stats.h"
 #include "os/os.h"
 
 static inline void *engine_heap_alloc(void *heap, size_t size) {
@@ -74,7 +74,7 @@ static const struct allocator allocator = {
     .option_set = engine_option_set,
 };
 
-/* A sanitizer has mapped its shadow, which is larger than any limit, and needs mappings itself. */
+/* Skips the test beside a sanitizer, whose shadow exceeds any limit, and which needs mappings itself. */
 static inline void not_beside_a_sanitizer(void) {
     struct os_usage usage;
     os_usage(&usage);
@@ -83,7 +83,7 @@ static inline void not_beside_a_sanitizer(void) {
     }
 }
 
-/* When every other thread has ended and every block has been freed, nothing but free memory remains. */
+/* Checks that only free memory is left once all other threads have ended and all blocks are freed. */
 static inline void check_nothing_left(void) {
     struct mems_engine_stats stats;
     engine_trim();

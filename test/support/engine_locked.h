@@ -1,18 +1,18 @@
 /*
- * engine_locked.h - what a test of the engine does to a heap under its lock, as the engine itself would.
+ * engine_locked.h - what tests do to an engine heap under its lock, as the engine itself would.
  */
 #ifndef MEMS_TEST_SUPPORT_ENGINE_LOCKED_H
 #define MEMS_TEST_SUPPORT_ENGINE_LOCKED_H
 
 #include "check.h"
-#include "engine/heap.h"
-#include "engine/magazine.h"
-#include "engine/remote.h"
-#include "engine/root.h"
-#include "engine/thread.h"
-#include "engine/transfer.h"
+#include "engine/heaps/heap.h"
+#include "engine/heaps/magazine.h"
+#include "engine/heaps/remote.h"
+#include "engine/heaps/thread.h"
+#include "engine/heaps/transfer.h"
+#include "engine/root/root.h"
 
-/* Gives the calling thread a heap, which has nothing yet. */
+/* Gives the calling thread a new, empty heap. */
 static inline struct heap *begin_heap(void) {
     CHECK(root_start());
     struct heap *heap = thread_begin();
@@ -20,14 +20,14 @@ static inline struct heap *begin_heap(void) {
     return heap;
 }
 
-/* All that the calling thread has in its magazines and in its depot goes back to the slabs. */
+/* Moves all that the calling thread has in its magazines and depot back to the slabs. */
 static inline void flush_mine(void) {
     lock_take(&heap_mine->lock);
     transfer_flush(heap_mine);
     lock_give(&heap_mine->lock);
 }
 
-/* The same, and the magazines go too. */
+/* The same, and frees the magazines. */
 static inline void dispose_mine(void) {
     lock_take(&heap_mine->lock);
     transfer_flush(heap_mine);
@@ -44,8 +44,8 @@ static inline bool refill_mine(unsigned size_class) {
     return filled;
 }
 
-/* Collects up to `units` units of a heap's inbox, as its thread (`writer`) or as another one; whether there are more.
- */
+/* Collects up to `units` units of a heap's inbox, as its own thread (`writer`) or as another; returns whether there
+ * are more. */
 static inline bool collect(struct heap *heap, size_t units, bool writer) {
     lock_take(&heap->lock);
     bool more = inbox_collect(heap, units, writer);
@@ -57,7 +57,7 @@ static inline uint32_t link_of_unit(size_t unit) {
     return atomic_load(&window.inbox_links[unit]);
 }
 
-/* How many units a chain has: an inbox, or a backlog. */
+/* The number of units in a chain: an inbox or a backlog. */
 static inline size_t chain_length(uint32_t head) {
     size_t length = 0;
     for (; head != 0 && head != INBOX_CLOSED; head = link_of_unit(head - 1) & ~LINK_SET) {
@@ -66,7 +66,7 @@ static inline size_t chain_length(uint32_t head) {
     return length;
 }
 
-/* How many units of a class wait to be collected. */
+/* The number of units of a class that wait to be collected. */
 static inline size_t ring_length(const struct heap *heap, unsigned size_class) {
     uint32_t last = heap->classes[size_class].waiting;
     size_t length = 0;
@@ -76,7 +76,7 @@ static inline size_t ring_length(const struct heap *heap, unsigned size_class) {
     return length;
 }
 
-/* How many units have left a heap's inbox, and wait to be collected. */
+/* The number of units that have left a heap's inbox and wait to be collected. */
 static inline size_t waiting_length(const struct heap *heap) {
     size_t length = chain_length(heap->backlog);
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
@@ -85,7 +85,7 @@ static inline size_t waiting_length(const struct heap *heap) {
     return length;
 }
 
-/* How many units wait to be collected by, or for, a heap. */
+/* The number of units that wait to be collected by or for a heap. */
 static inline size_t inbox_length(const struct heap *heap) {
     return chain_length(atomic_load(&heap->inbox)) + waiting_length(heap);
 }

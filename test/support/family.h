@@ -1,6 +1,6 @@
 /*
- * family.h - the malloc family as tests call it: declarations that not every C library's headers have, sizes to ask
- * for, and values that the compiler must not reason about.
+ * family.h - the malloc family for tests: declarations that some C libraries' headers lack, sizes to request, and
+ * values hidden from the compiler.
  */
 #ifndef MEMS_TEST_SUPPORT_FAMILY_H
 #define MEMS_TEST_SUPPORT_FAMILY_H
@@ -42,19 +42,19 @@ void cfree(void *block);
 void free_sized(void *block, size_t size);
 void free_aligned_sized(void *block, size_t alignment, size_t size);
 
-/* The value, of which the compiler knows nothing: it warns of sizes that can only fail. */
+/* Hides a value from the compiler, which warns about sizes that can only fail. */
 static inline size_t opaque(size_t value) {
     __asm__("" : "+r"(value));
     return value;
 }
 
-/* The same pointer, of which the compiler does not know that a failed call has left it valid, or that it is dead. */
+/* Hides from the compiler that a pointer is dead, or that a failed call has left it valid. */
 static inline void *hidden(void *block) {
     __asm__("" : "+r"(block));
     return block;
 }
 
-/* Sizes on both sides of what allocators treat differently: classes, pages, slabs, large and huge blocks. */
+/* Sizes on both sides of allocators' limits: classes, pages, slabs, large and huge blocks. */
 static const size_t edge_sizes[] = {
     0,
     1,
@@ -112,7 +112,7 @@ static inline bool is_aligned(const void *block, size_t alignment) {
     return (uintptr_t)block % alignment == 0;
 }
 
-/* Checks that an expression is NULL and that it has set errno. */
+/* Checks that an expression is NULL and has set errno. */
 #define assert_fails(expression, error) \
     do {                                \
         errno = 0;                      \

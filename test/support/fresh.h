@@ -1,9 +1,10 @@
 /*
- * fresh.h - tests in processes of their own. A process has one engine and one HMM heap, so each test gets a fresh one.
+ * fresh.h - tests in processes of their own. A process has one engine and one HMM heap, so this gives each test a fresh
+ * one.
  *
- * A test runs in a forked child, in which the heap has not been used, with the options that the list of tests names.
- * Its assertions are those of check.h: cmocka's would jump into the parent's list of tests. Include engine_heap.h or
- * hmm_heap.h as well, whose heap it is.
+ * A test runs in a forked child whose heap has not been used, with the options in the list of tests. It must use the
+ * assertions of check.h, because cmocka's would jump into the parent's list of tests. Include engine_heap.h or
+ * hmm_heap.h as well, depending on the heap.
  */
 #ifndef MEMS_TEST_SUPPORT_FRESH_H
 #define MEMS_TEST_SUPPORT_FRESH_H
@@ -16,14 +17,14 @@
 #include "child.h"
 #include "random.h"
 
-/* The test's random numbers, seeded before the child was made. */
+/* The test's random numbers, seeded before the fork. */
 static struct random fresh_random;
 
 struct fresh {
     void (*run)(void);
     int (*option_set)(const char *name, const char *value);
     const char *options; /* "name=value,name=value" */
-    const char *report;  /* the fault report that ends the test, as expect_fault() takes it; NULL: none */
+    const char *report;  /* the fault report that ends the test (see expect_fault), or NULL */
 };
 
 static inline void fresh_child(void *argument) {

@@ -1,14 +1,14 @@
 /*
- * hmm_heap.h - HMM as the kit sees it.
+ * hmm_heap.h - HMM as an allocator of the kit.
  */
 #ifndef MEMS_TEST_SUPPORT_HMM_HEAP_H
 #define MEMS_TEST_SUPPORT_HMM_HEAP_H
 
 #include "allocator.h"
-#include "hmm/heap.h"
+#include "hmm/hmm_alloc.h"
 #include "os/os.h"
 
-/* The heap that is meant: that of the process, unless a test has put its own here. */
+/* The process's heap, unless a test puts its own here. */
 static struct HmmHeap *hmm_under_test = &hmm_heap;
 
 static inline void *hmm_heap_alloc(void *heap, size_t size) {
@@ -75,7 +75,7 @@ static const struct allocator allocator = {
     .option_set = hmm_option_set,
 };
 
-/* The heap's figures, which add up. */
+/* The heap's figures, after checking that they add up. */
 static inline struct HmmStats stats_now(void) {
     struct HmmStats stats;
     hmm_stats(hmm_under_test, &stats);
@@ -83,7 +83,7 @@ static inline struct HmmStats stats_now(void) {
     return stats;
 }
 
-/* Whether the process's own break can be moved: not where the C library keeps it for itself. */
+/* Whether the process's own break can be moved; not if the C library keeps it for itself. */
 static inline bool real_break_moves(void) {
     void *was;
     return os_move_break(4096, &was) == 0 && os_move_break(-4096, &was) == 0;

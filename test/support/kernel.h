@@ -1,5 +1,5 @@
 /*
- * kernel.h - what this kernel, or emulator, does with mappings, and what it says of this process: asked directly, to
+ * kernel.h - how this kernel or emulator treats mappings, and what it says about this process; asked directly, to
  * compare with what the heaps find out.
  */
 #ifndef MEMS_TEST_SUPPORT_KERNEL_H
@@ -28,7 +28,7 @@ static inline char *kernel_map(void) {
     return start;
 }
 
-/* Whether memory that was given back reads as zero. */
+/* Whether purged memory reads as zero. */
 static inline bool purging_zeroes(void) {
     char *start = kernel_map();
     bool zeroes = madvise(start, KERNEL_TRIAL, MADV_DONTNEED) == 0 && *(volatile char *)start == 0;
@@ -36,7 +36,7 @@ static inline bool purging_zeroes(void) {
     return zeroes;
 }
 
-/* Whether pages can move to another address, and leave the old one mapped. */
+/* Whether pages can be moved to another address while the old one stays mapped. */
 static inline bool pages_can_move(void) {
     char *start = kernel_map();
     int flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
@@ -45,13 +45,13 @@ static inline bool pages_can_move(void) {
     return can;
 }
 
-/* Whether the page at an address is mapped. */
+/* Whether the page at this address is mapped. */
 static inline bool mapped(void *page) {
     unsigned char resident;
     return mincore(page, 1, &resident) == 0;
 }
 
-/* How many bytes of these pages are present; 0 where that cannot be found out. */
+/* How many bytes of these pages are present; 0 if unknown. */
 static inline size_t present_bytes(void *start, size_t size) {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size_t bytes = 0;
@@ -62,7 +62,7 @@ static inline size_t present_bytes(void *start, size_t size) {
     return bytes;
 }
 
-/* The bytes of this process that are in memory. */
+/* The resident bytes of this process. */
 static inline size_t resident_bytes(void) {
     unsigned long size = 0, pages = 0;
     FILE *file = fopen("/proc/self/statm", "r");
@@ -71,7 +71,7 @@ static inline size_t resident_bytes(void) {
     return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* Whether the byte at an address can be read: asked of the kernel, which reads it for us and tells where it cannot. */
+/* Whether the byte at an address is readable: the kernel reads it for us and reports if it cannot. */
 static inline bool readable(const void *address) {
     int ends[2];
     CHECK(pipe(ends) == 0);
@@ -82,7 +82,7 @@ static inline bool readable(const void *address) {
     return can;
 }
 
-/* Whether the mapping of an address is marked as one that cores leave out; -1 where nothing is mapped. */
+/* Whether an address's mapping is marked to be left out of cores; -1 if nothing is mapped. */
 static inline int left_out_of_cores(const void *address) {
     uintptr_t start = 0, end = 0, from, to;
     int answer = -1;
@@ -102,7 +102,7 @@ static inline int left_out_of_cores(const void *address) {
     return answer;
 }
 
-/* False for an emulator that does not pass the mark on. */
+/* False under emulators that do not pass the mark on. */
 static inline bool cores_can_leave_out(void) {
     char *start = kernel_map();
     bool can = madvise(start, KERNEL_TRIAL, MADV_DONTDUMP) == 0 && left_out_of_cores(start) == 1;
@@ -111,8 +111,8 @@ static inline bool cores_can_leave_out(void) {
 }
 
 /*
- * Makes mappings until the kernel allows no more, by making every other page of one readable. To be unmapped; *size is
- * its size. NULL where the kernel allows too many to try.
+ * Makes every other page of a mapping readable until the kernel allows no more mappings. Returns the mapping, of *size
+ * bytes, to be unmapped; NULL if the kernel allows too many to try.
  */
 static inline char *use_up_mappings(size_t *size) {
     unsigned long limit = 0;

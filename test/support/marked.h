@@ -1,6 +1,6 @@
 /*
- * marked.h - blocks whose bytes are derived from a mark and from their place, so that it shows when two blocks overlap
- * or a heap copies, moves or clears the wrong bytes.
+ * marked.h - blocks whose bytes are derived from a mark and their position, which reveals blocks that overlap, and
+ * heaps that copy, move or clear the wrong bytes.
  */
 #ifndef MEMS_TEST_SUPPORT_MARKED_H
 #define MEMS_TEST_SUPPORT_MARKED_H
@@ -10,17 +10,16 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Every byte of a block of this size or less is marked. In larger blocks it is the bytes near the ends, and words
- * between them. */
+/* In blocks up to this size every byte is marked; in larger ones, bytes near the ends and words in between. */
 #define MARKED_DENSE ((size_t)64 * 1024)
 #define MARKED_END ((size_t)256)
 #define MARKED_WORD sizeof(uint64_t)
 
 struct marked {
-    unsigned char *memory; /* NULL: there is no block */
-    size_t size;           /* what the test writes */
+    unsigned char *memory; /* NULL if there is no block */
+    size_t size;           /* how much the test writes */
     uint64_t mark;
-    size_t stride; /* from word to word between the ends, a multiple of 8; 0: there are about 32 */
+    size_t stride; /* distance of words between the ends, a multiple of 8; 0: about 32 words */
 };
 
 /* The word at an offset. */
@@ -29,9 +28,9 @@ static inline uint64_t marked_word(const struct marked *block, size_t at) {
     return word ^ word >> 32;
 }
 
-/* The offset of the marked word behind the one at `at`. */
+/* The offset of the next marked word after `at`. */
 static inline size_t marked_next(const struct marked *block, size_t at) {
-    size_t last = block->size / MARKED_WORD * MARKED_WORD - MARKED_END; /* from here on every word again */
+    size_t last = block->size / MARKED_WORD * MARKED_WORD - MARKED_END; /* every word again from here on */
     if (block->size <= MARKED_DENSE || at < MARKED_END || at >= last) {
         return at + MARKED_WORD;
     }
@@ -40,8 +39,8 @@ static inline size_t marked_next(const struct marked *block, size_t at) {
 }
 
 /*
- * The bytes of a word that lie before `end`, which lies behind its first byte. Loads and stores, never calls of memcpy:
- * in memory whose pages have been moved twice QEMU 7 takes those for forbidden.
+ * Reads or writes the bytes of a word before `end`, of which there is at least one. Uses loads and stores instead of
+ * memcpy, because QEMU 7 takes memory whose pages were moved twice for forbidden in such calls.
  */
 static inline void marked_store(unsigned char *to, uint64_t word, size_t at, size_t end) {
     if (end - at >= MARKED_WORD) {
@@ -73,7 +72,7 @@ static inline void marked_fill(const struct marked *block) {
     }
 }
 
-/* Whether the marks that marked_fill() has left in the first `end` bytes are there. */
+/* Whether the marks of marked_fill() are intact in the first `end` bytes. */
 static inline bool marked_intact(const struct marked *block, size_t end) {
     end = end < block->size ? end : block->size;
     for (size_t at = 0; at < end; at = marked_next(block, at)) {
@@ -84,7 +83,7 @@ static inline bool marked_intact(const struct marked *block, size_t end) {
     return true;
 }
 
-/* Whether the block reads as zero: every byte, but only those that would be marked in a block of more than 1 MiB. */
+/* Whether the block reads as zero; above 1 MiB, only the bytes that would be marked are checked. */
 static inline bool marked_zero(const struct marked *block) {
     const unsigned char *memory = block->memory;
     if (block->size <= (size_t)1024 * 1024) {

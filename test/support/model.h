@@ -1,9 +1,9 @@
 /*
- * model.h - a heap's user who remembers everything: which blocks it holds, how they were asked for, and what is in
- * them. Random operations on a heap are compared with it; it ends the process when the heap has broken a promise.
+ * model.h - a user of a heap who remembers all blocks: their sizes, alignments and contents. Random operations on the
+ * heap are compared with it, and a broken promise ends the process.
  *
- * It knows what every heap promises. The layout of MeMS spaces, which is a promise, too, has a model of its own
- * (space/layout.h).
+ * It covers what every heap promises. The layout of MeMS spaces is promised too, and has its own model
+ * (mems_heap/layout.h).
  */
 #ifndef MEMS_TEST_SUPPORT_MODEL_H
 #define MEMS_TEST_SUPPORT_MODEL_H
@@ -17,7 +17,7 @@
 
 #define MODEL_BLOCKS 300
 
-/* What is asked of the heap; each but the trim concerns one of the model's blocks. */
+/* The operations; each except the trim concerns one block of the model. */
 enum model_operation {
     MODEL_ALLOC,
     MODEL_CALLOC,
@@ -28,17 +28,17 @@ enum model_operation {
     MODEL_OPERATIONS
 };
 
-/* Invariant: blocks[i].memory is NULL, and blocks[i].size 0, or the block is marked, and no two of them overlap. */
+/* Invariant: either blocks[i].memory is NULL and blocks[i].size 0, or the block is marked; no two blocks overlap. */
 struct model {
     const struct allocator *allocator;
-    bool refusals; /* an allocation may fail */
+    bool refusals; /* allocations may fail */
     size_t stride; /* of the marks in large blocks */
     uint64_t marks;
     struct marked blocks[MODEL_BLOCKS];
-    size_t alignments[MODEL_BLOCKS]; /* as asked for; 0: none */
+    size_t alignments[MODEL_BLOCKS]; /* as requested; 0: none */
 };
 
-/* No block of the model touches the `size` bytes at `memory`. */
+/* Whether no block of the model overlaps the `size` bytes at `memory`. */
 static inline bool model_apart(const struct model *model, const unsigned char *memory, size_t size) {
     for (size_t i = 0; i < MODEL_BLOCKS; i++) {
         const struct marked *other = &model->blocks[i];
@@ -49,7 +49,7 @@ static inline bool model_apart(const struct model *model, const unsigned char *m
     return true;
 }
 
-/* Block i is what an allocation of `size` bytes has returned. */
+/* Records that block i is what an allocation of `size` bytes returned. */
 static inline void model_hold(struct model *model, size_t i, void *memory, size_t size, size_t alignment) {
     if (memory == NULL) {
         CHECK(model->refusals);
@@ -65,7 +65,7 @@ static inline void model_hold(struct model *model, size_t i, void *memory, size_
     marked_fill(&model->blocks[i]);
 }
 
-/* Every other block that was not resized is freed with its size. */
+/* Frees block i; every other block that was not resized, with its size. */
 static inline void model_free(struct model *model, size_t i) {
     struct marked *block = &model->blocks[i];
     CHECK(marked_intact(block, SIZE_MAX));
@@ -92,7 +92,7 @@ static inline void model_realloc(struct model *model, size_t i, size_t size) {
     model_hold(model, i, memory, size, 0);
 }
 
-/* Does one thing with block i; an allocation frees first what block i was. */
+/* Does one operation with block i; an allocation frees the old block first. */
 static inline void model_step(struct model *model, enum model_operation operation, size_t i, size_t size,
                               size_t alignment) {
     const struct allocator *heap = model->allocator;

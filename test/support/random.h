@@ -1,6 +1,6 @@
 /*
- * random.h - random numbers for tests. A test that takes its generator from random_start() sees the same numbers in
- * every run, unless TEST_SEED in the environment gives another seed.
+ * random.h - random numbers for tests. A generator from random_start() yields the same numbers in every run, unless
+ * TEST_SEED in the environment changes the seed.
  */
 #ifndef MEMS_TEST_SUPPORT_RANDOM_H
 #define MEMS_TEST_SUPPORT_RANDOM_H
@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* splitmix64 (Steele, Lea and Flood, 2014). Every state is a good one: threads take 0, 1, 2, ... */
+/* splitmix64 (Steele, Lea and Flood, 2014). Every state is good: threads take 0, 1, 2, ... */
 struct random {
     uint64_t state;
 };
@@ -42,7 +42,7 @@ static inline uint64_t random_magnitude(struct random *random, unsigned bits) {
     return (random_next(random) >> (64 - length)) | UINT64_C(1) << (length - 1);
 }
 
-/* A number below 2^1 .. 2^bits, also 0; each of these bounds is equally likely. */
+/* A number below 2^1 .. 2^bits, possibly 0; each of these bounds is equally likely. */
 static inline size_t random_size(struct random *random, unsigned bits) {
     return random_below(random, (size_t)2 << random_below(random, bits));
 }

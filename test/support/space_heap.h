@@ -1,11 +1,11 @@
 /*
- * space_heap.h - the MeMS heap as the kit sees it: `heap` is a struct mems_space.
+ * space_heap.h - the MeMS heap as an allocator of the kit: `heap` is a struct mems_space.
  */
 #ifndef MEMS_TEST_SUPPORT_SPACE_HEAP_H
 #define MEMS_TEST_SUPPORT_SPACE_HEAP_H
 
 #include "allocator.h"
-#include "space/space.h"
+#include "mems_heap/space.h"
 
 static inline void *space_heap_alloc(void *heap, size_t size) {
     return space_alloc("malloc", heap, size);

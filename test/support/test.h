@@ -1,5 +1,5 @@
 /*
- * test.h - what every test includes first: cmocka, the headers that it needs before it, and sizes.
+ * test.h - to be included first by every test: cmocka, the headers it needs, and sizes.
  */
 #ifndef MEMS_TEST_SUPPORT_TEST_H
 #define MEMS_TEST_SUPPORT_TEST_H

@@ -1,5 +1,5 @@
 /*
- * thread.h - a function in a thread of its own, and how much work threads are given.
+ * thread.h - runs a function in a thread, and scales the work of stress tests.
  */
 #ifndef MEMS_TEST_SUPPORT_THREAD_H
 #define MEMS_TEST_SUPPORT_THREAD_H
@@ -10,7 +10,7 @@
 
 #include "check.h"
 
-/* Whether ThreadSanitizer watches: it has memory and threads of its own, and knows no threads in a forked child. */
+/* Whether ThreadSanitizer is active: it has its own memory and threads, and knows no threads in a forked child. */
 #if defined(__SANITIZE_THREAD__)
 #define UNDER_TSAN 1
 #elif defined(__has_feature)
@@ -22,14 +22,14 @@
 #define UNDER_TSAN 0
 #endif
 
-/* Calls function(argument) in a new thread and waits for its end, which is that of its heap, too. */
+/* Calls function(argument) in a new thread and waits for its end, and so for that of its heap. */
 static inline void thread_run(void *(*function)(void *), void *argument) {
     pthread_t thread;
     CHECK(pthread_create(&thread, NULL, function, argument) == 0);
     CHECK(pthread_join(thread, NULL) == 0);
 }
 
-/* n, or the percentage of it that STRESS_SCALE in the environment asks for; at least 1. */
+/* n, or STRESS_SCALE percent of it; at least 1. */
 static inline unsigned scaled(unsigned n) {
     const char *scale = getenv("STRESS_SCALE");
     unsigned long percent = scale != NULL ? strtoul(scale, NULL, 10) : 100;

@@ -4,12 +4,12 @@
  */
 #include "support/fresh.h"
 
-#include "engine/abandoned.h"
-#include "engine/heap.h"
-#include "engine/lookup.h"
-#include "engine/root.h"
-#include "engine/slab.h"
-#include "engine/span.h"
+#include "engine/heaps/heap.h"
+#include "engine/memory/span.h"
+#include "engine/root/root.h"
+#include "engine/slabs/abandoned.h"
+#include "engine/slabs/lookup.h"
+#include "engine/slabs/slab.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
 #include "support/marked.h"
@@ -17,7 +17,7 @@
 
 #define BLOCKS 3000
 
-/* As many blocks of a class as a thread takes from the shared slab; and of all classes here. */
+/* As many blocks of a class as a thread takes from the shared slab; and of all classes together. */
 #define FEW 4u
 #define LITTLE (8 * FEW)
 
@@ -25,7 +25,7 @@ static void *blocks[BLOCKS];
 
 struct order {
     size_t size;
-    size_t alloc; /* so many blocks, into blocks[0] and so on */
+    size_t alloc; /* this many blocks, into blocks[0] and so on */
     size_t keep;  /* the thread frees those from here on */
 };
 
@@ -55,7 +55,7 @@ static uint32_t heap_id_of(const void *block) {
     return entry_heap(page_map_load(window_unit(block)));
 }
 
-/* What this thread frees does not make it adopt a slab. */
+/* This thread's frees do not make it adopt a slab. */
 static void adopt_nothing(void) {
     struct heap *heap = begin_heap();
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
@@ -65,34 +65,34 @@ static void adopt_nothing(void) {
 
 static void an_ended_thread_leaves_the_slabs_in_use_and_no_others(void) {
     adopt_nothing();
-    thread_leaves(1024, 300, 3);
+    thread_leaves(2112, 300, 3);
     CHECK_EQUAL(spans.live_units, slab_of(blocks[0])->span.units);
-    CHECK_EQUAL(available(1024), 1);
+    CHECK_EQUAL(available(2112), 1);
     CHECK_EQUAL(slab_free_slots(slab_of(blocks[0])), slab_of(blocks[0])->slots - 3);
     for (int i = 0; i < 3; i++) {
         CHECK_EQUAL(heap_id_of(blocks[i]), HEAP_ABANDONED);
         CHECK_EQUAL(block_at(blocks[i]).state, BLOCK_STATE_LIVE);
         engine_free(blocks[i]);
     }
-    CHECK_EQUAL(available(1024), 0);
+    CHECK_EQUAL(available(2112), 0);
     check_nothing_left();
 }
 
 static void a_heap_adopts_before_it_makes_a_slab(void) {
-    thread_leaves(1024, 10, 10);
+    thread_leaves(2112, 10, 10);
     const struct slab *slab = slab_of(blocks[0]);
     size_t units = spans.live_units;
-    void *block = engine_alloc(1024);
+    void *block = engine_alloc(2112);
     CHECK(slab_of(block) == slab);
     CHECK_EQUAL(heap_id_of(blocks[0]), heap_mine->id);
     CHECK_EQUAL(heap_mine->counters.adoptions, 1);
-    CHECK_EQUAL(available(1024), 0);
+    CHECK_EQUAL(available(2112), 0);
     CHECK_EQUAL(spans.live_units, units);
     CHECK_VALID();
     for (int i = 0; i < 10; i++) {
         engine_free(blocks[i]);
     }
-    CHECK_EQUAL(heap_mine->counters.remote_frees, 0); /* what lay in it is this heap's own */
+    CHECK_EQUAL(heap_mine->counters.remote_frees, 0); /* what was in it belongs to this heap */
     engine_free(block);
     check_nothing_left();
 }
@@ -114,7 +114,7 @@ static void a_full_slab_is_adopted_once_it_has_room(void) {
     check_nothing_left();
 }
 
-/* From then on it frees its own. The slab may be full. */
+/* From then on it frees its own blocks. The slab may be full. */
 static void a_thread_adopts_the_first_slab_that_it_frees_into(void) {
     begin_heap();
     const size_t slots = size_classes[size_class_of(4096)].slots;
@@ -127,13 +127,13 @@ static void a_thread_adopts_the_first_slab_that_it_frees_into(void) {
     }
     CHECK_EQUAL(heap_mine->counters.adoptions, 1);
     CHECK_EQUAL(heap_mine->counters.remote_frees, 1); /* as it seemed */
-    /* A thread that only frees adopts no more. */
+    /* A thread that only frees adopts nothing more. */
     for (size_t i = 0; i < slots / 2; i++) {
         engine_free(blocks[slots + i]);
     }
     CHECK_EQUAL(heap_id_of(blocks[slots]), HEAP_ABANDONED);
     CHECK_EQUAL(heap_mine->counters.adoptions, 1);
-    /* One that allocates does. */
+    /* A thread that allocates does. */
     for (uint64_t refills = heap_mine->counters.refills; heap_mine->counters.refills == refills;) {
         CHECK(engine_alloc(4096) != NULL);
     }
@@ -164,7 +164,7 @@ static void every_block_of_many_abandoned_slabs_can_be_freed_in_any_order(void) 
     check_nothing_left();
 }
 
-/* What a thread does that can have no heap. */
+/* What a thread does that cannot get a heap. */
 static void blocks_come_from_abandoned_slabs_without_a_heap(void) {
     CHECK(root_start());
     unsigned size_class = size_class_of(2000);
@@ -188,7 +188,7 @@ static void blocks_come_from_abandoned_slabs_without_a_heap(void) {
     CHECK_EQUAL(spans.live_units, 0);
 }
 
-/* A few blocks of each of some sizes, by a thread beside others, which then frees the last of each. */
+/* A few blocks of several sizes, by one thread of several, which then frees the last of each. */
 static void *allocate_a_little(void *unused) {
     (void)unused;
     for (size_t i = 0; i < LITTLE; i++) {
@@ -205,7 +205,10 @@ static void *allocate_a_little(void *unused) {
     CHECK_EQUAL(heap_id_of(more), heap_mine->id);
     CHECK_EQUAL(spans.live_units, units + 1);
     engine_free(more);
-    more = engine_alloc(300);
+    more = engine_alloc(2000);
+    CHECK_EQUAL(heap_id_of(more), HEAP_ABANDONED);
+    engine_free(more);
+    more = engine_alloc(2100);
     CHECK_EQUAL(heap_id_of(more), heap_mine->id);
     engine_free(more);
     for (size_t i = FEW - 1; i < LITTLE; i += FEW) {
@@ -271,7 +274,7 @@ static void a_shared_slab_that_is_empty_goes_back_and_one_that_is_full_is_left(v
     CHECK_EQUAL(available(256), 0);
     CHECK_VALID();
     CHECK_EQUAL(abandoned_free(blocks[3]), ABANDONED_FREED);
-    block = engine_alloc(256); /* whose slab is adopted */
+    block = engine_alloc(256); /* its slab is adopted */
     CHECK(block == blocks[3] && heap_id_of(block) == heap_mine->id);
     CHECK_VALID();
 }
@@ -287,7 +290,7 @@ static void an_adopted_slab_is_not_abandoned(void) {
 
 static struct marked kept[200];
 
-/* Thread after thread, each freeing what others left and leaving some of its own: contents last, and nothing leaks. */
+/* Thread after thread frees what others left and leaves some of its own: contents are intact, and nothing leaks. */
 static void *inherit(void *unused) {
     (void)unused;
     for (int step = 0; step < 600; step++) {

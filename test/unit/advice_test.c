@@ -9,10 +9,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "engine/page_map.h"
-#include "engine/root.h"
-#include "engine/span.h"
-#include "engine/window.h"
+#include "engine/memory/span.h"
+#include "engine/root/root.h"
+#include "engine/tables/page_map.h"
+#include "engine/tables/window.h"
 #include "os/os.h"
 #include "support/engine_heap.h"
 #include "support/kernel.h"
@@ -43,7 +43,7 @@ static void set(void *start, size_t size, int advice) {
     engine_advised(start, size);
 }
 
-/* As the kernel tells it of the mapping of an address: a word of VmFlags in smaps. */
+/* As the kernel reports it for an address's mapping: a word of VmFlags in smaps. */
 static bool has_flag(const void *address, const char *flag) {
     uintptr_t start = 0, end = 0, from, to;
     char line[512];
@@ -62,7 +62,7 @@ static bool has_flag(const void *address, const char *flag) {
     return found;
 }
 
-/* Of blocks that are large, and of slabs that are given back. */
+/* For large blocks, and for slabs that are given back. */
 static void end_with_blocks_of(size_t size) {
     fill(size);
     for (int i = 0; i < BLOCKS; i += 3) {
@@ -99,7 +99,7 @@ static void advice_is_kept_if_the_option_says_so(void) {
     CHECK(has_flag(blocks[0], " dc"));
 }
 
-/* Noted are whole spans, also if the advice is for a page in the middle, or begins before the window. */
+/* Whole spans are noted, even if the advice is for a page in the middle, or begins before the window. */
 static void any_page_of_a_block_counts(void) {
     fill(MIB);
     engine_advised(blocks[3] + MIB / 2, OS_PAGE);
@@ -201,7 +201,7 @@ static void addresses_that_may_be_lost_are_not_used_again(void) {
     CHECK_VALID();
 }
 
-/* All new memory is locked, by a call that the engine has not seen: mapping anew does no good, and is given up. */
+/* All new memory is locked, by a call that the engine has not seen: mapping anew does not help, and is given up. */
 static void where_all_is_locked_nothing_is_replaced_for_long(void) {
     not_beside_a_sanitizer();
     fill(MIB);
@@ -219,7 +219,7 @@ static void where_all_is_locked_nothing_is_replaced_for_long(void) {
     CHECK_VALID();
 }
 
-/* New mappings do not join those that a child inherits. */
+/* New mappings do not merge with those that a child inherits. */
 static void a_forked_child_replaces_little(void) {
     fill(MIB);
     pid_t child = fork();

@@ -1,16 +1,16 @@
 /*
- * confine_test.c - a window that gives up what it has reserved: its blocks stay, it grows by pieces, free units are
- * unmapped and claimed again, and what another mapping has got meanwhile is lost.
+ * confine_test.c - a window that gives up its reservation: its blocks stay, it grows piece by piece, free units are
+ * unmapped and claimed again, and what another mapping has taken meanwhile is lost.
  */
 #include "support/fresh.h"
 
 #include <errno.h>
 #include <sys/mman.h>
 
-#include "engine/page_map.h"
-#include "engine/root.h"
-#include "engine/span.h"
-#include "engine/window.h"
+#include "engine/memory/span.h"
+#include "engine/root/root.h"
+#include "engine/tables/page_map.h"
+#include "engine/tables/window.h"
 #include "os/os.h"
 #include "support/engine_heap.h"
 #include "support/kernel.h"
@@ -51,9 +51,12 @@ static void what_is_reserved_goes_and_blocks_stay(void) {
     fill();
     void *small = engine_alloc(100);
     size_t before = mapped_bytes();
+    const size_t units = window.units_area.accessible >> UNIT_SHIFT;
     engine_confine();
     CHECK(window_is_claimed());
     CHECK_VALID();
+    CHECK_AT_MOST(window.spans_area.accessible, round_up(units * sizeof *window.spans, os_page_size()));
+    CHECK(!mapped((char *)window.spans_area.start + window.spans_area.accessible));
     /* Nearly all of the window, and of the tables behind it. */
     CHECK_AT_MOST(mapped_bytes(), before - window.units_area.size);
     CHECK(!mapped((char *)window.base + window.units_area.accessible));
@@ -81,7 +84,7 @@ static void the_heap_grows_on_piece_by_piece(void) {
     check_nothing_left();
 }
 
-/* A second time changes nothing; and what is free by then goes. */
+/* A second time changes nothing, except that what is free by then goes. */
 static void free_units_go_with_what_is_reserved(void) {
     fill();
     for (int i = 1; i < BLOCKS; i += 2) {
@@ -120,7 +123,7 @@ static void unmapped_memory_reads_as_zero_when_it_is_back(void) {
     engine_free(block);
 }
 
-/* The first and the last unit of what was a block have another owner by the time that they are needed. */
+/* Somebody else owns the first and last unit of a former block by the time they are needed. */
 static void what_another_mapping_has_got_is_lost(void) {
     not_beside_a_sanitizer();
     engine_confine();
@@ -139,7 +142,7 @@ static void what_another_mapping_has_got_is_lost(void) {
         blocks[i] = large(BLOCK, i + 1);
         CHECK_VALID();
     }
-    engine_free(large(BLOCK - UNIT, 1)); /* what is left of the hole, but for its last unit */
+    engine_free(large(BLOCK - UNIT, 1)); /* the rest of the hole, except its last unit */
     CHECK_EQUAL(spans.lost_units, 2);
     CHECK(first[0] == 0x77 && first[UNIT - 1] == 0x77 && last[0] == 0x77 && last[UNIT - 1] == 0x77);
     for (int i = 0; i < BLOCKS; i++) {
@@ -164,8 +167,8 @@ static void a_block_does_not_grow_into_what_is_lost(void) {
     CHECK_EQUAL(spans.lost_units, 1);
 }
 
-/* The kernel may put a mapping right where the window ends, and large ones (its older layout, from low addresses up).
- */
+/* The kernel may put a mapping right at the window's end, and large ones too (its older layout, from low addresses
+ * up). */
 static void the_window_goes_on_behind_other_mappings(void) {
     CHECK(root_start());
     engine_confine();
@@ -225,7 +228,7 @@ static void what_cannot_be_unmapped_is_purged(void) {
     fill();
 }
 
-/* The first piece is that of the units: without it nothing changes. */
+/* The units' piece comes first: without it nothing changes. */
 static void a_refusal_leaves_the_window_reserved(void) {
     fill();
     os_inject(OS_CALL_MUNMAP, 0, UINT64_MAX, ENOMEM);
@@ -237,7 +240,7 @@ static void a_refusal_leaves_the_window_reserved(void) {
     CHECK_VALID();
 }
 
-/* Tables whose tails could not be unmapped go on in what is reserved. */
+/* Tables whose tails could not be unmapped continue in the reservation. */
 static void tables_that_are_refused_stay_reserved(void) {
     fill();
     os_inject(OS_CALL_MUNMAP, 1, 8, ENOMEM);

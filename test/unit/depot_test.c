@@ -1,15 +1,15 @@
 /*
- * depot_test.c - what a heap stores: magazines of small blocks; when they come back, when they are given up; and the
- * sweep, which gives up what lies in magazines.
+ * depot_test.c - a heap's depot of small blocks: when magazines come back, when they are given up; and the sweep, which
+ * empties magazines.
  */
 #include "support/fresh.h"
 
 #include <errno.h>
 
-#include "engine/heap.h"
-#include "engine/lookup.h"
-#include "engine/metadata.h"
-#include "engine/span.h"
+#include "engine/heaps/heap.h"
+#include "engine/memory/span.h"
+#include "engine/slabs/lookup.h"
+#include "engine/tables/metadata.h"
 #include "os/os.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
@@ -18,15 +18,18 @@
 /* Longer than any test, shorter than the machine has been up. */
 #define LONG_DECAY "decay_ms=200000"
 
-/* Frees so many blocks of 64 bytes, which were allocated together, that `stock` magazines are stored; the rest is in
+/* Frees as many blocks of 64 bytes, allocated together, as it takes to store `stock` magazines; the rest stays in
  * the magazine. The first is freed first. */
-enum { MOST = 63, STORED = 48, KEPT = MOST - STORED + 1, BLOCKS_MAX = 8 * STORED + MOST };
+enum { MOST = 255, STORED = 192, KEPT = MOST - STORED + 1, BLOCKS_MAX = 8 * STORED + MOST };
 static void *freed[BLOCKS_MAX];
 
 static struct heap *store(unsigned stock) {
     struct heap *heap = begin_heap();
     for (unsigned i = 0; i < BLOCKS_MAX; i++) {
         freed[i] = engine_alloc(64);
+        if (i % 256 == 0) {
+            CHECK(engine_alloc(64) != NULL); /* stays, and with it the slab */
+        }
     }
     dispose_mine();
     for (unsigned i = 0; i < stock * STORED + KEPT; i++) {
@@ -62,7 +65,7 @@ static void what_is_stored_comes_back_in_order(void) {
     CHECK_VALID();
 }
 
-static void a_heap_that_grows_unloads(void) {
+static void a_heap_that_grows_flushes(void) {
     struct heap *heap = store(7);
     uint64_t flushes = heap->counters.flushes;
     CHECK(engine_alloc(1000) != NULL);
@@ -72,7 +75,7 @@ static void a_heap_that_grows_unloads(void) {
     CHECK_VALID();
 }
 
-/* Less than an eighth of its slots is what a heap may keep when it grows. */
+/* A growing heap may keep less than an eighth of its slots. */
 static void little_is_kept_when_the_heap_grows(void) {
     struct heap *heap = store(1);
     CHECK(engine_alloc(1000) != NULL);
@@ -81,12 +84,12 @@ static void little_is_kept_when_the_heap_grows(void) {
 }
 
 static void grow_until_swept(const struct heap *heap) {
-    for (size_t at = heap->sweep_at; heap->sweep_at == at;) {
+    for (size_t at = heap->flush_at; heap->flush_at == at;) {
         CHECK(engine_alloc(1000) != NULL);
     }
 }
 
-/* One growth makes sure that a class is idle, the next one takes what it has. */
+/* One growth establishes that a class is idle, the next takes what it has. */
 static void what_is_idle_while_the_heap_grows_goes_back(void) {
     const unsigned busy = size_class_of(200);
     struct heap *heap = store(0);
@@ -105,13 +108,13 @@ static void what_is_idle_while_the_heap_grows_goes_back(void) {
     for (unsigned i = KEPT; i < BLOCKS_MAX; i++) {
         engine_free(freed[i]);
     }
-    grow_until_swept(heap); /* once more it is in use, for all it seems */
+    grow_until_swept(heap); /* it looks as if it was used once more */
     grow_until_swept(heap);
     CHECK_EQUAL(transfer_cached(heap, size_class_of(64)), 0);
     CHECK_VALID();
 }
 
-/* What never needs a refill is in use all the same. */
+/* A class that never needs a refill is in use all the same. */
 static void what_comes_and_goes_in_turn_keeps_its_slab(void) {
     struct heap *heap = begin_heap();
     for (int round = 0; round < 8; round++) {
@@ -122,7 +125,7 @@ static void what_comes_and_goes_in_turn_keeps_its_slab(void) {
     }
 }
 
-/* What was not needed in a period is unloaded at its end, and all of it when the heap was not at work for a period. */
+/* What was not needed in a period is flushed at its end, and everything if the heap did nothing in the period. */
 static void what_is_stored_decays(void) {
     struct heap *heap = store(6);
     struct heap_class *of = &heap->classes[size_class_of(64)];
@@ -140,7 +143,37 @@ static void what_is_stored_decays(void) {
     CHECK_VALID();
 }
 
-static void what_lies_idle_is_unloaded(void) {
+/* Much is given back in several calls, none of which takes long; the period ends when all of it is. */
+static void much_is_flushed_bit_by_bit(void) {
+    enum { MANY = 100 * STORED };
+    static void *many[MANY];
+    struct heap *heap = begin_heap();
+    struct stock *stock = &heap->classes[size_class_of(64)].stock;
+    for (unsigned i = 0; i < MANY; i++) {
+        many[i] = engine_alloc(64);
+    }
+    for (unsigned i = 0; i < MANY; i++) {
+        engine_free(many[i]);
+    }
+    unsigned left = stock->count;
+    CHECK(left > 90);
+    heap->depot.period_ms = os_coarse_ms() - 2 * spans.decay_ms;
+    const uint64_t period_ms = heap->depot.period_ms;
+    unsigned calls = 0;
+    for (; left != 0; calls++) {
+        CHECK_EQUAL(heap->depot.period_ms, period_ms);
+        decay(heap, os_coarse_ms());
+        CHECK(stock->count < left);
+        CHECK_AT_MOST((left - stock->count) * STORED, 8192 + STORED);
+        left = stock->count;
+        CHECK_VALID();
+    }
+    CHECK(calls >= 3);
+    CHECK(heap->depot.period_ms > period_ms);
+    CHECK_EQUAL(depot_bytes(&heap->depot) + heap->depot.stored_credit, 0);
+}
+
+static void what_lies_idle_is_flushed(void) {
     struct heap *heap = store(6);
     struct heap_class *of = &heap->classes[size_class_of(64)];
     of->stock.surplus = 0;
@@ -192,7 +225,7 @@ static void *free_many_small(void *unused) {
     return NULL;
 }
 
-/* What one heap has stored, another one may not. */
+/* If one heap has stored something, another may not. */
 static void all_heaps_share_one_bound_of_stored_magazines(void) {
     enum { COUNT = 5000 };
     struct heap *heap = begin_heap();
@@ -204,25 +237,27 @@ static void all_heaps_share_one_bound_of_stored_magazines(void) {
         engine_free(blocks[i]);
     }
     CHECK_EQUAL(depot_bytes(&heap->depot) + heap->depot.stored_credit, 4 * MIB);
+    lock_take(&heap->lock); /* a slow machine makes the heap idle, and the other thread must not empty its depot */
     thread_run(free_many_small, NULL);
+    lock_give(&heap->lock);
     flush_mine();
     CHECK_EQUAL(heaps.depot_bytes, 0);
     CHECK_VALID();
 }
 
-/* What a trim has given back may grow again: the next sweep is as near as after the last one. */
+/* A heap may grow again by what a trim gave back: the next sweep is as far away as after the last one. */
 static void a_trim_brings_the_sweep_near(void) {
     struct heap *heap = begin_heap();
     static void *blocks[5000];
     for (unsigned i = 0; i < 5000; i++) {
         blocks[i] = engine_alloc(1000);
     }
-    CHECK(heap->sweep_at > 4 * MIB);
+    CHECK(heap->flush_at > 4 * MIB);
     for (unsigned i = 0; i < 5000; i++) {
         engine_free(blocks[i]);
     }
     engine_trim();
-    CHECK_EQUAL(heap->sweep_at, MIB);
+    CHECK_EQUAL(heap->flush_at, MIB);
     CHECK_VALID();
 }
 
@@ -241,26 +276,27 @@ static void without_a_decay_nothing_is_kept(void) {
 static void *grow_and_end(void *unused) {
     (void)unused;
     grow_until_swept(heap_mine == &heap_none ? thread_begin() : heap_mine);
-    CHECK(heap_mine->sweep_at > MIB);
+    CHECK(heap_mine->flush_at > MIB);
     return NULL;
 }
 
 static void the_next_thread_is_swept_in_time(void) {
     begin_heap();
     thread_run(grow_and_end, NULL);
-    CHECK_EQUAL(((struct heap *)window.heaps[2])->sweep_at, MIB);
+    CHECK_EQUAL(((struct heap *)window.heaps[2])->flush_at, MIB);
     CHECK_VALID();
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         IN_BOTH_MODES(what_is_stored_comes_back_in_order),
-        IN_BOTH_MODES(a_heap_that_grows_unloads),
+        IN_BOTH_MODES(a_heap_that_grows_flushes),
         IN_BOTH_MODES(little_is_kept_when_the_heap_grows),
         IN_BOTH_MODES(what_is_idle_while_the_heap_grows_goes_back),
         IN_BOTH_MODES(what_comes_and_goes_in_turn_keeps_its_slab),
         FRESH_WITH(what_is_stored_decays, LONG_DECAY),
-        FRESH_WITH(what_lies_idle_is_unloaded, LONG_DECAY),
+        FRESH_WITH(much_is_flushed_bit_by_bit, LONG_DECAY),
+        FRESH_WITH(what_lies_idle_is_flushed, LONG_DECAY),
         IN_BOTH_MODES(without_memory_half_of_a_magazine_is_flushed),
         IN_BOTH_MODES(all_heaps_share_one_bound_of_stored_magazines),
         FRESH(a_trim_brings_the_sweep_near),

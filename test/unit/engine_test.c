@@ -1,15 +1,15 @@
 /*
- * engine_test.c - the entry points together, against a model of the blocks and what was written into them.
+ * engine_test.c - the entry points together, against a model of the blocks and their contents.
  */
 #include "support/fresh.h"
 
 #include <errno.h>
 
-#include "engine/heap.h"
-#include "engine/huge.h"
-#include "engine/root.h"
-#include "engine/size_class.h"
-#include "engine/span.h"
+#include "engine/heaps/heap.h"
+#include "engine/memory/huge.h"
+#include "engine/memory/span.h"
+#include "engine/root/root.h"
+#include "engine/tables/size_class.h"
 #include "os/os.h"
 #include "support/engine_heap.h"
 #include "support/model.h"
@@ -94,7 +94,7 @@ static void no_bytes_are_a_block_of_their_own(void) {
     CHECK_VALID();
 }
 
-/* All that a small window holds, and more in mappings of their own; then it is all there again. */
+/* All that a small window holds, and more in separate mappings; then all of it again. */
 static void memory_that_ends_comes_back(void) {
     enum { MANY = 4000 };
     static void *held[MANY];
@@ -110,7 +110,7 @@ static void memory_that_ends_comes_back(void) {
         CHECK(count > 100);
         CHECK(count == MANY || errno == ENOMEM);
         CHECK_VALID();
-        void *larger = engine_alloc(100 * KIB); /* a mapping of its own, where the window is full */
+        void *larger = engine_alloc(100 * KIB); /* a mapping of its own, because the window is full */
         CHECK(larger != NULL);
         engine_free(larger);
         for (size_t i = 0; i < count; i++) {
@@ -124,7 +124,7 @@ static void memory_that_ends_comes_back(void) {
     }
 }
 
-/* Takes all the memory there is. */
+/* Allocates all the memory there is. */
 static void fill(void) {
     for (size_t size = 50 * KIB; size != 0; size /= 2) {
         while (engine_alloc(size) != NULL) {
@@ -133,7 +133,7 @@ static void fill(void) {
     }
 }
 
-/* realloc to less may move the block; where there is no memory for that, the block stays. */
+/* realloc to less may move the block; if there is no memory for that, the block stays. */
 static void a_block_shrinks_where_memory_has_ended(void) {
     static const size_t sizes[][2] = {{32000, 10},           {1000, 1},           {100 * KIB, 20},
                                       {100 * KIB, 70 * KIB}, {80 * MIB, 3 * MIB}, {80 * MIB, 100}};
@@ -164,7 +164,7 @@ static void *only_frees(void *block) {
     return NULL;
 }
 
-/* A thread that frees at its very end could not give a heap back any more. */
+/* A thread that frees at its very end could not give back a heap any more. */
 static void a_free_makes_no_heap(void) {
     for (size_t size = 1; size < 100 * KIB; size = size * 9 + 1) {
         void *blocks[] = {engine_alloc(size), engine_alloc(size)};
@@ -203,12 +203,20 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         IN_BOTH_MODES(random_operations_keep_every_block),
         FRESH_WITH(random_operations_keep_every_block, "decay_ms=0"),
+        FRESH_WITH(random_operations_keep_every_block, "harden=light"),
+        FRESH_WITH(random_operations_keep_every_block, "harden=full"),
         FRESH(sizes_that_cannot_be_fail_with_enomem),
+        FRESH_WITH(sizes_that_cannot_be_fail_with_enomem, "harden=light"),
+        FRESH_WITH(sizes_that_cannot_be_fail_with_enomem, "harden=full"),
         FRESH(no_bytes_are_a_block_of_their_own),
         FRESH_WITH(memory_that_ends_comes_back, "window=4m"),
         FRESH_WITH(memory_that_ends_comes_back, "window=4m,check=deferred"),
+        FRESH_WITH(memory_that_ends_comes_back, "window=4m,harden=light"),
+        FRESH_WITH(memory_that_ends_comes_back, "window=4m,harden=full"),
         FRESH_WITH(a_block_shrinks_where_memory_has_ended, "window=4m"),
         FRESH_WITH(a_block_shrinks_where_memory_has_ended, "window=4m,check=deferred"),
+        FRESH_WITH(a_block_shrinks_where_memory_has_ended, "window=4m,harden=light"),
+        FRESH_WITH(a_block_shrinks_where_memory_has_ended, "window=4m,harden=full"),
         FRESH(a_free_makes_no_heap),
         FRESH(options_that_shape_the_heap_are_set_before_it),
     };

@@ -15,7 +15,7 @@
 #include "base/fault.h"
 #include "support/child.h"
 
-static long *thread; /* shared with the child: who it was */
+static long *thread; /* shared with the child: its thread id */
 
 static int share_thread(void **state) {
     (void)state;

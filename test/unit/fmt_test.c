@@ -42,11 +42,7 @@ static void numbers_agree_with_snprintf(void **state) {
                  (int64_t)value, value, (int)width, value);
         start();
         fmt_decimal(&fmt, value);
-        fmt_char(&fmt, ' ');
-        fmt_signed(&fmt, (int64_t)value);
-        fmt_char(&fmt, ' ');
-        fmt_hex(&fmt, value);
-        fmt_char(&fmt, ' ');
+        fmt_format(&fmt, " %d %x ", (int64_t)value, value);
         fmt_column(&fmt, value, width);
         fmt_text(&fmt, "|");
         assert_text(expected);
@@ -56,9 +52,7 @@ static void numbers_agree_with_snprintf(void **state) {
 static void pointers_are_hexadecimal(void **state) {
     (void)state;
     start();
-    fmt_pointer(&fmt, NULL);
-    fmt_char(&fmt, ' ');
-    fmt_pointer(&fmt, (void *)(uintptr_t)0x7f52a0c00310);
+    fmt_format(&fmt, "%p %p", NULL, (void *)(uintptr_t)0x7f52a0c00310);
     assert_text("0x0 0x7f52a0c00310");
 }
 
@@ -82,7 +76,7 @@ static void a_template_takes_each_kind(void **state) {
     assert_text("100%");
 }
 
-/* Every capacity: what fits is a prefix of the whole text, and no byte behind the buffer is touched. */
+/* Every capacity: what fits is a prefix of the whole text, and no byte behind the buffer changes. */
 static void what_does_not_fit_is_cut(void **state) {
     (void)state;
     const char whole[] = "slot 12 of a 48-byte slab   ";
@@ -104,7 +98,7 @@ static void what_does_not_fit_is_cut(void **state) {
     }
 }
 
-#define LARGE (1 << 20) /* more than a pipe holds, so that one write cannot take it all at once */
+#define LARGE (1 << 20) /* more than a pipe holds, so that one write cannot write all */
 static char large[LARGE + 1];
 static char copy[LARGE];
 static char received[LARGE];
@@ -114,7 +108,7 @@ static void ignore(int number) {
     (void)number;
 }
 
-/* A signal makes a write that waits for room return early: with what it has written, or with EINTR. */
+/* A signal makes a waiting write return early: with what it has written, or with EINTR. */
 static void *read_and_interrupt(void *fd) {
     size_t length = 0;
     ssize_t got;

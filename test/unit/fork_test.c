@@ -1,13 +1,13 @@
 /*
- * fork_test.c - remote frees at the moment of a fork: whatever state each was in, the child finds the memory, and so
- * does a child of the child.
+ * fork_test.c - remote frees at the moment of a fork: whatever their state, the child finds the memory, and so does the
+ * child's child.
  */
 #include "support/fresh.h"
 
-#include "engine/live_map.h"
-#include "engine/lookup.h"
-#include "engine/slab.h"
-#include "engine/span.h"
+#include "engine/memory/span.h"
+#include "engine/slabs/lookup.h"
+#include "engine/slabs/slab.h"
+#include "engine/tables/live_map.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
 #include "support/thread.h"
@@ -66,7 +66,7 @@ static void free_a_third(void) {
     CHECK_VALID();
 }
 
-/* Nothing is announced, and every slot that was freed is free; the rest is live, and can be freed. */
+/* Nothing is announced, and every freed slot is free; the rest is live, and can be freed. */
 static void check_child(void) {
     CHECK_VALID();
     CHECK_EQUAL(heaps.in_use, 1);
@@ -100,7 +100,7 @@ static void a_child_finds_what_was_freed_remotely(void) {
     child_run(&result, free_all_and_fork_again, &(int){3});
     fputs(result.err, stderr);
     CHECK(result.signal == 0 && result.status == 0);
-    CHECK_VALID(); /* the parent has not noticed */
+    CHECK_VALID(); /* the parent is not affected */
     pthread_barrier_wait(&step);
     CHECK(pthread_join(holder, NULL) == 0);
     CHECK_VALID();
@@ -123,13 +123,13 @@ static void *free_in_two_parts_and_stay(void *unused) {
 static void free_what_is_left(void *unused) {
     (void)unused;
     CHECK_VALID();
-    CHECK(inbox_length(heap_mine) > 0); /* announced anew */
+    CHECK(inbox_length(heap_mine) > 0); /* announced again */
     free_from(1, 3, BLOCKS);
     free_from(2, 3, BLOCKS);
     check_nothing_left();
 }
 
-/* The thread that forks has an inbox itself. */
+/* The forking thread has an inbox itself. */
 static void a_child_has_its_own_inbox(void) {
     struct child_result result;
     for (size_t i = 0; i < BLOCKS; i++) {
@@ -157,7 +157,7 @@ static void a_child_has_its_own_inbox(void) {
     CHECK_VALID();
 }
 
-/* A thread of the child's makes blocks, and the child's child finds what the child has freed of these. */
+/* A thread of the child's makes blocks, and the child's child finds what the child freed of these. */
 static void start_a_thread_and_fork(void *unused) {
     (void)unused;
     check_child();
@@ -177,7 +177,7 @@ static void so_does_a_child_of_a_child_with_threads(void) {
     free_a_third();
     struct child_result result;
     child_run(&result, start_a_thread_and_fork, NULL);
-    /* QEMU 7 fails an assertion of its own where the child of a process with threads makes one. */
+    /* QEMU 7 fails an assertion of its own if the child of a process with threads makes one. */
     if (strstr(result.err, "qemu_plugin_vcpu_init_hook") != NULL) {
         child_cannot();
     }
@@ -185,8 +185,8 @@ static void so_does_a_child_of_a_child_with_threads(void) {
     CHECK(result.signal == 0 && result.status == 0);
 }
 
-/* Three freers were stopped: with the bit set; with the link claimed, too; and with the unit about to be pushed, so
- * that its link leads into the inbox. The parent is given up. */
+/* Three freers were stopped: with the bit set; with the link claimed too; and about to push the unit, with its link
+ * leading into the inbox. The parent is given up. */
 static void a_child_finds_frees_that_were_not_announced(void) {
     start_holder();
     const struct heap *holder = heap_of(2);
@@ -218,7 +218,7 @@ static void find_nothing_left(void *unused) {
     CHECK_EQUAL(spans.live_units, 0);
 }
 
-/* A link that a stopped freer has set keeps a slab from going back, in the child not for good. */
+/* A link that a stopped freer has set keeps a slab from going back, but in the child not permanently. */
 static void a_link_that_leads_nowhere_keeps_nothing_in_the_child(void) {
     start_holder();
     free_from(0, 1, BLOCKS);

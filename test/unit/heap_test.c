@@ -1,12 +1,14 @@
 /*
- * heap_test.c - heaps: begun, ended and used again; their slabs; what a trim and a fork make of them.
+ * heap_test.c - heaps: begun, ended and reused; their slabs; what a trim and a fork do to them.
  */
 #include "support/fresh.h"
 
-#include "engine/heap.h"
-#include "engine/lookup.h"
-#include "engine/slab.h"
-#include "engine/span.h"
+#include <limits.h>
+
+#include "engine/heaps/heap.h"
+#include "engine/memory/span.h"
+#include "engine/slabs/lookup.h"
+#include "engine/slabs/slab.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
 #include "support/thread.h"
@@ -36,6 +38,44 @@ static void a_heap_is_used_again_by_the_next_thread(void) {
     CHECK_EQUAL(heap_mine->id, 1);
     CHECK_EQUAL(heaps.in_use, 1);
     check_nothing_left();
+}
+
+static pthread_key_t late;
+
+/* Its last round of destructors allocates: what a thread of the heap has then is not asked for again. */
+static void allocate_last(void *round) {
+    uintptr_t rounds = (uintptr_t)round;
+    if (rounds < _POSIX_THREAD_DESTRUCTOR_ITERATIONS) {
+        CHECK(pthread_setspecific(late, (void *)(rounds + 1)) == 0);
+    } else {
+        blocks[0] = engine_alloc(1000);
+        engine_free(engine_alloc(1000));
+    }
+}
+
+static void *end_late(void *unused) {
+    (void)unused;
+    CHECK(pthread_setspecific(late, (void *)(uintptr_t)1) == 0);
+    return NULL;
+}
+
+static void a_heap_that_an_ended_thread_has_left_is_used_again(void) {
+    enum { THREADS = 50 };
+    if (UNDER_TSAN) { /* whose part of a thread has ended by then */
+        child_cannot();
+    }
+    engine_free(engine_alloc(1));
+    CHECK(pthread_key_create(&late, allocate_last) == 0);
+    for (int i = 0; i < THREADS; i++) {
+        thread_run(end_late, NULL);
+        engine_free(blocks[0]); /* by way of its inbox */
+        CHECK_VALID();
+    }
+    CHECK_AT_MOST(heaps.made, 3);
+    uint32_t id = 0;
+    thread_run(begin_and_tell, &id); /* its end is seen */
+    CHECK_AT_MOST(heaps.in_use, 2);
+    CHECK_VALID();
 }
 
 static void *only_ask(void *block) {
@@ -79,7 +119,7 @@ static void threads_at_once_have_heaps_of_their_own(void) {
     check_nothing_left();
 }
 
-/* Blocks of several slabs, given in any order without their being cached. */
+/* Blocks of several slabs, given back in any order without being cached. */
 static void blocks_given_go_to_their_slabs(void) {
     struct heap *heap = begin_heap();
     for (int i = 0; i < BLOCKS; i++) {
@@ -134,7 +174,7 @@ static void the_slab_that_is_filled_up_has_free_slots(void) {
             blocks[i] = blocks[--held];
         }
         if (step_number % 100 == 0) {
-            CHECK_VALID(); /* slabs with free slots stand first */
+            CHECK_VALID(); /* slabs with free slots come first */
             const struct slab *slab = heap_slab_with_room(heap, size_class);
             CHECK(slab == NULL || slab_free_slots(slab) > 0);
             CHECK(slab == NULL || heap->classes[size_class].slabs.next == &slab->link);
@@ -202,7 +242,7 @@ static void use_the_other_thread_s_blocks(void *unused) {
     }
     engine_trim();
     CHECK_VALID();
-    CHECK(!list_empty(&heaps.unused)); /* the other thread's heap is there for another one */
+    CHECK(!list_empty(&heaps.unused)); /* the other thread's heap is available to another */
 }
 
 static void a_child_takes_over_what_other_threads_had(void) {
@@ -219,7 +259,7 @@ static void a_child_takes_over_what_other_threads_had(void) {
     pthread_barrier_wait(&step);
     CHECK(pthread_join(thread, NULL) == 0);
     engine_free(block);
-    CHECK_VALID(); /* the parent has not noticed */
+    CHECK_VALID(); /* the parent is not affected */
     for (int i = 0; i < BLOCKS / 2; i++) {
         CHECK_EQUAL(*(unsigned char *)blocks[i], (unsigned char)i);
         engine_free(blocks[i]);
@@ -230,6 +270,7 @@ static void a_child_takes_over_what_other_threads_had(void) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         FRESH(a_heap_is_used_again_by_the_next_thread),
+        FRESH(a_heap_that_an_ended_thread_has_left_is_used_again),
         FRESH(a_thread_that_neither_allocates_nor_frees_has_no_heap),
         FRESH(threads_at_once_have_heaps_of_their_own),
         FRESH(blocks_given_go_to_their_slabs),

@@ -1,14 +1,14 @@
 /*
- * huge_test.c - huge blocks against a list of them: found by any address within, resized, remembered, never lost.
+ * huge_test.c - huge blocks against a list of them: found by any address inside, resized, remembered, never lost.
  */
 #include "support/fresh.h"
 
 #include <errno.h>
 
 #include "base/bits.h"
-#include "engine/huge.h"
-#include "engine/root.h"
-#include "engine/size_class.h"
+#include "engine/memory/huge.h"
+#include "engine/root/root.h"
+#include "engine/tables/size_class.h"
 #include "os/os.h"
 #include "support/engine_heap.h"
 #include "support/kernel.h"
@@ -20,10 +20,12 @@ static char *alloc(size_t size, size_t alignment) {
     return block;
 }
 
+/* In whole units, like the mapping. */
 static bool found(const void *address, const char *start, size_t size) {
     uintptr_t found_start = 0;
     size_t found_size = 0;
-    return huge_find(address, &found_start, &found_size) && found_start == (uintptr_t)start && found_size == size;
+    return huge_find(address, &found_start, &found_size) && found_start == (uintptr_t)start &&
+           round_up(found_size, UNIT) == size && huge_end(start) == found_start + size;
 }
 
 static bool found_freed(const void *address, const char *start, size_t size) {
@@ -180,7 +182,7 @@ static void the_last_blocks_freed_are_remembered(void) {
     }
 }
 
-/* The same addresses have been several blocks': the last of them is meant. */
+/* Several blocks had the same addresses: the last of them is meant. */
 static void the_latest_of_freed_blocks_is_found(void) {
     char *block = alloc(8 * UNIT, OS_PAGE);
     CHECK(huge_free(block));

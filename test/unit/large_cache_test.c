@@ -1,16 +1,16 @@
 /*
- * large_cache_test.c - large blocks that a heap keeps: when they come back, when they are given up, and that neither
- * the process's memory nor the work of a call grows for them.
+ * large_cache_test.c - large blocks that a heap keeps: when they are reused, when they are given up, and that neither
+ * the process's memory nor the work of a call grows because of them.
  */
 #include "support/fresh.h"
 
 #include <errno.h>
 
-#include "engine/heap.h"
-#include "engine/large.h"
-#include "engine/lookup.h"
-#include "engine/span.h"
-#include "engine/upkeep.h"
+#include "engine/heaps/heap.h"
+#include "engine/memory/large.h"
+#include "engine/memory/span.h"
+#include "engine/slabs/lookup.h"
+#include "engine/upkeep/upkeep.h"
 #include "os/os.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
@@ -21,9 +21,6 @@
 
 /* A large block of one unit. */
 #define LARGE (SMALL_MAX + 1)
-
-/* Slow calls from one pass of upkeep to the next. */
-#define CALLS_PER_PASS 16u
 
 static size_t cached(void) {
     return large_cache_count(&heap_mine->larges);
@@ -51,7 +48,7 @@ static void a_block_comes_back(void) {
     CHECK_VALID();
 }
 
-/* Of every size that is not huge, the one that was freed last. */
+/* For every size that is not huge, the last freed block comes back. */
 static void a_batch_comes_back_in_order(void) {
     enum { COUNT = 20 };
     static void *blocks[COUNT];
@@ -75,7 +72,7 @@ static void a_batch_comes_back_in_order(void) {
     }
 }
 
-/* What is cached is aligned to a unit only. */
+/* Cached blocks are aligned only to a unit. */
 static void an_aligned_block_is_not_taken_from_the_cache(void) {
     enum { COUNT = 20 };
     void *blocks[COUNT];
@@ -92,24 +89,35 @@ static void an_aligned_block_is_not_taken_from_the_cache(void) {
     CHECK_VALID();
 }
 
-/* Every number of units has a bin, and blocks of other sizes that share it do not hide the right one. */
+static struct large *take(struct large_cache *cache, size_t units) {
+    struct large *large = large_cache_take_ready(cache, units);
+    return large != NULL ? large : large_cache_take(cache, units);
+}
+
+/* Every number of units has a bin, and blocks of other sizes in it do not hide the right one. */
 static void every_size_is_found_in_its_bin(void) {
-    static struct large larges[LARGE_UNITS_END];
+    static struct large larges[LARGE_UNITS_END + 1];
+    static struct span *descriptors[LARGE_UNITS_END + 1];
     static struct large_cache cache;
     CHECK(root_start());
+    window.spans = descriptors;
     large_cache_init(&cache);
     unsigned bin = 0;
+    for (size_t units = 1; units <= LARGE_UNITS_END; units++) {
+        larges[units].span = (struct span){.first = (uint32_t)units, .units = (uint32_t)units};
+        descriptors[units] = &larges[units].span;
+    }
     for (size_t units = 1; units < LARGE_UNITS_END; units++) {
         CHECK(large_cache_bin(units) >= bin && large_cache_bin(units) < LARGE_BINS);
         bin = large_cache_bin(units);
-        larges[units].span.units = (uint32_t)units;
         CHECK(large_cache_put(&cache, &larges[units]));
-        CHECK(units < 4 || large_cache_take(&cache, units - 3) != NULL);
-        CHECK(large_cache_take(&cache, units + 1) == NULL);
+        CHECK(units < 4 || take(&cache, units - 3) == &larges[units - 3]);
+        CHECK(take(&cache, units + 1) == NULL);
     }
-    struct large huge = {.span = {.units = LARGE_UNITS_END}};
-    CHECK(!large_cache_put(&cache, &huge));
-    CHECK(large_cache_take(&cache, LARGE_UNITS_END) == NULL);
+    CHECK(!large_cache_put(&cache, &larges[LARGE_UNITS_END]));
+    CHECK(!large_cache_put_ready(&cache, &larges[LARGE_UNITS_END]));
+    CHECK(take(&cache, LARGE_UNITS_END) == NULL);
+    CHECK(take(&cache, 0) == NULL && large_cache_take_wider(&cache, 0) == NULL);
 }
 
 static void pairs_cost_no_page_and_no_system_call(void) {
@@ -131,12 +139,12 @@ static void pairs_cost_no_page_and_no_system_call(void) {
         }
     }
     os_usage(&after);
-    CHECK_AT_MOST(after.minor_faults - before.minor_faults, 1000); /* of 11,000 pairs */
+    CHECK_AT_MOST(after.minor_faults - before.minor_faults, 1000); /* in 11,000 pairs */
     CHECK_EQUAL(os_inject_calls(OS_CALL_MADVISE) + os_inject_calls(OS_CALL_MPROTECT), calls);
     CHECK_VALID();
 }
 
-/* What is cached serves requests of any other size before the window's used part grows. */
+/* Cached blocks serve requests of any other size before the window's used part grows. */
 static void nothing_grows_while_blocks_are_cached(void) {
     enum { COUNT = 32 };
     void *blocks[COUNT];
@@ -188,11 +196,113 @@ static void *take_of_others(void *unused) {
     return NULL;
 }
 
-/* Other threads' blocks, too, though these threads may be at work. */
+/* Even other threads' blocks, although these threads may be at work. */
 static void others_give_up_what_they_cache(void) {
     void *blocks[34] = {[33] = (void *)(uintptr_t)take_of_others};
     thread_run(leave_cached, blocks);
     CHECK_VALID();
+}
+
+/* Tells its heap, then allocates and frees large blocks. */
+static void *come_and_go(void *heap) {
+    atomic_store((_Atomic(struct heap *) *)heap, begin_heap());
+    for (size_t round = scaled(1000000); round != 0; round--) {
+        void *block = engine_alloc((1 + round % 3) * UNIT);
+        CHECK(large_is_live(large_of(block)));
+        engine_free(block);
+    }
+    atomic_store((_Atomic(struct heap *) *)heap, NULL);
+    return NULL;
+}
+
+/* Others take ready blocks at the same moment as their thread: each block is taken once. */
+static void a_ready_block_is_taken_once(void) {
+    static _Atomic(struct heap *) told;
+    struct heap *heap;
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, come_and_go, &told) == 0);
+    while ((heap = atomic_load(&told)) == NULL) {
+        continue;
+    }
+    while (atomic_load(&told) != NULL) {
+        lock_take(&heap->lock);
+        large_cache_flush(&heap->larges, SIZE_MAX);
+        lock_give(&heap->lock);
+    }
+    pthread_join(thread, NULL);
+    CHECK_VALID();
+}
+
+/* Blocks of different sizes in turn use one span, if it is not much wider than they need. */
+static void sizes_in_turn_share_a_block(void) {
+    begin_heap();
+    void *widest = engine_alloc(5 * UNIT);
+    engine_free(widest);
+    const size_t taken = spans.taken;
+    for (unsigned i = 0; i < 100; i++) {
+        void *block = engine_alloc((1 + 7 * i % 5) * UNIT - i);
+        CHECK(block == widest);
+        CHECK_EQUAL(large_size(large_of(block)), round_up((1 + 7 * i % 5) * UNIT - i, OS_PAGE));
+        CHECK_VALID();
+        engine_free(block);
+    }
+    CHECK_EQUAL(spans.taken, taken);
+    CHECK_EQUAL(heap_mine->larges.wider, 0);
+    CHECK(engine_realloc("realloc", engine_alloc(UNIT), 5 * UNIT) == widest);
+    CHECK_EQUAL(spans.taken, taken);
+    CHECK_VALID();
+}
+
+static void *end_block(void *block) {
+    engine_free(block);
+    return NULL;
+}
+
+/* What live blocks have too much is bounded for as long as they live, whoever frees or resizes them. */
+static void blocks_are_wider_by_few_units(void) {
+    enum { COUNT = 20 };
+    void *blocks[COUNT];
+    struct heap *heap = begin_heap();
+    size_t units = 0;
+    for (unsigned i = 0; i < COUNT; i++) {
+        blocks[i] = engine_alloc((2 + i % 5) * UNIT);
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        engine_free(blocks[i]);
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        blocks[i] = engine_alloc(UNIT);
+        units += large_of(blocks[i])->span.units;
+    }
+    CHECK(units > COUNT);
+    CHECK_AT_MOST(units, COUNT + LARGE_WIDER);
+    CHECK_EQUAL(heap->larges.wider, units - COUNT);
+    lock_take(&heap->lock);
+    large_cache_decay(&heap->larges, heap->larges.period_ms + spans.decay_ms, SIZE_MAX);
+    lock_give(&heap->lock);
+    CHECK_EQUAL(heap->larges.wider, units - COUNT);
+    for (unsigned i = 0; i < COUNT; i++) {
+        if (i % 3 == 0) {
+            thread_run(end_block, blocks[i]);
+        } else if (i % 3 == 1) {
+            engine_free(engine_realloc("realloc", blocks[i], 2 * UNIT));
+        } else {
+            engine_free(blocks[i]);
+        }
+        CHECK_VALID();
+    }
+    CHECK_EQUAL(heap->larges.wider, 0);
+}
+
+/* Without samples, pairs that take no memory need no beat for each. */
+static void a_cached_block_counts_little(void) {
+    struct heap *heap = begin_heap();
+    engine_free(engine_alloc(8 * MIB));
+    const uint32_t calls = heap->slow_calls;
+    for (unsigned i = 0; i < 160; i++) {
+        engine_free(engine_alloc(8 * MIB));
+    }
+    CHECK_EQUAL(heap->slow_calls - calls, 160 + 160 / CALLS_PER_PASS);
 }
 
 static void blocks_decay(void) {
@@ -200,7 +310,6 @@ static void blocks_decay(void) {
     void *old = engine_alloc(LARGE);
     void *new = engine_alloc(2 * UNIT);
     size_t live = spans.live_units;
-    uint64_t now_ms = os_coarse_ms();
     engine_free(old);
     lock_take(&heap->lock);
     large_cache_decay(&heap->larges, heap->larges.period_ms + spans.decay_ms, SIZE_MAX);
@@ -214,7 +323,7 @@ static void blocks_decay(void) {
     CHECK_EQUAL(block_at(new).state, BLOCK_STATE_CACHED);
     CHECK_EQUAL(spans.live_units, live - 1);
     /* It has been unused for long enough, and is purged at the next opportunity. */
-    span_decay(now_ms + spans.decay_ms + 10);
+    span_decay(os_coarse_ms() + spans.decay_ms + 10);
     CHECK(spans.dirty_units == 0 || !os_purge_zeroes());
     CHECK_VALID();
 }
@@ -232,16 +341,18 @@ static void a_pass_gives_few_back(void) {
     }
     heap->larges.period_ms -= 2 * (uint64_t)spans.decay_ms;
     size_t before = cached();
+    CHECK(large_cache_used(&heap->larges));
     upkeep_pass(heap);
     CHECK(cached() < before && cached() >= before - 64);
     for (unsigned i = 0; i < COUNT / 64 + 1; i++) {
         upkeep_pass(heap);
     }
     CHECK_EQUAL(cached(), 0);
+    CHECK(!large_cache_used(&heap->larges));
     CHECK_VALID();
 }
 
-/* Before an allocation fails, what its heap keeps is given up. */
+/* Before an allocation fails, its heap gives up what it keeps. */
 static void a_cache_makes_nothing_fail(void) {
     begin_heap();
     void *large = engine_alloc(2 * UNIT);
@@ -255,7 +366,7 @@ static void a_cache_makes_nothing_fail(void) {
     CHECK_VALID();
 }
 
-/* The same for a large block, where the system gives no mapping either. */
+/* The same for a large block, if the system gives no mapping either. */
 static void a_cache_makes_nothing_large_fail(void) {
     begin_heap();
     char *first = engine_alloc(2 * UNIT);
@@ -281,7 +392,7 @@ static void without_a_decay_nothing_is_kept(void) {
     CHECK_VALID();
 }
 
-/* A thread that does nothing but free large blocks gives up what it keeps, too. */
+/* A thread that only frees large blocks gives up what it keeps, too. */
 static void *free_large(void *blocks) {
     begin_heap();
     engine_free(((void **)blocks)[0]);
@@ -330,6 +441,10 @@ int main(void) {
         FRESH_WITH(pairs_cost_no_page_and_no_system_call, LONG_DECAY),
         FRESH_WITH(nothing_grows_while_blocks_are_cached, LONG_DECAY),
         FRESH_WITH(others_give_up_what_they_cache, LONG_DECAY),
+        FRESH_WITH(a_ready_block_is_taken_once, LONG_DECAY),
+        FRESH_WITH(sizes_in_turn_share_a_block, LONG_DECAY),
+        FRESH_WITH(blocks_are_wider_by_few_units, LONG_DECAY),
+        FRESH_WITH(a_cached_block_counts_little, LONG_DECAY),
         FRESH_WITH(blocks_decay, LONG_DECAY),
         FRESH_WITH(a_pass_gives_few_back, LONG_DECAY),
         FRESH_WITH(a_cache_makes_nothing_fail, "window=4m"),

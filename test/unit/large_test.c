@@ -1,16 +1,16 @@
 /*
- * large_test.c - large blocks: what they hold through every change of size or place, and when they read as zero.
+ * large_test.c - large blocks: their contents through every change of size or place, and when they read as zero.
  */
 #include "support/fresh.h"
 
 #include <errno.h>
 
-#include "engine/huge.h"
-#include "engine/large.h"
-#include "engine/lookup.h"
-#include "engine/page_map.h"
-#include "engine/root.h"
-#include "engine/span.h"
+#include "engine/memory/huge.h"
+#include "engine/memory/large.h"
+#include "engine/memory/span.h"
+#include "engine/root/root.h"
+#include "engine/slabs/lookup.h"
+#include "engine/tables/page_map.h"
 #include "os/os.h"
 #include "support/engine_heap.h"
 #include "support/kernel.h"
@@ -50,7 +50,7 @@ static void *alloc(size_t size, size_t alignment, bool *zero) {
     return block;
 }
 
-/* Allocated, resized in place and freed at random: contents last, and what is said to be zero is. */
+/* Allocated, resized in place and freed at random: contents are intact, and what is reported to be zero is. */
 static void blocks_keep_what_they_hold(void) {
     enum { BLOCKS = 24 };
     struct marked blocks[BLOCKS] = {0};
@@ -137,7 +137,7 @@ static void a_resize_that_finds_no_memory_changes_nothing(void) {
     CHECK_VALID();
 }
 
-/* Until nothing is left of the window, nor of the system. */
+/* Until nothing is left of the window or the system. */
 static void use_up_all_memory(void) {
     os_inject(OS_CALL_MMAP, 0, UINT64_MAX, ENOMEM);
     for (size_t size = UNIT; size != 0; size /= 2) {
@@ -147,8 +147,7 @@ static void use_up_all_memory(void) {
     }
 }
 
-/* Where there is no other place for it, a block is cut where it is, and what is cut off is free; or it stays as it is.
- */
+/* If there is no other place for it, a block is cut in place, and what is cut off is free; or it stays as it is. */
 static void shrinking_never_fails(void) {
     char *small = engine_alloc(30000);
     char *single = engine_alloc(UNIT);
@@ -195,7 +194,7 @@ static void *hemmed_in(size_t size) {
     return block;
 }
 
-/* Page moves have been tried out, so that the next mremap is the engine's. */
+/* Moving pages has been tried out, so the next mremap is the engine's. */
 static void end_trial(void) {
     engine_free(engine_realloc("realloc", hemmed_in(MIB), 2 * MIB));
 }
@@ -228,7 +227,7 @@ static void a_block_that_moves_keeps_what_it_holds(void) {
     }
 }
 
-/* Where the new place has pages already, these are used, and the block's bytes copied. */
+/* If the new place has pages already, these are used, and the block's bytes copied. */
 static void a_dirty_place_is_copied_to(void) {
     bool zero;
     end_trial();

@@ -1,5 +1,5 @@
 /*
- * list_test.c - lists against an array that holds the same things in the same order.
+ * list_test.c - lists against an array with the same items in the same order.
  */
 #include "support/test.h"
 
@@ -12,7 +12,7 @@
 #define STEPS 50000
 
 struct item {
-    int payload; /* so that a link is not where its item is */
+    int payload; /* so that a link is not at its item's address */
     struct list link;
 };
 
@@ -119,7 +119,7 @@ static void valid_finds_broken_links(void **state) {
     assert_false(list_valid(&ring, 3));
     three[1] = good;
     assert_true(list_valid(&ring, 3));
-    three[2].next = &three[0]; /* a ring that the head is not part of */
+    three[2].next = &three[0]; /* a ring without the head */
     three[0].prev = &three[2];
     assert_false(list_valid(&ring, 1000));
 }

@@ -1,14 +1,14 @@
 /*
  * live_map_test.c - the two bits of a block through its life, and while several threads write them: of all that end a
- * block's life, or take it over, one does.
+ * block's life or take it over, exactly one does.
  *
- * The units are of no span: nobody else looks at their bits.
+ * The units belong to no span, so nobody else looks at their bits.
  */
 #include "support/fresh.h"
 
-#include "engine/live_map.h"
-#include "engine/root.h"
-#include "engine/window.h"
+#include "engine/root/root.h"
+#include "engine/tables/live_map.h"
+#include "engine/tables/window.h"
 #include "support/engine_heap.h"
 #include "support/thread.h"
 

@@ -18,12 +18,12 @@
 
 #define THREADS 4
 #define ROUNDS 50000
-#define CONTENDED 2 /* the state that lock.h gives to a lock with waiters */
+#define CONTENDED 2 /* lock.h's state for a lock with waiters */
 
 static struct lock low = LOCK_INIT(LOCK_HEAPS);
 static struct lock low_too = LOCK_INIT(LOCK_HEAPS);
 static struct lock high = LOCK_INIT(LOCK_SPANS);
-static size_t counter; /* guarded by low: not atomic, so that two holders at a time would lose counts */
+static size_t counter; /* guarded by low: not atomic, so that two holders at once would lose counts */
 
 static void *count(void *unused) {
     (void)unused;
@@ -200,7 +200,7 @@ static void *look_at_low(void *unused) {
     return lock_held(&low) ? &low : NULL;
 }
 
-/* In debug builds by the thread that asks. */
+/* In debug builds, by the asking thread. */
 static void a_lock_tells_whether_it_is_held(void **state) {
     (void)state;
     pthread_t other;
@@ -232,7 +232,7 @@ static void reset_and_take(void *unused) {
     take_ascending(NULL);
 }
 
-/* One held by the thread that forks, one by a thread that the child does not have. */
+/* One held by the forking thread, one by a thread that the child does not have. */
 static void a_forked_child_makes_locks_free(void **state) {
     (void)state;
     pthread_t holder;

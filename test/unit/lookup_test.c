@@ -3,13 +3,13 @@
  */
 #include "support/fresh.h"
 
-#include "engine/heap.h"
-#include "engine/huge.h"
-#include "engine/large.h"
-#include "engine/lookup.h"
-#include "engine/root.h"
-#include "engine/slab.h"
-#include "engine/span.h"
+#include "engine/heaps/heap.h"
+#include "engine/memory/huge.h"
+#include "engine/memory/large.h"
+#include "engine/memory/span.h"
+#include "engine/root/root.h"
+#include "engine/slabs/lookup.h"
+#include "engine/slabs/slab.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
 
@@ -53,7 +53,7 @@ static void every_address_of_a_live_block_leads_to_it(void) {
 
 static void every_slot_of_every_class_is_told_by_its_number(void) {
     CHECK(root_start());
-    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+    for (unsigned size_class = 0; size_class < EMPTY_CLASS; size_class++) {
         size_t size = size_classes[size_class].size;
         const struct slab *slab = slab_of(engine_alloc(size));
         const char *start = window_address(slab->span.first);

@@ -1,36 +1,42 @@
 /*
- * magazine_test.c - the magazines of one heap, class by class, against what their capacity and number of blocks must
- * be.
+ * magazine_test.c - the magazines of a heap, class by class, against the required capacity and number of blocks.
  */
 #include "support/fresh.h"
 
 #include <errno.h>
 
-#include "engine/heap.h"
-#include "engine/lookup.h"
-#include "engine/metadata.h"
-#include "engine/slab.h"
-#include "engine/span.h"
+#include "engine/heaps/heap.h"
+#include "engine/memory/span.h"
+#include "engine/slabs/lookup.h"
+#include "engine/slabs/slab.h"
+#include "engine/tables/metadata.h"
 #include "os/os.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
 
 #define CAPACITY_START 8u
 
-static unsigned capacity_of(const struct heap *heap, unsigned size_class) {
-    void **bottom = heap->classes[size_class].bottom;
-    return bottom != NULL ? magazine_capacity(bottom) : 0;
-}
-
+/* The ends of small magazines are the multiples of MAGAZINE_SLOTS at which a push looks for the end. */
 static void the_capacity_is_told_by_the_bottom(void) {
-    void **slots = begin_heap() != NULL ? metadata_alloc(MAGAZINE_SIZE) : NULL;
+    struct heap *heap = begin_heap();
     for (unsigned capacity = 1; capacity <= MAGAZINE_MAX; capacity++) {
-        void **bottom = slots + MAGAZINE_MAX - capacity;
-        CHECK_EQUAL(magazine_capacity(bottom), capacity);
+        const unsigned slots = magazine_slots(capacity);
+        CHECK(slots > capacity && (slots == MAGAZINE_SLOTS || slots / 2 <= capacity));
+        void **start = metadata_alloc(slots * sizeof *start);
+        void **bottom = start + slots - 1 - capacity;
+        CHECK(magazine_start(bottom, slots) == start && magazine_end(bottom, slots) == start + slots);
         for (unsigned count = 0; count <= capacity; count++) {
-            CHECK_EQUAL(magazine_ends_at(bottom + count + 1), count == capacity);
+            magazine_install(heap, 0, bottom, slots, count);
+            CHECK_EQUAL(magazine_capacity(heap, 0), capacity);
+            CHECK_EQUAL(magazine_has_room(heap, 0), count < capacity);
+            CHECK_EQUAL(magazine_ends_at(bottom + count + 1), (capacity - count) % MAGAZINE_SLOTS == 0);
         }
+        metadata_free(start, slots * sizeof *start);
     }
+    heap->classes[0].bottom = NULL;
+    heap->tops[heap->mode_offset] = MAGAZINE_NONE;
+    CHECK_EQUAL(magazine_capacity(heap, 0), 0);
+    CHECK(!magazine_has_room(heap, 0));
 }
 
 static void no_magazine_is_both_empty_and_full(void) {
@@ -53,17 +59,28 @@ struct model {
     unsigned count;
     unsigned stock; /* stored magazines */
     uint64_t refills;
+    uint64_t class_refills;
     uint64_t flushes;
 };
 
 static unsigned grown(const struct model *model) {
+    static const unsigned capacities[] = {CAPACITY_START, 16, 32, 63, 127, 255};
     unsigned most = size_classes[model->size_class].magazine;
-    unsigned larger = model->capacity ? 2 * model->capacity : CAPACITY_START;
-    return larger < most ? larger : most;
+    unsigned i = 0;
+    while (i < 5 && capacities[i] <= model->capacity) {
+        i++;
+    }
+    return capacities[i] < most ? capacities[i] : most;
+}
+
+/* A refill makes a wide magazine only for a class that has been refilled often. */
+static unsigned grown_for_refill(const struct model *model) {
+    const bool stays = model->capacity >= MAGAZINE_SLOTS - 1 && model->class_refills < 16;
+    return stays ? model->capacity : grown(model);
 }
 
 static void check_model(const struct heap *heap, const struct model *model) {
-    CHECK_EQUAL(capacity_of(heap, model->size_class), model->capacity);
+    CHECK_EQUAL(magazine_capacity(heap, model->size_class), model->capacity);
     CHECK_EQUAL(magazine_count(heap, model->size_class), model->count);
     CHECK_EQUAL(heap->classes[model->size_class].stock.count, model->stock);
     CHECK_EQUAL(transfer_cached(heap, model->size_class), model->stock * stored_size(model->size_class) + model->count);
@@ -71,7 +88,7 @@ static void check_model(const struct heap *heap, const struct model *model) {
     CHECK_EQUAL(heap->counters.flushes, model->flushes);
 }
 
-/* What the heap can fill a magazine with: the free slots of its slabs, or, if there are none, of a fresh slab. */
+/* What the heap can fill a magazine with: the free slots of its slabs or, if there are none, of a fresh slab. */
 static unsigned free_slots(const struct heap *heap, unsigned size_class) {
     const struct list *slabs = &heap->classes[size_class].slabs;
     unsigned count = 0;
@@ -81,24 +98,25 @@ static unsigned free_slots(const struct heap *heap, unsigned size_class) {
     return count != 0 ? count : size_classes[size_class].slots;
 }
 
-/* A stored magazine takes the place of an empty one; if there is none, that grows, and is filled by half, or with what
- * there is. */
+/* A stored magazine replaces an empty one; if there is none, that one grows and is half filled, or as far as possible.
+ */
 static void model_alloc(const struct heap *heap, struct model *model) {
     if (model->count == 0 && model->stock > 0) {
         model->stock--;
         model->count = stored_size(model->size_class);
     } else if (model->count == 0) {
-        model->capacity = grown(model);
+        model->capacity = grown_for_refill(model);
         unsigned available = free_slots(heap, model->size_class);
         model->count = (model->capacity + 1) / 2;
         model->count = model->count < available ? model->count : available;
         model->refills++;
+        model->class_refills++;
     }
     model->count--;
 }
 
-/* A full magazine grows, or, as large as it may be, is stored but for a quarter, or half of it is flushed when enough
- * is stored. */
+/* A full magazine grows or, at its maximum, is stored except for a quarter; or half of it is flushed if enough is
+ * stored. */
 static void model_free(struct model *model) {
     if (model->count == model->capacity) {
         size_t bytes = stored_size(model->size_class) * (size_t)size_classes[model->size_class].size;
@@ -115,7 +133,7 @@ static void model_free(struct model *model) {
     model->count++;
 }
 
-/* The blocks held stay: the magazine that is made for them grows as they are freed. */
+/* The blocks held stay: their magazine grows as they are freed. */
 static void dispose_all(struct model *model) {
     model->flushes += model->stock + (model->count > 0);
     dispose_mine();
@@ -123,20 +141,25 @@ static void dispose_all(struct model *model) {
 }
 
 static void magazines_grow_and_are_stored(void) {
-    enum { BLOCKS = 400 };
+    enum { BLOCKS = 1200 };
     struct heap *heap = begin_heap();
     void *blocks[BLOCKS];
     struct model model = {0};
-    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+    for (unsigned size_class = 0; size_class < EMPTY_CLASS; size_class++) {
         size_t size = size_classes[size_class].size;
         model.size_class = size_class;
-        for (unsigned held = 0, step = 0; step < 2000; step++) {
-            if (step == 100) {
+        model.class_refills = 0;
+        const bool wide = size_classes[size_class].magazine >= MAGAZINE_SLOTS;
+        const unsigned most = wide ? BLOCKS : BLOCKS / 3;
+        const unsigned run = wide ? 300 : 100;
+        const unsigned steps = 20 * run;
+        for (unsigned held = 0, step = 0; step < steps; step++) {
+            if (step == run) {
                 dispose_all(&model);
             }
-            /* runs of calls of one kind, or the magazine would never be empty or full */
-            bool grows = step / 100 % 2 == 0;
-            if (held < BLOCKS && (held == 0 || random_below(&fresh_random, 10) < (grows ? 9 : 1))) {
+            /* runs of calls of one kind, otherwise the magazine would never be empty or full */
+            bool grows = step / run % 2 == 0;
+            if (held < most && (held == 0 || random_below(&fresh_random, 10) < (grows ? 9 : 1))) {
                 model_alloc(heap, &model);
                 blocks[held] = engine_alloc(size);
                 CHECK(blocks[held] != NULL);
@@ -146,10 +169,10 @@ static void magazines_grow_and_are_stored(void) {
                 model_free(&model);
             }
             check_model(heap, &model);
-            if (step % 50 == 0) {
+            if (step % 250 == 0) {
                 CHECK_VALID();
             }
-            while (step == 1999 && held) {
+            while (step == steps - 1 && held) {
                 engine_free(blocks[--held]);
                 model_free(&model);
             }
@@ -185,7 +208,7 @@ static void disposal_leaves_nothing(void) {
         CHECK(heap->tops[heap->mode_offset + size_class] == MAGAZINE_NONE);
         CHECK(heap->classes[size_class].bottom == NULL);
     }
-    /* but for the descriptors of free spans */
+    /* except the descriptors of free spans */
     CHECK_EQUAL(metadata.used - metadata.spare - metadata.returned - metadata_held,
                 spans.descriptors * round_up(sizeof(struct free_span), METADATA_STEP));
     void *block = engine_alloc(10);
@@ -204,7 +227,7 @@ static void without_memory_for_a_magazine_allocation_fails(void) {
     }
     errno = 0;
     CHECK(engine_alloc(50) == NULL && errno == ENOMEM);
-    CHECK_EQUAL(capacity_of(heap, size_class_of(50)), 0);
+    CHECK_EQUAL(magazine_capacity(heap, size_class_of(50)), 0);
     CHECK_VALID();
     engine_free(held);
     CHECK(engine_alloc(500) == held);

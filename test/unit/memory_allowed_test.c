@@ -1,5 +1,5 @@
 /*
- * memory_allowed_test.c - the limits of control groups, from files as the kernel writes them.
+ * memory_allowed_test.c - limits of control groups, from files like the kernel's.
  */
 #include "support/test.h"
 
@@ -70,7 +70,7 @@ static void both_versions_are_read(void **state) {
 static void nonsense_is_no_limit(void **state) {
     (void)state;
     assert_true(limit("") == SIZE_MAX);
-    assert_true(limit("0::") == 1000000); /* as the root's, above */
+    assert_true(limit("0::") == 1000000); /* like the root's, above */
     assert_true(limit("what is this") == SIZE_MAX);
     put("e/memory.max", "99999999999999999999999999999\n");
     assert_true(limit("7::/e") == 1000000);

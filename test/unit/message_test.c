@@ -1,5 +1,5 @@
 /*
- * message_test.c - os/message.h: lines on standard error, whole whatever is put into them.
+ * message_test.c - os/message.h: lines on standard error, complete whatever is put into them.
  */
 #include "support/test.h"
 

@@ -1,5 +1,5 @@
 /*
- * metadata_test.c - pieces of metadata against a list of them: apart, aligned, used again, and a reserve for frees.
+ * metadata_test.c - pieces of metadata against a list of them: apart, aligned, and used again.
  */
 #include "support/fresh.h"
 
@@ -7,9 +7,9 @@
 
 #include "base/bits.h"
 #include "engine/engine.h"
-#include "engine/metadata.h"
-#include "engine/root.h"
-#include "engine/window.h"
+#include "engine/root/root.h"
+#include "engine/tables/metadata.h"
+#include "engine/tables/window.h"
 #include "os/os.h"
 #include "support/engine_heap.h"
 #include "support/marked.h"
@@ -18,7 +18,7 @@
 
 static struct marked pieces[PIECES];
 
-/* All sizes, and powers of two, which are aligned, more often. */
+/* All sizes, but powers of two, which are aligned, more often. */
 static size_t choose_size(void) {
     size_t size = random_below(&fresh_random, 3) == 0 ? (size_t)64 << random_below(&fresh_random, 8)
                                                       : 1 + random_below(&fresh_random, METADATA_MAX);
@@ -47,8 +47,7 @@ static void pieces_are_apart_and_aligned(void) {
             *piece = (struct marked){.memory = NULL};
         } else {
             size_t size = choose_size();
-            bool urgent = random_below(&fresh_random, 2);
-            void *memory = urgent ? metadata_alloc_urgent(size) : metadata_alloc(size);
+            void *memory = metadata_alloc(size);
             CHECK(memory != NULL);
             *piece = (struct marked){.memory = memory, .size = size, .mark = random_next(&fresh_random)};
             check_place(piece);
@@ -75,7 +74,7 @@ static void a_piece_given_back_serves_the_next_request_of_its_size(void) {
         metadata_free(first, size);
         metadata_free(second, size);
         CHECK(metadata_alloc(round_up(size, METADATA_STEP)) == second);
-        CHECK(metadata_alloc_urgent(size) == first);
+        CHECK(metadata_alloc(size) == first);
         CHECK_EQUAL(metadata.used, used);
     }
 }
@@ -91,15 +90,7 @@ static void what_alignment_skips_is_not_lost(void) {
     CHECK_EQUAL(metadata.used, used);
 }
 
-static size_t urgent_until_none(size_t size) {
-    size_t bytes = 0;
-    while (metadata_alloc_urgent(size) != NULL) {
-        bytes += size;
-    }
-    return bytes;
-}
-
-static void the_headroom_is_left_to_what_is_urgent(void) {
+static void all_accessible_metadata_serves_when_the_system_gives_no_more(void) {
     CHECK(root_start());
     CHECK(metadata_alloc(64) != NULL);
     os_inject(OS_CALL_MPROTECT, 0, UINT64_MAX, ENOMEM);
@@ -109,8 +100,7 @@ static void the_headroom_is_left_to_what_is_urgent(void) {
     while (metadata_alloc(64) != NULL) {
         continue;
     }
-    CHECK(urgent_until_none(512) >= METADATA_HEADROOM - 512);
-    CHECK(metadata_alloc(512) == NULL);
+    CHECK_EQUAL(metadata.used, window.metadata_area.accessible);
     os_inject_clear();
     CHECK(metadata_alloc(512) != NULL);
 }
@@ -123,15 +113,14 @@ static void the_area_ends_and_pieces_go_round_in_it(void) {
         memset(piece, 1, METADATA_MAX);
         pieces_made++;
     }
-    CHECK(pieces_made * METADATA_MAX + METADATA_HEADROOM + METADATA_MAX >= window.metadata_area.size);
+    CHECK(pieces_made * METADATA_MAX + METADATA_MAX >= window.metadata_area.size);
     CHECK(metadata_alloc(METADATA_MAX) == NULL);
     metadata_free(last, METADATA_MAX);
     CHECK(metadata_alloc(METADATA_MAX) == last);
-    CHECK(urgent_until_none(64) >= METADATA_HEADROOM);
     CHECK_AT_MOST(metadata.used, window.metadata_area.size);
 }
 
-/* Takes pieces of a size until there are no more, with the newest first; returns how many. */
+/* Takes pieces of a size until there are no more, newest first; returns how many. */
 static size_t take_all(void **newest, size_t size) {
     size_t count = 0;
     for (void **piece; (piece = metadata_alloc(size)) != NULL; count++) {
@@ -157,7 +146,7 @@ static void at_the_areas_end_pieces_of_one_size_serve_another(void) {
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         size_t size = round_up(sizes[i], METADATA_STEP);
         size_t count = take_all(&newest, size);
-        /* What pieces of METADATA_MAX at most leave over may be nearly a half of each, what alignment skips more. */
+        /* What pieces of up to METADATA_MAX leave over may be nearly half of each, and more because of alignment. */
         CHECK_AT_MOST(bytes / 8 * 3, count * size);
         give_all(&newest, size);
     }
@@ -169,7 +158,7 @@ static void pieces_are_not_merged_for_every_request(void) {
     take_all(&newest, 64);
     void *second = NULL;
     for (void **piece; newest != NULL && (piece = (void **)*(void **)newest) != NULL;) {
-        /* Every second one goes back: nothing touches, nothing can be merged. */
+        /* Every second one goes back: none are adjacent, so nothing can be merged. */
         void *first = newest;
         newest = *piece;
         metadata_free(first, 64);
@@ -183,7 +172,7 @@ static void pieces_are_not_merged_for_every_request(void) {
     CHECK_EQUAL(metadata.unmerged, 64);
 }
 
-/* Where pieces are merged and cut again at random, those whose size is a power of two are aligned all the same. */
+/* If pieces are merged and cut at random, those whose size is a power of two are still aligned. */
 static void merged_pieces_are_aligned(void) {
     enum { HELD = 16000, FEW_STEPS = 16 };
     static void *held[HELD];
@@ -219,7 +208,7 @@ static void much_metadata_costs_few_system_calls(void) {
     CHECK_AT_MOST(os_inject_calls(OS_CALL_MPROTECT) - calls, 64);
 }
 
-/* What many descriptors took goes back, all but the pages that hold one that is in use; and serves any other size. */
+/* What many descriptors used goes back, except the pages that hold one in use; and it serves any other size. */
 static void free_pages_go_back(void) {
     enum { COUNT = 4000, KEPT = 16 };
     static struct marked kept[KEPT];
@@ -257,7 +246,7 @@ static void free_pages_go_back(void) {
     CHECK_VALID();
 }
 
-/* Without memory for a trim, or where the system takes nothing, all is as before. */
+/* Without memory for a trim, or if the system takes nothing, nothing changes. */
 static void a_trim_may_be_refused(void) {
     enum { COUNT = 400 };
     static void *pieces_of_512[COUNT];
@@ -289,7 +278,7 @@ int main(void) {
         FRESH(pieces_are_apart_and_aligned),
         FRESH(a_piece_given_back_serves_the_next_request_of_its_size),
         FRESH(what_alignment_skips_is_not_lost),
-        FRESH(the_headroom_is_left_to_what_is_urgent),
+        FRESH(all_accessible_metadata_serves_when_the_system_gives_no_more),
         FRESH_WITH(the_area_ends_and_pieces_go_round_in_it, "window=4m"),
         FRESH_WITH(at_the_areas_end_pieces_of_one_size_serve_another, "window=4m"),
         FRESH_WITH(pieces_are_not_merged_for_every_request, "window=4m"),

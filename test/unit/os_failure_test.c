@@ -1,5 +1,5 @@
 /*
- * os_failure_test.c - pages on the move, and what happens when the kernel says no: by injection, by limits, by seccomp.
+ * os_failure_test.c - moving pages, and what happens when the kernel refuses: by injection, limits or seccomp.
  */
 #include "support/test.h"
 
@@ -67,7 +67,7 @@ static void moved_pages_leave_zero_behind(void **state) {
     assert_false(lost);
     assert_true(filled_with(start + 5 * UNIT, 2 * UNIT, 2));
     assert_true(filled_with(start + UNIT, 2 * UNIT, 0));
-    memset(start + UNIT, 3, 2 * UNIT); /* the source may be written, and is apart from the destination */
+    memset(start + UNIT, 3, 2 * UNIT); /* the source may be written, and is separate from the destination */
     assert_true(filled_with(start + 5 * UNIT, 2 * UNIT, 2));
     assert_true(filled_with(start, UNIT, 1));
     assert_true(filled_with(start + 3 * UNIT, 2 * UNIT, 1));
@@ -103,8 +103,8 @@ static void pages_shared_with_a_child_move_in_it_alone(void **state) {
 }
 
 /*
- * A window as the engine's: many moves split it into many mappings, so that in time a source lies in more than one of
- * them, which the kernel refuses. All of the window must stay usable, whatever comes.
+ * A window like the engine's: moves split it into many mappings, so eventually a source spans several, which the kernel
+ * refuses. All of the window must stay usable.
  */
 static void a_window_stays_whole_over_many_moves(void **state) {
     (void)state;
@@ -133,7 +133,7 @@ static void a_window_stays_whole_over_many_moves(void **state) {
         assert_false(lost);
         moved += error == 0;
         for (size_t unit = 0; unit < units; unit++) {
-            /* the contents of a destination are undefined after a failure: give it some again */
+            /* a failure leaves the destination's contents undefined: write them again */
             unsigned char fresh = (unsigned char)(step + (int)unit);
             unsigned char *source = start + (from + unit) * UNIT;
             unsigned char *target = start + (to + unit) * UNIT;
@@ -154,7 +154,7 @@ static void a_window_stays_whole_over_many_moves(void **state) {
     unmap(window, UNITS * UNIT);
 }
 
-/* The kernel has unmapped the destination when it finds that the limit does not allow it to be mapped again. */
+/* The kernel has unmapped the destination when it finds that the limit does not allow mapping it again. */
 static void move_at_the_limit(void *unused) {
     (void)unused;
     struct os_usage usage;
@@ -213,7 +213,7 @@ static void injected_calls_fail_from_to_and_are_counted(void **state) {
     assert_int_equal(os_commit(start, UNIT), 0);
     assert_int_equal(os_commit(start, UNIT), 0);
     assert_int_equal(os_commit(start, UNIT), EACCES);
-    assert_int_equal(os_purge(start, UNIT), 0); /* other kinds are not concerned */
+    assert_int_equal(os_purge(start, UNIT), 0); /* other kinds are not affected */
     os_inject_clear();
     assert_int_equal(os_commit(start, UNIT), 0);
     unmap(start, UNIT);
@@ -272,7 +272,7 @@ static void a_destination_that_was_unmapped_is_taken_again(void **state) {
     unmap(start, 2 * UNIT);
 }
 
-/* The first or the second of the two cuts fails: the part that was asked for is there and aligned all the same. */
+/* The first or second of the two cuts fails: the requested part is there and aligned all the same. */
 static void a_map_that_cannot_be_trimmed_is_as_good(void **state) {
     (void)state;
     const size_t align = 1024 * UNIT;
@@ -311,7 +311,7 @@ static void try_again_after_failed_trials(void *unused) {
     _exit(os_move_pages(start, start + UNIT, UNIT, &lost) != (pages_can_move() ? 0 : ENOSYS));
 }
 
-/* The trials of one process are over when it has made them, so these are another's. */
+/* A process makes its trials once, so these are in another process. */
 static void a_trial_that_could_not_be_made_is_made_again(void **state) {
     struct child_result result;
     (void)state;
@@ -392,7 +392,7 @@ static void a_sandbox_may_refuse_getrandom_and_madvise(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        /* these two first: their children make the trials that this process then has made */
+        /* these two first: their children must make the trials before this process does */
         cmocka_unit_test_teardown(a_trial_that_could_not_be_made_is_made_again, clear_injections),
         cmocka_unit_test_teardown(a_kernel_that_cannot_move_pages_is_asked_once, clear_injections),
 #ifdef SECCOMP_MODE_FILTER

@@ -1,5 +1,5 @@
 /*
- * os_reserve_test.c - reserved address space: at a given address, left out of cores, and growing where the kernel
+ * os_reserve_test.c - reserved address space: at a given address, left out of cores, and growing although the kernel
  * allows no further mapping.
  */
 #include "support/test.h"

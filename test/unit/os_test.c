@@ -1,5 +1,5 @@
 /*
- * os_test.c - what the kernel is asked for is what it does: mappings, clocks, chance, and what the process is.
+ * os_test.c - the kernel does what it is asked: mappings, clocks, random numbers, and facts about the process.
  */
 #include "support/test.h"
 
@@ -135,7 +135,7 @@ static void a_map_changes_its_size(void **state) {
     assert_ptr_equal(out, start);
     assert_true(reads_as_zero(start + 2 * UNIT, 2 * UNIT));
 
-    /* what is in the way of the first half: the second one */
+    /* the second half is in the way of the first */
     memset(start, 1, 4 * UNIT);
     out = NULL;
     assert_int_equal(os_resize_map(start, 2 * UNIT, 3 * UNIT, false, &out), ENOMEM);
@@ -171,7 +171,7 @@ static void the_break_moves_where_the_c_library_lets_it(void **state) {
 }
 
 #ifdef __GLIBC__
-/* The C library's sbrk has an idea of its own of where the break is. */
+/* The C library's sbrk has its own idea of where the break is. */
 static void our_break_and_sbrk_go_on_from_each_other(void **state) {
     (void)state;
     void *start = NULL;
@@ -359,7 +359,7 @@ static void usage_follows_what_is_mapped_and_touched(void **state) {
     os_usage(&touched);
     assert_in_range(reserved.mapped - before.mapped, 64 * MIB, 80 * MIB);
     assert_true(reserved.resident < before.resident + 8 * MIB);
-    /* a sanitizer touches several bytes of its own for each of ours */
+    /* for each of our bytes a sanitizer touches several of its own */
     assert_in_range(touched.resident - reserved.resident, 15 * MIB, 128 * MIB);
     assert_true(touched.minor_faults > before.minor_faults);
     assert_true(touched.major_faults >= before.major_faults);

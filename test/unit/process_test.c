@@ -13,7 +13,7 @@
 #include "support/child.h"
 #include "support/thread.h"
 
-/* What has been called, a word for each call. */
+/* The calls so far, a word each. */
 static char calls[512];
 static char calls_at_start[512];
 static char *const *environment_at_start;
@@ -66,7 +66,7 @@ static void second_each_lock(void (*act)(struct lock *lock)) {
     act(&second_lock);
 }
 
-/* All locks are free by now, and those of other participants too. */
+/* All locks are free, including those of other participants. */
 static void second_recover(bool alone) {
     record(alone ? "recover-alone-" : "recover-", "second");
     lock_take(&first_locks[0]);
@@ -95,7 +95,7 @@ static struct process_participant second = {
 };
 static struct process_participant bare = {.rank = 3, .each_lock = bare_each_lock};
 
-/* In another order than that of the ranks, and each more than once. */
+/* Not in the order of ranks, and each more than once. */
 __attribute__((constructor(PROCESS_JOIN))) static void join(void) {
     process_join(&second);
     process_join(&bare);
@@ -242,7 +242,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(participants_begin_once_before_main_in_order_of_rank),
         cmocka_unit_test(participants_begin_with_the_environment),
-        /* before the process has had another thread */
+        /* before the process has another thread */
         cmocka_unit_test_setup(a_process_with_one_thread_takes_no_lock, reset_calls),
         cmocka_unit_test_setup(handlers_run_in_order_of_rank, reset_calls),
         cmocka_unit_test_setup(joining_again_has_no_effect, reset_calls),

@@ -1,5 +1,5 @@
 /*
- * range_tree_test.c - the interval tree against an array that tells for each address whose it is.
+ * range_tree_test.c - the interval tree against an array with an owner for each address.
  */
 #include "support/test.h"
 
@@ -105,7 +105,7 @@ static void random_operations_agree_with_an_array(void **state) {
     }
 }
 
-/* Ascending, descending and inside-out orders, and each of them taken out again in random order. */
+/* Inserted in ascending, descending and inside-out order, and removed in random order. */
 static void the_tree_stays_low(void **state) {
     (void)state;
     struct random random = random_start();
@@ -118,7 +118,7 @@ static void the_tree_stays_low(void **state) {
             order[i] = round == 0 ? i : round == 1 ? MANY - 1 - i : middle;
             uintptr_t start = order[i] * 10;
             assert_true(range_tree_insert(&tall, &many[i], start, start + 9));
-            /* the bound of AVL trees: 1.44 log2(n + 2) - 0.33, here in hundredths and rounded up generously */
+            /* the bound of AVL trees, 1.44 log2(n + 2) - 0.33, in hundredths and rounded up generously */
             assert_true((unsigned)tall.tree.root->height * 100 <= 144 * (floor_log2(i + 3) + 1));
         }
         const char *why = NULL;
@@ -126,7 +126,7 @@ static void the_tree_stays_low(void **state) {
         for (size_t left = MANY; left > 0; left--) {
             size_t i = random_below(&random, left);
             range_tree_remove(&tall, &many[i]);
-            if (i != left - 1) { /* the last one takes the place of the one that went */
+            if (i != left - 1) { /* the last one takes the removed one's place */
                 range_tree_remove(&tall, &many[left - 1]);
                 assert_true(range_tree_insert(&tall, &many[i], many[left - 1].start, many[left - 1].last));
             }

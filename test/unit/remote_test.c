@@ -1,6 +1,6 @@
 /*
- * remote_test.c - blocks freed by threads whose heap does not own them: each free is proved at the call, announced once
- * a unit, and comes home whatever the owner does meanwhile.
+ * remote_test.c - blocks freed by threads whose heap does not own them: each free is checked at the call, announced
+ * once per unit, and comes home whatever the owner does meanwhile.
  *
  * Nothing is left to chance: a thread runs to its end, or waits at a barrier, before the next step.
  */
@@ -8,19 +8,19 @@
 
 #include <errno.h>
 
-#include "engine/abandoned.h"
-#include "engine/live_map.h"
-#include "engine/lookup.h"
-#include "engine/metadata.h"
-#include "engine/slab.h"
-#include "engine/span.h"
+#include "engine/memory/span.h"
+#include "engine/slabs/abandoned.h"
+#include "engine/slabs/lookup.h"
+#include "engine/slabs/slab.h"
+#include "engine/tables/live_map.h"
+#include "engine/tables/metadata.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
 #include "support/thread.h"
 
 #define BLOCKS_MAX 8192
 
-/* Blocks that one thread has allocated and another one is to free. */
+/* Blocks that one thread allocated and another is to free. */
 struct batch {
     size_t size;
     size_t count;
@@ -51,7 +51,7 @@ static size_t batch_count(const struct batch *batch, enum block_state state) {
     return count;
 }
 
-/* How many units the blocks start in. */
+/* The number of units in which the blocks start. */
 static size_t batch_units(const struct batch *batch) {
     static bool seen[BLOCKS_MAX];
     size_t units = 0;
@@ -126,7 +126,7 @@ static void a_unit_is_announced_once(void) {
     check_nothing_left();
 }
 
-/* After a collection the next free announces the unit anew. */
+/* After a collection the next free announces the unit again. */
 static void a_unit_that_was_collected_is_announced_again(void) {
     static struct batch batch = {.size = 64, .count = 10};
     batch_alloc(&batch);
@@ -197,9 +197,9 @@ static void a_refill_collects_the_oldest_unit_of_its_class(void) {
     CHECK_VALID();
 }
 
-/* A refill for one class does not collect all that was freed of another one. */
+/* A refill for one class does not collect everything that was freed of another. */
 static void one_refill_collects_a_bounded_number_of_units(void) {
-    enum { BOUND = 64 + 64 }; /* before the heap grows, and in the pass of upkeep behind it */
+    enum { BOUND = 64 + 64 }; /* before the heap grows, and in the following pass of upkeep */
     static struct batch batch = {.size = 8192, .count = 8000};
     batch_alloc(&batch);
     size_t units = batch_units(&batch);
@@ -216,7 +216,7 @@ static void one_refill_collects_a_bounded_number_of_units(void) {
     CHECK_VALID();
 }
 
-/* What arrives while a backlog waits stands behind it. */
+/* What arrives while a backlog waits goes behind it. */
 static void what_arrives_behind_a_backlog_is_not_lost(void) {
     static struct batch first = {.size = 4096, .count = 200};
     static struct batch second = {.size = 2048, .count = 200};
@@ -233,7 +233,8 @@ static void what_arrives_behind_a_backlog_is_not_lost(void) {
     check_nothing_left();
 }
 
-/* All slots of the slab are free, but a unit of it is still in an inbox: another user's blocks would be collected. */
+/* All slots of the slab are free, but one of its units is still in an inbox: another user's blocks would be
+ * collected. */
 static void a_slab_with_a_link_is_not_given_back(void) {
     static struct batch batch = {.size = 4096, .count = 100};
     batch_alloc(&batch);
@@ -269,7 +270,7 @@ static void remote_frees_take_no_memory(void) {
     check_nothing_left();
 }
 
-/* A free needs no memory either, where there is none for the thread's heap. */
+/* A free needs no memory either, if there is none for the thread's heap. */
 static void *free_without_memory(void *batch) {
     os_inject(OS_CALL_MPROTECT, 0, UINT64_MAX, ENOMEM);
     os_inject(OS_CALL_MMAP, 0, UINT64_MAX, ENOMEM);
@@ -287,7 +288,7 @@ static void *free_without_memory(void *batch) {
 static void a_free_without_memory_for_a_heap_is_a_free(void) {
     static struct batch batch = {.size = 80, .count = 1000};
     batch_alloc(&batch);
-    thread_run(free_without_memory, &batch);
+    run_unwatched(free_without_memory, &batch);
     CHECK_EQUAL(batch_count(&batch, BLOCK_STATE_REMOTE), batch.count);
     CHECK_VALID();
     check_nothing_left();
@@ -331,8 +332,9 @@ static void *own(void *argument) {
     struct batch *batch = argument;
     batch_alloc(batch);
     pthread_barrier_wait(&step); /* all have allocated */
-    pthread_barrier_wait(&step); /* the other thread has freed all */
+    pthread_barrier_wait(&step); /* the other thread has freed everything */
     collect(heap_mine, SIZE_MAX, true);
+    pthread_barrier_wait(&step); /* all have collected: nobody changes the free spans that others look at */
     CHECK_EQUAL(batch_count(batch, BLOCK_STATE_FREE), batch->count);
     pthread_barrier_wait(&step); /* nobody ends before all have looked */
     return NULL;
@@ -361,10 +363,11 @@ static void every_one_of_many_owners_gets_its_blocks(void) {
         engine_free(batches[i].blocks[--left[i]]);
     }
     CHECK_EQUAL(heap_mine->counters.remote_frees, OWNERS * 100);
-    CHECK_EQUAL(metadata.used - metadata.spare, metadata_held);
+    CHECK(metadata.used - metadata.spare <= metadata_held); /* owners that are idle by now may have given some back */
     CHECK_VALID();
-    pthread_barrier_wait(&step);
-    pthread_barrier_wait(&step);
+    for (int i = 0; i < 3; i++) {
+        pthread_barrier_wait(&step);
+    }
     for (size_t i = 0; i < OWNERS; i++) {
         CHECK(pthread_join(threads[i], NULL) == 0);
     }
@@ -401,7 +404,7 @@ static void end_owner(pthread_t thread) {
 }
 
 static void a_thread_that_ends_collects_what_others_freed(void) {
-    static struct batch batch = {.size = 320, .count = 400};
+    static struct batch batch = {.size = 2112, .count = 400};
     end_owner(owner_with_frees_under_way(&batch));
     CHECK_EQUAL(atomic_load(&heap_of(2)->inbox), INBOX_CLOSED);
     CHECK_EQUAL(batch_count(&batch, BLOCK_STATE_FREE), batch.count / 2);
@@ -418,7 +421,7 @@ static void free_halfway(void *block) {
     CHECK(live_end_remotely(block));
 }
 
-/* A unit is in the inbox of a heap that does not have it: as after a push that came late. */
+/* A unit is in the inbox of a heap that does not have it, as after a late push. */
 static void misroute(size_t unit, struct heap *heap) {
     CHECK_EQUAL(link_of_unit(unit), 0);
     uint32_t head = atomic_load(&heap->inbox);
@@ -487,7 +490,7 @@ static void a_unit_of_a_slab_that_was_adopted_is_routed_on(void) {
     check_nothing_left();
 }
 
-/* The slab is gone, and its unit is free, or large: there is nothing to collect. */
+/* The slab is gone, and its unit is free or large: there is nothing to collect. */
 static void a_unit_that_is_no_slab_s_is_let_go(void) {
     char *large = engine_alloc(4 * UNIT);
     size_t unit = window_unit(large) + 1;
@@ -505,13 +508,13 @@ static void a_unit_that_is_no_slab_s_is_let_go(void) {
     check_nothing_left();
 }
 
-/* A unit is in the inbox of a heap that closes, and a slab of the heap is abandoned with it. */
+/* A unit is in the inbox of a closing heap, and one of the heap's slabs is abandoned with it. */
 static void *end_with_a_full_inbox(void *argument) {
     struct batch *batch = argument;
     batch_alloc(batch);
     pthread_barrier_wait(&step);
     pthread_barrier_wait(&step);
-    /* What arrives between the last collection and the closing is the same to inbox_close as what is there now. */
+    /* For inbox_close, what arrives between the last collection and the closing is the same as what is there now. */
     lock_take(&heap_mine->lock);
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         transfer_flush_class(heap_mine, size_class);
@@ -550,16 +553,16 @@ static void what_is_in_an_inbox_that_closes_is_routed_on(void) {
     check_nothing_left();
 }
 
-/* The slab's next owner is the very thread that frees: then such a free is its own. */
+/* The slab's next owner is the freeing thread itself: then such a free is its own. */
 static void a_thread_frees_into_a_slab_that_it_has_adopted(void) {
-    static struct batch batch = {.size = 320, .count = 40};
+    static struct batch batch = {.size = 2112, .count = 30};
     end_owner(owner_with_frees_under_way(&batch));
-    void *block = engine_alloc(320);
+    void *block = engine_alloc(2112);
     CHECK_EQUAL(heap_mine->counters.adoptions, 1);
     CHECK(slab_of(block) == slab_of(batch.blocks[0]));
     uint64_t remote = heap_mine->counters.remote_frees;
     engine_free(block);
-    for (size_t i = 20; i < 40; i++) {
+    for (size_t i = 15; i < 30; i++) {
         engine_free(batch.blocks[i]);
     }
     CHECK_EQUAL(heap_mine->counters.remote_frees, remote);
@@ -568,7 +571,7 @@ static void a_thread_frees_into_a_slab_that_it_has_adopted(void) {
 
 /* --- Frees at the same moment ------------------------------------------------------------------------------------- */
 
-/* Another thread has read the block's bits before this one freed it, and sets the remote bit after. */
+/* Another thread has read the block's bits before this one freed it, and sets the remote bit afterwards. */
 static void *free_at_the_same_moment(void) {
     CHECK(engine_alloc(64) != NULL); /* keeps the slab */
     void *block = engine_alloc(64);
@@ -592,7 +595,7 @@ static void a_block_freed_twice_at_the_same_moment_is_found_by_the_collection(vo
     CHECK(false);
 }
 
-/* The slab has been given back since, and the other thread only comes to announce its unit. */
+/* The slab has been given back since, and only now the other thread announces its unit. */
 static void a_block_freed_twice_at_the_same_moment_may_outlast_its_slab(void) {
     CHECK(root_start());
     struct heap *heap = thread_begin();
@@ -612,9 +615,32 @@ static void a_block_freed_twice_at_the_same_moment_may_outlast_its_slab(void) {
 
 /* --- Threads without a heap -------------------------------------------------------------------------------------- */
 
+static void *free_few_then_many(void *argument) {
+    const struct batch *batch = argument;
+    engine_free(batch->blocks[1]);
+    CHECK(heap_mine == &heap_none);
+    for (size_t i = 2; i < batch->count; i++) {
+        engine_free(batch->blocks[i]);
+    }
+    CHECK(heap_mine != &heap_none);
+    CHECK(atomic_load(&heap_mine->counters.remote_frees) >= batch->count / 2);
+    return NULL;
+}
+
+/* Without one, each free would count in a word that all threads share. */
+static void a_thread_that_frees_many_blocks_gets_a_heap(void) {
+    static struct batch batch = {.size = 64, .count = 4000};
+    batch_alloc(&batch);
+    run_unwatched(free_few_then_many, &batch);
+    CHECK_EQUAL(batch_count(&batch, BLOCK_STATE_REMOTE), batch.count - 1);
+    CHECK_VALID();
+    engine_free(batch.blocks[0]);
+    check_nothing_left();
+}
+
 static pthread_key_t late;
 
-/* Again, until the heap's own destructor has run: the order of destructors is not told. */
+/* Again, until the heap's own destructor has run: the order of destructors is unknown. */
 static void free_late(void *argument) {
     if (heap_mine != &heap_none) {
         CHECK(pthread_setspecific(late, argument) == 0);
@@ -677,6 +703,7 @@ int main(void) {
         FRESH_FAULT(a_block_freed_twice_at_the_same_moment_is_found_by_the_collection, "check=every",
                     "free(@): double free: slot 1 of a 64-byte slab, free"),
         FRESH(a_block_freed_twice_at_the_same_moment_may_outlast_its_slab),
+        FRESH(a_thread_that_frees_many_blocks_gets_a_heap),
         FRESH(a_free_after_the_heap_of_a_thread_goes_to_the_owner),
         FRESH(a_free_after_every_heap_has_ended_goes_to_the_abandoned_slab),
     };

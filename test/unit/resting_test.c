@@ -1,19 +1,19 @@
 /*
- * resting_test.c - memory that nobody uses though its slab is in use: free pages of slabs, and what magazines keep. It
- * goes back when it has lain unused for a while, or before slabs would hold more than ever; and what a magazine may
- * keep is paid for from a budget.
+ * resting_test.c - unused memory in slabs that are in use: free pages of slabs, and what magazines keep. It goes back
+ * when it has been unused for a while, or before slabs would hold more than ever; and what a magazine may keep is paid
+ * for from a budget.
  */
 #include "support/fresh.h"
 
 #include <errno.h>
 #include <unistd.h>
 
-#include "engine/abandoned.h"
-#include "engine/heap.h"
-#include "engine/lookup.h"
-#include "engine/slab.h"
-#include "engine/span.h"
-#include "engine/upkeep.h"
+#include "engine/heaps/heap.h"
+#include "engine/memory/span.h"
+#include "engine/slabs/abandoned.h"
+#include "engine/slabs/lookup.h"
+#include "engine/slabs/slab.h"
+#include "engine/upkeep/upkeep.h"
 #include "os/os.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
@@ -34,7 +34,7 @@ static void fill(size_t count, size_t size) {
     }
 }
 
-/* Every `stride`-th stays, and has its bytes. */
+/* Every `stride`-th stays, with its bytes. */
 static void free_all_but(size_t count, size_t stride) {
     for (size_t i = 0; i < count; i++) {
         if (i % stride != 0) {
@@ -63,7 +63,7 @@ static void rest(void) {
 
 /* --- Free pages --------------------------------------------------------------------------------------------------- */
 
-/* One block in 2,000 pins its page, and none of the others. */
+/* One block in 2,000 pins its page, but no other. */
 static void free_pages_of_slabs_go_back_when_they_have_rested(void) {
     enum { STRIDE = 2000 };
     fill(BLOCKS, 64);
@@ -77,7 +77,7 @@ static void free_pages_of_slabs_go_back_when_they_have_rested(void) {
     CHECK_VALID();
 }
 
-/* Pages that are used between one visit and the next are not resting. */
+/* Pages that are used between two visits are not resting. */
 static void pages_in_use_do_not_go_back(void) {
     fill(5000, 64);
     free_all_but(5000, 2);
@@ -147,8 +147,8 @@ static void those_of_a_sleeper_go_back_too(void) {
     CHECK_VALID();
 }
 
-/* Phases of as much memory each, in sizes of their own, with survivors: no time passes, and slabs hold little more than
- * one phase and the survivors' pages. */
+/* Phases with as much memory each, in sizes of their own, with survivors: no time passes, and slabs hold little more
+ * than one phase and the survivors' pages. */
 static void way_is_made_before_slabs_hold_more_than_ever(void) {
     enum { PHASES = 6, COUNT = 20000 };
     size_t most = 0;
@@ -165,12 +165,32 @@ static void way_is_made_before_slabs_hold_more_than_ever(void) {
     CHECK(first < most);
 }
 
-/* The system does not take them: they stay, nothing is lost, and it is not asked for ever. */
+static void *live_through_a_phase(void *size) {
+    fill(20000, *(const size_t *)size);
+    free_all_but(20000, 300);
+    return NULL;
+}
+
+/* The same where each phase is a thread's, which ends and leaves the survivors behind. */
+static void way_is_made_at_the_cost_of_abandoned_slabs(void) {
+    enum { PHASES = 6 };
+    engine_free(engine_alloc(100));
+    size_t most = 0;
+    for (size_t phase = 0; phase < PHASES; phase++) {
+        size_t size = 400 + 70 * phase;
+        thread_run(live_through_a_phase, &size);
+        most = slabs_present() > most ? slabs_present() : most;
+        CHECK_VALID();
+    }
+    CHECK_AT_MOST(most, 20000 * (400 + 70 * (PHASES - 1)) / OS_PAGE * 5 / 4);
+}
+
+/* The system does not take them: they stay, nothing is lost, and it is not asked forever. */
 static void pages_that_are_refused_stay(void) {
     fill(BLOCKS, 64);
     size_t full = slabs_present();
-    free_all_but(BLOCKS, 500); /* no slab is empty */
     os_inject(OS_CALL_MADVISE, 0, UINT64_MAX, EINVAL);
+    free_all_but(BLOCKS, 500); /* no slab is empty */
     rest();
     os_inject_clear();
     CHECK(slabs_present() + 64 >= full || !os_purge_zeroes());
@@ -218,6 +238,25 @@ static void without_a_budget_little_is_cached(void) {
     check_nothing_left();
 }
 
+/* A heap has used up what magazines may grow by: each further class still gets a small one. */
+static void a_class_without_a_magazine_gets_a_small_one(void) {
+    enum { BUDGET = 256 << 10 };
+    begin_heap();
+    atomic_store(&heaps.magazine_limit, BUDGET);
+    magazines_set_budget();
+    for (size_t size = 16; size <= 1024; size += 16) {
+        fill(200, size);
+        for (size_t i = 0; i < 200; i++) {
+            engine_free(blocks[i]);
+        }
+        engine_free(engine_alloc(size));
+        CHECK(magazine_count(heap_mine, size_class_of(size)) >= 1);
+        CHECK_AT_MOST(heap_mine->magazine_drawn, BUDGET);
+        CHECK_VALID();
+    }
+    CHECK(heap_mine->magazine_drawn > BUDGET - BUDGET / 4);
+}
+
 static void *hoard(void *unused) {
     (void)unused;
     static _Atomic unsigned seed;
@@ -257,8 +296,10 @@ static void a_pool_of_threads_keeps_to_the_budget(void) {
 
 /* --- The beat ----------------------------------------------------------------------------------------------------- */
 
-/* A thread that its magazines serve gives back what it freed before. */
+/* A thread served by its magazines gives back what it freed before. */
 static void a_busy_thread_gives_memory_back(void) {
+    begin_heap();
+    spans.kept_units = SIZE_MAX / 2; /* as if it had all been needed again before */
     for (size_t i = 0; i < 1000; i++) {
         blocks[i] = engine_alloc(20000);
         memset(blocks[i], 1, 20000);
@@ -306,9 +347,12 @@ int main(void) {
         FRESH_WITH(those_of_abandoned_slabs_go_back_too, "decay_ms=20"),
         FRESH_WITH(those_of_a_sleeper_go_back_too, "decay_ms=20"),
         FRESH_WITH(way_is_made_before_slabs_hold_more_than_ever, "decay_ms=100000"),
+        FRESH_WITH(way_is_made_at_the_cost_of_abandoned_slabs, "decay_ms=100000"),
         FRESH_WITH(pages_that_are_refused_stay, "decay_ms=20"),
         FRESH_WITH(magazines_that_rest_are_given_up, "decay_ms=20"),
         IN_BOTH_MODES(without_a_budget_little_is_cached),
+        FRESH_WITH(a_class_without_a_magazine_gets_a_small_one, "decay_ms=100000"),
+        FRESH_WITH(a_class_without_a_magazine_gets_a_small_one, "decay_ms=100000,check=deferred"),
         IN_BOTH_MODES(a_pool_of_threads_keeps_to_the_budget),
         FRESH_WITH(a_busy_thread_gives_memory_back, "decay_ms=20"),
         FRESH(a_thread_that_only_frees_for_others_has_beats),

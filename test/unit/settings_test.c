@@ -1,6 +1,6 @@
 /*
- * settings_test.c - os/settings.h: when the environment is read, what it may change, and what is said about mistakes in
- * it.
+ * settings_test.c - os/settings.h: when the environment is read, what it may change, and how mistakes in it are
+ * reported.
  */
 #include "support/test.h"
 
@@ -20,23 +20,8 @@ struct choices {
 };
 
 static const struct option options[] = {
-    {
-        .name = "speed",
-        .values = "NUMBER",
-        .fallback = "1",
-        .description = "can be changed at any time",
-        .kind = OPTION_NUMBER,
-        OPTION_MEMBER(struct choices, speed),
-    },
-    {
-        .name = "shape",
-        .values = "NUMBER",
-        .fallback = "2",
-        .description = "is fixed",
-        .kind = OPTION_NUMBER,
-        .fixed = true,
-        OPTION_MEMBER(struct choices, shape),
-    },
+    OPTION(struct choices, speed, OPTION_NUMBER, "NUMBER", "1", "can be changed at any time", .fixed = false),
+    OPTION(struct choices, shape, OPTION_NUMBER, "NUMBER", "2", "is fixed", .fixed = true),
 };
 
 static const struct option_table table = {
@@ -50,7 +35,7 @@ static struct choices choices;
 static struct settings settings;
 static char **kept_environ;
 
-/* Each test begins without having read anything, in a process that has no environment yet. */
+/* Each test starts without having read anything, in a process that has no environment yet. */
 static int begin(void **state) {
     (void)state;
     unsetenv(VARIABLE);

@@ -1,21 +1,21 @@
 /*
- * size_class_test.c - every size, every alignment and every offset of every slab, by enumeration.
+ * size_class_test.c - every size, every alignment and every offset of every slab, exhaustively.
  */
 #include "support/test.h"
 
-#include "engine/magazine.h"
-#include "engine/size_class.h"
+#include "engine/heaps/magazine.h"
+#include "engine/tables/size_class.h"
 
 static int start(void **state) {
     (void)state;
-    size_class_start();
+    size_class_start(false, false);
     return 0;
 }
 
 static void classes_ascend_in_the_steps_promised(void **state) {
     (void)state;
     uint32_t before = 0;
-    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+    for (unsigned size_class = 0; size_class < EMPTY_CLASS; size_class++) {
         uint32_t size = size_classes[size_class].size;
         assert_true(size > before);
         assert_int_equal(size % GRANULE, 0);
@@ -38,7 +38,7 @@ static void every_size_gets_the_smallest_class_that_holds_it(void **state) {
             fail_msg("%zu bytes: class %u, not %u", size, size_class_of(size), smallest);
         }
     }
-    assert_int_equal(smallest, SIZE_CLASSES - 1);
+    assert_int_equal(smallest, EMPTY_CLASS - 1);
 }
 
 static void no_block_wastes_more_than_promised(void **state) {
@@ -53,7 +53,7 @@ static void no_block_wastes_more_than_promised(void **state) {
 
 static void slabs_are_small_and_filled(void **state) {
     (void)state;
-    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+    for (unsigned size_class = 0; size_class < EMPTY_CLASS; size_class++) {
         const struct size_class *of = &size_classes[size_class];
         size_t bytes = of->units * UNIT;
         assert_true(of->slots >= 8);
@@ -67,7 +67,7 @@ static void slabs_are_small_and_filled(void **state) {
 
 static void the_reciprocal_divides_exactly(void **state) {
     (void)state;
-    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+    for (unsigned size_class = 0; size_class < EMPTY_CLASS; size_class++) {
         size_t size = size_classes[size_class].size;
         size_t end = size_classes[size_class].units * UNIT;
         for (size_t offset = 0, slot = 0, next = size; offset < end; offset++) {
@@ -92,11 +92,11 @@ static unsigned smallest_aligned(size_t alignment, size_t size) {
     return size_class;
 }
 
-/* Slabs start at multiples of UNIT, so a slot is as aligned as its class's size and its slab are. */
+/* Slabs start at multiples of UNIT, so a slot is as aligned as its class's size and its slab. */
 static void every_alignment_gets_the_smallest_class_that_has_it(void **state) {
     (void)state;
     for (size_t alignment = 1; alignment <= 2 * UNIT; alignment *= 2) {
-        /* the answer changes at multiples of a granule alone */
+        /* the answer changes only at multiples of a granule */
         for (size_t size = 0; size <= SMALL_MAX + 2 * GRANULE; size += size % GRANULE < 2 ? 1 : GRANULE - 2) {
             if (size_class_of_aligned(alignment, size) != smallest_aligned(alignment, size)) {
                 fail_msg("%zu bytes at %zu: class %u, not %u", size, alignment, size_class_of_aligned(alignment, size),

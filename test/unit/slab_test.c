@@ -1,7 +1,7 @@
 /*
- * slab_test.c - slabs of every class against an array that tells for each slot whether it is held.
+ * slab_test.c - slabs of every class against an array with a flag for each slot.
  *
- * The slabs are of a heap id that no heap has, in no list: so slab_valid() applies, and engine_valid() does not.
+ * The slabs have a heap id that no heap has, and are in no list: so slab_valid() applies, and engine_valid() does not.
  */
 #include "support/fresh.h"
 
@@ -9,10 +9,10 @@
 
 #include <sys/mman.h>
 
-#include "engine/live_map.h"
-#include "engine/metadata.h"
-#include "engine/root.h"
-#include "engine/slab.h"
+#include "engine/root/root.h"
+#include "engine/slabs/slab.h"
+#include "engine/tables/live_map.h"
+#include "engine/tables/metadata.h"
 #include "os/os.h"
 #include "support/engine_heap.h"
 
@@ -84,7 +84,7 @@ static void a_fresh_slab_is_handed_out_in_the_order_of_addresses(void) {
     }
 }
 
-/* A descriptor of memory that was used before, so that a word which is read too early shows. */
+/* A descriptor in memory that was used before, so that a word that is read too early shows. */
 static void the_bitmap_is_initialised_word_by_word(void) {
     CHECK(root_start());
     size_t size = sizeof(struct slab) + bitmap_words(SLOTS_MAX) * sizeof(bitmap_word);
@@ -145,7 +145,7 @@ static void *model_drop(struct model *model) {
     return slot_address(model->slab, slot);
 }
 
-/* Blocks of both slabs, in any order: each call takes the run at the front that is of one slab. */
+/* Blocks of both slabs, in any order: each call takes the run at the front that belongs to one slab. */
 static void models_give(struct model models[2], unsigned count) {
     void *blocks[64];
     unsigned filled = 0;
@@ -203,7 +203,7 @@ static void random_operations_agree_with_an_array(void) {
 static void a_slab_that_is_destroyed_leaves_nothing_behind(void) {
     CHECK(root_start());
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
-        slab_destroy(create(size_class)); /* the descriptors of free spans are made, too */
+        slab_destroy(create(size_class)); /* makes the descriptors of free spans, too */
         size_t metadata_held = metadata.used - metadata.spare;
         struct slab *slab = create(size_class);
         size_t units = slab->span.units;
@@ -234,7 +234,7 @@ static void a_slab_that_cannot_be_made_leaves_nothing_behind(void) {
 
 /* --- Frees by other threads -------------------------------------------------------------------------------------- */
 
-/* What any other thread does that frees a block, but for the announcement of its unit. */
+/* What another thread does when it frees a block, except announcing its unit. */
 static void free_remotely(void *block) {
     CHECK(live_end_remotely(block));
 }
@@ -247,7 +247,7 @@ static bool collect_all(struct slab *slab, bool writer) {
     return atomic_exchange(&live_suspect_block, NULL) != NULL;
 }
 
-/* Random slots are freed remotely and collected, settled or not: the slots that are free are those of the model. */
+/* Random slots are freed remotely and collected, settled or not: the free slots are the model's. */
 static void what_others_free_is_collected(void) {
     static struct model model;
     CHECK(root_start());
@@ -272,7 +272,7 @@ static void what_others_free_is_collected(void) {
     }
 }
 
-/* A slot collected by another thread keeps both bits until the writer takes slots: so a double free is found. */
+/* A slot collected by another thread keeps both bits until the writer takes slots, so a double free is found. */
 static void a_slot_that_is_not_settled_is_not_live(void) {
     struct slab *slab = create(5);
     void *first = take_one(slab);
@@ -291,7 +291,7 @@ static void a_slot_that_is_not_settled_is_not_live(void) {
     CHECK(live_end(second));
 }
 
-/* Slots that are settled were the writer's, and stay so. */
+/* Settled slots are the writer's, and stay so. */
 static void only_slots_that_others_freed_are_stolen(void) {
     enum { COUNT = 200 };
     struct slab *slab = create(10);
@@ -330,7 +330,7 @@ static void only_slots_that_others_freed_are_stolen(void) {
     check_slab(slab);
 }
 
-/* The writer and another thread free a block at the same moment: neither finds it dead, the collection does. */
+/* The writer and another thread free a block at the same moment: neither finds it dead, but the collection does. */
 static void a_slot_freed_twice_at_the_same_moment_is_found_and_stays_out_of_use(void) {
     for (int writer = 0; writer < 2; writer++) {
         struct slab *slab = create(5);
@@ -347,7 +347,7 @@ static void a_slot_freed_twice_at_the_same_moment_is_found_and_stays_out_of_use(
     }
 }
 
-/* So also where the slab is given back before anybody collects. */
+/* The same if the slab is given back before anybody collects. */
 static void a_slab_given_back_tells_of_a_slot_freed_twice_at_the_same_moment(void) {
     struct slab *slab = create(5);
     void *block = take_one(slab);
@@ -381,7 +381,7 @@ static void a_slab_is_disposable_only_without_links(void) {
     CHECK(slab_disposable(slab));
 }
 
-/* Remote bits that are left behind would make the next user's blocks dead. */
+/* Remote bits left behind would make the next user's blocks dead. */
 static void a_slab_that_is_not_settled_leaves_no_bits_behind(void) {
     struct slab *slab = create(5);
     size_t first = slab->span.first;
@@ -404,7 +404,7 @@ static bool page_resident(const void *address) {
     return mincore(start, page, &vector) == 0 && (vector & 1) != 0;
 }
 
-/* The last slots are free, and what lies behind the slab is another one's. */
+/* The last slots are free, and what follows the slab belongs to another. */
 static void a_purge_stays_within_its_slab(void) {
     if (os_page_size() != OS_PAGE) {
         child_cannot();
@@ -430,7 +430,32 @@ static void a_purge_stays_within_its_slab(void) {
     }
 }
 
-/* Pages on which every slot is free go, and none beside them. */
+/* Counts pages that are handed out again after they went back, and no new ones. */
+static void what_went_back_in_vain_is_counted(void) {
+    if (!os_purge_zeroes() || os_page_size() != OS_PAGE) {
+        child_cannot();
+    }
+    CHECK(root_start());
+    struct slab *slab = create(size_class_of(1024));
+    static void *blocks[64];
+    const size_t before = slabs_returned();
+    for (unsigned i = 0; i < slab->slots; i++) {
+        blocks[i] = take_one(slab);
+        CHECK(live_end(blocks[i]));
+        CHECK_EQUAL(slabs_returned(), before);
+    }
+    CHECK_EQUAL(slab_give(slab, blocks, slab->slots), slab->slots);
+    CHECK_EQUAL(slab_purge(slab, false, UINT_MAX), UNIT / OS_PAGE);
+    for (unsigned i = 0; i < 9; i++) {
+        blocks[i] = take_one(slab);
+        CHECK(live_end(blocks[i]));
+        CHECK_EQUAL(slabs_returned(), before + i * 1024 / OS_PAGE + 1);
+    }
+    CHECK_EQUAL(slab_give(slab, blocks, 9), 9);
+    slab_destroy(slab);
+}
+
+/* Pages with only free slots go, and no others. */
 static void a_purge_takes_the_pages_without_blocks(void) {
     if (!os_purge_zeroes() || os_page_size() != OS_PAGE) {
         child_cannot();
@@ -485,6 +510,7 @@ int main(void) {
         FRESH(a_slab_given_back_tells_of_a_slot_freed_twice_at_the_same_moment),
         FRESH(a_slab_is_disposable_only_without_links),
         FRESH(a_slab_that_is_not_settled_leaves_no_bits_behind),
+        FRESH(what_went_back_in_vain_is_counted),
         FRESH(a_purge_takes_the_pages_without_blocks),
         FRESH(a_purge_stays_within_its_slab),
     };

@@ -10,11 +10,11 @@
 
 #include <errno.h>
 
-#include "engine/large.h"
-#include "engine/live_map.h"
-#include "engine/page_map.h"
-#include "engine/root.h"
-#include "engine/span.h"
+#include "engine/memory/large.h"
+#include "engine/memory/span.h"
+#include "engine/root/root.h"
+#include "engine/tables/live_map.h"
+#include "engine/tables/page_map.h"
 #include "os/os.h"
 #include "support/engine_heap.h"
 
@@ -310,6 +310,12 @@ static void neighbours_share_the_age_of_the_largest(void) {
     CHECK_VALID();
 }
 
+static void decay_what_is_due(void) {
+    while (spans.due_ms == 0) {
+        span_decay(os_coarse_ms());
+    }
+}
+
 /* What was live a moment ago may stay dirty; when the peak is forgotten, an eighth of what is live, and 32 MiB in any
  * case; what was freed first goes back first. */
 static void dirty_memory_is_capped(void) {
@@ -323,15 +329,73 @@ static void dirty_memory_is_capped(void) {
     for (size_t i = COUNT / 2; i < COUNT; i += 2) {
         spans.peak = spans.peak_before = 0;
         span_give(&row[i].span);
-        while (spans.due_ms == 0) {
-            span_decay(os_coarse_ms());
-        }
+        decay_what_is_due();
         CHECK_AT_MOST(spans.dirty_units, (spans.live_units + 1) / 8 >= 512 ? (spans.live_units + 1) / 8 + 1 : 512);
         CHECK(spans.dirty_units >= 400); /* nor is it all purged */
     }
     size_t oldest_dirty = COUNT / 2 - spans.dirty_units;
     for (size_t i = 0; i < COUNT; i += 2) {
         CHECK_EQUAL(page_map_load(i), i / 2 < oldest_dirty ? UNIT_FRESH : UNIT_DIRTY);
+    }
+    CHECK_VALID();
+}
+
+/* The same after a part of the decay time, in which no more than `taken` dirty units are used. */
+static void decay_quietly(size_t taken) {
+    static uint64_t passed_ms;
+    struct large user;
+    bool zero;
+    passed_ms += spans.decay_ms / 8;
+    const uint64_t now_ms = os_coarse_ms() + passed_ms;
+    for (size_t i = 0; i < taken; i++) {
+        spans.now_ms = now_ms;
+        CHECK(span_take(&user.span, 1, 1, UNIT_PART, &zero));
+        span_give(&user.span);
+    }
+    do {
+        span_decay(now_ms);
+    } while (spans.due_ms <= now_ms);
+}
+
+/* What nobody uses for a part of the decay time goes back, but for as much as was needed again before. */
+static void dirty_memory_that_nobody_uses_goes_back_early(void) {
+    enum { COUNT = 200, LEAST = 16, PIECE = 8 };
+    static const struct round {
+        size_t freed;
+        size_t kept;
+    } rounds[] = {{COUNT / 2, LEAST}, {COUNT / 2, COUNT / 2}, {COUNT, COUNT / 2}, {COUNT, COUNT}};
+    struct large *row = take_row(COUNT, 1);
+    bool zero;
+    need_purging();
+    for (size_t round = 0; round < sizeof rounds / sizeof *rounds; round++) {
+        for (size_t i = 0; i < rounds[round].freed; i++) {
+            span_give(&row[i].span);
+        }
+        decay_quietly(0);
+        CHECK_AT_MOST(spans.dirty_units, rounds[round].kept + PIECE);
+        CHECK_AT_MOST(rounds[round].kept, spans.dirty_units + PIECE);
+        for (size_t i = 0; i < rounds[round].freed; i++) {
+            CHECK(span_take(&row[i].span, 1, 1, UNIT_PART, &zero));
+        }
+        CHECK_VALID();
+    }
+    /* In time it is forgotten. */
+    const size_t kept = spans.kept_units;
+    spans_begin_period(spans.period_ms + spans.decay_ms);
+    CHECK(spans.kept_units < kept && spans.kept_units >= kept * 3 / 4);
+}
+
+/* While some of it is used, none goes back before its time. */
+static void dirty_memory_that_is_used_stays(void) {
+    enum { COUNT = 200 };
+    struct large *row = take_row(COUNT, 1);
+    need_purging();
+    for (size_t i = 0; i < COUNT; i++) {
+        span_give(&row[i].span);
+    }
+    for (size_t round = 0; round < 4; round++) {
+        decay_quietly(COUNT / 4);
+        CHECK_EQUAL(spans.dirty_units, COUNT);
     }
     CHECK_VALID();
 }
@@ -466,7 +530,7 @@ static void a_span_that_is_refused_does_not_keep_the_others(void) {
     CHECK_VALID();
 }
 
-/* No memory is to be had while spans fall apart into as many pieces as they can. */
+/* There is no memory while spans fall apart into as many pieces as possible. */
 static void descriptors_suffice_to_give_everything_back(void) {
     enum { COUNT = 500 };
     struct large *row = take_row(COUNT, 3);
@@ -560,6 +624,8 @@ int main(void) {
         FRESH_WITH(what_is_young_does_not_decay, UNDECAYED),
         FRESH_WITH(neighbours_share_the_age_of_the_largest, UNDECAYED),
         FRESH_WITH(dirty_memory_is_capped, UNDECAYED),
+        FRESH_WITH(dirty_memory_that_nobody_uses_goes_back_early, "decay_ms=600000"),
+        FRESH_WITH(dirty_memory_that_is_used_stays, "decay_ms=600000"),
         FRESH_WITH(the_work_of_a_call_is_bounded, "decay_ms=1000000"),
         FRESH_WITH(the_best_fit_is_found_among_many, UNDECAYED),
         FRESH_WITH(a_peak_is_forgotten, UNDECAYED),

@@ -4,15 +4,15 @@
  */
 #include "support/fresh.h"
 
-#include "engine/abandoned.h"
-#include "engine/lookup.h"
-#include "engine/slab.h"
-#include "engine/span.h"
+#include "engine/memory/span.h"
+#include "engine/slabs/abandoned.h"
+#include "engine/slabs/lookup.h"
+#include "engine/slabs/slab.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
 #include "support/thread.h"
 
-#define SIZE 8192u /* few slots to a slab */
+#define SIZE 8192u /* few slots per slab */
 #define BLOCKS 184u
 
 static void *blocks[BLOCKS];
@@ -24,7 +24,7 @@ static void grow_mine(unsigned size_class) {
 }
 
 static unsigned half_capacity(unsigned size_class) {
-    return (magazine_capacity(heap_mine->classes[size_class].bottom) + 1) / 2;
+    return (magazine_capacity(heap_mine, size_class) + 1) / 2;
 }
 
 static void a_refill_pops_from_the_lowest_address_up(void) {
@@ -71,7 +71,7 @@ static void a_refill_leaves_what_is_there(void) {
     CHECK_VALID();
 }
 
-/* BLOCKS blocks, and the first of each slab is free again: so each slab has one free slot. Returns how many slabs. */
+/* BLOCKS blocks, with the first of each slab freed: so each slab has one free slot. Returns the number of slabs. */
 static unsigned hold_slabs_with_one_free_slot(void) {
     begin_heap();
     for (unsigned i = 0; i < BLOCKS; i++) {
@@ -88,7 +88,7 @@ static unsigned hold_slabs_with_one_free_slot(void) {
     return slabs;
 }
 
-/* A refill that needs more than one slab has no gap. */
+/* A refill that needs more than one slab leaves no gap. */
 static void a_refill_is_gathered_from_several_slabs(void) {
     CHECK(hold_slabs_with_one_free_slot() >= BLOCKS / 8);
     unsigned size_class = size_class_of(SIZE);
@@ -99,7 +99,7 @@ static void a_refill_is_gathered_from_several_slabs(void) {
     CHECK_VALID();
 }
 
-/* What there is goes first, even if it is little; only a refill that gets nothing lets the heap grow. */
+/* Whatever there is goes first, even if it is little; only a refill that gets nothing lets the heap grow. */
 static void a_refill_that_gets_little_is_enough(void) {
     unsigned slabs = hold_slabs_with_one_free_slot();
     unsigned size_class = size_class_of(SIZE);

@@ -7,11 +7,11 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "engine/live_map.h"
-#include "engine/lookup.h"
-#include "engine/slab.h"
-#include "engine/span.h"
-#include "engine/upkeep.h"
+#include "engine/memory/span.h"
+#include "engine/slabs/lookup.h"
+#include "engine/slabs/slab.h"
+#include "engine/tables/live_map.h"
+#include "engine/upkeep/upkeep.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
 #include "support/marked.h"
@@ -29,7 +29,7 @@ struct sleeper {
     size_t size;
     size_t count; /* blocks it is to have; of these there is memory for */
     size_t got;
-    size_t cached; /* and it has freed so many others itself */
+    size_t cached; /* how many others it has freed itself */
     bool flushes;  /* and has nothing in its magazines */
     struct heap *heap;
     void (*last)(struct sleeper *sleeper); /* what it does when it is woken; NULL: nothing */
@@ -230,7 +230,7 @@ static void no_allocation_fails_for_memory_that_a_sleeper_has_no_use_for(void) {
     check_nothing_left();
 }
 
-/* The same for a large block, with no mapping to be had beside the window. */
+/* The same for a large block, when no mapping beside the window is possible. */
 static void no_large_allocation_fails_for_it_either(void) {
     struct sleeper sleeper = {.size = 200, .count = 50 * MIB / 208};
     engine_free(engine_alloc(1));
@@ -279,6 +279,39 @@ static void slots_that_were_freed_in_an_idle_heap_are_stolen(void) {
     sleeper_end(&sleeper);
     engine_trim();
     CHECK_VALID();
+}
+
+static uint64_t stolen_by_pairs(const struct sleeper *sleeper, size_t pairs) {
+    const uint64_t before = sleeper->heap->counters.stolen;
+    for (size_t i = 0; i < pairs; i++) {
+        void *block = engine_alloc(sleeper->size);
+        CHECK(block != NULL);
+        engine_free(block);
+    }
+    return sleeper->heap->counters.stolen - before;
+}
+
+/* What is stolen and freed goes back, and would be stolen again: rather, the thread gets a slab of its own. */
+static void blocks_do_not_bounce_between_a_thread_and_an_idle_heap(void) {
+    struct sleeper sleeper = {.size = 1000, .count = 2000};
+    engine_free(engine_alloc(1));
+    sleeper_start(&sleeper);
+    sleeper_free(&sleeper, 0, 2);
+    let_heaps_be_idle();
+    uint64_t stolen = stolen_by_pairs(&sleeper, 2000);
+    CHECK(stolen > 0);
+    CHECK_AT_MOST(stolen, 10);
+    let_heaps_be_idle();
+    stolen = sleeper.heap->counters.stolen;
+    while (sleeper.heap->counters.stolen == stolen) { /* until its slab is full */
+        CHECK(engine_alloc(sleeper.size) != NULL);
+    }
+    stolen = stolen_by_pairs(&sleeper, 2000);
+    CHECK(stolen > 100);
+    CHECK_AT_MOST(stolen, 210);
+    CHECK_VALID();
+    sleeper_free(&sleeper, 1, 2);
+    sleeper_end(&sleeper);
 }
 
 /* Slabs whose free slots the sleeper has settled itself stand before those with slots to steal. */
@@ -496,6 +529,52 @@ static void a_heap_collects_other_classes_before_it_grows(void) {
     CHECK_VALID();
 }
 
+/* --- A pool of threads ------------------------------------------------------------------------------------------ */
+
+#define POOL_THREADS 120u
+#define POOL_BURST ((size_t)4 * MIB)
+
+static pthread_barrier_t pool_served, pool_ends;
+
+/* One burst of mixed blocks, all of which are freed; then the thread sleeps. */
+static void *serve_a_burst(void *seed) {
+    struct random random = fresh_random;
+    size_t count = 0;
+    for (size_t i = 0; i < (uintptr_t)seed; i++) {
+        random_below(&random, 2);
+    }
+    for (size_t bytes = 0; bytes < POOL_BURST; count++) {
+        size_t size = 16 + random_below(&random, 32000);
+        sleeper_blocks[count] = engine_alloc(size);
+        CHECK(sleeper_blocks[count] != NULL);
+        bytes += size;
+    }
+    for (size_t i = 0; i < count; i++) {
+        engine_free(sleeper_blocks[i]);
+    }
+    pthread_barrier_wait(&pool_served);
+    pthread_barrier_wait(&pool_ends);
+    return NULL;
+}
+
+/* Nothing decays: but each burst finds a way made for it, at the cost of the threads that had theirs. */
+static void a_pool_of_threads_holds_little_more_than_one_of_its_bursts(void) {
+    static pthread_t threads[POOL_THREADS];
+    CHECK(pthread_barrier_init(&pool_served, NULL, 2) == 0);
+    CHECK(pthread_barrier_init(&pool_ends, NULL, POOL_THREADS + 1) == 0);
+    for (uintptr_t i = 0; i < POOL_THREADS; i++) {
+        CHECK(pthread_create(&threads[i], NULL, serve_a_burst, (void *)i) == 0);
+        pthread_barrier_wait(&pool_served);
+    }
+    CHECK_AT_MOST(slabs_present() * OS_PAGE, 12 * POOL_BURST);
+    CHECK_VALID();
+    pthread_barrier_wait(&pool_ends);
+    for (size_t i = 0; i < POOL_THREADS; i++) {
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    }
+    check_nothing_left();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         IN_BOTH_MODES(an_idle_heap_is_reclaimed_and_no_other),
@@ -506,6 +585,7 @@ int main(void) {
         FRESH_WITH(no_allocation_fails_for_memory_that_a_sleeper_has_no_use_for, "window=64m,check=deferred"),
         FRESH_WITH(no_large_allocation_fails_for_it_either, "window=64m"),
         IN_BOTH_MODES(slots_that_were_freed_in_an_idle_heap_are_stolen),
+        IN_BOTH_MODES(blocks_do_not_bounce_between_a_thread_and_an_idle_heap),
         FRESH(settled_slots_do_not_hide_those_that_can_be_stolen),
         FRESH_WITH(slots_are_stolen_anywhere_before_an_allocation_fails, "window=16m"),
         FRESH_WITH(slots_are_stolen_anywhere_before_an_allocation_fails, "window=16m,check=deferred"),
@@ -514,6 +594,7 @@ int main(void) {
         IN_BOTH_MODES(threads_that_stay_pin_no_slabs),
         IN_BOTH_MODES(a_pass_collects_all_classes_from_time_to_time),
         IN_BOTH_MODES(a_heap_collects_other_classes_before_it_grows),
+        FRESH_WITH(a_pool_of_threads_holds_little_more_than_one_of_its_bursts, "decay_ms=60000"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /*
- * vdso_test.c - the kernel's clock is found in its image by either table of hashes, and in none by neither.
+ * vdso_test.c - the kernel's clock is found in its image through either hash table, and not at all without both.
  */
 #include "support/test.h"
 
@@ -17,7 +17,7 @@
 #define CLOCK "__vdso_clock_gettime"
 #endif
 
-/* The kernel's image, or the test cannot be made. */
+/* The kernel's image; skips the test if there is none. */
 static const unsigned char *image(void) {
     const unsigned char *start = (const void *)getauxval(AT_SYSINFO_EHDR);
     if (start == NULL) {
@@ -74,7 +74,7 @@ static void other_names_are_not_found(void **state) {
     assert_true(vdso_find("") == 0);
 }
 
-/* A copy of the image in which one table, or both, are gone. */
+/* A copy of the image without one or both tables. */
 static void either_table_of_hashes_will_do(void **state) {
     (void)state;
     const unsigned char *start = image();

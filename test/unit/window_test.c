@@ -10,10 +10,10 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "engine/live_map.h"
-#include "engine/page_map.h"
-#include "engine/root.h"
-#include "engine/window.h"
+#include "engine/root/root.h"
+#include "engine/tables/live_map.h"
+#include "engine/tables/page_map.h"
+#include "engine/tables/window.h"
 #include "os/os.h"
 #include "support/engine_heap.h"
 #include "support/kernel.h"
@@ -520,7 +520,7 @@ int main(void) {
         FRESH_WITH(a_window_grows_in_steps_to_its_end, "window=32m"),
         FRESH(an_area_ends_where_it_ends),
         FRESH(tables_lie_apart),
-        FRESH_WITH(tables_lie_apart, "window=1"),
+        FRESH_WITH(tables_lie_apart, "window=4m"),
         FRESH_WITH(guards_stand_on_both_sides_of_each_area, "window=32m"),
         FRESH_WITH(each_process_has_its_tables_elsewhere, "window=1g"),
         FRESH_WITH(tables_for_which_no_random_place_is_free_have_guards_all_the_same, "window=32m"),

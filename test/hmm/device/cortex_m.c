@@ -1,6 +1,6 @@
 /*
- * cortex_m.c - a bare Cortex-M: vectors, and the end by semihosting, which the emulator or a debugger turns into the
- * exit status of its own.
+ * cortex_m.c - a bare Cortex-M: vectors, and the end by semihosting, which emulators and debuggers turn into their exit
+ * status.
  */
 #include <stdint.h>
 
@@ -21,7 +21,7 @@ static void reset(void) {
     device_leave(device_work());
 }
 
-/* Any exception is an error, the trap after a fault that was not handled included. */
+/* Any exception is an error, including the trap after an unhandled fault. */
 static void exception(void) {
     device_leave(100);
 }

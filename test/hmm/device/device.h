@@ -1,10 +1,10 @@
 /*
- * device.h - a program without a system: what it does (work.c), and how it ends where it runs.
+ * device.h - a program without an operating system: its work (work.c), and how it ends.
  */
 #ifndef MEMS_TEST_HMM_DEVICE_H
 #define MEMS_TEST_HMM_DEVICE_H
 
-/* Uses the heap in all ways, and ends with a double free, which the fault handler turns into status 0. */
+/* Uses the heap in every way, and ends with a double free, which the fault handler turns into status 0. */
 int device_work(void);
 
 /* Ends the program with this status. */

@@ -20,7 +20,7 @@ void device_leave(int status) {
     __builtin_trap();
 }
 
-/* The kernel leaves the stack as no function of x86 expects it. */
+/* The kernel's stack alignment is not what x86 functions expect. */
 #if defined(__x86_64__) || defined(__i386__)
 #define ENTRY __attribute__((force_align_arg_pointer))
 #else

@@ -1,5 +1,5 @@
 /*
- * memory.c - the four functions that compilers call, which a device's tool chain brings.
+ * memory.c - the four functions that compilers call, which a device's tool chain provides.
  */
 #include <stddef.h>
 void *memcpy(void *restrict to, const void *restrict from, size_t size);

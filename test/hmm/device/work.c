@@ -1,12 +1,12 @@
 /*
- * work.c - what a device does with HMM. Its status, 0 or the number of what went wrong first, is where it ends.
+ * work.c - what a device does with HMM. It ends with status 0, or with the number of the first thing that went wrong.
  *
- * MISTAKE is the last thing that it does, and what the fault handler is to be told.
+ * MISTAKE selects the mistake it makes in the end, and the report that the fault handler expects.
  */
 #include "device.h"
 
 #include "hmm.h"
-#include "hmm/heap.h"
+#include "hmm/hmm_alloc.h"
 
 #ifndef MISTAKE
 #define MISTAKE 0
@@ -15,12 +15,12 @@
 #define BLOCKS 300
 
 static _Alignas(16) unsigned char buffer[32768];
-static _Alignas(16) unsigned char fast[6000]; /* as the memories of a device: apart, and of other sizes */
+static _Alignas(16) unsigned char fast[6000]; /* like a device's memories: separate, of different sizes */
 static _Alignas(16) unsigned char slow[20000];
 static unsigned char *blocks[BLOCKS];
 static size_t sizes[BLOCKS];
 static uint32_t state = 1;
-static int told; /* the fault that is wanted comes next */
+static int told; /* the expected fault comes next */
 
 static unsigned below(unsigned limit) {
     state = state * 1664525u + 1013904223u;
@@ -37,7 +37,7 @@ static const char *const lines[] = {
     "mems: HmmFree(0x*): not a block's start: * bytes into a used block of ",
 };
 
-/* Whether a line begins as a pattern says, in which * is any text up to the character behind it. */
+/* Whether a line begins like a pattern, in which * is any text up to the character after it. */
 static int begins(const char *line, const char *pattern) {
     for (; *pattern != '\0'; pattern++) {
         if (*pattern == '*') {
@@ -108,7 +108,7 @@ static void *take(struct HmmHeap *heap, unsigned i, size_t size) {
     return what == 1 ? HmmHeapCalloc(heap, size, 1) : HmmHeapAlloc(heap, size);
 }
 
-/* Random operations, whose blocks keep what was written to them; then all is freed. 0, or what went wrong. */
+/* Random operations on blocks that must keep their contents, until all is freed. Returns 0, or what went wrong. */
 static int use(struct HmmHeap *heap, unsigned rounds) {
     const char *why;
     unsigned served = 0;
@@ -207,7 +207,7 @@ static int use_own_heap(void) {
     }
     if (HmmHeapAddRegion(heap, slow + 100, 200) == 0 || HmmHeapAddRegion(heap, NULL, 200) == 0 ||
         HmmHeapAddRegion(heap, buffer, 8) == 0) {
-        return 12; /* overlaps, is none, and is too small */
+        return 12; /* overlapping, NULL, too small */
     }
     if (HmmHeapAlloc(heap, sizeof slow + 1) != NULL) {
         return 13;
@@ -227,7 +227,7 @@ static int use_own_heap(void) {
 #define TAG_WORDS 0
 #endif
 
-/* The least block is four words: one of header, with tags one for these, and the others are the user's. */
+/* The smallest block is four words: one of header, one for tags if there are any; the rest is the user's. */
 static int use_smallest_blocks(void) {
     struct HmmHeap *heap = HmmHeapCreate(slow, sizeof slow, NULL);
     struct HmmStats stats;
@@ -249,7 +249,7 @@ static int find_site(const struct HmmBlock *block, void *context) {
     return 0;
 }
 
-/* Each block tells where it was allocated. */
+/* Each block knows where it was allocated. */
 static int use_tags(void) {
     struct HmmHeap *heap = HmmHeapCreate(slow, sizeof slow, NULL);
     void *block = HmmHeapAlloc(heap, 100);

@@ -1,0 +1,22 @@
+/*
+ * capture.h - a snapshot of a target: its memory, the registers of its threads, and the heaps' structures. A live
+ * process is stopped meanwhile, and resumes before the snapshot is examined.
+ */
+#ifndef MEMS_INSIGHT_CAPTURE_H
+#define MEMS_INSIGHT_CAPTURE_H
+
+#include "target/image.h"
+#include "walk/session.h"
+
+struct capture {
+    struct image image;
+    double pause;     /* seconds */
+    const char *held; /* a lock of a heap that a thread held at that moment; NULL: none */
+};
+
+/* Takes the snapshot. Ends the program with a clear line if that is refused, or if there is too little memory.
+ * `is_stopped`: the process is already stopped, and its threads' registers have been read. */
+void capture_take(struct capture *capture, struct session *session, bool is_stopped);
+void capture_free(struct capture *capture, struct session *session);
+
+#endif

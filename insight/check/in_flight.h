@@ -1,0 +1,18 @@
+/*
+ * in_flight.h - which threads were stopped inside the engine, where counters may briefly disagree with what they count.
+ */
+#ifndef MEMS_INSIGHT_IN_FLIGHT_H
+#define MEMS_INSIGHT_IN_FLIGHT_H
+
+#include <stddef.h>
+
+#include "walk/session.h"
+
+/*
+ * The most threads that can have been stopped inside the engine: those with an address in its code in a register or on
+ * their stacks, and those whose registers are unknown. Stale words on a stack make this too large, never too small. A
+ * live process must be stopped, and its registers read.
+ */
+size_t in_flight_threads(struct session *session);
+
+#endif

@@ -1,0 +1,120 @@
+#include "leaks/hint.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/support.h"
+
+/* Fewer characters may be coincidence. This many are a text even if its end was not read. */
+#define TEXT_LEAST 4u
+#define TEXT_SURE 16u
+
+void hints_start(struct hints *hints, struct session *session, const struct image *image) {
+    *hints = (struct hints){.session = session, .image = image, .room = 64};
+    hints->names = make_zeroed(hints->room, sizeof *hints->names);
+}
+
+void hints_end(struct hints *hints) {
+    for (size_t i = 0; i < hints->room; i++) {
+        free(hints->names[i].name);
+    }
+    free(hints->names);
+}
+
+/* The place of an address: its own, or a free one. */
+static struct hint_name *place_of(struct hint_name *names, size_t room, uint64_t address) {
+    size_t at = (size_t)((address * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (room - 1);
+    while (names[at].address != 0 && names[at].address != address) {
+        at = (at + 1) & (room - 1);
+    }
+    return &names[at];
+}
+
+static void make_room(struct hints *hints) {
+    if (2 * hints->count < hints->room) {
+        return;
+    }
+    struct hint_name *names = make_zeroed(2 * hints->room, sizeof *names);
+    for (size_t i = 0; i < hints->room; i++) {
+        if (hints->names[i].address != 0) {
+            *place_of(names, 2 * hints->room, hints->names[i].address) = hints->names[i];
+        }
+    }
+    free(hints->names);
+    hints->names = names;
+    hints->room *= 2;
+}
+
+/* Names a class's virtual table without the offset into it. */
+static char *without_place(char *name) {
+    char *plus = name != NULL && strncmp(name, "vtable for ", 11) == 0 ? strrchr(name, '+') : NULL;
+    if (plus != NULL) {
+        *plus = '\0';
+    }
+    return name;
+}
+
+static const char *symbol_at(struct hints *hints, uint64_t address) {
+    const struct mapping *mapping = target_mapping(&hints->session->target, address);
+    if (address == 0 || mapping == NULL || mapping->path[0] != '/') {
+        return NULL;
+    }
+    make_room(hints);
+    struct hint_name *place = place_of(hints->names, hints->room, address);
+    if (place->address == 0) {
+        *place = (struct hint_name){address, without_place(session_name(hints->session, address))};
+        hints->count++;
+    }
+    return place->name;
+}
+
+/* The length of the text at the start; 0 if it is no text. */
+static size_t text_length(const char *bytes, size_t size) {
+    size_t length = 0;
+    while (length < size && (isprint((unsigned char)bytes[length]) || bytes[length] == '\n' || bytes[length] == '\t')) {
+        length++;
+    }
+    bool ends = length == size || bytes[length] == '\0';
+    return (length >= TEXT_LEAST && ends) || length >= TEXT_SURE ? length : 0;
+}
+
+static bool is_zero(const struct image *image, const struct block *block) {
+    char bytes[256];
+    for (uint64_t at = 0; at < block->size; at += sizeof bytes) {
+        size_t part = (size_t)smaller(block->size - at, sizeof bytes);
+        if (!image_has(image, block->start + at, part)) {
+            return false;
+        }
+        image_read(image, block->start + at, bytes, part);
+        if (bytes[0] != 0 || memcmp(bytes, bytes + 1, part - 1) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+struct hint hint_of(struct hints *hints, const struct block *block) {
+    struct hint hint = {0};
+    char bytes[HINT_TEXT_MAX - 1];
+    const size_t size = (size_t)smaller(block->size, sizeof bytes);
+    uint64_t word = 0;
+    if (!image_has(hints->image, block->start, size)) {
+        return hint;
+    }
+    image_read(hints->image, block->start, bytes, size);
+    memcpy(&word, bytes, smaller(size, sizeof word));
+    hint.symbol = symbol_at(hints, word);
+    const size_t length = text_length(bytes, size);
+    if (hint.symbol != NULL) {
+        hint.kind = HINT_SYMBOL;
+    } else if (length != 0) {
+        hint.kind = HINT_TEXT;
+        for (size_t i = 0; i < length; i++) {
+            hint.text[i] = isprint((unsigned char)bytes[i]) ? bytes[i] : ' ';
+        }
+    } else if (word == 0 && is_zero(hints->image, block)) {
+        hint.kind = HINT_ZERO;
+    }
+    return hint;
+}

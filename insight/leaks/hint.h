@@ -1,0 +1,38 @@
+/*
+ * hint.h - hints from the contents of a block: the symbol that its first word points at, which in C++ names its type,
+ * or the text that it begins with.
+ */
+#ifndef MEMS_INSIGHT_HINT_H
+#define MEMS_INSIGHT_HINT_H
+
+#include "leaks/blocks.h"
+#include "target/image.h"
+
+enum hint_kind { HINT_NONE, HINT_SYMBOL, HINT_TEXT, HINT_ZERO };
+
+#define HINT_TEXT_MAX 33u
+
+struct hint {
+    enum hint_kind kind;
+    const char *symbol;       /* NULL: there is none */
+    char text[HINT_TEXT_MAX]; /* the first bytes of a text */
+};
+
+/* Names that have been looked up, by their addresses. */
+struct hints {
+    struct session *session;
+    const struct image *image;
+    struct hint_name {
+        uint64_t address; /* 0: the place is free */
+        char *name;       /* NULL: the address has no name */
+    } *names;
+    size_t count, room;
+};
+
+void hints_start(struct hints *hints, struct session *session, const struct image *image);
+void hints_end(struct hints *hints);
+
+/* The hint of a block; the names are valid until hints_end. */
+struct hint hint_of(struct hints *hints, const struct block *block);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * roots.h - the roots: all memory that a program can use without going through a block first.
+ *
+ * These are the writable mappings except the heaps and their tables, what was written to others before they became
+ * read-only, and each thread's registers. Of a thread's stack
+ * only the part from the stack pointer up counts, which includes its TLS and its control block; memory below belonged
+ * to functions that have returned.
+ */
+#ifndef MEMS_INSIGHT_ROOTS_H
+#define MEMS_INSIGHT_ROOTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "target/image.h"
+#include "walk/session.h"
+
+struct root {
+    uint64_t start;
+    uint64_t end;
+    const struct mapping *mapping;
+    const struct thread *thread; /* whose stack it is; NULL: no stack */
+};
+
+struct roots {
+    struct root *roots; /* those that are no stacks first */
+    size_t count;
+};
+
+/* Finds the roots in memory; the registers are with the target's threads. */
+void roots_find(struct roots *roots, struct session *session, const struct image *image);
+void roots_free(struct roots *roots);
+
+#endif

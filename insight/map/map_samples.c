@@ -1,0 +1,108 @@
+#include "map/map_samples.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "samples/calls.h"
+#include "samples/samples.h"
+#include "support/support.h"
+
+/* Functions that name a call site: the one that allocated, and its callers. */
+#define SITE_FUNCTIONS 4u
+
+/* Adds a caller. The innermost function is shown with its line or address: a function that allocates in two places has
+ * two sites.
+ */
+static void append(char **text, const struct call *call, const struct code_place *place) {
+    char *before = *text;
+    if (before != NULL) {
+        *text = make_text("%s < %s", before, place->function);
+    } else {
+        *text = place->file != NULL ? place_text(place) : make_text("%s (%#lx)", place->function, call->address);
+    }
+    free(before);
+}
+
+/* "reserve < load < main"; the caller frees it. */
+static char *site_name(struct calls *calls, const struct call_stack *stack) {
+    char *text = NULL;
+    unsigned told = 0;
+    for (unsigned i = stack != NULL ? calls_skip_heap(calls, stack) : 0; stack != NULL && i < stack->depth; i++) {
+        const struct call *call = calls_find(calls, stack->frames[i]);
+        for (size_t place = 0; place < call->place_count && told < SITE_FUNCTIONS; place++, told++) {
+            append(&text, call, &call->places[place]);
+        }
+    }
+    return text != NULL ? text : copy_text("(no stack is known)");
+}
+
+/* The sites of the samples so far, by the addresses of their stacks. */
+struct sites {
+    uint64_t *stacks;
+    size_t count;
+    json_t *names;
+};
+
+static size_t site_index(struct sites *sites, struct calls *calls, const struct sample_event *event) {
+    for (size_t i = 0; i < sites->count; i++) {
+        if (sites->stacks[i] == event->stack) {
+            return i;
+        }
+    }
+    char *name = site_name(calls, event->calls);
+    sites->stacks = grow(sites->stacks, sites->count, sizeof *sites->stacks);
+    sites->stacks[sites->count] = event->stack;
+    json_array_append_new(sites->names, json_text(name));
+    free(name);
+    return sites->count++;
+}
+
+/* The size of the class that serves a size; 0: none, it is large. */
+static uint64_t class_of(const struct engine *engine, uint64_t size) {
+    for (unsigned i = 0; i < engine->class_count; i++) {
+        if (engine->classes[i].size >= size) {
+            return engine->classes[i].size;
+        }
+    }
+    return 0;
+}
+
+static json_t *sample_json(struct session *session, const struct samples *samples, const struct sample *sample,
+                           size_t site) {
+    const uint64_t age = samples->now_ms - smaller(sample->allocated.ms, samples->now_ms);
+    char *thread = samples_thread(session, &sample->allocated);
+    json_t *json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:o}", "start", (json_int_t)sample->start, "size",
+                             (json_int_t)sample->size, "class", (json_int_t)class_of(&session->engine, sample->size),
+                             "site", (json_int_t)site, "age_s", (json_int_t)(age / 1000), "weight", sample->weight,
+                             "thread", json_text(thread));
+    free(thread);
+    return json;
+}
+
+void map_samples(struct session *session, FILE *to) {
+    struct samples samples;
+    if (!samples_read(&samples, session)) {
+        return;
+    }
+    struct calls calls;
+    struct sites sites = {.names = json_array()};
+    json_t *list = json_array();
+    calls_open(&calls, session);
+    for (size_t i = 0; i < samples.count; i++) {
+        const struct sample *sample = &samples.all[i];
+        if (sample->live) {
+            size_t site = site_index(&sites, &calls, &sample->allocated);
+            json_array_append_new(list, sample_json(session, &samples, sample, site));
+        }
+    }
+    fputs("\"sites\": ", to);
+    json_dumpf(sites.names, to, JSON_COMPACT | JSON_ENSURE_ASCII);
+    fputs(",\n\"samples\": ", to);
+    json_dumpf(list, to, JSON_COMPACT | JSON_ENSURE_ASCII);
+    fputs(",\n", to);
+    json_decref(sites.names);
+    json_decref(list);
+    free(sites.stacks);
+    calls_close(&calls);
+    samples_free(&samples);
+}

@@ -1,0 +1,148 @@
+#include "samples/calls.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/support.h"
+#include "support/text.h"
+
+/* Frames to search for the heap's public function, if the heap is linked into the program. */
+#define OWN_FRAMES 10u
+
+/* Characters of a function's name in text: those of templates can be thousands. */
+#define NAME_MOST 90u
+
+void calls_open(struct calls *calls, struct session *session) {
+    *calls = (struct calls){.session = session, .size = 1024};
+    calls->table = make_zeroed(calls->size, sizeof *calls->table);
+}
+
+static void drop(struct call *call) {
+    for (size_t i = 0; i < call->place_count; i++) {
+        free(call->places[i].function);
+        free(call->places[i].file);
+    }
+    free(call->places);
+    free(call);
+}
+
+void calls_close(struct calls *calls) {
+    for (size_t i = 0; i < calls->size; i++) {
+        if (calls->table[i] != NULL) {
+            drop(calls->table[i]);
+        }
+    }
+    free(calls->table);
+}
+
+static struct call **slot_of(struct call **table, size_t size, uint64_t address) {
+    size_t at = (size_t)(address * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (size - 1);
+    while (table[at] != NULL && table[at]->address != address) {
+        at = (at + 1) & (size - 1);
+    }
+    return &table[at];
+}
+
+static void enlarge(struct calls *calls) {
+    struct call **larger_table = make_zeroed(2 * calls->size, sizeof *larger_table);
+    for (size_t i = 0; i < calls->size; i++) {
+        if (calls->table[i] != NULL) {
+            *slot_of(larger_table, 2 * calls->size, calls->table[i]->address) = calls->table[i];
+        }
+    }
+    free(calls->table);
+    calls->table = larger_table;
+    calls->size *= 2;
+}
+
+/* The functions with which a program allocates memory. */
+static bool is_allocation(const char *name) {
+    static const char *const names[] = {"malloc",   "calloc",         "realloc",       "reallocarray",
+                                        "memalign", "posix_memalign", "aligned_alloc", "valloc",
+                                        "pvalloc",  "free",           "cfree",         "free_sized"};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        if (strcmp(name, names[i]) == 0) {
+            return true;
+        }
+    }
+    return strncmp(name, "operator new", 12) == 0 || strncmp(name, "operator delete", 15) == 0 ||
+           strncmp(name, "_Znw", 4) == 0 || strncmp(name, "_Zna", 4) == 0 || strncmp(name, "_Zdl", 4) == 0 ||
+           strncmp(name, "_Zda", 4) == 0;
+}
+
+/* Whether the heap is part of the program's file, so that its functions can only be recognized by name. */
+static bool is_static(const struct calls *calls) {
+    const char *name = strrchr(calls->session->engine.layout->module, '/');
+    return name == NULL || strstr(name, ".so") == NULL;
+}
+
+/* In a static program the engine is in the program's file. */
+static bool in_library(const struct calls *calls, const struct call *call) {
+    const struct layout *layout = calls->session->engine.layout;
+    const bool same = layout->build_id[0] != '\0' && call->module.build_id[0] != '\0'
+                          ? strcmp(call->module.build_id, layout->build_id) == 0
+                          : call->module.path != NULL && strcmp(call->module.path, layout->module) == 0;
+    return call->has_module && same && !is_static(calls);
+}
+
+const struct call *calls_find(struct calls *calls, uint64_t address) {
+    struct call **slot = slot_of(calls->table, calls->size, address);
+    if (*slot != NULL) {
+        return *slot;
+    }
+    struct symbols *symbols = session_symbols(calls->session);
+    struct call *call = make_zeroed(1, sizeof *call);
+    call->address = address;
+    call->places = symbols_places(symbols, address - 1, &call->place_count);
+    call->has_module = symbols_module(symbols, address - 1, &call->module);
+    call->is_heap = in_library(calls, call) || is_allocation(call->places[call->place_count - 1].function);
+    *slot = call;
+    if (2 * ++calls->count > calls->size) {
+        enlarge(calls);
+    }
+    return call;
+}
+
+unsigned calls_skip_heap(struct calls *calls, const struct call_stack *stack) {
+    unsigned first = 0;
+    while (is_static(calls) && first < stack->depth && first < OWN_FRAMES &&
+           !calls_find(calls, stack->frames[first])->is_heap) {
+        first++;
+    }
+    if (first == stack->depth || first == OWN_FRAMES) {
+        return 0;
+    }
+    while (first < stack->depth && calls_find(calls, stack->frames[first])->is_heap) {
+        first++;
+    }
+    return first;
+}
+
+char *place_text(const struct code_place *place) {
+    const char *cut = strlen(place->function) > NAME_MOST ? "..." : "";
+    if (place->file == NULL) {
+        return make_text("%.*s%s", (int)NAME_MOST, place->function, cut);
+    }
+    const char *slash = strrchr(place->file, '/');
+    return make_text("%.*s%s %s:%d", (int)NAME_MOST, place->function, cut, slash != NULL ? slash + 1 : place->file,
+                     place->line);
+}
+
+void calls_print(struct calls *calls, const struct call_stack *stack, unsigned indent, FILE *output) {
+    if (stack == NULL || stack->depth == 0) {
+        fprintf(output, "%*sno stack is known\n", (int)indent, "");
+        return;
+    }
+    for (unsigned i = calls_skip_heap(calls, stack); i < stack->depth; i++) {
+        const struct call *call = calls_find(calls, stack->frames[i]);
+        for (size_t at = 0; at < call->place_count; at++) {
+            char *text = place_text(&call->places[at]);
+            fprintf(output, "%*s%s%s\n", (int)indent, "", text, at + 1 < call->place_count ? " (inlined)" : "");
+            free(text);
+        }
+    }
+    if (stack->cut) {
+        fprintf(output, "%*s... (the stack was cut short)\n", (int)indent, "");
+    }
+}

@@ -1,0 +1,49 @@
+/*
+ * calls.h - stacks with names: each distinct return address, with the functions that contain it.
+ */
+#ifndef MEMS_INSIGHT_CALLS_H
+#define MEMS_INSIGHT_CALLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "samples/samples.h"
+#include "symbols/symbols.h"
+#include "walk/session.h"
+
+/* A return address. The call instruction is before it. */
+struct call {
+    uint64_t address;
+    struct code_place *places; /* the innermost first */
+    size_t place_count;
+    bool has_module;
+    struct code_module module;
+    bool is_heap; /* of the library of the heap, or one of its functions */
+};
+
+/* All addresses that have been looked up. */
+struct calls {
+    struct session *session;
+    struct call **table; /* hashed by address */
+    size_t size;
+    size_t count;
+};
+
+void calls_open(struct calls *calls, struct session *session);
+void calls_close(struct calls *calls);
+
+/* An address with its names; good until calls_close. */
+const struct call *calls_find(struct calls *calls, uint64_t address);
+
+/* The first frame of a stack that is not the heap's own; its depth when all are. */
+unsigned calls_skip_heap(struct calls *calls, const struct call_stack *stack);
+
+/* Prints a stack, one function a line, indented by `indent` columns. The stack may be NULL: unknown. */
+void calls_print(struct calls *calls, const struct call_stack *stack, unsigned indent, FILE *output);
+
+/* "function file.c:12", without what is not known, and with a long name cut; the caller frees it. */
+char *place_text(const struct code_place *place);
+
+#endif

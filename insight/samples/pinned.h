@@ -1,0 +1,22 @@
+/*
+ * pinned.h - which call sites hold memory of slabs that is otherwise free: inferred from the samples.
+ *
+ * Samples have separate pages, so no sample is on a fragmented page itself. But the blocks there are of the same size
+ * classes: a class's resident memory beyond its live blocks is divided among the sites in proportion to their live
+ * blocks of the class.
+ */
+#ifndef MEMS_INSIGHT_PINNED_H
+#define MEMS_INSIGHT_PINNED_H
+
+#include <jansson.h>
+
+#include "account/account.h"
+#include "walk/session.h"
+
+/* Prints the sites; nothing where there are no samples, or little is fragmented. */
+void pinned_print(struct session *session, const struct account *account);
+
+/* The same as an array. */
+json_t *pinned_json(struct session *session, const struct account *account);
+
+#endif

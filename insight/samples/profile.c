@@ -1,0 +1,316 @@
+/*
+ * profile.c - `mems profile`: who allocated the blocks.
+ */
+#include "samples/profile.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/support.h"
+#include "support/text.h"
+#include "target/residency.h"
+
+/* The group's number for blocks beyond the classes. */
+#define GROUP_LARGE UINT64_MAX
+#define GROUP_HUGE (UINT64_MAX - 1)
+
+const char *profile_kind_name(enum profile_kind kind) {
+    static const char *const names[] = {
+        [PROFILE_LIVE] = "live",         [PROFILE_PEAK] = "peak",         [PROFILE_ALLOCATED] = "allocated",
+        [PROFILE_LIFETIME] = "lifetime", [PROFILE_RESIDENT] = "resident",
+    };
+    return names[kind];
+}
+
+/* --- Gathering ---------------------------------------------------------------------------------------------------- */
+
+static struct site *add_site(struct profile *profile, const struct call_stack *stack, uint64_t group) {
+    profile->sites = grow(profile->sites, profile->count, sizeof *profile->sites);
+    struct site *site = &profile->sites[profile->count++];
+    *site = (struct site){.stack = stack, .group = group};
+    return site;
+}
+
+static uint64_t class_of(const struct engine *engine, uint64_t size) {
+    for (unsigned i = 0; i < engine->class_count; i++) {
+        if (engine->classes[i].size >= size) {
+            return engine->classes[i].size;
+        }
+    }
+    return GROUP_LARGE;
+}
+
+static uint64_t group_of(const struct profile *profile, const struct sample *sample) {
+    struct layout *layout = profile->session->engine.layout;
+    switch (profile->group) {
+    case GROUP_THREAD:
+        return sample->allocated.thread;
+    case GROUP_CLASS:
+        return sample->kind == layout_constant(layout, "SAMPLE_SMALL", 0)
+                   ? class_of(&profile->session->engine, sample->size)
+               : sample->kind == layout_constant(layout, "SAMPLE_LARGE", 1) ? GROUP_LARGE
+                                                                            : GROUP_HUGE;
+    default:
+        return 0;
+    }
+}
+
+/* The bytes of a block that are in memory. */
+static double resident_bytes(struct profile *profile, const struct sample *sample) {
+    const uint64_t page = profile->session->target.page_size;
+    const uint64_t end = sample->start + sample->size;
+    struct residency residency;
+    uint64_t bytes = 0;
+    residency_start(&residency, &profile->session->target, sample->start & ~(page - 1), end);
+    for (uint64_t at = sample->start & ~(page - 1); (at = residency_next(&residency, at, end)) < end; at += page) {
+        if (page_counts(residency_of(&residency, at))) {
+            bytes += smaller(at + page, end) - larger(at, sample->start);
+        }
+    }
+    residency_end(&residency);
+    return (double)bytes;
+}
+
+static unsigned life_of(uint64_t ms) {
+    unsigned life = 0;
+    while (life < LIVES - 1 && ms >> 2 * life != 0) {
+        life++;
+    }
+    return life;
+}
+
+static bool is_wanted(const struct profile *profile, const struct sample *sample) {
+    return profile->kind == PROFILE_PEAK
+               ? sample->number <= profile->samples.peak_number && (sample->live || sample->died)
+               : sample->live;
+}
+
+static void gather_samples(struct profile *profile) {
+    const struct samples *samples = &profile->samples;
+    for (size_t i = 0; i < samples->count; i++) {
+        const struct sample *sample = &samples->all[i];
+        if (!is_wanted(profile, sample)) {
+            continue;
+        }
+        double bytes = profile->kind == PROFILE_RESIDENT ? resident_bytes(profile, sample) : (double)sample->size;
+        struct site *site = add_site(profile, sample->allocated.calls, group_of(profile, sample));
+        site->value = estimate_of(sample->weight, bytes);
+        site->ages[life_of(samples->now_ms - smaller(sample->allocated.ms, samples->now_ms))] = sample->weight;
+    }
+}
+
+static void gather_stacks(struct profile *profile) {
+    const struct samples *samples = &profile->samples;
+    for (size_t i = 0; i < samples->stack_count; i++) {
+        const struct call_stack *stack = &samples->stacks[i];
+        if (stack->allocated.samples != 0) {
+            struct site *site = add_site(profile, stack, 0);
+            site->allocated = stack->allocated;
+            site->freed = stack->freed;
+            memcpy(site->lives, stack->lives, sizeof site->lives);
+            if (profile->kind == PROFILE_ALLOCATED || profile->kind == PROFILE_LIFETIME) {
+                site->value = stack->allocated;
+            }
+        }
+    }
+}
+
+static int by_stack(const void *a, const void *b) {
+    const struct site *left = a;
+    const struct site *right = b;
+    if (left->stack != right->stack) {
+        return (uintptr_t)left->stack < (uintptr_t)right->stack ? -1 : 1;
+    }
+    return left->group < right->group ? -1 : left->group > right->group;
+}
+
+static int by_bytes(const void *a, const void *b) {
+    const struct site *left = a;
+    const struct site *right = b;
+    return left->value.bytes > right->value.bytes ? -1 : left->value.bytes < right->value.bytes ? 1 : by_stack(a, b);
+}
+
+static void merge(struct profile *profile) {
+    size_t kept = 0;
+    qsort(profile->sites, profile->count, sizeof *profile->sites, by_stack);
+    for (size_t i = 0; i < profile->count; i++) {
+        struct site *site = &profile->sites[i];
+        struct site *last = kept != 0 ? &profile->sites[kept - 1] : NULL;
+        if (last == NULL || by_stack(last, site) != 0) {
+            profile->sites[kept++] = *site;
+            continue;
+        }
+        estimate_add(&last->value, &site->value);
+        estimate_add(&last->allocated, &site->allocated);
+        estimate_add(&last->freed, &site->freed);
+        for (unsigned life = 0; life < LIVES; life++) {
+            last->lives[life] += site->lives[life];
+            last->ages[life] += site->ages[life];
+        }
+    }
+    profile->count = kept;
+    qsort(profile->sites, profile->count, sizeof *profile->sites, by_bytes);
+}
+
+void profile_take(struct profile *profile, struct session *session, enum profile_kind kind, enum profile_group group,
+                  bool beside) {
+    *profile = (struct profile){.session = session, .kind = kind, .group = group};
+    if (!samples_read(&profile->samples, session)) {
+        fail("%s: its library takes no samples, or they cannot be read", session->target.name);
+    }
+    calls_open(&profile->calls, session);
+    if (kind == PROFILE_LIFETIME || kind == PROFILE_ALLOCATED || beside) {
+        gather_stacks(profile);
+    }
+    if (kind != PROFILE_ALLOCATED) {
+        const size_t stacks = profile->count;
+        gather_samples(profile);
+        for (size_t i = stacks; kind == PROFILE_LIFETIME && i < profile->count; i++) {
+            profile->sites[i].value = (struct estimate){0}; /* its stack has counted it */
+        }
+    }
+    if (profile->count != 0) {
+        merge(profile);
+    }
+    for (size_t i = 0; i < profile->count; i++) {
+        estimate_add(&profile->total, &profile->sites[i].value);
+    }
+}
+
+void profile_free(struct profile *profile) {
+    calls_close(&profile->calls);
+    samples_free(&profile->samples);
+    free(profile->sites);
+}
+
+char *profile_group_name(struct profile *profile, const struct site *site) {
+    if (profile->group == GROUP_CLASS) {
+        return site->group == GROUP_LARGE  ? copy_text("large blocks")
+               : site->group == GROUP_HUGE ? copy_text("huge blocks")
+                                           : make_text("blocks of up to %lu bytes", site->group);
+    }
+    for (size_t i = 0; profile->group == GROUP_THREAD && i < profile->samples.count; i++) {
+        const struct sample_event *event = &profile->samples.all[i].allocated;
+        if (event->thread == site->group) {
+            return samples_thread(profile->session, event);
+        }
+    }
+    return NULL;
+}
+
+/* --- The verb ----------------------------------------------------------------------------------------------------- */
+
+static void print_head(const struct profile *profile) {
+    static const char *const about[] = {
+        [PROFILE_LIVE] = "live blocks",
+        [PROFILE_PEAK] = "blocks that were live when the most was",
+        [PROFILE_ALLOCATED] = "all blocks that have been allocated",
+        [PROFILE_LIFETIME] = "lifetimes of all blocks that have been allocated",
+        [PROFILE_RESIDENT] = "live blocks, as far as they are in memory",
+    };
+    const struct samples *samples = &profile->samples;
+    char *title = session_title(profile->session);
+    printf("%s\n%s: ", title, about[profile->kind]);
+    free(title);
+    const double bar = estimate_bar(profile->total.bytes_variance, profile->total.samples);
+    printf("%s +- %s in %.0f +- %.0f blocks, estimated from %lu samples", text_size((uint64_t)profile->total.bytes),
+           text_size((uint64_t)bar), profile->total.blocks,
+           estimate_bar(profile->total.blocks_variance, profile->total.samples), profile->total.samples);
+    if (samples->interval != 0) {
+        printf(", one in %s", text_size(samples->interval));
+    }
+    putchar('\n');
+    if (profile->kind == PROFILE_PEAK && samples->now_ms >= samples->peak_ms) {
+        printf("that was %s ago\n", text_age((samples->now_ms - samples->peak_ms) / 1000));
+    }
+    putchar('\n');
+}
+
+/* Notes for readers of the numbers. */
+static void print_notes(const struct samples *samples) {
+    printf("\n+-: the true number lies so far from it at most, with 95 %%\n");
+    if (samples->interval == 0) {
+        printf("sampling is off: blocks allocated since are not seen\n");
+    }
+    if (samples->cut != 0) {
+        printf("%lu of %lu samples have a stack that was cut short%s\n", samples->cut, samples->taken,
+               samples->frame_pointers ? ": the library finds frames by frame pointers here" : "");
+    }
+    if (samples->missed != 0) {
+        printf("%lu samples could not be taken: what they stand for is missing\n", samples->missed);
+    }
+    if (samples->beyond != 0) {
+        printf("%lu samples found no room for their stacks: they are shown without\n", samples->beyond);
+    }
+}
+
+static void write_form(struct profile *profile, enum profile_form form) {
+    switch (form) {
+    case FORM_PPROF:
+        profile_pprof(profile);
+        return;
+    case FORM_HEAP_V2:
+        profile_heap_v2(profile);
+        return;
+    case FORM_COLLAPSED:
+        profile_collapsed(profile);
+        return;
+    case FORM_JSON:
+        profile_json(profile);
+        return;
+    case FORM_HTML:
+        profile_html(profile);
+        return;
+    case FORM_SPEEDSCOPE:
+        profile_speedscope(profile);
+        return;
+    case FORM_FLAME:
+        profile_flame_json(profile);
+        return;
+    default:
+        break;
+    }
+    print_head(profile);
+    if (profile->kind == PROFILE_LIFETIME) {
+        profile_lifetimes(profile);
+    } else if (form == FORM_FLAT) {
+        profile_flat(profile);
+    } else {
+        profile_tree(profile, form == FORM_INVERTED);
+    }
+    print_notes(&profile->samples);
+}
+
+static void check_arguments(const struct arguments *arguments) {
+    const bool by_stack_alone = arguments->kind == PROFILE_ALLOCATED || arguments->kind == PROFILE_LIFETIME;
+    if (by_stack_alone && arguments->group != GROUP_NONE) {
+        fail("--%s is counted by call site alone, not by thread or class", profile_kind_name(arguments->kind));
+    }
+    if ((arguments->form == FORM_PPROF || arguments->form == FORM_HEAP_V2) && by_stack_alone) {
+        fail("this format has what has been allocated beside what is live: leave --%s out",
+             profile_kind_name(arguments->kind));
+    }
+}
+
+int verb_profile(const struct arguments *arguments) {
+    struct session session;
+    struct profile profile;
+    check_arguments(arguments);
+    session_open(&session, arguments->words[0], true);
+    if (!session.has_engine) {
+        fail("%s: only the engine of libmems takes samples", arguments->words[0]);
+    }
+    profile_take(&profile, &session, arguments->kind, arguments->group,
+                 arguments->form == FORM_PPROF || arguments->form == FORM_HEAP_V2);
+    profile.most = arguments->rows;
+    const bool any = profile.samples.taken != 0;
+    if (!any) {
+        warn("%s: no samples have been taken%s", arguments->words[0],
+             profile.samples.interval != 0 ? " yet" : "; `mems set PID sample=2m` starts it in a running process");
+    }
+    write_form(&profile, arguments->json ? FORM_JSON : arguments->form);
+    profile_free(&profile);
+    session_close(&session);
+    return any ? EXIT_FINE : EXIT_TROUBLE;
+}

@@ -1,0 +1,96 @@
+#include "serve/looker.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "serve/worker.h"
+#include "support/support.h"
+#include "verbs/stats.h"
+#include "walk/session.h"
+
+/* Processes whose sessions are kept open; each takes a few descriptors, and some 100 KiB. */
+#define KNOWN_MOST 64u
+
+struct known {
+    pid_t pid; /* 0: none */
+    uint64_t started;
+    uint64_t used; /* the number of the look that used it last */
+    char name[16];
+    struct session session;
+};
+
+struct looker {
+    struct known known[KNOWN_MOST];
+    uint64_t looks;
+};
+
+static int probe(const struct looker_question *question) {
+    for (size_t i = 0; i < question->count; i++) {
+        struct target target;
+        struct layouts layouts;
+        const char *why;
+        if (target_glance(&target, question->processes[i], &why)) {
+            if (layouts_recognize(&layouts, &target)) {
+                printf("%d %d\n", question->processes[i], target.denied != NULL);
+            }
+            layouts_free(&layouts);
+        }
+        target_close(&target);
+    }
+    return EXIT_FINE;
+}
+
+static void forget(struct known *known) {
+    if (known->pid != 0) {
+        session_close(&known->session);
+        known->pid = 0;
+    }
+}
+
+/* What is known of the process, or else the place that was used longest ago. */
+static struct known *find(struct looker *looker, pid_t pid) {
+    struct known *oldest = &looker->known[0];
+    for (size_t i = 0; i < KNOWN_MOST; i++) {
+        struct known *known = &looker->known[i];
+        if (known->pid == pid) {
+            return known;
+        }
+        if (oldest->pid != 0 && (known->pid == 0 || known->used < oldest->used)) {
+            oldest = known;
+        }
+    }
+    return oldest;
+}
+
+/* May end the worker, as a verb ends the command; then the next one starts with nothing. */
+static int look(struct looker *looker, pid_t pid) {
+    const uint64_t started = live_started(pid);
+    struct known *known = find(looker, pid);
+    known->used = ++looker->looks;
+    if (known->pid != pid || known->started != started || !session_has_root(&known->session) ||
+        !session_refresh(&known->session)) {
+        forget(known);
+        snprintf(known->name, sizeof known->name, "%d", pid);
+        session_open(&known->session, known->name, false);
+        known->pid = pid;
+        known->started = started;
+    }
+    int status = stats_brief(&known->session);
+    /* Where there is no heap to be read, there may be one next time. */
+    if (status != EXIT_FINE || known->session.layouts.count == 0) {
+        forget(known);
+    }
+    return status;
+}
+
+int looker_run(const void *unused) {
+    struct looker *looker = make_zeroed(1, sizeof *looker);
+    struct looker_question question;
+    (void)unused;
+    while (worker_question(&question, sizeof question)) {
+        worker_answer(question.is_probe ? probe(&question) : look(looker, question.processes[0]));
+    }
+    return EXIT_FINE;
+}

@@ -1,0 +1,24 @@
+/*
+ * looker.h - the watch's worker: it looks at processes, and keeps what it has found out about each for the next look.
+ */
+#ifndef MEMS_INSIGHT_LOOKER_H
+#define MEMS_INSIGHT_LOOKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#define LOOKER_PROCESSES 32u
+
+/* A probe finds out which of some processes are on the libraries: the answer is a line "PID DENIED" for each. A look is
+ * at one process: the answer is `mems stats --json PID` without `pinned`. */
+struct looker_question {
+    bool is_probe;
+    size_t count;
+    pid_t processes[LOOKER_PROCESSES];
+};
+
+/* Answers questions until there are no more. */
+int looker_run(const void *unused);
+
+#endif

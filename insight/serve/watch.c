@@ -1,0 +1,442 @@
+#include "serve/watch.h"
+
+#include <dirent.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "support/support.h"
+#include "verbs.h"
+
+/* Looking may take this share of a processor, and this much at once after a rest. */
+#define SHARE 0.007
+#define ALLOWANCE_MOST 0.05
+
+/* A look that costs more than this delays the next look at its own process (interval), but all others only as if it had
+ * cost this: one large heap is in nobody's way. */
+#define DEBT_MOST 0.15
+
+#define TICK 1.0       /* seconds: between two readings of each Rss, and the least between two looks at a process */
+#define LOOK_MOST 30.0 /* that a look may take */
+#define WORKER_MOST 1e9
+
+/* If more processes are due than the share allows, the one due longest comes first; one that was never looked at counts
+ * as due for this long. */
+#define NEVER_LOOKED 5.0
+
+/* A process without our heaps may execute a program that has them, so it is probed again, at growing intervals. */
+#define PAUSE_LEAST 1.0
+#define PAUSE_MOST 30.0
+
+const char *const counter_names[COUNTERS] = {
+    [COUNTER_REFILLS] = "refills",     [COUNTER_FLUSHES] = "flushes", [COUNTER_REMOTE_FREES] = "remote_frees",
+    [COUNTER_ADOPTIONS] = "adoptions", [COUNTER_STOLEN] = "stolen",
+};
+
+double watch_clock(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static double processor_seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* --- What /proc tells for little ---------------------------------------------------------------------------------- */
+
+static size_t read_proc(pid_t pid, const char *name, char *text, size_t size) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
+    FILE *file = fopen(path, "re");
+    size_t length = file != NULL ? fread(text, 1, size - 1, file) : 0;
+    if (file != NULL) {
+        fclose(file);
+    }
+    text[length] = '\0';
+    return length;
+}
+
+/* The name in brackets may hold anything: what follows the last one is numbers. */
+static bool read_stat(pid_t pid, uint64_t *started, uint64_t *rss) {
+    char text[1024];
+    read_proc(pid, "stat", text, sizeof text);
+    char *numbers = strrchr(text, ')');
+    uint64_t pages;
+    *started = *rss = 0;
+    if (numbers == NULL || sscanf(numbers + 1,
+                                  " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %lu "
+                                  "%*u %lu",
+                                  started, &pages) != 2) {
+        return false;
+    }
+    *rss = pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    return true;
+}
+
+/* The line of the unified hierarchy, or else of the memory controller. */
+static char *read_cgroup(pid_t pid) {
+    char text[4096];
+    char *found = NULL;
+    char *rest;
+    read_proc(pid, "cgroup", text, sizeof text);
+    for (char *line = strtok_r(text, "\n", &rest); line != NULL && found == NULL; line = strtok_r(NULL, "\n", &rest)) {
+        char *path = strncmp(line, "0::", 3) == 0 ? line + 3 : strstr(line, ":memory:");
+        if (path != NULL) {
+            found = copy_text(*path == ':' ? path + 8 : path);
+        }
+    }
+    return found != NULL ? found : copy_text("");
+}
+
+static char *read_comm(pid_t pid) {
+    char text[64];
+    read_proc(pid, "comm", text, sizeof text);
+    text[strcspn(text, "\n")] = '\0';
+    return copy_text(text);
+}
+
+/* Whether this user may see all processes: root, or with CAP_SYS_PTRACE. */
+static bool sees_all(void) {
+    char text[4096];
+    unsigned long capabilities = 0;
+    read_proc(getpid(), "status", text, sizeof text);
+    const char *line = strstr(text, "\nCapEff:");
+    return geteuid() == 0 || (line != NULL && sscanf(line, " CapEff: %lx", &capabilities) == 1 &&
+                              (capabilities >> CAP_SYS_PTRACE & 1) != 0);
+}
+
+static bool is_users(pid_t pid) {
+    char path[64];
+    struct stat status;
+    snprintf(path, sizeof path, "/proc/%d", pid);
+    return stat(path, &status) == 0 && status.st_uid == geteuid();
+}
+
+/* --- The list ----------------------------------------------------------------------------------------------------- */
+
+static void forget(struct watched *watched) {
+    free(watched->program);
+    free(watched->cgroup);
+    free(watched->trouble);
+    free(watched->samples);
+    free(watched->looks);
+    json_decref(watched->stats);
+}
+
+static int by_pid(const void *a, const void *b) {
+    const struct watched *left = a;
+    const struct watched *right = b;
+    return left->pid < right->pid ? -1 : left->pid > right->pid;
+}
+
+static struct watched *find_any(struct watch *watch, pid_t pid) {
+    const struct watched key = {.pid = pid};
+    return watch->count != 0 ? bsearch(&key, watch->processes, watch->count, sizeof key, by_pid) : NULL;
+}
+
+struct watched *watch_find(struct watch *watch, pid_t pid) {
+    struct watched *watched = find_any(watch, pid);
+    return watched != NULL && watched->ours ? watched : NULL;
+}
+
+static void add_sample(struct watched *watched, uint64_t rss) {
+    if (watched->samples == NULL) {
+        watched->samples = make_zeroed(SAMPLES_MOST, sizeof *watched->samples);
+    }
+    watched->rss = rss;
+    watched->samples[watched->sample_count++ % SAMPLES_MOST] = (struct sample){watch_clock(), rss};
+}
+
+/* Reads a process of ours; forgets one whose number was given to another. */
+static void visit(struct watched *watched, double now) {
+    uint64_t started;
+    uint64_t rss;
+    watched->gone = false;
+    if (!watched->ours) {
+        return;
+    }
+    if (!read_stat(watched->pid, &started, &rss)) {
+        watched->gone = true;
+    } else if (started != watched->started) {
+        pid_t pid = watched->pid;
+        forget(watched);
+        *watched = (struct watched){.pid = pid, .due = now, .pause = PAUSE_LEAST};
+    } else {
+        add_sample(watched, rss);
+    }
+}
+
+static void remove_gone(struct watch *watch) {
+    size_t kept = 0;
+    for (size_t i = 0; i < watch->count; i++) {
+        if (watch->processes[i].gone) {
+            forget(&watch->processes[i]);
+        } else {
+            watch->processes[kept++] = watch->processes[i];
+        }
+    }
+    watch->count = kept;
+}
+
+static void scan(struct watch *watch, double now) {
+    DIR *folder = opendir("/proc");
+    struct dirent *entry;
+    size_t known = watch->count;
+    for (size_t i = 0; i < watch->count; i++) {
+        watch->processes[i].gone = true;
+    }
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        uint64_t pid;
+        if (entry->d_name[0] < '0' || entry->d_name[0] > '9' || !parse_number(entry->d_name, &pid) || pid > INT_MAX ||
+            pid == (uint64_t)getpid()) {
+            continue;
+        }
+        const struct watched key = {.pid = (pid_t)pid};
+        struct watched *watched = known != 0 ? bsearch(&key, watch->processes, known, sizeof key, by_pid) : NULL;
+        if (watched != NULL) {
+            visit(watched, now);
+        } else if (watch->sees_all || is_users((pid_t)pid)) {
+            watch->processes = grow(watch->processes, watch->count, sizeof *watch->processes);
+            watch->processes[watch->count++] = (struct watched){.pid = (pid_t)pid, .due = now, .pause = PAUSE_LEAST};
+        }
+    }
+    if (folder != NULL) {
+        closedir(folder);
+    }
+    if (watch->count != known) {
+        qsort(watch->processes, watch->count, sizeof *watch->processes, by_pid);
+    }
+    remove_gone(watch);
+}
+
+/* --- Looks -------------------------------------------------------------------------------------------------------- */
+
+static void take_probe(struct watch *watch, char *text, double now) {
+    for (size_t i = 0; i < watch->question.count; i++) {
+        struct watched *watched = find_any(watch, watch->question.processes[i]);
+        if (watched != NULL) {
+            watched->due = now + watched->pause;
+            watched->pause = watched->pause * 2 < PAUSE_MOST ? watched->pause * 2 : PAUSE_MOST;
+        }
+    }
+    char *rest;
+    for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+        int pid;
+        int denied;
+        struct watched *watched = sscanf(line, "%d %d", &pid, &denied) == 2 ? find_any(watch, (pid_t)pid) : NULL;
+        uint64_t rss;
+        if (watched != NULL && !watched->ours && read_stat(watched->pid, &watched->started, &rss)) {
+            watched->ours = true;
+            watched->denied = denied != 0;
+            watched->program = read_comm(watched->pid);
+            watched->cgroup = read_cgroup(watched->pid);
+            watched->due = now - NEVER_LOOKED;
+            add_sample(watched, rss);
+        }
+    }
+}
+
+static void remember(struct watched *watched) {
+    if (watched->looks == NULL) {
+        watched->looks = make_zeroed(LOOKS_MOST, sizeof *watched->looks);
+    }
+    struct look *newest = &watched->looks[watched->look_count++ % LOOKS_MOST];
+    *newest = (struct look){.time = watch_clock()};
+    for (unsigned row = 0; row < ROWS; row++) {
+        newest->resident[row] = watched_row(watched, row, "resident");
+    }
+    json_t *heaps = json_object_get(watched->stats, "heaps");
+    for (size_t heap = 0; heap < json_array_size(heaps); heap++) {
+        for (unsigned i = 0; i < COUNTERS; i++) {
+            json_t *value = json_object_get(json_array_get(heaps, heap), counter_names[i]);
+            newest->counters[i] += (uint64_t)json_integer_value(value);
+        }
+    }
+}
+
+/*
+ * When to look next. Intervals proportional to the square root of a look's cost minimise the mean age of the data for a
+ * given share of a processor: large heaps wait longer, and small ones do not wait for them.
+ */
+static double interval(const struct watch *watch, const struct watched *watched) {
+    double roots = 0;
+    for (size_t i = 0; i < watch->count; i++) {
+        roots += sqrt(watch->processes[i].cost);
+    }
+    double seconds = sqrt(watched->cost) * roots / SHARE;
+    return seconds > TICK ? seconds : TICK;
+}
+
+static void take_look(struct watch *watch, char *text, size_t size, double now) {
+    struct watched *watched = watch_find(watch, watch->question.processes[0]);
+    if (watched == NULL) {
+        return;
+    }
+    json_t *stats = json_loadb(text, size, 0, NULL);
+    free(watched->trouble);
+    watched->trouble = NULL;
+    watched->cost = watch->worker.cost;
+    free(watched->program);
+    free(watched->cgroup);
+    watched->program = read_comm(watched->pid);
+    watched->cgroup = read_cgroup(watched->pid);
+    watched->due = now + interval(watch, watched);
+    watch->looks++;
+    if (stats != NULL && json_typeof(stats) == JSON_OBJECT && (watch->worker.status == EXIT_FINE || watched->denied)) {
+        json_decref(watched->stats);
+        watched->stats = stats;
+        remember(watched);
+        return;
+    }
+    json_decref(stats);
+    size_t length;
+    watch->failures++;
+    watched->due = now + PAUSE_MOST;
+    watched->trouble = watch->worker.status < 0 ? copy_text("the look took too long, or failed")
+                                                : worker_read(watch->worker.error, &length);
+}
+
+/* Takes the results of a worker that has ended. */
+static void take(struct watch *watch, double now) {
+    size_t size;
+    char *text = worker_read(watch->worker.output, &size);
+    if (text != NULL && watch->question.is_probe) {
+        take_probe(watch, text, now);
+    } else if (text != NULL) {
+        take_look(watch, text, size, now);
+    }
+    free(text);
+    watch->spent += watch->worker.cost;
+    watch->allowance -= watch->worker.cost;
+}
+
+/* Starts what is due, and next: probes of many processes at once, or a look at the one that has waited longest. Probes
+ * are cheap and do not wait for an expensive look to be paid off, so a new process is found within seconds. */
+static void start_next(struct watch *watch, double now) {
+    struct watched *longest = NULL;
+    watch->question.count = 0;
+    for (size_t i = 0; i < watch->count; i++) {
+        struct watched *watched = &watch->processes[i];
+        if (watched->due > now) {
+            continue;
+        }
+        if (!watched->ours && watch->question.count < LOOKER_PROCESSES) {
+            watch->question.processes[watch->question.count++] = watched->pid;
+        } else if (watched->ours && watch->allowance > 0 && (longest == NULL || watched->due < longest->due)) {
+            longest = watched;
+        }
+    }
+    /* Probes and looks take turns. */
+    watch->question.is_probe = watch->question.count != 0 && (longest == NULL || !watch->question.is_probe);
+    if (!watch->question.is_probe && longest != NULL) {
+        watch->question.processes[0] = longest->pid;
+        watch->question.count = 1;
+    }
+    if (watch->question.count == 0) {
+        return;
+    }
+    if (watch->worker.process == 0 && !worker_start(&watch->worker, looker_run, NULL, WORKER_MOST)) {
+        return;
+    }
+    worker_ask(&watch->worker, &watch->question, sizeof watch->question, LOOK_MOST);
+}
+
+/* --- The watch ---------------------------------------------------------------------------------------------------- */
+
+void watch_start(struct watch *watch) {
+    memset(watch, 0, sizeof *watch);
+    watch->worker = (struct worker){.end = -1, .output = -1, .error = -1};
+    watch->next_tick = watch->refilled = now_seconds();
+    watch->allowance = ALLOWANCE_MOST;
+    watch->sees_all = sees_all();
+}
+
+void watch_end(struct watch *watch) {
+    worker_close(&watch->worker);
+    for (size_t i = 0; i < watch->count; i++) {
+        forget(&watch->processes[i]);
+    }
+    free(watch->processes);
+}
+
+/* Until the next tick, or until a look is due and may be paid for. */
+static double rest_of(const struct watch *watch, double now) {
+    double rest = watch->next_tick - now;
+    if (!watch->worker.busy) {
+        double due = rest;
+        for (size_t i = 0; i < watch->count; i++) {
+            due = watch->processes[i].ours ? fmin(due, watch->processes[i].due - now) : due;
+        }
+        double refill = watch->allowance <= 0 ? -watch->allowance / SHARE + 0.01 : 0;
+        rest = fmin(rest, fmax(due, refill));
+    }
+    return rest > 0 ? rest : 0;
+}
+
+/* What the server itself does here counts, too. */
+double watch_run(struct watch *watch) {
+    double before = processor_seconds();
+    double now = now_seconds();
+    watch->allowance += (now - watch->refilled) * SHARE;
+    watch->allowance = watch->allowance < ALLOWANCE_MOST ? watch->allowance : ALLOWANCE_MOST;
+    watch->refilled = now;
+    const bool asked = watch->worker.busy;
+    if (watch->worker.process != 0 && worker_ended(&watch->worker, now) && asked) {
+        take(watch, now);
+    }
+    if (watch->worker.process == 0) {
+        worker_close(&watch->worker);
+    }
+    if (now >= watch->next_tick) {
+        scan(watch, now);
+        watch->next_tick = now + TICK;
+    }
+    if (!watch->worker.busy && watch->allowance > -ALLOWANCE_MOST) {
+        start_next(watch, now);
+    }
+    watch->allowance -= processor_seconds() - before;
+    watch->allowance = watch->allowance > -DEBT_MOST ? watch->allowance : -DEBT_MOST;
+    return rest_of(watch, now);
+}
+
+/* --- What a look has told ----------------------------------------------------------------------------------------- */
+
+uint64_t watched_number(const struct watched *watched, const char *member) {
+    return (uint64_t)json_integer_value(json_object_get(watched->stats, member));
+}
+
+int64_t watched_row(const struct watched *watched, enum account_row row, const char *member) {
+    json_t *rows = json_object_get(watched->stats, "rows");
+    return json_integer_value(json_object_get(json_array_get(rows, row), member));
+}
+
+bool watched_readable(const struct watched *watched) {
+    bool has_engine = false;
+    if (watched->stats == NULL || watched->denied || watched->trouble != NULL) {
+        return false;
+    }
+    json_t *heaps = json_object_get(json_object_get(watched->stats, "target"), "heaps");
+    for (size_t i = 0; i < json_array_size(heaps); i++) {
+        const char *name = json_string_value(json_object_get(json_array_get(heaps, i), "heap"));
+        has_engine |= name != NULL && strcmp(name, "engine") == 0;
+    }
+    return !has_engine || json_object_get(watched->stats, "classes") != NULL;
+}
+
+uint64_t watched_live(const struct watched *watched) {
+    static const enum account_row rows[] = {ROW_LIVE, ROW_HUGE, ROW_SPACES_LIVE, ROW_HMM_LIVE};
+    uint64_t live = 0;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        live += (uint64_t)watched_row(watched, rows[i], "bytes");
+    }
+    return live;
+}

@@ -1,0 +1,101 @@
+/*
+ * watch.h - the processes on the libraries that this user may look at, with their history: the Rss each second, and the
+ * heaps as often as the share of a processor allows.
+ */
+#ifndef MEMS_INSIGHT_WATCH_H
+#define MEMS_INSIGHT_WATCH_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "account/account.h"
+#include "serve/looker.h"
+#include "serve/worker.h"
+
+/* The history of a process: ten minutes of its Rss, and as many looks. */
+#define SAMPLES_MOST 600u
+#define LOOKS_MOST 240u
+
+/* Counters over all heaps of a process. */
+enum watch_counter {
+    COUNTER_REFILLS,
+    COUNTER_FLUSHES,
+    COUNTER_REMOTE_FREES,
+    COUNTER_ADOPTIONS,
+    COUNTER_STOLEN,
+    COUNTERS
+};
+
+/* As `mems stats --json` has them. */
+extern const char *const counter_names[COUNTERS];
+
+struct sample {
+    double time; /* of the day */
+    uint64_t rss;
+};
+
+struct look {
+    double time;
+    int64_t resident[ROWS]; /* bytes, by rows of account.h */
+    uint64_t counters[COUNTERS];
+};
+
+struct watched {
+    pid_t pid;
+    bool ours;
+    bool denied;      /* its memory must not be read */
+    bool gone;        /* not seen in the last scan */
+    uint64_t started; /* clock ticks since the machine's start: tells processes with the same number apart */
+    char *program;
+    char *cgroup;
+    uint64_t rss;
+    double due;    /* when it is looked at next */
+    double pause;  /* to the probe after that, of one that is not ours */
+    double cost;   /* of the last look: seconds of processor time */
+    char *trouble; /* why the last look failed; NULL: it did not */
+    json_t *stats; /* its result; NULL before the first */
+    struct sample *samples;
+    size_t sample_count; /* since the start: the newest is at (sample_count - 1) % SAMPLES_MOST */
+    struct look *looks;
+    size_t look_count;
+};
+
+struct watch {
+    struct watched *processes; /* in ascending order of pid */
+    size_t count;
+    bool sees_all; /* the processes of other users, too */
+    double next_tick;
+    double allowance; /* seconds of processor time that may be spent at once */
+    double refilled;  /* when it grew last */
+    struct worker worker;
+    struct looker_question question; /* that it was asked last */
+    uint64_t looks, failures;
+    double spent; /* by workers, seconds */
+};
+
+void watch_start(struct watch *watch);
+void watch_end(struct watch *watch);
+
+/* Does the work that is due. Returns the seconds until there is more, unless watch->worker ends first. */
+double watch_run(struct watch *watch);
+
+/* A watched process by its number, or NULL. */
+struct watched *watch_find(struct watch *watch, pid_t pid);
+
+/* Whether the last look could read all of its heaps; and the bytes of the allocated blocks in these. */
+bool watched_readable(const struct watched *watched);
+uint64_t watched_live(const struct watched *watched);
+
+/* A number of its last look, by its name; 0 if there is none. */
+uint64_t watched_number(const struct watched *watched, const char *member);
+
+/* One of the heap rows of its last look, by what it has: "resident", "bytes" or "swapped". */
+int64_t watched_row(const struct watched *watched, enum account_row row, const char *member);
+
+/* Seconds since 1970. */
+double watch_clock(void);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * residency.h - which pages of the target are in memory.
+ *
+ * For a live process the kernel tells: by PAGEMAP_SCAN (Linux 6.7), which distinguishes the shared zero page, or by
+ * /proc/PID/pagemap. For a core, pages with contents count: they were in memory or swapped out, which cannot be told
+ * apart.
+ */
+#ifndef MEMS_INSIGHT_RESIDENCY_H
+#define MEMS_INSIGHT_RESIDENCY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "target/target.h"
+
+enum page_state {
+    PAGE_ABSENT = 0,
+    PAGE_PRESENT = 1,
+    PAGE_SWAPPED = 2,
+    PAGE_ZERO = 4, /* the kernel's zero page, which smaps does not count */
+    PAGE_IN_HUGE = 8,
+    PAGE_GUARD = 16,  /* behind a sampled block, inaccessible */
+    PAGE_OF_FILE = 32 /* shared with its file, or with other processes: not a copy of this process's own */
+};
+
+/* A reader of ascending addresses. */
+struct residency {
+    struct target *target;
+    struct page_run *runs; /* ascending; what lies in none is absent */
+    size_t count;
+    size_t at;
+    uint64_t read_from; /* the runs tell all of read_from .. read_to */
+    uint64_t read_to;
+    uint64_t limit;
+    bool known; /* false: nothing tells which pages are in memory */
+    bool zeros; /* the kernel distinguishes zero pages */
+};
+
+/* For the pages of start .. end. */
+void residency_start(struct residency *residency, struct target *target, uint64_t start, uint64_t end);
+void residency_end(struct residency *residency);
+
+/* The state of a page, by its address; no lower one than that of the call before. */
+unsigned residency_of(struct residency *residency, uint64_t page);
+
+/* The first page from `page` on, and before `end`, that is not absent; `end` if there is none. Cheap for long absent
+ * stretches. */
+uint64_t residency_next(struct residency *residency, uint64_t page, uint64_t end);
+
+/* Whether smaps counts the page: it is present, and not the zero page. */
+static inline bool page_counts(unsigned state) {
+    return (state & (PAGE_PRESENT | PAGE_ZERO)) == PAGE_PRESENT;
+}
+
+#endif

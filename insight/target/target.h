@@ -1,0 +1,193 @@
+/*
+ * target.h - the target: a live process, a core, or a file from `mems save`. Its memory and its mappings are read
+ * without running any code in it.
+ *
+ * No data from a target is trusted: an address may not be mapped, and the data may have changed or be forged.
+ */
+#ifndef MEMS_INSIGHT_TARGET_H
+#define MEMS_INSIGHT_TARGET_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* A mapping of the target. The numbers from `rss` on are smaps', in bytes, and only there with `has_usage`. */
+struct mapping {
+    uint64_t start;
+    uint64_t end;
+    uint64_t offset; /* in its file */
+    uint64_t inode;
+    bool readable;
+    bool writable;
+    bool executable;
+    bool shared;
+    bool unwritten; /* writable, but left out of the core, because it was never written */
+    char *path;     /* of the file, or a name in brackets; "" where there is none */
+    uint64_t rss;
+    uint64_t shared_rss; /* of it also mapped by others: after a fork, or of a file */
+    uint64_t anonymous;
+    uint64_t huge; /* in transparent huge pages */
+    uint64_t swap;
+    uint64_t locked;
+};
+
+struct thread {
+    pid_t id;
+    uint64_t stack;      /* the stack pointer; 0: not known */
+    uint64_t *registers; /* the general ones first (registers.h); NULL: not known */
+    size_t register_count;
+};
+
+/* A signal that ends programs. */
+struct blow {
+    int signal;     /* 0: none */
+    pid_t sender;   /* if a process sent it; 0: none, or not known */
+    bool has_fault; /* it is about an address, which x86 does not tell if no process can have such a one */
+    uint64_t fault;
+};
+
+enum target_kind { TARGET_LIVE, TARGET_CORE, TARGET_SAVED };
+
+struct core;
+struct image;
+
+/* Pages in one state (residency.h). */
+struct page_run {
+    uint64_t start;
+    uint64_t end;
+    uint64_t state;
+};
+
+/* The reads from a target, recorded so that they can be saved. */
+struct record {
+    struct piece {
+        uint64_t start;
+        uint64_t end;
+    } *pieces;
+    size_t piece_count;
+    struct page_run *runs;
+    size_t run_count;
+};
+
+/* Memory as it was when it was copied. */
+struct copy {
+    uint64_t start;
+    uint64_t end;
+    char *bytes;
+};
+
+struct target {
+    enum target_kind kind;
+    const char *name;         /* as the user has given it */
+    pid_t pid;                /* 0: not known */
+    char *program;            /* "" where it is not known */
+    struct mapping *mappings; /* in ascending order */
+    size_t mapping_count;
+    bool has_usage; /* the mappings' numbers from rss on are known */
+    struct thread *threads;
+    size_t thread_count;
+    uint64_t page_size;
+    int signal; /* that ended it; 0: none, or not known */
+    struct blow blow;
+    const char *denied;     /* why its memory cannot be read; NULL: it can */
+    struct core *core;      /* of a core, or a saved file */
+    struct record *record;  /* for `mems save`; otherwise NULL */
+    struct page_run *saved; /* of a saved file: which pages were resident */
+    size_t saved_count;
+    uint64_t saved_now;  /* and its time, in seconds; */
+    bool saved_stopped;  /* and all of it is of one moment */
+    struct copy *copies; /* of a live process: read instead of it */
+    size_t copy_count;
+    struct image *image; /* the same for pages that were in memory (image.h); NULL: there is none */
+    int memory;          /* file descriptor of /proc/PID/mem; -1: not open */
+    int pagemap;         /* and of /proc/PID/pagemap */
+};
+
+/* Opens the target that the user named: a process by its number (see target_glance), or a file. Ends the program
+ * with a clear line if that does not work. A process whose mappings may be seen, but not its memory, is opened with
+ * `denied`. */
+void target_open(struct target *target, const char *name);
+void target_close(struct target *target);
+
+/* Opens a process; false, and *why, if there is none or it may not be read. */
+bool target_open_live(struct target *target, pid_t pid, const char **why);
+
+/* The same, cheaper: its mappings have no numbers. */
+bool target_glance(struct target *target, pid_t pid, const char **why);
+
+bool target_open_core(struct target *target, const char *path);
+
+struct blow target_blow(const siginfo_t *info);
+
+/* What a blow without an address is about, as a sentence; NULL: not known. The caller frees it. */
+char *target_blow_told(const struct blow *blow);
+
+/* When a process began, in clock ticks, which tells processes with the same number apart; 0: there is none. */
+uint64_t live_started(pid_t pid);
+
+/* Reads the mappings of a living process once more, with their numbers. */
+bool target_read_mappings(struct target *target);
+
+/* The same without the numbers, which take the kernel tens of milliseconds a GiB. */
+bool target_read_places(struct target *target);
+
+/* Finds out where the threads' stacks are. */
+void target_read_threads(struct target *target);
+
+/*
+ * The thread that a thread pointer belongs to; 0: not known. The C library puts the control block on the thread's
+ * stack, except for the first thread, which is known if the stacks of all others are.
+ */
+pid_t target_thread_of(struct target *target, uint64_t pointer);
+
+/* Copies memory; false if not all of it is there, and then the result is undefined. */
+bool target_read(struct target *target, uint64_t address, void *to, size_t size);
+
+/* The same as far as it goes: the number of bytes from `address` on. */
+size_t target_read_some(struct target *target, uint64_t address, void *to, size_t size);
+
+/* A little-endian number of 1, 2, 4 or 8 bytes. */
+bool target_read_number(struct target *target, uint64_t address, unsigned size, uint64_t *value);
+bool target_read_pointer(struct target *target, uint64_t address, uint64_t *value);
+
+/* A text of less than `size` bytes, cut and ended by '\0'; false when nothing can be read. */
+bool target_read_text(struct target *target, uint64_t address, char *text, size_t size);
+
+/* The mapping that holds an address, and the first one that ends after it; or NULL. */
+const struct mapping *target_mapping(const struct target *target, uint64_t address);
+struct mapping *target_mapping_from(struct target *target, uint64_t address);
+
+/* Whether all threads of a living process are stopped. */
+bool target_is_stopped(const struct target *target);
+
+/* Stops all threads of a living process and lets them go on. False, and *why, when that cannot be done. */
+bool target_stop(struct target *target, const char **why);
+
+/* Reads the registers of the threads that are stopped, which become the target's threads. */
+void target_read_registers(struct target *target);
+void target_continue(struct target *target);
+
+/* Copies the mapped parts of start .. end: from then on they are read from the copy. */
+void target_copy(struct target *target, uint64_t start, uint64_t end);
+
+/* Frees the copies: their ranges are read from the process again. */
+void target_drop_copies(struct target *target);
+
+/* --- For core.c and live.c ---------------------------------------------------------------------------------------- */
+
+size_t live_read(struct target *target, uint64_t address, void *to, size_t size);
+
+/* Reads pages that the process has; several threads may do so at once. */
+size_t live_read_resident(struct target *target, uint64_t address, void *to, size_t size);
+size_t core_read(struct target *target, uint64_t address, void *to, size_t size);
+void core_close(struct target *target);
+
+/* Empties the list of threads. */
+void target_forget_threads(struct target *target);
+
+/* Adds a mapping behind the others. */
+struct mapping *target_add_mapping(struct target *target);
+
+#endif

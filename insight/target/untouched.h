@@ -1,0 +1,18 @@
+/*
+ * untouched.h - memory of a live process that has no page, whose contents are known without reading it.
+ *
+ * Reading such memory in the process would fault a page in, which then counts in its Rss. So the contents of a private
+ * mapping of a file come from the file; and long stretches without a file, which read as zero, are not read.
+ */
+#ifndef MEMS_INSIGHT_UNTOUCHED_H
+#define MEMS_INSIGHT_UNTOUCHED_H
+
+#include "target/target.h"
+
+/*
+ * Reads memory at an address if no page of the process holds it; returns how many of the `size` bytes it read. If that
+ * is 0, read *first bytes in the process before asking again.
+ */
+size_t untouched_read(struct target *target, uint64_t address, void *to, size_t size, size_t *first);
+
+#endif

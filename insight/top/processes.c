@@ -1,0 +1,305 @@
+/*
+ * processes.c - all processes on the libraries.
+ */
+#include <dirent.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/support.h"
+#include "top/top.h"
+#include "walk/engine_heaps.h"
+#include "walk/engine_spans.h"
+#include "walk/session.h"
+
+/* How soon a process that was not on the libraries is looked at again: it may execute a program that is. */
+#define FIRST_PAUSE 1.0
+#define LONGEST_PAUSE 64.0
+
+/* More heaps than these are not made between two looks. */
+#define HEAPS_MORE 10000u
+
+enum { AT_PID, AT_RSS, AT_RSS_RATE, AT_LIVE, AT_REFILLS, AT_FLUSHES, AT_SAMPLED, PROCESS_COLUMNS };
+
+static const struct column columns[PROCESS_COLUMNS] = {
+    [AT_PID] = {"pid", "pid", COLUMN_NUMBER},
+    [AT_RSS] = {"Rss", "rss", COLUMN_SIZE},
+    [AT_RSS_RATE] = {"Rss/s", "rss_per_s", COLUMN_SIZE_RATE},
+    [AT_LIVE] = {"live", "live", COLUMN_SIZE},
+    [AT_REFILLS] = {"refills/s", "refills_per_s", COLUMN_RATE},
+    [AT_FLUSHES] = {"flushes/s", "flushes_per_s", COLUMN_RATE},
+    [AT_SAMPLED] = {"sampled/s", "sampled_bytes_per_s", COLUMN_SIZE_RATE},
+};
+
+struct table processes_table(void) {
+    return (struct table){.columns = columns, .column_count = PROCESS_COLUMNS, .names = "program", .sorted_by = AT_RSS};
+}
+
+/* Sums over all heaps of a process. */
+struct counters {
+    double refills, flushes, sampled;
+};
+
+struct seen {
+    pid_t pid;
+    uint64_t started; /* clock ticks: tells processes with the same number apart */
+    bool there;       /* in the last scan */
+    bool ours;
+    bool denied;
+    double pause; /* until it is examined again, if it is not ours */
+    double examined;
+    struct session session;
+    double rss, rss_rate;
+    double rss_at;
+    struct pace count_pace, walk_pace;
+    struct counters counters, rates;
+    bool has_rates;
+    double live; /* NAN: not known */
+};
+
+struct processes {
+    struct seen **all;
+    size_t count;
+    bool looked; /* before */
+};
+
+struct processes *processes_start(void) {
+    return make_zeroed(1, sizeof(struct processes));
+}
+
+static void forget(struct seen *seen) {
+    if (seen->ours) {
+        session_close(&seen->session);
+    }
+    free(seen);
+}
+
+void processes_end(struct processes *processes) {
+    for (size_t i = 0; i < processes->count; i++) {
+        forget(processes->all[i]);
+    }
+    free(processes->all);
+    free(processes);
+}
+
+/* --- Which there are ---------------------------------------------------------------------------------------------- */
+
+static FILE *open_file(pid_t pid, const char *name) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
+    return fopen(path, "re");
+}
+
+static struct seen *find_seen(struct processes *processes, pid_t pid) {
+    for (size_t i = 0; i < processes->count; i++) {
+        if (processes->all[i]->pid == pid) {
+            return processes->all[i];
+        }
+    }
+    return NULL;
+}
+
+/* Finds out whether a process is on the libraries. */
+static void examine(struct seen *seen, double now) {
+    struct session *session = &seen->session;
+    memset(session, 0, sizeof *session);
+    seen->examined = now;
+    seen->pause = fmin(fmax(2 * seen->pause, FIRST_PAUSE), LONGEST_PAUSE);
+    const char *why;
+    const bool were_told = warnings_told(false);
+    if (target_glance(&session->target, seen->pid, &why)) {
+        layouts_find(&session->layouts, &session->target);
+        seen->denied = session->target.denied != NULL;
+        seen->ours = session->layouts.count != 0;
+    }
+    warnings_told(were_told);
+    if (!seen->ours) {
+        layouts_free(&session->layouts);
+        target_close(&session->target);
+    }
+}
+
+/* Most processes are not on the libraries, and many are short-lived, so we read as little of them as possible: a new
+ * one is examined only if it is still there at the next look, except at the first look. */
+static void meet(struct processes *processes, pid_t pid, double now) {
+    struct seen *seen = find_seen(processes, pid);
+    const bool is_new = seen == NULL;
+    if (is_new) {
+        seen = make_zeroed(1, sizeof *seen);
+        *seen = (struct seen){.pid = pid, .live = NAN};
+        processes->all = grow(processes->all, processes->count, sizeof(struct seen *));
+        processes->all[processes->count++] = seen;
+    }
+    seen->there = true;
+    if (seen->ours) {
+        const uint64_t started = live_started(pid);
+        if (started != seen->started || (!seen->denied && !session_has_root(&seen->session))) {
+            session_close(&seen->session);
+            *seen = (struct seen){.pid = pid, .there = true, .live = NAN};
+        }
+    } else if (now >= seen->examined + seen->pause && (!is_new || !processes->looked)) {
+        seen->started = live_started(pid);
+        examine(seen, now);
+    }
+}
+
+static void scan(struct processes *processes, double now) {
+    DIR *folder = opendir("/proc");
+    struct dirent *entry;
+    for (size_t i = 0; i < processes->count; i++) {
+        processes->all[i]->there = false;
+    }
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        uint64_t pid;
+        if (parse_number(entry->d_name, &pid) && pid <= INT_MAX) {
+            meet(processes, (pid_t)pid, now);
+        }
+    }
+    if (folder != NULL) {
+        closedir(folder);
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < processes->count; i++) {
+        if (processes->all[i]->there) {
+            processes->all[kept++] = processes->all[i];
+        } else {
+            forget(processes->all[i]);
+        }
+    }
+    processes->count = kept;
+    processes->looked = true;
+}
+
+/* --- What they do ------------------------------------------------------------------------------------------------- */
+
+static void look_at_rss(struct seen *seen, double now) {
+    uint64_t pages = 0;
+    FILE *file = open_file(seen->pid, "statm");
+    if (file != NULL) {
+        if (fscanf(file, "%*u %lu", &pages) != 1) {
+            pages = 0;
+        }
+        fclose(file);
+    }
+    const double rss = (double)(pages * seen->session.target.page_size);
+    seen->rss_rate = seen->rss_at > 0 && now > seen->rss_at ? (rss - seen->rss) / (now - seen->rss_at) : NAN;
+    seen->rss = rss;
+    seen->rss_at = now;
+}
+
+/* Bytes that the sampled blocks stand for, since the start; NAN where no samples are taken. */
+static double sampled_bytes(struct engine *engine) {
+    struct layout *layout = engine->layout;
+    struct field sums = layout_field(layout, "samples.allocated");
+    struct field bytes = layout_field(layout, "stack_sums.bytes");
+    uint64_t samples;
+    uint64_t bits;
+    double value;
+    if (sums.size == 0 || bytes.size != sizeof value ||
+        !field_read(engine->target, layout->start, layout_field(layout, "mems_root.samples"), &samples) ||
+        !target_read_pointer(engine->target, samples + sums.offset + bytes.offset, &bits)) {
+        return NAN;
+    }
+    memcpy(&value, &bits, sizeof value);
+    return isfinite(value) ? value : NAN;
+}
+
+static struct counters read_counters(struct engine *engine) {
+    struct counters counters = {.sampled = sampled_bytes(engine)};
+    for (uint64_t id = 1; id <= engine->heaps_made; id++) {
+        struct engine_heap heap;
+        if (engine_heap(engine, id, &heap)) {
+            counters.refills += (double)heap.refills;
+            counters.flushes += (double)heap.flushes;
+        }
+    }
+    return counters;
+}
+
+/* A number of the structure that a member of the root points at. */
+static bool read_number(struct engine *engine, const char *member, const char *field, uint64_t *number) {
+    struct layout *layout = engine->layout;
+    uint64_t structure;
+    return field_read(engine->target, layout->start, layout_field(layout, member), &structure) &&
+           field_read(engine->target, structure, layout_field(layout, field), number);
+}
+
+/* Opens the engine's heap, or updates an open one, which costs a hundredth of that. */
+static bool open_engine(struct seen *seen) {
+    struct session *session = &seen->session;
+    struct engine *engine = &session->engine;
+    uint64_t top;
+    uint64_t heaps;
+    if (session->has_engine && engine->deferred_count == 0 &&
+        read_number(engine, "mems_root.spans", "spans.top", &top) && top >= engine->top &&
+        top <= engine->units.size / engine->unit && read_number(engine, "mems_root.heaps", "heaps.made", &heaps) &&
+        heaps >= engine->heaps_made && heaps <= engine->heaps_made + HEAPS_MORE) {
+        engine->top = top;
+        engine->heaps_made = heaps;
+        return true;
+    }
+    if (session->has_engine) {
+        engine_close(engine);
+    }
+    engine_open(engine, &session->target, layouts_of(&session->layouts, ROOT_ENGINE));
+    session->has_engine = engine->trouble == NULL;
+    return session->has_engine;
+}
+
+static void count(struct seen *seen, struct engine *engine, double now) {
+    const double before = seen->count_pace.taken;
+    if (!pace_begin(&seen->count_pace, now)) {
+        return;
+    }
+    const struct counters counters = read_counters(engine);
+    if (before > 0 && now > before) {
+        seen->rates = (struct counters){(counters.refills - seen->counters.refills) / (now - before),
+                                        (counters.flushes - seen->counters.flushes) / (now - before),
+                                        (counters.sampled - seen->counters.sampled) / (now - before)};
+        seen->has_rates = true;
+    }
+    seen->counters = counters;
+    pace_end(&seen->count_pace, now, LOOK_SHARE / 2);
+}
+
+static void walk(struct seen *seen, struct engine *engine, double now) {
+    if (pace_begin(&seen->walk_pace, now)) {
+        seen->live = (double)engine_live_bytes(engine);
+        pace_end(&seen->walk_pace, now, LOOK_SHARE / 2);
+    }
+}
+
+static void look(struct seen *seen, double now) {
+    struct layout *layout = layouts_of(&seen->session.layouts, ROOT_ENGINE);
+    look_at_rss(seen, now);
+    if (!seen->denied && layout != NULL && (now >= seen->count_pace.due || now >= seen->walk_pace.due) &&
+        open_engine(seen)) {
+        count(seen, &seen->session.engine, now);
+        walk(seen, &seen->session.engine, now);
+    }
+}
+
+void processes_look(struct processes *processes, struct table *table) {
+    const double now = now_seconds();
+    scan(processes, now);
+    table_clear(table);
+    for (size_t i = 0; i < processes->count; i++) {
+        struct seen *seen = processes->all[i];
+        if (!seen->ours) {
+            continue;
+        }
+        look(seen, now);
+        struct table_row *row = table_add(table, (uint64_t)seen->pid, copy_text(seen->session.target.program));
+        row->numbers[AT_PID] = seen->pid;
+        row->numbers[AT_RSS] = seen->rss;
+        row->numbers[AT_RSS_RATE] = seen->rss_rate;
+        row->numbers[AT_LIVE] = seen->live;
+        if (seen->has_rates) {
+            row->numbers[AT_REFILLS] = seen->rates.refills;
+            row->numbers[AT_FLUSHES] = seen->rates.flushes;
+            row->numbers[AT_SAMPLED] = seen->rates.sampled;
+        }
+    }
+    table_sort(table);
+}

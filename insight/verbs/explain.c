@@ -1,0 +1,34 @@
+/*
+ * explain.c - `mems CORE`: how the process of a core ended.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "support/support.h"
+#include "verbs.h"
+#include "walk/session.h"
+#include "whatis/whatis.h"
+
+int verb_explain(const struct arguments *arguments) {
+    struct session session;
+    session_open(&session, arguments->words[0], true);
+    const struct target *target = &session.target;
+    char *title = session_title(&session);
+    printf("%s\n", title);
+    free(title);
+    char *told = target_blow_told(&target->blow);
+    if (target->blow.has_fault) {
+        if (target->kind == TARGET_CORE && target->thread_count != 0) {
+            printf("thread %d touched %#lx\n", target->threads[0].id, target->blow.fault);
+        }
+        whatis_tell(&session, target->blow.fault);
+    } else if (told != NULL) {
+        printf("%s\n", told);
+    } else if (target->signal == 0) {
+        printf("no signal has ended it; `mems help` lists what there is to ask\n");
+    }
+    free(told);
+    session_close(&session);
+    return EXIT_FINE;
+}

@@ -1,0 +1,293 @@
+/*
+ * stats.c - `mems stats`: what holds a process's memory, and why it does not fall.
+ */
+#include "verbs/stats.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "account/account.h"
+#include "samples/pinned.h"
+#include "support/support.h"
+#include "support/text.h"
+#include "verbs.h"
+#include "walk/engine_heaps.h"
+#include "walk/session.h"
+
+/* The columns of a row before its explanation. */
+#define ROW_COLUMNS 34u
+
+/* --- Text --------------------------------------------------------------------------------------------------------- */
+
+static void print_row(const struct account *account, enum account_row row) {
+    const struct row *of = &account->rows[row];
+    const struct row_text *text = &row_texts[row];
+    if (of->resident == 0 && of->swapped == 0 && (of->bytes == 0 || row == ROW_FRESH)) {
+        return;
+    }
+    uint64_t bytes = of->resident < 0 ? (uint64_t)-of->resident : (uint64_t)of->resident;
+    double share = account->rss != 0 ? 100.0 * (double)of->resident / (double)account->rss : 0;
+    bool heap = row < ROW_FILES;
+    printf("%s%1s%11s %5.1f %%%s  %-12s", heap ? colour(COLOUR_BOLD) : "", of->resident < 0 ? "-" : "",
+           text_size(bytes), share, colour_off(), text->name);
+    /* As much of the explanation as fits in the line. */
+    const unsigned columns = text_columns(UINT_MAX);
+    const size_t room = columns > ROW_COLUMNS ? columns - ROW_COLUMNS : 0;
+    if (strlen(text->what) + strlen(text->goes) + 3 <= room) {
+        printf(" %s%s: %s%s", colour(COLOUR_GREY), text->what, text->goes, colour_off());
+    } else if (strlen(text->what) + 1 <= room) {
+        printf(" %s%s%s", colour(COLOUR_GREY), text->what, colour_off());
+    }
+    putchar('\n');
+}
+
+static void print_rows(const struct session *session, const struct account *account) {
+    bool live = session->target.kind != TARGET_CORE;
+    printf("%s\n", live ? "    resident" : "     in core");
+    for (unsigned row = 0; row < ROWS; row++) {
+        print_row(account, row);
+    }
+    printf(" %11s          %-12s %s\n", text_size(account->rss), live ? "Rss" : "sum",
+           live ? "their sum, as the kernel counts it in smaps"
+                : "of the pages with contents; a core does not tell what was resident");
+    if (account->swap != 0) {
+        printf(" %11s          swap         beside it: swapped out\n", text_size(account->swap));
+    }
+    if (account->huge_pages != 0) {
+        printf(" %11s          huge pages   part of Rss: in transparent huge pages, which go back as a whole\n",
+               text_size(account->huge_pages));
+    }
+    if (account->shared != 0) {
+        printf(" %11s          shared       part of Rss: other processes map it, too (files; what a fork has copied)\n",
+               text_size(account->shared));
+    }
+    if (account->rounding_most != 0) {
+        printf(" %11s          rounding     at most, of live: inside slots; what was asked for is not kept\n",
+               text_size(account->rounding_most));
+    }
+    if (account->zero_pages != 0) {
+        printf(" %11s          zero pages   not in Rss: read, and never written\n", text_size(account->zero_pages));
+    }
+}
+
+static void print_class(const struct account *account, const struct engine *engine, unsigned size_class, uint64_t now) {
+    const struct class_account *of = &account->classes[size_class];
+    const uint64_t size = engine->classes[size_class].size;
+    uint64_t live = of->slots[STATE_LIVE] * size;
+    double lost = of->resident > live ? 100.0 * (double)(of->resident - live) / (double)of->resident : 0;
+    printf("%8lu %7lu %11lu %9lu %8lu %11lu %11s %11s %4.0f %% %8lu %8lu", size, of->slabs, of->slots[STATE_LIVE],
+           of->slots[STATE_CACHED], of->slots[STATE_REMOTE], of->slots[STATE_FREE], text_size(live),
+           text_size(of->resident), lost, account->refills[size_class], account->flushes[size_class]);
+    if (now != 0 && of->youngest_s != 0) {
+        printf("  %s .. %s", text_age(now - of->youngest_s), text_age(now - of->oldest_s));
+    }
+    putchar('\n');
+}
+
+static void print_classes(const struct account *account, const struct engine *engine, uint64_t now) {
+    printf("\n%s    size   slabs        live    cached   remote        free  live bytes    resident   lost  refills  "
+           "flushes  "
+           "age of slabs%s\n",
+           colour(COLOUR_BOLD), colour_off());
+    uint64_t largest = 0;
+    for (unsigned size_class = 0; size_class < engine->class_count; size_class++) {
+        largest = larger(largest, engine->classes[size_class].size);
+        if (account->classes[size_class].slabs != 0) {
+            print_class(account, engine, size_class, now);
+        }
+    }
+    printf("%lu large blocks (over %s): %s; %lu huge blocks: %s\n", account->large_blocks, text_size(largest),
+           text_size(account->large_bytes), account->huge_blocks, text_size(account->huge_bytes));
+}
+
+static void print_heaps(struct engine *engine) {
+    struct engine_heap sum = {0};
+    uint64_t in_use = 0;
+    if (!engine->has_heaps) {
+        return;
+    }
+    for (uint64_t id = 1; id <= engine->heaps_made; id++) {
+        struct engine_heap heap;
+        if (engine_heap(engine, id, &heap)) {
+            in_use += heap.in_use;
+            sum.refills += heap.refills;
+            sum.flushes += heap.flushes;
+            sum.remote_frees += heap.remote_frees;
+            sum.adoptions += heap.adoptions;
+            sum.stolen += heap.stolen;
+        }
+    }
+    printf("%lu heaps in use of %lu made; %lu refills, %lu flushes, %lu remote frees, %lu slabs adopted, %lu blocks "
+           "stolen\n",
+           in_use, engine->heaps_made, sum.refills, sum.flushes, sum.remote_frees, sum.adoptions, sum.stolen);
+}
+
+static void print_arenas(const struct account *account) {
+    for (size_t i = 0; i < account->arena_count; i++) {
+        const struct arena_account *arena = &account->arenas[i];
+        printf("arena \"%s\" (heap %lu): %lu blocks, %s live", arena->name, arena->heap, arena->blocks,
+               text_size(arena->bytes));
+        printf(", %s held\n", text_size(arena->held));
+    }
+}
+
+static void print_text(struct session *session, const struct account *account) {
+    char *title = session_title(session);
+    printf("%s%s%s", colour(COLOUR_BOLD), title, colour_off());
+    free(title);
+    for (size_t i = 0; i < session->layouts.count; i++) {
+        const struct layout *layout = &session->layouts.layouts[i];
+        /* The engine and the MeMS heap are one library. */
+        if (layout->heap != ROOT_SPACES) {
+            printf("%s %s %u.%u.%u", i == 0 ? "," : " and", layout->heap == ROOT_HMM ? "libhmm" : "libmems",
+                   layout->library / 10000, layout->library / 100 % 100, layout->library % 100);
+        }
+    }
+    printf("\n\n");
+    print_rows(session, account);
+    if (session->has_engine) {
+        print_classes(account, &session->engine, session_now(session));
+        print_heaps(&session->engine);
+        print_arenas(account);
+    }
+    if (account->torn != 0) {
+        printf("%lu slabs changed while they were read: the process runs on\n", account->torn);
+    }
+    if (account->spaces_trouble != NULL) {
+        printf("the MeMS heap was not counted to its end: %s\n", account->spaces_trouble);
+    }
+    if (account->hmm_trouble != NULL) {
+        printf("HMM was not counted to its end: at %#lx, %s\n", account->hmm_where, account->hmm_trouble);
+    }
+    if (!account->resident_known) {
+        printf("what is resident is not known page by page: /proc/%d/pagemap must not be read\n", session->target.pid);
+    } else if (!account->zeros_known && session->target.kind != TARGET_CORE) {
+        printf("this kernel does not tell pages of zeros apart: rows may be larger than Rss, and `changed` below 0\n");
+    }
+}
+
+/* --- JSON --------------------------------------------------------------------------------------------------------- */
+
+static json_t *rows_json(const struct account *account) {
+    json_t *rows = json_array();
+    for (unsigned row = 0; row < ROWS; row++) {
+        const struct row *of = &account->rows[row];
+        json_array_append_new(rows, json_pack("{s:s, s:I, s:I, s:I, s:s, s:s}", "name", row_texts[row].name, "resident",
+                                              (json_int_t)of->resident, "bytes", (json_int_t)of->bytes, "swapped",
+                                              (json_int_t)of->swapped, "what", row_texts[row].what, "goes",
+                                              row_texts[row].goes));
+    }
+    return rows;
+}
+
+static json_t *classes_json(const struct account *account, const struct engine *engine, uint64_t now) {
+    json_t *classes = json_array();
+    for (unsigned size_class = 0; size_class < engine->class_count; size_class++) {
+        const struct class_account *of = &account->classes[size_class];
+        if (of->slabs == 0) {
+            continue;
+        }
+        json_t *json =
+            json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "size", (json_int_t)engine->classes[size_class].size,
+                      "slabs", (json_int_t)of->slabs, "live", (json_int_t)of->slots[STATE_LIVE], "cached",
+                      (json_int_t)of->slots[STATE_CACHED], "remote", (json_int_t)of->slots[STATE_REMOTE], "free",
+                      (json_int_t)of->slots[STATE_FREE], "resident", (json_int_t)of->resident);
+        json_object_set_new(json, "refills", json_integer((json_int_t)account->refills[size_class]));
+        json_object_set_new(json, "flushes", json_integer((json_int_t)account->flushes[size_class]));
+        if (now != 0 && of->youngest_s != 0) {
+            json_object_set_new(json, "youngest_s", json_integer((json_int_t)(now - of->youngest_s)));
+            json_object_set_new(json, "oldest_s", json_integer((json_int_t)(now - of->oldest_s)));
+        }
+        json_array_append_new(classes, json);
+    }
+    return classes;
+}
+
+static json_t *heaps_json(struct engine *engine) {
+    json_t *heaps = json_array();
+    for (uint64_t id = 1; id <= engine->heaps_made; id++) {
+        struct engine_heap heap;
+        if (engine_heap(engine, id, &heap)) {
+            json_array_append_new(
+                heaps, json_pack("{s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "id", (json_int_t)id, "in_use",
+                                 heap.in_use, "slab_bytes", (json_int_t)heap.slab_bytes, "depot_bytes",
+                                 (json_int_t)heap.stored_bytes, "large_bytes", (json_int_t)heap.large_bytes, "refills",
+                                 (json_int_t)heap.refills, "flushes", (json_int_t)heap.flushes, "remote_frees",
+                                 (json_int_t)heap.remote_frees, "adoptions", (json_int_t)heap.adoptions, "stolen",
+                                 (json_int_t)heap.stolen));
+        }
+    }
+    return heaps;
+}
+
+static json_t *arenas_json(const struct account *account) {
+    json_t *arenas = json_array();
+    for (size_t i = 0; i < account->arena_count; i++) {
+        const struct arena_account *arena = &account->arenas[i];
+        json_array_append_new(arenas, json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", arena->name, "heap",
+                                                (json_int_t)arena->heap, "blocks", (json_int_t)arena->blocks, "bytes",
+                                                (json_int_t)arena->bytes, "held", (json_int_t)arena->held));
+    }
+    return arenas;
+}
+
+static json_t *stats_json(struct session *session, const struct account *account) {
+    json_t *json = json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:o}", "target", session_json(session),
+                             "rss", (json_int_t)account->rss, "swap", (json_int_t)account->swap, "rounding_most",
+                             (json_int_t)account->rounding_most, "zero_pages", (json_int_t)account->zero_pages,
+                             "huge_pages", (json_int_t)account->huge_pages, "shared", (json_int_t)account->shared,
+                             "torn", (json_int_t)account->torn, "resident_known", account->resident_known,
+                             "zeros_known", account->zeros_known, "rows", rows_json(account));
+    if (session->has_engine) {
+        json_object_set_new(json, "classes", classes_json(account, &session->engine, session_now(session)));
+        json_object_set_new(json, "large",
+                            json_pack("{s:I, s:I}", "blocks", (json_int_t)account->large_blocks, "bytes",
+                                      (json_int_t)account->large_bytes));
+        json_object_set_new(json, "huge",
+                            json_pack("{s:I, s:I}", "blocks", (json_int_t)account->huge_blocks, "bytes",
+                                      (json_int_t)account->huge_bytes));
+        json_object_set_new(json, "heaps", heaps_json(&session->engine));
+        json_object_set_new(json, "arenas", arenas_json(account));
+    }
+    return json;
+}
+
+/* --- The verb ----------------------------------------------------------------------------------------------------- */
+
+static int tell(struct session *session, void (*print)(struct session *session, struct account *account)) {
+    struct account account;
+    account_take(&account, &session->target, &session->layouts, session->has_engine ? &session->engine : NULL);
+    print(session, &account);
+    account_free(&account);
+    return session->target.denied == NULL && session->layouts.count != 0 ? EXIT_FINE : EXIT_TROUBLE;
+}
+
+static void print_json_briefly(struct session *session, struct account *account) {
+    print_json(stats_json(session, account));
+}
+
+static void print_all_json(struct session *session, struct account *account) {
+    json_t *json = stats_json(session, account);
+    if (session->has_engine) {
+        json_object_set_new(json, "pinned", pinned_json(session, account));
+    }
+    print_json(json);
+}
+
+static void print_all(struct session *session, struct account *account) {
+    print_text(session, account);
+    pinned_print(session, account);
+}
+
+int stats_brief(struct session *session) {
+    return tell(session, print_json_briefly);
+}
+
+int verb_stats(const struct arguments *arguments) {
+    struct session session;
+    session_open(&session, arguments->words[0], false);
+    int status = tell(&session, arguments->json ? print_all_json : print_all);
+    session_close(&session);
+    return status;
+}

@@ -1,0 +1,69 @@
+#include "walk/engine_huge.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/support.h"
+#include "walk/tree.h"
+
+/* A target with more huge blocks is hostile. */
+#define HUGE_LIMIT 65536u
+
+static int by_huge_start(const void *a, const void *b) {
+    const struct engine_huge *left = a;
+    const struct engine_huge *right = b;
+    return left->start < right->start ? -1 : left->start > right->start;
+}
+
+struct engine_huge *engine_huge_blocks(struct engine *engine, size_t *count) {
+    const struct layout *layout = engine->layout;
+    const struct tree_fields fields = {layout_field(layout, "range_node.node"),
+                                       layout_field(layout, "range_node.node.left"),
+                                       layout_field(layout, "range_node.node.right")};
+    const struct field start = layout_field(layout, "range_node.start");
+    const struct field last = layout_field(layout, "range_node.last");
+    uint64_t root;
+    size_t nodes = 0;
+    uint64_t *found = NULL;
+    bool whole;
+    *count = 0;
+    if (engine->has_huge &&
+        field_read(engine->target, engine->huge_table, layout_field(layout, "huge_table.live.tree.root"), &root)) {
+        found = tree_structures(engine->target, root, &fields, HUGE_LIMIT, &nodes, &whole);
+    }
+    struct engine_huge *blocks = make(nodes * sizeof *blocks);
+    for (size_t i = 0; i < nodes; i++) {
+        struct engine_huge *block = &blocks[*count];
+        if (field_read(engine->target, found[i], start, &block->start) &&
+            field_read(engine->target, found[i], last, &block->last) && block->last >= block->start) {
+            ++*count;
+        }
+    }
+    free(found);
+    if (*count != 0) {
+        qsort(blocks, *count, sizeof *blocks, by_huge_start);
+    }
+    return blocks;
+}
+
+bool engine_holds(struct engine *engine, uint64_t address) {
+    size_t count;
+    struct engine_huge *blocks = engine_huge_blocks(engine, &count);
+    bool holds = address - engine->units.start < engine->units.accessible;
+    for (size_t i = 0; i < count && !holds; i++) {
+        holds = address >= blocks[i].start && address <= blocks[i].last;
+    }
+    free(blocks);
+    return holds;
+}
+
+bool engine_huge_freed(struct engine *engine, uint64_t address, struct engine_huge *block) {
+    struct field freed = layout_field(engine->layout, "huge_table.freed");
+    for (uint64_t at = 0; engine->has_freed && at + sizeof *block <= freed.size; at += sizeof *block) {
+        if (target_read(engine->target, engine->huge_table + freed.offset + at, block, sizeof *block) &&
+            block->last != 0 && address >= block->start && address <= block->last) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,23 @@
+/*
+ * engine_huge.h - the blocks that have mappings outside the window.
+ */
+#ifndef MEMS_INSIGHT_ENGINE_HUGE_H
+#define MEMS_INSIGHT_ENGINE_HUGE_H
+
+#include "walk/engine.h"
+
+struct engine_huge {
+    uint64_t start;
+    uint64_t last;
+};
+
+/* The live ones, ascending; the caller frees the array. *count tells how many. */
+struct engine_huge *engine_huge_blocks(struct engine *engine, size_t *count);
+
+/* Whether an address is in the window, or in a huge block. */
+bool engine_holds(struct engine *engine, uint64_t address);
+
+/* Whether an address is in a recently freed huge block, and which. */
+bool engine_huge_freed(struct engine *engine, uint64_t address, struct engine_huge *block);
+
+#endif

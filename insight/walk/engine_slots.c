@@ -1,0 +1,100 @@
+#include "walk/engine_slots.h"
+
+#include <string.h>
+
+#include "support/support.h"
+
+/* The bits first .. first + count - 1, up to 64 of them. */
+static uint64_t bits_of(const uint64_t *words, uint64_t first, unsigned count) {
+    uint64_t bits = words[first / 64] >> first % 64;
+    if (first % 64 != 0 && first % 64 + count > 64) {
+        bits |= words[first / 64 + 1] << (64 - first % 64);
+    }
+    return count < 64 ? bits & (((uint64_t)1 << count) - 1) : bits;
+}
+
+static unsigned count_bits(const uint64_t *words, uint64_t first, uint64_t count) {
+    unsigned sum = 0;
+    for (uint64_t at = 0; at < count; at += 64) {
+        sum += (unsigned)__builtin_popcountll(bits_of(words, first + at, (unsigned)smaller(count - at, 64)));
+    }
+    return sum;
+}
+
+static bool bit(const uint64_t *words, uint64_t at) {
+    return words[at / 64] >> at % 64 & 1;
+}
+
+unsigned engine_slots_free(const struct engine_walk *walk) {
+    return count_bits(walk->free, 0, walk->span.slots);
+}
+
+enum engine_state engine_slot_state(const struct engine_walk *walk, unsigned slot) {
+    const struct engine *engine = walk->engine;
+    uint64_t granule = slot * engine->classes[walk->span.size_class].size / engine->granule;
+    if (bit(walk->free, slot)) {
+        return STATE_FREE;
+    }
+    if (!bit(walk->live, granule)) {
+        return STATE_CACHED;
+    }
+    return bit(walk->remote, granule) ? STATE_REMOTE : STATE_LIVE;
+}
+
+/* The states of slots from .. to - 1, whose granules are from * step .. */
+static void count_slots(const struct engine_walk *walk, uint64_t from, uint64_t to, uint64_t slots[STATES]) {
+    const struct engine *engine = walk->engine;
+    uint64_t size = engine->classes[walk->span.size_class].size;
+    uint64_t first = from * size / engine->granule;
+    uint64_t last = to * size / engine->granule;
+    uint64_t live = 0;
+    uint64_t remote = 0;
+    memset(slots, 0, STATES * sizeof *slots);
+    for (uint64_t at = first; at < last; at += 64) {
+        unsigned count = (unsigned)smaller(last - at, 64);
+        uint64_t bits = bits_of(walk->live, at, count);
+        uint64_t freed = bits_of(walk->remote, at, count);
+        live += (unsigned)__builtin_popcountll(bits & ~freed);
+        remote += (unsigned)__builtin_popcountll(bits & freed);
+    }
+    slots[STATE_FREE] = count_bits(walk->free, from, to - from);
+    slots[STATE_LIVE] = smaller(live, to - from - slots[STATE_FREE]);
+    if (walk->span.unsettled && remote != 0) {
+        /* Some remotely freed slots are free already. */
+        remote = 0;
+        for (uint64_t slot = from; slot < to; slot++) {
+            remote += engine_slot_state(walk, (unsigned)slot) == STATE_REMOTE;
+        }
+    }
+    uint64_t rest = to - from - slots[STATE_FREE] - slots[STATE_LIVE];
+    slots[STATE_REMOTE] = smaller(remote, rest);
+    slots[STATE_CACHED] = rest - slots[STATE_REMOTE];
+}
+
+void engine_slab_states(const struct engine_walk *walk, uint64_t slots[STATES]) {
+    count_slots(walk, 0, walk->span.slots, slots);
+}
+
+void engine_page_states(const struct engine_walk *walk, uint64_t offset, uint64_t page_size, uint64_t bytes[STATES]) {
+    const uint64_t size = walk->engine->classes[walk->span.size_class].size;
+    const uint64_t end = smaller(offset + page_size, walk->span.slots * size);
+    memset(bytes, 0, STATES * sizeof *bytes);
+    if (offset >= end) {
+        return;
+    }
+    uint64_t from = (offset + size - 1) / size; /* the first slot that begins on the page */
+    uint64_t to = end / size;                   /* the first one that does not end on it */
+    if (offset % size != 0) {
+        bytes[engine_slot_state(walk, (unsigned)(offset / size))] += smaller(from * size, end) - offset;
+    }
+    if (to > from) {
+        uint64_t slots[STATES];
+        count_slots(walk, from, to, slots);
+        for (unsigned state = 0; state < STATES; state++) {
+            bytes[state] += slots[state] * size;
+        }
+    }
+    if (to >= from && to * size < end) {
+        bytes[engine_slot_state(walk, (unsigned)to)] += end - to * size;
+    }
+}

@@ -1,0 +1,21 @@
+/*
+ * engine_slots.h - the slots of the slab that a walk is at, by their states.
+ */
+#ifndef MEMS_INSIGHT_ENGINE_SLOTS_H
+#define MEMS_INSIGHT_ENGINE_SLOTS_H
+
+#include "walk/engine_spans.h"
+
+/* Of the slab that the walk is at. */
+enum engine_state engine_slot_state(const struct engine_walk *walk, unsigned slot);
+
+/* How many slots are free by the slab's bitmap. */
+unsigned engine_slots_free(const struct engine_walk *walk);
+
+/* The bytes of a page of the slab (`offset` from its start) by state; the rest of `page_size` is in no slot. */
+void engine_page_states(const struct engine_walk *walk, uint64_t offset, uint64_t page_size, uint64_t bytes[STATES]);
+
+/* How many slots of the slab have each state. */
+void engine_slab_states(const struct engine_walk *walk, uint64_t slots[STATES]);
+
+#endif

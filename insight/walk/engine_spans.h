@@ -1,0 +1,73 @@
+/*
+ * engine_spans.h - a walk through the window of the engine, span by span.
+ *
+ * Everything is read in its current state; while the target runs, a slab whose numbers do not agree is read again, and
+ * counted if they still do not.
+ */
+#ifndef MEMS_INSIGHT_ENGINE_SPANS_H
+#define MEMS_INSIGHT_ENGINE_SPANS_H
+
+#include "walk/engine.h"
+
+/* The current position of a walk: a run of units. Free units come one at a time. */
+struct engine_span {
+    uint64_t unit;
+    uint64_t units;
+    uint64_t start; /* address */
+    enum engine_kind kind;
+    unsigned size_class;
+    uint64_t heap;       /* id; of a large block that of its arena, 0: none */
+    uint64_t descriptor; /* address; 0: none */
+    /* Of a slab: */
+    unsigned slots;
+    unsigned free;
+    unsigned used;
+    bool unsettled;
+    uint64_t born_s; /* 0: not known */
+    bool torn;       /* its numbers do not agree, and did not after a second reading */
+    /* Of a span of sampled blocks: */
+    uint64_t cells;
+    uint64_t cell_size; /* bytes, the guard behind it included */
+    /* Of a large block: */
+    uint64_t size;
+    bool live;
+};
+
+#define WALK_UNITS 256u
+
+struct engine_walk {
+    struct engine *engine;
+    struct engine_span span;
+    uint64_t next; /* unit */
+    uint64_t torn; /* slabs so far that changed while they were read */
+
+    /* The read-ahead buffer, for `loaded` units from `first` on. */
+    uint64_t first;
+    uint64_t loaded;
+    uint32_t entries[WALK_UNITS];
+    uint64_t descriptors[WALK_UNITS];
+    char *live_map;
+
+    /* Of the slab: bits by slot (free) and by granule (live, remote). */
+    uint64_t *free;
+    uint64_t *live;
+    uint64_t *remote;
+    char *descriptor;
+};
+
+void engine_walk_start(struct engine_walk *walk, struct engine *engine, uint64_t unit);
+void engine_walk_end(struct engine_walk *walk);
+
+/* Goes to the next span; false behind the last one. */
+bool engine_walk_next(struct engine_walk *walk);
+
+/* How many bits of the live map are set in the first unit of the span. */
+uint64_t engine_unit_bits(const struct engine_walk *walk);
+
+/* Moves the walk to the span that holds an address of the window; false if there is none. */
+bool engine_walk_to(struct engine_walk *walk, struct engine *engine, uint64_t address);
+
+/* The bytes of all live blocks: whole slots, large and huge blocks. */
+uint64_t engine_live_bytes(struct engine *engine);
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * session.h - a target with everything that the verbs need: its roots, its heaps, its symbols.
+ */
+#ifndef MEMS_INSIGHT_SESSION_H
+#define MEMS_INSIGHT_SESSION_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "symbols/symbols.h"
+#include "target/target.h"
+#include "walk/engine.h"
+#include "walk/layout.h"
+
+struct session {
+    struct target target;
+    struct layouts layouts;
+    struct engine engine; /* open if has_engine */
+    bool has_engine;
+    struct symbols *symbols; /* NULL until somebody asks */
+};
+
+/*
+ * Opens the target that the user named. `needs_heap`: ends the program with EXIT_TROUBLE, and a line that says why, if
+ * it has no readable heap of ours.
+ */
+void session_open(struct session *session, const char *name, bool needs_heap);
+void session_close(struct session *session);
+
+/* Whether the first heap is where it was when the session was opened: a process may have become another program. */
+bool session_has_root(struct session *session);
+
+/* The same; from then on all reads are recorded, so that they can be saved. */
+void session_open_to_save(struct session *session, const char *name, struct record *record);
+
+/* For a process that has run on: drops all copies and finds the engine's structures again. False when
+ * it has ended. */
+bool session_refresh(struct session *session);
+
+/* Its symbols. */
+struct symbols *session_symbols(struct session *session);
+
+/* The name of an address (symbols.h). */
+char *session_name(struct session *session, uint64_t address);
+
+/* Seconds on the clock of the slabs' births; 0: not known. */
+uint64_t session_now(const struct session *session);
+
+/* One line about the target: "process 1234 (redis-server)", "core of process 1234 (redis-server): core.1234". */
+char *session_title(const struct session *session);
+
+/* The same for JSON: an object "target" with kind, name, pid, program and the heaps' versions. */
+json_t *session_json(const struct session *session);
+
+/* A text from the target, which may be any bytes: bytes that are not UTF-8 become question marks. */
+json_t *json_text(const char *text);
+
+/* Writes JSON to standard output, and gives it back. */
+void print_json(json_t *json);
+
+#endif

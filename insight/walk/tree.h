@@ -1,0 +1,26 @@
+/*
+ * tree.h - the nodes of a search tree of the target (src/base/tree.h).
+ */
+#ifndef MEMS_INSIGHT_TREE_H
+#define MEMS_INSIGHT_TREE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "target/target.h"
+#include "walk/layout.h"
+
+/* Where a structure has its node, and its children. */
+struct tree_fields {
+    struct field node, left, right;
+};
+
+/*
+ * The structures whose nodes are in the tree, in order, `limit` at most; the caller frees the array. *whole: the whole
+ * tree was walked, as is possible for every balanced tree of that size.
+ */
+uint64_t *tree_structures(struct target *target, uint64_t root, const struct tree_fields *fields, size_t limit,
+                          size_t *count, bool *whole);
+
+#endif

@@ -1,0 +1,112 @@
+/*
+ * backend.h - the heap behind malloc, under one set of names for both libraries.
+ *
+ * The sources of the malloc family are compiled once for each library: libmems, whose heap is the engine, and, with
+ * BACKEND_HMM defined, libhmm, whose heap is HMM. engine/engine.h and hmm/hmm_alloc.h say what the operations do.
+ * `operation` is the name of the function that was called.
+ */
+#ifndef MEMS_API_FAMILY_BACKEND_H
+#define MEMS_API_FAMILY_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+
+#ifdef BACKEND_HMM
+
+#include "hmm/hmm_alloc.h"
+
+#define backend_alloc(size) hmm_alloc(&hmm_heap, size)
+#define backend_alloc_new(array, size) ((void)(array), hmm_alloc(&hmm_heap, size))
+#define backend_alloc_new_aligned(alignment, size) hmm_alloc_aligned(&hmm_heap, alignment, size)
+#define backend_alloc_zeroed(count, size) hmm_alloc_zeroed(&hmm_heap, count, size)
+#define backend_alloc_aligned(alignment, size) hmm_alloc_aligned(&hmm_heap, alignment, size)
+#define backend_free(operation, block) hmm_free(&hmm_heap, operation, block)
+#define backend_free_sized(operation, block, size, alignment) \
+    hmm_free_sized(&hmm_heap, operation, block, size, alignment)
+#define backend_realloc(operation, block, size) hmm_realloc(&hmm_heap, operation, block, size)
+#define backend_usable_size(operation, block) hmm_usable_size(&hmm_heap, operation, block)
+#define backend_trim(pad) hmm_trim(&hmm_heap, pad)
+
+/* The bodies of malloc, free, new and delete. HMM has no faster way. */
+#define backend_fast_alloc backend_alloc
+#define backend_fast_free backend_free
+#define backend_fast_alloc_or(size, slow) slow(size)
+#define backend_fast_free_sized(block, size) ((void)(block), (void)(size), false)
+
+#else
+
+#include "engine/calls/fast_path.h"
+#include "engine/engine.h"
+
+#define backend_alloc engine_alloc
+#define backend_alloc_new(array, size) engine_alloc_as((array) ? ORIGIN_NEW_ARRAY : ORIGIN_NEW, size)
+#define backend_alloc_new_aligned(alignment, size) engine_alloc_aligned_as(ORIGIN_NEW_ALIGNED, alignment, size)
+#define backend_alloc_zeroed engine_alloc_zeroed
+#define backend_alloc_aligned engine_alloc_aligned
+#define backend_free(operation, block) engine_free_as(operation, block)
+#define backend_free_sized engine_free_sized
+#define backend_realloc engine_realloc
+#define backend_usable_size engine_usable_size
+#define backend_trim(pad) engine_trim()
+
+#define backend_fast_alloc fast_alloc
+#define backend_fast_free(operation, block) fast_free(operation, block)
+#define backend_fast_alloc_or fast_alloc_or
+#define backend_fast_free_sized fast_free_sized
+
+#endif
+
+/* Free blocks of from..to bytes, cached ones included. */
+struct backend_row {
+    size_t from;
+    size_t to;
+    size_t count; /* number */
+    size_t bytes;
+};
+#define BACKEND_ROWS 96
+
+/* The state of the heap: used + cached + free = held. In bytes unless noted. */
+struct backend_figures {
+    size_t held;          /* from the system, without mapped blocks */
+    size_t peak;          /* the most that has been held, or more */
+    size_t used;          /* allocated, with the overhead of their blocks */
+    size_t cached;        /* in freed blocks that are ready for use */
+    size_t free;          /* all other free memory */
+    size_t cached_blocks; /* number */
+    size_t free_blocks;   /* number */
+    size_t mapped;        /* in blocks with separate mappings */
+    size_t mapped_blocks; /* number */
+    size_t trimmable;     /* part of free: malloc_trim would give it back */
+    size_t reserved;      /* address space */
+    size_t accessible;    /* the part of reserved that is readable and writable */
+    size_t row_count;     /* number: rows that are filled in, in order of size */
+    struct backend_row rows[BACKEND_ROWS];
+};
+void backend_figures(struct backend_figures *figures);
+
+/* Writes the heap's statistics to a file descriptor, as a table for people. Allocates nothing. */
+void backend_report(int fd);
+
+/* Our malloc, under a name that no other library can replace. */
+void *family_malloc(size_t size);
+
+/* Whether dlopen passes RTLD_DEEPBIND on (the option deepbind). */
+bool backend_keeps_deepbind(void);
+
+/* The process is about to limit or lock its memory: the heap gives up reserved address space that is not in use. Does
+ * nothing in a child that shares the process's memory (vfork). */
+void backend_confine(void);
+
+/* The process's limits have changed. */
+void backend_limits_changed(void);
+
+/* Set when free memory goes back to the system, and whether blocks may have separate mappings; a heap without such a
+ * choice ignores it. */
+enum backend_trim { BACKEND_TRIM_ALWAYS, BACKEND_TRIM_NEVER };
+void backend_set_trim(enum backend_trim trim);
+void backend_set_mapping(bool maps);
+
+#endif

@@ -1,0 +1,225 @@
+/*
+ * malloc_info.c - glibc's functions that query and tune malloc, for this heap.
+ *
+ * A program that calls mallinfo2 or malloc_trim means the heap that it uses, so none of these may reach the C library's
+ * unused arena. The heap's figures in glibc's terms:
+ *
+ *   arena = uordblks + fordblks;  uordblks: used;  fordblks: cached + free
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "api/family/backend.h"
+#include "base/compiler.h"
+#include "base/fmt.h"
+
+/* As in glibc's <malloc.h>; musl's has none of this. */
+struct mallinfo {
+    int arena, ordblks, smblks, hblks, hblkhd, usmblks, fsmblks, uordblks, fordblks, keepcost;
+};
+struct mallinfo2 {
+    size_t arena;    /* bytes from the system, without mapped blocks */
+    size_t ordblks;  /* number of free blocks */
+    size_t smblks;   /* number of cached blocks */
+    size_t hblks;    /* number of blocks with separate mappings */
+    size_t hblkhd;   /* their bytes */
+    size_t usmblks;  /* always 0, as in glibc */
+    size_t fsmblks;  /* bytes of cached blocks, part of fordblks */
+    size_t uordblks; /* bytes in use */
+    size_t fordblks; /* bytes free */
+    size_t keepcost; /* bytes that malloc_trim could give back at once */
+};
+enum {
+    M_MXFAST = 1,
+    M_TRIM_THRESHOLD = -1,
+    M_TOP_PAD = -2,
+    M_MMAP_THRESHOLD = -3,
+    M_MMAP_MAX = -4,
+    M_CHECK_ACTION = -5,
+    M_PERTURB = -6,
+    M_ARENA_TEST = -7,
+    M_ARENA_MAX = -8
+};
+
+/* The largest values that glibc takes. */
+enum { MXFAST_MOST = 160, MMAP_THRESHOLD_MOST = 32 << 20 };
+
+struct mallinfo mallinfo(void);
+struct mallinfo2 mallinfo2(void);
+int mallopt(int parameter, int value);
+int malloc_trim(size_t pad);
+void malloc_stats(void);
+int malloc_info(int options, FILE *stream);
+
+/* Makes a static link take malloc from the archive too: these functions must not describe a heap that is not in use. */
+__attribute__((used)) static void *(*const with_malloc)(size_t) = malloc;
+
+static struct mallinfo2 info_collect(void) {
+    struct backend_figures figures;
+    backend_figures(&figures);
+    return (struct mallinfo2){
+        .arena = figures.held,
+        .ordblks = figures.free_blocks,
+        .smblks = figures.cached_blocks,
+        .hblks = figures.mapped_blocks,
+        .hblkhd = figures.mapped,
+        .fsmblks = figures.cached,
+        .uordblks = figures.used,
+        .fordblks = figures.cached + figures.free,
+        .keepcost = figures.trimmable,
+    };
+}
+
+EXPORT struct mallinfo2 mallinfo2(void) {
+    return info_collect();
+}
+
+static int capped(size_t value) {
+    return value < INT_MAX ? (int)value : INT_MAX;
+}
+
+/* Numbers above INT_MAX become INT_MAX: too small, but never negative or wrapped around. */
+static struct mallinfo info_capped(void) {
+    struct mallinfo2 info = info_collect();
+    return (struct mallinfo){
+        .arena = capped(info.arena),
+        .ordblks = capped(info.ordblks),
+        .smblks = capped(info.smblks),
+        .hblks = capped(info.hblks),
+        .hblkhd = capped(info.hblkhd),
+        .usmblks = capped(info.usmblks),
+        .fsmblks = capped(info.fsmblks),
+        .uordblks = capped(info.uordblks),
+        .fordblks = capped(info.fordblks),
+        .keepcost = capped(info.keepcost),
+    };
+}
+
+EXPORT struct mallinfo mallinfo(void) {
+    return info_capped();
+}
+
+/*
+ * 1 for each parameter and value that glibc accepts; docs/malloc.md lists what each does, which is often nothing.
+ * Otherwise 0, and nothing changes.
+ */
+static int tune(int parameter, int value) {
+    switch (parameter) {
+    case M_TRIM_THRESHOLD:
+        if (value <= 0) {
+            backend_set_trim(value == 0 ? BACKEND_TRIM_ALWAYS : BACKEND_TRIM_NEVER);
+        }
+        return 1;
+    case M_MMAP_MAX:
+        backend_set_mapping(value != 0);
+        return 1;
+    case M_MXFAST:
+        return value >= 0 && value <= MXFAST_MOST;
+    case M_MMAP_THRESHOLD:
+        return value >= 0 && value <= MMAP_THRESHOLD_MOST;
+    case M_TOP_PAD:
+    case M_CHECK_ACTION:
+    case M_PERTURB:
+    case M_ARENA_TEST:
+    case M_ARENA_MAX:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+EXPORT int mallopt(int parameter, int value) {
+    return tune(parameter, value);
+}
+
+/* Returns 1 if memory went back to the system. There is no top to pad: all free memory goes. */
+EXPORT int malloc_trim(size_t pad) {
+    (void)pad;
+    return backend_trim(pad) > 0;
+}
+
+EXPORT void malloc_stats(void) {
+    backend_report(STDERR_FILENO);
+}
+
+/* Writes what fmt holds to the stream and empties it. */
+static void put(FILE *stream, struct fmt *fmt) {
+    fputs(fmt->text, stream);
+    fmt_init(fmt, fmt->text, fmt->capacity);
+}
+
+static void put_row(FILE *stream, struct fmt *fmt, const char *kind, size_t count, size_t size) {
+    fmt_format(fmt, "<total type=\"%s\" count=\"%u\" size=\"%u\"/>\n", kind, (uint64_t)count, (uint64_t)size);
+    put(stream, fmt);
+}
+
+static void put_sizes(FILE *stream, struct fmt *fmt, const struct backend_figures *figures) {
+    fputs("<sizes>\n", stream);
+    for (size_t i = 0; i < figures->row_count; i++) {
+        const struct backend_row *row = &figures->rows[i];
+        fmt_format(fmt, "<size from=\"%u\" to=\"%u\" total=\"%u\" count=\"%u\"/>\n", (uint64_t)row->from,
+                   (uint64_t)row->to, (uint64_t)row->bytes, (uint64_t)row->count);
+        put(stream, fmt);
+    }
+    fputs("</sizes>\n", stream);
+}
+
+static void put_totals(FILE *stream, struct fmt *fmt, const struct backend_figures *figures) {
+    put_row(stream, fmt, "fast", figures->cached_blocks, figures->cached);
+    put_row(stream, fmt, "rest", figures->free_blocks, figures->free);
+}
+
+static void put_sums(FILE *stream, struct fmt *fmt, const struct backend_figures *figures) {
+    fmt_format(fmt, "<system type=\"current\" size=\"%u\"/>\n<system type=\"max\" size=\"%u\"/>\n",
+               (uint64_t)figures->held, (uint64_t)figures->peak);
+    put(stream, fmt);
+    fmt_format(fmt, "<aspace type=\"total\" size=\"%u\"/>\n<aspace type=\"mprotect\" size=\"%u\"/>\n",
+               (uint64_t)figures->reserved, (uint64_t)figures->accessible);
+    put(stream, fmt);
+}
+
+/*
+ * The state of the heap as XML, with the names and order of glibc's malloc_info: one heap, then the sums over all
+ * heaps. "fast" is cached memory, "rest" all other free memory. All figures are collected first, because the stream may
+ * allocate its buffer while we write.
+ */
+EXPORT int malloc_info(int options, FILE *stream) {
+    if (options != 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    struct backend_figures figures;
+    backend_figures(&figures);
+    char text[256];
+    struct fmt fmt;
+    fmt_init(&fmt, text, sizeof text);
+    fputs("<malloc version=\"1\">\n<heap nr=\"0\">\n", stream);
+    put_sizes(stream, &fmt, &figures);
+    put_totals(stream, &fmt, &figures);
+    put_sums(stream, &fmt, &figures);
+    fputs("</heap>\n", stream);
+    put_totals(stream, &fmt, &figures);
+    put_row(stream, &fmt, "mmap", figures.mapped_blocks, figures.mapped);
+    put_sums(stream, &fmt, &figures);
+    fputs("</malloc>\n", stream);
+    return ferror(stream) ? -1 : 0;
+}
+
+/* glibc's other names for two of them. */
+#ifdef __GLIBC__
+
+struct mallinfo __libc_mallinfo(void);
+int __libc_mallopt(int parameter, int value);
+
+EXPORT struct mallinfo __libc_mallinfo(void) {
+    return info_capped();
+}
+
+EXPORT int __libc_mallopt(int parameter, int value) {
+    return tune(parameter, value);
+}
+
+#endif

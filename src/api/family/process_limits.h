@@ -1,0 +1,24 @@
+/*
+ * process_limits.h - shared by the functions with which a process limits itself: setrlimit, prlimit and their 64-bit
+ * names.
+ *
+ * Each of these names is in a separate object, so that a static program may define some of them itself.
+ */
+#ifndef MEMS_API_FAMILY_PROCESS_LIMITS_H
+#define MEMS_API_FAMILY_PROCESS_LIMITS_H
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+/* glibc has a type for the resource. */
+#ifdef __GLIBC__
+typedef __rlimit_resource_t limit_resource;
+#else
+typedef int limit_resource;
+#endif
+
+/* Like prlimit, but before a limit on memory is set, the heap gives up its reservation. Returns 0, or -1 and errno.
+ * `limit` and `old` may be NULL. */
+int process_limits_set(pid_t process, int resource, const struct rlimit *limit, struct rlimit *old);
+
+#endif

@@ -1,0 +1,18 @@
+/*
+ * result.h - reports an error as the C library's wrappers of system calls do.
+ */
+#ifndef MEMS_API_FAMILY_RESULT_H
+#define MEMS_API_FAMILY_RESULT_H
+
+#include <errno.h>
+
+/* 0, or -1 and errno. */
+static inline int result_of(int error) {
+    if (error != 0) {
+        errno = error;
+        return -1;
+    }
+    return 0;
+}
+
+#endif

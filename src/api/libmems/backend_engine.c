@@ -1,0 +1,70 @@
+/*
+ * backend_engine.c - the engine as the heap behind malloc: its statistics and switches in the terms of backend.h.
+ */
+#include "mems.h"
+
+#include "api/family/backend.h"
+#include "engine/reports/stats_report.h"
+#include "engine/root/root.h"
+
+_Static_assert(MEMS_SIZE_CLASSES <= BACKEND_ROWS, "each size class has a row");
+
+/* Classes are contiguous: one begins where the last ends. */
+static void figure_classes(struct backend_figures *figures, const struct mems_engine_stats *stats) {
+    size_t from = 1;
+    for (uint32_t i = 0; i < stats->class_count; i++) {
+        const struct mems_class_stats *size_class = &stats->classes[i];
+        size_t count = size_class->cached + size_class->free;
+        figures->cached_blocks += size_class->cached;
+        figures->trimmable -= size_class->cached * size_class->size;
+        figures->free_blocks += size_class->free;
+        if (count > 0) {
+            figures->rows[figures->row_count++] = (struct backend_row){
+                .from = from, .to = size_class->size, .count = count, .bytes = count * size_class->size};
+        }
+        from = size_class->size + 1;
+    }
+}
+
+void backend_figures(struct backend_figures *figures) {
+    struct mems_engine_stats stats;
+    engine_stats(&stats);
+    *figures = (struct backend_figures){
+        .held = stats.accessible - stats.fresh,
+        .peak = stats.accessible,
+        .used = stats.live + stats.slack,
+        .cached = stats.cached,
+        .free = stats.free + stats.untouched + stats.dirty,
+        .mapped = stats.huge_bytes,
+        .mapped_blocks = stats.huge_blocks,
+        .trimmable = stats.dirty + stats.cached, /* without what is cached of small blocks */
+        .reserved = stats.window,
+        .accessible = stats.accessible,
+    };
+    figure_classes(figures, &stats);
+}
+
+void backend_report(int fd) {
+    struct mems_engine_stats stats;
+    engine_stats(&stats);
+    stats_report_text(&stats, fd);
+}
+
+void backend_set_trim(enum backend_trim trim) {
+    (void)engine_option_set("decay_ms", trim == BACKEND_TRIM_ALWAYS ? "0" : "4294967295");
+}
+
+void backend_set_mapping(bool maps) {
+    engine_set_mapping(maps);
+}
+
+void backend_confine(void) {
+    engine_confine();
+}
+
+/* The engine does not query limits again. */
+void backend_limits_changed(void) {}
+
+bool backend_keeps_deepbind(void) {
+    return mems_root.options.deepbind == DEEPBIND_KEEP;
+}

@@ -1,0 +1,23 @@
+/*
+ * batch.c - the functions of mems.h that tell a block's true size, or allocate and free many blocks at once.
+ */
+#include "engine/calls/batch.h"
+
+#include "base/compiler.h"
+#include "mems.h"
+
+EXPORT size_t mems_good_size(size_t size) {
+    return good_size(size);
+}
+
+EXPORT void *mems_alloc_at_least(size_t size, size_t *usable) {
+    return alloc_at_least(size, usable);
+}
+
+EXPORT size_t mems_alloc_batch(size_t size, size_t count, void **blocks) {
+    return batch_alloc(size, count, blocks);
+}
+
+EXPORT void mems_free_batch(void *const *blocks, size_t count) {
+    batch_free("mems_free_batch", blocks, count);
+}

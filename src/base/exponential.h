@@ -1,0 +1,22 @@
+/*
+ * exponential.h - sampling by bytes: exponentially distributed intervals, and the weight of a sample.
+ *
+ * Each requested byte is a sample point with the same small probability, 1 in `mean`. A block of s bytes is sampled if
+ * it contains a point, with probability 1 - exp(-s / mean), so a sample stands for 1 / (1 - exp(-s / mean)) blocks. The
+ * heaps do not link libm, which has exp and log; the functions here are exact to some 40 bits, and slow.
+ */
+#ifndef MEMS_BASE_EXPONENTIAL_H
+#define MEMS_BASE_EXPONENTIAL_H
+
+#include <stdint.h>
+
+/* The number of bytes to the next sample point, from 64 random bits. 0 for a mean of 1, which samples everything. */
+uint64_t exponential_draw(uint64_t random, uint64_t mean);
+
+/* The probability that a block of `bytes`, at least 1, is sampled. */
+double exponential_share(uint64_t bytes, uint64_t mean);
+
+/* The next random number (xorshift64*); the state must not be 0. */
+uint64_t exponential_random(uint64_t *state);
+
+#endif

@@ -1,0 +1,398 @@
+#include "arena.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/fault.h"
+#include "engine/engine.h"
+#include "engine/heaps/magazine.h"
+#include "engine/heaps/remote.h"
+#include "engine/heaps/transfer.h"
+#include "engine/memory/large.h"
+#include "engine/modes/harden.h"
+#include "engine/modes/sampled_block.h"
+#include "engine/reports/fault_report.h"
+#include "engine/reports/heap_limit.h"
+#include "engine/root/options.h"
+#include "engine/slabs/slab.h"
+#include "engine/tables/metadata.h"
+#include "engine/upkeep/upkeep.h"
+#include "fast_path.h"
+#include "front.h"
+#include "mems.h"
+#include "realloc.h"
+
+_Static_assert(ARENA_NAME_MAX == MEMS_ARENA_NAME_MAX, "mems.h has room for a name");
+
+/* --- Handles ------------------------------------------------------------------------------------------------------ */
+
+static _Noreturn COLD void fault_no_arena(const char *operation, const struct mems_arena *handle) {
+    fault(operation, handle, "not an arena", "none was made with this handle, or it has been destroyed");
+}
+
+/* Locks and returns a handle's heap. Before the lock is taken it may belong to another arena, or none. */
+static inline struct heap *enter(const char *operation, const struct mems_arena *handle) {
+    const uint32_t id = (uint32_t)((uintptr_t)handle & ARENA_ID_MASK);
+    if (UNLIKELY(id - 1 >= heaps_made())) {
+        fault_no_arena(operation, handle);
+    }
+    struct heap *heap = heap_of(id);
+    lock_take(&heap->lock);
+    if (UNLIKELY(arena_handle(heap) != handle)) {
+        lock_give(&heap->lock);
+        fault_no_arena(operation, handle);
+    }
+    return heap;
+}
+
+/* --- The life of an arena ----------------------------------------------------------------------------------------- */
+
+static void count_arenas(uint32_t by) {
+    lock_take(&heaps.lock);
+    uint32_t arenas = atomic_load_explicit(&heaps.arenas, memory_order_relaxed);
+    atomic_store_explicit(&heaps.arenas, arenas + by, memory_order_relaxed);
+    lock_give(&heaps.lock);
+}
+
+static void set_name(struct arena *arena, const char *name) {
+    size_t length = name != NULL ? strlen(name) : 0;
+    length = length < ARENA_NAME_MAX ? length : ARENA_NAME_MAX - 1;
+    memset(arena->name, 0, sizeof arena->name);
+    if (length != 0) {
+        memcpy(arena->name, name, length);
+    }
+}
+
+static void set_handle(struct heap *heap, uintptr_t handle) {
+    atomic_store_explicit(&heap->handle, handle, memory_order_relaxed);
+}
+
+struct mems_arena *arena_create(const char *name) {
+    static _Atomic uint64_t generations; /* relaxed: they only need to differ */
+    bool alone;
+    struct arena *arena = root_start() ? metadata_alloc(sizeof *arena) : NULL;
+    struct heap *heap = arena != NULL ? heap_obtain(0, &alone) : NULL;
+    if (heap == NULL) {
+        if (arena != NULL) {
+            metadata_free(arena, sizeof *arena);
+        }
+        return out_of_memory();
+    }
+    set_name(arena, name);
+    list_init(&arena->larges);
+    count_arenas(1);
+    lock_take(&heap->lock);
+    heap->arena = arena;
+    heap_catch_up(heap);
+    heap_set_mode(heap, true);
+    inbox_open(heap);
+    set_handle(heap, (uintptr_t)(atomic_fetch_add_explicit(&generations, 1, memory_order_relaxed) + 1)
+                             << ARENA_ID_BITS |
+                         heap->id);
+    struct mems_arena *handle = arena_handle(heap);
+    lock_give(&heap->lock);
+    return handle;
+}
+
+/* Ends the lives of the large blocks and moves them to the list `ended`, except for one that another thread is just
+ * freeing. */
+static void end_larges(struct heap *heap, struct list *ended) {
+    struct list *larges = &heap->arena->larges;
+    while (!list_empty(larges)) {
+        struct large *large = CONTAINER_OF(larges->next, struct large, link);
+        list_remove(&large->link);
+        if (large_end(window_address(large->span.first)) != NULL) {
+            large->arena = 0;
+            heap_count_large(heap, -(uint64_t)large_size(large));
+            list_push_back(ended, &large->link);
+        }
+    }
+}
+
+/* With no lock held, because freeing a sample walks a stack. */
+static void free_larges(struct list *ended) {
+    while (!list_empty(ended)) {
+        struct large *large = CONTAINER_OF(ended->next, struct large, link);
+        list_remove(&large->link);
+        if (sampled_block_end_large(heap_mine, large)) {
+            if (heaps.harden != HARDEN_OFF) {
+                large_clear(large);
+            }
+            large_destroy(large);
+        }
+    }
+}
+
+/* The slots in magazines go with their slabs. */
+static void dispose_magazines(struct heap *heap) {
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        if (heap->classes[size_class].bottom != NULL) {
+            heap->tops[size_class] = heap->classes[size_class].bottom;
+            magazine_dispose(heap, size_class);
+        }
+    }
+    magazines_return(heap);
+}
+
+/* Ends all blocks, and frees the spans of slots; free_larges does so for large blocks. */
+static void clear(struct heap *heap, struct list *ended) {
+    list_init(ended);
+    end_larges(heap, ended);
+    inbox_collect(heap, SIZE_MAX, true);
+    depot_flush(heap);
+    dispose_magazines(heap);
+    heap_drop_all(heap);
+}
+
+/* Ends a call that may have freed memory, with no lock held. */
+static void keep_up(void) {
+    if (heap_mine != &heap_none) {
+        upkeep(heap_mine);
+    } else {
+        upkeep_decay();
+    }
+    fault_if_suspect();
+}
+
+void arena_reset(const char *operation, struct mems_arena *handle) {
+    const int saved = errno;
+    struct heap *heap = enter(operation, handle);
+    struct list ended;
+    clear(heap, &ended);
+    lock_give(&heap->lock);
+    free_larges(&ended);
+    keep_up();
+    errno = saved;
+}
+
+void arena_destroy(const char *operation, struct mems_arena *handle) {
+    const int saved = errno;
+    struct heap *heap = enter(operation, handle);
+    struct arena *arena = heap->arena;
+    struct list ended;
+    clear(heap, &ended);
+    set_handle(heap, 0);
+    heap->arena = NULL;
+    inbox_close(heap);
+    heap_reset(heap);
+    heap_set_mode(heap, heaps.checks_every);
+    lock_give(&heap->lock);
+    count_arenas(-1u);
+    heap_retire(heap);
+    metadata_free(arena, sizeof *arena);
+    free_larges(&ended);
+    keep_up();
+    errno = saved;
+}
+
+/* --- Allocation --------------------------------------------------------------------------------------------------- */
+
+/* A block from the magazine, under the lock. If a remote bit is set, the block was freed twice at the same moment. */
+static inline void *pop(struct heap *heap, unsigned size_class) {
+    void **top = heap->tops[size_class];
+    void *block = *top;
+    if (UNLIKELY(block == NULL)) {
+        return NULL;
+    }
+    heap->tops[size_class] = top - 1;
+    if (UNLIKELY(live_freed_remotely(block))) {
+        live_suspect(block);
+        return NULL;
+    }
+    live_set(block);
+    return block;
+}
+
+/* Notes when the arena was last used, for upkeep of unused pages and magazines. Under the lock. */
+static void note_use(struct heap *heap) {
+    uint32_t calls = atomic_load_explicit(&heap->slow_calls, memory_order_relaxed);
+    atomic_store_explicit(&heap->slow_calls, calls + 1, memory_order_relaxed);
+    heap->passed_ms = os_coarse_ms();
+    heap_catch_up(heap);
+}
+
+/* The magazine is empty. Other threads may empty it again as soon as it is filled. */
+static COLD void *alloc_filling(const char *operation, struct mems_arena *handle, unsigned size_class) {
+    void *block = NULL;
+    bool reclaimed = false;
+    while (block == NULL) {
+        struct heap *heap = enter(operation, handle);
+        block = pop(heap, size_class);
+        note_use(heap);
+        lock_give(&heap->lock);
+        if (block == NULL && !alloc_fill(heap, size_class, &block)) {
+            if (reclaimed) {
+                return out_of_memory();
+            }
+            upkeep_reclaim_all(heap_mine != &heap_none ? heap_mine : NULL);
+            reclaimed = true;
+        }
+        fault_if_suspect();
+    }
+    keep_up();
+    heap_limit_attend(heap_mine != &heap_none ? heap_mine : NULL);
+    return block;
+}
+
+static inline void *alloc_slot(const char *operation, struct mems_arena *handle, unsigned size_class, size_t size) {
+    struct heap *heap = enter(operation, handle);
+    void *block = pop(heap, size_class);
+    lock_give(&heap->lock);
+    if (UNLIKELY(block == NULL)) {
+        block = alloc_filling(operation, handle, size_class);
+    }
+    if (UNLIKELY(heaps.harden == HARDEN_FULL) && block != NULL) {
+        const struct slot slot = slot_of(block, size_class);
+        harden_begin(&slot, size, ORIGIN_MALLOC);
+    }
+    return block;
+}
+
+/* The class for a block of this size; SIZE_CLASSES if none is that large. */
+static inline unsigned class_for(size_t size) {
+    if (UNLIKELY(heaps.harden == HARDEN_FULL)) {
+        return harden_class(size);
+    }
+    return LIKELY(size <= SMALL_MAX) ? size_class_of(size) : SIZE_CLASSES;
+}
+
+/* In the window, where the block has a descriptor that the arena can list. */
+static void *alloc_listed(const char *operation, struct mems_arena *handle, size_t alignment, size_t size, bool *zero) {
+    void *block = alloc_large(size, alignment, zero);
+    struct heap *heap = enter(operation, handle);
+    if (block == NULL) {
+        lock_give(&heap->lock);
+        return NULL;
+    }
+    struct large *large = large_of(block);
+    large->arena = heap->id;
+    list_push_back(&heap->arena->larges, &large->link);
+    lock_give(&heap->lock);
+    return block;
+}
+
+void *arena_alloc(const char *operation, struct mems_arena *handle, size_t size) {
+    bool zero;
+    const unsigned size_class = class_for(size);
+    return LIKELY(size_class < SIZE_CLASSES) ? alloc_slot(operation, handle, size_class, size)
+                                             : alloc_listed(operation, handle, 1, size, &zero);
+}
+
+void *arena_alloc_zeroed(const char *operation, struct mems_arena *handle, size_t count, size_t size) {
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes)) {
+        return out_of_memory();
+    }
+    const unsigned size_class = class_for(bytes);
+    if (size_class < SIZE_CLASSES) {
+        void *block = alloc_slot(operation, handle, size_class, bytes);
+        return block != NULL ? memset(block, 0, size_classes[size_class].cleared) : NULL;
+    }
+    bool zero;
+    void *block = alloc_listed(operation, handle, 1, bytes, &zero);
+    if (block != NULL) {
+        alloc_clear_big(block, bytes, zero);
+    }
+    return block;
+}
+
+void *arena_alloc_aligned(const char *operation, struct mems_arena *handle, size_t alignment, size_t size) {
+    if (size > PTRDIFF_MAX || alignment > PTRDIFF_MAX || size + alignment > PTRDIFF_MAX) {
+        return out_of_memory();
+    }
+    unsigned size_class =
+        heaps.harden == HARDEN_FULL ? harden_class_aligned(alignment, size) : size_class_of_aligned(alignment, size);
+    if (size_class < SIZE_CLASSES) {
+        return alloc_slot(operation, handle, size_class, size);
+    }
+    bool zero;
+    return alloc_listed(operation, handle, alignment, size != 0 ? size : 1, &zero);
+}
+
+/* --- Blocks of an arena ------------------------------------------------------------------------------------------- */
+
+/* The live block that starts at an address; a fault unless it belongs to the arena. */
+static struct block block_of(const char *operation, const struct mems_arena *handle, const void *address) {
+    struct block block = fault_unless_live(operation, address);
+    uint32_t id = 0;
+    if (block.kind == BLOCK_SLOT) {
+        id = entry_heap(page_map_load(window_unit(address)));
+    } else if (block.kind == BLOCK_LARGE) {
+        id = large_of(address)->arena;
+    }
+    if (UNLIKELY(id != ((uintptr_t)handle & ARENA_ID_MASK))) {
+        fault(operation, address, "not a block of this arena", "it is another arena's, or of none");
+    }
+    return block;
+}
+
+/* arena_free beyond its fast path: a full magazine, a large block, a fault. */
+static COLD void free_slowly(const char *operation, struct mems_arena *handle, void *block) {
+    const int saved = errno;
+    const struct block known = block_of(operation, handle, block);
+    if (known.kind != BLOCK_SLOT || heaps.harden != HARDEN_OFF) {
+        engine_free(block);
+        errno = saved;
+        return;
+    }
+    struct heap *heap = enter(operation, handle);
+    const bool freed = live_end(block);
+    heap_catch_up(heap);
+    const bool has_room =
+        freed && (!magazine_ends_at(heap->tops[known.size_class] + 1) || transfer_make_room(heap, known.size_class));
+    if (has_room) {
+        *++heap->tops[known.size_class] = block;
+    } else if (freed) {
+        heap_give(heap, &block, 1);
+    }
+    lock_give(&heap->lock);
+    if (!freed) {
+        fault_report(operation, block);
+    }
+    errno = saved;
+}
+
+/* Like fast_free, under the lock. */
+void arena_free(const char *operation, struct mems_arena *handle, void *block) {
+    struct heap *heap = enter(operation, handle);
+    const uint64_t granule = rotate_right((uintptr_t)block - heap->base, GRANULE_SHIFT);
+    const size_t size_class =
+        granule < heap->granules ? page_map_load(granule >> (UNIT_SHIFT - GRANULE_SHIFT)) ^ heap->tag : SIZE_CLASSES;
+    const bool fast =
+        size_class < SIZE_CLASSES && !magazine_ends_at(heap->tops[size_class] + 1) && fast_live_end(heap, granule);
+    if (LIKELY(fast)) {
+        *++heap->tops[size_class] = block;
+    }
+    lock_give(&heap->lock);
+    if (UNLIKELY(!fast && block != NULL)) {
+        free_slowly(operation, handle, block);
+    }
+}
+
+void *arena_realloc(const char *operation, struct mems_arena *handle, void *block, size_t size) {
+    if (block == NULL) {
+        return arena_alloc(operation, handle, size);
+    }
+    const struct block old = block_of(operation, handle, block);
+    if (size > PTRDIFF_MAX) {
+        return out_of_memory();
+    }
+    const bool stays = old.kind == BLOCK_LARGE && large_of(block)->sample != NULL; /* a guard is in the way */
+    const size_t old_size = engine_usable_size(operation, block);
+    if (!stays && heaps.harden == HARDEN_OFF && realloc_in_place(&old, size)) {
+        return block;
+    }
+    void *moved = arena_alloc(operation, handle, size);
+    if (moved == NULL) {
+        return NULL;
+    }
+    memcpy(moved, block, old_size < size ? old_size : size);
+    arena_free(operation, handle, block);
+    return moved;
+}
+
+void arena_stats(const char *operation, struct mems_arena *handle, struct mems_arena_stats *stats) {
+    struct heap *heap = enter(operation, handle);
+    arena_collect(heap, stats);
+    lock_give(&heap->lock);
+}

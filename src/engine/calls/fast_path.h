@@ -1,0 +1,176 @@
+/*
+ * fast_path.h - malloc and free when nothing must be refilled, flushed, created or reported.
+ *
+ * Included by the entry points (alloc.c, free.c, and the library's malloc and free), so a call is one function deep. No
+ * atomic read-modify-write, no lock, no write to the block.
+ */
+#ifndef MEMS_ENGINE_FAST_PATH_H
+#define MEMS_ENGINE_FAST_PATH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bits.h"
+#include "base/compiler.h"
+#include "engine/heaps/heap.h"
+#include "engine/heaps/magazine.h"
+#include "engine/reports/fault_report.h"
+#include "engine/tables/live_map.h"
+#include "engine/tables/page_map.h"
+#include "engine/tables/size_class.h"
+
+/* For a size beyond the classes, an empty magazine, or a thread without a heap. */
+void *alloc_slow(size_t size);
+
+/* For a block in the window that is not in the heap's own slabs; `differing` is its page map entry XOR the heap's tag.
+ */
+void free_foreign(void *block, size_t differing, const char *operation);
+
+/* For NULL, a block outside the window as far as the heap knows, or no block at all. */
+void free_elsewhere(const char *operation, void *block);
+
+/* For a block of `size` bytes that is about to be handed out when the heap has a beat (heap_count); always for a
+ * large or huge one. Returns the block, or a sampled one in its place. */
+void *alloc_beat(void *block, size_t size, size_t alignment);
+
+/* For a block that was freed and is not live: a fault. */
+void free_fault(void *block);
+
+/* For a block about to be handed out that was freed twice: a fault that always ends the program. */
+_Noreturn void alloc_fault(void *block);
+
+/* For a block of the heap's own whose magazine, tops[top], is full or was never made; with harden=light, for all of
+ * them. */
+void free_overflow(struct heap *heap, size_t top, void *block, const char *operation);
+
+/* Whether a granule's remote bit is set. Most words have none set, which word_is_zero finds with one comparison. */
+ALWAYS_INLINE bool fast_is_remote(const struct live_word *word, uint64_t granule) {
+    return bit_is_set(atomic_load_explicit(&word->remote, memory_order_acquire), granule);
+}
+
+/* The word of the live map for a granule counted from address 0. */
+ALWAYS_INLINE struct live_word *fast_live_word(const struct heap *heap, uint64_t granule) {
+    return (struct live_word *)(heap->live_of_zero + granule / LIVE_WORD_BITS * sizeof(struct live_word));
+}
+
+/*
+ * Begins the life of a cached block. Its remote bit must be clear: if it is set, the block was freed twice at the same
+ * moment, here and by another thread, and would get a second user when that free is collected.
+ */
+ALWAYS_INLINE void fast_live_begin(struct heap *heap, void *block) {
+    uint64_t granule = (uintptr_t)block >> GRANULE_SHIFT;
+    struct live_word *word = fast_live_word(heap, granule);
+    if (UNLIKELY(!word_is_zero(&word->remote) && fast_is_remote(word, granule))) {
+        alloc_fault(block);
+    }
+    uint64_t live = atomic_load_explicit(&word->live, memory_order_relaxed);
+    bit_set(&live, granule);
+    atomic_store_explicit(&word->live, live, memory_order_relaxed);
+}
+
+/* A block of a class from the magazine of the calling thread's heap; NULL if it is empty. */
+ALWAYS_INLINE void *fast_pop(struct heap *heap, unsigned size_class) {
+    void **top = heap->tops[size_class];
+    void *block = *top;
+    if (LIKELY(block != NULL)) {
+        heap->tops[size_class] = top - 1;
+        fast_live_begin(heap, block);
+        return block;
+    }
+    top = heap->tops[size_class + DEFERRED];
+    block = *top;
+    if (LIKELY(block != NULL)) {
+        heap->tops[size_class + DEFERRED] = top - 1;
+    }
+    return block;
+}
+
+/* A block for `size` bytes; calls slow(size) if none is ready. */
+ALWAYS_INLINE void *fast_alloc_or(size_t size, void *(*slow)(size_t size)) {
+    if (UNLIKELY(size > SMALL_MAX)) {
+        return slow(size);
+    }
+    struct heap *heap = heap_mine;
+    void *block = fast_pop(heap, size_class_of(size));
+    if (UNLIKELY(block == NULL)) {
+        return slow(size);
+    }
+    return LIKELY(!heap_count(heap, size)) ? block : alloc_beat(block, size, 1);
+}
+
+ALWAYS_INLINE void *fast_alloc(size_t size) {
+    return fast_alloc_or(size, alloc_slow);
+}
+
+/* Ends the life of the block at a granule of the heap's own slabs; false if it is not live. The loads are those of
+ * live_test: if the block has been freed already, another thread may destroy the slab and settle the block. */
+ALWAYS_INLINE bool fast_live_end_in(struct live_word *word, uint64_t granule) {
+    if (UNLIKELY(!word_is_zero(&word->remote) && fast_is_remote(word, granule))) {
+        return false;
+    }
+    uint64_t live = atomic_load_explicit(&word->live, memory_order_relaxed);
+    if (UNLIKELY(!bit_take(&live, granule))) {
+        return false;
+    }
+    atomic_store_explicit(&word->live, live, memory_order_relaxed);
+    return true;
+}
+
+ALWAYS_INLINE bool fast_live_end(struct heap *heap, uint64_t granule) {
+    return fast_live_end_in(&heap->live_map[granule / LIVE_WORD_BITS], granule);
+}
+
+/* One rotation and one comparison check that the pointer is aligned and in the window: the low bits of a misaligned one
+ * become high bits of the granule. With harden=full the number of granules is 0 (harden.h). */
+ALWAYS_INLINE void fast_free(const char *operation, void *block) {
+    struct heap *heap = heap_mine;
+    uint64_t granule = rotate_right((uintptr_t)block - heap->base, GRANULE_SHIFT);
+    if (UNLIKELY(granule >= heap->granules)) {
+        free_elsewhere(operation, block);
+        return;
+    }
+    _Atomic uint32_t *entry = &heap->page_map[granule >> (UNIT_SHIFT - GRANULE_SHIFT)];
+    size_t size_class = atomic_load_explicit(entry, memory_order_relaxed) ^ heap->tag;
+    if (LIKELY(size_class < SIZE_CLASSES)) {
+        if (UNLIKELY(!fast_live_end(heap, granule))) {
+            free_fault(block);
+            return;
+        }
+    } else if (size_class - DEFERRED >= SIZE_CLASSES) {
+        free_foreign(block, size_class, operation);
+        return;
+    }
+    void **top = heap->tops[size_class] + 1;
+    if (UNLIKELY(magazine_ends_at(top))) {
+        free_overflow(heap, size_class, block, operation);
+        return;
+    }
+    *top = block;
+    heap->tops[size_class] = top;
+}
+
+/*
+ * Frees a live block of the heap's own slabs with the class of `size`, if there is room in the magazine and frees are
+ * checked at the call. Otherwise returns false with nothing changed, and engine_free_sized must do it.
+ */
+ALWAYS_INLINE bool fast_free_sized(void *block, size_t size) {
+    struct heap *heap = heap_mine;
+    uint64_t granule = rotate_right((uintptr_t)block - heap->base, GRANULE_SHIFT);
+    if (UNLIKELY(granule >= heap->granules || size > SMALL_MAX)) {
+        return false;
+    }
+    _Atomic uint32_t *entry = &heap->page_map[granule >> (UNIT_SHIFT - GRANULE_SHIFT)];
+    uint32_t size_class = atomic_load_explicit(entry, memory_order_relaxed) ^ heap->tag;
+    if (UNLIKELY(size_class != size_class_of(size))) {
+        return false;
+    }
+    void **top = heap->tops[size_class] + 1;
+    if (UNLIKELY(magazine_ends_at(top) || !fast_live_end(heap, granule))) {
+        return false;
+    }
+    *top = block;
+    heap->tops[size_class] = top;
+    return true;
+}
+
+#endif

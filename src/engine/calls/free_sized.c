@@ -1,0 +1,63 @@
+/*
+ * free_sized.c - frees with the block's size: sized delete, free_sized, free_aligned_sized.
+ */
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "engine/engine.h"
+#include "engine/heaps/heap.h"
+#include "engine/memory/huge.h"
+#include "engine/memory/large.h"
+#include "engine/reports/fault_report.h"
+#include "engine/root/options.h"
+#include "engine/root/root.h"
+#include "engine/slabs/lookup.h"
+#include "harden_resize.h"
+#include "realloc.h"
+
+/*
+ * Whether this can be the size last requested for a live block. Large and huge blocks record it. A block in a slot may
+ * be in a much larger class if it was aligned; otherwise it is in the size's class, or in one that realloc left it in.
+ * If realloc had no memory to move it, it may be in any larger class.
+ */
+static bool size_fits(const struct block *block, void *start, size_t size, size_t alignment) {
+    if (atomic_load_explicit(&mems_root.kept, memory_order_relaxed) != 0) {
+        return size <= block->size;
+    }
+    switch (block->kind) {
+    case BLOCK_SAMPLE:
+        return size == block->size;
+    case BLOCK_LARGE:
+        return (size != 0 ? size : 1) == large_requested(large_of(start));
+    case BLOCK_HUGE:
+        return size == huge_requested(start);
+    default:
+        return size <= block->size &&
+               (alignment > GRANULE || size > realloc_keeps_from(block->size) || class_fits(size, block->size_class));
+    }
+}
+
+void engine_free_sized(const char *operation, void *block, size_t size, size_t alignment) {
+    if (block == NULL) {
+        return;
+    }
+    if (UNLIKELY(heaps.harden == HARDEN_FULL)) {
+        harden_free_sized(operation, block, size, alignment);
+        return;
+    }
+    unsigned size_class = lookup_slot_class(block);
+    if (LIKELY(size_class < SIZE_CLASSES && alignment <= GRANULE && size <= SMALL_MAX &&
+               size_class_of(size) == size_class)) {
+        engine_free_as(operation, block);
+        return;
+    }
+    struct block checked = fault_unless_live(operation, block);
+    bool aligned = alignment == 0 || (uintptr_t)block % alignment == 0;
+    if (UNLIKELY(checked.kind == BLOCK_OUTSIDE || !aligned || !size_fits(&checked, block, size, alignment))) {
+        if (checked.kind != BLOCK_OUTSIDE) {
+            fault_report_size(operation, block, size);
+        }
+        return;
+    }
+    engine_free_as(operation, block);
+}

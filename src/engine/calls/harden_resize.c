@@ -1,0 +1,277 @@
+/*
+ * harden_resize.c - resizing hardened blocks, and their sizes.
+ */
+#include "harden_resize.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "engine/memory/huge.h"
+#include "engine/memory/large.h"
+#include "engine/modes/harden.h"
+#include "engine/modes/sampled_block.h"
+#include "engine/reports/damage.h"
+#include "engine/reports/fault_report.h"
+#include "engine/root/options.h"
+#include "front.h"
+#include "move_pages.h"
+#include "realloc.h"
+
+/* A live block: what it is, its size for its user, and what it may grow to in place. */
+struct hardened_block {
+    struct block block;
+    struct slot slot; /* of a slot, with harden=full */
+    size_t size;
+    size_t room;
+};
+
+/* False if no block lives there, which has been reported. */
+static bool find(const char *operation, const void *start, struct hardened_block *found) {
+    found->block = fault_unless_live(operation, start);
+    switch (found->block.kind) {
+    case BLOCK_SLOT:
+        found->room = size_class_room(found->block.size_class);
+        found->size = found->block.size_class != EMPTY_CLASS ? found->room : 0;
+        if (heaps.harden == HARDEN_FULL) {
+            found->slot = slot_of((void *)found->block.start, found->block.size_class);
+            found->size = record_size(&found->slot, record_load(&found->slot));
+        }
+        return true;
+    case BLOCK_SAMPLE:
+        found->size = found->room = found->block.size;
+        return true;
+    case BLOCK_LARGE:
+        found->size = large_requested(large_of(start));
+        break;
+    case BLOCK_HUGE:
+        found->size = huge_requested(start);
+        break;
+    default:
+        return false;
+    }
+    found->room = round_up(found->size, OS_PAGE);
+    return true;
+}
+
+size_t harden_usable_size(const char *operation, const void *block) {
+    struct hardened_block found;
+    return find(operation, block, &found) ? found.size : 0;
+}
+
+static enum origin origin_of(const struct hardened_block *of) {
+    const void *start = (const void *)of->block.start;
+    return of->block.kind == BLOCK_SLOT    ? record_origin(record_load(&of->slot))
+           : of->block.kind == BLOCK_LARGE ? (enum origin)large_of(start)->origin
+                                           : (enum origin)huge_origin(start);
+}
+
+/* Whether the block has a canary. */
+static bool has_canary(const struct hardened_block *of) {
+    return of->block.kind == BLOCK_SLOT ? heaps.harden == HARDEN_FULL && of->block.size_class != EMPTY_CLASS
+                                        : of->block.kind != BLOCK_SAMPLE;
+}
+
+static void check(const char *operation, const struct hardened_block *of) {
+    void *start = (void *)of->block.start;
+    if (heaps.harden == HARDEN_FULL && of->block.kind != BLOCK_SAMPLE) {
+        harden_check_kind(operation, start, of->size, origin_of(of));
+    }
+    if (has_canary(of) && !canary_intact(start, of->size, of->room)) {
+        damage_overflow(operation, start, of->size, of->room);
+    }
+}
+
+/* The bytes that a block gains in its old room become zero, and lose the canary; those behind that room read as zero.
+ */
+static void move_end(char *start, const struct hardened_block *of, size_t size, size_t room) {
+    const size_t gained_end = of->room < size ? of->room : size;
+    for (size_t at = of->size; at < gained_end; at++) {
+        start[at] = 0;
+    }
+    canary_write(start, size, room);
+}
+
+/* The record says "not live" while the canary moves, so no other thread checks it meanwhile. */
+static void resize_slot(const struct hardened_block *of, size_t size) {
+    const enum origin origin = origin_of(of);
+    atomic_exchange_explicit(of->slot.record, (uint16_t)record_ended(record_load(&of->slot)), memory_order_seq_cst);
+    move_end(of->slot.start, of, size, of->room);
+    atomic_store_explicit(of->slot.record, (uint16_t)record_of(&of->slot, size, origin), memory_order_release);
+}
+
+/* A large block with its end and its fence. For the profile, a resized block is another block. */
+static bool resize_large(const struct hardened_block *of, size_t size) {
+    void *start = (void *)of->block.start;
+    bool stays = false;
+    struct sample *sample = sampled_block_loosen(start, &stays);
+    const bool resized = !stays && large_resize_fenced(start, size);
+    if (sample != NULL && !resized) {
+        sampled_block_tighten(sample);
+        return false;
+    }
+    if (sample != NULL) {
+        sampled_block_end(heap_mine, sample);
+    }
+    if (resized) {
+        heap_count_large(heap_mine, large_size(large_of(start)) - of->room);
+        move_end(start, of, size, round_up(size, OS_PAGE));
+        alloc_count_resized(start, of->size, size);
+    }
+    return resized;
+}
+
+/* Whether a block could be resized without moving. */
+static bool resize_in_place(const struct hardened_block *of, size_t size) {
+    if (of->block.kind == BLOCK_SLOT && heaps.harden == HARDEN_LIGHT) {
+        return size != 0 && of->block.size_class != EMPTY_CLASS && size <= of->room &&
+               (size > realloc_keeps_from(of->room) || class_fits(size, of->block.size_class));
+    }
+    if (of->block.kind == BLOCK_SLOT) {
+        const bool fits = size != 0 && harden_class(size) == of->block.size_class;
+        if (fits) {
+            resize_slot(of, size);
+        }
+        return fits;
+    }
+    return of->block.kind == BLOCK_LARGE && size > SMALL_MAX && size < HUGE_MIN && resize_large(of, size);
+}
+
+/* The system moves a huge block that stays huge. False if it must be copied. */
+static bool resize_huge(const struct hardened_block *of, size_t size, void **resized) {
+    if (of->block.kind != BLOCK_HUGE || size <= realloc_keeps_from(HUGE_MIN)) {
+        return false;
+    }
+    bool stays;
+    struct sample *sample = sampled_block_loosen((void *)of->block.start, &stays);
+    if (sample != NULL) {
+        sampled_block_end(heap_mine, sample);
+    }
+    const unsigned origin = huge_origin((void *)of->block.start);
+    if (!huge_resize((void *)of->block.start, size, resized) || *resized == NULL) {
+        return false;
+    }
+    move_end(*resized, of, size, round_up(size, OS_PAGE));
+    huge_set_origin(*resized, origin);
+    return true;
+}
+
+/* A block that should shrink but cannot move for lack of memory: it keeps its size. */
+static void *keep(const struct hardened_block *of, int saved) {
+    errno = saved;
+    atomic_fetch_sub_explicit(&mems_root.failures, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&mems_root.kept, 1, memory_order_relaxed);
+    return (void *)of->block.start;
+}
+
+/* A place for a block that could not be resized where it is. A large one that grows in small steps gets headroom,
+ * which is part of its fence. */
+static void *take_place(const struct hardened_block *of, size_t size) {
+    const bool stays_large = of->block.kind == BLOCK_LARGE && size > SMALL_MAX && size < HUGE_MIN / 2;
+    const size_t ample = stays_large ? with_headroom(of->size, size) : size;
+    void *place = ample != size ? engine_alloc(ample) : NULL;
+    if (place == NULL) {
+        return engine_alloc(size);
+    }
+    struct hardened_block taken;
+    (void)(find("realloc", place, &taken) && resize_in_place(&taken, size));
+    return place;
+}
+
+/* Moves the pages of a large block to another one, and frees it. False if it must be copied; *lost: `to` is gone. */
+static bool move_large(const char *operation, const struct hardened_block *of, void *to, size_t size, bool *lost) {
+    void *from = (void *)of->block.start;
+    if (of->block.kind != BLOCK_LARGE || size < of->size || !window_holds(to) ||
+        !move_pages(from, to, of->size, lost)) {
+        return false;
+    }
+    move_end(to, of, size, round_up(size, OS_PAGE));
+    free_large_moved(operation, from);
+    return true;
+}
+
+static void *move(const char *operation, const struct hardened_block *of, size_t size) {
+    const int saved = errno;
+    for (;;) {
+        bool lost = false;
+        void *to = take_place(of, size);
+        if (to == NULL) {
+            return size <= of->size ? keep(of, saved) : NULL;
+        }
+        if (move_large(operation, of, to, size, &lost)) {
+            return to;
+        }
+        if (LIKELY(!lost)) {
+            memcpy(to, (void *)of->block.start, of->size < size ? of->size : size);
+            engine_free_as(operation, (void *)of->block.start);
+            return to;
+        }
+        heap_count_large(heap_mine, -(uint64_t)large_size(large_of(to)));
+        large_lose(to);
+    }
+}
+
+void *harden_realloc(const char *operation, void *block, size_t size) {
+    struct hardened_block of;
+    if (!find(operation, block, &of)) {
+        return NULL;
+    }
+    check(operation, &of);
+    void *resized;
+    if (size > PTRDIFF_MAX) {
+        return out_of_memory();
+    }
+    if (resize_in_place(&of, size)) {
+        return block;
+    }
+    if (resize_huge(&of, size, &resized)) {
+        alloc_count_resized(resized, of.size, size);
+        return resized;
+    }
+    return move(operation, &of, size);
+}
+
+void harden_free_sized(const char *operation, void *block, size_t size, size_t alignment) {
+    struct hardened_block of;
+    if (!find(operation, block, &of)) {
+        return;
+    }
+    const bool kept = atomic_load_explicit(&mems_root.kept, memory_order_relaxed) != 0;
+    const bool aligned = alignment == 0 || (uintptr_t)block % alignment == 0;
+    if (UNLIKELY(!aligned || (kept ? size > of.size : size != of.size && !(size == 0 && of.size == 1)))) {
+        fault_report_size(operation, block, size);
+        return;
+    }
+    engine_free_as(alignment != 0 && operation[0] == 'o' ? "aligned operator delete" : operation, block);
+}
+
+/* The bytes from an address to the end of the live block around it; SIZE_MAX if there is none, or none that can be
+ * found without a lock. */
+static size_t bytes_left(const void *address) {
+    if (!window_holds(address)) {
+        return SIZE_MAX;
+    }
+    const struct block block = block_at(address);
+    const size_t into = (uintptr_t)address - block.start;
+    size_t size = block.size;
+    if ((block.kind != BLOCK_SLOT && block.kind != BLOCK_LARGE) || block.state != BLOCK_STATE_LIVE) {
+        return SIZE_MAX;
+    }
+    if (heaps.harden == HARDEN_FULL && block.kind == BLOCK_SLOT) {
+        const struct slot slot = slot_of((void *)block.start, block.size_class);
+        const unsigned record = record_load(&slot);
+        if (!record_is_live(record)) {
+            return SIZE_MAX;
+        }
+        size = record_size(&slot, record);
+    } else if (heaps.harden != HARDEN_OFF && block.kind == BLOCK_LARGE) {
+        size = large_requested(large_of((void *)block.start));
+    }
+    return into < size ? size - into : 0;
+}
+
+void engine_check_write(const char *function, const void *address, size_t size) {
+    const size_t left = root_ready() ? bytes_left(address) : SIZE_MAX;
+    if (UNLIKELY(size > left)) {
+        damage_ahead(function, address, size, left);
+    }
+}

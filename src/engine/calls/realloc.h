@@ -1,0 +1,28 @@
+/*
+ * realloc.h - the sizes that realloc gives blocks, which sized delete must know too.
+ */
+#ifndef MEMS_ENGINE_REALLOC_H
+#define MEMS_ENGINE_REALLOC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "engine/slabs/abandoned.h"
+#include "engine/tables/size_class.h"
+
+/* realloc leaves a block of `size` bytes in place for requests larger than this. */
+static inline size_t realloc_keeps_from(size_t size) {
+    return size / 2;
+}
+
+struct block;
+
+/* Resizes a live slot or large block of the window in place; false if it must move. */
+bool realloc_in_place(const struct block *block, size_t size);
+
+/* Whether blocks of `size` bytes come from this class, in a heap or in the shared slabs. */
+static inline bool class_fits(size_t size, unsigned size_class) {
+    return size_class_of(size) == size_class || shared_class(size) == size_class;
+}
+
+#endif

@@ -1,0 +1,80 @@
+/*
+ * request.c - requests to the heap as a whole: malloc_trim, and, from outside the process, to trim or to set an option
+ * (base/layout.h).
+ */
+#include <errno.h>
+
+#include "base/fmt.h"
+#include "engine/engine.h"
+#include "engine/modes/background.h"
+#include "engine/reports/fault_report.h"
+#include "engine/upkeep/upkeep.h"
+#include "front.h"
+#include "os/process.h"
+
+static size_t trim(void) {
+    return upkeep_trim(heap_mine != &heap_none ? heap_mine : NULL);
+}
+
+size_t engine_trim(void) {
+    if (!root_ready()) {
+        return 0;
+    }
+    int saved = errno;
+    size_t given = trim();
+    fault_if_suspect();
+    errno = saved;
+    return given;
+}
+
+/* Sets an option from a number: the option's own, or that of one of its words. */
+static int set_option(uint32_t number, uint64_t value) {
+    if (number > engine_options.count) {
+        return EINVAL;
+    }
+    const struct option *option = &engine_options.options[number - 1];
+    if (option->kind == OPTION_WORD) {
+        for (uint64_t i = 0; option->words[i] != NULL; i++) {
+            if (i == value) {
+                return engine_option_set(option->name, option->words[i]);
+            }
+        }
+        return EINVAL;
+    }
+    char text[32];
+    struct fmt out;
+    fmt_init(&out, text, sizeof text);
+    fmt_decimal(&out, value);
+    return option->kind != OPTION_TEXT ? engine_option_set(option->name, text) : EINVAL;
+}
+
+COLD static void serve(struct root_request *request, uint8_t bell) {
+    uint32_t order = atomic_load_explicit(&request->order, memory_order_relaxed);
+    uint64_t value = atomic_load_explicit(&request->value, memory_order_relaxed);
+    int error = 0;
+    if (order == 0) {
+        value = trim();
+    } else {
+        error = set_option(order, value);
+    }
+    atomic_store_explicit(&request->value, value, memory_order_relaxed);
+    atomic_store_explicit(&request->error, (uint16_t)error, memory_order_relaxed);
+    /* Release: whoever sees the answer sees its result. */
+    atomic_store_explicit(&request->answered, bell, memory_order_release);
+}
+
+void request_serve(void) {
+    static _Atomic uint8_t taken; /* the last bell that a thread serves, or has served */
+    struct root_request *request = &mems_root.head.request;
+    uint8_t bell = atomic_load_explicit(&request->bell, memory_order_acquire);
+    uint8_t before = atomic_load_explicit(&taken, memory_order_relaxed);
+    /* Relaxed: it only has to let exactly one thread continue. */
+    if (UNLIKELY(bell != before) &&
+        atomic_compare_exchange_strong_explicit(&taken, &before, bell, memory_order_relaxed, memory_order_relaxed)) {
+        serve(request, bell);
+    }
+}
+
+__attribute__((constructor(PROCESS_JOIN))) static void join(void) {
+    background_also(request_serve);
+}

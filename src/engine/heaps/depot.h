@@ -1,0 +1,87 @@
+/*
+ * depot.h - stored magazines of small blocks that a heap may soon need again.
+ *
+ * When a magazine of the largest capacity is full, it is stored, except for its newest quarter, which goes into an
+ * empty one; when that is used up, a stored one takes its place. So such blocks touch no slab. A depot is flushed if
+ * it has not been needed for a while, if the heap would grow and the depot is large, or before an allocation fails.
+ *
+ * All under the lock of the depot's heap.
+ */
+#ifndef MEMS_ENGINE_DEPOT_H
+#define MEMS_ENGINE_DEPOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/tables/size_class.h"
+#include "magazine.h"
+
+struct heap;
+
+/* This part of a full magazine is kept: the newest blocks, which are in the processor's caches. */
+#define KEPT_SHARE 4u
+
+/* The older three quarters of a full magazine, oldest first, where they were in it. None of the blocks is live. It has
+ * as many slots as a magazine of the class's largest capacity. */
+struct stored {
+    struct stored *next; /* of the same class, or the next empty one */
+    void *slots[MAGAZINE_MAX];
+};
+
+/* The sizes of magazines: small, and two of wide ones. */
+#define MAGAZINE_SIZES 3u
+
+_Static_assert(sizeof(struct stored) == MAGAZINE_SIZE << (MAGAZINE_SIZES - 1), "a magazine's first slot is its link");
+
+/* Of one class. */
+struct stock {
+    struct stored *magazines;
+    uint32_t count;
+    uint32_t surplus; /* the minimum of `count` in this decay period: these were not needed */
+};
+
+struct depot {
+    uint32_t stored_count;                /* over all classes */
+    size_t stored_bytes;                  /* in their blocks */
+    size_t stored_credit;                 /* drawn from the bound over all heaps, beyond stored_bytes */
+    struct stored *empty[MAGAZINE_SIZES]; /* without blocks, by size: one for each that came back, until the next is
+                                             stored */
+    uint64_t period_ms;                   /* the start of this decay period, by the coarse clock */
+};
+
+static inline size_t depot_bytes(const struct depot *depot) {
+    return depot->stored_bytes;
+}
+
+/* Whether there is nothing to flush, nor to return to the bound over all heaps. */
+static inline bool depot_empty(const struct depot *depot) {
+    return depot_bytes(depot) + depot->stored_credit == 0;
+}
+
+/* How many blocks a stored magazine of a class has, and where they are. */
+unsigned stored_size(unsigned size_class);
+void *const *stored_blocks(const struct stored *stored, unsigned size_class);
+
+/* Stores the heap's full magazine of a class, except its newest blocks. False if it is not of the largest capacity,
+ * the depot is full, or there is no memory. */
+bool depot_put_full(struct heap *heap, unsigned size_class);
+
+/* Puts a stored magazine in the place of the heap's empty one of a class. False if there is none. */
+bool depot_bring_back(struct heap *heap, unsigned size_class);
+
+/* Flushes the blocks of a class to their slabs. */
+void depot_flush_class(struct heap *heap, unsigned size_class);
+
+/* Flushes everything. */
+void depot_flush(struct heap *heap);
+
+/* For a heap that is about to grow: if the depot is a good part of the heap, flushes blocks, at most some thousands,
+ * the largest first; returns whether it did. */
+bool depot_flush_if_large(struct heap *heap);
+
+/* Flushes the magazines that were not needed for the decay time, given the time by the coarse clock: at most
+ * some thousand blocks, and the others in the next calls. Returns how many free units the system may now have. */
+size_t depot_decay(struct heap *heap, uint64_t now_ms);
+
+#endif

@@ -1,0 +1,109 @@
+/*
+ * hardened_heap.h - what a heap additionally has with harden=light and full: random numbers, quarantines, the large
+ * blocks freed last.
+ *
+ * Only its thread uses it, except that it is flushed under the heap's lock.
+ */
+#ifndef MEMS_ENGINE_HARDENED_HEAP_H
+#define MEMS_ENGINE_HARDENED_HEAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "heap.h"
+#include "quarantine.h"
+
+struct large;
+
+/* How many freed large blocks a heap keeps, and their maximum bytes. Most are fenced (large.h), so that accesses
+ * fault; smaller ones, with harden=light, are zero and may be reused. */
+#define HARDENED_LARGES 16u
+#define HARDENED_LARGES_BYTES ((size_t)64 << 20)
+
+struct hardened {
+    uint64_t random;      /* odd: see hardened_random */
+    uint32_t until_sweep; /* calls until the next step of a sweep (sweep.h) */
+    uint32_t sweeps;      /* steps so far, while they are few */
+    size_t sweep_unit;    /* where that continues, */
+    size_t sweep_offset;  /* and how far into the unit's slab */
+    struct quarantine *quarantines[SIZE_CLASSES];
+    struct large *larges[HARDENED_LARGES]; /* NULL: none */
+    size_t larges_bytes;
+    unsigned larges_last; /* the place of the last one, which does not come back at once */
+};
+
+#define HARDENED_MULTIPLIER UINT64_C(0xd1342543de82ef95)
+
+/* 32 bits that are unpredictable unless many have been seen: the upper half of a multiplicative congruential generator,
+ * seeded by the kernel with an odd number. */
+static inline uint32_t hardened_random(struct hardened *hardened) {
+    hardened->random *= HARDENED_MULTIPLIER;
+    return (uint32_t)(hardened->random >> 32);
+}
+
+/* A number below `end`. */
+static inline uint32_t hardened_below(struct hardened *hardened, uint32_t end) {
+    return (uint32_t)((uint64_t)hardened_random(hardened) * end >> 32);
+}
+
+/* Makes this part of a new heap; NULL if there is no memory. */
+struct hardened *hardened_create(void);
+
+/* Shuffles the blocks of the heap's magazine of a class, each among SHUFFLED neighbours: were they spread further, the
+ * processor could no longer prefetch blocks that are used in the order of their allocation. */
+#define SHUFFLED 8u
+void hardened_shuffle(struct heap *heap, unsigned size_class);
+
+/* A block that is freed comes to one of this many places on the top of its magazine, for the same reason. */
+#define SCATTERED_BITS 4u
+
+/* Adds a cached block to the heap's magazine of a class, which has room for it, at a random place near the top. */
+static inline void hardened_push(struct heap *heap, size_t size_class, void *block) {
+    struct hardened *hardened = heap->hardened;
+    void **end = heap->tops[size_class] + 1;
+    void **first = heap->classes[size_class].bottom + 1;
+    hardened->random *= HARDENED_MULTIPLIER;
+    void **place = end - (hardened->random >> (64 - SCATTERED_BITS));
+    place = place < first ? first : place;
+    *end = *place;
+    *place = block;
+    heap->tops[size_class] = end;
+}
+
+/* The same as hardened_detain for a class without a quarantine: it gets one, if there is memory for it. */
+COLD void *hardened_detain_first(struct hardened *hardened, unsigned size_class, void *block);
+
+/* Puts a freed block, which is not live, into quarantine; returns the one that leaves it, or NULL. */
+static inline void *hardened_detain(struct hardened *hardened, unsigned size_class, void *block) {
+    struct quarantine *quarantine = hardened->quarantines[size_class];
+    if (UNLIKELY(quarantine == NULL)) {
+        return hardened_detain_first(hardened, size_class, block);
+    }
+    return quarantine_exchange(quarantine, block, hardened_random(hardened));
+}
+
+/* Keeps a freed large block that nobody holds; returns the one that it replaces, or NULL. */
+struct large *hardened_keep_large(struct heap *heap, struct large *large);
+
+/* A kept block of exactly this many units and bytes, in whole pages, that may be reused; or NULL. */
+struct large *hardened_take_large(struct heap *heap, size_t units, size_t size);
+
+/* Gives everything back. Under the heap's lock. */
+void hardened_flush(struct heap *heap);
+
+/* Whether a freed block in a slot is in the quarantine of the slab's heap; approximate for another thread's heap. */
+bool hardened_detains(const void *block);
+
+/* How many blocks of a class are in quarantine; approximate for another thread's heap. */
+size_t hardened_detained(const struct heap *heap, unsigned size_class);
+
+/* The bytes of the freed large blocks that a heap keeps, whose number is added to *count; approximate for another
+ * thread's heap. */
+size_t hardened_larges(const struct heap *heap, size_t *count);
+
+/* In a forked child: starts new random numbers, and gives up what another thread's heap held. */
+void hardened_reseed(struct hardened *hardened);
+void hardened_forget(struct hardened *hardened);
+
+#endif

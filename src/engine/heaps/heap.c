@@ -1,0 +1,336 @@
+#include "heap.h"
+
+#include <limits.h>
+#include <stdalign.h>
+
+#include "base/fault.h"
+#include "engine/slabs/abandoned.h"
+#include "engine/slabs/slab.h"
+#include "engine/tables/metadata.h"
+#include "magazine.h"
+#include "ranks.h"
+
+/* A heap is swept when its slabs have grown by this much (upkeep.h). */
+#define FLUSH_START ((size_t)1 << 20)
+
+struct heaps heaps = {.lock = LOCK_INIT(LOCK_HEAPS)};
+
+/* The magazine of heap_none, and of a class that has none yet. */
+alignas(MAGAZINE_SIZE) void *magazine_none[MAGAZINE_SLOTS];
+
+struct heap heap_none = {
+    .tag = HEAP_NOBODY << HEAP_ID_SHIFT,
+    .tops = {[0 ... HARDENED + SIZE_CLASSES - 1] = MAGAZINE_NONE},
+};
+
+TLS struct heap *heap_mine = &heap_none;
+
+void heaps_start(bool checks_every, uint32_t harden) {
+    heaps.checks_every = checks_every || harden != HARDEN_OFF;
+    heaps.harden = harden;
+    atomic_store_explicit(&heaps.magazine_most, MAGAZINES_MIN, memory_order_relaxed);
+    atomic_store_explicit(&heaps.magazine_limit, SIZE_MAX, memory_order_relaxed);
+    list_init(&heaps.unused);
+}
+
+void heap_catch_up(struct heap *heap) {
+    const bool exact = heaps.harden == HARDEN_FULL || (heaps.harden == HARDEN_LIGHT && heap->arena != NULL);
+    heap->granules = exact ? 0 : window_granules();
+}
+
+void heap_reset(struct heap *heap) {
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        heap->tops[size_class] = MAGAZINE_NONE;
+        heap->tops[size_class + DEFERRED] = MAGAZINE_NONE;
+        heap->tops[size_class + HARDENED] = MAGAZINE_NONE;
+        slab_count_add(&slab_counts[0][size_class].remote,
+                       atomic_load_explicit(&heap->classes[size_class].remote, memory_order_relaxed));
+        heap->classes[size_class] = (struct heap_class){0};
+        list_init(&heap->classes[size_class].slabs);
+    }
+    heap->magazine_cost = 0;
+    heap->magazine_drawn = 0;
+    heap->slab_bytes = 0;
+    list_init(&heap->aging);
+    heap->flush_at = FLUSH_START;
+    heap->depot = (struct depot){0};
+    large_cache_init(&heap->larges);
+    heap->zeros = (struct zeros){0};
+    heap->victim = 0;
+    heap->until_beat = HEAP_BEAT;
+    heap->beat = HEAP_BEAT;
+    heap->until_sample = UINT64_MAX;
+    heap->interval = 0;
+    heap->random = 0;
+    heap->stack = (struct os_stack){0};
+    heap_catch_up(heap);
+}
+
+uint32_t heap_tag(const struct heap *heap) {
+    const bool is_light = heaps.harden == HARDEN_LIGHT && heap->arena == NULL;
+    return page_map_tag(heap->id) | (is_light || !heap->checks_every ? DEFERRED : 0);
+}
+
+void heap_set_mode(struct heap *heap, bool checks_every) {
+    heap->checks_every = checks_every;
+    heap->mode_offset = checks_every ? 0 : DEFERRED;
+    if (heaps.harden == HARDEN_FULL && heap->arena == NULL) {
+        heap->mode_offset = HARDENED;
+    }
+    heap->tag = heap_tag(heap);
+}
+
+/* Sets what never changes about a heap. */
+static void set_up(struct heap *heap, uint32_t id) {
+    heap->id = id;
+    heap_set_mode(heap, heaps.checks_every);
+    heap->base = window.base;
+    heap->page_map = window.page_map;
+    heap->live_map = window.live_map;
+    heap->live_of_zero = (uintptr_t)window.live_map - window.base / GRANULE / LIVE_WORD_BITS * sizeof(struct live_word);
+    lock_init(&heap->lock, LOCK_HEAP);
+    list_init(&heap->link);
+    atomic_store_explicit(&heap->inbox, INBOX_CLOSED, memory_order_relaxed);
+}
+
+/* Makes a new heap. Under the heaps' lock. */
+static struct heap *heap_create(void) {
+    uint32_t id = atomic_load_explicit(&heaps.made, memory_order_relaxed) + 1;
+    if (id >= HEAPS_MAX || area_reach(&window.heaps_area, (id + 1) * sizeof *window.heaps, UNIT)) {
+        return NULL;
+    }
+    struct heap *heap = metadata_alloc(sizeof *heap);
+    if (heap == NULL) {
+        return NULL;
+    }
+    *heap = (struct heap){0};
+    set_up(heap, id);
+    heap_reset(heap);
+    /* Release: pairs with the acquire of heap_of. */
+    atomic_store_explicit(&window.heaps[id], heap, memory_order_release);
+    /* Release: pairs with the acquire of heaps_made; whoever sees the number sees the heap. */
+    atomic_store_explicit(&heaps.made, id, memory_order_release);
+    return heap;
+}
+
+/* The place in heaps.of_thread. */
+static uint32_t *id_of_thread(uintptr_t thread) {
+    return &heaps.of_thread[thread * UINT64_C(0x9e3779b97f4a7c15) >> 32 & (HEAPS_OF_THREAD - 1)];
+}
+
+/* The heap left by an ended thread whose thread pointer now belongs to another, or NULL. Under the heaps' lock. */
+static struct heap *left_behind(uintptr_t thread) {
+    const uint32_t id = *id_of_thread(thread);
+    struct heap *heap = id != 0 ? heap_of(id) : NULL;
+    bool in_use = heap != NULL && atomic_load_explicit(&heap->inbox, memory_order_relaxed) != INBOX_CLOSED;
+    return in_use && heap->thread == thread ? heap : NULL;
+}
+
+static struct heap *unused_heap(void) {
+    if (list_empty(&heaps.unused)) {
+        return heap_create();
+    }
+    struct heap *heap = CONTAINER_OF(heaps.unused.next, struct heap, link);
+    list_remove(&heap->link);
+    return heap;
+}
+
+struct heap *heap_obtain(uintptr_t thread, bool *alone) {
+    lock_take(&heaps.lock);
+    struct heap *heap = thread != 0 ? left_behind(thread) : NULL;
+    *alone = false;
+    if (heap != NULL) {
+        heap->thread_number = ++heaps.started;
+        heap->stack = (struct os_stack){0};
+        lock_give(&heaps.lock);
+        return heap;
+    }
+    heap = unused_heap();
+    if (heap != NULL) {
+        heap->thread = thread;
+        *id_of_thread(thread) = heap->id;
+        uint32_t others = atomic_load_explicit(&heaps.in_use, memory_order_relaxed);
+        *alone = others == atomic_load_explicit(&heaps.arenas, memory_order_relaxed);
+        atomic_store_explicit(&heaps.in_use, others + 1, memory_order_relaxed);
+        heap->thread_number = ++heaps.started;
+    }
+    lock_give(&heaps.lock);
+    return heap;
+}
+
+void heap_retire(struct heap *heap) {
+    lock_take(&heaps.lock);
+    atomic_store_explicit(&heaps.in_use, atomic_load_explicit(&heaps.in_use, memory_order_relaxed) - 1,
+                          memory_order_relaxed);
+    list_push_front(&heaps.unused, &heap->link);
+    lock_give(&heaps.lock);
+}
+
+/* --- A heap's slabs ----------------------------------------------------------------------------------------------- */
+
+static struct slab *first_slab(const struct list *slabs) {
+    return list_empty(slabs) ? NULL : CONTAINER_OF(slabs->next, struct slab, link);
+}
+
+static size_t bytes_of(const struct slab *slab) {
+    return (size_t)slab->slots * size_classes[slab_class(slab)].size;
+}
+
+struct slab *heap_slab_with_room(const struct heap *heap, unsigned size_class) {
+    struct slab *slab = first_slab(&heap->classes[size_class].slabs);
+    return slab != NULL && slab_free_slots(slab) != 0 ? slab : NULL;
+}
+
+static struct slab *add(struct heap *heap, unsigned size_class, struct slab *slab) {
+    ASSERT(lock_held(&heap->lock));
+    if (slab != NULL) {
+        list_push_front(&heap->classes[size_class].slabs, &slab->link);
+        heap->slab_bytes += bytes_of(slab);
+        if (slab_free_slots(slab) != 0) {
+            slab_age(slab, &heap->aging, heap->passed_ms);
+        }
+    }
+    return slab;
+}
+
+struct slab *heap_adopt(struct heap *heap, unsigned size_class) {
+    struct slab *slab = add(heap, size_class, abandoned_adopt(size_class, heap->id));
+    counter_add(&heap->counters.adoptions, slab != NULL);
+    return slab;
+}
+
+bool heap_adopt_of(struct heap *heap, const void *block, unsigned size_class) {
+    struct slab *slab = add(heap, size_class, abandoned_adopt_of(block, size_class, heap->id));
+    counter_add(&heap->counters.adoptions, slab != NULL);
+    if (slab != NULL && slab_free_slots(slab) == 0) {
+        heap_slab_full(heap, size_class, slab);
+    }
+    return slab != NULL;
+}
+
+struct slab *heap_grow(struct heap *heap, unsigned size_class) {
+    return add(heap, size_class, slab_create(size_class, heap->id));
+}
+
+void heap_slab_full(struct heap *heap, unsigned size_class, struct slab *slab) {
+    ASSERT(lock_held(&heap->lock));
+    list_remove(&slab->link);
+    list_push_back(&heap->classes[size_class].slabs, &slab->link);
+}
+
+/* Frees an empty slab's memory for any other use. */
+static void drop(struct heap *heap, struct slab *slab) {
+    ASSERT(lock_held(&heap->lock));
+    list_remove(&slab->link);
+    heap->slab_bytes -= bytes_of(slab);
+    slab_destroy(slab);
+}
+
+/* Whether the class has free slots besides those of `slab`, which has some. */
+static bool has_another(const struct list *slabs, const struct slab *slab) {
+    const struct list *other = slabs->next != &slab->link ? slabs->next : slab->link.next;
+    return other != slabs && slab_free_slots(CONTAINER_OF(other, struct slab, link)) != 0;
+}
+
+/*
+ * Slots of a slab have become free. If it was full it goes to second place: the first is being used up, which gives the
+ * others time to become empty. If it is empty it is destroyed, unless it is the last of its class, so that allocating
+ * and freeing one block does not cost a span each time.
+ */
+static void regain(struct heap *heap, struct slab *slab, bool was_full) {
+    ASSERT(lock_held(&heap->lock));
+    struct list *slabs = &heap->classes[slab_class(slab)].slabs;
+    if (was_full && slab_free_slots(slab) != 0) {
+        list_remove(&slab->link);
+        struct slab *first = first_slab(slabs);
+        list_insert_after(first != NULL && slab_free_slots(first) != 0 ? &first->link : slabs, &slab->link);
+    }
+    if (slab_disposable(slab) && has_another(slabs, slab)) {
+        drop(heap, slab);
+    } else if (slab_free_slots(slab) != 0) {
+        slab_age(slab, &heap->aging, heap->passed_ms);
+    }
+}
+
+void heap_give(struct heap *heap, void *const *blocks, size_t count) {
+    while (count != 0) {
+        struct slab *slab = slab_of(blocks[0]);
+        bool was_full = slab_free_slots(slab) == 0;
+        size_t given = slab_give(slab, blocks, count);
+        regain(heap, slab, was_full);
+        blocks += given;
+        count -= given;
+    }
+}
+
+void heap_collect_unit(struct heap *heap, size_t unit, bool writer) {
+    struct slab *slab = slab_of(window_address(unit));
+    bool was_full = slab_free_slots(slab) == 0;
+    slab_collect(slab, unit, writer);
+    regain(heap, slab, was_full);
+}
+
+size_t heap_purge_all(struct heap *heap) {
+    ASSERT(lock_held(&heap->lock));
+    size_t purged = 0;
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        struct list *slabs = &heap->classes[size_class].slabs;
+        for (struct list *link = slabs->next; link != slabs; link = link->next) {
+            purged += slab_purge(CONTAINER_OF(link, struct slab, link), false, UINT_MAX);
+        }
+    }
+    return purged;
+}
+
+void heap_drop_empty(struct heap *heap) {
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        struct list *slabs = &heap->classes[size_class].slabs;
+        for (struct list *link = slabs->next, *next; link != slabs; link = next) {
+            next = link->next;
+            struct slab *slab = CONTAINER_OF(link, struct slab, link);
+            if (slab_free_slots(slab) == 0) {
+                break; /* so are those behind it */
+            }
+            if (slab_disposable(slab)) {
+                drop(heap, slab);
+            }
+        }
+    }
+}
+
+void heap_drop_all(struct heap *heap) {
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        for (struct list *slabs = &heap->classes[size_class].slabs; !list_empty(slabs);) {
+            struct slab *slab = first_slab(slabs);
+            slab_wipe(slab);
+            if (heaps.harden != HARDEN_OFF) {
+                slab_clear(slab);
+            }
+            drop(heap, slab);
+        }
+    }
+}
+
+void heap_let_go(struct large *large) {
+    struct heap *heap = heap_of(large->arena);
+    lock_take(&heap->lock);
+    list_remove(&large->link);
+    lock_give(&heap->lock);
+    large->arena = 0;
+}
+
+void heap_let_ended_go(struct heap *heap) {
+    struct list *larges = &heap->arena->larges;
+    for (struct list *link = larges->next, *next; link != larges; link = next) {
+        next = link->next;
+        struct large *large = CONTAINER_OF(link, struct large, link);
+        if (!large_is_live(large)) {
+            list_remove(link);
+            heap_count_large(heap, -(uint64_t)large_size(large));
+            if (heaps.harden != HARDEN_OFF) {
+                large_clear(large);
+            }
+            large_destroy(large);
+        }
+    }
+}

@@ -1,0 +1,298 @@
+/*
+ * heap.h - what one thread owns: magazines, a depot, slabs, an inbox; and the table of all heaps.
+ *
+ * Only the thread uses its magazines and the live bits of its slabs, without a lock. Everything else of a heap is
+ * reached under its lock. The thread takes it on slow paths, about once in 32 blocks, almost always uncontended;
+ * another thread takes it if the heap is idle, or memory is short (upkeep.h).
+ *
+ * The page map stores a heap's number, its *id*, for each of its slabs. When its thread ends, the heap gives everything
+ * back and waits for another thread; its memory is never unmapped, so a stale id leads to some heap, possibly the wrong
+ * one, and whoever acts on it re-checks it.
+ */
+#ifndef MEMS_ENGINE_HEAP_H
+#define MEMS_ENGINE_HEAP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/list.h"
+#include "depot.h"
+#include "engine/memory/large_cache.h"
+#include "engine/memory/zeros.h"
+#include "engine/slabs/slab.h"
+#include "engine/tables/live_map.h"
+#include "engine/tables/page_map.h"
+#include "engine/tables/size_class.h"
+#include "os/lock.h"
+#include "os/stack.h"
+
+/* Statistics: written under the heap's lock or by its thread (relaxed), read by anyone, kept when the heap changes
+ * hands. */
+struct heap_counters {
+    _Atomic uint64_t refills;
+    _Atomic uint64_t flushes;
+    _Atomic uint64_t remote_frees;
+    _Atomic uint64_t adoptions;
+    _Atomic uint64_t stolen;
+    _Atomic uint64_t large_bytes;                 /* of large blocks: allocated less freed, modulo 2^64 */
+    _Atomic uint32_t class_refills[SIZE_CLASSES]; /* modulo 2^32: for readers from outside */
+    _Atomic uint32_t class_flushes[SIZE_CLASSES];
+};
+
+static inline void counter_add(_Atomic uint64_t *counter, uint64_t by) {
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
+}
+
+/* The same for one event of a class. */
+static inline void class_counter_add(_Atomic uint32_t *counter) {
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+/* A thread adopts an abandoned slab once it has freed this many blocks into such slabs (free.c). */
+#define STRAYS_MAX 2u
+
+/* A class of a heap. Slabs with free slots precede those without, so the first tells whether there are any. */
+struct heap_class {
+    struct list slabs;
+    void **bottom;           /* of the magazine; NULL if there is none. Used only by the thread */
+    struct stock stock;      /* in the depot */
+    uint32_t waiting;        /* units to be collected (remote.h) */
+    _Atomic uint32_t remote; /* blocks of the class that the thread has freed in others' slabs; see slab_counts */
+    uint8_t share;           /* blocks that may still come from the shared slab, while there is no magazine */
+    uint8_t strays;  /* frees into abandoned slabs since the last refill, up to STRAYS_MAX. Used only by the thread */
+    bool refilled;   /* its magazine has been refilled since the last look */
+    bool idle;       /* its magazine was neither refilled nor full since the last look */
+    uint16_t slots;  /* of the magazine's memory; undefined if there is none */
+    uint8_t bounces; /* blocks that the thread has stolen from idle heaps and then freed; and the low bits of */
+    uint8_t freed;   /* `remote` when it last stole one. Both used only by the thread (alloc.c) */
+};
+
+#define INBOX_CLOSED UINT32_MAX
+
+/* With check=deferred a heap's tag has this bit set, so that its own entry XOR the tag is the class plus DEFERRED,
+ * and leads to the second half of its tops. With harden=light too: there those tops are both empty and full, so malloc
+ * takes from the first set as ever, and each free calls free_overflow. */
+#define DEFERRED 128u
+
+/* With harden=full the magazines' tops are a third set behind the others, which no fast path looks at. */
+#define HARDENED (DEFERRED + SIZE_CLASSES)
+
+_Static_assert(SIZE_CLASSES <= DEFERRED && DEFERRED <= CLASS_MASK, "a class and the bit fit into an entry's class");
+
+/* Additional measures against misuse (modes/harden.h). */
+enum harden { HARDEN_OFF, HARDEN_LIGHT, HARDEN_FULL };
+
+/*
+ * The first members are what the fast paths touch, including copies of members of the window, so that one pointer leads
+ * to everything. `tops` has two sets of magazine tops: the first is used with check=every, the second, from DEFERRED
+ * on, with check=deferred; the others stay empty. A class is at class + mode_offset. `granules` may lag behind the
+ * window's; then the slow path catches up.
+ */
+struct heap {
+    /* Used only by the thread. */
+    void **tops[HARDENED + SIZE_CLASSES];
+    uint32_t tag; /* page_map_tag(id), with or without DEFERRED: see heap_tag */
+    uint32_t id;
+    uintptr_t base;
+    size_t granules;
+    _Atomic uint32_t *page_map;
+    struct live_word *live_map; /* of the window: the word of the granule g is g / 64 */
+    uintptr_t live_of_zero;     /* where the live map would have the word of address 0; not a pointer, because none may
+                                   point there */
+    size_t until_beat;          /* bytes that may still be requested before the next beat */
+    size_t beat;                /* their number at its beginning */
+    uint32_t mode_offset;       /* of the set in use: 0, DEFERRED or HARDENED */
+    bool checks_every;          /* frees are checked at the call, not when a magazine is flushed */
+    struct hardened *hardened;  /* NULL with harden=off */
+    struct zeros zeros;
+    uint32_t victim;       /* the heap that gave memory last (upkeep.c); 0: none */
+    uint64_t collected_ms; /* when the thread last collected all its units */
+    uint64_t looked_ms;    /* when the thread last looked for idle heaps, */
+    uint64_t searched_ms;  /* and for a block to steal, in vain */
+    uint64_t passed_ms;    /* its last pass of upkeep, */
+    uint8_t purged_class;  /* whose abandoned slabs that looked at, */
+    uint64_t rested_ms;    /* and when it last gave up what idle classes have cached */
+    uint64_t until_sample; /* bytes from the start of the beat to the next sample (sample_points.h) */
+    uint64_t interval;     /* their mean distance; 0: there are no samples */
+    uint64_t random;       /* the state of its random numbers; 0: not started */
+    struct os_stack stack; /* the known bounds of the thread's stack */
+
+    /* Under the lock. */
+    struct lock lock;
+    struct heap_class classes[SIZE_CLASSES]; /* except their members for the thread alone */
+    size_t magazine_cost;                    /* of its magazines (magazine.h) */
+    size_t magazine_drawn;                   /* from the budget of all heaps, to pay for them */
+    size_t slab_bytes;                       /* in slots of the heap's slabs */
+    struct list aging;                       /* slabs (slab.h) */
+    size_t flush_at;                         /* idle classes are flushed before slab_bytes exceed this */
+    struct depot depot;
+    struct large_cache larges;
+    uint32_t backlog;       /* units that left the inbox and are not sorted yet (remote.h) */
+    struct list link;       /* in heaps.unused */
+    uintptr_t thread;       /* the thread pointer of its present or last thread: for readers from outside */
+    uint64_t thread_number; /* of the same: threads are numbered from 1 as they get heaps */
+    struct arena *arena;    /* the arena that has the heap (calls/arena.h); NULL: a thread's, or nobody's */
+    struct heap_counters counters;
+
+    /* Used by everybody. The inbox has its own cache line, because other threads write to it. */
+    _Alignas(
+        64) _Atomic uint32_t inbox; /* units with remote frees (remote.h); INBOX_CLOSED while no thread has the heap */
+    _Alignas(64) _Atomic uint32_t slow_calls; /* of the thread, modulo 2^32; only the thread writes it (relaxed) */
+    _Atomic uint32_t seen_calls;              /* slow_calls when another thread last looked, */
+    _Atomic uint64_t seen_ms;   /* and when it was first seen to be that (both relaxed: any value is harmless) */
+    _Atomic uint32_t reclaimed; /* slow_calls when the heap was last reclaimed (relaxed) */
+    _Atomic uintptr_t handle;   /* of its arena (calls/arena.h); 0: none. Written under the lock */
+};
+
+/* Bytes of a name, including its end. */
+#define ARENA_NAME_MAX 32u
+
+/* All under the heap's lock, except the name, which never changes. */
+struct arena {
+    char name[ARENA_NAME_MAX];
+    struct list larges; /* struct large, by `link`: live ones, and those that a thread is about to take out */
+};
+
+#define HEAPS_OF_THREAD 1024u
+
+/* All heaps. `by_id` is window.heaps. */
+struct heaps {
+    struct lock lock;
+    _Atomic uint32_t made; /* heaps exist for the ids 1 .. made (written under the lock, read relaxed) */
+    _Atomic uint32_t in_use;
+    _Atomic uint32_t arenas;             /* number of those in use */
+    uint32_t of_thread[HEAPS_OF_THREAD]; /* ids by a hash of the thread pointer: the last heap that a thread with this
+                                            hash got */
+    bool checks_every;                   /* of every heap; set at the start */
+    uint32_t harden;                     /* the same: enum harden */
+    uint64_t started;                    /* how often a thread got a heap */
+    struct list unused;
+    _Atomic uint64_t large_bytes;  /* of large blocks that threads without a heap allocated, less freed (relaxed) */
+    _Atomic size_t magazine_drawn; /* by all heaps (relaxed) */
+    _Atomic size_t magazine_most;  /* the budget: the maximum of magazine_drawn (relaxed) */
+    _Atomic size_t magazine_limit; /* the maximum of that, given the available memory (relaxed) */
+    _Atomic size_t depot_bytes;    /* in the depots of all heaps, and what they have drawn beyond (relaxed) */
+};
+
+extern struct heaps heaps;
+
+/* For threads without a heap: each of its magazines is both empty and full. */
+extern struct heap heap_none;
+
+/* The calling thread's heap. */
+extern TLS struct heap *heap_mine;
+
+/* The handle of the arena that owns this heap; NULL if there is none. Relaxed: it changes under the lock, and whoever
+ * has a handle got it from the arena's creator. */
+static inline struct mems_arena *arena_handle(const struct heap *heap) {
+    return (struct mems_arena *)atomic_load_explicit(&heap->handle, memory_order_relaxed);
+}
+
+/* Counts bytes of large blocks that the heap's thread has allocated (negative: freed). May be heap_none. */
+static inline void heap_count_large(struct heap *heap, uint64_t bytes) {
+    if (LIKELY(heap != &heap_none)) {
+        counter_add(&heap->counters.large_bytes, bytes);
+    } else {
+        atomic_fetch_add_explicit(&heaps.large_bytes, bytes, memory_order_relaxed);
+    }
+}
+
+/* Part of the engine's start. */
+void heaps_start(bool checks_every, uint32_t harden);
+
+/* Updates the heap's copy of window.granules. With harden=full, and for an arena in light, it is 0, so that frees all
+ * go through free_elsewhere. */
+void heap_catch_up(struct heap *heap);
+
+/* Prepares a heap for its next thread. */
+void heap_reset(struct heap *heap);
+
+/*
+ * An unused or new heap for the thread with this thread pointer (0: for none); NULL if there is no memory. *alone: no
+ * other thread has one. A thread that gets its first block when its last destructors run ends without giving up its
+ * heap: the next thread with the same thread pointer gets that heap as it is, with its inbox open.
+ */
+struct heap *heap_obtain(uintptr_t thread, bool *alone);
+
+/* Sets whether frees are checked at the call, for a heap without magazines. */
+void heap_set_mode(struct heap *heap, bool checks_every);
+
+/* What the tag of a heap must be, given its mode. */
+uint32_t heap_tag(const struct heap *heap);
+
+/* Gives up an empty heap. */
+void heap_retire(struct heap *heap);
+
+/* Bytes from one beat of a heap to the next. */
+#define HEAP_BEAT ((size_t)256 << 10)
+
+/*
+ * Counts bytes that the heap's thread requests; true at a *beat*, when sample_points_beat and upkeep_beat must be
+ * called. So a thread whose magazines serve all its calls also does upkeep.
+ */
+ALWAYS_INLINE bool heap_count(struct heap *heap, size_t bytes) {
+    return count_down(&heap->until_beat, bytes);
+}
+
+/* The number of heaps made: their ids are 1 to this. Acquire: pairs with the release of the last one's creation, so
+ * heap_of has them all. */
+static inline uint32_t heaps_made(void) {
+    return atomic_load_explicit(&heaps.made, memory_order_acquire);
+}
+
+/* The heap with an id. Acquire: pairs with the release of its creation. */
+static inline struct heap *heap_of(uint32_t id) {
+    return atomic_load_explicit(&window.heaps[id], memory_order_acquire);
+}
+
+/* --- A heap's slabs: under its lock ------------------------------------------------------------------------------ */
+
+/* A slab of a class with a free slot, or NULL. */
+struct slab *heap_slab_with_room(const struct heap *heap, unsigned size_class);
+
+/* Adds an abandoned slab with free slots, or NULL if there is none to adopt; adds a fresh one, or NULL if there is
+ * no memory. */
+struct slab *heap_adopt(struct heap *heap, unsigned size_class);
+struct slab *heap_grow(struct heap *heap, unsigned size_class);
+
+/*
+ * Adds the slab of a block that the heap's thread is about to free, so that this free and later ones are its own. False
+ * if the slab is shared or not abandoned.
+ */
+bool heap_adopt_of(struct heap *heap, const void *block, unsigned size_class);
+
+/* The slab has just become full: moves it behind those with free slots. */
+void heap_slab_full(struct heap *heap, unsigned size_class, struct slab *slab);
+
+/* Gives blocks that are not live back to the heap's own slabs. */
+void heap_give(struct heap *heap, void *const *blocks, size_t count);
+
+/* Collects remote frees in a unit of the heap. `writer`: see slab_collect. */
+void heap_collect_unit(struct heap *heap, size_t unit, bool writer);
+
+/* Purges the oldest slab (slabs_purge_oldest). */
+static inline bool heap_purge_oldest(struct heap *heap, uint64_t now_ms, uint64_t age_ms, unsigned most,
+                                     unsigned *purged) {
+    return slabs_purge_oldest(&heap->aging, now_ms, age_ms, most, purged);
+}
+
+/* Purges all slabs. Returns how many pages were purged. */
+size_t heap_purge_all(struct heap *heap);
+
+/* Gives back the spans of all empty slabs. */
+void heap_drop_empty(struct heap *heap);
+
+/* Gives back the spans of all slabs, even with live blocks. The magazines must be empty, and remote frees collected. */
+void heap_drop_all(struct heap *heap);
+
+/* In a forked child: gives up an arena's large blocks that were being freed by a thread that the child does not
+ * have. Under the lock of the arena's heap. */
+void heap_let_ended_go(struct heap *heap);
+
+/* Removes a large block, whose life the caller has ended, from its arena. Takes the lock of the arena's heap. */
+void heap_let_go(struct large *large);
+
+#endif

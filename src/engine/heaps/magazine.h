@@ -1,0 +1,111 @@
+/*
+ * magazine.h - a small stack of block pointers per thread and size class.
+ *
+ * A magazine is an array of pointers, aligned to its own size. It holds blocks in the slots above its *bottom*, a slot
+ * that is NULL; `top` points at the last block, or at the bottom if there is none:
+ *
+ *     aligned                                       aligned
+ *   |  unused  | bottom: NULL | block | block | ... |
+ *                                       ^ top
+ *
+ * So "empty" is a NULL at the top, and "full" is an aligned address above it; neither needs the capacity. The capacity
+ * is the distance of the bottom from the end, and grows by moving the bottom down.
+ *
+ * A small magazine has MAGAZINE_SLOTS slots. Wide ones, for classes whose blocks come and go in large batches, have two
+ * or four times as many. Their "full" is tested in the same way, so it is also found at each inner multiple of
+ * MAGAZINE_SLOTS: there the slow path only looks whether the magazine goes on (magazine_has_room).
+ *
+ * Blocks in a magazine keep memory from other threads, so they are paid for: MAGAZINE_FREE is free of charge for each
+ * heap, and everything beyond is drawn from a budget shared by all heaps. If that is used up, magazines do not grow,
+ * and blocks go straight from a slab to the user and back.
+ *
+ * A class without a magazine (and a thread without a heap) has its top at the last slot of `magazine_none`, which is
+ * NULL: both empty and full.
+ */
+#ifndef MEMS_ENGINE_MAGAZINE_H
+#define MEMS_ENGINE_MAGAZINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/tables/size_class.h"
+
+/* Of a small magazine, in bytes. */
+#define MAGAZINE_SIZE (MAGAZINE_SLOTS * sizeof(void *))
+#define MAGAZINE_NONE (&magazine_none[MAGAZINE_SLOTS - 1])
+
+extern void *magazine_none[MAGAZINE_SLOTS]; /* in heap.c */
+
+/* The cost of magazines that a heap need not draw from the budget, and the minimum of the budget. */
+#define MAGAZINE_FREE ((size_t)4 << 10)
+#define MAGAZINES_MIN ((size_t)32 << 20)
+
+struct heap;
+
+static inline bool magazine_ends_at(void *const *slot) {
+    return ((uintptr_t)slot & (MAGAZINE_SIZE - 1)) == 0;
+}
+
+/* The slots of the smallest magazine with a capacity. */
+static inline unsigned magazine_slots(unsigned capacity) {
+    unsigned slots = MAGAZINE_SLOTS;
+    while (slots <= capacity) {
+        slots *= 2;
+    }
+    return slots;
+}
+
+/* The first slot of the magazine of `slots` slots that a bottom belongs to. */
+static inline void **magazine_start(void *const *bottom, unsigned slots) {
+    return (void **)((uintptr_t)bottom & ~(uintptr_t)(slots * sizeof(void *) - 1));
+}
+
+/* Its end. */
+static inline void **magazine_end(void *const *bottom, unsigned slots) {
+    return magazine_start(bottom, slots) + slots;
+}
+
+/* How many blocks fit into the heap's magazine of a class. */
+unsigned magazine_capacity(const struct heap *heap, unsigned size_class);
+
+/* Whether another block fits into it. */
+bool magazine_has_room(const struct heap *heap, unsigned size_class);
+
+/* Makes the slots above `bottom`, the first `count` of which hold blocks, the heap's magazine of a class, which has
+ * `slots` slots. */
+void magazine_install(struct heap *heap, unsigned size_class, void **bottom, unsigned slots, unsigned count);
+
+/* The cost of the heap's magazine of a class, in bytes. */
+size_t magazine_cost(const struct heap *heap, unsigned size_class);
+
+/* Makes the heap's magazine of a class, or at most doubles its capacity. False if it is the largest already, or
+ * there is no budget or no memory. */
+bool magazine_grow(struct heap *heap, unsigned size_class);
+
+/* Halves the capacity of a magazine if its blocks still fit, and there is memory for a smaller one. */
+void magazine_shrink(struct heap *heap, unsigned size_class);
+
+/*
+ * With check=deferred a block in a magazine still has its live bit. Ends the lives of `count` blocks; returns how many
+ * were live, up to the first that was not, which becomes suspect (live_map.h).
+ */
+unsigned magazine_prove(void *const *blocks, unsigned count);
+
+/* Frees the memory of an empty magazine. */
+void magazine_dispose(struct heap *heap, unsigned size_class);
+
+/* Sets the budget of all magazines from the memory in slabs and the number of heaps in use. */
+void magazines_set_budget(void);
+
+/* The same after determining how much memory the process may have, which bounds the budget. Reads kernel files.
+ */
+void magazines_ask_limit(void);
+
+/* Returns to the budget what the heap has drawn beyond the cost of its magazines. */
+void magazines_return(struct heap *heap);
+
+/* How many blocks are in the heap's magazine of a class; approximate for another thread's heap. */
+unsigned magazine_count(const struct heap *heap, unsigned size_class);
+
+#endif

@@ -1,0 +1,57 @@
+/*
+ * quarantine.h - freed blocks that are not reused for a while, with harden=full.
+ *
+ * A freed block takes a random place; the block that was there goes to the end of a queue, and the oldest leaves at its
+ * front. So a block does not come back at once, and nobody can predict when it does. Each class of a heap has a
+ * quarantine with as many places as fit into QUARANTINE_BYTES, up to QUARANTINE_MOST; all heaps together may hold as
+ * much as their magazines (heaps.magazine_limit), and QUARANTINES_MOST. Beyond that, freed blocks may come back at
+ * once. Used only by the thread.
+ */
+#ifndef MEMS_ENGINE_QUARANTINE_H
+#define MEMS_ENGINE_QUARANTINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define QUARANTINE_BYTES ((size_t)16 << 10) /* of blocks at random places; the queue has as much again */
+#define QUARANTINE_MOST 64u
+#define QUARANTINES_MOST ((size_t)64 << 20)
+
+/* blocks[0 .. places - 1] are the places, NULL if empty; blocks[places .. 2 * places - 1] is the queue, a ring whose
+ * oldest is `next`. */
+struct quarantine {
+    uint32_t places; /* a power of two */
+    uint32_t next;
+    void *blocks[];
+};
+
+/* A quarantine for blocks of `size` bytes; NULL if there is no memory or no budget for it. */
+struct quarantine *quarantine_create(size_t size);
+
+/* Frees an empty one. */
+void quarantine_dispose(struct quarantine *quarantine, size_t size);
+
+/* Adds a block at a random place; returns the one that leaves, or NULL. */
+static inline void *quarantine_exchange(struct quarantine *quarantine, void *block, uint32_t random) {
+    const uint32_t places = quarantine->places;
+    void **place = &quarantine->blocks[random & (places - 1)];
+    void *older = *place;
+    *place = block;
+    if (older == NULL) {
+        return NULL;
+    }
+    void **last = &quarantine->blocks[places + quarantine->next];
+    void *oldest = *last;
+    *last = older;
+    quarantine->next = (quarantine->next + 1) & (places - 1);
+    return oldest;
+}
+
+/* Whether a block is in it. Other threads may call this too, and may see changes slightly later. */
+bool quarantine_holds(const struct quarantine *quarantine, const void *block);
+
+/* Takes some block out; NULL if it is empty. */
+void *quarantine_take(struct quarantine *quarantine);
+
+#endif

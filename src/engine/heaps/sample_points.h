@@ -1,0 +1,26 @@
+/*
+ * sample_points.h - which allocations are sampled: one per `sample` bytes (the option) on average, at random.
+ *
+ * A heap's beat (heap_count) counts the bytes that its thread requests, so sampling costs malloc nothing until a sample
+ * is due: the next beat comes after HEAP_BEAT bytes, or at the next sample point. Each byte is equally likely to be a
+ * point (base/exponential.h). So it is harmless that the count includes blocks of other heaps that the thread frees: a
+ * point that falls on those is ignored.
+ */
+#ifndef MEMS_ENGINE_SAMPLE_POINTS_H
+#define MEMS_ENGINE_SAMPLE_POINTS_H
+
+#include <stdint.h>
+
+struct heap;
+
+/* A thread has taken the heap, and its first beat begins. */
+void sample_points_begin(struct heap *heap);
+
+/* A beat of the heap is over (heap_count), and the next one begins. Returns the mean sampling interval if the
+ * requested block is to be sampled, else 0. */
+uint64_t sample_points_beat(struct heap *heap);
+
+/* In a forked child, for the heap of its thread: random numbers that differ from the parent's. */
+void sample_points_fork(struct heap *heap);
+
+#endif

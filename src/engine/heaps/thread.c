@@ -1,0 +1,135 @@
+#include "thread.h"
+
+#include <pthread.h>
+
+#include "engine/slabs/abandoned.h"
+#include "engine/slabs/slab.h"
+#include "hardened_heap.h"
+#include "magazine.h"
+#include "remote.h"
+#include "sample_points.h"
+#include "transfer.h"
+
+/* In a process with several threads, a thread's first SHARE blocks per class of up to SHARED_SIZE_MAX bytes come from
+ * the shared slab. */
+#define SHARE 4u
+#define SHARED_SIZE_MAX 2048u
+
+/* The thread's heap is gone, and it must not get another, which nobody would take back. */
+static TLS bool thread_is_ending;
+
+static pthread_key_t end_of_thread;
+static bool has_end_of_thread;
+static void (*when_ended)(void);
+
+/*
+ * Ends the use of a heap: its blocks are flushed, its slabs are abandoned, and only then is its inbox closed,
+ * so whoever finds it closed also sees the slabs' new state.
+ */
+static void give_up(struct heap *heap) {
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        if (!list_empty(&heap->classes[size_class].slabs)) {
+            abandoned_leave(size_class, &heap->classes[size_class].slabs);
+        }
+    }
+    heap->slab_bytes = 0;
+    inbox_close(heap);
+}
+
+static void thread_end(void *ending) {
+    struct heap *heap = ending;
+    heap_mine = &heap_none;
+    thread_is_ending = true;
+    lock_take(&heap->lock);
+    transfer_flush(heap);
+    inbox_collect(heap, SIZE_MAX, true);
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        magazine_dispose(heap, size_class);
+    }
+    magazines_return(heap);
+    give_up(heap);
+    heap_reset(heap);
+    lock_give(&heap->lock);
+    heap_retire(heap);
+    when_ended();
+}
+
+void threads_start(void (*ended)(void)) {
+    when_ended = ended;
+    has_end_of_thread = pthread_key_create(&end_of_thread, thread_end) == 0;
+}
+
+struct heap *thread_begin(void) {
+    if (thread_is_ending || !has_end_of_thread) {
+        return NULL;
+    }
+    bool alone = true;
+    struct heap *heap = heap_obtain((uintptr_t)__builtin_thread_pointer(), &alone);
+    if (heap == NULL) {
+        return NULL;
+    }
+    if (heaps.harden != HARDEN_OFF && heap->hardened == NULL && (heap->hardened = hardened_create()) == NULL) {
+        heap_retire(heap);
+        return NULL;
+    }
+    heap_catch_up(heap);
+    sample_points_begin(heap);
+    inbox_open(heap);
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        bool shares = !alone && size_classes[size_class].size <= SHARED_SIZE_MAX && heaps.harden == HARDEN_OFF;
+        heap->classes[size_class].share = shares ? SHARE : 0;
+        heap->classes[size_class].bounces = 0;
+    }
+    /* The heap is in place before this call, which may itself allocate. */
+    heap_mine = heap;
+    pthread_setspecific(end_of_thread, heap);
+    return heap;
+}
+
+bool thread_take_share(struct heap *heap, unsigned size_class) {
+    struct heap_class *of = &heap->classes[size_class];
+    if (LIKELY(of->share == 0 || of->bottom != NULL)) {
+        return false;
+    }
+    of->share--;
+    return true;
+}
+
+/*
+ * Everything guarded by locks is consistent: slabs, depots, inboxes, and all of the arenas' heaps, which stay. Other
+ * threads' magazines may be half changed, so their blocks are lost.
+ */
+void threads_recover(void) {
+    struct heap *mine = heap_mine != &heap_none ? heap_mine : NULL;
+    list_init(&heaps.unused);
+    inboxes_clear(); /* first: a set link keeps an empty slab from going back */
+    uint32_t made = heaps_made();
+    size_t drawn = 0;
+    for (uint32_t id = 1; id <= made; id++) {
+        struct heap *heap = heap_of(id);
+        drawn += heap == mine || heap->arena != NULL ? heap->magazine_drawn : 0;
+        if (heap->arena != NULL) {
+            lock_take(&heap->lock);
+            heap_let_ended_go(heap);
+            lock_give(&heap->lock);
+        } else if (heap != mine) {
+            lock_take(&heap->lock);
+            depot_flush(heap);
+            large_cache_flush(&heap->larges, SIZE_MAX);
+            give_up(heap);
+            heap_reset(heap);
+            if (heap->hardened != NULL) {
+                hardened_forget(heap->hardened);
+            }
+            lock_give(&heap->lock);
+            list_push_front(&heaps.unused, &heap->link);
+        }
+    }
+    if (mine != NULL && mine->hardened != NULL) {
+        hardened_reseed(mine->hardened);
+    }
+    atomic_store_explicit(&heaps.in_use, (mine != NULL) + atomic_load_explicit(&heaps.arenas, memory_order_relaxed),
+                          memory_order_relaxed);
+    atomic_store_explicit(&heaps.magazine_drawn, drawn, memory_order_relaxed);
+    inboxes_refill();
+}

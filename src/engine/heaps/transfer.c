@@ -1,0 +1,140 @@
+#include "transfer.h"
+
+#include <string.h>
+
+#include "base/compiler.h"
+#include "base/fault.h"
+#include "engine/slabs/slab.h"
+#include "hardened_heap.h"
+#include "heap.h"
+#include "magazine.h"
+#include "remote.h"
+
+/* Units that a refill collects before it looks elsewhere. Usually the first one has something. */
+#define COLLECTIONS 128u
+
+RACY_READER size_t transfer_cached(const struct heap *heap, unsigned size_class) {
+    return magazine_count(heap, size_class) + (size_t)heap->classes[size_class].stock.count * stored_size(size_class);
+}
+
+/* A class gets a wide magazine for its refills after this many of them: it is then worth the memory. */
+#define REFILLS_BEFORE_WIDE 16u
+
+/* A slab with free slots, so that the heap need not grow. An arena uses only its own blocks, so it adopts none. */
+static struct slab *find_slab(struct heap *heap, unsigned size_class) {
+    struct slab *slab = heap_slab_with_room(heap, size_class);
+    for (unsigned i = 0; slab == NULL && i < COLLECTIONS && inbox_collect_class(heap, size_class); i++) {
+        slab = heap_slab_with_room(heap, size_class);
+    }
+    return slab != NULL || heap->arena != NULL ? slab : heap_adopt(heap, size_class);
+}
+
+/* Takes slots without growing the heap: fills slots[0 .. wanted - 1] from the end, and returns how many it filled.
+ * Nobody owns them yet. */
+static unsigned take_slots(struct heap *heap, unsigned size_class, void **slots, unsigned wanted) {
+    unsigned got = 0;
+    while (got < wanted) {
+        struct slab *slab = find_slab(heap, size_class);
+        if (slab == NULL) {
+            break;
+        }
+        got += slab_take(slab, slots + (wanted - got) - 1, wanted - got);
+        if (slab_free_slots(slab) == 0) {
+            heap_slab_full(heap, size_class, slab);
+        }
+    }
+    return got;
+}
+
+bool transfer_refill(struct heap *heap, unsigned size_class) {
+    ASSERT(lock_held(&heap->lock));
+    heap->classes[size_class].idle = false;
+    heap->classes[size_class].refilled = true;
+    /* Making the thread's heap may itself have allocated: then the magazine is not empty. */
+    if (magazine_count(heap, size_class) != 0 || depot_bring_back(heap, size_class)) {
+        return true;
+    }
+    /* A magazine grows only when it has been filled: one refill may be tried several times. */
+    if (find_slab(heap, size_class) == NULL) {
+        return false;
+    }
+    if (magazine_capacity(heap, size_class) < MAGAZINE_SLOTS - 1 ||
+        atomic_load_explicit(&heap->counters.class_refills[size_class], memory_order_relaxed) >= REFILLS_BEFORE_WIDE) {
+        magazine_grow(heap, size_class);
+    }
+    void **bottom = heap->classes[size_class].bottom;
+    if (bottom == NULL) {
+        return false;
+    }
+    /* Half of it, so that neither the next mallocs nor the next frees reach an end at once. */
+    unsigned wanted = (magazine_capacity(heap, size_class) + 1) / 2;
+    unsigned got = take_slots(heap, size_class, bottom + 1, wanted);
+    if (got < wanted) {
+        memmove(bottom + 1, bottom + 1 + (wanted - got), got * sizeof *bottom);
+    }
+    for (unsigned i = 1; !heap->checks_every && i <= got; i++) {
+        live_set(bottom[i]);
+    }
+    heap->tops[heap->mode_offset + size_class] = bottom + got;
+    heap->classes[size_class].strays = 0;
+    counter_add(&heap->counters.refills, got != 0);
+    class_counter_add(&heap->counters.class_refills[size_class]);
+    return got != 0;
+}
+
+void *transfer_take_one(struct heap *heap, unsigned size_class) {
+    ASSERT(lock_held(&heap->lock));
+    void *block = NULL;
+    struct slab *slab = heap_slab_with_room(heap, size_class);
+    if (heap->classes[size_class].bottom == NULL && slab != NULL) {
+        take_slots(heap, size_class, &block, 1);
+        live_set(block);
+    }
+    return block;
+}
+
+/* Gives the `count` blocks that have been in a magazine longest back to their slabs. */
+static void flush(struct heap *heap, unsigned size_class, unsigned count) {
+    void **bottom = heap->classes[size_class].bottom;
+    unsigned rest = magazine_count(heap, size_class) - count;
+    heap_give(heap, bottom + 1, heap->checks_every ? count : magazine_prove(bottom + 1, count));
+    memmove(bottom + 1, bottom + 1 + count, rest * sizeof *bottom);
+    heap->tops[heap->mode_offset + size_class] = bottom + rest;
+    counter_add(&heap->counters.flushes, 1);
+    class_counter_add(&heap->counters.class_flushes[size_class]);
+}
+
+bool transfer_make_room(struct heap *heap, unsigned size_class) {
+    ASSERT(lock_held(&heap->lock));
+    heap->classes[size_class].idle = false;
+    if (magazine_has_room(heap, size_class) || magazine_grow(heap, size_class)) {
+        return true;
+    }
+    if (heap->classes[size_class].bottom == NULL) {
+        return false;
+    }
+    if (!depot_put_full(heap, size_class)) {
+        flush(heap, size_class, (magazine_capacity(heap, size_class) + 1) / 2);
+    }
+    return true;
+}
+
+void transfer_flush_class(struct heap *heap, unsigned size_class) {
+    ASSERT(lock_held(&heap->lock));
+    depot_flush_class(heap, size_class);
+    unsigned count = magazine_count(heap, size_class);
+    if (count != 0) {
+        flush(heap, size_class, count);
+    }
+}
+
+void transfer_flush(struct heap *heap) {
+    if (heap->hardened != NULL) {
+        hardened_flush(heap);
+    }
+    depot_flush(heap);
+    large_cache_flush(&heap->larges, SIZE_MAX);
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        transfer_flush_class(heap, size_class);
+    }
+}

@@ -1,0 +1,55 @@
+/*
+ * guard_pages.h - memory between blocks that faults when touched, with harden=light and full.
+ *
+ * Linux can mark single pages for this (MADV_GUARD_INSTALL, since 6.13) in 0.7 us each, without further mappings. On
+ * older kernels the pages are protected, which splits mappings, of which a process may have only some 65,000; so there
+ * are fewer guards, up to GUARDS_PROTECTED_MOST. If both are refused, or if the system's pages are larger than OS_PAGE,
+ * there are none. A guarded page has no memory.
+ */
+#ifndef MEMS_ENGINE_GUARD_PAGES_H
+#define MEMS_ENGINE_GUARD_PAGES_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define GUARDS_PROTECTED_MOST 8192u
+
+/* How pages are guarded. */
+enum guard_means { GUARDS_NONE, GUARDS_BY_PROTECTION, GUARDS_BY_MARKS };
+
+/* `means` is set at the start; the rest is for statistics and the bound on protected guards (relaxed). */
+struct guards {
+    uint32_t means;           /* enum guard_means */
+    _Atomic uint32_t set;     /* existing guards */
+    _Atomic uint32_t refused; /* guards that could not be set */
+};
+
+extern struct guards guards;
+
+/* Finds out by trial how pages can be guarded. Part of the engine's start. */
+void guards_start(void);
+
+/* Makes pages fault when touched; false, with nothing changed, if that is impossible. */
+bool guard_set(void *start, size_t size);
+
+/* Ends that: the pages read as zero. False if the system refuses: then they must not be used again. */
+bool guard_clear(void *start, size_t size);
+
+/* Gives up the beginning of a guard, or makes it begin earlier, by `size` bytes: the pages from `start` on. False if
+ * the system refuses: then those pages are as they were. */
+bool guard_shorten(void *start, size_t size);
+bool guard_lengthen(void *start, size_t size);
+
+/* The size of a guard behind a separate block: a page, or 0 if there are no guards. */
+size_t guard_size(void);
+
+/* Sets the guards of a new slab of a class: behind its last slot, behind each slot of some classes, and over the whole
+ * slab in the class for zero-size blocks. Returns how many. */
+unsigned guard_slab(void *start, unsigned size_class);
+
+/* Clears them; false as for guard_clear. */
+bool guard_clear_slab(void *start, unsigned size_class, unsigned count);
+
+#endif

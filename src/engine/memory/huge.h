@@ -1,0 +1,91 @@
+/*
+ * huge.h - the largest blocks: each has its own mapping outside the window, and is found through the range tree.
+ */
+#ifndef MEMS_ENGINE_HUGE_H
+#define MEMS_ENGINE_HUGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/range_tree.h"
+#include "os/lock.h"
+
+/* Blocks of at least this size are huge, and smaller ones once the window has no room for them. If mapping fails, they
+ * are tried as large blocks too. */
+#define HUGE_MIN ((size_t)64 << 20)
+
+/* How many freed blocks are remembered, for reports on stray pointers. */
+#define HUGE_REMEMBERED 16u
+
+struct sample;
+
+/* The mapping is node.start .. node.last. */
+struct huge {
+    struct range_node node;
+    size_t requested;      /* bytes requested */
+    bool advised;          /* see advice.h */
+    uint32_t origin;       /* enum origin (engine.h), with harden=full; HUGE_UNSEALED: no canary yet */
+    bool fenced;           /* a guard follows the block */
+    bool reserved;         /* it was freed, and its addresses are kept (huge_table.freed) */
+    struct huge *next;     /* the next stuck block */
+    struct sample *sample; /* the sample that the block is (sampled_block.h), or NULL */
+};
+
+#define HUGE_UNSEALED UINT32_MAX
+
+/* All under `lock`. */
+struct huge_table {
+    struct lock lock;
+    struct range_tree live;
+    size_t bytes;       /* of the live blocks */
+    size_t guard;       /* minimum bytes of a guard behind each block; set at the start */
+    struct huge *stuck; /* freed blocks that could not be unmapped (too many mappings); tried again later */
+    struct {
+        uintptr_t start;
+        uintptr_t last;
+    } freed[HUGE_REMEMBERED];
+    bool reserved[HUGE_REMEMBERED]; /* with a guard behind each block: that one's addresses are still ours, and fault */
+    unsigned freed_next;
+};
+
+extern struct huge_table huge_table;
+
+/* A zeroed block of at least `size` bytes at a multiple of `alignment`; NULL if there is no memory. */
+void *huge_alloc(size_t size, size_t alignment);
+
+/* Frees a block; false if no live one starts here. */
+bool huge_free(void *block);
+
+/* Resizes a live block, possibly moving it: *resized, or NULL with nothing changed if there is no memory. False if
+ * no live block starts here. */
+bool huge_resize(void *block, size_t size, void **resized);
+
+/* Stores a sample (or NULL) for the live block that starts here; returns the previous one, or NULL if no block
+ * starts here. */
+struct sample *huge_keep_sample(const void *block, struct sample *sample);
+
+/* The bytes requested for the live block that starts here; 0 if there is none. */
+size_t huge_requested(const void *block);
+
+/* Notes that the program has advised blocks in a range of addresses; tells this for the live block that starts here. */
+void huge_note_advice(const void *start, size_t size);
+bool huge_advised(const void *block);
+
+/* The origin of the live block that starts here; set once it has a canary, after it was allocated or resized. */
+unsigned huge_origin(const void *block);
+void huge_set_origin(const void *block, unsigned origin);
+
+/* The first live block with a canary for which intact(start, bytes requested) is false, and its size, or NULL. Under
+ * the lock, so no block ends meanwhile; looks at up to 64 blocks. */
+void *huge_find_broken(bool (*intact)(const void *start, size_t size), size_t *size);
+
+/* The live (or, for a report, recently freed) block that contains an address; false if there is none. A live block's
+ * size is what its user may write: behind its last page there may be a guard. */
+bool huge_find(const void *address, uintptr_t *start, size_t *size);
+bool huge_find_freed(const void *address, uintptr_t *start, size_t *size);
+
+/* The address behind the mapping of the live block that starts here; 0 if there is none. */
+uintptr_t huge_end(const void *block);
+
+#endif

@@ -1,0 +1,185 @@
+/*
+ * large.h - blocks too large, or too strictly aligned, for a slab: each is a span of the window and belongs to no heap.
+ *
+ * The block starts at the span's first unit, whose page map entry is UNIT_LARGE while a user holds the block, and
+ * UNIT_PART otherwise; the live map is not used. The thread that changes the entry (one atomic operation) has freed the
+ * block and owns its span: it may free the span, or keep it for its own next large block (large_cache.h).
+ */
+#ifndef MEMS_ENGINE_LARGE_H
+#define MEMS_ENGINE_LARGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/bits.h"
+#include "base/compiler.h"
+#include "engine/tables/page_map.h"
+#include "os/os.h"
+#include "span.h"
+
+struct sample;
+
+/*
+ * requested <= units * UNIT; written by the block's user (realloc), read by statistics under the spans' lock (relaxed).
+ * watched: calloc has left all of its pages untouched; written by the block's user, read by whoever frees it. ample:
+ * the units beyond large_units(requested) may be cut off at any time (larges_cut_headroom); it changes only under the
+ * spans' lock, and so do requested and span.units while it is set. arena: written before the arena's user gets the
+ * block, and by whoever has ended the block's life. excess: the count of units that blocks have beyond their need
+ * (large_cache.h), for a live block that adds to it.
+ */
+struct large {
+    struct span span;
+    _Atomic size_t requested; /* bytes requested */
+    struct list link;         /* in a heap's cache (large_cache.h), or in an arena's list */
+    uint32_t period;          /* of the cache, when the block entered it */
+    uint8_t origin;           /* enum origin (record.h), with harden=full */
+    uint8_t fence;            /* enum large_fence; written by the block's user, or whoever freed it */
+    bool watched;
+    _Atomic bool advised;     /* see advice.h (relaxed) */
+    _Atomic bool ample;       /* has headroom */
+    struct sample *sample;    /* the sample that the block is (sampled_block.h), or NULL. Its user's */
+    uint32_t arena;           /* the heap of the block's arena, whose list then has the block by `link`; 0: none */
+    _Atomic uint32_t *excess; /* where its excess units are counted, or NULL. Its user's */
+};
+
+static inline size_t large_requested(const struct large *large) {
+    return atomic_load_explicit(&large->requested, memory_order_relaxed);
+}
+
+/* The bytes that the user may write. */
+static inline size_t large_size(const struct large *large) {
+    return round_up(large_requested(large), OS_PAGE);
+}
+
+static inline bool large_advised(const struct large *large) {
+    return atomic_load_explicit(&large->advised, memory_order_relaxed);
+}
+
+/* Acquire: pairs with the release of whoever cuts off the headroom, so that the span's new end is seen once there is
+ * none. */
+static inline bool large_is_ample(const struct large *large) {
+    return atomic_load_explicit(&large->ample, memory_order_acquire);
+}
+
+/* The descriptor of a live large block. */
+static inline struct large *large_of(const void *block) {
+    return CONTAINER_OF(window.spans[window_unit(block)], struct large, span);
+}
+
+/* The number of units that a block of `bytes` takes. */
+static inline size_t large_units(size_t bytes) {
+    return (bytes + UNIT - 1) >> UNIT_SHIFT;
+}
+
+/* The part of a large block's span that faults when touched: nothing, everything behind the block, or all of it. */
+enum large_fence { FENCE_NONE, FENCE_END, FENCE_ALL };
+
+/* From now on, at least this large a guard follows every large block (guard_pages.h). */
+void large_fence_ends(size_t guard);
+
+/* The number of units that a block of `bytes` takes with its guard. */
+size_t large_units_fenced(size_t bytes);
+
+/* Makes a block that nobody holds, but that may still be touched, read as zero. */
+void large_clear(struct large *large);
+
+/* Fences and purges all of a block that nobody holds. False if that is impossible. */
+bool large_fence_all(struct large *large);
+
+/* A block of `size` bytes at a multiple of `alignment`; *zero tells whether it reads as zero. NULL if there is no
+ * room. */
+void *large_alloc(size_t size, size_t alignment, bool *zero);
+
+/* The same from a free span of at most `most` units that has been used and not purged. */
+void *large_alloc_dirty(size_t size, size_t alignment, size_t most);
+
+static inline void large_set_size(struct large *large, size_t size) {
+    atomic_store_explicit(&large->requested, size, memory_order_relaxed);
+}
+
+/* Whether there is nothing to end with the block: it is neither watched nor a sample, nor in an arena, nor advised. */
+static inline bool large_is_plain(const struct large *large) {
+    return !large->watched && large->sample == NULL && large->arena == 0 && !large_advised(large);
+}
+
+/* Revives the block of a descriptor that nobody holds, at a size that its units have room for, and its fence
+ * allows. */
+static inline void *large_reuse(struct large *large, size_t size) {
+    large_set_size(large, size);
+    large->watched = false;
+    page_map_store(large->span.first, UNIT_LARGE);
+    return window_address(large->span.first);
+}
+
+/* From now on, calloc learns from the program's use of a live block's pages (zeros.h). */
+static inline void large_watch(const void *block) {
+    large_of(block)->watched = true;
+}
+
+static inline bool large_is_live(const struct large *large) {
+    return page_map_load(large->span.first) == UNIT_LARGE;
+}
+
+/*
+ * Shrinks the block, which was allocated at a larger size, to `size` bytes; the rest becomes *headroom*, into which it
+ * grows without moving. `purge`: if the headroom is large, it is purged.
+ */
+void large_keep_headroom(void *block, size_t size, bool purge);
+
+/* A block whose life has ended keeps all of its units. */
+COLD void large_end_headroom(struct large *large);
+
+/* Takes a block's excess units from the count, because its life has ended or it is about to be resized. */
+COLD void large_narrow(struct large *large);
+
+/* Gives back the headroom of all live blocks, when memory is short. O(spans) if there is any. */
+void larges_cut_headroom(void);
+
+/* Ends the life of the block that starts here; returns its descriptor, now the caller's, or NULL if none is live. If
+ * two threads free a block, exactly one gets it. */
+static inline struct large *large_end(void *block) {
+    uintptr_t offset = (uintptr_t)block - window.base;
+    size_t unit = offset >> UNIT_SHIFT;
+    uint32_t entry = page_map_load(unit);
+    if (entry != UNIT_LARGE || offset % UNIT != 0) {
+        return NULL;
+    }
+    if (os_single_threaded()) {
+        page_map_store(unit, UNIT_PART);
+    } else if (!atomic_compare_exchange_strong_explicit(&window.page_map[unit], &entry, UNIT_PART, memory_order_acq_rel,
+                                                        memory_order_relaxed)) {
+        return NULL; /* acquire and release: what the block's users did precedes its reuse */
+    }
+    struct large *large = large_of(block);
+    if (UNLIKELY(large_is_ample(large))) {
+        large_end_headroom(large);
+    }
+    if (UNLIKELY(large->excess != NULL)) {
+        large_narrow(large);
+    }
+    return large;
+}
+
+/* Gives back the span and the descriptor of a block that nobody holds. */
+void large_destroy(struct large *large);
+
+/* The same for a block that has been unused since `freed_ms`, by the coarse clock. */
+void large_retire(struct large *large, uint64_t freed_ms);
+
+/* The same for a block whose pages have been moved to another. */
+void large_destroy_moved(struct large *large);
+
+/* Resizes a live block in place; false if that is impossible. */
+bool large_resize(void *block, size_t size);
+
+/*
+ * The same for blocks that end with a fence, which moves with the end. The pages that the block gains read as zero if
+ * free memory does, and those that it loses are cleared. A block that shrinks by less than half keeps its units, so
+ * that it can grow again.
+ */
+bool large_resize_fenced(void *block, size_t size);
+
+/* Forgets a live block whose addresses were lost to another mapping. */
+void large_lose(void *block);
+
+#endif

@@ -1,0 +1,198 @@
+#include "large_cache.h"
+
+#include "base/bits.h"
+#include "engine/tables/page_map.h"
+#include "os/os.h"
+
+void large_cache_init(struct large_cache *cache) {
+    atomic_store_explicit(&cache->listed, 0, memory_order_relaxed);
+    atomic_store_explicit(&cache->units, 0, memory_order_relaxed);
+    atomic_store_explicit(&cache->used, false, memory_order_relaxed);
+    cache->period = 0;
+    cache->decaying = false;
+    for (unsigned bin = 0; bin < LARGE_BINS; bin++) {
+        list_init(&cache->bins[bin]);
+        atomic_store_explicit(&cache->ready[bin], 0, memory_order_relaxed);
+    }
+    cache->before_ms = cache->period_ms = os_coarse_ms();
+}
+
+static uint64_t ready_in(const struct large_cache *cache, unsigned bin) {
+    return atomic_load_explicit(&cache->ready[bin], memory_order_relaxed);
+}
+
+size_t large_cache_count(const struct large_cache *cache) {
+    size_t count = large_cache_listed(cache);
+    for (unsigned bin = 0; bin < LARGE_BINS; bin++) {
+        count += ready_in(cache, bin) != 0;
+    }
+    return count;
+}
+
+size_t large_cache_units(const struct large_cache *cache) {
+    size_t units = atomic_load_explicit(&cache->units, memory_order_relaxed);
+    for (unsigned bin = 0; bin < LARGE_BINS; bin++) {
+        units += large_ready_units(ready_in(cache, bin));
+    }
+    return units;
+}
+
+struct large *large_cache_take_wider(struct large_cache *cache, size_t units) {
+    const size_t most = units + LARGE_WIDER - atomic_load_explicit(&cache->wider, memory_order_relaxed);
+    if (units == 0 || most >= LARGE_UNITS_END) {
+        return NULL; /* 0: of a size that is out of range */
+    }
+    const unsigned last = large_cache_bin(most);
+    for (unsigned bin = large_cache_bin(units); bin <= last; bin++) {
+        const size_t found = large_ready_units(ready_in(cache, bin));
+        struct large *large = found > units && found <= most ? large_cache_take_place(&cache->ready[bin]) : NULL;
+        if (large != NULL) {
+            atomic_fetch_add_explicit(&cache->wider, (uint32_t)(found - units), memory_order_relaxed);
+            large->excess = &cache->wider;
+            return large;
+        }
+    }
+    return NULL;
+}
+
+/* Takes a block of a bin, the newest first; NULL if it has none. */
+static struct large *take_any(struct large_cache *cache, unsigned bin) {
+    struct large *large = large_cache_take_place(&cache->ready[bin]);
+    if (large == NULL && !list_empty(&cache->bins[bin])) {
+        large = large_cached_at(cache->bins[bin].next);
+        large_cache_remove(cache, large);
+    }
+    return large;
+}
+
+void large_cache_flush(struct large_cache *cache, size_t most) {
+    for (unsigned bin = LARGE_BINS; bin-- > 0 && most != 0;) {
+        struct large *large;
+        for (; most != 0 && (large = take_any(cache, bin)) != NULL; most--) {
+            large_destroy(large);
+        }
+    }
+}
+
+size_t large_cache_flush_units(struct large_cache *cache, size_t units) {
+    size_t left = min_size(units, LARGE_UNITS_END - 2);
+    for (unsigned bin = large_cache_bin(left + 1); bin-- > 0;) {
+        struct large *large = take_any(cache, bin);
+        if (large != NULL) {
+            left -= large->span.units;
+            large_destroy(large);
+            bin = large_cache_bin(left + 1);
+        }
+    }
+    return min_size(units, LARGE_UNITS_END - 2) - left;
+}
+
+static bool is_unused(const struct large_cache *cache, const struct large *large) {
+    return cache->period - large->period >= 2;
+}
+
+/* Takes the oldest block of a bin, if it has been there for a whole period; otherwise NULL. */
+static struct large *take_unused(struct large_cache *cache, unsigned bin) {
+    struct list *blocks = &cache->bins[bin];
+    if (!list_empty(blocks)) {
+        struct large *large = large_cached_at(blocks->prev);
+        if (!is_unused(cache, large)) {
+            return NULL;
+        }
+        large_cache_remove(cache, large);
+        return large;
+    }
+    const uint64_t word = ready_in(cache, bin);
+    const bool due = word != 0 && is_unused(cache, CONTAINER_OF(window.spans[(uint32_t)word], struct large, span));
+    return due ? large_cache_take_place(&cache->ready[bin]) : NULL;
+}
+
+void large_cache_decay(struct large_cache *cache, uint64_t now_ms, size_t most) {
+    uint64_t decay_ms = atomic_load_explicit(&spans.decay_ms, memory_order_relaxed);
+    uint64_t age = now_ms - cache->period_ms;
+    if (!large_cache_used(cache) || large_cache_count(cache) == 0) {
+        atomic_store_explicit(&cache->used, false, memory_order_relaxed);
+        cache->before_ms = cache->period_ms = now_ms;
+        return;
+    }
+    if (age >= decay_ms) {
+        cache->period += age >= 2 * decay_ms ? 2 : 1;
+        cache->before_ms = cache->period_ms;
+        cache->period_ms = now_ms;
+        cache->decaying = true;
+    }
+    bool more = cache->decaying;
+    for (unsigned bin = 0; bin < LARGE_BINS && more; bin++) {
+        struct large *large;
+        while (most != 0 && (large = take_unused(cache, bin)) != NULL) {
+            large_retire(large, cache->before_ms);
+            most--;
+        }
+        more = most != 0;
+    }
+    cache->decaying = cache->decaying && !more;
+}
+
+static bool block_valid(const struct large *large, unsigned bin, const char **why) {
+    if (page_map_load(large->span.first) != UNIT_PART) {
+        *why = "a cached large block is live, or none";
+        return false;
+    }
+    if (large_cache_bin(large->span.units) != bin) {
+        *why = "a cached large block is in a bin that is not its size's";
+        return false;
+    }
+    if (large->sample != NULL || large->arena != 0 || large_is_ample(large) || large->excess != NULL) {
+        *why = "a cached large block has a sample, an arena or headroom, or counts as too wide";
+        return false;
+    }
+    return true;
+}
+
+static bool ready_valid(const struct large_cache *cache, unsigned bin, const char **why) {
+    const uint64_t word = ready_in(cache, bin);
+    if (word == 0) {
+        return true;
+    }
+    const struct large *large = CONTAINER_OF(window.spans[(uint32_t)word], struct large, span);
+    if (large_ready_word(large) != word) {
+        *why = "a ready large block is not where it is said to be";
+        return false;
+    }
+    return block_valid(large, bin, why);
+}
+
+bool large_cache_valid(const struct large_cache *cache, const char **why) {
+    size_t count = 0;
+    size_t units = 0;
+    for (unsigned bin = 0; bin < LARGE_BINS; bin++) {
+        const struct list *blocks = &cache->bins[bin];
+        if (!list_valid(blocks, large_cache_listed(cache))) {
+            *why = "a list of cached large blocks is torn";
+            return false;
+        }
+        for (const struct list *link = blocks->next; link != blocks; link = link->next, count++) {
+            const struct large *large = large_cached_at(link);
+            if (!block_valid(large, bin, why)) {
+                return false;
+            }
+            units += large->span.units;
+        }
+        if (!ready_valid(cache, bin, why)) {
+            return false;
+        }
+    }
+    if (count != large_cache_listed(cache) || units != atomic_load_explicit(&cache->units, memory_order_relaxed)) {
+        *why = "the cached large blocks are not those that are counted";
+        return false;
+    }
+    if (atomic_load_explicit(&cache->wider, memory_order_relaxed) > LARGE_WIDER) {
+        *why = "large blocks have too many units that they do not need";
+        return false;
+    }
+    if (large_cache_count(cache) != 0 && !large_cache_used(cache)) {
+        *why = "a cache that has large blocks is not used";
+        return false;
+    }
+    return true;
+}

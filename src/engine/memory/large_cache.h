@@ -1,0 +1,209 @@
+/*
+ * large_cache.h - whole large blocks that a heap's thread has freed and may soon need again.
+ *
+ * A block that passes through the cache keeps its span and its descriptor, so a pair of malloc and free costs the same
+ * for 40 KiB and for 60 MiB. Blocks are found by their exact number of units, or a ready one that is slightly *wider*
+ * is taken, so a sequence of different sizes does not split and merge the same span over and over. Blocks are
+ * flushed after a period of decay_ms in the cache, and blocks of any size before the process's memory grows: like free
+ * spans, cached memory can serve any request, so no byte count is needed to bound it.
+ *
+ * All under the lock of the cache's heap, except the *ready* block of each bin, the one freed last. The heap's thread
+ * puts it there and takes it without the lock; others only take it, holding the lock. So the thread may store into an
+ * empty place, and whoever takes a block uses an exchange.
+ */
+#ifndef MEMS_ENGINE_LARGE_CACHE_H
+#define MEMS_ENGINE_LARGE_CACHE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bits.h"
+#include "base/list.h"
+#include "huge.h"
+#include "large.h"
+
+/* Each number of units below 2^LARGE_EXACT_SHIFT has a bin; above, each doubling has two. */
+#define LARGE_EXACT_SHIFT 3u
+#define LARGE_UNITS_SHIFT 10u
+#define LARGE_UNITS_END ((size_t)1 << LARGE_UNITS_SHIFT)
+#define LARGE_BINS ((1u << LARGE_EXACT_SHIFT) + 2 * (LARGE_UNITS_SHIFT - LARGE_EXACT_SHIFT))
+
+/* The most blocks that a cache holds. */
+#define LARGES_MAX 256u
+
+/* How many blocks of a bin a search looks at. */
+#define LARGE_PROBES 8u
+
+/* The excess units that a heap's live blocks may have in total; like cached memory, they are kept. */
+#define LARGE_WIDER 8u
+
+_Static_assert(LARGE_UNITS_END == HUGE_MIN >> UNIT_SHIFT, "a block that is not huge has a bin");
+
+/*
+ * All written under the lock, except `used`, `ready` and `wider`; `listed` and `units` are also read without it
+ * (relaxed), as hints and for statistics. A cached block has no sample, no arena and no headroom.
+ */
+struct large_cache {
+    _Atomic bool used;                  /* may have blocks. Only the thread writes it (relaxed) */
+    _Atomic uint64_t ready[LARGE_BINS]; /* units << 32 | first unit of a block; 0: none */
+    struct list bins[LARGE_BINS];       /* of struct large, by `link`, newest first; their live bits are clear */
+    _Atomic size_t listed;              /* blocks in the bins' lists, */
+    _Atomic size_t units;               /* and their units */
+    uint64_t period_ms;                 /* the start of this decay period, by the coarse clock */
+    uint64_t before_ms;                 /* and that of the one before */
+    uint32_t period;                    /* its number, modulo 2^32 */
+    _Atomic uint32_t wider; /* excess units of live blocks taken from here (relaxed); a reused heap keeps the count */
+    bool decaying;          /* some block may be older than the last period */
+};
+
+void large_cache_init(struct large_cache *cache);
+
+/* The bin of a number of units below LARGE_UNITS_END. */
+static inline unsigned large_cache_bin(size_t units) {
+    if (units < 1u << LARGE_EXACT_SHIFT) {
+        return (unsigned)units;
+    }
+    unsigned level = floor_log2(units);
+    return (1u << LARGE_EXACT_SHIFT) + (level - LARGE_EXACT_SHIFT) * 2 + (unsigned)(units >> (level - 1) & 1u);
+}
+
+/* False if the cache has no blocks. */
+static inline bool large_cache_used(const struct large_cache *cache) {
+    return atomic_load_explicit(&cache->used, memory_order_relaxed);
+}
+
+/* How many blocks the cache has, and how many units these have; approximate without the lock. */
+size_t large_cache_count(const struct large_cache *cache);
+size_t large_cache_units(const struct large_cache *cache);
+
+static inline size_t large_cache_listed(const struct large_cache *cache) {
+    return atomic_load_explicit(&cache->listed, memory_order_relaxed);
+}
+
+static inline void large_cache_list(struct large_cache *cache, size_t blocks, size_t units) {
+    atomic_store_explicit(&cache->listed, large_cache_listed(cache) + blocks, memory_order_relaxed);
+    atomic_store_explicit(&cache->units, atomic_load_explicit(&cache->units, memory_order_relaxed) + units,
+                          memory_order_relaxed);
+}
+
+static inline uint64_t large_ready_word(const struct large *large) {
+    return (uint64_t)large->span.units << 32 | large->span.first;
+}
+
+static inline size_t large_ready_units(uint64_t word) {
+    return word >> 32;
+}
+
+/* Whether a block may be cached: it is not too large, and unused memory may be kept. */
+static inline bool large_cache_accepts(size_t units) {
+    return units < LARGE_UNITS_END && atomic_load_explicit(&spans.decay_ms, memory_order_relaxed) != 0;
+}
+
+static inline void large_cache_make_ready(struct large_cache *cache, unsigned bin, struct large *large) {
+    large->period = cache->period;
+    atomic_store_explicit(&cache->used, true, memory_order_relaxed);
+    /* Release: pairs with the exchange of another thread that takes the block. */
+    atomic_store_explicit(&cache->ready[bin], large_ready_word(large), memory_order_release);
+}
+
+/* Makes a block that nobody holds its bin's ready one, for the heap's thread without the lock. False if there is one,
+ * or the block may not be cached. */
+static inline bool large_cache_put_ready(struct large_cache *cache, struct large *large) {
+    const size_t units = large->span.units;
+    if (!large_cache_accepts(units)) {
+        return false;
+    }
+    const unsigned bin = large_cache_bin(units);
+    const bool empty = atomic_load_explicit(&cache->ready[bin], memory_order_relaxed) == 0;
+    if (empty) {
+        large_cache_make_ready(cache, bin, large);
+    }
+    return empty;
+}
+
+/* Empties the ready place of a bin. Returns the block that was there, or NULL. Acquire: pairs with the release of
+ * whoever put it there. */
+static inline struct large *large_cache_take_place(_Atomic uint64_t *ready) {
+    uint64_t word = atomic_load_explicit(ready, memory_order_relaxed);
+    if (os_single_threaded()) {
+        atomic_store_explicit(ready, 0, memory_order_relaxed);
+    } else if (word != 0) {
+        word = atomic_exchange_explicit(ready, 0, memory_order_acquire);
+    }
+    return word != 0 ? CONTAINER_OF(window.spans[(uint32_t)word], struct large, span) : NULL;
+}
+
+/* Takes the ready block of exactly this many units, or returns NULL; for the heap's thread without the lock. */
+static inline struct large *large_cache_take_ready(struct large_cache *cache, size_t units) {
+    if (units >= LARGE_UNITS_END) {
+        return NULL;
+    }
+    _Atomic uint64_t *ready = &cache->ready[large_cache_bin(units)];
+    const uint64_t word = atomic_load_explicit(ready, memory_order_relaxed);
+    return large_ready_units(word) == units && units != 0 ? large_cache_take_place(ready) : NULL;
+}
+
+/* The same for a ready block that is wider than this many units. The cache counts the excess until large_narrow. */
+struct large *large_cache_take_wider(struct large_cache *cache, size_t units);
+
+/* Adds a block that nobody holds, as its bin's ready one, for the heap's thread; the one before goes into the list.
+ * False if the cache is full, or the block may not be cached. */
+static inline bool large_cache_put(struct large_cache *cache, struct large *large) {
+    const size_t units = large->span.units;
+    if (!large_cache_accepts(units) || large_cache_listed(cache) == LARGES_MAX) {
+        return false;
+    }
+    const unsigned bin = large_cache_bin(units);
+    struct large *before = large_cache_take_place(&cache->ready[bin]);
+    if (before != NULL) {
+        list_push_front(&cache->bins[bin], &before->link);
+        large_cache_list(cache, 1, before->span.units);
+    }
+    large_cache_make_ready(cache, bin, large);
+    return true;
+}
+
+static inline struct large *large_cached_at(const struct list *link) {
+    return CONTAINER_OF(link, struct large, link);
+}
+
+/* Removes a block that is in a list. */
+static inline void large_cache_remove(struct large_cache *cache, struct large *large) {
+    list_remove(&large->link);
+    large_cache_list(cache, (size_t)-1, -(size_t)large->span.units);
+}
+
+/* The last freed block of exactly this many units in the lists, or NULL. O(1): looks at only a few of the sizes that
+ * share a bin. */
+static inline struct large *large_cache_take(struct large_cache *cache, size_t units) {
+    if (units >= LARGE_UNITS_END) {
+        return NULL;
+    }
+    struct list *bin = &cache->bins[large_cache_bin(units)];
+    struct list *link = bin->next;
+    for (unsigned i = 0; i < LARGE_PROBES && link != bin; i++, link = link->next) {
+        struct large *large = large_cached_at(link);
+        if (large->span.units == units) {
+            large_cache_remove(cache, large);
+            return large;
+        }
+    }
+    return NULL;
+}
+
+/* Flushes up to `most` blocks, largest first. */
+void large_cache_flush(struct large_cache *cache, size_t most);
+
+/* Flushes blocks of up to `units` units in total, the largest that fit first. Returns how many units they had. */
+size_t large_cache_flush_units(struct large_cache *cache, size_t units);
+
+/* Flushes up to `most` blocks that have been here for a whole period, and purges them if that is quick; with the time
+ * by the coarse clock. */
+void large_cache_decay(struct large_cache *cache, uint64_t now_ms, size_t most);
+
+/* True if all invariants hold; otherwise *why names the first that does not. O(blocks). */
+bool large_cache_valid(const struct large_cache *cache, const char **why);
+
+#endif

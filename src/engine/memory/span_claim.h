@@ -1,0 +1,31 @@
+/*
+ * span_claim.h - makes units usable: at the top of the window, and where free ones were unmapped.
+ *
+ * The caller holds the lock of the spans.
+ */
+#ifndef MEMS_ENGINE_SPAN_CLAIM_H
+#define MEMS_ENGINE_SPAN_CLAIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "spans.h"
+
+/* In a claimed window, free units are unmapped in runs longer than this fraction of the window: each run splits a
+ * mapping, and the kernel allows a process some 65,000 mappings. */
+#define UNMAP_SHARE 4096u
+
+/* Adds units at the top to the window's use, as a fresh free span that ends at `end`. NULL when that fails. */
+struct free_span *span_claim_top(size_t end);
+
+/* If another mapping lies at the window's end: makes the accessible units a free span, and skips the units behind.
+ * False if that is impossible. */
+bool span_claim_beyond(size_t units);
+
+/*
+ * Claims those of the units first .. first + units - 1 of a free span that are unmapped. 0, ENOMEM, or EEXIST: then one
+ * unit is lost, and the free span has changed.
+ */
+int span_claim(struct free_span *free, size_t first, size_t units);
+
+#endif

@@ -1,0 +1,298 @@
+#include "spans.h"
+
+#include "base/bits.h"
+#include "base/compiler.h"
+#include "base/fault.h"
+#include "engine/tables/metadata.h"
+#include "engine/tables/page_map.h"
+#include "ranks.h"
+
+/*
+ * Dirty memory is kept while live and dirty memory together do not exceed recent live memory by more than this
+ * fraction; and this much is kept in any case. So a program whose demand rises and falls reuses its memory without page
+ * faults, and its peak hardly rises.
+ */
+#define DIRTY_SHARE 8u
+#define DIRTY_MIN_UNITS ((size_t)512)
+
+/*
+ * Such memory is purged after decay_ms. Beyond what the program is known to need again, it is purged as soon as the
+ * program has used less than REUSE_SHARE of it for QUIET_SHARE of decay_ms. What a program took again after it was
+ * purged is known to be needed; each decay_ms, KEPT_LAPSE of that is forgotten.
+ */
+#define QUIET_SHARE 24u
+#define REUSE_SHARE 8u
+#define KEPT_MIN_UNITS ((size_t)16)
+#define KEPT_LAPSE 16u
+
+/* How many descriptors are freed at a time. */
+#define DESCRIPTORS_STEP 256u
+
+struct spans spans = {.lock = LOCK_INIT(LOCK_SPANS)};
+
+void spans_start(uint32_t decay_ms) {
+    list_init(&spans.aging);
+    list_init(&spans.spare);
+    spans.decay_ms = decay_ms;
+    spans.due_ms = SPANS_NEVER;
+    spans.kept_units = KEPT_MIN_UNITS;
+    spans.renewals = SIZE_MAX;
+}
+
+struct free_span *spans_oldest_dirty(void) {
+    return list_empty(&spans.aging) ? NULL : CONTAINER_OF(spans.aging.next, struct free_span, age);
+}
+
+size_t spans_dirty_cap(void) {
+    size_t peak = max_size(spans.peak, spans.peak_before);
+    size_t most = peak + peak / DIRTY_SHARE;
+    return max_size(most > spans.live_units ? most - spans.live_units : 0, DIRTY_MIN_UNITS);
+}
+
+void spans_note_taken(size_t dirty_units, size_t clean_units) {
+    const size_t early = min_size(clean_units, spans.lent_units);
+    spans.lent_units -= early;
+    spans.kept_units += early;
+    spans.reused_units += dirty_units;
+    if (spans.reused_units >= spans.dirty_units / REUSE_SHARE) {
+        spans.reused_units = 0;
+        spans.reused_ms = spans.now_ms;
+    }
+}
+
+bool spans_would_peak(size_t units) {
+    lock_take(&spans.lock);
+    bool peaks = spans.live_units + units >= max_size(spans.peak, spans.peak_before);
+    lock_give(&spans.lock);
+    return peaks;
+}
+
+uint64_t spans_freed_ms(const struct free_span *free) {
+    return spans.now_ms + (uint64_t)(int64_t)(int32_t)(free->freed_ms - (uint32_t)spans.now_ms);
+}
+
+uint64_t spans_due_ms(const struct free_span *oldest) {
+    const uint64_t freed_ms = spans_freed_ms(oldest);
+    const uint64_t quiet_ms = max_size(freed_ms, spans.reused_ms) + spans.decay_ms / QUIET_SHARE;
+    const uint64_t due_ms = freed_ms + spans.decay_ms;
+    return spans.dirty_units > spans.kept_units && quiet_ms < due_ms ? quiet_ms : due_ms;
+}
+
+void spans_set_due(void) {
+    const struct free_span *oldest = spans_oldest_dirty();
+    uint64_t due = SPANS_NEVER;
+    if (oldest != NULL) {
+        due = spans.dirty_units > spans_dirty_cap() ? 0 : spans_due_ms(oldest);
+    }
+    atomic_store_explicit(&spans.due_ms, due, memory_order_relaxed);
+}
+
+void spans_set_decay(uint32_t decay_ms) {
+    lock_take(&spans.lock);
+    spans.decay_ms = decay_ms;
+    if (spans.aging.next != NULL) { /* the engine has started */
+        spans_set_due();
+    }
+    lock_give(&spans.lock);
+}
+
+void spans_begin_period(uint64_t now_ms) {
+    uint64_t age = now_ms - spans.period_ms;
+    spans.now_ms = now_ms;
+    if (age >= spans.decay_ms) {
+        spans.peak_before = age < 2 * (uint64_t)spans.decay_ms ? spans.peak : 0;
+        spans.peak = 0;
+        spans.period_ms += age;
+        spans.kept_units -= (spans.kept_units - KEPT_MIN_UNITS) / KEPT_LAPSE;
+    }
+    spans.peak = max_size(spans.peak, spans.live_units);
+}
+
+/*
+ * The indexes. A dirty free span is also in the aging list, which these functions leave alone: a span that changes its
+ * bounds keeps its place in it.
+ */
+static void index_insert(struct free_span *free) {
+    window.spans[free->span.first] = &free->span;
+    window.spans[free->span.first + free->span.units - 1] = &free->span;
+    free_span_insert(free->dirty_units ? &spans.dirty : &spans.fresh, free);
+    spans.free_units += free->span.units;
+    spans.dirty_units += free->dirty_units;
+}
+
+void spans_lift(struct free_span *free) {
+    free_span_remove(free->dirty_units ? &spans.dirty : &spans.fresh, free);
+    spans.free_units -= free->span.units;
+    spans.dirty_units -= free->dirty_units;
+}
+
+static struct free_span *descriptor_take(void) {
+    ASSERT(!list_empty(&spans.spare));
+    struct free_span *free = CONTAINER_OF(spans.spare.next, struct free_span, age);
+    list_remove(&free->age);
+    return free;
+}
+
+/* A free span's age link is in `aging` or `spare`, or in neither and points at itself. */
+void spans_discard(struct free_span *free) {
+    list_remove(&free->age);
+    list_push_front(&spans.spare, &free->age);
+}
+
+bool spans_descriptors_suffice(void) {
+    while (spans.descriptors < spans.taken + 1 + SPANS_SPARE) {
+        struct free_span *free = metadata_alloc(sizeof *free);
+        if (free == NULL) {
+            return false;
+        }
+        list_push_front(&spans.spare, &free->age);
+        spans.descriptors++;
+    }
+    return true;
+}
+
+static struct free_span *free_span_at(size_t unit) {
+    return CONTAINER_OF(window.spans[unit], struct free_span, span);
+}
+
+struct free_span *spans_free_before(size_t unit) {
+    return unit > 0 && entry_is_free(page_map_load(unit - 1)) ? free_span_at(unit - 1) : NULL;
+}
+
+struct free_span *spans_free_from(size_t unit) {
+    return unit < spans.top && entry_is_free(page_map_load(unit)) ? free_span_at(unit) : NULL;
+}
+
+void spans_settle(struct free_span *free, size_t first, size_t units, size_t dirty_units, size_t dirty_end) {
+    if (units == 0) {
+        spans_discard(free);
+        return;
+    }
+    free->span = (struct span){.first = (uint32_t)first, .units = (uint32_t)units};
+    free->dirty_units = (uint32_t)dirty_units;
+    free->node.tag = (uint32_t)min_size(dirty_end, first + units);
+    if (dirty_units == 0) {
+        list_remove(&free->age);
+    }
+    index_insert(free);
+}
+
+void spans_release(size_t first, size_t units, size_t dirty_units, uint64_t since_ms, bool aged) {
+    struct free_span *before = spans_free_before(first);
+    struct free_span *after = spans_free_from(first + units);
+    struct free_span *whole = NULL; /* the descriptor that stays */
+    size_t largest = dirty_units;
+    size_t end = first + units;
+    size_t dirty_end = dirty_units ? end : 0;
+    if (before != NULL) {
+        spans_lift(before);
+        first = before->span.first;
+        dirty_units += before->dirty_units;
+        dirty_end = max_size(dirty_end, before->node.tag);
+        if (before->dirty_units > largest) {
+            largest = before->dirty_units;
+            whole = before;
+        }
+    }
+    if (after != NULL) {
+        spans_lift(after);
+        end += after->span.units;
+        dirty_units += after->dirty_units;
+        dirty_end = after->dirty_units ? after->node.tag : dirty_end;
+        if (after->dirty_units > largest) {
+            whole = after;
+        }
+    }
+    if (whole == NULL) {
+        whole = before != NULL ? before : after != NULL ? after : descriptor_take();
+        list_remove(&whole->age);
+        if (dirty_units) {
+            whole->freed_ms = (uint32_t)since_ms;
+            list_insert_after(aged ? &spans.aging : spans.aging.prev, &whole->age);
+        }
+    }
+    if (before != NULL && before != whole) {
+        spans_discard(before);
+    }
+    if (after != NULL && after != whole) {
+        spans_discard(after);
+    }
+    spans_settle(whole, first, end - first, dirty_units, dirty_end);
+    spans_set_due();
+}
+
+size_t spans_dirty_within(const struct free_span *free, size_t first, size_t units) {
+    if (free->dirty_units == free->span.units) {
+        return units;
+    }
+    size_t end = min_size(first + units, free->node.tag);
+    return free->dirty_units != 0 && first < end ? page_map_count(first, end - first, UNIT_DIRTY) : 0;
+}
+
+bool spans_carve(struct free_span *free, size_t first, size_t units) {
+    size_t end = free->span.first + free->span.units;
+    size_t head = first - free->span.first;
+    size_t tail = end - (first + units);
+    size_t dirty_end = free->node.tag;
+    size_t taken_dirty = spans_dirty_within(free, first, units);
+    /* Count the shorter one. */
+    size_t head_dirty = head <= tail ? spans_dirty_within(free, free->span.first, head) : 0;
+    size_t tail_dirty =
+        head <= tail ? free->dirty_units - taken_dirty - head_dirty : spans_dirty_within(free, first + units, tail);
+    head_dirty = free->dirty_units - taken_dirty - tail_dirty;
+    spans_lift(free);
+    if (head && tail) {
+        struct free_span *rest = descriptor_take();
+        rest->freed_ms = free->freed_ms;
+        if (tail_dirty) {
+            list_insert_after(&free->age, &rest->age);
+        }
+        spans_settle(rest, first + units, tail, tail_dirty, dirty_end);
+        spans_settle(free, free->span.first, head, head_dirty, dirty_end);
+    } else if (head) {
+        spans_settle(free, free->span.first, head, head_dirty, dirty_end);
+    } else {
+        spans_settle(free, first + units, tail, tail_dirty, dirty_end);
+    }
+    spans_set_due();
+    return taken_dirty == 0;
+}
+
+void spans_trim_descriptors(void) {
+    bool more = true;
+    while (more) {
+        /* A few at a time, or others would wait too long. */
+        struct list unneeded;
+        list_init(&unneeded);
+        lock_take(&spans.lock);
+        for (unsigned i = 0; i < DESCRIPTORS_STEP && more; i++) {
+            more = spans.descriptors > spans.taken + SPANS_SPARE && !list_empty(&spans.spare);
+            if (more) {
+                struct list *link = spans.spare.next;
+                list_remove(link);
+                list_push_front(&unneeded, link);
+                spans.descriptors--;
+            }
+        }
+        lock_give(&spans.lock);
+        while (!list_empty(&unneeded)) {
+            struct free_span *free = CONTAINER_OF(unneeded.next, struct free_span, age);
+            list_remove(&free->age);
+            metadata_free(free, sizeof *free);
+        }
+    }
+}
+
+const struct free_span *span_around(size_t unit) {
+    /* In a free span only the first and the last unit point at it; the pointers of the others are stale. */
+    for (size_t first = unit + 1; first-- > 0 && entry_is_free(page_map_load(first));) {
+        const struct span *span = window.spans[first];
+        bool starts = first == 0 || !entry_is_free(page_map_load(first - 1));
+        if (starts) {
+            return span != NULL && span->first == first && first + span->units > unit
+                       ? CONTAINER_OF(span, struct free_span, span)
+                       : NULL;
+        }
+    }
+    return NULL;
+}

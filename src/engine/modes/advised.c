@@ -1,0 +1,21 @@
+/*
+ * advised.c - the program has advised or locked pages of its blocks (madvise, mlock): noted, so that this ends with the
+ * block.
+ */
+#include "engine/engine.h"
+#include "engine/memory/huge.h"
+#include "engine/root/root.h"
+#include "engine/slabs/advice.h"
+#include "engine/tables/window.h"
+
+/* In a child that shares the process's memory the pages are the same. */
+void engine_advised(const void *start, size_t size) {
+    uintptr_t end = (uintptr_t)start + size;
+    if (mems_root.options.advice != TOGGLE_ON || !root_ready()) {
+        return;
+    }
+    huge_note_advice(start, size);
+    if (end > window.base && (uintptr_t)start < window.base + window.units_area.size) {
+        advice_note(start, size);
+    }
+}

@@ -1,0 +1,28 @@
+/*
+ * background.h - the option background: a thread that does upkeep while the program's own threads sleep.
+ *
+ * It is created after the program has created a thread of its own, and never by malloc, which may be called with the
+ * loader's lock held. It has no heap, blocks all signals, and ends when the option is switched off.
+ */
+#ifndef MEMS_ENGINE_BACKGROUND_H
+#define MEMS_ENGINE_BACKGROUND_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+/* Sets whether the thread is wanted. */
+void background_enable(bool enable);
+
+typedef int background_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                              void *argument);
+
+/* Called when the program has created a thread, with `create`: creates ours if it is wanted and missing. */
+void background_ensure(background_create *create);
+
+/* Sets another task for the thread each time it wakes up. Call this before the thread can be created. */
+void background_also(void (*act)(void));
+
+/* In a forked child, where there is none. */
+void background_recover(void);
+
+#endif

@@ -1,0 +1,35 @@
+/*
+ * confine.c - the program is about to limit its address space or data (setrlimit), or to lock its memory (mlockall):
+ * the heap gives up reserved address space that is not in use.
+ */
+#include "engine/engine.h"
+#include "engine/heaps/heap.h"
+#include "engine/memory/span.h"
+#include "engine/root/root.h"
+#include "engine/tables/metadata.h"
+#include "engine/tables/window.h"
+#include "engine/upkeep/upkeep.h"
+#include "os/process.h"
+
+void engine_confine(void) {
+    if (mems_root.options.confine == TOGGLE_OFF || !process_is_own()) {
+        return;
+    }
+    /* Frees memory that heaps keep. */
+    if (root_ready()) {
+        upkeep_reclaim_all(heap_mine != &heap_none ? heap_mine : NULL);
+    }
+    /* Delays a concurrent start, which looks for limits itself, but does not see a lock on future memory. */
+    lock_take(&mems_root.lock);
+    lock_take(&heaps.lock);
+    lock_take(&spans.lock);
+    lock_take(&metadata.lock);
+    window_confine();
+    lock_give(&metadata.lock);
+    lock_give(&spans.lock);
+    lock_give(&heaps.lock);
+    if (root_ready()) {
+        spans_unmap();
+    }
+    lock_give(&mems_root.lock);
+}

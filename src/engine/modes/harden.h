@@ -1,0 +1,137 @@
+/*
+ * harden.h - blocks in the hardened modes: how they begin and end, and what is checked.
+ *
+ *                        light                                full
+ *   a block              as usual, from a random slot         has an exact size, and a canary behind it
+ *   no bytes             faults when touched                  the same
+ *   freed                is zeroed                            is checked, zeroed, and stays in quarantine
+ *   a slot handed out                                         was zero
+ *   a large block        ends with a canary and a guard       the same
+ *   freed                is zeroed                            faults when touched
+ *
+ * No fast path asks for the mode, so harden=off costs nothing. With light, malloc's fast path is the usual one, and
+ * free's ends in free_overflow, because the magazines that it finds by the heap's tag are all full (heap.h). With full,
+ * the magazines that malloc looks at are all empty, and the heap's number of granules is 0, so all frees go through
+ * free_elsewhere.
+ *
+ * A remote free first marks the block's record as freed, then checks and clears the block, and only then sets the
+ * remote bit. A thread that meanwhile looks at live blocks of its slabs (neighbours, sweep) and finds a canary changed
+ * reads record and canary again, and reports it only if it is still changed.
+ */
+#ifndef MEMS_ENGINE_HARDEN_H
+#define MEMS_ENGINE_HARDEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "engine/heaps/hardened_heap.h"
+#include "engine/reports/damage.h"
+#include "engine/slabs/record.h"
+#include "engine/tables/canary.h"
+#include "os/os.h"
+
+/* Part of the engine's start, before the size classes are set up: what each class needs. */
+void harden_start(unsigned harden);
+
+/* The same as harden_class for sizes that may fill a slot that ends with a guard. */
+COLD unsigned harden_class_at_page(size_t size);
+
+/* With harden=full: the class for a block of this size; SIZE_CLASSES if it is large. */
+ALWAYS_INLINE unsigned harden_class(size_t size) {
+    if (UNLIKELY(size % OS_PAGE == 0 || size > SMALL_MAX)) {
+        return harden_class_at_page(size);
+    }
+    return size_class_of_granules[size / GRANULE + 1]; /* at least a byte is left */
+}
+
+/* The same for an aligned one. */
+unsigned harden_class_aligned(size_t alignment, size_t size);
+
+/* Reports a slot of a class that is about to be handed out, and is not zero; clears it. */
+COLD void harden_tell_after_free(void *start, unsigned size_class);
+
+/* With harden=full: turns a slot that any heap has just handed out into a block. */
+ALWAYS_INLINE void harden_begin(const struct slot *slot, size_t size, enum origin origin) {
+    if (LIKELY(slot->size_class != EMPTY_CLASS)) {
+        if (UNLIKELY(!zero_intact(slot->start, slot->room))) {
+            harden_tell_after_free(slot->start, slot->size_class);
+        }
+        canary_write_slot(slot->start, size, slot->room);
+    }
+    record_store(slot, record_of(slot, size, origin));
+}
+
+/* Changes the recorded origin of a block, if it is in a slot. Returns the block. */
+void *harden_set_origin(void *block, enum origin origin);
+
+/* Gives a large or huge block its canary. */
+void harden_begin_big(void *block, size_t size, enum origin origin);
+
+/* With harden=full: the kind of blocks that a function takes, by its name, such as "free" or "operator delete[]". */
+ALWAYS_INLINE enum origin harden_origin(const char *operation) {
+    if (LIKELY(operation[0] != 'o' && operation[0] != 'a')) {
+        return ORIGIN_MALLOC;
+    }
+    if (operation[0] == 'a') {
+        return ORIGIN_NEW_ALIGNED; /* aligned operator delete */
+    }
+    return operation[sizeof "operator delete" - 1] == '[' ? ORIGIN_NEW_ARRAY : ORIGIN_NEW;
+}
+
+/* Reports that a block is not of the kind that a function takes, unless kinds=off. */
+COLD void harden_tell_kind(const char *operation, void *block, size_t size, enum origin origin);
+
+ALWAYS_INLINE void harden_check_kind(const char *operation, void *block, size_t size, enum origin origin) {
+    if (UNLIKELY(harden_origin(operation) != origin)) {
+        harden_tell_kind(operation, block, size, origin);
+    }
+}
+
+/* Ends a live block in a slot with this record, after checking it, and clears it. False for a zero-size block. */
+ALWAYS_INLINE bool harden_end(const char *operation, const struct slot *slot, unsigned record) {
+    const size_t size = record_size(slot, record);
+    harden_check_kind(operation, slot->start, size, record_origin(record));
+    if (UNLIKELY(slot->size_class == EMPTY_CLASS)) {
+        return false;
+    }
+    if (UNLIKELY(!canary_intact(slot->start, size, slot->room))) {
+        damage_overflow(operation, slot->start, size, slot->room);
+    }
+    zero_write(slot->start, slot->room);
+    return true;
+}
+
+/* Looks again at a slot whose canary seemed changed; true if it is not, or is not a live block's. */
+bool harden_intact_again(const struct slot *slot, unsigned record);
+
+/* Whether the canary of a slot's block, if there is one, is intact; for the thread that owns the slab. */
+ALWAYS_INLINE bool harden_intact(const struct slot *slot) {
+    const unsigned record = record_load(slot);
+    return !record_is_live(record) || LIKELY(canary_intact(slot->start, record_size(slot, record), slot->room)) ||
+           harden_intact_again(slot, record);
+}
+
+/* Looks again at a slot of a class whose canary seemed changed, and reports that if it is. */
+COLD void harden_tell_overflow(const char *operation, void *start, unsigned size_class);
+
+/* Checks the end of the canary of the slot before (-1) or behind (1) another one of the same slab, if a block lives
+ * there. Their records are adjacent. */
+ALWAYS_INLINE void harden_check_beside(const char *operation, const struct slot *slot, ptrdiff_t by) {
+    const unsigned record = atomic_load_explicit(slot->record + by, memory_order_relaxed);
+    char *start = slot->start + by * (ptrdiff_t)size_classes[slot->size_class].size;
+    if (record_is_live(record) && UNLIKELY(!canary_end_intact(start, record >> RECORD_SLACK_SHIFT, slot->room))) {
+        harden_tell_overflow(operation, start, slot->size_class);
+    }
+}
+
+/* Checks the live neighbours of a block that is being freed by the thread that owns the slab. */
+ALWAYS_INLINE void harden_check_neighbours(const char *operation, const struct slot *slot) {
+    if (LIKELY(slot->number != 0)) {
+        harden_check_beside(operation, slot, -1);
+    }
+    if (LIKELY(slot->number + 1 < size_classes[slot->size_class].slots)) {
+        harden_check_beside(operation, slot, 1);
+    }
+}
+
+#endif

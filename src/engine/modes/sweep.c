@@ -1,0 +1,130 @@
+#include "sweep.h"
+
+#include "engine/memory/huge.h"
+#include "engine/memory/large.h"
+#include "engine/reports/damage.h"
+#include "engine/slabs/slab.h"
+#include "engine/tables/live_map.h"
+#include "harden.h"
+#include "os/os.h"
+
+/* Reading this many bytes of a slot costs as much as another slot. */
+#define SLOT_BYTES ((size_t)512)
+
+/* Whether a slot is intact. */
+static bool slot_intact(const struct slot *slot) {
+    if (live_test(slot->start)) {
+        return harden_intact(slot);
+    }
+    /* This includes remotely freed blocks, which are cleared before their remote bit is set. */
+    return record_is_live(record_load(slot)) || zero_intact(slot->start, slot->room);
+}
+
+/* Damage found by a sweep: in a slot, or (record NULL) in a block outside the slabs; `size` is that of a live block. */
+struct finding {
+    struct slot slot;
+    size_t size;
+};
+
+/* Checks the used slots of a slab, from `sweep_offset` on. Skips those whose pages were purged,
+ * which reading would bring in. True when one is damaged: *found. */
+static bool check_slab(struct hardened *hardened, struct slab *slab, size_t *budget, struct finding *found) {
+    const unsigned size_class = slab_class(slab);
+    const size_t stride = size_classes[size_class].size;
+    const size_t end = size_class != EMPTY_CLASS ? slab_used(slab) * stride : 0;
+    char *start = window_address(slab->span.first);
+    /* Since the last step another slab, of other slots, may have come to this place. */
+    hardened->sweep_offset -= hardened->sweep_offset % stride;
+    for (size_t *offset = &hardened->sweep_offset; *offset < end && *budget != 0; *offset += stride) {
+        if (slab_absent(slab, *offset, *offset + stride)) {
+            continue;
+        }
+        const size_t cost = 1 + stride / SLOT_BYTES;
+        *budget -= cost < *budget ? cost : *budget;
+        found->slot = slot_of(start + *offset, size_class);
+        if (UNLIKELY(!slot_intact(&found->slot))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The same for a large block. Another thread might free and fence it meanwhile, so there must be no other. */
+static bool check_large(size_t unit, struct finding *found) {
+    if (!os_single_threaded() || page_map_load(unit) != UNIT_LARGE) {
+        return false;
+    }
+    char *start = window_address(unit);
+    found->size = large_requested(large_of(start));
+    found->slot = (struct slot){.start = start, .room = round_up(found->size, OS_PAGE)};
+    return !canary_intact(start, found->size, found->slot.room);
+}
+
+/* The slab that begins at a unit, if it belongs to the heap. */
+static struct slab *own_slab(const struct heap *heap, size_t unit) {
+    const uint32_t entry = page_map_load(unit);
+    if (!entry_is_slab(entry) || entry_heap(entry) != heap->id) {
+        return NULL;
+    }
+    struct slab *slab = CONTAINER_OF(window.spans[unit], struct slab, span);
+    return slab->span.first == unit ? slab : NULL;
+}
+
+/* Under the heap's lock, so that no slab of it ends meanwhile. At most once through the window. */
+static bool search(struct heap *heap, size_t budget, struct finding *found) {
+    struct hardened *hardened = heap->hardened;
+    const size_t top = window_granules() >> (UNIT_SHIFT - GRANULE_SHIFT);
+    size_t units = budget < top ? budget : top;
+    for (; units != 0 && budget != 0; units--) {
+        hardened->sweep_unit = hardened->sweep_unit < top ? hardened->sweep_unit : 0;
+        struct slab *slab = own_slab(heap, hardened->sweep_unit);
+        if (slab != NULL ? check_slab(hardened, slab, &budget, found) : check_large(hardened->sweep_unit, found)) {
+            return true;
+        }
+        if (budget != 0) {
+            hardened->sweep_unit++;
+            hardened->sweep_offset = 0;
+        }
+    }
+    return false;
+}
+
+static bool huge_intact(const void *start, size_t size) {
+    return canary_intact(start, size, round_up(size, OS_PAGE));
+}
+
+/* Report without the lock. */
+static void sweep(struct heap *heap, size_t budget, const char *operation) {
+    struct finding found = {0};
+    lock_take(&heap->lock);
+    const bool damaged = search(heap, budget, &found);
+    lock_give(&heap->lock);
+    if (UNLIKELY(damaged)) {
+        const unsigned record = found.slot.record != NULL ? record_load(&found.slot) : RECORD_LIVE;
+        if (!record_is_live(record)) {
+            damage_after_free(operation, &found.slot, record);
+            return;
+        }
+        damage_overflow(operation, found.slot.start,
+                        found.slot.record != NULL ? record_size(&found.slot, record) : found.size, found.slot.room);
+    }
+    size_t size;
+    void *huge = huge_find_broken(huge_intact, &size);
+    if (UNLIKELY(huge != NULL)) {
+        damage_overflow(operation, huge, size, round_up(size, OS_PAGE));
+    }
+}
+
+void sweep_step(struct heap *heap, const char *operation) {
+    struct hardened *hardened = heap->hardened;
+    const bool early = hardened->sweeps < SWEEPS_EARLY;
+    hardened->sweeps += early;
+    hardened->until_sweep = SWEEP_CALLS;
+    sweep(heap, early ? SWEEP_SLOTS_EARLY : SWEEP_SLOTS, operation);
+}
+
+void sweep_all(struct heap *heap, const char *operation) {
+    heap->hardened->sweep_unit = 0;
+    heap->hardened->sweep_offset = 0;
+    sweep(heap, SWEEP_SLOTS_LAST, operation);
+}

@@ -1,0 +1,30 @@
+/*
+ * sweep.h - with harden=full: checks slots that no call touches, a few at a time, on slow paths.
+ *
+ * So a canary is checked even if its block is never freed, and a write to freed memory is found even if the slot is not
+ * used again. Done by the thread of the heap that owns the slabs.
+ */
+#ifndef MEMS_ENGINE_SWEEP_H
+#define MEMS_ENGINE_SWEEP_H
+
+#include <stddef.h>
+
+struct heap;
+
+/* A thread's calls from one step to the next, if it takes no slow path. The slots that a step checks; the first
+ * SWEEPS_EARLY steps check more, because most mistakes show early. */
+#define SWEEP_CALLS 128u
+#define SWEEP_SLOTS 24u
+#define SWEEP_SLOTS_EARLY 2048u
+#define SWEEPS_EARLY 64u
+
+/* Slots that are checked at exit: some 10 ms. */
+#define SWEEP_SLOTS_LAST ((size_t)1 << 20)
+
+/* Checks some slots, from where the last step ended. Call it with no lock held. */
+void sweep_step(struct heap *heap, const char *operation);
+
+/* Checks all slots, or SWEEP_SLOTS_LAST of them: at exit. */
+void sweep_all(struct heap *heap, const char *operation);
+
+#endif

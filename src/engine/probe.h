@@ -1,0 +1,22 @@
+/*
+ * probe.h - static probes (USDT) for bpftrace, perf and systemtap: a no-op instruction, and a note with its address. If
+ * <sys/sdt.h> is missing when the library is built, there are none.
+ *
+ *   sample (address, size)      a block has been sampled
+ *   refill (class, size)        a magazine was empty
+ *   purge (address, bytes)      memory is purged
+ *   fault (address)             a program has misused the heap
+ */
+#ifndef MEMS_ENGINE_PROBE_H
+#define MEMS_ENGINE_PROBE_H
+
+#if defined(__has_include) && __has_include(<sys/sdt.h>)
+#include <sys/sdt.h>
+#define PROBE_1(name, a) DTRACE_PROBE1(mems, name, a)
+#define PROBE_2(name, a, b) DTRACE_PROBE2(mems, name, a, b)
+#else
+#define PROBE_1(name, a) ((void)(a))
+#define PROBE_2(name, a, b) ((void)(a), (void)(b))
+#endif
+
+#endif

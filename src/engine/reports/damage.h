@@ -1,0 +1,27 @@
+/*
+ * damage.h - reports of writes past a block or into a freed one, and of blocks freed by another kind of function than
+ * they came from.
+ *
+ * As with fault_report, the program ends or, with on_fault=report, continues after the damage is repaired.
+ */
+#ifndef MEMS_ENGINE_DAMAGE_H
+#define MEMS_ENGINE_DAMAGE_H
+
+#include <stddef.h>
+
+#include "base/compiler.h"
+#include "engine/slabs/record.h"
+
+/* The canary of the block, live or just freed, of this exact size. */
+COLD void damage_overflow(const char *operation, void *block, size_t size, size_t room);
+
+/* A slot that should read as zero. `record` describes its last block. */
+COLD void damage_after_free(const char *operation, const struct slot *slot, unsigned record);
+
+/* The block came from another kind of function than `operation`; reported according to the option kinds. */
+COLD void damage_kind(const char *operation, void *block, size_t size, enum origin origin);
+
+/* A function is about to write `size` bytes to a block that has only `left` from there on. */
+COLD void damage_ahead(const char *function, const void *address, size_t size, size_t left);
+
+#endif

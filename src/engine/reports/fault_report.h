@@ -1,0 +1,39 @@
+/*
+ * fault_report.h - ends a program that passed a pointer which is not a live block of this heap.
+ *
+ * The report says what the address is (base/fault.h has its form). Only the front, alloc, free and realloc, reports
+ * faults, and with no lock held; lower floors answer "not live".
+ */
+#ifndef MEMS_ENGINE_FAULT_REPORT_H
+#define MEMS_ENGINE_FAULT_REPORT_H
+
+#include <stddef.h>
+
+#include "base/compiler.h"
+#include "engine/slabs/lookup.h"
+#include "engine/tables/live_map.h"
+
+/* Reports why `address` cannot be freed (or used) by `operation`, and ends the program. With on_fault=report this
+ * function and those below return, and the operation must do nothing. */
+COLD void fault_report(const char *operation, const void *address);
+
+/* The same for a live block whose size is not the one that the caller gave. */
+COLD void fault_report_size(const char *operation, const void *address, size_t claimed);
+
+/* For faults after which the operation cannot continue. */
+_Noreturn COLD void fault_report_end(const char *operation, const void *address);
+
+/* The block that starts at an address that a user passed to `operation`; otherwise a fault, and then BLOCK_OUTSIDE. */
+struct block fault_unless_live(const char *operation, const void *address);
+
+/* Reports a suspect block found below the front (live_suspect). Called with no lock held, at the end of each slow
+ * path. */
+static inline void fault_if_suspect(void) {
+    void *suspect = atomic_load_explicit(&live_suspect_block, memory_order_relaxed);
+    if (UNLIKELY(suspect != NULL)) {
+        live_suspect(NULL);
+        fault_report("free", suspect);
+    }
+}
+
+#endif

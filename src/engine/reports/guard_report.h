@@ -1,0 +1,17 @@
+/*
+ * guard_report.h - the option guard_report: the process itself explains a fault in a sampled block on standard error.
+ *
+ * A handler of SIGSEGV and SIGBUS reports the block, the distance of the address from it, and who allocated and freed
+ * it. Then it calls the previous handler; if there was none, it restores the previous action, and the instruction
+ * faults again, so that a core is written as usual. Without the option no handler is installed, and `mems whatis` says
+ * the same about the core.
+ */
+#ifndef MEMS_ENGINE_GUARD_REPORT_H
+#define MEMS_ENGINE_GUARD_REPORT_H
+
+#include <stdbool.h>
+
+/* Installs the handler, or restores the previous one if ours is still installed. Under mems_root.lock. */
+void guard_report_enable(bool enable);
+
+#endif

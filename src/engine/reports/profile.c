@@ -1,0 +1,140 @@
+#include "profile.h"
+
+#include <errno.h>
+#include <stdint.h>
+
+#include "base/exponential.h"
+#include "base/fmt.h"
+#include "engine/root/options.h"
+#include "engine/samples/sample.h"
+#include "os/message.h"
+#include "os/os.h"
+#include "stats_report.h"
+
+/* The size of text written at once, and of the longest line: numbers, and addresses of up to 18 characters. */
+#define TEXT_SIZE 4096u
+#define LINE_MAX (128u + STACK_DEPTH * 19u)
+
+struct writer {
+    int fd;
+    struct fmt out;
+    char text[TEXT_SIZE];
+};
+
+static void write_stack(struct writer *writer, const struct stack *stack) {
+    for (unsigned i = 0; stack != NULL && i < stack->depth; i++) {
+        fmt_format(&writer->out, " %x", (uint64_t)stack->frames[i]);
+    }
+    fmt_char(&writer->out, '\n');
+    if (writer->out.capacity - writer->out.length <= LINE_MAX) {
+        fmt_flush(&writer->out, writer->fd);
+    }
+}
+
+static bool is_of(const struct sample *sample, enum profile_kind kind) {
+    const uint32_t state = atomic_load_explicit(&sample->state, memory_order_relaxed);
+    const bool live = state == SAMPLE_LIVE || state == SAMPLE_CLAIMED;
+    return kind == PROFILE_PEAK
+               ? sample->number <= samples.peak_number && (live || (state == SAMPLE_DEAD && sample->died))
+               : live;
+}
+
+/* Writes the samples of a kind. They are in chunks that are never freed; the lock is held for one at a time. */
+static void write_samples(struct writer *writer, enum profile_kind kind) {
+    lock_take(&samples.lock);
+    const struct sample_chunk *chunk = samples.chunks;
+    lock_give(&samples.lock);
+    for (; chunk != NULL; chunk = chunk->next) {
+        for (unsigned i = 0; i < SAMPLES_IN_CHUNK; i++) {
+            lock_take(&samples.lock);
+            const bool wanted = is_of(&chunk->samples[i], kind);
+            const uint64_t size = chunk->samples[i].size;
+            const struct stack *stack = chunk->samples[i].allocated.stack;
+            lock_give(&samples.lock);
+            if (wanted) {
+                fmt_format(&writer->out, "1: %u [1: %u] @", size, size);
+                write_stack(writer, stack);
+            }
+        }
+    }
+}
+
+static uint64_t rounded(double value) {
+    return (uint64_t)(value + 0.5);
+}
+
+/*
+ * The freed blocks of a stack. A reader takes the numbers as raw samples and scales them by the probability of their
+ * mean size, so we write numbers that this turns into our estimate.
+ */
+static void write_freed(struct writer *writer, const struct stack *stack, uint64_t interval) {
+    lock_take(&samples.lock);
+    const struct stack_sums freed = stack->freed;
+    lock_give(&samples.lock);
+    if (freed.samples == 0) {
+        return;
+    }
+    const uint64_t mean = rounded(freed.bytes / freed.blocks);
+    const double share = exponential_share(mean != 0 ? mean : 1, interval);
+    const uint64_t blocks = rounded(freed.blocks * share);
+    fmt_format(&writer->out, "0: 0 [%u: %u] @", blocks != 0 ? blocks : 1, rounded(freed.bytes * share));
+    write_stack(writer, stack);
+}
+
+static void write_stacks(struct writer *writer, uint64_t interval) {
+    for (unsigned bucket = 0; bucket < STACK_BUCKETS; bucket++) {
+        lock_take(&samples.lock);
+        const struct stack *stack = stack_table.buckets[bucket];
+        lock_give(&samples.lock);
+        for (; stack != NULL; stack = stack->next) {
+            write_freed(writer, stack, interval);
+        }
+    }
+    write_freed(writer, &stack_table.other, interval);
+}
+
+static void write_head(struct writer *writer, uint64_t interval) {
+    lock_take(&samples.lock);
+    const uint64_t live = samples.live;
+    const uint64_t all = samples.allocated.samples;
+    const uint64_t live_bytes = rounded(samples.live_bytes);
+    const uint64_t all_bytes = rounded(samples.allocated.bytes);
+    lock_give(&samples.lock);
+    fmt_format(&writer->out, "heap profile: %u: %u [%u: %u] @ heap_v2/%u\n", live, live_bytes, all, all_bytes,
+               interval);
+}
+
+void profile_write(int fd, enum profile_kind kind) {
+    struct writer writer = {.fd = fd};
+    const uint64_t set = atomic_load_explicit(&samples.interval, memory_order_relaxed);
+    const uint64_t interval = set != 0 ? set : 1;
+    fmt_init(&writer.out, writer.text, sizeof writer.text);
+    write_head(&writer, interval);
+    write_samples(&writer, kind);
+    write_stacks(&writer, interval);
+    fmt_text(&writer.out, "\nMAPPED_LIBRARIES:\n");
+    fmt_flush(&writer.out, fd);
+    os_copy_text("/proc/self/maps", fd);
+}
+
+void profile_write_at_exit(const struct options *options) {
+    if (options->profile_file[0] == '\0') {
+        return;
+    }
+    char text[OPTIONS_PATH_MAX + 64];
+    struct fmt path;
+    int fd;
+    fmt_init(&path, text, sizeof text);
+    stats_report_path(&path, options->profile_file);
+    const int error = path.full ? ENAMETOOLONG : os_open_new(text, &fd);
+    if (error != 0) {
+        struct message message;
+        message_begin(&message);
+        fmt_format(&message.line, "mems: profile_file=%s cannot be opened (errno %u)", text, (uint64_t)error);
+        message_end(&message);
+        message_tell(&message, 2);
+        return;
+    }
+    profile_write(fd, PROFILE_LIVE);
+    os_close(fd);
+}

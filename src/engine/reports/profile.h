@@ -1,0 +1,20 @@
+/*
+ * profile.h - a heap profile that the process itself writes, as text for pprof and jeprof (heap_v2).
+ *
+ * Each live sample has its own line: readers scale a line by its mean size, so each sample is scaled by its own size.
+ * Freed blocks have a line per stack.
+ */
+#ifndef MEMS_ENGINE_PROFILE_H
+#define MEMS_ENGINE_PROFILE_H
+
+/* Which blocks: those that are live, or that were live at the peak. */
+enum profile_kind { PROFILE_LIVE, PROFILE_PEAK };
+
+/* Writes the profile to a file descriptor. Takes no memory, and holds no lock while it writes. */
+void profile_write(int fd, enum profile_kind kind);
+
+/* Writes the live profile at the end of the process if the options ask for it. */
+struct options;
+void profile_write_at_exit(const struct options *options);
+
+#endif

@@ -1,0 +1,21 @@
+/*
+ * sample_report.h - what the samples tell about a block in a report: who allocated it, and who freed it.
+ */
+#ifndef MEMS_ENGINE_SAMPLE_REPORT_H
+#define MEMS_ENGINE_SAMPLE_REPORT_H
+
+#include "base/compiler.h"
+
+struct sample;
+
+/* The sampled block that an address belongs to, or NULL. Takes no lock: a thread that has faulted may hold any. */
+COLD const struct sample *sample_around(const void *address);
+
+/* Tells on standard error where a block was allocated and, if it is dead, where it was freed: a line each, with
+ * return addresses. */
+COLD void sample_tell(const struct sample *sample);
+
+/* The same for the sampled block around an address, if there is one: lines before a fault's own. */
+COLD void sample_tell_around(const void *address);
+
+#endif

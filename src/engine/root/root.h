@@ -1,0 +1,66 @@
+/*
+ * root.h - the one exported structure that leads to all of the engine's state.
+ *
+ * A debugger, or a program that reads another's memory or core, finds `mems_root` by its name or by the ELF note,
+ * checks magic and version, and follows it to the window with its tables, the free spans, every heap, abandoned slab
+ * and huge block, and the options. No state of the engine is kept anywhere else. The rows of `head` (layout.c) give all
+ * offsets.
+ */
+#ifndef MEMS_ENGINE_ROOT_H
+#define MEMS_ENGINE_ROOT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/layout.h"
+#include "options.h"
+#include "os/lock.h"
+#include "os/settings.h"
+
+enum root_state { ROOT_ASLEEP, ROOT_READY, ROOT_HARDENED /* ready, with harden=light or full */ };
+
+struct mems_root {
+    struct root_head head;
+    _Atomic uint32_t state; /* enum root_state: release when the engine has started, acquire by whoever asks */
+    uint32_t class_count;
+    struct lock lock;         /* of the start and the options */
+    struct settings settings; /* how far the options have been read */
+    struct options options;   /* written under the lock; the fixed ones do not change after the start */
+    struct window *window;
+    struct size_class *size_classes;
+    struct spans *spans;
+    struct metadata *metadata;
+    struct heaps *heaps;
+    struct abandoned *abandoned; /* class_count of them */
+    struct huge_table *huge_table;
+    struct samples *samples;
+    struct stack_table *stack_table;
+    struct guarded_table *guarded_table;
+    struct canaries *canaries;
+    uint32_t unwinder;            /* enum os_unwinder: how stacks are walked; from the start on */
+    _Atomic bool no_mapping;      /* huge blocks only where the window has no room (relaxed) */
+    _Atomic uint64_t pages_moved; /* blocks that realloc moved by their pages (relaxed) */
+    _Atomic uint64_t failures;    /* allocations that failed for lack of memory (relaxed) */
+    _Atomic uint64_t kept;        /* blocks that realloc left larger than necessary, for lack of memory (relaxed) */
+};
+
+extern EXPORT struct mems_root mems_root;
+
+/* The rows of all structures that a reader follows from here: layout.c. */
+extern struct engine_layout engine_layout;
+
+/* Starts the engine if it is not running. False if there is no address space for it. */
+bool root_start(void);
+
+static inline bool root_ready(void) {
+    return atomic_load_explicit(&mems_root.state, memory_order_acquire) != ROOT_ASLEEP;
+}
+
+/* Whether it runs, without harden=light or full. */
+static inline bool root_plain(void) {
+    return atomic_load_explicit(&mems_root.state, memory_order_acquire) == ROOT_READY;
+}
+
+#endif

@@ -1,0 +1,270 @@
+#include "guarded_span.h"
+
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/compiler.h"
+#include "engine/tables/metadata.h"
+#include "engine/tables/page_map.h"
+#include "os/os.h"
+
+struct guarded_table guarded_table;
+
+/* Cells consist of pages small enough for several per unit, whatever the kernel's page size. */
+static size_t page(void) {
+    static _Atomic size_t known; /* relaxed: it is always the same */
+    size_t size = atomic_load_explicit(&known, memory_order_relaxed);
+    if (size == 0) {
+        size = os_page_size();
+        atomic_store_explicit(&known, size, memory_order_relaxed);
+    }
+    return size;
+}
+
+static size_t pages_size(const struct guarded *guarded) {
+    return page() << guarded->kind;
+}
+
+static size_t cell_size(unsigned kind) {
+    return (page() << kind) + page();
+}
+
+void guarded_start(void) {
+    for (unsigned kind = 0; kind < GUARDED_KINDS; kind++) {
+        list_init(&guarded_table.available[kind]);
+    }
+}
+
+size_t guarded_alignment_max(void) {
+    return page();
+}
+
+static void *pages_of(struct guarded_cell cell) {
+    return (char *)window_address(cell.of->span.first) + cell.index * cell_size(cell.of->kind);
+}
+
+size_t guarded_size(struct guarded_cell cell) {
+    return pages_size(cell.of);
+}
+
+uintptr_t guarded_end(struct guarded_cell cell) {
+    return (uintptr_t)pages_of(cell) + pages_size(cell.of);
+}
+
+static unsigned kind_for(size_t bytes) {
+    unsigned kind = 0;
+    while (page() << kind < bytes) {
+        kind++;
+    }
+    return kind;
+}
+
+static uint32_t all_cells(const struct guarded *guarded) {
+    return (UINT32_C(1) << guarded->cells) - 1;
+}
+
+/* Makes pages fault; returns how. */
+static enum guard_state guard(void *start, size_t size) {
+    if (os_guard(start, size) == 0) {
+        return GUARD_MARKED;
+    }
+    /* Relaxed: only a bound. */
+    if (atomic_fetch_add_explicit(&guarded_table.mappings, 1, memory_order_relaxed) < GUARDED_MAPPINGS_MAX &&
+        os_close_pages(start, size) == 0) {
+        return GUARD_CLOSED;
+    }
+    atomic_fetch_sub_explicit(&guarded_table.mappings, 1, memory_order_relaxed);
+    return GUARD_NONE;
+}
+
+/* Ends a guard that is a mapping. */
+static bool unclose(void *start, size_t size, enum guard_state state) {
+    if (state != GUARD_CLOSED) {
+        return true;
+    }
+    if (os_commit(start, size) != 0) {
+        return false;
+    }
+    atomic_fetch_sub_explicit(&guarded_table.mappings, 1, memory_order_relaxed);
+    return true;
+}
+
+static bool unguard(void *start, size_t size, enum guard_state state) {
+    return state == GUARD_MARKED ? os_guard_end(start, size) == 0 : unclose(start, size, state);
+}
+
+/* Makes a new span inaccessible, so that cells that are not in use keep no memory of its last user. Where each of them
+ * would take mappings, they are only purged. */
+static void shut(struct guarded *guarded, bool zero) {
+    char *start = window_address(guarded->span.first);
+    const size_t size = (size_t)guarded->span.units << UNIT_SHIFT;
+    const bool marked = os_guard(start, size) == 0;
+    const bool used = !marked && !zero && (os_purge(start, size) != 0 || !os_purge_zeroes());
+    for (unsigned i = 0; i < guarded->cells; i++) {
+        guarded->pages[i] = guarded->behind[i] = marked ? GUARD_MARKED : GUARD_NONE;
+        guarded->used[i] = used;
+    }
+}
+
+static struct guarded *make(unsigned kind) {
+    const size_t units = (cell_size(kind) + UNIT - 1) >> UNIT_SHIFT;
+    struct guarded *guarded = metadata_alloc(sizeof *guarded);
+    if (guarded == NULL) {
+        return NULL;
+    }
+    *guarded = (struct guarded){.kind = kind};
+    bool zero;
+    if (!span_take(&guarded->span, units, 1, UNIT_SAMPLES, &zero)) {
+        metadata_free(guarded, sizeof *guarded);
+        return NULL;
+    }
+    const size_t fit = (units << UNIT_SHIFT) / cell_size(kind);
+    guarded->cells = (uint32_t)(fit < GUARDED_CELLS_MAX ? fit : GUARDED_CELLS_MAX);
+    shut(guarded, zero);
+    list_push_front(&guarded_table.available[kind], &guarded->link);
+    guarded_table.spans++;
+    guarded_table.bytes += units << UNIT_SHIFT;
+    return guarded;
+}
+
+bool guarded_take(size_t bytes, struct sample *sample, struct guarded_cell *cell) {
+    const unsigned kind = kind_for(bytes);
+    struct list *available = &guarded_table.available[kind];
+    struct guarded *guarded = list_empty(available) ? make(kind) : CONTAINER_OF(available->next, struct guarded, link);
+    if (guarded == NULL) {
+        return false;
+    }
+    const unsigned index = lowest_bit(~(uint64_t)guarded->taken);
+    guarded->taken |= UINT32_C(1) << index;
+    guarded->samples[index] = sample;
+    if (guarded->taken == all_cells(guarded)) {
+        list_remove(&guarded->link);
+    }
+    guarded_table.cells_taken++;
+    *cell = (struct guarded_cell){.of = guarded, .index = index};
+    return true;
+}
+
+bool guarded_open(struct guarded_cell cell) {
+    struct guarded *guarded = cell.of;
+    const unsigned i = cell.index;
+    char *pages = pages_of(cell);
+    if (!unguard(pages, pages_size(guarded), guarded->pages[i])) {
+        return false;
+    }
+    guarded->pages[i] = GUARD_NONE;
+    if (guarded->behind[i] == GUARD_NONE) {
+        guarded->behind[i] = (uint8_t)guard(pages + pages_size(guarded), page());
+    }
+    if (guarded->behind[i] == GUARD_NONE) {
+        atomic_fetch_add_explicit(&guarded_table.unguarded, 1, memory_order_relaxed);
+    }
+    if (guarded->used[i]) {
+        memset(pages, 0, pages_size(guarded));
+    }
+    guarded->used[i] = true;
+    return true;
+}
+
+void guarded_close(struct guarded_cell cell) {
+    struct guarded *guarded = cell.of;
+    void *pages = pages_of(cell);
+    const size_t size = pages_size(guarded);
+    enum guard_state state = guard(pages, size);
+    const bool purged = state == GUARD_MARKED || (os_purge(pages, size) == 0 && os_purge_zeroes());
+    guarded->pages[cell.index] = (uint8_t)state;
+    guarded->used[cell.index] = !purged;
+}
+
+void guarded_give(struct guarded_cell cell) {
+    struct guarded *guarded = cell.of;
+    if (guarded->taken == all_cells(guarded)) {
+        list_push_back(&guarded_table.available[guarded->kind], &guarded->link);
+    }
+    guarded->taken &= ~(UINT32_C(1) << cell.index);
+    guarded->samples[cell.index] = NULL;
+    guarded_table.cells_taken--;
+}
+
+enum guard_state guarded_fence(void *start) {
+    return guard(start, page());
+}
+
+bool guarded_unfence(void *start, enum guard_state state) {
+    return unguard(start, page(), state);
+}
+
+static bool has_marks(const struct guarded *guarded) {
+    bool marks = false;
+    for (unsigned i = 0; i < guarded->cells; i++) {
+        marks = marks || guarded->pages[i] == GUARD_MARKED || guarded->behind[i] == GUARD_MARKED;
+    }
+    return marks;
+}
+
+/* False if a guard cannot be removed: then nobody else may have the span. */
+static bool unguard_all(struct guarded *guarded) {
+    char *start = window_address(guarded->span.first);
+    bool done = !has_marks(guarded) || os_guard_end(start, (size_t)guarded->span.units << UNIT_SHIFT) == 0;
+    for (unsigned i = 0; i < guarded->cells; i++) {
+        char *pages = pages_of((struct guarded_cell){.of = guarded, .index = i});
+        const size_t size = pages_size(guarded);
+        done = unclose(pages, size, guarded->pages[i]) && unclose(pages + size, page(), guarded->behind[i]) && done;
+        guarded->pages[i] = GUARD_NONE;
+        guarded->behind[i] = GUARD_NONE;
+    }
+    return done;
+}
+
+/* A span whose guards stay is lost. */
+static size_t give_back(struct guarded *guarded) {
+    const size_t bytes = (size_t)guarded->span.units << UNIT_SHIFT;
+    list_remove(&guarded->link);
+    guarded_table.spans--;
+    guarded_table.bytes -= bytes;
+    if (!unguard_all(guarded)) {
+        span_lose(&guarded->span);
+    } else {
+        span_give(&guarded->span);
+    }
+    metadata_free(guarded, sizeof *guarded);
+    return bytes;
+}
+
+size_t guarded_trim(void) {
+    size_t given = 0;
+    for (unsigned kind = 0; kind < GUARDED_KINDS; kind++) {
+        struct list *available = &guarded_table.available[kind];
+        for (struct list *link = available->next, *next; link != available; link = next) {
+            next = link->next;
+            struct guarded *guarded = CONTAINER_OF(link, struct guarded, link);
+            if (guarded->taken == 0) {
+                given += give_back(guarded);
+            }
+        }
+    }
+    return given;
+}
+
+bool guarded_find(const void *address, struct guarded_cell *cell) {
+    struct guarded *guarded = CONTAINER_OF(window.spans[window_unit(address)], struct guarded, span);
+    const size_t offset = (uintptr_t)address - (uintptr_t)window_address(guarded->span.first);
+    *cell = (struct guarded_cell){.of = guarded, .index = (unsigned)(offset / cell_size(guarded->kind))};
+    return cell->index < guarded->cells;
+}
+
+bool guarded_valid(const struct guarded *guarded, const char **why) {
+    *why = "a guarded span has other cells than its kind, or its list does not agree with them";
+    if (guarded->kind >= GUARDED_KINDS || guarded->cells == 0 || guarded->cells > GUARDED_CELLS_MAX ||
+        (guarded->taken & ~all_cells(guarded)) != 0 ||
+        list_empty(&guarded->link) != (guarded->taken == all_cells(guarded))) {
+        return false;
+    }
+    *why = "a cell has a sample and is free, or the other way round";
+    for (unsigned i = 0; i < guarded->cells; i++) {
+        if (bit_is_set(guarded->taken, i) != (guarded->samples[i] != NULL)) {
+            return false;
+        }
+    }
+    return true;
+}

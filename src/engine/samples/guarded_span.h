@@ -1,0 +1,108 @@
+/*
+ * guarded_span.h - separate pages for sampled small blocks, between inaccessible ones.
+ *
+ * A guarded span is a span of the window, cut into cells of a few pages with a guard page behind each. A block ends
+ * where its cell's last page ends, as far as its alignment allows, so the first byte behind its last granule faults.
+ *
+ *   | cell 0: pages ... block | guard | cell 1: pages ... block | guard | ...
+ *
+ * An unused cell is completely inaccessible and has no memory. Guards are markers in the page tables if the kernel has
+ * these (os_guard), and otherwise separate mappings (os_close_pages). A process can have only a limited number of
+ * those, so cells beyond a bound are used without a guard, and counted.
+ */
+#ifndef MEMS_ENGINE_GUARDED_SPAN_H
+#define MEMS_ENGINE_GUARDED_SPAN_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "engine/memory/span.h"
+
+struct sample;
+
+#define GUARDED_CELLS_MAX 8u
+
+/* Cells have 1, 2, 4 or 8 pages. */
+#define GUARDED_KINDS 4u
+
+/* Guards that are mappings, at most. */
+#define GUARDED_MAPPINGS_MAX 4096u
+
+enum guard_state {
+    GUARD_NONE,   /* accessible, or could not be changed */
+    GUARD_MARKED, /* by os_guard */
+    GUARD_CLOSED  /* by os_close_pages */
+};
+
+/* Cells are taken and freed under samples.lock; the states of a taken cell belong to its user. */
+struct guarded {
+    struct span span;
+    uint32_t kind;
+    uint32_t cells;
+    uint32_t taken;                            /* bit i: cell i is taken */
+    struct list link;                          /* among those of the kind with a free cell; otherwise by itself */
+    uint8_t behind[GUARDED_CELLS_MAX];         /* enum guard_state of the page behind a cell */
+    uint8_t pages[GUARDED_CELLS_MAX];          /* and of its own pages */
+    bool used[GUARDED_CELLS_MAX];              /* the pages are accessible, and may not read as zero */
+    struct sample *samples[GUARDED_CELLS_MAX]; /* NULL: the cell is free */
+};
+
+struct guarded_cell {
+    struct guarded *of;
+    unsigned index;
+};
+
+/* Under samples.lock, except `mappings`, which is atomic (relaxed: only a bound). */
+struct guarded_table {
+    struct list available[GUARDED_KINDS];
+    uint32_t spans;
+    size_t bytes; /* of these */
+    uint32_t cells_taken;
+    _Atomic uint32_t mappings;
+    _Atomic uint64_t unguarded; /* cells used without a guard behind them */
+};
+
+extern struct guarded_table guarded_table;
+
+/* Part of the engine's start. */
+void guarded_start(void);
+
+/* The strictest alignment that a cell can have. */
+size_t guarded_alignment_max(void);
+
+/* Takes a cell for a sample of `bytes`; false if there is no memory. Under samples.lock. */
+bool guarded_take(size_t bytes, struct sample *sample, struct guarded_cell *cell);
+
+/* Makes the pages of a cell accessible; they read as zero. False if the system does not allow it. */
+bool guarded_open(struct guarded_cell cell);
+
+/* Takes a cell's memory away and makes it inaccessible, as far as the system allows. */
+void guarded_close(struct guarded_cell cell);
+
+/* Gives a cell back. Under samples.lock. */
+void guarded_give(struct guarded_cell cell);
+
+/* The bytes of a cell's pages; where these end. */
+size_t guarded_size(struct guarded_cell cell);
+uintptr_t guarded_end(struct guarded_cell cell);
+
+/* The cell that contains an address, or ends right before it; false if there is none, in the rest of the span. The
+ * address is in a unit of UNIT_SAMPLES. */
+bool guarded_find(const void *address, struct guarded_cell *cell);
+
+/* Makes the page at an address, behind a large or huge block, inaccessible; returns how. */
+enum guard_state guarded_fence(void *page);
+
+/* Makes it accessible again; false if the system does not allow it. */
+bool guarded_unfence(void *page, enum guard_state state);
+
+/* Frees the spans without taken cells; returns their bytes. Under samples.lock. */
+size_t guarded_trim(void);
+
+/* The invariants of a guarded span, for engine_valid. */
+bool guarded_valid(const struct guarded *guarded, const char **why);
+
+#endif

@@ -1,0 +1,149 @@
+/*
+ * sample.h - records of sampled blocks: who allocated them, when, and who freed them.
+ *
+ * A sample's record lies in a chunk of records. Chunks are never freed, so a reader from outside finds all
+ * records, whatever changes while it reads. The life of a record:
+ *
+ *   UNUSED -> WRITING -> LIVE -> CLAIMED -> DEAD -> UNUSED
+ *
+ * Whoever changes LIVE to CLAIMED, in one atomic operation, frees the block. A dead record stays while its cell is in
+ * quarantine (inaccessible, until it is the oldest of QUARANTINE_MAX), and while the peak needs it: a block that was
+ * live at the peak is still live, or has died since and is in the list `died`. A new peak empties this list, so nothing
+ * is copied.
+ */
+#ifndef MEMS_ENGINE_SAMPLE_H
+#define MEMS_ENGINE_SAMPLE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "engine/tables/metadata.h"
+#include "guarded_span.h"
+#include "os/lock.h"
+#include "stack_table.h"
+
+#define QUARANTINE_MAX 512u
+
+enum sample_state { SAMPLE_UNUSED, SAMPLE_WRITING, SAMPLE_LIVE, SAMPLE_CLAIMED, SAMPLE_DEAD };
+
+enum sample_kind {
+    SAMPLE_SMALL, /* in a cell */
+    SAMPLE_LARGE, /* a large block (large.h) */
+    SAMPLE_HUGE   /* a huge one (huge.h) */
+};
+
+/* Who did something, and when. */
+struct sample_event {
+    struct stack *stack; /* NULL: not known */
+    uint64_t ms;         /* by the coarse clock */
+    uint64_t thread;     /* the thread's number (heap.h); 0: a thread without a heap */
+    uintptr_t pointer;   /* its thread pointer */
+};
+
+/* The same before the stack is looked up. */
+struct sample_site {
+    struct stack_frames frames;
+    struct sample_event event; /* all but the stack */
+};
+
+/*
+ * `state`: release when a live sample is complete, acquire and release by whoever claims it. The rest is written by the
+ * thread that the state makes its owner, or under samples.lock.
+ */
+struct sample {
+    _Atomic uint32_t state; /* enum sample_state */
+    uint8_t kind;           /* enum sample_kind */
+    uint8_t behind;         /* of a large or huge block: enum guard_state of the page behind it */
+    bool quarantined;       /* in samples.quarantine */
+    bool died;              /* in samples.died */
+    uint64_t number;        /* in the order of allocation, from 1 */
+    uintptr_t start;
+    size_t size;       /* as requested */
+    uint64_t interval; /* the mean interval at that time */
+    struct sample_event allocated;
+    struct sample_event freed;
+    struct guarded_cell cell; /* of a small block */
+    struct list link;         /* in samples.unused or samples.quarantine */
+    struct list died_link;
+};
+
+#define SAMPLES_IN_CHUNK ((METADATA_MAX - sizeof(void *)) / sizeof(struct sample))
+
+struct sample_chunk {
+    struct sample_chunk *next;
+    struct sample samples[SAMPLES_IN_CHUNK];
+};
+
+/* All under `lock` unless noted. */
+struct samples {
+    struct lock lock;
+    _Atomic uint64_t interval; /* mean number of bytes between samples; 0: none are taken (relaxed) */
+    _Atomic bool armed;        /* the process has started up (relaxed) */
+    struct sample_chunk *chunks;
+    uint64_t records; /* in all chunks */
+    struct list unused;
+    struct list quarantine; /* the oldest first */
+    struct list died;
+    uint32_t quarantined;
+    uint64_t number; /* of the last sample */
+    uint64_t live;
+    double live_bytes;    /* estimate: the sum of size / probability */
+    double peak_bytes;    /* its highest value, */
+    uint64_t peak_ms;     /* when that was, */
+    uint64_t peak_number; /* and the last sample taken by then */
+    uint64_t missed;      /* samples that were due but not taken, for lack of memory or because of their alignment */
+    size_t cell_bytes;    /* of the pages of live small samples' cells */
+    uint64_t cut;         /* samples whose stack was cut short */
+    _Atomic uint64_t huge_live;
+    struct stack_sums allocated;
+    struct stack_sums freed;
+};
+
+extern struct samples samples;
+
+/* The engine's start. */
+void samples_start(void);
+
+/* A record for a block of `size` bytes, with a cell if the block is small. Its allocation is filled in later. NULL,
+ * and counted, when there is no memory for it. */
+struct sample *sample_make(enum sample_kind kind, size_t size, uint64_t interval, const struct sample_site *site);
+
+/* The sample is live. */
+void sample_complete(struct sample *sample, uintptr_t start);
+
+/* The sample's block was not allocated after all. */
+void sample_drop(struct sample *sample);
+
+/* A sample was due but cannot be taken. */
+void sample_miss(void);
+
+/* The bytes of guarded spans: the pages of live blocks, and the rest, which is inaccessible. For statistics. */
+void samples_cells(size_t *live, size_t *rest);
+
+/* Claims a sample for the calling thread, which then frees it; true for exactly one of several. */
+bool sample_claim(struct sample *sample);
+
+/* The end of a sample that the thread has claimed. A small block's cell is already inaccessible. */
+void sample_end(struct sample *sample, const struct sample_site *site);
+
+/* The sample of the small block that contains an address, or ends right before it; NULL when there is none. It may
+ * be dead. The address is in a unit of UNIT_SAMPLES. */
+struct sample *sample_at(const void *address);
+
+static inline bool sample_is_live(const struct sample *sample) {
+    return atomic_load_explicit(&sample->state, memory_order_acquire) == SAMPLE_LIVE;
+}
+
+/* Frees the guarded spans that have no cell in use. Returns their bytes. */
+size_t samples_trim(void);
+
+/* In a forked child: drops records that other threads were writing, and ends samples that they were about to free. */
+void samples_recover(void);
+
+/* The invariants of all records, for engine_valid. */
+bool samples_valid(const char **why);
+
+#endif

@@ -1,0 +1,78 @@
+#include "stack_table.h"
+
+#include <string.h>
+
+#include "base/bits.h"
+#include "engine/tables/metadata.h"
+#include "os/os.h"
+
+_Static_assert(sizeof(struct stack) + STACK_DEPTH * sizeof(uintptr_t) <= METADATA_MAX,
+               "a stack is a piece of metadata");
+
+/* Initially all zero, so it takes no room in the library's file. It has separate pages, which stay untouched while
+ * there are no samples. */
+_Alignas(OS_PAGE) struct stack_table stack_table;
+
+void stack_table_start(void) {
+    stack_table.other.cut = true;
+}
+
+static uint32_t hash_of(const struct stack_frames *frames) {
+    uint64_t hash = frames->depth;
+    for (unsigned i = 0; i < frames->depth; i++) {
+        hash = (hash ^ frames->frames[i]) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 32;
+    }
+    return (uint32_t)hash;
+}
+
+static size_t frames_size(unsigned depth) {
+    return depth * sizeof(uintptr_t);
+}
+
+static bool is_that(const struct stack *stack, uint32_t hash, const struct stack_frames *frames) {
+    return stack->hash == hash && stack->depth == frames->depth && stack->cut == frames->cut &&
+           memcmp(stack->frames, frames->frames, frames_size(frames->depth)) == 0;
+}
+
+struct stack *stack_intern(const struct stack_frames *frames) {
+    const uint32_t hash = hash_of(frames);
+    struct stack **bucket = &stack_table.buckets[hash % STACK_BUCKETS];
+    for (struct stack *stack = *bucket; stack != NULL; stack = stack->next) {
+        if (is_that(stack, hash, frames)) {
+            return stack;
+        }
+    }
+    const size_t size = sizeof(struct stack) + frames_size(frames->depth);
+    struct stack *stack = stack_table.bytes + size <= STACKS_MAX ? metadata_alloc(size) : NULL;
+    if (stack == NULL) {
+        stack_table.beyond++;
+        return &stack_table.other;
+    }
+    *stack = (struct stack){.next = *bucket, .hash = hash, .depth = (uint16_t)frames->depth, .cut = frames->cut};
+    memcpy(stack->frames, frames->frames, frames_size(frames->depth));
+    *bucket = stack;
+    stack_table.count++;
+    stack_table.bytes += size;
+    return stack;
+}
+
+void stack_sums_add(struct stack_sums *sums, uint64_t size, double share) {
+    const double weight = 1 / share;
+    const double spread = weight * (weight - 1);
+    const double bytes = (double)size;
+    sums->samples++;
+    sums->blocks += weight;
+    sums->bytes += weight * bytes;
+    sums->blocks_variance += spread;
+    sums->bytes_variance += spread * bytes * bytes;
+}
+
+void stack_count_freed(struct stack *stack, uint64_t size, double share, uint64_t lived_ms) {
+    unsigned life = 0;
+    while (life < STACK_LIVES - 1 && lived_ms >> 2 * life != 0) {
+        life++;
+    }
+    stack_sums_add(&stack->freed, size, share);
+    stack->lives[life] += 1 / share;
+}

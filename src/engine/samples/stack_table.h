@@ -1,0 +1,77 @@
+/*
+ * stack_table.h - the distinct stacks of samples, with sums over their samples.
+ *
+ * A stack is never freed, so a pointer to it may be followed without a lock. The table is bounded: stacks beyond the
+ * bound count as one stack without frames.
+ */
+#ifndef MEMS_ENGINE_STACK_TABLE_H
+#define MEMS_ENGINE_STACK_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STACK_DEPTH 64u
+#define STACK_BUCKETS 2048u
+
+/* Memory that all stacks together may take. */
+#define STACKS_MAX ((size_t)64 << 20)
+
+/* Lifetimes are counted by powers of 4: less than 1 ms, 4 ms, 16 ms, ... and those from 4^(STACK_LIVES - 2) ms on. */
+#define STACK_LIVES 16u
+
+/* A stack as walked, the innermost frame first. */
+struct stack_frames {
+    uintptr_t frames[STACK_DEPTH];
+    unsigned depth;
+    bool cut;
+};
+
+/*
+ * Sums of estimates: a sample that was taken with probability p stands for w = 1 / p blocks. The variance of a sum of
+ * w * x is the sum of w * (w - 1) * x * x. All under samples.lock.
+ */
+struct stack_sums {
+    uint64_t samples;
+    double blocks; /* sum of w */
+    double bytes;  /* sum of w * size */
+    double blocks_variance;
+    double bytes_variance;
+};
+
+/* `next`, `depth`, `cut` and the frames never change. */
+struct stack {
+    struct stack *next; /* of the same bucket */
+    uint32_t hash;
+    uint16_t depth;
+    bool cut; /* the outermost frame was not reached */
+    struct stack_sums allocated;
+    struct stack_sums freed;
+    double lives[STACK_LIVES]; /* of the freed ones, in blocks, by lifetime */
+    uintptr_t frames[];
+};
+
+/* Under samples.lock. */
+struct stack_table {
+    struct stack *buckets[STACK_BUCKETS];
+    size_t count;
+    size_t bytes;
+    uint64_t beyond;    /* stacks that found no room, */
+    struct stack other; /* and the one that stands for them */
+};
+
+extern struct stack_table stack_table;
+
+/* The start of the engine. */
+void stack_table_start(void);
+
+/* The stack with these frames. Under samples.lock. */
+struct stack *stack_intern(const struct stack_frames *frames);
+
+/* Adds a sample of `size` bytes that was taken with probability `share`. */
+void stack_sums_add(struct stack_sums *sums, uint64_t size, double share);
+
+/* The same for a freed one that lived this long. */
+void stack_count_freed(struct stack *stack, uint64_t size, double share, uint64_t lived_ms);
+
+#endif

@@ -1,0 +1,70 @@
+/*
+ * abandoned.h - slabs that belong to no heap, by size class: abandoned by threads that have ended, or shared by all
+ * threads.
+ *
+ * Such a slab belongs to its class: every operation on it runs under the class's lock, whose holder also writes its
+ * live bits. A heap that needs a slab adopts an *abandoned* one of the class. The *shared* slab of a class is never
+ * adopted. It gives single blocks to threads without a heap (they are ending, or there are too many), and a thread's
+ * first blocks in a process with several threads, so a thread that needs little of a class gets no slab for it.
+ */
+#ifndef MEMS_ENGINE_ABANDONED_H
+#define MEMS_ENGINE_ABANDONED_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "engine/tables/size_class.h"
+#include "os/lock.h"
+#include "slab.h"
+
+/* In `slabs` those with free slots precede those without; `available` counts the former. All under `lock`; available is
+ * also read without it (relaxed): a possibly stale look saves most threads the lock. */
+struct abandoned {
+    struct lock lock;
+    _Atomic uint32_t available;
+    struct list slabs;
+    struct list aging;   /* all of them (slab.h) */
+    struct slab *shared; /* not in `slabs`; has free slots; may be NULL */
+};
+
+extern struct abandoned abandoned[SIZE_CLASSES];
+
+/* Part of the engine's start. */
+void abandoned_start(void);
+
+/* Abandons all slabs of a list, which belong to one class and one heap that is ending. Under the heap's lock. */
+void abandoned_leave(unsigned size_class, struct list *slabs);
+
+/* Takes over an abandoned slab with free slots for the heap `id`; it is then in no list. NULL if there is none. */
+struct slab *abandoned_adopt(unsigned size_class, uint32_t id);
+
+/* The same for a block's slab, which may be full; NULL if it is shared or not abandoned. */
+struct slab *abandoned_adopt_of(const void *block, unsigned size_class, uint32_t id);
+
+/* The result of a free: the block was live and is freed; it was not live; or its slab has been adopted meanwhile. */
+enum abandoned_free { ABANDONED_FREED, ABANDONED_NOT_LIVE, ABANDONED_ADOPTED };
+
+/* Frees a block of a slab that was abandoned or shared a moment ago. */
+enum abandoned_free abandoned_free(void *block);
+
+/*
+ * Collects remote frees in a unit whose link the caller has set, and clears the link. False, with nothing changed, if
+ * its slab has been adopted meanwhile or is gone.
+ */
+bool abandoned_collect(size_t unit);
+
+/* A block for `size` bytes, at most SMALL_MAX, from the shared slab; NULL if there is no memory. */
+void *shared_alloc(size_t size);
+
+/* The class of that block: it shares no cache line with a block of another thread. */
+unsigned shared_class(size_t size);
+
+/* Purges the oldest of a class (slabs_purge_oldest). */
+bool abandoned_purge_oldest(unsigned size_class, uint64_t now_ms, uint64_t age_ms, unsigned most, unsigned *purged);
+
+/* Purges all of them. Returns how many pages were purged. */
+size_t abandoned_purge_all(void);
+
+#endif

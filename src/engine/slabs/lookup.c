@@ -1,0 +1,100 @@
+#include "lookup.h"
+
+#include "base/bits.h"
+#include "base/compiler.h"
+#include "engine/memory/huge.h"
+#include "engine/memory/large.h"
+#include "engine/samples/sample.h"
+#include "engine/tables/live_map.h"
+#include "slab.h"
+
+static enum block_state slot_state(const struct slab *slab, uint32_t slot, const void *start) {
+    if (live_test(start)) {
+        return BLOCK_STATE_LIVE;
+    }
+    if (slab_slot_free(slab, slot)) {
+        return BLOCK_STATE_FREE;
+    }
+    return live_freed_remotely(start) ? BLOCK_STATE_REMOTE : BLOCK_STATE_CACHED;
+}
+
+static struct block block_in_slab(const void *address, unsigned size_class) {
+    const struct slab *slab = slab_of(address);
+    uintptr_t start = (uintptr_t)window_address(slab->span.first);
+    const size_t stride = size_classes[size_class].size;
+    struct block block = {.kind = BLOCK_SLOT, .size_class = size_class, .size = size_class_room(size_class)};
+    block.slot = size_class_slot(size_class, (uintptr_t)address - start);
+    block.start = start + block.slot * stride;
+    if (block.slot >= slab->slots) {
+        block.kind = BLOCK_TAIL;
+    } else {
+        block.state = slot_state(slab, block.slot, (const void *)block.start);
+    }
+    return block;
+}
+
+static struct block block_sampled(const void *address) {
+    const struct sample *sample = sample_at(address);
+    struct block block = {.kind = BLOCK_UNUSED};
+    if (sample != NULL) {
+        block.kind = BLOCK_SAMPLE;
+        block.state = sample_is_live(sample) ? BLOCK_STATE_LIVE : BLOCK_STATE_FREE;
+        block.start = sample->start;
+        block.size = sample->size;
+    }
+    return block;
+}
+
+static struct block block_in_window(const void *address) {
+    size_t unit = window_unit(address);
+    uint32_t entry = page_map_load(unit);
+    if (entry_is_slab(entry)) {
+        return block_in_slab(address, entry_class(entry));
+    }
+    if (entry == UNIT_SAMPLES) {
+        return block_sampled(address);
+    }
+    struct block block = {.kind = BLOCK_UNUSED};
+    if (entry == UNIT_LARGE || entry == UNIT_PART) {
+        const struct large *large = large_of(address);
+        block.kind = BLOCK_LARGE;
+        block.state = large_is_live(large)        ? BLOCK_STATE_LIVE
+                      : large->fence == FENCE_ALL ? BLOCK_STATE_QUARANTINED
+                                                  : BLOCK_STATE_CACHED;
+        block.start = (uintptr_t)window_address(large->span.first);
+        block.size = large_size(large);
+    } else if (entry_is_free(entry) || entry == UNIT_PURGING) {
+        const struct free_span *around = span_around(unit);
+        block.kind = BLOCK_FREE;
+        block.size = around != NULL ? (size_t)around->span.units << UNIT_SHIFT : UNIT;
+        block.start = (uintptr_t)window_address(around != NULL ? around->span.first : unit);
+    }
+    return block;
+}
+
+struct block block_at(const void *address) {
+    if (window_holds(address)) {
+        return block_in_window(address);
+    }
+    struct block block = {.kind = BLOCK_OUTSIDE};
+    if (huge_find(address, &block.start, &block.size)) {
+        block.kind = BLOCK_HUGE;
+    } else if (huge_find_freed(address, &block.start, &block.size)) {
+        block.kind = BLOCK_HUGE_FREED;
+    } else if (window_tables_hold(address)) {
+        block.kind = BLOCK_METADATA;
+    } else if ((uintptr_t)address - window.base < window.units_area.size) {
+        block.kind = BLOCK_UNUSED;
+    }
+    return block;
+}
+
+/* As in fast_free, one comparison proves address and alignment, and the live bit the start. */
+unsigned lookup_slot_class(const void *block) {
+    uint64_t granule = rotate_right((uintptr_t)block - window.base, GRANULE_SHIFT);
+    if (UNLIKELY(granule >= window_granules())) {
+        return SIZE_CLASSES;
+    }
+    uint32_t entry = page_map_load(granule >> (UNIT_SHIFT - GRANULE_SHIFT));
+    return entry_is_slab(entry) && live_test(block) ? entry_class(entry) : SIZE_CLASSES;
+}

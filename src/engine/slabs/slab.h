@@ -1,0 +1,224 @@
+/*
+ * slab.h - a span cut into equal slots of one size class.
+ *
+ * The descriptor, out of band:
+ *
+ *   +------+------+-------+------+-------+------+--------------------------------------+
+ *   | span | link | slots | free | used  | hint | bitmap: one bit a slot, set if free  |
+ *   +------+------+-------+------+-------+------+--------------------------------------+
+ *
+ * The bitmap and the live map (live_map.h) give the state of a slot:
+ *
+ *   free bit  live  remote
+ *      1       0      0     free: the slab may hand it out
+ *      0       1      0     live: a user holds it (or, with check=deferred, a magazine)
+ *      0       0      0     cached: in a magazine or in the depot
+ *      0       1      1     freed by another thread, not collected yet
+ *      1       1      1     free, collected by a thread that may not write live bits: to be settled (slab_settle)
+ *
+ * A slab belongs to a heap, or to its class (abandoned.h), and all of it except the live bits is reached under that
+ * one's lock. Live bits are written by the heap's thread without a lock, or under the class's lock.
+ *
+ * Pages that hold no memory, as far as is known, are *absent*: those of a fresh slab that were never handed out, and
+ * those that were purged (slab_purge). A page on which every slot is free is *resting* from the first
+ * time that slab_purge finds it so until a slot of it is handed out. Slabs that may have such pages are *aging*: in a
+ * list of their heap or class, oldest first.
+ *
+ * The slots from `used` on were never handed out. The words of the bitmap that cover only such slots are not
+ * initialised, and all of their slots are free: so a fresh slab costs nothing but its header.
+ */
+#ifndef MEMS_ENGINE_SLAB_H
+#define MEMS_ENGINE_SLAB_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bitmap.h"
+#include "base/compiler.h"
+#include "base/list.h"
+#include "engine/memory/span.h"
+#include "engine/tables/page_map.h"
+#include "os/os.h"
+
+/*
+ * free = the set bits of the initialised words + the slots past them. No word below `hint` has a set bit. `unsettled`:
+ * some free slot may have to be settled. Written under the lock of the slab's heap or class; statistics read free,
+ * used, fresh and the bitmap at any time (relaxed).
+ */
+struct slab {
+    struct span span;
+    struct list link; /* in its heap's list of the class, or among the abandoned ones; a shared slab is in neither */
+    struct list age;  /* in the aging list of its heap or class, or in none */
+    uint64_t aged_ms; /* when it was put there, by the coarse clock */
+    uint16_t slots;
+    _Atomic uint16_t free;
+    _Atomic uint16_t used;
+    uint16_t hint; /* a word */
+    bool unsettled;
+    uint8_t guards;       /* in it (guard_pages.h) */
+    _Atomic bool fresh;   /* the span read as zero: slots from `used` on hold no memory */
+    _Atomic bool advised; /* see advice.h (relaxed) */
+    uint32_t born_s;      /* when it was made, by the coarse clock: for readers from outside */
+    uint64_t absent;      /* a bit a page */
+    uint64_t resting;     /* a bit a page; none of them is absent */
+    bitmap_word bitmap[];
+};
+
+/*
+ * Slabs and their slots by class, for statistics: each number is the sum over the rows, modulo 2^64. A slab usually
+ * counts in the row of its heap's id. Threads add to it under different locks (relaxed).
+ */
+struct slab_counts {
+    _Atomic size_t slabs;
+    _Atomic size_t free;
+    _Atomic size_t untouched; /* free slots that hold no memory */
+    _Atomic size_t remote;    /* with that of all heaps' classes: slots freed by other threads, not collected yet */
+};
+
+#define SLAB_COUNT_ROWS 16u
+
+extern struct slab_counts slab_counts[SLAB_COUNT_ROWS][SIZE_CLASSES];
+
+/* Adds to one of these numbers. */
+static inline void slab_count_add(_Atomic size_t *count, size_t by) {
+    if (os_single_threaded()) {
+        atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + by, memory_order_relaxed);
+    } else {
+        atomic_fetch_add_explicit(count, by, memory_order_relaxed);
+    }
+}
+
+static inline unsigned slab_free_slots(const struct slab *slab) {
+    return atomic_load_explicit(&slab->free, memory_order_relaxed);
+}
+
+static inline unsigned slab_used(const struct slab *slab) {
+    return atomic_load_explicit(&slab->used, memory_order_relaxed);
+}
+
+/* The slots that the initialised words of the bitmap cover. */
+static inline unsigned slab_covered(const struct slab *slab) {
+    unsigned covered = (unsigned)bitmap_words(slab_used(slab)) * BITMAP_WORD_BITS;
+    return covered < slab->slots ? covered : slab->slots;
+}
+
+static inline bool slab_slot_free(const struct slab *slab, uint32_t slot) {
+    return slot >= slab_covered(slab) || bitmap_test(slab->bitmap, slot);
+}
+
+static inline bool slab_empty(const struct slab *slab) {
+    return slab_free_slots(slab) == slab->slots;
+}
+
+/* Whether the slab can be destroyed: all slots are free, and no unit is in an inbox or on its way there. */
+bool slab_disposable(const struct slab *slab);
+
+static inline unsigned slab_class(const struct slab *slab) {
+    return entry_class(page_map_load(slab->span.first));
+}
+
+/* The slab of a block whose page map entry says that it lies in one. */
+static inline struct slab *slab_of(const void *block) {
+    return CONTAINER_OF(window.spans[window_unit(block)], struct slab, span);
+}
+
+/* A fresh slab of the heap `id`, in no list; NULL when there is no memory. */
+struct slab *slab_create(unsigned size_class, uint32_t id);
+
+/* Frees the span of a slab that is empty and in no list. No thread can hold a pointer into it, so any holder of
+ * the slab's lock may call this. */
+void slab_destroy(struct slab *slab);
+
+/* Makes all slots free, whoever holds them. For the writer, when no magazine holds any of them and nothing is left
+ * to collect. */
+void slab_wipe(struct slab *slab);
+
+/*
+ * Takes up to `count` free slots, lowest first, and stores their addresses at top[0], top[-1], ...: on a stack that
+ * grows upwards the lowest address is then popped first. Returns how many. For the writer of the live bits.
+ */
+unsigned slab_take(struct slab *slab, void **top, unsigned count);
+
+/*
+ * Gives back blocks[0], a slot of this slab that is not live, and the following ones, up to `count`, while they are
+ * slots of it too. Returns how many.
+ */
+size_t slab_give(struct slab *slab, void *const *blocks, size_t count);
+
+/*
+ * Collects remote frees in a unit of the slab: the slots become free. `writer`: the caller may write the slab's live
+ * bits, and settles the slots.
+ */
+void slab_collect(struct slab *slab, size_t unit, bool writer);
+
+/* The same for all units of the slab, for the writer: afterwards no slot is unsettled. */
+void slab_settle(struct slab *slab);
+
+/* Makes a free slot that is settled a live block; NULL when there is none. For a thread that is not the slab's
+ * writer. */
+void *slab_steal(struct slab *slab);
+
+/* Makes all used slots read as zero, as free ones do with harden=light and full. */
+void slab_clear(struct slab *slab);
+
+/* How many slots users hold, by the live map; those freed by another thread do not count. */
+size_t slab_count_live(const struct slab *slab);
+
+/* How many slots are cached: neither free, nor a user's, nor on their way to be free. */
+size_t slab_count_cached(const struct slab *slab);
+
+/* The invariants above. No other thread may change the slab. */
+bool slab_valid(const struct slab *slab, const char **why);
+
+/* --- Pages (slab_pages.c) ----------------------------------------------------------------------------------------- */
+
+/* Starts counting the pages of a slab, which is fresh if `zero`; stops counting them. */
+void slab_pages_begin(struct slab *slab, bool zero);
+void slab_pages_end(const struct slab *slab);
+
+/* The pages between two offsets of a slab are about to be used. Slots on them do not count as used yet. */
+void slab_pages_touch(struct slab *slab, size_t from, size_t to);
+
+static inline void slab_touch(struct slab *slab, size_t from, size_t to) {
+    if (UNLIKELY((slab->absent | slab->resting) != 0)) {
+        slab_pages_touch(slab, from, to);
+    }
+}
+
+/* Whether any page between two offsets of a slab is absent. */
+bool slab_absent(const struct slab *slab, size_t from, size_t to);
+
+/* How many pages of a slab hold memory, as far as is known; and of all slabs; and how many pages of all slabs do not.
+ */
+unsigned slab_present(const struct slab *slab);
+size_t slabs_present(void);
+size_t slabs_absent(void);
+
+/* How many purged pages were needed again, modulo 2^64. */
+size_t slabs_returned(void);
+
+/* Purges up to `most` pages whose slots are all free, or only those that were already resting; the others are
+ * resting then. Returns how many were purged. The system may refuse. */
+unsigned slab_purge(struct slab *slab, bool resting, unsigned most);
+
+/* Puts the slab, which has free slots, into an aging list, if it is in none. */
+static inline void slab_age(struct slab *slab, struct list *aging, uint64_t now_ms) {
+    if (list_empty(&slab->age)) {
+        slab->aged_ms = now_ms;
+        list_push_back(aging, &slab->age);
+    }
+}
+
+/*
+ * Purges the oldest slab of an aging list, if it has been there for `age_ms`: only the pages that were resting, or all
+ * if age_ms is 0. The slab leaves the list, or goes to its end if there is more to purge. False when none is old
+ * enough; otherwise *purged grows by the pages purged.
+ */
+bool slabs_purge_oldest(struct list *aging, uint64_t now_ms, uint64_t age_ms, unsigned most, unsigned *purged);
+
+/* Which invariant of `absent` and `resting` does not hold, or NULL. */
+const char *slab_pages_broken(const struct slab *slab);
+
+#endif

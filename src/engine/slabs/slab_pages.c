@@ -1,0 +1,175 @@
+/*
+ * slab_pages.c - which pages of slabs hold memory, and purging free ones.
+ */
+#include "base/bits.h"
+#include "engine/probe.h"
+#include "engine/tables/size_class.h"
+#include "os/os.h"
+#include "slab.h"
+
+/* The unit of `absent` and `resting`. A larger system page is several of these. */
+#define PAGE_SHIFT 12u
+#define SLAB_PAGE ((size_t)1 << PAGE_SHIFT)
+#define UNIT_PAGES (UNIT >> PAGE_SHIFT)
+
+_Static_assert(SLAB_UNITS_MAX *UNIT_PAGES <= 64, "a slab has a bit for each page");
+
+/* Over all slabs; relaxed: only measures. */
+static _Atomic size_t all_pages;
+static _Atomic size_t present;
+static _Atomic size_t returned;
+
+size_t slabs_returned(void) {
+    return atomic_load_explicit(&returned, memory_order_relaxed);
+}
+
+size_t slabs_present(void) {
+    return atomic_load_explicit(&present, memory_order_relaxed);
+}
+
+size_t slabs_absent(void) {
+    const size_t here = slabs_present();
+    const size_t all = atomic_load_explicit(&all_pages, memory_order_relaxed);
+    return all > here ? all - here : 0;
+}
+
+/* The bits of the pages `from` to `to` - 1. */
+static uint64_t page_bits(size_t from, size_t to) {
+    return (UINT64_MAX >> (64 - (to - from))) << from;
+}
+
+static unsigned pages_of(const struct slab *slab) {
+    return slab->span.units * (unsigned)UNIT_PAGES;
+}
+
+void slab_pages_begin(struct slab *slab, bool zero) {
+    slab->absent = zero ? page_bits(0, pages_of(slab)) : 0;
+    slab->resting = 0;
+    atomic_fetch_add_explicit(&all_pages, pages_of(slab), memory_order_relaxed);
+    atomic_fetch_add_explicit(&present, slab_present(slab), memory_order_relaxed);
+}
+
+void slab_pages_end(const struct slab *slab) {
+    atomic_fetch_sub_explicit(&all_pages, pages_of(slab), memory_order_relaxed);
+    atomic_fetch_sub_explicit(&present, slab_present(slab), memory_order_relaxed);
+}
+
+unsigned slab_present(const struct slab *slab) {
+    return pages_of(slab) - count_bits(slab->absent);
+}
+
+bool slab_absent(const struct slab *slab, size_t from, size_t to) {
+    return (slab->absent &
+            page_bits(round_down(from, SLAB_PAGE) >> PAGE_SHIFT, round_up(to, SLAB_PAGE) >> PAGE_SHIFT)) != 0;
+}
+
+/* Some absent pages are about to be used. Those of slots that were handed out before have been purged. */
+static void bring_back(struct slab *slab, uint64_t pages) {
+    const size_t used = slab_used(slab) * (size_t)size_classes[slab_class(slab)].size;
+    const uint64_t purged = used != 0 ? pages & page_bits(0, round_up(used, SLAB_PAGE) >> PAGE_SHIFT) : 0;
+    atomic_fetch_add_explicit(&present, count_bits(pages), memory_order_relaxed);
+    if (purged != 0) {
+        atomic_fetch_add_explicit(&returned, count_bits(purged), memory_order_relaxed);
+    }
+    slab->absent &= ~pages;
+}
+
+void slab_pages_touch(struct slab *slab, size_t from, size_t to) {
+    const size_t page = os_page_size();
+    uint64_t pages = page_bits(round_down(from, page) >> PAGE_SHIFT, round_up(to, page) >> PAGE_SHIFT);
+    if ((slab->absent & pages) != 0) {
+        bring_back(slab, slab->absent & pages);
+    }
+    slab->resting &= ~pages;
+}
+
+/* Whether all slots from `first` to `last` are free. */
+static bool slots_free(const struct slab *slab, unsigned first, unsigned last) {
+    const unsigned end = (unsigned)min_size(last + 1, slab_covered(slab));
+    return first >= end || bitmap_find_clear(slab->bitmap, first, end) == BITMAP_NONE;
+}
+
+/* The pages whose slots are all free. */
+static uint64_t free_pages(const struct slab *slab) {
+    const unsigned size_class = slab_class(slab);
+    uint64_t pages = 0;
+    for (unsigned page = 0; page < pages_of(slab); page++) {
+        size_t start = (size_t)page << PAGE_SHIFT;
+        unsigned first = size_class_slot(size_class, start);
+        unsigned last = size_class_slot(size_class, start + (SLAB_PAGE)-1);
+        if (slots_free(slab, first, (unsigned)min_size(last, slab->slots - 1u))) {
+            pages |= UINT64_C(1) << page;
+        }
+    }
+    return pages;
+}
+
+/* Of these pages, those that form whole system pages. */
+static uint64_t whole_pages(uint64_t pages) {
+    const unsigned step = (unsigned)(os_page_size() >> PAGE_SHIFT);
+    uint64_t whole = 0;
+    for (unsigned page = 0; page < 64; page += step) {
+        uint64_t bits = page_bits(page, page + step);
+        whole |= (pages & bits) == bits ? bits : 0;
+    }
+    return whole;
+}
+
+/* The lowest run of pages, at most `most` of them. */
+static uint64_t first_run(uint64_t pages, unsigned most) {
+    const unsigned from = lowest_bit(pages);
+    const uint64_t behind = ~(pages >> from);
+    const unsigned length = behind != 0 ? lowest_bit(behind) : 64;
+    return page_bits(from, from + (unsigned)min_size(length, most));
+}
+
+unsigned slab_purge(struct slab *slab, bool resting, unsigned most) {
+    if (slab_free_slots(slab) * (size_t)size_classes[slab_class(slab)].size < SLAB_PAGE) {
+        slab->resting = 0;
+        return 0;
+    }
+    const uint64_t free = free_pages(slab);
+    const unsigned step = (unsigned)(os_page_size() >> PAGE_SHIFT);
+    uint64_t due = whole_pages((resting ? free & slab->resting : free) & ~slab->absent);
+    unsigned purged = 0;
+    while (due != 0 && purged + step <= most) {
+        const uint64_t run = first_run(due, (most - purged) / step * step);
+        const unsigned count = count_bits(run);
+        char *start = (char *)window_address(slab->span.first) + ((size_t)lowest_bit(run) << PAGE_SHIFT);
+        PROBE_2(purge, start, (size_t)count << PAGE_SHIFT);
+        if (os_purge(start, (size_t)count << PAGE_SHIFT) == 0) {
+            slab->absent |= run;
+            purged += count;
+        }
+        due &= ~run;
+    }
+    slab->resting = free & ~slab->absent;
+    atomic_fetch_sub_explicit(&present, purged, memory_order_relaxed);
+    return purged;
+}
+
+bool slabs_purge_oldest(struct list *aging, uint64_t now_ms, uint64_t age_ms, unsigned most, unsigned *purged) {
+    struct slab *slab = list_empty(aging) ? NULL : CONTAINER_OF(aging->next, struct slab, age);
+    if (slab == NULL || now_ms - slab->aged_ms < age_ms) {
+        return false;
+    }
+    list_remove(&slab->age);
+    const unsigned pages = slab_purge(slab, age_ms != 0, most);
+    *purged += pages;
+    /* After a refusal by the system, do not try again until something has changed. */
+    if (slab->resting != 0 && (pages != 0 || age_ms != 0)) {
+        slab_age(slab, aging, now_ms);
+    }
+    return true;
+}
+
+const char *slab_pages_broken(const struct slab *slab) {
+    const uint64_t free = free_pages(slab);
+    if ((slab->absent & ~free) != 0) {
+        return "a page of a slab is absent, and has a slot that is not free";
+    }
+    if ((slab->resting & (slab->absent | ~free)) != 0) {
+        return "a page of a slab rests that is absent, or has a slot that is not free";
+    }
+    return NULL;
+}

@@ -1,0 +1,18 @@
+/*
+ * fork.h - the engine's part in fork, as a participant of os/process.h.
+ */
+#ifndef MEMS_ENGINE_FORK_H
+#define MEMS_ENGINE_FORK_H
+
+#include <stdbool.h>
+
+#include "os/lock.h"
+
+/* Calls act for every lock of the engine, in order of rank, so that everything they guard is consistent at the fork. */
+void fork_each_lock(void (*act)(struct lock *lock));
+
+/* In the child, with all locks free: repairs state that other threads were changing. If `alone`, there was no other
+ * thread, and nothing is touched. */
+void fork_recover(bool alone);
+
+#endif

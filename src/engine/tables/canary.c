@@ -1,0 +1,103 @@
+#include "canary.h"
+
+#include "os/os.h"
+
+struct canaries canaries = {.multiplier = CANARY_MULTIPLIER, .bits = CANARY_BITS};
+
+void canary_start(void) {
+    canaries.secret = (os_random() & CANARY_BITS) | UINT64_C(0x8080808080808080);
+}
+
+const unsigned char canary_masks[sizeof(canary_pair) + CANARY_MAX] = {
+    [sizeof(canary_pair)... sizeof(canary_pair) + CANARY_MAX - 1] = 0xff,
+};
+
+/* The bytes that do not belong to the block, of the word in which a block of this size ends. */
+static uint64_t word_mask(size_t size) {
+    const uint64_t all = UINT64_MAX;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return all << size % CANARY_WORD * 8;
+#else
+    return all >> size % CANARY_WORD * 8;
+#endif
+}
+
+void canary_write_long(void *block, size_t size, size_t room) {
+    const uint64_t canary = canary_of(block);
+    canary_word *at = (canary_word *)((char *)block + size / CANARY_WORD * CANARY_WORD);
+    const canary_word *end = (canary_word *)((char *)block + room);
+    *at = (*at & ~word_mask(size)) | (canary & word_mask(size));
+    while (++at < end) {
+        *at = canary;
+        CANARY_KEEP_LOOP();
+    }
+}
+
+RACY_READER bool canary_intact_long(const void *block, size_t size, size_t room) {
+    const uint64_t canary = canary_of(block);
+    const canary_word *at = (const canary_word *)((const char *)block + size / CANARY_WORD * CANARY_WORD);
+    const canary_word *end = (const canary_word *)((const char *)block + room);
+    uint64_t wrong = (*at ^ canary) & word_mask(size);
+    while (++at < end) {
+        wrong |= *at ^ canary;
+    }
+    return wrong == 0;
+}
+
+static void add(struct damage *damage, size_t at) {
+    if (damage->count == 0) {
+        damage->first = at;
+    }
+    damage->last = at;
+    damage->count++;
+}
+
+RACY_READER struct damage canary_damage(const void *block, size_t size, size_t room) {
+    const uint64_t canary = canary_of(block);
+    const unsigned char *bytes = block;
+    struct damage damage = {0};
+    for (size_t at = size; at < room; at++) {
+        if (bytes[at] != ((const unsigned char *)&canary)[at % CANARY_WORD]) {
+            add(&damage, at);
+        }
+    }
+    return damage;
+}
+
+/* Four at a time. */
+void zero_write_long(void *start, size_t bytes) {
+    canary_pair *at = start;
+    canary_pair *end = (canary_pair *)((char *)start + bytes);
+    for (; end - at >= 4; at += 4) {
+        at[0] = at[1] = at[2] = at[3] = (canary_pair){0, 0};
+        CANARY_KEEP_LOOP();
+    }
+    for (; at < end; at++) {
+        *at = (canary_pair){0, 0};
+        CANARY_KEEP_LOOP();
+    }
+}
+
+RACY_READER bool zero_intact_long(const void *start, size_t bytes) {
+    const canary_pair *at = start;
+    const canary_pair *end = (const canary_pair *)((const char *)start + bytes);
+    canary_pair any = {0, 0};
+    for (; end - at >= 4; at += 4) {
+        any |= (at[0] | at[1]) | (at[2] | at[3]);
+    }
+    for (; at < end; at++) {
+        any |= *at;
+    }
+    return (any[0] | any[1]) == 0;
+}
+
+RACY_READER struct damage zero_damage(const void *start, size_t bytes) {
+    const unsigned char *memory = start;
+    struct damage damage = {0};
+    for (size_t at = 0; at < bytes; at++) {
+        if (memory[at] != 0) {
+            add(&damage, at);
+        }
+    }
+    return damage;
+}

@@ -1,0 +1,155 @@
+/*
+ * canary.h - bytes that reveal stray writes: behind a block's last byte, and in blocks that nobody holds.
+ *
+ * With harden=full, the rest of the slot behind a block, or of its last page, is filled with a repeated value of 8
+ * bytes. It depends on a secret of the process and on the block's address, so one block's canary is useless for
+ * another. Each of its bytes is between 0x80 and 0xbf, because overflows most often write zeros, text, or 0xff.
+ *
+ * A free slot reads as zero. All rooms' sizes are multiples of 16, and all blocks start at one.
+ */
+#ifndef MEMS_ENGINE_CANARY_H
+#define MEMS_ENGINE_CANARY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+
+/* Words for checking memory of any type. */
+typedef uint64_t __attribute__((may_alias)) canary_word;
+typedef uint64_t __attribute__((vector_size(16), may_alias)) canary_pair;
+
+#define CANARY_WORD sizeof(canary_word)
+
+/* Keeps the compiler from turning a loop into a call of the C library. */
+#define CANARY_KEEP_LOOP() __asm__ __volatile__("" ::: "memory")
+
+/* The bits of a canary that vary; of the others, the highest of each byte is set. */
+#define CANARY_BITS UINT64_C(0x3f3f3f3f3f3f3f3f)
+
+/* Rooms up to this size are cleared and checked without a loop: from both ends, whose pairs may overlap. */
+#define CANARY_INLINE_MAX ((size_t)128)
+
+/* What a canary is computed from (canary_of); readers from outside find all of it here. The multiplier is that of
+ * splitmix64. */
+struct canaries {
+    uint64_t secret; /* set at the start */
+    uint64_t multiplier;
+    uint64_t bits;
+};
+#define CANARY_MULTIPLIER UINT64_C(0xbf58476d1ce4e5b9)
+extern HIDDEN struct canaries canaries;
+
+/* Chooses the secret. Part of the engine's start. */
+void canary_start(void);
+
+/* The canary of a block: each byte is one of the secret's with some of its lower 6 bits inverted. */
+ALWAYS_INLINE uint64_t canary_of(const void *block) {
+    return canaries.secret ^ ((uintptr_t)block * CANARY_MULTIPLIER & CANARY_BITS);
+}
+
+/* A block ends less than this many bytes before its room does. */
+#define CANARY_MAX ((size_t)4096)
+
+/* 16 bytes of zeros, then CANARY_MAX of ones. */
+extern HIDDEN const unsigned char canary_masks[sizeof(canary_pair) + CANARY_MAX];
+
+/* The bytes of a room's last pair (or last word) that do not belong to its block, which ends `slack` bytes before the
+ * room. */
+ALWAYS_INLINE canary_pair canary_mask(size_t slack) {
+    typedef canary_pair __attribute__((aligned(1))) anywhere;
+    return *(const anywhere *)(canary_masks + slack);
+}
+
+ALWAYS_INLINE uint64_t canary_mask_of_word(size_t slack) {
+    typedef canary_word __attribute__((aligned(1))) anywhere;
+    return *(const anywhere *)(canary_masks + CANARY_WORD + slack);
+}
+
+ALWAYS_INLINE bool canary_pair_is_zero(canary_pair pair) {
+    return (pair[0] | pair[1]) == 0;
+}
+
+/* The canary before a room's last pair, if the slack is longer than that. */
+void canary_write_long(void *block, size_t size, size_t room);
+bool canary_intact_long(const void *block, size_t size, size_t room);
+
+/* Fills block[size .. room - 1]. `canary_write_slot` is for rooms whose last pair may be written anyway. */
+ALWAYS_INLINE void canary_write_slot(void *block, size_t size, size_t room) {
+    const uint64_t canary = canary_of(block);
+    const canary_pair mask = canary_mask(room - size);
+    canary_pair *last = (canary_pair *)((char *)block + room) - 1;
+    *last = (*last & ~mask) | ((canary_pair){canary, canary} & mask);
+    if (UNLIKELY(room - size > sizeof *last)) {
+        canary_write_long(block, size, room);
+    }
+}
+
+ALWAYS_INLINE void canary_write(void *block, size_t size, size_t room) {
+    if (size != room) {
+        canary_write_slot(block, size, room);
+    }
+}
+
+/* Whether it is unchanged. */
+RACY_INLINE bool canary_intact(const void *block, size_t size, size_t room) {
+    const uint64_t canary = canary_of(block);
+    const canary_pair *last = (const canary_pair *)((const char *)block + room) - 1;
+    return LIKELY(canary_pair_is_zero((*last ^ (canary_pair){canary, canary}) & canary_mask(room - size))) &&
+           (LIKELY(room - size <= sizeof *last) || canary_intact_long(block, size, room));
+}
+
+/* Whether its last bytes are unchanged. An overflow from either side changes them. */
+RACY_INLINE bool canary_end_intact(const void *block, size_t slack, size_t room) {
+    const canary_word *last = (const canary_word *)((const char *)block + room) - 1;
+    return LIKELY(((*last ^ canary_of(block)) & canary_mask_of_word(slack)) == 0);
+}
+
+/* The bytes of a block that have changed: `count` of them, from `first` to `last`, counted from its start; 0: none. */
+struct damage {
+    size_t first;
+    size_t last;
+    size_t count;
+};
+struct damage canary_damage(const void *block, size_t size, size_t room);
+
+/* Clears memory; checks that it reads as zero, and finds the bytes that do not. Does not use the C library's functions,
+ * whose names may lead to a library that checks writes to blocks. */
+void zero_write_long(void *start, size_t bytes);
+bool zero_intact_long(const void *start, size_t bytes);
+struct damage zero_damage(const void *start, size_t bytes);
+
+ALWAYS_INLINE void zero_write(void *start, size_t bytes) {
+    canary_pair *first = start;
+    canary_pair *last = (canary_pair *)((char *)start + bytes) - 1;
+    if (UNLIKELY(bytes > CANARY_INLINE_MAX)) {
+        zero_write_long(start, bytes);
+        return;
+    }
+    first[0] = last[0] = (canary_pair){0, 0};
+    if (bytes > 2 * sizeof *first) {
+        first[1] = last[-1] = (canary_pair){0, 0};
+    }
+    if (bytes > 4 * sizeof *first) {
+        first[2] = first[3] = last[-2] = last[-3] = (canary_pair){0, 0};
+    }
+}
+
+RACY_INLINE bool zero_intact(const void *start, size_t bytes) {
+    const canary_pair *first = start;
+    const canary_pair *last = (const canary_pair *)((const char *)start + bytes) - 1;
+    if (UNLIKELY(bytes > CANARY_INLINE_MAX)) {
+        return zero_intact_long(start, bytes);
+    }
+    canary_pair any = first[0] | last[0];
+    if (bytes > 2 * sizeof *first) {
+        any |= first[1] | last[-1];
+    }
+    if (bytes > 4 * sizeof *first) {
+        any |= (first[2] | first[3]) | (last[-2] | last[-3]);
+    }
+    return canary_pair_is_zero(any);
+}
+
+#endif

@@ -1,0 +1,80 @@
+/*
+ * metadata.h - memory for the engine's own structures, away from all blocks.
+ *
+ * Pieces of 64 to METADATA_MAX bytes, in steps of 64, are cut from the start of the window's metadata area; those whose
+ * size is a power of two are aligned to it. A freed piece serves the next request of its size; at the area's end,
+ * adjacent pieces are merged and serve any size. Trimming gives pages that hold only free pieces back to the system,
+ * and later requests of any size are cut from them. The memory is never unmapped, so a descriptor may be read at any
+ * time, even after it was freed: it is then stale, but never faults.
+ */
+#ifndef MEMS_ENGINE_METADATA_H
+#define MEMS_ENGINE_METADATA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "os/lock.h"
+
+#define METADATA_STEP ((size_t)64)
+#define METADATA_MAX ((size_t)16384)
+
+/* A free one. */
+struct metadata_piece {
+    struct metadata_piece *next;
+    size_t size; /* while pieces are merged */
+};
+
+/* Purged pages of the area. */
+struct metadata_run {
+    uint32_t first;
+    uint32_t pages;
+};
+
+/* used = the pieces in use + spare + returned. All under `lock`. */
+struct metadata {
+    struct lock lock;
+    size_t used;     /* bytes cut off the area so far */
+    size_t spare;    /* bytes of them that are in `free`, and between `open` and `open_end` */
+    size_t unmerged; /* bytes freed since pieces were last merged */
+    size_t returned; /* bytes of them that are in `runs` */
+    uintptr_t open;  /* the rest of the run from which pieces are being cut */
+    uintptr_t open_end;
+    struct metadata_run *runs; /* run_count of them, in a mapping of runs_size bytes */
+    size_t run_count;
+    size_t runs_size;
+    bool trimming;                                                 /* a thread holds pages that are in none of these */
+    struct metadata_piece *free[METADATA_MAX / METADATA_STEP + 1]; /* by size in steps */
+};
+
+extern struct metadata metadata;
+
+/* A piece of at least `size` bytes with undefined contents; NULL if there is no memory. */
+void *metadata_alloc(size_t size);
+
+/*
+ * The maximum of metadata for one unit of the window: the slab of the smallest class, and a free span. This much
+ * becomes accessible together with the unit; otherwise, under a memory limit, units could use up the room for metadata:
+ * for instance, a heap of large blocks could never become one of small blocks.
+ */
+#define METADATA_OF_UNIT ((size_t)768)
+
+/* Makes metadata for this many units accessible, if the system allows it. */
+void metadata_reserve(size_t units);
+
+/* Frees a piece of `size` bytes. */
+void metadata_free(void *piece, size_t size);
+
+/*
+ * Gives pages without used pieces back to the system; returns the bytes. O(free pieces), with the lock held except
+ * during the system calls. Does nothing without memory for a word per page, or while another thread is doing it.
+ */
+size_t metadata_trim(void);
+
+/* In a forked child, where no thread is trimming. */
+void metadata_recover(void);
+
+/* True if all invariants hold; otherwise *why names the first that does not. O(free pieces). */
+bool metadata_valid(const char **why);
+
+#endif

@@ -1,0 +1,89 @@
+/*
+ * page_map.h - the use of each unit of the window: a 32-bit entry per unit.
+ *
+ *    31                              8 7             0
+ *   +---------------------------------+---------------+
+ *   |             heap id             |  size class   |   a unit of a slab (the id is 1 or more)
+ *   +---------------------------------+---------------+
+ *   |                0                |     kind      |   anything else
+ *   +---------------------------------+---------------+
+ *
+ * Entries change under the spans' lock (a span is taken or freed), or under a class's lock (a slab is abandoned or
+ * adopted); the first one of a large block changes when that is allocated and freed (large.h). They are read without a
+ * lock: a thread that frees a block learned its address after the entry was written, and whoever acts on a heap id
+ * re-checks it under a lock, because it may have changed. So relaxed order suffices, except for a thread that goes from
+ * an id to its heap: that load is an acquire, and the stores are releases.
+ */
+#ifndef MEMS_ENGINE_PAGE_MAP_H
+#define MEMS_ENGINE_PAGE_MAP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "window.h"
+
+/* The size class in a sampled block's entry is the one for zero-size blocks (size_class.h), so code that clears a slot
+ * by its class clears nothing of a sampled block, which is zero already. */
+enum unit_kind {
+    UNIT_UNUSED,   /* never part of a span; a fresh page map reads as this */
+    UNIT_FRESH,    /* in a free span; reads as zero */
+    UNIT_UNMAPPED, /* in a free span; nothing is mapped there: to be claimed before use */
+    UNIT_DIRTY,    /* in a free span; holds what its last user left */
+    UNIT_PURGING,  /* in a span that is being purged, in no index */
+    UNIT_LARGE,    /* a live large block starts here */
+    UNIT_PART,     /* any other unit of a large block's span */
+    UNIT_LOST,     /* its address was lost to another mapping; never used again */
+    UNIT_KINDS,
+    UNIT_SAMPLES = SIZE_CLASSES /* in a span of sampled small blocks (guarded_span.h) */
+};
+
+#define HEAP_ID_SHIFT 8u
+#define CLASS_MASK 0xffu
+
+/* The id of slabs that no heap owns: any thread may free into them, under the class's lock. */
+#define HEAP_ABANDONED 0xffffffu
+/* An id that no slab ever has: its tag matches no entry. */
+#define HEAP_NOBODY 0xfffffeu
+_Static_assert(HEAPS_MAX <= HEAP_NOBODY, "every heap's number is an id");
+
+static inline uint32_t page_map_tag(uint32_t id) {
+    return id << HEAP_ID_SHIFT;
+}
+
+static inline bool entry_is_slab(uint32_t entry) {
+    return entry >= 1u << HEAP_ID_SHIFT;
+}
+
+static inline uint32_t entry_heap(uint32_t entry) {
+    return entry >> HEAP_ID_SHIFT;
+}
+
+static inline unsigned entry_class(uint32_t entry) {
+    return entry & CLASS_MASK;
+}
+
+static inline bool entry_is_free(uint32_t entry) {
+    return entry >= UNIT_FRESH && entry <= UNIT_DIRTY;
+}
+
+/* For a thread that goes from the id to its heap: acquire, pairs with the release of page_map_store. */
+static inline uint32_t page_map_acquire(size_t unit) {
+    return atomic_load_explicit(&window.page_map[unit], memory_order_acquire);
+}
+
+static inline uint32_t page_map_load(size_t unit) {
+    return atomic_load_explicit(&window.page_map[unit], memory_order_relaxed);
+}
+
+static inline void page_map_store(size_t unit, uint32_t entry) {
+    atomic_store_explicit(&window.page_map[unit], entry, memory_order_release);
+}
+
+void page_map_fill(size_t first, size_t units, uint32_t entry);
+
+/* How many of the entries first .. first + units - 1 are `entry`. */
+size_t page_map_count(size_t first, size_t units, uint32_t entry);
+
+#endif

@@ -1,0 +1,88 @@
+/*
+ * size_class.h - the sizes of slots: which class serves a request, and how its slabs are laid out.
+ *
+ * Classes are 16 bytes apart up to 128, then at least eight to each doubling up to SMALL_MAX, so a block wastes at most
+ * an eighth of its size and a cache line (or more where an alignment requires it). Those above 2 KiB are equal parts of
+ * a slab, rounded down to a cache line, so that little is wasted at its end. A slab has at least eight slots, and its
+ * span the smallest power of two of units with room for them.
+ */
+#ifndef MEMS_ENGINE_SIZE_CLASS_H
+#define MEMS_ENGINE_SIZE_CLASS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+
+#define UNIT_SHIFT 16u
+#define UNIT ((size_t)1 << UNIT_SHIFT)
+
+#define GRANULE_SHIFT 4u
+#define GRANULE ((size_t)1 << GRANULE_SHIFT)
+
+#define SMALL_MAX ((size_t)32768)
+#define SIZE_CLASSES 82u
+
+/* The last class is for zero-size blocks, with harden=light and full: its slots fault when touched. */
+#define EMPTY_CLASS (SIZE_CLASSES - 1)
+
+/* The fewest slots of a slab, and therefore the most units. */
+#define SLAB_SLOTS_MIN 8u
+#define SLAB_UNITS_MAX (SLAB_SLOTS_MIN * SMALL_MAX / UNIT)
+
+/* With this shift the reciprocals are exact for every offset within a slab, and even the smallest size's fits in 32
+ * bits. */
+#define RECIPROCAL_SHIFT 35u
+
+#define GUARD_PAGE_SHIFT 12u
+
+/* The slots of a small magazine, and the most blocks that any magazine holds (magazine.h). */
+#define MAGAZINE_SLOTS 64u
+#define MAGAZINE_MAX 255u
+
+/* The constants of a class. For every offset within a slab, slot = offset * reciprocal >> RECIPROCAL_SHIFT. */
+struct size_class {
+    uint32_t size;       /* bytes of a slot */
+    uint32_t reciprocal; /* 2^RECIPROCAL_SHIFT / size, rounded up */
+    uint16_t slots;      /* of a slab */
+    uint8_t units;       /* of its span */
+    uint8_t guard_pages; /* at each slot's end (guard_pages.h) */
+    uint16_t magazine;   /* the most pointers that a magazine of this class holds */
+    uint16_t cleared;    /* bytes that calloc has to clear */
+};
+
+/* The extra zero-size class is for UNIT_SAMPLES. */
+extern HIDDEN struct size_class size_classes[SIZE_CLASSES + 1];
+
+/* The bytes of a slot that a block may use: all but its guard. */
+extern HIDDEN uint16_t size_class_rooms[SIZE_CLASSES + 1];
+
+/* The class of each request, by its size in granules, rounded up. Written only at the start. */
+extern uint8_t size_class_of_granules[SMALL_MAX / GRANULE + 1];
+
+/* Fills in size_classes. `guards`: zero-size blocks have a separate class, slots whose size is a multiple of a page end
+ * with a guard, and so does each slab; `exact`: blocks have exact sizes (harden.h). Not thread-safe: part of the
+ * engine's start. */
+void size_class_start(bool guards, bool exact);
+
+/* Whether each slab ends with a guard. */
+extern bool size_class_tails_guarded;
+
+/* size is at most SMALL_MAX; 0 is served as 1. */
+static inline unsigned size_class_of(size_t size) {
+    return size_class_of_granules[(size + (GRANULE - 1)) >> GRANULE_SHIFT];
+}
+
+static inline size_t size_class_room(unsigned size_class) {
+    return size_class_rooms[size_class];
+}
+
+/* The smallest class with `size` bytes whose slots are all aligned to `alignment`; SIZE_CLASSES if there is none. */
+unsigned size_class_of_aligned(size_t alignment, size_t size);
+
+static inline uint32_t size_class_slot(unsigned size_class, size_t offset) {
+    return (uint32_t)((uint64_t)offset * size_classes[size_class].reciprocal >> RECIPROCAL_SHIFT);
+}
+
+#endif

@@ -1,0 +1,437 @@
+#include "window.h"
+
+#include <errno.h>
+
+#include "engine/probe.h"
+#include "os/os.h"
+
+/* The reservation without limits, unless PHYSICAL_SHARE times the machine's memory is more. */
+#define WINDOW_DEFAULT ((size_t)1 << 40)
+#define PHYSICAL_SHARE 4u
+/* A claimed window lies this far below the mappings that exist at the start, or a half, a quarter ... of it. */
+#define CLAIM_DISTANCE ((size_t)4 << 40)
+
+/* Units become accessible in steps of a quarter of the accessible ones, within these bounds; in small steps in a
+ * claimed window, where accessible memory counts. */
+#define GROWTH_MIN ((size_t)1 << 20)
+#define GROWTH_MAX ((size_t)64 << 20)
+#define GROWTH_CLAIMED ((size_t)256 << 10)
+
+/* Tables of a claimed window grow by this much, or a page, because all of them may be locked in memory. */
+#define TABLE_STEP_CLAIMED (UNIT / 4)
+
+#define METADATA_SHARE 32u
+/* Room for the heaps and magazines of some hundred threads. */
+#define METADATA_AREA_MIN ((size_t)16 << 20)
+
+/* The guard before a table is longer than WINDOW_GUARD by a random number of units with this many bits. */
+#define GUARD_BITS 9u
+
+/* The tables lie above this address. Lower ones are left to programs that can use no others. */
+#define PLACE_MIN ((size_t)64 << 30)
+/* Random places that are tried before the kernel may choose. */
+#define PLACES_TRIED 8u
+
+/*
+ * A load stalls if an earlier store matches it in the low 12 address bits (4K aliasing). The first units' entries, live
+ * bits and slots would all begin at a page start: these offsets separate the ones that one malloc or free touches.
+ */
+#define PAGE_MAP_SKEW ((size_t)1088)
+#define LIVE_MAP_SKEW ((size_t)2176)
+#define INBOX_LINKS_SKEW ((size_t)3264)
+
+struct window window;
+
+/* The tables in the order of their addresses. */
+static struct area *const tables[] = {&window.page_map_area,    &window.spans_area,    &window.heaps_area,
+                                      &window.inbox_links_area, &window.live_map_area, &window.records_area,
+                                      &window.metadata_area};
+#define TABLES (sizeof tables / sizeof *tables)
+
+/* Reserve nothing, regardless of limits. */
+static bool confined;
+
+static bool keeps_records;
+
+/*
+ * Reserved pages are put into cores one unit further than they are made accessible (see os_dump), so that an area can
+ * grow even at the kernel's limit on mappings.
+ */
+static int commit(const struct area *area, void *start, size_t size) {
+    size_t left = area->size - area->accessible;
+    os_dump(start, size + UNIT < left ? size + UNIT : left);
+    return os_commit(start, size);
+}
+
+int area_reach(struct area *area, size_t bytes, size_t step) {
+    if (bytes <= area->accessible) {
+        return 0;
+    }
+    if (bytes > area->size) {
+        return ENOMEM;
+    }
+    /* If the system refuses a step, there may still be room for the minimum needed. */
+    const size_t steps[] = {step, UNIT};
+    int error = ENOMEM;
+    for (unsigned i = 0; i < 2; i++) {
+        size_t end = round_up(bytes, steps[i]);
+        if (end > area->size) {
+            end = area->size;
+        }
+        void *start = (void *)(area->start + area->accessible);
+        size_t size = end - area->accessible;
+        error = area->claimed ? os_claim(start, size) : commit(area, start, size);
+        if (error == 0) {
+            area->accessible = end;
+            return 0;
+        }
+    }
+    return error == EEXIST ? EEXIST : ENOMEM;
+}
+
+static int reach_table(struct area *area, size_t bytes) {
+    return area_reach(area, bytes, area->claimed ? max_size(TABLE_STEP_CLAIMED, os_page_size()) : UNIT);
+}
+
+static int reach_tables(size_t units) {
+    int error = reach_table(&window.page_map_area, PAGE_MAP_SKEW + units * sizeof *window.page_map);
+    if (!error) {
+        error = reach_table(&window.spans_area, units * sizeof *window.spans);
+    }
+    if (!error) {
+        error = reach_table(&window.inbox_links_area, INBOX_LINKS_SKEW + units * sizeof *window.inbox_links);
+    }
+    if (!error) {
+        error = reach_table(&window.live_map_area, LIVE_MAP_SKEW + units * LIVE_MAP_BYTES);
+    }
+    if (!error && window.records != NULL) {
+        error = reach_table(&window.records_area, units * RECORDS_BYTES);
+    }
+    return error ? ENOMEM : 0;
+}
+
+static void tell_granules(void) {
+    atomic_store_explicit(&window.granules, window.units_area.accessible >> GRANULE_SHIFT, memory_order_relaxed);
+}
+
+/* The tables for the units of one step, then the units, then the announcement of them. */
+static int reach_units(size_t bytes) {
+    if (bytes > window.units_area.size) {
+        return ENOMEM;
+    }
+    int error = reach_tables(bytes >> UNIT_SHIFT);
+    if (!error) {
+        error = area_reach(&window.units_area, bytes, UNIT);
+    }
+    if (!error) {
+        tell_granules();
+    }
+    return error;
+}
+
+int window_skip(size_t units) {
+    size_t bytes = window.units_area.accessible + (units << UNIT_SHIFT);
+    if (bytes > window.units_area.size || reach_tables(bytes >> UNIT_SHIFT)) {
+        return ENOMEM;
+    }
+    window.units_area.accessible = bytes;
+    tell_granules();
+    return 0;
+}
+
+/* How much becomes accessible in addition, if possible. */
+static size_t growth(size_t accessible) {
+    if (window_is_claimed()) {
+        return GROWTH_CLAIMED;
+    }
+    size_t quarter = round_up(accessible / 4, GROWTH_MIN);
+    return quarter < GROWTH_MIN ? GROWTH_MIN : quarter > GROWTH_MAX ? GROWTH_MAX : quarter;
+}
+
+size_t window_ahead(size_t units) {
+    size_t accessible = window.units_area.accessible;
+    size_t generous = accessible + growth(accessible);
+    if (generous > window.units_area.size) {
+        generous = window.units_area.size;
+    }
+    return generous >> UNIT_SHIFT > units ? generous >> UNIT_SHIFT : units;
+}
+
+int window_reach(size_t units) {
+    if (units << UNIT_SHIFT <= window.units_area.accessible) {
+        return 0;
+    }
+    size_t ahead = window_ahead(units);
+    if (ahead > units && reach_units(ahead << UNIT_SHIFT) == 0) {
+        return 0;
+    }
+    return reach_units(units << UNIT_SHIFT);
+}
+
+/* Lays the tables out from `start` on and returns the bytes of the tables and their guards; `chance` determines the
+ * guards. */
+static size_t lay_out_tables(uintptr_t start, size_t units, uint64_t chance, bool claimed) {
+    size_t metadata = round_up(units * UNIT / METADATA_SHARE, UNIT);
+    const size_t sizes[TABLES] = {
+        PAGE_MAP_SKEW + units * sizeof *window.page_map,
+        units * sizeof *window.spans,
+        HEAPS_MAX * sizeof *window.heaps,
+        INBOX_LINKS_SKEW + units * sizeof *window.inbox_links,
+        LIVE_MAP_SKEW + units * LIVE_MAP_BYTES,
+        keeps_records ? units * RECORDS_BYTES : 0,
+        metadata > METADATA_AREA_MIN ? metadata : METADATA_AREA_MIN,
+    };
+    _Static_assert(TABLES * GUARD_BITS <= 64, "there is chance enough for every guard");
+    uintptr_t end = start;
+    for (unsigned i = 0; i < TABLES; i++) {
+        end += WINDOW_GUARD + chance % (1u << GUARD_BITS) * UNIT;
+        chance >>= GUARD_BITS;
+        size_t size = round_up(sizes[i], UNIT);
+        *tables[i] = (struct area){.start = end, .size = size, .claimed = claimed};
+        end += size;
+    }
+    window.tables_start = start;
+    window.tables_size = end + WINDOW_GUARD - start;
+    window.page_map = (_Atomic uint32_t *)(window.page_map_area.start + PAGE_MAP_SKEW);
+    window.spans = (struct span **)window.spans_area.start;
+    window.heaps = (_Atomic(struct heap *) *)window.heaps_area.start;
+    window.inbox_links = (_Atomic uint32_t *)(window.inbox_links_area.start + INBOX_LINKS_SKEW);
+    window.live_map = (struct live_word *)(window.live_map_area.start + LIVE_MAP_SKEW);
+    window.records = keeps_records ? (_Atomic uint16_t *)window.records_area.start : NULL;
+    return window.tables_size;
+}
+
+static void lay_out_units(uintptr_t start, size_t units, bool claimed) {
+    window.units_area = (struct area){.start = start, .size = units * UNIT, .claimed = claimed};
+    window.units_reserved = units;
+    window.base = start;
+}
+
+/*
+ * A random address for `size` bytes below `limit`, an address that the kernel has given out: so the processor, the
+ * kernel and a sanitizer allow it, except for what they keep for themselves in between. The first attempt draws from
+ * the whole address space, each further one from the upper half of the previous range. 0 if there is no such address.
+ */
+static uintptr_t random_place(uintptr_t limit, size_t size, unsigned attempt) {
+    uintptr_t lowest = limit - (limit >> attempt);
+    if (lowest < PLACE_MIN) {
+        lowest = PLACE_MIN;
+    }
+    if (limit < lowest || limit - lowest <= size) {
+        return 0;
+    }
+    return round_down(lowest + os_random() % (limit - lowest - size), UNIT);
+}
+
+/* After the units, so that window.base is known. Where no random place is free, the kernel chooses one. */
+static int reserve_tables(size_t units) {
+    uint64_t chance = os_random();
+    size_t size = lay_out_tables(0, units, chance, false);
+    for (unsigned attempt = 0; attempt < PLACES_TRIED; attempt++) {
+        uintptr_t start = random_place(window.base, size, attempt);
+        if (start != 0 && os_reserve_at((void *)start, size) == 0) {
+            lay_out_tables(start, units, chance, false);
+            return 0;
+        }
+    }
+    void *start;
+    if (os_reserve(size, UNIT, &start)) {
+        return ENOMEM;
+    }
+    lay_out_tables((uintptr_t)start, units, chance, false);
+    return 0;
+}
+
+/* Aligning the units by the length of their guards saves the calls that would cut off the ends. */
+static int reserve(size_t size) {
+    void *start;
+    size_t guarded = size + 2 * WINDOW_GUARD + UNIT;
+    if (os_reserve(guarded, OS_PAGE, &start)) {
+        return ENOMEM;
+    }
+    lay_out_units(round_up((uintptr_t)start + WINDOW_GUARD, UNIT), size >> UNIT_SHIFT, false);
+    if (reserve_tables(size >> UNIT_SHIFT)) {
+        os_unmap(start, guarded);
+        return ENOMEM;
+    }
+    window.guarded_start = (uintptr_t)start;
+    window.guarded_size = guarded;
+    return 0;
+}
+
+/* Claims the beginnings of all tables at a random place below the units; or none of them. */
+static int claim_tables(size_t units, uint64_t chance, unsigned attempt) {
+    uintptr_t start = random_place(window.base, lay_out_tables(0, units, chance, true), attempt);
+    lay_out_tables(start, units, chance, true);
+    if (start != 0 && reach_tables(1) == 0) {
+        return 0;
+    }
+    for (unsigned i = 0; i < TABLES; i++) {
+        if (tables[i]->accessible != 0) {
+            os_unmap((void *)tables[i]->start, tables[i]->accessible);
+        }
+    }
+    return ENOMEM;
+}
+
+/*
+ * If nothing may be reserved: an address so far below the current mappings, which the kernel places downwards, that
+ * they are unlikely ever to meet; the tables go anywhere below that. If the kernel does map something there, os_claim
+ * never takes a mapped page, so the window just ends early.
+ */
+static int claim(size_t size) {
+    void *probe;
+    if (os_map(OS_PAGE, OS_PAGE, &probe)) {
+        return ENOMEM;
+    }
+    os_unmap(probe, OS_PAGE);
+    uint64_t chance = os_random();
+    unsigned attempt = 0;
+    for (size_t distance = CLAIM_DISTANCE; distance > size; distance /= 2) {
+        if ((uintptr_t)probe / 2 < distance) {
+            continue;
+        }
+        uintptr_t start = (uintptr_t)probe - distance - os_random() % (distance / 4);
+        lay_out_units(round_down(start, UNIT), size >> UNIT_SHIFT, true);
+        if (claim_tables(size >> UNIT_SHIFT, chance, attempt++) == 0) {
+            return 0;
+        }
+    }
+    return ENOMEM;
+}
+
+static size_t default_size(void) {
+    size_t ample = os_physical_memory() * PHYSICAL_SHARE;
+    return ample > WINDOW_DEFAULT ? ample : WINDOW_DEFAULT;
+}
+
+/* Whether the limit counts accessible memory, touched or not, or only address space. */
+static bool is_limited(size_t address_limit) {
+    return address_limit < WINDOW_DEFAULT || os_data_limit() != SIZE_MAX || os_strict_overcommit();
+}
+
+int window_start(size_t size, bool records) {
+    keeps_records = records;
+    size_t limit = os_address_limit();
+    bool claims = confined || is_limited(limit);
+    if (size == 0) {
+        size = default_size();
+    }
+    if (size > WINDOW_MAX) {
+        size = WINDOW_MAX;
+    }
+    if (claims && size > limit) {
+        size = limit;
+    }
+    size = round_up(size < WINDOW_MIN ? WINDOW_MIN : size, UNIT);
+    while ((claims ? claim(size) : reserve(size)) != 0) {
+        size = round_up(size / 2, UNIT);
+        if (size < WINDOW_MIN) {
+            return ENOMEM;
+        }
+    }
+    return 0;
+}
+
+/* Unmaps the range between two addresses into which an area may grow: from now on it is claimed. Whether that
+ * succeeded. */
+static bool release(struct area *area, uintptr_t end) {
+    uintptr_t start = area->start + area->accessible;
+    bool released = start == end || os_unmap((void *)start, end - start) == 0;
+    if (released) {
+        atomic_store_explicit(&area->claimed, true, memory_order_relaxed);
+    }
+    return released;
+}
+
+/* The same for a table of which no more than `used` bytes are needed yet. */
+static bool release_unused(struct area *area, size_t used, uintptr_t end) {
+    const size_t before = area->accessible;
+    area->accessible = min_size(before, round_up(used, os_page_size()));
+    const bool released = release(area, end);
+    area->accessible = released ? area->accessible : before;
+    return released;
+}
+
+/* How many bytes of a table are in use, or will be when the accessible units are. */
+static size_t used_of_table(const struct area *area) {
+    const size_t units = window.units_area.accessible >> UNIT_SHIFT;
+    return area == &window.page_map_area      ? PAGE_MAP_SKEW + units * sizeof *window.page_map
+           : area == &window.spans_area       ? units * sizeof *window.spans
+           : area == &window.inbox_links_area ? INBOX_LINKS_SKEW + units * sizeof *window.inbox_links
+           : area == &window.live_map_area    ? LIVE_MAP_SKEW + units * LIVE_MAP_BYTES
+                                              : area->accessible;
+}
+
+/* Each piece that is unmapped ends where the protection changes, so no mapping is split. The units come first: if the
+ * kernel refuses, everything stays unchanged. */
+void window_confine(void) {
+    confined = true;
+    if (window.guarded_size == 0 || !release(&window.units_area, window.guarded_start + window.guarded_size)) {
+        return;
+    }
+    os_unmap((void *)window.guarded_start, window.base - window.guarded_start);
+    os_unmap((void *)window.tables_start, tables[0]->start - window.tables_start);
+    for (unsigned i = 0; i < TABLES; i++) {
+        release_unused(tables[i], used_of_table(tables[i]),
+                       i + 1 < TABLES ? tables[i + 1]->start : window.tables_start + window.tables_size);
+    }
+    window.guarded_size = 0;
+}
+
+/* The pages that describe only these units, in a table with `bytes` bytes per unit. */
+static void purge_table(uintptr_t table, size_t bytes, size_t first, size_t units) {
+    size_t page = os_page_size();
+    uintptr_t start = round_up(table + first * bytes, page);
+    uintptr_t end = round_down(table + (first + units) * bytes, page);
+    if (start < end) {
+        (void)os_purge((void *)start, end - start);
+    }
+}
+
+static void purge_tables(size_t first, size_t units) {
+    purge_table((uintptr_t)window.live_map, LIVE_MAP_BYTES, first, units);
+    if (window.records != NULL) {
+        purge_table((uintptr_t)window.records, RECORDS_BYTES, first, units);
+    }
+}
+
+bool window_purge(size_t first, size_t units) {
+    PROBE_2(purge, window_address(first), units << UNIT_SHIFT);
+    if (os_purge(window_address(first), units << UNIT_SHIFT) != 0) {
+        return false;
+    }
+    purge_tables(first, units);
+    return true;
+}
+
+int window_renew(size_t first, size_t units, bool *lost) {
+    int error = os_replace(window_address(first), units << UNIT_SHIFT, lost);
+    if (error == 0) {
+        purge_tables(first, units);
+    }
+    return error;
+}
+
+bool window_unmap(size_t first, size_t units) {
+    if (os_unmap(window_address(first), units << UNIT_SHIFT) != 0) {
+        return false;
+    }
+    purge_tables(first, units);
+    return true;
+}
+
+int window_map(size_t first, size_t units) {
+    return os_claim(window_address(first), units << UNIT_SHIFT);
+}
+
+void window_retreat(size_t units) {
+    struct area *map = &window.live_map_area;
+    size_t needed = round_up(LIVE_MAP_SKEW + units * LIVE_MAP_BYTES, UNIT);
+    window.units_area.accessible = units << UNIT_SHIFT;
+    tell_granules();
+    if (map->claimed && needed < map->accessible &&
+        os_unmap((void *)(map->start + needed), map->accessible - needed) == 0) {
+        map->accessible = needed;
+    }
+}

@@ -1,0 +1,40 @@
+/*
+ * idle.h - heaps whose threads are idle. Other threads may take from them remotely freed blocks, the depot, cached
+ * large blocks, and empty slabs. Blocks in an idle thread's magazines stay, because only that thread may touch them.
+ */
+#ifndef MEMS_ENGINE_IDLE_H
+#define MEMS_ENGINE_IDLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct heap;
+
+/* Units with remote frees to collect in a heap at a time. */
+#define IDLE_UNITS 64u
+
+/* How many heaps a thread examines at a time; 0 if there is no heap but its own (NULL: it has none). */
+unsigned idle_looks(const struct heap *mine);
+
+/* The heap to examine next; all threads share one rotation. */
+struct heap *idle_next(void);
+
+/* Whether the heap's thread has taken no slow path for a while. A guess, which the heap's lock makes safe. */
+bool idle_now(struct heap *heap, uint64_t now_ms);
+
+/* Reclaims what another thread's heap keeps: its depot, its empty slabs, and up to `units` units with remote frees
+ * and as many cached large blocks. Under its lock. */
+void idle_reclaim(struct heap *heap, size_t units);
+
+/* The same if the heap is idle, without its lock. Returns whether it had something. */
+bool idle_reclaim_if(struct heap *heap, uint64_t now_ms);
+
+/* Makes a block of a class that was freed in an idle heap live; NULL if there is none. `heap` is the calling thread's.
+ */
+void *idle_steal(struct heap *heap, unsigned size_class);
+
+/* The same from any heap, idle or not: before an allocation fails. */
+void *idle_steal_anywhere(struct heap *heap, unsigned size_class);
+
+#endif

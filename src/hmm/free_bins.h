@@ -1,0 +1,92 @@
+/*
+ * free_bins.h - the bins of the free list: which there are, which are not empty, and what they hold.
+ */
+#ifndef MEMS_HMM_FREE_BINS_H
+#define MEMS_HMM_FREE_BINS_H
+
+#include "block.h"
+#include "hmm_alloc.h"
+
+/*
+ * The free list: bins by size on two levels, after TLSF (Masmano, Ripoll, Crespo, Real: "TLSF: a New Dynamic Memory
+ * Allocator for Real-Time Systems", 2004). Sizes are counted in grains. Each size below FREE_STEPS has a bin; above,
+ * each power of two is a level with FREE_STEPS bins of equal width. A bin is a list of blocks. It ends in an address
+ * other than NULL, so a zeroed link is not valid.
+ *
+ * Invariants: bit s of steps[l] is set if and only if heads[l * FREE_STEPS + s] is not NULL; bit l of levels, if and
+ * only if steps[l] is not 0.
+ */
+#define FREE_STEP_BITS 4u
+#define FREE_STEPS (1u << FREE_STEP_BITS)
+#define FREE_LEVELS (HMM_SIZE_BITS - BLOCK_ALIGN_BITS - FREE_STEP_BITS + 1)
+#define FREE_BINS (FREE_LEVELS * FREE_STEPS)
+
+struct free_list {
+    struct block *heads[FREE_BINS];
+    uint16_t steps[FREE_LEVELS];
+    uintptr_t levels;
+#if __STDC_HOSTED__
+    struct hmm_row rows[HMM_ROWS]; /* what the bins hold */
+#endif
+};
+
+_Static_assert(FREE_LEVELS <= WORD_BITS, "a word has a bit for each level");
+
+/* grains >> shift is the step and, from FREE_STEPS grains on, a leading bit, which adds 1 to the level: level 0 has the
+ * sizes without that bit. */
+static inline unsigned bin_of(size_t size) {
+    uintptr_t grains = size / BLOCK_ALIGN;
+    unsigned shift = word_log2(grains | FREE_STEPS) - FREE_STEP_BITS;
+    return shift * FREE_STEPS + (unsigned)(grains >> shift);
+}
+
+static inline unsigned bin_above(const struct free_list *list, unsigned bin) {
+    unsigned level = bin / FREE_STEPS;
+    uint32_t steps = list->steps[level] & (~UINT32_C(1) << bin % FREE_STEPS);
+    if (steps == 0) {
+        uintptr_t levels = list->levels & (~(uintptr_t)1 << level);
+        if (levels == 0) {
+            return FREE_BINS;
+        }
+        level = word_lowest(levels);
+        steps = list->steps[level];
+    }
+    return level * FREE_STEPS + word_lowest(steps);
+}
+
+static inline void bin_filled(struct free_list *list, unsigned bin) {
+    unsigned level = bin / FREE_STEPS;
+    list->steps[level] = (uint16_t)(list->steps[level] | 1u << bin % FREE_STEPS);
+    list->levels |= (uintptr_t)1 << level;
+}
+
+static inline void bin_emptied(struct free_list *list, unsigned bin) {
+    unsigned level = bin / FREE_STEPS;
+    list->steps[level] = (uint16_t)(list->steps[level] & ~(1u << bin % FREE_STEPS));
+    if (list->steps[level] == 0) {
+        list->levels &= ~((uintptr_t)1 << level);
+    }
+}
+
+/* Adds a block of this size to its bin's row of the counters, or subtracts it. */
+static inline void count_in(struct free_list *list, size_t size) {
+#if __STDC_HOSTED__
+    struct hmm_row *row = &list->rows[word_log2(size / BLOCK_ALIGN)];
+    row->blocks++;
+    row->bytes += size;
+#else
+    (void)list, (void)size;
+#endif
+}
+
+static inline void count_out(struct free_list *list, size_t size) {
+#if __STDC_HOSTED__
+    struct hmm_row *row = &list->rows[word_log2(size / BLOCK_ALIGN)];
+    row->blocks--;
+    row->bytes -= size;
+#else
+    (void)list, (void)size;
+#endif
+}
+
+#endif

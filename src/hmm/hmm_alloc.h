@@ -1,0 +1,74 @@
+/*
+ * hmm_alloc.h - the heap's interface to hmm.h and to libhmm.so's malloc family.
+ *
+ * `operation` is the function that the user called, for fault reports; damage found by an allocation is reported as
+ * found by "alloc". All functions may be called from any thread, and errno is unchanged unless stated otherwise. Sizes
+ * above PTRDIFF_MAX and sums that overflow fail.
+ */
+#ifndef MEMS_HMM_HMM_ALLOC_H
+#define MEMS_HMM_HMM_ALLOC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "hmm.h"
+
+/* The heap of malloc, and of the functions of hmm.h that name no heap. */
+extern struct HmmHeap hmm_heap __attribute__((visibility("hidden")));
+
+/* Allocates at least `size` bytes (also 0), aligned to two words; NULL with errno ENOMEM. */
+void *hmm_alloc(struct HmmHeap *heap, size_t size);
+
+/* The same for count * size bytes, all zero. */
+void *hmm_alloc_zeroed(struct HmmHeap *heap, size_t count, size_t size);
+
+/* The same, aligned to `alignment`, a power of two. */
+void *hmm_alloc_aligned(struct HmmHeap *heap, size_t alignment, size_t size);
+
+/* Frees a block; NULL is ignored. A pointer that is not a live block is a fault, and so is a damaged header of it or
+ * of a neighbour. */
+void hmm_free(struct HmmHeap *heap, const char *operation, void *block);
+
+/* Like hmm_free; also a fault if the size, or the alignment (0: not given), cannot be this block's. */
+void hmm_free_sized(struct HmmHeap *heap, const char *operation, void *block, size_t size, size_t alignment);
+
+/* Resizes a block, in place or by moving it; a NULL block is allocated. On failure NULL with errno ENOMEM, and the
+ * block is unchanged. Size 0 gives a block of size 0. */
+void *hmm_realloc(struct HmmHeap *heap, const char *operation, void *block, size_t size);
+
+/* The bytes that the user may write; 0 for NULL. */
+size_t hmm_usable_size(struct HmmHeap *heap, const char *operation, void *block);
+
+/* Lowers the break as far as possible minus `pad` bytes, regardless of hysteresis, and purges all whole pages inside
+ * free blocks. Returns the number of bytes. */
+size_t hmm_trim(struct HmmHeap *heap, size_t pad);
+
+/* HmmWalk and HmmPrintFreelist for a heap. */
+int hmm_walk(struct HmmHeap *heap, int (*visit)(const struct HmmBlock *block, void *context), void *context);
+#if __STDC_HOSTED__
+void hmm_print_freelist(struct HmmHeap *heap, FILE *stream);
+#endif
+
+/* Fills in all of *stats. */
+void hmm_stats(struct HmmHeap *heap, struct HmmStats *stats);
+
+/* Free and cached blocks by powers of two: row i holds those of at least 2^i grains, headers included. */
+struct hmm_row {
+    size_t blocks;
+    size_t bytes;
+};
+#define HMM_ROWS 40
+void hmm_rows(struct HmmHeap *heap, struct hmm_row rows[HMM_ROWS]);
+
+/* The bytes of the last block of the region that grows, if that is free: what HmmTrim could lower the break by. */
+size_t hmm_last_free(struct HmmHeap *heap);
+
+/* True if every invariant of the heap holds; otherwise *why names the first that does not. O(number of blocks). */
+bool hmm_valid(struct HmmHeap *heap, const char **why);
+
+/* Sets or prints one option. HMM_OPTIONS is read when the library starts, or before the heap's first use. 0; EINVAL
+ * for an unknown name or a bad value; EBUSY for an option that shapes a heap in use. */
+int hmm_option_set(const char *name, const char *value);
+int hmm_option_get(const char *name, char *value, size_t size);
+
+#endif

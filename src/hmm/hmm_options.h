@@ -1,0 +1,42 @@
+/*
+ * hmm_options.h - HMM's options, from HMM_OPTIONS or hmm_option_set.
+ */
+#ifndef MEMS_HMM_HMM_OPTIONS_H
+#define MEMS_HMM_HMM_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/shared_options.h"
+
+enum break_kind { BREAK_AUTO, BREAK_REAL, BREAK_SIMULATED };
+
+struct hmm_options {
+    uint32_t break_kind; /* enum break_kind */
+    size_t size;         /* bytes of address space for a simulated break */
+    uint32_t confine;    /* enum toggle */
+    uint32_t deepbind;   /* enum deepbind */
+};
+
+/* The current options. The caller holds the heap's lock. */
+const struct hmm_options *hmm_options(void);
+
+/* Whether RTLD_DEEPBIND is kept. The caller does not hold the lock. */
+bool hmm_keeps_deepbind(void);
+
+/* The process is about to limit its memory, or to lock it; it has set limits. The caller does not hold the lock. */
+void hmm_confine(void);
+void hmm_ask_limits(void);
+
+/*
+ * Call this before the heap is used, if another malloc uses the process's break. It moves the break in other threads
+ * without our knowledge, and both heaps would take the same memory, so with break=auto the heap is then in reserved
+ * memory.
+ */
+void hmm_beside_malloc(void);
+
+/* Reads the options before main, from the loader's environment if libc has none yet. */
+void hmm_options_begin(char *const *environment);
+
+#endif

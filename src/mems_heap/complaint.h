@@ -1,0 +1,34 @@
+/*
+ * complaint.h - how a space reports a mistake: one line, to standard error or to the program's handler.
+ *
+ * A complaint is composed under the space's lock, where its subject cannot change, and reported after the lock is
+ * released, so that a handler may call any function.
+ */
+#ifndef MEMS_HEAP_COMPLAINT_H
+#define MEMS_HEAP_COMPLAINT_H
+
+#include "mems.h"
+#include "os/lock.h"
+#include "os/message.h"
+
+struct complaint {
+    struct mems_error error;
+    struct message message;
+};
+
+/* Begins the line with "FUNCTION: "; the caller continues in complaint->message.line. */
+void complaint_begin(struct complaint *complaint, const char *function, uintptr_t address, int error);
+
+/* Reports the complaint and sets errno to its error number. */
+void complaint_tell(struct complaint *complaint);
+
+/* Both of these, for a line with at most one number (a format of fmt_format). */
+void complain(const char *function, int error, const char *format, uint64_t number);
+
+/* See mems_set_error_handler. */
+void complaint_set_handler(void (*handler)(const struct mems_error *error, void *context), void *context);
+
+/* Calls act for the handler's lock, around fork. */
+void complaint_each_lock(void (*act)(struct lock *lock));
+
+#endif

@@ -1,0 +1,239 @@
+/*
+ * dict.c - the dictionary, read: with the lock and without.
+ */
+#include "dict.h"
+
+#include "base/bits.h"
+#include "dict_entry.h"
+#include "handle.h"
+
+static struct sub_node *search_leaf(uintptr_t entry, uint16_t key) {
+    const struct leaf *leaf = leaf_of(entry);
+    unsigned kind = kind_of(entry);
+    size_t index = leaf_up_to(leaf, kind, key);
+    return index > 0 ? leaf_nodes(leaf, kind)[index - 1] : NULL;
+}
+
+/* The entry of an offset's frame. */
+ALWAYS_INLINE uintptr_t find_entry(const struct dict *dict, uintptr_t offset) {
+    uintptr_t entry = OBSERVE(dict->root);
+    unsigned height = OBSERVE(dict->height);
+    if (UNLIKELY(offset >> span_bits(height) != 0)) {
+        return 0;
+    }
+    while (type_of(entry) == TYPE_TABLE) {
+        if (UNLIKELY(height == 0)) {
+            return 0; /* the root and the height were read at different moments */
+        }
+        height--;
+        entry = OBSERVE(table_of(entry)[offset >> span_bits(height) & (TABLE_SIZE - 1)]);
+    }
+    return entry;
+}
+
+/* The last PROCESS at or before an offset that has addresses in its frame. */
+static struct sub_node *search(const struct dict *dict, uintptr_t offset) {
+    uintptr_t entry = find_entry(dict, offset);
+    return is_leaf(entry) ? search_leaf(entry, key_of(offset)) : node_of(entry);
+}
+
+struct sub_node *dict_search(const struct dict *dict, uintptr_t v_address) {
+    struct sub_node *node = search(dict, offset_of(v_address));
+    return node != NULL && node->start <= v_address && v_address <= node->last ? node : NULL;
+}
+
+/*
+ * Reads a cell that may have become a HOLE. These words then belong to its tree node, whose writer does not use
+ * PUBLISH; the sequence reveals that, and the value is discarded.
+ */
+#ifdef __SANITIZE_THREAD__
+RACY_READER static char *observe_physical(const struct sub_node *node) {
+    return OBSERVE(node->physical);
+}
+#else
+static inline char *observe_physical(const struct sub_node *node) {
+    return OBSERVE(node->physical);
+}
+#endif
+
+/* Whether everything read since the sequence is valid. All loads before this one are acquire, so none moves behind it;
+ * they pair with PUBLISH and begin_change. */
+ALWAYS_INLINE bool is_unchanged(const struct dict *dict, uint64_t sequence) {
+    return __atomic_load_n(&dict->sequence, __ATOMIC_RELAXED) == sequence && (sequence & 1) == 0;
+}
+
+/* The physical address by a sub node: for a PROCESS that is alone in its frame, or whose bytes have a separate place.
+ * NULL as for dict_translate. */
+static void *translate_by_node(const struct dict *dict, const struct sub_node *node, uintptr_t handle,
+                               uint64_t sequence) {
+    if (UNLIKELY(node == NULL)) {
+        return NULL;
+    }
+    uintptr_t v_address = handle_address(handle);
+    uintptr_t start = OBSERVE(node->start);
+    uintptr_t last = OBSERVE(node->last);
+    uint32_t own = OBSERVE(node->tag);
+    char *physical = observe_physical(node);
+    bool fits = v_address >= start && v_address <= last && leaf_tag_of(own, dict->generations) == handle_tag(handle);
+    return fits && is_unchanged(dict, sequence) ? physical + (v_address - start) : NULL;
+}
+
+/* The same by an entry of any kind, if the quarter of a full leaf does not have it. */
+NOINLINE static void *translate_by_entry(const struct dict *dict, uintptr_t entry, uintptr_t handle,
+                                         uint64_t sequence) {
+    if (!is_leaf(entry)) {
+        return translate_by_node(dict, node_of(entry), handle, sequence);
+    }
+    const struct leaf *leaf = leaf_of(entry);
+    unsigned kind = kind_of(entry);
+    uintptr_t offset = offset_of(handle_address(handle));
+    uint16_t key = key_of(offset);
+    size_t index = leaf_up_to(leaf, kind, key) - 1;
+    if (UNLIKELY(index >= leaf_room(kind))) {
+        return NULL;
+    }
+    char *physical = OBSERVE(leaf->physical);
+    if (!leaf_is_short(kind) || UNLIKELY(physical == NULL)) {
+        return translate_by_node(dict, OBSERVE(leaf_nodes(leaf, kind)[index]), handle, sequence);
+    }
+    bool fits =
+        lane_get(leaf, kind, LANE_END, index) > key && lane_get(leaf, kind, LANE_TAG, index) == handle_tag(handle);
+    return LIKELY(fits && is_unchanged(dict, sequence)) ? physical + (offset & (FRAME - 1)) : NULL;
+}
+
+HOT void *dict_translate(const struct dict *dict, uintptr_t handle) {
+    uint64_t sequence = OBSERVE(dict->sequence);
+    uint32_t readers = OBSERVE(dict->readers);
+    if (UNLIKELY(readers != 0 ? handle_number(handle) != readers : handle != handle_address(handle))) {
+        return NULL;
+    }
+    uintptr_t offset = offset_of(handle_address(handle));
+    uintptr_t entry = find_entry(dict, offset);
+    if (UNLIKELY(type_of(entry) < TYPE_LEAF + LEAF_SHORT_KINDS)) {
+        return translate_by_entry(dict, entry, handle, sequence);
+    }
+    uint16_t key = key_of(offset);
+    const struct quarter *quarter = leaf_quarter_of(leaf_of(entry), key);
+    if (UNLIKELY(!quarter_uses(quarter, key))) {
+        return NULL;
+    }
+    if (readers != 0) {
+        size_t rank = quarter_up_to(quarter, key) - 1;
+        if (UNLIKELY(rank >= QUARTER_TAGS)) {
+            return translate_by_entry(dict, entry, handle, sequence);
+        }
+        if (UNLIKELY(OBSERVE(quarter->tags[rank]) != handle_tag(handle))) {
+            return NULL;
+        }
+    }
+    char *physical = OBSERVE(quarter->physical);
+    if (UNLIKELY(physical == NULL)) {
+        return translate_by_entry(dict, entry, handle, sequence);
+    }
+    return LIKELY(is_unchanged(dict, sequence)) ? physical + (offset & (QUARTER - 1)) : NULL;
+}
+
+/* The last PROCESS below an entry. */
+static struct sub_node *last_of(uintptr_t entry) {
+    if (is_leaf(entry)) {
+        const struct leaf *leaf = leaf_of(entry);
+        unsigned kind = kind_of(entry);
+        return leaf_nodes(leaf, kind)[leaf_count(leaf, kind) - 1];
+    }
+    if (type_of(entry) == TYPE_NODE) {
+        return node_of(entry);
+    }
+    struct sub_node *node = NULL;
+    for (size_t i = TABLE_SIZE; i > 0 && node == NULL; i--) {
+        node = last_of(table_of(entry)[i - 1]);
+    }
+    return node;
+}
+
+/* The last PROCESS that starts at or before an offset, in or before the entry's addresses. */
+static struct sub_node *search_before(uintptr_t entry, unsigned height, uintptr_t offset) {
+    if (type_of(entry) != TYPE_TABLE) {
+        return is_leaf(entry) ? search_leaf(entry, key_of(offset)) : node_of(entry);
+    }
+    size_t index = offset >> span_bits(height - 1) & (TABLE_SIZE - 1);
+    struct sub_node *node = search_before(table_of(entry)[index], height - 1, offset);
+    if (node != NULL && offset_of(node->start) > offset) {
+        node = NULL;
+    }
+    while (node == NULL && index > 0) {
+        node = last_of(table_of(entry)[--index]);
+    }
+    return node;
+}
+
+struct sub_node *dict_search_before(const struct dict *dict, uintptr_t v_address) {
+    uintptr_t offset = offset_of(v_address);
+    if (offset >> span_bits(dict->height) != 0) {
+        return last_of(dict->root);
+    }
+    struct sub_node *node = search_before(dict->root, dict->height, offset);
+    return node != NULL && node->start <= v_address ? node : NULL;
+}
+
+/* --- Numbers ----------------------------------------------------------------------------------------------------- */
+
+size_t dict_bytes(const struct dict *dict) {
+    size_t bytes = dict->tables.bytes;
+    for (unsigned kind = 0; kind < LEAF_KINDS; kind++) {
+        bytes += dict->leaves[kind].bytes;
+    }
+    return bytes;
+}
+
+/* --- What must hold ---------------------------------------------------------------------------------------------- */
+
+/* The audit's counts so far: leaves of each kind, and tables. */
+struct audit {
+    const struct dict *dict;
+    size_t tables;
+    size_t leaves[LEAF_KINDS];
+};
+
+static const char *entry_flaw(struct audit *audit, uintptr_t entry, unsigned height, uintptr_t base) {
+    if (is_leaf(entry)) {
+        audit->leaves[kind_of(entry)]++;
+        return height == 0 ? leaf_flaw(leaf_of(entry), kind_of(entry), frame_at(audit->dict, base))
+                           : "dictionary: a leaf above the frames";
+    }
+    if (type_of(entry) == TYPE_TABLE) {
+        audit->tables++;
+        const char *flaw = height == 0 ? "dictionary: a table below the frames" : NULL;
+        for (size_t i = 0; flaw == NULL && i < TABLE_SIZE; i++) {
+            flaw = entry_flaw(audit, table_of(entry)[i], height - 1, base + (i << span_bits(height - 1)));
+        }
+        return flaw;
+    }
+    const struct sub_node *node = node_of(entry);
+    uintptr_t last = base + (((uintptr_t)1 << span_bits(height)) - 1);
+    if (node != NULL &&
+        (sub_node_kind(node) == SEGMENT_HOLE || offset_of(node->start) > last || offset_of(node->last) < base ||
+         (height > 0 && offset_of(node->start) > base) || (height > 0 && offset_of(node->last) < last))) {
+        return "dictionary: an entry leads to a PROCESS without its addresses";
+    }
+    return NULL;
+}
+
+bool dict_valid(const struct dict *dict, const char **why) {
+    struct audit audit = {.dict = dict};
+    const char *flaw = (dict->sequence & 1) != 0 ? "dictionary: a change has not ended"
+                                                 : entry_flaw(&audit, dict->root, dict->height, 0);
+    if (flaw == NULL && audit.tables != dict->tables.used) {
+        flaw = "dictionary: the number of tables is wrong";
+    }
+    for (unsigned kind = 0; flaw == NULL && kind < LEAF_KINDS; kind++) {
+        if (audit.leaves[kind] != dict->leaves[kind].used) {
+            flaw = "dictionary: the number of leaves is wrong";
+        } else {
+            (void)pool_valid(&dict->leaves[kind], &flaw);
+        }
+    }
+    if (flaw != NULL) {
+        *why = flaw;
+    }
+    return flaw == NULL;
+}

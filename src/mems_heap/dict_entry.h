@@ -1,0 +1,46 @@
+/*
+ * dict_entry.h - the entries of the dictionary's tables (dict.h): what they are, and what they lead to.
+ */
+#ifndef MEMS_HEAP_DICT_ENTRY_H
+#define MEMS_HEAP_DICT_ENTRY_H
+
+#include "dict.h"
+
+#define TABLE_SIZE ((size_t)1 << TABLE_BITS)
+#define HEIGHT_MAX ((DICT_ADDRESS_BITS - FRAME_BITS) / TABLE_BITS)
+
+static inline unsigned type_of(uintptr_t entry) {
+    return (unsigned)(entry & TYPE_MASK);
+}
+
+static inline bool is_leaf(uintptr_t entry) {
+    return type_of(entry) >= TYPE_LEAF;
+}
+
+static inline unsigned kind_of(uintptr_t entry) {
+    return type_of(entry) - TYPE_LEAF;
+}
+
+static inline struct leaf *leaf_of(uintptr_t entry) {
+    return (struct leaf *)(entry & ~TYPE_MASK);
+}
+
+static inline uintptr_t *table_of(uintptr_t entry) {
+    return (uintptr_t *)(entry & ~TYPE_MASK);
+}
+
+static inline struct sub_node *node_of(uintptr_t entry) {
+    return (struct sub_node *)entry;
+}
+
+/* How many bits of an offset an entry at this height covers. */
+static inline unsigned span_bits(unsigned height) {
+    return FRAME_BITS + TABLE_BITS * height;
+}
+
+/* The frame that begins at the offset `base`. */
+static inline struct leaf_frame frame_at(const struct dict *dict, uintptr_t base) {
+    return (struct leaf_frame){base, dict->generations};
+}
+
+#endif

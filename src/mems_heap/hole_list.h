@@ -1,0 +1,45 @@
+/*
+ * hole_list.h - HOLEs by size: finds the smallest that fits and, among equals, the lowest address.
+ *
+ * Sizes are divided into the two-level bins of base/bins.h; the HOLEs of a bin are a balanced tree by size and address.
+ * Finding, adding and removing take at most the logarithm of the number of HOLEs in a bin.
+ */
+#ifndef MEMS_HEAP_HOLE_LIST_H
+#define MEMS_HEAP_HOLE_LIST_H
+
+#include "base/bins.h"
+#include "node.h"
+
+/* All sizes are multiples of this. */
+#define HOLE_LIST_GRAIN 8u
+
+/*
+ * All zero is a valid, empty list. Invariants: a bit of the map is set if and only if the bin's tree is not empty;
+ * every HOLE is in the bin of its size, in order.
+ */
+struct hole_list {
+    struct bins_map map;
+    struct tree bins[BINS_LEVELS][BINS_STEPS];
+};
+
+/* Adds a HOLE under its range, which must not change while it is in the list. */
+void hole_list_insert(struct hole_list *list, struct sub_node *hole);
+
+/* Removes a HOLE that is in the list. */
+void hole_list_remove(struct hole_list *list, struct sub_node *hole);
+
+/* The best HOLE of at least `size` bytes, which stays in the list; NULL if there is none. */
+struct sub_node *search_free_list(const struct hole_list *list, size_t size);
+
+/* Replaces a HOLE of the list by its copy `to`. */
+void hole_list_replace(struct hole_list *list, struct sub_node *hole, struct sub_node *to);
+
+/* Calls act for the HOLEs of at least `size` bytes, by descending bins. It may remove the HOLE that it is given, and
+ * add smaller ones. Returns the sum of its results. */
+size_t hole_list_each(struct hole_list *list, size_t size, size_t (*act)(struct sub_node *hole, void *context),
+                      void *context);
+
+/* True if all invariants hold and the list has *count HOLEs; otherwise *why names the first that does not. */
+bool hole_list_valid(const struct hole_list *list, size_t *count, const char **why);
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * pool.h - cells of one size, in chunks of memory from the system.
+ *
+ * Readers without the space's lock (dict.h) may follow stale pointers, so a cell once handed out stays readable until
+ * the pool ends: the memory of a free chunk is given back by mapping fresh pages over it, and its addresses are kept.
+ * Chunks are large, because each one given back may cost the kernel a mapping.
+ *
+ * The space's lock guards everything.
+ */
+#ifndef MEMS_HEAP_POOL_H
+#define MEMS_HEAP_POOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+
+/* The size and alignment of a chunk, in bytes. */
+#define POOL_CHUNK ((size_t)256 * 1024)
+
+/* Cells are multiples of a cache line, and begin at one. */
+#define POOL_GRAIN ((size_t)64)
+
+/* Invariants: each chunk is in one of the lists; spare is the number of free cells of the roomy ones. */
+struct pool {
+    struct list roomy; /* chunks with memory and free cells */
+    struct list full;
+    struct list empty; /* chunks whose memory has gone back */
+    size_t cell_size;
+    size_t cells; /* number of cells in a chunk */
+    size_t spare;
+    size_t used;  /* number of cells taken */
+    size_t bytes; /* of memory that has been used, in whole pages */
+};
+
+void pool_init(struct pool *pool, size_t cell_size);
+
+/* Ensures that this many cells can be taken. 0, or the error of the mapping that failed. */
+int pool_reserve(struct pool *pool, size_t count);
+
+/* Takes a reserved cell. It holds its last user's data; fresh memory reads as zero. */
+void *pool_take(struct pool *pool);
+
+/* Gives a cell back. A chunk that becomes free gives up its memory if there is another to spare. */
+void pool_give(struct pool *pool, void *cell);
+
+/*
+ * Empties the chunks with the fewest cells by moving at most `limit` users: move(from, to, context) moves one to
+ * another cell. Returns how many; fewer than `limit`: little is left to gain.
+ */
+size_t pool_gather(struct pool *pool, size_t limit, void (*move)(void *from, void *to, void *context), void *context);
+
+/* Unmaps everything and empties the pool. */
+void pool_finish(struct pool *pool);
+
+/* True if all invariants hold; otherwise *why names the first that does not. */
+bool pool_valid(const struct pool *pool, const char **why);
+
+#endif

@@ -1,0 +1,77 @@
+#include "resolve.h"
+
+#include <errno.h>
+
+#include "base/compiler.h"
+
+struct sub_node *resolve(const struct mems_space *space, const void *v_ptr) {
+    uintptr_t handle = (uintptr_t)v_ptr;
+    struct sub_node *node = dict_search(&space->dict, handle_address(handle));
+    return LIKELY(node != NULL && handle_fits(handle, space->number, node->tag)) ? node : NULL;
+}
+
+struct sub_node *resolve_start(const struct mems_space *space, const void *v_ptr) {
+    struct sub_node *node = resolve(space, v_ptr);
+    return LIKELY(node != NULL && node->start == handle_address((uintptr_t)v_ptr)) ? node : NULL;
+}
+
+/* The segment of a main node that holds v_address, which is in no PROCESS. */
+static const struct sub_node *find_hole(const struct mems_space *space, const struct main_node *main,
+                                        uintptr_t v_address) {
+    const struct sub_node *before = dict_search_before(&space->dict, v_address);
+    return before != NULL && before->start >= main->range.start ? sub_chain_after(before) : sub_chain_first(main);
+}
+
+static void describe_hole(struct fmt *line, uintptr_t v_address, const struct sub_node *hole) {
+    fmt_format(line, "%u is in the HOLE %u:%u: freed before, or never handed out", (uint64_t)v_address,
+               (uint64_t)hole->start, (uint64_t)hole->last);
+}
+
+/* Says what an unsuitable handle is; returns the error number. */
+static int describe(const struct mems_space *space, struct fmt *line, uintptr_t handle) {
+    uintptr_t v_address = space->number != 0 ? handle_address(handle) : handle;
+    if (space->number != 0 && handle_number(handle) != space->number) {
+        fmt_format(line, "%u is of another space", (uint64_t)v_address);
+        return EFAULT;
+    }
+    const struct main_node *main = main_chain_find(&space->chain, v_address);
+    if (main == NULL) {
+        fmt_format(line, "%u was never handed out", (uint64_t)v_address);
+        return EFAULT;
+    }
+    const struct sub_node *node = dict_search(&space->dict, v_address);
+    if (node == NULL) {
+        describe_hole(line, v_address, find_hole(space, main, v_address));
+        return EFAULT;
+    }
+    if (sub_node_kind(node) == SEGMENT_DOOMED) {
+        describe_hole(line, v_address, node);
+        return EFAULT;
+    }
+    if (!handle_fits(handle, space->number, node->tag)) {
+        fmt_format(line, "%u is stale: its block was freed before, and %u:%u is another one", (uint64_t)v_address,
+                   (uint64_t)node->start, (uint64_t)node->last);
+        return EFAULT;
+    }
+    fmt_format(line, "%u is inside the block %u:%u, not its start", (uint64_t)v_address, (uint64_t)node->start,
+               (uint64_t)node->last);
+    return EINVAL;
+}
+
+COLD int resolve_refuse(const char *function, struct mems_space *space, const void *v_ptr) {
+    struct complaint complaint;
+    complaint_begin(&complaint, function, (uintptr_t)v_ptr, 0);
+    complaint.error.error = describe(space, &complaint.message.line, (uintptr_t)v_ptr);
+    space_leave(space);
+    complaint_tell(&complaint);
+    return complaint.error.error;
+}
+
+COLD int resolve_refuse_pinned(const char *function, struct mems_space *space, const void *v_ptr) {
+    struct complaint complaint;
+    complaint_begin(&complaint, function, (uintptr_t)v_ptr, EBUSY);
+    fmt_format(&complaint.message.line, "%u is pinned", (uint64_t)handle_address((uintptr_t)v_ptr));
+    space_leave(space);
+    complaint_tell(&complaint);
+    return EBUSY;
+}

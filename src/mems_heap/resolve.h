@@ -1,0 +1,22 @@
+/*
+ * resolve.h - resolves a handle to its block, or reports what is wrong with it. With the space locked.
+ */
+#ifndef MEMS_HEAP_RESOLVE_H
+#define MEMS_HEAP_RESOLVE_H
+
+#include "complaint.h"
+#include "space.h"
+
+/* The block that a handle, possibly with an offset, names, or NULL. */
+struct sub_node *resolve(const struct mems_space *space, const void *v_ptr);
+
+/* The same for a handle of the block's start. */
+struct sub_node *resolve_start(const struct mems_space *space, const void *v_ptr);
+
+/* Leaves the space and reports what is wrong with a handle. Returns the error number. */
+int resolve_refuse(const char *function, struct mems_space *space, const void *v_ptr);
+
+/* Leaves the space and reports that a block is pinned. Returns the error number. */
+int resolve_refuse_pinned(const char *function, struct mems_space *space, const void *v_ptr);
+
+#endif

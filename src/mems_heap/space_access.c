@@ -1,0 +1,134 @@
+/*
+ * space_access.c - the bytes of blocks: finding, pinning, reading and writing them.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/compiler.h"
+#include "copy.h"
+#include "resolve.h"
+
+/* Looks up, under the lock, a handle that was not found without it. */
+NOINLINE static void *get_locked(const char *function, struct mems_space *space, void *v_ptr) {
+    if (!space_enter(function, space, v_ptr)) {
+        return NULL;
+    }
+    struct sub_node *node = resolve(space, v_ptr);
+    if (UNLIKELY(node == NULL)) {
+        resolve_refuse(function, space, v_ptr);
+        return NULL;
+    }
+    store_given(&space->store, node);
+    void *physical = node->physical + (handle_address((uintptr_t)v_ptr) - node->start);
+    space_leave(space);
+    return physical;
+}
+
+HOT void *space_get(const char *function, struct mems_space *space, void *v_ptr) {
+    void *physical = space != NULL ? dict_translate(&space->dict, (uintptr_t)v_ptr) : NULL;
+    return LIKELY(physical != NULL) ? physical : get_locked(function, space, v_ptr);
+}
+
+void *space_pin(const char *function, struct mems_space *space, void *v_ptr) {
+    if (!space_enter(function, space, v_ptr)) {
+        return NULL;
+    }
+    struct sub_node *node = resolve(space, v_ptr);
+    if (node == NULL) {
+        resolve_refuse(function, space, v_ptr);
+        return NULL;
+    }
+    if (node->pins == UINT32_MAX) {
+        resolve_refuse_pinned(function, space, v_ptr);
+        return NULL;
+    }
+    space->pinned += node->pins++ == 0;
+    store_given(&space->store, node);
+    void *physical = node->physical + (handle_address((uintptr_t)v_ptr) - node->start);
+    space_leave(space);
+    return physical;
+}
+
+void space_unpin(const char *function, struct mems_space *space, void *v_ptr) {
+    if (!space_enter(function, space, v_ptr)) {
+        return;
+    }
+    struct sub_node *node = resolve(space, v_ptr);
+    if (node == NULL) {
+        resolve_refuse(function, space, v_ptr);
+        return;
+    }
+    if (node->pins == 0) {
+        space_leave(space);
+        struct complaint complaint;
+        complaint_begin(&complaint, function, (uintptr_t)v_ptr, EINVAL);
+        fmt_format(&complaint.message.line, "%u is not pinned", (uint64_t)handle_address((uintptr_t)v_ptr));
+        complaint_tell(&complaint);
+        return;
+    }
+    if (--node->pins == 0) {
+        space->pinned--;
+        store_unpinned(node);
+    }
+    space_leave(space);
+}
+
+/* --- Copies ------------------------------------------------------------------------------------------------------ */
+
+/*
+ * Finds the bytes v_ptr..v_ptr + size - 1 of a block, for copying from or to `other`, and begins the copy. Returns 0
+ * without the lock, or the error, which has been reported.
+ */
+static int begin(const char *function, struct mems_space *space, void *v_ptr, const void *other, size_t size,
+                 char **physical) {
+    if (!space_enter(function, space, v_ptr)) {
+        return errno;
+    }
+    uintptr_t v_address = handle_address((uintptr_t)v_ptr);
+    struct sub_node *node = resolve(space, v_ptr);
+    if (node == NULL) {
+        return resolve_refuse(function, space, v_ptr);
+    }
+    struct complaint complaint;
+    if (size > node->last - v_address + 1) {
+        complaint_begin(&complaint, function, (uintptr_t)v_ptr, ERANGE);
+        fmt_format(&complaint.message.line, "%u bytes from %u on go beyond the block %u:%u", (uint64_t)size,
+                   (uint64_t)v_address, (uint64_t)node->start, (uint64_t)node->last);
+    } else if (other == NULL && size > 0) {
+        complaint_begin(&complaint, function, (uintptr_t)v_ptr, EINVAL);
+        fmt_format(&complaint.message.line, "cannot copy %u bytes from or to NULL", (uint64_t)size);
+    } else {
+        *physical = copy_begin(space, node) + (v_address - node->start);
+        space_leave(space);
+        return 0;
+    }
+    space_leave(space);
+    complaint_tell(&complaint);
+    return complaint.error.error;
+}
+
+static void copy(struct mems_space *space, const void *v_ptr, void *to, const void *from, size_t size) {
+    if (size > 0) {
+        memmove(to, from, size);
+    }
+    copy_end(space, v_ptr);
+    space_leave(space);
+}
+
+int space_read(const char *function, struct mems_space *space, void *v_ptr, void *to, size_t size) {
+    char *physical;
+    int error = begin(function, space, v_ptr, to, size, &physical);
+    if (error == 0) {
+        copy(space, v_ptr, to, physical, size);
+    }
+    return error;
+}
+
+int space_write(const char *function, struct mems_space *space, void *v_ptr, const void *from, size_t size) {
+    char *physical;
+    int error = begin(function, space, v_ptr, from, size, &physical);
+    if (error == 0) {
+        copy(space, v_ptr, physical, from, size);
+    }
+    return error;
+}

@@ -1,0 +1,39 @@
+/*
+ * spaces.h - the list of all spaces, for fork and for readers from outside (base/layout.h), and the numbers that
+ * identify spaces in handles.
+ *
+ * fork copies each space as it is, so all locks are taken before it, in order of rank and, for spaces, in list order;
+ * afterwards the parent releases them and the child resets them.
+ */
+#ifndef MEMS_HEAP_SPACES_H
+#define MEMS_HEAP_SPACES_H
+
+#include "base/layout.h"
+#include "space.h"
+
+/* `spaces` holds all but the default space, which always exists. Guarded by the lock. */
+struct space_root {
+    struct root_head head;
+    struct mems_space *first; /* the default space */
+    struct lock lock;
+    struct list spaces;
+};
+
+extern struct space_root space_root;
+
+/* The rows of all structures that can be reached from there (space_layout.c). */
+extern struct space_layout space_layout;
+
+void spaces_add(struct mems_space *space);
+void spaces_remove(struct mems_space *space);
+
+/*
+ * Gives a space with generations its number, and the generation to start with: the one after those of the last space
+ * with this number. There are HANDLE_NUMBERS - 1 numbers; further spaces share them, starting with distant generations.
+ */
+uint32_t spaces_take_number(uint32_t *generation);
+
+/* Returns a number, with the newest generation of its space. */
+void spaces_give_number(uint32_t number, uint32_t newest);
+
+#endif

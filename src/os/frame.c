@@ -1,0 +1,330 @@
+#include "frame.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "base/compiler.h"
+#include "dwarf.h"
+
+#define OPERANDS 8u /* values on the stack of an expression */
+
+struct bounds {
+    uintptr_t low;
+    uintptr_t high;
+};
+
+static bool read_word(const struct bounds *bounds, uintptr_t at, uintptr_t *word) {
+    if (at < bounds->low || at > bounds->high - sizeof *word) {
+        return false;
+    }
+    memcpy(word, (const void *)at, sizeof *word);
+    return true;
+}
+
+/* The operations that unwind tables use (DW_OP_ in DWARF): constants, registers, memory, sums, and the comparison that
+ * tells how much of a PLT entry has run. */
+enum operation {
+    OP_DEREF = 0x06,
+    OP_CONST1U = 0x08,
+    OP_CONST8S = 0x0f,
+    OP_CONSTU,
+    OP_CONSTS,
+    OP_DUP,
+    OP_AND = 0x1a,
+    OP_MINUS = 0x1c,
+    OP_OR = 0x21,
+    OP_PLUS,
+    OP_PLUS_UCONST,
+    OP_SHL,
+    OP_SHR,
+    OP_GE = 0x2a,
+    OP_LIT0 = 0x30,
+    OP_LIT31 = 0x4f,
+    OP_BREG0 = 0x70
+};
+
+struct evaluation {
+    const struct frame *frame;
+    const struct bounds *bounds;
+    uint64_t stack[OPERANDS];
+    unsigned depth;
+};
+
+static bool push(struct evaluation *state, uint64_t value) {
+    if (state->depth == OPERANDS) {
+        return false;
+    }
+    state->stack[state->depth++] = value;
+    return true;
+}
+
+static bool combine(struct evaluation *state, uint8_t operation) {
+    if (state->depth < 2) {
+        return false;
+    }
+    const uint64_t right = state->stack[--state->depth];
+    uint64_t *left = &state->stack[state->depth - 1];
+    switch (operation) {
+    case OP_AND:
+        *left &= right;
+        return true;
+    case OP_MINUS:
+        *left -= right;
+        return true;
+    case OP_OR:
+        *left |= right;
+        return true;
+    case OP_PLUS:
+        *left += right;
+        return true;
+    case OP_SHL:
+        *left = right < 64 ? *left << right : 0;
+        return true;
+    case OP_SHR:
+        *left = right < 64 ? *left >> right : 0;
+        return true;
+    case OP_GE:
+        *left = (int64_t)*left >= (int64_t)right;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool operate(struct evaluation *state, const uint8_t **at) {
+    const uint8_t operation = *(*at)++;
+    if (operation >= OP_LIT0 && operation <= OP_LIT31) {
+        return push(state, operation - (unsigned)OP_LIT0);
+    }
+    if (operation >= OP_BREG0 && operation < OP_BREG0 + UNWIND_REGISTERS) {
+        const int64_t offset = dwarf_offset(at);
+        return push(state, state->frame->registers[operation - OP_BREG0] + (uint64_t)offset);
+    }
+    if (operation >= OP_CONST1U && operation <= OP_CONST8S) {
+        const unsigned size = 1u << (operation - OP_CONST1U) / 2;
+        return push(state, (operation & 1) != 0 ? (uint64_t)dwarf_signed(at, size) : dwarf_take(at, size));
+    }
+    switch (operation) {
+    case OP_DEREF:
+        return state->depth != 0 && read_word(state->bounds, (uintptr_t)state->stack[state->depth - 1],
+                                              (uintptr_t *)&state->stack[state->depth - 1]);
+    case OP_CONSTU:
+        return push(state, dwarf_number(at));
+    case OP_CONSTS:
+        return push(state, (uint64_t)dwarf_offset(at));
+    case OP_DUP:
+        return state->depth != 0 && push(state, state->stack[state->depth - 1]);
+    case OP_PLUS_UCONST:
+        if (state->depth == 0) {
+            return false;
+        }
+        state->stack[state->depth - 1] += dwarf_number(at);
+        return true;
+    default:
+        return combine(state, operation);
+    }
+}
+
+/* Evaluates an expression, which begins with its length. `first` is on the stack already. */
+static bool evaluate(const uint8_t *expression, const struct frame *frame, const struct bounds *bounds,
+                     const uintptr_t *first, uintptr_t *value) {
+    struct evaluation state = {.frame = frame, .bounds = bounds};
+    const uint64_t length = dwarf_number(&expression);
+    const uint8_t *end = expression + length;
+    if (first != NULL) {
+        (void)push(&state, *first);
+    }
+    while (expression < end) {
+        if (!operate(&state, &expression)) {
+            return false;
+        }
+    }
+    *value = state.depth != 0 ? (uintptr_t)state.stack[state.depth - 1] : 0;
+    return state.depth != 0;
+}
+
+/* --- The caller --------------------------------------------------------------------------------------------------- */
+
+/* The address of the frame: the stack pointer of the caller. */
+static bool frame_address(const struct unwind_row *row, const struct frame *frame, const struct bounds *bounds,
+                          uintptr_t *address) {
+    if (row->frame.kind == RULE_VALUE) {
+        return evaluate(row->frame.expression, frame, bounds, NULL, address);
+    }
+    if (row->frame.kind != RULE_REGISTER || row->frame.number >= UNWIND_REGISTERS) {
+        return false;
+    }
+    *address = frame->registers[row->frame.number] + (uintptr_t)row->frame_offset;
+    return true;
+}
+
+static bool apply_rule(const struct unwind_rule *rule, const struct frame *frame, const struct bounds *bounds,
+                       uintptr_t address, uintptr_t *value) {
+    switch (rule->kind) {
+    case RULE_AT_OFFSET:
+        return read_word(bounds, address + (uintptr_t)rule->offset, value);
+    case RULE_OFFSET:
+        *value = address + (uintptr_t)rule->offset;
+        return true;
+    case RULE_REGISTER:
+        *value = rule->number < UNWIND_REGISTERS ? frame->registers[rule->number] : 0;
+        return rule->number < UNWIND_REGISTERS;
+    case RULE_AT_VALUE: {
+        uintptr_t at;
+        return evaluate(rule->expression, frame, bounds, &address, &at) && read_word(bounds, at, value);
+    }
+    case RULE_VALUE:
+        return evaluate(rule->expression, frame, bounds, &address, value);
+    default:
+        return true;
+    }
+}
+
+/* Return addresses may be signed in their upper bits. */
+static uintptr_t plain_address(uintptr_t address) {
+#if defined(__aarch64__)
+    return address & ((UINT64_C(1) << 48) - 1);
+#else
+    return address;
+#endif
+}
+
+static NOINLINE enum frame_caller apply(const struct unwind_function *function, const struct unwind_row *row,
+                                        struct frame *frame, const struct bounds *bounds) {
+    uintptr_t address;
+    uintptr_t callers[UNWIND_REGISTERS];
+    if (row->registers[function->return_register].kind == RULE_UNDEFINED) {
+        return FRAME_OUTERMOST;
+    }
+    if (!frame_address(row, frame, bounds, &address)) {
+        return FRAME_UNKNOWN;
+    }
+    memcpy(callers, frame->registers, sizeof callers);
+    callers[UNWIND_STACK_POINTER] = address;
+    for (unsigned number = 0; number < UNWIND_REGISTERS; number++) {
+        if (!apply_rule(&row->registers[number], frame, bounds, address, &callers[number])) {
+            return FRAME_UNKNOWN;
+        }
+    }
+    const uintptr_t pc = plain_address(callers[function->return_register]);
+    if (pc == 0) {
+        return FRAME_OUTERMOST;
+    }
+    memcpy(frame->registers, callers, sizeof callers);
+    frame->pc = pc;
+    frame->interrupted = function->signal;
+    return FRAME_FOUND;
+}
+
+/* --- Cached rules ------------------------------------------------------------------------------------------------- */
+
+#if defined(__x86_64__)
+
+/*
+ * The rules of most code are simple: the frame is at a register plus an offset, the preserved registers are at offsets
+ * from it, and the return address is right below it. That fits in a word. An entry has two words: the rules, and the
+ * code's address combined with them, so an entry that another thread has half written matches nothing. Code loaded
+ * where other code was unloaded may find the old rules; then a stack is wrong, and nothing worse, because reads stay
+ * within the bounds.
+ */
+#define KNOWN_SHIFT 10u
+#define KNOWN_VALID UINT64_C(1)
+#define KNOWN_OUTERMOST (KNOWN_VALID | 31u << 1) /* in place of a register: there is no caller */
+
+static struct {
+    _Atomic uint64_t rules; /* both relaxed: see above */
+    _Atomic uint64_t check;
+} known[1u << KNOWN_SHIFT];
+
+static const uint8_t kept_registers[] = {3, 6, 12, 13, 14, 15};
+#define KEPT (sizeof kept_registers / sizeof *kept_registers)
+
+/* Bit 0: valid. 1 to 5: the frame's register. 6 to 23: its offset. Then 6 bits for each preserved register: how many
+ * words below the frame it is saved. Returns 0 if the rules are not simple. */
+static uint64_t simple_rules(const struct unwind_function *function, const struct unwind_row *row) {
+    const struct unwind_rule *returned = &row->registers[function->return_register];
+    if (returned->kind == RULE_UNDEFINED) {
+        return KNOWN_OUTERMOST;
+    }
+    if (function->signal || row->frame.kind != RULE_REGISTER || row->frame.number > 15 || row->frame_offset < 0 ||
+        row->frame_offset >= 1 << 18 || returned->kind != RULE_AT_OFFSET || returned->offset != -8) {
+        return 0;
+    }
+    uint64_t rules = KNOWN_VALID | row->frame.number << 1 | (uint64_t)row->frame_offset << 6;
+    unsigned shift = 24;
+    for (unsigned number = 0; number < UNWIND_REGISTERS; number++) {
+        const struct unwind_rule *rule = &row->registers[number];
+        const bool is_kept = memchr(kept_registers, (int)number, KEPT) != NULL;
+        if (is_kept && rule->kind == RULE_AT_OFFSET && rule->offset % 8 == 0 && rule->offset < 0 &&
+            rule->offset > -INT64_C(512)) {
+            rules |= (uint64_t)(-rule->offset / 8) << shift;
+        } else if (rule->kind != RULE_SAME && number != function->return_register) {
+            return 0;
+        }
+        shift += is_kept ? 6 : 0;
+    }
+    return rules;
+}
+
+static size_t known_place(uintptr_t pc) {
+    return (size_t)(pc * UINT64_C(0x9e3779b97f4a7c15) >> (64 - KNOWN_SHIFT));
+}
+
+static void remember(uintptr_t pc, uint64_t rules) {
+    if (rules != 0) {
+        atomic_store_explicit(&known[known_place(pc)].rules, rules, memory_order_relaxed);
+        atomic_store_explicit(&known[known_place(pc)].check, pc ^ rules, memory_order_relaxed);
+    }
+}
+
+static uint64_t recall(uintptr_t pc) {
+    const uint64_t rules = atomic_load_explicit(&known[known_place(pc)].rules, memory_order_relaxed);
+    const uint64_t check = atomic_load_explicit(&known[known_place(pc)].check, memory_order_relaxed);
+    return (rules & KNOWN_VALID) != 0 && (check ^ rules) == pc ? rules : 0;
+}
+
+static enum frame_caller apply_simple(uint64_t rules, struct frame *frame, const struct bounds *bounds) {
+    if (rules == KNOWN_OUTERMOST) {
+        return FRAME_OUTERMOST;
+    }
+    const uintptr_t address = frame->registers[rules >> 1 & 31] + (rules >> 6 & 0x3ffff);
+    uintptr_t pc;
+    if (!read_word(bounds, address - 8, &pc)) {
+        return FRAME_UNKNOWN;
+    }
+    for (unsigned i = 0; i < KEPT; i++) {
+        const uint64_t words = rules >> (24 + 6 * i) & 63;
+        if (words != 0 && !read_word(bounds, address - 8 * words, &frame->registers[kept_registers[i]])) {
+            return FRAME_UNKNOWN;
+        }
+    }
+    if (pc == 0) {
+        return FRAME_OUTERMOST;
+    }
+    frame->registers[UNWIND_STACK_POINTER] = address;
+    frame->pc = pc;
+    frame->interrupted = false;
+    return FRAME_FOUND;
+}
+
+#endif
+
+enum frame_caller frame_unwind(struct frame *frame, uintptr_t low, uintptr_t high) {
+    const struct bounds bounds = {.low = low, .high = high};
+    struct unwind_function function = {0};
+    struct unwind_row row;
+    const uintptr_t pc = frame->interrupted ? frame->pc : frame->pc - 1;
+#if defined(__x86_64__)
+    const uint64_t rules = recall(pc);
+    if (rules != 0) {
+        return apply_simple(rules, frame, &bounds);
+    }
+#endif
+    if (!unwind_tables_exist() || !unwind_find_function(pc, &function) || !unwind_find_row(&function, pc, &row)) {
+        return FRAME_UNKNOWN;
+    }
+#if defined(__x86_64__)
+    remember(pc, simple_rules(&function, &row));
+#endif
+    return apply(&function, &row, frame, &bounds);
+}

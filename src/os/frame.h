@@ -1,0 +1,30 @@
+/*
+ * frame.h - steps from a function's frame to its caller's, using the unwind tables.
+ *
+ * The compiler's own unwinder follows the same tables, but reads wherever they lead. This one reads a stack only within
+ * the bounds that the caller gives, because a coroutine's first return address may be made up.
+ */
+#ifndef MEMS_OS_FRAME_H
+#define MEMS_OS_FRAME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "unwind_table.h"
+
+struct frame {
+    uintptr_t registers[UNWIND_REGISTERS];
+    uintptr_t pc;
+    bool interrupted; /* pc is the next instruction, not what a call returns to */
+};
+
+enum frame_caller {
+    FRAME_FOUND,
+    FRAME_OUTERMOST, /* there is no caller */
+    FRAME_UNKNOWN    /* nothing describes the code, or it leads off the stack */
+};
+
+/* Turns a frame into its caller's. Reads the stack only from `low` to `high`. */
+enum frame_caller frame_unwind(struct frame *frame, uintptr_t low, uintptr_t high);
+
+#endif

@@ -1,0 +1,212 @@
+#include "stack.h"
+
+#include <link.h>
+#include <sys/auxv.h>
+
+#include "base/bits.h"
+#include "base/compiler.h"
+#include "frame.h"
+#include "memory_calls.h"
+#include "os.h"
+
+/* The minimum size of a frame: a return address and a frame pointer. */
+#define FRAME_MIN (2 * sizeof(uintptr_t))
+
+struct walk {
+    struct os_stack *own;
+    struct os_stack bounds; /* of the stack that the last frame lies on */
+    uintptr_t last;         /* the stack pointer of the last frame; 0: there is none yet */
+    uintptr_t *frames;
+    unsigned count;
+    unsigned most;
+    bool cut;
+};
+
+/*
+ * Whether all addresses from `low` up to `high` are mapped. Advice that changes nothing fails where nothing is mapped,
+ * so no file is read and no page touched.
+ */
+static bool is_mapped(uintptr_t low, uintptr_t high) {
+    const uintptr_t page = os_page_size();
+    low = round_down(low, page);
+    return sys_madvise((void *)low, round_up(high, page) - low, MADV_NORMAL) == 0;
+}
+
+/* The thread pointer of the first thread, if that loads the library; otherwise the first thread's stack is treated as
+ * foreign. */
+static uintptr_t first_thread;
+
+__attribute__((constructor(101))) static void note_first_thread(void) {
+    first_thread = (uintptr_t)__builtin_thread_pointer();
+}
+
+/* The end of the thread's own stack. The C library puts what the thread pointer points at there; for the first thread
+ * the kernel has put the name of the program there. */
+static uintptr_t stack_end(void) {
+    const uintptr_t thread = (uintptr_t)__builtin_thread_pointer();
+    return thread == first_thread ? getauxval(AT_EXECFN) : thread;
+}
+
+/* Whether an address is on the thread's own stack; if so, extends the known part down to it. */
+static bool on_own_stack(struct os_stack *own, uintptr_t at) {
+    if (at >= own->low && at < own->high) {
+        return true;
+    }
+    const uintptr_t end = stack_end();
+    if (at >= end || !is_mapped(at, own->high == end ? own->low : end)) {
+        return false;
+    }
+    own->low = round_down(at, os_page_size());
+    own->high = end;
+    return true;
+}
+
+/* Finds out which stack the thread is on, and how much of it is mapped: at least its page. */
+static void find_bounds(struct walk *walk, uintptr_t at) {
+    if (on_own_stack(walk->own, at)) {
+        walk->bounds = *walk->own;
+        return;
+    }
+    const uintptr_t page = round_down(at, os_page_size());
+    uintptr_t high = page + OS_STACK_FOREIGN;
+    while (high > page + os_page_size() && !is_mapped(page, high)) {
+        high -= (high - page) / 2;
+    }
+    walk->bounds = (struct os_stack){.low = page, .high = round_up(high, os_page_size())};
+}
+
+/* Whether the walk may continue at a frame with this stack pointer: above the last one, or back on the thread's own
+ * stack from another one. */
+static bool may_go_to(struct walk *walk, uintptr_t at) {
+    const bool within = at >= walk->bounds.low && at <= walk->bounds.high - FRAME_MIN;
+    bool allowed = within && at > walk->last;
+    if (walk->last == 0) {
+        find_bounds(walk, at);
+        allowed = true;
+    } else if (!within && walk->bounds.high != walk->own->high && on_own_stack(walk->own, at)) {
+        walk->bounds = *walk->own;
+        allowed = true;
+    }
+    walk->last = at;
+    return allowed;
+}
+
+/* False if there is no room for it. */
+static bool add(struct walk *walk, uintptr_t frame) {
+    if (walk->count == walk->most) {
+        walk->cut = true;
+        return false;
+    }
+    walk->frames[walk->count++] = frame;
+    return true;
+}
+
+/* The current registers of the function into which this one is inlined. */
+ALWAYS_INLINE void frame_here(struct frame *frame) {
+    uintptr_t *registers = frame->registers;
+#if defined(__x86_64__)
+    __asm__ __volatile__("movq %%rbx, 24(%1)\n\tmovq %%rbp, 48(%1)\n\tmovq %%rsp, 56(%1)\n\t"
+                         "movq %%r12, 96(%1)\n\tmovq %%r13, 104(%1)\n\tmovq %%r14, 112(%1)\n\t"
+                         "movq %%r15, 120(%1)\n\tleaq 0f(%%rip), %0\n0:"
+                         : "=&r"(frame->pc)
+                         : "r"(registers)
+                         : "memory");
+#else
+    __asm__ __volatile__("stp x19, x20, [%1, #152]\n\tstp x21, x22, [%1, #168]\n\tstp x23, x24, [%1, #184]\n\t"
+                         "stp x25, x26, [%1, #200]\n\tstp x27, x28, [%1, #216]\n\tstp x29, x30, [%1, #232]\n\t"
+                         "mov %0, sp\n\tstr %0, [%1, #248]\n\tadr %0, ."
+                         : "=&r"(frame->pc)
+                         : "r"(registers)
+                         : "memory");
+#endif
+    frame->interrupted = true;
+}
+
+static void by_tables(struct walk *walk) {
+    struct frame frame = {0};
+    frame_here(&frame);
+    uintptr_t at = frame.registers[UNWIND_STACK_POINTER];
+    enum frame_caller caller = FRAME_FOUND;
+    for (bool first = true; caller == FRAME_FOUND; first = false) {
+        if (!may_go_to(walk, at)) {
+            walk->cut = true;
+            return;
+        }
+        if (!first && !add(walk, frame.pc)) {
+            return;
+        }
+        caller = frame_unwind(&frame, walk->bounds.low, walk->bounds.high);
+        at = frame.registers[UNWIND_STACK_POINTER];
+    }
+    walk->cut = caller != FRAME_OUTERMOST;
+}
+
+#if defined(__aarch64__)
+/* A return address may be signed in its upper bits. */
+#define RETURN_ADDRESS(word) ((word) & ((UINT64_C(1) << 48) - 1))
+#else
+#define RETURN_ADDRESS(word) (word)
+#endif
+
+/* A frame pointer points at the caller's, with the return address behind it. The outermost one is 0. */
+static void by_frame_pointers(struct walk *walk) {
+    const uintptr_t *frame = __builtin_frame_address(0);
+    while (frame != NULL) {
+        if ((uintptr_t)frame % sizeof *frame != 0 || !may_go_to(walk, (uintptr_t)frame)) {
+            walk->cut = true;
+            return;
+        }
+        if (frame[1] == 0 || !add(walk, RETURN_ADDRESS(frame[1]))) {
+            return;
+        }
+        frame = (const uintptr_t *)frame[0];
+    }
+}
+
+enum os_unwinder os_unwinder(void) {
+    return unwind_tables_exist() ? OS_UNWINDER_TABLES : OS_UNWINDER_FRAME_POINTERS;
+}
+
+/* The ELF header of the file that contains this code; the linker defines the name. */
+extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
+
+static bool is_own(uintptr_t address) {
+    const uintptr_t start = (uintptr_t)&__ehdr_start;
+    const ElfW(Phdr) *segments = (const ElfW(Phdr) *)(start + __ehdr_start.e_phoff);
+    for (unsigned i = 0; i < __ehdr_start.e_phnum; i++) {
+        if (segments[i].p_type == PT_LOAD && (segments[i].p_flags & PF_X) != 0 &&
+            address - start - segments[i].p_vaddr < segments[i].p_memsz) {
+            return true;
+        }
+    }
+    return false;
+}
+
+unsigned os_stack_own(const uintptr_t *frames, unsigned count) {
+    unsigned own = 0;
+    if (is_own(getauxval(AT_ENTRY))) {
+        return 0; /* in the program itself, whose own functions are there too */
+    }
+    while (own < count && is_own(frames[own])) {
+        own++;
+    }
+    return own;
+}
+
+unsigned os_stack_walk(struct os_stack *stack, uintptr_t *frames, unsigned most, bool *cut) {
+    static TLS bool at_work;
+    *cut = true;
+    if (at_work) {
+        return 0;
+    }
+    at_work = true;
+    struct walk walk = {.own = stack, .frames = frames, .most = most};
+    if (os_unwinder() == OS_UNWINDER_TABLES) {
+        by_tables(&walk);
+    } else {
+        by_frame_pointers(&walk);
+    }
+    at_work = false;
+    *cut = walk.cut;
+    return walk.count;
+}

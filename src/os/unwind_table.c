@@ -1,0 +1,326 @@
+#include "unwind_table.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "base/compiler.h"
+#include "dwarf.h"
+
+/* The only form of the sorted table that linkers write. */
+#define SORTED_TABLE 0x3bu /* pairs of 32-bit distances from the header */
+#define COUNT_32 0x03u
+
+#define REMEMBERED 2u /* nested states that a function's rules remember */
+
+/* glibc's, as <dlfcn.h> has it from 2.35 on. */
+struct object {
+    uint64_t flags;
+    void *start;
+    void *end;
+    void *link_map;
+    const uint8_t *unwind_header; /* the section .eh_frame_hdr */
+    uint64_t reserved[7];
+};
+extern int _dl_find_object(void *address, struct object *object) __attribute__((weak));
+
+bool unwind_tables_exist(void) {
+    return _dl_find_object != NULL;
+}
+
+/* The last entry of the sorted table that does not begin behind the address. */
+static const uint8_t *find_entry(const uint8_t *header, uintptr_t pc) {
+    const uint8_t *at = header + 4;
+    if (header[0] != 1 || header[2] != COUNT_32 || header[3] != SORTED_TABLE || header[1] == DWARF_POINTER_OMITTED) {
+        return NULL;
+    }
+    (void)dwarf_pointer(&at, header[1]);
+    const size_t count = (size_t)dwarf_take(&at, 4);
+    const int32_t *table = (const int32_t *)at;
+    const int64_t distance = (int64_t)(pc - (uintptr_t)header);
+    size_t low = 0;
+    size_t high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (table[2 * middle] <= distance) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low != 0 ? header + table[2 * (low - 1) + 1] : NULL;
+}
+
+/* The entry that several functions share. */
+static bool read_common(const uint8_t *at, struct unwind_function *function) {
+    const uint64_t length = dwarf_take(&at, 4);
+    function->common_end = at + length;
+    at += 4;
+    const uint8_t version = *at++;
+    const char *augmentation = (const char *)at;
+    at += strlen(augmentation) + 1;
+    function->code_factor = dwarf_number(&at);
+    function->data_factor = dwarf_offset(&at);
+    function->return_register = (unsigned)(version == 1 ? *at++ : dwarf_number(&at));
+    function->augmented = *augmentation == 'z';
+    if (!function->augmented) {
+        function->common = at;
+        return *augmentation == '\0';
+    }
+    const uint64_t size = dwarf_number(&at);
+    function->common = at + size;
+    for (const char *letter = augmentation + 1; *letter != '\0'; letter++) {
+        switch (*letter) {
+        case 'R':
+            function->encoding = *at++;
+            break;
+        case 'P': {
+            const unsigned encoding = *at++;
+            (void)dwarf_pointer(&at, encoding);
+            break;
+        }
+        case 'L':
+            at++;
+            break;
+        case 'S':
+            function->signal = true;
+            break;
+        default: /* 'B', 'G': signed return addresses and tagged stacks */
+            break;
+        }
+    }
+    return true;
+}
+
+bool unwind_find_function(uintptr_t pc, struct unwind_function *function) {
+    struct object object;
+    if (_dl_find_object((void *)pc, &object) != 0 || object.unwind_header == NULL) {
+        return false;
+    }
+    const uint8_t *at = find_entry(object.unwind_header, pc);
+    if (at == NULL) {
+        return false;
+    }
+    const uint64_t length = dwarf_take(&at, 4);
+    function->own_end = at + length;
+    const uint8_t *place = at;
+    const uint64_t distance = dwarf_take(&at, 4);
+    if (length == 0 || length == UINT32_MAX || distance == 0 || !read_common(place - distance, function)) {
+        return false;
+    }
+    function->start = dwarf_pointer(&at, function->encoding);
+    const uint64_t size = dwarf_pointer(&at, function->encoding & DWARF_POINTER_FORMAT);
+    if (function->augmented) {
+        const uint64_t skipped = dwarf_number(&at);
+        at += skipped;
+    }
+    function->own = at;
+    return pc - function->start < size && function->return_register < UNWIND_REGISTERS;
+}
+
+/* --- Rules -------------------------------------------------------------------------------------------------------- */
+
+/* The instructions of a function's rules (DW_CFA_ in DWARF). Three have it in the upper two bits. */
+enum upper_code { CFA_ADVANCE_LOC = 1, CFA_OFFSET, CFA_RESTORE };
+enum code {
+    CFA_NOP,
+    CFA_SET_LOC,
+    CFA_ADVANCE_LOC1,
+    CFA_ADVANCE_LOC2,
+    CFA_ADVANCE_LOC4,
+    CFA_OFFSET_EXTENDED,
+    CFA_RESTORE_EXTENDED,
+    CFA_UNDEFINED,
+    CFA_SAME_VALUE,
+    CFA_REGISTER,
+    CFA_REMEMBER_STATE,
+    CFA_RESTORE_STATE,
+    CFA_DEF_CFA,
+    CFA_DEF_CFA_REGISTER,
+    CFA_DEF_CFA_OFFSET,
+    CFA_DEF_CFA_EXPRESSION,
+    CFA_EXPRESSION,
+    CFA_OFFSET_EXTENDED_SF,
+    CFA_DEF_CFA_SF,
+    CFA_DEF_CFA_OFFSET_SF,
+    CFA_VAL_OFFSET,
+    CFA_VAL_OFFSET_SF,
+    CFA_VAL_EXPRESSION,
+    CFA_NEGATE_RA_STATE = 0x2d,
+    CFA_GNU_ARGS_SIZE
+};
+
+struct program {
+    const struct unwind_function *function;
+    struct unwind_row row;
+    struct unwind_row initial;
+    struct unwind_row remembered[REMEMBERED];
+    unsigned depth;
+    uintptr_t location;
+    uintptr_t until; /* rules from here on are of later instructions */
+};
+
+static void set_rule(struct program *program, uint64_t number, struct unwind_rule rule) {
+    if (number < UNWIND_REGISTERS) {
+        program->row.registers[number] = rule;
+    }
+}
+
+static struct unwind_rule rule_of_offset(enum unwind_rule_kind kind, int64_t offset) {
+    return (struct unwind_rule){.kind = kind, .offset = offset};
+}
+
+/* What follows a length. */
+static struct unwind_rule take_expression(enum unwind_rule_kind kind, const uint8_t **at) {
+    const struct unwind_rule rule = {.kind = kind, .expression = *at};
+    const uint64_t length = dwarf_number(at);
+    *at += length;
+    return rule;
+}
+
+static void take_frame(struct program *program, const uint8_t **at, int64_t factor) {
+    program->row.frame = (struct unwind_rule){.kind = RULE_REGISTER, .number = dwarf_number(at)};
+    program->row.frame_offset = factor == 1 ? (int64_t)dwarf_number(at) : dwarf_offset(at) * factor;
+}
+
+/* Instructions about a register. False for any other. */
+static bool apply_register_rule(struct program *program, uint8_t code, const uint8_t **at) {
+    const int64_t factor = program->function->data_factor;
+    const uint64_t number = dwarf_number(at);
+    switch (code) {
+    case CFA_OFFSET_EXTENDED:
+        set_rule(program, number, rule_of_offset(RULE_AT_OFFSET, (int64_t)dwarf_number(at) * factor));
+        return true;
+    case CFA_RESTORE_EXTENDED:
+        set_rule(program, number,
+                 number < UNWIND_REGISTERS ? program->initial.registers[number] : (struct unwind_rule){0});
+        return true;
+    case CFA_UNDEFINED:
+        set_rule(program, number, rule_of_offset(RULE_UNDEFINED, 0));
+        return true;
+    case CFA_SAME_VALUE:
+        set_rule(program, number, rule_of_offset(RULE_SAME, 0));
+        return true;
+    case CFA_REGISTER:
+        set_rule(program, number, (struct unwind_rule){.kind = RULE_REGISTER, .number = dwarf_number(at)});
+        return true;
+    case CFA_EXPRESSION:
+    case CFA_VAL_EXPRESSION:
+        set_rule(program, number, take_expression(code == CFA_EXPRESSION ? RULE_AT_VALUE : RULE_VALUE, at));
+        return true;
+    case CFA_OFFSET_EXTENDED_SF:
+        set_rule(program, number, rule_of_offset(RULE_AT_OFFSET, dwarf_offset(at) * factor));
+        return true;
+    case CFA_VAL_OFFSET:
+        set_rule(program, number, rule_of_offset(RULE_OFFSET, (int64_t)dwarf_number(at) * factor));
+        return true;
+    case CFA_VAL_OFFSET_SF:
+        set_rule(program, number, rule_of_offset(RULE_OFFSET, dwarf_offset(at) * factor));
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Instructions about the frame's address. False for any other. */
+static bool apply_frame_rule(struct program *program, uint8_t code, const uint8_t **at) {
+    const int64_t factor = program->function->data_factor;
+    switch (code) {
+    case CFA_DEF_CFA:
+        take_frame(program, at, 1);
+        return true;
+    case CFA_DEF_CFA_SF:
+        take_frame(program, at, factor);
+        return true;
+    case CFA_DEF_CFA_REGISTER:
+        program->row.frame = (struct unwind_rule){.kind = RULE_REGISTER, .number = dwarf_number(at)};
+        return true;
+    case CFA_DEF_CFA_OFFSET:
+        program->row.frame_offset = (int64_t)dwarf_number(at);
+        return true;
+    case CFA_DEF_CFA_OFFSET_SF:
+        program->row.frame_offset = dwarf_offset(at) * factor;
+        return true;
+    case CFA_DEF_CFA_EXPRESSION:
+        program->row.frame = take_expression(RULE_VALUE, at);
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* All instructions except those whose operand is in the opcode. */
+static bool apply_other(struct program *program, uint8_t code, const uint8_t **at) {
+    const struct unwind_function *function = program->function;
+    switch (code) {
+    case CFA_NOP:
+    case CFA_NEGATE_RA_STATE:
+        return true;
+    case CFA_SET_LOC:
+        program->location = dwarf_pointer(at, function->encoding);
+        return true;
+    case CFA_ADVANCE_LOC1:
+    case CFA_ADVANCE_LOC2:
+    case CFA_ADVANCE_LOC4:
+        program->location += dwarf_take(at, 1u << (code - CFA_ADVANCE_LOC1)) * function->code_factor;
+        return true;
+    case CFA_REMEMBER_STATE:
+        if (program->depth == REMEMBERED) {
+            return false;
+        }
+        program->remembered[program->depth++] = program->row;
+        return true;
+    case CFA_RESTORE_STATE:
+        if (program->depth == 0) {
+            return false;
+        }
+        program->row = program->remembered[--program->depth];
+        return true;
+    case CFA_GNU_ARGS_SIZE:
+        (void)dwarf_number(at);
+        return true;
+    default:
+        return apply_frame_rule(program, code, at) || apply_register_rule(program, code, at);
+    }
+}
+
+/* Runs the instructions that apply to code before `until`. False for an unknown one. */
+static bool run(struct program *program, const uint8_t *at, const uint8_t *end) {
+    while (at < end && program->location <= program->until) {
+        const uint8_t code = *at++;
+        const uint64_t number = code & 0x3fu;
+        switch (code >> 6) {
+        case CFA_ADVANCE_LOC:
+            program->location += number * program->function->code_factor;
+            break;
+        case CFA_OFFSET:
+            set_rule(program, number,
+                     rule_of_offset(RULE_AT_OFFSET, (int64_t)dwarf_number(&at) * program->function->data_factor));
+            break;
+        case CFA_RESTORE:
+            set_rule(program, number,
+                     number < UNWIND_REGISTERS ? program->initial.registers[number] : (struct unwind_rule){0});
+            break;
+        default:
+            if (!apply_other(program, code, &at)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* Not inlined, so that the program's rows are off the stack when the caller applies one. */
+NOINLINE bool unwind_find_row(const struct unwind_function *function, uintptr_t pc, struct unwind_row *row) {
+    struct program program = {.function = function, .location = function->start, .until = UINTPTR_MAX};
+    if (!run(&program, function->common, function->common_end)) {
+        return false;
+    }
+    program.initial = program.row;
+    program.location = function->start;
+    program.until = pc;
+    if (!run(&program, function->own, function->own_end)) {
+        return false;
+    }
+    *row = program.row;
+    return true;
+}

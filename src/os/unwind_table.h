@@ -1,0 +1,74 @@
+/*
+ * unwind_table.h - reads the unwind tables of a module (.eh_frame), which say how to find a function's caller and the
+ * caller's registers.
+ *
+ * These are the tables that exceptions use. glibc's _dl_find_object (2.35 and later) finds them without a lock or an
+ * allocation, even in a signal handler.
+ */
+#ifndef MEMS_OS_UNWIND_TABLE_H
+#define MEMS_OS_UNWIND_TABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Registers by their numbers in the tables: those that a call preserves, and the return address. */
+#if defined(__x86_64__)
+#define UNWIND_REGISTERS 17u
+#define UNWIND_STACK_POINTER 7u
+#elif defined(__aarch64__)
+#define UNWIND_REGISTERS 32u
+#define UNWIND_STACK_POINTER 31u
+#endif
+
+enum unwind_rule_kind {
+    RULE_SAME,
+    RULE_UNDEFINED,
+    RULE_AT_OFFSET,
+    RULE_OFFSET,
+    RULE_REGISTER,
+    RULE_AT_VALUE,
+    RULE_VALUE
+};
+
+/* How to get the caller's value of a register: it is the frame's address plus an offset, or is saved there; it is in
+ * another register; it is the result of an expression, or is saved there. */
+struct unwind_rule {
+    enum unwind_rule_kind kind;
+    union {
+        int64_t offset;
+        uint64_t number;
+        const uint8_t *expression;
+    };
+};
+
+struct unwind_row {
+    struct unwind_rule frame; /* its address: RULE_REGISTER and frame_offset, or RULE_VALUE */
+    int64_t frame_offset;
+    struct unwind_rule registers[UNWIND_REGISTERS];
+};
+
+/* What the tables say about a function. */
+struct unwind_function {
+    uintptr_t start;
+    uint64_t code_factor;
+    int64_t data_factor;
+    unsigned return_register;
+    unsigned encoding; /* of code addresses */
+    bool augmented;
+    bool signal;           /* it is what a signal handler returns to */
+    const uint8_t *common; /* rules that it shares with other functions */
+    const uint8_t *common_end;
+    const uint8_t *own;
+    const uint8_t *own_end;
+};
+
+/* Whether this C library can find the tables. */
+bool unwind_tables_exist(void);
+
+/* False if nothing describes the code at pc. */
+bool unwind_find_function(uintptr_t pc, struct unwind_function *function);
+
+/* The rules that apply at pc, which is in the function. False if they contain an unknown instruction. */
+bool unwind_find_row(const struct unwind_function *function, uintptr_t pc, struct unwind_row *row);
+
+#endif

@@ -1,0 +1,120 @@
+#!/bin/sh
+# `mems profile` estimates what each site has, live, at the peak and in total, within its error bars; names functions,
+# lines and inlined calls; says the same of a process, its core and its saved heap; and writes what pprof reads.
+. "${0%/*}/lib.sh"
+need python3 gdb
+compile sites
+profile() {
+    "$INSIGHT" profile "$@" || fail "mems profile $*"
+}
+
+for interval in 1 4k 64k; do
+    MEMS_OPTIONS=sample=$interval launch "$work/list" "$work/sites"
+    for kind in live peak allocated; do
+        option=--$kind
+        [ $kind != live ] || option=--json
+        profile "$option" --json --rows=0 "$process" >"$work/$kind.json"
+        python3 "$SOURCE_DIR/test/insight/profile.py" $kind "$work/list" "$work/$kind.json" || fail "sample=$interval"
+    done
+    [ $interval = 64k ] || kill -9 "$process"
+done
+
+# Names, lines, inlined functions; the heap's own functions are left out.
+holds "$work/live.json" 'it["unwinder"] == "tables" and it["taken"] > 500'
+holds "$work/live.json" 'any(
+    [(f["function"], f["inlined"]) for f in s["frames"]][:2] == [("inlined", True), ("small_site", False)] and
+    all(f["file"].endswith("sites.c") and f["line"] > 0 for f in s["frames"][:2]) for s in it["sites"])'
+holds "$work/live.json" 'not any(f["function"] in ("malloc", "sampled_block_take") for s in it["sites"] for f in s["frames"])'
+holds "$work/live.json" 'sum(s["cut"] for s in it["sites"]) <= 1'
+
+# The formats for people.
+profile "$process" >"$work/tree"
+grep -q 'small_site sites.c:[0-9]' "$work/tree" || fail "the tree does not name the site: $(cat "$work/tree")"
+grep -q 'estimated from [0-9]* samples, one in 64.0 KiB' "$work/tree" || fail "the tree does not tell the interval"
+profile --flat --rows=2 "$process" >"$work/flat"
+grep -q 'other: [0-9]* more' "$work/flat" || fail "the table is not capped: $(cat "$work/flat")"
+profile --inverted "$process" | grep -q 'thread_site' || fail "the inverted tree does not name the thread's site"
+profile --lifetime "$process" >"$work/lives"
+grep -q 'longer than seen' "$work/lives" || fail "what lives on does not live on: $(cat "$work/lives")"
+profile --lifetime --json "$process" >"$work/lives.json"
+holds "$work/lives.json" '24000 < sum(s["freed"]["blocks"] for s in it["sites"]
+    if any(f["function"] == "dropped_site" for f in s["frames"])) < 36000'
+profile --thread --json "$process" >"$work/threads.json"
+holds "$work/threads.json" 'all("has ended" in s["thread"] for s in it["sites"]
+    if any(f["function"] == "thread_site" for f in s["frames"]))'
+holds "$work/threads.json" 'any(s["thread"] == "thread %d" % it["target"]["pid"] for s in it["sites"])'
+profile --class --flat "$process" | grep -q 'blocks of up to 48 bytes' || fail "no classes are told"
+profile --resident --json "$process" >"$work/resident.json"
+holds "$work/resident.json" 'all(s["bytes"] > 8e6 for s in it["sites"]
+    if any(f["function"] == "large_site" for f in s["frames"]))'
+! "$INSIGHT" profile --allocated --thread "$process" 2>"$work/error" || fail "sums by stack alone are divided by thread"
+grep -q 'by call site alone' "$work/error" || fail "it says $(cat "$work/error")"
+
+# The formats of other programs.
+profile --format=collapsed "$process" >"$work/collapsed"
+grep -q 'main;.*repeat;small_site;inlined [0-9]*$' "$work/collapsed" || fail "collapsed: $(head -3 "$work/collapsed")"
+profile --format=heap_v2 "$process" >"$work/heap_v2"
+grep -q '^heap profile: .* @ heap_v2/65536$' "$work/heap_v2" || fail "heap_v2 begins $(head -1 "$work/heap_v2")"
+profile --format=pprof "$process" >"$work/profile.pb.gz"
+gzip -dc "$work/profile.pb.gz" | grep -aq small_site || fail "the file for pprof does not name the site"
+
+profile --format=speedscope "$process" >"$work/speedscope.json"
+holds "$work/speedscope.json" 'len(it["profiles"]) == 2 and
+    any(f["name"] == "small_site" for f in it["shared"]["frames"])'
+profile --format=html "$process" | grep -q small_site || fail "the page does not name the site"
+
+# pprof_finds READER... - whether a pprof reads a file, and finds about as much as we do.
+pprof_finds() {
+    "$@" >"$work/read" 2>"$work/read.error" || fail "$*: $(cat "$work/read.error")"
+    awk '/resized_site/ { print $1 }' "$work/read" | sed 's/MB//' | head -1 >"$work/found"
+    python3 -c 'import sys; sys.exit(not 9 < float(open(sys.argv[1]).read()) < 21)' "$work/found" ||
+        fail "$*: $(cat "$work/read")"
+}
+if command -v google-pprof >/dev/null; then
+    pprof_finds google-pprof --text --inuse_space "$work/sites" "$work/heap_v2"
+fi
+if command -v go >/dev/null; then
+    pprof_finds env HOME="$work" go tool pprof -top -unit=MB -sample_index=inuse_space "$work/profile.pb.gz"
+    pprof_finds env HOME="$work" go tool pprof -top -unit=MB -sample_index=inuse_space "$work/sites" "$work/heap_v2"
+fi
+
+# A core and a saved heap give the same.
+"$INSIGHT" save "$process" "$work/saved"
+gdb_core "$work/core" "$process"
+for target in "$work/saved" "$work/core"; do
+    profile --json --rows=0 "$target" >"$work/other.json"
+    python3 "$SOURCE_DIR/test/insight/profile.py" live "$work/list" "$work/other.json" || fail "of $target"
+done
+"$INSIGHT" check "$process" >/dev/null || fail "mems check"
+
+# What has changed since, beyond the noise.
+kill -USR1 "$process"
+for _ in $(seq 100); do
+    grep -q '^leaked' "$work/list" && break
+    sleep 0.1
+done
+"$INSIGHT" diff --json "$work/saved" "$process" >"$work/diff.json" || fail "mems diff"
+holds "$work/diff.json" 'it["profile"]["significant"] == 1 and it["profile"]["within_noise"] >= 5'
+holds "$work/diff.json" 'any(f["function"] == "leak_site" for f in it["profile"]["sites"][0]["frames"])'
+holds "$work/diff.json" '20e6 < it["profile"]["sites"][0]["change"] < 40e6'
+"$INSIGHT" diff "$work/saved" "$process" >"$work/diff"
+grep -q 'leak_site sites.c' "$work/diff" || fail "the text of the diff does not name the site: $(cat "$work/diff")"
+kill -9 "$process"
+
+# Who holds the slabs' memory: one block in fifty.
+compile holders
+MEMS_OPTIONS=sample=16k,decay_ms=60000 launch "$work/list" "$work/holders"
+"$INSIGHT" stats --json "$process" >"$work/stats.json" || fail "mems stats"
+holds "$work/stats.json" 'any(f["function"] == "hold" for f in it["pinned"][0]["frames"])'
+holds "$work/stats.json" 'it["pinned"][0]["bytes"] > 5e6'
+"$INSIGHT" stats "$process" >"$work/stats"
+grep -q 'hold holders.c:[0-9]* < main' "$work/stats" || fail "the text does not name who holds: $(cat "$work/stats")"
+kill -9 "$process"
+
+# Sampling starts in a running process.
+MEMS_OPTIONS=sample=0 launch "$work/list" "$work/sites"
+status=0
+"$INSIGHT" profile "$process" >"$work/none" 2>&1 || status=$?
+[ $status -eq 2 ] || fail "without samples the status is $status"
+grep -q 'mems set PID sample=2m' "$work/none" || fail "it does not say how to start: $(cat "$work/none")"
+kill -9 "$process"

@@ -1,0 +1,69 @@
+#!/bin/sh
+# libmems-copy.so: each of its functions copies what it must, and is stopped before it writes beyond a block of libmems.
+set -eu
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+copy=$BUILD_DIR/libmems-copy.so
+functions="memcpy memmove memset strcpy __memcpy_chk __memmove_chk __memset_chk __strcpy_chk"
+"$CC" -std=gnu17 -O1 -fno-builtin -U_FORTIFY_SOURCE -w -o "$work/program" \
+    "$SOURCE_DIR/test/misuse/copy_program.c" "$copy" -Wl,-rpath,"$BUILD_DIR"
+
+fail() {
+    echo "$*: status $status" >&2
+    cat "$work/err" >&2
+    exit 1
+}
+
+# run LIBRARIES OPTIONS ARGUMENT... - sets status.
+run() {
+    libraries=$1 options=$2
+    shift 2
+    status=0
+    env LD_PRELOAD="$libraries" MEMS_OPTIONS="$options" "$work/program" "$@" >"$work/out" 2>"$work/err" || status=$?
+}
+
+works() {
+    run "$@"
+    if [ "$status" != 0 ] || [ -s "$work/err" ]; then
+        fail "$@"
+    fi
+}
+
+# is_stopped OPTIONS FUNCTION SIZE OFFSET COUNT LEFT - by a report that names the function, before anything is written.
+is_stopped() {
+    run "$copy:$LIBMEMS" "$1" "$2" "$3" "$4" "$5"
+    name=${2#__}
+    [ "$status" = 134 ] || fail "$@"
+    grep -Eq "^mems: ${name%_chk}\(0x[0-9a-f]+\): overflow: $5 bytes to be written, $6 left in the block \[" \
+        "$work/err" || fail "$@"
+}
+
+for function in $functions; do
+    works "$copy" "" "$function" 100 3 97
+    works "$copy:$LIBMEMS" harden=full "$function" 73400320 5 7
+    for size in 24 1000 100000; do
+        for options in harden=off harden=light harden=full; do
+            works "$copy:$LIBMEMS" "$options" "$function" "$size" 0 "$size"
+            works "$copy:$LIBMEMS" "$options" "$function" "$size" 5 7
+        done
+    done
+    for size in 24 1000 100000; do
+        is_stopped harden=full "$function" "$size" 0 $((size + 1)) "$size"
+        is_stopped harden=full "$function" "$size" 9 $((size - 8)) $((size - 9))
+    done
+    is_stopped harden=off "$function" 32 0 33 32
+    is_stopped harden=light "$function" 100000 1 100000 99999
+done
+for size in 24 1000 100000; do
+    works "$copy:$LIBMEMS" harden=full up "$size" 0 0
+    works "$copy:$LIBMEMS" harden=full down "$size" 0 0
+done
+
+# The _chk forms end the program if the compiler knows that there is less room.
+for function in __memcpy_chk __memmove_chk __memset_chk __strcpy_chk; do
+    export ROOM=99
+    run "$copy:$LIBMEMS" "" $function 100 0 100
+    [ "$status" = 132 ] || [ "$status" = 133 ] || fail "$function" in too little room
+    export ROOM=100
+    works "$copy:$LIBMEMS" "" $function 100 0 100
+done

@@ -1,0 +1,135 @@
+/*
+ * sizes.c - sizes that cannot be, sizes that are not those of the block, and kinds of functions that do not belong
+ * together. What C++ has is called by the names that its compilers give it, so that it can be misused in C too.
+ */
+#include "program.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+void free_sized(void *block, size_t size);
+void *_Znwm(size_t size);
+void *_Znam(size_t size);
+void _ZdlPv(void *block);
+void _ZdaPv(void *block);
+void _ZdlPvm(void *block, size_t size);
+void _ZdaPvm(void *block, size_t size);
+#ifdef __cplusplus
+}
+#endif
+#pragma weak free_sized
+#pragma weak _Znwm
+#pragma weak _Znam
+#pragma weak _ZdlPv
+#pragma weak _ZdaPv
+#pragma weak _ZdlPvm
+#pragma weak _ZdaPvm
+
+static size_t freed_as;
+
+static void free_as(char *block) {
+    free_sized(hidden(block), freed_as);
+}
+
+static void delete_as(char *block) {
+    _ZdlPvm(hidden(block), freed_as);
+}
+
+static void delete_array_as(char *block) {
+    _ZdaPvm(hidden(block), freed_as);
+}
+
+static bool freed_as_larger(size_t size) {
+    if (free_sized == NULL) {
+        return true;
+    }
+    freed_as = size * 2;
+    by_thread(free_as, full(size));
+    return true;
+}
+
+static bool freed_as_a_little_larger(size_t size) {
+    if (free_sized == NULL) {
+        return true;
+    }
+    freed_as = size + 1;
+    by_thread(free_as, full(size));
+    return true;
+}
+
+static bool deleted_as_larger(size_t size) {
+    freed_as = size * 2;
+    by_thread(delete_as, hidden(_Znwm(size)));
+    return true;
+}
+
+static bool deleted_as_smaller(size_t size) {
+    freed_as = size / 2;
+    by_thread(delete_as, hidden(_Znwm(size)));
+    return true;
+}
+
+static bool deleted_array_as_larger(size_t size) {
+    freed_as = size * 2;
+    by_thread(delete_array_as, hidden(_Znam(size)));
+    return true;
+}
+
+static bool new_freed(size_t size) {
+    free(hidden(_Znwm(size)));
+    return true;
+}
+
+static bool malloc_deleted(size_t size) {
+    _ZdlPv(hidden(malloc(size)));
+    return true;
+}
+
+static bool array_deleted_as_one(size_t size) {
+    _ZdlPv(hidden(_Znam(size)));
+    return true;
+}
+
+static bool one_deleted_as_array(size_t size) {
+    _ZdaPv(hidden(_Znwm(size)));
+    return true;
+}
+
+static bool deleted_twice(size_t size) {
+    char *block = hidden(_Znwm(size));
+    _ZdlPv(block);
+    _ZdlPv(hidden(block));
+    return true;
+}
+
+static bool product_too_large(size_t size) {
+    char *block = hidden(calloc((size_t)hidden((void *)(SIZE_MAX / size)), size + 2));
+    return block != NULL;
+}
+
+static bool sum_too_large(size_t size) {
+    char *block = hidden(malloc((size_t)hidden((void *)(SIZE_MAX - size % 4096))));
+    return block != NULL;
+}
+
+static bool realloc_too_large(size_t size) {
+    char *block = full(size);
+    return realloc(hidden(block), (size_t)hidden((void *)(SIZE_MAX - 100))) != NULL;
+}
+
+const struct kind sizes[] = {
+    {"freed_as_larger", freed_as_larger},
+    {"freed_as_a_little_larger", freed_as_a_little_larger},
+    {"deleted_as_larger", deleted_as_larger},
+    {"deleted_as_smaller", deleted_as_smaller},
+    {"deleted_array_as_larger", deleted_array_as_larger},
+    {"new_freed", new_freed},
+    {"malloc_deleted", malloc_deleted},
+    {"array_deleted_as_one", array_deleted_as_one},
+    {"one_deleted_as_array", one_deleted_as_array},
+    {"deleted_twice", deleted_twice},
+    {"product_too_large", product_too_large},
+    {"sum_too_large", sum_too_large},
+    {"realloc_too_large", realloc_too_large},
+    {NULL, NULL},
+};

@@ -1,0 +1,181 @@
+/*
+ * writes.c - writes beside a block, and into one that has been freed.
+ */
+#include "program.h"
+
+/* What is written where, by write_it. */
+static ptrdiff_t from;
+static size_t bytes;
+static int value;
+
+static void write_it(char *block) {
+    memset(hidden(block) + from, value, bytes);
+}
+
+static char *written(size_t size, ptrdiff_t at, size_t count, int what) {
+    char *block = full(size);
+    from = at;
+    bytes = count;
+    value = what;
+    by_thread(write_it, block);
+    return block;
+}
+
+static bool one_byte_behind(size_t size) {
+    free(written(size, (ptrdiff_t)size, 1, 1));
+    return true;
+}
+
+static bool a_zero_behind(size_t size) {
+    free(written(size, (ptrdiff_t)size, 1, 0));
+    return true;
+}
+
+static bool eight_bytes_behind(size_t size) {
+    free(written(size, (ptrdiff_t)size, 8, 1));
+    return true;
+}
+
+static bool many_bytes_behind(size_t size) {
+    free(written(size, (ptrdiff_t)size, 100, 1));
+    return true;
+}
+
+static bool zeros_behind(size_t size) {
+    free(written(size, (ptrdiff_t)size, 32, 0));
+    return true;
+}
+
+static bool a_page_behind(size_t size) {
+    free(written(size, (ptrdiff_t)size, 8192, 1));
+    return true;
+}
+
+static bool behind_and_never_freed(size_t size) {
+    return written(size, (ptrdiff_t)size, 1, 1) != NULL;
+}
+
+static bool before(size_t size) {
+    char *blocks[4];
+    for (int i = 0; i < 4; i++) {
+        blocks[i] = full(size);
+    }
+    from = -1;
+    bytes = 1;
+    value = 1;
+    for (int i = 0; i < 4; i++) {
+        by_thread(write_it, blocks[i]);
+    }
+    for (int i = 0; i < 4; i++) {
+        free(blocks[i]);
+    }
+    return true;
+}
+
+static bool a_string_too_long(size_t size) {
+    char *text = full(size + 9);
+    text[size + 8] = '\0';
+    char *block = full(size);
+    strcpy(hidden(block), hidden(text));
+    free(block);
+    return true;
+}
+
+static bool a_copy_too_long(size_t size) {
+    char *other = full(size + 16);
+    char *block = full(size);
+    memcpy(hidden(block), hidden(other), size + (size_t)hidden((void *)9));
+    free(block);
+    return true;
+}
+
+/* Whether a neighbour's bytes were changed. */
+static bool into_a_neighbour(size_t size) {
+    char *blocks[64];
+    bool changed = false;
+    for (int i = 0; i < 64; i++) {
+        blocks[i] = full(size);
+    }
+    from = (ptrdiff_t)size;
+    bytes = 64;
+    value = 1;
+    by_thread(write_it, blocks[32]);
+    for (int i = 0; i < 64; i++) {
+        changed |= secrets(blocks[i], size) != size;
+    }
+    free(blocks[31]);
+    return changed;
+}
+
+static bool after_free(size_t size) {
+    char *block = full(size);
+    free(block);
+    from = 0;
+    bytes = 1;
+    value = 1;
+    by_thread(write_it, block);
+    return true;
+}
+
+static bool after_free_by_another(size_t size) {
+    char *block = full(size);
+    free_by_thread(block);
+    *hidden(block) = 1;
+    return true;
+}
+
+/* The next blocks of the size show what was written to a freed one. */
+static bool after_free_seen(size_t size) {
+    char *block = full(size);
+    free(block);
+    from = (ptrdiff_t)size / 2;
+    bytes = 1;
+    value = SECRET;
+    by_thread(write_it, block);
+    for (int i = 0; i < 100; i++) {
+        char *next = hidden(malloc(size));
+        if (next == NULL || next[size / 2] == SECRET) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The block that was freed is another's now. */
+static bool after_free_into_another(size_t size) {
+    char *block = full(size);
+    free(block);
+    char *next = full(size);
+    from = 0;
+    bytes = 1;
+    value = 1;
+    by_thread(write_it, block);
+    return secrets(next, 1) != 1;
+}
+
+static bool of_no_bytes(size_t size) {
+    char *block = hidden(malloc(size / SIZE_MAX));
+    *block = 1;
+    free(block);
+    return true;
+}
+
+const struct kind writes[] = {
+    {"one_byte_behind", one_byte_behind},
+    {"a_zero_behind", a_zero_behind},
+    {"eight_bytes_behind", eight_bytes_behind},
+    {"many_bytes_behind", many_bytes_behind},
+    {"zeros_behind", zeros_behind},
+    {"a_page_behind", a_page_behind},
+    {"behind_and_never_freed", behind_and_never_freed},
+    {"before", before},
+    {"a_string_too_long", a_string_too_long},
+    {"a_copy_too_long", a_copy_too_long},
+    {"into_a_neighbour", into_a_neighbour},
+    {"after_free", after_free},
+    {"after_free_by_another", after_free_by_another},
+    {"after_free_seen", after_free_seen},
+    {"after_free_into_another", after_free_into_another},
+    {"write_of_no_bytes", of_no_bytes},
+    {NULL, NULL},
+};

@@ -1,0 +1,7 @@
+#!/bin/sh
+# Pairs of malloc and free write nothing that another thread uses, a remote free is one locked instruction, and bigger
+# batches take fewer locks: counts of an engine that reports each memory access.
+set -eu
+command -v addr2line >/dev/null || exit 77
+exec "$SOURCE_DIR/bench/scale" --check --build "$BUILD_DIR/scale" --threads 8 \
+    --workloads pairs,batches,frees,hand

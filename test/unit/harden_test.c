@@ -1,0 +1,535 @@
+/*
+ * harden_test.c - what harden=light and full find and report, and what they leave in memory.
+ */
+#include "support/fresh.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/bits.h"
+#include "engine/heaps/hardened_heap.h"
+#include "engine/heaps/heap.h"
+#include "engine/memory/guard_pages.h"
+#include "engine/modes/harden.h"
+#include "engine/modes/sweep.h"
+#include "engine/reports/stats.h"
+#include "engine/root/root.h"
+#include "engine/tables/canary.h"
+#include "os/os.h"
+#include "support/engine_heap.h"
+#include "support/thread.h"
+
+static char *block_of(size_t size) {
+    char *block = engine_alloc(size);
+    CHECK(block != NULL);
+    memset(block, 7, size);
+    return block;
+}
+
+static void a_byte_behind(void) {
+    char *block = block_of(20);
+    block[20] = 1;
+    engine_free(block);
+}
+
+static void a_zero_behind(void) {
+    char *block = block_of(24);
+    block[24] = 0;
+    engine_free(block);
+}
+
+static void bytes_behind_a_large_block(void) {
+    char *block = block_of(100000);
+    memset(block + 100000, 0, 10);
+    engine_free(block);
+}
+
+static void a_byte_behind_a_huge_block(void) {
+    char *block = engine_alloc((100 << 20) + 1);
+    block[(100 << 20) + 3] = 1;
+    engine_free(block);
+}
+
+/* Some two blocks of a class lie side by side. */
+static void a_neighbour_s_end(void) {
+    char *blocks[256];
+    for (unsigned i = 0; i < 256; i++) {
+        blocks[i] = block_of(40);
+    }
+    for (unsigned i = 0; i < 256; i++) {
+        for (unsigned j = 0; j < 256; j++) {
+            if (blocks[j] == blocks[i] + 48) {
+                blocks[i][41] = 1;
+                engine_free(blocks[j]);
+            }
+        }
+    }
+}
+
+static void an_end_before_realloc(void) {
+    char *block = block_of(100);
+    block[101] = 1;
+    (void)engine_realloc("realloc", block, 200);
+}
+
+static void a_write_after_free(void) {
+    char *block = block_of(40);
+    engine_free(block);
+    block[8] = 1;
+    block[11] = 2;
+    sweep_all(heap_mine, "exit");
+}
+
+/* The slot is about to be handed out again. */
+static void a_write_after_free_and_malloc(void) {
+    char *block = block_of(5000);
+    engine_free(block);
+    block[0] = 1;
+    const struct slot slot = slot_of(block, harden_class(5000));
+    harden_begin(&slot, 5000, ORIGIN_MALLOC);
+}
+
+static void a_block_that_is_never_freed(void) {
+    char *block = block_of(40);
+    block[40] = 1;
+    sweep_all(heap_mine, "exit");
+}
+
+static void a_large_block_that_is_never_freed(void) {
+    if (!os_single_threaded()) {
+        child_cannot(); /* a sanitizer has a thread of its own */
+    }
+    char *block = block_of(100000);
+    block[100001] = 1;
+    sweep_all(heap_mine, "exit");
+}
+
+static void new_and_free(void) {
+    char *block = engine_alloc_as(ORIGIN_NEW, 40);
+    engine_free(block);
+}
+
+static void new_array_and_delete(void) {
+    char *block = engine_alloc_as(ORIGIN_NEW_ARRAY, 40000);
+    engine_free_as("operator delete", block);
+}
+
+/* What C++ does with an alignment that malloc gives anyway is no mistake. */
+static void kinds_that_belong_together(void) {
+    engine_free_as("operator delete", engine_alloc_as(ORIGIN_NEW, 40));
+    engine_free_as("operator delete[]", engine_alloc_as(ORIGIN_NEW_ARRAY, 40));
+    engine_free_sized("operator delete[]", engine_alloc_as(ORIGIN_NEW_ARRAY, 40), 40, 0);
+    for (size_t alignment = 8; alignment <= 8192; alignment *= 2) {
+        engine_free_as("aligned operator delete", engine_alloc_aligned_as(ORIGIN_NEW_ALIGNED, alignment, 40));
+        engine_free_sized("operator delete", engine_alloc_aligned_as(ORIGIN_NEW_ALIGNED, alignment, 40), 40, alignment);
+    }
+    CHECK_VALID();
+}
+
+static void another_size(void) {
+    engine_free_sized("free_sized", block_of(40), 41, 0);
+}
+
+static void *free_it(void *block) {
+    engine_free(block);
+    return NULL;
+}
+
+static void a_byte_behind_freed_by_another_thread(void) {
+    char *block = block_of(20);
+    block[21] = 1;
+    thread_run(free_it, block);
+}
+
+static void twice(void) {
+    char *block = block_of(40);
+    engine_free(block);
+    engine_free(block);
+}
+
+static void twice_by_threads(void) {
+    char *block = block_of(40);
+    thread_run(free_it, block);
+    thread_run(free_it, block);
+}
+
+/* --- What is left ------------------------------------------------------------------------------------------------- */
+
+static void a_block_has_its_exact_size(void) {
+    for (size_t size = 0; size < 70000; size += 1 + size / 50) {
+        char *block = engine_alloc(size);
+        CHECK_EQUAL(engine_usable_size("malloc_usable_size", block), size);
+        block = engine_realloc("realloc", block, size + 1);
+        CHECK_EQUAL(engine_usable_size("malloc_usable_size", block), size + 1);
+        engine_free(block);
+    }
+    CHECK_VALID();
+}
+
+static void a_freed_block_reads_as_zero(void) {
+    for (size_t size = 1; size < 30000; size += 1 + size / 3) {
+        char *block = block_of(size);
+        engine_free(block);
+        for (size_t i = 0; i < size; i++) {
+            CHECK_EQUAL(block[i], 0);
+        }
+    }
+    CHECK_VALID();
+}
+
+/* In its old room it gains bytes, and behind that whole pages: all read as zero, and the canary is behind them. */
+static void a_huge_block_grows(void) {
+    const size_t old_size = (65 << 20) + 10;
+    char *block = block_of(old_size);
+    for (size_t size = old_size + 100; size < old_size + (16 << 20); size += 5 << 20) {
+        block = engine_realloc("realloc", block, size);
+        CHECK(block != NULL && block[old_size - 1] == 7);
+        for (size_t at = old_size; at < size; at += at < old_size + OS_PAGE ? 1 : 100) {
+            CHECK_EQUAL(block[at], 0);
+        }
+    }
+    block = engine_realloc("realloc", block, old_size);
+    CHECK(block != NULL && block[old_size - 1] == 7);
+    engine_free(block);
+}
+
+/* Checks that a block grew from `old_size` bytes of 7 to `size` without a trace of anything else, and fills it. */
+static void check_grown(char *block, size_t old_size, size_t size) {
+    CHECK(block != NULL && block[0] == 7 && block[old_size / 2] == 7 && block[old_size - 1] == 7);
+    for (size_t at = old_size; at < size; at += at < old_size + OS_PAGE ? 1 : 500) {
+        CHECK_EQUAL(block[at], 0);
+    }
+    CHECK_EQUAL(engine_usable_size("malloc_usable_size", block), size);
+    memset(block + old_size, 7, size - old_size);
+}
+
+/* In place while there is room, which grows with the block, then by moving its pages. */
+static void a_large_block_grows(void) {
+    size_t size = 40000;
+    char *block = block_of(size);
+    unsigned moves = 0;
+    while (size < (6 << 20)) {
+        const size_t old_size = size;
+        char *before = block;
+        size += 7001;
+        block = engine_realloc("realloc", block, size);
+        check_grown(block, old_size, size);
+        moves += block != before;
+    }
+    CHECK(moves < 40);
+    CHECK_EQUAL(guards.set != 0, guard_size() != 0);
+    engine_free(block);
+    CHECK_VALID();
+}
+
+static void a_large_block_moves_with_its_pages(void) {
+    const size_t size = (2 << 20) + 10;
+    char *block = block_of(size);
+    (void)engine_alloc(100000);
+    char *moved = engine_realloc("realloc", block, 5 << 20);
+    CHECK(moved != block);
+    CHECK_EQUAL(mems_root.pages_moved, 1);
+    check_grown(moved, size, 5 << 20);
+    engine_free(moved);
+    CHECK_VALID();
+}
+
+static void a_large_block_shrinks(void) {
+    char *block = block_of(3 << 20);
+    const uint32_t guards_before = atomic_load(&guards.set);
+    for (size_t size = 3 << 20; size > 50000; size /= 3) {
+        CHECK(engine_realloc("realloc", block, size) == block);
+        CHECK_EQUAL(block[size - 1], 7);
+        CHECK_EQUAL(engine_usable_size("malloc_usable_size", block), size);
+        CHECK_EQUAL(atomic_load(&guards.set), guards_before);
+        CHECK_VALID();
+    }
+    block = engine_realloc("realloc", block, 3 << 20);
+    CHECK(block != NULL && block[100000] == 7 && block[200000] == 0 && block[(3 << 20) - 1] == 0);
+    engine_free(block);
+    CHECK_VALID();
+}
+
+/* Freed blocks that are kept are not in use, as mallinfo2 and statistics have it. */
+static void kept_blocks_are_not_live(void) {
+    char *blocks[8];
+    struct mems_engine_stats stats;
+    for (unsigned i = 0; i < 8; i++) {
+        blocks[i] = block_of(200000);
+    }
+    stats_collect(&stats);
+    CHECK_EQUAL(stats.large_blocks, 8);
+    CHECK(stats.live >= 8 * 200000);
+    for (unsigned i = 0; i < 8; i++) {
+        engine_free(blocks[i]);
+    }
+    stats_collect(&stats);
+    CHECK_EQUAL(stats.live + stats.slack, 0);
+    CHECK_EQUAL(stats.large_blocks, 0);
+    CHECK(stats.quarantined >= (size_t)UNIT);
+    CHECK_EQUAL(stats.cached, stats.quarantined);
+}
+
+/* One behind each large block, wherever it ends. */
+static void guards_are_counted(void) {
+    char *blocks[20];
+    engine_free(engine_alloc(100));
+    for (unsigned i = 0; i < 20; i++) {
+        const uint32_t before = atomic_load(&guards.set);
+        blocks[i] = block_of(40000 + i * 3000);
+        CHECK_EQUAL(atomic_load(&guards.set), before + (guard_size() != 0));
+    }
+    for (unsigned i = 0; i < 20; i++) {
+        const uint32_t before = atomic_load(&guards.set);
+        blocks[i] = engine_realloc("realloc", blocks[i], 40000 + i * 3000 + 10);
+        CHECK_EQUAL(atomic_load(&guards.set), before);
+    }
+    CHECK_VALID();
+}
+
+/* The fence is where the block now ends: a write behind it is found. */
+static void a_byte_behind_a_grown_block(void) {
+    char *block = engine_realloc("realloc", block_of(100000), 150001);
+    block[150001] = 1;
+    engine_free(block);
+}
+
+static void a_byte_behind_a_moved_block(void) {
+    char *block = block_of(2 << 20);
+    (void)engine_alloc(100000);
+    block = engine_realloc("realloc", block, (4 << 20) + 1);
+    block[(4 << 20) + 1] = 1;
+    engine_free(block);
+}
+
+static void touch_a_page_behind(void) {
+    char *block = engine_realloc("realloc", block_of(100000), 150000);
+    *(volatile char *)(block + round_up(150000, OS_PAGE)) = 1;
+}
+
+static void touch_what_was_moved(void) {
+    char *block = block_of(2 << 20);
+    (void)engine_alloc(100000);
+    char *moved = engine_realloc("realloc", block, 8 << 20);
+    CHECK(moved != block);
+    *(volatile char *)block = 1;
+}
+
+static void faults(void **state) {
+    struct child_result result;
+    child_run(&result, fresh_child, *state);
+    assert_true(result.signal == SIGSEGV);
+}
+
+static void a_large_block_twice(void) {
+    char *block = block_of(200000);
+    engine_free(block);
+    engine_free(block);
+}
+
+static void cleared_by_another_thread(void) {
+    char *block = block_of(200);
+    thread_run(free_it, block);
+    for (size_t i = 0; i < 200; i++) {
+        CHECK_EQUAL(block[i], 0);
+    }
+    CHECK_VALID();
+}
+
+/* Nor does it among as many frees as the quarantine has places. */
+static void a_freed_block_does_not_come_back_at_once(void) {
+    for (unsigned round = 0; round < 200; round++) {
+        char *block = engine_alloc(40);
+        engine_free(block);
+        CHECK(engine_alloc(40) != block);
+    }
+    CHECK_VALID();
+}
+
+static void blocks_lie_in_no_order(void) {
+    unsigned ascending = 0;
+    char *before = engine_alloc(40);
+    for (unsigned i = 0; i < 400; i++) {
+        char *block = engine_alloc(40);
+        ascending += block - before == 48;
+        before = block;
+    }
+    CHECK(ascending < 100);
+}
+
+/* Where no page can be guarded, all else is as ever. */
+static void refused_guards_are_counted(void) {
+    os_inject(OS_CALL_MADVISE, 0, UINT64_MAX, EINVAL);
+    os_inject(OS_CALL_MMAP, 1000, UINT64_MAX, ENOMEM);
+    char *blocks[100];
+    for (unsigned i = 0; i < 100; i++) {
+        blocks[i] = block_of(40000 + i);
+    }
+    for (unsigned i = 0; i < 100; i++) {
+        engine_free(blocks[i]);
+    }
+    char *empty = engine_alloc(0);
+    CHECK(empty != NULL);
+    engine_free(empty);
+    os_inject_clear();
+    CHECK_VALID();
+}
+
+/* Whatever the secret is: nor a zero, nor 0xff. */
+static void a_canary_is_no_text(void) {
+    for (unsigned i = 0; i < 1000; i++) {
+        canary_start();
+        const uint64_t canary = canary_of((void *)(uintptr_t)(i * 16));
+        for (unsigned at = 0; at < 64; at += 8) {
+            CHECK((canary >> at & 0xc0) == 0x80);
+        }
+    }
+}
+
+/* A slab may have ended since a sweep stopped in it, and one of other slots have come to its place. */
+static void a_sweep_goes_on_in_another_slab(void) {
+    char *blocks[64];
+    for (unsigned i = 0; i < 64; i++) {
+        blocks[i] = block_of(5000);
+    }
+    for (unsigned i = 0; i < 64; i += 2) {
+        engine_free(blocks[i]);
+    }
+    for (size_t offset = 0; offset < UNIT; offset += GRANULE) {
+        heap_mine->hardened->sweep_unit = window_unit(blocks[1]);
+        heap_mine->hardened->sweep_offset = offset;
+        sweep_step(heap_mine, "test");
+    }
+}
+
+static void reports_and_goes_on(void) {
+    char *block = block_of(20);
+    block[20] = 1;
+    engine_free(block);
+    engine_free(block);
+    engine_free(block + 8);
+    CHECK(engine_realloc("realloc", block, 100) == NULL);
+    CHECK_EQUAL(engine_usable_size("malloc_usable_size", block), 0);
+    CHECK_VALID();
+    _exit(0);
+}
+
+static void reporting_goes_on(void **state) {
+    (void)state;
+    struct child_result result;
+    struct fresh fresh = {reports_and_goes_on, allocator.option_set, "harden=full,on_fault=report", NULL};
+    child_run(&result, fresh_child, &fresh);
+    assert_int_equal(result.signal, 0);
+    assert_int_equal(result.status, 0);
+    const char *line = result.err;
+    for (unsigned i = 0; i < 5; i++) {
+        line = strchr(line, '\n');
+        assert_non_null(line);
+        line++;
+    }
+    assert_string_equal(line, "");
+}
+
+static void large_blocks_are_swept(void **state) {
+    (void)state;
+    struct child_result result;
+    struct fresh fresh = {a_large_block_that_is_never_freed, allocator.option_set, "harden=full", NULL};
+    child_run(&result, fresh_child, &fresh);
+    child_skip_if_cannot(&result);
+    assert_int_equal(result.signal, SIGABRT);
+    assert_true(text_matches(result.err, "mems: exit(@): overflow: a live block of 100000 bytes: 1 byte changed, 1 "
+                                         "bytes behind its end [thread #]\n"));
+}
+
+static void trapping_is_no_abort(void **state) {
+    (void)state;
+    struct child_result result;
+    struct fresh fresh = {twice, allocator.option_set, "harden=full,on_fault=trap", NULL};
+    child_run(&result, fresh_child, &fresh);
+    assert_true(result.signal == SIGILL || result.signal == SIGTRAP);
+}
+
+#define SLOT(size, class) "a live block of " #size " bytes, slot # of a " #class "-byte slab"
+#define FAULTS(function, options)                                    \
+    {                                                                \
+        #function " " options, faults, NULL, NULL, &(struct fresh) { \
+            function, allocator.option_set, options, NULL            \
+        }                                                            \
+    }
+#define FULL(function, report) FRESH_FAULT(function, "harden=full", report)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        FULL(a_byte_behind, "free(@): overflow: " SLOT(20, 32) ": 1 byte changed, 0 bytes behind its end"),
+        FULL(a_zero_behind, "free(@): overflow: " SLOT(24, 32) ": 1 byte changed, 0 bytes behind its end"),
+        FULL(bytes_behind_a_large_block,
+             "free(@): overflow: a live block of 100000 bytes: 10 bytes changed, 0 to 9 bytes behind its end"),
+        FRESH_FAULT(bytes_behind_a_large_block, "harden=light",
+                    "free(@): overflow: a live block of 100000 bytes: 10 bytes changed, 0 to 9 bytes behind its end"),
+        FRESH_FAULT(bytes_behind_a_large_block, "harden=full,sample=1",
+                    "allocated by thread # (@):~\nmems: free(@): overflow: a live block of 100000 bytes: 10 bytes "
+                    "changed, 0 to 9 bytes behind its end"),
+        FULL(a_byte_behind_a_huge_block,
+             "free(@): overflow: a live block of 104857601 bytes: 1 byte changed, 2 bytes behind its end"),
+        FULL(a_neighbour_s_end, "free(@): overflow: " SLOT(40, 48) ": 1 byte changed, 1 bytes behind its end"),
+        FULL(an_end_before_realloc, "realloc(@): overflow: " SLOT(100, 112) ": 1 byte changed, 1 bytes behind its end"),
+        FULL(a_write_after_free,
+             "exit(@): write after free: a quarantined block of 40 bytes, slot # of a 48-byte slab: "
+             "2 bytes changed, 8 to 11 bytes behind its start"),
+        FULL(a_write_after_free_and_malloc,
+             "malloc(@): write after free: a quarantined block of 5000 bytes, slot # of a "
+             "5440-byte slab: 1 byte changed, 0 bytes behind its start"),
+        FULL(a_block_that_is_never_freed,
+             "exit(@): overflow: " SLOT(40, 48) ": 1 byte changed, 0 bytes behind its end"),
+        FRESH_FAULT(new_and_free, "harden=full", "free(@): wrong kind: " SLOT(40, 48) ", from operator new"),
+        FRESH_FAULT(new_array_and_delete, "harden=full,kinds=abort",
+                    "operator delete(@): wrong kind: a live block of 40000 bytes, from operator new[]"),
+        FULL(another_size, "free_sized(@): size mismatch: slot # of a 48-byte slab, live, freed as 41 bytes"),
+        FULL(a_byte_behind_freed_by_another_thread,
+             "free(@): overflow: " SLOT(20, 32) ": 1 byte changed, 1 bytes behind its end"),
+        FULL(twice, "free(@): double free: slot # of a 48-byte slab, quarantined"),
+        FULL(a_large_block_twice, "free(@): double free: a large block of # bytes, quarantined"),
+        FRESH_FAULT(twice, "harden=light", "free(@): double free: slot # of a 48-byte slab, cached"),
+        FULL(twice_by_threads, "free(@): double free: slot # of a 48-byte slab, freed by another thread"),
+        FRESH_FAULT(twice_by_threads, "harden=light",
+                    "free(@): double free: slot # of a 48-byte slab, freed by another thread"),
+        FRESH_WITH(kinds_that_belong_together, "harden=full,kinds=abort"),
+        FRESH_WITH(a_block_has_its_exact_size, "harden=full"),
+        FRESH_WITH(a_freed_block_reads_as_zero, "harden=full"),
+        FRESH_WITH(a_freed_block_reads_as_zero, "harden=light"),
+        FRESH_WITH(a_huge_block_grows, "harden=full"),
+        FRESH_WITH(a_huge_block_grows, "harden=light"),
+        FRESH_WITH(a_large_block_grows, "harden=full"),
+        FRESH_WITH(a_large_block_grows, "harden=light"),
+        FRESH_WITH(a_large_block_moves_with_its_pages, "harden=full"),
+        FRESH_WITH(a_large_block_moves_with_its_pages, "harden=light"),
+        FRESH_WITH(a_large_block_shrinks, "harden=full"),
+        FRESH_WITH(a_large_block_shrinks, "harden=light"),
+        FRESH_WITH(kept_blocks_are_not_live, "harden=full"),
+        FRESH_WITH(kept_blocks_are_not_live, "harden=light"),
+        FRESH_WITH(guards_are_counted, "harden=full"),
+        FRESH_WITH(guards_are_counted, "harden=light"),
+        FULL(a_byte_behind_a_grown_block,
+             "free(@): overflow: a live block of 150001 bytes: 1 byte changed, 0 bytes behind its end"),
+        FULL(a_byte_behind_a_moved_block,
+             "free(@): overflow: a live block of 4194305 bytes: 1 byte changed, 0 bytes behind its end"),
+        FAULTS(touch_a_page_behind, "harden=full"),
+        FAULTS(touch_a_page_behind, "harden=light"),
+        FAULTS(touch_what_was_moved, "harden=full"),
+        FAULTS(touch_what_was_moved, "harden=light"),
+        FRESH_WITH(cleared_by_another_thread, "harden=full"),
+        FRESH_WITH(cleared_by_another_thread, "harden=light"),
+        FRESH_WITH(a_freed_block_does_not_come_back_at_once, "harden=full"),
+        FRESH_WITH(blocks_lie_in_no_order, "harden=full"),
+        FRESH_WITH(blocks_lie_in_no_order, "harden=light"),
+        FRESH_WITH(refused_guards_are_counted, "harden=full"),
+        FRESH_WITH(refused_guards_are_counted, "harden=light"),
+        FRESH_WITH(a_canary_is_no_text, "harden=full"),
+        FRESH_WITH(a_sweep_goes_on_in_another_slab, "harden=full"),
+        cmocka_unit_test(reporting_goes_on),
+        cmocka_unit_test(large_blocks_are_swept),
+        cmocka_unit_test(trapping_is_no_abort),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

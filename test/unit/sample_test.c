@@ -1,0 +1,559 @@
+/*
+ * sample_test.c - sampled blocks: guarded, claimed by one thread, kept in quarantine and for the peak; what the kernel
+ * refuses; a fork in the middle.
+ */
+#include "support/fresh.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "engine/heaps/heap.h"
+#include "engine/memory/huge.h"
+#include "engine/memory/large.h"
+#include "engine/memory/span.h"
+#include "engine/modes/sampled_block.h"
+#include "engine/reports/stats.h"
+#include "engine/samples/sample.h"
+#include "engine/slabs/lookup.h"
+#include "os/os.h"
+#include "support/engine_heap.h"
+#include "support/engine_locked.h"
+#include "support/kernel.h"
+#include "support/model.h"
+#include "support/thread.h"
+
+/* Beside a sanitizer, and in an emulator, each step takes many times as long. */
+#if defined(__aarch64__)
+#define SLOW 1
+#else
+#define SLOW UNDER_TSAN
+#endif
+
+static struct sample *sample_of(void *block) {
+    CHECK_EQUAL(page_map_load(window_unit(block)), UNIT_SAMPLES);
+    struct sample *sample = sample_at(block);
+    CHECK(sample != NULL && sample->start == (uintptr_t)block);
+    return sample;
+}
+
+static bool is_sampled(void *block) {
+    return window_holds(block) && page_map_load(window_unit(block)) == UNIT_SAMPLES;
+}
+
+/* The exit status of a child that ends in a fault: by a handler, since an emulator tells of a signal that kills. */
+#define FAULTED 99
+
+static void exit_faulted(int number) {
+    (void)number;
+    _exit(FAULTED);
+}
+
+/* Whether touching a byte ends a process. */
+static bool faults(volatile char *byte) {
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        signal(SIGSEGV, exit_faulted);
+        *byte = 1;
+        _exit(0);
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child);
+    return WIFEXITED(status) && WEXITSTATUS(status) == FAULTED;
+}
+
+static void random_operations_keep_every_block(void) {
+    static struct model model = {.allocator = &allocator, .stride = 512};
+    errno = EDOM;
+    for (unsigned step = 0; step < (SLOW ? 2000 : 20000); step++) {
+        size_t i = random_below(&fresh_random, MODEL_BLOCKS);
+        enum model_operation operation = (enum model_operation)random_below(&fresh_random, MODEL_TRIM);
+        unsigned bits = random_below(&fresh_random, 50) == 0 ? 22 : 14;
+        size_t size = random_below(&fresh_random, (size_t)1 << random_below(&fresh_random, bits));
+        model_step(&model, operation, i, size, (size_t)1 << random_below(&fresh_random, 19));
+        if (step % 5000 == 0) {
+            engine_trim();
+        }
+        if (step % 20 == 0) {
+            CHECK_VALID();
+        }
+    }
+    model_free_all(&model);
+    CHECK(samples.number != 0);
+    CHECK_EQUAL(samples.live, 0);
+    CHECK_EQUAL(engine_option_set("sample", "0"), 0);
+    engine_free(engine_alloc(MIB));
+    engine_trim();
+    CHECK_VALID();
+    CHECK_EQUAL(errno, EDOM);
+}
+
+/* --- Guards ------------------------------------------------------------------------------------------------------- */
+
+static void the_byte_behind_the_last_granule_faults(void) {
+    for (size_t size = 0; size <= SMALL_MAX; size = size * 3 / 2 + 7) {
+        for (size_t alignment = 1; alignment <= OS_PAGE; alignment *= 64) {
+            char *block = engine_alloc_aligned(alignment, size);
+            const size_t step = alignment > 16 ? alignment : 16;
+            CHECK(sample_of(block)->size == size && (uintptr_t)block % step == 0);
+            CHECK_EQUAL(engine_usable_size("malloc_usable_size", block), size);
+            memset(block, 1, size);
+            char *end = block + round_up(size != 0 ? size : 1, step);
+            CHECK_EQUAL((uintptr_t)end % os_page_size(), 0);
+            CHECK(faults(end));
+            engine_free(block);
+            CHECK(faults(block));
+        }
+    }
+    CHECK_EQUAL(guarded_table.unguarded, 0);
+}
+
+static void the_page_behind_a_large_or_huge_block_faults(void) {
+    const size_t sizes[] = {40000, 100 * KIB + 1, 3 * MIB + 5, 65 * MIB + 1};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        char *block = engine_alloc(sizes[i]);
+        CHECK(faults(block + round_up(sizes[i], os_page_size())));
+        memset(block, 1, engine_usable_size("malloc_usable_size", block));
+        block = engine_realloc("realloc", block, 2 * sizes[i]);
+        memset(block + sizes[i], 2, sizes[i]);
+        CHECK(faults(block + round_up(2 * sizes[i], os_page_size())));
+        CHECK_EQUAL(block[sizes[i] - 1], 1);
+        block = engine_realloc("realloc", block, sizes[i] / 2);
+        CHECK_VALID();
+        engine_free(block);
+        CHECK_EQUAL(samples.live, 0);
+    }
+    /* What comes next in the same places has no guard in it. */
+    CHECK_EQUAL(engine_option_set("sample", "0"), 0);
+    for (size_t size = 40000; size < 8 * MIB; size = size * 3 / 2) {
+        char *block = engine_alloc(size);
+        memset(block, 1, size);
+        engine_free(block);
+    }
+}
+
+static void write_behind_the_end(void) {
+    char *block = engine_alloc(20);
+    *(volatile char *)(block + 22) = 0;
+    engine_free(block);
+}
+
+static void free_twice(void) {
+    void *block = engine_alloc(20);
+    engine_free(block);
+    engine_free(block);
+}
+
+static void free_inside(void) {
+    char *block = engine_alloc(200);
+    engine_free(block + 16);
+}
+
+static void free_as_another_size(void) {
+    engine_free_sized("free_sized", engine_alloc(20), 24, 0);
+}
+
+static void resize_freed(void) {
+    void *block = engine_alloc(2000);
+    engine_free(block);
+    (void)engine_realloc("realloc", block, 10);
+}
+
+static void zeroed_blocks_are_zero(void) {
+    for (int round = 0; round < 3; round++) {
+        char *blocks[100];
+        for (size_t i = 0; i < 100; i++) {
+            blocks[i] = engine_alloc_zeroed(1, i * 300);
+            for (size_t at = 0; at < i * 300; at++) {
+                CHECK(blocks[i][at] == 0);
+            }
+            memset(blocks[i], 1, i * 300);
+        }
+        for (size_t i = 0; i < 100; i++) {
+            engine_free(blocks[i]);
+        }
+    }
+}
+
+static void a_freed_block_stays_in_quarantine(void) {
+    void *first = engine_alloc(100);
+    engine_free(first);
+    for (unsigned i = 0; i < QUARANTINE_MAX - 1; i++) {
+        void *block = engine_alloc(100);
+        CHECK(block != first);
+        engine_free(block);
+    }
+    CHECK_EQUAL(block_at(first).state, BLOCK_STATE_FREE);
+    CHECK_EQUAL(block_at(first).size, 100);
+    CHECK_VALID();
+    /* The next one comes out. */
+    engine_free(engine_alloc(100));
+    bool again = false;
+    for (unsigned i = 0; i < QUARANTINE_MAX && !again; i++) {
+        void *block = engine_alloc(100);
+        again = block == first;
+        engine_free(block);
+    }
+    CHECK(again);
+}
+
+/* --- Two threads -------------------------------------------------------------------------------------------------- */
+
+static _Atomic unsigned claimed;
+static pthread_barrier_t start;
+
+static void *claim_all(void *argument) {
+    struct sample **them = argument;
+    for (unsigned i = 0; i < 2000; i++) {
+        pthread_barrier_wait(&start);
+        claimed += sample_claim(them[i]);
+    }
+    return NULL;
+}
+
+static void of_two_threads_one_claims_a_sample(void) {
+    static struct sample *them[2000];
+    for (unsigned i = 0; i < 2000; i++) {
+        them[i] = sample_of(engine_alloc(16));
+    }
+    pthread_t thread;
+    CHECK(pthread_barrier_init(&start, NULL, 2) == 0);
+    CHECK(pthread_create(&thread, NULL, claim_all, them) == 0);
+    claim_all(them);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK_EQUAL(claimed, 2000);
+}
+
+static void *free_it(void *block) {
+    engine_free(block);
+    return NULL;
+}
+
+static void any_thread_frees_a_sample(void) {
+    struct sample *sample = sample_of(engine_alloc(100));
+    thread_run(free_it, (void *)sample->start);
+    CHECK_EQUAL(sample->state, SAMPLE_DEAD);
+    CHECK_EQUAL(sample->freed.thread, 0); /* it had no heap */
+    CHECK(sample->freed.pointer != sample->allocated.pointer && sample->freed.stack != NULL);
+    CHECK_EQUAL(sample->allocated.thread, heap_mine->thread_number);
+    CHECK_VALID();
+}
+
+/* --- What the kernel refuses -------------------------------------------------------------------------------------- */
+
+static void without_guards_of_the_kernel_mappings_do(void) {
+    os_inject(OS_CALL_MADVISE, 0, UINT64_MAX, EINVAL);
+    char *block = engine_alloc(100);
+    CHECK(faults(block + 112));
+    CHECK_EQUAL(guarded_table.mappings, 1);
+    engine_free(block);
+    CHECK(faults(block));
+    CHECK_EQUAL(guarded_table.mappings, 2);
+    os_inject_clear();
+    CHECK_VALID();
+}
+
+static void beyond_the_bound_blocks_have_no_guard_and_are_counted(void) {
+    os_inject(OS_CALL_MADVISE, 0, UINT64_MAX, EINVAL);
+    for (unsigned i = 0; i < GUARDED_MAPPINGS_MAX + 50; i++) {
+        memset(engine_alloc(100), 1, 100);
+    }
+    CHECK_EQUAL(guarded_table.mappings, GUARDED_MAPPINGS_MAX);
+    CHECK_EQUAL(guarded_table.unguarded, 50);
+    os_inject_clear();
+    CHECK_VALID();
+}
+
+static void where_nothing_can_be_guarded_blocks_are_used_all_the_same(void) {
+    engine_free(engine_alloc(32 * MIB)); /* nothing needs to be made accessible from now on */
+    engine_trim();
+    os_inject(OS_CALL_MADVISE, 0, UINT64_MAX, EINVAL);
+    os_inject(OS_CALL_MPROTECT, 0, UINT64_MAX, ENOMEM);
+    for (unsigned i = 0; i < 2 * QUARANTINE_MAX; i++) {
+        char *block = engine_alloc_zeroed(1, 100);
+        for (unsigned at = 0; at < 100; at++) {
+            CHECK(block[at] == 0);
+        }
+        memset(block, 1, 100);
+        engine_free(block);
+    }
+    CHECK(guarded_table.unguarded != 0);
+    CHECK_EQUAL(guarded_table.mappings, 0);
+    os_inject_clear();
+    CHECK_VALID();
+}
+
+/* These tests make the kernel refuse to take guards away, which mappings as guards do not ask for. */
+static void need_guards_of_the_kernel(void) {
+    void *page;
+    CHECK(os_map(os_page_size(), os_page_size(), &page) == 0);
+    if (os_guard(page, os_page_size()) != 0) {
+        child_cannot();
+    }
+    CHECK(os_unmap(page, os_page_size()) == 0);
+}
+
+/* A cell whose guard stays is passed over: the block is none of the samples. */
+static void a_cell_that_stays_closed_is_not_used(void) {
+    need_guards_of_the_kernel();
+    engine_free(engine_alloc(100));
+    for (unsigned i = 0; i < 2 * QUARANTINE_MAX; i++) {
+        engine_free(engine_alloc(100));
+    }
+    const uint64_t missed = samples.missed;
+    os_inject(OS_CALL_MADVISE, 0, UINT64_MAX, ENOMEM);
+    char *block = engine_alloc(100);
+    memset(block, 1, 100);
+    CHECK(!is_sampled(block));
+    CHECK_EQUAL(samples.missed, missed + 1);
+    os_inject_clear();
+    engine_free(block);
+    CHECK_VALID();
+}
+
+/* Neither freed blocks in quarantine nor cells that none has are in use, as mallinfo2 and statistics have it. */
+static void what_samples_keep_is_not_live(void) {
+    char *blocks[50];
+    struct mems_engine_stats stats;
+    for (unsigned i = 0; i < 50; i++) {
+        blocks[i] = engine_alloc(100);
+        CHECK(is_sampled(blocks[i]));
+    }
+    stats_collect(&stats);
+    CHECK_EQUAL(stats.live, 50 * os_page_size());
+    for (unsigned i = 0; i < 50; i++) {
+        engine_free(blocks[i]);
+    }
+    stats_collect(&stats);
+    CHECK_EQUAL(stats.live, 0);
+    CHECK(stats.quarantined >= 50 * 2 * os_page_size());
+    CHECK(stats.slack < UNIT);
+}
+
+/* A span that another block has used and dirtied gives up that memory, but for the pages of live samples. */
+static void cells_without_a_block_hold_no_memory(void) {
+    struct span dirty;
+    bool zero;
+    engine_free(engine_alloc(100));                    /* starts the engine, and takes cells of another kind */
+    CHECK(span_take(&dirty, 16, 1, UNIT_PART, &zero)); /* also for the slab of the block that a sample replaces */
+    memset(window_address(dirty.first), 1, 16 * UNIT);
+    const size_t first = dirty.first;
+    span_give(&dirty);
+    char *block = engine_alloc(2 * os_page_size());
+    CHECK(is_sampled(block));
+    const size_t unit = window_unit(block);
+    CHECK(unit > first && unit < first + 16);
+    memset(block, 1, 2 * os_page_size());
+    CHECK(present_bytes(window_address(unit), UNIT) <= 2 * os_page_size());
+    engine_free(block);
+    CHECK_VALID();
+}
+
+/* Nobody else may have memory with a guard in it. */
+static void a_large_block_whose_guard_stays_is_not_used_again(void) {
+    need_guards_of_the_kernel();
+    char *block = engine_alloc(100 * KIB);
+    memset(block, 7, 100 * KIB);
+    os_inject(OS_CALL_MADVISE, 0, UINT64_MAX, ENOMEM);
+    char *moved = engine_realloc("realloc", block, 101 * KIB);
+    CHECK(moved != block && moved[100 * KIB - 1] == 7);
+    os_inject_clear();
+    CHECK_EQUAL(engine_option_set("sample", "0"), 0);
+    engine_free(moved);
+    for (unsigned i = 0; i < 100; i++) {
+        char *other = engine_alloc(100 * KIB + i * KIB);
+        CHECK(other != block);
+        memset(other, 1, 100 * KIB + i * KIB);
+    }
+    CHECK_VALID();
+}
+
+static void spans_are_given_back_without_their_guards(void) {
+    void *blocks[200];
+    for (unsigned i = 0; i < 200; i++) {
+        blocks[i] = engine_alloc(100);
+    }
+    CHECK_EQUAL(engine_option_set("sample", "0"), 0);
+    engine_free(engine_alloc(MIB));
+    for (unsigned i = 0; i < 200; i++) {
+        engine_free(blocks[i]);
+    }
+    CHECK_EQUAL(engine_option_set("sample", "1"), 0);
+    engine_free(engine_alloc(MIB));
+    for (unsigned i = 0; i < QUARANTINE_MAX; i++) {
+        engine_free(engine_alloc(20000)); /* of another kind: those of a page come out of quarantine */
+    }
+    const uint32_t before = guarded_table.spans;
+    engine_trim();
+    CHECK(guarded_table.spans < before);
+    CHECK_VALID();
+    CHECK_EQUAL(engine_option_set("sample", "0"), 0);
+    engine_free(engine_alloc(MIB));
+    memset(engine_alloc(30 * MIB), 1, 30 * MIB);
+}
+
+static void without_memory_for_a_record_there_is_no_sample(void) {
+    void *first = engine_alloc(16);
+    while (first != NULL) {
+        first = engine_alloc(16);
+    }
+    CHECK(samples.missed != 0);
+    CHECK_VALID();
+}
+
+/* --- What is counted ---------------------------------------------------------------------------------------------- */
+
+static void the_peak_is_all_that_was_live_then(void) {
+    void *blocks[30];
+    for (unsigned i = 0; i < 20; i++) {
+        blocks[i] = engine_alloc(1000);
+    }
+    CHECK_EQUAL((uint64_t)samples.peak_bytes, 20000);
+    const uint64_t peak = samples.peak_number;
+    for (unsigned i = 0; i < 10; i++) {
+        engine_free(blocks[i]);
+    }
+    CHECK_EQUAL(list_length(&samples.died), 10);
+    blocks[0] = engine_alloc(1000);
+    engine_free(blocks[0]); /* after the peak, and gone before the next */
+    CHECK_EQUAL(list_length(&samples.died), 10);
+    CHECK_EQUAL(samples.peak_number, peak);
+    for (unsigned i = 0; i < 10; i++) {
+        blocks[i] = engine_alloc(1001);
+    }
+    CHECK_EQUAL((uint64_t)samples.peak_bytes, 20010);
+    CHECK_EQUAL(list_length(&samples.died), 0);
+    CHECK_EQUAL(samples.allocated.samples, 31);
+    CHECK_EQUAL(samples.freed.samples, 11);
+    CHECK_VALID();
+}
+
+/* The estimates of a long run are near what was allocated, in blocks and in bytes, whatever their sizes. */
+static void estimates_are_near_the_truth(void) {
+    double bytes = 0;
+    double blocks = 0;
+    for (unsigned i = 0; i < (SLOW ? 300000 : 3000000); i++) {
+        size_t size = random_below(&fresh_random, (size_t)1 << random_below(&fresh_random, 10)) + 1;
+        engine_free(engine_alloc(size));
+        bytes += (double)size;
+        blocks++;
+    }
+    const double bytes_off = samples.allocated.bytes - bytes;
+    const double blocks_off = samples.allocated.blocks - blocks;
+    CHECK(samples.number > (SLOW ? 1000 : 10000));
+    CHECK(bytes_off * bytes_off < 25 * samples.allocated.bytes_variance);
+    CHECK(blocks_off * blocks_off < 25 * samples.allocated.blocks_variance);
+}
+
+static void sampling_starts_and_stops_in_a_running_process(void) {
+    char *before = engine_alloc(100);
+    CHECK(!is_sampled(before));
+    CHECK_EQUAL(engine_option_set("sample", "1"), 0);
+    for (size_t bytes = 0; bytes <= HEAP_BEAT; bytes += 100) {
+        engine_free(engine_alloc(100));
+    }
+    CHECK(is_sampled(engine_alloc(100)));
+    CHECK_EQUAL(engine_option_set("sample", "0"), 0);
+    engine_free(engine_alloc(100));
+    CHECK(!is_sampled(engine_alloc(100)));
+    engine_free(before);
+}
+
+/* --- Fork --------------------------------------------------------------------------------------------------------- */
+
+static pthread_barrier_t step;
+
+/* Half way through taking one sample and freeing another. */
+static void *be_in_the_middle(void *unused) {
+    (void)unused;
+    struct sample_site site = {.frames.depth = 1};
+    void *block = engine_alloc(100);
+    CHECK(sample_claim(sample_of(block)));
+    CHECK(sample_make(SAMPLE_SMALL, 100, 1, &site) != NULL);
+    pthread_barrier_wait(&step);
+    pthread_barrier_wait(&step);
+    return NULL;
+}
+
+static void a_forked_child_has_no_half_written_sample(void) {
+    pthread_t thread;
+    void *own = engine_alloc(100);
+    memset(own, 3, 100);
+    CHECK(pthread_barrier_init(&step, NULL, 2) == 0);
+    CHECK(pthread_create(&thread, NULL, be_in_the_middle, NULL) == 0);
+    pthread_barrier_wait(&step);
+    const uint64_t live = samples.live;
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        CHECK_VALID();
+        CHECK_EQUAL(samples.live, live - 1);
+        CHECK_EQUAL(samples.missed, 1);
+        CHECK(*(char *)own == 3);
+        engine_free(own);
+        engine_free(engine_alloc(100));
+        CHECK_VALID();
+        _exit(0);
+    }
+    child_wait(child);
+    pthread_barrier_wait(&step);
+    CHECK(pthread_join(thread, NULL) == 0);
+}
+
+static void a_forked_child_has_other_random_numbers(void) {
+    engine_free(engine_alloc(16));
+    const uint64_t random = heap_mine->random;
+    CHECK(random != 0);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        CHECK(heap_mine->random != random);
+        _exit(0);
+    }
+    child_wait(child);
+}
+
+/* The stacks of a sampled block come before the report. */
+#define ALLOCATED "allocated by thread # (@):~\nmems: "
+#define FREED ALLOCATED "freed by thread # (@):~\nmems: "
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        FRESH_WITH(random_operations_keep_every_block, "sample=1"),
+        FRESH_WITH(random_operations_keep_every_block, "sample=10k"),
+        FRESH_WITH(random_operations_keep_every_block, "sample=1,check=deferred"),
+        FRESH_WITH(the_byte_behind_the_last_granule_faults, "sample=1"),
+        FRESH_WITH(the_page_behind_a_large_or_huge_block_faults, "sample=1"),
+        FRESH_FAULT(write_behind_the_end, "sample=1",
+                    ALLOCATED
+                    "free(@): written behind its end: a sampled block of 20 bytes, of which byte 22 is not one"),
+        FRESH_FAULT(free_twice, "sample=1", FREED "free(@): double free: a sampled block of 20 bytes, free"),
+        FRESH_FAULT(free_inside, "sample=1",
+                    ALLOCATED "free(@): not a block's start: 16 bytes into a sampled block of 200 bytes, live"),
+        FRESH_FAULT(free_as_another_size, "sample=1",
+                    ALLOCATED "free_sized(@): size mismatch: a sampled block of 20 bytes, live, freed as 24 bytes"),
+        FRESH_FAULT(resize_freed, "sample=1",
+                    FREED "realloc(@): not a live block: a sampled block of 2000 bytes, free"),
+        FRESH_WITH(zeroed_blocks_are_zero, "sample=1"),
+        FRESH_WITH(a_freed_block_stays_in_quarantine, "sample=1"),
+        FRESH_WITH(of_two_threads_one_claims_a_sample, "sample=1"),
+        FRESH_WITH(any_thread_frees_a_sample, "sample=1"),
+        FRESH_WITH(without_guards_of_the_kernel_mappings_do, "sample=1"),
+        FRESH_WITH(beyond_the_bound_blocks_have_no_guard_and_are_counted, "sample=1"),
+        FRESH_WITH(where_nothing_can_be_guarded_blocks_are_used_all_the_same, "sample=1"),
+        FRESH_WITH(a_cell_that_stays_closed_is_not_used, "sample=1"),
+        FRESH_WITH(what_samples_keep_is_not_live, "sample=1"),
+        FRESH_WITH(cells_without_a_block_hold_no_memory, "sample=1"),
+        FRESH_WITH(a_large_block_whose_guard_stays_is_not_used_again, "sample=1"),
+        FRESH_WITH(spans_are_given_back_without_their_guards, "sample=1"),
+        FRESH_WITH(without_memory_for_a_record_there_is_no_sample, "sample=1,window=4m"),
+        FRESH_WITH(the_peak_is_all_that_was_live_then, "sample=1"),
+        FRESH_WITH(estimates_are_near_the_truth, "sample=10k"),
+        FRESH(sampling_starts_and_stops_in_a_running_process),
+        FRESH_WITH(a_forked_child_has_no_half_written_sample, "sample=1"),
+        FRESH_WITH(a_forked_child_has_other_random_numbers, "sample=1"),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

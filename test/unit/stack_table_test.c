@@ -1,0 +1,113 @@
+/*
+ * stack_table_test.c - stacks are kept once; their sums are estimates whose bars are right.
+ */
+#include "support/fresh.h"
+
+#include "base/exponential.h"
+#include "engine/root/root.h"
+#include "engine/samples/stack_table.h"
+#include "support/engine_heap.h"
+
+static struct stack_frames frames_of(uintptr_t first, unsigned depth) {
+    struct stack_frames frames = {.depth = depth};
+    for (unsigned i = 0; i < depth; i++) {
+        frames.frames[i] = first + i;
+    }
+    return frames;
+}
+
+static void a_stack_is_kept_once(void) {
+    CHECK(root_start());
+    for (unsigned depth = 0; depth <= STACK_DEPTH; depth++) {
+        struct stack_frames frames = frames_of(depth * 1000, depth);
+        struct stack *stack = stack_intern(&frames);
+        CHECK(stack->depth == depth && !stack->cut);
+        CHECK(memcmp(stack->frames, frames.frames, depth * sizeof(uintptr_t)) == 0);
+        CHECK(stack_intern(&frames) == stack);
+        frames.cut = true;
+        CHECK(stack_intern(&frames) != stack);
+    }
+    CHECK_EQUAL(stack_table.count, 2 * (STACK_DEPTH + 1));
+}
+
+/* Beyond the bound all are one. */
+static void stacks_that_find_no_room_are_counted(void) {
+    CHECK(root_start());
+    stack_table.bytes = STACKS_MAX;
+    struct stack_frames frames = frames_of(1000, 10);
+    CHECK(stack_intern(&frames) == &stack_table.other);
+    CHECK_EQUAL(stack_table.beyond, 1);
+    CHECK(stack_table.other.cut && stack_table.other.depth == 0);
+}
+
+static void lifetimes_are_counted_by_powers_of_four(void) {
+    struct stack *stack = &stack_table.other;
+    const uint64_t lives[] = {0, 1, 3, 4, 15, 16, UINT64_MAX};
+    for (size_t i = 0; i < sizeof lives / sizeof *lives; i++) {
+        stack_count_freed(stack, 100, 0.5, lives[i]);
+    }
+    CHECK(stack->lives[0] == 2 && stack->lives[1] == 4 && stack->lives[2] == 4 && stack->lives[3] == 2);
+    CHECK(stack->lives[STACK_LIVES - 1] == 2);
+    CHECK(stack->freed.samples == 7 && stack->freed.bytes == 1400);
+}
+
+/* What a site allocates, over and over: sizes from `least` to `most`. */
+struct site {
+    uint64_t least;
+    uint64_t most;
+    unsigned blocks;
+};
+
+/* Of many runs, the share in which the truth lies within the bars for 95 %, in permille: of bytes, or of blocks. */
+static unsigned within_bars(const struct site *site, bool of_bytes) {
+    enum { RUNS = 4000, MEAN = 4096 };
+    unsigned inside = 0;
+    uint64_t random = 4711 + site->blocks;
+    uint64_t until = exponential_draw(exponential_random(&random), MEAN);
+    for (unsigned run = 0; run < RUNS; run++) {
+        struct stack_sums sums = {0};
+        double truth = 0;
+        for (unsigned i = 0; i < site->blocks; i++) {
+            const uint64_t size = site->least + random_below(&fresh_random, site->most - site->least + 1);
+            truth += of_bytes ? (double)size : 1;
+            if (until < size) {
+                stack_sums_add(&sums, size, exponential_share(size, MEAN));
+                until = exponential_draw(exponential_random(&random), MEAN);
+            } else {
+                until -= size;
+            }
+        }
+        const double off = (of_bytes ? sums.bytes : sums.blocks) - truth;
+        const double variance = of_bytes ? sums.bytes_variance : sums.blocks_variance;
+        /* As insight's estimate_deviation: a count of few samples has a skewed distribution. */
+        inside += off * off * (double)sums.samples <= 1.96 * 1.96 * variance * (double)(sums.samples + 1);
+    }
+    return inside * 1000 / RUNS;
+}
+
+/* Each site has 20 samples or more. */
+static void the_truth_lies_within_the_bars_as_often_as_they_say(void) {
+    const struct site sites[] = {
+        {16, 16, 5120},  {16, 16, 51200},  {100, 100, 900},   {1, 1000, 250},
+        {1, 1000, 2500}, {900, 1100, 100}, {2000, 3000, 100}, {3000, 3000, 400},
+    };
+    for (size_t i = 0; i < sizeof sites / sizeof *sites; i++) {
+        const unsigned bytes = within_bars(&sites[i], true);
+        CHECK(bytes >= 930 && bytes <= 970);
+        /* In blocks, a site of very different sizes has few samples that count: those of its small blocks. */
+        if (sites[i].least * 10 > sites[i].most) {
+            const unsigned blocks = within_bars(&sites[i], false);
+            CHECK(blocks >= 930 && blocks <= 970);
+        }
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        FRESH(a_stack_is_kept_once),
+        FRESH(stacks_that_find_no_room_are_counted),
+        FRESH(lifetimes_are_counted_by_powers_of_four),
+        FRESH(the_truth_lies_within_the_bars_as_often_as_they_say),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

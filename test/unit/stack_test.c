@@ -1,0 +1,287 @@
+/*
+ * stack_test.c - stacks are walked to their ends wherever the thread is, never off the stack, and with little of it.
+ */
+#include "support/test.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "os/os.h"
+#include "os/stack.h"
+#include "support/thread.h"
+
+#define DEPTH 64u
+#define STACK_SIZE ((size_t)256 << 10)
+
+/* The last walk. */
+static struct {
+    uintptr_t frames[DEPTH];
+    unsigned depth;
+    bool cut;
+} walked;
+
+static struct os_stack own;
+
+__attribute__((noinline)) static void walk(void) {
+    walked.depth = os_stack_walk(&own, walked.frames, DEPTH, &walked.cut);
+}
+
+/* Frame pointers lead only through code that is compiled to have them, which these tests are not. */
+static void skip_without_tables(void) {
+    if (os_unwinder() != OS_UNWINDER_TABLES) {
+        skip();
+    }
+}
+
+/* Whether one of the frames lies in a function of at most 512 bytes. */
+static bool passes(void (*function)(void)) {
+    for (unsigned i = 0; i < walked.depth; i++) {
+        if (walked.frames[i] - (uintptr_t)function < 512) {
+            return true;
+        }
+    }
+    return false;
+}
+
+__attribute__((noinline)) static void called(void) {
+    walk();
+    __asm__ volatile("");
+}
+
+static void a_walk_comes_to_the_end_of_the_stack(void **state) {
+    (void)state;
+    skip_without_tables();
+    called();
+    assert_true(walked.depth >= 2);
+    assert_true(passes(called));
+    if (os_unwinder() == OS_UNWINDER_TABLES) {
+        assert_false(walked.cut);
+    }
+}
+
+static void *walk_in_thread(void *unused) {
+    (void)unused;
+    memset(&own, 0, sizeof own);
+    called();
+    return NULL;
+}
+
+static void a_thread_has_a_stack_of_its_own(void **state) {
+    (void)state;
+    skip_without_tables();
+    thread_run(walk_in_thread, NULL);
+    assert_true(passes(called));
+    if (os_unwinder() == OS_UNWINDER_TABLES) {
+        assert_false(walked.cut);
+    }
+    memset(&own, 0, sizeof own);
+}
+
+/* --- Other stacks ------------------------------------------------------------------------------------------------- */
+
+static void handle(int number) {
+    (void)number;
+    called();
+}
+
+__attribute__((noinline)) static void interrupted(void) {
+    raise(SIGUSR1);
+    __asm__ volatile("");
+}
+
+static void *new_stack(void) {
+    void *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(stack != MAP_FAILED);
+    return stack;
+}
+
+static void a_signal_handler_leads_back_to_what_it_has_interrupted(void **state) {
+    (void)state;
+    skip_without_tables();
+    stack_t alternate = {.ss_sp = new_stack(), .ss_size = STACK_SIZE};
+    assert_int_equal(sigaltstack(&alternate, NULL), 0);
+    for (int flags = 0; flags <= SA_ONSTACK; flags += SA_ONSTACK) {
+        struct sigaction action = {.sa_handler = handle, .sa_flags = flags};
+        assert_int_equal(sigaction(SIGUSR1, &action, NULL), 0);
+        interrupted();
+        assert_true(passes(called));
+#ifdef __x86_64__ /* elsewhere an emulator's return from a signal has no tables */
+        assert_true(passes(interrupted));
+        assert_false(walked.cut);
+#endif
+    }
+    alternate.ss_flags = SS_DISABLE;
+    sigaltstack(&alternate, NULL);
+}
+
+#ifdef __GLIBC__ /* musl has no makecontext */
+static ucontext_t outside, inside;
+
+static void a_swapped_stack_is_followed_to_its_end(void **state) {
+    (void)state;
+    skip_without_tables();
+    getcontext(&inside);
+    inside.uc_stack.ss_sp = new_stack();
+    inside.uc_stack.ss_size = STACK_SIZE;
+    inside.uc_link = &outside;
+    makecontext(&inside, called, 0);
+    assert_int_equal(swapcontext(&outside, &inside), 0);
+    assert_true(passes(called));
+    assert_true(walked.depth >= 2);
+}
+#endif
+
+#ifdef __x86_64__
+/* Calls a function on a stack whose frames lead to a return address that was made up, with nothing behind it. */
+static void call_on(void *top, void (*function)(void)) {
+    __asm__ volatile("movq %%rsp, %%rbx\n\tmovq %0, %%rsp\n\tcallq *%1\n\tmovq %%rbx, %%rsp"
+                     :
+                     : "r"(top), "r"(function)
+                     : "rbx", "memory", "cc", "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11");
+}
+
+static void a_stack_that_ends_at_once_is_not_left(void **state) {
+    (void)state;
+    skip_without_tables();
+    char *stack = mmap(NULL, STACK_SIZE + OS_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(stack != MAP_FAILED);
+    assert_int_equal(mprotect(stack, STACK_SIZE, PROT_READ | PROT_WRITE), 0);
+    assert_int_equal(munmap(stack + STACK_SIZE, OS_PAGE), 0);
+    call_on(stack + STACK_SIZE, called);
+    assert_true(passes(called));
+    assert_true(walked.cut);
+}
+#endif
+
+/* --- How deep, how far -------------------------------------------------------------------------------------------- */
+
+__attribute__((noinline)) static unsigned recurse(unsigned times) {
+    if (times == 0) {
+        called();
+        return 0;
+    }
+    unsigned result = recurse(times - 1) + 1;
+    __asm__ volatile("" : "+r"(result));
+    return result;
+}
+
+static void a_deep_stack_is_cut(void **state) {
+    (void)state;
+    skip_without_tables();
+    assert_int_equal(recurse(10000), 10000);
+    assert_int_equal(walked.depth, DEPTH);
+    assert_true(walked.cut);
+}
+
+/* Below the stack pointer nothing is touched but what the walk needs. */
+static void a_walk_takes_4_kib_of_stack_at_most(void **state) {
+    (void)state;
+    enum { PAINTED = 32 << 10, GRAIN = 8 };
+    volatile char *here = __builtin_frame_address(0);
+    volatile uint64_t *low = (volatile uint64_t *)(uintptr_t)(here - PAINTED);
+    walk(); /* what happens once */
+    for (size_t i = 0; i < (PAINTED - 2048) / GRAIN; i++) {
+        low[i] = UINT64_C(0x5ca1ab1e5ca1ab1e);
+    }
+    walk();
+    size_t untouched = 0;
+    while (low[untouched] == UINT64_C(0x5ca1ab1e5ca1ab1e)) {
+        untouched++;
+    }
+    const size_t took = PAINTED - untouched * GRAIN;
+#ifndef __SANITIZE_THREAD__
+    assert_true(took <= 4096 + 512); /* this function's own frame included */
+#else
+    (void)took;
+#endif
+}
+
+/* --- Beside a loader ---------------------------------------------------------------------------------------------- */
+
+static atomic_bool loading = true;
+
+static void *load_again_and_again(void *unused) {
+    (void)unused;
+    for (unsigned i = 0; i < scaled(300); i++) {
+        void *library = dlopen("libm.so.6", RTLD_NOW | RTLD_LOCAL);
+        if (library != NULL) {
+            dlclose(library);
+        }
+    }
+    loading = false;
+    return NULL;
+}
+
+static void walks_beside_a_thread_that_loads_libraries(void **state) {
+    (void)state;
+    skip_without_tables();
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, load_again_and_again, NULL), 0);
+    while (loading) {
+        called();
+        assert_true(passes(called));
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+/* A signal that comes while a stack is walked finds none. */
+static atomic_uint inner;
+
+static void walk_within(int number) {
+    (void)number;
+    uintptr_t frames[DEPTH];
+    bool cut;
+    struct os_stack unknown = {0};
+    inner += os_stack_walk(&unknown, frames, DEPTH, &cut) == 0;
+}
+
+static void *send_signals(void *thread) {
+    for (unsigned i = 0; i < 20000; i++) {
+        pthread_kill(*(pthread_t *)thread, SIGUSR2);
+    }
+    loading = false;
+    return NULL;
+}
+
+static void a_walk_within_a_walk_finds_nothing(void **state) {
+    (void)state;
+    skip_without_tables();
+    struct sigaction action = {.sa_handler = walk_within};
+    pthread_t self = pthread_self();
+    pthread_t thread;
+    assert_int_equal(sigaction(SIGUSR2, &action, NULL), 0);
+    loading = true;
+    assert_int_equal(pthread_create(&thread, NULL, send_signals, &self), 0);
+    while (loading) {
+        called();
+        assert_true(passes(called));
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(inner > 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_walk_comes_to_the_end_of_the_stack),
+        cmocka_unit_test(a_thread_has_a_stack_of_its_own),
+        cmocka_unit_test(a_signal_handler_leads_back_to_what_it_has_interrupted),
+#ifdef __GLIBC__
+        cmocka_unit_test(a_swapped_stack_is_followed_to_its_end),
+#endif
+#ifdef __x86_64__
+        cmocka_unit_test(a_stack_that_ends_at_once_is_not_left),
+#endif
+        cmocka_unit_test(a_deep_stack_is_cut),
+        cmocka_unit_test(a_walk_takes_4_kib_of_stack_at_most),
+        cmocka_unit_test(walks_beside_a_thread_that_loads_libraries),
+        cmocka_unit_test(a_walk_within_a_walk_finds_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
