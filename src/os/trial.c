@@ -7,10 +7,12 @@
  */
 #include <errno.h>
 #include <stdatomic.h>
+#include <sys/random.h>
 
 #include "futex.h"
 #include "memory_calls.h"
 #include "os.h"
+#include "syscall.h"
 
 enum trial { UNTRIED, WORKS, FAILS };
 
@@ -53,13 +55,23 @@ static int move_pages(void *old, void *new, size_t size) {
     return sys_mremap(old, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, new, &moved);
 }
 
-/* Kernels before 5.7 and some emulators do not know the flag; other emulators lose the source. */
+/*
+ * Whether system calls may write to the page. An emulator that keeps a list of the program's pages may have dropped
+ * this one, though it is mapped; its system calls, and some of the instructions it emulates, then take it for missing.
+ */
+static bool kernel_may_write(void *page) {
+    return syscall_error(SYSCALL(SYS_getrandom, syscall_address(page), 1L, GRND_NONBLOCK)) != EFAULT;
+}
+
+/* Kernels before 5.7 and some emulators do not know the flag; other emulators lose the source, or forget it. */
 static int attempt_move(char *scratch, size_t page) {
     const int error = move_pages(scratch, scratch + page, page);
     if (error != 0 && error != EINVAL) {
         return error;
     }
-    return error == 0 && futex_word_is(scratch, 0) && futex_word_is(scratch + page, 1) ? 0 : ENOSYS;
+    return error == 0 && futex_word_is(scratch, 0) && futex_word_is(scratch + page, 1) && kernel_may_write(scratch)
+               ? 0
+               : ENOSYS;
 }
 
 /* Emulators accept any advice and do nothing. */

@@ -36,11 +36,22 @@ static inline bool purging_zeroes(void) {
     return zeroes;
 }
 
-/* Whether pages can be moved to another address while the old one stays mapped. */
+/* Whether the byte at an address is readable: the kernel reads it for us and reports if it cannot. */
+static inline bool readable(const void *address) {
+    int ends[2];
+    CHECK(pipe(ends) == 0);
+    bool can = write(ends[1], address, 1) == 1;
+    CHECK(can || errno == EFAULT);
+    close(ends[0]);
+    close(ends[1]);
+    return can;
+}
+
+/* Whether pages can be moved to another address while the old one stays mapped, also for system calls. */
 static inline bool pages_can_move(void) {
     char *start = kernel_map();
     int flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
-    bool can = mremap(start, KERNEL_TRIAL, KERNEL_TRIAL, flags, start + KERNEL_TRIAL) != MAP_FAILED;
+    bool can = mremap(start, KERNEL_TRIAL, KERNEL_TRIAL, flags, start + KERNEL_TRIAL) != MAP_FAILED && readable(start);
     munmap(start, 2 * KERNEL_TRIAL);
     return can;
 }
@@ -69,17 +80,6 @@ static inline size_t resident_bytes(void) {
     CHECK(file != NULL && fscanf(file, "%lu %lu", &size, &pages) == 2);
     fclose(file);
     return pages * (size_t)sysconf(_SC_PAGESIZE);
-}
-
-/* Whether the byte at an address is readable: the kernel reads it for us and reports if it cannot. */
-static inline bool readable(const void *address) {
-    int ends[2];
-    CHECK(pipe(ends) == 0);
-    bool can = write(ends[1], address, 1) == 1;
-    CHECK(can || errno == EFAULT);
-    close(ends[0]);
-    close(ends[1]);
-    return can;
 }
 
 /* Whether an address's mapping is marked to be left out of cores; -1 if nothing is mapped. */

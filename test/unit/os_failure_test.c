@@ -67,7 +67,8 @@ static void moved_pages_leave_zero_behind(void **state) {
     assert_false(lost);
     assert_true(filled_with(start + 5 * UNIT, 2 * UNIT, 2));
     assert_true(filled_with(start + UNIT, 2 * UNIT, 0));
-    memset(start + UNIT, 3, 2 * UNIT); /* the source may be written, and is separate from the destination */
+    assert_true(readable(start + UNIT)); /* by system calls too */
+    memset(start + UNIT, 3, 2 * UNIT);   /* the source may be written, and is separate from the destination */
     assert_true(filled_with(start + 5 * UNIT, 2 * UNIT, 2));
     assert_true(filled_with(start, UNIT, 1));
     assert_true(filled_with(start + 3 * UNIT, 2 * UNIT, 1));
