@@ -81,7 +81,7 @@ inline slab_destroy() {
     lock_give(SPANS_LOCK)
 }
 
-/* reclaim of upkeep.c: another thread, under the idle heap's lock. */
+/* idle_reclaim: another thread, under the idle heap's lock. */
 proctype thief() {
     byte entry, head, found, bits, turns, live;
     bit pushed, gone, wholly_free;

@@ -16,7 +16,7 @@
 #include "engine/slabs/slab.h"
 #include "engine/tables/canary.h"
 #include "engine/upkeep/idle.h"
-#include "engine/upkeep/upkeep.h"
+#include "engine/upkeep/trim.h"
 #include "mems.h"
 #include "os/os.h"
 #include "support/engine_heap.h"

@@ -14,7 +14,7 @@
 #include "engine/memory/large.h"
 #include "engine/memory/span.h"
 #include "engine/root/root.h"
-#include "engine/upkeep/upkeep.h"
+#include "engine/upkeep/trim.h"
 #include "os/os.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"

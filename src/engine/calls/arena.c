@@ -16,6 +16,7 @@
 #include "engine/root/options.h"
 #include "engine/slabs/slab.h"
 #include "engine/tables/metadata.h"
+#include "engine/upkeep/trim.h"
 #include "engine/upkeep/upkeep.h"
 #include "fast_path.h"
 #include "front.h"

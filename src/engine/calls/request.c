@@ -8,7 +8,7 @@
 #include "engine/engine.h"
 #include "engine/modes/background.h"
 #include "engine/reports/fault_report.h"
-#include "engine/upkeep/upkeep.h"
+#include "engine/upkeep/trim.h"
 #include "front.h"
 #include "os/process.h"
 

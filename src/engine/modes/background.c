@@ -6,6 +6,7 @@
 #include "base/compiler.h"
 #include "engine/memory/span.h"
 #include "engine/root/root.h"
+#include "engine/upkeep/trim.h"
 #include "engine/upkeep/upkeep.h"
 #include "os/os.h"
 

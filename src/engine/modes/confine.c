@@ -8,7 +8,7 @@
 #include "engine/root/root.h"
 #include "engine/tables/metadata.h"
 #include "engine/tables/window.h"
-#include "engine/upkeep/upkeep.h"
+#include "engine/upkeep/trim.h"
 #include "os/process.h"
 
 void engine_confine(void) {

@@ -4,7 +4,7 @@
 
 #include "engine/engine.h"
 #include "engine/root/root.h"
-#include "engine/upkeep/upkeep.h"
+#include "engine/upkeep/trim.h"
 #include "os/message.h"
 
 /* Under mems_root.lock. */

@@ -1,0 +1,33 @@
+/*
+ * before_growth.h - what is flushed and purged before memory grows.
+ */
+#ifndef MEMS_ENGINE_BEFORE_GROWTH_H
+#define MEMS_ENGINE_BEFORE_GROWTH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct heap;
+
+/* Cached large blocks that one call, or one pass, flushes: some 20 microseconds. */
+#define FLUSHED_LARGES 64u
+
+/* For a heap that is about to grow, under its lock: flushes cached blocks that are not in use. True if it has
+ * flushed any. */
+bool upkeep_before_growth(struct heap *heap);
+
+/*
+ * For memory that is about to grow because no dirty span has `units` to `most` units: flushes some cached large blocks
+ * until one has. First those of the heap (NULL: none), then those of others that have cached `least` bytes or more.
+ */
+void upkeep_flush_larges(struct heap *heap, size_t units, size_t most, size_t least);
+
+/* Before the heap creates a slab: flushes what it has cached if memory would exceed its peak, and purges free pages of
+ * slabs if slabs would exceed theirs. */
+void upkeep_before_peak(struct heap *heap);
+
+/* For a heap whose cached blocks have just been flushed, under its lock: upkeep_before_growth need not flush them soon.
+ */
+void upkeep_flush_later(struct heap *heap);
+
+#endif

@@ -1,0 +1,33 @@
+/*
+ * free_pages.h - purges the pages of slabs that have nothing but free slots. Each function purges about `most` pages,
+ * of slabs that were first found to have free pages `age_ms` ago or earlier, and returns how many it has purged.
+ *
+ * No lock is held at any of these calls.
+ */
+#ifndef MEMS_ENGINE_FREE_PAGES_H
+#define MEMS_ENGINE_FREE_PAGES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct heap;
+
+/* Pages that one pass purges: some 100 microseconds. */
+#define PASS_PAGES 384u
+
+/* A page is purged when it has been found free twice, half the decay time apart. This is that half. */
+uint64_t free_pages_age_ms(void);
+
+/* Pages of a heap's slabs. Takes the lock anew for each slab, never waits for it, and examines a limited number. */
+unsigned free_pages_purge_heap(struct heap *heap, uint64_t now_ms, uint64_t age_ms, unsigned most);
+
+/* Pages of the abandoned slabs of a class. */
+unsigned free_pages_purge_abandoned(unsigned size_class, uint64_t now_ms, uint64_t age_ms, unsigned most);
+
+/* What one pass does: pages of the heap's own slabs, and of the abandoned ones of one class. */
+void free_pages_purge_aged(struct heap *heap, uint64_t now_ms);
+
+/* Pages of other heaps, in turn, whatever their age: either of idle ones, or of those that are not. */
+unsigned free_pages_purge_others(const struct heap *mine, uint64_t now_ms, bool idle, unsigned most);
+
+#endif

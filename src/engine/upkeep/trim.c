@@ -1,0 +1,75 @@
+#include "trim.h"
+
+#include "before_growth.h"
+#include "engine/heaps/heap.h"
+#include "engine/heaps/magazine.h"
+#include "engine/heaps/remote.h"
+#include "engine/heaps/transfer.h"
+#include "engine/memory/span.h"
+#include "engine/samples/sample.h"
+#include "engine/slabs/abandoned.h"
+#include "engine/tables/holding.h"
+#include "engine/tables/metadata.h"
+#include "idle.h"
+#include "os/os.h"
+
+/* Memory is short if some thread on the machine waited for memory in this percentage of the last seconds. */
+#define PRESSURE_HIGH 10u
+
+static void flush_own(struct heap *heap) {
+    lock_take(&heap->lock);
+    transfer_flush(heap);
+    inbox_collect(heap, SIZE_MAX, true);
+    heap_drop_empty(heap);
+    upkeep_flush_later(heap);
+    lock_give(&heap->lock);
+}
+
+/* Threads of other heaps wait for their locks meanwhile if they take a slow path. */
+static void reclaim_all(struct heap *mine) {
+    larges_cut_headroom();
+    if (mine != NULL) {
+        flush_own(mine);
+    }
+    uint32_t made = heaps_made();
+    for (uint32_t id = 1; id <= made; id++) {
+        struct heap *heap = heap_of(id);
+        if (heap != mine) {
+            lock_take(&heap->lock);
+            idle_reclaim(heap, SIZE_MAX);
+            lock_give(&heap->lock);
+        }
+    }
+}
+
+/* If memory or addresses are limited, the dirty units may be exactly what is needed. */
+void upkeep_reclaim_all(struct heap *mine) {
+    reclaim_all(mine);
+    if (holding_limited() || window_is_claimed()) {
+        (void)span_purge_all();
+    }
+}
+
+size_t upkeep_trim(struct heap *mine) {
+    magazines_ask_limit();
+    reclaim_all(mine);
+    size_t pages = abandoned_purge_all();
+    uint32_t made = heaps_made();
+    for (uint32_t id = 1; id <= made; id++) {
+        struct heap *heap = heap_of(id);
+        lock_take(&heap->lock);
+        pages += heap_purge_all(heap);
+        lock_give(&heap->lock);
+    }
+    (void)samples_trim();
+    size_t given = pages * OS_PAGE + span_purge_all();
+    spans_trim_descriptors();
+    return given + metadata_trim();
+}
+
+void upkeep_ask(void) {
+    magazines_ask_limit();
+    if (os_memory_pressure() >= PRESSURE_HIGH) {
+        upkeep_trim(NULL);
+    }
+}

@@ -1,0 +1,22 @@
+/*
+ * trim.h - all heaps give up what they keep: before an allocation fails, because the program asks, or because memory is
+ * short.
+ */
+#ifndef MEMS_ENGINE_TRIM_H
+#define MEMS_ENGINE_TRIM_H
+
+#include <stddef.h>
+
+struct heap;
+
+/* Flushes and reclaims everything that heaps keep, the calling thread's heap first (NULL: it has none). */
+void upkeep_reclaim_all(struct heap *mine);
+
+/* The same, and purges all free memory. Returns the bytes purged. */
+size_t upkeep_trim(struct heap *mine);
+
+/* Determines how much memory the process may have, which bounds the budget, and whether memory is short: then trims
+ * all heaps. Reads kernel files. */
+void upkeep_ask(void);
+
+#endif
