@@ -17,7 +17,7 @@
 void *engine_alloc(size_t size);
 
 /* The same for a function other than malloc, and for an alignment: with harden=full each block records its origin
- * (record.h), and must be freed by a matching function. */
+ * (slot_record.h), and must be freed by a matching function. */
 enum origin { ORIGIN_MALLOC, ORIGIN_NEW, ORIGIN_NEW_ARRAY, ORIGIN_NEW_ALIGNED, ORIGINS };
 void *engine_alloc_as(enum origin origin, size_t size);
 void *engine_alloc_aligned_as(enum origin origin, size_t alignment, size_t size);

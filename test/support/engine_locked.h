@@ -5,11 +5,11 @@
 #define MEMS_TEST_SUPPORT_ENGINE_LOCKED_H
 
 #include "check.h"
+#include "engine/heaps/cached_blocks.h"
 #include "engine/heaps/heap.h"
 #include "engine/heaps/magazine.h"
 #include "engine/heaps/remote.h"
 #include "engine/heaps/thread.h"
-#include "engine/heaps/transfer.h"
 #include "engine/root/root.h"
 
 /* Gives the calling thread a new, empty heap. */
@@ -23,14 +23,14 @@ static inline struct heap *begin_heap(void) {
 /* Moves all that the calling thread has in its magazines and depot back to the slabs. */
 static inline void flush_mine(void) {
     lock_take(&heap_mine->lock);
-    transfer_flush(heap_mine);
+    cached_flush(heap_mine);
     lock_give(&heap_mine->lock);
 }
 
 /* The same, and frees the magazines. */
 static inline void dispose_mine(void) {
     lock_take(&heap_mine->lock);
-    transfer_flush(heap_mine);
+    cached_flush(heap_mine);
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         magazine_dispose(heap_mine, size_class);
     }
@@ -39,7 +39,7 @@ static inline void dispose_mine(void) {
 
 static inline bool refill_mine(unsigned size_class) {
     lock_take(&heap_mine->lock);
-    bool filled = transfer_refill(heap_mine, size_class);
+    bool filled = cached_refill(heap_mine, size_class);
     lock_give(&heap_mine->lock);
     return filled;
 }

@@ -110,7 +110,7 @@ static void what_is_idle_while_the_heap_grows_goes_back(void) {
     }
     grow_until_swept(heap); /* it looks as if it was used once more */
     grow_until_swept(heap);
-    CHECK_EQUAL(transfer_cached(heap, size_class_of(64)), 0);
+    CHECK_EQUAL(cached_count(heap, size_class_of(64)), 0);
     CHECK_VALID();
 }
 

@@ -83,7 +83,7 @@ static void check_model(const struct heap *heap, const struct model *model) {
     CHECK_EQUAL(magazine_capacity(heap, model->size_class), model->capacity);
     CHECK_EQUAL(magazine_count(heap, model->size_class), model->count);
     CHECK_EQUAL(heap->classes[model->size_class].stock.count, model->stock);
-    CHECK_EQUAL(transfer_cached(heap, model->size_class), model->stock * stored_size(model->size_class) + model->count);
+    CHECK_EQUAL(cached_count(heap, model->size_class), model->stock * stored_size(model->size_class) + model->count);
     CHECK_EQUAL(heap->counters.refills, model->refills);
     CHECK_EQUAL(heap->counters.flushes, model->flushes);
 }

@@ -517,7 +517,7 @@ static void *end_with_a_full_inbox(void *argument) {
     /* For inbox_close, what arrives between the last collection and the closing is the same as what is there now. */
     lock_take(&heap_mine->lock);
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
-        transfer_flush_class(heap_mine, size_class);
+        cached_flush_class(heap_mine, size_class);
         abandoned_leave(size_class, &heap_mine->classes[size_class].slabs);
     }
     heap_mine->slab_bytes = 0;

@@ -206,9 +206,9 @@ static void magazines_that_rest_are_given_up(void) {
     for (size_t i = 0; i < 2000; i++) {
         engine_free(blocks[i]);
     }
-    CHECK(transfer_cached(heap_mine, size_class_of(200)) > 0);
+    CHECK(cached_count(heap_mine, size_class_of(200)) > 0);
     rest();
-    CHECK_EQUAL(transfer_cached(heap_mine, size_class_of(200)), 0);
+    CHECK_EQUAL(cached_count(heap_mine, size_class_of(200)), 0);
     CHECK_EQUAL(heap_mine->magazine_cost, 0);
     CHECK_EQUAL(heap_mine->magazine_drawn, 0);
     CHECK_VALID();

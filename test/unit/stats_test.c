@@ -7,8 +7,8 @@
 
 #include <sys/mman.h>
 
+#include "engine/heaps/cached_blocks.h"
 #include "engine/heaps/heap.h"
-#include "engine/heaps/transfer.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
 #include "engine/memory/span.h"
@@ -82,7 +82,7 @@ static void check_live(void) {
     }
     for (unsigned i = 0; i < EMPTY_CLASS; i++) {
         CHECK_EQUAL(stats.classes[i].live, live[i]);
-        CHECK_EQUAL(stats.classes[i].cached, heap_mine == &heap_none ? 0 : transfer_cached(heap_mine, i));
+        CHECK_EQUAL(stats.classes[i].cached, heap_mine == &heap_none ? 0 : cached_count(heap_mine, i));
     }
     CHECK_EQUAL(stats.large_blocks, large_blocks);
     CHECK_EQUAL(stats.large_bytes, large_bytes);

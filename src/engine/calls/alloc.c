@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "engine/engine.h"
+#include "engine/heaps/cached_blocks.h"
 #include "engine/heaps/sample_points.h"
-#include "engine/heaps/transfer.h"
 #include "engine/memory/guard_pages.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
@@ -78,10 +78,10 @@ static void *take_shared(struct heap *heap, size_t size) {
 
 /* Fills the heap's magazine, or sets *block if there can be none. */
 static bool transfer(struct heap *heap, unsigned size_class, void **block) {
-    if (transfer_refill(heap, size_class)) {
+    if (cached_refill(heap, size_class)) {
         return true;
     }
-    *block = transfer_take_one(heap, size_class);
+    *block = cached_take_one(heap, size_class);
     return *block != NULL;
 }
 

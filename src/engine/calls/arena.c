@@ -5,9 +5,9 @@
 
 #include "base/fault.h"
 #include "engine/engine.h"
+#include "engine/heaps/cached_blocks.h"
 #include "engine/heaps/magazine.h"
 #include "engine/heaps/remote.h"
-#include "engine/heaps/transfer.h"
 #include "engine/memory/large.h"
 #include "engine/modes/harden.h"
 #include "engine/modes/sampled_block.h"
@@ -340,7 +340,7 @@ static COLD void free_slowly(const char *operation, struct mems_arena *handle, v
     const bool freed = live_end(block);
     heap_catch_up(heap);
     const bool has_room =
-        freed && (!magazine_ends_at(heap->tops[known.size_class] + 1) || transfer_make_room(heap, known.size_class));
+        freed && (!magazine_ends_at(heap->tops[known.size_class] + 1) || cached_make_room(heap, known.size_class));
     if (has_room) {
         *++heap->tops[known.size_class] = block;
     } else if (freed) {

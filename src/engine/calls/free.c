@@ -5,9 +5,9 @@
 #include <stdint.h>
 
 #include "engine/engine.h"
+#include "engine/heaps/cached_blocks.h"
 #include "engine/heaps/remote.h"
 #include "engine/heaps/sample_points.h"
-#include "engine/heaps/transfer.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
 #include "engine/memory/zeros.h"
@@ -246,7 +246,7 @@ static COLD void overflow_plain(struct heap *heap, size_t top, void *block) {
         return;
     }
     lock_take(&heap->lock);
-    if (transfer_make_room(heap, size_class)) {
+    if (cached_make_room(heap, size_class)) {
         push(heap, top, block);
     } else if (heap->checks_every || magazine_prove(&block, 1) == 1) {
         heap_give(heap, &block, 1);

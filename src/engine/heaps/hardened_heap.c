@@ -1,7 +1,7 @@
 #include "hardened_heap.h"
 
 #include "engine/memory/large.h"
-#include "engine/slabs/record.h"
+#include "engine/slabs/slot_record.h"
 #include "engine/tables/metadata.h"
 #include "magazine.h"
 #include "os/os.h"

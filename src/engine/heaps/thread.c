@@ -2,13 +2,13 @@
 
 #include <pthread.h>
 
+#include "cached_blocks.h"
 #include "engine/slabs/abandoned.h"
 #include "engine/slabs/slab.h"
 #include "hardened_heap.h"
 #include "magazine.h"
 #include "remote.h"
 #include "sample_points.h"
-#include "transfer.h"
 
 /* In a process with several threads, a thread's first SHARE blocks per class of up to SHARED_SIZE_MAX bytes come from
  * the shared slab. */
@@ -41,7 +41,7 @@ static void thread_end(void *ending) {
     heap_mine = &heap_none;
     thread_is_ending = true;
     lock_take(&heap->lock);
-    transfer_flush(heap);
+    cached_flush(heap);
     inbox_collect(heap, SIZE_MAX, true);
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         magazine_dispose(heap, size_class);

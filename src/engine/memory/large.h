@@ -32,7 +32,7 @@ struct large {
     _Atomic size_t requested; /* bytes requested */
     struct list link;         /* in a heap's cache (large_cache.h), or in an arena's list */
     uint32_t period;          /* of the cache, when the block entered it */
-    uint8_t origin;           /* enum origin (record.h), with harden=full */
+    uint8_t origin;           /* enum origin (slot_record.h), with harden=full */
     uint8_t fence;            /* enum large_fence; written by the block's user, or whoever freed it */
     bool watched;
     _Atomic bool advised;     /* see advice.h (relaxed) */

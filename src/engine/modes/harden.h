@@ -26,7 +26,7 @@
 
 #include "engine/heaps/hardened_heap.h"
 #include "engine/reports/damage.h"
-#include "engine/slabs/record.h"
+#include "engine/slabs/slot_record.h"
 #include "engine/tables/canary.h"
 #include "os/os.h"
 

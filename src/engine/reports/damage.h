@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 #include "base/compiler.h"
-#include "engine/slabs/record.h"
+#include "engine/slabs/slot_record.h"
 
 /* The canary of the block, live or just freed, of this exact size. */
 COLD void damage_overflow(const char *operation, void *block, size_t size, size_t room);

@@ -2,9 +2,9 @@
 
 #include <string.h>
 
+#include "engine/heaps/cached_blocks.h"
 #include "engine/heaps/hardened_heap.h"
 #include "engine/heaps/heap.h"
-#include "engine/heaps/transfer.h"
 #include "engine/memory/guard_pages.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
@@ -37,7 +37,7 @@ static void count_cached(struct mems_engine_stats *stats, uint32_t *remote, size
         }
         for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
             const size_t detained = hardened_detained(heap, size_class);
-            classes[size_class].cached += transfer_cached(heap, size_class) + detained;
+            classes[size_class].cached += cached_count(heap, size_class) + detained;
             stats->quarantined += detained * size_classes[size_class].size;
             remote[size_class] += freed_remotely(heap, size_class);
         }

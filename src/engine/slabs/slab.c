@@ -9,7 +9,7 @@
 #include "engine/tables/live_map.h"
 #include "engine/tables/metadata.h"
 #include "os/os.h"
-#include "record.h"
+#include "slot_record.h"
 
 static unsigned smaller(unsigned a, unsigned b) {
     return a < b ? a : b;

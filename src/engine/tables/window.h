@@ -49,7 +49,7 @@ struct live_word;
 /* The live map's bytes for a unit: two bits a granule. */
 #define LIVE_MAP_BYTES (UNIT / GRANULE / 8 * 2)
 
-/* The slot records' bytes (record.h) for a unit: 16 bits a granule. */
+/* The slot records' bytes (slot_record.h) for a unit: 16 bits a granule. */
 #define RECORDS_BYTES (UNIT / GRANULE * 2)
 
 struct area {
@@ -70,7 +70,7 @@ struct window {
     _Atomic uint32_t *page_map;    /* one entry a unit (page_map.h) */
     _Atomic uint32_t *inbox_links; /* one a unit (remote.h) */
     struct live_word *live_map;    /* one word for 64 granules (live_map.h) */
-    _Atomic uint16_t *records;     /* RECORDS_BYTES a unit (record.h); NULL: there are none */
+    _Atomic uint16_t *records;     /* RECORDS_BYTES a unit (slot_record.h); NULL: there are none */
     struct span **spans;           /* descriptor of a unit's span; of a free span, at its first and last unit only */
     _Atomic(struct heap *) *heaps; /* by id */
     uintptr_t tables_start;        /* of the range in which all tables lie, with their guards */

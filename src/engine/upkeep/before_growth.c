@@ -1,9 +1,9 @@
 #include "before_growth.h"
 
+#include "engine/heaps/cached_blocks.h"
 #include "engine/heaps/depot.h"
 #include "engine/heaps/heap.h"
 #include "engine/heaps/remote.h"
-#include "engine/heaps/transfer.h"
 #include "engine/memory/span.h"
 #include "engine/slabs/abandoned.h"
 #include "engine/slabs/slab.h"
@@ -48,7 +48,7 @@ static bool flush_idle_classes(struct heap *heap) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         struct heap_class *of = &heap->classes[size_class];
         if (of->idle) {
-            transfer_flush_class(heap, size_class);
+            cached_flush_class(heap, size_class);
         }
         of->idle = true;
     }

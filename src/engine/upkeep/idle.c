@@ -2,10 +2,10 @@
 
 #include <limits.h>
 
+#include "engine/heaps/cached_blocks.h"
 #include "engine/heaps/depot.h"
 #include "engine/heaps/heap.h"
 #include "engine/heaps/remote.h"
-#include "engine/heaps/transfer.h"
 #include "engine/slabs/slab.h"
 #include "os/os.h"
 
@@ -52,7 +52,7 @@ static bool has_more(const struct heap *heap) {
 void idle_reclaim(struct heap *heap, size_t units) {
     bool more = inbox_collect(heap, units, false);
     if (heap->arena != NULL) {
-        transfer_flush(heap); /* an arena's magazines are under the lock too */
+        cached_flush(heap); /* an arena's magazines are under the lock too */
     }
     depot_flush(heap);
     large_cache_flush(&heap->larges, units);

@@ -1,10 +1,10 @@
 #include "trim.h"
 
 #include "before_growth.h"
+#include "engine/heaps/cached_blocks.h"
 #include "engine/heaps/heap.h"
 #include "engine/heaps/magazine.h"
 #include "engine/heaps/remote.h"
-#include "engine/heaps/transfer.h"
 #include "engine/memory/span.h"
 #include "engine/samples/sample.h"
 #include "engine/slabs/abandoned.h"
@@ -18,7 +18,7 @@
 
 static void flush_own(struct heap *heap) {
     lock_take(&heap->lock);
-    transfer_flush(heap);
+    cached_flush(heap);
     inbox_collect(heap, SIZE_MAX, true);
     heap_drop_empty(heap);
     upkeep_flush_later(heap);

@@ -3,10 +3,10 @@
 #include <limits.h>
 
 #include "before_growth.h"
+#include "engine/heaps/cached_blocks.h"
 #include "engine/heaps/depot.h"
 #include "engine/heaps/magazine.h"
 #include "engine/heaps/remote.h"
-#include "engine/heaps/transfer.h"
 #include "engine/memory/span.h"
 #include "engine/slabs/slab.h"
 #include "free_pages.h"
@@ -35,7 +35,7 @@ static void rest_classes(struct heap *heap, uint64_t now_ms) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         struct heap_class *of = &heap->classes[size_class];
         if (of->idle && of->bottom != NULL) {
-            transfer_flush_class(heap, size_class);
+            cached_flush_class(heap, size_class);
             magazine_dispose(heap, size_class);
         } else if (!of->refilled && of->stock.count == 0) {
             magazine_shrink(heap, size_class);

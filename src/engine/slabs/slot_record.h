@@ -1,5 +1,5 @@
 /*
- * record.h - with harden=full: 16 bits for each slot, in a table of the window, beside its other bits.
+ * slot_record.h - with harden=full: 16 bits for each slot, in a table of the window, beside its other bits.
  *
  *    15            4 3      1    0
  *   +---------------+--------+------+
@@ -13,8 +13,8 @@
  * marks the record as freed, then touches the block, and only then sets the remote bit. So a thread that reads a block
  * which others may free reads its record again afterwards. Otherwise relaxed: see harden.c.
  */
-#ifndef MEMS_ENGINE_RECORD_H
-#define MEMS_ENGINE_RECORD_H
+#ifndef MEMS_ENGINE_SLOT_RECORD_H
+#define MEMS_ENGINE_SLOT_RECORD_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -1,10 +1,11 @@
 /*
- * transfer.h - blocks on their way between a heap's magazines, its depot and its slabs.
+ * cached_blocks.h - the blocks that a heap has cached, in magazines and its depot: how they get there, and back to
+ * slabs.
  *
  * For the heap's thread, with the heap's lock held.
  */
-#ifndef MEMS_ENGINE_TRANSFER_H
-#define MEMS_ENGINE_TRANSFER_H
+#ifndef MEMS_ENGINE_CACHED_BLOCKS_H
+#define MEMS_ENGINE_CACHED_BLOCKS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,22 +16,22 @@ struct heap;
  * Refills the heap's magazine of a class if it is empty: from the depot, from slabs with free slots, from units of the
  * class in the heap's inbox, from abandoned slabs. False when none of these has any: then the heap has to grow.
  */
-bool transfer_refill(struct heap *heap, unsigned size_class);
+bool cached_refill(struct heap *heap, unsigned size_class);
 
-/* After transfer_refill, when the heap has slots but cannot have a magazine for them: a live block, or NULL. */
-void *transfer_take_one(struct heap *heap, unsigned size_class);
+/* After cached_refill, when the heap has slots but cannot have a magazine for them: a live block, or NULL. */
+void *cached_take_one(struct heap *heap, unsigned size_class);
 
 /* Makes room for one more block in the heap's magazine of a class, if it has none. False when it cannot have a
  * magazine. */
-bool transfer_make_room(struct heap *heap, unsigned size_class);
+bool cached_make_room(struct heap *heap, unsigned size_class);
 
 /* Flushes all blocks of a class, in its magazine and in the depot, to their slabs. */
-void transfer_flush_class(struct heap *heap, unsigned size_class);
+void cached_flush_class(struct heap *heap, unsigned size_class);
 
 /* Flushes the depot and all magazines. */
-void transfer_flush(struct heap *heap);
+void cached_flush(struct heap *heap);
 
 /* How many blocks of a class the heap has in the magazine and the depot; an estimate for another thread's heap. */
-size_t transfer_cached(const struct heap *heap, unsigned size_class);
+size_t cached_count(const struct heap *heap, unsigned size_class);
 
 #endif

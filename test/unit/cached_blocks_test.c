@@ -1,6 +1,6 @@
 /*
- * transfer_test.c - refills and flushes: where the blocks come from, in which order, and what a heap does before it
- * grows.
+ * cached_blocks_test.c - refills and flushes: where the blocks come from, in which order, and what a heap does before
+ * it grows.
  */
 #include "support/fresh.h"
 
@@ -178,9 +178,9 @@ static void a_flush_gives_everything_back(void) {
     }
     free_all(NULL);
     unsigned size_class = size_class_of(SIZE);
-    CHECK(transfer_cached(heap_mine, size_class) > 0);
+    CHECK(cached_count(heap_mine, size_class) > 0);
     flush_mine();
-    CHECK_EQUAL(transfer_cached(heap_mine, size_class), 0);
+    CHECK_EQUAL(cached_count(heap_mine, size_class), 0);
     for (unsigned i = 0; i < BLOCKS; i++) {
         struct block block = block_at(blocks[i]);
         CHECK(block.kind == BLOCK_FREE || block.state == BLOCK_STATE_FREE);

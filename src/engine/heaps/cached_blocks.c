@@ -1,4 +1,4 @@
-#include "transfer.h"
+#include "cached_blocks.h"
 
 #include <string.h>
 
@@ -13,7 +13,7 @@
 /* Units that a refill collects before it looks elsewhere. Usually the first one has something. */
 #define COLLECTIONS 128u
 
-RACY_READER size_t transfer_cached(const struct heap *heap, unsigned size_class) {
+RACY_READER size_t cached_count(const struct heap *heap, unsigned size_class) {
     return magazine_count(heap, size_class) + (size_t)heap->classes[size_class].stock.count * stored_size(size_class);
 }
 
@@ -46,7 +46,7 @@ static unsigned take_slots(struct heap *heap, unsigned size_class, void **slots,
     return got;
 }
 
-bool transfer_refill(struct heap *heap, unsigned size_class) {
+bool cached_refill(struct heap *heap, unsigned size_class) {
     ASSERT(lock_held(&heap->lock));
     heap->classes[size_class].idle = false;
     heap->classes[size_class].refilled = true;
@@ -82,7 +82,7 @@ bool transfer_refill(struct heap *heap, unsigned size_class) {
     return got != 0;
 }
 
-void *transfer_take_one(struct heap *heap, unsigned size_class) {
+void *cached_take_one(struct heap *heap, unsigned size_class) {
     ASSERT(lock_held(&heap->lock));
     void *block = NULL;
     struct slab *slab = heap_slab_with_room(heap, size_class);
@@ -104,7 +104,7 @@ static void flush(struct heap *heap, unsigned size_class, unsigned count) {
     class_counter_add(&heap->counters.class_flushes[size_class]);
 }
 
-bool transfer_make_room(struct heap *heap, unsigned size_class) {
+bool cached_make_room(struct heap *heap, unsigned size_class) {
     ASSERT(lock_held(&heap->lock));
     heap->classes[size_class].idle = false;
     if (magazine_has_room(heap, size_class) || magazine_grow(heap, size_class)) {
@@ -119,7 +119,7 @@ bool transfer_make_room(struct heap *heap, unsigned size_class) {
     return true;
 }
 
-void transfer_flush_class(struct heap *heap, unsigned size_class) {
+void cached_flush_class(struct heap *heap, unsigned size_class) {
     ASSERT(lock_held(&heap->lock));
     depot_flush_class(heap, size_class);
     unsigned count = magazine_count(heap, size_class);
@@ -128,13 +128,13 @@ void transfer_flush_class(struct heap *heap, unsigned size_class) {
     }
 }
 
-void transfer_flush(struct heap *heap) {
+void cached_flush(struct heap *heap) {
     if (heap->hardened != NULL) {
         hardened_flush(heap);
     }
     depot_flush(heap);
     large_cache_flush(&heap->larges, SIZE_MAX);
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
-        transfer_flush_class(heap, size_class);
+        cached_flush_class(heap, size_class);
     }
 }
