@@ -347,6 +347,33 @@ static void a_freed_block_does_not_come_back_at_once(void) {
     CHECK_VALID();
 }
 
+/* The first ones find free places, and the addresses of those that leave a place wait in a queue. */
+static void freed_large_blocks_are_kept(void) {
+    const bool queued = heaps.harden == HARDEN_FULL;
+    const unsigned count = queued ? HARDENED_LARGES_ALL : HARDENED_LARGES;
+    char *blocks[HARDENED_LARGES_ALL];
+    for (unsigned i = 0; i < count; i++) {
+        blocks[i] = block_of(100000);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        engine_free(blocks[i]);
+    }
+    struct mems_engine_stats stats;
+    stats_collect(&stats);
+    CHECK_EQUAL(stats.quarantined, count * 2 * UNIT);
+    CHECK_VALID();
+}
+
+static void an_address_is_not_used_again_soon(void) {
+    char *first = block_of(100000);
+    engine_free(first);
+    for (unsigned i = 0; i < HARDENED_LARGES_QUEUED; i++) {
+        char *block = block_of(100000);
+        CHECK(block != first);
+        engine_free(block);
+    }
+}
+
 static void blocks_lie_in_no_order(void) {
     unsigned ascending = 0;
     char *before = engine_alloc(40);
@@ -521,6 +548,9 @@ int main(void) {
         FRESH_WITH(cleared_by_another_thread, "harden=full"),
         FRESH_WITH(cleared_by_another_thread, "harden=light"),
         FRESH_WITH(a_freed_block_does_not_come_back_at_once, "harden=full"),
+        FRESH_WITH(freed_large_blocks_are_kept, "harden=full"),
+        FRESH_WITH(freed_large_blocks_are_kept, "harden=light"),
+        FRESH_WITH(an_address_is_not_used_again_soon, "harden=full"),
         FRESH_WITH(blocks_lie_in_no_order, "harden=full"),
         FRESH_WITH(blocks_lie_in_no_order, "harden=light"),
         FRESH_WITH(refused_guards_are_counted, "harden=full"),

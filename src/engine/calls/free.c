@@ -289,9 +289,8 @@ static void detain_large(const char *operation, struct large *large) {
     heap_count_large(heap, -(uint64_t)large_size(large));
     withdraw(large);
     if (heap != &heap_none && !large_advised(large)) {
-        large = hardened_keep_large(heap, large);
-    }
-    if (large != NULL) {
+        hardened_keep_large(heap, large);
+    } else {
         large_destroy(large);
     }
     if (heap != &heap_none) {

@@ -1,7 +1,10 @@
 #include "hardened_heap.h"
 
+#include <stdatomic.h>
+
 #include "engine/memory/large.h"
 #include "engine/slabs/slot_record.h"
+#include "engine/tables/holding.h"
 #include "engine/tables/metadata.h"
 #include "magazine.h"
 #include "os/os.h"
@@ -37,27 +40,76 @@ static size_t bytes_of(const struct large *large) {
     return (size_t)large->span.units << UNIT_SHIFT;
 }
 
+/* The bytes of the large blocks that all heaps keep (relaxed: only a bound). */
+static _Atomic size_t kept_bytes;
+
+static void count_large(struct hardened *hardened, size_t bytes) {
+    hardened->larges_bytes += bytes;
+    atomic_fetch_add_explicit(&kept_bytes, bytes, memory_order_relaxed);
+}
+
 /* Takes a block out of its place. */
 static struct large *take_out(struct hardened *hardened, unsigned place) {
     struct large *large = hardened->larges[place];
     hardened->larges[place] = NULL;
-    hardened->larges_bytes -= large != NULL ? bytes_of(large) : 0;
+    if (large != NULL) {
+        count_large(hardened, -bytes_of(large));
+    }
     return large;
 }
 
-struct large *hardened_keep_large(struct heap *heap, struct large *large) {
-    struct hardened *hardened = heap->hardened;
-    const unsigned place = hardened_below(hardened, HARDENED_LARGES);
-    const struct large *there = hardened->larges[place];
-    const size_t others = hardened->larges_bytes - (there != NULL ? bytes_of(there) : 0);
-    if (others + bytes_of(large) > HARDENED_LARGES_BYTES) {
-        return large;
+static void drop(struct hardened *hardened, unsigned place) {
+    struct large *large = take_out(hardened, place);
+    if (large != NULL) {
+        large_destroy(large);
     }
-    struct large *older = take_out(hardened, place);
-    hardened->larges[place] = large;
-    hardened->larges_bytes += bytes_of(large);
-    hardened->larges_last = place;
-    return older;
+}
+
+/* An empty random place, or, if there is none, any but the last block's. */
+static unsigned choose_place(struct hardened *hardened) {
+    const unsigned first = hardened->larges_last + 1 + hardened_below(hardened, HARDENED_LARGES - 1);
+    for (unsigned i = 0; i < HARDENED_LARGES; i++) {
+        if (hardened->larges[(first + i) % HARDENED_LARGES] == NULL) {
+            return (first + i) % HARDENED_LARGES;
+        }
+    }
+    return first % HARDENED_LARGES;
+}
+
+/* Moves a block from its random place to the end of the queue, if it has no memory there. */
+static void enqueue(struct hardened *hardened, unsigned place) {
+    struct large *large = hardened->larges[place];
+    if (large == NULL || large->fence != FENCE_ALL) {
+        drop(hardened, place);
+        return;
+    }
+    drop(hardened, HARDENED_LARGES + hardened->larges_next);
+    hardened->larges[HARDENED_LARGES + hardened->larges_next] = large;
+    hardened->larges[place] = NULL;
+    hardened->larges_next = (hardened->larges_next + 1) % HARDENED_LARGES_QUEUED;
+}
+
+static bool keeps_too_much(const struct hardened *hardened) {
+    const size_t most = window_is_claimed() || holding_limited() ? HARDENED_LARGES_SCARCE
+                                                                 : HARDENED_LARGES_BYTES * HARDENED_LARGES_QUEUED;
+    return hardened->larges_bytes > HARDENED_LARGES_BYTES ||
+           atomic_load_explicit(&kept_bytes, memory_order_relaxed) > most;
+}
+
+void hardened_keep_large(struct heap *heap, struct large *large) {
+    struct hardened *hardened = heap->hardened;
+    const unsigned chosen = choose_place(hardened);
+    enqueue(hardened, chosen);
+    hardened->larges[chosen] = large;
+    hardened->larges_last = chosen;
+    count_large(hardened, bytes_of(large));
+    /* Those in the queue, the oldest first, then those at random places, and at last the block itself. */
+    for (unsigned i = 0; i < HARDENED_LARGES_QUEUED && keeps_too_much(hardened); i++) {
+        drop(hardened, HARDENED_LARGES + (hardened->larges_next + i) % HARDENED_LARGES_QUEUED);
+    }
+    for (unsigned i = 1; i <= HARDENED_LARGES && keeps_too_much(hardened); i++) {
+        drop(hardened, (chosen + i) % HARDENED_LARGES);
+    }
 }
 
 struct large *hardened_take_large(struct heap *heap, size_t units, size_t size) {
@@ -85,11 +137,8 @@ void hardened_flush(struct heap *heap) {
             hardened->quarantines[size_class] = NULL;
         }
     }
-    for (unsigned place = 0; place < HARDENED_LARGES; place++) {
-        struct large *large = take_out(hardened, place);
-        if (large != NULL) {
-            large_destroy(large);
-        }
+    for (unsigned place = 0; place < HARDENED_LARGES_ALL; place++) {
+        drop(hardened, place);
     }
 }
 
@@ -112,7 +161,7 @@ RACY_READER size_t hardened_detained(const struct heap *heap, unsigned size_clas
 
 RACY_READER size_t hardened_larges(const struct heap *heap, size_t *count) {
     const struct hardened *hardened = heap->hardened;
-    for (unsigned place = 0; hardened != NULL && place < HARDENED_LARGES; place++) {
+    for (unsigned place = 0; hardened != NULL && place < HARDENED_LARGES_ALL; place++) {
         *count += hardened->larges[place] != NULL;
     }
     return hardened != NULL ? hardened->larges_bytes : 0;
@@ -128,5 +177,6 @@ void hardened_forget(struct hardened *hardened) {
             quarantine_dispose(hardened->quarantines[size_class], size_classes[size_class].size);
         }
     }
+    count_large(hardened, -hardened->larges_bytes);
     *hardened = (struct hardened){.random = os_random() | 1};
 }

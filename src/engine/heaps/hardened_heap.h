@@ -16,10 +16,17 @@
 
 struct large;
 
-/* How many freed large blocks a heap keeps, and their maximum bytes. Most are fenced (large.h), so that accesses
- * fault; smaller ones, with harden=light, are zero and may be reused. */
+/*
+ * A freed large block takes a random place; when another one needs that, it goes to the end of a queue, if it is
+ * *fenced* (large.h): it has no memory then, and accesses fault. Smaller ones, with harden=light, are zero and may be
+ * reused from their places. The bytes, nearly all of them only addresses, are bounded for each heap, and for all
+ * heaps if address space is limited.
+ */
 #define HARDENED_LARGES 16u
-#define HARDENED_LARGES_BYTES ((size_t)64 << 20)
+#define HARDENED_LARGES_QUEUED 64u
+#define HARDENED_LARGES_ALL (HARDENED_LARGES + HARDENED_LARGES_QUEUED)
+#define HARDENED_LARGES_BYTES ((size_t)256 << 20)
+#define HARDENED_LARGES_SCARCE ((size_t)64 << 20)
 
 struct hardened {
     uint64_t random;      /* odd: see hardened_random */
@@ -28,9 +35,10 @@ struct hardened {
     size_t sweep_unit;    /* where that continues, */
     size_t sweep_offset;  /* and how far into the unit's slab */
     struct quarantine *quarantines[SIZE_CLASSES];
-    struct large *larges[HARDENED_LARGES]; /* NULL: none */
+    struct large *larges[HARDENED_LARGES_ALL]; /* the random places, then the queue, a ring. NULL: none */
     size_t larges_bytes;
     unsigned larges_last; /* the place of the last one, which does not come back at once */
+    unsigned larges_next; /* where in the queue its oldest is, and the next one comes */
 };
 
 #define HARDENED_MULTIPLIER UINT64_C(0xd1342543de82ef95)
@@ -83,8 +91,8 @@ static inline void *hardened_detain(struct hardened *hardened, unsigned size_cla
     return quarantine_exchange(quarantine, block, hardened_random(hardened));
 }
 
-/* Keeps a freed large block that nobody holds; returns the one that it replaces, or NULL. */
-struct large *hardened_keep_large(struct heap *heap, struct large *large);
+/* Keeps a freed large block that nobody holds, and gives back those for which there is no room. */
+void hardened_keep_large(struct heap *heap, struct large *large);
 
 /* A kept block of exactly this many units and bytes, in whole pages, that may be reused; or NULL. */
 struct large *hardened_take_large(struct heap *heap, size_t units, size_t size);
