@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "engine/heaps/cached_blocks.h"
 #include "engine/heaps/heap.h"
 #include "engine/memory/large.h"
 #include "engine/memory/span.h"
@@ -352,6 +353,45 @@ static void a_pass_gives_few_back(void) {
     CHECK_VALID();
 }
 
+/* What a heap caches goes back when its thread is idle for long and then makes its first slow calls. */
+static void goes_back_at(size_t size) {
+    enum { COUNT = 4, CALLS = 5 };
+    void *blocks[COUNT];
+    struct heap *heap = heap_mine;
+    for (unsigned i = 0; i < COUNT; i++) {
+        blocks[i] = engine_alloc((1 + i) * UNIT);
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        engine_free(blocks[i]);
+    }
+    CHECK_EQUAL(cached(), COUNT);
+    heap->larges.period_ms -= 3 * (uint64_t)spans.decay_ms;
+    heap->passed_ms -= 3 * (uint64_t)spans.decay_ms;
+    for (unsigned i = 0; i < CALLS; i++) {
+        CHECK(engine_alloc(size) != NULL);
+        lock_take(&heap->lock);
+        cached_flush_class(heap, size_class_of(size));
+        lock_give(&heap->lock);
+    }
+    CHECK_EQUAL(cached(), 0);
+    CHECK(spans.dirty_units == 0 || !os_purge_zeroes());
+    CHECK_VALID();
+}
+
+static void a_thread_that_wakes_and_grows_gives_all_back(void) {
+    begin_heap();
+    goes_back_at(300);
+}
+
+static void a_thread_that_wakes_and_has_slots_gives_all_back(void) {
+    begin_heap();
+    CHECK(engine_alloc(300) != NULL);
+    lock_take(&heap_mine->lock);
+    cached_flush(heap_mine);
+    lock_give(&heap_mine->lock);
+    goes_back_at(300);
+}
+
 /* Before an allocation fails, its heap gives up what it keeps. */
 static void a_cache_makes_nothing_fail(void) {
     begin_heap();
@@ -447,6 +487,8 @@ int main(void) {
         FRESH_WITH(a_cached_block_counts_little, LONG_DECAY),
         FRESH_WITH(blocks_decay, LONG_DECAY),
         FRESH_WITH(a_pass_gives_few_back, LONG_DECAY),
+        FRESH_WITH(a_thread_that_wakes_and_grows_gives_all_back, LONG_DECAY),
+        FRESH_WITH(a_thread_that_wakes_and_has_slots_gives_all_back, LONG_DECAY),
         FRESH_WITH(a_cache_makes_nothing_fail, "window=4m"),
         FRESH_WITH(a_cache_makes_nothing_large_fail, "window=4m"),
         FRESH_WITH(without_a_decay_nothing_is_kept, "decay_ms=0"),

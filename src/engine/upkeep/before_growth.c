@@ -78,6 +78,7 @@ void upkeep_flush_larges(struct heap *mine, size_t units, size_t most, size_t le
     bool fits = false;
     if (mine != NULL && large_cache_used(&mine->larges)) {
         lock_take(&mine->lock);
+        large_cache_decay(&mine->larges, os_coarse_ms(), FLUSHED_LARGES); /* what is flushed counts as just freed */
         fits = flush_larges(mine, units, most, least, &left);
         lock_give(&mine->lock);
     }
@@ -114,6 +115,7 @@ static void flush_before_peak(struct heap *heap) {
         return;
     }
     lock_take(&heap->lock);
+    large_cache_decay(&heap->larges, os_coarse_ms(), FLUSHED_LARGES);
     const size_t units = resident / FLUSH_SHARE * OS_PAGE >> UNIT_SHIFT;
     size_t flushed = (large_cache_flush_units(&heap->larges, units) << UNIT_SHIFT) / OS_PAGE;
     const size_t stored = depot_bytes(&heap->depot) / OS_PAGE;

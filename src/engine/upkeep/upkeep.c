@@ -16,6 +16,9 @@
 /* How often a heap collects units of classes that it is not using. */
 #define COLLECT_MS 10u
 
+/* After this long without a pass, the next slow call does one: the thread may have slept. */
+#define PASS_LATE_MS 50u
+
 /* How often a thread looks for idle heaps. */
 #define LOOK_MS 5u
 
@@ -99,28 +102,30 @@ void upkeep_pass(struct heap *heap) {
     pass(heap, os_coarse_ms());
 }
 
-static void pass_if_due(struct heap *heap) {
-    const uint64_t now_ms = os_coarse_ms();
+static void pass_if_due(struct heap *heap, uint64_t now_ms) {
     if (now_ms != heap->passed_ms) {
         pass(heap, now_ms);
     }
 }
 
 void upkeep(struct heap *heap) {
-    if (upkeep_count(heap)) {
-        pass_if_due(heap);
+    const bool counted = upkeep_count(heap);
+    const uint64_t now_ms = os_coarse_ms();
+    if (counted || now_ms - heap->passed_ms >= PASS_LATE_MS || heap->larges.decaying) {
+        pass_if_due(heap, now_ms);
     }
-    upkeep_decay(); /* each call does its share of what is due */
+    span_decay(now_ms); /* each call does its share of what is due */
 }
 
 void upkeep_counted(struct heap *heap) {
-    pass_if_due(heap);
-    upkeep_decay();
+    const uint64_t now_ms = os_coarse_ms();
+    pass_if_due(heap, now_ms);
+    span_decay(now_ms);
 }
 
 void upkeep_beat(struct heap *heap) {
     (void)upkeep_count(heap);
-    pass_if_due(heap);
+    pass_if_due(heap, os_coarse_ms());
 }
 
 bool upkeep_of_all(void) {
