@@ -26,6 +26,10 @@
 #define LOOK_MOST 30.0 /* that a look may take */
 #define WORKER_MOST 1e9
 
+/* For this long a process that has not run counts as unchanged. Then we look again, because the kernel may have swapped
+ * or shared its pages meanwhile. */
+#define UNCHANGED_MOST 60.0
+
 /* If more processes are due than the share allows, the one due longest comes first; one that was never looked at counts
  * as due for this long. */
 #define NEVER_LOOKED 5.0
@@ -42,12 +46,6 @@ const char *const counter_names[COUNTERS] = {
 double watch_clock(void) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static double processor_seconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
@@ -156,6 +154,32 @@ static void add_sample(struct watched *watched, uint64_t rss) {
     watched->samples[watched->sample_count++ % SAMPLES_MOST] = (struct sample){watch_clock(), rss};
 }
 
+static void remember(struct watched *watched) {
+    if (watched->looks == NULL) {
+        watched->looks = make_zeroed(LOOKS_MOST, sizeof *watched->looks);
+    }
+    struct look *newest = &watched->looks[watched->look_count++ % LOOKS_MOST];
+    *newest = (struct look){.time = watch_clock()};
+    for (unsigned row = 0; row < ROWS; row++) {
+        newest->resident[row] = watched_row(watched, row, "resident");
+    }
+    json_t *heaps = json_object_get(watched->stats, "heaps");
+    for (size_t heap = 0; heap < json_array_size(heaps); heap++) {
+        for (unsigned i = 0; i < COUNTERS; i++) {
+            json_t *value = json_object_get(json_array_get(heaps, heap), counter_names[i]);
+            newest->counters[i] += (uint64_t)json_integer_value(value);
+        }
+    }
+}
+
+/* Whether no thread of a process has run since the last look began, so that another look, which costs a thousand times
+ * as much, would find the same. */
+static bool is_unchanged(const struct watched *watched, double now) {
+    return watched->stats != NULL && watched->trouble == NULL && now < watched->looked + UNCHANGED_MOST &&
+           watched->rss == watched->rss_before && watched->ran_before > 0 &&
+           watched->ran_before == worker_seconds_of(watched->pid);
+}
+
 /* Reads a process of ours; forgets one whose number was given to another. */
 static void visit(struct watched *watched, double now) {
     uint64_t started;
@@ -172,6 +196,10 @@ static void visit(struct watched *watched, double now) {
         *watched = (struct watched){.pid = pid, .due = now, .pause = PAUSE_LEAST};
     } else {
         add_sample(watched, rss);
+        if (is_unchanged(watched, now)) {
+            remember(watched);
+            watched->due = fmax(watched->due, now + TICK);
+        }
     }
 }
 
@@ -241,24 +269,6 @@ static void take_probe(struct watch *watch, char *text, double now) {
             watched->cgroup = read_cgroup(watched->pid);
             watched->due = now - NEVER_LOOKED;
             add_sample(watched, rss);
-        }
-    }
-}
-
-static void remember(struct watched *watched) {
-    if (watched->looks == NULL) {
-        watched->looks = make_zeroed(LOOKS_MOST, sizeof *watched->looks);
-    }
-    struct look *newest = &watched->looks[watched->look_count++ % LOOKS_MOST];
-    *newest = (struct look){.time = watch_clock()};
-    for (unsigned row = 0; row < ROWS; row++) {
-        newest->resident[row] = watched_row(watched, row, "resident");
-    }
-    json_t *heaps = json_object_get(watched->stats, "heaps");
-    for (size_t heap = 0; heap < json_array_size(heaps); heap++) {
-        for (unsigned i = 0; i < COUNTERS; i++) {
-            json_t *value = json_object_get(json_array_get(heaps, heap), counter_names[i]);
-            newest->counters[i] += (uint64_t)json_integer_value(value);
         }
     }
 }
@@ -340,6 +350,9 @@ static void start_next(struct watch *watch, double now) {
     if (!watch->question.is_probe && longest != NULL) {
         watch->question.processes[0] = longest->pid;
         watch->question.count = 1;
+        longest->looked = now;
+        longest->ran_before = worker_seconds_of(longest->pid);
+        longest->rss_before = longest->rss;
     }
     if (watch->question.count == 0) {
         return;
@@ -384,7 +397,7 @@ static double rest_of(const struct watch *watch, double now) {
 
 /* What the server itself does here counts, too. */
 double watch_run(struct watch *watch) {
-    double before = processor_seconds();
+    double before = worker_seconds_of(getpid());
     double now = now_seconds();
     watch->allowance += (now - watch->refilled) * SHARE;
     watch->allowance = watch->allowance < ALLOWANCE_MOST ? watch->allowance : ALLOWANCE_MOST;
@@ -403,7 +416,7 @@ double watch_run(struct watch *watch) {
     if (!watch->worker.busy && watch->allowance > -ALLOWANCE_MOST) {
         start_next(watch, now);
     }
-    watch->allowance -= processor_seconds() - before;
+    watch->allowance -= worker_seconds_of(getpid()) - before;
     watch->allowance = watch->allowance > -DEBT_MOST ? watch->allowance : -DEBT_MOST;
     return rest_of(watch, now);
 }

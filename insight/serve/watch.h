@@ -55,6 +55,9 @@ struct watched {
     double due;    /* when it is looked at next */
     double pause;  /* to the probe after that, of one that is not ours */
     double cost;   /* of the last look: seconds of processor time */
+    double looked; /* when the last look began, and the processor time and the Rss of the process then */
+    double ran_before;
+    uint64_t rss_before;
     char *trouble; /* why the last look failed; NULL: it did not */
     json_t *stats; /* its result; NULL before the first */
     struct sample *samples;

@@ -109,8 +109,7 @@ void worker_answer(int status) {
     }
 }
 
-/* Seconds of processor time that a child has taken so far. */
-static double time_of(pid_t process) {
+double worker_seconds_of(pid_t process) {
     clockid_t clock;
     struct timespec taken = {0, 0};
     if (clock_getcpuclockid(process, &clock) == 0) {
@@ -134,7 +133,7 @@ bool worker_ended(struct worker *worker, double now) {
         return false;
     } else if (recv(worker->end, &status, sizeof status, MSG_DONTWAIT) == sizeof status) {
         worker->status = status;
-        note_cost(worker, time_of(worker->process));
+        note_cost(worker, worker_seconds_of(worker->process));
         return true;
     }
     struct rusage usage;

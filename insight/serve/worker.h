@@ -38,6 +38,9 @@ void worker_answer(int status);
 /* Whether it has ended (then `process` is 0), or has answered; kills one that has used up its time. */
 bool worker_ended(struct worker *worker, double now);
 
+/* Seconds of processor time that a process has taken so far, to the nanosecond; 0 if it is not known. */
+double worker_seconds_of(pid_t process);
+
 /* All that is in one of its files; the caller frees it. NULL: none. Ended by '\0', which does not count. */
 char *worker_read(int file, size_t *size);
 

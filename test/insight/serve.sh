@@ -195,6 +195,70 @@ ended=0
 wait "$server_process_first" || ended=$?
 [ "$ended" -eq 0 ] || fail "an interrupt ends it with $ended"
 
+# --- A process that does not run costs nothing: the last look stays true. One that has run is looked at again.
+cat >"$work/growing.c" <<'END'
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+static void go_on(int signal) {
+    (void)signal;
+}
+int main(void) {
+    signal(SIGUSR1, go_on);
+    for (;;) {
+        memset(malloc(1 << 20), 1, 1 << 20);
+        pause();
+    }
+}
+END
+"$CC" -O1 -fno-builtin -o "$work/growing" "$work/growing.c"
+# shellcheck disable=SC2086 # words
+LD_PRELOAD=$LIBRARY $user "$work/growing" &
+process=$!
+processes="$processes $process"
+# shellcheck disable=SC2086 # words
+serve $user "$INSIGHT" serve --listen 127.0.0.1:0
+known "$server" "$process"
+python3 - "$server" "$process" <<'END' || fail "looks at a process that does not run"
+import os, signal, sys, time, urllib.request
+
+server, process = sys.argv[1], int(sys.argv[2])
+
+
+def metrics():
+    text = urllib.request.urlopen(server + "/metrics").read().decode()
+    lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
+    return {key.split("{")[0]: float(value) for key, value in lines if "{" not in key or f'"{process}"' in key}
+
+
+def until(true, what):
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end, what
+        time.sleep(0.1)
+
+
+before = metrics()
+times = set()
+
+
+def seen():
+    times.add(metrics()["mems_look_timestamp_seconds"])
+    return len(times) > 5
+
+
+until(seen, "the numbers are old")
+after = metrics()
+# One look may have been due, and one is made each minute.
+assert after["mems_serve_looks_total"] - before["mems_serve_looks_total"] <= 2, (before, after)
+assert after["mems_live_bytes"] == before["mems_live_bytes"]
+os.kill(process, signal.SIGUSR1)
+until(lambda: metrics()["mems_live_bytes"] >= before["mems_live_bytes"] + (1 << 20), "it has run, and is not seen")
+END
+kill "$server_process"
+kill -9 "$process"
+
 # --- Many processes are all found at once, and looked at again and again; a large heap waits longer, and small ones do not
 # wait for it; a worker that is killed is replaced.
 cat >"$work/many.c" <<'END'
@@ -205,7 +269,7 @@ int main(int count, char **words) {
         *(volatile char *)malloc(1000) = 1;
     }
     for (;;) {
-        pause();
+        usleep(100000);
     }
 }
 END
