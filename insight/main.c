@@ -96,7 +96,8 @@ static const struct verb verbs[] = {
      1, NO_LIMIT, HAS_RUN | HAS_LEAKS, verb_run},
     {"serve", "", "the heaps of all processes of this user in a browser, and as metrics for Prometheus",
      "Pages at http://127.0.0.1:6367/, metrics at /metrics. It looks at processes and changes none. Every second it "
-     "reads their Rss; it counts their heaps as often as a hundredth of a processor allows. The pages are shown to "
+     "reads their Rss; it counts the heaps of those that have run, as often as a hundredth of a processor allows. The "
+     "pages are shown to "
      "this "
      "user and root on this machine, the metrics to everybody who reaches it.",
      0, 0, HAS_LISTEN, verb_serve},
@@ -129,6 +130,7 @@ static void print_help(void) {
 struct parsed {
     const struct verb *verb;
     struct arguments arguments;
+    uint64_t given; /* bits by place in options[] */
 };
 
 enum {
@@ -185,8 +187,10 @@ static const struct {
     {HAS_PROFILE, {"allocated", OPTION_ALLOCATED, NULL, 0, "all that was ever allocated, freed or not", 0}},
     {HAS_PROFILE, {"lifetime", OPTION_LIFETIME, NULL, 0, "how long blocks live", 0}},
     {HAS_PROFILE, {"resident", OPTION_RESIDENT, NULL, 0, "the resident part of live blocks", 0}},
-    {HAS_PROFILE, {"thread", OPTION_THREAD, NULL, 0, "divided by allocating thread", 0}},
-    {HAS_PROFILE, {"class", OPTION_CLASS, NULL, 0, "divided by size class", 0}},
+    {HAS_PROFILE,
+     {"thread", OPTION_THREAD, NULL, 0,
+      "divided by allocating thread; not with --allocated and --lifetime, whose sums are kept by call site alone", 0}},
+    {HAS_PROFILE, {"class", OPTION_CLASS, NULL, 0, "divided by size class; not with those either", 0}},
     {HAS_PROFILE, {"tree", OPTION_TREE, NULL, 0, "from the outermost caller on (the default)", 0}},
     {HAS_PROFILE, {"flat", OPTION_FLAT, NULL, 0, "a row for each function", 0}},
     {HAS_PROFILE, {"inverted", OPTION_INVERTED, NULL, 0, "from the function that allocates to its callers", 0}},
@@ -196,7 +200,7 @@ static const struct {
       "graph) "
       "or speedscope",
       0}},
-    {HAS_PROFILE, {"rows", OPTION_ROWS, "N", 0, "rows at most (40); 0: all", 0}},
+    {HAS_PROFILE, {"rows", OPTION_ROWS, "N", 0, "rows at most (40); 0: all; of text and JSON", 0}},
     {HAS_RUN, {"option", 'o', "NAME=VALUE", 0, "an option of the heap, as in MEMS_OPTIONS; may be repeated", 0}},
     {HAS_RUN, {"stats", OPTION_STATS, NULL, 0, "when the command ends, show its `mems stats`", 0}},
     {HAS_TOP, {"batch", OPTION_BATCH, NULL, 0, "print a table for each look", 0}},
@@ -220,6 +224,91 @@ static const struct {
     {HAS_RUN, {"hmm", OPTION_HMM, NULL, 0, "on libhmm", 0}},
     {HAS_RUN, {"library", OPTION_LIBRARY, "PATH", 0, "on this library, not on the one beside mems", 0}},
 };
+
+_Static_assert(COUNT_OF(options) <= 64, "a bit for each option");
+
+/* At most one of each row, because the others would have no effect. */
+static const int apart[][4] = {
+    {OPTION_PEAK, OPTION_ALLOCATED, OPTION_LIFETIME, OPTION_RESIDENT},
+    {OPTION_THREAD, OPTION_CLASS},
+    {OPTION_JSON, OPTION_FORMAT},
+    {OPTION_JSON, OPTION_TREE, OPTION_FLAT, OPTION_INVERTED},
+    {OPTION_FORMAT, OPTION_TREE, OPTION_FLAT, OPTION_INVERTED},
+    {OPTION_LIFETIME, OPTION_TREE, OPTION_FLAT, OPTION_INVERTED},
+    {OPTION_JSON, OPTION_HTML},
+    {OPTION_JSON, OPTION_BATCH},
+    {OPTION_DETACH, OPTION_LEAKS},
+    {OPTION_DETACH, OPTION_STATS},
+    {OPTION_DETACH, OPTION_MAP},
+    {OPTION_DETACH, OPTION_SAVE},
+};
+
+/* Options that have an effect only beside one of the others, in verbs with the first of these. */
+static const int beside[][3] = {
+    {OPTION_SUPPRESSIONS, OPTION_LEAKS},
+    {OPTION_NO_SUPPRESSIONS, OPTION_LEAKS},
+    {'n', OPTION_BATCH, OPTION_JSON},
+};
+
+static const int repeatable[] = {OPTION_SYMBOLS, OPTION_SUPPRESSIONS, 'o'};
+
+/* The place of a verb's option in options[]; COUNT_OF(options) if it has none with this key. */
+static size_t place_of(const struct verb *verb, int key) {
+    size_t place = 0;
+    while (place < COUNT_OF(options) &&
+           (options[place].option.key != key || (options[place].of & verb->options) == 0)) {
+        place++;
+    }
+    return place;
+}
+
+static bool is_given(const struct parsed *parsed, int key) {
+    const size_t place = key != 0 ? place_of(parsed->verb, key) : COUNT_OF(options);
+    return place < COUNT_OF(options) && (parsed->given >> place & 1) != 0;
+}
+
+static const char *name_of(const struct verb *verb, int key) {
+    return options[place_of(verb, key)].option.name;
+}
+
+/* Notes that an option is given. Of one that has a value and is given again, only one value would have an effect. */
+static void note_given(struct parsed *parsed, int key, const char *value, struct argp_state *state) {
+    const size_t place = place_of(parsed->verb, key);
+    bool again = value != NULL && is_given(parsed, key);
+    for (size_t i = 0; i < COUNT_OF(repeatable); i++) {
+        again &= key != repeatable[i];
+    }
+    if (again) {
+        argp_error(state, "--%s is given twice", name_of(parsed->verb, key));
+    }
+    if (place < COUNT_OF(options)) {
+        parsed->given |= (uint64_t)1 << place;
+    }
+}
+
+/* No option is ignored silently. */
+static void check_combination(const struct parsed *parsed, struct argp_state *state) {
+    for (size_t row = 0; row < COUNT_OF(apart); row++) {
+        int first = 0;
+        for (size_t i = 0; i < COUNT_OF(apart[row]); i++) {
+            const int key = apart[row][i];
+            if (is_given(parsed, key) && first != 0) {
+                argp_error(state, "--%s and --%s exclude each other", name_of(parsed->verb, first),
+                           name_of(parsed->verb, key));
+            }
+            first = is_given(parsed, key) ? key : first;
+        }
+    }
+    for (size_t row = 0; row < COUNT_OF(beside); row++) {
+        const int *keys = beside[row];
+        if (is_given(parsed, keys[0]) && place_of(parsed->verb, keys[1]) < COUNT_OF(options) &&
+            !is_given(parsed, keys[1]) && !is_given(parsed, keys[2])) {
+            argp_error(state, "--%s has no effect without --%s%s%s", name_of(parsed->verb, keys[0]),
+                       name_of(parsed->verb, keys[1]), keys[2] != 0 ? " or --" : "",
+                       keys[2] != 0 ? name_of(parsed->verb, keys[2]) : "");
+        }
+    }
+}
 
 static void list_options(const struct verb *verb, struct argp_option list[COUNT_OF(options) + 1]) {
     size_t count = 0;
@@ -258,18 +347,12 @@ static bool parse_profile_option(int key, const char *text, struct argp_state *s
     static const int forms[] = {OPTION_TREE, OPTION_FLAT, OPTION_INVERTED};
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
         if (key == kinds[i]) {
-            if (arguments->kind != PROFILE_LIVE) {
-                argp_error(state, "only one of --peak, --allocated, --lifetime and --resident");
-            }
             arguments->kind = (enum profile_kind)(PROFILE_PEAK + i);
             return true;
         }
     }
     for (size_t i = 0; i < COUNT_OF(groups); i++) {
         if (key == groups[i]) {
-            if (arguments->group != GROUP_NONE) {
-                argp_error(state, "only one of --thread and --class");
-            }
             arguments->group = (enum profile_group)(GROUP_THREAD + i);
             return true;
         }
@@ -284,12 +367,12 @@ static bool parse_profile_option(int key, const char *text, struct argp_state *s
         if (!parse_number(text, &arguments->rows)) {
             argp_error(state, "%s: not a number of rows", text);
         }
+        arguments->has_rows = true;
         return true;
     }
     for (size_t i = 0; key == OPTION_FORMAT && i < COUNT_OF(formats); i++) {
         if (formats[i] != NULL && strcmp(text, formats[i]) == 0) {
-            arguments->form =
-                i != FORM_TREE || arguments->form > FORM_INVERTED ? (enum profile_form)i : arguments->form;
+            arguments->form = (enum profile_form)i;
             return true;
         }
     }
@@ -354,6 +437,7 @@ static bool parse_leaks_option(int key, char *text, struct arguments *arguments)
 static error_t parse_option(int key, char *text, struct argp_state *state) {
     struct parsed *parsed = state->input;
     struct arguments *arguments = &parsed->arguments;
+    note_given(parsed, key, text, state);
     switch (key) {
     case OPTION_JSON:
         arguments->json = true;
@@ -411,6 +495,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
             argp_error(state, "unexpected argument %s: mems %s %s", arguments->words[parsed->verb->most],
                        parsed->verb->name, parsed->verb->words);
         }
+        check_combination(parsed, state);
         return 0;
     default:
         return parse_profile_option(key, text, state, arguments) || parse_top_option(key, text, state, arguments) ||

@@ -52,6 +52,7 @@ struct arguments {
     enum profile_kind kind;
     enum profile_group group;
     enum profile_form form;
+    bool has_rows;
     uint64_t rows;      /* at most; 0: all */
     char *heap_options; /* NAME=VALUE,... ; NULL: none */
 };

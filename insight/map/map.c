@@ -443,6 +443,9 @@ int verb_map(const struct arguments *arguments) {
     if (arguments->word_count == 2 && !parse_number(arguments->words[1], &address)) {
         fail("%s: not an address: give it as 0x... or in decimal", arguments->words[1]);
     }
+    if (arguments->word_count == 2 && arguments->html != NULL) {
+        fail("--html shows the whole heap: leave the address out");
+    }
     session_open(&session, arguments->words[0], true);
     if (arguments->word_count == 2) {
         show_place(&session, address, arguments->json);

@@ -282,14 +282,26 @@ static void write_form(struct profile *profile, enum profile_form form) {
     print_notes(&profile->samples);
 }
 
+/* Options that a format has no place for are refused, not ignored. */
 static void check_arguments(const struct arguments *arguments) {
+    const enum profile_form form = arguments->json ? FORM_JSON : arguments->form;
+    const char *kind = profile_kind_name(arguments->kind);
     const bool by_stack_alone = arguments->kind == PROFILE_ALLOCATED || arguments->kind == PROFILE_LIFETIME;
+    const bool is_table = form <= FORM_INVERTED || form == FORM_JSON;
     if (by_stack_alone && arguments->group != GROUP_NONE) {
-        fail("--%s is counted by call site alone, not by thread or class", profile_kind_name(arguments->kind));
+        fail("--%s is counted by call site alone, not by thread or class", kind);
     }
-    if ((arguments->form == FORM_PPROF || arguments->form == FORM_HEAP_V2) && by_stack_alone) {
-        fail("this format has what has been allocated beside what is live: leave --%s out",
-             profile_kind_name(arguments->kind));
+    if ((form == FORM_PPROF || form == FORM_HEAP_V2) && by_stack_alone) {
+        fail("this format has what has been allocated beside what is live: leave --%s out", kind);
+    }
+    if (arguments->kind == PROFILE_LIFETIME && !is_table) {
+        fail("this format has no lifetimes: --lifetime is shown as text or JSON");
+    }
+    if (form == FORM_HEAP_V2 && arguments->group != GROUP_NONE) {
+        fail("heap_v2 has no threads and classes: leave --thread or --class out");
+    }
+    if (arguments->has_rows && !is_table) {
+        fail("this format has all call sites: --rows shortens text and JSON");
     }
 }
 

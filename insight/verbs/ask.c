@@ -99,8 +99,15 @@ static void open_engine_process(struct session *session, const char *name) {
     }
 }
 
-static int tell_silence(const struct arguments *arguments) {
+static int tell_silence(const struct arguments *arguments, const struct target *target) {
     fflush(stdout);
+    if (target_is_stopped(target)) {
+        warn("no answer in %.1f s: the process is stopped; it will be done when the process goes on (kill -CONT %d) "
+             "and a "
+             "thread of it next takes a slow path",
+             arguments->timeout, target->pid);
+        return EXIT_TROUBLE;
+    }
     warn("no answer in %.1f s: the process allocates and frees nothing, and has no background thread (background=on); "
          "it "
          "will be done when a thread of it next takes a slow path",
@@ -250,7 +257,7 @@ int verb_set(const struct arguments *arguments) {
     struct root_request answer;
     int status = EXIT_FINE;
     if (!request_answered(&session, order, number, arguments->timeout, &answer)) {
-        status = tell_silence(arguments);
+        status = tell_silence(arguments, &session.target);
     } else if (answer.error != 0) {
         fail("%s=%s: the library refuses it: %s", name, value, strerror(answer.error));
     }
@@ -269,7 +276,7 @@ int verb_trim(const struct arguments *arguments) {
     struct root_request answer;
     open_engine_process(&session, arguments->words[0]);
     bool answered = request_answered(&session, 0, 0, arguments->timeout, &answer);
-    int status = answered ? EXIT_FINE : tell_silence(arguments);
+    int status = answered ? EXIT_FINE : tell_silence(arguments, &session.target);
     if (arguments->json) {
         print_json(json_pack("{s:b, s:I}", "done", answered, "bytes", (json_int_t)(answered ? answer.value : 0)));
     } else if (answered) {

@@ -373,9 +373,6 @@ int verb_run(const struct arguments *arguments) {
     set_environment(arguments, library);
     free(library);
     fflush(stdout);
-    if (arguments->show_leaks && arguments->detached) {
-        fail("--leaks must trace the command, which --detach forbids");
-    }
     pid_t child = start(arguments->words, arguments->detached);
     /* The terminal sends signals to both: the child decides. */
     signal(SIGINT, SIG_IGN);

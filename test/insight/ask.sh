@@ -56,6 +56,19 @@ status=0
 [ $status -eq 2 ] || fail "an idle process: status $status"
 grep -q 'no answer in 0.2 s' "$work/error" || fail "of an idle process it says $(cat "$work/error")"
 
+# A stopped process carries it out when it goes on.
+halt "$busy"
+status=0
+"$INSIGHT" set --timeout 0.2 "$busy" decay_ms=78 2>"$work/error" || status=$?
+[ $status -eq 2 ] || fail "a stopped process: status $status"
+grep -q "is stopped; .*kill -CONT $busy" "$work/error" || fail "of a stopped process it says $(cat "$work/error")"
+kill -CONT "$busy"
+for _ in $(seq 100); do
+    ! "$INSIGHT" list | grep -q "^ *$busy busy .*decay_ms=78" || break
+    sleep 0.1
+done
+"$INSIGHT" list | grep -q "^ *$busy busy .*decay_ms=78" || fail "it went on, and has not carried out the request"
+
 # A background thread answers for an idle process.
 MEMS_OPTIONS=background=on launch "$work/list" "$work/blocks"
 "$INSIGHT" set --timeout 5 "$process" decay_ms=66 >/dev/null || fail "the background thread does not answer"
