@@ -7,10 +7,11 @@
 #include <unistd.h>
 
 #include "support/hmm_heap.h"
+#include "support/thread.h"
 
 #define BLOCKS 120
 #define STEPS 600
-#define TRIALS 1000
+#define TRIALS affordable(1000)
 
 enum { REPORTED = 7 };
 

@@ -7,6 +7,7 @@
 
 #include "support/hmm_heap.h"
 #include "support/model.h"
+#include "support/thread.h"
 
 #define STEPS 6000
 #define BUFFER ((size_t)256 << 10)
@@ -43,7 +44,7 @@ static void step(struct model *model) {
 
 static void work(enum disturbance disturbance) {
     static struct model model = {.allocator = &allocator, .refusals = true};
-    for (int i = 0; i < STEPS; i++) {
+    for (unsigned i = 0; i < affordable(STEPS); i++) {
         disturb(disturbance);
         step(&model);
         CHECK_VALID();

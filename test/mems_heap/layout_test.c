@@ -5,9 +5,10 @@
 
 #include "os/os.h"
 #include "support/random.h"
+#include "support/thread.h"
 #include "twin.h"
 
-#define STEPS 10000
+#define STEPS affordable(10000)
 #define BLOCKS_MAX 300
 
 static struct twin twins[5];

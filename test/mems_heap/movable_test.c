@@ -26,7 +26,7 @@ static void random_operations_keep_all_bytes(void **state) {
     struct random random = random_start();
     for (size_t kind = 0; kind < 3; kind++) {
         herd_begin(&herd, &kinds[kind]);
-        for (size_t i = 0; i < 6000; i++) {
+        for (size_t i = 0; i < affordable(6000); i++) {
             herd_act(&herd, &random, i / 1000 % 2 == 0);
             if (i % 64 == 0) {
                 herd_check(&herd);
@@ -41,7 +41,7 @@ static void failed_operations_change_nothing(void **state) {
     struct random random = random_start();
     for (size_t kind = 0; kind < 3; kind++) {
         herd_begin(&herd, &kinds[kind]);
-        for (size_t i = 0; i < 6000; i++) {
+        for (size_t i = 0; i < affordable(6000); i++) {
             herd.refusals = random_below(&random, 3) == 0;
             if (herd.refusals) {
                 enum os_call call = random_below(&random, 2) == 0 ? OS_CALL_MMAP : OS_CALL_MUNMAP;

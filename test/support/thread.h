@@ -1,5 +1,5 @@
 /*
- * thread.h - runs a function in a thread, and scales the work of stress tests.
+ * thread.h - runs a function in a thread, and scales the work of tests.
  */
 #ifndef MEMS_TEST_SUPPORT_THREAD_H
 #define MEMS_TEST_SUPPORT_THREAD_H
@@ -27,6 +27,19 @@ static inline void thread_run(void *(*function)(void *), void *argument) {
     pthread_t thread;
     CHECK(pthread_create(&thread, NULL, function, argument) == 0);
     CHECK(pthread_join(thread, NULL) == 0);
+}
+
+/* Whether each step takes many times as long: beside ThreadSanitizer, and in an emulator. */
+#ifdef __aarch64__
+#define SLOW 1
+#else
+#define SLOW UNDER_TSAN
+#endif
+
+/* How many of n random steps a single thread makes: a fifth where they are slow. They are no race, and the same ones
+ * on each processor. */
+static inline unsigned affordable(unsigned n) {
+    return SLOW ? n / 5 : n;
 }
 
 /* n, or STRESS_SCALE percent of it; at least 1. */

@@ -24,7 +24,7 @@ static size_t choose_size(void) {
 static void random_operations_keep_every_block(void) {
     static struct model model = {.allocator = &allocator, .stride = 512};
     errno = EDOM;
-    for (unsigned step = 0; step < 40000; step++) {
+    for (unsigned step = 0; step < affordable(40000); step++) {
         size_t i = random_below(&fresh_random, MODEL_BLOCKS);
         enum model_operation operation = (enum model_operation)random_below(&fresh_random, MODEL_TRIM);
         size_t size = choose_size();

@@ -15,6 +15,7 @@
 #include "support/engine_heap.h"
 #include "support/kernel.h"
 #include "support/marked.h"
+#include "support/thread.h"
 
 #define UNDECAYED "decay_ms=4294967295"
 
@@ -55,7 +56,7 @@ static void blocks_keep_what_they_hold(void) {
     enum { BLOCKS = 24 };
     struct marked blocks[BLOCKS] = {0};
     size_t bytes = 0;
-    for (uint64_t step = 0; step < 3000; step++) {
+    for (uint64_t step = 0; step < affordable(3000); step++) {
         size_t i = random_below(&fresh_random, BLOCKS);
         struct marked *block = &blocks[i];
         size_t size = SMALL_MAX + 1 + random_below(&fresh_random, 20 * UNIT);

@@ -20,6 +20,7 @@
 #include "support/child.h"
 #include "support/kernel.h"
 #include "support/random.h"
+#include "support/thread.h"
 
 #define UNIT ((size_t)65536)
 
@@ -122,7 +123,7 @@ static void a_window_stays_whole_over_many_moves(void **state) {
         model[unit] = (unsigned char)(unit + 1);
         memset(start + unit * UNIT, model[unit], UNIT);
     }
-    for (int step = 0; step < MOVES; step++) {
+    for (unsigned step = 0; step < affordable(MOVES); step++) {
         size_t units = 1 + random_below(&random, 6);
         size_t from = random_below(&random, UNITS - units + 1);
         size_t to = random_below(&random, UNITS - units + 1);
@@ -135,7 +136,7 @@ static void a_window_stays_whole_over_many_moves(void **state) {
         moved += error == 0;
         for (size_t unit = 0; unit < units; unit++) {
             /* a failure leaves the destination's contents undefined: write them again */
-            unsigned char fresh = (unsigned char)(step + (int)unit);
+            unsigned char fresh = (unsigned char)(step + unit);
             unsigned char *source = start + (from + unit) * UNIT;
             unsigned char *target = start + (to + unit) * UNIT;
             if (error != 0) {

@@ -24,13 +24,6 @@
 #include "support/model.h"
 #include "support/thread.h"
 
-/* Beside a sanitizer, and in an emulator, each step takes many times as long. */
-#if defined(__aarch64__)
-#define SLOW 1
-#else
-#define SLOW UNDER_TSAN
-#endif
-
 static struct sample *sample_of(void *block) {
     CHECK_EQUAL(page_map_load(window_unit(block)), UNIT_SAMPLES);
     struct sample *sample = sample_at(block);

@@ -67,15 +67,19 @@ static unsigned within_bars(const struct site *site, bool of_bytes) {
     for (unsigned run = 0; run < RUNS; run++) {
         struct stack_sums sums = {0};
         double truth = 0;
-        for (unsigned i = 0; i < site->blocks; i++) {
+        for (uint64_t left = site->blocks, count; left > 0; left -= count) {
             const uint64_t size = site->least + random_below(&fresh_random, site->most - site->least + 1);
-            truth += of_bytes ? (double)size : 1;
+            count = 1;
             if (until < size) {
                 stack_sums_add(&sums, size, exponential_share(size, MEAN));
                 until = exponential_draw(exponential_random(&random), MEAN);
             } else {
-                until -= size;
+                if (site->least == site->most) { /* all before the next sample, at once */
+                    count = until / size < left ? until / size : left;
+                }
+                until -= count * size;
             }
+            truth += (double)count * (of_bytes ? (double)size : 1);
         }
         const double off = (of_bytes ? sums.bytes : sums.blocks) - truth;
         const double variance = of_bytes ? sums.bytes_variance : sums.blocks_variance;
