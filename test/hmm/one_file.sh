@@ -1,7 +1,7 @@
 #!/bin/sh
 # HMM as one file: it is made from the current sources, compiles without a warning by the commands at its top, and is
 # the library, with the same exported names (except dlopen), for any program. As the core of a device it does the
-# device's work.
+# device's work. If a file of its lists is missing, it fails.
 set -eu
 cd "$SOURCE_DIR"
 command -v python3 >/dev/null || {
@@ -20,6 +20,20 @@ if grep '^ *# *include "' "$work/hmm.c"; then
     echo "it includes a file of the project"
     exit 1
 fi
+
+# A file that it lists and that is not there is not left out.
+mkdir -p "$work/tree/test/hmm"
+cp -r include src tools "$work/tree"
+cp -r test/hmm/device "$work/tree/test/hmm"
+for missing in src/hmm/print.c src/hmm/region.c src/os/stack.c; do
+    mv "$work/tree/$missing" "$work/missing.c"
+    if "$work/tree/tools/hmm_file" "$work/tree/hmm.c" 2>"$work/err"; then
+        echo "it is made without $missing"
+        exit 1
+    fi
+    grep -qx "hmm_file: $missing is in its lists and not in the sources" "$work/err"
+    mv "$work/missing.c" "$work/tree/$missing"
+done
 
 (cd "$work" && "$CC" -Wall -Wextra -Werror -O2 -shared -fPIC -o libhmm.so hmm.c)
 exported() {

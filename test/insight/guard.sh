@@ -1,5 +1,5 @@
 #!/bin/sh
-# A fault in a sampled block is explained by `mems CORE` from the core alone, by `mems run`, and with guard_report=1 by
+# A fault in a sampled block is explained by `mems CORE` from the core alone, by `mems run`, and with guard_report=on by
 # the process itself, which still ends as before.
 . "${0%/*}/lib.sh"
 need python3
@@ -34,11 +34,11 @@ for kind in late behind; do
     else
         echo "the kernel's cores go elsewhere: not tried"
     fi
-    MEMS_OPTIONS=sample=1,guard_report=1
+    MEMS_OPTIONS=sample=1,guard_report=on
     status=0
     LD_PRELOAD=$LIBRARY "$work/sites" $kind >/dev/null 2>"$work/report" || status=$?
     unset MEMS_OPTIONS
-    [ $status -eq 139 ] || fail "guard_report=1: status $status"
+    [ $status -eq 139 ] || fail "guard_report=on: status $status"
     grep -q 'mems: fault at 0x.* of a block of 100 bytes' "$work/report" || fail "it reports $(cat "$work/report")"
     grep -q 'mems: allocated by thread 1 ' "$work/report" || fail "it reports $(cat "$work/report")"
     [ $kind = behind ] || grep -q 'mems: freed by thread ' "$work/report" || fail "it reports $(cat "$work/report")"

@@ -190,6 +190,18 @@ static void mistakes_are_told_and_skipped(void **state) {
     assert_option(&options, "stats", "text");
 }
 
+static void guard_report_is_switched_by_numbers_too(void **state) {
+    (void)state;
+    struct options options;
+    options_init(&engine_options, &options);
+    const char *const words[] = {"on", "off", "1", "0"};
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(options_set(&engine_options, &options, "guard_report", words[i]), 0);
+        assert_int_equal(options.guard_report % 2, i % 2 == 0 ? TOGGLE_ON : TOGGLE_OFF);
+    }
+    assert_int_equal(options_set(&engine_options, &options, "guard_report", "2"), EINVAL);
+}
+
 static void overlong_items_are_told_and_skipped(void **state) {
     (void)state;
     char text[2048];
@@ -264,6 +276,7 @@ int main(void) {
         cmocka_unit_test(a_value_that_does_not_fit_is_cut_and_an_error),
         cmocka_unit_test(a_list_is_read_from_left_to_right),
         cmocka_unit_test(mistakes_are_told_and_skipped),
+        cmocka_unit_test(guard_report_is_switched_by_numbers_too),
         cmocka_unit_test(overlong_items_are_told_and_skipped),
         cmocka_unit_test(help_names_every_option_with_its_default),
         cmocka_unit_test(a_table_of_another_owner_has_a_variable_and_members_of_its_own),

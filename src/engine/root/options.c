@@ -15,7 +15,7 @@ static const char *const stats_words[] = {[STATS_NONE] = "0", [STATS_TEXT] = "te
 static const char *const limit_words[] = {"none", NULL};
 static const char *const window_words[] = {"auto", NULL};
 static const char *const sample_words[] = {"0", NULL};
-static const char *const switch_words[] = {[SWITCH_OFF] = "0", [SWITCH_ON] = "1", NULL};
+static const char *const guard_report_words[] = {"on", "off", "1", "0", NULL}; /* enum toggle, by two names each */
 
 #define CHOICE(member, ...) OPTION(struct options, member, __VA_ARGS__)
 
@@ -48,8 +48,8 @@ static const struct option options[] = {
            "record who allocates, about once in this many bytes; 1: every time", .words = sample_words),
     CHOICE(profile_file, OPTION_TEXT, "PATH (up to 255 bytes)", "",
            "write a heap profile (heap_v2) to this file at exit (%p: process id)", .words = NULL),
-    CHOICE(guard_report, OPTION_WORD, "0|1", "0", "on a fault in a sampled block, report the block",
-           .words = switch_words),
+    CHOICE(guard_report, OPTION_WORD, "on|off", "off", "on a fault in a sampled block, report the block",
+           .words = guard_report_words),
 };
 
 const struct option_table engine_options = {

@@ -20,8 +20,6 @@ enum kinds { KINDS_ABORT, KINDS_REPORT, KINDS_OFF };
 /* What is reported at the end of the process. */
 enum stats_form { STATS_NONE, STATS_TEXT, STATS_JSON };
 
-enum switch_word { SWITCH_OFF, SWITCH_ON };
-
 /* The longest path for stats_file, including '\0'. */
 #define OPTIONS_PATH_MAX OPTION_VALUE_MAX
 
@@ -42,7 +40,7 @@ struct options {
     uint32_t advice;                     /* enum toggle: whether the program's advice on blocks is noted */
     size_t sample;                       /* mean bytes from one sample to the next; 0: none */
     char profile_file[OPTIONS_PATH_MAX]; /* where a profile goes at exit; empty: nowhere; %p is the process id */
-    uint32_t guard_report;               /* enum switch_word: whether a fault in a sampled block is explained */
+    uint32_t guard_report;               /* enum toggle, modulo 2: whether a fault in a sampled block is explained */
 };
 
 extern const struct option_table engine_options;

@@ -35,7 +35,7 @@ static void follow_options(void) {
     holding_set(options->limit, options->limit_soft);
     atomic_store_explicit(&samples.interval, options->sample,
                           memory_order_relaxed); /* heaps notice at their next beat */
-    guard_report_enable(options->guard_report == SWITCH_ON);
+    guard_report_enable(options->guard_report % 2 == TOGGLE_ON);
 }
 
 /*
