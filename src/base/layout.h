@@ -33,7 +33,8 @@ enum root_heap { ROOT_ENGINE = 1, ROOT_SPACES, ROOT_HMM };
  *
  *   | offset, 32 bits | size, 32 bits | name, '\0', up to a multiple of 4 bytes |
  *
- * A heap lists its rows in a macro ROWS(STRUCTURE, MEMBER, CONSTANT), from which LAYOUT_DEFINE makes the object.
+ * A heap lists its rows in a macro ROWS(STRUCTURE, CONSTANT), as STRUCTURE(name, member, ...) and CONSTANT(name), from
+ * which LAYOUT_DEFINE makes the object.
  */
 #define LAYOUT_ROW(name)         \
     struct {                     \
@@ -43,21 +44,35 @@ enum root_heap { ROOT_ENGINE = 1, ROOT_SPACES, ROOT_HMM };
 #define LAYOUT_UNIQUE(number) LAYOUT_JOIN(number)
 #define LAYOUT_JOIN(number) row_##number
 
-#define LAYOUT_STRUCTURE_ROW(structure) LAYOUT_ROW(#structure)
+/* row(structure, member) for each of up to 64 members. A macro cannot call itself, but it is expanded anew in each
+ * scan of LAYOUT_SCAN's argument. */
+#define LAYOUT_EACH(row, structure, ...) LAYOUT_SCAN(LAYOUT_FIRST(row, structure, __VA_ARGS__))
+#define LAYOUT_FIRST(row, structure, member, ...) \
+    row(structure, member) __VA_OPT__(LAYOUT_AGAIN LAYOUT_CALL(row, structure, __VA_ARGS__))
+#define LAYOUT_AGAIN() LAYOUT_FIRST
+#define LAYOUT_CALL ()
+#define LAYOUT_SCAN(...) LAYOUT_SCAN_16(LAYOUT_SCAN_16(LAYOUT_SCAN_16(LAYOUT_SCAN_16(__VA_ARGS__))))
+#define LAYOUT_SCAN_16(...) LAYOUT_SCAN_4(LAYOUT_SCAN_4(LAYOUT_SCAN_4(LAYOUT_SCAN_4(__VA_ARGS__))))
+#define LAYOUT_SCAN_4(...) LAYOUT_SCAN_1(LAYOUT_SCAN_1(LAYOUT_SCAN_1(LAYOUT_SCAN_1(__VA_ARGS__))))
+#define LAYOUT_SCAN_1(...) __VA_ARGS__
+
+#define LAYOUT_STRUCTURE_ROWS(structure, ...) \
+    LAYOUT_ROW(#structure) LAYOUT_EACH(LAYOUT_MEMBER_ROW, structure, __VA_ARGS__)
 #define LAYOUT_MEMBER_ROW(structure, member) LAYOUT_ROW("." #member)
 #define LAYOUT_CONSTANT_ROW(constant) LAYOUT_ROW(#constant)
 
-#define LAYOUT_STRUCTURE(structure) {0, sizeof(struct structure), #structure},
+#define LAYOUT_STRUCTURE(structure, ...) \
+    {0, sizeof(struct structure), #structure}, LAYOUT_EACH(LAYOUT_MEMBER, structure, __VA_ARGS__)
 #define LAYOUT_MEMBER(structure, member) \
     {offsetof(struct structure, member), sizeof(((struct structure *)0)->member), "." #member},
 #define LAYOUT_CONSTANT(constant) {(constant), 0, #constant},
 
-#define LAYOUT_DEFINE(object, ROWS)                                        \
-    struct object {                                                        \
-        ROWS(LAYOUT_STRUCTURE_ROW, LAYOUT_MEMBER_ROW, LAYOUT_CONSTANT_ROW) \
-        LAYOUT_ROW("")                                                     \
-    };                                                                     \
-    struct object object = {ROWS(LAYOUT_STRUCTURE, LAYOUT_MEMBER, LAYOUT_CONSTANT){0, 0, ""}}
+#define LAYOUT_DEFINE(object, ROWS)                      \
+    struct object {                                      \
+        ROWS(LAYOUT_STRUCTURE_ROWS, LAYOUT_CONSTANT_ROW) \
+        LAYOUT_ROW("")                                   \
+    };                                                   \
+    struct object object = {ROWS(LAYOUT_STRUCTURE, LAYOUT_CONSTANT){0, 0, ""}}
 
 /* The longest name that a reader makes of a row, "structure.member", with the final '\0'. */
 #define LAYOUT_NAME_MAX 40
