@@ -10,7 +10,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 enum option_kind {
     OPTION_WORD,   /* uint32_t: which of `words` */

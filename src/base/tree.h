@@ -16,7 +16,6 @@
 #ifndef MEMS_BASE_TREE_H
 #define MEMS_BASE_TREE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 /* Invariants: the heights of left and right differ by at most one; parent is NULL only for the root. */

@@ -9,12 +9,10 @@
 
 #include <stdatomic.h>
 
-#include "base/bits.h"
 #include "base/compiler.h"
 #include "block.h"
 #include "free_bins.h"
 #include "hmm.h"
-#include "hmm_alloc.h"
 #include "program_break.h"
 #include "system.h"
 

@@ -4,7 +4,6 @@
 #include "free_list.h"
 #include "heap_state.h"
 #include "hmm_alloc.h"
-#include "region.h"
 
 /* What the walk over all blocks found, to be compared with the lists. */
 struct tally {

@@ -1,7 +1,6 @@
 #include "region.h"
 
 #include "free_list.h"
-#include "hmm_report.h"
 
 void hmm_region_start(struct HmmHeap *heap) {
     if (!system_is_set(&hmm_block_secret)) {

@@ -4,7 +4,6 @@
 #include "system.h"
 
 #include "heap_state.h"
-#include "hmm_alloc.h"
 #include "hmm_options.h"
 #include "hmm_root.h"
 #include "os/lock.h"

@@ -3,7 +3,6 @@
  */
 #include "dict.h"
 
-#include "base/bits.h"
 #include "dict_entry.h"
 #include "handle.h"
 

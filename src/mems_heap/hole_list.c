@@ -1,7 +1,5 @@
 #include "hole_list.h"
 
-#include "base/fault.h"
-
 static struct sub_node *hole_of(const struct tree_node *node) {
     return node != NULL ? CONTAINER_OF(node, struct sub_node, tree) : NULL;
 }

@@ -6,7 +6,6 @@
 
 #include "base/bits.h"
 #include "base/compiler.h"
-#include "base/fault.h"
 #include "copy.h"
 #include "resolve.h"
 #include "space_compact.h"

@@ -6,8 +6,6 @@
  */
 #include "space_compact.h"
 
-#include <errno.h>
-
 #include "complaint.h"
 #include "os/clock.h"
 

@@ -10,9 +10,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
-
-#include "base/compiler.h"
 
 #ifdef BACKEND_HMM
 

@@ -9,7 +9,6 @@
 #include "engine/heaps/remote.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
-#include "engine/reports/arena_stats.h"
 #include "engine/root/root.h"
 #include "engine/samples/sample.h"
 #include "engine/slabs/abandoned.h"

@@ -5,7 +5,6 @@
 #include "engine/heaps/heap.h"
 #include "engine/heaps/remote.h"
 #include "engine/memory/span.h"
-#include "engine/slabs/abandoned.h"
 #include "engine/slabs/slab.h"
 #include "engine/tables/holding.h"
 #include "free_pages.h"
