@@ -33,7 +33,7 @@ struct option {
     const char *const *words; /* ends with NULL; may be NULL */
 };
 
-/* An option for a table: of the name of the member of `type` that holds the choice. The last arguments initialise other
+/* An entry of a table, named after the member of `type` that holds the choice. The last arguments initialise other
  * members of struct option. */
 #define OPTION(type, member, of_kind, takes, default_value, purpose, ...)                                             \
     {                                                                                                                 \

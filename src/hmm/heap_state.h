@@ -71,7 +71,7 @@ struct HmmHeap {
     bool purged;              /* no whole page in a free block has memory */
     unsigned growing;         /* the index of the region that grows */
     size_t trim_at;           /* the size of a last free block at which the break is lowered */
-    size_t trim_min;          /* the minimum of trim_at; it rises if lowering the break was in vain */
+    size_t trim_min;          /* the minimum of trim_at; it rises if the break had to rise again */
     bool trimmed;             /* the break's last move was down */
     struct program_break brk; /* `move` is NULL until a break is chosen, or if there is none */
     size_t size;              /* bytes of all regions */

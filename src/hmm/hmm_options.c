@@ -15,7 +15,7 @@ static const struct option options[] = {
         .values = "auto|real|simulated",
         .fallback = "auto",
         .description =
-            "move the process's own break (auto: unless another malloc has it), or one in reserved address space",
+            "move the process's own break (auto: unless another malloc uses it), or one in reserved address space",
         .kind = OPTION_WORD,
         .fixed = true,
         .offset = offsetof(struct hmm_options, break_kind),

@@ -121,7 +121,7 @@ COLD void hmm_report_pointer(struct HmmHeap *heap, const char *operation, void *
     struct block *block = find.block;
     bool inside = block_payload(block) != payload;
     if (inside && ((char *)payload < (char *)block_payload(block) || block == region->end)) {
-        hmm_report_fault(heap, operation, payload, "not a block's start", "in what lies between blocks");
+        hmm_report_fault(heap, operation, payload, "not a block's start", "between blocks");
     }
     bool free = (block->header & BLOCK_USED) == 0;
     if (inside && (!free || (uintptr_t)payload % BLOCK_ALIGN != 0)) {

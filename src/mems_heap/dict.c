@@ -1,5 +1,5 @@
 /*
- * dict.c - the dictionary, read: with the lock and without.
+ * dict.c - reading the dictionary, with the lock and without.
  */
 #include "dict.h"
 

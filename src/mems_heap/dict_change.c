@@ -1,5 +1,5 @@
 /*
- * dict_change.c - changes of the dictionary, by the holder of the lock, in the middle of readers without it.
+ * dict_change.c - changes of the dictionary by the holder of the lock, while others read it without the lock.
  */
 #include "base/fault.h"
 #include "dict_entry.h"

@@ -31,7 +31,7 @@ static void describe_hole(struct fmt *line, uintptr_t v_address, const struct su
 static int describe(const struct mems_space *space, struct fmt *line, uintptr_t handle) {
     uintptr_t v_address = space->number != 0 ? handle_address(handle) : handle;
     if (space->number != 0 && handle_number(handle) != space->number) {
-        fmt_format(line, "%u is of another space", (uint64_t)v_address);
+        fmt_format(line, "%u belongs to another space", (uint64_t)v_address);
         return EFAULT;
     }
     const struct main_node *main = main_chain_find(&space->chain, v_address);

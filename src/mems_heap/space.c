@@ -83,7 +83,7 @@ static int start_default(void) {
 static void tell_page_size(const char *function, size_t page_size) {
     struct complaint complaint;
     complaint_begin(&complaint, function, 0, EINVAL);
-    fmt_format(&complaint.message.line, "a PAGE_SIZE of %u is no multiple of the system's page size, %u",
+    fmt_format(&complaint.message.line, "a PAGE_SIZE of %u is not a multiple of the system's page size, %u",
                (uint64_t)page_size, (uint64_t)os_page_size());
     complaint_tell(&complaint);
 }

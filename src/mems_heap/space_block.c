@@ -23,7 +23,7 @@
  */
 #define GROWING_MIN ((size_t)64 * 1024)
 
-static const char too_much[] = "%u bytes are more than a block can have";
+static const char too_much[] = "%u bytes are more than a block can hold";
 static const char no_memory[] = "cannot get memory for %u bytes (mmap failed)";
 
 /* Leaves the space and reports that a request failed. */
@@ -208,7 +208,7 @@ void *space_alloc_zeroed(const char *function, struct mems_space *space, size_t 
     }
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX) {
-        return refuse_request(function, space, "that many elements of %u bytes are more than a block can have", size);
+        return refuse_request(function, space, "that many elements of %u bytes are more than a block can hold", size);
     }
     if (bytes == 0) {
         return refuse_request(function, space, "cannot allocate a block of %u bytes", bytes);
@@ -342,7 +342,7 @@ static void give_grown(struct mems_space *space, struct sub_node *node) {
     }
 }
 
-/* Ends a move that was in vain, because the block was pinned during the copy. */
+/* Undoes a move during which the block was pinned. */
 static int undo_move(struct mems_space *space, const void *moved) {
     struct sub_node *node = resolve_start(space, moved);
     if (node != NULL) {

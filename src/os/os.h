@@ -53,7 +53,7 @@ int os_map_near(void *near, size_t size, void **out);
 /* Unmaps pages. Works on any part of a mapping. */
 int os_unmap(void *start, size_t size);
 
-/* Releases memory of ours but keeps its addresses: accesses fault. os_unmap ends this. */
+/* Releases our memory but keeps its addresses: accesses fault until os_unmap. */
 int os_forbid(void *start, size_t size);
 
 /*

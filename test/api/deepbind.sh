@@ -105,7 +105,7 @@ expect deepbind=drop plugin.so mix # its malloc is not called
 expect deepbind=keep plugin.so
 (run deepbind=keep plugin.so mix)
 case $LIBRARY in
-*libmems*) state=': outside the heap: a pointer of another allocator, of a stack, or of static data' ;;
+*libmems*) state=': outside the heap: from another allocator, a stack, or static data' ;;
 *) state='' ;;
 esac
 grep -q "^mems: free(0x[0-9a-f]*): not from this heap$state \[thread [0-9]*\]\$" "$work/report" || {

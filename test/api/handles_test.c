@@ -109,7 +109,7 @@ static void a_handle_of_another_space_is_found(void **state) {
     char *v_ptr = mems_space_malloc(one, 100);
     assert_int_equal(address(v_ptr), address(mems_space_malloc(other, 100)));
     assert_refused(other, v_ptr);
-    assert_string_equal(text, "mems_space_free: 1000 is of another space");
+    assert_string_equal(text, "mems_space_free: 1000 belongs to another space");
     assert_int_equal(heard.address, (uintptr_t)v_ptr);
     mems_free(v_ptr);
     assert_string_equal(text + strlen(text) - 20, "was never handed out");

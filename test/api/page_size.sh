@@ -30,7 +30,7 @@ Sub-chain Length array: [2, 2, ]
 
 of_8192=$(echo "$of_4096" | sed 's/of 4096: 4/of 8192: 2/; s/^Pages used:	4/Pages used:	2/')
 
-refusal="a PAGE_SIZE of 5000 is no multiple of the system's page size, $(getconf PAGESIZE)"
+refusal="a PAGE_SIZE of 5000 is not a multiple of the system's page size, $(getconf PAGESIZE)"
 
 says "$of_4096"
 says "$of_4096" -DPAGE_SIZE=4096
@@ -45,5 +45,5 @@ says "mems_init: $refusal
 mems_malloc: $refusal
 mems_init: 22
 no memory" -DINIT -DPAGE_SIZE=5000
-says "mems_malloc: a PAGE_SIZE of 0 is no multiple of the system's page size, $(getconf PAGESIZE)
+says "mems_malloc: a PAGE_SIZE of 0 is not a multiple of the system's page size, $(getconf PAGESIZE)
 no memory" -DPAGE_SIZE=0

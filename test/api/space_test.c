@@ -220,20 +220,20 @@ static void a_request_that_cannot_be_granted_is_an_error(void **state) {
     (void)state;
     ASSERT_ERROR(mems_malloc(0), NULL, ENOMEM, 0, "mems_malloc: cannot allocate a block of 0 bytes");
     ASSERT_ERROR(mems_malloc(amount(SIZE_MAX)), NULL, ENOMEM, 0,
-                 "mems_malloc: 18446744073709551615 bytes are more than a block can have");
+                 "mems_malloc: 18446744073709551615 bytes are more than a block can hold");
     ASSERT_ERROR(mems_malloc(amount((size_t)PTRDIFF_MAX + 1)), NULL, ENOMEM, 0,
-                 "mems_malloc: 9223372036854775808 bytes are more than a block can have");
+                 "mems_malloc: 9223372036854775808 bytes are more than a block can hold");
     ASSERT_ERROR(mems_malloc(amount((size_t)1 << 60)), NULL, ENOMEM, 0,
                  "mems_malloc: cannot get memory for 1152921504606846976 bytes (mmap failed)");
     ASSERT_ERROR(mems_malloc(amount(PTRDIFF_MAX)), NULL, ENOMEM, 0,
                  "mems_malloc: cannot get memory for 9223372036854775807 bytes (mmap failed)");
     ASSERT_ERROR(mems_calloc(amount((size_t)1 << 33), (size_t)1 << 33), NULL, ENOMEM, 0,
-                 "mems_calloc: that many elements of 8589934592 bytes are more than a block can have");
+                 "mems_calloc: that many elements of 8589934592 bytes are more than a block can hold");
     ASSERT_ERROR(mems_calloc(3, 0), NULL, ENOMEM, 0, "mems_calloc: cannot allocate a block of 0 bytes");
     ASSERT_ERROR(mems_calloc(amount((size_t)1 << 30), (size_t)1 << 30), NULL, ENOMEM, 0,
                  "mems_calloc: cannot get memory for 1152921504606846976 bytes (mmap failed)");
     ASSERT_ERROR(mems_realloc(v(1000), amount(SIZE_MAX)), NULL, ENOMEM, 0,
-                 "mems_realloc: 18446744073709551615 bytes are more than a block can have");
+                 "mems_realloc: 18446744073709551615 bytes are more than a block can hold");
     ASSERT_ERROR(mems_realloc(v(1000), amount((size_t)1 << 60)), NULL, ENOMEM, 0,
                  "mems_realloc: cannot get memory for 1152921504606846976 bytes (mmap failed)");
     struct mems_stats stats;
@@ -292,7 +292,7 @@ static void a_copy_beyond_a_block_is_an_error(void **state) {
 static void a_space_that_cannot_be_is_an_error(void **state) {
     (void)state;
     ASSERT_ERROR(mems_space_create(&(struct mems_space_options){.page_size = 5000}), NULL, EINVAL, 0,
-                 "mems_space_create: a PAGE_SIZE of 5000 is no multiple of the system's page size, 4096");
+                 "mems_space_create: a PAGE_SIZE of 5000 is not a multiple of the system's page size, 4096");
     ASSERT_ERROR(mems_space_create(&(struct mems_space_options){.alignment = 24}), NULL, EINVAL, 0,
                  "mems_space_create: an alignment of 24 is neither 8 nor 16");
     ASSERT_ERROR(mems_space_malloc(NULL, 8), NULL, EINVAL, 0, "mems_space_malloc: the space is NULL");

@@ -93,7 +93,7 @@ static void freeing_what_is_not_the_start_of_a_block_is_a_fault(void **state) {
                  "HmmFree(@): not a block's start: 1 bytes into a used block of 5000 bytes");
     expect_fault(free_inside, &(ptrdiff_t){4999},
                  "HmmFree(@): not a block's start: 4999 bytes into a used block of 5000 bytes");
-    expect_fault(free_inside, &(ptrdiff_t){-8}, "HmmFree(@): not a block's start: in what lies between blocks");
+    expect_fault(free_inside, &(ptrdiff_t){-8}, "HmmFree(@): not a block's start: between blocks");
 }
 
 static void free_foreign(void *pointer) {

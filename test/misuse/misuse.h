@@ -11,8 +11,7 @@
 #ifdef LIBRARY_hmm
 #define FOREIGN "(@): not from this heap"
 #else
-#define FOREIGN \
-    "(@): not from this heap: outside the heap: a pointer of another allocator, of a stack, or of static data"
+#define FOREIGN "(@): not from this heap: outside the heap: from another allocator, a stack, or static data"
 #endif
 
 static inline void free_pointer(void *pointer) {

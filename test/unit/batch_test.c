@@ -123,8 +123,7 @@ int main(void) {
         FRESH(good_sizes_are_what_blocks_have),
         FRESH_FAULT(free_one_twice, "", "free(@): double free: slot # of a 80-byte slab, cached"),
         FRESH_FAULT(free_one_of_the_stack, "",
-                    "free(@): not from this heap: outside the heap: a pointer of another allocator, of a stack, or of "
-                    "static data"),
+                    "free(@): not from this heap: outside the heap: from another allocator, a stack, or static data"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -212,8 +212,8 @@ int main(void) {
         FRESH(what_was_never_part_of_a_span_is_unused),
         FRESH(a_lost_unit_is_unused),
         FRESH_FAULT(asking_the_size_of_a_foreign_pointer_is_a_fault, "",
-                    "malloc_usable_size(@): not from this heap: outside the heap: a pointer of another allocator, of a "
-                    "stack, or of static data"),
+                    "malloc_usable_size(@): not from this heap: outside the heap: from another allocator, a stack, or "
+                    "static data"),
         FRESH_FAULT(asking_the_size_of_the_inside_of_a_slot_is_a_fault, "",
                     "malloc_usable_size(@): not a block's start: 8 bytes into slot 0 of a 112-byte slab, live"),
         FRESH_FAULT(resizing_a_freed_block_is_a_fault, "",

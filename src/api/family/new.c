@@ -69,7 +69,7 @@ __attribute__((weak)) void _ZSt17__throw_bad_allocv(void);
 #pragma weak dlopen
 #pragma weak dlsym
 
-/* Whether a block that new returns and delete takes back passes through our code only. */
+/* Whether both new and delete of this form are ours. */
 static bool plain_is_ours(void) {
     return _Znwm == new_plain && _ZdlPv == delete_plain;
 }

@@ -322,7 +322,7 @@ static struct block block_of(const char *operation, const struct mems_arena *han
         id = large_of(address)->arena;
     }
     if (UNLIKELY(id != ((uintptr_t)handle & ARENA_ID_MASK))) {
-        fault(operation, address, "not a block of this arena", "it is another arena's, or of none");
+        fault(operation, address, "not a block of this arena", "it belongs to another arena, or to none");
     }
     return block;
 }

@@ -26,7 +26,7 @@ void *alloc_slow(size_t size);
  */
 void free_foreign(void *block, size_t differing, const char *operation);
 
-/* For NULL, a block outside the window as far as the heap knows, or no block at all. */
+/* For NULL, a block that the heap believes to be outside the window, or an address that is no block. */
 void free_elsewhere(const char *operation, void *block);
 
 /* For a block of `size` bytes that is about to be handed out when the heap has a beat (heap_count); always for a
@@ -39,8 +39,8 @@ void free_fault(void *block);
 /* For a block about to be handed out that was freed twice: a fault that always ends the program. */
 _Noreturn void alloc_fault(void *block);
 
-/* For a block of the heap's own whose magazine, tops[top], is full or was never made; with harden=light, for all of
- * them. */
+/* For a block in the heap's own slabs whose magazine, tops[top], is full or was never made; with harden=light, for all
+ * blocks there. */
 void free_overflow(struct heap *heap, size_t top, void *block, const char *operation);
 
 /* Whether a granule's remote bit is set. Most words have none set, which word_is_zero finds with one comparison. */

@@ -280,7 +280,7 @@ static void end_big(const char *operation, void *block, size_t size, enum origin
     }
 }
 
-/* Puts a large block whose life has ended where nobody gets it soon. */
+/* Delays the reuse of a freed large block. */
 static void detain_large(const char *operation, struct large *large) {
     struct heap *heap = heap_mine;
     if (!sampled_block_end_large(heap, large)) {

@@ -41,7 +41,7 @@ void *alloc_large(size_t size, size_t alignment, bool *zero);
  * none of its pages has memory; `purge`: otherwise its headroom must have none. */
 void *alloc_grown(size_t size, size_t ample, bool purge, bool *fresh);
 
-/* Makes such a block of `bytes` bytes zero; `zero` is what the allocation said. */
+/* Clears such a block of `bytes` bytes; `zero`: whether the allocation said that it reads as zero. */
 void alloc_clear_big(void *block, size_t bytes, bool zero);
 
 /*

@@ -10,7 +10,7 @@
 #include "magazine.h"
 #include "ranks.h"
 
-/* A heap is swept when its slabs have grown by this much (before_growth.h). */
+/* Idle classes are first flushed when a heap's slabs have this much (before_growth.h). */
 #define FLUSH_START ((size_t)1 << 20)
 
 struct heaps heaps = {.lock = LOCK_INIT(LOCK_HEAPS)};

@@ -3,7 +3,7 @@
  *
  * Only the thread uses its magazines and the live bits of its slabs, without a lock. Everything else of a heap is
  * reached under its lock. The thread takes it on slow paths, about once in 32 blocks, almost always uncontended;
- * another thread takes it if the heap is idle, or memory is short (upkeep.h).
+ * another thread takes it if the heap is idle, or memory is short (idle.h).
  *
  * The page map stores a heap's number, its *id*, for each of its slabs. When its thread ends, the heap gives everything
  * back and waits for another thread; its memory is never unmapped, so a stale id leads to some heap, possibly the wrong
@@ -108,10 +108,10 @@ struct heap {
     bool checks_every;          /* frees are checked at the call, not when a magazine is flushed */
     struct hardened *hardened;  /* NULL with harden=off */
     struct zeros zeros;
-    uint32_t victim;       /* the heap that gave memory last (upkeep.c); 0: none */
+    uint32_t victim;       /* the heap that gave memory last (idle.c); 0: none */
     uint64_t collected_ms; /* when the thread last collected all its units */
     uint64_t looked_ms;    /* when the thread last looked for idle heaps, */
-    uint64_t searched_ms;  /* and for a block to steal, in vain */
+    uint64_t searched_ms;  /* and last found no block to steal */
     uint64_t passed_ms;    /* its last pass of upkeep, */
     uint8_t purged_class;  /* whose abandoned slabs that looked at, */
     uint64_t rested_ms;    /* and when it last gave up what idle classes have cached */

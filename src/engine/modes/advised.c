@@ -1,6 +1,6 @@
 /*
- * advised.c - the program has advised or locked pages of its blocks (madvise, mlock): noted, so that this ends with the
- * block.
+ * advised.c - records that the program has called madvise or mlock on pages of a block, so that the effect ends when
+ * the block is freed.
  */
 #include "engine/engine.h"
 #include "engine/memory/huge.h"

@@ -17,7 +17,7 @@
 /* Fills the slack behind a small block: neither 0 nor the end of a string. */
 #define SLACK 0xb5
 
-/* --- Who, and when ------------------------------------------------------------------------------------------------ */
+/* --- What is recorded --------------------------------------------------------------------------------------------- */
 
 static void describe(struct heap *heap, struct sample_site *site) {
     struct os_stack unknown = {0};

@@ -26,7 +26,7 @@ static void describe(struct fmt *text, const struct block *block, const void *ad
     };
     switch (block->kind) {
     case BLOCK_OUTSIDE:
-        fmt_text(text, "outside the heap: a pointer of another allocator, of a stack, or of static data");
+        fmt_text(text, "outside the heap: from another allocator, a stack, or static data");
         break;
     case BLOCK_METADATA:
         fmt_text(text, "in the heap's own metadata");

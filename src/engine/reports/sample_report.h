@@ -11,7 +11,7 @@ struct sample;
 /* The sampled block that an address belongs to, or NULL. Takes no lock: a thread that has faulted may hold any. */
 COLD const struct sample *sample_around(const void *address);
 
-/* Tells on standard error where a block was allocated and, if it is dead, where it was freed: a line each, with
+/* Writes to standard error where a block was allocated and, if it is dead, where it was freed: a line each, with
  * return addresses. */
 COLD void sample_tell(const struct sample *sample);
 

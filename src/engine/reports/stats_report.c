@@ -148,7 +148,7 @@ static void put_memory(struct report *report, const struct mems_engine_stats *st
     fmt_text(report_line(report), "\nmemory                         bytes\n");
     put_bytes(report, "  ", "window", touched, "live + slack + cached + free + dirty");
     put_bytes(report, "  ", "metadata", stats->metadata, "tables and descriptors");
-    put_bytes(report, "  ", "huge blocks", stats->huge_bytes, "mappings of their own");
+    put_bytes(report, "  ", "huge blocks", stats->huge_bytes, "mapped separately");
     put_rule(report);
     put_bytes(report, "  ", "heap", heap, "their sum: at most this much is resident");
     put_bytes(report, "  ", "process", stats->resident, "resident, with code, stacks and other mappings");

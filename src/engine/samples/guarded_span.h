@@ -28,7 +28,7 @@ struct sample;
 /* Cells have 1, 2, 4 or 8 pages. */
 #define GUARDED_KINDS 4u
 
-/* Guards that are mappings, at most. */
+/* The maximum number of guards that are mappings. */
 #define GUARDED_MAPPINGS_MAX 4096u
 
 enum guard_state {

@@ -45,7 +45,6 @@ static inline size_t holding_soft(void) {
     return atomic_load_explicit(&holding.soft, memory_order_relaxed);
 }
 
-/* Whether there is a limit. */
 static inline bool holding_limited(void) {
     return holding_soft() != SIZE_MAX;
 }
@@ -55,8 +54,8 @@ static inline bool holding_pressed(void) {
     return atomic_load_explicit(&holding.pressed, memory_order_relaxed);
 }
 
-/* Records upkeep: it is next due when a further part is held, or the soft limit is exceeded again. Returns whether to
- * report that the limit is still exceeded. */
+/* Records that upkeep was done: it is due again when the heap holds a further part, or exceeds the soft limit again.
+ * Returns whether to report that the limit is still exceeded. */
 bool holding_attended(void);
 
 #endif

@@ -23,10 +23,10 @@
 /* Cached large blocks of up to this part of memory are given up for slabs. */
 #define FLUSH_SHARE 16u
 
-/* After flushing this many large blocks, it is checked whether they suffice. */
+/* Large blocks to flush before checking whether they suffice. */
 #define LARGES_STEP 8u
 
-/* A heap is swept when its slabs have grown by this much, and by this fraction. */
+/* Idle classes are flushed when a heap's slabs have grown by this much, and by this fraction. */
 #define GROWTH_MIN ((size_t)1 << 20)
 #define GROWTH_SHARE 8u
 
