@@ -1,5 +1,7 @@
 #include "range_tree.h"
 
+#include "broken.h"
+
 /* A node of the tree is the first member of its range. */
 _Static_assert(offsetof(struct range_node, node) == 0, "a tree node and its range have one address");
 
@@ -83,8 +85,7 @@ struct range_node *range_tree_next(const struct range_node *range) {
 
 bool range_tree_valid(const struct range_tree *tree, const char **why) {
     if (tree->tree.root != NULL && tree->tree.root->parent != NULL) {
-        *why = "range tree: the root has a parent";
-        return false;
+        return broken(why, "range tree: the root has a parent");
     }
     size_t count = 0;
     const struct range_node *before = NULL;
@@ -100,14 +101,9 @@ bool range_tree_valid(const struct range_tree *tree, const char **why) {
             flaw = "range tree: more nodes than its count";
         }
         if (flaw != NULL) {
-            *why = flaw;
-            return false;
+            return broken(why, flaw);
         }
         before = range;
     }
-    if (count != tree->count) {
-        *why = "range tree: fewer nodes than its count";
-        return false;
-    }
-    return true;
+    return count == tree->count || broken(why, "range tree: fewer nodes than its count");
 }

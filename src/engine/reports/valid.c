@@ -1,6 +1,7 @@
 /*
  * valid.c - the engine's invariants, executable: over every unit, span, slab, list and heap.
  */
+#include "base/broken.h"
 #include "base/compiler.h"
 #include "engine/engine.h"
 #include "engine/heaps/hardened_heap.h"
@@ -17,11 +18,6 @@
 #include "engine/tables/live_map.h"
 #include "engine/tables/metadata.h"
 
-static bool broken(const char **why, const char *what) {
-    *why = what;
-    return false;
-}
-
 static bool free_span_valid(const struct free_span *free, size_t unit, const char **why) {
     size_t end = unit + free->span.units;
     if (free->span.first != unit || window.spans[end - 1] != &free->span) {
@@ -32,19 +28,12 @@ static bool free_span_valid(const struct free_span *free, size_t unit, const cha
             return broken(why, "a unit of a free span is not free");
         }
     }
-    if (end < spans.top && entry_is_free(page_map_load(end))) {
-        return broken(why, "two free spans touch");
-    }
-    if (page_map_count(unit, free->span.units, UNIT_DIRTY) != free->dirty_units) {
-        return broken(why, "a free span's dirty units are not those of the page map");
-    }
-    if ((free->dirty_units == 0) != list_empty(&free->age)) {
-        return broken(why, "a free span ages without being dirty, or the other way round");
-    }
-    if (live_count_bits(unit, free->span.units) != 0) {
-        return broken(why, "a bit of the live map is set in a free span");
-    }
-    return true;
+    return (end == spans.top || !entry_is_free(page_map_load(end)) || broken(why, "two free spans touch")) &&
+           (page_map_count(unit, free->span.units, UNIT_DIRTY) == free->dirty_units ||
+            broken(why, "a free span's dirty units are not those of the page map")) &&
+           ((free->dirty_units == 0) == list_empty(&free->age) ||
+            broken(why, "a free span ages without being dirty, or the other way round")) &&
+           (live_count_bits(unit, free->span.units) == 0 || broken(why, "a bit of the live map is set in a free span"));
 }
 
 /* What the walk over the window counts, to compare with the counters. */
@@ -106,13 +95,12 @@ static bool span_valid_at(size_t unit, struct census *census, size_t *units, con
     if (entry != UNIT_LARGE && entry != UNIT_PART) {
         return broken(why, "a unit below the top is unused, or being purged");
     }
-    if (page_map_count(unit + 1, span->units - 1, UNIT_PART) != span->units - 1) {
-        return broken(why, "a unit within a large block is not part of it");
-    }
-    if (large_size(CONTAINER_OF(span, struct large, span)) > (size_t)span->units << UNIT_SHIFT) {
-        return broken(why, "a large block is larger than its span");
-    }
-    return live_count_bits(unit, span->units) == 0 || broken(why, "a bit of the live map is set within a large block");
+    return (page_map_count(unit + 1, span->units - 1, UNIT_PART) == span->units - 1 ||
+            broken(why, "a unit within a large block is not part of it")) &&
+           (large_size(CONTAINER_OF(span, struct large, span)) <= (size_t)span->units << UNIT_SHIFT ||
+            broken(why, "a large block is larger than its span")) &&
+           (live_count_bits(unit, span->units) == 0 ||
+            broken(why, "a bit of the live map is set within a large block"));
 }
 
 /* Areas grow by multiples of a page; those that are reserved by multiples of a unit, and so of every page size. */
@@ -471,24 +459,14 @@ bool engine_valid(const char **why) {
         stored += heap->depot.stored_bytes + heap->depot.stored_credit;
         drawn += heap->magazine_drawn;
     }
-    if (stored != atomic_load_explicit(&heaps.depot_bytes, memory_order_relaxed)) {
-        return broken(why, "the heaps' depots are not what is counted");
-    }
-    if (drawn != atomic_load_explicit(&heaps.magazine_drawn, memory_order_relaxed)) {
-        return broken(why, "what heaps have drawn for their magazines is not what is counted");
-    }
-    if (census.present != slabs_present()) {
-        return broken(why, "the pages that slabs hold are not what is counted");
-    }
-    if (listed != census.slabs) {
-        return broken(why, "some slab is in no list, or in two");
-    }
-    /* There are more after a double free was found, or after a fork lost magazines. */
-    if (cached > census.cached) {
-        return broken(why, "a block is cached twice");
-    }
-    if (census.guarded != guarded_table.spans) {
-        return broken(why, "the guarded spans are not those that are counted");
-    }
-    return samples_valid(why) && metadata_valid(why) && range_tree_valid(&huge_table.live, why);
+    /* Fewer blocks are cached after a double free was found, or after a fork lost magazines. */
+    return (stored == atomic_load_explicit(&heaps.depot_bytes, memory_order_relaxed) ||
+            broken(why, "the heaps' depots are not what is counted")) &&
+           (drawn == atomic_load_explicit(&heaps.magazine_drawn, memory_order_relaxed) ||
+            broken(why, "what heaps have drawn for their magazines is not what is counted")) &&
+           (census.present == slabs_present() || broken(why, "the pages that slabs hold are not what is counted")) &&
+           (listed == census.slabs || broken(why, "some slab is in no list, or in two")) &&
+           (cached <= census.cached || broken(why, "a block is cached twice")) &&
+           (census.guarded == guarded_table.spans || broken(why, "the guarded spans are not those that are counted")) &&
+           samples_valid(why) && metadata_valid(why) && range_tree_valid(&huge_table.live, why);
 }

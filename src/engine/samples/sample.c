@@ -1,5 +1,6 @@
 #include "sample.h"
 
+#include "base/broken.h"
 #include "base/exponential.h"
 #include "base/fault.h"
 #include "engine/tables/page_map.h"
@@ -252,26 +253,18 @@ void samples_recover(void) {
     lock_give(&samples.lock);
 }
 
-static bool broken(const char **why, const char *what) {
-    *why = what;
-    return false;
-}
-
 /* Whether a record is in the list that its state calls for. */
 static bool sample_valid(const struct sample *sample, const char **why) {
     const enum sample_state state = state_of(sample);
     const bool listed = !list_empty(&sample->link);
-    if (listed != (state == SAMPLE_UNUSED || sample->quarantined)) {
-        return broken(why, "a sample's record is in no list that its state allows");
-    }
-    if ((sample->quarantined || sample->died) && state != SAMPLE_DEAD) {
-        return broken(why, "a sample is kept as dead, and is not");
-    }
-    if (state != SAMPLE_UNUSED && sample->kind == SAMPLE_SMALL && (state != SAMPLE_DEAD || sample->quarantined) &&
-        sample->cell.of->samples[sample->cell.index] != sample) {
-        return broken(why, "a sample's cell has another sample");
-    }
-    return true;
+    const bool has_cell =
+        state != SAMPLE_UNUSED && sample->kind == SAMPLE_SMALL && (state != SAMPLE_DEAD || sample->quarantined);
+    return (listed == (state == SAMPLE_UNUSED || sample->quarantined) ||
+            broken(why, "a sample's record is in no list that its state allows")) &&
+           (state == SAMPLE_DEAD || !(sample->quarantined || sample->died) ||
+            broken(why, "a sample is kept as dead, and is not")) &&
+           (!has_cell || sample->cell.of->samples[sample->cell.index] == sample ||
+            broken(why, "a sample's cell has another sample"));
 }
 
 bool samples_valid(const char **why) {
@@ -291,11 +284,9 @@ bool samples_valid(const char **why) {
             cells += sample->kind == SAMPLE_SMALL && (sample_is_live(sample) || sample->quarantined);
         }
     }
-    if (live != samples.live || quarantined != samples.quarantined || quarantined > QUARANTINE_MAX) {
-        return broken(why, "the samples that are live, or in quarantine, are not what is counted");
-    }
-    if (cell_bytes != samples.cell_bytes) {
-        return broken(why, "the bytes of the live samples' cells are not what is counted");
-    }
-    return cells == guarded_table.cells_taken || broken(why, "the cells of samples are not those that are taken");
+    return ((live == samples.live && quarantined == samples.quarantined && quarantined <= QUARANTINE_MAX) ||
+            broken(why, "the samples that are live, or in quarantine, are not what is counted")) &&
+           (cell_bytes == samples.cell_bytes ||
+            broken(why, "the bytes of the live samples' cells are not what is counted")) &&
+           (cells == guarded_table.cells_taken || broken(why, "the cells of samples are not those that are taken"));
 }

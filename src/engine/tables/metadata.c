@@ -1,6 +1,7 @@
 #include "metadata.h"
 
 #include "base/bits.h"
+#include "base/broken.h"
 #include "base/fault.h"
 #include "os/os.h"
 #include "ranks.h"
@@ -384,9 +385,6 @@ bool metadata_valid(const char **why) {
     for (size_t i = 0; i < metadata.run_count; i++) {
         returned += metadata.runs[i].pages * OS_PAGE;
     }
-    if (spare != metadata.spare || returned != metadata.returned) {
-        *why = "the free pieces of metadata are not what is counted";
-        return false;
-    }
-    return true;
+    return (spare == metadata.spare && returned == metadata.returned) ||
+           broken(why, "the free pieces of metadata are not what is counted");
 }
