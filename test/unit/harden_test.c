@@ -16,6 +16,8 @@
 #include "engine/reports/stats.h"
 #include "engine/root/root.h"
 #include "engine/tables/canary.h"
+#include "engine/upkeep/trim.h"
+#include "engine/upkeep/upkeep.h"
 #include "os/os.h"
 #include "support/engine_heap.h"
 #include "support/thread.h"
@@ -374,6 +376,21 @@ static void an_address_is_not_used_again_soon(void) {
     }
 }
 
+static void *give_everything_back(void *unused) {
+    struct mems_engine_stats stats;
+    upkeep_reclaim_all(NULL);
+    stats_collect(&stats);
+    CHECK_EQUAL(stats.quarantined, 0);
+    CHECK_VALID();
+    return unused;
+}
+
+static void what_another_thread_keeps_is_given_back(void) {
+    engine_free(block_of(100000));
+    engine_free(block_of(3 << 20));
+    thread_run(give_everything_back, NULL);
+}
+
 static void blocks_lie_in_no_order(void) {
     unsigned ascending = 0;
     char *before = engine_alloc(40);
@@ -551,6 +568,8 @@ int main(void) {
         FRESH_WITH(freed_large_blocks_are_kept, "harden=full"),
         FRESH_WITH(freed_large_blocks_are_kept, "harden=light"),
         FRESH_WITH(an_address_is_not_used_again_soon, "harden=full"),
+        FRESH_WITH(what_another_thread_keeps_is_given_back, "harden=full"),
+        FRESH_WITH(what_another_thread_keeps_is_given_back, "harden=light"),
         FRESH_WITH(blocks_lie_in_no_order, "harden=full"),
         FRESH_WITH(blocks_lie_in_no_order, "harden=light"),
         FRESH_WITH(refused_guards_are_counted, "harden=full"),

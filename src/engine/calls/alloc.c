@@ -362,7 +362,9 @@ static COLD void *alloc_big_hardened(take_function *take, struct heap *heap, siz
                                      enum origin origin) {
     struct large *kept = NULL;
     if (heaps.harden == HARDEN_LIGHT && heap != NULL && alignment <= UNIT) {
+        lock_take(&heap->lock);
         kept = hardened_take_large(heap, large_units_fenced(size), round_up(size, OS_PAGE));
+        lock_give(&heap->lock);
     }
     void *block;
     if (kept != NULL) {

@@ -289,7 +289,9 @@ static void detain_large(const char *operation, struct large *large) {
     heap_count_large(heap, -(uint64_t)large_size(large));
     withdraw(large);
     if (heap != &heap_none && !large_advised(large)) {
+        lock_take(&heap->lock);
         hardened_keep_large(heap, large);
+        lock_give(&heap->lock);
     } else {
         large_destroy(large);
     }

@@ -9,12 +9,13 @@
 #include "magazine.h"
 #include "os/os.h"
 
-struct hardened *hardened_create(void) {
-    struct hardened *hardened = metadata_alloc(sizeof *hardened);
-    if (hardened != NULL) {
-        *hardened = (struct hardened){.random = os_random() | 1};
+bool hardened_create(struct heap *heap) {
+    lock_take(&heap->lock); /* hardened_give_larges */
+    if (heap->hardened == NULL && (heap->hardened = metadata_alloc(sizeof *heap->hardened)) != NULL) {
+        *heap->hardened = (struct hardened){.random = os_random() | 1};
     }
-    return hardened;
+    lock_give(&heap->lock);
+    return heap->hardened != NULL;
 }
 
 void hardened_shuffle(struct heap *heap, unsigned size_class) {
@@ -124,6 +125,12 @@ struct large *hardened_take_large(struct heap *heap, size_t units, size_t size) 
     return NULL;
 }
 
+void hardened_give_larges(struct heap *heap) {
+    for (unsigned place = 0; heap->hardened != NULL && place < HARDENED_LARGES_ALL; place++) {
+        drop(heap->hardened, place);
+    }
+}
+
 void hardened_flush(struct heap *heap) {
     struct hardened *hardened = heap->hardened;
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
@@ -137,9 +144,7 @@ void hardened_flush(struct heap *heap) {
             hardened->quarantines[size_class] = NULL;
         }
     }
-    for (unsigned place = 0; place < HARDENED_LARGES_ALL; place++) {
-        drop(hardened, place);
-    }
+    hardened_give_larges(heap);
 }
 
 RACY_READER bool hardened_detains(const void *block) {
@@ -177,6 +182,5 @@ void hardened_forget(struct hardened *hardened) {
             quarantine_dispose(hardened->quarantines[size_class], size_classes[size_class].size);
         }
     }
-    count_large(hardened, -hardened->larges_bytes);
     *hardened = (struct hardened){.random = os_random() | 1};
 }

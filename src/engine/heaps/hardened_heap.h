@@ -2,7 +2,7 @@
  * hardened_heap.h - what a heap additionally has with harden=light and full: random numbers, quarantines, the large
  * blocks freed last.
  *
- * Only its thread uses it, except that it is flushed under the heap's lock.
+ * Only its thread uses it, except for the large blocks, which are under the heap's lock.
  */
 #ifndef MEMS_ENGINE_HARDENED_HEAP_H
 #define MEMS_ENGINE_HARDENED_HEAP_H
@@ -55,8 +55,8 @@ static inline uint32_t hardened_below(struct hardened *hardened, uint32_t end) {
     return (uint32_t)((uint64_t)hardened_random(hardened) * end >> 32);
 }
 
-/* Makes this part of a new heap; NULL if there is no memory. */
-struct hardened *hardened_create(void);
+/* Makes this part of a heap, if it has none; false if there is no memory. */
+bool hardened_create(struct heap *heap);
 
 /* Shuffles the blocks of the heap's magazine of a class, each among SHUFFLED neighbours: were they spread further, the
  * processor could no longer prefetch blocks that are used in the order of their allocation. */
@@ -91,13 +91,16 @@ static inline void *hardened_detain(struct hardened *hardened, unsigned size_cla
     return quarantine_exchange(quarantine, block, hardened_random(hardened));
 }
 
-/* Keeps a freed large block that nobody holds, and gives back those for which there is no room. */
+/* Keeps a freed large block that nobody holds, and gives back those for which there is no room. Under the heap's
+ * lock. */
 void hardened_keep_large(struct heap *heap, struct large *large);
 
-/* A kept block of exactly this many units and bytes, in whole pages, that may be reused; or NULL. */
+/* A kept block of exactly this many units and bytes, in whole pages, that may be reused; or NULL. Under the heap's
+ * lock. */
 struct large *hardened_take_large(struct heap *heap, size_t units, size_t size);
 
-/* Gives everything back. Under the heap's lock. */
+/* Gives the large blocks of a heap back, if it has any; or all, by its thread. Under the heap's lock. */
+void hardened_give_larges(struct heap *heap);
 void hardened_flush(struct heap *heap);
 
 /* Whether a freed block in a slot is in the quarantine of the slab's heap; approximate for another thread's heap. */
@@ -110,7 +113,7 @@ size_t hardened_detained(const struct heap *heap, unsigned size_class);
  * thread's heap. */
 size_t hardened_larges(const struct heap *heap, size_t *count);
 
-/* In a forked child: starts new random numbers, and gives up what another thread's heap held. */
+/* In a forked child: starts new random numbers, and gives up what another thread's heap held in quarantine. */
 void hardened_reseed(struct hardened *hardened);
 void hardened_forget(struct hardened *hardened);
 

@@ -68,7 +68,7 @@ struct heap *thread_begin(void) {
     if (heap == NULL) {
         return NULL;
     }
-    if (heaps.harden != HARDEN_OFF && heap->hardened == NULL && (heap->hardened = hardened_create()) == NULL) {
+    if (heaps.harden != HARDEN_OFF && !hardened_create(heap)) {
         heap_retire(heap);
         return NULL;
     }
@@ -118,6 +118,7 @@ void threads_recover(void) {
             large_cache_flush(&heap->larges, SIZE_MAX);
             give_up(heap);
             heap_reset(heap);
+            hardened_give_larges(heap);
             if (heap->hardened != NULL) {
                 hardened_forget(heap->hardened);
             }

@@ -86,13 +86,26 @@ static void forget(struct huge *huge) {
     huge_table.bytes -= size_of(&huge->node);
 }
 
-/* Remembers a freed block for reports; with guards its addresses are kept meanwhile, and fault. */
-static void remember(struct huge *huge) {
-    const unsigned at = huge_table.freed_next;
+static void give_addresses(unsigned at) {
     const uintptr_t start = huge_table.freed[at].start;
     if (huge_table.reserved[at]) {
         os_unmap((void *)start, huge_table.freed[at].last - start + 1);
+        huge_table.reserved[at] = false;
     }
+}
+
+void huge_give_addresses(void) {
+    lock_take(&huge_table.lock);
+    for (unsigned at = 0; at < HUGE_REMEMBERED; at++) {
+        give_addresses(at);
+    }
+    lock_give(&huge_table.lock);
+}
+
+/* Remembers a freed block for reports; with guards its addresses are kept meanwhile, and fault. */
+static void remember(struct huge *huge) {
+    const unsigned at = huge_table.freed_next;
+    give_addresses(at);
     huge->reserved = huge_table.guard != 0 && os_forbid((void *)huge->node.start, size_of(&huge->node)) == 0;
     huge_table.freed[at].start = huge->node.start;
     huge_table.freed[at].last = huge->node.last;

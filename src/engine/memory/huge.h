@@ -57,6 +57,9 @@ void *huge_alloc(size_t size, size_t alignment);
 /* Frees a block; false if no live one starts here. */
 bool huge_free(void *block);
 
+/* Gives up the addresses of freed blocks, when memory is short. */
+void huge_give_addresses(void);
+
 /* Resizes a live block, possibly moving it: *resized, or NULL with nothing changed if there is no memory. False if
  * no live block starts here. */
 bool huge_resize(void *block, size_t size, void **resized);

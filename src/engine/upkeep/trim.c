@@ -2,9 +2,11 @@
 
 #include "before_growth.h"
 #include "engine/heaps/cached_blocks.h"
+#include "engine/heaps/hardened_heap.h"
 #include "engine/heaps/heap.h"
 #include "engine/heaps/magazine.h"
 #include "engine/heaps/remote.h"
+#include "engine/memory/huge.h"
 #include "engine/memory/span.h"
 #include "engine/samples/sample.h"
 #include "engine/slabs/abandoned.h"
@@ -28,6 +30,7 @@ static void flush_own(struct heap *heap) {
 /* Threads of other heaps wait for their locks meanwhile if they take a slow path. */
 static void reclaim_all(struct heap *mine) {
     larges_cut_headroom();
+    huge_give_addresses();
     if (mine != NULL) {
         flush_own(mine);
     }
@@ -37,6 +40,7 @@ static void reclaim_all(struct heap *mine) {
         if (heap != mine) {
             lock_take(&heap->lock);
             idle_reclaim(heap, SIZE_MAX);
+            hardened_give_larges(heap);
             lock_give(&heap->lock);
         }
     }
