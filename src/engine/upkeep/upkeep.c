@@ -16,8 +16,10 @@
 /* How often a heap collects units of classes that it is not using. */
 #define COLLECT_MS 10u
 
-/* After this long without a pass, the next slow call does one: the thread may have slept. */
+/* After this long without a pass, the next slow call that reads the clock does one: the thread may have slept. One in
+ * this many reads it, and all while there are dirty spans. */
 #define PASS_LATE_MS 50u
+#define CALLS_PER_CLOCK 8u
 
 /* How often a thread looks for idle heaps. */
 #define LOOK_MS 5u
@@ -110,6 +112,10 @@ static void pass_if_due(struct heap *heap, uint64_t now_ms) {
 
 void upkeep(struct heap *heap) {
     const bool counted = upkeep_count(heap);
+    if (!counted && !spans_age() &&
+        atomic_load_explicit(&heap->slow_calls, memory_order_relaxed) % CALLS_PER_CLOCK != 0) {
+        return;
+    }
     const uint64_t now_ms = os_coarse_ms();
     if (counted || now_ms - heap->passed_ms >= PASS_LATE_MS || heap->larges.decaying) {
         pass_if_due(heap, now_ms);
