@@ -1,12 +1,16 @@
 #include "futex.h"
 
 #include <errno.h>
-#include <time.h>
 
 #include "syscall.h"
 
 /* The kernel's numbers for waits within a process; not every libc comes with the kernel's headers. */
-enum { FUTEX_WAIT_PRIVATE = 128, FUTEX_WAKE_PRIVATE = 129, FUTEX_WAKE_OP_PRIVATE = 133 };
+enum {
+    FUTEX_WAIT_PRIVATE = 128,
+    FUTEX_WAKE_PRIVATE = 129,
+    FUTEX_CMP_REQUEUE_PRIVATE = 132,
+    FUTEX_WAKE_OP_PRIVATE = 133
+};
 
 void futex_wait(_Atomic uint32_t *word, uint32_t value) {
     (void)SYSCALL(SYS_futex, syscall_address(word), FUTEX_WAIT_PRIVATE, (long)value);
@@ -23,11 +27,17 @@ int futex_word_set(void *address, uint32_t value) {
                                  syscall_address(address), (long)(value << 12)));
 }
 
-/* A futex wait compares before it sleeps, and its read does not fault: EAGAIN if the word differs, ETIMEDOUT if it
- * is equal, EFAULT if it is not mapped. */
+/* FUTEX_CMP_REQUEUE compares before it wakes and moves waiters, here none of them. A wait with no timeout compares too,
+ * but it might take a wake-up from another waiter. EAGAIN if the word differs, EFAULT if it is not mapped. */
+static int compare(const void *address, uint32_t value) {
+    return syscall_error(SYSCALL(SYS_futex, syscall_address(address), FUTEX_CMP_REQUEUE_PRIVATE, 0L, 0L,
+                                 syscall_address(address), (long)value));
+}
+
 bool futex_word_is(const void *address, uint32_t value) {
-    struct timespec no_time = {0, 0};
-    long result =
-        SYSCALL(SYS_futex, syscall_address(address), FUTEX_WAIT_PRIVATE, (long)value, syscall_address(&no_time));
-    return result == 0 || syscall_error(result) == ETIMEDOUT;
+    return compare(address, value) == 0;
+}
+
+bool futex_word_is_not(const void *address, uint32_t value) {
+    return compare(address, value) == EAGAIN;
 }

@@ -17,7 +17,8 @@ void futex_wake(_Atomic uint32_t *word);
 /* Sets the word to `value`, below 2048. Returns 0, or EFAULT if the address is not writable. */
 int futex_word_set(void *address, uint32_t value);
 
-/* Whether the word is `value`; false if the address is not readable. */
+/* Whether the word is `value`, or is something else; both false if the address is not readable. */
 bool futex_word_is(const void *address, uint32_t value);
+bool futex_word_is_not(const void *address, uint32_t value);
 
 #endif

@@ -75,13 +75,52 @@ static void what_is_used_is_present(void) {
     CHECK_VALID();
 }
 
-static void what_is_not_freed_tells_nothing(void) {
-    char *block = engine_alloc(1);
-    need_to_see_pages();
-    for (int i = 0; i < 30; i++) {
-        CHECK_EQUAL(allocate(SIZE, &block), 0);
-        memset(block, 1, SIZE);
+/* How many of these blocks are untouched, of which the program then uses `bytes` at each page, and frees none. */
+static size_t untouched_of_kept(size_t count, size_t bytes) {
+    size_t untouched = 0;
+    for (size_t i = 0; i < count; i++) {
+        char *block;
+        untouched += allocate(SIZE, &block) == 0;
+        for (size_t at = 0; at < SIZE; at += OS_PAGE) {
+            memset(block + at, 1, bytes);
+        }
     }
+    return untouched;
+}
+
+static void a_block_in_use_tells_as_well(void) {
+    (void)engine_alloc(1);
+    need_to_see_pages();
+    CHECK_EQUAL(untouched_of_kept(32, 1), 5 + 27 / 4); /* the fifth finds the fourth used */
+    CHECK_EQUAL(untouched_of_kept(32, 0), 32 - 3);     /* the last used one promised three */
+    CHECK_EQUAL(untouched_of_kept(4, 1), 4);
+    CHECK_VALID();
+}
+
+/* A program that fills its blocks later, all at once. */
+static void a_block_in_use_is_looked_at_a_few_times(void) {
+    enum { COUNT = 20, LOOKS = 8 }; /* one block in eight is looked at, on one page */
+    char *blocks[COUNT];
+    size_t present = 0;
+    (void)engine_alloc(1);
+    need_to_see_pages();
+    for (unsigned i = 0; i < COUNT; i++) {
+        CHECK((blocks[i] = engine_alloc_zeroed(1, SIZE)) != NULL);
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        present += present_bytes(blocks[i], SIZE);
+    }
+    CHECK_EQUAL(present, (COUNT + LOOKS - 1) / LOOKS * os_page_size());
+}
+
+/* The program has closed the pages of a live block. */
+static void closed_pages_are_not_read(void) {
+    (void)engine_alloc(1);
+    need_to_see_pages();
+    char *closed = engine_alloc_zeroed(1, SIZE);
+    CHECK(os_close_pages(closed, SIZE) == 0);
+    CHECK_EQUAL(untouched_of_kept(30, 0), 30);
+    CHECK(os_commit(closed, SIZE) == 0);
     CHECK_VALID();
 }
 
@@ -232,7 +271,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         FRESH(what_is_hardly_used_stays_untouched),
         FRESH(what_is_used_is_present),
-        FRESH(what_is_not_freed_tells_nothing),
+        FRESH(a_block_in_use_tells_as_well),
+        FRESH(a_block_in_use_is_looked_at_a_few_times),
+        FRESH(closed_pages_are_not_read),
         FRESH(what_has_been_resized_tells_nothing),
         FRESH(three_pages_of_an_unused_block_are_read),
         FRESH(what_was_used_before_is_zero),

@@ -512,9 +512,7 @@ static enum zeros_memory memory_of(const void *block, bool zero) {
 }
 
 void alloc_clear_big(void *block, size_t bytes, bool zero) {
-    struct heap *heap = heap_mine;
-    if (zeros_make(heap != &heap_none ? &heap->zeros : NULL, block, round_up(bytes, OS_PAGE), memory_of(block, zero)) &&
-        window_holds(block)) {
+    if (zeros_make(block, round_up(bytes, OS_PAGE), memory_of(block, zero)) && window_holds(block)) {
         large_watch(block);
     }
     if (UNLIKELY(!root_plain())) {

@@ -73,10 +73,10 @@ static COLD void end_large(struct heap *heap, struct large *large) {
     if (!sampled_block_end_large(heap, large)) {
         return;
     }
+    if (large->watched) {
+        zeros_learn(window_address(large->span.first), large_size(large));
+    }
     if (heap != &heap_none) {
-        if (large->watched) {
-            zeros_learn(&heap->zeros, window_address(large->span.first), large_size(large));
-        }
         kept = !large_advised(large) && cache_large(heap, large);
     }
     if (!kept) {

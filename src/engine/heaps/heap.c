@@ -55,7 +55,6 @@ void heap_reset(struct heap *heap) {
     heap->flush_at = FLUSH_START;
     heap->depot = (struct depot){0};
     large_cache_init(&heap->larges);
-    heap->zeros = (struct zeros){0};
     heap->victim = 0;
     heap->until_beat = HEAP_BEAT;
     heap->beat = HEAP_BEAT;

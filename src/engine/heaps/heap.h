@@ -21,7 +21,6 @@
 #include "base/list.h"
 #include "depot.h"
 #include "engine/memory/large_cache.h"
-#include "engine/memory/zeros.h"
 #include "engine/slabs/slab.h"
 #include "engine/tables/live_map.h"
 #include "engine/tables/page_map.h"
@@ -107,18 +106,17 @@ struct heap {
     uint32_t mode_offset;       /* of the set in use: 0, DEFERRED or HARDENED */
     bool checks_every;          /* frees are checked at the call, not when a magazine is flushed */
     struct hardened *hardened;  /* NULL with harden=off */
-    struct zeros zeros;
-    uint32_t victim;       /* the heap that gave memory last (idle.c); 0: none */
-    uint64_t collected_ms; /* when the thread last collected all its units */
-    uint64_t looked_ms;    /* when the thread last looked for idle heaps, */
-    uint64_t searched_ms;  /* and last found no block to steal */
-    uint64_t passed_ms;    /* its last pass of upkeep, */
-    uint8_t purged_class;  /* whose abandoned slabs that looked at, */
-    uint64_t rested_ms;    /* and when it last gave up what idle classes have cached */
-    uint64_t until_sample; /* bytes from the start of the beat to the next sample (sample_points.h) */
-    uint64_t interval;     /* their mean distance; 0: there are no samples */
-    uint64_t random;       /* the state of its random numbers; 0: not started */
-    struct os_stack stack; /* the known bounds of the thread's stack */
+    uint32_t victim;            /* the heap that gave memory last (idle.c); 0: none */
+    uint64_t collected_ms;      /* when the thread last collected all its units */
+    uint64_t looked_ms;         /* when the thread last looked for idle heaps, */
+    uint64_t searched_ms;       /* and last found no block to steal */
+    uint64_t passed_ms;         /* its last pass of upkeep, */
+    uint8_t purged_class;       /* whose abandoned slabs that looked at, */
+    uint64_t rested_ms;         /* and when it last gave up what idle classes have cached */
+    uint64_t until_sample;      /* bytes from the start of the beat to the next sample (sample_points.h) */
+    uint64_t interval;          /* their mean distance; 0: there are no samples */
+    uint64_t random;            /* the state of its random numbers; 0: not started */
+    struct os_stack stack;      /* the known bounds of the thread's stack */
 
     /* Under the lock. */
     struct lock lock;

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "engine/tables/window.h"
+#include "os/futex.h"
 #include "os/os.h"
 
 /*
@@ -15,19 +17,44 @@
 /* A block counts as used if USED_QUARTERS / 4 or more of the sampled pages were used. */
 #define USED_QUARTERS 3u
 
-/* How many pages of a block are sampled, and how many empty ones are enough to decide if they come first. */
+/* How many pages of a block are sampled, and how many empty ones are enough to decide if they come first: of a freed
+ * block, and of a live one, which is looked at again. */
 #define SAMPLES ((size_t)16)
 #define UNUSED_AT_ONCE ((size_t)3)
+#define UNUSED_LIVE ((size_t)1)
 
 /* Used memory of up to this many bytes is always cleared: that takes no longer than a system call and a few page
  * faults. */
 #define CLEARED_MAX ((size_t)128 << 10)
 
+/* How often a live block is looked at before it counts as unused. */
+#define LOOKS 8u
+
+static struct zeros_habit habits[ZEROS_SIZES];
+
+static struct zeros_habit *habit_of(size_t bytes) {
+    return &habits[floor_log2(bytes) - ZEROS_SHIFT];
+}
+
+/* Whether a page of a block holds data. */
+typedef bool page_reader(const void *page);
+
+static bool is_used(const void *page) {
+    uint64_t word;
+    memcpy(&word, page, sizeof word);
+    return word != 0;
+}
+
+/* The same for a block whose user may do anything with it meanwhile. */
+static bool is_used_by_others(const void *page) {
+    return futex_word_is_not(page, 0);
+}
+
 /*
  * Whether most of a block's pages hold data. Reading a page that was never touched costs a fault, so the search stops
  * as soon as too many are empty. A used page that begins with a zero counts as untouched: that is the cheaper mistake.
  */
-static bool seems_used(const void *block, size_t bytes) {
+static bool seems_used(const void *block, size_t bytes, page_reader *reads, size_t unused_at_once) {
     const size_t page = os_page_size();
     const size_t pages = (bytes + page - 1) / page;
     const size_t samples = pages < SAMPLES ? pages : SAMPLES;
@@ -35,53 +62,81 @@ static bool seems_used(const void *block, size_t bytes) {
     const size_t unused_most = samples / 4 * (4 - USED_QUARTERS);
     size_t used = 0;
     size_t unused = 0;
-    while (used + unused < samples && unused <= unused_most && (used != 0 || unused < UNUSED_AT_ONCE)) {
+    while (used + unused < samples && unused <= unused_most && (used != 0 || unused < unused_at_once)) {
         /* Unevenly spaced, or a program that uses every other page might appear to use all. */
-        size_t i = used + unused;
+        size_t i = samples - 1 - used - unused;
         size_t at = apart * i + 5 * i % apart;
-        uint64_t word;
-        memcpy(&word, (const char *)block + at * page, sizeof word);
-        used += word != 0;
-        unused += word == 0;
+        const bool holds = reads((const char *)block + at * page);
+        used += holds;
+        unused += !holds;
     }
     return used + unused == samples && unused <= unused_most;
 }
 
+/* A block has told whether it was used. */
+static void count(struct zeros_habit *habit, bool used, size_t bytes) {
+    const uint32_t streak = used ? atomic_load_explicit(&habit->streak, memory_order_relaxed) + 1 : 0;
+    atomic_store_explicit(&habit->streak, streak < HABIT ? streak : HABIT, memory_order_relaxed);
+    if (streak >= HABIT || !used) {
+        atomic_store_explicit(&habit->credit, used ? AHEAD * (uint32_t)bytes : 0, memory_order_relaxed);
+    }
+}
+
+/* Looks at the live block when `block` is allocated. The program may fill it a little later. */
+static void look_at_live(struct zeros_habit *habit, const void *block) {
+    const uintptr_t live = atomic_load_explicit(&habit->live, memory_order_relaxed);
+    if (live == 0 || live - live % UNIT == (uintptr_t)block) { /* resized and then freed: it tells nothing */
+        atomic_store_explicit(&habit->live, 0, memory_order_relaxed);
+        return;
+    }
+    const size_t bytes = live % UNIT * OS_PAGE;
+    const bool used = seems_used((const void *)(live - live % UNIT), bytes, is_used_by_others, UNUSED_LIVE);
+    const uint32_t looks = atomic_load_explicit(&habit->looks, memory_order_relaxed);
+    atomic_store_explicit(&habit->looks, looks - 1, memory_order_relaxed);
+    if (used || looks <= 1) {
+        atomic_store_explicit(&habit->live, 0, memory_order_relaxed);
+        count(habit, used, bytes);
+    }
+}
+
 /* Makes a fresh block present if the program is expected to use it. */
-static bool leave_untouched(struct zeros *zeros, void *block, size_t bytes) {
-    if (bytes >= ZEROS_SPARSE_MIN || zeros == NULL) {
+static bool leave_untouched(void *block, size_t bytes) {
+    if (bytes >= ZEROS_SPARSE_MIN) {
         return false;
     }
-    uint32_t *credit = &zeros->sizes[floor_log2(bytes) - ZEROS_SHIFT].credit;
-    if (*credit < bytes) {
-        return true;
+    struct zeros_habit *habit = habit_of(bytes);
+    look_at_live(habit, block);
+    const uint32_t credit = atomic_load_explicit(&habit->credit, memory_order_relaxed);
+    if (credit >= bytes) {
+        atomic_store_explicit(&habit->credit, credit - (uint32_t)bytes, memory_order_relaxed);
+        os_populate(block, bytes);
+        return false;
     }
-    *credit -= (uint32_t)bytes;
-    os_populate(block, bytes);
-    return false;
+    if (atomic_load_explicit(&habit->live, memory_order_relaxed) == 0) {
+        atomic_store_explicit(&habit->live, (uintptr_t)block | bytes / OS_PAGE, memory_order_relaxed);
+        atomic_store_explicit(&habit->looks, LOOKS, memory_order_relaxed);
+    }
+    return true;
 }
 
 /* Whether a block that holds what its last user left is cleared in place. */
 static bool is_to_be_cleared(const void *block, size_t bytes) {
-    return bytes <= CLEARED_MAX || seems_used(block, bytes);
+    return bytes <= CLEARED_MAX || seems_used(block, bytes, is_used, UNUSED_AT_ONCE);
 }
 
-bool zeros_make(struct zeros *zeros, void *block, size_t bytes, enum zeros_memory memory) {
+bool zeros_make(void *block, size_t bytes, enum zeros_memory memory) {
     if (memory != ZEROS_FRESH && ((memory == ZEROS_USED && is_to_be_cleared(block, bytes)) || !os_purge_zeroes() ||
                                   os_purge(block, bytes) != 0)) {
         memset(block, 0, bytes);
         return false;
     }
-    return leave_untouched(zeros, block, bytes);
+    return leave_untouched(block, bytes);
 }
 
-void zeros_learn(struct zeros *zeros, const void *block, size_t bytes) {
-    const unsigned size = floor_log2(bytes) - ZEROS_SHIFT;
-    if (!seems_used(block, bytes)) {
-        zeros->sizes[size].streak = 0;
-        zeros->sizes[size].credit = 0;
-    } else if (++zeros->sizes[size].streak >= HABIT) {
-        zeros->sizes[size].streak = HABIT;
-        zeros->sizes[size].credit = AHEAD * (uint32_t)bytes;
+void zeros_learn(const void *block, size_t bytes) {
+    struct zeros_habit *habit = habit_of(bytes);
+    if (atomic_load_explicit(&habit->live, memory_order_relaxed) == ((uintptr_t)block | bytes / OS_PAGE)) {
+        atomic_store_explicit(&habit->live, 0, memory_order_relaxed);
     }
+    count(habit, seems_used(block, bytes, is_used, UNUSED_AT_ONCE), bytes);
 }

@@ -7,12 +7,14 @@
  *
  * A page that a program first reads and later writes faults twice, and with several threads the second fault interrupts
  * the other processors. So if a program uses all of its blocks of a size, some are handed out with their pages present.
- * calloc learns this from blocks of that size that it left untouched, when they are freed. If nothing is freed, it
- * learns nothing, and blocks stay untouched.
+ * calloc learns this from blocks of that size that it left untouched: when they are freed, or, of one at a time, when
+ * the next block of the size is allocated and all of that one is in use. The program may have closed the pages of a
+ * live block, or be writing to them, so the kernel reads them.
  */
 #ifndef MEMS_ENGINE_ZEROS_H
 #define MEMS_ENGINE_ZEROS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,12 +26,13 @@
 #define ZEROS_SPARSE_MIN ((size_t)1 << ZEROS_SPARSE_SHIFT)
 #define ZEROS_SIZES (ZEROS_SPARSE_SHIFT - ZEROS_SHIFT)
 
-/* A heap's record of the program's habits, for each doubling of the size. */
-struct zeros {
-    struct {
-        uint32_t streak; /* blocks in a row that were used, up to the number that makes a habit */
-        uint32_t credit; /* bytes that will still be made present before a block is left untouched again */
-    } sizes[ZEROS_SIZES];
+/* The program's habits, for each doubling of the size. All relaxed: threads that change one at once may lose a block of
+ * the count. */
+struct zeros_habit {
+    _Atomic uint32_t streak; /* blocks in a row that were used, up to the number that makes a habit */
+    _Atomic uint32_t credit; /* bytes that will still be made present before a block is left untouched again */
+    _Atomic uintptr_t live;  /* a block that was left untouched, until it has told: address | pages; 0: none */
+    _Atomic uint32_t looks;  /* how often it may still be looked at */
 };
 
 /* What a block's memory holds when it is handed over. */
@@ -39,11 +42,11 @@ enum zeros_memory {
     ZEROS_FRESH   /* never used */
 };
 
-/* Makes a large or huge block of `bytes` bytes, a multiple of OS_PAGE, zero. `zeros` is the heap's, NULL for a thread
- * without one. True if the block was left untouched and zeros_learn can learn from it. */
-bool zeros_make(struct zeros *zeros, void *block, size_t bytes, enum zeros_memory memory);
+/* Makes a large or huge block of `bytes` bytes, a multiple of OS_PAGE, zero. True if the block was left untouched and
+ * zeros_learn can learn from it. */
+bool zeros_make(void *block, size_t bytes, enum zeros_memory memory);
 
-/* Call this when such a block is freed, in the heap's thread. Reads a word in each of at most 16 pages. */
-void zeros_learn(struct zeros *zeros, const void *block, size_t bytes);
+/* Call this when such a block is freed. Reads a word in each of at most 16 pages. */
+void zeros_learn(const void *block, size_t bytes);
 
 #endif
