@@ -362,6 +362,35 @@ static void decay_quietly(size_t taken) {
     } while (spans.due_ms <= now_ms);
 }
 
+/* Whether the system takes memory that was never touched back at once. */
+static void need_quick_purging(const struct span *span) {
+    uint64_t quickest_us = UINT64_MAX;
+    need_purging();
+    for (unsigned i = 0; i < 10; i++) {
+        const uint64_t start_us = os_fine_us();
+        os_purge(window_address(span->first), 16 * UNIT);
+        const uint64_t took_us = os_fine_us() - start_us;
+        quickest_us = took_us < quickest_us ? took_us : quickest_us;
+    }
+    if (quickest_us > 2) {
+        child_cannot();
+    }
+}
+
+/* Dirty memory that the program never touched goes back in long pieces. */
+static void quick_purges_take_more_at_a_time(void) {
+    enum { UNITS = 4096, PIECE = 16 };
+    struct large *row = take_row(2, UNITS);
+    need_quick_purging(&row[1].span);
+    span_give(&row[0].span);
+    while (spans.dirty_units != 0) {
+        span_decay(os_coarse_ms() + DECAY);
+    }
+    CHECK_AT_MOST(spans.purges, UNITS / PIECE);
+    CHECK_EQUAL(spans.purged_units, UNITS);
+    CHECK_VALID();
+}
+
 /* What nobody uses for a part of the decay time goes back, but for as much as was needed again before. */
 static void dirty_memory_that_nobody_uses_goes_back_early(void) {
     enum { COUNT = 200, LEAST = 16, PIECE = 8 };
@@ -632,6 +661,7 @@ int main(void) {
         FRESH_WITH(dirty_memory_that_nobody_uses_goes_back_early, "decay_ms=600000"),
         FRESH_WITH(dirty_memory_that_is_used_stays, "decay_ms=600000"),
         FRESH_WITH(the_work_of_a_call_is_bounded, "decay_ms=1000000"),
+        FRESH_WITH(quick_purges_take_more_at_a_time, "decay_ms=1000000"),
         FRESH_WITH(the_best_fit_is_found_among_many, UNDECAYED),
         FRESH_WITH(a_peak_is_forgotten, UNDECAYED),
         FRESH_WITH(a_refused_purge_keeps_everything_usable, UNDECAYED),

@@ -15,10 +15,13 @@
 #define RENEWALS_FORKED ((size_t)1024)
 
 /* One call purges for this long, or, if memory has been due for another decay_ms, for PURGE_OVERDUE_US. The clock is
- * read between pieces, each of which takes some 30 microseconds. */
+ * read between pieces, the first of which takes some 30 microseconds if all of it is resident. Each time that one took
+ * less than QUICK_US, the next is twice as long, up to PIECE_MOST. */
 #define PURGE_US 100u
 #define PURGE_OVERDUE_US 1000u
 #define PIECE_UNITS ((size_t)8)
+#define PIECE_MOST ((size_t)32)
+#define QUICK_US 10u
 
 /* Makes units after a purge, or a failed one, a free span of this kind of units, or lost. */
 static void end_purge(struct span span, enum unit_kind kind) {
@@ -127,15 +130,28 @@ static bool due_since(uint64_t now_ms, uint64_t ms) {
     return oldest != NULL && spans_due_ms(oldest) + ms <= now_ms;
 }
 
+/* Dirty units beyond what the program is known to need again. */
+static size_t unneeded_units(void) {
+    return spans.dirty_units > spans.kept_units ? spans.dirty_units - spans.kept_units : 0;
+}
+
+/* How long a call may purge; `now_ms` as in purge_beyond. */
+static uint64_t purge_us(uint64_t now_ms) {
+    return now_ms != SPANS_NEVER && due_since(now_ms, spans.decay_ms) ? PURGE_OVERDUE_US : PURGE_US;
+}
+
 /* Purges one piece after another while there are more than `most` dirty units, or some are due. The last argument is
  * the time, or SPANS_NEVER to purge nothing by age. */
 static void purge_beyond(size_t most, uint64_t now_ms) {
     const uint64_t start_us = os_fine_us();
-    const size_t piece = window_is_claimed() ? max_size(PIECE_UNITS, spans.top / UNMAP_SHARE) : PIECE_UNITS;
+    const size_t least = window_is_claimed() ? max_size(PIECE_UNITS, spans.top / UNMAP_SHARE) : PIECE_UNITS;
+    size_t piece = least;
     uint64_t took_us = 0;
-    while ((spans.dirty_units > most || (now_ms != SPANS_NEVER && due_since(now_ms, 0))) && purge_oldest(piece) &&
-           took_us < (now_ms != SPANS_NEVER && due_since(now_ms, spans.decay_ms) ? PURGE_OVERDUE_US : PURGE_US)) {
+    while ((spans.dirty_units > most || (now_ms != SPANS_NEVER && due_since(now_ms, 0))) &&
+           purge_oldest(max_size(min_size(piece, unneeded_units()), least)) && took_us < purge_us(now_ms)) {
+        const uint64_t before_us = took_us;
         took_us = os_fine_us() - start_us;
+        piece <<= took_us - before_us < QUICK_US && piece < PIECE_MOST;
     }
 }
 
