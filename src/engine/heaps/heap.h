@@ -290,7 +290,7 @@ void heap_drop_all(struct heap *heap);
  * have. Under the lock of the arena's heap. */
 void heap_let_ended_go(struct heap *heap);
 
-/* Removes a large block, whose life the caller has ended, from its arena. Takes the lock of the arena's heap. */
+/* Removes a large block that the caller has freed from its arena. Takes the lock of the arena's heap. */
 void heap_let_go(struct large *large);
 
 #endif

@@ -71,7 +71,8 @@ struct sample *huge_keep_sample(const void *block, struct sample *sample);
 /* The bytes requested for the live block that starts here; 0 if there is none. */
 size_t huge_requested(const void *block);
 
-/* Notes that the program has advised blocks in a range of addresses; tells this for the live block that starts here. */
+/* Records that the program has advised blocks in a range of addresses; whether it has advised the live block that
+ * starts here. */
 void huge_note_advice(const void *start, size_t size);
 bool huge_advised(const void *block);
 

@@ -74,7 +74,7 @@ static inline size_t large_units(size_t bytes) {
 /* The part of a large block's span that faults when touched: nothing, everything behind the block, or all of it. */
 enum large_fence { FENCE_NONE, FENCE_END, FENCE_ALL };
 
-/* From now on, at least this large a guard follows every large block (guard_pages.h). */
+/* From now on, a guard of at least this size follows every large block (guard_pages.h). */
 void large_fence_ends(size_t guard);
 
 /* The number of units that a block of `bytes` takes with its guard. */
@@ -97,7 +97,7 @@ static inline void large_set_size(struct large *large, size_t size) {
     atomic_store_explicit(&large->requested, size, memory_order_relaxed);
 }
 
-/* Whether there is nothing to end with the block: it is neither watched nor a sample, nor in an arena, nor advised. */
+/* Whether nothing else ends with the block: it is not watched, sampled, advised, or in an arena. */
 static inline bool large_is_plain(const struct large *large) {
     return !large->watched && large->sample == NULL && large->arena == 0 && !large_advised(large);
 }

@@ -40,7 +40,7 @@ bool span_claim_beyond(size_t units) {
     return true;
 }
 
-/* How many units from `unit` on, before `end`, are unmapped, or are not. */
+/* The number of units from `unit` on, up to `end`, that are all unmapped, or all mapped. */
 static size_t run_of(size_t unit, size_t end, bool unmapped) {
     size_t at = unit;
     while (at < end && (page_map_load(at) == UNIT_UNMAPPED) == unmapped) {
@@ -49,7 +49,7 @@ static size_t run_of(size_t unit, size_t end, bool unmapped) {
     return at - unit;
 }
 
-/* Takes a unit of a free span, where another mapping lies, out of use. */
+/* Takes a unit of a free span out of use, because another mapping lies there. */
 static void lose_free(struct free_span *free, size_t unit) {
     if (!spans_descriptors_suffice()) {
         return;

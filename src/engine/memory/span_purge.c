@@ -23,7 +23,7 @@
 #define PIECE_MOST ((size_t)32)
 #define QUICK_US 10u
 
-/* Makes units after a purge, or a failed one, a free span of this kind of units, or lost. */
+/* Ends a purge, successful or not: the units become a free span of this kind, or are lost. */
 static void end_purge(struct span span, enum unit_kind kind) {
     const bool clean = kind != UNIT_DIRTY;
     page_map_fill(span.first, span.units, kind);

@@ -98,7 +98,7 @@ void spans_set_due(void);
 
 struct free_span *spans_oldest_dirty(void);
 
-/* When the last part of it was freed, by the whole coarse clock. */
+/* When the last part of the span was freed, by the coarse clock in 64 bits. */
 uint64_t spans_freed_ms(const struct free_span *free);
 
 /* When the oldest dirty span is purged. */

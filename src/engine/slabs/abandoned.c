@@ -119,7 +119,7 @@ struct slab *abandoned_adopt_of(const void *block, unsigned size_class, uint32_t
     return slab;
 }
 
-/* Some of the slab's slots have become free: moves it to its place in the list, or destroys it. */
+/* Call this after slots of the slab became free: moves it to its place in the list, or destroys it. */
 static void regain(struct abandoned *of, struct slab *slab, bool was_full) {
     if (was_full && slab_free_slots(slab) != 0) {
         list_remove(&slab->link);

@@ -166,7 +166,7 @@ void slab_clear(struct slab *slab);
 /* How many slots users hold, by the live map; those freed by another thread do not count. */
 size_t slab_count_live(const struct slab *slab);
 
-/* How many slots are cached: neither free, nor a user's, nor on their way to be free. */
+/* How many slots are cached: neither free, nor live, nor freed by another thread and not collected yet. */
 size_t slab_count_cached(const struct slab *slab);
 
 /* The invariants above. No other thread may change the slab. */
