@@ -192,62 +192,49 @@ static void *new_array_aligned(size_t size, size_t alignment) {
  * handler, which may throw, or if the program has its own new; then the runtime's nothrow form, which our name hides,
  * does it. If that cannot be found, the handler is not called, and the program's own new must not throw.
  */
-static COLD void *nothrow_by_runtime(const char *form, size_t size, const struct nothrow *tag, bool ours,
-                                     void *(*throwing)(size_t)) {
-    void *(*runtime)(size_t, const struct nothrow *) = NULL;
-    *(void **)&runtime = runtime_function(form);
-    if (runtime != NULL) {
-        return runtime(size, tag);
+static COLD void *nothrow_by_runtime(const char *form, struct request of, bool aligned, const struct nothrow *tag,
+                                     bool ours) {
+    const union {
+        void *symbol;
+        void *(*plain)(size_t size, const struct nothrow *tag);
+        void *(*aligned)(size_t size, size_t alignment, const struct nothrow *tag);
+    } runtime = {runtime_function(form)};
+    if (runtime.symbol != NULL) {
+        return aligned ? runtime.aligned(of.size, of.alignment, tag) : runtime.plain(of.size, tag);
     }
-    return ours ? NULL : throwing(size);
+    if (ours) {
+        return NULL;
+    }
+    if (aligned) {
+        return of.array ? _ZnamSt11align_val_t(of.size, of.alignment) : _ZnwmSt11align_val_t(of.size, of.alignment);
+    }
+    return of.array ? _Znam(of.size) : _Znwm(of.size);
 }
 
-static COLD void *nothrow_aligned_by_runtime(const char *form, size_t size, size_t alignment, const struct nothrow *tag,
-                                             bool ours, void *(*throwing)(size_t, size_t)) {
-    void *(*runtime)(size_t, size_t, const struct nothrow *) = NULL;
-    *(void **)&runtime = runtime_function(form);
-    if (runtime != NULL) {
-        return runtime(size, alignment, tag);
+static inline void *nothrow_of(const char *form, struct request of, bool aligned, const struct nothrow *tag,
+                               bool ours) {
+    void *block = ours ? allocate(of) : NULL;
+    if (LIKELY(block != NULL) || (ours && current_handler() == NULL)) {
+        return block;
     }
-    return ours ? NULL : throwing(size, alignment);
+    return nothrow_by_runtime(form, of, aligned, tag, ours);
 }
 
 OPERATOR void *_ZnwmRKSt9nothrow_t(size_t size, const struct nothrow *tag) {
-    bool ours = plain_is_ours();
-    void *block = ours ? allocate((struct request){.size = size}) : NULL;
-    if (LIKELY(block != NULL) || (ours && current_handler() == NULL)) {
-        return block;
-    }
-    return nothrow_by_runtime("_ZnwmRKSt9nothrow_t", size, tag, ours, _Znwm);
+    return nothrow_of(__func__, (struct request){.size = size}, false, tag, plain_is_ours());
 }
 
 OPERATOR void *_ZnamRKSt9nothrow_t(size_t size, const struct nothrow *tag) {
-    bool ours = array_is_ours();
-    void *block = ours ? allocate((struct request){.size = size, .array = true}) : NULL;
-    if (LIKELY(block != NULL) || (ours && current_handler() == NULL)) {
-        return block;
-    }
-    return nothrow_by_runtime("_ZnamRKSt9nothrow_t", size, tag, ours, _Znam);
+    return nothrow_of(__func__, (struct request){.size = size, .array = true}, false, tag, array_is_ours());
 }
 
 OPERATOR void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t size, size_t alignment, const struct nothrow *tag) {
-    bool ours = aligned_is_ours();
-    void *block = ours ? allocate((struct request){.size = size, .alignment = alignment}) : NULL;
-    if (LIKELY(block != NULL) || (ours && current_handler() == NULL)) {
-        return block;
-    }
-    return nothrow_aligned_by_runtime("_ZnwmSt11align_val_tRKSt9nothrow_t", size, alignment, tag, ours,
-                                      _ZnwmSt11align_val_t);
+    return nothrow_of(__func__, (struct request){.size = size, .alignment = alignment}, true, tag, aligned_is_ours());
 }
 
 OPERATOR void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t size, size_t alignment, const struct nothrow *tag) {
-    bool ours = array_aligned_is_ours();
-    void *block = ours ? allocate((struct request){.size = size, .alignment = alignment}) : NULL;
-    if (LIKELY(block != NULL) || (ours && current_handler() == NULL)) {
-        return block;
-    }
-    return nothrow_aligned_by_runtime("_ZnamSt11align_val_tRKSt9nothrow_t", size, alignment, tag, ours,
-                                      _ZnamSt11align_val_t);
+    return nothrow_of(__func__, (struct request){.size = size, .alignment = alignment, .array = true}, true, tag,
+                      array_aligned_is_ours());
 }
 
 static void delete_plain(void *block) {
