@@ -21,10 +21,9 @@
 #define STOPS_MOST 100
 #define PAUSE_MOST_MS 20
 
-/* Something counts as damage if this many looks in a row find some: while a lock is held, and in the other heaps,
- * because a process with one thread takes no lock in HMM; and while threads are inside the engine. */
+/* The same as LOOKS_IN_FLIGHT while a lock is held, and in the other heaps, because a process with one thread takes no
+ * lock in HMM. */
 #define LOOKS_MOST 20u
-#define LOOKS_IN_FLIGHT 5u
 
 void check_find(struct check *check, const char *heap, uint64_t where, const char *format, ...) {
     if (check->found++ >= FINDINGS_TOLD) {
@@ -243,7 +242,7 @@ static void take_moment(struct check *check) {
 }
 
 /* Damage is permanent; a change in progress is not. */
-static void look(struct check *check) {
+static void look_at_structures(struct check *check) {
     for (unsigned looks = 1;; looks++) {
         forget(check);
         take_moment(check);
@@ -256,6 +255,13 @@ static void look(struct check *check) {
             return;
         }
         usleep(1000);
+    }
+}
+
+static void look(struct check *check) {
+    look_at_structures(check);
+    if (check->session->has_engine && check->session->target.kind != TARGET_SAVED) {
+        check_canaries(check);
     }
 }
 

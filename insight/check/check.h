@@ -12,6 +12,12 @@
 
 #include "walk/session.h"
 
+/* Blocks that seem damaged (check_canaries). */
+struct suspects {
+    struct suspect *all;
+    size_t count;
+};
+
 struct check {
     struct session *session;
     struct engine *engine; /* NULL until it is its turn */
@@ -23,7 +29,11 @@ struct check {
     const char *held; /* a lock that a thread held at that moment; NULL: none */
     double pause;     /* seconds */
     int attempts;
+    struct suspects suspects;
 };
+
+/* Something counts as damage if this many looks in a row find some while threads are inside the engine. */
+#define LOOKS_IN_FLIGHT 5u
 
 /* Reports a violated invariant, in "engine", "spaces" or "hmm", at an address. */
 __attribute__((format(printf, 4, 5))) void check_find(struct check *check, const char *heap, uint64_t where,
@@ -46,12 +56,14 @@ bool check_list(struct check *check, uint64_t head, struct field link, const cha
 uint64_t check_entry(const struct engine *engine, uint64_t unit);
 
 /* The engine's parts: the window's spans and what is counted of them; free spans, in their trees and by age; huge
- * blocks. Heaps and what each has: slabs, cached blocks, depots; units in inboxes. */
+ * blocks. Heaps and what each has: slabs, cached blocks, depots; units in inboxes. Last, the canaries behind live
+ * blocks: of a process in its present state. */
 void check_window(struct check *check);
 void check_free_spans(struct check *check);
 void check_huge(struct check *check);
 void check_heaps(struct check *check);
 void check_inboxes(struct check *check);
+void check_canaries(struct check *check);
 
 /* Findings beyond this number are only counted. */
 #define FINDINGS_TOLD 50u

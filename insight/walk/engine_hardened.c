@@ -1,5 +1,7 @@
 #include "walk/engine_hardened.h"
 
+#include <string.h>
+
 #include "support/support.h"
 
 static const char *const record_names[] = {
@@ -49,13 +51,22 @@ static bool canary_of(struct engine *engine, uint64_t block, uint64_t *canary) {
     return true;
 }
 
+/* Whether a core has nothing of a page: gdb writes zeros for what follows a guard in its mapping. */
+static bool is_missing(struct engine *engine, uint64_t address) {
+    unsigned char page[CANARY_BYTES_MAX];
+    const uint64_t size = engine->page;
+    return engine->target->kind == TARGET_CORE && size <= sizeof page &&
+           target_read(engine->target, address & -size, page, size) && page[0] == 0 &&
+           memcmp(page, page + 1, size - 1) == 0;
+}
+
 /* Compares the bytes from the block's end to the end of its room. */
 static void compare_canary(struct engine *engine, uint64_t block, uint64_t room, struct engine_record *record) {
     unsigned char bytes[CANARY_BYTES_MAX];
     uint64_t canary;
     const uint64_t length = room - record->size;
     if (length > sizeof bytes || !canary_of(engine, block, &canary) ||
-        !target_read(engine->target, block + record->size, bytes, length)) {
+        !target_read(engine->target, block + record->size, bytes, length) || is_missing(engine, block + room - 1)) {
         return;
     }
     for (uint64_t i = 0; i < length; i++) {
@@ -90,6 +101,40 @@ bool engine_record(struct engine *engine, const struct engine_span *span, uint64
         compare_canary(engine, span->start + slot * engine->classes[span->size_class].size, room, record);
     }
     return true;
+}
+
+static const char *const canary_names[] = {"canaries.secret", "canaries.multiplier", "canaries.bits", NULL};
+
+static const char *const huge_names[] = {"huge.requested", "huge.origin", NULL};
+
+/* The record of a live block whose canary ends with its last page. */
+static bool record_of_pages(struct engine *engine, uint64_t block, uint64_t size, struct engine_record *record) {
+    uint64_t secret;
+    *record = (struct engine_record){.live = true, .size = size};
+    if (!layout_has(engine->layout, "canaries", canary_names) ||
+        !read_number(engine, "mems_root.canaries", "canaries.secret", &secret) || secret == 0) {
+        return false;
+    }
+    compare_canary(engine, block, size + ((0 - size) & (engine->page - 1)), record);
+    return true;
+}
+
+bool engine_large_record(struct engine *engine, const struct engine_walk *walk, struct engine_record *record) {
+    return walk->span.live &&
+           record_of_pages(engine, walk->span.start,
+                           field_of(walk->descriptor, engine->large.size, engine->large_requested), record);
+}
+
+/* An origin with all bits set means that the block has no canary yet. */
+bool engine_huge_record(struct engine *engine, const struct engine_huge *huge, struct engine_record *record) {
+    struct layout *layout = engine->layout;
+    uint64_t size;
+    uint64_t origin;
+    return layout_has(layout, "canaries of huge blocks", huge_names) &&
+           field_read(engine->target, huge->descriptor, layout_field(layout, "huge.requested"), &size) &&
+           field_read(engine->target, huge->descriptor, layout_field(layout, "huge.origin"), &origin) &&
+           origin < UINT32_MAX && size <= huge->last - huge->start + 1 &&
+           record_of_pages(engine, huge->start, size, record);
 }
 
 bool engine_large_fenced(struct engine *engine, const struct engine_walk *walk) {

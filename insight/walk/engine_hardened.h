@@ -5,10 +5,11 @@
 #define MEMS_INSIGHT_ENGINE_HARDENED_H
 
 #include "walk/engine_heaps.h"
+#include "walk/engine_huge.h"
 #include "walk/engine_spans.h"
 
-/* The record of a slot. `changed` and `first` are for a live block: how many bytes of the canary behind it have
- * changed, and which one is the first, counted from the block's end. */
+/* What is known of a block: of a slot by its record. `changed` and `first` are for a live block: how many bytes of the
+ * canary behind it have changed, and which one is the first, counted from the block's end. */
 struct engine_record {
     bool live;
     uint64_t size; /* requested for the block, or for the last one */
@@ -18,6 +19,10 @@ struct engine_record {
 
 /* False if the library keeps no records, or they cannot be read. */
 bool engine_record(struct engine *engine, const struct engine_span *span, uint64_t slot, struct engine_record *record);
+
+/* The record of the live block that a large span is, or of a huge block; false if it has no canary. */
+bool engine_large_record(struct engine *engine, const struct engine_walk *walk, struct engine_record *record);
+bool engine_huge_record(struct engine *engine, const struct engine_huge *huge, struct engine_record *record);
 
 /* Whether a large block that is not live is fenced: it stays in quarantine, and faults when touched. */
 bool engine_large_fenced(struct engine *engine, const struct engine_walk *walk);

@@ -34,6 +34,7 @@ struct engine_huge *engine_huge_blocks(struct engine *engine, size_t *count) {
     struct engine_huge *blocks = make(nodes * sizeof *blocks);
     for (size_t i = 0; i < nodes; i++) {
         struct engine_huge *block = &blocks[*count];
+        block->descriptor = found[i] - layout_field(layout, "huge.node").offset;
         if (field_read(engine->target, found[i], start, &block->start) &&
             field_read(engine->target, found[i], last, &block->last) && block->last >= block->start) {
             ++*count;
@@ -59,9 +60,11 @@ bool engine_holds(struct engine *engine, uint64_t address) {
 
 bool engine_huge_freed(struct engine *engine, uint64_t address, struct engine_huge *block) {
     struct field freed = layout_field(engine->layout, "huge_table.freed");
-    for (uint64_t at = 0; engine->has_freed && at + sizeof *block <= freed.size; at += sizeof *block) {
-        if (target_read(engine->target, engine->huge_table + freed.offset + at, block, sizeof *block) &&
-            block->last != 0 && address >= block->start && address <= block->last) {
+    uint64_t ends[2];
+    for (uint64_t at = 0; engine->has_freed && at + sizeof ends <= freed.size; at += sizeof ends) {
+        if (target_read(engine->target, engine->huge_table + freed.offset + at, ends, sizeof ends) && ends[1] != 0 &&
+            address >= ends[0] && address <= ends[1]) {
+            *block = (struct engine_huge){.start = ends[0], .last = ends[1]};
             return true;
         }
     }

@@ -9,6 +9,7 @@
 struct engine_huge {
     uint64_t start;
     uint64_t last;
+    uint64_t descriptor; /* address; of a live one */
 };
 
 /* The live ones, ascending; the caller frees the array. *count tells how many. */

@@ -59,7 +59,7 @@
     CONSTANT(MAGAZINE_SLOTS) CONSTANT(MAGAZINE_MAX) CONSTANT(KEPT_SHARE)                                               \
     STRUCTURE(abandoned, lock.state, available, slabs, aging, shared)                                                  \
     STRUCTURE(huge_table, lock.state, live.tree.root, live.count, bytes, freed)                                        \
-    STRUCTURE(huge, node, next)                                                                                        \
+    STRUCTURE(huge, node, requested, origin, next)                                                                     \
     STRUCTURE(samples, lock.state, interval, chunks, records, number, live, live_bytes, peak_bytes, peak_ms,           \
         peak_number, missed, cut, allocated, freed)                                                                    \
     STRUCTURE(sample_chunk, next, samples)                                                                             \
