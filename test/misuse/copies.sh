@@ -4,8 +4,9 @@ set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 copy=$BUILD_DIR/libmems-copy.so
-functions="memcpy memmove memset strcpy __memcpy_chk __memmove_chk __memset_chk __strcpy_chk"
-"$CC" -std=gnu17 -O1 -fno-builtin -U_FORTIFY_SOURCE -w -o "$work/program" \
+names="memcpy mempcpy memmove memset strcpy stpcpy strncpy stpncpy strcat strncat"
+functions=$(for name in $names; do echo "$name __${name}_chk"; done)
+"$CC" -std=gnu17 -D_GNU_SOURCE -O1 -fno-builtin -U_FORTIFY_SOURCE -w -o "$work/program" \
     "$SOURCE_DIR/test/misuse/copy_program.c" "$copy" -Wl,-rpath,"$BUILD_DIR"
 
 fail() {
@@ -43,27 +44,32 @@ for function in $functions; do
     works "$copy:$LIBMEMS" harden=full "$function" 73400320 5 7
     for size in 24 1000 100000; do
         for options in harden=off harden=light harden=full; do
-            works "$copy:$LIBMEMS" "$options" "$function" "$size" 0 "$size"
+            works "$copy:$LIBMEMS" "$options" "$function" "$size" 2 $((size - 2))
             works "$copy:$LIBMEMS" "$options" "$function" "$size" 5 7
         done
     done
     for size in 24 1000 100000; do
-        is_stopped harden=full "$function" "$size" 0 $((size + 1)) "$size"
+        is_stopped harden=full "$function" "$size" 2 $((size - 1)) $((size - 2))
         is_stopped harden=full "$function" "$size" 9 $((size - 8)) $((size - 9))
     done
-    is_stopped harden=off "$function" 32 0 33 32
-    is_stopped harden=light "$function" 100000 1 100000 99999
+    is_stopped harden=off "$function" 32 2 31 30
+    is_stopped harden=light "$function" 100000 2 99999 99998
 done
 for size in 24 1000 100000; do
     works "$copy:$LIBMEMS" harden=full up "$size" 0 0
     works "$copy:$LIBMEMS" harden=full down "$size" 0 0
 done
 
-# The _chk forms end the program if the compiler knows that there is less room.
-for function in __memcpy_chk __memmove_chk __memset_chk __strcpy_chk; do
-    export ROOM=99
-    run "$copy:$LIBMEMS" "" $function 100 0 100
-    [ "$status" = 132 ] || [ "$status" = 133 ] || fail "$function" in too little room
-    export ROOM=100
-    works "$copy:$LIBMEMS" "" $function 100 0 100
+# The _chk forms end the program if the compiler knows that there is less room, which for appending includes the text
+# before.
+for name in $names; do
+    case $name in
+        *cat) before=2 ;;
+        *) before=0 ;;
+    esac
+    export ROOM=$((94 + before))
+    run "$copy:$LIBMEMS" "" "__${name}_chk" 100 5 95
+    [ "$status" = 132 ] || [ "$status" = 133 ] || fail "__${name}_chk in too little room"
+    export ROOM=$((95 + before))
+    works "$copy:$LIBMEMS" "" "__${name}_chk" 100 5 95
 done
