@@ -8,8 +8,10 @@
 /* Bytes of a root to scan before the blocks that they lead to. */
 #define REACH_PART ((uint64_t)1 << 20)
 
-/* How many pointers ahead memory is prefetched. */
+/* How many pointers ahead memory is prefetched, and how much: most blocks are not larger. */
 #define AHEAD 16u
+#define PREFETCH_LINES 4u
+#define LINE ((size_t)64)
 
 static void add_region(struct reach *reach, uint64_t low, uint64_t size) {
     reach->regions[reach->region_count++] = (struct reach_region){low, size, reach->bin_count};
@@ -122,33 +124,27 @@ static inline void meet_address(struct reach *reach, uint64_t address) {
     }
 }
 
-static void note_mangled(struct reach *reach, const uint64_t *words, size_t count) {
-    const uint64_t guard = reach->guard;
-    const uint64_t low = reach->low;
-    const uint64_t span = reach->span;
-    for (size_t i = 0; i < count; i++) {
-        const uint64_t address = reach_unmangled(words[i], guard);
-        if (address - low < span) {
-            reach->mangled = grow(reach->mangled, reach->mangled_count, sizeof *reach->mangled);
-            reach->mangled[reach->mangled_count++] = address;
-        }
-    }
+/* Out of line: few words are mangled pointers, and the loop over all is short without it. */
+static __attribute__((noinline, cold)) void note_mangled(struct reach *reach, uint64_t address) {
+    reach->mangled = grow(reach->mangled, reach->mangled_count, sizeof *reach->mangled);
+    reach->mangled[reach->mangled_count++] = address;
 }
 
 static bool meet_words(uint64_t address, const uint64_t *words, size_t count, void *context) {
     struct reach *reach = context;
     const uint64_t low = reach->low;
     const uint64_t span = reach->span;
+    const uint64_t guard = reach->guard;
     (void)address;
     reach->words += count;
-    for (size_t i = 0; i < count; i++) {
-        const uint64_t pointer = reach_address(words[i]);
-        if (pointer - low < span) {
-            meet_address(reach, pointer);
+    for (const uint64_t *end = words + count; words < end; words++) {
+        const uint64_t word = *words;
+        if (reach_address(word) - low < span) {
+            meet_address(reach, reach_address(word));
         }
-    }
-    if (reach->guard != 0) {
-        note_mangled(reach, words, count);
+        if (reach_unmangled(word, guard) - low < span && guard != 0) {
+            note_mangled(reach, reach_unmangled(word, guard));
+        }
     }
     return true;
 }
@@ -203,12 +199,16 @@ static uint64_t bin_start(const struct reach *reach, uint64_t bin) {
     return reach->regions[region].low + ((bin - reach->regions[region].first) << BIN_SHIFT);
 }
 
-/* Prefetches the memory that a pointer leads to, mostly the beginning of a block. */
+/* Prefetches the memory that a pointer leads to, mostly the beginning of a block. It may reach beyond the page, which
+ * harms nothing. */
 static inline void prefetch(struct reach *reach, uint64_t address) {
     const struct image_range *range = range_from(reach->image, &reach->range, address);
     const char *page = range != NULL && range->start <= address ? image_page(reach->image, range, address) : NULL;
     if (page != NULL) {
-        __builtin_prefetch(page + (address & (reach->image->page_size - 1)));
+        const char *at = page + (address & (reach->image->page_size - 1));
+        for (unsigned i = 0; i < PREFETCH_LINES; i++) {
+            __builtin_prefetch(at + i * LINE);
+        }
     }
 }
 
