@@ -4,7 +4,7 @@
 . "${0%/*}/lib.sh"
 need gdb
 compile turnover
-looks=${CHECK_LOOKS:-60}
+looks=${CHECK_LOOKS:-$((60 * ${STRESS_SCALE:-100} / 100 + 1))}
 
 sound() {
     "$INSIGHT" check "$1" >"$work/check" || fail "look $look, with $options: $(cat "$work/check")"

@@ -70,7 +70,7 @@ static void lower_limit(const char *name, size_t limit) {
 }
 
 static void go_round(struct node **list, size_t size, size_t least, size_t most) {
-    for (int round = 0; round < 3; round++) {
+    for (int round = 0; round < 2; round++) {
         size_t total = fill(list, size, most);
         CHECK_AT_MOST(least, total);
         void *small = malloc(8); /* may fail, and must do no harm */

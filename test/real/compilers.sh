@@ -24,16 +24,50 @@ awk 'BEGIN {
     print "    printf(\"%u\\n\", sum);\n    free(v);\n    return 0;\n}"
 }' >"$directory/big.c"
 
+# And a C++ program with templates, lambdas and exceptions.
+cat >"$directory/words.cpp" <<'END'
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+template <class Key> static auto counted(const std::vector<Key> &keys) {
+    std::map<Key, std::size_t> counts;
+    for (const Key &key : keys) {
+        counts[key]++;
+    }
+    return counts;
+}
+
+int main() {
+    std::vector<std::string> words;
+    std::vector<int> lengths;
+    for (int i = 0; i < 5000; i++) {
+        words.push_back(std::string(static_cast<std::size_t>(i % 37), 'w') + std::to_string(i * 7919 % 101));
+        lengths.push_back(static_cast<int>(words.back().size()));
+    }
+    std::sort(words.begin(), words.end(), [](const auto &a, const auto &b) { return b < a; });
+    try {
+        std::printf("%zu %zu %s\n", counted(words).size(), counted(lengths).size(), words.at(4999).c_str());
+        words.at(5000);
+    } catch (const std::out_of_range &) {
+        std::puts("out of range");
+    }
+}
+END
+
 cat >"$directory/compile.sh" <<'END'
 set -eu
 $CC -std=c17 -O2 -g -c -o big.o "$1/big.c"
 $CC -std=c17 -O0 -o big0 "$1/big.c"
 $CC -std=c17 -O2 -flto -o biglto "$1/big.c"
 $CC -std=c17 -O2 -o big big.o
-$CXX -std=c++17 -O0 -pthread -S -o containers.s "$SOURCE_DIR/test/real/containers.cpp"
-$CXX -pthread -o containers containers.s
-sha256sum big.o containers.s
-for program in big0 biglto big containers; do
+$CXX -std=c++17 -O1 -S -o words.s "$1/words.cpp"
+$CXX -o words words.s
+sha256sum big.o words.s
+for program in big0 biglto big words; do
     ./$program
 done
 END

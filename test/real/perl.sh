@@ -9,7 +9,7 @@ use warnings;
 use Scalar::Util qw(weaken);
 
 my ($x, %count, @rows) = 1;
-for my $i (0 .. 199999) {
+for my $i (0 .. 99999) {
     $x = $x * 16807 % 2147483647;
     $count{"key" . $x % 50000} .= chr(97 + $x % 26);
     push @rows, [$x % 1000, "row $i"] if $i % 2;

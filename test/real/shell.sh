@@ -1,12 +1,12 @@
 #!/bin/sh
-# bash and the coreutils: sorting, joining and hashing half a million lines, with threads and temporary files, in pipes
+# bash and the coreutils: sorting, joining and hashing a quarter of a million lines, with threads and temporary files, in pipes
 # of many processes; and a shell program with functions, arrays and subshells.
 . "${0%/*}/lib.sh"
 need bash awk sort
 
 cat >"$directory/lines.bash" <<'END'
 set -euo pipefail
-awk 'BEGIN { x = 1; for (i = 0; i < 500000; i++) { x = x * 16807 % 2147483647; print x, i % 1000 } }' >lines
+awk 'BEGIN { x = 1; for (i = 0; i < 250000; i++) { x = x * 16807 % 2147483647; print x, i % 1000 } }' >lines
 sort --parallel=1 lines | sha256sum
 sort --parallel=2 --key=2n,2 --key=1,1 lines >sorted
 sha256sum <sorted

@@ -8,7 +8,7 @@ CREATE TABLE person(id INTEGER PRIMARY KEY, name TEXT, city INTEGER, score REAL)
 CREATE TABLE city(id INTEGER PRIMARY KEY, name TEXT UNIQUE);
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
 INSERT INTO city SELECT i, 'city ' || i FROM n;
-WITH RECURSIVE n(i, x) AS (SELECT 1, 1 UNION ALL SELECT i + 1, x * 16807 % 2147483647 FROM n WHERE i < 150000)
+WITH RECURSIVE n(i, x) AS (SELECT 1, 1 UNION ALL SELECT i + 1, x * 16807 % 2147483647 FROM n WHERE i < 60000)
 INSERT INTO person SELECT i, printf('%08x %s', x, hex(zeroblob(x % 60))), x % 500 + 1, x / 7.0 FROM n;
 CREATE INDEX person_city ON person(city, score);
 CREATE INDEX person_name ON person(name);
