@@ -91,9 +91,8 @@ static void sleeper_free(const struct sleeper *sleeper, size_t first, size_t str
 static void sleeper_check(const struct sleeper *sleeper, size_t first, size_t stride) {
     for (size_t i = first; i < sleeper->got; i += stride) {
         const unsigned char *bytes = sleeper->blocks[i];
-        for (size_t at = 0; at < sleeper->size; at++) {
-            CHECK_EQUAL(bytes[at], i % 251);
-        }
+        CHECK_EQUAL(bytes[0], i % 251);
+        CHECK(memcmp(bytes, bytes + 1, sleeper->size - 1) == 0); /* all are equal */
     }
 }
 
