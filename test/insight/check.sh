@@ -38,12 +38,12 @@ for options in check=every check=deferred; do
     kill -9 "$process"
 done
 
-# One debugger makes all changes, because starting one takes longer than a change.
+# One debugger makes all changes, because starting one takes longer than a change. It keeps its index of the symbols.
 mkfifo "$work/commands"
 gdb -q -nx <"$work/commands" >"$work/gdb" 2>&1 &
 debugger=$!
 exec 9>"$work/commands"
-echo "set confirm off" >&9
+printf 'set confirm off\nset index-cache directory %s\nset index-cache enabled on\n' "$work/index" >&9
 
 # change EXPRESSION... - in the process, with the debugger.
 change() {
