@@ -29,7 +29,7 @@ done
 # refuses FILE PATTERN - with status 2, and a reason.
 refuses() {
     status=0
-    timeout 20 "$INSIGHT" stats "$1" >"$work/output" 2>"$work/error" || status=$?
+    timeout 100 "$INSIGHT" stats "$1" >"$work/output" 2>"$work/error" || status=$?
     [ $status -eq 2 ] || fail "$1: status $status"
     grep -q "$2" "$work/error" || fail "$1: it says $(cat "$work/error")"
 }
@@ -52,7 +52,7 @@ for seed in 1 2 3; do
         for verb in stats map check 'stats --json' 'map --json' leaks 'leaks --json' 'top --batch -n 1 -i 0.05' "whatis $(address "$work/list" live)"; do
             status=0
             # shellcheck disable=SC2086 # words
-            timeout 20 prlimit --as=8000000000 "$INSIGHT" $verb "$process" >"$work/output" 2>"$work/error" ||
+            timeout 100 prlimit --as=8000000000 "$INSIGHT" $verb "$process" >"$work/output" 2>"$work/error" ||
                 status=$?
             [ $status -le 2 ] || fail "seed $seed, mems $verb: status $status: $(tail -c 500 "$work/error")"
         done

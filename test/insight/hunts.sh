@@ -15,7 +15,7 @@ at() {
 MEMS_OPTIONS=sample=16k,decay_ms=600000 LD_PRELOAD=$LIBRARY "$work/sessions" >"$work/output" &
 process=$!
 processes="$processes $process"
-for _ in $(seq 100); do
+for _ in $(seq 600); do
     ! grep -q closed "$work/output" || break
     sleep 0.1
 done

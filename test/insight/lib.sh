@@ -59,7 +59,7 @@ launch() {
     LD_PRELOAD=${PRELOAD-$LIBRARY} "$@" >"$list" 2>"$list.errors" &
     process=$!
     processes="$processes $process"
-    for _ in $(seq 100); do
+    for _ in $(seq 600); do
         ! grep -q '^nothing' "$list" || return 0
         sleep 0.1
     done

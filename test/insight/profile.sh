@@ -89,7 +89,7 @@ done
 
 # What has changed since, beyond the noise.
 kill -USR1 "$process"
-for _ in $(seq 100); do
+for _ in $(seq 600); do
     grep -q '^leaked' "$work/list" && break
     sleep 0.1
 done

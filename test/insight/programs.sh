@@ -210,7 +210,7 @@ if unshare -r -p -f -m true 2>/dev/null; then
         LD_PRELOAD=/lib/libmems.so.1 exec chroot '$root' /blocks" >"$work/list" 2>"$work/errors" &
     outer=$!
     processes="$processes $outer"
-    for _ in $(seq 100); do
+    for _ in $(seq 600); do
         ! grep -q '^nothing' "$work/list" || break
         sleep 0.1
     done

@@ -17,7 +17,7 @@ serve() {
     "$@" >"$work/server" 2>"$work/server.errors" &
     server_process=$!
     processes="$processes $server_process"
-    for _ in $(seq 100); do
+    for _ in $(seq 600); do
         server=$(sed -n 's/^serving at \(.*\)\/$/\1/p' "$work/server" 2>/dev/null) || true
         [ -z "$server" ] || return 0
         sleep 0.1
@@ -184,7 +184,7 @@ expect 200 "$server/healthz"
 
 # --- Processes come and go; nothing is shown of a process that has ended.
 kill -9 "$process"
-for _ in $(seq 50); do
+for _ in $(seq 300); do
     curl -s "$server/metrics" >"$work/metrics"
     grep -q "pid=\"$process\"" "$work/metrics" || break
     sleep 0.2
@@ -315,7 +315,7 @@ known = lambda: {*small, large} <= {*times()}
 # One probe finds them all: a probe for each, at growing intervals, would take minutes.
 until(known, "not all are found")
 seen = {process: set() for process in [*small, large]}
-for _ in range(100):
+for _ in range(600):
     for process, at in times().items():
         seen.get(process, set()).add(at)
     if all(len(seen[process]) > 5 for process in small):

@@ -36,7 +36,7 @@ class Terminal:
             os.write(self.fd, key.encode())
             time.sleep(0.1)
 
-    def wait_for(self, pattern, seconds=20):
+    def wait_for(self, pattern, seconds=100):
         end = time.monotonic() + seconds
         output = b""
         while time.monotonic() < end:
@@ -52,7 +52,7 @@ class Terminal:
         sys.exit("no %r in %s" % (pattern, plain(output)[-3000:]))
 
     def status(self):
-        for _ in range(100):
+        for _ in range(600):
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid != 0:
                 return status

@@ -31,7 +31,7 @@ echo "$server" >"$1/server.pid"
 tries=0
 until cli ping >/dev/null 2>&1; do
     tries=$((tries + 1))
-    [ $tries -lt 200 ] || { cat log; exit 1; }
+    [ $tries -lt 1200 ] || { cat log; exit 1; }
     sleep 0.05
 done
 cli INFO memory | sed -n 's/^mem_allocator:/allocator: /p'
