@@ -19,8 +19,9 @@ compile() {
     object=$1
     shift
     # shellcheck disable=SC2086 # lists of options
-    "$compiler" -std=c17 $optimisation $machine $options -ffreestanding -fno-stack-protector -fno-pie -nostdinc -isystem "$own" \
-        -Iinclude -Isrc -Wall -Wextra -Wconversion -Wcast-qual -Wmissing-prototypes -Werror -c "$@" -o "$object"
+    "$compiler" -std=c17 $optimisation $machine $options -ffreestanding -fno-stack-protector -fno-pie -nostdinc \
+        -isystem "$own" -Iinclude -Isrc -Wall -Wextra -Wconversion -Wcast-qual -Wmissing-prototypes -Werror \
+        -c "$@" -o "$object"
 }
 
 # compile_core - into core.o

@@ -1,6 +1,6 @@
 #!/bin/sh
-# bash and the coreutils: sorting, joining and hashing a quarter of a million lines, with threads and temporary files, in pipes
-# of many processes; and a shell program with functions, arrays and subshells.
+# bash and the coreutils: sorting, joining and hashing a quarter of a million lines, with threads and temporary files, in
+# pipes of many processes; and a shell program with functions, arrays and subshells.
 . "${0%/*}/lib.sh"
 need bash awk sort
 
