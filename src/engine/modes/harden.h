@@ -56,7 +56,7 @@ ALWAYS_INLINE void harden_begin(const struct slot *slot, size_t size, enum origi
         if (UNLIKELY(!zero_intact(slot->start, slot->room))) {
             harden_tell_after_free(slot->start, slot->size_class);
         }
-        canary_write_slot(slot->start, size, slot->room);
+        canary_write_zero(slot->start, size, slot->room);
     }
     record_store(slot, record_of(slot, size, origin));
 }

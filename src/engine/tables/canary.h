@@ -86,6 +86,15 @@ ALWAYS_INLINE void canary_write_slot(void *block, size_t size, size_t room) {
     }
 }
 
+/* The same for a slot that reads as zero. */
+ALWAYS_INLINE void canary_write_zero(void *block, size_t size, size_t room) {
+    const uint64_t canary = canary_of(block);
+    ((canary_pair *)((char *)block + room))[-1] = (canary_pair){canary, canary} & canary_mask(room - size);
+    if (UNLIKELY(room - size > sizeof(canary_pair))) {
+        canary_write_long(block, size, room);
+    }
+}
+
 ALWAYS_INLINE void canary_write(void *block, size_t size, size_t room) {
     if (size != room) {
         canary_write_slot(block, size, room);
