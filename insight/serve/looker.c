@@ -7,6 +7,7 @@
 
 #include "serve/worker.h"
 #include "support/support.h"
+#include "target/proc.h"
 #include "verbs/stats.h"
 #include "walk/session.h"
 
@@ -66,7 +67,7 @@ static struct known *find(struct looker *looker, pid_t pid) {
 
 /* May end the worker, as a verb ends the command; then the next one starts with nothing. */
 static int look(struct looker *looker, pid_t pid) {
-    const uint64_t started = live_started(pid);
+    const uint64_t started = proc_started(pid);
     struct known *known = find(looker, pid);
     known->used = ++looker->looks;
     if (known->pid != pid || known->started != started || !session_has_root(&known->session) ||

@@ -1,7 +1,5 @@
 #include "serve/watch.h"
 
-#include <dirent.h>
-#include <limits.h>
 #include <linux/capability.h>
 #include <math.h>
 #include <stdio.h>
@@ -12,6 +10,7 @@
 #include <unistd.h>
 
 #include "support/support.h"
+#include "target/proc.h"
 #include "verbs.h"
 
 /* Looking may take this share of a processor, and this much at once after a rest. */
@@ -51,41 +50,12 @@ double watch_clock(void) {
 
 /* --- What /proc tells for little ---------------------------------------------------------------------------------- */
 
-static size_t read_proc(pid_t pid, const char *name, char *text, size_t size) {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
-    FILE *file = fopen(path, "re");
-    size_t length = file != NULL ? fread(text, 1, size - 1, file) : 0;
-    if (file != NULL) {
-        fclose(file);
-    }
-    text[length] = '\0';
-    return length;
-}
-
-/* The name in brackets may hold anything: what follows the last one is numbers. */
-static bool read_stat(pid_t pid, uint64_t *started, uint64_t *rss) {
-    char text[1024];
-    read_proc(pid, "stat", text, sizeof text);
-    char *numbers = strrchr(text, ')');
-    uint64_t pages;
-    *started = *rss = 0;
-    if (numbers == NULL || sscanf(numbers + 1,
-                                  " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %lu "
-                                  "%*u %lu",
-                                  started, &pages) != 2) {
-        return false;
-    }
-    *rss = pages * (uint64_t)sysconf(_SC_PAGESIZE);
-    return true;
-}
-
 /* The line of the unified hierarchy, or else of the memory controller. */
 static char *read_cgroup(pid_t pid) {
     char text[4096];
     char *found = NULL;
     char *rest;
-    read_proc(pid, "cgroup", text, sizeof text);
+    proc_read(pid, "cgroup", text, sizeof text);
     for (char *line = strtok_r(text, "\n", &rest); line != NULL && found == NULL; line = strtok_r(NULL, "\n", &rest)) {
         char *path = strncmp(line, "0::", 3) == 0 ? line + 3 : strstr(line, ":memory:");
         if (path != NULL) {
@@ -97,7 +67,7 @@ static char *read_cgroup(pid_t pid) {
 
 static char *read_comm(pid_t pid) {
     char text[64];
-    read_proc(pid, "comm", text, sizeof text);
+    proc_read(pid, "comm", text, sizeof text);
     text[strcspn(text, "\n")] = '\0';
     return copy_text(text);
 }
@@ -106,7 +76,7 @@ static char *read_comm(pid_t pid) {
 static bool sees_all(void) {
     char text[4096];
     unsigned long capabilities = 0;
-    read_proc(getpid(), "status", text, sizeof text);
+    proc_read(getpid(), "status", text, sizeof text);
     const char *line = strstr(text, "\nCapEff:");
     return geteuid() == 0 || (line != NULL && sscanf(line, " CapEff: %lx", &capabilities) == 1 &&
                               (capabilities >> CAP_SYS_PTRACE & 1) != 0);
@@ -182,20 +152,19 @@ static bool is_unchanged(const struct watched *watched, double now) {
 
 /* Reads a process of ours; forgets one whose number was given to another. */
 static void visit(struct watched *watched, double now) {
-    uint64_t started;
-    uint64_t rss;
+    struct proc_stat stat;
     watched->gone = false;
     if (!watched->ours) {
         return;
     }
-    if (!read_stat(watched->pid, &started, &rss)) {
+    if (!proc_stat(watched->pid, 0, &stat)) {
         watched->gone = true;
-    } else if (started != watched->started) {
+    } else if (stat.started != watched->started) {
         pid_t pid = watched->pid;
         forget(watched);
         *watched = (struct watched){.pid = pid, .due = now, .pause = PAUSE_LEAST};
     } else {
-        add_sample(watched, rss);
+        add_sample(watched, stat.rss);
         if (is_unchanged(watched, now)) {
             remember(watched);
             watched->due = fmax(watched->due, now + TICK);
@@ -216,29 +185,23 @@ static void remove_gone(struct watch *watch) {
 }
 
 static void scan(struct watch *watch, double now) {
-    DIR *folder = opendir("/proc");
-    struct dirent *entry;
+    DIR *folder = proc_visit(0);
     size_t known = watch->count;
     for (size_t i = 0; i < watch->count; i++) {
         watch->processes[i].gone = true;
     }
-    while (folder != NULL && (entry = readdir(folder)) != NULL) {
-        uint64_t pid;
-        if (entry->d_name[0] < '0' || entry->d_name[0] > '9' || !parse_number(entry->d_name, &pid) || pid > INT_MAX ||
-            pid == (uint64_t)getpid()) {
+    for (pid_t pid; (pid = proc_next(folder)) != 0;) {
+        if (pid == getpid()) {
             continue;
         }
-        const struct watched key = {.pid = (pid_t)pid};
+        const struct watched key = {.pid = pid};
         struct watched *watched = known != 0 ? bsearch(&key, watch->processes, known, sizeof key, by_pid) : NULL;
         if (watched != NULL) {
             visit(watched, now);
-        } else if (watch->sees_all || is_users((pid_t)pid)) {
+        } else if (watch->sees_all || is_users(pid)) {
             watch->processes = grow(watch->processes, watch->count, sizeof *watch->processes);
-            watch->processes[watch->count++] = (struct watched){.pid = (pid_t)pid, .due = now, .pause = PAUSE_LEAST};
+            watch->processes[watch->count++] = (struct watched){.pid = pid, .due = now, .pause = PAUSE_LEAST};
         }
-    }
-    if (folder != NULL) {
-        closedir(folder);
     }
     if (watch->count != known) {
         qsort(watch->processes, watch->count, sizeof *watch->processes, by_pid);
@@ -261,14 +224,15 @@ static void take_probe(struct watch *watch, char *text, double now) {
         int pid;
         int denied;
         struct watched *watched = sscanf(line, "%d %d", &pid, &denied) == 2 ? find_any(watch, (pid_t)pid) : NULL;
-        uint64_t rss;
-        if (watched != NULL && !watched->ours && read_stat(watched->pid, &watched->started, &rss)) {
+        struct proc_stat stat;
+        if (watched != NULL && !watched->ours && proc_stat(watched->pid, 0, &stat)) {
+            watched->started = stat.started;
             watched->ours = true;
             watched->denied = denied != 0;
             watched->program = read_comm(watched->pid);
             watched->cgroup = read_cgroup(watched->pid);
             watched->due = now - NEVER_LOOKED;
-            add_sample(watched, rss);
+            add_sample(watched, stat.rss);
         }
     }
 }

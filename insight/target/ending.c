@@ -1,83 +1,49 @@
 #include "target/ending.h"
 
-#include <dirent.h>
-#include <limits.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "support/support.h"
+#include "target/proc.h"
 #include "target/registers.h"
 
 /* In the flags of /proc/PID/stat: a signal has ended the thread, which is how the others of a process end. */
 #define ENDED_BY_SIGNAL 0x400u
 
-/* The part of a thread's stat behind its name, which may contain anything; "" if there is none. */
-static void read_stat(pid_t process, pid_t thread, char *rest, size_t size) {
-    char line[1024];
-    char *path = make_text("/proc/%d/task/%d/stat", process, thread);
-    FILE *file = fopen(path, "re");
-    rest[0] = '\0';
-    if (file != NULL && fgets(line, sizeof line, file) != NULL && strrchr(line, ')') != NULL) {
-        snprintf(rest, size, "%s", strrchr(line, ')') + 1);
-    }
-    if (file != NULL) {
-        fclose(file);
-    }
-    free(path);
-}
-
 /* The number of the system call that a thread is in; -1: none, or not known. */
 static long call_of(pid_t process, pid_t thread) {
-    long call = -1;
-    char *path = make_text("/proc/%d/task/%d/syscall", process, thread);
-    FILE *file = fopen(path, "re");
-    if (file != NULL) {
-        if (fscanf(file, "%ld", &call) != 1) {
-            call = -1;
-        }
-        fclose(file);
-    }
-    free(path);
-    return call;
+    char name[32];
+    char text[64];
+    long call;
+    snprintf(name, sizeof name, "task/%d/syscall", thread);
+    proc_read(process, name, text, sizeof text);
+    return sscanf(text, "%ld", &call) == 1 ? call : -1;
 }
 
 /* Whether a thread ends because its whole process does. */
 static bool ends_with_process(pid_t process, pid_t thread) {
-    char rest[1024];
-    unsigned flags = 0;
-    read_stat(process, thread, rest, sizeof rest);
-    if (sscanf(rest, " %*c %*d %*d %*d %*d %*d %u", &flags) != 1) {
-        return false;
-    }
-    return (flags & ENDED_BY_SIGNAL) != 0 || call_of(process, thread) == SYS_exit_group;
+    struct proc_stat stat;
+    return proc_stat(process, thread, &stat) &&
+           ((stat.flags & ENDED_BY_SIGNAL) != 0 || call_of(process, thread) == SYS_exit_group);
 }
 
 static bool has_ended(const struct ending *ending, pid_t process, pid_t thread) {
-    char rest[1024];
+    struct proc_stat stat;
     for (size_t i = 0; i < ending->ended_count; i++) {
         if (ending->ended[i] == thread) {
             return true;
         }
     }
-    read_stat(process, thread, rest, sizeof rest);
-    return rest[0] == '\0' || rest[1] == 'Z' || rest[1] == 'X';
+    return !proc_stat(process, thread, &stat) || stat.state == 'Z' || stat.state == 'X';
 }
 
 static bool is_last(const struct ending *ending, pid_t process) {
-    char *path = make_text("/proc/%d/task", process);
-    DIR *folder = opendir(path);
-    struct dirent *entry;
+    DIR *folder = proc_visit(process);
     bool last = true;
-    while (folder != NULL && last && (entry = readdir(folder)) != NULL) {
-        uint64_t id;
-        last = !parse_number(entry->d_name, &id) || id > INT_MAX || has_ended(ending, process, (pid_t)id);
+    for (pid_t thread; (thread = proc_next(folder)) != 0;) {
+        last &= has_ended(ending, process, thread);
     }
-    if (folder != NULL) {
-        closedir(folder);
-    }
-    free(path);
     return last;
 }
 

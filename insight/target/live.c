@@ -2,7 +2,6 @@
  * live.c - a live process: its memory by process_vm_readv or /proc/PID/mem, its mappings from smaps.
  */
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -17,15 +16,10 @@
 
 #include "support/support.h"
 #include "support/text.h"
+#include "target/proc.h"
 #include "target/registers.h"
 #include "target/target.h"
 #include "target/untouched.h"
-
-static FILE *open_proc(pid_t pid, const char *file) {
-    char path[128];
-    snprintf(path, sizeof path, "/proc/%d/%s", pid, file);
-    return fopen(path, "re");
-}
 
 static int open_proc_file(pid_t pid, const char *file, int flags) {
     char path[128];
@@ -74,9 +68,9 @@ static void parse_usage(const char *line, struct mapping *mapping) {
 
 /* Reading smaps takes the kernel far longer than maps: it counts the pages. */
 static bool read_mappings(struct target *target, bool with_usage) {
-    FILE *file = with_usage ? open_proc(target->pid, "smaps") : NULL;
+    FILE *file = with_usage ? proc_open(target->pid, "smaps") : NULL;
     target->has_usage = file != NULL;
-    if (file == NULL && (file = open_proc(target->pid, "maps")) == NULL) {
+    if (file == NULL && (file = proc_open(target->pid, "maps")) == NULL) {
         return false;
     }
     for (size_t i = 0; i < target->mapping_count; i++) {
@@ -117,7 +111,7 @@ bool target_read_places(struct target *target) {
 static const char *resident_told(pid_t pid) {
     static char text[64];
     char line[128];
-    FILE *file = open_proc(pid, "status");
+    FILE *file = proc_open(pid, "status");
     text[0] = '\0';
     while (file != NULL && fgets(line, sizeof line, file) != NULL) {
         if (strncmp(line, "VmRSS:", 6) == 0) {
@@ -130,31 +124,10 @@ static const char *resident_told(pid_t pid) {
     return text;
 }
 
-uint64_t live_started(pid_t pid) {
-    char line[1024];
-    uint64_t started = 0;
-    FILE *file = open_proc(pid, "stat");
-    if (file != NULL) {
-        const char *rest = fgets(line, sizeof line, file) != NULL ? strrchr(line, ')') : NULL;
-        if (rest != NULL &&
-            sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %lu",
-                   &started) != 1) {
-            started = 0;
-        }
-        fclose(file);
-    }
-    return started;
-}
-
 static char *read_program(pid_t pid) {
-    char name[64] = "";
-    FILE *file = open_proc(pid, "comm");
-    if (file != NULL) {
-        if (fgets(name, sizeof name, file) != NULL) {
-            name[strcspn(name, "\n")] = '\0';
-        }
-        fclose(file);
-    }
+    char name[64];
+    proc_read(pid, "comm", name, sizeof name);
+    name[strcspn(name, "\n")] = '\0';
     return make_printable(copy_text(name));
 }
 
@@ -206,6 +179,34 @@ static void choose_way(struct target *target) {
         "the same user and kernel.yama.ptrace_scope=0";
 }
 
+/* In the flags of a thread of the kernel. */
+#define KERNEL_THREAD 0x200000u
+
+static const char *why_no_memory(pid_t pid) {
+    struct proc_stat stat;
+    if (!proc_stat(getpid(), 0, &stat)) {
+        return "/proc must be mounted, and show the processes that this command sees";
+    }
+    if (proc_stat(pid, 0, &stat) && (stat.flags & KERNEL_THREAD) != 0) {
+        return "it is a thread of the kernel, which has no memory of its own";
+    }
+    return stat.state == 'Z' ? "it has ended; its parent has not waited for it yet (a zombie)" : "it has ended";
+}
+
+/* Whether another thread still has memory if the first one has ended; then the target is read through that. */
+static bool read_through_thread(struct target *target, bool with_usage) {
+    const pid_t first = target->pid;
+    bool found = false;
+    DIR *folder = proc_visit(first);
+    for (pid_t thread; (thread = proc_next(folder)) != 0;) {
+        if (!found && thread != first) {
+            target->pid = thread;
+            found = read_mappings(target, with_usage);
+        }
+    }
+    return found;
+}
+
 static bool open_live(struct target *target, pid_t pid, bool with_usage, const char **why) {
     memset(target, 0, sizeof *target);
     target->kind = TARGET_LIVE;
@@ -219,13 +220,17 @@ static bool open_live(struct target *target, pid_t pid, bool with_usage, const c
     }
     errno = 0;
     if (!read_mappings(target, with_usage)) {
-        *why = errno == EACCES || errno == EPERM
-                   ? make_text("its mappings may not be read: that takes the same user, or CAP_SYS_PTRACE%s",
-                               resident_told(pid))
-                   : "it has no memory: a thread of the kernel, or a process that has ended";
-        return false;
+        if (errno == EACCES || errno == EPERM) {
+            *why = make_text("its mappings may not be read: that takes the same user, or CAP_SYS_PTRACE%s",
+                             resident_told(pid));
+            return false;
+        }
+        if (!read_through_thread(target, with_usage)) {
+            *why = why_no_memory(pid);
+            return false;
+        }
     }
-    target->pagemap = open_proc_file(pid, "pagemap", O_RDONLY);
+    target->pagemap = open_proc_file(target->pid, "pagemap", O_RDONLY);
     choose_way(target);
     return true;
 }
@@ -243,7 +248,7 @@ static uint64_t stack_pointer(pid_t pid, pid_t thread) {
     char path[64];
     char line[256];
     snprintf(path, sizeof path, "task/%d/syscall", thread);
-    FILE *file = open_proc(pid, path);
+    FILE *file = proc_open(pid, path);
     uint64_t stack = 0;
     if (file != NULL) {
         if (fgets(line, sizeof line, file) != NULL) {
@@ -264,20 +269,11 @@ void target_read_threads(struct target *target) {
     if (target->kind != TARGET_LIVE || target->thread_count != 0) {
         return;
     }
-    char path[128];
-    snprintf(path, sizeof path, "/proc/%d/task", target->pid);
-    DIR *folder = opendir(path);
-    struct dirent *entry;
-    while (folder != NULL && (entry = readdir(folder)) != NULL) {
-        uint64_t id;
-        if (parse_number(entry->d_name, &id) && id <= INT_MAX) {
-            target->threads = grow(target->threads, target->thread_count, sizeof *target->threads);
-            target->threads[target->thread_count++] =
-                (struct thread){.id = (pid_t)id, .stack = stack_pointer(target->pid, (pid_t)id)};
-        }
-    }
-    if (folder != NULL) {
-        closedir(folder);
+    DIR *folder = proc_visit(target->pid);
+    for (pid_t thread; (thread = proc_next(folder)) != 0;) {
+        target->threads = grow(target->threads, target->thread_count, sizeof *target->threads);
+        target->threads[target->thread_count++] =
+            (struct thread){.id = thread, .stack = stack_pointer(target->pid, thread)};
     }
 }
 
@@ -296,71 +292,38 @@ static bool is_stopped(pid_t thread) {
     return false;
 }
 
-/* From "ID (NAME) STATE ...": T is stopped, t stopped by a debugger; Z and X have ended. 'X' where there is none. */
-static char thread_state(pid_t pid, const char *thread) {
-    char path[64];
-    char line[512];
-    snprintf(path, sizeof path, "task/%.20s/stat", thread);
-    FILE *file = open_proc(pid, path);
-    const char *name_end = NULL;
-    if (file != NULL) {
-        if (fgets(line, sizeof line, file) != NULL) {
-            name_end = strrchr(line, ')');
-        }
-        fclose(file);
-    }
-    return name_end != NULL && name_end[1] == ' ' ? name_end[2] : 'X';
-}
-
-static bool thread_is_stopped(pid_t pid, const char *thread) {
-    const char state = thread_state(pid, thread);
-    return state == 'T' || state == 't';
-}
-
-static bool thread_has_ended(pid_t pid, const char *thread) {
-    const char state = thread_state(pid, thread);
-    return state == 'Z' || state == 'X';
+static bool has_ended(pid_t pid, pid_t thread) {
+    struct proc_stat stat;
+    return !proc_stat(pid, thread, &stat) || stat.state == 'Z' || stat.state == 'X';
 }
 
 bool target_is_stopped(const struct target *target) {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/task", target->pid);
-    DIR *folder = opendir(path);
-    struct dirent *entry;
+    DIR *folder = proc_visit(target->pid);
     bool all = folder != NULL;
-    while (all && (entry = readdir(folder)) != NULL) {
-        uint64_t id;
-        all = !parse_number(entry->d_name, &id) || thread_is_stopped(target->pid, entry->d_name);
-    }
-    if (folder != NULL) {
-        closedir(folder);
+    for (pid_t thread; (thread = proc_next(folder)) != 0;) {
+        struct proc_stat stat;
+        proc_stat(target->pid, thread, &stat);
+        all &= stat.state == 'T' || stat.state == 't';
     }
     return all;
 }
 
 /* Stops the threads that are not stopped yet; returns their number, or -1 if that is refused. */
 static int stop_others(pid_t pid) {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/task", pid);
-    DIR *folder = opendir(path);
+    DIR *folder = proc_visit(pid);
     size_t before = stopped_count;
-    struct dirent *entry;
     bool refused = false;
-    while (folder != NULL && !refused && (entry = readdir(folder)) != NULL) {
-        uint64_t number;
-        if (!parse_number(entry->d_name, &number) || number > INT_MAX || is_stopped((pid_t)number)) {
+    for (pid_t thread; (thread = proc_next(folder)) != 0;) {
+        if (refused || is_stopped(thread)) {
             continue;
         }
-        if (ptrace(PTRACE_SEIZE, (pid_t)number, NULL, NULL) != 0) {
-            refused = errno == EPERM && !thread_has_ended(pid, entry->d_name);
+        if (ptrace(PTRACE_SEIZE, thread, NULL, NULL) != 0) {
+            refused = errno == EPERM && !has_ended(pid, thread);
             continue;
         }
-        ptrace(PTRACE_INTERRUPT, (pid_t)number, NULL, NULL);
+        ptrace(PTRACE_INTERRUPT, thread, NULL, NULL);
         stopped = grow(stopped, stopped_count, sizeof *stopped);
-        stopped[stopped_count++] = (pid_t)number;
-    }
-    if (folder != NULL) {
-        closedir(folder);
+        stopped[stopped_count++] = thread;
     }
     for (size_t i = before; i < stopped_count; i++) {
         int status;

@@ -17,6 +17,9 @@ void target_open(struct target *target, const char *name) {
         if (pid == 0 || pid > INT_MAX || !target_glance(target, (pid_t)pid, &why)) {
             fail("process %s: %s", name, why);
         }
+        if (target->pid != (pid_t)pid) {
+            warn("process %s: its first thread has ended; thread %d stands for it", name, target->pid);
+        }
         target->name = name;
         return;
     }

@@ -124,9 +124,6 @@ struct blow target_blow(const siginfo_t *info);
 /* What a blow without an address is about, as a sentence; NULL: not known. The caller frees it. */
 char *target_blow_told(const struct blow *blow);
 
-/* When a process began, in clock ticks, which tells processes with the same number apart; 0: there is none. */
-uint64_t live_started(pid_t pid);
-
 /* Reads the mappings of a living process once more, with their numbers. */
 bool target_read_mappings(struct target *target);
 

@@ -1,13 +1,12 @@
 /*
  * processes.c - all processes on the libraries.
  */
-#include <dirent.h>
-#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "support/support.h"
+#include "target/proc.h"
 #include "top/top.h"
 #include "walk/engine_heaps.h"
 #include "walk/engine_spans.h"
@@ -85,12 +84,6 @@ void processes_end(struct processes *processes) {
 
 /* --- Which there are ---------------------------------------------------------------------------------------------- */
 
-static FILE *open_file(pid_t pid, const char *name) {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
-    return fopen(path, "re");
-}
-
 static struct seen *find_seen(struct processes *processes, pid_t pid) {
     for (size_t i = 0; i < processes->count; i++) {
         if (processes->all[i]->pid == pid) {
@@ -133,31 +126,24 @@ static void meet(struct processes *processes, pid_t pid, double now) {
     }
     seen->there = true;
     if (seen->ours) {
-        const uint64_t started = live_started(pid);
+        const uint64_t started = proc_started(pid);
         if (started != seen->started || (!seen->denied && !session_has_root(&seen->session))) {
             session_close(&seen->session);
             *seen = (struct seen){.pid = pid, .there = true, .live = NAN};
         }
     } else if (now >= seen->examined + seen->pause && (!is_new || !processes->looked)) {
-        seen->started = live_started(pid);
+        seen->started = proc_started(pid);
         examine(seen, now);
     }
 }
 
 static void scan(struct processes *processes, double now) {
-    DIR *folder = opendir("/proc");
-    struct dirent *entry;
+    DIR *folder = proc_visit(0);
     for (size_t i = 0; i < processes->count; i++) {
         processes->all[i]->there = false;
     }
-    while (folder != NULL && (entry = readdir(folder)) != NULL) {
-        uint64_t pid;
-        if (parse_number(entry->d_name, &pid) && pid <= INT_MAX) {
-            meet(processes, (pid_t)pid, now);
-        }
-    }
-    if (folder != NULL) {
-        closedir(folder);
+    for (pid_t pid; (pid = proc_next(folder)) != 0;) {
+        meet(processes, pid, now);
     }
     size_t kept = 0;
     for (size_t i = 0; i < processes->count; i++) {
@@ -174,15 +160,9 @@ static void scan(struct processes *processes, double now) {
 /* --- What they do ------------------------------------------------------------------------------------------------- */
 
 static void look_at_rss(struct seen *seen, double now) {
-    uint64_t pages = 0;
-    FILE *file = open_file(seen->pid, "statm");
-    if (file != NULL) {
-        if (fscanf(file, "%*u %lu", &pages) != 1) {
-            pages = 0;
-        }
-        fclose(file);
-    }
-    const double rss = (double)(pages * seen->session.target.page_size);
+    struct proc_stat stat;
+    proc_stat(seen->pid, 0, &stat);
+    const double rss = (double)stat.rss;
     seen->rss_rate = seen->rss_at > 0 && now > seen->rss_at ? (rss - seen->rss) / (now - seen->rss_at) : NAN;
     seen->rss = rss;
     seen->rss_at = now;

@@ -1,13 +1,12 @@
 /*
  * list.c - `mems list`: the processes on the libraries.
  */
-#include <dirent.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "support/support.h"
 #include "support/text.h"
+#include "target/proc.h"
 #include "verbs.h"
 #include "walk/engine_heaps.h"
 #include "walk/engine_spans.h"
@@ -117,19 +116,14 @@ static json_t *found_json(const struct found *found) {
 
 int verb_list(const struct arguments *arguments) {
     json_t *list = json_array();
-    DIR *folder = opendir("/proc");
-    struct dirent *entry;
-    if (folder == NULL) {
-        fail("cannot read /proc: it must be mounted");
-    }
+    DIR *folder = proc_visit(0);
     if (!arguments->json) {
         printf("%s     pid program                 Rss       live  library     mode%s\n", colour(COLOUR_BOLD),
                colour_off());
     }
-    while ((entry = readdir(folder)) != NULL) {
-        uint64_t pid;
+    for (pid_t pid; (pid = proc_next(folder)) != 0;) {
         struct found found;
-        if (!parse_number(entry->d_name, &pid) || pid > INT_MAX || !look((pid_t)pid, &found)) {
+        if (!look(pid, &found)) {
             continue;
         }
         if (arguments->json) {
@@ -140,7 +134,6 @@ int verb_list(const struct arguments *arguments) {
         free(found.program);
         free(found.mode);
     }
-    closedir(folder);
     if (arguments->json) {
         print_json(json_pack("{s:O}", "processes", list));
     }

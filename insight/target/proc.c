@@ -1,0 +1,72 @@
+#include "target/proc.h"
+
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "support/support.h"
+
+FILE *proc_open(pid_t pid, const char *name) {
+    char path[128];
+    snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
+    return fopen(path, "re");
+}
+
+void proc_read(pid_t pid, const char *name, char *text, size_t size) {
+    FILE *file = proc_open(pid, name);
+    const size_t length = file != NULL ? fread(text, 1, size - 1, file) : 0;
+    if (file != NULL) {
+        fclose(file);
+    }
+    text[length] = '\0';
+}
+
+/* The name in brackets may hold anything: what follows the last one is a letter and numbers. */
+bool proc_stat(pid_t pid, pid_t thread, struct proc_stat *stat) {
+    char name[32] = "stat";
+    char text[1024];
+    uint64_t pages;
+    if (thread != 0) {
+        snprintf(name, sizeof name, "task/%d/stat", thread);
+    }
+    proc_read(pid, name, text, sizeof text);
+    const char *rest = strrchr(text, ')');
+    *stat = (struct proc_stat){.state = 'X'};
+    if (rest == NULL ||
+        sscanf(rest + 1, " %c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %lu %*u %lu",
+               &stat->state, &stat->flags, &stat->started, &pages) != 4) {
+        return false;
+    }
+    stat->rss = pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    return true;
+}
+
+uint64_t proc_started(pid_t pid) {
+    struct proc_stat stat;
+    proc_stat(pid, 0, &stat);
+    return stat.started;
+}
+
+DIR *proc_visit(pid_t pid) {
+    char path[64] = "/proc";
+    if (pid != 0) {
+        snprintf(path, sizeof path, "/proc/%d/task", pid);
+    } else if (access("/proc/self", F_OK) != 0) {
+        fail("/proc must be mounted, and show the processes that this command sees");
+    }
+    return opendir(path);
+}
+
+pid_t proc_next(DIR *folder) {
+    struct dirent *entry;
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        uint64_t id;
+        if (parse_number(entry->d_name, &id) && id != 0 && id <= INT_MAX) {
+            return (pid_t)id;
+        }
+    }
+    if (folder != NULL) {
+        closedir(folder);
+    }
+    return 0;
+}

@@ -1,0 +1,38 @@
+/*
+ * proc.h - what the kernel tells about processes and their threads in /proc.
+ */
+#ifndef MEMS_INSIGHT_PROC_H
+#define MEMS_INSIGHT_PROC_H
+
+#include <dirent.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+/* Opens /proc/PID/NAME to read; NULL with errno if that is impossible. */
+FILE *proc_open(pid_t pid, const char *name);
+
+/* Reads a small file of a process, ended by '\0'; "" if there is none. */
+void proc_read(pid_t pid, const char *name, char *text, size_t size);
+
+struct proc_stat {
+    char state;       /* R, S, T.. as in proc(5); Z or X: it has ended, or there is none */
+    unsigned flags;   /* of the kernel: PF_* */
+    uint64_t started; /* clock ticks since the machine's start: tells processes with the same number apart */
+    uint64_t rss;     /* bytes */
+};
+
+/* The stat of a process, or of one of its threads (thread 0: the process). False if there is none. */
+bool proc_stat(pid_t pid, pid_t thread, struct proc_stat *stat);
+
+/* When a process began; 0: there is none. */
+uint64_t proc_started(pid_t pid);
+
+/* Visits the threads of a process, or all processes (pid 0): proc_next tells their numbers, and 0 at the end, which
+ * closes the folder. NULL: there is no such process. Ends the program if /proc shows no processes. */
+DIR *proc_visit(pid_t pid);
+pid_t proc_next(DIR *folder);
+
+#endif
