@@ -22,11 +22,8 @@ struct shape {
     bool restless;
 };
 
-struct mems_space space_default = {
-    .lock = LOCK_INIT(LOCK_SPACE),
-    .page_size = PAGE_SIZE,
-    .alignment = ALIGNMENT_MIN,
-};
+/* All zero in release builds, so it takes no room in the file, and no memory until it is used. */
+struct mems_space space_default = {.lock = LOCK_INIT(LOCK_SPACE)};
 
 /* The page size with which the default space starts next; 0: the default. Guarded by its lock. */
 static struct shape next = {.alignment = ALIGNMENT_MIN};

@@ -28,11 +28,11 @@ struct mems_space {
     struct lock lock;
     struct list link; /* in the list of spaces (spaces.h), except for the default space */
     enum space_state state;
-    bool movable;    /* blocks have their bytes in the store */
-    bool restless;   /* and are moved as often as possible */
-    uint32_t number; /* in its handles; 0: no generations */
-    uint32_t newest; /* no block has had a newer generation */
-    size_t page_size;
+    bool movable;     /* blocks have their bytes in the store */
+    bool restless;    /* and are moved as often as possible */
+    uint32_t number;  /* in its handles; 0: no generations */
+    uint32_t newest;  /* no block has had a newer generation */
+    size_t page_size; /* this and `alignment` are 0 in the default space until it starts */
     size_t alignment;
     struct main_chain chain;
     struct hole_list holes;    /* with memory; in a movable space, all */

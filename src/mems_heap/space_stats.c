@@ -15,7 +15,7 @@ size_t space_metadata_bytes(const struct mems_space *space) {
 }
 
 void space_collect(const struct mems_space *space, struct mems_stats *stats) {
-    *stats = (struct mems_stats){.page_size = space->page_size};
+    *stats = (struct mems_stats){.page_size = space->page_size != 0 ? space->page_size : PAGE_SIZE};
     if (space->state != SPACE_READY) {
         return;
     }

@@ -9,7 +9,7 @@ held=$(LD_PRELOAD=$LIBMEMS grep . /proc/self/smaps | awk '
     END { print kib }')
 echo "$held KiB of the library are resident"
 [ "$held" -gt 80 ] # with fewer it was not the library
-[ "$held" -le 300 ] || {
-    echo "more than 300: does cmake/first_functions.txt lack names? tools/first_functions writes it again"
+[ "$held" -le 160 ] || {
+    echo "more than 160: does cmake/first_functions.txt lack names? tools/first_functions writes it again"
     exit 1
 }

@@ -4,6 +4,8 @@
 #include "support/fresh.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <pthread.h>
 
 #include "engine/heaps/heap.h"
 #include "engine/memory/huge.h"
@@ -175,6 +177,49 @@ static void a_free_makes_no_heap(void) {
     CHECK_EQUAL(heaps_made(), 1);
 }
 
+static pthread_key_t late;
+
+/* Allocates in the last round of destructors, whose settings of thread-specific data no further round ends. */
+static void allocate_at_last(void *rounds_left) {
+    if (rounds_left == (void *)1) {
+        engine_free(engine_alloc(100));
+        CHECK(heap_mine != &heap_none);
+    } else {
+        CHECK_EQUAL(pthread_setspecific(late, (char *)rounds_left - 1), 0);
+    }
+}
+
+static void *ends_late(void *unused) {
+    CHECK_EQUAL(pthread_setspecific(late, (void *)(uintptr_t)PTHREAD_DESTRUCTOR_ITERATIONS), 0);
+    return unused;
+}
+
+/* Keys end in the order in which they were made, so the engine makes its own first. */
+static void make_late_key(void) {
+    struct mems_engine_stats stats;
+    engine_stats(&stats);
+    CHECK_EQUAL(pthread_key_create(&late, allocate_at_last), 0);
+}
+
+static void the_first_heap_left_behind_serves_the_next_thread(void) {
+    make_late_key();
+    for (unsigned i = 0; i < 10; i++) {
+        thread_run(ends_late, NULL);
+        CHECK_EQUAL(heaps_made(), 1);
+    }
+    CHECK_VALID();
+}
+
+static void another_heap_left_behind_serves_the_next_thread(void) {
+    make_late_key();
+    engine_free(engine_alloc(100));
+    for (unsigned i = 0; i < 10; i++) {
+        thread_run(ends_late, NULL);
+        CHECK_EQUAL(heaps_made(), 2);
+    }
+    CHECK_VALID();
+}
+
 static void options_that_shape_the_heap_are_set_before_it(void) {
     char value[32];
     CHECK_EQUAL(engine_option_set("check", "deferred"), 0);
@@ -218,6 +263,8 @@ int main(void) {
         FRESH_WITH(a_block_shrinks_where_memory_has_ended, "window=4m,harden=light"),
         FRESH_WITH(a_block_shrinks_where_memory_has_ended, "window=4m,harden=full"),
         FRESH(a_free_makes_no_heap),
+        FRESH(the_first_heap_left_behind_serves_the_next_thread),
+        FRESH(another_heap_left_behind_serves_the_next_thread),
         FRESH(options_that_shape_the_heap_are_set_before_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -112,17 +112,28 @@ static struct heap *heap_create(void) {
     return heap;
 }
 
-/* The place in heaps.of_thread. */
+/* Ids by a hash of the thread pointer: the last heap that a thread with this hash got. Not the first heap, for which a
+ * process with one thread would need a page. Under the heaps' lock. */
+#define HEAPS_OF_THREAD 1024u
+#define FIRST_HEAP 1u
+static uint32_t heaps_of_thread[HEAPS_OF_THREAD];
+
 static uint32_t *id_of_thread(uintptr_t thread) {
-    return &heaps.of_thread[thread * UINT64_C(0x9e3779b97f4a7c15) >> 32 & (HEAPS_OF_THREAD - 1)];
+    return &heaps_of_thread[thread * UINT64_C(0x9e3779b97f4a7c15) >> 32 & (HEAPS_OF_THREAD - 1)];
+}
+
+static bool is_in_use_by(const struct heap *heap, uintptr_t thread) {
+    return heap->thread == thread && atomic_load_explicit(&heap->inbox, memory_order_relaxed) != INBOX_CLOSED;
 }
 
 /* The heap left by an ended thread whose thread pointer now belongs to another, or NULL. Under the heaps' lock. */
 static struct heap *left_behind(uintptr_t thread) {
-    const uint32_t id = *id_of_thread(thread);
-    struct heap *heap = id != 0 ? heap_of(id) : NULL;
-    bool in_use = heap != NULL && atomic_load_explicit(&heap->inbox, memory_order_relaxed) != INBOX_CLOSED;
-    return in_use && heap->thread == thread ? heap : NULL;
+    struct heap *heap = heaps_made() != 0 ? heap_of(FIRST_HEAP) : NULL;
+    if (heap != NULL && !is_in_use_by(heap, thread)) {
+        const uint32_t id = *id_of_thread(thread);
+        heap = id != 0 ? heap_of(id) : NULL;
+    }
+    return heap != NULL && is_in_use_by(heap, thread) ? heap : NULL;
 }
 
 static struct heap *unused_heap(void) {
@@ -147,7 +158,9 @@ struct heap *heap_obtain(uintptr_t thread, bool *alone) {
     heap = unused_heap();
     if (heap != NULL) {
         heap->thread = thread;
-        *id_of_thread(thread) = heap->id;
+        if (heap->id != FIRST_HEAP) {
+            *id_of_thread(thread) = heap->id;
+        }
         uint32_t others = atomic_load_explicit(&heaps.in_use, memory_order_relaxed);
         *alone = others == atomic_load_explicit(&heaps.arenas, memory_order_relaxed);
         atomic_store_explicit(&heaps.in_use, others + 1, memory_order_relaxed);

@@ -154,19 +154,15 @@ struct arena {
     struct list larges; /* struct large, by `link`: live ones, and those that a thread is about to take out */
 };
 
-#define HEAPS_OF_THREAD 1024u
-
 /* All heaps. `by_id` is window.heaps. */
 struct heaps {
     struct lock lock;
     _Atomic uint32_t made; /* heaps exist for the ids 1 .. made (written under the lock, read relaxed) */
     _Atomic uint32_t in_use;
-    _Atomic uint32_t arenas;             /* number of those in use */
-    uint32_t of_thread[HEAPS_OF_THREAD]; /* ids by a hash of the thread pointer: the last heap that a thread with this
-                                            hash got */
-    bool checks_every;                   /* of every heap; set at the start */
-    uint32_t harden;                     /* the same: enum harden */
-    uint64_t started;                    /* how often a thread got a heap */
+    _Atomic uint32_t arenas; /* number of those in use */
+    bool checks_every;       /* of every heap; set at the start */
+    uint32_t harden;         /* the same: enum harden */
+    uint64_t started;        /* how often a thread got a heap */
     struct list unused;
     _Atomic uint64_t large_bytes;  /* of large blocks that threads without a heap allocated, less freed (relaxed) */
     _Atomic size_t magazine_drawn; /* by all heaps (relaxed) */

@@ -33,7 +33,7 @@ struct slab_counts slab_counts[SLAB_COUNT_ROWS][SIZE_CLASSES];
 
 static struct slab_counts *counts_of(const struct slab *slab) {
     uint32_t entry = page_map_load(slab->span.first);
-    return &slab_counts[entry_heap(entry) % SLAB_COUNT_ROWS][entry_class(entry)];
+    return &slab_counts[(entry_heap(entry) - 1) % SLAB_COUNT_ROWS][entry_class(entry)];
 }
 
 static void set_free_slots(struct slab *slab, unsigned free) {

@@ -68,7 +68,8 @@ struct slab {
 
 /*
  * Slabs and their slots by class, for statistics: each number is the sum over the rows, modulo 2^64. A slab usually
- * counts in the row of its heap's id. Threads add to it under different locks (relaxed).
+ * counts in the row of its heap's id; that of the first heap, 1, is the first, where small processes have other data.
+ * Threads add to it under different locks (relaxed).
  */
 struct slab_counts {
     _Atomic size_t slabs;
