@@ -27,7 +27,7 @@ void *alloc_slow(size_t size);
 void free_foreign(void *block, size_t differing, const char *operation);
 
 /* For NULL, a block that the heap believes to be outside the window, or an address that is no block. */
-void free_elsewhere(const char *operation, void *block);
+void free_elsewhere(void *block, const char *operation);
 
 /* For a block of `size` bytes that is about to be handed out when the heap has a beat (heap_count); always for a
  * large or huge one. Returns the block, or a sampled one in its place. */
@@ -41,16 +41,23 @@ _Noreturn void alloc_fault(void *block);
 
 /* For a block in the heap's own slabs whose magazine, tops[top], is full or was never made; with harden=light, for all
  * blocks there. */
-void free_overflow(struct heap *heap, size_t top, void *block, const char *operation);
+void free_overflow(void *block, size_t top, const char *operation, struct heap *heap);
 
 /* Whether a granule's remote bit is set. Most words have none set, which word_is_zero finds with one comparison. */
 ALWAYS_INLINE bool fast_is_remote(const struct live_word *word, uint64_t granule) {
     return bit_is_set(atomic_load_explicit(&word->remote, memory_order_acquire), granule);
 }
 
-/* The word of the live map for a granule counted from address 0. */
-ALWAYS_INLINE struct live_word *fast_live_word(const struct heap *heap, uint64_t granule) {
-    return (struct live_word *)(heap->live_of_zero + granule / LIVE_WORD_BITS * sizeof(struct live_word));
+/* The word of the live map for a block. */
+ALWAYS_INLINE struct live_word *fast_live_word(const struct heap *heap, const void *block) {
+    return (struct live_word *)(heap->live_of_zero + (uintptr_t)block / LIVE_WORD_BYTES * sizeof(struct live_word));
+}
+
+/* The class of a block of the heap's own slabs; more than any class for another block in the window. The address of the
+ * entry follows from the block in one step, because free waits for it: only the class tells where the magazine is. */
+ALWAYS_INLINE uint32_t fast_class(const struct heap *heap, const void *block) {
+    _Atomic uint32_t *entry = (_Atomic uint32_t *)(heap->entry_of_zero + (uintptr_t)block / UNIT * sizeof *entry);
+    return atomic_load_explicit(entry, memory_order_relaxed) ^ heap->tag;
 }
 
 /*
@@ -59,7 +66,7 @@ ALWAYS_INLINE struct live_word *fast_live_word(const struct heap *heap, uint64_t
  */
 ALWAYS_INLINE void fast_live_begin(struct heap *heap, void *block) {
     uint64_t granule = (uintptr_t)block >> GRANULE_SHIFT;
-    struct live_word *word = fast_live_word(heap, granule);
+    struct live_word *word = fast_live_word(heap, block);
     if (UNLIKELY(!word_is_zero(&word->remote) && fast_is_remote(word, granule))) {
         alloc_fault(block);
     }
@@ -102,9 +109,11 @@ ALWAYS_INLINE void *fast_alloc(size_t size) {
     return fast_alloc_or(size, alloc_slow);
 }
 
-/* Ends the life of the block at a granule of the heap's own slabs; false if it is not live. The loads are those of
- * live_test: if the block has been freed already, another thread may destroy the slab and settle the block. */
-ALWAYS_INLINE bool fast_live_end_in(struct live_word *word, uint64_t granule) {
+/* Ends the life of a block of the heap's own slabs; false if it is not live. Of its granule only the lowest bits
+ * matter, so it may be counted from anywhere. The loads are those of live_test: if the block has been freed already,
+ * another thread may destroy the slab and settle the block. */
+ALWAYS_INLINE bool fast_live_end(struct heap *heap, const void *block, uint64_t granule) {
+    struct live_word *word = fast_live_word(heap, block);
     if (UNLIKELY(!word_is_zero(&word->remote) && fast_is_remote(word, granule))) {
         return false;
     }
@@ -116,23 +125,18 @@ ALWAYS_INLINE bool fast_live_end_in(struct live_word *word, uint64_t granule) {
     return true;
 }
 
-ALWAYS_INLINE bool fast_live_end(struct heap *heap, uint64_t granule) {
-    return fast_live_end_in(&heap->live_map[granule / LIVE_WORD_BITS], granule);
-}
-
 /* One rotation and one comparison check that the pointer is aligned and in the window: the low bits of a misaligned one
  * become high bits of the granule. With harden=full the number of granules is 0 (harden.h). */
 ALWAYS_INLINE void fast_free(const char *operation, void *block) {
     struct heap *heap = heap_mine;
     uint64_t granule = rotate_right((uintptr_t)block - heap->base, GRANULE_SHIFT);
     if (UNLIKELY(granule >= heap->granules)) {
-        free_elsewhere(operation, block);
+        free_elsewhere(block, operation);
         return;
     }
-    _Atomic uint32_t *entry = &heap->page_map[granule >> (UNIT_SHIFT - GRANULE_SHIFT)];
-    size_t size_class = atomic_load_explicit(entry, memory_order_relaxed) ^ heap->tag;
+    size_t size_class = fast_class(heap, block);
     if (LIKELY(size_class < SIZE_CLASSES)) {
-        if (UNLIKELY(!fast_live_end(heap, granule))) {
+        if (UNLIKELY(!fast_live_end(heap, block, granule))) {
             free_fault(block);
             return;
         }
@@ -142,7 +146,7 @@ ALWAYS_INLINE void fast_free(const char *operation, void *block) {
     }
     void **top = heap->tops[size_class] + 1;
     if (UNLIKELY(magazine_ends_at(top))) {
-        free_overflow(heap, size_class, block, operation);
+        free_overflow(block, size_class, operation, heap);
         return;
     }
     *top = block;
@@ -159,13 +163,13 @@ ALWAYS_INLINE bool fast_free_sized(void *block, size_t size) {
     if (UNLIKELY(granule >= heap->granules || size > SMALL_MAX)) {
         return false;
     }
-    _Atomic uint32_t *entry = &heap->page_map[granule >> (UNIT_SHIFT - GRANULE_SHIFT)];
-    uint32_t size_class = atomic_load_explicit(entry, memory_order_relaxed) ^ heap->tag;
-    if (UNLIKELY(size_class != size_class_of(size))) {
+    /* The look-up of the magazine need not wait for the page map. */
+    const size_t size_class = size_class_of(size);
+    if (UNLIKELY(fast_class(heap, block) != size_class)) {
         return false;
     }
     void **top = heap->tops[size_class] + 1;
-    if (UNLIKELY(magazine_ends_at(top) || !fast_live_end(heap, granule))) {
+    if (UNLIKELY(magazine_ends_at(top) || !fast_live_end(heap, block, granule))) {
         return false;
     }
     *top = block;

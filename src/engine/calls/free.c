@@ -373,7 +373,7 @@ static bool free_others(const char *operation, void *block, uint32_t entry) {
 /* A slot of another heap, or of no heap. */
 static void free_others_slot(const char *operation, void *block, uint32_t entry) {
     if (entry_heap(entry) == HEAP_ABANDONED && adopt_slab(block, entry_class(entry))) {
-        free_elsewhere(operation, block);
+        free_elsewhere(block, operation);
     } else if (UNLIKELY(!free_others(operation, block, entry))) {
         fault_report(operation, block);
     }
@@ -463,14 +463,13 @@ static NOINLINE void end_longer(struct heap *heap, size_t size_class, void *bloc
 
 /* Of two functions, of which one calls the other, only the one that makes no other call keeps all it needs in
  * registers. */
-NOINLINE void free_overflow(struct heap *heap, size_t top, void *block, const char *operation) {
+NOINLINE void free_overflow(void *block, size_t top, const char *operation, struct heap *heap) {
     const size_t size_class = top - DEFERRED;
     if (UNLIKELY(heap->hardened == NULL)) {
         overflow_plain(heap, top, block);
         return;
     }
-    const uint64_t granule = (uintptr_t)block >> GRANULE_SHIFT;
-    if (UNLIKELY(!fast_live_end_in(fast_live_word(heap, granule), granule))) {
+    if (UNLIKELY(!fast_live_end(heap, block, (uintptr_t)block >> GRANULE_SHIFT))) {
         fault_report(operation, block);
         return;
     }
@@ -489,7 +488,7 @@ static COLD void free_caught_up(const char *operation, struct heap *heap, void *
     fast_free(operation, block);
 }
 
-NOINLINE void free_elsewhere(const char *operation, void *block) {
+NOINLINE void free_elsewhere(void *block, const char *operation) {
     struct heap *heap = heap_mine;
     if (UNLIKELY(heap->hardened == NULL)) {
         free_beyond_heap(operation, block);
@@ -504,10 +503,10 @@ NOINLINE void free_elsewhere(const char *operation, void *block) {
         free_caught_up(operation, heap, block);
         return;
     }
-    const uint32_t size_class = page_map_load(granule >> (UNIT_SHIFT - GRANULE_SHIFT)) ^ heap->tag;
+    const uint32_t size_class = fast_class(heap, block);
     if (UNLIKELY(size_class >= SIZE_CLASSES)) {
         free_beyond_slabs(operation, block);
-    } else if (UNLIKELY(!fast_live_end(heap, granule))) {
+    } else if (UNLIKELY(!fast_live_end(heap, block, granule))) {
         fault_report(operation, block);
     } else {
         free_own_exact(operation, heap, block, size_class);

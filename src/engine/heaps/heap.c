@@ -84,8 +84,7 @@ static void set_up(struct heap *heap, uint32_t id) {
     heap->id = id;
     heap_set_mode(heap, heaps.checks_every);
     heap->base = window.base;
-    heap->page_map = window.page_map;
-    heap->live_map = window.live_map;
+    heap->entry_of_zero = (uintptr_t)window.page_map - window.base / UNIT * sizeof *window.page_map;
     heap->live_of_zero = (uintptr_t)window.live_map - window.base / GRANULE / LIVE_WORD_BITS * sizeof(struct live_word);
     lock_init(&heap->lock, LOCK_HEAP);
     list_init(&heap->link);

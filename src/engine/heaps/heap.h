@@ -97,26 +97,24 @@ struct heap {
     uint32_t id;
     uintptr_t base;
     size_t granules;
-    _Atomic uint32_t *page_map;
-    struct live_word *live_map; /* of the window: the word of the granule g is g / 64 */
-    uintptr_t live_of_zero;     /* where the live map would have the word of address 0; not a pointer, because none may
-                                   point there */
-    size_t until_beat;          /* bytes that may still be requested before the next beat */
-    size_t beat;                /* their number at its beginning */
-    uint32_t mode_offset;       /* of the set in use: 0, DEFERRED or HARDENED */
-    bool checks_every;          /* frees are checked at the call, not when a magazine is flushed */
-    struct hardened *hardened;  /* NULL with harden=off */
-    uint32_t victim;            /* the heap that gave memory last (idle.c); 0: none */
-    uint64_t collected_ms;      /* when the thread last collected all its units */
-    uint64_t looked_ms;         /* when the thread last looked for idle heaps, */
-    uint64_t searched_ms;       /* and last found no block to steal */
-    uint64_t passed_ms;         /* its last pass of upkeep, */
-    uint8_t purged_class;       /* whose abandoned slabs that looked at, */
-    uint64_t rested_ms;         /* and when it last gave up what idle classes have cached */
-    uint64_t until_sample;      /* bytes from the start of the beat to the next sample (sample_points.h) */
-    uint64_t interval;          /* their mean distance; 0: there are no samples */
-    uint64_t random;            /* the state of its random numbers; 0: not started */
-    struct os_stack stack;      /* the known bounds of the thread's stack */
+    uintptr_t entry_of_zero;   /* where the page map would have the entry of address 0, */
+    uintptr_t live_of_zero;    /* and the live map its word; not pointers, because none may point there */
+    size_t until_beat;         /* bytes that may still be requested before the next beat */
+    size_t beat;               /* their number at its beginning */
+    uint32_t mode_offset;      /* of the set in use: 0, DEFERRED or HARDENED */
+    bool checks_every;         /* frees are checked at the call, not when a magazine is flushed */
+    struct hardened *hardened; /* NULL with harden=off */
+    uint32_t victim;           /* the heap that gave memory last (idle.c); 0: none */
+    uint64_t collected_ms;     /* when the thread last collected all its units */
+    uint64_t looked_ms;        /* when the thread last looked for idle heaps, */
+    uint64_t searched_ms;      /* and last found no block to steal */
+    uint64_t passed_ms;        /* its last pass of upkeep, */
+    uint8_t purged_class;      /* whose abandoned slabs that looked at, */
+    uint64_t rested_ms;        /* and when it last gave up what idle classes have cached */
+    uint64_t until_sample;     /* bytes from the start of the beat to the next sample (sample_points.h) */
+    uint64_t interval;         /* their mean distance; 0: there are no samples */
+    uint64_t random;           /* the state of its random numbers; 0: not started */
+    struct os_stack stack;     /* the known bounds of the thread's stack */
 
     /* Under the lock. */
     struct lock lock;
