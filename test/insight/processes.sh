@@ -1,7 +1,7 @@
 #!/bin/sh
-# Processes that are not as usual: a child by fork, one whose first thread has ended, one with 256 threads, one whose number
-# was given to another; and what is said of those that have no memory: a zombie, a thread of the kernel, a process that
-# is not there, and any without /proc.
+# Processes that are not as usual: a child by fork, one whose first thread has ended, and one with 256 threads; and what is
+# said of those that have no memory: a zombie, a thread of the kernel, a process that is not there, and any without
+# /proc.
 . "${0%/*}/lib.sh"
 need python3
 
