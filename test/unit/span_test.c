@@ -447,8 +447,11 @@ static void the_work_of_a_call_is_bounded(void) {
         size_t before = spans.dirty_units;
         span_decay(os_coarse_ms() + DECAY);
         CHECK(spans.dirty_units < before);
-        CHECK_VALID();
+        if ((passes & (passes - 1)) == 0) { /* it takes long, and a busy machine needs many passes */
+            CHECK_VALID();
+        }
     }
+    CHECK_VALID();
     CHECK(passes > 3);
     CHECK_EQUAL(page_map_count(0, UNITS, UNIT_FRESH), UNITS);
     CHECK_EQUAL(list_length(&spans.aging), 0);
