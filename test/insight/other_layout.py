@@ -37,13 +37,15 @@ PLACES = {
 }
 
 
-def find(folder, structure):
+def find(room, structure):
     """The header that defines a structure, and its text."""
-    for name in sorted(os.listdir(folder)):
-        text = open(os.path.join(folder, name)).read() if name.endswith(".h") else ""
-        if re.search(r"^struct %s \{$" % structure, text, re.M):
-            return os.path.join(folder, name), text
-    sys.exit("%s: no struct %s" % (folder, structure))
+    for folder, _, names in sorted(os.walk(room)):
+        for name in sorted(names):
+            path = os.path.join(folder, name)
+            text = open(path).read() if name.endswith(".h") else ""
+            if re.search(r"^struct %s \{$" % structure, text, re.M):
+                return path, text
+    sys.exit("%s: no struct %s" % (room, structure))
 
 
 def insert(text, structure, member):
@@ -56,26 +58,20 @@ def insert(text, structure, member):
 
 
 def shuffle(text):
-    """Groups of rows, each of a structure and its members or of constants, in another order; and unknown rows."""
+    """Rows, each of a structure and its members or of a constant, in another order; and unknown rows."""
     head, rows, tail = re.fullmatch(
-        r"(.*#define \w+\(STRUCTURE, MEMBER, CONSTANT\)\s*\\\n)(.*?)(\n\n(?:static )?LAYOUT_DEFINE.*)", text,
+        r"(.*#define \w+\(STRUCTURE, CONSTANT\)\s*\\\n)(.*?)(\n/\* clang-format on \*/\n\nLAYOUT_DEFINE.*)", text,
         re.S).groups()
-    rows = [row.strip().rstrip("\\").strip() for row in rows.split("\n")]
-    groups = []
-    for row in rows:
-        if row.startswith("MEMBER"):
-            groups[-1].append(row)
-        else:
-            groups.append([row])
+    rows = re.findall(r"(\w+)\(([^()]*)\)", rows.replace("\\\n", " "))
     chance = random.Random(7)
-    for group in groups:
-        members = group[1:]
-        chance.shuffle(members)
-        group[1:] = members
-    groups.append(["CONSTANT(__LINE__)"])
-    groups.append(["STRUCTURE(root_head)", "MEMBER(root_head, magic)", "MEMBER(root_head, rows)"])
-    chance.shuffle(groups)
-    return head + " \\\n".join("    " + row for group in groups for row in group) + tail
+    changed = [("CONSTANT", "__LINE__"), ("STRUCTURE", "root_head, magic, rows")]
+    for kind, names in rows:
+        first, *others = [name.strip() for name in names.split(",")]
+        if kind == "STRUCTURE":
+            chance.shuffle(others)
+        changed.append((kind, ", ".join([first, *others])))
+    chance.shuffle(changed)
+    return head + " \\\n".join("    %s(%s)" % row for row in changed) + tail
 
 
 def main():
@@ -93,7 +89,7 @@ def main():
         for name in names:
             path = os.path.join(folder, name)
             text = open(path).read()
-            if "(STRUCTURE, MEMBER, CONSTANT)" in text and "LAYOUT_DEFINE(" in text and name.endswith(".c"):
+            if "(STRUCTURE, CONSTANT)" in text and "LAYOUT_DEFINE(" in text and name.endswith(".c"):
                 open(path, "w").write(shuffle(text))
 
 

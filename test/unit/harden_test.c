@@ -20,6 +20,7 @@
 #include "engine/upkeep/upkeep.h"
 #include "os/os.h"
 #include "support/engine_heap.h"
+#include "support/kernel.h"
 #include "support/thread.h"
 
 static char *block_of(size_t size) {
@@ -231,7 +232,7 @@ static void a_large_block_moves_with_its_pages(void) {
     (void)engine_alloc(100000);
     char *moved = engine_realloc("realloc", block, 5 << 20);
     CHECK(moved != block);
-    CHECK_EQUAL(mems_root.pages_moved, 1);
+    CHECK_EQUAL(mems_root.pages_moved, pages_can_move() ? 1 : 0);
     check_grown(moved, size, 5 << 20);
     engine_free(moved);
     CHECK_VALID();

