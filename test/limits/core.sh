@@ -59,7 +59,7 @@ check() {
     make_core "$maker" grown $GROWN "$LIBRARY"
     for name in small grown; do
         python3 "$SOURCE_DIR/test/limits/core_blocks.py" "$work/$name" < "$work/$name.list" ||
-            fail "$maker: $name: the core is not whole"
+            fail "$maker: $name: the core is not whole: $(cat "$work/$name.log" 2> /dev/null)"
     done
     libc=$(stat -c %s "$work/libc") small=$(stat -c %s "$work/small") grown=$(stat -c %s "$work/grown")
     echo "$maker: small $small bytes, on the C library's malloc $libc, grown $grown"
