@@ -179,19 +179,6 @@ struct names *names_open(struct target *target) {
     return names;
 }
 
-void names_close(struct names *names) {
-    if (names->dwfl != NULL) {
-        dwfl_end(names->dwfl);
-    }
-    if (names->elf != NULL) {
-        elf_end(names->elf);
-    }
-    if (names->file >= 0) {
-        close(names->file);
-    }
-    free(names);
-}
-
 /*
  * Demangles C++ names. The C++ runtime library does it; without it, names stay mangled.
  */

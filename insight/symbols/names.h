@@ -11,11 +11,10 @@ struct names;
 /* For all targets: folders, separated by colons (symbols_search). */
 void names_search(const char *folders);
 
-/* Finds the target's modules; never NULL. */
+/* Finds the target's modules; never NULL. They stay until the process ends. */
 struct names *names_open(struct target *target);
-void names_close(struct names *names);
 
-/* As the functions of symbols.h, but *count may be 0; the path of a module is good until names_close. */
+/* As the functions of symbols.h, but *count may be 0, and the path of a module stays too. */
 char *names_name(struct names *names, uint64_t address);
 struct code_place *names_places(struct names *names, uint64_t address, size_t *count);
 bool names_module(struct names *names, uint64_t address, struct code_module *module);
