@@ -3,7 +3,6 @@
  * of every class up to 1024 in turn. With "nothing" it calls functions that only return instead: the loop is the same,
  * so the difference is what malloc and free cost.
  */
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -7,7 +7,6 @@
 #include "support/support.h"
 #include "target/pieces.h"
 #include "target/residency.h"
-#include "verbs.h"
 #include "walk/engine_huge.h"
 
 /* Whether this is a mapping of the heap's tables, which are copied separately. */

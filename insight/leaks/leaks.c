@@ -10,7 +10,6 @@
 #include "leaks/reach.h"
 #include "support/support.h"
 #include "target/core.h"
-#include "target/registers.h"
 
 /* How often a heap that was being changed is captured again: HMM takes no lock in a process with one thread. */
 #define ATTEMPTS 5

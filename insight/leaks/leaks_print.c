@@ -6,7 +6,6 @@
 
 #include "leaks/leak_groups.h"
 #include "samples/profile.h"
-#include "support/support.h"
 #include "support/text.h"
 
 /* Addresses in a line. */

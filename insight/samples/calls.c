@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "support/support.h"
-#include "support/text.h"
 
 /* Frames to search for the heap's public function, if the heap is linked into the program. */
 #define OWN_FRAMES 10u

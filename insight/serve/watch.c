@@ -11,7 +11,6 @@
 
 #include "support/support.h"
 #include "target/proc.h"
-#include "verbs.h"
 
 /* Looking may take this share of a processor, and this much at once after a rest. */
 #define SHARE 0.007

@@ -5,7 +5,6 @@
 #define MEMS_INSIGHT_CORE_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 struct target;

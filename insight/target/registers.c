@@ -1,7 +1,6 @@
 #include "target/registers.h"
 
 #include <elf.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>

@@ -1,6 +1,5 @@
 #include <time.h>
 
-#include "support/support.h"
 #include "top/top.h"
 
 /* Seconds of processor time that this program has taken. */

@@ -3,11 +3,9 @@
  */
 #include "top/top.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "support/support.h"
 #include "support/text.h"

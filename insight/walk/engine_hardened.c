@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "support/support.h"
-
 static const char *const record_names[] = {
     "window.records",         "RECORDS_BYTES",   "RECORD_LIVE",         "RECORD_SLACK_SHIFT", "size_class",
     "size_class.guard_pages", "canaries.secret", "canaries.multiplier", "canaries.bits",      NULL};

@@ -5,8 +5,6 @@
 #include "support/child.h"
 #include "support/family.h"
 
-#include <unistd.h>
-
 #include "mems.h"
 
 static void the_version_is_the_headers(void **state) {

@@ -3,10 +3,8 @@
  * are mappings again all is as before. Exits with 77 if the kernel allows too many to try.
  */
 #include <errno.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 

@@ -12,7 +12,6 @@
 #define FILTERS 0
 #endif
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>

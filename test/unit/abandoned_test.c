@@ -5,7 +5,6 @@
 #include "support/fresh.h"
 
 #include "engine/heaps/heap.h"
-#include "engine/memory/span.h"
 #include "engine/root/root.h"
 #include "engine/slabs/abandoned.h"
 #include "engine/slabs/lookup.h"

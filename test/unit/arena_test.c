@@ -8,9 +8,7 @@
 
 #include "engine/calls/arena.h"
 #include "engine/heaps/heap.h"
-#include "engine/memory/huge.h"
 #include "engine/memory/large.h"
-#include "engine/memory/span.h"
 #include "engine/slabs/lookup.h"
 #include "engine/slabs/slab.h"
 #include "engine/slabs/slot_record.h"

@@ -8,7 +8,6 @@
 
 #include "engine/calls/batch.h"
 #include "engine/heaps/heap.h"
-#include "engine/memory/huge.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
 #include "support/marked.h"

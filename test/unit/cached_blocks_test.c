@@ -4,8 +4,6 @@
  */
 #include "support/fresh.h"
 
-#include "engine/memory/span.h"
-#include "engine/slabs/abandoned.h"
 #include "engine/slabs/lookup.h"
 #include "engine/slabs/slab.h"
 #include "support/engine_heap.h"

@@ -9,9 +9,7 @@
 
 #include "engine/heaps/heap.h"
 #include "engine/memory/huge.h"
-#include "engine/memory/span.h"
 #include "engine/root/root.h"
-#include "engine/tables/size_class.h"
 #include "os/os.h"
 #include "support/engine_heap.h"
 #include "support/model.h"

@@ -4,7 +4,6 @@
  */
 #include "support/fresh.h"
 
-#include "engine/memory/span.h"
 #include "engine/slabs/lookup.h"
 #include "engine/slabs/slab.h"
 #include "engine/tables/live_map.h"

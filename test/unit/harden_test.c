@@ -17,7 +17,6 @@
 #include "engine/root/root.h"
 #include "engine/tables/canary.h"
 #include "engine/upkeep/trim.h"
-#include "engine/upkeep/upkeep.h"
 #include "os/os.h"
 #include "support/engine_heap.h"
 #include "support/kernel.h"

@@ -7,11 +7,8 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "engine/memory/span.h"
-#include "engine/root/root.h"
 #include "engine/tables/holding.h"
 #include "support/engine_heap.h"
-#include "support/random.h"
 
 #define LIMIT (64 * MIB)
 enum { BLOCKS = 100000 };

@@ -7,7 +7,6 @@
 
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
-#include "engine/memory/span.h"
 #include "engine/root/root.h"
 #include "engine/slabs/lookup.h"
 #include "engine/tables/page_map.h"

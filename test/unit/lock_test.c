@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 #include "os/lock.h"
 #include "ranks.h"

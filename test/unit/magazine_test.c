@@ -6,7 +6,6 @@
 #include <errno.h>
 
 #include "engine/heaps/heap.h"
-#include "engine/memory/span.h"
 #include "engine/slabs/lookup.h"
 #include "engine/slabs/slab.h"
 #include "engine/tables/metadata.h"

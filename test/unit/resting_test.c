@@ -9,15 +9,12 @@
 #include <unistd.h>
 
 #include "engine/heaps/heap.h"
-#include "engine/memory/span.h"
-#include "engine/slabs/abandoned.h"
 #include "engine/slabs/lookup.h"
 #include "engine/slabs/slab.h"
 #include "engine/upkeep/upkeep.h"
 #include "os/os.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
-#include "support/marked.h"
 #include "support/thread.h"
 
 /* With decay_ms=20. */

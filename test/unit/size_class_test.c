@@ -3,7 +3,6 @@
  */
 #include "support/test.h"
 
-#include "engine/heaps/magazine.h"
 #include "engine/tables/size_class.h"
 
 static int start(void **state) {

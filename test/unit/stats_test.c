@@ -11,7 +11,6 @@
 #include "engine/heaps/heap.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
-#include "engine/memory/span.h"
 #include "engine/reports/stats.h"
 #include "os/os.h"
 #include "support/engine_heap.h"

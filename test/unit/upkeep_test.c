@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "engine/memory/span.h"
 #include "engine/slabs/lookup.h"
 #include "engine/slabs/slab.h"
 #include "engine/tables/live_map.h"

@@ -5,7 +5,6 @@
 #include "support/fresh.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>

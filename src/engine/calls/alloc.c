@@ -8,7 +8,6 @@
 #include "engine/engine.h"
 #include "engine/heaps/cached_blocks.h"
 #include "engine/heaps/sample_points.h"
-#include "engine/memory/guard_pages.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
 #include "engine/memory/zeros.h"

@@ -13,7 +13,6 @@
 #include "engine/modes/sampled_block.h"
 #include "engine/reports/fault_report.h"
 #include "engine/reports/heap_limit.h"
-#include "engine/root/options.h"
 #include "engine/slabs/slab.h"
 #include "engine/tables/metadata.h"
 #include "engine/upkeep/trim.h"

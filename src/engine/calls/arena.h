@@ -14,9 +14,7 @@
 #ifndef MEMS_ENGINE_ARENA_H
 #define MEMS_ENGINE_ARENA_H
 
-#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "engine/reports/arena_stats.h"
 

@@ -1,6 +1,5 @@
 #include "batch.h"
 
-#include <errno.h>
 #include <stdint.h>
 
 #include "base/bits.h"

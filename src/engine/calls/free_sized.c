@@ -9,7 +9,6 @@
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
 #include "engine/reports/fault_report.h"
-#include "engine/root/options.h"
 #include "engine/root/root.h"
 #include "engine/slabs/lookup.h"
 #include "harden_resize.h"

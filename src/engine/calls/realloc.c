@@ -7,18 +7,14 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "base/bits.h"
 #include "engine/engine.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
 #include "engine/modes/sampled_block.h"
 #include "engine/reports/fault_report.h"
-#include "engine/root/options.h"
-#include "engine/slabs/abandoned.h"
 #include "front.h"
 #include "harden_resize.h"
 #include "move_pages.h"
-#include "os/os.h"
 
 /* How many cached large blocks are flushed so that one can grow in place. */
 #define FLUSHED_LARGES 64u

@@ -4,7 +4,6 @@
 
 #include "base/compiler.h"
 #include "base/fault.h"
-#include "engine/memory/span.h"
 #include "engine/tables/live_map.h"
 #include "engine/tables/metadata.h"
 #include "heap.h"

@@ -1,7 +1,6 @@
 #include "remote.h"
 
 #include "base/fault.h"
-#include "engine/memory/span.h"
 #include "engine/slabs/abandoned.h"
 #include "engine/slabs/slab.h"
 

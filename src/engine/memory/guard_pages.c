@@ -1,7 +1,6 @@
 #include "guard_pages.h"
 
 #include "base/bits.h"
-#include "base/compiler.h"
 #include "engine/tables/size_class.h"
 #include "os/os.h"
 

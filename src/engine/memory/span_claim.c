@@ -2,7 +2,6 @@
 
 #include <errno.h>
 
-#include "base/bits.h"
 #include "base/fault.h"
 #include "engine/tables/holding.h"
 #include "engine/tables/metadata.h"

@@ -1,7 +1,6 @@
 #include "spans.h"
 
 #include "base/bits.h"
-#include "base/compiler.h"
 #include "base/fault.h"
 #include "engine/tables/metadata.h"
 #include "engine/tables/page_map.h"

@@ -4,7 +4,6 @@
 #include <stdatomic.h>
 
 #include "base/compiler.h"
-#include "engine/memory/span.h"
 #include "engine/root/root.h"
 #include "engine/upkeep/trim.h"
 #include "engine/upkeep/upkeep.h"

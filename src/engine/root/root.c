@@ -2,7 +2,6 @@
 
 #include "engine/heaps/heap.h"
 #include "engine/memory/huge.h"
-#include "engine/memory/span.h"
 #include "engine/samples/sample.h"
 #include "engine/slabs/abandoned.h"
 #include "engine/tables/canary.h"

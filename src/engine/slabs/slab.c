@@ -4,7 +4,6 @@
 #include "base/compiler.h"
 #include "base/fault.h"
 #include "engine/memory/guard_pages.h"
-#include "engine/probe.h"
 #include "engine/tables/canary.h"
 #include "engine/tables/live_map.h"
 #include "engine/tables/metadata.h"

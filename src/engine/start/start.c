@@ -6,7 +6,6 @@
 #include "engine/heaps/heap.h"
 #include "engine/heaps/thread.h"
 #include "engine/memory/guard_pages.h"
-#include "engine/memory/span.h"
 #include "engine/modes/background.h"
 #include "engine/modes/harden.h"
 #include "engine/modes/sweep.h"
