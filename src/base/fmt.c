@@ -5,9 +5,9 @@
 /* 2^64 - 1 has 20 decimal digits. */
 #define DIGITS 20
 
-void fmt_init(struct fmt *fmt, char *buffer, size_t capacity) {
-    *fmt = (struct fmt){.text = buffer, .capacity = capacity};
+struct fmt fmt_of(char *buffer, size_t capacity) {
     buffer[0] = '\0';
+    return (struct fmt){.text = buffer, .capacity = capacity};
 }
 
 static void append(struct fmt *fmt, const char *text, size_t length) {
@@ -36,34 +36,13 @@ static void pad(struct fmt *fmt, size_t used, size_t width) {
     }
 }
 
-static const uint64_t powers[DIGITS] = {
-    UINT64_C(1),
-    UINT64_C(10),
-    UINT64_C(100),
-    UINT64_C(1000),
-    UINT64_C(10000),
-    UINT64_C(100000),
-    UINT64_C(1000000),
-    UINT64_C(10000000),
-    UINT64_C(100000000),
-    UINT64_C(1000000000),
-    UINT64_C(10000000000),
-    UINT64_C(100000000000),
-    UINT64_C(1000000000000),
-    UINT64_C(10000000000000),
-    UINT64_C(100000000000000),
-    UINT64_C(1000000000000000),
-    UINT64_C(10000000000000000),
-    UINT64_C(100000000000000000),
-    UINT64_C(1000000000000000000),
-    UINT64_C(10000000000000000000),
-};
-
-/* Writes the decimal digits of value and returns their number. Subtracts, because small processors cannot divide. */
+/* Writes the decimal digits of value and returns their number. Shifts and subtracts, because small processors cannot
+ * divide, or multiply this wide. */
 static size_t decimal(char digits[DIGITS], uint64_t value) {
+    uint64_t powers[DIGITS] = {1};
     size_t count = 1;
-    while (count < DIGITS && powers[count] <= value) {
-        count++;
+    for (uint64_t next = 10; count < DIGITS && next <= value; next = (next << 3) + (next << 1)) {
+        powers[count++] = next;
     }
     for (size_t i = 0; i < count; i++) {
         digits[i] = '0';
@@ -117,27 +96,19 @@ void fmt_label(struct fmt *fmt, const char *text, size_t width) {
     pad(fmt, length, width);
 }
 
-/* Reads the number that a letter asks for; false if it asks for none. */
-static bool format_number(struct fmt *fmt, char letter, va_list *arguments) {
-    if (letter == 'u') {
+/* Writes one argument as its letter says, or the letter itself if it is none of ours. */
+static void format_argument(struct fmt *fmt, char letter, va_list *arguments) {
+    if (letter == 's') {
+        fmt_text(fmt, va_arg(*arguments, const char *));
+    } else if (letter == 'u') {
         fmt_decimal(fmt, va_arg(*arguments, uint64_t));
     } else if (letter == 'd') {
         add_signed(fmt, va_arg(*arguments, int64_t));
     } else if (letter == 'x') {
         add_hex(fmt, va_arg(*arguments, uint64_t));
-    } else {
-        return false;
-    }
-    return true;
-}
-
-/* Writes one argument as its letter says, or the letter itself if it is none of ours. */
-static void format_argument(struct fmt *fmt, char letter, va_list *arguments) {
-    if (letter == 's') {
-        fmt_text(fmt, va_arg(*arguments, const char *));
     } else if (letter == 'p') {
         add_hex(fmt, (uintptr_t)va_arg(*arguments, const void *));
-    } else if (!format_number(fmt, letter, arguments)) {
+    } else {
         fmt_char(fmt, letter);
     }
 }

@@ -15,8 +15,8 @@
 #define fmt_column mems_fmt_column
 #define fmt_decimal mems_fmt_decimal
 #define fmt_format mems_fmt_format
-#define fmt_init mems_fmt_init
 #define fmt_label mems_fmt_label
+#define fmt_of mems_fmt_of
 #define fmt_text mems_fmt_text
 
 struct fmt {
@@ -26,7 +26,9 @@ struct fmt {
     bool full; /* something was cut off */
 };
 
-void fmt_init(struct fmt *fmt, char *buffer, size_t capacity); /* capacity is at least 1 */
+/* An empty text in a buffer of at least 1 byte. */
+struct fmt fmt_of(char *buffer, size_t capacity);
+
 void fmt_text(struct fmt *fmt, const char *text);
 void fmt_char(struct fmt *fmt, char c);
 void fmt_decimal(struct fmt *fmt, uint64_t value);

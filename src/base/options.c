@@ -179,8 +179,7 @@ int options_get(const struct option_table *table, const void *choices, const cha
     if (option == NULL || value == NULL || size == 0) {
         return EINVAL;
     }
-    struct fmt out;
-    fmt_init(&out, value, size);
+    struct fmt out = fmt_of(value, size);
     print(option, choices, &out);
     return out.full ? ERANGE : 0;
 }
@@ -197,12 +196,11 @@ static void pad_to(struct fmt *line, size_t column) {
 
 static void tell_help(const struct option_table *table, void (*complain)(const char *line)) {
     char text[LINE_MAX_LENGTH];
-    struct fmt line;
-    fmt_init(&line, text, sizeof text);
+    struct fmt line = fmt_of(text, sizeof text);
     fmt_format(&line, "mems: %s=name=value,name=value with these options, values [and defaults]:", table->variable);
     complain(line.text);
     for (const struct option *option = table->options; option < table->options + table->count; option++) {
-        fmt_init(&line, text, sizeof text);
+        line = fmt_of(text, sizeof text);
         fmt_format(&line, "mems:   %s=%s", option->name, option->values);
         pad_to(&line, 43);
         fmt_format(&line, " [%s] ", option->fallback);
@@ -216,8 +214,7 @@ static void tell_help(const struct option_table *table, void (*complain)(const c
 static void tell_error(const struct option_table *table, const char *item, const char *name,
                        void (*complain)(const char *line)) {
     char text[LINE_MAX_LENGTH];
-    struct fmt line;
-    fmt_init(&line, text, sizeof text);
+    struct fmt line = fmt_of(text, sizeof text);
     fmt_format(&line, "mems: %s: %s: ", table->variable, item);
     const struct option *option = options_find(table, name);
     if (option != NULL) {
@@ -240,8 +237,7 @@ static void parse_item(const struct option_table *table, void *choices, const ch
     }
     char name[OPTION_NAME_MAX];
     size_t length = strcspn(item, "=");
-    struct fmt out;
-    fmt_init(&out, name, sizeof name);
+    struct fmt out = fmt_of(name, sizeof name);
     for (size_t i = 0; i < length; i++) {
         fmt_char(&out, item[i]);
     }
@@ -257,8 +253,7 @@ void options_parse(const struct option_table *table, void *choices, const char *
         size_t length = strcspn(text, ",");
         if (length >= sizeof item) {
             char line[128];
-            struct fmt out;
-            fmt_init(&out, line, sizeof line);
+            struct fmt out = fmt_of(line, sizeof line);
             fmt_format(&out, "mems: %s: an item is too long", table->variable);
             complain(out.text);
         } else if (length > 0) {

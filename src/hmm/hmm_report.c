@@ -38,8 +38,7 @@ COLD void hmm_report_fault(struct HmmHeap *heap, const char *operation, const vo
         system_fault(operation, address, problem, state);
     }
     char buffer[LINE];
-    struct fmt line;
-    fmt_init(&line, buffer, sizeof buffer);
+    struct fmt line = fmt_of(buffer, sizeof buffer);
     fault_describe(&line, operation, address, problem, state);
     handler(buffer);
     system_abort();
@@ -89,8 +88,7 @@ static struct find find_block(const struct region *region, const void *address) 
 static _Noreturn void report_damaged(struct HmmHeap *heap, const char *operation, const void *address,
                                      const struct find *find) {
     char buffer[LINE];
-    struct fmt state;
-    fmt_init(&state, buffer, sizeof buffer);
+    struct fmt state = fmt_of(buffer, sizeof buffer);
     const char *problem = "damaged header";
     if (block_payload(find->block) != address) {
         problem = "not a live block";
@@ -116,8 +114,7 @@ COLD void hmm_report_pointer(struct HmmHeap *heap, const char *operation, void *
         report_damaged(heap, operation, payload, &find);
     }
     char buffer[LINE];
-    struct fmt state;
-    fmt_init(&state, buffer, sizeof buffer);
+    struct fmt state = fmt_of(buffer, sizeof buffer);
     struct block *block = find.block;
     bool inside = block_payload(block) != payload;
     if (inside && ((char *)payload < (char *)block_payload(block) || block == region->end)) {
@@ -138,8 +135,7 @@ COLD void hmm_report_pointer(struct HmmHeap *heap, const char *operation, void *
 COLD void hmm_report_size(struct HmmHeap *heap, const char *operation, struct block *block, size_t size,
                           size_t alignment) {
     char buffer[LINE];
-    struct fmt state;
-    fmt_init(&state, buffer, sizeof buffer);
+    struct fmt state = fmt_of(buffer, sizeof buffer);
     fmt_format(&state, "a block of %u bytes is not one of size %u", (uint64_t)block_room(block), (uint64_t)size);
     if (alignment != 0) {
         fmt_format(&state, ", aligned to %u", (uint64_t)alignment);
@@ -149,8 +145,7 @@ COLD void hmm_report_size(struct HmmHeap *heap, const char *operation, struct bl
 
 COLD void hmm_report_next(struct HmmHeap *heap, struct block *block, struct block *next) {
     char buffer[LINE];
-    struct fmt state;
-    fmt_init(&state, buffer, sizeof buffer);
+    struct fmt state = fmt_of(buffer, sizeof buffer);
     fmt_format(&state, "the header at %p: this block of %u bytes was written past its end", next,
                (uint64_t)block_room(block));
     put_site(&state, block);

@@ -7,7 +7,7 @@
 #include "space_compact.h"
 
 #include "complaint.h"
-#include "os/clock.h"
+#include "os/os.h"
 
 /* The bytes moved in one step, under the lock. */
 #define STEP_BYTES ((size_t)128 * 1024)
@@ -90,11 +90,6 @@ void space_compact_ahead(struct mems_space *space, size_t size) {
     }
 }
 
-static uint64_t now_us(void) {
-    struct timespec now = clock_read(CLOCK_MONOTONIC);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 /* Progress so far: bytes moved, and bytes given back. */
 struct progress {
     size_t moved;
@@ -105,7 +100,7 @@ struct progress {
 static struct progress compact(const char *function, struct mems_space *space, size_t budget, uint64_t end) {
     struct progress sum = {0};
     bool more = true;
-    while (more && sum.moved < budget && (end == 0 || sum.moved + sum.freed == 0 || now_us() < end)) {
+    while (more && sum.moved < budget && (end == 0 || sum.moved + sum.freed == 0 || os_fine_us() < end)) {
         if (!space_enter(function, space, NULL)) {
             break;
         }
@@ -128,7 +123,7 @@ size_t space_compact(const char *function, struct mems_space *space, size_t budg
 }
 
 size_t space_compact_for(const char *function, struct mems_space *space, unsigned microseconds) {
-    struct progress done = compact(function, space, SIZE_MAX, now_us() + microseconds);
+    struct progress done = compact(function, space, SIZE_MAX, os_fine_us() + microseconds);
     return done.moved + done.freed;
 }
 

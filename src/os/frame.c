@@ -180,15 +180,6 @@ static bool apply_rule(const struct unwind_rule *rule, const struct frame *frame
     }
 }
 
-/* Return addresses may be signed in their upper bits. */
-static uintptr_t plain_address(uintptr_t address) {
-#if defined(__aarch64__)
-    return address & ((UINT64_C(1) << 48) - 1);
-#else
-    return address;
-#endif
-}
-
 static NOINLINE enum frame_caller apply(const struct unwind_function *function, const struct unwind_row *row,
                                         struct frame *frame, const struct bounds *bounds) {
     uintptr_t address;
@@ -206,7 +197,7 @@ static NOINLINE enum frame_caller apply(const struct unwind_function *function, 
             return FRAME_UNKNOWN;
         }
     }
-    const uintptr_t pc = plain_address(callers[function->return_register]);
+    const uintptr_t pc = frame_return_address(callers[function->return_register]);
     if (pc == 0) {
         return FRAME_OUTERMOST;
     }

@@ -24,6 +24,15 @@ enum frame_caller {
     FRAME_UNKNOWN    /* nothing describes the code, or it leads off the stack */
 };
 
+/* A return address without the signature that its upper bits may have. */
+static inline uintptr_t frame_return_address(uintptr_t word) {
+#if defined(__aarch64__)
+    return word & ((UINT64_C(1) << 48) - 1);
+#else
+    return word;
+#endif
+}
+
 /* Turns a frame into its caller's. Reads the stack only from `low` to `high`. */
 enum frame_caller frame_unwind(struct frame *frame, uintptr_t low, uintptr_t high);
 

@@ -43,23 +43,10 @@ void lock_ranks_resume(void) {
 
 #else
 
-static void rank_set(struct lock *lock, uint32_t rank) {
-    (void)lock;
-    (void)rank;
-}
-
-static void rank_take(const struct lock *lock) {
-    (void)lock;
-}
-
-static bool rank_held(const struct lock *lock) {
-    (void)lock;
-    return true;
-}
-
-static void rank_give(const struct lock *lock) {
-    (void)lock;
-}
+#define rank_set(lock, rank) ((void)(rank))
+#define rank_take(lock) ((void)0)
+#define rank_held(lock) true
+#define rank_give(lock) ((void)0)
 
 void lock_ranks_suspend(void) {}
 

@@ -4,12 +4,10 @@
  * Reads the kernel's files, at some ten microseconds each, so malloc and free must not call this.
  */
 #include <string.h>
-#include <sys/sysinfo.h>
 
 #include "base/bits.h"
 #include "base/fmt.h"
 #include "os.h"
-#include "syscall.h"
 
 #define PATH_MOST 512u
 
@@ -28,8 +26,7 @@ static size_t number_at(const char *text, size_t otherwise) {
 static size_t limit_in(const char *root, const char *group, size_t length, const char *file) {
     char storage[PATH_MOST];
     char text[32];
-    struct fmt path;
-    fmt_init(&path, storage, sizeof storage);
+    struct fmt path = fmt_of(storage, sizeof storage);
     fmt_text(&path, root);
     for (size_t i = 0; i < length; i++) {
         fmt_char(&path, group[i]);
@@ -67,8 +64,7 @@ size_t os_groups_limit(const char *proc_file, const char *root) {
             least = min_size(least, least_limit(root, group + 1, "/memory.max"));
         } else if (group != NULL && strncmp(names, ":memory:", 8) == 0) {
             char v1[PATH_MOST];
-            struct fmt path;
-            fmt_init(&path, v1, sizeof v1);
+            struct fmt path = fmt_of(v1, sizeof v1);
             fmt_text(&path, root);
             fmt_text(&path, "/memory");
             least = min_size(least, least_limit(path.text, group + 1, "/memory.limit_in_bytes"));
@@ -80,12 +76,8 @@ size_t os_groups_limit(const char *proc_file, const char *root) {
 }
 
 size_t os_memory_allowed(void) {
-    struct sysinfo machine;
-    size_t physical = SIZE_MAX;
-    if (SYSCALL(SYS_sysinfo, syscall_address(&machine)) == 0) {
-        physical = (size_t)machine.totalram * machine.mem_unit;
-    }
-    return min_size(physical, os_groups_limit("/proc/self/cgroup", "/sys/fs/cgroup"));
+    const size_t physical = os_physical_memory();
+    return min_size(physical != 0 ? physical : SIZE_MAX, os_groups_limit("/proc/self/cgroup", "/sys/fs/cgroup"));
 }
 
 /* "some avg10=1.23 ...": percent of the last ten seconds. */

@@ -5,7 +5,7 @@
 #include "os.h"
 
 void message_begin(struct message *message) {
-    fmt_init(&message->line, message->text, sizeof message->text - MESSAGE_END);
+    message->line = fmt_of(message->text, sizeof message->text - MESSAGE_END);
 }
 
 void message_end(struct message *message) {

@@ -141,13 +141,6 @@ static void by_tables(struct walk *walk) {
     walk->cut = caller != FRAME_OUTERMOST;
 }
 
-#if defined(__aarch64__)
-/* A return address may be signed in its upper bits. */
-#define RETURN_ADDRESS(word) ((word) & ((UINT64_C(1) << 48) - 1))
-#else
-#define RETURN_ADDRESS(word) (word)
-#endif
-
 /* A frame pointer points at the caller's, with the return address behind it. The outermost one is 0. */
 static void by_frame_pointers(struct walk *walk) {
     const uintptr_t *frame = __builtin_frame_address(0);
@@ -156,7 +149,7 @@ static void by_frame_pointers(struct walk *walk) {
             walk->cut = true;
             return;
         }
-        if (frame[1] == 0 || !add(walk, RETURN_ADDRESS(frame[1]))) {
+        if (frame[1] == 0 || !add(walk, frame_return_address(frame[1]))) {
             return;
         }
         frame = (const uintptr_t *)frame[0];

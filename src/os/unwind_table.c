@@ -165,6 +165,12 @@ static void set_rule(struct program *program, uint64_t number, struct unwind_rul
     }
 }
 
+static void restore(struct program *program, uint64_t number) {
+    if (number < UNWIND_REGISTERS) {
+        program->row.registers[number] = program->initial.registers[number];
+    }
+}
+
 static struct unwind_rule rule_of_offset(enum unwind_rule_kind kind, int64_t offset) {
     return (struct unwind_rule){.kind = kind, .offset = offset};
 }
@@ -191,8 +197,7 @@ static bool apply_register_rule(struct program *program, uint8_t code, const uin
         set_rule(program, number, rule_of_offset(RULE_AT_OFFSET, (int64_t)dwarf_number(at) * factor));
         return true;
     case CFA_RESTORE_EXTENDED:
-        set_rule(program, number,
-                 number < UNWIND_REGISTERS ? program->initial.registers[number] : (struct unwind_rule){0});
+        restore(program, number);
         return true;
     case CFA_UNDEFINED:
         set_rule(program, number, rule_of_offset(RULE_UNDEFINED, 0));
@@ -297,8 +302,7 @@ static bool run(struct program *program, const uint8_t *at, const uint8_t *end) 
                      rule_of_offset(RULE_AT_OFFSET, (int64_t)dwarf_number(&at) * program->function->data_factor));
             break;
         case CFA_RESTORE:
-            set_rule(program, number,
-                     number < UNWIND_REGISTERS ? program->initial.registers[number] : (struct unwind_rule){0});
+            restore(program, number);
             break;
         default:
             if (!apply_other(program, code, &at)) {

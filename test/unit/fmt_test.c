@@ -21,7 +21,7 @@ static char buffer[128];
 static struct fmt fmt;
 
 static void start(void) {
-    fmt_init(&fmt, buffer, sizeof buffer);
+    fmt = fmt_of(buffer, sizeof buffer);
 }
 
 static void assert_text(const char *expected) {
@@ -82,7 +82,7 @@ static void what_does_not_fit_is_cut(void **state) {
     const char whole[] = "slot 12 of a 48-byte slab   ";
     for (size_t capacity = 1; capacity <= sizeof whole + 1; capacity++) {
         memset(buffer, '#', sizeof buffer);
-        fmt_init(&fmt, buffer, capacity);
+        fmt = fmt_of(buffer, capacity);
         fmt_text(&fmt, "slot ");
         fmt_decimal(&fmt, 12);
         fmt_format(&fmt, " of a %u-byte ", UINT64_C(48));
@@ -126,8 +126,7 @@ static void flush_writes_all_and_empties(void **state) {
     struct sigaction action = {.sa_handler = ignore};
     assert_int_equal(sigaction(SIGUSR1, &action, NULL), 0);
     writer = pthread_self();
-    struct fmt text;
-    fmt_init(&text, large, sizeof large);
+    struct fmt text = fmt_of(large, sizeof large);
     while (!text.full) {
         fmt_decimal(&text, text.length);
     }

@@ -148,7 +148,7 @@ EXPORT void malloc_stats(void) {
 /* Writes what fmt holds to the stream and empties it. */
 static void put(FILE *stream, struct fmt *fmt) {
     fputs(fmt->text, stream);
-    fmt_init(fmt, fmt->text, fmt->capacity);
+    *fmt = fmt_of(fmt->text, fmt->capacity);
 }
 
 static void put_row(FILE *stream, struct fmt *fmt, const char *kind, size_t count, size_t size) {
@@ -194,8 +194,7 @@ EXPORT int malloc_info(int options, FILE *stream) {
     struct backend_figures figures;
     backend_figures(&figures);
     char text[256];
-    struct fmt fmt;
-    fmt_init(&fmt, text, sizeof text);
+    struct fmt fmt = fmt_of(text, sizeof text);
     fputs("<malloc version=\"1\">\n<heap nr=\"0\">\n", stream);
     put_sizes(stream, &fmt, &figures);
     put_totals(stream, &fmt, &figures);

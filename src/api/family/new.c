@@ -121,8 +121,7 @@ static COLD _Noreturn void throw_bad_alloc(size_t size) {
         throw();
     }
     char line[160];
-    struct fmt fmt;
-    fmt_init(&fmt, line, sizeof line);
+    struct fmt fmt = fmt_of(line, sizeof line);
     fmt_format(&fmt, "mems: operator new(%u): out of memory, and no C++ runtime to throw std::bad_alloc\n",
                (uint64_t)size);
     fmt_flush(&fmt, STDERR_FILENO);

@@ -61,8 +61,7 @@ void backend_report(int fd) {
     struct HmmStats stats;
     hmm_stats(&hmm_heap, &stats);
     char text[2048];
-    struct fmt out;
-    fmt_init(&out, text, sizeof text);
+    struct fmt out = fmt_of(text, sizeof text);
     fmt_format(&out, "HMM: heap of process %u (%s)\n\nregion                         bytes\n", os_process_id(),
                program_invocation_short_name);
     put_row(&out, "used", stats.used, "allocated blocks");

@@ -11,8 +11,7 @@
 
 EXPORT void mems_sample_interval_set(size_t bytes) {
     char text[32];
-    struct fmt value;
-    fmt_init(&value, text, sizeof text);
+    struct fmt value = fmt_of(text, sizeof text);
     fmt_decimal(&value, bytes);
     (void)engine_option_set("sample", text);
 }

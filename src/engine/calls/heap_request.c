@@ -42,8 +42,7 @@ static int set_option(uint32_t number, uint64_t value) {
         return EINVAL;
     }
     char text[32];
-    struct fmt out;
-    fmt_init(&out, text, sizeof text);
+    struct fmt out = fmt_of(text, sizeof text);
     fmt_decimal(&out, value);
     return option->kind != OPTION_TEXT ? engine_option_set(option->name, text) : EINVAL;
 }

@@ -84,8 +84,7 @@ static size_t damaged(const struct sample *sample) {
 
 static COLD void report_damage(const struct sample *sample, size_t at) {
     char text[160];
-    struct fmt state;
-    fmt_init(&state, text, sizeof text);
+    struct fmt state = fmt_of(text, sizeof text);
     fmt_format(&state, "a sampled block of %u bytes, of which byte %u is not one", (uint64_t)sample->size,
                (uint64_t)(sample->size + at));
     sample_tell(sample);

@@ -32,8 +32,7 @@ static void describe_damage(struct fmt *text, const struct damage *damage, size_
 
 void damage_overflow(const char *operation, void *block, size_t size, size_t room) {
     char buffer[TEXT];
-    struct fmt text;
-    fmt_init(&text, buffer, sizeof buffer);
+    struct fmt text = fmt_of(buffer, sizeof buffer);
     const struct damage damage = canary_damage(block, size, room);
     describe_block(&text, "live", block, size);
     describe_damage(&text, &damage, size, "behind its end");
@@ -44,8 +43,7 @@ void damage_overflow(const char *operation, void *block, size_t size, size_t roo
 
 void damage_after_free(const char *operation, const struct slot *slot, unsigned record) {
     char buffer[TEXT];
-    struct fmt text;
-    fmt_init(&text, buffer, sizeof buffer);
+    struct fmt text = fmt_of(buffer, sizeof buffer);
     const struct damage damage = zero_damage(slot->start, slot->room);
     describe_block(&text, live_freed_remotely(slot->start) || hardened_detains(slot->start) ? "quarantined" : "freed",
                    slot->start, record_size(slot, record));
@@ -63,8 +61,7 @@ void damage_kind(const char *operation, void *block, size_t size, enum origin or
         [ORIGIN_NEW_ALIGNED] = "operator new with an alignment",
     };
     char buffer[TEXT];
-    struct fmt text;
-    fmt_init(&text, buffer, sizeof buffer);
+    struct fmt text = fmt_of(buffer, sizeof buffer);
     describe_block(&text, "live", block, size);
     fmt_format(&text, ", from %s", names[origin]);
     sample_tell_around(block);
@@ -73,8 +70,7 @@ void damage_kind(const char *operation, void *block, size_t size, enum origin or
 
 void damage_ahead(const char *function, const void *address, size_t size, size_t left) {
     char buffer[TEXT];
-    struct fmt text;
-    fmt_init(&text, buffer, sizeof buffer);
+    struct fmt text = fmt_of(buffer, sizeof buffer);
     fmt_format(&text, "%u bytes to be written, %u left in the block", (uint64_t)size, (uint64_t)left);
     sample_tell_around(address);
     fault_tell(function, address, "overflow", buffer, true);

@@ -83,7 +83,7 @@ static const char *problem_of(const struct block *block, const char *operation, 
 
 /* Finds the block at an address and describes it in buffer[STATE_TEXT]. */
 static struct block describe_address(struct fmt *text, char *buffer, const void *address) {
-    fmt_init(text, buffer, STATE_TEXT);
+    *text = fmt_of(buffer, STATE_TEXT);
     struct block block = block_at(address);
     if (block.kind == BLOCK_SLOT && block.state == BLOCK_STATE_CACHED && hardened_detains((void *)block.start)) {
         block.state = BLOCK_STATE_QUARANTINED;

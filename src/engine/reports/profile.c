@@ -108,7 +108,7 @@ void profile_write(int fd, enum profile_kind kind) {
     struct writer writer = {.fd = fd};
     const uint64_t set = atomic_load_explicit(&samples.interval, memory_order_relaxed);
     const uint64_t interval = set != 0 ? set : 1;
-    fmt_init(&writer.out, writer.text, sizeof writer.text);
+    writer.out = fmt_of(writer.text, sizeof writer.text);
     write_head(&writer, interval);
     write_samples(&writer, kind);
     write_stacks(&writer, interval);
@@ -122,9 +122,8 @@ void profile_write_at_exit(const struct options *options) {
         return;
     }
     char text[OPTIONS_PATH_MAX + 64];
-    struct fmt path;
     int fd;
-    fmt_init(&path, text, sizeof text);
+    struct fmt path = fmt_of(text, sizeof text);
     stats_report_path(&path, options->profile_file);
     const int error = path.full ? ENAMETOOLONG : os_open_new(text, &fd);
     if (error != 0) {

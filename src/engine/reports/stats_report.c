@@ -28,7 +28,7 @@ struct report {
 
 static void report_start(struct report *report, int fd) {
     report->fd = fd;
-    fmt_init(&report->out, report->buffer, sizeof report->buffer);
+    report->out = fmt_of(report->buffer, sizeof report->buffer);
 }
 
 static struct fmt *report_line(struct report *report) {
@@ -336,8 +336,7 @@ void stats_report_path(struct fmt *path, const char *pattern) {
 static int open_report(const char *pattern) {
     int fallback = standard_error();
     char text[OPTIONS_PATH_MAX + 64]; /* room for a few ids */
-    struct fmt path;
-    fmt_init(&path, text, sizeof text);
+    struct fmt path = fmt_of(text, sizeof text);
     stats_report_path(&path, pattern);
     if (path.length == 0) {
         return fallback;
