@@ -2,8 +2,9 @@
  * backend.h - the heap behind malloc, under one set of names for both libraries.
  *
  * The sources of the malloc family are compiled once for each library: libmems, whose heap is the engine, and, with
- * BACKEND_HMM defined, libhmm, whose heap is HMM. engine/engine.h and hmm/hmm_alloc.h say what the operations do.
- * `operation` is the name of the function that was called.
+ * BACKEND_HMM defined, libhmm, whose heap is HMM. engine/engine.h, hmm/hmm_alloc.h and hmm/hmm_options.h say what the
+ * operations do; a heap ignores a choice that it does not have. `operation` is the name of the function that was
+ * called.
  */
 #ifndef MEMS_API_FAMILY_BACKEND_H
 #define MEMS_API_FAMILY_BACKEND_H
@@ -14,6 +15,7 @@
 #ifdef BACKEND_HMM
 
 #include "hmm/hmm_alloc.h"
+#include "hmm/hmm_options.h"
 
 #define backend_alloc(size) hmm_alloc(&hmm_heap, size)
 #define backend_alloc_new(array, size) ((void)(array), hmm_alloc(&hmm_heap, size))
@@ -26,6 +28,11 @@
 #define backend_realloc(operation, block, size) hmm_realloc(&hmm_heap, operation, block, size)
 #define backend_usable_size(operation, block) hmm_usable_size(&hmm_heap, operation, block)
 #define backend_trim(pad) hmm_trim(&hmm_heap, pad)
+#define backend_confine hmm_confine
+#define backend_limits_changed hmm_ask_limits
+#define backend_keeps_deepbind hmm_keeps_deepbind
+#define backend_set_trim(never) ((void)(never))
+#define backend_set_mapping(maps) ((void)(maps))
 
 /* The bodies of malloc, free, new and delete. HMM has no faster way. */
 #define backend_fast_alloc backend_alloc
@@ -48,6 +55,13 @@
 #define backend_realloc engine_realloc
 #define backend_usable_size engine_usable_size
 #define backend_trim(pad) engine_trim()
+#define backend_confine engine_confine
+#define backend_limits_changed() ((void)0) /* the engine does not query them again */
+#define backend_set_trim(never) ((void)engine_option_set("decay_ms", (never) ? "4294967295" : "0"))
+#define backend_set_mapping engine_set_mapping
+
+/* Whether dlopen passes RTLD_DEEPBIND on (the option deepbind). */
+bool backend_keeps_deepbind(void);
 
 #define backend_fast_alloc fast_alloc
 #define backend_fast_free(operation, block) fast_free(operation, block)
@@ -89,21 +103,5 @@ void backend_report(int fd);
 
 /* Our malloc, under a name that no other library can replace. */
 void *family_malloc(size_t size);
-
-/* Whether dlopen passes RTLD_DEEPBIND on (the option deepbind). */
-bool backend_keeps_deepbind(void);
-
-/* The process is about to limit or lock its memory: the heap gives up reserved address space that is not in use. Does
- * nothing in a child that shares the process's memory (vfork). */
-void backend_confine(void);
-
-/* The process's limits have changed. */
-void backend_limits_changed(void);
-
-/* Set when free memory goes back to the system, and whether blocks may have separate mappings; a heap without such a
- * choice ignores it. */
-enum backend_trim { BACKEND_TRIM_ALWAYS, BACKEND_TRIM_NEVER };
-void backend_set_trim(enum backend_trim trim);
-void backend_set_mapping(bool maps);
 
 #endif

@@ -16,6 +16,9 @@
 #include "base/compiler.h"
 #include "os/os.h"
 
+/* Another name of a function of this file. */
+#define ALIAS(function) __attribute__((alias(#function)))
+
 /* Not in <stdlib.h>: from <malloc.h>, C23, older C libraries, or glibc's own. */
 void *memalign(size_t alignment, size_t size);
 void *pvalloc(size_t size);
@@ -35,9 +38,11 @@ EXPORT HOT void free(void *block) {
     backend_fast_free("free", block);
 }
 
-EXPORT void *calloc(size_t count, size_t size) {
+static void *own_calloc(size_t count, size_t size) {
     return backend_alloc_zeroed(count, size);
 }
+
+EXPORT void *calloc(size_t count, size_t size) ALIAS(own_calloc);
 
 /* Size 0 frees the block and is not an error, as in glibc; C leaves it undefined, POSIX allows it. */
 static void *resize(const char *operation, void *block, size_t size) {
@@ -52,7 +57,7 @@ static void *own_realloc(void *block, size_t size) {
     return resize("realloc", block, size);
 }
 
-EXPORT void *realloc(void *block, size_t size) __attribute__((alias("own_realloc")));
+EXPORT void *realloc(void *block, size_t size) ALIAS(own_realloc);
 
 /* As in glibc and musl, calls the program's realloc if it has its own: a program that defines malloc but not
  * reallocarray, as browsers do, hands its own blocks to libraries that call this function. */
@@ -66,9 +71,7 @@ static void *resize_array(void *block, size_t count, size_t size) {
     return program_realloc == own_realloc ? resize("reallocarray", block, bytes) : program_realloc(block, bytes);
 }
 
-EXPORT void *reallocarray(void *block, size_t count, size_t size) {
-    return resize_array(block, count, size);
-}
+EXPORT void *reallocarray(void *block, size_t count, size_t size) ALIAS(resize_array);
 
 /* C17 allows any size with any supported alignment, here every power of two. */
 EXPORT void *aligned_alloc(size_t alignment, size_t size) {
@@ -94,9 +97,7 @@ static int align_posix(void **out, size_t alignment, size_t size) {
     return 0;
 }
 
-EXPORT int posix_memalign(void **out, size_t alignment, size_t size) {
-    return align_posix(out, alignment, size);
-}
+EXPORT int posix_memalign(void **out, size_t alignment, size_t size) ALIAS(align_posix);
 
 /* glibc's memalign rounds the alignment up to a power of two, and programs that pass 24 or 0 exist. */
 static void *align_rounded(size_t alignment, size_t size) {
@@ -110,18 +111,14 @@ static void *align_rounded(size_t alignment, size_t size) {
     return backend_alloc_aligned(alignment, size);
 }
 
-EXPORT void *memalign(size_t alignment, size_t size) {
-    return align_rounded(alignment, size);
-}
+EXPORT void *memalign(size_t alignment, size_t size) ALIAS(align_rounded);
 
 /* The kernel's page size, which may exceed OS_PAGE: the caller will probably pass the block to mprotect. */
 static void *align_page(size_t size) {
     return backend_alloc_aligned(os_page_size(), size);
 }
 
-EXPORT void *valloc(size_t size) {
-    return align_page(size);
-}
+EXPORT void *valloc(size_t size) ALIAS(align_page);
 
 static void *align_whole_pages(size_t size) {
     if (size > PTRDIFF_MAX) { /* so that rounding cannot overflow */
@@ -131,9 +128,7 @@ static void *align_whole_pages(size_t size) {
     return align_page(round_up(size, os_page_size()));
 }
 
-EXPORT void *pvalloc(size_t size) {
-    return align_whole_pages(size);
-}
+EXPORT void *pvalloc(size_t size) ALIAS(align_whole_pages);
 
 EXPORT void cfree(void *block) {
     backend_free("cfree", block);
@@ -159,13 +154,13 @@ EXPORT size_t malloc_usable_size(void *block) {
 
 void *__libc_malloc(size_t size);
 void __libc_free(void *block);
-void *__libc_calloc(size_t count, size_t size);
-void *__libc_realloc(void *block, size_t size);
-void *__libc_reallocarray(void *block, size_t count, size_t size);
-void *__libc_memalign(size_t alignment, size_t size);
-void *__libc_valloc(size_t size);
-void *__libc_pvalloc(size_t size);
-int __posix_memalign(void **out, size_t alignment, size_t size);
+EXPORT void *__libc_calloc(size_t count, size_t size) ALIAS(own_calloc);
+EXPORT void *__libc_realloc(void *block, size_t size) ALIAS(own_realloc);
+EXPORT void *__libc_reallocarray(void *block, size_t count, size_t size) ALIAS(resize_array);
+EXPORT void *__libc_memalign(size_t alignment, size_t size) ALIAS(align_rounded);
+EXPORT void *__libc_valloc(size_t size) ALIAS(align_page);
+EXPORT void *__libc_pvalloc(size_t size) ALIAS(align_whole_pages);
+EXPORT int __posix_memalign(void **out, size_t alignment, size_t size) ALIAS(align_posix);
 
 EXPORT void *__libc_malloc(size_t size) {
     return backend_alloc(size);
@@ -173,34 +168,6 @@ EXPORT void *__libc_malloc(size_t size) {
 
 EXPORT void __libc_free(void *block) {
     backend_free("free", block);
-}
-
-EXPORT void *__libc_calloc(size_t count, size_t size) {
-    return backend_alloc_zeroed(count, size);
-}
-
-EXPORT void *__libc_realloc(void *block, size_t size) {
-    return resize("realloc", block, size);
-}
-
-EXPORT void *__libc_reallocarray(void *block, size_t count, size_t size) {
-    return resize_array(block, count, size);
-}
-
-EXPORT void *__libc_memalign(size_t alignment, size_t size) {
-    return align_rounded(alignment, size);
-}
-
-EXPORT void *__libc_valloc(size_t size) {
-    return align_page(size);
-}
-
-EXPORT void *__libc_pvalloc(size_t size) {
-    return align_whole_pages(size);
-}
-
-EXPORT int __posix_memalign(void **out, size_t alignment, size_t size) {
-    return align_posix(out, alignment, size);
 }
 
 #endif

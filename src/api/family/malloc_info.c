@@ -14,7 +14,6 @@
 
 #include "api/family/backend.h"
 #include "base/compiler.h"
-#include "base/fmt.h"
 
 /* As in glibc's <malloc.h>; musl's has none of this. */
 struct mallinfo {
@@ -110,7 +109,7 @@ static int tune(int parameter, int value) {
     switch (parameter) {
     case M_TRIM_THRESHOLD:
         if (value <= 0) {
-            backend_set_trim(value == 0 ? BACKEND_TRIM_ALWAYS : BACKEND_TRIM_NEVER);
+            backend_set_trim(value < 0);
         }
         return 1;
     case M_MMAP_MAX:
@@ -145,40 +144,30 @@ EXPORT void malloc_stats(void) {
     backend_report(STDERR_FILENO);
 }
 
-/* Writes what fmt holds to the stream and empties it. */
-static void put(FILE *stream, struct fmt *fmt) {
-    fputs(fmt->text, stream);
-    *fmt = fmt_of(fmt->text, fmt->capacity);
+static void put_row(FILE *stream, const char *kind, size_t count, size_t size) {
+    fprintf(stream, "<total type=\"%s\" count=\"%zu\" size=\"%zu\"/>\n", kind, count, size);
 }
 
-static void put_row(FILE *stream, struct fmt *fmt, const char *kind, size_t count, size_t size) {
-    fmt_format(fmt, "<total type=\"%s\" count=\"%u\" size=\"%u\"/>\n", kind, (uint64_t)count, (uint64_t)size);
-    put(stream, fmt);
-}
-
-static void put_sizes(FILE *stream, struct fmt *fmt, const struct backend_figures *figures) {
+static void put_sizes(FILE *stream, const struct backend_figures *figures) {
     fputs("<sizes>\n", stream);
     for (size_t i = 0; i < figures->row_count; i++) {
         const struct backend_row *row = &figures->rows[i];
-        fmt_format(fmt, "<size from=\"%u\" to=\"%u\" total=\"%u\" count=\"%u\"/>\n", (uint64_t)row->from,
-                   (uint64_t)row->to, (uint64_t)row->bytes, (uint64_t)row->count);
-        put(stream, fmt);
+        fprintf(stream, "<size from=\"%zu\" to=\"%zu\" total=\"%zu\" count=\"%zu\"/>\n", row->from, row->to, row->bytes,
+                row->count);
     }
     fputs("</sizes>\n", stream);
 }
 
-static void put_totals(FILE *stream, struct fmt *fmt, const struct backend_figures *figures) {
-    put_row(stream, fmt, "fast", figures->cached_blocks, figures->cached);
-    put_row(stream, fmt, "rest", figures->free_blocks, figures->free);
+static void put_totals(FILE *stream, const struct backend_figures *figures) {
+    put_row(stream, "fast", figures->cached_blocks, figures->cached);
+    put_row(stream, "rest", figures->free_blocks, figures->free);
 }
 
-static void put_sums(FILE *stream, struct fmt *fmt, const struct backend_figures *figures) {
-    fmt_format(fmt, "<system type=\"current\" size=\"%u\"/>\n<system type=\"max\" size=\"%u\"/>\n",
-               (uint64_t)figures->held, (uint64_t)figures->peak);
-    put(stream, fmt);
-    fmt_format(fmt, "<aspace type=\"total\" size=\"%u\"/>\n<aspace type=\"mprotect\" size=\"%u\"/>\n",
-               (uint64_t)figures->reserved, (uint64_t)figures->accessible);
-    put(stream, fmt);
+static void put_sums(FILE *stream, const struct backend_figures *figures) {
+    fprintf(stream, "<system type=\"current\" size=\"%zu\"/>\n<system type=\"max\" size=\"%zu\"/>\n", figures->held,
+            figures->peak);
+    fprintf(stream, "<aspace type=\"total\" size=\"%zu\"/>\n<aspace type=\"mprotect\" size=\"%zu\"/>\n",
+            figures->reserved, figures->accessible);
 }
 
 /*
@@ -193,16 +182,14 @@ EXPORT int malloc_info(int options, FILE *stream) {
     }
     struct backend_figures figures;
     backend_figures(&figures);
-    char text[256];
-    struct fmt fmt = fmt_of(text, sizeof text);
     fputs("<malloc version=\"1\">\n<heap nr=\"0\">\n", stream);
-    put_sizes(stream, &fmt, &figures);
-    put_totals(stream, &fmt, &figures);
-    put_sums(stream, &fmt, &figures);
+    put_sizes(stream, &figures);
+    put_totals(stream, &figures);
+    put_sums(stream, &figures);
     fputs("</heap>\n", stream);
-    put_totals(stream, &fmt, &figures);
-    put_row(stream, &fmt, "mmap", figures.mapped_blocks, figures.mapped);
-    put_sums(stream, &fmt, &figures);
+    put_totals(stream, &figures);
+    put_row(stream, "mmap", figures.mapped_blocks, figures.mapped);
+    put_sums(stream, &figures);
     fputs("</malloc>\n", stream);
     return ferror(stream) ? -1 : 0;
 }

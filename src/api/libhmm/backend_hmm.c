@@ -7,7 +7,6 @@
 #include "base/fmt.h"
 #include "hmm.h"
 #include "hmm/block.h"
-#include "hmm/hmm_options.h"
 #include "os/os.h"
 
 _Static_assert(HMM_ROWS <= BACKEND_ROWS, "there is room for all rows");
@@ -81,25 +80,4 @@ void backend_report(int fd) {
     put_row(&out, "break moves", (size_t)stats.break_moves, "up or down");
     put_row(&out, "failures", (size_t)stats.failures, "allocations that failed");
     fmt_flush(&out, fd);
-}
-
-/* The user cannot choose when the break goes down, and no block has a mapping of its own. */
-void backend_set_trim(enum backend_trim trim) {
-    (void)trim;
-}
-
-void backend_set_mapping(bool maps) {
-    (void)maps;
-}
-
-void backend_confine(void) {
-    hmm_confine();
-}
-
-void backend_limits_changed(void) {
-    hmm_ask_limits();
-}
-
-bool backend_keeps_deepbind(void) {
-    return hmm_keeps_deepbind();
 }

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "api/family/backend.h"
-#include "hmm/hmm_options.h"
 #include "os/process.h"
 
 /* The loader resolves the name `malloc` to the process's. */

@@ -50,21 +50,6 @@ void backend_report(int fd) {
     stats_report_text(&stats, fd);
 }
 
-void backend_set_trim(enum backend_trim trim) {
-    (void)engine_option_set("decay_ms", trim == BACKEND_TRIM_ALWAYS ? "0" : "4294967295");
-}
-
-void backend_set_mapping(bool maps) {
-    engine_set_mapping(maps);
-}
-
-void backend_confine(void) {
-    engine_confine();
-}
-
-/* The engine does not query limits again. */
-void backend_limits_changed(void) {}
-
 bool backend_keeps_deepbind(void) {
     return mems_root.options.deepbind == DEEPBIND_KEEP;
 }

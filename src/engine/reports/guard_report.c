@@ -35,7 +35,6 @@ static void explain(const void *address) {
     }
     fmt_format(&message.line, " of a block of %u bytes at %p, which is %s", (uint64_t)sample->size,
                (const void *)sample->start, live ? "live" : "freed");
-    message_end(&message);
     message_tell(&message, 2);
     sample_tell(sample);
 }

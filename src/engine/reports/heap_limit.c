@@ -18,7 +18,6 @@ static void tell(size_t held) {
     message_begin(&message);
     fmt_format(&message.line, "mems: limit: the heap holds %u bytes, more than limit_soft, %u", (uint64_t)held,
                (uint64_t)holding_soft());
-    message_end(&message);
     message_tell(&message, 2);
     lock_take(&mems_root.lock);
     engine_limit_handler *call = handler.call;

@@ -130,7 +130,6 @@ void profile_write_at_exit(const struct options *options) {
         struct message message;
         message_begin(&message);
         fmt_format(&message.line, "mems: profile_file=%s cannot be opened (errno %u)", text, (uint64_t)error);
-        message_end(&message);
         message_tell(&message, 2);
         return;
     }

@@ -9,11 +9,6 @@
 /* The maximum of frames in a report, so that they fit into a line. */
 #define FRAMES_TOLD 16u
 
-static void tell(struct message *message) {
-    message_end(message);
-    message_tell(message, 2);
-}
-
 static void tell_event(const char *what, const struct sample_event *event) {
     struct message message;
     message_begin(&message);
@@ -21,7 +16,7 @@ static void tell_event(const char *what, const struct sample_event *event) {
     for (unsigned i = 0; event->stack != NULL && i < event->stack->depth && i < FRAMES_TOLD; i++) {
         fmt_format(&message.line, " %x", (uint64_t)event->stack->frames[i]);
     }
-    tell(&message);
+    message_tell(&message, 2);
 }
 
 const struct sample *sample_around(const void *address) {
