@@ -3,6 +3,7 @@
  */
 #include "dict.h"
 
+#include "base/broken.h"
 #include "dict_entry.h"
 #include "handle.h"
 
@@ -231,8 +232,5 @@ bool dict_valid(const struct dict *dict, const char **why) {
             (void)pool_valid(&dict->leaves[kind], &flaw);
         }
     }
-    if (flaw != NULL) {
-        *why = flaw;
-    }
-    return flaw == NULL;
+    return flaw == NULL || broken(why, flaw);
 }

@@ -178,21 +178,19 @@ static void raise(struct dict *dict, uintptr_t v_address) {
     }
 }
 
-/* The entry of a frame, or 0 if there is no table for it. */
-static uintptr_t frame_entry(const struct dict *dict, uintptr_t v_address) {
-    uintptr_t offset = offset_of(v_address);
-    unsigned height = dict->height;
-    uintptr_t entry = offset >> span_bits(height) == 0 ? dict->root : 0;
-    while (type_of(entry) == TYPE_TABLE) {
-        height--;
-        entry = table_of(entry)[offset >> span_bits(height) & (TABLE_SIZE - 1)];
+/* Where the entry of an offset's frame is. */
+static uintptr_t *entry_of(struct dict *dict, uintptr_t offset) {
+    uintptr_t *entry = &dict->root;
+    for (unsigned height = dict->height; type_of(*entry) == TYPE_TABLE; height--) {
+        entry = &table_of(*entry)[offset >> span_bits(height - 1) & (TABLE_SIZE - 1)];
     }
     return entry;
 }
 
 /* Reserves the leaf that one more PROCESS in a frame takes. */
 static int reserve_leaf(struct dict *dict, uintptr_t v_address) {
-    uintptr_t entry = frame_entry(dict, v_address);
+    uintptr_t offset = offset_of(v_address);
+    uintptr_t entry = offset >> span_bits(dict->height) == 0 ? *entry_of(dict, offset) : 0;
     if (entry == 0) {
         return 0;
     }
@@ -275,20 +273,6 @@ void dict_replace(struct dict *dict, struct sub_node *from, struct sub_node *to)
     end_change(dict);
 }
 
-/* Takes a PROCESS that starts in a leaf's frame; only the first may begin before it. */
-static uintptr_t offset_in(const struct leaf *leaf, unsigned kind) {
-    return offset_of(leaf_nodes(leaf, kind)[1]->start);
-}
-
-/* Where the entry of an offset's frame is. */
-static uintptr_t *entry_of(struct dict *dict, uintptr_t offset) {
-    uintptr_t *entry = &dict->root;
-    for (unsigned height = dict->height; type_of(*entry) == TYPE_TABLE; height--) {
-        entry = &table_of(*entry)[offset >> span_bits(height - 1) & (TABLE_SIZE - 1)];
-    }
-    return entry;
-}
-
 struct leaf_move {
     struct dict *dict;
     unsigned kind;
@@ -296,7 +280,8 @@ struct leaf_move {
 
 static void move_leaf(void *from, void *to, void *context) {
     const struct leaf_move *move = context;
-    uintptr_t offset = offset_in(from, move->kind);
+    /* The second PROCESS starts in the leaf's frame; the first may begin before it. */
+    uintptr_t offset = offset_of(leaf_nodes(from, move->kind)[1]->start);
     begin_change(move->dict);
     leaf_fill(to, move->kind, from, move->kind, frame_at(move->dict, offset & ~(FRAME - 1)));
     PUBLISH(*entry_of(move->dict, offset), (uintptr_t)to | (TYPE_LEAF + move->kind));

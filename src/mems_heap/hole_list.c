@@ -1,5 +1,7 @@
 #include "hole_list.h"
 
+#include "base/broken.h"
+
 static struct sub_node *hole_of(const struct tree_node *node) {
     return node != NULL ? CONTAINER_OF(node, struct sub_node, tree) : NULL;
 }
@@ -128,8 +130,7 @@ bool hole_list_valid(const struct hole_list *list, size_t *count, const char **w
         for (unsigned step = 0; step < BINS_STEPS; step++) {
             const char *flaw = bin_flaw(list, level, step, count);
             if (flaw != NULL) {
-                *why = flaw;
-                return false;
+                return broken(why, flaw);
             }
         }
     }

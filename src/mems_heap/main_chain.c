@@ -168,17 +168,22 @@ bool main_chain_continues(const struct main_chain *chain, const struct main_node
            after->memory.start == main->memory.last + 1;
 }
 
-void main_chain_weld(struct main_chain *chain, struct nodes *nodes, struct main_node *main) {
-    struct main_node *next = main_chain_after(chain, main);
+/* Lengthens a main node by the next, which has no segments left, and drops that. */
+static void absorb(struct main_chain *chain, struct nodes *nodes, struct main_node *main, struct main_node *next) {
     uintptr_t last = next->range.last;
-    uintptr_t memory_last = next->memory.last;
-    sub_chain_append_all(main, next);
     list_remove(&next->link);
     range_tree_remove(&chain->dict, &next->range);
-    range_tree_remove(&chain->memory, &next->memory);
     pool_give(&nodes->main, next);
     resize_range(&chain->dict, &main->range, last);
+}
+
+void main_chain_weld(struct main_chain *chain, struct nodes *nodes, struct main_node *main) {
+    struct main_node *next = main_chain_after(chain, main);
+    uintptr_t memory_last = next->memory.last;
+    sub_chain_append_all(main, next);
+    range_tree_remove(&chain->memory, &next->memory);
     resize_range(&chain->memory, &main->memory, memory_last);
+    absorb(chain, nodes, main, next);
 }
 
 int main_chain_back(struct main_chain *chain, struct nodes *nodes, struct main_node *main, size_t size,
@@ -202,14 +207,10 @@ void main_chain_join(struct main_chain *chain, struct nodes *nodes, struct main_
     struct main_node *next = main_chain_after(chain, main);
     struct sub_node *hole = sub_chain_first(main);
     struct sub_node *other = sub_chain_first(next);
-    uintptr_t last = next->range.last;
     sub_node_set_tag(hole, SEGMENT_HOLE, newer(sub_node_generation(hole), sub_node_generation(other)));
+    PUBLISH(hole->last, next->range.last);
     sub_chain_drop(nodes, other);
-    list_remove(&next->link);
-    range_tree_remove(&chain->dict, &next->range);
-    pool_give(&nodes->main, next);
-    PUBLISH(hole->last, last);
-    resize_range(&chain->dict, &main->range, last);
+    absorb(chain, nodes, main, next);
 }
 
 /* --- The end ----------------------------------------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 #include "pool.h"
 
 #include "base/bits.h"
+#include "base/broken.h"
 #include "base/fault.h"
 #include "os/os.h"
 
@@ -44,22 +45,22 @@ void pool_init(struct pool *pool, size_t cell_size) {
 }
 
 static int add_chunk(struct pool *pool) {
+    struct chunk *chunk;
     if (!list_empty(&pool->empty)) {
-        struct chunk *chunk = chunk_of_link(pool->empty.next);
+        chunk = chunk_of_link(pool->empty.next);
         list_remove(&chunk->link);
-        list_push_back(&pool->roomy, &chunk->link);
-        pool->spare += pool->cells;
-        return 0;
-    }
-    void *memory;
-    int error = os_map(POOL_CHUNK, POOL_CHUNK, &memory);
-    if (error == 0) {
-        struct chunk *chunk = memory;
-        list_push_back(&pool->roomy, &chunk->link);
-        pool->spare += pool->cells;
+    } else {
+        void *memory;
+        int error = os_map(POOL_CHUNK, POOL_CHUNK, &memory);
+        if (error != 0) {
+            return error;
+        }
+        chunk = memory;
         pool->bytes += chunk_bytes(pool, chunk);
     }
-    return error;
+    list_push_back(&pool->roomy, &chunk->link);
+    pool->spare += pool->cells;
+    return 0;
 }
 
 int pool_reserve(struct pool *pool, size_t count) {
@@ -103,21 +104,18 @@ static bool shed_chunk(struct pool *pool, struct chunk *chunk) {
     size_t page = os_page_size();
     bool lost = false;
     int error = os_replace((char *)chunk + page, POOL_CHUNK - page, &lost);
-    if (lost) {
-        pool->bytes -= chunk_bytes(pool, chunk);
-        pool->spare -= pool->cells;
-        list_remove(&chunk->link);
-    }
-    if (error != 0) {
+    if (error != 0 && !lost) {
         return false;
     }
     pool->bytes -= chunk_bytes(pool, chunk);
-    chunk->touched = 0;
-    pool->bytes += chunk_bytes(pool, chunk);
     pool->spare -= pool->cells;
     list_remove(&chunk->link);
-    list_push_front(&pool->empty, &chunk->link);
-    return true;
+    if (error == 0) {
+        chunk->touched = 0;
+        pool->bytes += chunk_bytes(pool, chunk);
+        list_push_front(&pool->empty, &chunk->link);
+    }
+    return error == 0;
 }
 
 /* Frees the cell; its chunk is no longer full. */
@@ -258,8 +256,5 @@ bool pool_valid(const struct pool *pool, const char **why) {
     if (flaw == NULL && (audit.spare != pool->spare || audit.used != pool->used || audit.bytes != pool->bytes)) {
         flaw = "pool: the sums are wrong";
     }
-    if (flaw != NULL) {
-        *why = flaw;
-    }
-    return flaw == NULL;
+    return flaw == NULL || broken(why, flaw);
 }

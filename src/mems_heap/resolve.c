@@ -22,11 +22,6 @@ static const struct sub_node *find_hole(const struct mems_space *space, const st
     return before != NULL && before->start >= main->range.start ? sub_chain_after(before) : sub_chain_first(main);
 }
 
-static void describe_hole(struct fmt *line, uintptr_t v_address, const struct sub_node *hole) {
-    fmt_format(line, "%u is in the HOLE %u:%u: freed before, or never handed out", (uint64_t)v_address,
-               (uint64_t)hole->start, (uint64_t)hole->last);
-}
-
 /* Says what an unsuitable handle is; returns the error number. */
 static int describe(const struct mems_space *space, struct fmt *line, uintptr_t handle) {
     uintptr_t v_address = space->number != 0 ? handle_address(handle) : handle;
@@ -35,43 +30,48 @@ static int describe(const struct mems_space *space, struct fmt *line, uintptr_t 
         return EFAULT;
     }
     const struct main_node *main = main_chain_find(&space->chain, v_address);
+    const struct sub_node *node = dict_search(&space->dict, v_address);
     if (main == NULL) {
         fmt_format(line, "%u was never handed out", (uint64_t)v_address);
-        return EFAULT;
-    }
-    const struct sub_node *node = dict_search(&space->dict, v_address);
-    if (node == NULL) {
-        describe_hole(line, v_address, find_hole(space, main, v_address));
-        return EFAULT;
-    }
-    if (sub_node_kind(node) == SEGMENT_DOOMED) {
-        describe_hole(line, v_address, node);
-        return EFAULT;
-    }
-    if (!handle_fits(handle, space->number, node->tag)) {
+    } else if (node == NULL || sub_node_kind(node) == SEGMENT_DOOMED) {
+        node = node != NULL ? node : find_hole(space, main, v_address);
+        fmt_format(line, "%u is in the HOLE %u:%u: freed before, or never handed out", (uint64_t)v_address,
+                   (uint64_t)node->start, (uint64_t)node->last);
+    } else if (!handle_fits(handle, space->number, node->tag)) {
         fmt_format(line, "%u is stale: its block was freed before, and %u:%u is another one", (uint64_t)v_address,
                    (uint64_t)node->start, (uint64_t)node->last);
-        return EFAULT;
+    } else {
+        fmt_format(line, "%u is inside the block %u:%u, not its start", (uint64_t)v_address, (uint64_t)node->start,
+                   (uint64_t)node->last);
+        return EINVAL;
     }
-    fmt_format(line, "%u is inside the block %u:%u, not its start", (uint64_t)v_address, (uint64_t)node->start,
-               (uint64_t)node->last);
-    return EINVAL;
+    return EFAULT;
 }
 
-COLD int resolve_refuse(const char *function, struct mems_space *space, const void *v_ptr) {
+COLD void resolve_refuse(const char *function, struct mems_space *space, const void *v_ptr) {
     struct complaint complaint;
     complaint_begin(&complaint, function, (uintptr_t)v_ptr, 0);
     complaint.error.error = describe(space, &complaint.message.line, (uintptr_t)v_ptr);
     space_leave(space);
     complaint_tell(&complaint);
-    return complaint.error.error;
 }
 
-COLD int resolve_refuse_pinned(const char *function, struct mems_space *space, const void *v_ptr) {
+COLD void resolve_refuse_pins(const char *function, struct mems_space *space, const void *v_ptr, bool pinned) {
     struct complaint complaint;
-    complaint_begin(&complaint, function, (uintptr_t)v_ptr, EBUSY);
-    fmt_format(&complaint.message.line, "%u is pinned", (uint64_t)handle_address((uintptr_t)v_ptr));
     space_leave(space);
+    complaint_begin(&complaint, function, (uintptr_t)v_ptr, pinned ? EBUSY : EINVAL);
+    fmt_format(&complaint.message.line, pinned ? "%u is pinned" : "%u is not pinned",
+               (uint64_t)handle_address((uintptr_t)v_ptr));
     complaint_tell(&complaint);
-    return EBUSY;
+}
+
+struct sub_node *resolve_enter(const char *function, struct mems_space *space, const void *v_ptr) {
+    struct sub_node *node = NULL;
+    if (space_enter(function, space, v_ptr)) {
+        node = resolve(space, v_ptr);
+        if (UNLIKELY(node == NULL)) {
+            resolve_refuse(function, space, v_ptr);
+        }
+    }
+    return node;
 }

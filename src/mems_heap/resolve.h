@@ -13,10 +13,13 @@ struct sub_node *resolve(const struct mems_space *space, const void *v_ptr);
 /* The same for a handle of the block's start. */
 struct sub_node *resolve_start(const struct mems_space *space, const void *v_ptr);
 
-/* Leaves the space and reports what is wrong with a handle. Returns the error number. */
-int resolve_refuse(const char *function, struct mems_space *space, const void *v_ptr);
+/* Leaves the space and reports what is wrong with a handle. */
+void resolve_refuse(const char *function, struct mems_space *space, const void *v_ptr);
 
-/* Leaves the space and reports that a block is pinned. Returns the error number. */
-int resolve_refuse_pinned(const char *function, struct mems_space *space, const void *v_ptr);
+/* Leaves the space and reports that a block is pinned, or that it is not. */
+void resolve_refuse_pins(const char *function, struct mems_space *space, const void *v_ptr, bool pinned);
+
+/* Enters the space and resolves a handle. NULL, with the space left, if either fails, which has been reported. */
+struct sub_node *resolve_enter(const char *function, struct mems_space *space, const void *v_ptr);
 
 #endif

@@ -83,6 +83,10 @@ void space_collect(const struct mems_space *space, struct mems_stats *stats);
 size_t space_metadata_bytes(const struct mems_space *space);
 size_t space_trim_locked(struct mems_space *space);
 
+/* With the space locked: unmaps the whole pages inside a HOLE of the free list, which may then no longer be a HOLE;
+ * returns their bytes. 0 if there are none, the system refuses, or memory would be cut into too many pieces. */
+size_t space_trim_hole(struct mems_space *space, struct sub_node *hole);
+
 /* With the space locked: turns a block into a HOLE, which it returns. */
 struct sub_node *space_give_block(struct mems_space *space, struct sub_node *node);
 

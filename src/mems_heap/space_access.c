@@ -10,12 +10,8 @@
 
 /* Looks up, under the lock, a handle that was not found without it. */
 NOINLINE static void *get_locked(const char *function, struct mems_space *space, void *v_ptr) {
-    if (!space_enter(function, space, v_ptr)) {
-        return NULL;
-    }
-    struct sub_node *node = resolve(space, v_ptr);
+    struct sub_node *node = resolve_enter(function, space, v_ptr);
     if (UNLIKELY(node == NULL)) {
-        resolve_refuse(function, space, v_ptr);
         return NULL;
     }
     store_given(&space->store, node);
@@ -30,16 +26,12 @@ HOT void *space_get(const char *function, struct mems_space *space, void *v_ptr)
 }
 
 void *space_pin(const char *function, struct mems_space *space, void *v_ptr) {
-    if (!space_enter(function, space, v_ptr)) {
-        return NULL;
-    }
-    struct sub_node *node = resolve(space, v_ptr);
+    struct sub_node *node = resolve_enter(function, space, v_ptr);
     if (node == NULL) {
-        resolve_refuse(function, space, v_ptr);
         return NULL;
     }
     if (node->pins == UINT32_MAX) {
-        resolve_refuse_pinned(function, space, v_ptr);
+        resolve_refuse_pins(function, space, v_ptr, true);
         return NULL;
     }
     space->pinned += node->pins++ == 0;
@@ -50,20 +42,12 @@ void *space_pin(const char *function, struct mems_space *space, void *v_ptr) {
 }
 
 void space_unpin(const char *function, struct mems_space *space, void *v_ptr) {
-    if (!space_enter(function, space, v_ptr)) {
-        return;
-    }
-    struct sub_node *node = resolve(space, v_ptr);
+    struct sub_node *node = resolve_enter(function, space, v_ptr);
     if (node == NULL) {
-        resolve_refuse(function, space, v_ptr);
         return;
     }
     if (node->pins == 0) {
-        space_leave(space);
-        struct complaint complaint;
-        complaint_begin(&complaint, function, (uintptr_t)v_ptr, EINVAL);
-        fmt_format(&complaint.message.line, "%u is not pinned", (uint64_t)handle_address((uintptr_t)v_ptr));
-        complaint_tell(&complaint);
+        resolve_refuse_pins(function, space, v_ptr, false);
         return;
     }
     if (--node->pins == 0) {
@@ -81,13 +65,10 @@ void space_unpin(const char *function, struct mems_space *space, void *v_ptr) {
  */
 static int begin(const char *function, struct mems_space *space, void *v_ptr, const void *other, size_t size,
                  char **physical) {
-    if (!space_enter(function, space, v_ptr)) {
-        return errno;
-    }
     uintptr_t v_address = handle_address((uintptr_t)v_ptr);
-    struct sub_node *node = resolve(space, v_ptr);
+    struct sub_node *node = resolve_enter(function, space, v_ptr);
     if (node == NULL) {
-        return resolve_refuse(function, space, v_ptr);
+        return errno;
     }
     struct complaint complaint;
     if (size > node->last - v_address + 1) {

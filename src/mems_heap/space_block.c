@@ -9,7 +9,6 @@
 #include "copy.h"
 #include "resolve.h"
 #include "space_compact.h"
-#include "space_trim.h"
 
 /* The maximum of cells for a new block: a main node and its HOLE, or a remainder without memory and its HOLE; and the
  * rest of the HOLE that the block was cut from. */
@@ -174,6 +173,9 @@ static struct sub_node *take_or_trim(struct mems_space *space, size_t size, size
 
 /* A new block of `size` bytes in the locked space; NULL, with the space left, if there is no memory. */
 static struct sub_node *new_block(const char *function, struct mems_space *space, size_t size, bool *zero) {
+    if (size == 0) {
+        return refuse_request(function, space, "cannot allocate a block of %u bytes", size);
+    }
     space_compact_ahead(space, size);
     struct sub_node *node = take_or_trim(space, round_up(size, space->alignment), 0, zero);
     if (UNLIKELY(node == NULL)) {
@@ -185,9 +187,6 @@ static struct sub_node *new_block(const char *function, struct mems_space *space
 void *space_alloc(const char *function, struct mems_space *space, size_t size) {
     if (!space_enter_to_alloc(function, space)) {
         return NULL;
-    }
-    if (size == 0) {
-        return refuse_request(function, space, "cannot allocate a block of %u bytes", size);
     }
     if (size > PTRDIFF_MAX) {
         return refuse_request(function, space, too_much, size);
@@ -209,9 +208,6 @@ void *space_alloc_zeroed(const char *function, struct mems_space *space, size_t 
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes) || bytes > PTRDIFF_MAX) {
         return refuse_request(function, space, "that many elements of %u bytes are more than a block can hold", size);
-    }
-    if (bytes == 0) {
-        return refuse_request(function, space, "cannot allocate a block of %u bytes", bytes);
     }
     bool zero;
     struct sub_node *node = new_block(function, space, bytes, &zero);
@@ -265,7 +261,7 @@ void space_free(const char *function, struct mems_space *space, void *v_ptr) {
             return;
         }
     } else if (UNLIKELY(node->pins > 0)) {
-        resolve_refuse_pinned(function, space, v_ptr);
+        resolve_refuse_pins(function, space, v_ptr, true);
         return;
     } else {
         drop_block(space, node);
@@ -413,7 +409,7 @@ void *space_realloc(const char *function, struct mems_space *space, void *v_ptr,
     } else if (rounded > sub_node_size(node)) {
         int error = node->pins > 0 ? EBUSY : move_to_grow(space, node, rounded, &result);
         if (error == EBUSY) {
-            resolve_refuse_pinned(function, space, v_ptr);
+            resolve_refuse_pins(function, space, v_ptr, true);
             return NULL;
         }
         if (error != 0) {

@@ -4,8 +4,6 @@
  * The unmapped part becomes a main node without memory, so its virtual addresses stay reserved; the main node around it
  * is split. Adjacent main nodes without memory are joined.
  */
-#include "space_trim.h"
-
 #include "space_compact.h"
 
 /* The most cells of each kind that one HOLE takes: for two splits. */

@@ -3,6 +3,8 @@
  */
 #include "space.h"
 
+#include "base/broken.h"
+
 /* The audit's progress. */
 struct audit {
     const struct mems_space *space;
@@ -163,8 +165,5 @@ bool space_valid(struct mems_space *space, const char **why) {
     lock_take(&space->lock);
     const char *flaw = space_flaw(space);
     lock_give(&space->lock);
-    if (flaw != NULL) {
-        *why = flaw;
-    }
-    return flaw == NULL;
+    return flaw == NULL || broken(why, flaw);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "base/broken.h"
 #include "base/fault.h"
 #include "os/os.h"
 
@@ -432,8 +433,5 @@ bool store_valid(const struct store *store, const char **why) {
     if (flaw == NULL && (live != store->live_bytes || used != store->used_bytes || mapped != store->mapped_bytes)) {
         flaw = "store: the number of regions is wrong";
     }
-    if (flaw != NULL) {
-        *why = flaw;
-    }
-    return flaw == NULL;
+    return flaw == NULL || broken(why, flaw);
 }
