@@ -26,20 +26,9 @@ size_t hmm_growth_extra(const struct HmmHeap *heap);
 
 #else
 
-static inline struct block *hmm_alloc_extra(struct HmmHeap *heap, size_t size) {
-    (void)heap, (void)size;
-    return NULL;
-}
-
-static inline size_t hmm_trim_break(struct HmmHeap *heap, size_t keep) {
-    (void)heap, (void)keep;
-    return 0;
-}
-
-static inline size_t hmm_growth_extra(const struct HmmHeap *heap) {
-    (void)heap;
-    return 0;
-}
+#define hmm_alloc_extra(heap, size) ((void)(size), (struct block *)NULL)
+#define hmm_trim_break(heap, keep) ((void)(keep), (size_t)0)
+#define hmm_growth_extra(heap) ((size_t)0)
 
 #endif
 

@@ -36,7 +36,7 @@ static bool flush_may_serve(const struct HmmHeap *heap, size_t size) {
 static NOINLINE struct block *find_at_last(struct HmmHeap *heap, size_t size) {
     struct block *block = NULL;
     if (flush_may_serve(heap, size)) {
-        hmm_quick_flush(heap, SIZE_MAX);
+        (void)hmm_quick_flush(heap, SIZE_MAX);
         block = hmm_find_free_block(heap, size);
     }
     heap->failures += block == NULL;
@@ -110,7 +110,7 @@ static NOINLINE void give_block(struct HmmHeap *heap, struct block *block, struc
     block = hmm_merge_blocks(heap, block, key);
     size_t size = block_size(block);
     if (UNLIKELY(block_after(block, size) == heap->end && size >= heap->trim_at)) {
-        hmm_trim_break(heap, hmm_growth_extra(heap));
+        (void)hmm_trim_break(heap, hmm_growth_extra(heap));
     }
 }
 
@@ -356,7 +356,7 @@ size_t hmm_usable_size(struct HmmHeap *heap, const char *operation, void *payloa
 
 size_t hmm_trim(struct HmmHeap *heap, size_t pad) {
     bool locked = heap_enter(heap, "trim");
-    hmm_quick_flush(heap, SIZE_MAX);
+    (void)hmm_quick_flush(heap, SIZE_MAX);
     size_t by = hmm_trim_break(heap, pad) + hmm_purge_all(heap);
     heap_leave(heap, locked);
     return by;

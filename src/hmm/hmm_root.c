@@ -14,13 +14,13 @@
 /* clang-format off */
 #define HMM_LAYOUT(STRUCTURE, CONSTANT)                                                                                \
     STRUCTURE(hmm_root, heap, secret, lock.state, made)                                                                \
-    STRUCTURE(HmmHeap, regions, region_count, blocks, free_blocks, free_bytes, room, most, size, peak, break_moves,    \
-        failures, own, cut, free_list.heads, free_list.steps, free_list.levels)                                        \
+    STRUCTURE(HmmHeap, regions, region_count, blocks, free_blocks, free_bytes, room, own, cut, free_list.heads,        \
+        free_list.steps, free_list.levels)                                                                             \
     HMM_QUICK_ROWS(STRUCTURE, CONSTANT)                                                                                \
     STRUCTURE(block, next, prev, link, check)                                                                          \
     STRUCTURE(region, start, first, end)                                                                               \
     CONSTANT(BLOCK_USED) CONSTANT(BLOCK_PREV_USED) CONSTANT(BLOCK_CACHED) CONSTANT(HMM_SIZE_BITS)                      \
-    CONSTANT(HMM_REGIONS) CONSTANT(BLOCK_ALIGN) CONSTANT(BLOCK_HEADER) CONSTANT(BLOCK_MIN) CONSTANT(BLOCK_SITE)        \
+    CONSTANT(BLOCK_ALIGN) CONSTANT(BLOCK_HEADER) CONSTANT(BLOCK_MIN) CONSTANT(BLOCK_SITE)                              \
     CONSTANT(FREE_BINS) CONSTANT(FREE_STEPS)
 /* clang-format on */
 

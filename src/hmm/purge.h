@@ -23,14 +23,8 @@ size_t hmm_purge_all(struct HmmHeap *heap);
 
 #else
 
-static inline void hmm_purge_freelist(struct HmmHeap *heap, size_t bytes) {
-    (void)heap, (void)bytes;
-}
-
-static inline size_t hmm_purge_all(struct HmmHeap *heap) {
-    (void)heap;
-    return 0;
-}
+#define hmm_purge_freelist(heap, bytes) ((void)(bytes))
+#define hmm_purge_all(heap) ((size_t)0)
 
 #endif
 

@@ -35,20 +35,4 @@ void hmm_quick_forget(struct HmmHeap *heap) {
     __builtin_memset(heap->quick, 0, sizeof heap->quick);
 }
 
-#else
-
-struct quick_total hmm_quick_total(const struct HmmHeap *heap) {
-    (void)heap;
-    return (struct quick_total){0};
-}
-
-size_t hmm_quick_flush(struct HmmHeap *heap, size_t most) {
-    (void)heap, (void)most;
-    return 0;
-}
-
-void hmm_quick_forget(struct HmmHeap *heap) {
-    (void)heap;
-}
-
 #endif

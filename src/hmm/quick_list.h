@@ -16,6 +16,9 @@ struct quick_total {
     size_t blocks;
     size_t bytes; /* including headers */
 };
+
+#if HMM_QUICK_BYTES > 0
+
 struct quick_total hmm_quick_total(const struct HmmHeap *heap);
 
 /* Moves up to `most` cached blocks to the free list, merged; returns how many. */
@@ -23,8 +26,6 @@ size_t hmm_quick_flush(struct HmmHeap *heap, size_t most);
 
 /* Empties all lists without changing their blocks. */
 void hmm_quick_forget(struct HmmHeap *heap);
-
-#if HMM_QUICK_BYTES > 0
 
 /* A used block of exactly `size` bytes, at most QUICK_SIZE_MAX; NULL if none is cached. */
 ALWAYS_INLINE struct block *quick_pop(struct HmmHeap *heap, size_t size, const char *operation) {
@@ -68,15 +69,11 @@ ALWAYS_INLINE bool quick_push(struct HmmHeap *heap, struct block *block, struct 
 
 #else
 
-static inline struct block *quick_pop(struct HmmHeap *heap, size_t size, const char *operation) {
-    (void)heap, (void)size, (void)operation;
-    return NULL;
-}
-
-static inline bool quick_push(struct HmmHeap *heap, struct block *block, struct block_key key) {
-    (void)heap, (void)block, (void)key;
-    return false;
-}
+#define hmm_quick_total(heap) ((struct quick_total){0})
+#define hmm_quick_flush(heap, most) ((size_t)0)
+#define hmm_quick_forget(heap) ((void)0)
+#define quick_pop(heap, size, operation) ((void)(size), (void)(operation), (struct block *)NULL)
+#define quick_push(heap, block, key) ((void)(block), (void)(key), false)
 
 #endif
 

@@ -93,26 +93,14 @@ static inline _Noreturn void system_die(void) {
 
 enum { ENOMEM = 12, EBUSY = 16, EINVAL = 22 }; /* Linux's values */
 
-static inline bool system_alone(void) {
-    return true;
-}
-
 #define SYSTEM_MAY_ZERO false
 
-static inline void hmm_system_lock(void) {}
-static inline void hmm_system_unlock(void) {}
-
-static inline void system_set_walker(struct HmmHeap *heap, uint32_t thread) {
-    (void)heap, (void)thread;
-}
-
-static inline uint32_t system_walker(void) {
-    return 0;
-}
-
-static inline uint32_t system_thread(void) {
-    return 1;
-}
+#define system_alone() true
+#define hmm_system_lock() ((void)0)
+#define hmm_system_unlock() ((void)0)
+#define system_set_walker(heap, thread) ((void)(heap), (void)(thread))
+#define system_walker() UINT32_C(0)
+#define system_thread() UINT32_C(1)
 
 /* Without a hook, an address is the only randomness there is. */
 static inline uint64_t system_random(void) {
@@ -120,41 +108,16 @@ static inline uint64_t system_random(void) {
     return (uintptr_t)&here ^ UINT32_C(0xd1342543);
 }
 
-static inline void system_set_once(uintptr_t *word, uintptr_t value) {
-    *word = value;
-}
-
-static inline bool system_is_set(const uintptr_t *word) {
-    return *word != 0;
-}
-
-static inline void system_set_errno(int error) {
-    (void)error;
-}
-
-static inline bool hmm_system_break(struct program_break *brk) {
-    (void)brk;
-    return false;
-}
-
-static inline _Noreturn void system_abort(void) {
-    __builtin_trap();
-}
-
-static inline _Noreturn void system_die(void) {
-    system_abort();
-}
-
-static inline void hmm_system_made(struct HmmHeap *heap) {
-    (void)heap;
-}
+#define system_set_once(word, value) ((void)(*(word) = (value)))
+#define system_is_set(word) (*(word) != 0)
+#define system_set_errno(error) ((void)(error))
+#define hmm_system_break(brk) ((void)(brk), false)
+#define hmm_system_made(heap) ((void)0)
 
 /* Only a handler can report: there is nowhere to write. */
-static inline _Noreturn void system_fault(const char *operation, const void *address, const char *problem,
-                                          const char *state) {
-    (void)operation, (void)address, (void)problem, (void)state;
-    system_abort();
-}
+#define system_fault(operation, address, problem, state) __builtin_trap()
+#define system_abort() __builtin_trap()
+#define system_die() __builtin_trap()
 
 #endif
 

@@ -19,13 +19,13 @@
 
 /* clang-format off */
 #define ENGINE_ROWS(STRUCTURE, CONSTANT)                                                                               \
-    STRUCTURE(mems_root, state, class_count, settings.table, options, window, size_classes, spans, metadata, heaps,    \
-        abandoned, huge_table, samples, stack_table, guarded_table, canaries, unwinder, pages_moved, failures)         \
+    STRUCTURE(mems_root, state, class_count, settings.table, window, size_classes, spans, metadata, heaps,             \
+        abandoned, huge_table, samples, stack_table, guarded_table, canaries, unwinder)                                \
     STRUCTURE(option_table, options, count)                                                                            \
-    STRUCTURE(option, name, values, kind, fixed, offset, size, words)                                                  \
-    CONSTANT(OPTION_WORD) CONSTANT(OPTION_NUMBER) CONSTANT(OPTION_SIZE) CONSTANT(OPTION_TEXT)                          \
+    STRUCTURE(option, name, values, kind, fixed, words)                                                                \
+    CONSTANT(OPTION_WORD) CONSTANT(OPTION_NUMBER) CONSTANT(OPTION_SIZE)                                                \
     STRUCTURE(area, start, size, accessible)                                                                           \
-    STRUCTURE(window, base, granules, page_map, inbox_links, live_map, records, spans, heaps, tables_start,            \
+    STRUCTURE(window, base, page_map, inbox_links, live_map, records, spans, heaps, tables_start,                      \
         tables_size, page_map_area, spans_area, heaps_area, inbox_links_area, live_map_area, metadata_area,            \
         units_area)                                                                                                    \
     CONSTANT(UNIT_SHIFT) CONSTANT(GRANULE_SHIFT) CONSTANT(LIVE_WORD_BITS)                                              \
@@ -35,12 +35,12 @@
     CONSTANT(CLASS_MASK) CONSTANT(HEAP_ABANDONED) CONSTANT(RECORDS_BYTES) CONSTANT(RECORD_LIVE)                        \
     CONSTANT(RECORD_SLACK_SHIFT)                                                                                       \
     STRUCTURE(canaries, secret, multiplier, bits)                                                                      \
-    STRUCTURE(metadata, lock.state, used)                                                                              \
+    STRUCTURE(metadata, lock.state)                                                                                    \
     STRUCTURE(size_class, size, slots, units, magazine, guard_pages)                                                   \
     STRUCTURE(spans, lock.state, top, fresh.tree.root, dirty.tree.root, aging, live_units, free_units, dirty_units,    \
-        unmapped_units, lost_units, purges, purged_units, decay_ms, now_ms)                                            \
+        unmapped_units, lost_units, decay_ms, now_ms)                                                                  \
     STRUCTURE(span, first, units)                                                                                      \
-    STRUCTURE(free_span, span, dirty_units, freed_ms, node, node.left, node.right, age)                                \
+    STRUCTURE(free_span, span, dirty_units, node, node.left, node.right, age)                                          \
     STRUCTURE(large, span, requested, arena, fence)                                                                    \
     CONSTANT(FENCE_ALL) CONSTANT(OS_PAGE)                                                                              \
     STRUCTURE(list, next, prev)                                                                                        \
@@ -54,24 +54,24 @@
     STRUCTURE(arena, name)                                                                                             \
     STRUCTURE(hardened, quarantines)                                                                                   \
     STRUCTURE(quarantine, places, blocks[0])                                                                           \
-    STRUCTURE(heap_class, slabs, bottom, stock.magazines, stock.count, waiting)                                        \
+    STRUCTURE(heap_class, slabs, stock.magazines, stock.count, waiting)                                                \
     STRUCTURE(stored, next, slots)                                                                                     \
     CONSTANT(MAGAZINE_SLOTS) CONSTANT(MAGAZINE_MAX) CONSTANT(KEPT_SHARE)                                               \
-    STRUCTURE(abandoned, lock.state, available, slabs, aging, shared)                                                  \
+    STRUCTURE(abandoned, lock.state, slabs, aging, shared)                                                             \
     STRUCTURE(huge_table, lock.state, live.tree.root, live.count, bytes, freed)                                        \
-    STRUCTURE(huge, node, requested, origin, next)                                                                     \
-    STRUCTURE(samples, lock.state, interval, chunks, records, number, live, live_bytes, peak_bytes, peak_ms,           \
+    STRUCTURE(huge, node, requested, origin)                                                                           \
+    STRUCTURE(samples, lock.state, interval, chunks, number, peak_bytes, peak_ms,                                      \
         peak_number, missed, cut, allocated, freed)                                                                    \
     STRUCTURE(sample_chunk, next, samples)                                                                             \
-    STRUCTURE(sample, state, kind, behind, quarantined, died, number, start, size, interval, allocated, freed)         \
+    STRUCTURE(sample, state, kind, quarantined, died, number, start, size, interval, allocated, freed)                 \
     CONSTANT(SAMPLE_LIVE) CONSTANT(SAMPLE_CLAIMED) CONSTANT(SAMPLE_DEAD) CONSTANT(SAMPLE_SMALL)                        \
     CONSTANT(SAMPLE_LARGE)                                                                                             \
     STRUCTURE(sample_event, stack, ms, thread, pointer)                                                                \
     STRUCTURE(stack_sums, samples, blocks, bytes, blocks_variance, bytes_variance)                                     \
     STRUCTURE(stack, next, depth, cut, allocated, freed, lives, frames[0])                                             \
-    STRUCTURE(stack_table, buckets, count, bytes, beyond, other)                                                       \
-    STRUCTURE(guarded, span, kind, cells, taken, samples)                                                              \
-    STRUCTURE(guarded_table, spans, cells_taken, mappings, unguarded)                                                  \
+    STRUCTURE(stack_table, buckets, beyond, other)                                                                     \
+    STRUCTURE(guarded, span, kind, cells)                                                                              \
+    STRUCTURE(guarded_table, unguarded)                                                                                \
     STRUCTURE(range_node, node, node.left, node.right, start, last)
 /* clang-format on */
 
