@@ -47,10 +47,8 @@
  * instruction each time. */
 #define HIDDEN __attribute__((visibility("hidden")))
 
-/*
- * Operations on bit `bit` modulo 64 of a word: clear it and return whether it was set; set it; return whether it is
- * set. Compilers do not always find the single x86-64 instruction for these.
- */
+/* Operations on bit `bit` modulo 64 of a word: clear it and return whether it was set; set it; return whether it is
+ * set. Compilers do not always find the single x86-64 instruction for these. */
 #if defined(__x86_64__)
 ALWAYS_INLINE bool bit_take(uint64_t *word, uint64_t bit) {
     bool was_set;
@@ -97,10 +95,8 @@ ALWAYS_INLINE bool count_down(size_t *counter, size_t by) {
 }
 #endif
 
-/*
- * Whether an atomic word is 0 (acquire). gcc does not fold an atomic load into a comparison, which costs a register and
- * an instruction on the fast paths. ThreadSanitizer must see the load.
- */
+/* Whether an atomic word is 0 (acquire). gcc does not fold an atomic load into a comparison, which costs a register and
+ * an instruction on the fast paths. ThreadSanitizer must see the load. */
 ALWAYS_INLINE bool word_is_zero(const _Atomic uint64_t *word) {
 #if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
     bool is_zero;

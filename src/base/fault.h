@@ -21,10 +21,8 @@
 #define FAULT_LINE 512
 _Noreturn void fault(const char *operation, const void *address, const char *problem, const char *state);
 
-/*
- * What happens after a report of misuse: abort(), an instruction that traps (no handler of SIGABRT runs), or the
- * process continues at its own risk. Relaxed: set at the start, or by mems_option_set.
- */
+/* What happens after a report of misuse: abort(), an instruction that traps (no handler of SIGABRT runs), or the
+ * process continues at its own risk. Relaxed: set at the start, or by mems_option_set. */
 enum fault_ending { FAULT_ABORTS, FAULT_REPORTS, FAULT_TRAPS };
 void fault_set_ending(enum fault_ending ending);
 
@@ -40,10 +38,8 @@ static inline void fault_describe(struct fmt *line, const char *operation, const
     }
 }
 
-/*
- * Ends the program if our own state is wrong: "mems: internal error: FILE:LINE: CONDITION [thread TID]". Not for users'
- * mistakes.
- */
+/* Ends the program if our own state is wrong: "mems: internal error: FILE:LINE: CONDITION [thread TID]". Not for users'
+ * mistakes. */
 _Noreturn void fault_internal(const char *file, int line, const char *condition);
 
 /* Debug builds check what release builds rely on. */

@@ -118,10 +118,8 @@ struct root_head {
         .library = (library_version), .rows = (layout), .start = (first)                                \
     }
 
-/*
- * The note that leads to `root`, a `struct structure`, in the object that defines it. It uses a hidden name, because
- * the distance to an exported one is not known at link time.
- */
+/* The note that leads to `root`, a `struct structure`, in the object that defines it. It uses a hidden name, because
+ * the distance to an exported one is not known at link time. */
 #define ROOT_NOTE(structure, root)                                                           \
     extern struct structure root##_here __attribute__((alias(#root), visibility("hidden"))); \
     __asm__(".pushsection .note.mems,\"a\",%note\n"                                          \

@@ -60,16 +60,12 @@ void options_init(const struct option_table *table, void *choices);
 /* Sets one option from text. Returns 0; EINVAL, with nothing changed, for NULL, an unknown name or a bad value. */
 int options_set(const struct option_table *table, void *choices, const char *name, const char *value);
 
-/*
- * Prints an option's value into value[size], cut to fit and ended by '\0'. Returns 0; EINVAL for an unknown name, a
- * NULL value or size 0; ERANGE if the text was cut.
- */
+/* Prints an option's value into value[size], cut to fit and ended by '\0'. Returns 0; EINVAL for an unknown name, a
+ * NULL value or size 0; ERANGE if the text was cut. */
 int options_get(const struct option_table *table, const void *choices, const char *name, char *value, size_t size);
 
-/*
- * Reads "name=value,name=value". A bad item changes nothing and is reported to `complain`, one line without a newline
- * each. For the item "help", `complain` gets all options with their values and defaults.
- */
+/* Reads "name=value,name=value". A bad item changes nothing and is reported to `complain`, one line without a newline
+ * each. For the item "help", `complain` gets all options with their values and defaults. */
 void options_parse(const struct option_table *table, void *choices, const char *text,
                    void (*complain)(const char *line));
 

@@ -34,10 +34,8 @@ void engine_free(void *block);
 /* The same under another function's name, which with harden=full determines the kind of block that it takes. */
 void engine_free_as(const char *operation, void *block);
 
-/*
- * The same, given what the caller knows about the block: `size` as last requested, and `alignment` as requested (0:
- * none). A block that cannot have come from that request is a fault ("size mismatch").
- */
+/* The same, given what the caller knows about the block: `size` as last requested, and `alignment` as requested (0:
+ * none). A block that cannot have come from that request is a fault ("size mismatch"). */
 void engine_free_sized(const char *operation, void *block, size_t size, size_t alignment);
 
 /*

@@ -224,10 +224,8 @@ void hmm_remove_from_freelist(struct HmmHeap *heap, struct block *block) {
     remove_block(heap, block);
 }
 
-/*
- * Replaces a proved free block by one that contains it or is a part of it. If the bin is the same, or if the old one is
- * being cut, the new block takes its place.
- */
+/* Replaces a proved free block by one that contains it or is a part of it. If the bin is the same, or if the old one is
+ * being cut, the new block takes its place. */
 static void replace_block(struct HmmHeap *heap, struct block *old, struct block *block, struct block_key key,
                           size_t size) {
     size_t was = block_size(old);

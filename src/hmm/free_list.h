@@ -21,10 +21,8 @@ struct HmmHeap;
 #define FREE_PROBES_LAST 8u
 struct block *hmm_find_free_block(struct HmmHeap *heap, size_t size);
 
-/*
- * A small used block of `size` bytes without a search: from the bin of exactly this size, or from the block being cut.
- * NULL if neither serves, or if the latter is the last block and others should be used up first.
- */
+/* A small used block of `size` bytes without a search: from the bin of exactly this size, or from the block being cut.
+ * NULL if neither serves, or if the latter is the last block and others should be used up first. */
 struct block *hmm_cut_block(struct HmmHeap *heap, size_t size);
 
 /* Makes this block of the list the one to cut small blocks from, and cuts the first, of `size` bytes. It must be larger

@@ -10,10 +10,8 @@
 #define EXTRA_MIN ((size_t)128 << 10)
 #define EXTRA_SHARE 64
 
-/*
- * A free last block of this size is given back, or of 1/TRIM_SHARE of the heap if that is more. The limit doubles, up
- * to TRIM_MAX, each time the break rises after it went down, and is halved when it goes down twice in a row.
- */
+/* A free last block of this size is given back, or of 1/TRIM_SHARE of the heap if that is more. The limit doubles, up
+ * to TRIM_MAX, each time the break rises after it went down, and is halved when it goes down twice in a row. */
 #define TRIM_MIN ((size_t)256 << 10)
 #define TRIM_MAX ((size_t)4 << 20)
 #define TRIM_SHARE 4
@@ -118,10 +116,8 @@ static bool begin_region(struct HmmHeap *heap, char *start, char *end) {
     return true;
 }
 
-/*
- * Raises the break from `now` by at least `by` bytes, to a multiple of its grain. joins: memory that continues the
- * region that grows joins it; otherwise it starts another.
- */
+/* Raises the break from `now` by at least `by` bytes, to a multiple of its grain. joins: memory that continues the
+ * region that grows joins it; otherwise it starts another. */
 static bool raise_break(struct HmmHeap *heap, char *now, size_t by, bool joins) {
     uintptr_t aim;
     if (__builtin_add_overflow((uintptr_t)now, by, &aim) || aim > UINTPTR_MAX - heap->brk.grain) {

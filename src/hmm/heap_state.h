@@ -28,10 +28,8 @@ struct quick_list {
 #define QUICK_ONE (UINT32_C(1) << 16)
 _Static_assert(HMM_QUICK_BYTES + QUICK_SIZE_MAX < QUICK_ONE, "a quick list's bytes leave room for its number");
 
-/*
- * A piece of contiguous memory. Adjacent blocks fill it from `first` to `end`, which is a header without a block that
- * is never free. What precedes `first`, and `end` itself, are overhead.
- */
+/* A piece of contiguous memory. Adjacent blocks fill it from `first` to `end`, which is a header without a block that
+ * is never free. What precedes `first`, and `end` itself, are overhead. */
 struct region {
     char *start;
     struct block *first;

@@ -73,10 +73,8 @@ static struct block *take_block(struct HmmHeap *heap, size_t size) {
     return block;
 }
 
-/*
- * The same for a large block. If the heap had to grow to a new peak because its free blocks were too small, some of
- * their pages are purged. A block that moves does not purge, because its old memory is about to become free.
- */
+/* The same for a large block. If the heap had to grow to a new peak because its free blocks were too small, some of
+ * their pages are purged. A block that moves does not purge, because its old memory is about to become free. */
 static struct block *take_large(struct HmmHeap *heap, size_t size) {
     size_t peak = heap->peak;
     struct block *block = take_block(heap, size);

@@ -12,10 +12,8 @@ struct HmmHeap;
 
 #if HMM_BREAK && __STDC_HOSTED__
 
-/*
- * Purges the pages of large free blocks, largest first, until it has purged `bytes` or looked at PURGE_PROBES blocks.
- * Skips the last block, which lowering the break gives back. The blocks remain free.
- */
+/* Purges the pages of large free blocks, largest first, until it has purged `bytes` or looked at PURGE_PROBES blocks.
+ * Skips the last block, which lowering the break gives back. The blocks remain free. */
 void hmm_purge_freelist(struct HmmHeap *heap, size_t bytes);
 
 /* Purges all whole pages in all free blocks and returns their bytes. O(number of free blocks). */

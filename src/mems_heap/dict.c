@@ -42,10 +42,8 @@ struct sub_node *dict_search(const struct dict *dict, uintptr_t v_address) {
     return node != NULL && node->start <= v_address && v_address <= node->last ? node : NULL;
 }
 
-/*
- * Reads a cell that may have become a HOLE. These words then belong to its tree node, whose writer does not use
- * PUBLISH; the sequence reveals that, and the value is discarded.
- */
+/* Reads a cell that may have become a HOLE. These words then belong to its tree node, whose writer does not use
+ * PUBLISH; the sequence reveals that, and the value is discarded. */
 #ifdef __SANITIZE_THREAD__
 RACY_READER static char *observe_physical(const struct sub_node *node) {
     return OBSERVE(node->physical);

@@ -80,10 +80,8 @@ struct sub_node *dict_search(const struct dict *dict, uintptr_t v_address);
 /* The last PROCESS that starts at or before v_address, or NULL. Needs the lock. */
 struct sub_node *dict_search_before(const struct dict *dict, uintptr_t v_address);
 
-/*
- * The physical address for a handle, possibly with an offset, without the lock. NULL if there is none, or if a writer
- * interfered; then the caller takes the lock and tries again.
- */
+/* The physical address for a handle, possibly with an offset, without the lock. NULL if there is none, or if a writer
+ * interfered; then the caller takes the lock and tries again. */
 void *dict_translate(const struct dict *dict, uintptr_t handle);
 
 /* Bytes of memory that have been used. */

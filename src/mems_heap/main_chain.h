@@ -10,10 +10,8 @@
 #include "leaf.h"
 #include "sub_chain.h"
 
-/*
- * The maximum of pieces into which all spaces together cut their memory by unmapping parts of it. The kernel limits the
- * mappings of a process (vm.max_map_count, 65,530 by default).
- */
+/* The maximum of pieces into which all spaces together cut their memory by unmapping parts of it. The kernel limits the
+ * mappings of a process (vm.max_map_count, 65,530 by default). */
 #define MAIN_CHAIN_PIECES_MAX 16384u
 
 struct main_chain {
@@ -44,10 +42,8 @@ struct main_node *main_chain_after(const struct main_chain *chain, const struct 
  */
 int main_chain_extend(struct main_chain *chain, struct nodes *nodes, size_t size, struct sub_node **hole);
 
-/*
- * Appends `size` virtual addresses without memory to the only main node of a movable space, which is made if necessary.
- * Returns them as a HOLE that is not in the free list; there must be as many left. Takes a cell of each kind.
- */
+/* Appends `size` virtual addresses without memory to the only main node of a movable space, which is made if necessary.
+ * Returns them as a HOLE that is not in the free list; there must be as many left. Takes a cell of each kind. */
 struct sub_node *main_chain_stretch(struct main_chain *chain, struct nodes *nodes, size_t size);
 
 /*

@@ -70,10 +70,8 @@ struct sub_node {
 _Static_assert(sizeof(struct sub_node) == POOL_GRAIN, "a segment fills a cache line");
 _Static_assert(offsetof(struct sub_node, tag) == offsetof(struct sub_node, tree.tag), "each segment has a tag");
 
-/*
- * Whether a link is the head of a sub-chain, in a main node. Cells, and so the links of sub nodes, begin at cache
- * lines; heads do not. This finds the end of a sub-chain without knowing the main node.
- */
+/* Whether a link is the head of a sub-chain, in a main node. Cells, and so the links of sub nodes, begin at cache
+ * lines; heads do not. This finds the end of a sub-chain without knowing the main node. */
 static inline bool is_sub_chain(const struct list *link) {
     return (uintptr_t)link % POOL_GRAIN != 0;
 }

@@ -44,10 +44,8 @@ void *pool_take(struct pool *pool);
 /* Gives a cell back. A chunk that becomes free gives up its memory if there is another to spare. */
 void pool_give(struct pool *pool, void *cell);
 
-/*
- * Empties the chunks with the fewest cells by moving at most `limit` users: move(from, to, context) moves one to
- * another cell. Returns how many; fewer than `limit`: little is left to gain.
- */
+/* Empties the chunks with the fewest cells by moving at most `limit` users: move(from, to, context) moves one to
+ * another cell. Returns how many; fewer than `limit`: little is left to gain. */
 size_t pool_gather(struct pool *pool, size_t limit, void (*move)(void *from, void *to, void *context), void *context);
 
 /* Unmaps everything and empties the pool. */

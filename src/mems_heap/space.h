@@ -90,10 +90,8 @@ size_t space_trim_hole(struct mems_space *space, struct sub_node *hole);
 /* With the space locked: turns a block into a HOLE, which it returns. */
 struct sub_node *space_give_block(struct mems_space *space, struct sub_node *node);
 
-/*
- * Takes the space's lock. If the space is NULL or finished, returns false without the lock and reports this, with the
- * virtual address that the function was given (may be NULL). An unused space can be entered: it is empty.
- */
+/* Takes the space's lock. If the space is NULL or finished, returns false without the lock and reports this, with the
+ * virtual address that the function was given (may be NULL). An unused space can be entered: it is empty. */
 bool space_enter(const char *function, struct mems_space *space, const void *v_ptr);
 void space_leave(struct mems_space *space);
 

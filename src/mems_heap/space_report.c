@@ -143,10 +143,8 @@ static void print_snapshot(const struct snapshot *snapshot, FILE *stream) {
     fputs("]\n-----------------------------\n", stream);
 }
 
-/*
- * Shows a snapshot on the stream, which is locked meanwhile. If the thread is cancelled, the cleanup gives everything
- * back; if a visit leaves by longjmp, nothing does.
- */
+/* Shows a snapshot on the stream, which is locked meanwhile. If the thread is cancelled, the cleanup gives everything
+ * back; if a visit leaves by longjmp, nothing does. */
 struct showing {
     struct snapshot snapshot;
     FILE *stream;

@@ -22,10 +22,8 @@
 #define STORE_REGION ((size_t)1 << 20)
 #define STORE_LARGE (STORE_REGION / 4)
 
-/*
- * Invariants: the blocks are below top and have live bytes; as many slots as there are blocks lead to their segments,
- * and the others are NULL; memory from `clean` on reads as zero.
- */
+/* Invariants: the blocks are below top and have live bytes; as many slots as there are blocks lead to their segments,
+ * and the others are NULL; memory from `clean` on reads as zero. */
 struct region {
     struct list link;
     char *memory;
@@ -87,10 +85,8 @@ void store_leave(struct store *store, struct sub_node *node, size_t size);
 /* Resizes a block in place if possible. */
 bool store_resize(struct store *store, struct sub_node *node, size_t old, size_t size);
 
-/*
- * Continues emptying regions with gaps, until about `limit` bytes have been moved. Returns the number moved, and in
- * *freed the number given back. Both 0: there is nothing to gain.
- */
+/* Continues emptying regions with gaps, until about `limit` bytes have been moved. Returns the number moved, and in
+ * *freed the number given back. Both 0: there is nothing to gain. */
 size_t store_evacuate(struct store *store, struct dict *dict, size_t limit, size_t *freed);
 
 /* For a restless store: notes that the program learns a block's address; moves all blocks whose address it knows, and

@@ -80,10 +80,8 @@ bool lock_held(const struct lock *lock);
 /* Frees a lock, whoever held it. Only for the single thread of a forked child. */
 void lock_reset(struct lock *lock);
 
-/*
- * Between the two, this thread may take several locks of one rank: fork suspends before the first lock and resumes in
- * parent and child. Pairs may nest. No effect in release builds.
- */
+/* Between the two, this thread may take several locks of one rank: fork suspends before the first lock and resumes in
+ * parent and child. Pairs may nest. No effect in release builds. */
 void lock_ranks_suspend(void);
 void lock_ranks_resume(void);
 

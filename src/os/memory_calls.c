@@ -18,10 +18,8 @@ static long direct_mmap(void *start, size_t size, int protection, int flags) {
     return SYSCALL(SYS_mmap, syscall_address(start), (long)size, protection, flags, -1L);
 }
 
-/*
- * ThreadSanitizer must learn when memory starts a new life; otherwise the last access of the old and the first of the
- * new look like a race. It watches the C library's functions for this.
- */
+/* ThreadSanitizer must learn when memory starts a new life; otherwise the last access of the old and the first of the
+ * new look like a race. It watches the C library's functions for this. */
 #ifdef __SANITIZE_THREAD__
 
 /*

@@ -38,10 +38,8 @@ int os_commit(void *start, size_t size);
  */
 void os_dump(void *start, size_t size);
 
-/*
- * Maps free address space at exactly start..start+size, readable, writable and zero; EEXIST if something is mapped
- * there. For windows that grow piece by piece instead of being reserved as a whole.
- */
+/* Maps free address space at exactly start..start+size, readable, writable and zero; EEXIST if something is mapped
+ * there. For windows that grow piece by piece instead of being reserved as a whole. */
 int os_claim(void *start, size_t size);
 
 /* Maps zeroed memory aligned to `align` (a power of two, at least OS_PAGE). */
@@ -56,10 +54,8 @@ int os_unmap(void *start, size_t size);
 /* Releases our memory but keeps its addresses: accesses fault until os_unmap. */
 int os_forbid(void *start, size_t size);
 
-/*
- * Returns the memory of pages to the system and keeps their addresses. They read as zero afterwards if
- * os_purge_zeroes(). May be refused (EPERM in a sandbox, EINVAL for locked pages); then nothing has changed.
- */
+/* Returns the memory of pages to the system and keeps their addresses. They read as zero afterwards if
+ * os_purge_zeroes(). May be refused (EPERM in a sandbox, EINVAL for locked pages); then nothing has changed. */
 int os_purge(void *start, size_t size);
 
 /*
@@ -133,10 +129,8 @@ bool os_strict_overcommit(void);
 /* The machine's memory in bytes; 0 if unknown. */
 size_t os_physical_memory(void);
 
-/*
- * Locks all of the process's memory (mlockall); sets a limit of a process (setrlimit, prlimit; 0 is this process).
- * `resource` and the structures are those of <sys/resource.h>; the structures may be NULL.
- */
+/* Locks all of the process's memory (mlockall); sets a limit of a process (setrlimit, prlimit; 0 is this process).
+ * `resource` and the structures are those of <sys/resource.h>; the structures may be NULL. */
 struct rlimit;
 int os_lock_memory(int flags);
 int os_process_limit(int process, int resource, const struct rlimit *limit, struct rlimit *old);
@@ -169,10 +163,8 @@ bool os_environment_ready(void);
  * `early` is used, the one that the loader handed over (may be NULL). */
 const char *os_environment(char *const *early, const char *name);
 
-/*
- * Writes all of the text to a file descriptor, in as few writes as possible, and empties the buffer. Errors end the
- * writing silently, because there is nobody to tell.
- */
+/* Writes all of the text to a file descriptor, in as few writes as possible, and empties the buffer. Errors end the
+ * writing silently, because there is nobody to tell. */
 struct fmt;
 void fmt_flush(struct fmt *fmt, int fd);
 

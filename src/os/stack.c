@@ -22,10 +22,8 @@ struct walk {
     bool cut;
 };
 
-/*
- * Whether all addresses from `low` up to `high` are mapped. Advice that changes nothing fails where nothing is mapped,
- * so no file is read and no page touched.
- */
+/* Whether all addresses from `low` up to `high` are mapped. Advice that changes nothing fails where nothing is mapped,
+ * so no file is read and no page touched. */
 static bool is_mapped(uintptr_t low, uintptr_t high) {
     const uintptr_t page = os_page_size();
     low = round_down(low, page);

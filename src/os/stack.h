@@ -31,10 +31,8 @@ enum os_unwinder os_unwinder(void);
 /* How many of the first frames are in the shared library that contains this code, and may be left out. */
 unsigned os_stack_own(const uintptr_t *frames, unsigned count);
 
-/*
- * Stores up to `most` return addresses of the calling thread, innermost first, and returns how many. *cut: the
- * outermost frame was not reached. A nested call (in a signal handler) finds none and sets *cut.
- */
+/* Stores up to `most` return addresses of the calling thread, innermost first, and returns how many. *cut: the
+ * outermost frame was not reached. A nested call (in a signal handler) finds none and sets *cut. */
 unsigned os_stack_walk(struct os_stack *stack, uintptr_t *frames, unsigned most, bool *cut);
 
 #endif

@@ -16,10 +16,8 @@
 
 enum trial { UNTRIED, WORKS, FAILS };
 
-/*
- * Makes a trial with two scratch pages, of which the first begins with 1. Returns what the attempt returns: 0 if it
- * works, ENOSYS if not, or another errno if that could not be found out.
- */
+/* Makes a trial with two scratch pages, of which the first begins with 1. Returns what the attempt returns: 0 if it
+ * works, ENOSYS if not, or another errno if that could not be found out. */
 static int try_once(_Atomic int *known, int (*attempt)(char *scratch, size_t page)) {
     const int found = atomic_load_explicit(known, memory_order_relaxed);
     if (found != UNTRIED) {

@@ -146,10 +146,8 @@ EXPORT size_t malloc_usable_size(void *block) {
     return backend_usable_size("malloc_usable_size", block);
 }
 
-/*
- * glibc's other names of malloc. Programs that wrap malloc call them, and in a static link they must not pull in the
- * object of libc.a that defines them. musl has internal functions with these names, which must not be replaced.
- */
+/* glibc's other names of malloc. Programs that wrap malloc call them, and in a static link they must not pull in the
+ * object of libc.a that defines them. musl has internal functions with these names, which must not be replaced. */
 #ifdef __GLIBC__
 
 void *__libc_malloc(size_t size);

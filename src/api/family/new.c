@@ -277,10 +277,8 @@ OPERATOR void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *block, size_t alignment,
     _ZdaPvSt11align_val_t(block, alignment);
 }
 
-/*
- * The sized forms check the size if the block came from our own new, and are plain deletes otherwise. A block in one of
- * the thread's slabs whose class agrees with the size needs no further check, unless the program has its own delete.
- */
+/* The sized forms check the size if the block came from our own new, and are plain deletes otherwise. A block in one of
+ * the thread's slabs whose class agrees with the size needs no further check, unless the program has its own delete. */
 static COLD void delete_sized_slow(void *block, size_t size) {
     if (plain_is_ours()) {
         backend_free_sized("operator delete", block, size, 0);

@@ -60,10 +60,8 @@ ALWAYS_INLINE uint32_t fast_class(const struct heap *heap, const void *block) {
     return atomic_load_explicit(entry, memory_order_relaxed) ^ heap->tag;
 }
 
-/*
- * Begins the life of a cached block. Its remote bit must be clear: if it is set, the block was freed twice at the same
- * moment, here and by another thread, and would get a second user when that free is collected.
- */
+/* Begins the life of a cached block. Its remote bit must be clear: if it is set, the block was freed twice at the same
+ * moment, here and by another thread, and would get a second user when that free is collected. */
 ALWAYS_INLINE void fast_live_begin(struct heap *heap, void *block) {
     uint64_t granule = (uintptr_t)block >> GRANULE_SHIFT;
     struct live_word *word = fast_live_word(heap, block);
@@ -153,10 +151,8 @@ ALWAYS_INLINE void fast_free(const char *operation, void *block) {
     heap->tops[size_class] = top;
 }
 
-/*
- * Frees a live block of the heap's own slabs with the class of `size`, if there is room in the magazine and frees are
- * checked at the call. Otherwise returns false with nothing changed, and engine_free_sized must do it.
- */
+/* Frees a live block of the heap's own slabs with the class of `size`, if there is room in the magazine and frees are
+ * checked at the call. Otherwise returns false with nothing changed, and engine_free_sized must do it. */
 ALWAYS_INLINE bool fast_free_sized(void *block, size_t size) {
     struct heap *heap = heap_mine;
     uint64_t granule = rotate_right((uintptr_t)block - heap->base, GRANULE_SHIFT);

@@ -44,10 +44,8 @@ void *alloc_grown(size_t size, size_t ample, bool purge, bool *fresh);
 /* Clears such a block of `bytes` bytes; `zero`: whether the allocation said that it reads as zero. */
 void alloc_clear_big(void *block, size_t bytes, bool zero);
 
-/*
- * Fills the heap's magazine of a class from the heap's memory, then from fresh memory; if there can be no magazine,
- * *block is one live block. False if there is no memory. With no lock held.
- */
+/* Fills the heap's magazine of a class from the heap's memory, then from fresh memory; if there can be no magazine,
+ * *block is one live block. False if there is no memory. With no lock held. */
 bool alloc_fill(struct heap *heap, unsigned size_class, void **block);
 
 /* In the hardened modes: frees a large block whose pages now belong to another block, so nothing is left to check. */

@@ -126,10 +126,8 @@ bool realloc_in_place(const struct block *block, size_t size) {
     return block->kind == BLOCK_LARGE && size > SMALL_MAX && resize_large((void *)block->start, size);
 }
 
-/*
- * A block that should shrink, but has no memory to move to, is cut in place or stays as it is. So shrinking never
- * fails. errno is as before the attempt.
- */
+/* A block that should shrink, but has no memory to move to, is cut in place or stays as it is. So shrinking never
+ * fails. errno is as before the attempt. */
 static COLD void *shrink_in_place(const struct block *old, size_t size, int saved) {
     void *block = (void *)old->start;
     void *resized = NULL;
@@ -210,10 +208,8 @@ static void *realloc_slot(void *block, unsigned size_class, size_t size) {
     return moved;
 }
 
-/*
- * Resizes a live large block in place if that changes nothing but the number of bytes that it has in its last unit: the
- * case of blocks that grow in small steps. Headroom that may be cut off meanwhile begins at the next unit.
- */
+/* Resizes a live large block in place if that changes nothing but the number of bytes that it has in its last unit: the
+ * case of blocks that grow in small steps. Headroom that may be cut off meanwhile begins at the next unit. */
 static bool resize_within_unit(void *block, size_t size) {
     if (window_granule(block) >= window_granules() || page_map_load(window_unit(block)) != UNIT_LARGE ||
         window_address(window_unit(block)) != block) {

@@ -12,10 +12,8 @@
 
 struct heap;
 
-/*
- * Refills the heap's magazine of a class if it is empty: from the depot, from slabs with free slots, from units of the
- * class in the heap's inbox, from abandoned slabs. False when none of these has any: then the heap has to grow.
- */
+/* Refills the heap's magazine of a class if it is empty: from the depot, from slabs with free slots, from units of the
+ * class in the heap's inbox, from abandoned slabs. False when none of these has any: then the heap has to grow. */
 bool cached_refill(struct heap *heap, unsigned size_class);
 
 /* After cached_refill, when the heap has slots but cannot have a magazine for them: a live block, or NULL. */

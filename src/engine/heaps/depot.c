@@ -250,10 +250,8 @@ static void begin_next_period(struct heap *heap, uint64_t now_ms) {
     return_credit(&heap->depot, 0);
 }
 
-/*
- * A heap that has not come here for a whole period needed nothing. Unneeded blocks have been free for the time that
- * dirty memory is kept. The period ends when all of them have been given back, perhaps by several calls.
- */
+/* A heap that has not come here for a whole period needed nothing. Unneeded blocks have been free for the time that
+ * dirty memory is kept. The period ends when all of them have been given back, perhaps by several calls. */
 size_t depot_decay(struct heap *heap, uint64_t now_ms) {
     ASSERT(lock_held(&heap->lock));
     uint64_t decay_ms = atomic_load_explicit(&spans.decay_ms, memory_order_relaxed);

@@ -221,10 +221,8 @@ void heap_retire(struct heap *heap);
 /* Bytes from one beat of a heap to the next. */
 #define HEAP_BEAT ((size_t)256 << 10)
 
-/*
- * Counts bytes that the heap's thread requests; true at a *beat*, when sample_points_beat and upkeep_beat must be
- * called. So a thread whose magazines serve all its calls also does upkeep.
- */
+/* Counts bytes that the heap's thread requests; true at a *beat*, when sample_points_beat and upkeep_beat must be
+ * called. So a thread whose magazines serve all its calls also does upkeep. */
 ALWAYS_INLINE bool heap_count(struct heap *heap, size_t bytes) {
     return count_down(&heap->until_beat, bytes);
 }
@@ -250,10 +248,8 @@ struct slab *heap_slab_with_room(const struct heap *heap, unsigned size_class);
 struct slab *heap_adopt(struct heap *heap, unsigned size_class);
 struct slab *heap_grow(struct heap *heap, unsigned size_class);
 
-/*
- * Adds the slab of a block that the heap's thread is about to free, so that this free and later ones are its own. False
- * if the slab is shared or not abandoned.
- */
+/* Adds the slab of a block that the heap's thread is about to free, so that this free and later ones are its own. False
+ * if the slab is shared or not abandoned. */
 bool heap_adopt_of(struct heap *heap, const void *block, unsigned size_class);
 
 /* The slab has just become full: moves it behind those with free slots. */

@@ -128,10 +128,8 @@ static size_t ring_take(uint32_t *ring) {
     return first - 1;
 }
 
-/*
- * Sorts some units of the inbox by class, the oldest first. False if there were none. The units remain the heap's while
- * they wait: a slab with a link set is not destroyed, and the inbox is closed when its thread ends.
- */
+/* Sorts some units of the inbox by class, the oldest first. False if there were none. The units remain the heap's while
+ * they wait: a slab with a link set is not destroyed, and the inbox is closed when its thread ends. */
 static bool sort(struct heap *heap) {
     size_t units[SORTED_UNITS];
     size_t count = 0;

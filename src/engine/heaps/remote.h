@@ -65,10 +65,8 @@ static inline bool inbox_has_units(const struct heap *heap) {
  * at most. For the heap's own thread, under its lock. */
 bool inbox_collect_class(struct heap *heap, unsigned size_class);
 
-/*
- * Collects up to `units` units of the heap's inbox. False when none are left. `writer`: the caller is the heap's own
- * thread. Under the heap's lock.
- */
+/* Collects up to `units` units of the heap's inbox. False when none are left. `writer`: the caller is the heap's own
+ * thread. Under the heap's lock. */
 bool inbox_collect(struct heap *heap, size_t units, bool writer);
 
 /* Closes the inbox until the heap's next thread, and routes on the units in it. The heap's slabs are abandoned

@@ -22,10 +22,8 @@ static pthread_key_t end_of_thread;
 static bool has_end_of_thread;
 static void (*when_ended)(void);
 
-/*
- * Ends the use of a heap: its blocks are flushed, its slabs are abandoned, and only then is its inbox closed,
- * so whoever finds it closed also sees the slabs' new state.
- */
+/* Ends the use of a heap: its blocks are flushed, its slabs are abandoned, and only then is its inbox closed,
+ * so whoever finds it closed also sees the slabs' new state. */
 static void give_up(struct heap *heap) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         if (!list_empty(&heap->classes[size_class].slabs)) {
@@ -95,10 +93,8 @@ bool thread_take_share(struct heap *heap, unsigned size_class) {
     return true;
 }
 
-/*
- * Everything guarded by locks is consistent: slabs, depots, inboxes, and all of the arenas' heaps, which stay. Other
- * threads' magazines may be half changed, so their blocks are lost.
- */
+/* Everything guarded by locks is consistent: slabs, depots, inboxes, and all of the arenas' heaps, which stay. Other
+ * threads' magazines may be half changed, so their blocks are lost. */
 void threads_recover(void) {
     struct heap *mine = heap_mine != &heap_none ? heap_mine : NULL;
     list_init(&heaps.unused);

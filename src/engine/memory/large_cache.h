@@ -41,10 +41,8 @@
 
 _Static_assert(LARGE_UNITS_END == HUGE_MIN >> UNIT_SHIFT, "a block that is not huge has a bin");
 
-/*
- * All written under the lock, except `used`, `ready` and `wider`; `listed` and `units` are also read without it
- * (relaxed), as hints and for statistics. A cached block has no sample, no arena and no headroom.
- */
+/* All written under the lock, except `used`, `ready` and `wider`; `listed` and `units` are also read without it
+ * (relaxed), as hints and for statistics. A cached block has no sample, no arena and no headroom. */
 struct large_cache {
     _Atomic bool used;                  /* may have blocks. Only the thread writes it (relaxed) */
     _Atomic uint64_t ready[LARGE_BINS]; /* units << 32 | first unit of a block; 0: none */

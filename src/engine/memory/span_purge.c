@@ -44,10 +44,8 @@ static void end_purge(struct span span, enum unit_kind kind) {
     spans.unmapped_units += kind == UNIT_UNMAPPED ? span.units : 0;
 }
 
-/*
- * Maps units anew, and returns their new kind. Not in a claimed window, because the process may lock memory as it is
- * mapped. If it does so by a call that we have not seen, the new pages are locked too; then this is not done again.
- */
+/* Maps units anew, and returns their new kind. Not in a claimed window, because the process may lock memory as it is
+ * mapped. If it does so by a call that we have not seen, the new pages are locked too; then this is not done again. */
 static enum unit_kind renew(struct span span) {
     lock_take(&spans.lock);
     bool may = spans.renewals != 0 && !window_is_claimed();
@@ -88,10 +86,8 @@ static bool worth_unmapping(size_t units) {
     return window_is_claimed() && units >= max_size(UNMAP_MIN, spans.top / UNMAP_SHARE);
 }
 
-/*
- * Gives up to `most` units of the oldest dirty span back to the system, from its last dirty unit downwards. False when
- * there is none, another thread is doing so, or the system refused.
- */
+/* Gives up to `most` units of the oldest dirty span back to the system, from its last dirty unit downwards. False when
+ * there is none, another thread is doing so, or the system refused. */
 static bool purge_oldest(size_t most) {
     struct free_span *free = spans_oldest_dirty();
     if (free == NULL || spans.purging.units) {

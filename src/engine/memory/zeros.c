@@ -7,10 +7,8 @@
 #include "os/futex.h"
 #include "os/os.h"
 
-/*
- * When HABIT blocks in a row were used, and after each further one, the next AHEAD blocks are made present. If used and
- * unused blocks of one size come at random, in whatever ratio, this makes at most a sixth more present than is used.
- */
+/* When HABIT blocks in a row were used, and after each further one, the next AHEAD blocks are made present. If used and
+ * unused blocks of one size come at random, in whatever ratio, this makes at most a sixth more present than is used. */
 #define HABIT 4u
 #define AHEAD 3u
 

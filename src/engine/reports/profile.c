@@ -63,10 +63,8 @@ static uint64_t rounded(double value) {
     return (uint64_t)(value + 0.5);
 }
 
-/*
- * The freed blocks of a stack. A reader takes the numbers as raw samples and scales them by the probability of their
- * mean size, so we write numbers that this turns into our estimate.
- */
+/* The freed blocks of a stack. A reader takes the numbers as raw samples and scales them by the probability of their
+ * mean size, so we write numbers that this turns into our estimate. */
 static void write_freed(struct writer *writer, const struct stack *stack, uint64_t interval) {
     lock_take(&samples.lock);
     const struct stack_sums freed = stack->freed;

@@ -49,10 +49,8 @@ struct sample_site {
     struct sample_event event; /* all but the stack */
 };
 
-/*
- * `state`: release when a live sample is complete, acquire and release by whoever claims it. The rest is written by the
- * thread that the state makes its owner, or under samples.lock.
- */
+/* `state`: release when a live sample is complete, acquire and release by whoever claims it. The rest is written by the
+ * thread that the state makes its owner, or under samples.lock. */
 struct sample {
     _Atomic uint32_t state; /* enum sample_state */
     uint8_t kind;           /* enum sample_kind */

@@ -27,10 +27,8 @@ struct stack_frames {
     bool cut;
 };
 
-/*
- * Sums of estimates: a sample that was taken with probability p stands for w = 1 / p blocks. The variance of a sum of
- * w * x is the sum of w * (w - 1) * x * x. All under samples.lock.
- */
+/* Sums of estimates: a sample that was taken with probability p stands for w = 1 / p blocks. The variance of a sum of
+ * w * x is the sum of w * (w - 1) * x * x. All under samples.lock. */
 struct stack_sums {
     uint64_t samples;
     double blocks; /* sum of w */

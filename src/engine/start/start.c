@@ -37,10 +37,8 @@ static void follow_options(void) {
     guard_report_enable(options->guard_report % 2 == TOGGLE_ON);
 }
 
-/*
- * Under the lock, before options are used, set or queried. If the heap starts before there is an environment, the
- * options that shape it keep their defaults.
- */
+/* Under the lock, before options are used, set or queried. If the heap starts before there is an environment, the
+ * options that shape it keep their defaults. */
 static void read_options(char *const *early) {
     if (settings_read(&mems_root.settings, early, root_ready())) {
         follow_options();

@@ -120,10 +120,8 @@ void *live_find_remote(size_t unit);
 /* For the slab's writer: clears `bits` in both halves of the word. */
 void live_settle(struct live_word *word, uint64_t bits);
 
-/*
- * A block that was found not to be live below the front, where it cannot be reported: with check=deferred, or because
- * it was freed twice at the same moment. It is not reused, and the front reports it as soon as it holds no lock.
- */
+/* A block that was found not to be live below the front, where it cannot be reported: with check=deferred, or because
+ * it was freed twice at the same moment. It is not reused, and the front reports it as soon as it holds no lock. */
 extern _Atomic(void *) live_suspect_block; /* NULL: none */
 
 static inline void live_suspect(void *block) {

@@ -151,10 +151,8 @@ static struct metadata_piece *take_sorted(void) {
     return all;
 }
 
-/*
- * Merges adjacent free pieces. Size classes have descriptors of different sizes: without this, pieces left by a peak of
- * one class could not serve another, and malloc would keep failing once the area cannot grow.
- */
+/* Merges adjacent free pieces. Size classes have descriptors of different sizes: without this, pieces left by a peak of
+ * one class could not serve another, and malloc would keep failing once the area cannot grow. */
 static bool merge(void) {
     if (metadata.unmerged == 0 || metadata.unmerged < metadata.spare / MERGE_SHARE) {
         return false;

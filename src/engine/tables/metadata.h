@@ -65,10 +65,8 @@ void metadata_reserve(size_t units);
 /* Frees a piece of `size` bytes. */
 void metadata_free(void *piece, size_t size);
 
-/*
- * Gives pages without used pieces back to the system; returns the bytes. O(free pieces), with the lock held except
- * during the system calls. Does nothing without memory for a word per page, or while another thread is doing it.
- */
+/* Gives pages without used pieces back to the system; returns the bytes. O(free pieces), with the lock held except
+ * during the system calls. Does nothing without memory for a word per page, or while another thread is doing it. */
 size_t metadata_trim(void);
 
 /* In a forked child, where no thread is trimming. */

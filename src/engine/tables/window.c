@@ -32,10 +32,8 @@
 /* Random places that are tried before the kernel may choose. */
 #define PLACES_TRIED 8u
 
-/*
- * A load stalls if an earlier store matches it in the low 12 address bits (4K aliasing). The first units' entries, live
- * bits and slots would all begin at a page start: these offsets separate the ones that one malloc or free touches.
- */
+/* A load stalls if an earlier store matches it in the low 12 address bits (4K aliasing). The first units' entries, live
+ * bits and slots would all begin at a page start: these offsets separate the ones that one malloc or free touches. */
 #define PAGE_MAP_SKEW ((size_t)1088)
 #define LIVE_MAP_SKEW ((size_t)2176)
 #define INBOX_LINKS_SKEW ((size_t)3264)
@@ -53,10 +51,8 @@ static bool confined;
 
 static bool keeps_records;
 
-/*
- * Reserved pages are put into cores one unit further than they are made accessible (see os_dump), so that an area can
- * grow even at the kernel's limit on mappings.
- */
+/* Reserved pages are put into cores one unit further than they are made accessible (see os_dump), so that an area can
+ * grow even at the kernel's limit on mappings. */
 static int commit(const struct area *area, void *start, size_t size) {
     size_t left = area->size - area->accessible;
     os_dump(start, size + UNIT < left ? size + UNIT : left);

@@ -90,16 +90,12 @@ struct window {
 
 extern HIDDEN struct window window;
 
-/*
- * Finds address space for a window of `size` bytes (0: as the machine allows), or as much of it as is available, with
- * or without records of its slots. Returns 0 or ENOMEM. Part of the engine's start.
- */
+/* Finds address space for a window of `size` bytes (0: as the machine allows), or as much of it as is available, with
+ * or without records of its slots. Returns 0 or ENOMEM. Part of the engine's start. */
 int window_start(size_t size, bool records);
 
-/*
- * Gives up all address space that is reserved and not accessible; from now on it is claimed piece by piece. Before the
- * start: nothing will be reserved. Under the locks of the heaps' table, the spans and the metadata.
- */
+/* Gives up all address space that is reserved and not accessible; from now on it is claimed piece by piece. Before the
+ * start: nothing will be reserved. Under the locks of the heaps' table, the spans and the metadata. */
 void window_confine(void);
 
 /* Makes the first `bytes` of an area accessible, and a little more, in steps of `step`, a power of two from UNIT on
@@ -125,10 +121,8 @@ bool window_purge(size_t first, size_t units);
  * are those of os_replace. */
 int window_renew(size_t first, size_t units, bool *lost);
 
-/*
- * Whether units that are claimed can be unmapped, and claimed again when they are needed: 0, ENOMEM, or EEXIST where
- * another mapping lies there now. Units that are unmapped have no bit set in the live map.
- */
+/* Whether units that are claimed can be unmapped, and claimed again when they are needed: 0, ENOMEM, or EEXIST where
+ * another mapping lies there now. Units that are unmapped have no bit set in the live map. */
 static inline bool window_is_claimed(void) {
     return atomic_load_explicit(&window.units_area.claimed, memory_order_relaxed);
 }
