@@ -17,8 +17,7 @@
 #define NOINLINE __attribute__((noinline))
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-/* Replaces `return f(x)` in a TAIL_CALLING function by a jump to f, which must have the same type. gcc jumps
- * whenever it optimizes. */
+/* Replaces `return f(x)` in a TAIL_CALLING function by a jump to f, of the same type. gcc jumps if it optimizes. */
 #ifdef __clang__
 #define TAIL_CALLING
 #define TAIL_CALL(call) __attribute__((musttail)) return call
@@ -43,8 +42,7 @@
 /* Exported from the shared library; -fvisibility=hidden hides everything else. */
 #define EXPORT __attribute__((visibility("default")))
 
-/* For variables that fast paths use: tells the compiler that no other library defines them, which saves an
- * instruction each time. */
+/* For variables of fast paths: no other library defines them, which saves an instruction each time. */
 #define HIDDEN __attribute__((visibility("hidden")))
 
 /* Operations on bit `bit` modulo 64 of a word: clear it and return whether it was set; set it; return whether it is

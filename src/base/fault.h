@@ -38,8 +38,7 @@ static inline void fault_describe(struct fmt *line, const char *operation, const
     }
 }
 
-/* Ends the program if our own state is wrong: "mems: internal error: FILE:LINE: CONDITION [thread TID]". Not for users'
- * mistakes. */
+/* Ends the program if our own state is wrong: "mems: internal error: FILE:LINE: CONDITION [thread TID]". */
 _Noreturn void fault_internal(const char *file, int line, const char *condition);
 
 /* Debug builds check what release builds rely on. */

@@ -3,8 +3,7 @@
  *
  * An allocated ELF note, which survives strip and static linking, holds the distance from itself to the heap's root. A
  * root begins with a `root_head`, which leads to a table of rows: the sizes of structures, the offsets and sizes of
- * their members, and constants that a walk needs. A reader therefore hard-codes no layout and works with every build of
- * the library.
+ * their members, and constants that a walk needs. So a reader hard-codes no layout and works with every build.
  *
  *   note "MEMS", type 1:  | distance from this word to the root, 32 bits, signed |
  *

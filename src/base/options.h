@@ -33,8 +33,7 @@ struct option {
     const char *const *words; /* ends with NULL; may be NULL */
 };
 
-/* An entry of a table, named after the member of `type` that holds the choice. The last arguments initialise other
- * members of struct option. */
+/* An entry, named after the member of `type` that holds the choice. The last arguments initialise other members. */
 #define OPTION(type, member, of_kind, takes, default_value, purpose, ...)                                             \
     {                                                                                                                 \
         .name = #member, .values = (takes), .fallback = (default_value), .description = (purpose), .kind = (of_kind), \

@@ -38,8 +38,7 @@ struct range_node *range_tree_find(const struct range_tree *tree, uintptr_t addr
 /* The range with the greatest start at or below `address`, whether it holds the address or not, or NULL. */
 struct range_node *range_tree_floor(const struct range_tree *tree, uintptr_t address);
 
-/* Moves the end of a range in the tree; false, and nothing changed, if it would overlap the next range or precede
- * the start. */
+/* Moves the end of a range; false, and nothing changed, if it would overlap the next one or precede the start. */
 bool range_tree_resize(struct range_tree *tree, struct range_node *range, uintptr_t last);
 
 /* The ranges in ascending order: the first, and the one after `range`; NULL at the end. */

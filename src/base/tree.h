@@ -10,8 +10,7 @@
  *   }
  *   tree_link(&tree, node, parent, place);
  *
- * Each search is therefore a loop of its user's, without calls through pointers. A tree of n nodes has at most 1.44
- * log2(n) levels. The caller locks.
+ * Each search is a loop of its user's, without calls through pointers. n nodes have at most 1.44 log2(n) levels.
  */
 #ifndef MEMS_BASE_TREE_H
 #define MEMS_BASE_TREE_H

@@ -38,11 +38,8 @@ void engine_free_as(const char *operation, void *block);
  * none). A block that cannot have come from that request is a fault ("size mismatch"). */
 void engine_free_sized(const char *operation, void *block, size_t size, size_t alignment);
 
-/*
- * Resizes a block to at least `size` bytes, possibly elsewhere, with its first min(old, new) bytes; on failure returns
- * NULL and leaves the old block alone. A NULL block is allocated; size 0 is treated as the smallest size (freeing is
- * the caller's choice).
- */
+/* Resizes a block to at least `size` bytes, possibly elsewhere, with its first min(old, new) bytes; on failure returns
+ * NULL and leaves the old block alone. A NULL block is allocated; size 0 is the smallest size (the caller may free). */
 void *engine_realloc(const char *operation, void *block, size_t size);
 
 /* How many bytes of a live block may be written; 0 for NULL. */
@@ -69,8 +66,7 @@ void engine_advised(const void *start, size_t size);
 typedef void engine_limit_handler(size_t held, size_t limit, void *context);
 void engine_on_limit(engine_limit_handler *call, void *context);
 
-/* Whether the largest blocks get separate mappings (the default) or lie in the window while it has room. Affects new
- * blocks. */
+/* Whether new blocks of the largest sizes get their own mappings (the default), or the window while it has room. */
 void engine_set_mapping(bool maps);
 
 /* Whether the heap's invariants hold; otherwise *why names the first that does not. No other thread may be running. */

@@ -10,8 +10,7 @@
  *           +--------+------+-------+--------+-----------+--------+
  *
  * Each field is a machine word. The user's bytes are aligned to two words, the grain in which sizes are counted: 16
- * bytes on a 64-bit machine, 8 on a 32-bit one. Blocks are adjacent: each header follows the end of the block before
- * it. The header is one word:
+ * bytes on a 64-bit machine, 8 on a 32-bit one. Blocks are adjacent. The header is one word:
  *
  *   checksum | size in bytes, in HMM_SIZE_BITS bits, the lowest of which are CACHED PREV_USED USED
  *

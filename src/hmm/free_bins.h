@@ -32,8 +32,7 @@ struct free_list {
 
 _Static_assert(FREE_LEVELS <= WORD_BITS, "a word has a bit for each level");
 
-/* grains >> shift is the step and, from FREE_STEPS grains on, a leading bit, which adds 1 to the level: level 0 has the
- * sizes without that bit. */
+/* grains >> shift is the step, with a leading bit from FREE_STEPS on, which makes the level one higher. */
 static inline unsigned bin_of(size_t size) {
     uintptr_t grains = size / BLOCK_ALIGN;
     unsigned shift = word_log2(grains | FREE_STEPS) - FREE_STEP_BITS;

@@ -25,8 +25,7 @@ struct block *hmm_find_free_block(struct HmmHeap *heap, size_t size);
  * NULL if neither serves, or if the latter is the last block and others should be used up first. */
 struct block *hmm_cut_block(struct HmmHeap *heap, size_t size);
 
-/* Makes this block of the list the one to cut small blocks from, and cuts the first, of `size` bytes. It must be larger
- * than that. */
+/* Makes this block of the list, which must be larger, the one to cut from, and cuts the first, of `size` bytes. */
 struct block *hmm_cut_from(struct HmmHeap *heap, struct block *block, size_t size);
 
 /* Puts the block being cut into its bin. */
@@ -38,8 +37,7 @@ void hmm_insert_free_block(struct HmmHeap *heap, struct block *block, size_t siz
 /* Removes a free block from the list. Its tags are unchanged. */
 void hmm_remove_from_freelist(struct HmmHeap *heap, struct block *block);
 
-/* Frees a used block, whose key the caller has computed: merges it with adjacent free blocks and puts the result, which
- * it returns, in the list. */
+/* Frees a used block with this key: merges it with adjacent free blocks and lists the result, which it returns. */
 struct block *hmm_merge_blocks(struct HmmHeap *heap, struct block *block, struct block_key key);
 
 /*

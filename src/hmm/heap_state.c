@@ -2,8 +2,7 @@
 
 #include "hmm_report.h"
 
-/* Asking who we are costs a system call, and matters only during a walk of this heap or of another with the same
- * lock. */
+/* Asking who we are costs a system call, and matters only during a walk of a heap with this lock. */
 NOINLINE void hmm_heap_check(struct HmmHeap *heap, const char *operation) {
     uint32_t walker = atomic_load_explicit(&heap->walker, memory_order_relaxed);
     if (walker == 0) {

@@ -52,8 +52,7 @@ struct HmmHeap {
      * only that thread and the lock's holder care. */
     _Atomic uint32_t walker;
     bool locked; /* whether the lock is held; guarded by it */
-    /* The thread that reported a fault, or 0. The free list is not trusted afterwards: allocations come from a
-     * region that began later. */
+    /* The thread that reported a fault, or 0. The free list is not trusted then: allocations use a later region. */
     uint32_t faulty;
     struct block *cut; /* the free block that small ones are cut from, in no bin; NULL if none */
     size_t blocks;     /* number, including free ones */

@@ -1,6 +1,5 @@
 /*
- * hmm.c - the functions of hmm.h: they check their arguments and call the heap. Names in parentheses are macros under
- * HMM_TAGS.
+ * hmm.c - the functions of hmm.h: check their arguments and call the heap. HMM_TAGS makes names in parentheses macros.
  */
 #include "hmm.h"
 

@@ -84,8 +84,7 @@ static struct block *take_large(struct HmmHeap *heap, size_t size) {
     return block;
 }
 
-/* The same for a size whose quick list is empty. Small blocks are cut from one block until that is too small, so
- * blocks allocated together lie together. */
+/* The same if the quick list is empty. Small blocks are cut from one block, so those made together lie together. */
 static struct block *take_small(struct HmmHeap *heap, size_t size) {
     struct block *block = !heap_faulty(heap) ? hmm_cut_block(heap, size) : NULL;
     if (LIKELY(block != NULL)) {

@@ -25,8 +25,7 @@ void *hmm_alloc_zeroed(struct HmmHeap *heap, size_t count, size_t size);
 /* The same, aligned to `alignment`, a power of two. */
 void *hmm_alloc_aligned(struct HmmHeap *heap, size_t alignment, size_t size);
 
-/* Frees a block; NULL is ignored. A pointer that is not a live block is a fault, and so is a damaged header of it or
- * of a neighbour. */
+/* Frees a block; NULL is ignored. A fault if it is not a live block, or its or a neighbour's header is damaged. */
 void hmm_free(struct HmmHeap *heap, const char *operation, void *block);
 
 /* Like hmm_free; also a fault if the size, or the alignment (0: not given), cannot be this block's. */
@@ -39,8 +38,7 @@ void *hmm_realloc(struct HmmHeap *heap, const char *operation, void *block, size
 /* The bytes that the user may write; 0 for NULL. */
 size_t hmm_usable_size(struct HmmHeap *heap, const char *operation, void *block);
 
-/* Lowers the break as far as possible minus `pad` bytes, regardless of hysteresis, and purges all whole pages inside
- * free blocks. Returns the number of bytes. */
+/* Lowers the break at once, but for `pad` bytes, and purges all whole pages in free blocks. Returns the bytes. */
 size_t hmm_trim(struct HmmHeap *heap, size_t pad);
 
 /* HmmWalk and HmmPrintFreelist for a heap. */

@@ -67,7 +67,7 @@ int hmm_option_set(const char *name, const char *value) {
 int hmm_option_get(const char *name, char *value, size_t size) {
     bool locked = heap_enter(&hmm_heap, "hmm_option_get");
     (void)hmm_options();
-    int error = settings_get(&state, name, value, size);
+    int error = options_get(&table, &chosen, name, value, size);
     heap_leave(&hmm_heap, locked);
     return error;
 }

@@ -95,8 +95,7 @@ static const char *counters_flaw(const struct HmmHeap *heap, const struct tally 
     return NULL;
 }
 
-/* Whether the untouched part of the region that grows is zero, except for what the heap wrote at its end. O(bytes
- * never used). */
+/* Whether the untouched part of the region that grows is zero, but for the heap's own end. O(bytes never used). */
 static const char *touched_flaw(struct HmmHeap *heap) {
     if (!SYSTEM_MAY_ZERO || heap->end == NULL || heap->touched >= (uintptr_t)heap->end) {
         return NULL;
@@ -111,8 +110,7 @@ static const char *touched_flaw(struct HmmHeap *heap) {
     return NULL;
 }
 
-/* If the list has as many blocks as the walk found, and each is sound, then these are the same blocks. The one being
- * cut is in no bin. */
+/* Sound blocks, as many as the walk found, are the same blocks. The one being cut is in no bin. */
 static const char *free_list_flaw(struct HmmHeap *heap, const struct tally *tally) {
     const struct free_list *list = &heap->free_list;
     size_t count = heap->cut != NULL;

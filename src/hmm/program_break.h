@@ -47,11 +47,8 @@ bool hmm_break_real(struct program_break *brk);
 /* In `size` bytes of reserved address space; memory follows the break up and down. 0 or an errno. */
 int hmm_break_reserved(struct program_break *brk, size_t size);
 
-/*
- * The limits of the process, which decide on further memory. They are queried when the heap starts, because the process
- * may later forbid that system call, and when the process has changed them (hmm_break_ask_limits). Under the heap's
- * lock.
- */
+/* The limits of the process, which decide on further memory. They are queried when the heap starts, because the process
+ * may later forbid that system call, and when the process has changed them. Under the heap's lock. */
 void hmm_break_ask_limits(void);
 
 /* The process is about to limit its memory, or to lock it: a reserved break gives up unused space, and claims memory as

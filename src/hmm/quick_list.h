@@ -47,8 +47,7 @@ ALWAYS_INLINE struct block *quick_pop(struct HmmHeap *heap, size_t size, const c
     return block;
 }
 
-/* Caches a sound, used block with this key; false if it is too large, its list is full, or it should be merged
- * instead. */
+/* Caches a sound, used block with this key; false if it is too large or better merged, or its list is full. */
 ALWAYS_INLINE bool quick_push(struct HmmHeap *heap, struct block *block, struct block_key key) {
     size_t size = block_size(block);
     if (UNLIKELY(size > QUICK_SIZE_MAX)) {

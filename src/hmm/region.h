@@ -15,12 +15,10 @@
 /* Prepares the heap for its first memory. */
 void hmm_region_start(struct HmmHeap *heap);
 
-/* Adds memory that does not grow. EINVAL if it has no room for a block, is too large, or overlaps another region;
- * ENOMEM if there are HMM_REGIONS already. */
+/* Adds memory that does not grow. EINVAL if too small, too large, or in another region; ENOMEM beyond HMM_REGIONS. */
 int hmm_region_add_memory(struct HmmHeap *heap, void *memory, size_t size);
 
-/* Makes start..end a region with one free block; NULL if it is too small or too large, overlaps another, or there
- * are too many. Call hmm_region_start first. */
+/* Makes start..end a region with one free block, or NULL for the same reasons. Call hmm_region_start first. */
 struct region *hmm_region_add(struct HmmHeap *heap, char *start, char *end);
 
 /* Sets the total size of all regions. */

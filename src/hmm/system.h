@@ -1,7 +1,6 @@
 /*
  * system.h - everything the heap needs from its surroundings: a lock, a thread id, random numbers, errno, a first
- * break, and a way to end faulty programs. This is the only file of the core that depends on whether there is an
- * operating system.
+ * break, and a way to end faulty programs. No other file of the core depends on an operating system.
  *
  * Without one (-ffreestanding) there is one thread, and no memory before HmmUseBuffer.
  */

@@ -1,8 +1,7 @@
 /*
  * copy.h - copying the bytes of a block without the space's lock.
  *
- * Meanwhile the block does not move. If it is freed, it is doomed: no handle leads to it, but it keeps its place until
- * the last copy has ended.
+ * Meanwhile the block does not move. If freed, it is doomed: it loses its handle, and its place after the last copy.
  */
 #ifndef MEMS_HEAP_COPY_H
 #define MEMS_HEAP_COPY_H

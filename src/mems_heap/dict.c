@@ -60,8 +60,7 @@ ALWAYS_INLINE bool is_unchanged(const struct dict *dict, uint64_t sequence) {
     return __atomic_load_n(&dict->sequence, __ATOMIC_RELAXED) == sequence && (sequence & 1) == 0;
 }
 
-/* The physical address by a sub node: for a PROCESS that is alone in its frame, or whose bytes have a separate place.
- * NULL as for dict_translate. */
+/* The physical address by a sub node: of a PROCESS alone in its frame, or with bytes elsewhere; as dict_translate. */
 static void *translate_by_node(const struct dict *dict, const struct sub_node *node, uintptr_t handle,
                                uint64_t sequence) {
     if (UNLIKELY(node == NULL)) {

@@ -32,8 +32,7 @@ struct sub_node *search_free_list(const struct hole_list *list, size_t size);
 /* Replaces a HOLE of the list by its copy `to`. */
 void hole_list_replace(struct hole_list *list, struct sub_node *hole, struct sub_node *to);
 
-/* Calls act for the HOLEs of at least `size` bytes, by descending bins. It may remove the HOLE that it is given, and
- * add smaller ones. Returns the sum of its results. */
+/* Sums act for the HOLEs of at least `size` bytes, by descending bins. It may remove its HOLE, and add smaller ones. */
 size_t hole_list_each(struct hole_list *list, size_t size, size_t (*act)(struct sub_node *hole, void *context),
                       void *context);
 

@@ -54,11 +54,8 @@ struct sub_node *main_chain_stretch(struct main_chain *chain, struct nodes *node
 int main_chain_back(struct main_chain *chain, struct nodes *nodes, struct main_node *main, size_t size,
                     struct sub_node **rest);
 
-/*
- * Splits a main node at v_address, the start of a page. `segment` starts there, or is a HOLE, not in the free list,
- * that is cut there; its second part is not in the free list either. Takes a cell of each kind. Returns the new main
- * node.
- */
+/* Splits a main node at v_address, the start of a page. `segment` starts there, or is a HOLE, not in the free list,
+ * that is cut there, as is its second part. Takes a cell of each kind. Returns the new main node. */
 struct main_node *main_chain_split(struct main_chain *chain, struct nodes *nodes, struct main_node *main,
                                    struct sub_node *segment, uintptr_t v_address);
 

@@ -25,8 +25,7 @@
  * Whole pages of virtual addresses, and the mapping behind them.
  *
  * Invariants: the segments cover the range without gaps; no two HOLEs are adjacent. A main node without memory is a
- * single HOLE, and no two such nodes are adjacent. A movable space has at most one main node, which has no memory of
- * its own.
+ * single HOLE, and no two such nodes are adjacent. A movable space has one main node at most, without memory.
  */
 struct main_node {
     struct list link;         /* in the main chain, by virtual address */

@@ -112,8 +112,7 @@ void space_set_page_size(size_t page_size) {
     lock_give(&space_default.lock);
 }
 
-/* Turns options into properties, with defaults for those that are 0. Returns 0, or the error, which has been
- * reported. */
+/* Turns options into properties, with defaults for zeros. Returns 0, or an error that has been reported. */
 static int shape_of(const char *function, const struct mems_space_options *options, bool generations,
                     struct shape *shape) {
     static const struct mems_space_options none;
@@ -176,14 +175,13 @@ static void end(const char *function, struct mems_space *space) {
 
 void space_finish(const char *function) {
     struct mems_space *space = &space_default;
-    if (!space_enter(function, space, NULL)) {
-        return;
+    if (space_enter(function, space, NULL)) {
+        if (space->state != SPACE_UNUSED) {
+            end(function, space);
+        } else {
+            space_leave(space);
+        }
     }
-    if (space->state == SPACE_UNUSED) {
-        space_leave(space);
-        return;
-    }
-    end(function, space);
 }
 
 static size_t space_bytes(void) {

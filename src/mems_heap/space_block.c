@@ -10,8 +10,7 @@
 #include "resolve.h"
 #include "space_compact.h"
 
-/* The maximum of cells for a new block: a main node and its HOLE, or a remainder without memory and its HOLE; and the
- * rest of the HOLE that the block was cut from. */
+/* The most cells that a new block takes: for a main node and its HOLE, and the rest of the HOLE that it is cut from. */
 #define MAIN_NODES_MAX 1
 #define SUB_NODES_MAX 2
 
@@ -42,8 +41,7 @@ static size_t whole_pages(const struct mems_space *space, size_t size) {
     return __builtin_mul_overflow(pages, space->page_size, &bytes) || bytes > PTRDIFF_MAX ? 0 : bytes;
 }
 
-/* Backs the first pages of a main node without memory; returns them as a HOLE that is not in the free list, or NULL
- * if there is no memory. */
+/* Backs the first pages of a main node without memory, and returns their HOLE, unlisted; NULL: no memory. */
 static struct sub_node *back_hole(struct mems_space *space, struct sub_node *hole, size_t bytes) {
     struct main_node *main = main_chain_find(&space->chain, hole->start);
     hole_list_remove(&space->reserved, hole);
@@ -58,8 +56,7 @@ static struct sub_node *back_hole(struct mems_space *space, struct sub_node *hol
     return backed ? hole : NULL;
 }
 
-/* A HOLE of at least `size` bytes plus `headroom` with new memory, which reads as zero, not in the free list; NULL
- * if the system has no memory. */
+/* A HOLE of at least `size` + `headroom` bytes of new memory, all zero, not in the free list; NULL: no memory. */
 static struct sub_node *fresh_hole(struct mems_space *space, size_t size, size_t headroom) {
     size_t bytes = whole_pages(space, size + headroom);
     if (bytes == 0) {
@@ -126,8 +123,7 @@ static struct sub_node *take_hole(struct mems_space *space, size_t size, size_t 
     return hole;
 }
 
-/* A PROCESS of `size` bytes, a multiple of the alignment, with `headroom` behind it; *zero: it reads as zero. NULL
- * if there is no memory. */
+/* A PROCESS of `size` (aligned) bytes, with `headroom` behind it; *zero: it reads as zero. NULL: no memory. */
 static struct sub_node *take_block(struct mems_space *space, size_t size, size_t headroom, bool *zero) {
     bool fresh;
     uintptr_t end = space->chain.next;

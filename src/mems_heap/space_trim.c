@@ -18,8 +18,7 @@ static bool pages_inside(size_t page, const struct main_node *main, const struct
     return *first < *end;
 }
 
-/* Joins a main node that has just lost its memory with adjacent ones without memory, and puts its HOLE in their
- * list. */
+/* Joins a main node that has just lost its memory with such neighbours, and lists the HOLE of all. */
 static void reserve_main_node(struct mems_space *space, struct main_node *main) {
     struct main_node *before = main_chain_before(&space->chain, main);
     struct main_node *after = main_chain_after(&space->chain, main);
@@ -35,8 +34,7 @@ static void reserve_main_node(struct mems_space *space, struct main_node *main) 
     hole_list_insert(&space->reserved, sub_chain_first(main));
 }
 
-/* Splits a main node so that first..end - 1, in a HOLE that is not in the free list, is a main node. The parts of
- * the HOLE on both sides enter the free list. */
+/* Makes first..end - 1, in a HOLE that is not in the free list, a main node; the HOLE's other parts enter the list. */
 static struct main_node *isolate(struct mems_space *space, struct main_node *main, struct sub_node *hole,
                                  uintptr_t first, uintptr_t end) {
     if (end <= hole->last) {

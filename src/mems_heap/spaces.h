@@ -1,6 +1,5 @@
 /*
- * spaces.h - the list of all spaces, for fork and for readers from outside (base/layout.h), and the numbers that
- * identify spaces in handles.
+ * spaces.h - all spaces, for fork and for readers from outside (base/layout.h), and their numbers in handles.
  *
  * fork copies each space as it is, so all locks are taken before it, in order of rank and, for spaces, in list order;
  * afterwards the parent releases them and the child resets them.

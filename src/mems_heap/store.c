@@ -103,8 +103,7 @@ static void reset(struct store *store, struct region *region) {
     region->given = false;
 }
 
-/* Retires a region that has lost its last block. One is kept for reuse; one that the system refuses to unmap stays in
- * the list, to be tried again. */
+/* Retires a region without blocks. One is kept for reuse; one that cannot be unmapped stays listed, for later. */
 static void retire(struct store *store, struct region *region) {
     reset(store, region);
     if (store->leaving == region) {

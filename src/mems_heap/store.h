@@ -8,8 +8,7 @@
  *   | block | gap | block | block | gap |  ...        | slots: ... 2 1 0 |
  *   memory                                ^ top   size ^
  *
- * The slots lead to the segments whose bytes are here. They are filled from the end of the mapping, far from the
- * blocks.
+ * The slots, filled from the end of the mapping, lead to the segments whose bytes are here.
  *
  * The space's lock guards everything.
  */
@@ -72,8 +71,7 @@ struct store {
 
 void store_init(struct store *store, size_t page_size, bool restless);
 
-/* Ensures that a block of `size` bytes can be placed next, plus `headroom` if it has its own region. 0, or the error
- * of the mapping that failed. */
+/* Ensures that a block of `size` bytes, plus `headroom` in its own region, can be placed next. 0 or mmap's error. */
 int store_reserve(struct store *store, size_t size, size_t headroom);
 
 /* Places a block, which must be reserved; returns whether it reads as zero. */

@@ -24,8 +24,7 @@ struct sub_node *sub_chain_append(struct nodes *nodes, struct sub_node *node, ui
  * not in the free list, with the segment's generation. Takes a cell. */
 struct sub_node *sub_chain_cut(struct nodes *nodes, struct sub_node *node, uintptr_t v_address);
 
-/* Merges a HOLE that is not in the free list with adjacent HOLEs, which are in `list`. Returns the resulting HOLE,
- * not in the free list. */
+/* Merges a HOLE with adjacent HOLEs, which are in `list`. Neither it nor the result is in the free list. */
 struct sub_node *merge_holes(struct nodes *nodes, struct hole_list *list, struct sub_node *hole);
 
 /* Removes a HOLE that is not in the free list from its sub-chain, and gives back its cell. */

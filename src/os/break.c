@@ -6,8 +6,7 @@
 #include "inject.h"
 #include "syscall.h"
 
-/* Where glibc believes the break to be; its sbrk continues from there. Exported but not declared, and absent from
- * static programs that do not use sbrk. */
+/* Where glibc's sbrk continues. Exported but not declared, and absent from static programs without sbrk. */
 extern void *__curbrk __attribute__((weak));
 
 /* musl's own malloc, which its loader always uses, keeps data behind the break and moves it without checking where

@@ -21,8 +21,7 @@ static bool read_word(const struct bounds *bounds, uintptr_t at, uintptr_t *word
     return true;
 }
 
-/* The operations that unwind tables use (DW_OP_ in DWARF): constants, registers, memory, sums, and the comparison that
- * tells how much of a PLT entry has run. */
+/* Operations in unwind tables (DW_OP_ in DWARF): constants, registers, memory, sums; a comparison in PLT entries. */
 enum operation {
     OP_DEREF = 0x06,
     OP_CONST1U = 0x08,
@@ -215,8 +214,7 @@ static NOINLINE enum frame_caller apply(const struct unwind_function *function, 
  * The rules of most code are simple: the frame is at a register plus an offset, the preserved registers are at offsets
  * from it, and the return address is right below it. That fits in a word. An entry has two words: the rules, and the
  * code's address combined with them, so an entry that another thread has half written matches nothing. Code loaded
- * where other code was unloaded may find the old rules; then a stack is wrong, and nothing worse, because reads stay
- * within the bounds.
+ * where other code was unloaded may find the old rules; then a stack is wrong, but reads stay within the bounds.
  */
 #define KNOWN_SHIFT 10u
 #define KNOWN_VALID UINT64_C(1)

@@ -14,11 +14,8 @@
 
 #include "os.h"
 
-/*
- * Each lock has a rank below LOCK_RANKS_MAX (ranks.h). A thread takes locks in ascending rank, and never two of the
- * same rank; only fork takes all locks of a heap, by rank and, within a rank, always in the same order. Debug builds
- * (MEMS_DEBUG) check this.
- */
+/* Each lock has a rank below LOCK_RANKS_MAX (ranks.h). A thread takes locks in ascending rank, and never two of the
+ * same rank; only fork takes all locks of a heap, by rank and then in a fixed order. Debug builds check this. */
 #define LOCK_RANKS_MAX 32u
 
 #ifdef MEMS_DEBUG
@@ -73,8 +70,7 @@ static inline void lock_give(struct lock *lock) {
 /* Takes the lock if it is free and returns whether it did. It never waits, and may fail spuriously. */
 bool lock_try(struct lock *lock);
 
-/* For assertions: whether the lock is held, in debug builds by the calling thread (or by another one, while this
- * thread holds a lock of the same rank). */
+/* For assertions: whether it is held; in debug builds by this thread, or by another while this one holds its rank. */
 bool lock_held(const struct lock *lock);
 
 /* Frees a lock, whoever held it. Only for the single thread of a forked child. */

@@ -31,8 +31,7 @@ static int map_aligned(size_t size, size_t align, int protection, int flags, voi
     }
     char *whole = mapped;
     size_t head = round_up((uintptr_t)whole, align) - (uintptr_t)whole;
-    /* If the kernel refuses to cut off the ends because it has reached its limit of mappings, they stay: untouched
-     * addresses cost nothing, whereas failing would. */
+    /* At the kernel's limit of mappings the ends stay: untouched addresses cost nothing, whereas failing would. */
     if (head != 0) {
         (void)sys_munmap(whole, head);
     }

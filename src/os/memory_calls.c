@@ -22,11 +22,8 @@ static long direct_mmap(void *start, size_t size, int protection, int flags) {
  * new look like a race. It watches the C library's functions for this. */
 #ifdef __SANITIZE_THREAD__
 
-/*
- * If ThreadSanitizer cannot use an address it passes 0 to the kernel, which MAP_FIXED_NOREPLACE takes for an address as
- * well. The kernel itself refuses such an address, because the sanitizer's own memory is mapped there, so we ask the
- * kernel first.
- */
+/* If ThreadSanitizer cannot use an address it passes 0 to the kernel, which MAP_FIXED_NOREPLACE takes for an address as
+ * well. The kernel refuses such an address, where the sanitizer has its own memory, so we ask the kernel first. */
 static long call_mmap(void *start, size_t size, int protection, int flags) {
     int saved = errno;
     if ((flags & MAP_FIXED_NOREPLACE) != 0) {

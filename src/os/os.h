@@ -21,8 +21,7 @@
 /* The kernel's page size, which may exceed OS_PAGE. */
 size_t os_page_size(void);
 
-/* Reserves address space without memory: accesses fault, nothing is charged, and cores leave it out. *out is aligned
- * to `align`, a power of two. */
+/* Reserves address space at a multiple of `align`, a power of two: not accessible, not charged, not in cores. */
 int os_reserve(size_t size, size_t align, void **out);
 
 /* The same at exactly start..start+size; EEXIST if something is mapped there. */
@@ -77,8 +76,7 @@ int os_lock_pages(const void *start, size_t size, unsigned flags);
 int os_guard(void *start, size_t size);
 int os_guard_end(void *start, size_t size);
 
-/* Makes any access to pages fault, and keeps their contents: os_commit makes them accessible again. Each takes a
- * mapping of its own. */
+/* Makes pages fault, in a mapping of their own, and keeps their contents: os_commit makes them accessible again. */
 int os_close_pages(void *start, size_t size);
 
 /* Makes the memory of pages present, as writing to each would. A mere hint. */
@@ -91,8 +89,7 @@ bool os_purge_zeroes(void);
  * Moves the pages of old..old+size with their contents to `new`..`new`+size, which must be our own readable and
  * writable memory with contents that do not matter, and must not overlap. Afterwards old..old+size is still mapped,
  * readable and writable, and reads as zero. On an error nothing has moved and the contents at `new` are undefined;
- * *lost tells whether the addresses at `new` are no longer ours. Returns ENOSYS, at once, where the system cannot move
- * pages.
+ * *lost: the addresses at `new` are no longer ours. ENOSYS, at once, where the system cannot move pages.
  */
 int os_move_pages(void *old, void *new, size_t size, bool *lost);
 
@@ -122,8 +119,7 @@ uint64_t os_random(void);
 size_t os_address_limit(void);
 size_t os_data_limit(void);
 
-/* Whether the kernel counts all writable memory, touched or not, and refuses what it cannot back
- * (vm.overcommit_memory is 2). Reads a file. */
+/* Whether the kernel refuses writable memory that it cannot back (vm.overcommit_memory is 2). Reads a file. */
 bool os_strict_overcommit(void);
 
 /* The machine's memory in bytes; 0 if unknown. */
@@ -204,15 +200,13 @@ void os_usage(struct os_usage *usage);
  * parents limit it. Some ten microseconds for each group. */
 size_t os_memory_allowed(void);
 
-/* The limit of the control groups alone, given files like /proc/self/cgroup and /sys/fs/cgroup; SIZE_MAX if there is
- * none. */
+/* The limit of the control groups alone, by such files as /proc/self/cgroup and /sys/fs/cgroup; SIZE_MAX: none. */
 size_t os_groups_limit(const char *proc_file, const char *root);
 
 /* The percentage of the last ten seconds in which some thread of the machine waited for memory (PSI); 0 if unknown. */
 unsigned os_memory_pressure(void);
 
-/* Stores the build id of the file that contains the library, which may be a static program. Without one *id is
- * unchanged. */
+/* Stores the build id, if any, of the file that contains the library, which may be a static program. */
 struct build_id;
 void os_build_id(struct build_id *id);
 

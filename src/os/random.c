@@ -21,8 +21,7 @@ uint64_t os_random(void) {
     if (SYSCALL(SYS_getrandom, syscall_address(&value), (long)sizeof value, GRND_NONBLOCK) == (long)sizeof value) {
         return value;
     }
-    /* No entropy yet, or no permission. relaxed: the order of numbers is irrelevant, as long as no two calls share
-     * one. */
+    /* No entropy yet, or no permission. Relaxed: no two calls may share a number; their order is irrelevant. */
     uint64_t number = atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed);
     uint64_t code = (uintptr_t)&os_random;
     uint64_t stack = (uintptr_t)&value;

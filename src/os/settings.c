@@ -66,7 +66,3 @@ int settings_set(struct settings *settings, const char *name, const char *value,
     adopt(settings, &draft, option);
     return 0;
 }
-
-int settings_get(const struct settings *settings, const char *name, char *value, size_t size) {
-    return options_get(settings->table, settings->choices, name, value, size);
-}

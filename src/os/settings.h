@@ -35,7 +35,4 @@ bool settings_read(struct settings *settings, char *const *early, bool started);
 /* Sets one option. Returns 0; EINVAL as options_set; EBUSY for a fixed option of a started heap. */
 int settings_set(struct settings *settings, const char *name, const char *value, bool started);
 
-/* See options_get. */
-int settings_get(const struct settings *settings, const char *name, char *value, size_t size);
-
 #endif

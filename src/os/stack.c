@@ -22,24 +22,21 @@ struct walk {
     bool cut;
 };
 
-/* Whether all addresses from `low` up to `high` are mapped. Advice that changes nothing fails where nothing is mapped,
- * so no file is read and no page touched. */
+/* Whether low..high is mapped. Advice that changes nothing fails where nothing is, and touches no page. */
 static bool is_mapped(uintptr_t low, uintptr_t high) {
     const uintptr_t page = os_page_size();
     low = round_down(low, page);
     return sys_madvise((void *)low, round_up(high, page) - low, MADV_NORMAL) == 0;
 }
 
-/* The thread pointer of the first thread, if that loads the library; otherwise the first thread's stack is treated as
- * foreign. */
+/* The thread pointer of the first thread, if that loads the library; otherwise its stack is treated as foreign. */
 static uintptr_t first_thread;
 
 __attribute__((constructor(101))) static void note_first_thread(void) {
     first_thread = (uintptr_t)__builtin_thread_pointer();
 }
 
-/* The end of the thread's own stack. The C library puts what the thread pointer points at there; for the first thread
- * the kernel has put the name of the program there. */
+/* The end of the thread's own stack: what the thread pointer points at or, of the first, the name of the program. */
 static uintptr_t stack_end(void) {
     const uintptr_t thread = (uintptr_t)__builtin_thread_pointer();
     return thread == first_thread ? getauxval(AT_EXECFN) : thread;
@@ -73,8 +70,7 @@ static void find_bounds(struct walk *walk, uintptr_t at) {
     walk->bounds = (struct os_stack){.low = page, .high = round_up(high, os_page_size())};
 }
 
-/* Whether the walk may continue at a frame with this stack pointer: above the last one, or back on the thread's own
- * stack from another one. */
+/* Whether the walk may continue at this stack pointer: above the last one, or back on the thread's own stack. */
 static bool may_go_to(struct walk *walk, uintptr_t at) {
     const bool within = at >= walk->bounds.low && at <= walk->bounds.high - FRAME_MIN;
     bool allowed = within && at > walk->last;

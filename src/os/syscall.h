@@ -19,8 +19,7 @@
 #error "no system call for this processor: add a syscall_PROCESSOR.h"
 #endif
 
-/* Up to six arguments after the number, of type long; syscall_address converts pointers. Returns the kernel's
- * result: minus an errno on failure. */
+/* Up to six arguments of type long (pointers by syscall_address). Returns the result: minus an errno on failure. */
 #define SYSCALL(...) SYSCALL_7(__VA_ARGS__, 0L, 0L, 0L, 0L, 0L, 0L)
 #define SYSCALL_7(number, a, b, c, d, e, f, ...) syscall_enter(number, a, b, c, d, e, f)
 

@@ -1,6 +1,5 @@
 /*
- * syscall_x86_64.h - a system call on x86-64: number in rax, arguments in rdi, rsi, rdx, r10, r8 and r9, result in rax.
- * The kernel overwrites rcx and r11.
+ * syscall_x86_64.h - number in rax, arguments in rdi, rsi, rdx, r10, r8 and r9, result in rax; rcx and r11 are lost.
  */
 #ifndef MEMS_OS_SYSCALL_X86_64_H
 #define MEMS_OS_SYSCALL_X86_64_H

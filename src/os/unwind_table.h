@@ -1,6 +1,5 @@
 /*
- * unwind_table.h - reads the unwind tables of a module (.eh_frame), which say how to find a function's caller and the
- * caller's registers.
+ * unwind_table.h - reads a module's unwind tables (.eh_frame): how to find a function's caller and its registers.
  *
  * These are the tables that exceptions use. glibc's _dl_find_object (2.35 and later) finds them without a lock or an
  * allocation, even in a signal handler.

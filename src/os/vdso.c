@@ -49,8 +49,7 @@ static bool read_dynamic(struct image *image) {
     return image->symbols != NULL && image->names != NULL;
 }
 
-/* The number of symbols, which only the hash tables tell: System V's has as many chain words, and in GNU's the chain of
- * the last bucket ends with the last symbol. */
+/* The number of symbols: System V's hash table has as many chain words, GNU's last chain ends with the last one. */
 static uint32_t count_symbols(const struct image *image) {
     if (image->hash != NULL) {
         return image->hash[1];

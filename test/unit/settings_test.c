@@ -125,9 +125,9 @@ static void values_are_given_as_text(void **state) {
     (void)state;
     char value[4];
     settings_read(&settings, early, false);
-    assert_int_equal(settings_get(&settings, "shape", value, sizeof value), 0);
+    assert_int_equal(options_get(settings.table, settings.choices, "shape", value, sizeof value), 0);
     assert_string_equal(value, "21");
-    assert_int_equal(settings_get(&settings, "colour", value, sizeof value), EINVAL);
+    assert_int_equal(options_get(settings.table, settings.choices, "colour", value, sizeof value), EINVAL);
 }
 
 static void read_mistakes(void *unused) {

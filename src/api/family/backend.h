@@ -3,8 +3,7 @@
  *
  * The sources of the malloc family are compiled once for each library: libmems, whose heap is the engine, and, with
  * BACKEND_HMM defined, libhmm, whose heap is HMM. engine/engine.h, hmm/hmm_alloc.h and hmm/hmm_options.h say what the
- * operations do; a heap ignores a choice that it does not have. `operation` is the name of the function that was
- * called.
+ * operations do; a heap ignores a choice that it does not have. `operation` is the function that was called.
  */
 #ifndef MEMS_API_FAMILY_BACKEND_H
 #define MEMS_API_FAMILY_BACKEND_H

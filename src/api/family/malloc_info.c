@@ -101,8 +101,7 @@ EXPORT struct mallinfo mallinfo(void) {
     return info_capped();
 }
 
-/* 1 for each parameter and value that glibc accepts; docs/malloc.md lists what each does, which is often nothing.
- * Otherwise 0, and nothing changes. */
+/* 1 for each parameter and value that glibc accepts (docs/malloc.md); otherwise 0, and nothing changes. */
 static int tune(int parameter, int value) {
     switch (parameter) {
     case M_TRIM_THRESHOLD:

@@ -87,11 +87,8 @@ static bool array_aligned_is_ours(void) {
            aligned_is_ours();
 }
 
-/*
- * A function of the C++ runtime that the program is linked with, or that a plug-in has loaded into a C program. Both
- * calls may allocate, which does no harm: no lock is held, and when a large block cannot be allocated, small ones still
- * can.
- */
+/* A function of the C++ runtime that the program is linked with, or that a plug-in has loaded into a C program. Both
+ * calls may allocate, which does no harm: no lock is held, and if a large block cannot be had, small ones still can. */
 static COLD void *runtime_function(const char *name) {
     if (dlopen == NULL || dlsym == NULL) {
         return NULL;

@@ -1,6 +1,5 @@
 /*
- * process_limits.h - shared by the functions with which a process limits itself: setrlimit, prlimit and their 64-bit
- * names.
+ * process_limits.h - how a process limits itself: shared by setrlimit, prlimit and their 64-bit names.
  *
  * Each of these names is in a separate object, so that a static program may define some of them itself.
  */
@@ -17,8 +16,7 @@ typedef __rlimit_resource_t limit_resource;
 typedef int limit_resource;
 #endif
 
-/* Like prlimit, but before a limit on memory is set, the heap gives up its reservation. Returns 0, or -1 and errno.
- * `limit` and `old` may be NULL. */
+/* Like prlimit (limit and old may be NULL), but the heap gives up its reservation before its memory is limited. */
 int process_limits_set(pid_t process, int resource, const struct rlimit *limit, struct rlimit *old);
 
 #endif

@@ -23,11 +23,8 @@ static void figure_rows(struct backend_figures *figures) {
     }
 }
 
-/*
- * A block's header counts as a part of the block: otherwise merging two free blocks would change the bytes in use. All
- * numbers come from counters, read one after another: with other threads running, each is right for a moment within the
- * call.
- */
+/* A block's header counts as a part of the block: otherwise merging two free blocks would change the bytes in use. All
+ * numbers come from counters, read one after another: with other threads running, each is right for a moment. */
 void backend_figures(struct backend_figures *figures) {
     struct HmmStats stats;
     hmm_stats(&hmm_heap, &stats);

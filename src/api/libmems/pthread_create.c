@@ -1,6 +1,5 @@
 /*
- * pthread_create.c - the C library's pthread_create: after the program's first thread, starts ours if the option
- * background asks for it.
+ * pthread_create.c - the C library's pthread_create: with background=on it also starts our own thread.
  */
 #include <dlfcn.h>
 #include <errno.h>

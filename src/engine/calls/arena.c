@@ -94,8 +94,7 @@ struct mems_arena *arena_create(const char *name) {
     return handle;
 }
 
-/* Ends the lives of the large blocks and moves them to the list `ended`, except for one that another thread is just
- * freeing. */
+/* Ends the lives of the large blocks, except one that another thread is freeing, and moves them to `ended`. */
 static void end_larges(struct heap *heap, struct list *ended) {
     struct list *larges = &heap->arena->larges;
     while (!list_empty(larges)) {

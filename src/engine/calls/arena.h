@@ -1,6 +1,5 @@
 /*
- * arena.h - heaps that no thread owns: a program allocates from one by its handle, and can free all of its blocks at
- * once.
+ * arena.h - heaps that no thread owns: a program allocates from one by its handle, and can free all of it at once.
  *
  * An arena's heap is like a thread's, but whoever holds its lock acts as its thread: everything, including magazines
  * and live bits, is reached under the lock. Its frees are always checked at the call (heap_set_mode). Any thread may

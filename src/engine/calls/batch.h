@@ -12,8 +12,7 @@ size_t good_size(size_t size);
 /* A block of good_size(size) bytes, stored in *usable unless that is NULL; NULL if there is no memory. */
 void *alloc_at_least(size_t size, size_t *usable);
 
-/* Stores up to `count` live blocks of `size` bytes in blocks[0], ...; returns how many. If there are fewer, errno is
- * ENOMEM. */
+/* Stores up to `count` live blocks of `size` bytes in blocks[0], ...; returns how many. If fewer: errno is ENOMEM. */
 size_t batch_alloc(size_t size, size_t count, void **blocks);
 
 /* Frees blocks, each like fast_free. */

@@ -30,8 +30,7 @@ void *alloc_big(size_t size, size_t alignment, bool *zero);
 /* A block for `size` bytes, in a slot for at least that: `ample` bytes. */
 void *alloc_ample(size_t size, size_t ample);
 
-/* Counts the change in size of a large or huge block resized in place. With sampling on, the new size counts as a new
- * request: the block may become a sample. */
+/* Counts the change in size of a big block resized in place. When sampling, the block may become a sample. */
 void alloc_count_resized(void *block, size_t old_size, size_t size);
 
 /* A block in the window, whatever its size. */

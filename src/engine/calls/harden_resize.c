@@ -163,8 +163,7 @@ static void *keep(const struct hardened_block *of, int saved) {
     return (void *)of->block.start;
 }
 
-/* A place for a block that could not be resized where it is. A large one that grows in small steps gets headroom,
- * which is part of its fence. */
+/* A place for a block that must move. A large one that grows in small steps gets headroom, a part of its fence. */
 static void *take_place(const struct hardened_block *of, size_t size) {
     const bool stays_large = of->block.kind == BLOCK_LARGE && size > SMALL_MAX && size < HUGE_MIN / 2;
     const size_t ample = stays_large ? with_headroom(of->size, size) : size;
@@ -244,8 +243,7 @@ void harden_free_sized(const char *operation, void *block, size_t size, size_t a
     engine_free_as(alignment != 0 && operation[0] == 'o' ? "aligned operator delete" : operation, block);
 }
 
-/* The bytes from an address to the end of the live block around it; SIZE_MAX if there is none, or none that can be
- * found without a lock. */
+/* The bytes from an address to the end of the live block around it; SIZE_MAX if none is found without a lock. */
 static size_t bytes_left(const void *address) {
     if (!window_holds(address)) {
         return SIZE_MAX;

@@ -1,6 +1,5 @@
 /*
- * heap_request.c - requests to the heap as a whole: malloc_trim, and, from outside the process, to trim or to set an
- * option (base/layout.h).
+ * heap_request.c - malloc_trim, and requests from outside: to trim, or to set an option (base/layout.h).
  */
 #include <errno.h>
 

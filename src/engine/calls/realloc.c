@@ -126,8 +126,7 @@ bool realloc_in_place(const struct block *block, size_t size) {
     return block->kind == BLOCK_LARGE && size > SMALL_MAX && resize_large((void *)block->start, size);
 }
 
-/* A block that should shrink, but has no memory to move to, is cut in place or stays as it is. So shrinking never
- * fails. errno is as before the attempt. */
+/* A block that should shrink, but cannot move, is cut or stays. So shrinking never fails. errno stays too. */
 static COLD void *shrink_in_place(const struct block *old, size_t size, int saved) {
     void *block = (void *)old->start;
     void *resized = NULL;

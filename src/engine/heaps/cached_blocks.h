@@ -1,6 +1,5 @@
 /*
- * cached_blocks.h - the blocks that a heap has cached, in magazines and its depot: how they get there, and back to
- * slabs.
+ * cached_blocks.h - a heap's cached blocks, in magazines and the depot: how they get there, and back to slabs.
  *
  * For the heap's thread, with the heap's lock held.
  */
@@ -19,8 +18,7 @@ bool cached_refill(struct heap *heap, unsigned size_class);
 /* After cached_refill, when the heap has slots but cannot have a magazine for them: a live block, or NULL. */
 void *cached_take_one(struct heap *heap, unsigned size_class);
 
-/* Makes room for one more block in the heap's magazine of a class, if it has none. False when it cannot have a
- * magazine. */
+/* Makes room for a block in the heap's magazine of a class, if need be. False when it cannot have a magazine. */
 bool cached_make_room(struct heap *heap, unsigned size_class);
 
 /* Flushes all blocks of a class, in its magazine and in the depot, to their slabs. */

@@ -19,8 +19,7 @@
 /* Blocks that one call gives back to their slabs: some 50 microseconds. */
 #define UNLOADED_BLOCKS 8192u
 
-/* A heap draws on the bound in steps, no smaller than a stored magazine, so that most draws need no atomic
- * operation. */
+/* A heap draws on the bound in steps of at least a stored magazine: most draws need no atomic operation. */
 #define CREDIT_STEP ((size_t)64 << 10)
 
 static unsigned kept_size(unsigned size_class) {

@@ -1,6 +1,5 @@
 /*
- * hardened_heap.h - what a heap additionally has with harden=light and full: random numbers, quarantines, the large
- * blocks freed last.
+ * hardened_heap.h - what harden=light and full add to a heap: random numbers, quarantines, large blocks freed last.
  *
  * Only its thread uses it, except for the large blocks, which are under the heap's lock.
  */
@@ -43,8 +42,7 @@ struct hardened {
 
 #define HARDENED_MULTIPLIER UINT64_C(0xd1342543de82ef95)
 
-/* 32 bits that are unpredictable unless many have been seen: the upper half of a multiplicative congruential generator,
- * seeded by the kernel with an odd number. */
+/* 32 bits, hard to predict unless many are seen: the upper half of a multiplicative generator, seeded by the kernel. */
 static inline uint32_t hardened_random(struct hardened *hardened) {
     hardened->random *= HARDENED_MULTIPLIER;
     return (uint32_t)(hardened->random >> 32);
@@ -91,12 +89,10 @@ static inline void *hardened_detain(struct hardened *hardened, unsigned size_cla
     return quarantine_exchange(quarantine, block, hardened_random(hardened));
 }
 
-/* Keeps a freed large block that nobody holds, and gives back those for which there is no room. Under the heap's
- * lock. */
+/* Keeps a freed large block, and gives back those for which there is no room. Under the heap's lock. */
 void hardened_keep_large(struct heap *heap, struct large *large);
 
-/* A kept block of exactly this many units and bytes, in whole pages, that may be reused; or NULL. Under the heap's
- * lock. */
+/* A kept block of exactly this size, in whole pages, that may be reused; or NULL. Under the heap's lock. */
 struct large *hardened_take_large(struct heap *heap, size_t units, size_t size);
 
 /* Gives the large blocks of a heap back, if it has any; or all, by its thread. Under the heap's lock. */
@@ -109,8 +105,7 @@ bool hardened_detains(const void *block);
 /* How many blocks of a class are in quarantine; approximate for another thread's heap. */
 size_t hardened_detained(const struct heap *heap, unsigned size_class);
 
-/* The bytes of the freed large blocks that a heap keeps, whose number is added to *count; approximate for another
- * thread's heap. */
+/* The bytes of the kept large blocks, and in *count how many more; approximate for another thread's heap. */
 size_t hardened_larges(const struct heap *heap, size_t *count);
 
 /* In a forked child: starts new random numbers, and gives up what another thread's heap held in quarantine. */

@@ -28,8 +28,7 @@
 #include "os/lock.h"
 #include "os/stack.h"
 
-/* Statistics: written under the heap's lock or by its thread (relaxed), read by anyone, kept when the heap changes
- * hands. */
+/* Statistics, kept from owner to owner: written under the heap's lock or by its thread, read by anyone (relaxed). */
 struct heap_counters {
     _Atomic uint64_t refills;
     _Atomic uint64_t flushes;
@@ -177,8 +176,7 @@ extern struct heap heap_none;
 /* The calling thread's heap. */
 extern TLS struct heap *heap_mine;
 
-/* The handle of the arena that owns this heap; NULL if there is none. Relaxed: it changes under the lock, and whoever
- * has a handle got it from the arena's creator. */
+/* The arena's handle, or NULL. Relaxed: it changes under the lock, and comes from the arena's creator. */
 static inline struct mems_arena *arena_handle(const struct heap *heap) {
     return (struct mems_arena *)atomic_load_explicit(&heap->handle, memory_order_relaxed);
 }
@@ -195,8 +193,7 @@ static inline void heap_count_large(struct heap *heap, uint64_t bytes) {
 /* Part of the engine's start. */
 void heaps_start(bool checks_every, uint32_t harden);
 
-/* Updates the heap's copy of window.granules. With harden=full, and for an arena in light, it is 0, so that frees all
- * go through free_elsewhere. */
+/* Updates the copy of window.granules. With harden=full, and in light for an arena, it is 0: free_elsewhere frees. */
 void heap_catch_up(struct heap *heap);
 
 /* Prepares a heap for its next thread. */
@@ -227,8 +224,7 @@ ALWAYS_INLINE bool heap_count(struct heap *heap, size_t bytes) {
     return count_down(&heap->until_beat, bytes);
 }
 
-/* The number of heaps made: their ids are 1 to this. Acquire: pairs with the release of the last one's creation, so
- * heap_of has them all. */
+/* The heaps made: those with ids 1 to this. Acquire: pairs with the release of the last one's creation. */
 static inline uint32_t heaps_made(void) {
     return atomic_load_explicit(&heaps.made, memory_order_acquire);
 }
@@ -243,13 +239,11 @@ static inline struct heap *heap_of(uint32_t id) {
 /* A slab of a class with a free slot, or NULL. */
 struct slab *heap_slab_with_room(const struct heap *heap, unsigned size_class);
 
-/* Adds an abandoned slab with free slots, or NULL if there is none to adopt; adds a fresh one, or NULL if there is
- * no memory. */
+/* Adds an abandoned slab with free slots, or a fresh slab; NULL if there is none to adopt, or no memory. */
 struct slab *heap_adopt(struct heap *heap, unsigned size_class);
 struct slab *heap_grow(struct heap *heap, unsigned size_class);
 
-/* Adds the slab of a block that the heap's thread is about to free, so that this free and later ones are its own. False
- * if the slab is shared or not abandoned. */
+/* Adds the slab of a block that the heap's thread is about to free. False if it is shared or not abandoned. */
 bool heap_adopt_of(struct heap *heap, const void *block, unsigned size_class);
 
 /* The slab has just become full: moves it behind those with free slots. */
@@ -276,8 +270,7 @@ void heap_drop_empty(struct heap *heap);
 /* Gives back the spans of all slabs, even with live blocks. The magazines must be empty, and remote frees collected. */
 void heap_drop_all(struct heap *heap);
 
-/* In a forked child: gives up an arena's large blocks that were being freed by a thread that the child does not
- * have. Under the lock of the arena's heap. */
+/* In a forked child, under the heap's lock: gives up the large blocks that lost threads were freeing. */
 void heap_let_ended_go(struct heap *heap);
 
 /* Removes a large block that the caller has freed from its arena. Takes the lock of the arena's heap. */

@@ -4,8 +4,7 @@
  * A freed block takes a random place; the block that was there goes to the end of a queue, and the oldest leaves at its
  * front. So a block does not come back at once, and nobody can predict when it does. Each class of a heap has a
  * quarantine with as many places as fit into QUARANTINE_BYTES, up to QUARANTINE_MOST; all heaps together may hold as
- * much as their magazines (heaps.magazine_limit), and QUARANTINES_MOST. Beyond that, freed blocks may come back at
- * once. Used only by the thread.
+ * much as their magazines (heaps.magazine_limit), and QUARANTINES_MOST; then freed blocks may come back at once.
  */
 #ifndef MEMS_ENGINE_QUARANTINE_H
 #define MEMS_ENGINE_QUARANTINE_H
@@ -18,8 +17,7 @@
 #define QUARANTINE_MOST 64u
 #define QUARANTINES_MOST ((size_t)64 << 20)
 
-/* blocks[0 .. places - 1] are the places, NULL if empty; blocks[places .. 2 * places - 1] is the queue, a ring whose
- * oldest is `next`. */
+/* blocks[0 .. places - 1]: the places, NULL if empty. The next `places`: the queue, a ring; its oldest is `next`. */
 struct quarantine {
     uint32_t places; /* a power of two */
     uint32_t next;

@@ -6,8 +6,7 @@
  * units, linked through window.inbox_links, which any thread pushes to. The holder of the heap's lock takes it whole
  * and sorts the units by class. They are collected when the class needs blocks, the oldest first: by then the freeing
  * threads are most likely done with the unit, so its cache lines change hands once and not for each block. Until then
- * its link stays set, and nobody announces it again. A slab is not destroyed while one of its units has its
- * link set.
+ * its link stays set, nobody announces it again, and the slab is not destroyed.
  *
  *   inbox:    unit + 1 of the newest, 0, or INBOX_CLOSED while no thread has the heap
  *   backlog:  units that left the inbox and are not sorted yet; the same as the inbox
@@ -31,8 +30,7 @@
 
 #define LINK_SET 0x80000000u
 
-/* Announces a unit whose link was clear after a remote bit had been set. Call it with no lock held, or only that of
- * the calling thread's own heap. */
+/* Announces a unit: its link was clear after a remote bit was set. With no lock held but the thread's own heap's. */
 void remote_announce(size_t unit);
 
 /* Frees a block of a slab that another heap owns. False when it is not live. Locks as for remote_announce. */
@@ -69,12 +67,10 @@ bool inbox_collect_class(struct heap *heap, unsigned size_class);
  * thread. Under the heap's lock. */
 bool inbox_collect(struct heap *heap, size_t units, bool writer);
 
-/* Closes the inbox until the heap's next thread, and routes on the units in it. The heap's slabs are abandoned
- * already. */
+/* Closes the inbox until the next thread, and routes on its units. The heap's slabs are abandoned already. */
 void inbox_close(struct heap *heap);
 
-/* In a forked child: empties all inboxes and clears all links. A thread that does not exist in the child may have set a
- * link, which nobody would clear. */
+/* In a forked child: empties all inboxes and clears all links, some of them set by threads that it does not have. */
 void inboxes_clear(void);
 
 /* After inboxes_clear: announces all remote frees again. */

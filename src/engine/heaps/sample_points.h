@@ -16,8 +16,7 @@ struct heap;
 /* A thread has taken the heap, and its first beat begins. */
 void sample_points_begin(struct heap *heap);
 
-/* A beat of the heap is over (heap_count), and the next one begins. Returns the mean sampling interval if the
- * requested block is to be sampled, else 0. */
+/* Ends a beat of the heap and begins the next. Returns the mean interval if the block is to be sampled, else 0. */
 uint64_t sample_points_beat(struct heap *heap);
 
 /* In a forked child, for the heap of its thread: random numbers that differ from the parent's. */

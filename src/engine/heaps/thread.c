@@ -10,8 +10,7 @@
 #include "remote.h"
 #include "sample_points.h"
 
-/* In a process with several threads, a thread's first SHARE blocks per class of up to SHARED_SIZE_MAX bytes come from
- * the shared slab. */
+/* With several threads, a thread's first SHARE blocks of each class up to SHARED_SIZE_MAX come from the shared slab. */
 #define SHARE 4u
 #define SHARED_SIZE_MAX 2048u
 

@@ -14,12 +14,10 @@ void threads_start(void (*ended)(void));
 /* Gives the calling thread a heap if it may have one. NULL when there is no memory, or the thread is ending. */
 struct heap *thread_begin(void);
 
-/* Whether a block of the class comes from the shared slab, as a thread's first ones do in a multi-threaded process;
- * takes one off the thread's share. */
+/* Whether a block of the class comes from the shared slab, as a thread's first ones do; takes one off its share. */
 bool thread_take_share(struct heap *heap, unsigned size_class);
 
-/* In a forked child, with all locks free: the heaps of threads that do not exist there become unused, and their slabs
- * abandoned. */
+/* In a forked child, with all locks free: retires the heaps of lost threads, and abandons their slabs. */
 void threads_recover(void);
 
 #endif

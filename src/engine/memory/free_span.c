@@ -1,5 +1,7 @@
 #include "free_span.h"
 
+#include "base/broken.h"
+
 static struct free_span *free_span_of(const struct tree_node *node) {
     return CONTAINER_OF(node, struct free_span, node);
 }
@@ -41,8 +43,7 @@ bool free_span_index_valid(const struct free_span_index *index, const char **why
             flaw = "two free spans are out of order";
         }
         if (flaw != NULL) {
-            *why = flaw;
-            return false;
+            return broken(why, flaw);
         }
         before = free_span_of(node);
     }

@@ -13,15 +13,13 @@
 #include "base/list.h"
 #include "base/tree.h"
 
-/* The head of every descriptor: of a slab (slab.h), a large block (large.h) or a free span. Written under the spans'
- * lock. */
+/* The head of the descriptor of a slab, a large block or a free span. Written under the spans' lock. */
 struct span {
     uint32_t first; /* unit */
     uint32_t units;
 };
 
-/* dirty_units counts the units with entry UNIT_DIRTY; all of them are before dirty_end. In `aging` if and only if
- * dirty_units is not 0. */
+/* dirty_units counts those with entry UNIT_DIRTY, all before dirty_end. In `aging` if and only if there are any. */
 struct free_span {
     struct span span; /* does not change while the span is in an index */
     uint32_t dirty_units;
@@ -42,8 +40,7 @@ void free_span_insert(struct free_span_index *index, struct free_span *free);
 /* Removes a span that is in the index. */
 void free_span_remove(struct free_span_index *index, struct free_span *free);
 
-/* The smallest span of at least `units` units and, among equals, the first in the window; it stays in the index.
- * NULL: none. */
+/* The smallest of at least `units` units and, among equals, the first, which stays in the index; NULL: none. */
 struct free_span *free_span_find(const struct free_span_index *index, size_t units);
 
 /* True if all invariants hold; otherwise *why names the first that does not. O(number of spans). */

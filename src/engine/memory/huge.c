@@ -20,6 +20,12 @@ static struct huge *huge_at(const void *block) {
     return node != NULL && node->start == (uintptr_t)block ? CONTAINER_OF(node, struct huge, node) : NULL;
 }
 
+/* Takes the lock, and finds the live block that starts here. */
+static struct huge *enter(const void *block) {
+    lock_take(&huge_table.lock);
+    return huge_at(block);
+}
+
 /* Tries again to unmap freed blocks that the system refused to unmap. Under the lock. */
 static void unmap_stuck(void) {
     struct huge *huge;
@@ -114,8 +120,7 @@ static void remember(struct huge *huge) {
 }
 
 bool huge_free(void *block) {
-    lock_take(&huge_table.lock);
-    struct huge *huge = huge_at(block);
+    struct huge *huge = enter(block);
     if (huge != NULL) {
         forget(huge);
         (void)unfence(huge);
@@ -151,10 +156,8 @@ bool huge_resize(void *block, size_t size, void **resized) {
     const size_t requested = size;
     size = mapping_for(size);
     void *moved = NULL;
-    /* The lock is held throughout: once the kernel has moved the pages, their old addresses may belong to another
-     * block. */
-    lock_take(&huge_table.lock);
-    struct huge *huge = huge_at(block);
+    /* The lock is held throughout: once the pages have moved, their old addresses may be another block's. */
+    struct huge *huge = enter(block);
     const size_t before = huge != NULL ? size_of(&huge->node) : 0;
     const size_t more = size > before ? size - before : 0;
     const bool taken = huge != NULL && holding_take(more);
@@ -180,8 +183,7 @@ bool huge_resize(void *block, size_t size, void **resized) {
 
 struct sample *huge_keep_sample(const void *block, struct sample *sample) {
     struct sample *before = NULL;
-    lock_take(&huge_table.lock);
-    struct huge *huge = huge_at(block);
+    struct huge *huge = enter(block);
     if (huge != NULL) {
         before = huge->sample;
         huge->sample = sample;
@@ -191,8 +193,7 @@ struct sample *huge_keep_sample(const void *block, struct sample *sample) {
 }
 
 size_t huge_requested(const void *block) {
-    lock_take(&huge_table.lock);
-    const struct huge *huge = huge_at(block);
+    const struct huge *huge = enter(block);
     size_t requested = huge != NULL ? huge->requested : 0;
     lock_give(&huge_table.lock);
     return requested;
@@ -210,16 +211,14 @@ void huge_note_advice(const void *start, size_t size) {
 }
 
 unsigned huge_origin(const void *block) {
-    lock_take(&huge_table.lock);
-    const struct huge *huge = huge_at(block);
+    const struct huge *huge = enter(block);
     unsigned origin = huge != NULL ? huge->origin : 0;
     lock_give(&huge_table.lock);
     return origin;
 }
 
 void huge_set_origin(const void *block, unsigned origin) {
-    lock_take(&huge_table.lock);
-    struct huge *huge = huge_at(block);
+    struct huge *huge = enter(block);
     if (huge != NULL) {
         huge->origin = origin;
     }
@@ -227,8 +226,7 @@ void huge_set_origin(const void *block, unsigned origin) {
 }
 
 bool huge_advised(const void *block) {
-    lock_take(&huge_table.lock);
-    const struct huge *huge = huge_at(block);
+    const struct huge *huge = enter(block);
     bool advised = huge != NULL && huge->advised;
     lock_give(&huge_table.lock);
     return advised;
@@ -263,8 +261,7 @@ bool huge_find(const void *address, uintptr_t *start, size_t *size) {
 }
 
 uintptr_t huge_end(const void *block) {
-    lock_take(&huge_table.lock);
-    const struct huge *huge = huge_at(block);
+    const struct huge *huge = enter(block);
     const uintptr_t end = huge != NULL ? huge->node.last + 1 : 0;
     lock_give(&huge_table.lock);
     return end;

@@ -11,8 +11,7 @@
 #include "base/range_tree.h"
 #include "os/lock.h"
 
-/* Blocks of at least this size are huge, and smaller ones once the window has no room for them. If mapping fails, they
- * are tried as large blocks too. */
+/* From this size on blocks are huge, and smaller ones once the window is full; large if mapping fails. */
 #define HUGE_MIN ((size_t)64 << 20)
 
 /* How many freed blocks are remembered, for reports on stray pointers. */
@@ -60,19 +59,16 @@ bool huge_free(void *block);
 /* Gives up the addresses of freed blocks, when memory is short. */
 void huge_give_addresses(void);
 
-/* Resizes a live block, possibly moving it: *resized, or NULL with nothing changed if there is no memory. False if
- * no live block starts here. */
+/* Resizes a live block: *resized is where it is, NULL if there is no memory. False if no live one starts here. */
 bool huge_resize(void *block, size_t size, void **resized);
 
-/* Stores a sample (or NULL) for the live block that starts here; returns the previous one, or NULL if no block
- * starts here. */
+/* Stores a sample (or NULL) for a live block; returns the previous one, or NULL if no block starts here. */
 struct sample *huge_keep_sample(const void *block, struct sample *sample);
 
 /* The bytes requested for the live block that starts here; 0 if there is none. */
 size_t huge_requested(const void *block);
 
-/* Records that the program has advised blocks in a range of addresses; whether it has advised the live block that
- * starts here. */
+/* Records the program's advice on a range of addresses; whether the live block that starts here has some. */
 void huge_note_advice(const void *start, size_t size);
 bool huge_advised(const void *block);
 

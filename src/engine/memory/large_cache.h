@@ -121,8 +121,7 @@ static inline bool large_cache_put_ready(struct large_cache *cache, struct large
     return empty;
 }
 
-/* Empties the ready place of a bin. Returns the block that was there, or NULL. Acquire: pairs with the release of
- * whoever put it there. */
+/* Empties a ready place; returns its block, or NULL. Acquire: pairs with the release of whoever put it there. */
 static inline struct large *large_cache_take_place(_Atomic uint64_t *ready) {
     uint64_t word = atomic_load_explicit(ready, memory_order_relaxed);
     if (os_single_threaded()) {
@@ -173,8 +172,7 @@ static inline void large_cache_remove(struct large_cache *cache, struct large *l
     large_cache_list(cache, (size_t)-1, -(size_t)large->span.units);
 }
 
-/* The last freed block of exactly this many units in the lists, or NULL. O(1): looks at only a few of the sizes that
- * share a bin. */
+/* The last freed block of exactly this many units in the lists, or NULL. O(1): it looks at only a few of a bin. */
 static inline struct large *large_cache_take(struct large_cache *cache, size_t units) {
     if (units >= LARGE_UNITS_END) {
         return NULL;
@@ -197,8 +195,7 @@ void large_cache_flush(struct large_cache *cache, size_t most);
 /* Flushes blocks of up to `units` units in total, the largest that fit first. Returns how many units they had. */
 size_t large_cache_flush_units(struct large_cache *cache, size_t units);
 
-/* Flushes up to `most` blocks that have been here for a whole period, and purges them if that is quick; with the time
- * by the coarse clock. */
+/* Flushes up to `most` blocks that were here for a whole period, by the coarse clock; purges them if that is quick. */
 void large_cache_decay(struct large_cache *cache, uint64_t now_ms, size_t most);
 
 /* True if all invariants hold; otherwise *why names the first that does not. O(blocks). */

@@ -20,8 +20,7 @@ static size_t aligned_unit(size_t unit, size_t align) {
     return round_up(base + unit, align) - base;
 }
 
-/* From one index: one of the first few spans that are long enough and happen to be aligned, or one long enough for any
- * alignment. */
+/* From one index: an aligned one among the first few that are long enough, or one long enough for any alignment. */
 static struct free_span *find_in(const struct free_span_index *index, size_t units, size_t align) {
     struct free_span *free = free_span_find(index, units);
     for (unsigned tries = 0; free != NULL && tries < ALIGNED_TRIES; tries++) {
@@ -36,14 +35,11 @@ static struct free_span *find_in(const struct free_span_index *index, size_t uni
 
 static struct free_span *find_free(size_t units, size_t align) {
     struct free_span *free = find_in(&spans.dirty, units, align);
-    if (free == NULL) {
-        free = find_in(&spans.fresh, units, align);
-    }
+    free = free != NULL ? free : find_in(&spans.fresh, units, align);
     if (free != NULL) {
         return free;
     }
-    /* The free span at the top may fit as it lies, or with units from above the top; beyond other mappings, if need
-     * be. */
+    /* The free span at the top may fit as it lies, or with units from above; if need be beyond other mappings. */
     for (size_t passed = PASSED_MIN;; passed *= 2) {
         struct free_span *last = spans_free_before(spans.top);
         size_t end = aligned_unit(last != NULL ? last->span.first : spans.top, align) + units;

@@ -3,8 +3,7 @@
  *
  * Free spans are in one of two indexes (free_span.h): *fresh*, whose units all read as zero, and *dirty*, some of whose
  * units may hold old data. A request is served from a dirty span that fits, then from a fresh one, then from units at
- * the top that were never used. Adjacent free spans are always merged, fresh or dirty: the page map tells which each
- * unit is.
+ * the top that were never used. Adjacent free spans are always merged: the page map tells what each unit is.
  *
  * Dirty memory is purged in two ways: by decay, when a span has been unused for the option decay_ms, or
  * for a part of it if the program does not seem to need it (spans.c), and by a cap, when live and dirty memory together
@@ -43,8 +42,7 @@ bool span_dirty_fits(size_t units, size_t most);
 /* Frees all units of a span; the descriptor remains the caller's. Makes no system call. */
 void span_give(const struct span *span);
 
-/* The same for a span that the program has advised or locked (advice.h): these settings end with the span, if the
- * system allows. */
+/* The same for a span that the program has advised or locked (advice.h), which ends if the system allows. */
 void span_give_advised(const struct span *span);
 
 /* The same, and the memory is purged at once. */

@@ -21,8 +21,7 @@
 #define UNUSED_AT_ONCE ((size_t)3)
 #define UNUSED_LIVE ((size_t)1)
 
-/* Used memory of up to this many bytes is always cleared: that takes no longer than a system call and a few page
- * faults. */
+/* Used memory of up to this many bytes is always cleared: a system call and a few page faults take as long. */
 #define CLEARED_MAX ((size_t)128 << 10)
 
 /* How often a live block is looked at before it counts as unused. */

@@ -26,8 +26,7 @@
 #define ZEROS_SPARSE_MIN ((size_t)1 << ZEROS_SPARSE_SHIFT)
 #define ZEROS_SIZES (ZEROS_SPARSE_SHIFT - ZEROS_SHIFT)
 
-/* The program's habits, for each doubling of the size. All relaxed: threads that change one at once may lose a block of
- * the count. */
+/* The program's habits, for each doubling of the size. All relaxed: at worst a block is not counted. */
 struct zeros_habit {
     _Atomic uint32_t streak; /* blocks in a row that were used, up to the number that makes a habit */
     _Atomic uint32_t credit; /* bytes that will still be made present before a block is left untouched again */
@@ -42,8 +41,7 @@ enum zeros_memory {
     ZEROS_FRESH   /* never used */
 };
 
-/* Makes a large or huge block of `bytes` bytes, a multiple of OS_PAGE, zero. True if the block was left untouched and
- * zeros_learn can learn from it. */
+/* Makes a large or huge block of `bytes` bytes, in whole pages, zero. True if zeros_learn may learn from it. */
 bool zeros_make(void *block, size_t bytes, enum zeros_memory memory);
 
 /* Call this when such a block is freed. Reads a word in each of at most 16 pages. */

@@ -1,6 +1,5 @@
 /*
- * advised.c - records that the program has called madvise or mlock on pages of a block, so that the effect ends when
- * the block is freed.
+ * advised.c - records the program's madvise and mlock on pages of a block, which end with the block.
  */
 #include "engine/engine.h"
 #include "engine/memory/huge.h"

@@ -26,8 +26,7 @@ _Noreturn COLD void fault_report_end(const char *operation, const void *address)
 /* The block that starts at an address that a user passed to `operation`; otherwise a fault, and then BLOCK_OUTSIDE. */
 struct block fault_unless_live(const char *operation, const void *address);
 
-/* Reports a suspect block found below the front (live_suspect). Called with no lock held, at the end of each slow
- * path. */
+/* Reports a suspect block found below the front (live_suspect). At the end of each slow path, with no lock held. */
 static inline void fault_if_suspect(void) {
     void *suspect = atomic_load_explicit(&live_suspect_block, memory_order_relaxed);
     if (UNLIKELY(suspect != NULL)) {

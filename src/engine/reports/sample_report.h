@@ -11,8 +11,7 @@ struct sample;
 /* The sampled block that an address belongs to, or NULL. Takes no lock: a thread that has faulted may hold any. */
 COLD const struct sample *sample_around(const void *address);
 
-/* Writes to standard error where a block was allocated and, if it is dead, where it was freed: a line each, with
- * return addresses. */
+/* Writes to standard error where a block was allocated and, if dead, freed: a line each, with return addresses. */
 COLD void sample_tell(const struct sample *sample);
 
 /* The same for the sampled block around an address, if there is one: lines before a fault's own. */

@@ -312,8 +312,7 @@ void stats_report_prepare(const struct options *options) {
     }
 }
 
-/* The original standard error. A program that closes all unknown descriptors may have another file in the copy's
- * place. */
+/* The original standard error, unless the program closed the copy and has another file in its place. */
 static int standard_error(void) {
     struct os_file_identity file;
     bool ours = kept.fd > 0 && os_file_identity(kept.fd, &file) == 0 && file.device == kept.file.device &&

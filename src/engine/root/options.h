@@ -1,6 +1,5 @@
 /*
- * options.h - the engine's run-time options, from MEMS_OPTIONS="name=value,name=value" in the environment and from
- * mems_option_set().
+ * options.h - the engine's run-time options, from MEMS_OPTIONS="name=value,name=value" and from mems_option_set().
  */
 #ifndef MEMS_ENGINE_OPTIONS_H
 #define MEMS_ENGINE_OPTIONS_H

@@ -3,8 +3,7 @@
  *
  * A debugger, or a program that reads another's memory or core, finds `mems_root` by its name or by the ELF note,
  * checks magic and version, and follows it to the window with its tables, the free spans, every heap, abandoned slab
- * and huge block, and the options. No state of the engine is kept anywhere else. The rows of `head` (layout.c) give all
- * offsets.
+ * and huge block, and the options. All of the engine's state is there. The rows of `head` (layout.c) give offsets.
  */
 #ifndef MEMS_ENGINE_ROOT_H
 #define MEMS_ENGINE_ROOT_H

@@ -89,8 +89,7 @@ void guarded_give(struct guarded_cell cell);
 size_t guarded_size(struct guarded_cell cell);
 uintptr_t guarded_end(struct guarded_cell cell);
 
-/* The cell that contains an address, or ends right before it; false if there is none, in the rest of the span. The
- * address is in a unit of UNIT_SAMPLES. */
+/* The cell around an address in a unit of UNIT_SAMPLES, or ending right before it; false if there is none. */
 bool guarded_find(const void *address, struct guarded_cell *cell);
 
 /* Makes the page at an address, behind a large or huge block, inaccessible; returns how. */

@@ -8,8 +8,7 @@
  *
  * Whoever changes LIVE to CLAIMED, in one atomic operation, frees the block. A dead record stays while its cell is in
  * quarantine (inaccessible, until it is the oldest of QUARANTINE_MAX), and while the peak needs it: a block that was
- * live at the peak is still live, or has died since and is in the list `died`. A new peak empties this list, so nothing
- * is copied.
+ * live at the peak is still live, or has died since and is in the list `died`, which a new peak empties.
  */
 #ifndef MEMS_ENGINE_SAMPLE_H
 #define MEMS_ENGINE_SAMPLE_H
@@ -105,8 +104,7 @@ extern struct samples samples;
 /* The engine's start. */
 void samples_start(void);
 
-/* A record for a block of `size` bytes, with a cell if the block is small. Its allocation is filled in later. NULL,
- * and counted, when there is no memory for it. */
+/* A record for a block of `size` bytes, with a cell if it is small. NULL, and counted, if there is no memory. */
 struct sample *sample_make(enum sample_kind kind, size_t size, uint64_t interval, const struct sample_site *site);
 
 /* The sample is live. */
@@ -127,8 +125,7 @@ bool sample_claim(struct sample *sample);
 /* The end of a sample that the thread has claimed. A small block's cell is already inaccessible. */
 void sample_end(struct sample *sample, const struct sample_site *site);
 
-/* The sample of the small block that contains an address, or ends right before it; NULL when there is none. It may
- * be dead. The address is in a unit of UNIT_SAMPLES. */
+/* The sample, live or dead, around an address in a unit of UNIT_SAMPLES, or ending right before it; NULL: none. */
 struct sample *sample_at(const void *address);
 
 static inline bool sample_is_live(const struct sample *sample) {

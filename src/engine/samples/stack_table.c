@@ -9,8 +9,7 @@
 _Static_assert(sizeof(struct stack) + STACK_DEPTH * sizeof(uintptr_t) <= METADATA_MAX,
                "a stack is a piece of metadata");
 
-/* Initially all zero, so it takes no room in the library's file. It has separate pages, which stay untouched while
- * there are no samples. */
+/* It is zero at first, so not in the library's file, and on its own pages, untouched while there are no samples. */
 _Alignas(OS_PAGE) struct stack_table stack_table;
 
 void stack_table_start(void) {

@@ -11,8 +11,7 @@
 /* Calls act for every lock of the engine, in order of rank, so that everything they guard is consistent at the fork. */
 void fork_each_lock(void (*act)(struct lock *lock));
 
-/* In the child, with all locks free: repairs state that other threads were changing. If `alone`, there was no other
- * thread, and nothing is touched. */
+/* In the child, with all locks free: repairs what other threads were changing; if `alone`, there were none. */
 void fork_recover(bool alone);
 
 #endif

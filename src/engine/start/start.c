@@ -37,8 +37,7 @@ static void follow_options(void) {
     guard_report_enable(options->guard_report % 2 == TOGGLE_ON);
 }
 
-/* Under the lock, before options are used, set or queried. If the heap starts before there is an environment, the
- * options that shape it keep their defaults. */
+/* Under the lock, before options are used. If the heap starts earlier, those that shape it keep their defaults. */
 static void read_options(char *const *early) {
     if (settings_read(&mems_root.settings, early, root_ready())) {
         follow_options();
@@ -101,7 +100,7 @@ int engine_option_set(const char *name, const char *value) {
 int engine_option_get(const char *name, char *value, size_t size) {
     lock_take(&mems_root.lock);
     read_options(NULL);
-    int error = settings_get(&mems_root.settings, name, value, size);
+    int error = options_get(&engine_options, &mems_root.options, name, value, size);
     lock_give(&mems_root.lock);
     return error;
 }

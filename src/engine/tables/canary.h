@@ -31,8 +31,7 @@ typedef uint64_t __attribute__((vector_size(16), may_alias)) canary_pair;
 /* Rooms up to this size are cleared and checked without a loop: from both ends, whose pairs may overlap. */
 #define CANARY_INLINE_MAX ((size_t)128)
 
-/* What a canary is computed from (canary_of); readers from outside find all of it here. The multiplier is that of
- * splitmix64. */
+/* What a canary is computed from (canary_of), for readers from outside too. The multiplier is splitmix64's. */
 struct canaries {
     uint64_t secret; /* set at the start */
     uint64_t multiplier;
@@ -55,8 +54,7 @@ ALWAYS_INLINE uint64_t canary_of(const void *block) {
 /* 16 bytes of zeros, then CANARY_MAX of ones. */
 extern HIDDEN const unsigned char canary_masks[sizeof(canary_pair) + CANARY_MAX];
 
-/* The bytes of a room's last pair (or last word) that do not belong to its block, which ends `slack` bytes before the
- * room. */
+/* The bytes of a room's last pair (or word) that are not its block's, which ends `slack` bytes before the room. */
 ALWAYS_INLINE canary_pair canary_mask(size_t slack) {
     typedef canary_pair __attribute__((aligned(1))) anywhere;
     return *(const anywhere *)(canary_masks + slack);

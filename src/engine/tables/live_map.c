@@ -19,8 +19,7 @@ bool live_end(const void *block) {
 void live_settle(struct live_word *word, uint64_t bits) {
     uint64_t live = atomic_load_explicit(&word->live, memory_order_relaxed);
     atomic_store_explicit(&word->live, live & ~bits, memory_order_relaxed);
-    /* Release: pairs with the acquire of live_end_remotely, which must not find the remote bit clear and the live
-     * bit still set. */
+    /* Release: live_end_remotely (acquire) must not find remote clear and live still set. */
     atomic_fetch_and_explicit(&word->remote, ~bits, memory_order_release);
 }
 

@@ -7,8 +7,7 @@
 #include "ranks.h"
 #include "window.h"
 
-/* Metadata becomes accessible in steps of an eighth of the used bytes, so a large heap's descriptors cost few system
- * calls. */
+/* Metadata becomes accessible in steps of an eighth of the used bytes: few system calls for a large heap. */
 #define GROWTH ((size_t)64 << 10)
 #define GROWTH_MAX ((size_t)4 << 20)
 
@@ -174,15 +173,9 @@ void *metadata_alloc(size_t size) {
     ASSERT(size <= METADATA_MAX);
     lock_take(&metadata.lock);
     void *piece = pop(size);
-    if (piece == NULL) {
-        piece = cut_returned(size);
-    }
-    if (piece == NULL) {
-        piece = cut(size);
-    }
-    if (piece == NULL) {
-        piece = carve(size);
-    }
+    piece = piece != NULL ? piece : cut_returned(size);
+    piece = piece != NULL ? piece : cut(size);
+    piece = piece != NULL ? piece : carve(size);
     if (piece == NULL && merge()) {
         piece = pop(size);
         piece = piece != NULL ? piece : carve(size);
@@ -244,8 +237,7 @@ static bool is_all_free(const uint64_t *steps, size_t pages, size_t page) {
     return page < pages && steps[page] == ALL_FREE;
 }
 
-/* Splits a piece that is at least partly in completely free pages; its parts in other pages stay free. False, with
- * nothing changed, if it is in no such page. */
+/* Splits a piece that is partly in completely free pages; the rest stays free. False if it is in no such page. */
 static bool take_apart(const uint64_t *steps, size_t pages, uintptr_t start, uintptr_t end) {
     bool any = false;
     for (size_t page = page_of(start); page <= page_of(end - 1); page++) {

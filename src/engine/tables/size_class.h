@@ -31,8 +31,7 @@
 #define SLAB_SLOTS_MIN 8u
 #define SLAB_UNITS_MAX (SLAB_SLOTS_MIN * SMALL_MAX / UNIT)
 
-/* With this shift the reciprocals are exact for every offset within a slab, and even the smallest size's fits in 32
- * bits. */
+/* With this shift reciprocals are exact for each offset within a slab, and the smallest size's fits in 32 bits. */
 #define RECIPROCAL_SHIFT 35u
 
 #define GUARD_PAGE_SHIFT 12u
@@ -62,8 +61,7 @@ extern HIDDEN uint16_t size_class_rooms[SIZE_CLASSES + 1];
 extern uint8_t size_class_of_granules[SMALL_MAX / GRANULE + 1];
 
 /* Fills in size_classes. `guards`: zero-size blocks have a separate class, slots whose size is a multiple of a page end
- * with a guard, and so does each slab; `exact`: blocks have exact sizes (harden.h). Not thread-safe: part of the
- * engine's start. */
+ * with a guard, and so does each slab; `exact`: blocks have exact sizes (harden.h). At the engine's start. */
 void size_class_start(bool guards, bool exact);
 
 /* Whether each slab ends with a guard. */

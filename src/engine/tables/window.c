@@ -11,8 +11,7 @@
 /* A claimed window lies this far below the mappings that exist at the start, or a half, a quarter ... of it. */
 #define CLAIM_DISTANCE ((size_t)4 << 40)
 
-/* Units become accessible in steps of a quarter of the accessible ones, within these bounds; in small steps in a
- * claimed window, where accessible memory counts. */
+/* Units become accessible in steps of a quarter, within these bounds; in small ones where accessible memory counts. */
 #define GROWTH_MIN ((size_t)1 << 20)
 #define GROWTH_MAX ((size_t)64 << 20)
 #define GROWTH_CLAIMED ((size_t)256 << 10)
@@ -70,10 +69,7 @@ int area_reach(struct area *area, size_t bytes, size_t step) {
     const size_t steps[] = {step, UNIT};
     int error = ENOMEM;
     for (unsigned i = 0; i < 2; i++) {
-        size_t end = round_up(bytes, steps[i]);
-        if (end > area->size) {
-            end = area->size;
-        }
+        size_t end = min_size(round_up(bytes, steps[i]), area->size);
         void *start = (void *)(area->start + area->accessible);
         size_t size = end - area->accessible;
         error = area->claimed ? os_claim(start, size) : commit(area, start, size);
@@ -89,19 +85,20 @@ static int reach_table(struct area *area, size_t bytes) {
     return area_reach(area, bytes, area->claimed ? max_size(TABLE_STEP_CLAIMED, os_page_size()) : UNIT);
 }
 
+/* The bytes of a table that describe so many units; 0 if its length does not depend on them. */
+static size_t bytes_for(const struct area *table, size_t units) {
+    return table == &window.page_map_area                   ? PAGE_MAP_SKEW + units * sizeof *window.page_map
+           : table == &window.spans_area                    ? units * sizeof *window.spans
+           : table == &window.inbox_links_area              ? INBOX_LINKS_SKEW + units * sizeof *window.inbox_links
+           : table == &window.live_map_area                 ? LIVE_MAP_SKEW + units * LIVE_MAP_BYTES
+           : table == &window.records_area && keeps_records ? units * RECORDS_BYTES
+                                                            : 0;
+}
+
 static int reach_tables(size_t units) {
-    int error = reach_table(&window.page_map_area, PAGE_MAP_SKEW + units * sizeof *window.page_map);
-    if (!error) {
-        error = reach_table(&window.spans_area, units * sizeof *window.spans);
-    }
-    if (!error) {
-        error = reach_table(&window.inbox_links_area, INBOX_LINKS_SKEW + units * sizeof *window.inbox_links);
-    }
-    if (!error) {
-        error = reach_table(&window.live_map_area, LIVE_MAP_SKEW + units * LIVE_MAP_BYTES);
-    }
-    if (!error && window.records != NULL) {
-        error = reach_table(&window.records_area, units * RECORDS_BYTES);
+    int error = 0;
+    for (unsigned i = 0; i < TABLES && !error; i++) {
+        error = reach_table(tables[i], bytes_for(tables[i], units));
     }
     return error ? ENOMEM : 0;
 }
@@ -140,17 +137,12 @@ static size_t growth(size_t accessible) {
     if (window_is_claimed()) {
         return GROWTH_CLAIMED;
     }
-    size_t quarter = round_up(accessible / 4, GROWTH_MIN);
-    return quarter < GROWTH_MIN ? GROWTH_MIN : quarter > GROWTH_MAX ? GROWTH_MAX : quarter;
+    return min_size(max_size(round_up(accessible / 4, GROWTH_MIN), GROWTH_MIN), GROWTH_MAX);
 }
 
 size_t window_ahead(size_t units) {
     size_t accessible = window.units_area.accessible;
-    size_t generous = accessible + growth(accessible);
-    if (generous > window.units_area.size) {
-        generous = window.units_area.size;
-    }
-    return generous >> UNIT_SHIFT > units ? generous >> UNIT_SHIFT : units;
+    return max_size(min_size(accessible + growth(accessible), window.units_area.size) >> UNIT_SHIFT, units);
 }
 
 int window_reach(size_t units) {
@@ -164,25 +156,21 @@ int window_reach(size_t units) {
     return reach_units(units << UNIT_SHIFT);
 }
 
-/* Lays the tables out from `start` on and returns the bytes of the tables and their guards; `chance` determines the
- * guards. */
+static size_t metadata_size(size_t units) {
+    return max_size(units * UNIT / METADATA_SHARE, METADATA_AREA_MIN);
+}
+
+/* Lays the tables out from `start` on, with guards by `chance`, and returns the bytes of all of it. */
 static size_t lay_out_tables(uintptr_t start, size_t units, uint64_t chance, bool claimed) {
-    size_t metadata = round_up(units * UNIT / METADATA_SHARE, UNIT);
-    const size_t sizes[TABLES] = {
-        PAGE_MAP_SKEW + units * sizeof *window.page_map,
-        units * sizeof *window.spans,
-        HEAPS_MAX * sizeof *window.heaps,
-        INBOX_LINKS_SKEW + units * sizeof *window.inbox_links,
-        LIVE_MAP_SKEW + units * LIVE_MAP_BYTES,
-        keeps_records ? units * RECORDS_BYTES : 0,
-        metadata > METADATA_AREA_MIN ? metadata : METADATA_AREA_MIN,
-    };
     _Static_assert(TABLES * GUARD_BITS <= 64, "there is chance enough for every guard");
     uintptr_t end = start;
     for (unsigned i = 0; i < TABLES; i++) {
         end += WINDOW_GUARD + chance % (1u << GUARD_BITS) * UNIT;
         chance >>= GUARD_BITS;
-        size_t size = round_up(sizes[i], UNIT);
+        size_t size = round_up(tables[i] == &window.heaps_area      ? HEAPS_MAX * sizeof *window.heaps
+                               : tables[i] == &window.metadata_area ? metadata_size(units)
+                                                                    : bytes_for(tables[i], units),
+                               UNIT);
         *tables[i] = (struct area){.start = end, .size = size, .claimed = claimed};
         end += size;
     }
@@ -209,10 +197,7 @@ static void lay_out_units(uintptr_t start, size_t units, bool claimed) {
  * the whole address space, each further one from the upper half of the previous range. 0 if there is no such address.
  */
 static uintptr_t random_place(uintptr_t limit, size_t size, unsigned attempt) {
-    uintptr_t lowest = limit - (limit >> attempt);
-    if (lowest < PLACE_MIN) {
-        lowest = PLACE_MIN;
-    }
+    uintptr_t lowest = max_size(limit - (limit >> attempt), PLACE_MIN);
     if (limit < lowest || limit - lowest <= size) {
         return 0;
     }
@@ -296,11 +281,6 @@ static int claim(size_t size) {
     return ENOMEM;
 }
 
-static size_t default_size(void) {
-    size_t ample = os_physical_memory() * PHYSICAL_SHARE;
-    return ample > WINDOW_DEFAULT ? ample : WINDOW_DEFAULT;
-}
-
 /* Whether the limit counts accessible memory, touched or not, or only address space. */
 static bool is_limited(size_t address_limit) {
     return address_limit < WINDOW_DEFAULT || os_data_limit() != SIZE_MAX || os_strict_overcommit();
@@ -311,15 +291,10 @@ int window_start(size_t size, bool records) {
     size_t limit = os_address_limit();
     bool claims = confined || is_limited(limit);
     if (size == 0) {
-        size = default_size();
+        size = max_size(os_physical_memory() * PHYSICAL_SHARE, WINDOW_DEFAULT);
     }
-    if (size > WINDOW_MAX) {
-        size = WINDOW_MAX;
-    }
-    if (claims && size > limit) {
-        size = limit;
-    }
-    size = round_up(size < WINDOW_MIN ? WINDOW_MIN : size, UNIT);
+    size = min_size(size, claims ? min_size(limit, WINDOW_MAX) : WINDOW_MAX);
+    size = round_up(max_size(size, WINDOW_MIN), UNIT);
     while ((claims ? claim(size) : reserve(size)) != 0) {
         size = round_up(size / 2, UNIT);
         if (size < WINDOW_MIN) {
@@ -329,8 +304,7 @@ int window_start(size_t size, bool records) {
     return 0;
 }
 
-/* Unmaps the range between two addresses into which an area may grow: from now on it is claimed. Whether that
- * succeeded. */
+/* Unmaps the range into which an area may grow: from now on it is claimed. Whether that succeeded. */
 static bool release(struct area *area, uintptr_t end) {
     uintptr_t start = area->start + area->accessible;
     bool released = start == end || os_unmap((void *)start, end - start) == 0;
@@ -351,12 +325,8 @@ static bool release_unused(struct area *area, size_t used, uintptr_t end) {
 
 /* How many bytes of a table are in use, or will be when the accessible units are. */
 static size_t used_of_table(const struct area *area) {
-    const size_t units = window.units_area.accessible >> UNIT_SHIFT;
-    return area == &window.page_map_area      ? PAGE_MAP_SKEW + units * sizeof *window.page_map
-           : area == &window.spans_area       ? units * sizeof *window.spans
-           : area == &window.inbox_links_area ? INBOX_LINKS_SKEW + units * sizeof *window.inbox_links
-           : area == &window.live_map_area    ? LIVE_MAP_SKEW + units * LIVE_MAP_BYTES
-                                              : area->accessible;
+    const size_t used = bytes_for(area, window.units_area.accessible >> UNIT_SHIFT);
+    return used != 0 ? used : area->accessible;
 }
 
 /* Each piece that is unmapped ends where the protection changes, so no mapping is split. The units come first: if the

@@ -59,11 +59,8 @@ struct area {
     _Atomic bool claimed; /* the rest is not even reserved; written under the same lock (relaxed) */
 };
 
-/*
- * Written at the start; afterwards only `granules` changes (under the spans' lock) and each area's `accessible` (see
- * there). Everyone reads it without a lock (relaxed: whoever holds a pointer into the window learned it after the
- * window grew).
- */
+/* Written at the start; afterwards only `granules` changes (under the spans' lock) and each area's `accessible` (see
+ * there). Everyone reads it without a lock (relaxed: whoever holds a pointer learned it after the window grew). */
 struct window {
     uintptr_t base;                /* address of unit 0, a multiple of UNIT */
     _Atomic size_t granules;       /* of the accessible units */
@@ -109,16 +106,14 @@ int window_reach(size_t units);
 /* The number of units that window_reach will try for when it has to grow: `units`, or more. */
 size_t window_ahead(size_t units);
 
-/* Skips the next `units` units, which another mapping occupies: they stay unused. 0 or ENOMEM. Under the spans'
- * lock. */
+/* Skips the next `units` units, which another mapping occupies. 0 or ENOMEM. Under the spans' lock. */
 int window_skip(size_t units);
 
 /* Gives the memory of units on their way back (UNIT_PURGING) to the system, along with those pages of the live map
  * that describe only them, whose bits are all clear. False when the system refused. */
 bool window_purge(size_t first, size_t units);
 
-/* Puts new memory in the place of the units' (os_replace), and purges the live map as window_purge does. The results
- * are those of os_replace. */
+/* Replaces the memory of units, with the results of os_replace, and purges the live map as window_purge does. */
 int window_renew(size_t first, size_t units, bool *lost);
 
 /* Whether units that are claimed can be unmapped, and claimed again when they are needed: 0, ENOMEM, or EEXIST where
