@@ -1,8 +1,6 @@
 #!/bin/sh
 # All ways in which a program gets a library's malloc: preloaded, linked, static, and loaded by dlopen.
-set -eu
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$SOURCE_DIR/test/support/script.sh"
 program=$SOURCE_DIR/test/api/link_program.c
 
 cc() {

@@ -1,8 +1,6 @@
 #!/bin/sh
 # MEMS_OPTIONS: what it sets, how mistakes in it are reported, and that setuid and setgid programs ignore it.
-set -eu
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$SOURCE_DIR/test/support/script.sh"
 unset MEMS_OPTIONS
 
 "$CC" -std=c17 -O2 -Wall -Wextra -I"$SOURCE_DIR/include" -o "$work/program" "$SOURCE_DIR/test/api/options_program.c" \

@@ -1,8 +1,6 @@
 #!/bin/sh
 # The heap's PAGE_SIZE is 4096, or what the program defines before it includes mems.h, if that is possible.
-set -eu
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$SOURCE_DIR/test/support/script.sh"
 program=$SOURCE_DIR/test/api/page_size_program.c
 
 # says EXPECTED OPTION...: what the program, compiled with these options, prints on both outputs.

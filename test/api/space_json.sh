@@ -1,12 +1,7 @@
 #!/bin/sh
 # mems_stats_json writes JSON, and says the same about the heap as mems_stats and mems_walk.
-set -eu
-command -v python3 >/dev/null || {
-    echo "there is no python3 to read JSON"
-    exit 77
-}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$SOURCE_DIR/test/support/script.sh"
+need python3
 "$CC" -std=c17 -Wall -Wextra -I"$SOURCE_DIR/include" -o "$work/program" "$SOURCE_DIR/test/api/space_json_program.c" \
     "$LIBMEMS" -Wl,-rpath,"$(dirname "$LIBMEMS")"
 

@@ -1,23 +1,13 @@
 #!/bin/sh
 # The report at exit: as text and as JSON, on standard error and in a file.
-set -eu
-command -v python3 >/dev/null || {
-    echo "there is no python3 to read JSON"
-    exit 77
-}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$SOURCE_DIR/test/support/script.sh"
+need python3
 
 # report OPTIONS COMMAND...
 report() {
     options=$1
     shift
     env LD_PRELOAD="$LIBMEMS" MEMS_OPTIONS="$options" "$@"
-}
-
-fail() {
-    echo "$*"
-    exit 1
 }
 
 # The rows of a text report's first table, except the last two, sum up to the last but one.

@@ -1,9 +1,7 @@
 #!/bin/sh
 # The MeMS heap on systems with pages of 16 and 64 KiB: the default space uses those, and everything else works as well.
 # The system is made to report such pages.
-set -eu
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$SOURCE_DIR/test/support/script.sh"
 
 cat >"$work/page.c" <<'END_OF_SOURCE'
 #include <dlfcn.h>

@@ -1,9 +1,7 @@
 #!/bin/sh
 # A program that loads libhmm only for hmm.h keeps its malloc: the two heaps, used by different threads, do not take the
 # same memory. With break=real they would, in some of these rounds.
-set -eu
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$SOURCE_DIR/test/support/script.sh"
 "$CC" -std=c17 -D_GNU_SOURCE -O1 -fno-builtin -pthread -I "$SOURCE_DIR/test" -o "$work/beside" \
     "$SOURCE_DIR/test/hmm/beside_malloc.c" -ldl
 round=0

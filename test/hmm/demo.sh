@@ -2,13 +2,8 @@
 # The example runs as it expects, and docs/hmm.md is right: everything shown as printed is printed by its first program
 # or by the example; its program for a device builds with its own command and runs; and each of its mistakes produces
 # the line beside it. Of addresses in the example's buffer only the last three digits count.
-set -eu
-command -v python3 >/dev/null || {
-    echo "there is no python3 to read the page"
-    exit 77
-}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$SOURCE_DIR/test/support/script.sh"
+need python3
 unset HMM_OPTIONS
 
 # The text between ```KIND and ``` of the page, the Nth of this kind, into a file.

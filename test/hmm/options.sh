@@ -1,8 +1,6 @@
 #!/bin/sh
 # HMM_OPTIONS: which break the heap uses, how far a simulated one goes, and how mistakes are reported.
-set -eu
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$SOURCE_DIR/test/support/script.sh"
 unset HMM_OPTIONS
 
 cat >"$work/program.c" <<'END_OF_PROGRAM'

@@ -1,9 +1,7 @@
 #!/bin/sh
 # Programs run beside a preloaded library, before or behind ours, that allocates in the C library's system call
 # functions; the heap calls none of these, but makes its system calls directly.
-set -eu
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$SOURCE_DIR/test/support/script.sh"
 "$CC" -std=c17 -D_GNU_SOURCE -O1 -fno-builtin -fPIC -shared -o "$work/interposer.so" \
     "$SOURCE_DIR/test/limits/interposer.c" -ldl
 "$CC" -std=c17 -D_GNU_SOURCE -O1 -fno-builtin -pthread -I"$SOURCE_DIR/test" -o "$work/interposed" \

@@ -1,13 +1,8 @@
 #!/bin/sh
 # The example runs as it expects, and everything that docs/mems.md shows as printed is printed: text by its first
 # program or by the example, JSON by the example, except for physical addresses.
-set -eu
-command -v python3 >/dev/null || {
-    echo "there is no python3 to read the page"
-    exit 77
-}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$SOURCE_DIR/test/support/script.sh"
+need python3
 
 # build NAME SOURCE
 build() {

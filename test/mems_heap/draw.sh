@@ -2,19 +2,9 @@
 # tools/draw_mems makes well-formed SVG of a heap, with a tile for each segment, to scale and without gaps.
 # docs/mems.svg is its drawing of the example's heap, except for physical addresses, and the pictures of a compaction
 # are those of store_picture.c.
-set -eu
-command -v python3 >/dev/null || {
-    echo "there is no python3 to run tools/draw_mems"
-    exit 77
-}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$SOURCE_DIR/test/support/script.sh"
+need python3
 draw=$SOURCE_DIR/tools/draw_mems
-
-fail() {
-    echo "$*"
-    exit 1
-}
 
 for source in examples/mems_demo examples/mems_store test/mems_heap/store_picture; do
     $CC -std=c17 -I"$SOURCE_DIR/include" "$SOURCE_DIR/$source.c" "$LIBMEMS" -Wl,-rpath,"$(dirname "$LIBMEMS")" \

@@ -1,12 +1,7 @@
 #!/bin/sh
 # Each mistake in the table of docs/mems.md is reported by the line beside it.
-set -eu
-command -v python3 >/dev/null || {
-    echo "there is no python3 to read the page"
-    exit 77
-}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$SOURCE_DIR/test/support/script.sh"
+need python3
 
 # The mistakes in the order of the table; each in a process of its own.
 cat >"$work/mistakes.c" <<'END_OF_PROGRAM'

@@ -5,9 +5,7 @@
 #
 # We link a shared library of the heap alone, with its functions as roots, from which the linker drops what they do not
 # reach. Debugging asserts are on; they only need more.
-set -eu
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$SOURCE_DIR/test/support/script.sh"
 
 compile() {
     folder=$1

@@ -1,8 +1,6 @@
 #!/bin/sh
 # libmems-copy.so: each of its functions copies what it must, and is stopped before it writes beyond a block of libmems.
-set -eu
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$SOURCE_DIR/test/support/script.sh"
 copy=$BUILD_DIR/libmems-copy.so
 names="memcpy mempcpy memmove memset strcpy stpcpy strncpy stpncpy strcat strncat"
 functions=$(for name in $names; do echo "$name __${name}_chk"; done)

@@ -1,18 +1,8 @@
 #!/bin/sh
 # A release contains exactly what git tracks; and the same sources give the same bytes in another place, at another
 # time, with another umask, time zone and locale, and from an unpacked release.
-set -eu
-command -v xz >/dev/null || {
-    echo "skipped: there is no xz"
-    exit 77
-}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-
-fail() {
-    echo "$*" >&2
-    exit 1
-}
+. "$SOURCE_DIR/test/support/script.sh"
+need xz
 
 cd "$SOURCE_DIR"
 archive=$(tools/dist "$work/first")

@@ -2,9 +2,7 @@
 # If a machine lacks what building needs, `make` says so and installs nothing, with status 2; `make deps`, `make run`,
 # `make test` and `make bench` install it. The machine is a PATH without cmake and ninja, whose apt-get only takes
 # notes.
-set -eu
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$SOURCE_DIR/test/support/script.sh"
 bin=$work/bin
 mkdir "$bin" "$work/tree"
 for command in awk basename cat cc dirname dpkg-query env grep id make mkdir printf rm sed sh; do

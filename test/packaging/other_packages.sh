@@ -2,13 +2,8 @@
 # Packages for other systems, as far as they can be made here, from the archive of `make dist`: rpmbuild builds the
 # spec, and every installed file belongs to one of its packages; the functions of the APKBUILD build and install the
 # libraries with musl, and a program runs with one preloaded.
-set -eu
-command -v xz >/dev/null || {
-    echo "skipped: there is no xz"
-    exit 77
-}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$SOURCE_DIR/test/support/script.sh"
+need xz
 cd "$SOURCE_DIR"
 archive=$(tools/dist "$work")
 version=$(basename "$archive" .tar.xz | sed 's/mems-//')

@@ -2,20 +2,13 @@
 # `make install` of a clean checkout into a scratch root for the prefix /usr, as when a package is made. It installs
 # exactly what a package would list; programs find the libraries in that root, run with them preloaded, and build
 # against them with the pkg-config files as they will be on the system.
-set -eu
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$SOURCE_DIR/test/support/script.sh"
 root=$work/root
 
 mkdir "$work/tree"
 (cd "$SOURCE_DIR" && tar -c --exclude=./build --exclude=./.git .) | tar -x -C "$work/tree"
 make -C "$work/tree" install PREFIX=/usr DESTDIR="$root" >"$work/log" 2>&1 || {
     cat "$work/log"
-    exit 1
-}
-
-fail() {
-    echo "$*" >&2
     exit 1
 }
 
