@@ -8,8 +8,7 @@
 
 #define WORD_BITS ((unsigned)sizeof(uintptr_t) * 8)
 
-/* The maximum of bytes in each size's quick list. 0 means no quick lists: every freed block is merged at once, and no
- * call takes more than a few hundred instructions. */
+/* The most bytes in each size's quick list. 0: none, and a block is merged at once, in a few hundred instructions. */
 #ifndef HMM_QUICK_BYTES
 #if __STDC_HOSTED__
 #define HMM_QUICK_BYTES 4096

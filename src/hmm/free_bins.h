@@ -67,24 +67,14 @@ static inline void bin_emptied(struct free_list *list, unsigned bin) {
     }
 }
 
-/* Adds a block of this size to its bin's row of the counters, or subtracts it. */
-static inline void count_in(struct free_list *list, size_t size) {
+/* Adds `by` blocks of this size, or -1, to their row of the counters. */
+static inline void count_blocks(struct free_list *list, size_t size, size_t by) {
 #if __STDC_HOSTED__
     struct hmm_row *row = &list->rows[word_log2(size / BLOCK_ALIGN)];
-    row->blocks++;
-    row->bytes += size;
+    row->blocks += by;
+    row->bytes += by * size;
 #else
-    (void)list, (void)size;
-#endif
-}
-
-static inline void count_out(struct free_list *list, size_t size) {
-#if __STDC_HOSTED__
-    struct hmm_row *row = &list->rows[word_log2(size / BLOCK_ALIGN)];
-    row->blocks--;
-    row->bytes -= size;
-#else
-    (void)list, (void)size;
+    (void)list, (void)size, (void)by;
 #endif
 }
 

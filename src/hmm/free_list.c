@@ -119,7 +119,7 @@ struct block *hmm_free_block_before(struct HmmHeap *heap, struct block *block) {
 
 static inline void link_block(struct HmmHeap *heap, struct block *block, size_t size, unsigned bin) {
     struct block **head = &heap->free_list.heads[bin];
-    count_in(&heap->free_list, size);
+    count_blocks(&heap->free_list, size, 1);
     block->prev = heap_list_end(heap);
     block->grains = size / BLOCK_ALIGN;
     if (*head == NULL) {
@@ -134,7 +134,7 @@ static inline void link_block(struct HmmHeap *heap, struct block *block, size_t 
 
 static inline void unlink_block(struct HmmHeap *heap, struct block *block, unsigned bin) {
     struct block *list_end = heap_list_end(heap);
-    count_out(&heap->free_list, block_size(block));
+    count_blocks(&heap->free_list, block_size(block), (size_t)-1);
     if (block->next != list_end) {
         block->next->prev = block->prev;
     }
@@ -224,8 +224,7 @@ void hmm_remove_from_freelist(struct HmmHeap *heap, struct block *block) {
     remove_block(heap, block);
 }
 
-/* Replaces a proved free block by one that contains it or is a part of it. If the bin is the same, or if the old one is
- * being cut, the new block takes its place. */
+/* Replaces a proved free block by one around it or in it, which keeps its place in the bin, or as the one being cut. */
 static void replace_block(struct HmmHeap *heap, struct block *old, struct block *block, struct block_key key,
                           size_t size) {
     size_t was = block_size(old);
@@ -235,8 +234,8 @@ static void replace_block(struct HmmHeap *heap, struct block *old, struct block 
         unsigned from = bin_of(was);
         unsigned to = bin_of(size);
         if (from == to) {
-            count_out(&heap->free_list, was);
-            count_in(&heap->free_list, size);
+            count_blocks(&heap->free_list, was, (size_t)-1);
+            count_blocks(&heap->free_list, size, 1);
         }
         if (from == to && old == block) {
             block->grains = size / BLOCK_ALIGN;

@@ -2,8 +2,7 @@
  * hmm_alloc.h - the heap's interface to hmm.h and to libhmm.so's malloc family.
  *
  * `operation` is the function that the user called, for fault reports; damage found by an allocation is reported as
- * found by "alloc". All functions may be called from any thread, and errno is unchanged unless stated otherwise. Sizes
- * above PTRDIFF_MAX and sums that overflow fail.
+ * found by "alloc". Any thread may call all of it; errno changes only as stated. Too large sizes and sums fail.
  */
 #ifndef MEMS_HMM_HMM_ALLOC_H
 #define MEMS_HMM_HMM_ALLOC_H
@@ -31,8 +30,7 @@ void hmm_free(struct HmmHeap *heap, const char *operation, void *block);
 /* Like hmm_free; also a fault if the size, or the alignment (0: not given), cannot be this block's. */
 void hmm_free_sized(struct HmmHeap *heap, const char *operation, void *block, size_t size, size_t alignment);
 
-/* Resizes a block, in place or by moving it; a NULL block is allocated. On failure NULL with errno ENOMEM, and the
- * block is unchanged. Size 0 gives a block of size 0. */
+/* Resizes a block, or allocates it for NULL, also to size 0. On failure NULL with errno ENOMEM, and it is unchanged. */
 void *hmm_realloc(struct HmmHeap *heap, const char *operation, void *block, size_t size);
 
 /* The bytes that the user may write; 0 for NULL. */

@@ -10,18 +10,9 @@ static const char *const break_words[] = {
     [BREAK_AUTO] = "auto", [BREAK_REAL] = "real", [BREAK_SIMULATED] = "simulated", NULL};
 
 static const struct option options[] = {
-    {
-        .name = "break",
-        .values = "auto|real|simulated",
-        .fallback = "auto",
-        .description =
-            "move the process's own break (auto: unless another malloc uses it), or one in reserved address space",
-        .kind = OPTION_WORD,
-        .fixed = true,
-        .offset = offsetof(struct hmm_options, break_kind),
-        .size = sizeof((struct hmm_options *)0)->break_kind,
-        .words = break_words,
-    },
+    OPTION_NAMED("break", struct hmm_options, break_kind, OPTION_WORD, "auto|real|simulated", "auto",
+                 "move the process's own break (auto: unless another malloc uses it), or one in reserved address space",
+                 .fixed = true, .words = break_words),
     OPTION(struct hmm_options, size, OPTION_SIZE, "SIZE[k|m|g|t]", "1g",
            "reserve this much address space for a simulated break", .fixed = true),
     OPTION_CONFINE(struct hmm_options),

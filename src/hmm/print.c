@@ -1,8 +1,7 @@
 /*
  * print.c - the free list as text.
  *
- * stdio may allocate, and its locks come before the heap's, so the lock is held only while some blocks of a bin are
- * copied. Each bin is shown as it was at one moment.
+ * stdio may allocate, and its locks come first, so the heap's lock is held only to copy some blocks of a bin at a time.
  */
 #include <inttypes.h>
 #include <stdio.h>

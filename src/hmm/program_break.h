@@ -51,8 +51,7 @@ int hmm_break_reserved(struct program_break *brk, size_t size);
  * may later forbid that system call, and when the process has changed them. Under the heap's lock. */
 void hmm_break_ask_limits(void);
 
-/* The process is about to limit its memory, or to lock it: a reserved break gives up unused space, and claims memory as
- * needed from then on; further breaks reserve little. */
+/* Before memory is limited or locked: a reserved break gives up what is unused, and claims memory as needed. */
 void hmm_break_confine(struct program_break *brk);
 
 /* program_break.more in reserved memory: as much as the system gives, but little if address space is limited. */

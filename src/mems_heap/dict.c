@@ -44,18 +44,11 @@ struct sub_node *dict_search(const struct dict *dict, uintptr_t v_address) {
 
 /* Reads a cell that may have become a HOLE. These words then belong to its tree node, whose writer does not use
  * PUBLISH; the sequence reveals that, and the value is discarded. */
-#ifdef __SANITIZE_THREAD__
-RACY_READER static char *observe_physical(const struct sub_node *node) {
+RACY_INLINE char *observe_physical(const struct sub_node *node) {
     return OBSERVE(node->physical);
 }
-#else
-static inline char *observe_physical(const struct sub_node *node) {
-    return OBSERVE(node->physical);
-}
-#endif
 
-/* Whether everything read since the sequence is valid. All loads before this one are acquire, so none moves behind it;
- * they pair with PUBLISH and begin_change. */
+/* Whether all that was read since the sequence is valid. Those loads are acquire: they pair with PUBLISH. */
 ALWAYS_INLINE bool is_unchanged(const struct dict *dict, uint64_t sequence) {
     return __atomic_load_n(&dict->sequence, __ATOMIC_RELAXED) == sequence && (sequence & 1) == 0;
 }
@@ -172,8 +165,6 @@ struct sub_node *dict_search_before(const struct dict *dict, uintptr_t v_address
     return node != NULL && node->start <= v_address ? node : NULL;
 }
 
-/* --- Numbers ----------------------------------------------------------------------------------------------------- */
-
 size_t dict_bytes(const struct dict *dict) {
     size_t bytes = dict->tables.bytes;
     for (unsigned kind = 0; kind < LEAF_KINDS; kind++) {
@@ -181,8 +172,6 @@ size_t dict_bytes(const struct dict *dict) {
     }
     return bytes;
 }
-
-/* --- What must hold ---------------------------------------------------------------------------------------------- */
 
 /* The audit's counts so far: leaves of each kind, and tables. */
 struct audit {
