@@ -34,10 +34,12 @@ struct option {
 };
 
 /* An entry, named after the member of `type` that holds the choice. The last arguments initialise other members. */
-#define OPTION(type, member, of_kind, takes, default_value, purpose, ...)                                             \
-    {                                                                                                                 \
-        .name = #member, .values = (takes), .fallback = (default_value), .description = (purpose), .kind = (of_kind), \
-        .offset = offsetof(type, member), .size = sizeof((type *)0)->member, __VA_ARGS__                              \
+#define OPTION(type, member, of_kind, takes, default_value, purpose, ...) \
+    OPTION_NAMED(#member, type, member, of_kind, takes, default_value, purpose, __VA_ARGS__)
+#define OPTION_NAMED(text, type, member, of_kind, takes, default_value, purpose, ...)                                \
+    {                                                                                                                \
+        .name = (text), .values = (takes), .fallback = (default_value), .description = (purpose), .kind = (of_kind), \
+        .offset = offsetof(type, member), .size = sizeof((type *)0)->member, __VA_ARGS__                             \
     }
 
 #define OPTION_NAME_MAX 32
@@ -59,8 +61,7 @@ void options_init(const struct option_table *table, void *choices);
 /* Sets one option from text. Returns 0; EINVAL, with nothing changed, for NULL, an unknown name or a bad value. */
 int options_set(const struct option_table *table, void *choices, const char *name, const char *value);
 
-/* Prints an option's value into value[size], cut to fit and ended by '\0'. Returns 0; EINVAL for an unknown name, a
- * NULL value or size 0; ERANGE if the text was cut. */
+/* Prints an option's value into value[size]. Returns 0; EINVAL for an unknown name, NULL or size 0; ERANGE: cut. */
 int options_get(const struct option_table *table, const void *choices, const char *name, char *value, size_t size);
 
 /* Reads "name=value,name=value". A bad item changes nothing and is reported to `complain`, one line without a newline

@@ -1,8 +1,7 @@
 /*
  * complaint.h - how a space reports a mistake: one line, to standard error or to the program's handler.
  *
- * A complaint is composed under the space's lock, where its subject cannot change, and reported after the lock is
- * released, so that a handler may call any function.
+ * A complaint is composed under the space's lock, and reported after it: a handler may call any function.
  */
 #ifndef MEMS_HEAP_COMPLAINT_H
 #define MEMS_HEAP_COMPLAINT_H

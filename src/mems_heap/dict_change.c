@@ -292,8 +292,6 @@ size_t dict_gather(struct dict *dict, unsigned kind, size_t limit) {
     return pool_gather(&dict->leaves[kind], limit, move_leaf, &(struct leaf_move){dict, kind});
 }
 
-/* --- Life -------------------------------------------------------------------------------------------------------- */
-
 void dict_init(struct dict *dict, uint32_t number, bool watched) {
     dict->generations = number != 0;
     PUBLISH(dict->readers, watched ? DICT_NO_READERS : number);

@@ -13,8 +13,7 @@
 /* All sizes are multiples of this. */
 #define HOLE_LIST_GRAIN 8u
 
-/* All zero is a valid, empty list. Invariants: a bit of the map is set if and only if the bin's tree is not empty;
- * every HOLE is in the bin of its size, in order. */
+/* All zero is an empty list. A bit of the map is set if and only if the bin has HOLEs: those of its size, in order. */
 struct hole_list {
     struct bins_map map;
     struct tree bins[BINS_LEVELS][BINS_STEPS];

@@ -37,8 +37,6 @@ static void resize_range(struct range_tree *tree, struct range_node *range, uint
     ASSERT(resized);
 }
 
-/* --- Memory ------------------------------------------------------------------------------------------------------ */
-
 /* How many of the two neighbours of start..last are memory of the chain: 0, 1 or 2. */
 static size_t neighbours(const struct main_chain *chain, uintptr_t start, uintptr_t last) {
     return (size_t)(range_tree_find(&chain->memory, start - 1) != NULL) +
@@ -92,8 +90,6 @@ int main_chain_unmap(struct main_chain *chain, const struct main_node *main, uin
     }
     return error;
 }
-
-/* --- Nodes ------------------------------------------------------------------------------------------------------- */
 
 /* Inserts a main node after the link `at`, without segments and memory. */
 static struct main_node *insert(struct main_chain *chain, struct nodes *nodes, struct list *at, uintptr_t start,
@@ -212,8 +208,6 @@ void main_chain_join(struct main_chain *chain, struct nodes *nodes, struct main_
     sub_chain_drop(nodes, other);
     absorb(chain, nodes, main, next);
 }
-
-/* --- The end ----------------------------------------------------------------------------------------------------- */
 
 /* Goes through the chain once and removes each node that can be unmapped; returns how many. */
 static size_t unmap_each(struct main_chain *chain) {

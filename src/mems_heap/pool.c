@@ -145,8 +145,6 @@ void pool_give(struct pool *pool, void *cell) {
     }
 }
 
-/* --- Gathering ------------------------------------------------------------------------------------------------- */
-
 /* The roomy chunk with the fewest users or, to be filled, with the most. */
 static struct chunk *extreme(struct pool *pool, bool most) {
     struct chunk *found = NULL;
@@ -200,8 +198,6 @@ size_t pool_gather(struct pool *pool, size_t limit, void (*move)(void *from, voi
     return moved;
 }
 
-/* --- The end ----------------------------------------------------------------------------------------------------- */
-
 static void unmap_all(struct list *chunks) {
     while (!list_empty(chunks)) {
         struct chunk *chunk = chunk_of_link(chunks->next);
@@ -216,8 +212,6 @@ void pool_finish(struct pool *pool) {
     unmap_all(&pool->empty);
     pool_init(pool, pool->cell_size);
 }
-
-/* --- What must hold ---------------------------------------------------------------------------------------------- */
 
 struct audit {
     size_t spare;

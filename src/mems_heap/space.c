@@ -29,8 +29,6 @@ struct mems_space space_default = {.lock = LOCK_INIT(LOCK_SPACE)};
 static struct shape next = {.alignment = ALIGNMENT_MIN};
 static bool page_size_chosen;
 
-/* --- Life ---------------------------------------------------------------------------------------------------- */
-
 /* PAGE_SIZE, or the system's page size if that is larger. */
 static size_t default_page_size(void) {
     return os_page_size() > PAGE_SIZE ? os_page_size() : PAGE_SIZE;
@@ -221,8 +219,6 @@ void space_destroy(const char *function, struct mems_space *space) {
     end(function, space);
     (void)os_unmap(space, space_bytes());
 }
-
-/* --- Enter and leave ------------------------------------------------------------------------------------------- */
 
 bool space_enter(const char *function, struct mems_space *space, const void *v_ptr) {
     if (space == NULL) {

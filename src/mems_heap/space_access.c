@@ -57,8 +57,6 @@ void space_unpin(const char *function, struct mems_space *space, void *v_ptr) {
     space_leave(space);
 }
 
-/* --- Copies ------------------------------------------------------------------------------------------------------ */
-
 /* Finds the bytes v_ptr..v_ptr + size - 1 of a block, for copying from or to `other`, and begins the copy. Returns 0
  * without the lock, or the error, which has been reported. */
 static int begin(const char *function, struct mems_space *space, void *v_ptr, const void *other, size_t size,

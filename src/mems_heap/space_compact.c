@@ -1,8 +1,7 @@
 /*
  * space_compact.c - compaction: moves the blocks of a movable space together, and the nodes of any space.
  *
- * Blocks come first, region by region (store.h), then nodes, chunk by chunk (pool.h). The lock is released between
- * steps, so nobody waits longer than a step takes.
+ * Blocks come first, region by region (store.h), then nodes, chunk by chunk (pool.h), with the lock free between steps.
  */
 #include "space_compact.h"
 
@@ -20,8 +19,6 @@
 #define GAPS_MAX 2u
 #define GAPS_MIN (4 * STORE_REGION)
 #define AHEAD 4u
-
-/* --- Nodes ------------------------------------------------------------------------------------------------------- */
 
 /* The list that a HOLE is in. */
 static struct hole_list *list_of(struct mems_space *space, const struct sub_node *hole) {
@@ -51,8 +48,6 @@ static size_t gather_nodes(struct mems_space *space, size_t limit) {
     }
     return moved;
 }
-
-/* --- Steps ------------------------------------------------------------------------------------------------------- */
 
 /* Takes one step of at most `limit` bytes. Returns the bytes moved or given back; 0: there is nothing to gain. */
 static size_t step(struct mems_space *space, size_t limit, size_t *freed) {

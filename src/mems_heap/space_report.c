@@ -110,8 +110,6 @@ static size_t sub_chain_length(const struct snapshot *snapshot, size_t from) {
     return end - from;
 }
 
-/* --- Text ----------------------------------------------------------------------------------------------------- */
-
 static void print_sub_node(const struct mems_segment *segment, FILE *stream) {
     fprintf(stream, "%c[%" PRIuPTR ":%" PRIuPTR "] <-> ", segment->kind == MEMS_PROCESS ? 'P' : 'H', segment->start,
             segment->last);
@@ -143,8 +141,7 @@ static void print_snapshot(const struct snapshot *snapshot, FILE *stream) {
     fputs("]\n-----------------------------\n", stream);
 }
 
-/* Shows a snapshot on the stream, which is locked meanwhile. If the thread is cancelled, the cleanup gives everything
- * back; if a visit leaves by longjmp, nothing does. */
+/* Shows a snapshot on the locked stream. A cancelled thread gives all of it back; a visit that longjmps does not. */
 struct showing {
     struct snapshot snapshot;
     FILE *stream;
@@ -177,8 +174,6 @@ static void show(const char *function, struct mems_space *space, FILE *stream,
 void space_report_print(const char *function, struct mems_space *space, FILE *stream) {
     show(function, space, stream, print_snapshot);
 }
-
-/* --- JSON ------------------------------------------------------------------------------------------------------ */
 
 static void json_address(const void *physical, FILE *stream) {
     if (physical != NULL) {
@@ -261,8 +256,6 @@ static void json_snapshot(const struct snapshot *snapshot, FILE *stream) {
 void space_report_json(const char *function, struct mems_space *space, FILE *stream) {
     show(function, space, stream, json_snapshot);
 }
-
-/* --- Segment by segment -------------------------------------------------------------------------------------- */
 
 int space_report_walk(const char *function, struct mems_space *space,
                       int (*visit)(const struct mems_segment *segment, void *context), void *context) {

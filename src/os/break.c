@@ -9,8 +9,7 @@
 /* Where glibc's sbrk continues. Exported but not declared, and absent from static programs without sbrk. */
 extern void *__curbrk __attribute__((weak));
 
-/* musl's own malloc, which its loader always uses, keeps data behind the break and moves it without checking where
- * it is, so it would cut off whatever we put there. */
+/* musl's malloc, which its loader uses, keeps data behind the break and moves it blindly: it would cut off ours. */
 #ifdef __GLIBC__
 #define BREAK_IS_OURS 1
 #else

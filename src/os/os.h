@@ -135,8 +135,7 @@ int os_process_limit(int process, int resource, const struct rlimit *limit, stru
 uint64_t os_thread_id(void);
 uint64_t os_process_id(void);
 
-/* The C library's flag for a process with one thread, if it has one; false is always safe. A thread that reads true
- * remains alone until it creates another. */
+/* The C library's flag for a process with one thread, if it has it; who reads true is alone until it makes another. */
 extern char __libc_single_threaded __attribute__((weak));
 static inline bool os_single_threaded(void) {
     return &__libc_single_threaded != NULL && __libc_single_threaded != 0;
@@ -159,8 +158,7 @@ bool os_environment_ready(void);
  * `early` is used, the one that the loader handed over (may be NULL). */
 const char *os_environment(char *const *early, const char *name);
 
-/* Writes all of the text to a file descriptor, in as few writes as possible, and empties the buffer. Errors end the
- * writing silently, because there is nobody to tell. */
+/* Writes all of the text to a file descriptor and empties the buffer. An error ends it silently. */
 struct fmt;
 void fmt_flush(struct fmt *fmt, int fd);
 

@@ -27,8 +27,7 @@ struct settings {
  * Sets the defaults on the first call, and reads the environment on the first call that finds one; mistakes in it are
  * reported on standard error. True if this call has read the environment.
  *
- * early: the environment that the loader passed to a constructor, used while libc has none; may be NULL. started: the
- * heap has started, so fixed options stay.
+ * early: the loader's environment, used while libc has none; may be NULL. started: fixed options stay.
  */
 bool settings_read(struct settings *settings, char *const *early, bool started);
 

@@ -1,8 +1,7 @@
 /*
  * stack.h - the return addresses on the calling thread's stack.
  *
- * With glibc 2.35 and later, frames are found by the unwind tables (frame.h); elsewhere by frame pointers, if the
- * program was compiled with them.
+ * Frames are found by unwind tables (frame.h) with glibc 2.35 or later, elsewhere by frame pointers, if there are any.
  *
  * A walk takes no lock, allocates nothing, and uses little more than 3 KiB of stack. It reads only the stack that the
  * thread is on, above the previous frame. A stack that is not the thread's own (a signal handler's, a coroutine's) is

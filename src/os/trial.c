@@ -1,6 +1,5 @@
 /*
- * trial.c - finds out by trial what the kernel, or an emulator, can do: whether purged pages read as zero, whether
- * pages can be moved, and whether guards work.
+ * trial.c - tries what the kernel, or an emulator, can do: purged pages that are zero, moves of pages, guards.
  *
  * Each trial is made once. Two threads may make it at the same time and get the same result, and nothing else depends
  * on it, so relaxed order is enough. A trial that fails for lack of memory is repeated next time.

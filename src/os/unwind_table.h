@@ -1,8 +1,7 @@
 /*
  * unwind_table.h - reads a module's unwind tables (.eh_frame): how to find a function's caller and its registers.
  *
- * These are the tables that exceptions use. glibc's _dl_find_object (2.35 and later) finds them without a lock or an
- * allocation, even in a signal handler.
+ * Exceptions use them too. glibc's _dl_find_object (2.35 and later) finds them without a lock or an allocation.
  */
 #ifndef MEMS_OS_UNWIND_TABLE_H
 #define MEMS_OS_UNWIND_TABLE_H

@@ -55,11 +55,9 @@ static void count_arenas(uint32_t by) {
 }
 
 static void set_name(struct arena *arena, const char *name) {
-    size_t length = name != NULL ? strlen(name) : 0;
-    length = length < ARENA_NAME_MAX ? length : ARENA_NAME_MAX - 1;
     memset(arena->name, 0, sizeof arena->name);
-    if (length != 0) {
-        memcpy(arena->name, name, length);
+    for (size_t i = 0; name != NULL && name[i] != '\0' && i < ARENA_NAME_MAX - 1; i++) {
+        arena->name[i] = name[i];
     }
 }
 
@@ -204,8 +202,7 @@ static inline void *pop(struct heap *heap, unsigned size_class) {
 
 /* Notes when the arena was last used, for upkeep of unused pages and magazines. Under the lock. */
 static void note_use(struct heap *heap) {
-    uint32_t calls = atomic_load_explicit(&heap->slow_calls, memory_order_relaxed);
-    atomic_store_explicit(&heap->slow_calls, calls + 1, memory_order_relaxed);
+    (void)upkeep_count(heap);
     heap->passed_ms = os_coarse_ms();
     heap_catch_up(heap);
 }

@@ -144,18 +144,11 @@ static COLD void *shrink_in_place(const struct block *old, size_t size, int save
 /* Resizes a large or huge block in place; a huge one possibly by moving it. NULL if that is impossible. */
 static void *resize_big(const struct block *old, size_t size) {
     void *block = (void *)old->start;
-    if (realloc_in_place(old, size)) {
-        return block;
+    void *resized = realloc_in_place(old, size) ? block : NULL;
+    if (old->kind == BLOCK_HUGE && size > realloc_keeps_from(HUGE_MIN) && !huge_resize(block, size, &resized)) {
+        fault_report("realloc", block); /* freed meanwhile */
     }
-    if (old->kind == BLOCK_HUGE && size > realloc_keeps_from(HUGE_MIN)) {
-        void *resized;
-        if (!huge_resize(block, size, &resized)) {
-            fault_report("realloc", block); /* freed meanwhile */
-            return NULL;
-        }
-        return resized;
-    }
-    return NULL;
+    return resized;
 }
 
 static void *resize_or_move(const struct block *old, size_t size, bool stays) {

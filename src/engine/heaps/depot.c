@@ -52,8 +52,6 @@ static size_t stored_bytes(unsigned size_class) {
     return (size_t)stored_size(size_class) * size_classes[size_class].size;
 }
 
-/* --- The bound over all heaps --------------------------------------------------------------------------------- */
-
 /* `own`: what the heap keeps of a kind; `all`: what all heaps keep. Relaxed: only a bound. */
 static bool add_bytes(size_t *own, _Atomic size_t *all, size_t bytes, size_t most) {
     if (atomic_load_explicit(&spans.decay_ms, memory_order_relaxed) == 0) {
@@ -102,8 +100,6 @@ static void take_stored_bytes(struct depot *depot, size_t bytes) {
         return_credit(depot, CREDIT_STEP);
     }
 }
-
-/* --- Magazines ------------------------------------------------------------------------------------------------ */
 
 /* The list of empty magazines with as many slots as the largest of a class. */
 static struct stored **empties_of(struct depot *depot, unsigned size_class) {
@@ -207,8 +203,6 @@ static void flush_stored(struct heap *heap, unsigned size_class, unsigned count)
 void depot_flush_class(struct heap *heap, unsigned size_class) {
     flush_stored(heap, size_class, heap->classes[size_class].stock.count);
 }
-
-/* --- Giving back ---------------------------------------------------------------------------------------------- */
 
 void depot_flush(struct heap *heap) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {

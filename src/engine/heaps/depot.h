@@ -63,8 +63,7 @@ static inline bool depot_empty(const struct depot *depot) {
 unsigned stored_size(unsigned size_class);
 void *const *stored_blocks(const struct stored *stored, unsigned size_class);
 
-/* Stores the heap's full magazine of a class, except its newest blocks. False if it is not of the largest capacity,
- * the depot is full, or there is no memory. */
+/* Stores the heap's full magazine of a class, except its newest blocks. False if it or the depot has no room. */
 bool depot_put_full(struct heap *heap, unsigned size_class);
 
 /* Puts a stored magazine in the place of the heap's empty one of a class. False if there is none. */
@@ -76,8 +75,7 @@ void depot_flush_class(struct heap *heap, unsigned size_class);
 /* Flushes everything. */
 void depot_flush(struct heap *heap);
 
-/* For a heap that is about to grow: if the depot is a good part of the heap, flushes blocks, at most some thousands,
- * the largest first; returns whether it did. */
+/* For a heap about to grow: flushes some thousand blocks if the depot is a good part of it; returns whether it did. */
 bool depot_flush_if_large(struct heap *heap);
 
 /* Flushes the magazines that were not needed for the decay time, given the time by the coarse clock: at most

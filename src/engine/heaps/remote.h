@@ -59,8 +59,7 @@ static inline bool inbox_has_units(const struct heap *heap) {
     return head != 0 && head != INBOX_CLOSED;
 }
 
-/* Collects the unit of a class that has waited longest. False when none is found; the search sorts a thousand units
- * at most. For the heap's own thread, under its lock. */
+/* Collects the longest waiting unit of a class, by the heap's own thread; false if a limited search finds none. */
 bool inbox_collect_class(struct heap *heap, unsigned size_class);
 
 /* Collects up to `units` units of the heap's inbox. False when none are left. `writer`: the caller is the heap's own

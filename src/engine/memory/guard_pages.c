@@ -19,20 +19,12 @@ size_t guard_size(void) {
     return guards.means != GUARDS_NONE ? OS_PAGE : 0;
 }
 
-static bool forbid(void *start, size_t size) {
+bool guard_lengthen(void *start, size_t size) {
     return (guards.means == GUARDS_BY_MARKS ? os_guard(start, size) : os_forbid(start, size)) == 0;
 }
 
-static bool allow(void *start, size_t size) {
-    return (guards.means == GUARDS_BY_MARKS ? os_guard_end(start, size) : os_commit(start, size)) == 0;
-}
-
 bool guard_shorten(void *start, size_t size) {
-    return allow(start, size);
-}
-
-bool guard_lengthen(void *start, size_t size) {
-    return forbid(start, size);
+    return (guards.means == GUARDS_BY_MARKS ? os_guard_end(start, size) : os_commit(start, size)) == 0;
 }
 
 bool guard_set(void *start, size_t size) {
@@ -41,7 +33,7 @@ bool guard_set(void *start, size_t size) {
     }
     const uint32_t before = atomic_fetch_add_explicit(&guards.set, 1, memory_order_relaxed);
     const bool may = guards.means == GUARDS_BY_MARKS || before < GUARDS_PROTECTED_MOST;
-    const bool set = may && forbid(start, size);
+    const bool set = may && guard_lengthen(start, size);
     if (!set) {
         atomic_fetch_sub_explicit(&guards.set, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&guards.refused, 1, memory_order_relaxed);
@@ -51,7 +43,7 @@ bool guard_set(void *start, size_t size) {
 
 /* Clears a range with `count` guards and nothing else of value. */
 static bool clear(void *start, size_t size, unsigned count) {
-    const bool cleared = allow(start, size);
+    const bool cleared = guard_shorten(start, size);
     if (cleared) {
         atomic_fetch_sub_explicit(&guards.set, count, memory_order_relaxed);
     }

@@ -106,8 +106,7 @@ static inline void large_cache_make_ready(struct large_cache *cache, unsigned bi
     atomic_store_explicit(&cache->ready[bin], large_ready_word(large), memory_order_release);
 }
 
-/* Makes a block that nobody holds its bin's ready one, for the heap's thread without the lock. False if there is one,
- * or the block may not be cached. */
+/* Makes a block ready in its bin, by the heap's thread without the lock. False if one is, or it may not be cached. */
 static inline bool large_cache_put_ready(struct large_cache *cache, struct large *large) {
     const size_t units = large->span.units;
     if (!large_cache_accepts(units)) {

@@ -22,8 +22,7 @@ struct free_span *span_claim_top(size_t end);
  * False if that is impossible. */
 bool span_claim_beyond(size_t units);
 
-/* Claims those of the units first .. first + units - 1 of a free span that are unmapped. 0, ENOMEM, or EEXIST: then one
- * unit is lost, and the free span has changed. */
+/* Claims the unmapped ones of these units. 0, ENOMEM, or EEXIST: a unit is lost, and the free span has changed. */
 int span_claim(struct free_span *free, size_t first, size_t units);
 
 #endif

@@ -17,8 +17,6 @@
 /* Fills the slack behind a small block: neither 0 nor the end of a string. */
 #define SLACK 0xb5
 
-/* --- What is recorded --------------------------------------------------------------------------------------------- */
-
 static void describe(struct heap *heap, struct sample_site *site) {
     struct os_stack unknown = {0};
     const bool has_heap = heap != &heap_none;
@@ -41,8 +39,6 @@ void sampled_block_end(struct heap *heap, struct sample *sample) {
         sample_end(sample, &site);
     }
 }
-
-/* --- Small blocks ------------------------------------------------------------------------------------------------- */
 
 static size_t slack_of(const struct sample *sample) {
     return guarded_end(sample->cell) - (sample->start + sample->size);
@@ -106,8 +102,6 @@ NOINLINE bool sampled_block_free(struct heap *heap, void *block) {
     sample_end(sample, &site);
     return true;
 }
-
-/* --- Large and huge blocks ---------------------------------------------------------------------------------------- */
 
 /* The page behind a block's last page. */
 static uintptr_t fence_of(uintptr_t start, size_t size) {

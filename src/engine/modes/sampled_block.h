@@ -23,8 +23,7 @@ void *sampled_block_take(struct heap *heap, size_t size, size_t alignment, uint6
 /* Makes a live large or huge block a sample, if there is memory for its record. */
 void sampled_block_mark(struct heap *heap, void *block, size_t size, uint64_t interval);
 
-/* Frees a small block in a unit of UNIT_SAMPLES. False when no live one starts there. A write behind its end is a
- * fault. `heap` may be heap_none here and below. */
+/* Frees a small sampled block; false if no live one starts there. An overrun is a fault. The heap may be heap_none. */
 bool sampled_block_free(struct heap *heap, void *block);
 
 /* The block of a descriptor has been freed, or the huge block at an address is about to be: ends its sample, if it

@@ -1,8 +1,7 @@
 /*
  * profile.h - a heap profile that the process itself writes, as text for pprof and jeprof (heap_v2).
  *
- * Each live sample has its own line: readers scale a line by its mean size, so each sample is scaled by its own size.
- * Freed blocks have a line per stack.
+ * Each live sample has its own line, because readers scale a line by its mean size; freed blocks have one a stack.
  */
 #ifndef MEMS_ENGINE_PROFILE_H
 #define MEMS_ENGINE_PROFILE_H

@@ -1,8 +1,7 @@
 /*
  * stats.h - the engine's statistics, summed up from counters.
  *
- * The fast paths count nothing. Free slots are counted where slabs change, on slow paths; cached ones are read from the
- * magazines on request; all others are live.
+ * Fast paths count nothing: slabs count their free slots, magazines tell the cached ones, and all others are live.
  */
 #ifndef MEMS_ENGINE_STATS_H
 #define MEMS_ENGINE_STATS_H

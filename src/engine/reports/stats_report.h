@@ -1,8 +1,7 @@
 /*
  * stats_report.h - the engine's statistics as text: a table for people, or one JSON object.
  *
- * Nothing here allocates or changes errno, so a report can be written when memory has run out. It takes the locks of
- * arenas, one at a time, to query them.
+ * Nothing here allocates or changes errno, so it works without memory. It takes the locks of arenas, one at a time.
  */
 #ifndef MEMS_ENGINE_STATS_REPORT_H
 #define MEMS_ENGINE_STATS_REPORT_H

@@ -31,8 +31,6 @@ static double share_of(const struct sample *sample) {
     return exponential_share(sample->size != 0 ? sample->size : 1, sample->interval);
 }
 
-/* --- Records ------------------------------------------------------------------------------------------------------ */
-
 static bool add_chunk(void) {
     struct sample_chunk *chunk = metadata_alloc(sizeof *chunk);
     if (chunk == NULL) {
@@ -70,8 +68,6 @@ static void give_if_done(struct sample *sample) {
         give_record(sample);
     }
 }
-
-/* --- A sample's life ---------------------------------------------------------------------------------------------- */
 
 struct sample *sample_make(enum sample_kind kind, size_t size, uint64_t interval, const struct sample_site *site) {
     lock_take(&samples.lock);
@@ -215,8 +211,6 @@ void sample_end(struct sample *sample, const struct sample_site *site) {
     end(sample);
     lock_give(&samples.lock);
 }
-
-/* --- All of them -------------------------------------------------------------------------------------------------- */
 
 struct sample *sample_at(const void *address) {
     struct guarded_cell cell;

@@ -1,8 +1,7 @@
 /*
  * stack_table.h - the distinct stacks of samples, with sums over their samples.
  *
- * A stack is never freed, so a pointer to it may be followed without a lock. The table is bounded: stacks beyond the
- * bound count as one stack without frames.
+ * A stack is never freed, so no pointer to it needs a lock. Stacks beyond a bound count as one without frames.
  */
 #ifndef MEMS_ENGINE_STACK_TABLE_H
 #define MEMS_ENGINE_STACK_TABLE_H

@@ -104,8 +104,7 @@ static inline bool live_end_remotely(const void *block) {
     return (atomic_fetch_or_explicit(&word->remote, bit, memory_order_seq_cst) & bit) == 0;
 }
 
-/* For a thread other than the writer that holds the slab's lock: makes a remotely freed block live again, as the
- * caller's. False if it was not freed remotely. */
+/* For a thread that holds the lock and is not the writer: makes a remotely freed block live; false: it is none. */
 bool live_take_over(const void *block);
 
 /* How many blocks of these units are live. */

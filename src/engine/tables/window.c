@@ -329,8 +329,7 @@ static size_t used_of_table(const struct area *area) {
     return used != 0 ? used : area->accessible;
 }
 
-/* Each piece that is unmapped ends where the protection changes, so no mapping is split. The units come first: if the
- * kernel refuses, everything stays unchanged. */
+/* No mapping is split: a piece ends where the protection does. If the kernel refuses the units, nothing changes. */
 void window_confine(void) {
     confined = true;
     if (window.guarded_size == 0 || !release(&window.units_area, window.guarded_start + window.guarded_size)) {

@@ -99,8 +99,7 @@ void window_confine(void);
  * (a multiple of every page size that Linux has). Returns 0, ENOMEM, or EEXIST where another mapping lies. */
 int area_reach(struct area *area, size_t bytes, size_t step);
 
-/* Makes the first `units` units usable, with everything that describes them. 0, ENOMEM, or EEXIST where another
- * mapping lies among them. Under the spans' lock. */
+/* Makes the first units usable, with their tables. 0, ENOMEM, or EEXIST: a mapping is there. Under the spans' lock. */
 int window_reach(size_t units);
 
 /* The number of units that window_reach will try for when it has to grow: `units`, or more. */
