@@ -218,12 +218,19 @@ static void *alloc_large_zeroed(struct HmmHeap *heap, size_t bytes) {
     bool locked = heap_enter(heap, alloc);
     struct block *block = take_large(heap, block_size_for(bytes));
     size_t written = block != NULL ? written_bytes(heap, block_payload(block)) : 0;
+    const bool grown = written != SIZE_MAX;
+    struct program_break brk = heap->brk;
     heap_leave(heap, locked);
     if (block == NULL) {
         return no_memory();
     }
     char *payload = block_payload(block);
-    __builtin_memset(payload, 0, written < bytes ? written : bytes);
+    written = written < bytes ? written : bytes;
+    if (grown && written >= HMM_CLEAR_MIN) {
+        hmm_clear_large(&brk, payload, written);
+    } else {
+        __builtin_memset(payload, 0, written);
+    }
     __builtin_memset(payload + bytes - BLOCK_HEADER, 0, BLOCK_HEADER);
     return payload;
 }

@@ -2,6 +2,7 @@
 
 #include "free_list.h"
 #include "heap_state.h"
+#include "system.h"
 
 #if HMM_BREAK && __STDC_HOSTED__
 
@@ -52,6 +53,31 @@ size_t hmm_purge_all(struct HmmHeap *heap) {
         }
     }
     return done;
+}
+
+/* How many pages are looked at to decide how memory is cleared. */
+#define CLEAR_PROBES 16
+
+static bool is_sparse(const char *start, size_t size, size_t page) {
+    const size_t step = round_down(size / CLEAR_PROBES, page);
+    unsigned used = 0;
+    for (unsigned i = 0; i < CLEAR_PROBES; i++) {
+        used += *(const size_t *)(start + i * step) != 0;
+    }
+    return used < CLEAR_PROBES / 2;
+}
+
+void hmm_clear_large(struct program_break *brk, void *start, size_t size) {
+    char *memory = start;
+    const size_t head = round_up((uintptr_t)memory, brk->grain) - (uintptr_t)memory;
+    const size_t pages = round_down(size - head, brk->grain);
+    if (brk->purge == NULL || !is_sparse(memory + head, pages, brk->grain) || !os_purge_zeroes() ||
+        !brk->purge(brk, memory + head, pages)) {
+        __builtin_memset(memory, 0, size);
+        return;
+    }
+    __builtin_memset(memory, 0, head);
+    __builtin_memset(memory + head + pages, 0, size - head - pages);
 }
 
 #endif

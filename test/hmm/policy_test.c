@@ -237,6 +237,55 @@ static void zeroed_blocks_do_not_touch_what_nobody_has_touched(void) {
     CHECK_VALID();
 }
 
+/* The last user touched few pages of the block. */
+static void sparse_blocks_stay_sparse_when_they_are_zeroed_again(void) {
+    const size_t size = (size_t)40 << 20;
+    need_purging();
+    void *wall = NULL;
+    for (unsigned round = 0; round < 3; round++) {
+        char *block = HmmCalloc(1, size);
+        CHECK(block != NULL);
+        for (size_t i = 0; i < size; i += size / 8) {
+            CHECK(block[i] == 0 && block[i + 1000] == 0);
+            memset(block + i, 0x5A, 100);
+        }
+        CHECK(block[size - 1] == 0);
+        block[size - 1] = 1;
+        wall = wall != NULL ? wall : HmmAlloc(100000);
+        const size_t first = round_up((uintptr_t)block, os_page_size()) - (uintptr_t)block;
+        CHECK(wall != NULL && present_bytes(block + first, size - 2 * os_page_size()) < 32 * os_page_size());
+        HmmFree(block);
+        CHECK_VALID();
+    }
+}
+
+static void zeroed_blocks_are_zero(char fill, size_t apart) {
+    const size_t size = (size_t)4 << 20;
+    HmmFree(HmmAlloc(1));
+    char *block = HmmAlloc(size);
+    void *wall = HmmAlloc(100000);
+    CHECK(block != NULL && wall != NULL);
+    for (size_t i = 0; i < size; i += apart) {
+        block[i] = fill;
+    }
+    HmmFree(block);
+    char *again = HmmCalloc(1, size);
+    CHECK(again == block);
+    for (size_t i = 0; i < size; i++) {
+        CHECK(again[i] == 0);
+    }
+}
+
+static void used_blocks_are_zero_when_they_are_zeroed(void) {
+    zeroed_blocks_are_zero(0x5A, 1);
+    zeroed_blocks_are_zero(0x5A, 100001);
+}
+
+static void blocks_are_zero_where_the_system_keeps_the_pages(void) {
+    os_inject(OS_CALL_MADVISE, 0, UINT64_MAX, EPERM);
+    zeroed_blocks_are_zero(0x5A, 100001);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         FRESH(blocks_are_merged_at_once_behind_a_free_one),
@@ -250,6 +299,9 @@ int main(void) {
         ON_BOTH_BREAKS(trimming_gives_back_the_pages_inside),
         ON_BOTH_BREAKS(zeroed_blocks_do_not_touch_what_nobody_has_touched),
         ON_BOTH_BREAKS(no_page_goes_back_for_what_moves_or_is_not_large),
+        ON_BOTH_BREAKS(sparse_blocks_stay_sparse_when_they_are_zeroed_again),
+        ON_BOTH_BREAKS(used_blocks_are_zero_when_they_are_zeroed),
+        ON_BOTH_BREAKS(blocks_are_zero_where_the_system_keeps_the_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
