@@ -225,7 +225,7 @@ static void sized_frees_take_the_size_that_was_asked_for(void **state) {
         free_sized(malloc(size), size);
         free_sized(calloc(1, size), size);
         free_sized(realloc(malloc(1000), size + 1), size + 1);
-        for (size_t alignment = 1; alignment <= 1 << 21; alignment *= 2) {
+        for (size_t alignment = 1; alignment <= 1 << 27; alignment *= 2) {
             free_aligned_sized(aligned_alloc(alignment, size), alignment, size);
         }
     }

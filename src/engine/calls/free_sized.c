@@ -23,13 +23,14 @@ static bool size_fits(const struct block *block, void *start, size_t size, size_
     if (atomic_load_explicit(&mems_root.kept, memory_order_relaxed) != 0) {
         return size <= block->size;
     }
+    const size_t recorded = size != 0 ? size : 1;
     switch (block->kind) {
     case BLOCK_SAMPLE:
         return size == block->size;
     case BLOCK_LARGE:
-        return (size != 0 ? size : 1) == large_requested(large_of(start));
+        return recorded == large_requested(large_of(start));
     case BLOCK_HUGE:
-        return size == huge_requested(start);
+        return recorded == huge_requested(start);
     default:
         return size <= block->size &&
                (alignment > GRANULE || size > realloc_keeps_from(block->size) || class_fits(size, block->size_class));
