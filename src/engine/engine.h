@@ -58,6 +58,13 @@ size_t engine_trim(void);
  */
 void engine_confine(void);
 
+/*
+ * The system has refused memory: engine_confine, if it would also refuse the smallest huge block. The process may have
+ * been limited by another one, or by a call that the library does not see. True if the heap has given its reservation
+ * up: what was refused is worth another try.
+ */
+bool engine_confine_if_refused(void);
+
 /* Called when the program has used madvise or mlock on size bytes from start: the effect, which would outlive its
  * blocks, ends with them. Has no effect with the option advice=off, or outside the heap. */
 void engine_advised(const void *start, size_t size);

@@ -1,7 +1,8 @@
 /*
  * own_limit WAY as|data BYTES - a process that uses the heap, limits its own memory with the function WAY (setrlimit,
  * setrlimit64, prlimit, prlimit64, prlimit_pid, vfork), and continues: threads start, memory can be mapped, the heap
- * allocates most of what is allowed and no more, and what was freed can be mapped.
+ * allocates most of what is allowed and no more, and what was freed can be mapped. With the WAY child, another process
+ * limits it: the same, from the first thread that the system refuses.
  *
  * By vfork, a child that shares the process's memory limits only itself: the process's address space is unchanged.
  */
@@ -112,6 +113,19 @@ static int set_limit(const char *way, int resource, size_t bytes) {
     return setrlimit(resource, &limit);
 }
 
+static int set_from_child(int resource, size_t bytes) {
+    struct rlimit limit;
+    CHECK(getrlimit(resource, &limit) == 0);
+    limit.rlim_cur = bytes;
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(prlimit(getppid(), resource, &limit, NULL) == 0 ? 0 : 1);
+    }
+    int status;
+    CHECK(child > 0 && waitpid(child, &status, 0) == child);
+    return status;
+}
+
 static void mistakes_are_errors(int resource) {
     struct rlimit limit;
     CHECK(getrlimit(resource, &limit) == 0);
@@ -143,7 +157,7 @@ int main(int count, char **arguments) {
         CHECK_AT_MOST(before, address_space() + 8 * MIB);
         return 0;
     }
-    CHECK(set_limit(way, resource, bytes) == 0);
+    CHECK((strcmp(way, "child") == 0 ? set_from_child(resource, bytes) : set_limit(way, resource, bytes)) == 0);
     static const size_t sizes[] = {100, 3000, 20000, MIB, 10 * MIB};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         start_threads();

@@ -1,7 +1,7 @@
 #!/bin/sh
 # A running process limits its own address space or data, or locks its memory within a limit: threads still start,
-# memory can still be mapped, and the heap respects the limit; a child by vfork limits only itself. And what a limit
-# (ulimit) allowed at a peak can be used otherwise afterwards.
+# memory can still be mapped, and the heap respects the limit, also one that another process sets; a child by vfork
+# limits only itself. And what a limit (ulimit) allowed at a peak can be used otherwise afterwards.
 set -u
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
@@ -28,6 +28,7 @@ for limit in as data; do
     done
 done
 expect "$work/own_limit" setrlimit as 500000000
+expect "$work/own_limit" child as 100000000
 
 # A small window, hardly any of which is left to be claimed.
 MEMS_OPTIONS=window=140m expect "$work/own_limit" setrlimit as 100000000

@@ -1,5 +1,6 @@
 /*
- * pthread_create.c - the C library's pthread_create: with background=on it also starts our own thread.
+ * pthread_create.c - the C library's pthread_create: after the program's first thread, starts ours if the option
+ * background asks for it. If the heap's reservation leaves no room for a thread, the heap gives it up.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <stddef.h>
 
 #include "base/compiler.h"
+#include "engine/engine.h"
 #include "engine/modes/background.h"
 
 /* Looked up when it is first needed. If two threads do so at the same time, they find the same (relaxed). */
@@ -31,6 +33,9 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, v
         return EAGAIN;
     }
     int error = next(thread, attributes, run, argument);
+    if (error == EAGAIN && engine_confine_if_refused()) {
+        error = next(thread, attributes, run, argument);
+    }
     if (error == 0) {
         background_ensure(next);
     }

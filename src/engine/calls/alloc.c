@@ -282,7 +282,7 @@ static void *take_big(struct heap *heap, size_t size, size_t alignment, bool *ze
         *zero = true;
     }
     if (block == NULL && !small_enough) {
-        block = large_alloc(size, alignment, zero);
+        block = engine_confine_if_refused() ? huge_alloc(size, alignment) : large_alloc(size, alignment, zero);
     }
     return block;
 }

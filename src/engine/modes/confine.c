@@ -4,11 +4,13 @@
  */
 #include "engine/engine.h"
 #include "engine/heaps/heap.h"
+#include "engine/memory/huge.h"
 #include "engine/memory/span.h"
 #include "engine/root/root.h"
 #include "engine/tables/metadata.h"
 #include "engine/tables/window.h"
 #include "engine/upkeep/trim.h"
+#include "os/os.h"
 #include "os/process.h"
 
 void engine_confine(void) {
@@ -32,4 +34,17 @@ void engine_confine(void) {
         spans_unmap();
     }
     lock_give(&mems_root.lock);
+}
+
+bool engine_confine_if_refused(void) {
+    void *probe;
+    if (!root_ready() || window_is_claimed()) {
+        return false;
+    }
+    if (os_map(HUGE_MIN, OS_PAGE, &probe) == 0) {
+        os_unmap(probe, HUGE_MIN);
+        return false;
+    }
+    engine_confine();
+    return window_is_claimed();
 }
