@@ -32,6 +32,10 @@ static void rank_give(const struct lock *lock) {
     ranks_held &= ~(UINT32_C(1) << lock->rank);
 }
 
+bool lock_none_held(void) {
+    return ranks_held == 0;
+}
+
 void lock_ranks_suspend(void) {
     suspensions++;
 }
@@ -47,6 +51,10 @@ void lock_ranks_resume(void) {
 #define rank_take(lock) ((void)0)
 #define rank_held(lock) true
 #define rank_give(lock) ((void)0)
+
+bool lock_none_held(void) {
+    return true;
+}
 
 void lock_ranks_suspend(void) {}
 

@@ -73,6 +73,9 @@ bool lock_try(struct lock *lock);
 /* For assertions: whether it is held; in debug builds by this thread, or by another while this one holds its rank. */
 bool lock_held(const struct lock *lock);
 
+/* For assertions: whether the calling thread holds no lock at all; in release builds true. */
+bool lock_none_held(void);
+
 /* Frees a lock, whoever held it. Only for the single thread of a forked child. */
 void lock_reset(struct lock *lock);
 

@@ -1,6 +1,5 @@
 #include "heap.h"
 
-#include <limits.h>
 #include <stdalign.h>
 
 #include "base/fault.h"
@@ -188,8 +187,7 @@ static size_t bytes_of(const struct slab *slab) {
 }
 
 struct slab *heap_slab_with_room(const struct heap *heap, unsigned size_class) {
-    struct slab *slab = first_slab(&heap->classes[size_class].slabs);
-    return slab != NULL && slab_free_slots(slab) != 0 ? slab : NULL;
+    return slabs_first_with_room(&heap->classes[size_class].slabs);
 }
 
 static struct slab *add(struct heap *heap, unsigned size_class, struct slab *slab) {
@@ -281,16 +279,55 @@ void heap_collect_unit(struct heap *heap, size_t unit, bool writer) {
     regain(heap, slab, was_full);
 }
 
-size_t heap_purge_all(struct heap *heap) {
+size_t heap_age(struct heap *heap, uint64_t now_ms) {
     ASSERT(lock_held(&heap->lock));
-    size_t purged = 0;
+    size_t aging = 0;
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
-        struct list *slabs = &heap->classes[size_class].slabs;
-        for (struct list *link = slabs->next; link != slabs; link = link->next) {
-            purged += slab_purge(CONTAINER_OF(link, struct slab, link), false, UINT_MAX);
+        aging = slabs_age(&heap->classes[size_class].slabs, &heap->aging, now_ms);
+    }
+    return aging;
+}
+
+/* Under the heap's lock. */
+static void end_purge(struct heap *heap, const struct slab_purge *purge) {
+    struct slab *slab = purge->slab;
+    if (slab_purge_end(purge)) {
+        slab_age(slab, &heap->aging, purge->now_ms);
+    }
+    if (slab_disposable(slab) && has_another(&heap->classes[slab_class(slab)].slabs, slab)) {
+        drop(heap, slab);
+    }
+}
+
+/* The slab is not destroyed meanwhile, but its thread may end, and another thread adopt it. */
+void heap_purge_end(const struct slab_purge *purge) {
+    const size_t unit = purge->slab->span.first;
+    bool ended = false;
+    while (!ended) {
+        const uint32_t entry = page_map_acquire(unit);
+        if (entry_heap(entry) == HEAP_ABANDONED) {
+            ended = abandoned_purge_end(purge);
+        } else {
+            struct heap *heap = heap_of(entry_heap(entry));
+            lock_take(&heap->lock);
+            ended = page_map_load(unit) == entry;
+            if (ended) {
+                end_purge(heap, purge);
+            }
+            lock_give(&heap->lock);
         }
     }
-    return purged;
+}
+
+void heaps_purge_recover(void) {
+    for (size_t unit = 0; unit < spans.top; unit++) {
+        if (entry_is_slab(page_map_load(unit))) {
+            struct slab *slab = slab_of(window_address(unit));
+            if (slab->purging) {
+                heap_purge_end(&(struct slab_purge){.slab = slab, .free = slab_free_slots(slab)});
+            }
+        }
+    }
 }
 
 void heap_drop_empty(struct heap *heap) {
@@ -311,13 +348,24 @@ void heap_drop_empty(struct heap *heap) {
 
 void heap_drop_all(struct heap *heap) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        struct list purging;
+        list_init(&purging);
         for (struct list *slabs = &heap->classes[size_class].slabs; !list_empty(slabs);) {
             struct slab *slab = first_slab(slabs);
-            slab_wipe(slab);
             if (heaps.harden != HARDEN_OFF) {
                 slab_clear(slab);
             }
-            drop(heap, slab);
+            slab_wipe(slab);
+            if (slab->purging) {
+                list_remove(&slab->link);
+                list_push_back(&purging, &slab->link);
+                heap->slab_bytes -= bytes_of(slab);
+            } else {
+                drop(heap, slab);
+            }
+        }
+        if (!list_empty(&purging)) {
+            abandoned_leave(size_class, &purging);
         }
     }
 }

@@ -255,19 +255,26 @@ void heap_give(struct heap *heap, void *const *blocks, size_t count);
 /* Collects remote frees in a unit of the heap. `writer`: see slab_collect. */
 void heap_collect_unit(struct heap *heap, size_t unit, bool writer);
 
-/* Purges the oldest slab (slabs_purge_oldest). */
-static inline bool heap_purge_oldest(struct heap *heap, uint64_t now_ms, uint64_t age_ms, unsigned most,
-                                     unsigned *purged) {
-    return slabs_purge_oldest(&heap->aging, now_ms, age_ms, most, purged);
+/* Puts all slabs with free slots into the heap's aging list. Returns how many that then has. */
+size_t heap_age(struct heap *heap, uint64_t now_ms);
+
+/* Begins to purge the oldest slab (slab_purge_begin). */
+static inline bool heap_purge_begin(struct heap *heap, uint64_t now_ms, uint64_t age_ms, unsigned most,
+                                    struct slab_purge *purge) {
+    return slab_purge_begin(&heap->aging, now_ms, age_ms, most, purge);
 }
 
-/* Purges all slabs. Returns how many pages were purged. */
-size_t heap_purge_all(struct heap *heap);
+/* Ends a purge of a slab of any heap or class. Takes the lock of whichever has the slab by now. */
+void heap_purge_end(const struct slab_purge *purge);
+
+/* In a forked child, with all locks free: ends the purges of threads that do not exist there. */
+void heaps_purge_recover(void);
 
 /* Gives back the spans of all empty slabs. */
 void heap_drop_empty(struct heap *heap);
 
-/* Gives back the spans of all slabs, even with live blocks. The magazines must be empty, and remote frees collected. */
+/* Gives back the spans of all slabs, even with live blocks; those of slabs that are purging when that has ended. The
+ * magazines must be empty, and remote frees collected. */
 void heap_drop_all(struct heap *heap);
 
 /* In a forked child, under the heap's lock: gives up the large blocks that lost threads were freeing. */

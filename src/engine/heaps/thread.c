@@ -98,6 +98,7 @@ void threads_recover(void) {
     struct heap *mine = heap_mine != &heap_none ? heap_mine : NULL;
     list_init(&heaps.unused);
     inboxes_clear(); /* first: a set link keeps an empty slab from going back */
+    heaps_purge_recover();
     uint32_t made = heaps_made();
     size_t drawn = 0;
     for (uint32_t id = 1; id <= made; id++) {

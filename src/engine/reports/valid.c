@@ -424,8 +424,8 @@ static bool abandoned_valid(size_t *slabs, const char **why) {
         }
         const struct slab *shared = abandoned[size_class].shared;
         if (shared != NULL && (page_map_load(shared->span.first) != (page_map_tag(HEAP_ABANDONED) | size_class) ||
-                               !slab_free_slots(shared) || slab_empty(shared))) {
-            return broken(why, "a shared slab is not its class's, full or empty");
+                               !slab_free_slots(shared) || slab_empty(shared) || shared->purging)) {
+            return broken(why, "a shared slab is not its class's, full, empty or purging");
         }
         *slabs += shared != NULL;
         for (const struct list *link = head->next; link != head; link = link->next) {

@@ -1,7 +1,5 @@
 #include "abandoned.h"
 
-#include <limits.h>
-
 #include "engine/tables/live_map.h"
 #include "os/os.h"
 #include "ranks.h"
@@ -31,14 +29,6 @@ static void insert(struct abandoned *of, struct slab *slab) {
     } else {
         list_push_back(&of->slabs, &slab->link);
     }
-}
-
-static struct slab *first_with_free(struct abandoned *of) {
-    if (list_empty(&of->slabs)) {
-        return NULL;
-    }
-    struct slab *slab = CONTAINER_OF(of->slabs.next, struct slab, link);
-    return slab_free_slots(slab) != 0 ? slab : NULL;
 }
 
 static bool is_abandoned(size_t unit, unsigned size_class) {
@@ -97,7 +87,7 @@ struct slab *abandoned_adopt(unsigned size_class, uint32_t id) {
         return NULL;
     }
     lock_take(&of->lock);
-    struct slab *slab = first_with_free(of);
+    struct slab *slab = slabs_first_with_room(&of->slabs);
     if (slab != NULL) {
         give_to(of, slab, size_class, id);
     }
@@ -178,7 +168,7 @@ bool abandoned_collect(size_t unit) {
 /* A slab to take single blocks from: an abandoned one, or a fresh one. */
 static struct slab *shared_slab(struct abandoned *of, unsigned size_class) {
     if (of->shared == NULL) {
-        struct slab *slab = first_with_free(of);
+        struct slab *slab = slabs_first_with_room(&of->slabs);
         if (slab != NULL) {
             take_out(of, slab);
         } else {
@@ -211,26 +201,45 @@ void *shared_alloc(size_t size) {
     return block;
 }
 
-bool abandoned_purge_oldest(unsigned size_class, uint64_t now_ms, uint64_t age_ms, unsigned most, unsigned *purged) {
+size_t abandoned_age(unsigned size_class, uint64_t now_ms) {
     struct abandoned *of = &abandoned[size_class];
     lock_take(&of->lock);
-    bool found = slabs_purge_oldest(&of->aging, now_ms, age_ms, most, purged);
+    if (of->shared != NULL) {
+        slab_age(of->shared, &of->aging, now_ms);
+    }
+    const size_t aging = slabs_age(&of->slabs, &of->aging, now_ms);
+    lock_give(&of->lock);
+    return aging;
+}
+
+bool abandoned_purge_begin(unsigned size_class, uint64_t now_ms, uint64_t age_ms, unsigned most,
+                           struct slab_purge *purge) {
+    struct abandoned *of = &abandoned[size_class];
+    lock_take(&of->lock);
+    const bool found = slab_purge_begin(&of->aging, now_ms, age_ms, most, purge);
+    if (found && purge->slab == of->shared && purge->slab->purging) {
+        of->shared = NULL;
+        insert(of, purge->slab);
+    }
     lock_give(&of->lock);
     return found;
 }
 
-size_t abandoned_purge_all(void) {
-    size_t purged = 0;
-    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
-        struct abandoned *of = &abandoned[size_class];
-        lock_take(&of->lock);
-        for (struct list *link = of->slabs.next; link != &of->slabs; link = link->next) {
-            purged += slab_purge(CONTAINER_OF(link, struct slab, link), false, UINT_MAX);
+bool abandoned_purge_end(const struct slab_purge *purge) {
+    struct slab *slab = purge->slab;
+    const unsigned size_class = slab_class(slab);
+    struct abandoned *of = &abandoned[size_class];
+    lock_take(&of->lock);
+    const bool ends = is_abandoned(slab->span.first, size_class);
+    if (ends) {
+        if (slab_purge_end(purge)) {
+            slab_age(slab, &of->aging, purge->now_ms);
         }
-        if (of->shared != NULL) {
-            purged += slab_purge(of->shared, false, UINT_MAX);
+        if (slab_disposable(slab)) {
+            take_out(of, slab);
+            slab_destroy(slab);
         }
-        lock_give(&of->lock);
     }
-    return purged;
+    lock_give(&of->lock);
+    return ends;
 }

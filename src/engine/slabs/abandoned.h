@@ -61,10 +61,14 @@ void *shared_alloc(size_t size);
 /* The class of that block: it shares no cache line with a block of another thread. */
 unsigned shared_class(size_t size);
 
-/* Purges the oldest of a class (slabs_purge_oldest). */
-bool abandoned_purge_oldest(unsigned size_class, uint64_t now_ms, uint64_t age_ms, unsigned most, unsigned *purged);
+/* Puts all slabs of a class with free slots into its aging list. Returns how many that then has. */
+size_t abandoned_age(unsigned size_class, uint64_t now_ms);
 
-/* Purges all of them. Returns how many pages were purged. */
-size_t abandoned_purge_all(void);
+/* Begins to purge the oldest of a class (slab_purge_begin). The shared slab is then an abandoned one. */
+bool abandoned_purge_begin(unsigned size_class, uint64_t now_ms, uint64_t age_ms, unsigned most,
+                           struct slab_purge *purge);
+
+/* Ends it. False, with nothing changed, if the slab has been adopted meanwhile. */
+bool abandoned_purge_end(const struct slab_purge *purge);
 
 #endif

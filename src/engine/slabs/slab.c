@@ -70,6 +70,7 @@ struct slab *slab_create(unsigned size_class, uint32_t id) {
     list_init(&slab->age);
     slab->slots = size_classes[size_class].slots;
     slab->hint = 0;
+    slab->purging = false;
     slab->unsettled = false;
     atomic_store_explicit(&slab->advised, false, memory_order_relaxed);
     slab->born_s = (uint32_t)(os_coarse_ms() / 1000);
@@ -89,7 +90,7 @@ struct slab *slab_create(unsigned size_class, uint32_t id) {
 }
 
 bool slab_disposable(const struct slab *slab) {
-    if (!slab_empty(slab)) {
+    if (!slab_empty(slab) || slab->purging) {
         return false;
     }
     for (size_t unit = slab->span.first; unit < slab->span.first + slab->span.units; unit++) {
@@ -100,9 +101,21 @@ bool slab_disposable(const struct slab *slab) {
     return true;
 }
 
+struct slab *slabs_first_with_room(const struct list *slabs) {
+    struct slab *first = NULL;
+    for (struct list *link = slabs->next; first == NULL && link != slabs; link = link->next) {
+        struct slab *slab = CONTAINER_OF(link, struct slab, link);
+        if (slab_free_slots(slab) == 0) {
+            break;
+        }
+        first = slab->purging ? NULL : slab;
+    }
+    return first;
+}
+
 void slab_destroy(struct slab *slab) {
     size_t size = descriptor_size(slab_class(slab));
-    ASSERT(slab_empty(slab));
+    ASSERT(slab_empty(slab) && !slab->purging);
     list_remove(&slab->age);
     /* Always: a remote bit left here, by a block freed twice at the same moment, would hit the next slab. */
     slab_settle(slab);
@@ -125,7 +138,12 @@ void slab_wipe(struct slab *slab) {
             live_settle(&words[i], UINT64_MAX);
         }
     }
+    slab_count_add(&counts_of(slab)->untouched, -untouched(slab));
+    atomic_store_explicit(&slab->fresh, false, memory_order_relaxed);
+    set_used(slab, 0);
     set_free_slots(slab, slab->slots);
+    slab->hint = 0;
+    slab->unsettled = false;
 }
 
 /* A word at or after the hint with a free slot; the slab has one. */
@@ -143,6 +161,7 @@ static unsigned word_with_free(struct slab *slab) {
 unsigned slab_take(struct slab *slab, void **top, unsigned count) {
     const size_t size = size_classes[slab_class(slab)].size;
     char *start = window_address(slab->span.first);
+    ASSERT(!slab->purging);
     if (slab->unsettled) {
         slab_settle(slab);
     }
@@ -163,7 +182,7 @@ unsigned slab_take(struct slab *slab, void **top, unsigned count) {
             set_used(slab, slot + 1);
         }
         bitmap_store(slab->bitmap, word, bits);
-        slab->hint = (uint16_t)word;
+        slab->hint = (uint8_t)word;
     }
     set_free_slots(slab, slab_free_slots(slab) - count);
     return count;
@@ -173,7 +192,7 @@ unsigned slab_take(struct slab *slab, void **top, unsigned count) {
 static void free_slots(struct slab *slab, unsigned word, uint64_t bits, unsigned count) {
     bitmap_store(slab->bitmap, word, bitmap_load(slab->bitmap, word) | bits);
     if (word < slab->hint) {
-        slab->hint = (uint16_t)word;
+        slab->hint = (uint8_t)word;
     }
     set_free_slots(slab, slab_free_slots(slab) + count);
 }
@@ -194,7 +213,7 @@ size_t slab_give(struct slab *slab, void *const *blocks, size_t count) {
         bitmap_set(slab->bitmap, slot);
         hint = smaller(hint, slot / BITMAP_WORD_BITS);
     }
-    slab->hint = (uint16_t)hint;
+    slab->hint = (uint8_t)hint;
     set_free_slots(slab, slab_free_slots(slab) + (unsigned)given);
     return given;
 }
@@ -267,6 +286,7 @@ void slab_settle(struct slab *slab) {
 void *slab_steal(struct slab *slab) {
     const size_t size = size_classes[slab_class(slab)].size;
     char *start = window_address(slab->span.first);
+    ASSERT(!slab->purging);
     for (unsigned word = slab->hint; slab->unsettled && word < bitmap_words(slab_used(slab)); word++) {
         for (uint64_t bits = bitmap_load(slab->bitmap, word); bits != 0; bits &= bits - 1) {
             void *block = start + (word * BITMAP_WORD_BITS + lowest_bit(bits)) * size;

@@ -20,9 +20,12 @@
  * one's lock. Live bits are written by the heap's thread without a lock, or under the class's lock.
  *
  * Pages that hold no memory, as far as is known, are *absent*: those of a fresh slab that were never handed out, and
- * those that were purged (slab_purge). A page on which every slot is free is *resting* from the first
- * time that slab_purge finds it so until a slot of it is handed out. Slabs that may have such pages are *aging*: in a
- * list of their heap or class, oldest first.
+ * those that were purged. A page on which every slot is free is *resting* from the first time that
+ * slab_purge_begin finds it so until a slot of it is handed out. Slabs that may have such pages are *aging*: in a list
+ * of their heap or class, oldest first.
+ *
+ * The lock is not held while the system takes pages back. Meanwhile the slab is *purging*: it hands out no slot and is
+ * not destroyed. It stays in its list, its slots can be freed, and it may change hands.
  *
  * The slots from `used` on were never handed out. The words of the bitmap that cover only such slots are not
  * initialised, and all of their slots are free: so a fresh slab costs nothing but its header.
@@ -55,7 +58,8 @@ struct slab {
     uint16_t slots;
     _Atomic uint16_t free;
     _Atomic uint16_t used;
-    uint16_t hint; /* a word */
+    uint8_t hint; /* a word */
+    bool purging; /* some thread purges pages of it, and ends that (heap_purge_end) */
     bool unsettled;
     uint8_t guards;       /* in it (guard_pages.h) */
     _Atomic bool fresh;   /* the span read as zero: slots from `used` on hold no memory */
@@ -113,7 +117,8 @@ static inline bool slab_empty(const struct slab *slab) {
     return slab_free_slots(slab) == slab->slots;
 }
 
-/* Whether the slab can be destroyed: all slots are free, and no unit is in an inbox or on its way there. */
+/* Whether the slab can be destroyed: all slots are free, it is not purging, and no unit is in an inbox or on its way
+ * there. */
 bool slab_disposable(const struct slab *slab);
 
 static inline unsigned slab_class(const struct slab *slab) {
@@ -131,6 +136,9 @@ struct slab *slab_create(unsigned size_class, uint32_t id);
 /* Frees the span of a slab that is empty and in no list. No thread can hold a pointer into it, so any holder of
  * the slab's lock may call this. */
 void slab_destroy(struct slab *slab);
+
+/* The first slab of a list that can hand out a slot, or NULL. Those with free slots precede those without. */
+struct slab *slabs_first_with_room(const struct list *slabs);
 
 /* Makes all slots free, whoever holds them. For the writer, when no magazine holds any of them and nothing is left
  * to collect. */
@@ -200,24 +208,41 @@ size_t slabs_absent(void);
 /* How many purged pages were needed again, modulo 2^64. */
 size_t slabs_returned(void);
 
-/* Purges up to `most` pages whose slots are all free, or only those that were already resting; the others are
- * resting then. Returns how many were purged. The system may refuse. */
-unsigned slab_purge(struct slab *slab, bool resting, unsigned most);
-
-/* Puts the slab, which has free slots, into an aging list, if it is in none. */
+/* Puts the slab, which has free slots, into an aging list, if it is in none. Not while it is purging: whoever purges it
+ * does so afterwards. */
 static inline void slab_age(struct slab *slab, struct list *aging, uint64_t now_ms) {
-    if (list_empty(&slab->age)) {
+    if (list_empty(&slab->age) && !slab->purging) {
         slab->aged_ms = now_ms;
         list_push_back(aging, &slab->age);
     }
 }
 
+/* The same for all slabs of a list that have free slots and precede those without. Returns how many the aging list then
+ * has. */
+size_t slabs_age(struct list *slabs, struct list *aging, uint64_t now_ms);
+
+/* What a thread purges in a slab. */
+struct slab_purge {
+    struct slab *slab;
+    uint64_t pages;  /* to be purged; then those that were */
+    uint64_t now_ms; /* when it began, by the coarse clock */
+    unsigned free;   /* the slab's free slots then */
+    bool insists;    /* after a refusal it is not tried again until something has changed */
+};
+
 /*
- * Purges the oldest slab of an aging list, if it has been there for `age_ms`: only the pages that were resting, or all
- * if age_ms is 0. The slab leaves the list, or goes to its end if there is more to purge. False when none is old
- * enough; otherwise *purged grows by the pages purged.
+ * Begins to purge the oldest slab of an aging list, if it has been there for `age_ms`: up to `most` of the pages that
+ * were resting, or of all whose slots are free if age_ms is 0; the others are resting then. The slab leaves the list.
+ * False when none is old enough. Otherwise, if there are pages, the slab is purging: call slab_purge_pages and then
+ * heap_purge_end, with no lock held.
  */
-bool slabs_purge_oldest(struct list *aging, uint64_t now_ms, uint64_t age_ms, unsigned most, unsigned *purged);
+bool slab_purge_begin(struct list *aging, uint64_t now_ms, uint64_t age_ms, unsigned most, struct slab_purge *purge);
+
+/* Purges the pages. The system may refuse some. Without a lock. */
+void slab_purge_pages(struct slab_purge *purge);
+
+/* The slab is no longer purging. Returns whether it is to age again. Under the lock of the slab's heap or class. */
+bool slab_purge_end(const struct slab_purge *purge);
 
 /* Which invariant of `absent` and `resting` does not hold, or NULL. */
 const char *slab_pages_broken(const struct slab *slab);

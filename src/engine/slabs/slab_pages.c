@@ -2,8 +2,10 @@
  * slab_pages.c - which pages of slabs hold memory, and purging free ones.
  */
 #include "base/bits.h"
+#include "base/fault.h"
 #include "engine/probe.h"
 #include "engine/tables/size_class.h"
+#include "os/lock.h"
 #include "os/os.h"
 #include "slab.h"
 
@@ -115,15 +117,16 @@ static uint64_t whole_pages(uint64_t pages) {
     return whole;
 }
 
-/* The lowest run of pages, at most `most` of them. */
-static uint64_t first_run(uint64_t pages, unsigned most) {
+/* The lowest run of pages. */
+static uint64_t first_run(uint64_t pages) {
     const unsigned from = lowest_bit(pages);
     const uint64_t behind = ~(pages >> from);
-    const unsigned length = behind != 0 ? lowest_bit(behind) : 64;
-    return page_bits(from, from + (unsigned)min_size(length, most));
+    return page_bits(from, from + (behind != 0 ? lowest_bit(behind) : 64));
 }
 
-unsigned slab_purge(struct slab *slab, bool resting, unsigned most) {
+/* The pages to be purged of a slab that was found old enough: at most `most`. Those that are free and stay are resting
+ * then, and so are these until they are purged. */
+static uint64_t pages_due(struct slab *slab, bool resting, unsigned most) {
     if (slab_free_slots(slab) * (size_t)size_classes[slab_class(slab)].size < SLAB_PAGE) {
         slab->resting = 0;
         return 0;
@@ -131,36 +134,62 @@ unsigned slab_purge(struct slab *slab, bool resting, unsigned most) {
     const uint64_t free = free_pages(slab);
     const unsigned step = (unsigned)(os_page_size() >> PAGE_SHIFT);
     uint64_t due = whole_pages((resting ? free & slab->resting : free) & ~slab->absent);
-    unsigned purged = 0;
-    while (due != 0 && purged + step <= most) {
-        const uint64_t run = first_run(due, (most - purged) / step * step);
-        const unsigned count = count_bits(run);
-        char *start = (char *)window_address(slab->span.first) + ((size_t)lowest_bit(run) << PAGE_SHIFT);
-        PROBE_2(purge, start, (size_t)count << PAGE_SHIFT);
-        if (os_purge(start, (size_t)count << PAGE_SHIFT) == 0) {
-            slab->absent |= run;
-            purged += count;
-        }
-        due &= ~run;
+    while (count_bits(due) > most) {
+        due &= ~page_bits(lowest_bit(due), lowest_bit(due) + step);
     }
     slab->resting = free & ~slab->absent;
-    atomic_fetch_sub_explicit(&present, purged, memory_order_relaxed);
-    return purged;
+    return due;
 }
 
-bool slabs_purge_oldest(struct list *aging, uint64_t now_ms, uint64_t age_ms, unsigned most, unsigned *purged) {
+bool slab_purge_begin(struct list *aging, uint64_t now_ms, uint64_t age_ms, unsigned most, struct slab_purge *purge) {
     struct slab *slab = list_empty(aging) ? NULL : CONTAINER_OF(aging->next, struct slab, age);
     if (slab == NULL || now_ms - slab->aged_ms < age_ms) {
         return false;
     }
     list_remove(&slab->age);
-    const unsigned pages = slab_purge(slab, age_ms != 0, most);
-    *purged += pages;
-    /* After a refusal by the system, do not try again until something has changed. */
-    if (slab->resting != 0 && (pages != 0 || age_ms != 0)) {
+    const uint64_t due = pages_due(slab, age_ms != 0, most);
+    *purge = (struct slab_purge){
+        .slab = slab, .pages = due, .now_ms = now_ms, .free = slab_free_slots(slab), .insists = age_ms == 0};
+    slab->purging = due != 0;
+    if (due == 0 && slab->resting != 0 && age_ms != 0) {
         slab_age(slab, aging, now_ms);
     }
     return true;
+}
+
+void slab_purge_pages(struct slab_purge *purge) {
+    char *start = window_address(purge->slab->span.first);
+    ASSERT(lock_none_held());
+    for (uint64_t due = purge->pages; due != 0;) {
+        const uint64_t run = first_run(due);
+        char *first = start + ((size_t)lowest_bit(run) << PAGE_SHIFT);
+        const size_t bytes = (size_t)count_bits(run) << PAGE_SHIFT;
+        PROBE_2(purge, first, bytes);
+        if (os_purge(first, bytes) != 0) {
+            purge->pages &= ~run;
+        }
+        due &= ~run;
+    }
+}
+
+bool slab_purge_end(const struct slab_purge *purge) {
+    struct slab *slab = purge->slab;
+    slab->absent |= purge->pages;
+    slab->resting &= ~purge->pages;
+    slab->purging = false;
+    atomic_fetch_sub_explicit(&present, count_bits(purge->pages), memory_order_relaxed);
+    return slab_free_slots(slab) != purge->free || (slab->resting != 0 && (purge->pages != 0 || !purge->insists));
+}
+
+size_t slabs_age(struct list *slabs, struct list *aging, uint64_t now_ms) {
+    for (struct list *link = slabs->next; link != slabs; link = link->next) {
+        struct slab *slab = CONTAINER_OF(link, struct slab, link);
+        if (slab_free_slots(slab) == 0) {
+            break; /* so are those behind it */
+        }
+        slab_age(slab, aging, now_ms);
+    }
+    return list_length(aging);
 }
 
 const char *slab_pages_broken(const struct slab *slab) {
@@ -170,6 +199,9 @@ const char *slab_pages_broken(const struct slab *slab) {
     }
     if ((slab->resting & (slab->absent | ~free)) != 0) {
         return "a page of a slab rests that is absent, or has a slot that is not free";
+    }
+    if (slab->purging && !list_empty(&slab->age)) {
+        return "a slab that is purging ages";
     }
     return NULL;
 }

@@ -1,5 +1,8 @@
 #include "free_pages.h"
 
+#include <limits.h>
+
+#include "base/bits.h"
 #include "engine/heaps/heap.h"
 #include "engine/memory/spans.h"
 #include "engine/slabs/abandoned.h"
@@ -12,20 +15,33 @@
 /* How many heaps are searched for idle ones with free pages each time. */
 #define PEAK_HEAPS 256u
 
+/* Does what has been begun, with no lock held while the system works. Returns how many pages were purged. */
+static unsigned finish(struct slab_purge *purge) {
+    if (purge->pages == 0) {
+        return 0;
+    }
+    slab_purge_pages(purge);
+    heap_purge_end(purge);
+    return count_bits(purge->pages);
+}
+
 unsigned free_pages_purge_heap(struct heap *heap, uint64_t now_ms, uint64_t age_ms, unsigned most) {
+    struct slab_purge purge;
     unsigned purged = 0;
     bool more = true;
     for (unsigned slabs = PASS_SLABS; more && slabs != 0 && purged < most && lock_try(&heap->lock); slabs--) {
-        more = heap_purge_oldest(heap, now_ms, age_ms, most - purged, &purged);
+        more = heap_purge_begin(heap, now_ms, age_ms, most - purged, &purge);
         lock_give(&heap->lock);
+        purged += more ? finish(&purge) : 0;
     }
     return purged;
 }
 
 unsigned free_pages_purge_abandoned(unsigned size_class, uint64_t now_ms, uint64_t age_ms, unsigned most) {
+    struct slab_purge purge;
     unsigned purged = 0;
-    while (purged < most && abandoned_purge_oldest(size_class, now_ms, age_ms, most - purged, &purged)) {
-        continue;
+    while (purged < most && abandoned_purge_begin(size_class, now_ms, age_ms, most - purged, &purge)) {
+        purged += finish(&purge);
     }
     return purged;
 }
@@ -56,6 +72,44 @@ unsigned free_pages_purge_others(const struct heap *mine, uint64_t now_ms, bool 
             purged += free_pages_purge_heap(heap, now_ms, 0, most - purged);
             left--;
         }
+    }
+    return purged;
+}
+
+/* Each slab once: what is freed meanwhile, or refused by the system, is left. */
+static size_t purge_all_abandoned(unsigned size_class, uint64_t now_ms) {
+    struct slab_purge purge;
+    size_t purged = 0;
+    size_t slabs = abandoned_age(size_class, now_ms);
+    for (; slabs != 0 && abandoned_purge_begin(size_class, now_ms, 0, UINT_MAX, &purge); slabs--) {
+        purged += finish(&purge);
+    }
+    return purged;
+}
+
+static size_t purge_all_of(struct heap *heap, uint64_t now_ms) {
+    struct slab_purge purge;
+    size_t purged = 0;
+    lock_take(&heap->lock);
+    for (size_t slabs = heap_age(heap, now_ms); slabs != 0 && heap_purge_begin(heap, now_ms, 0, UINT_MAX, &purge);
+         slabs--) {
+        lock_give(&heap->lock);
+        purged += finish(&purge);
+        lock_take(&heap->lock);
+    }
+    lock_give(&heap->lock);
+    return purged;
+}
+
+size_t free_pages_purge_all(void) {
+    const uint64_t now_ms = os_coarse_ms();
+    size_t purged = 0;
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        purged += purge_all_abandoned(size_class, now_ms);
+    }
+    const uint32_t made = heaps_made();
+    for (uint32_t id = 1; id <= made; id++) {
+        purged += purge_all_of(heap_of(id), now_ms);
     }
     return purged;
 }

@@ -8,6 +8,7 @@
 #define MEMS_ENGINE_FREE_PAGES_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct heap;
@@ -18,7 +19,7 @@ struct heap;
 /* A page is purged when it has been found free twice, half the decay time apart. This is that half. */
 uint64_t free_pages_age_ms(void);
 
-/* Pages of a heap's slabs. Takes the lock anew for each slab, never waits for it, and examines a limited number. */
+/* Pages of a heap's slabs. Takes the lock anew for each slab, does not wait for it, and examines a limited number. */
 unsigned free_pages_purge_heap(struct heap *heap, uint64_t now_ms, uint64_t age_ms, unsigned most);
 
 /* Pages of the abandoned slabs of a class. */
@@ -29,5 +30,8 @@ void free_pages_purge_aged(struct heap *heap, uint64_t now_ms);
 
 /* Pages of other heaps, in turn, whatever their age: either of idle ones, or of those that are not. */
 unsigned free_pages_purge_others(const struct heap *mine, uint64_t now_ms, bool idle, unsigned most);
+
+/* All free pages of all slabs. Returns how many. */
+size_t free_pages_purge_all(void);
 
 #endif

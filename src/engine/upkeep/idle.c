@@ -92,7 +92,7 @@ static void *steal_from(struct heap *heap, unsigned size_class, unsigned most, u
         }
         most -= slab->unsettled;
         passed += !slab->unsettled;
-        void *block = slab_steal(slab);
+        void *block = slab->purging ? NULL : slab_steal(slab);
         if (block != NULL) {
             if (slab_free_slots(slab) == 0) {
                 heap_slab_full(heap, size_class, slab);

@@ -9,9 +9,9 @@
 #include "engine/memory/huge.h"
 #include "engine/memory/span.h"
 #include "engine/samples/sample.h"
-#include "engine/slabs/abandoned.h"
 #include "engine/tables/holding.h"
 #include "engine/tables/metadata.h"
+#include "free_pages.h"
 #include "idle.h"
 #include "os/os.h"
 
@@ -57,16 +57,9 @@ void upkeep_reclaim_all(struct heap *mine) {
 size_t upkeep_trim(struct heap *mine) {
     magazines_ask_limit();
     reclaim_all(mine);
-    size_t pages = abandoned_purge_all();
-    uint32_t made = heaps_made();
-    for (uint32_t id = 1; id <= made; id++) {
-        struct heap *heap = heap_of(id);
-        lock_take(&heap->lock);
-        pages += heap_purge_all(heap);
-        lock_give(&heap->lock);
-    }
+    size_t given = free_pages_purge_all() * OS_PAGE;
     (void)samples_trim();
-    size_t given = pages * OS_PAGE + span_purge_all();
+    given += span_purge_all();
     spans_trim_descriptors();
     return given + metadata_trim();
 }
