@@ -20,6 +20,11 @@ static bool slot_intact(const struct slot *slot) {
     return record_is_live(record_load(slot)) || zero_intact(slot->start, slot->room);
 }
 
+/* The same by the record alone. It may say that a slot is not which another thread frees at this moment. */
+ALWAYS_INLINE bool looks_intact(const char *start, size_t room, unsigned record) {
+    return record_is_live(record) ? canary_intact(start, room - record_slack(record), room) : zero_intact(start, room);
+}
+
 /* Damage found by a sweep: in a slot, or (record NULL) in a block outside the slabs; `size` is that of a live block. */
 struct finding {
     struct slot slot;
@@ -28,25 +33,35 @@ struct finding {
 
 /* Checks the used slots of a slab, from `sweep_offset` on. Skips those whose pages were purged,
  * which reading would bring in. True when one is damaged: *found. */
-static bool check_slab(struct hardened *hardened, struct slab *slab, size_t *budget, struct finding *found) {
+static bool check_slab(struct hardened *hardened, const struct slab *slab, size_t *budget, struct finding *found) {
     const unsigned size_class = slab_class(slab);
+    if (size_class == EMPTY_CLASS) {
+        return false;
+    }
     const size_t stride = size_classes[size_class].size;
-    const size_t end = size_class != EMPTY_CLASS ? slab_used(slab) * stride : 0;
+    const size_t room = size_class_room(size_class);
+    const size_t cost = 1 + stride / SLOT_BYTES;
     char *start = window_address(slab->span.first);
+    const size_t end = slab_used(slab) * stride;
     /* Since the last step another slab, of other slots, may have come to this place. */
-    hardened->sweep_offset -= hardened->sweep_offset % stride;
-    for (size_t *offset = &hardened->sweep_offset; *offset < end && *budget != 0; *offset += stride) {
-        if (slab_absent(slab, *offset, *offset + stride)) {
+    size_t offset = hardened->sweep_offset - hardened->sweep_offset % stride;
+    const _Atomic uint16_t *record = slot_of(start, size_class).record + offset / stride;
+    bool damaged = false;
+    for (; offset < end && *budget != 0; offset += stride, record++) {
+        if (UNLIKELY(slab->absent != 0) && slab_absent(slab, offset, offset + stride)) {
             continue;
         }
-        const size_t cost = 1 + stride / SLOT_BYTES;
         *budget -= cost < *budget ? cost : *budget;
-        found->slot = slot_of(start + *offset, size_class);
-        if (UNLIKELY(!slot_intact(&found->slot))) {
-            return true;
+        if (UNLIKELY(!looks_intact(start + offset, room, atomic_load_explicit(record, memory_order_relaxed)))) {
+            found->slot = slot_of(start + offset, size_class);
+            damaged = !slot_intact(&found->slot);
+            if (damaged) {
+                break;
+            }
         }
     }
-    return false;
+    hardened->sweep_offset = offset;
+    return damaged;
 }
 
 /* The same for a large block. Another thread might free and fence it meanwhile, so there must be no other. */

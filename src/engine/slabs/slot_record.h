@@ -69,9 +69,14 @@ static inline bool record_is_live(unsigned record) {
     return (record & RECORD_LIVE) != 0;
 }
 
-/* The size of the slot's block, or of its last one. */
+/* The bytes from the end of the slot's block, or of its last one, to that of the room. */
+static inline size_t record_slack(unsigned record) {
+    return record >> RECORD_SLACK_SHIFT;
+}
+
+/* The size of that block. */
 static inline size_t record_size(const struct slot *slot, unsigned record) {
-    return slot->room - (record >> RECORD_SLACK_SHIFT);
+    return slot->room - record_slack(record);
 }
 
 static inline enum origin record_origin(unsigned record) {

@@ -43,9 +43,10 @@ extern HIDDEN struct canaries canaries;
 /* Chooses the secret. Part of the engine's start. */
 void canary_start(void);
 
-/* The canary of a block: each byte is one of the secret's with some of its lower 6 bits inverted. */
+/* The canary of a block: each byte is one of the secret's with some of its lower 6 bits inverted. The constants are
+ * operands in memory, beside the secret: loading them as immediate values takes more instructions. */
 ALWAYS_INLINE uint64_t canary_of(const void *block) {
-    return canaries.secret ^ ((uintptr_t)block * CANARY_MULTIPLIER & CANARY_BITS);
+    return canaries.secret ^ ((uintptr_t)block * canaries.multiplier & canaries.bits);
 }
 
 /* A block ends less than this many bytes before its room does. */
@@ -54,19 +55,16 @@ ALWAYS_INLINE uint64_t canary_of(const void *block) {
 /* 16 bytes of zeros, then CANARY_MAX of ones. */
 extern HIDDEN const unsigned char canary_masks[sizeof(canary_pair) + CANARY_MAX];
 
-/* The bytes of a room's last pair (or word) that are not its block's, which ends `slack` bytes before the room. */
+/* The bytes of a room's last pair (or of a word of it: the last, or the one before) that do not belong to its block,
+ * which ends `slack` bytes before the room. */
 ALWAYS_INLINE canary_pair canary_mask(size_t slack) {
     typedef canary_pair __attribute__((aligned(1))) anywhere;
     return *(const anywhere *)(canary_masks + slack);
 }
 
-ALWAYS_INLINE uint64_t canary_mask_of_word(size_t slack) {
+ALWAYS_INLINE uint64_t canary_mask_of_word(size_t slack, bool last) {
     typedef canary_word __attribute__((aligned(1))) anywhere;
-    return *(const anywhere *)(canary_masks + CANARY_WORD + slack);
-}
-
-ALWAYS_INLINE bool canary_pair_is_zero(canary_pair pair) {
-    return (pair[0] | pair[1]) == 0;
+    return *(const anywhere *)(canary_masks + (last ? CANARY_WORD : 0) + slack);
 }
 
 /* The canary before a room's last pair, if the slack is longer than that. */
@@ -99,18 +97,20 @@ ALWAYS_INLINE void canary_write(void *block, size_t size, size_t room) {
     }
 }
 
-/* Whether it is unchanged. */
+/* Whether it is unchanged. By words, as most programs write them: what two stores have written is slow to read as one
+ * pair. */
 RACY_INLINE bool canary_intact(const void *block, size_t size, size_t room) {
     const uint64_t canary = canary_of(block);
-    const canary_pair *last = (const canary_pair *)((const char *)block + room) - 1;
-    return LIKELY(canary_pair_is_zero((*last ^ (canary_pair){canary, canary}) & canary_mask(room - size))) &&
-           (LIKELY(room - size <= sizeof *last) || canary_intact_long(block, size, room));
+    const canary_word *end = (const canary_word *)((const char *)block + room);
+    return LIKELY((((end[-1] ^ canary) & canary_mask_of_word(room - size, true)) |
+                   ((end[-2] ^ canary) & canary_mask_of_word(room - size, false))) == 0) &&
+           (LIKELY(room - size <= sizeof(canary_pair)) || canary_intact_long(block, size, room));
 }
 
 /* Whether its last bytes are unchanged. An overflow from either side changes them. */
 RACY_INLINE bool canary_end_intact(const void *block, size_t slack, size_t room) {
     const canary_word *last = (const canary_word *)((const char *)block + room) - 1;
-    return LIKELY(((*last ^ canary_of(block)) & canary_mask_of_word(slack)) == 0);
+    return LIKELY(((*last ^ canary_of(block)) & canary_mask_of_word(slack, true)) == 0);
 }
 
 /* The bytes of a block that have changed: `count` of them, from `first` to `last`, counted from its start; 0: none. */
@@ -144,19 +144,19 @@ ALWAYS_INLINE void zero_write(void *start, size_t bytes) {
 }
 
 RACY_INLINE bool zero_intact(const void *start, size_t bytes) {
-    const canary_pair *first = start;
-    const canary_pair *last = (const canary_pair *)((const char *)start + bytes) - 1;
+    const canary_word *first = start;
+    const canary_word *end = (const canary_word *)((const char *)start + bytes);
     if (UNLIKELY(bytes > CANARY_INLINE_MAX)) {
         return zero_intact_long(start, bytes);
     }
-    canary_pair any = first[0] | last[0];
-    if (bytes > 2 * sizeof *first) {
-        any |= first[1] | last[-1];
+    uint64_t any = first[0] | first[1] | end[-1] | end[-2];
+    if (bytes > 2 * sizeof(canary_pair)) {
+        any |= first[2] | first[3] | end[-3] | end[-4];
     }
-    if (bytes > 4 * sizeof *first) {
-        any |= (first[2] | first[3]) | (last[-2] | last[-3]);
+    if (bytes > 4 * sizeof(canary_pair)) {
+        any |= first[4] | first[5] | first[6] | first[7] | end[-5] | end[-6] | end[-7] | end[-8];
     }
-    return canary_pair_is_zero(any);
+    return any == 0;
 }
 
 #endif
