@@ -18,17 +18,26 @@ bool hardened_create(struct heap *heap) {
     return heap->hardened != NULL;
 }
 
+/* Shuffles up to SHUFFLED blocks. One random number serves all the choices: its product with the number of blocks to
+ * choose from has the choice in the upper half, and in the lower one what is left for the others. */
+ALWAYS_INLINE void shuffle_group(void **blocks, uint32_t count, uint32_t random) {
+    for (uint64_t left = count; left > 1; left--, blocks++) {
+        const uint64_t product = random * left;
+        void **chosen = blocks + (product >> 32);
+        void *block = *blocks;
+        random = (uint32_t)product;
+        *blocks = *chosen;
+        *chosen = block;
+    }
+}
+
 void hardened_shuffle(struct heap *heap, unsigned size_class) {
     void **blocks = heap->classes[size_class].bottom + 1;
-    const uint32_t count = magazine_count(heap, size_class);
-    for (uint32_t i = 0; i < count; i++) {
-        const uint32_t to_group_end = SHUFFLED - i % SHUFFLED;
-        const uint32_t left = to_group_end < count - i ? to_group_end : count - i;
-        const uint32_t chosen = i + hardened_below(heap->hardened, left);
-        void *block = blocks[i];
-        blocks[i] = blocks[chosen];
-        blocks[chosen] = block;
+    uint32_t count = magazine_count(heap, size_class);
+    for (; count >= SHUFFLED; count -= SHUFFLED, blocks += SHUFFLED) {
+        shuffle_group(blocks, SHUFFLED, hardened_random(heap->hardened));
     }
+    shuffle_group(blocks, count, hardened_random(heap->hardened));
 }
 
 void *hardened_detain_first(struct hardened *hardened, unsigned size_class, void *block) {
