@@ -13,6 +13,7 @@
 #include "engine/reports/damage.h"
 #include "engine/reports/fault_report.h"
 #include "engine/root/options.h"
+#include "engine/slabs/lookup.h"
 #include "front.h"
 #include "move_pages.h"
 #include "realloc.h"
@@ -27,7 +28,12 @@ struct hardened_block {
 
 /* False if no block lives there, which has been reported. */
 static bool find(const char *operation, const void *start, struct hardened_block *found) {
-    found->block = fault_unless_live(operation, start);
+    const unsigned size_class = lookup_slot_class(start);
+    if (LIKELY(size_class < SIZE_CLASSES)) {
+        found->block = (struct block){.kind = BLOCK_SLOT, .start = (uintptr_t)start, .size_class = size_class};
+    } else {
+        found->block = fault_unless_live(operation, start);
+    }
     switch (found->block.kind) {
     case BLOCK_SLOT:
         found->room = size_class_room(found->block.size_class);
