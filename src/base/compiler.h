@@ -105,6 +105,14 @@ ALWAYS_INLINE bool word_is_zero(const _Atomic uint64_t *word) {
 #endif
 }
 
+/* The same value, computed here: compilers would rather repeat a part of it in each address. */
+#define OPAQUE(value)                     \
+    __extension__({                       \
+        __typeof__(value) opaque = value; \
+        __asm__("" : "+r"(opaque));       \
+        opaque;                           \
+    })
+
 /* For the body of a spin loop. */
 #if defined(__x86_64__)
 #define SPIN_PAUSE() __builtin_ia32_pause()

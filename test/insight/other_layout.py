@@ -16,7 +16,7 @@ PLACES = {
         "size_class": None,
         "spans": "struct free_span_index fresh;",
         "heap": "struct heap_class classes[",
-        "heap_class": "void **bottom;",
+        "heap_class": "struct stock stock;",
         "heaps": "_Atomic uint32_t made;",
         "area": None,
         "window": None,

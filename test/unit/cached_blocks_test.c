@@ -30,7 +30,7 @@ static void a_refill_pops_from_the_lowest_address_up(void) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         grow_mine(size_class);
         CHECK(refill_mine(size_class));
-        void **bottom = heap->classes[size_class].bottom;
+        void **bottom = heap->bottoms[size_class];
         unsigned count = magazine_count(heap, size_class);
         const char *start = bottom[count];
         CHECK(*bottom == NULL);
@@ -61,10 +61,10 @@ static void a_refill_leaves_what_is_there(void) {
         grow_mine(size_class);
         CHECK(refill_mine(size_class));
         unsigned count = magazine_count(heap, size_class);
-        void *top = heap->classes[size_class].bottom[count];
+        void *top = heap->bottoms[size_class][count];
         CHECK(refill_mine(size_class));
         CHECK_EQUAL(magazine_count(heap, size_class), count);
-        CHECK(heap->classes[size_class].bottom[count] == top);
+        CHECK(heap->bottoms[size_class][count] == top);
     }
     CHECK_VALID();
 }
@@ -93,7 +93,7 @@ static void a_refill_is_gathered_from_several_slabs(void) {
     CHECK(refill_mine(size_class));
     unsigned count = magazine_count(heap_mine, size_class);
     CHECK_EQUAL(count, half_capacity(size_class));
-    CHECK(slab_of(heap_mine->classes[size_class].bottom[1]) != slab_of(heap_mine->classes[size_class].bottom[count]));
+    CHECK(slab_of(heap_mine->bottoms[size_class][1]) != slab_of(heap_mine->bottoms[size_class][count]));
     CHECK_VALID();
 }
 
@@ -109,7 +109,7 @@ static void a_refill_that_gets_little_is_enough(void) {
         CHECK_EQUAL(spans.live_units, units);
         partial |= heap_mine->counters.refills != refills &&
                    magazine_count(heap_mine, size_class) + 1 < half_capacity(size_class);
-        void **bottom = heap_mine->classes[size_class].bottom;
+        void **bottom = heap_mine->bottoms[size_class];
         for (unsigned i = 1; i <= magazine_count(heap_mine, size_class); i++) {
             CHECK(bottom[i] != NULL && bottom[i] != block);
         }

@@ -32,7 +32,7 @@ static void the_capacity_is_told_by_the_bottom(void) {
         }
         metadata_free(start, slots * sizeof *start);
     }
-    heap->classes[0].bottom = NULL;
+    heap->bottoms[0] = NULL;
     heap->tops[heap->mode_offset] = MAGAZINE_NONE;
     CHECK_EQUAL(magazine_capacity(heap, 0), 0);
     CHECK(!magazine_has_room(heap, 0));
@@ -205,7 +205,7 @@ static void disposal_leaves_nothing(void) {
     CHECK_EQUAL(spans.live_units, 0);
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         CHECK(heap->tops[heap->mode_offset + size_class] == MAGAZINE_NONE);
-        CHECK(heap->classes[size_class].bottom == NULL);
+        CHECK(heap->bottoms[size_class] == NULL);
     }
     /* except the descriptors of free spans */
     CHECK_EQUAL(metadata.used - metadata.spare - metadata.returned - metadata_held,

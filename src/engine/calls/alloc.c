@@ -123,7 +123,7 @@ static bool may_steal(struct heap *heap, unsigned size_class) {
     const uint8_t freed = (uint8_t)atomic_load_explicit(&of->remote, memory_order_relaxed);
     of->bounces = (uint8_t)(of->bounces + (freed != of->freed));
     of->freed = freed;
-    if (of->bounces < (of->bottom == NULL ? BOUNCES_BEFORE_SLAB : BOUNCES_BEFORE_GROWTH)) {
+    if (of->bounces < (heap->bottoms[size_class] == NULL ? BOUNCES_BEFORE_SLAB : BOUNCES_BEFORE_GROWTH)) {
         return true;
     }
     of->bounces = 0;
@@ -175,6 +175,7 @@ ALWAYS_INLINE void *obtain(struct heap *heap, unsigned size_class, size_t size, 
 }
 
 static NOINLINE void *alloc_full(struct heap *heap, size_t size, enum origin origin);
+static COLD void *beat_exact(void *block, size_t size, size_t alignment, enum origin origin);
 static void *alloc_hardened(struct heap *heap, size_t size);
 
 /* The magazine is empty. */
@@ -239,19 +240,53 @@ static NOINLINE void *alloc_uncached(size_t size) {
     return alloc_big(size, 1, &zero);
 }
 
-/* With harden=full it is no slow path. */
-static NOINLINE void *alloc_slow_small(size_t size) {
+static NOINLINE void *begin_exact(struct heap *heap, void *block, size_t size, size_t alignment, enum origin origin);
+static NOINLINE void *swept_exact(struct heap *heap, void *block, size_t size, size_t alignment, enum origin origin);
+
+/*
+ * With harden=full: a short block, if one is ready in the magazine; otherwise, and in all other modes, calls
+ * slow(size, origin). Calls functions only as the last thing that it does, so that it need not save registers.
+ */
+ALWAYS_INLINE void *alloc_short_or(size_t size, enum origin origin, void *(*slow)(size_t size, enum origin origin)) {
+    const size_t size_class = size / GRANULE; /* at least a byte is left */
+    if (UNLIKELY(size == 0 || size_class >= SHORT_CLASSES)) {
+        return slow(size, origin);
+    }
     struct heap *heap = heap_mine;
-    return heap->mode_offset == HARDENED ? alloc_full(heap, size, ORIGIN_MALLOC)
-                                         : alloc_refill(size_class_of(size), size, 1);
+    void **top = heap->tops[HARDENED + size_class];
+    void *block = *top;
+    if (UNLIKELY(block == NULL)) {
+        return slow(size, origin);
+    }
+    heap->tops[HARDENED + size_class] = top - 1;
+    fast_live_begin(heap, block);
+    const struct slot slot = harden_slot_short(heap, block, size_class);
+    if (UNLIKELY(!zero_intact(slot.start, slot.room))) {
+        return begin_exact(heap, block, size, 1, origin);
+    }
+    const size_t slack = slot.room - size;
+    canary_write_zero_short(slot.start, slack, slot.room);
+    record_store(&slot, record_of_slack(slack, origin));
+    if (UNLIKELY(--heap->hardened->until_sweep == 0)) {
+        return swept_exact(heap, block, size, 1, origin);
+    }
+    return LIKELY(!heap_count(heap, size)) ? block : beat_exact(block, size, 1, origin);
 }
 
-NOINLINE void *alloc_slow(size_t size) {
+/* Everything else than a short block that is ready. */
+static NOINLINE void *alloc_slow_any(size_t size, enum origin origin) {
     if (UNLIKELY(size <= SMALL_MAX)) {
-        return alloc_slow_small(size);
+        struct heap *heap = heap_mine;
+        return heap->mode_offset == HARDENED ? alloc_full(heap, size, origin)
+                                             : alloc_refill(size_class_of(size), size, 1);
     }
     void *block = take_cached(size);
     return LIKELY(block != NULL) ? block : alloc_uncached(size);
+}
+
+/* With harden=full this is malloc's usual path. */
+NOINLINE void *alloc_slow(size_t size) {
+    return alloc_short_or(size, ORIGIN_MALLOC, alloc_slow_any);
 }
 
 void *engine_alloc(size_t size) {
@@ -424,9 +459,30 @@ static COLD void *beat_exact(void *block, size_t size, size_t alignment, enum or
     return harden_set_origin(alloc_beat(block, size, alignment), origin);
 }
 
-/* With harden=full, all calls for a class's blocks come here. */
-ALWAYS_INLINE void *alloc_exact(struct heap *heap, unsigned size_class, size_t size, size_t alignment,
-                                enum origin origin) {
+/* A step of a sweep before a block is handed out. */
+static NOINLINE void *swept_exact(struct heap *heap, void *block, size_t size, size_t alignment, enum origin origin) {
+    sweep_step(heap, "malloc");
+    return LIKELY(!heap_count(heap, size)) ? block : beat_exact(block, size, alignment, origin);
+}
+
+/* Ends an allocation with harden=full. */
+ALWAYS_INLINE void *end_exact(struct heap *heap, void *block, size_t size, size_t alignment, enum origin origin) {
+    if (UNLIKELY(--heap->hardened->until_sweep == 0)) {
+        return swept_exact(heap, block, size, alignment, origin);
+    }
+    return LIKELY(!heap_count(heap, size)) ? block : beat_exact(block, size, alignment, origin);
+}
+
+/* The same for a slot that has just become live. */
+static NOINLINE void *begin_exact(struct heap *heap, void *block, size_t size, size_t alignment, enum origin origin) {
+    const struct slot slot = slot_of(block, entry_class(page_map_load(window_unit(block))));
+    harden_begin(&slot, size, origin);
+    return end_exact(heap, block, size, alignment, origin);
+}
+
+/* With harden=full, a block of any class. */
+static NOINLINE void *alloc_exact(struct heap *heap, unsigned size_class, size_t size, size_t alignment,
+                                  enum origin origin) {
     void **top = heap->tops[HARDENED + size_class];
     void *block = *top;
     if (UNLIKELY(block == NULL)) {
@@ -436,10 +492,7 @@ ALWAYS_INLINE void *alloc_exact(struct heap *heap, unsigned size_class, size_t s
     fast_live_begin(heap, block);
     const struct slot slot = slot_of(block, size_class);
     harden_begin(&slot, size, origin);
-    if (UNLIKELY(--heap->hardened->until_sweep == 0)) {
-        sweep_step(heap, "malloc");
-    }
-    return LIKELY(!heap_count(heap, size)) ? block : beat_exact(block, size, alignment, origin);
+    return end_exact(heap, block, size, alignment, origin);
 }
 
 /* With harden=light: the magazine is empty. */
@@ -482,12 +535,16 @@ static COLD void *alloc_aligned_hardened(size_t alignment, size_t size, enum ori
     return block != NULL ? block : alloc_light(heap, size_class, size, alignment);
 }
 
-void *engine_alloc_as(enum origin origin, size_t size) {
+static NOINLINE void *alloc_as_any(size_t size, enum origin origin) {
     if (LIKELY(root_plain()) || !root_start() || heaps.harden != HARDEN_FULL) {
         return engine_alloc(size);
     }
     (void)heap_ensured();
     return alloc_full(heap_mine, size, origin);
+}
+
+void *engine_alloc_as(enum origin origin, size_t size) {
+    return alloc_short_or(size, origin, alloc_as_any);
 }
 
 /* --- Zeroed and aligned blocks ------------------------------------------------------------------------------------ */

@@ -123,8 +123,8 @@ static void free_larges(struct list *ended) {
 /* The slots in magazines go with their slabs. */
 static void dispose_magazines(struct heap *heap) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
-        if (heap->classes[size_class].bottom != NULL) {
-            heap->tops[size_class] = heap->classes[size_class].bottom;
+        if (heap->bottoms[size_class] != NULL) {
+            heap->tops[size_class] = heap->bottoms[size_class];
             magazine_dispose(heap, size_class);
         }
     }

@@ -22,9 +22,9 @@
 /* For a size beyond the classes, an empty magazine, or a thread without a heap. */
 void *alloc_slow(size_t size);
 
-/* For a block in the window that is not in the heap's own slabs; `differing` is its page map entry XOR the heap's tag.
- */
-void free_foreign(void *block, size_t differing, const char *operation);
+/* For a block in the window that is not in the heap's own slabs; with harden=light and full, for those there too.
+ * `differing` is its page map entry XOR the heap's tag. */
+void free_foreign(void *block, uint64_t granule, struct heap *heap, size_t differing, const char *operation);
 
 /* For NULL, a block that the heap believes to be outside the window, or an address that is no block. */
 void free_elsewhere(void *block, const char *operation);
@@ -39,9 +39,8 @@ void free_fault(void *block);
 /* For a block about to be handed out that was freed twice: a fault that always ends the program. */
 _Noreturn void alloc_fault(void *block);
 
-/* For a block in the heap's own slabs whose magazine, tops[top], is full or was never made; with harden=light, for all
- * blocks there. */
-void free_overflow(void *block, size_t top, const char *operation, struct heap *heap);
+/* For a block in the heap's own slabs whose magazine, tops[top], is full or was never made. */
+void free_overflow(void *block, size_t top, struct heap *heap);
 
 /* Whether a granule's remote bit is set. Most words have none set, which word_is_zero finds with one comparison. */
 ALWAYS_INLINE bool fast_is_remote(const struct live_word *word, uint64_t granule) {
@@ -124,7 +123,7 @@ ALWAYS_INLINE bool fast_live_end(struct heap *heap, const void *block, uint64_t 
 }
 
 /* One rotation and one comparison check that the pointer is aligned and in the window: the low bits of a misaligned one
- * become high bits of the granule. With harden=full the number of granules is 0 (harden.h). */
+ * become high bits of the granule. */
 ALWAYS_INLINE void fast_free(const char *operation, void *block) {
     struct heap *heap = heap_mine;
     uint64_t granule = rotate_right((uintptr_t)block - heap->base, GRANULE_SHIFT);
@@ -139,12 +138,12 @@ ALWAYS_INLINE void fast_free(const char *operation, void *block) {
             return;
         }
     } else if (size_class - DEFERRED >= SIZE_CLASSES) {
-        free_foreign(block, size_class, operation);
+        free_foreign(block, granule, heap, size_class, operation);
         return;
     }
     void **top = heap->tops[size_class] + 1;
     if (UNLIKELY(magazine_ends_at(top))) {
-        free_overflow(block, size_class, operation, heap);
+        free_overflow(block, size_class, heap);
         return;
     }
     *top = block;

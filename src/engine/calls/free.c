@@ -155,7 +155,8 @@ ALWAYS_INLINE void count_foreign(struct heap *heap, unsigned size_class) {
 static bool adopt_slab(const void *block, unsigned size_class) {
     struct heap *heap = heap_mine;
     struct heap_class *of = &heap->classes[size_class];
-    if (heap == &heap_none || of->strays == STRAYS_MAX || (++of->strays != STRAYS_MAX && of->bottom != NULL)) {
+    if (heap == &heap_none || of->strays == STRAYS_MAX ||
+        (++of->strays != STRAYS_MAX && heap->bottoms[size_class] != NULL)) {
         return false;
     }
     of->strays = STRAYS_MAX;
@@ -194,18 +195,6 @@ static NOINLINE void free_remotely(void *block, unsigned size_class) {
 
 static void free_beyond_slabs(const char *operation, void *block);
 
-NOINLINE void free_foreign(void *block, size_t differing, const char *operation) {
-    const struct heap *heap = heap_mine;
-    const uint32_t entry = (uint32_t)differing ^ heap->tag;
-    if (UNLIKELY(heap->hardened != NULL)) {
-        free_beyond_slabs(operation, block);
-    } else if (LIKELY(entry_is_slab(entry) && entry_heap(entry) != HEAP_ABANDONED)) {
-        free_remotely(block, entry_class(entry));
-    } else if (entry != UNIT_LARGE || UNLIKELY(!free_large(block))) {
-        free_heapless(block, entry);
-    }
-}
-
 static COLD void free_elsewhere_plain(void *block) {
     int saved = errno;
     if (window_granule(block) >= window_granules()) {
@@ -238,7 +227,7 @@ ALWAYS_INLINE void push(struct heap *heap, size_t top, void *block) {
 }
 
 /* If frees are checked at the call, the block has been checked. */
-static COLD void overflow_plain(struct heap *heap, size_t top, void *block) {
+COLD void free_overflow(void *block, size_t top, struct heap *heap) {
     int saved = errno;
     unsigned size_class = (unsigned)top - heap->mode_offset;
     if (magazine_has_room(heap, size_class)) {
@@ -341,8 +330,8 @@ static bool free_huge_hardened(const char *operation, void *block) {
 }
 
 /* With harden=full: the block's magazine is full, or was never made. */
-static COLD void overflow_exact(const char *operation, struct heap *heap, void *block, unsigned size_class) {
-    overflow_plain(heap, HARDENED + size_class, block);
+static COLD void overflow_exact(void *block, struct heap *heap, size_t size_class, const char *operation) {
+    free_overflow(block, HARDENED + size_class, heap);
     sweep_step(heap, operation);
 }
 
@@ -417,99 +406,167 @@ static NOINLINE void free_beyond_heap(const char *operation, void *block) {
 }
 
 /* A freed block of the heap's that has left the quarantine. */
-ALWAYS_INLINE void put_in_magazine(const char *operation, struct heap *heap, void *block, unsigned size_class) {
+ALWAYS_INLINE void put_in_magazine(void *block, struct heap *heap, size_t size_class, const char *operation) {
     void **top = heap->tops[HARDENED + size_class] + 1;
     if (UNLIKELY(magazine_ends_at(top))) {
-        overflow_exact(operation, heap, block, size_class);
+        overflow_exact(block, heap, size_class, operation);
         return;
     }
     *top = block;
     heap->tops[HARDENED + size_class] = top;
 }
 
-/* With harden=full: a live block of the calling thread's own slabs, whose live bit is already clear. */
-static NOINLINE void free_own_exact(const char *operation, struct heap *heap, void *block, unsigned size_class) {
-    const struct slot slot = slot_of(block, size_class);
-    const unsigned record = record_load(&slot);
-    if (UNLIKELY(!record_is_live(record))) {
-        free_fault(block); /* another thread frees it at this moment */
-        return;
-    }
-    record_store(&slot, record_ended(record));
-    if (LIKELY(harden_end(operation, &slot, record))) {
+/* Ends a block's life by its record; false if another thread frees it at this moment. */
+ALWAYS_INLINE bool end_record(const struct slot *slot, unsigned record) {
+    record_store(slot, record_ended(record));
+    return record_is_live(record);
+}
+
+/* With harden=full: a block of the calling thread's own slabs whose life has ended, by its live bit and its record. */
+static NOINLINE void end_exact(void *block, struct heap *heap, size_t size_class, const char *operation) {
+    const struct slot slot = slot_of(block, (unsigned)size_class);
+    if (LIKELY(harden_end(operation, &slot, record_load(&slot)))) {
         harden_check_neighbours(operation, &slot);
     }
-    block = hardened_detain(heap->hardened, size_class, block);
+    block = hardened_detain(heap->hardened, (unsigned)size_class, block);
     if (LIKELY(block != NULL)) {
-        put_in_magazine(operation, heap, block, size_class);
+        put_in_magazine(block, heap, size_class, operation);
+    }
+}
+
+/* With harden=light: at the end of a magazine, or in the middle of a wide one. */
+static NOINLINE void put_light_at_end(void *block, struct heap *heap, size_t size_class) {
+    if (magazine_has_room(heap, (unsigned)size_class)) {
+        hardened_push(heap, size_class, block);
+    } else {
+        free_overflow(block, size_class, heap);
     }
 }
 
 /* With harden=light: a cleared block of the calling thread's own slabs. */
 ALWAYS_INLINE void put_light(struct heap *heap, size_t size_class, void *block) {
-    if (UNLIKELY(magazine_ends_at(heap->tops[size_class] + 1)) && !magazine_has_room(heap, (unsigned)size_class)) {
-        overflow_plain(heap, size_class, block);
+    if (UNLIKELY(magazine_ends_at(heap->tops[size_class] + 1))) {
+        put_light_at_end(block, heap, size_class);
     } else {
         hardened_push(heap, size_class, block);
     }
 }
 
-static NOINLINE void end_longer(struct heap *heap, size_t size_class, void *block) {
-    if (size_class != EMPTY_CLASS) {
-        zero_write(block, size_class_room((unsigned)size_class));
+/* A block of the calling thread's own slabs, of any class. */
+static NOINLINE void free_own(void *block, uint64_t granule, struct heap *heap, size_t size_class,
+                              const char *operation) {
+    if (UNLIKELY(!fast_live_end(heap, block, granule))) {
+        fault_report(operation, block);
+    } else if (heap->mode_offset == HARDENED) {
+        const struct slot slot = slot_of(block, (unsigned)size_class);
+        if (LIKELY(end_record(&slot, record_load(&slot)))) {
+            end_exact(block, heap, size_class, operation);
+        } else {
+            free_fault(block);
+        }
+    } else {
+        if (size_class != EMPTY_CLASS) {
+            zero_write(block, size_class_room((unsigned)size_class));
+        }
+        put_light(heap, size_class, block);
     }
-    put_light(heap, size_class, block);
 }
 
-/* Of two functions, of which one calls the other, only the one that makes no other call keeps all it needs in
- * registers. */
-NOINLINE void free_overflow(void *block, size_t top, const char *operation, struct heap *heap) {
-    const size_t size_class = top - DEFERRED;
-    if (UNLIKELY(heap->hardened == NULL)) {
-        overflow_plain(heap, top, block);
+/* Whatever is in the window: an own block that is not short, or any other one. */
+static NOINLINE void free_longer(void *block, uint64_t granule, struct heap *heap, size_t differing,
+                                 const char *operation) {
+    const size_t size_class = differing - (heap->mode_offset == HARDENED ? OWN_FULL : OWN_LIGHT);
+    if (LIKELY(size_class < SIZE_CLASSES)) {
+        free_own(block, granule, heap, size_class, operation);
+    } else {
+        free_beyond_slabs(operation, block);
+    }
+}
+
+/* With harden=full: the class has no quarantine yet. */
+static COLD void detain_first(void *block, struct heap *heap, size_t size_class, const char *operation) {
+    block = hardened_detain_first(heap->hardened, (unsigned)size_class, block);
+    if (block != NULL) {
+        put_in_magazine(block, heap, size_class, operation);
+    }
+}
+
+/*
+ * These two free short blocks of the calling thread's own slabs, and leave all others to free_longer. They call
+ * functions only as the last thing that they do, so that they need not save registers.
+ */
+static NOINLINE void free_full(void *block, uint64_t granule, struct heap *heap, size_t differing,
+                               const char *operation) {
+    const size_t size_class = OPAQUE(differing - OWN_FULL);
+    if (UNLIKELY(size_class >= SHORT_CLASSES)) {
+        free_longer(block, granule, heap, differing, operation);
         return;
     }
-    if (UNLIKELY(!fast_live_end(heap, block, (uintptr_t)block >> GRANULE_SHIFT))) {
+    if (UNLIKELY(!fast_live_end(heap, block, granule))) {
         fault_report(operation, block);
         return;
     }
-    const size_t room = size_class_room((unsigned)size_class);
-    if (UNLIKELY(size_class == EMPTY_CLASS || room > CANARY_INLINE_MAX)) {
-        end_longer(heap, size_class, block);
+    const struct slot slot = harden_slot_short(heap, block, size_class);
+    const unsigned record = record_load(&slot);
+    if (UNLIKELY(!end_record(&slot, record))) {
+        free_fault(block);
         return;
     }
-    zero_write(block, room);
+    if (UNLIKELY(!harden_ends_short(operation, &slot, record))) {
+        end_exact(block, heap, size_class, operation);
+        return;
+    }
+    zero_write(block, slot.room);
+    struct hardened *hardened = heap->hardened;
+    struct quarantine *quarantine = hardened->quarantines[size_class];
+    if (UNLIKELY(quarantine == NULL)) {
+        detain_first(block, heap, size_class, operation);
+        return;
+    }
+    block = quarantine_exchange(quarantine, QUARANTINE_MOST, block, hardened_random(hardened));
+    if (LIKELY(block != NULL)) {
+        put_in_magazine(block, heap, size_class, operation);
+    }
+}
+
+ALWAYS_INLINE void free_hardened(void *block, uint64_t granule, struct heap *heap, size_t differing,
+                                 const char *operation) {
+    const size_t size_class = OPAQUE(differing - OWN_LIGHT);
+    if (UNLIKELY(size_class >= SHORT_CLASSES)) {
+        free_full(block, granule, heap, differing, operation);
+        return;
+    }
+    if (UNLIKELY(!fast_live_end(heap, block, granule))) {
+        fault_report(operation, block);
+        return;
+    }
+    zero_write(block, size_class_room_short(size_class));
     put_light(heap, size_class, block);
 }
 
-/* With harden=light: the heap's copy of window.granules was stale. */
-static COLD void free_caught_up(const char *operation, struct heap *heap, void *block) {
-    heap_catch_up(heap);
-    fast_free(operation, block);
+NOINLINE void free_foreign(void *block, uint64_t granule, struct heap *heap, size_t differing, const char *operation) {
+    if (heap->hardened != NULL) {
+        free_hardened(block, granule, heap, differing, operation);
+        return;
+    }
+    const uint32_t entry = (uint32_t)differing ^ heap->tag;
+    if (LIKELY(entry_is_slab(entry) && entry_heap(entry) != HEAP_ABANDONED)) {
+        free_remotely(block, entry_class(entry));
+    } else if (entry != UNIT_LARGE || UNLIKELY(!free_large(block))) {
+        free_heapless(block, entry);
+    }
 }
 
 NOINLINE void free_elsewhere(void *block, const char *operation) {
     struct heap *heap = heap_mine;
     if (UNLIKELY(heap->hardened == NULL)) {
         free_beyond_heap(operation, block);
-        return;
-    }
-    const uint64_t granule = window_granule(block);
-    if (UNLIKELY(granule >= window_granules())) {
+    } else if (UNLIKELY(window_granule(block) >= window_granules())) {
         free_beyond_slabs(operation, block);
-        return;
-    }
-    if (UNLIKELY(heap->mode_offset != HARDENED)) {
-        free_caught_up(operation, heap, block);
-        return;
-    }
-    const uint32_t size_class = fast_class(heap, block);
-    if (UNLIKELY(size_class >= SIZE_CLASSES)) {
-        free_beyond_slabs(operation, block);
-    } else if (UNLIKELY(!fast_live_end(heap, block, granule))) {
-        fault_report(operation, block);
     } else {
-        free_own_exact(operation, heap, block, size_class);
+        /* The heap's copy of window.granules was stale. */
+        heap_catch_up(heap);
+        fast_free(operation, block);
     }
 }
 

@@ -62,7 +62,7 @@ bool cached_refill(struct heap *heap, unsigned size_class) {
         atomic_load_explicit(&heap->counters.class_refills[size_class], memory_order_relaxed) >= REFILLS_BEFORE_WIDE) {
         magazine_grow(heap, size_class);
     }
-    void **bottom = heap->classes[size_class].bottom;
+    void **bottom = heap->bottoms[size_class];
     if (bottom == NULL) {
         return false;
     }
@@ -86,7 +86,7 @@ void *cached_take_one(struct heap *heap, unsigned size_class) {
     ASSERT(lock_held(&heap->lock));
     void *block = NULL;
     struct slab *slab = heap_slab_with_room(heap, size_class);
-    if (heap->classes[size_class].bottom == NULL && slab != NULL) {
+    if (heap->bottoms[size_class] == NULL && slab != NULL) {
         take_slots(heap, size_class, &block, 1);
         live_set(block);
     }
@@ -95,7 +95,7 @@ void *cached_take_one(struct heap *heap, unsigned size_class) {
 
 /* Gives the `count` blocks that have been in a magazine longest back to their slabs. */
 static void flush(struct heap *heap, unsigned size_class, unsigned count) {
-    void **bottom = heap->classes[size_class].bottom;
+    void **bottom = heap->bottoms[size_class];
     unsigned rest = magazine_count(heap, size_class) - count;
     heap_give(heap, bottom + 1, heap->checks_every ? count : magazine_prove(bottom + 1, count));
     memmove(bottom + 1, bottom + 1 + count, rest * sizeof *bottom);
@@ -110,7 +110,7 @@ bool cached_make_room(struct heap *heap, unsigned size_class) {
     if (magazine_has_room(heap, size_class) || magazine_grow(heap, size_class)) {
         return true;
     }
-    if (heap->classes[size_class].bottom == NULL) {
+    if (heap->bottoms[size_class] == NULL) {
         return false;
     }
     if (!depot_put_full(heap, size_class)) {

@@ -127,7 +127,7 @@ bool depot_put_full(struct heap *heap, unsigned size_class) {
     ASSERT(lock_held(&heap->lock));
     struct depot *depot = &heap->depot;
     struct heap_class *of = &heap->classes[size_class];
-    void **full = of->bottom + 1;
+    void **full = heap->bottoms[size_class] + 1;
     const unsigned size = stored_size(size_class);
     if (magazine_capacity(heap, size_class) < size_classes[size_class].magazine || depot->stored_count == STORED_MAX ||
         !add_stored_bytes(depot, stored_bytes(size_class))) {
@@ -144,7 +144,7 @@ bool depot_put_full(struct heap *heap, unsigned size_class) {
     }
     void **bottom = bottom_in(slots, size_class);
     memcpy(bottom + 1, full + size, kept_size(size_class) * sizeof *bottom);
-    struct stored *stored = (struct stored *)magazine_start(of->bottom, of->slots);
+    struct stored *stored = (struct stored *)magazine_start(heap->bottoms[size_class], of->slots);
     magazine_install(heap, size_class, bottom, of->slots, kept_size(size_class));
     stored->next = of->stock.magazines;
     of->stock.magazines = stored;
@@ -178,7 +178,7 @@ bool depot_bring_back(struct heap *heap, unsigned size_class) {
     ASSERT(magazine_capacity(heap, size_class) == size_classes[size_class].magazine);
     const struct heap_class *of = &heap->classes[size_class];
     struct stored **empties = empties_of(&heap->depot, size_class);
-    struct stored *empty = (struct stored *)magazine_start(of->bottom, of->slots);
+    struct stored *empty = (struct stored *)magazine_start(heap->bottoms[size_class], of->slots);
     empty->next = *empties;
     *empties = empty;
     void **bottom = bottom_in((void **)stored, size_class);

@@ -32,7 +32,7 @@ ALWAYS_INLINE void shuffle_group(void **blocks, uint32_t count, uint32_t random)
 }
 
 void hardened_shuffle(struct heap *heap, unsigned size_class) {
-    void **blocks = heap->classes[size_class].bottom + 1;
+    void **blocks = heap->bottoms[size_class] + 1;
     uint32_t count = magazine_count(heap, size_class);
     for (; count >= SHUFFLED; count -= SHUFFLED, blocks += SHUFFLED) {
         shuffle_group(blocks, SHUFFLED, hardened_random(heap->hardened));

@@ -64,17 +64,18 @@ void hardened_shuffle(struct heap *heap, unsigned size_class);
 /* A block that is freed comes to one of this many places on the top of its magazine, for the same reason. */
 #define SCATTERED_BITS 4u
 
-/* Adds a cached block to the heap's magazine of a class, which has room for it, at a random place near the top. */
-static inline void hardened_push(struct heap *heap, size_t size_class, void *block) {
+/* Adds a cached block to the heap's magazine of a class, which has room for it, at a random place near the top, or at
+ * the bottom, if that is nearer. */
+ALWAYS_INLINE void hardened_push(struct heap *heap, size_t size_class, void *block) {
     struct hardened *hardened = heap->hardened;
-    void **end = heap->tops[size_class] + 1;
-    void **first = heap->classes[size_class].bottom + 1;
+    void **top = heap->tops[size_class];
+    void **bottom = heap->bottoms[size_class];
     hardened->random *= HARDENED_MULTIPLIER;
-    void **place = end - (hardened->random >> (64 - SCATTERED_BITS));
-    place = place < first ? first : place;
-    *end = *place;
-    *place = block;
-    heap->tops[size_class] = end;
+    void **before = top + (hardened->random >> (64 - SCATTERED_BITS)) - ((1u << SCATTERED_BITS) - 1);
+    before = before < bottom ? bottom : before;
+    top[1] = before[1];
+    before[1] = block;
+    heap->tops[size_class] = top + 1;
 }
 
 /* The same as hardened_detain for a class without a quarantine: it gets one, if there is memory for it. */
@@ -86,7 +87,7 @@ static inline void *hardened_detain(struct hardened *hardened, unsigned size_cla
     if (UNLIKELY(quarantine == NULL)) {
         return hardened_detain_first(hardened, size_class, block);
     }
-    return quarantine_exchange(quarantine, block, hardened_random(hardened));
+    return quarantine_exchange(quarantine, quarantine->places, block, hardened_random(hardened));
 }
 
 /* Keeps a freed large block, and gives back those for which there is no room. Under the heap's lock. */

@@ -33,8 +33,7 @@ void heaps_start(bool checks_every, uint32_t harden) {
 }
 
 void heap_catch_up(struct heap *heap) {
-    const bool exact = heaps.harden == HARDEN_FULL || (heaps.harden == HARDEN_LIGHT && heap->arena != NULL);
-    heap->granules = exact ? 0 : window_granules();
+    heap->granules = heaps.harden != HARDEN_OFF && heap->arena != NULL ? 0 : window_granules();
 }
 
 void heap_reset(struct heap *heap) {
@@ -45,6 +44,7 @@ void heap_reset(struct heap *heap) {
         slab_count_add(&slab_counts[0][size_class].remote,
                        atomic_load_explicit(&heap->classes[size_class].remote, memory_order_relaxed));
         heap->classes[size_class] = (struct heap_class){0};
+        heap->bottoms[size_class] = NULL;
         list_init(&heap->classes[size_class].slabs);
     }
     heap->magazine_cost = 0;
@@ -65,8 +65,8 @@ void heap_reset(struct heap *heap) {
 }
 
 uint32_t heap_tag(const struct heap *heap) {
-    const bool is_light = heaps.harden == HARDEN_LIGHT && heap->arena == NULL;
-    return page_map_tag(heap->id) | (is_light || !heap->checks_every ? DEFERRED : 0);
+    static const uint32_t own[] = {[HARDEN_OFF] = 0, [HARDEN_LIGHT] = OWN_LIGHT, [HARDEN_FULL] = OWN_FULL};
+    return page_map_tag(heap->id) | (heap->checks_every ? 0 : DEFERRED) | (heap->arena == NULL ? own[heaps.harden] : 0);
 }
 
 void heap_set_mode(struct heap *heap, bool checks_every) {
@@ -85,6 +85,7 @@ static void set_up(struct heap *heap, uint32_t id) {
     heap->base = window.base;
     heap->entry_of_zero = (uintptr_t)window.page_map - window.base / UNIT * sizeof *window.page_map;
     heap->live_of_zero = (uintptr_t)window.live_map - window.base / GRANULE / LIVE_WORD_BITS * sizeof(struct live_word);
+    heap->records_of_zero = (uintptr_t)window.records - window.base / UNIT * RECORDS_BYTES;
     lock_init(&heap->lock, LOCK_HEAP);
     list_init(&heap->link);
     atomic_store_explicit(&heap->inbox, INBOX_CLOSED, memory_order_relaxed);

@@ -55,7 +55,6 @@ static inline void class_counter_add(_Atomic uint32_t *counter) {
 /* A class of a heap. Slabs with free slots precede those without, so the first tells whether there are any. */
 struct heap_class {
     struct list slabs;
-    void **bottom;           /* of the magazine; NULL if there is none. Used only by the thread */
     struct stock stock;      /* in the depot */
     uint32_t waiting;        /* units to be collected (remote.h) */
     _Atomic uint32_t remote; /* blocks of the class that the thread has freed in others' slabs; see slab_counts */
@@ -71,14 +70,19 @@ struct heap_class {
 #define INBOX_CLOSED UINT32_MAX
 
 /* With check=deferred a heap's tag has this bit set, so that its own entry XOR the tag is the class plus DEFERRED,
- * and leads to the second half of its tops. With harden=light too: there those tops are both empty and full, so malloc
- * takes from the first set as ever, and each free calls free_overflow. */
+ * and leads to the second half of its tops. */
 #define DEFERRED 128u
 
 /* With harden=full the magazines' tops are a third set behind the others, which no fast path looks at. */
 #define HARDENED (DEFERRED + SIZE_CLASSES)
 
 _Static_assert(SIZE_CLASSES <= DEFERRED && DEFERRED <= CLASS_MASK, "a class and the bit fit into an entry's class");
+
+/* With harden=light and full a heap's tag has one of these bits, which no heap's id reaches, so that its own entry XOR
+ * the tag is the class plus that bit, and all frees of its own blocks call free_foreign. */
+#define OWN_LIGHT ((size_t)1 << 30)
+#define OWN_FULL ((size_t)1 << 31)
+_Static_assert(HEAPS_MAX <= OWN_LIGHT >> HEAP_ID_SHIFT, "a heap's id has none of these bits");
 
 /* Additional measures against misuse (modes/harden.h). */
 enum harden { HARDEN_OFF, HARDEN_LIGHT, HARDEN_FULL };
@@ -92,28 +96,30 @@ enum harden { HARDEN_OFF, HARDEN_LIGHT, HARDEN_FULL };
 struct heap {
     /* Used only by the thread. */
     void **tops[HARDENED + SIZE_CLASSES];
-    uint32_t tag; /* page_map_tag(id), with or without DEFERRED: see heap_tag */
+    uint32_t tag; /* page_map_tag(id), possibly with one of the bits above: see heap_tag */
     uint32_t id;
     uintptr_t base;
     size_t granules;
-    uintptr_t entry_of_zero;   /* where the page map would have the entry of address 0, */
-    uintptr_t live_of_zero;    /* and the live map its word; not pointers, because none may point there */
-    size_t until_beat;         /* bytes that may still be requested before the next beat */
-    size_t beat;               /* their number at its beginning */
-    uint32_t mode_offset;      /* of the set in use: 0, DEFERRED or HARDENED */
-    bool checks_every;         /* frees are checked at the call, not when a magazine is flushed */
-    struct hardened *hardened; /* NULL with harden=off */
-    uint32_t victim;           /* the heap that gave memory last (idle.c); 0: none */
-    uint64_t collected_ms;     /* when the thread last collected all its units */
-    uint64_t looked_ms;        /* when the thread last looked for idle heaps, */
-    uint64_t searched_ms;      /* and last found no block to steal */
-    uint64_t passed_ms;        /* its last pass of upkeep, */
-    uint8_t purged_class;      /* whose abandoned slabs that looked at, */
-    uint64_t rested_ms;        /* and when it last gave up what idle classes have cached */
-    uint64_t until_sample;     /* bytes from the start of the beat to the next sample (sample_points.h) */
-    uint64_t interval;         /* their mean distance; 0: there are no samples */
-    uint64_t random;           /* the state of its random numbers; 0: not started */
-    struct os_stack stack;     /* the known bounds of the thread's stack */
+    uintptr_t entry_of_zero;      /* where the page map would have the entry of address 0, */
+    uintptr_t live_of_zero;       /* and the live map its word; not pointers, because none may point there */
+    size_t until_beat;            /* bytes that may still be requested before the next beat */
+    size_t beat;                  /* their number at its beginning */
+    uint32_t mode_offset;         /* of the set in use: 0, DEFERRED or HARDENED */
+    bool checks_every;            /* frees are checked at the call, not when a magazine is flushed */
+    struct hardened *hardened;    /* NULL with harden=off */
+    uintptr_t records_of_zero;    /* with harden=full: where the slot records would have those of address 0 */
+    void **bottoms[SIZE_CLASSES]; /* of the magazines; NULL if there is none */
+    uint32_t victim;              /* the heap that gave memory last (idle.c); 0: none */
+    uint64_t collected_ms;        /* when the thread last collected all its units */
+    uint64_t looked_ms;           /* when the thread last looked for idle heaps, */
+    uint64_t searched_ms;         /* and last found no block to steal */
+    uint64_t passed_ms;           /* its last pass of upkeep, */
+    uint8_t purged_class;         /* whose abandoned slabs that looked at, */
+    uint64_t rested_ms;           /* and when it last gave up what idle classes have cached */
+    uint64_t until_sample;        /* bytes from the start of the beat to the next sample (sample_points.h) */
+    uint64_t interval;            /* their mean distance; 0: there are no samples */
+    uint64_t random;              /* the state of its random numbers; 0: not started */
+    struct os_stack stack;        /* the known bounds of the thread's stack */
 
     /* Under the lock. */
     struct lock lock;
@@ -193,7 +199,8 @@ static inline void heap_count_large(struct heap *heap, uint64_t bytes) {
 /* Part of the engine's start. */
 void heaps_start(bool checks_every, uint32_t harden);
 
-/* Updates the copy of window.granules. With harden=full, and in light for an arena, it is 0: free_elsewhere frees. */
+/* Updates the heap's copy of window.granules. For an arena with harden=light and full it is 0, so arena_free takes no
+ * short way. */
 void heap_catch_up(struct heap *heap);
 
 /* Prepares a heap for its next thread. */

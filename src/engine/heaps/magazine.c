@@ -103,19 +103,20 @@ void magazines_return(struct heap *heap) {
  * malloc and free an instruction or two): each word is read whole, and an impossible count counts as none.
  */
 RACY_READER unsigned magazine_count(const struct heap *heap, unsigned size_class) {
-    void **bottom = heap->classes[size_class].bottom;
+    void **bottom = heap->bottoms[size_class];
     ptrdiff_t count = bottom != NULL ? heap->tops[heap->mode_offset + size_class] - bottom : 0;
     return count >= 0 && count <= (ptrdiff_t)MAGAZINE_MAX ? (unsigned)count : 0;
 }
 
 unsigned magazine_capacity(const struct heap *heap, unsigned size_class) {
-    const struct heap_class *of = &heap->classes[size_class];
-    return of->bottom != NULL ? (unsigned)(magazine_end(of->bottom, of->slots) - of->bottom) - 1 : 0;
+    void **bottom = heap->bottoms[size_class];
+    return bottom != NULL ? (unsigned)(magazine_end(bottom, heap->classes[size_class].slots) - bottom) - 1 : 0;
 }
 
 bool magazine_has_room(const struct heap *heap, unsigned size_class) {
-    const struct heap_class *of = &heap->classes[size_class];
-    return of->bottom != NULL && heap->tops[heap->mode_offset + size_class] + 1 != magazine_end(of->bottom, of->slots);
+    void **bottom = heap->bottoms[size_class];
+    return bottom != NULL &&
+           heap->tops[heap->mode_offset + size_class] + 1 != magazine_end(bottom, heap->classes[size_class].slots);
 }
 
 size_t magazine_cost(const struct heap *heap, unsigned size_class) {
@@ -124,17 +125,16 @@ size_t magazine_cost(const struct heap *heap, unsigned size_class) {
 
 void magazine_install(struct heap *heap, unsigned size_class, void **bottom, unsigned slots, unsigned count) {
     *bottom = NULL;
-    heap->classes[size_class].bottom = bottom;
+    heap->bottoms[size_class] = bottom;
     heap->classes[size_class].slots = (uint16_t)slots;
     heap->tops[heap->mode_offset + size_class] = bottom + count;
 }
 
 /* Moves the blocks of the heap's magazine of a class, if it has one, into a magazine with this capacity. */
 static bool resize(struct heap *heap, unsigned size_class, unsigned capacity) {
-    struct heap_class *of = &heap->classes[size_class];
-    void **old = of->bottom;
+    void **old = heap->bottoms[size_class];
     const unsigned slots = magazine_slots(capacity);
-    const unsigned old_slots = of->slots;
+    const unsigned old_slots = heap->classes[size_class].slots;
     const bool moves = old == NULL || slots != old_slots;
     void **start = moves ? metadata_alloc(slots * sizeof *start) : magazine_start(old, slots);
     if (start == NULL) {
@@ -194,11 +194,12 @@ unsigned magazine_prove(void *const *blocks, unsigned count) {
 }
 
 void magazine_dispose(struct heap *heap, unsigned size_class) {
-    struct heap_class *of = &heap->classes[size_class];
-    if (of->bottom != NULL) {
+    void **bottom = heap->bottoms[size_class];
+    if (bottom != NULL) {
+        const unsigned slots = heap->classes[size_class].slots;
         refund(heap, magazine_cost(heap, size_class));
-        metadata_free(magazine_start(of->bottom, of->slots), of->slots * sizeof *of->bottom);
-        of->bottom = NULL;
+        metadata_free(magazine_start(bottom, slots), slots * sizeof *bottom);
+        heap->bottoms[size_class] = NULL;
         heap->tops[heap->mode_offset + size_class] = MAGAZINE_NONE;
     }
 }

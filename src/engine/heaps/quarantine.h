@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/compiler.h"
+
 #define QUARANTINE_BYTES ((size_t)16 << 10) /* of blocks at random places; the queue has as much again */
 #define QUARANTINE_MOST 64u
 #define QUARANTINES_MOST ((size_t)64 << 20)
@@ -30,9 +32,8 @@ struct quarantine *quarantine_create(size_t size);
 /* Frees an empty one. */
 void quarantine_dispose(struct quarantine *quarantine, size_t size);
 
-/* Adds a block at a random place; returns the one that leaves, or NULL. */
-static inline void *quarantine_exchange(struct quarantine *quarantine, void *block, uint32_t random) {
-    const uint32_t places = quarantine->places;
+/* Adds a block at a random place; returns the one that leaves, or NULL. `places` is quarantine->places. */
+ALWAYS_INLINE void *quarantine_exchange(struct quarantine *quarantine, uint32_t places, void *block, uint32_t random) {
     void **place = &quarantine->blocks[random & (places - 1)];
     void *older = *place;
     *place = block;

@@ -85,7 +85,7 @@ struct heap *thread_begin(void) {
 
 bool thread_take_share(struct heap *heap, unsigned size_class) {
     struct heap_class *of = &heap->classes[size_class];
-    if (LIKELY(of->share == 0 || of->bottom != NULL)) {
+    if (LIKELY(of->share == 0 || heap->bottoms[size_class] != NULL)) {
         return false;
     }
     of->share--;

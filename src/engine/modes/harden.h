@@ -9,10 +9,10 @@
  *   a large block        ends with a canary and a guard       the same
  *   freed                is zeroed                            faults when touched
  *
- * No fast path asks for the mode, so harden=off costs nothing. With light, malloc's fast path is the usual one, and
- * free's ends in free_overflow, because the magazines that it finds by the heap's tag are all full (heap.h). With full,
- * the magazines that malloc looks at are all empty, and the heap's number of granules is 0, so all frees go through
- * free_elsewhere.
+ * No fast path asks for the mode, so harden=off costs nothing. With light, malloc's fast path is the usual one; with
+ * full, the magazines that it looks at are all empty, so all calls go through alloc_slow. With both, a bit in the
+ * heap's tag (heap.h) sends all frees to free_foreign. Short blocks, those of the first SHORT_CLASSES, have functions
+ * of their own there, which leave to the general ones whatever looks wrong.
  *
  * A remote free first marks the block's record as freed, then checks and clears the block, and only then sets the
  * remote bit. A thread that meanwhile looks at live blocks of its slabs (neighbours, sweep) and finds a canary changed
@@ -49,6 +49,20 @@ unsigned harden_class_aligned(size_t alignment, size_t size);
 
 /* Reports a slot of a class that is about to be handed out, and is not zero; clears it. */
 COLD void harden_tell_after_free(void *start, unsigned size_class);
+
+_Static_assert(SHORT_CLASSES *GRANULE == CANARY_INLINE_MAX, "short blocks are cleared and checked without a loop");
+
+/* slot_of for a slot of one of the first SHORT_CLASSES, in a slab of the heap's. */
+ALWAYS_INLINE struct slot harden_slot_short(const struct heap *heap, void *start, size_t size_class) {
+    const uint32_t number = size_class_slot(size_class, (uintptr_t)start % UNIT);
+    return (struct slot){
+        .start = start,
+        .room = size_class_room_short(size_class),
+        .record = (_Atomic uint16_t *)(heap->records_of_zero + (uintptr_t)start / UNIT * RECORDS_BYTES) + number,
+        .size_class = (unsigned)size_class,
+        .number = number,
+    };
+}
 
 /* With harden=full: turns a slot that any heap has just handed out into a block. */
 ALWAYS_INLINE void harden_begin(const struct slot *slot, size_t size, enum origin origin) {
@@ -113,6 +127,27 @@ ALWAYS_INLINE bool harden_intact(const struct slot *slot) {
 
 /* Looks again at a slot of a class whose canary seemed changed, and reports that if it is. */
 COLD void harden_tell_overflow(const char *operation, void *start, unsigned size_class);
+
+/* Whether the end of the canary of the slot before (-1) or behind (1) another one of the same slab is intact, if a
+ * block lives there. Their records are adjacent. */
+ALWAYS_INLINE bool harden_beside_intact(const struct slot *slot, ptrdiff_t by, size_t stride) {
+    const unsigned record = atomic_load_explicit(slot->record + by, memory_order_relaxed);
+    return !record_is_live(record) ||
+           canary_end_intact(slot->start + by * (ptrdiff_t)stride, record_slack(record), slot->room);
+}
+
+/* Whether a live block of one of the first SHORT_CLASSES may end, and be cleared, without a report: it is of the kind
+ * that the function takes, and its canary and its neighbours' are intact. */
+ALWAYS_INLINE bool harden_ends_short(const char *operation, const struct slot *slot, unsigned record) {
+    const enum origin origin = LIKELY(operation[0] == 'f') ? ORIGIN_MALLOC : harden_origin(operation);
+    const size_t slack = record_slack(record);
+    const size_t stride = slot->room;
+    return LIKELY(record_origin(record) == origin) && LIKELY(slack <= sizeof(canary_pair)) &&
+           LIKELY(canary_intact_short(slot->start, slack, slot->room)) &&
+           (UNLIKELY(slot->number == 0) || LIKELY(harden_beside_intact(slot, -1, stride))) &&
+           (UNLIKELY(slot->number + 1 == size_classes[slot->size_class].slots) ||
+            LIKELY(harden_beside_intact(slot, 1, stride)));
+}
 
 /* Checks the end of the canary of the slot before (-1) or behind (1) another one of the same slab, if a block lives
  * there. Their records are adjacent. */

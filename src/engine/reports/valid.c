@@ -216,7 +216,7 @@ static bool stock_valid(const struct heap *heap, unsigned size_class, size_t *by
 }
 
 static bool magazine_valid(const struct heap *heap, unsigned size_class, const char **why) {
-    void **bottom = heap->classes[size_class].bottom;
+    void **bottom = heap->bottoms[size_class];
     void **top = heap->tops[heap->mode_offset + size_class];
     static const uint32_t offsets[] = {0, DEFERRED, HARDENED};
     for (unsigned i = 0; i < sizeof offsets / sizeof *offsets; i++) {
@@ -237,7 +237,8 @@ static bool magazine_valid(const struct heap *heap, unsigned size_class, const c
 static bool is_vacant(const struct heap *heap) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         const struct heap_class *of = &heap->classes[size_class];
-        if (!list_empty(&of->slabs) || of->bottom != NULL || of->stock.magazines != NULL || of->waiting != 0) {
+        if (!list_empty(&of->slabs) || heap->bottoms[size_class] != NULL || of->stock.magazines != NULL ||
+            of->waiting != 0) {
             return false;
         }
     }

@@ -26,6 +26,7 @@
 #include "slab.h"
 
 #define RECORD_LIVE 1u
+#define ORIGIN_MASK 7u
 #define RECORD_SLACK_SHIFT 4u
 #define RECORD_SLACK_MAX ((1u << (16 - RECORD_SLACK_SHIFT)) - 1)
 
@@ -80,11 +81,15 @@ static inline size_t record_size(const struct slot *slot, unsigned record) {
 }
 
 static inline enum origin record_origin(unsigned record) {
-    return (enum origin)(record >> 1 & 7);
+    return (enum origin)(record >> 1 & ORIGIN_MASK);
+}
+
+static inline unsigned record_of_slack(size_t slack, enum origin origin) {
+    return (unsigned)slack << RECORD_SLACK_SHIFT | (unsigned)origin << 1 | RECORD_LIVE;
 }
 
 static inline unsigned record_of(const struct slot *slot, size_t size, enum origin origin) {
-    return (unsigned)((slot->room - size) << RECORD_SLACK_SHIFT) | (unsigned)origin << 1 | RECORD_LIVE;
+    return record_of_slack(slot->room - size, origin);
 }
 
 /* The record of the same slot once its block is freed. */

@@ -82,10 +82,14 @@ ALWAYS_INLINE void canary_write_slot(void *block, size_t size, size_t room) {
     }
 }
 
-/* The same for a slot that reads as zero. */
-ALWAYS_INLINE void canary_write_zero(void *block, size_t size, size_t room) {
+/* The same for a slot that reads as zero; and if the slack is no longer than a pair. */
+ALWAYS_INLINE void canary_write_zero_short(void *block, size_t slack, size_t room) {
     const uint64_t canary = canary_of(block);
-    ((canary_pair *)((char *)block + room))[-1] = (canary_pair){canary, canary} & canary_mask(room - size);
+    ((canary_pair *)((char *)block + room))[-1] = (canary_pair){canary, canary} & canary_mask(slack);
+}
+
+ALWAYS_INLINE void canary_write_zero(void *block, size_t size, size_t room) {
+    canary_write_zero_short(block, room - size, room);
     if (UNLIKELY(room - size > sizeof(canary_pair))) {
         canary_write_long(block, size, room);
     }
@@ -99,11 +103,16 @@ ALWAYS_INLINE void canary_write(void *block, size_t size, size_t room) {
 
 /* Whether it is unchanged. By words, as most programs write them: what two stores have written is slow to read as one
  * pair. */
-RACY_INLINE bool canary_intact(const void *block, size_t size, size_t room) {
+RACY_INLINE bool canary_intact_short(const void *block, size_t slack, size_t room) {
     const uint64_t canary = canary_of(block);
     const canary_word *end = (const canary_word *)((const char *)block + room);
-    return LIKELY((((end[-1] ^ canary) & canary_mask_of_word(room - size, true)) |
-                   ((end[-2] ^ canary) & canary_mask_of_word(room - size, false))) == 0) &&
+    return LIKELY((((end[-1] ^ canary) & canary_mask_of_word(slack, true)) |
+                   ((end[-2] ^ canary) & canary_mask_of_word(slack, false))) == 0);
+}
+
+/* The same if the slack may be longer than a pair. */
+RACY_INLINE bool canary_intact(const void *block, size_t size, size_t room) {
+    return canary_intact_short(block, room - size, room) &&
            (LIKELY(room - size <= sizeof(canary_pair)) || canary_intact_long(block, size, room));
 }
 

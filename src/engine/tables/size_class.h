@@ -24,6 +24,9 @@
 #define SMALL_MAX ((size_t)32768)
 #define SIZE_CLASSES 82u
 
+/* The first classes, whose sizes are the multiples of GRANULE up to 128. Their slabs are single units. */
+#define SHORT_CLASSES 8u
+
 /* The last class is for zero-size blocks, with harden=light and full: its slots fault when touched. */
 #define EMPTY_CLASS (SIZE_CLASSES - 1)
 
@@ -76,10 +79,15 @@ static inline size_t size_class_room(unsigned size_class) {
     return size_class_rooms[size_class];
 }
 
+/* The same for one of the first SHORT_CLASSES. */
+static inline size_t size_class_room_short(size_t size_class) {
+    return size_class * GRANULE + GRANULE;
+}
+
 /* The smallest class with `size` bytes whose slots are all aligned to `alignment`; SIZE_CLASSES if there is none. */
 unsigned size_class_of_aligned(size_t alignment, size_t size);
 
-static inline uint32_t size_class_slot(unsigned size_class, size_t offset) {
+static inline uint32_t size_class_slot(size_t size_class, size_t offset) {
     return (uint32_t)((uint64_t)offset * size_classes[size_class].reciprocal >> RECIPROCAL_SHIFT);
 }
 

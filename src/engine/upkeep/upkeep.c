@@ -39,7 +39,7 @@ static void rest_classes(struct heap *heap, uint64_t now_ms) {
     heap->rested_ms = now_ms;
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         struct heap_class *of = &heap->classes[size_class];
-        if (of->idle && of->bottom != NULL) {
+        if (of->idle && heap->bottoms[size_class] != NULL) {
             cached_flush_class(heap, size_class);
             magazine_dispose(heap, size_class);
         } else if (!of->refilled && of->stock.count == 0) {
