@@ -132,7 +132,7 @@ static bool may_steal(struct heap *heap, unsigned size_class) {
 
 /*
  * Tries the heap's own memory, that of idle heaps, fresh memory, and finally memory that any heap keeps. `harden`:
- * slots are chosen at random, and recently freed blocks are taken from another heap only when memory runs out.
+ * recently freed blocks are taken from another heap only when memory runs out.
  * *interval: see count_and_keep_up.
  */
 ALWAYS_INLINE void *obtain(struct heap *heap, unsigned size_class, size_t size, unsigned harden, uint64_t *interval) {
@@ -163,9 +163,6 @@ ALWAYS_INLINE void *obtain(struct heap *heap, unsigned size_class, size_t size, 
     }
     heap_catch_up(heap);
     if (filled && block == NULL) {
-        if (harden != HARDEN_OFF) {
-            hardened_shuffle(heap, size_class);
-        }
         block = fast_pop(heap, size_class + (harden == HARDEN_FULL ? HARDENED : 0));
     }
     *interval = count_and_keep_up(heap, size);

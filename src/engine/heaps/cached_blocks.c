@@ -76,6 +76,9 @@ bool cached_refill(struct heap *heap, unsigned size_class) {
         live_set(bottom[i]);
     }
     heap->tops[heap->mode_offset + size_class] = bottom + got;
+    if (heap->hardened != NULL) {
+        hardened_shuffle(heap, size_class);
+    }
     heap->classes[size_class].strays = 0;
     counter_add(&heap->counters.refills, got != 0);
     class_counter_add(&heap->counters.class_refills[size_class]);

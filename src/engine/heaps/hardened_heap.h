@@ -56,8 +56,9 @@ static inline uint32_t hardened_below(struct hardened *hardened, uint32_t end) {
 /* Makes this part of a heap, if it has none; false if there is no memory. */
 bool hardened_create(struct heap *heap);
 
-/* Shuffles the blocks of the heap's magazine of a class, each among SHUFFLED neighbours: were they spread further, the
- * processor could no longer prefetch blocks that are used in the order of their allocation. */
+/* Shuffles the slots that the heap's magazine of a class has got from slabs, each among SHUFFLED neighbours: were they
+ * spread further, the processor could no longer prefetch blocks that are used in the order of their allocation. Those
+ * from the depot came there as freed blocks, each to a random place. */
 #define SHUFFLED 8u
 void hardened_shuffle(struct heap *heap, unsigned size_class);
 
