@@ -478,8 +478,8 @@ static NOINLINE void *begin_exact(struct heap *heap, void *block, size_t size, s
 }
 
 /* With harden=full, a block of any class. */
-static NOINLINE void *alloc_exact(struct heap *heap, unsigned size_class, size_t size, size_t alignment,
-                                  enum origin origin) {
+ALWAYS_INLINE void *alloc_exact(struct heap *heap, unsigned size_class, size_t size, size_t alignment,
+                                enum origin origin) {
     void **top = heap->tops[HARDENED + size_class];
     void *block = *top;
     if (UNLIKELY(block == NULL)) {

@@ -423,15 +423,21 @@ ALWAYS_INLINE bool end_record(const struct slot *slot, unsigned record) {
 }
 
 /* With harden=full: a block of the calling thread's own slabs whose life has ended, by its live bit and its record. */
-static NOINLINE void end_exact(void *block, struct heap *heap, size_t size_class, const char *operation) {
-    const struct slot slot = slot_of(block, (unsigned)size_class);
-    if (LIKELY(harden_end(operation, &slot, record_load(&slot)))) {
-        harden_check_neighbours(operation, &slot);
+ALWAYS_INLINE void end_slot(const struct slot *slot, unsigned record, struct heap *heap, const char *operation) {
+    void *block = slot->start;
+    const unsigned size_class = slot->size_class;
+    if (LIKELY(harden_end(operation, slot, record))) {
+        harden_check_neighbours(operation, slot);
     }
-    block = hardened_detain(heap->hardened, (unsigned)size_class, block);
+    block = hardened_detain(heap->hardened, size_class, block);
     if (LIKELY(block != NULL)) {
         put_in_magazine(block, heap, size_class, operation);
     }
+}
+
+static NOINLINE void end_exact(void *block, struct heap *heap, size_t size_class, const char *operation) {
+    const struct slot slot = slot_of(block, (unsigned)size_class);
+    end_slot(&slot, record_load(&slot), heap, operation);
 }
 
 /* With harden=light: at the end of a magazine, or in the middle of a wide one. */
@@ -452,32 +458,41 @@ ALWAYS_INLINE void put_light(struct heap *heap, size_t size_class, void *block) 
     }
 }
 
-/* A block of the calling thread's own slabs, of any class. */
-static NOINLINE void free_own(void *block, uint64_t granule, struct heap *heap, size_t size_class,
-                              const char *operation) {
+/* With harden=light and full: a block of the calling thread's own slabs, of any class. */
+static NOINLINE void free_own_light(void *block, uint64_t granule, struct heap *heap, size_t size_class,
+                                    const char *operation) {
     if (UNLIKELY(!fast_live_end(heap, block, granule))) {
         fault_report(operation, block);
-    } else if (heap->mode_offset == HARDENED) {
-        const struct slot slot = slot_of(block, (unsigned)size_class);
-        if (LIKELY(end_record(&slot, record_load(&slot)))) {
-            end_exact(block, heap, size_class, operation);
-        } else {
-            free_fault(block);
-        }
-    } else {
-        if (size_class != EMPTY_CLASS) {
-            zero_write(block, size_class_room((unsigned)size_class));
-        }
-        put_light(heap, size_class, block);
+        return;
     }
+    if (LIKELY(size_class != EMPTY_CLASS)) {
+        zero_write(block, size_class_room((unsigned)size_class));
+    }
+    put_light(heap, size_class, block);
+}
+
+static NOINLINE void free_own_full(void *block, uint64_t granule, struct heap *heap, size_t size_class,
+                                   const char *operation) {
+    if (UNLIKELY(!fast_live_end(heap, block, granule))) {
+        fault_report(operation, block);
+        return;
+    }
+    const struct slot slot = slot_of(block, (unsigned)size_class);
+    const unsigned record = record_load(&slot);
+    if (UNLIKELY(!end_record(&slot, record))) {
+        free_fault(block);
+        return;
+    }
+    end_slot(&slot, record, heap, operation);
 }
 
 /* Whatever is in the window: an own block that is not short, or any other one. */
 static NOINLINE void free_longer(void *block, uint64_t granule, struct heap *heap, size_t differing,
                                  const char *operation) {
-    const size_t size_class = differing - (heap->mode_offset == HARDENED ? OWN_FULL : OWN_LIGHT);
-    if (LIKELY(size_class < SIZE_CLASSES)) {
-        free_own(block, granule, heap, size_class, operation);
+    if (LIKELY(differing - OWN_LIGHT < SIZE_CLASSES)) {
+        free_own_light(block, granule, heap, differing - OWN_LIGHT, operation);
+    } else if (LIKELY(differing - OWN_FULL < SIZE_CLASSES)) {
+        free_own_full(block, granule, heap, differing - OWN_FULL, operation);
     } else {
         free_beyond_slabs(operation, block);
     }

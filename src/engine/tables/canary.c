@@ -64,29 +64,30 @@ RACY_READER struct damage canary_damage(const void *block, size_t size, size_t r
     return damage;
 }
 
-/* Four at a time. */
+/* Eight pairs at a time, then four, and at last the last four, some of which may have been among them. */
 void zero_write_long(void *start, size_t bytes) {
+    const canary_pair zero = {0, 0};
     canary_pair *at = start;
     canary_pair *end = (canary_pair *)((char *)start + bytes);
-    for (; end - at >= 4; at += 4) {
-        at[0] = at[1] = at[2] = at[3] = (canary_pair){0, 0};
+    for (; end - at >= 8; at += 8) {
+        at[0] = at[1] = at[2] = at[3] = at[4] = at[5] = at[6] = at[7] = zero;
         CANARY_KEEP_LOOP();
     }
-    for (; at < end; at++) {
-        *at = (canary_pair){0, 0};
-        CANARY_KEEP_LOOP();
+    if (end - at >= 4) {
+        at[0] = at[1] = at[2] = at[3] = zero;
     }
+    end[-1] = end[-2] = end[-3] = end[-4] = zero;
 }
 
 RACY_READER bool zero_intact_long(const void *start, size_t bytes) {
     const canary_pair *at = start;
     const canary_pair *end = (const canary_pair *)((const char *)start + bytes);
-    canary_pair any = {0, 0};
-    for (; end - at >= 4; at += 4) {
-        any |= (at[0] | at[1]) | (at[2] | at[3]);
+    canary_pair any = (end[-1] | end[-2]) | (end[-3] | end[-4]);
+    for (; end - at >= 8; at += 8) {
+        any |= ((at[0] | at[1]) | (at[2] | at[3])) | ((at[4] | at[5]) | (at[6] | at[7]));
     }
-    for (; at < end; at++) {
-        any |= *at;
+    if (end - at >= 4) {
+        any |= (at[0] | at[1]) | (at[2] | at[3]);
     }
     return (any[0] | any[1]) == 0;
 }

@@ -131,7 +131,8 @@ struct damage {
 struct damage canary_damage(const void *block, size_t size, size_t room);
 
 /* Clears memory; checks that it reads as zero, and finds the bytes that do not. Does not use the C library's functions,
- * whose names may lead to a library that checks writes to blocks. */
+ * whose names may lead to a library that checks writes to blocks. The first two are for more than CANARY_INLINE_MAX
+ * bytes. */
 void zero_write_long(void *start, size_t bytes);
 bool zero_intact_long(const void *start, size_t bytes);
 struct damage zero_damage(const void *start, size_t bytes);
