@@ -62,14 +62,20 @@ struct model {
     uint64_t flushes;
 };
 
+/* More than 64 KiB only for a class that has been refilled often. */
+static unsigned most_in(const struct model *model) {
+    const struct size_class *of = &size_classes[model->size_class];
+    const unsigned bounded = (unsigned)(64 * KIB / of->size);
+    return bounded < of->magazine && model->class_refills < 16 ? bounded : of->magazine;
+}
+
 static unsigned grown(const struct model *model) {
-    static const unsigned capacities[] = {CAPACITY_START, 16, 32, 63, 127, 255};
-    unsigned most = size_classes[model->size_class].magazine;
-    unsigned i = 0;
-    while (i < 5 && capacities[i] <= model->capacity) {
-        i++;
-    }
-    return capacities[i] < most ? capacities[i] : most;
+    const unsigned most = most_in(model);
+    const unsigned capacity = model->capacity;
+    const unsigned next = capacity == 0   ? CAPACITY_START
+                          : capacity < 63 ? (2 * capacity < 63 ? 2 * capacity : 63)
+                                          : 2 * capacity + 1;
+    return next < most ? next : most;
 }
 
 /* A refill makes a wide magazine only for a class that has been refilled often. */
@@ -121,7 +127,8 @@ static void model_free(struct model *model) {
         size_t bytes = stored_size(model->size_class) * (size_t)size_classes[model->size_class].size;
         if (model->capacity < grown(model)) {
             model->capacity = grown(model);
-        } else if ((model->stock + 1) * bytes <= 4 * MIB) {
+        } else if (model->capacity == size_classes[model->size_class].magazine &&
+                   (model->stock + 1) * bytes <= 4 * MIB) {
             model->count -= stored_size(model->size_class);
             model->stock++;
         } else {

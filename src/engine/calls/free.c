@@ -230,7 +230,8 @@ ALWAYS_INLINE void push(struct heap *heap, size_t top, void *block) {
 COLD void free_overflow(void *block, size_t top, struct heap *heap) {
     int saved = errno;
     unsigned size_class = (unsigned)top - heap->mode_offset;
-    if (magazine_has_room(heap, size_class)) {
+    /* Only a wide magazine has an inner multiple. */
+    if (heap->classes[size_class].slots > MAGAZINE_SLOTS && magazine_has_room(heap, size_class)) {
         push(heap, top, block);
         return;
     }

@@ -17,9 +17,6 @@ RACY_READER size_t cached_count(const struct heap *heap, unsigned size_class) {
     return magazine_count(heap, size_class) + (size_t)heap->classes[size_class].stock.count * stored_size(size_class);
 }
 
-/* A class gets a wide magazine for its refills after this many of them: it is then worth the memory. */
-#define REFILLS_BEFORE_WIDE 16u
-
 /* A slab with free slots, so that the heap need not grow. An arena uses only its own blocks, so it adopts none. */
 static struct slab *find_slab(struct heap *heap, unsigned size_class) {
     struct slab *slab = heap_slab_with_room(heap, size_class);
@@ -48,18 +45,19 @@ static unsigned take_slots(struct heap *heap, unsigned size_class, void **slots,
 
 bool cached_refill(struct heap *heap, unsigned size_class) {
     ASSERT(lock_held(&heap->lock));
-    heap->classes[size_class].idle = false;
-    heap->classes[size_class].refilled = true;
+    struct heap_class *of = &heap->classes[size_class];
+    of->idle = false;
+    of->refilled = true;
     /* Making the thread's heap may itself have allocated: then the magazine is not empty. */
-    if (magazine_count(heap, size_class) != 0 || depot_bring_back(heap, size_class)) {
+    if (heap->bottoms[size_class] != NULL && (heap->tops[heap->mode_offset + size_class] != heap->bottoms[size_class] ||
+                                              depot_bring_back(heap, size_class))) {
         return true;
     }
     /* A magazine grows only when it has been filled: one refill may be tried several times. */
     if (find_slab(heap, size_class) == NULL) {
         return false;
     }
-    if (magazine_capacity(heap, size_class) < MAGAZINE_SLOTS - 1 ||
-        atomic_load_explicit(&heap->counters.class_refills[size_class], memory_order_relaxed) >= REFILLS_BEFORE_WIDE) {
+    if (magazine_capacity(heap, size_class) < MAGAZINE_SLOTS - 1 || magazine_busy(heap, size_class)) {
         magazine_grow(heap, size_class);
     }
     void **bottom = heap->bottoms[size_class];
@@ -79,7 +77,7 @@ bool cached_refill(struct heap *heap, unsigned size_class) {
     if (heap->hardened != NULL) {
         hardened_shuffle(heap, size_class);
     }
-    heap->classes[size_class].strays = 0;
+    of->strays = 0;
     counter_add(&heap->counters.refills, got != 0);
     class_counter_add(&heap->counters.class_refills[size_class]);
     return got != 0;
@@ -109,16 +107,19 @@ static void flush(struct heap *heap, unsigned size_class, unsigned count) {
 
 bool cached_make_room(struct heap *heap, unsigned size_class) {
     ASSERT(lock_held(&heap->lock));
-    heap->classes[size_class].idle = false;
-    if (magazine_has_room(heap, size_class) || magazine_grow(heap, size_class)) {
+    struct heap_class *of = &heap->classes[size_class];
+    of->idle = false;
+    if (heap->bottoms[size_class] != NULL &&
+        (depot_put_full(heap, size_class) || magazine_has_room(heap, size_class))) {
+        return true;
+    }
+    if (magazine_grow(heap, size_class)) {
         return true;
     }
     if (heap->bottoms[size_class] == NULL) {
         return false;
     }
-    if (!depot_put_full(heap, size_class)) {
-        flush(heap, size_class, (magazine_capacity(heap, size_class) + 1) / 2);
-    }
+    flush(heap, size_class, (magazine_capacity(heap, size_class) + 1) / 2);
     return true;
 }
 

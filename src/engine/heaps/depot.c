@@ -19,7 +19,8 @@
 /* Blocks that one call gives back to their slabs: some 50 microseconds. */
 #define UNLOADED_BLOCKS 8192u
 
-/* A heap draws on the bound in steps of at least a stored magazine: most draws need no atomic operation. */
+/* A heap draws on the bound in steps, or for a stored magazine that is larger, so that most draws of small blocks need
+ * no atomic operation. */
 #define CREDIT_STEP ((size_t)64 << 10)
 
 static unsigned kept_size(unsigned size_class) {
@@ -39,11 +40,6 @@ static size_t memory_of(unsigned size_class) {
     return slots_of(size_class) * sizeof(void *);
 }
 
-/* The bottom of the largest magazine of a class that starts here. */
-static void **bottom_in(void **start, unsigned size_class) {
-    return start + (slots_of(size_class) - 1 - size_classes[size_class].magazine);
-}
-
 void *const *stored_blocks(const struct stored *stored, unsigned size_class) {
     return (void *const *)stored + (slots_of(size_class) - size_classes[size_class].magazine);
 }
@@ -52,16 +48,28 @@ static size_t stored_bytes(unsigned size_class) {
     return (size_t)stored_size(size_class) * size_classes[size_class].size;
 }
 
-/* `own`: what the heap keeps of a kind; `all`: what all heaps keep. Relaxed: only a bound. */
-static bool add_bytes(size_t *own, _Atomic size_t *all, size_t bytes, size_t most) {
+/* --- The bound over all heaps --------------------------------------------------------------------------------- */
+
+/* Adds to what all heaps have drawn; returns what it was. Relaxed: only a bound. */
+static size_t add_drawn(size_t bytes) {
+    if (!os_single_threaded()) {
+        return atomic_fetch_add_explicit(&heaps.depot_bytes, bytes, memory_order_relaxed);
+    }
+    const size_t drawn = atomic_load_explicit(&heaps.depot_bytes, memory_order_relaxed);
+    atomic_store_explicit(&heaps.depot_bytes, drawn + bytes, memory_order_relaxed);
+    return drawn;
+}
+
+/* Draws on the bound over all heaps. */
+static bool draw(struct depot *depot, size_t bytes) {
     if (atomic_load_explicit(&spans.decay_ms, memory_order_relaxed) == 0) {
         return false; /* nothing that is unused may be kept */
     }
-    if (atomic_fetch_add_explicit(all, bytes, memory_order_relaxed) + bytes > most) {
-        atomic_fetch_sub_explicit(all, bytes, memory_order_relaxed);
+    if (add_drawn(bytes) + bytes > STORED_BYTES_MAX) {
+        add_drawn(-bytes);
         return false;
     }
-    *own += bytes;
+    depot->stored_credit += bytes;
     return true;
 }
 
@@ -73,11 +81,8 @@ static void begin_period(struct depot *depot) {
 }
 
 static bool add_stored_bytes(struct depot *depot, size_t bytes) {
-    if (depot->stored_credit < bytes) {
-        ASSERT(bytes <= CREDIT_STEP);
-        if (!add_bytes(&depot->stored_credit, &heaps.depot_bytes, CREDIT_STEP, STORED_BYTES_MAX)) {
-            return false;
-        }
+    if (depot->stored_credit < bytes && !draw(depot, max_size(bytes - depot->stored_credit, CREDIT_STEP))) {
+        return false;
     }
     begin_period(depot);
     depot->stored_credit -= bytes;
@@ -88,7 +93,7 @@ static bool add_stored_bytes(struct depot *depot, size_t bytes) {
 /* Gives back the credit drawn beyond `kept` bytes. */
 static void return_credit(struct depot *depot, size_t kept) {
     if (depot->stored_credit > kept) {
-        atomic_fetch_sub_explicit(&heaps.depot_bytes, depot->stored_credit - kept, memory_order_relaxed);
+        add_drawn(kept - depot->stored_credit);
         depot->stored_credit = kept;
     }
 }
@@ -101,9 +106,11 @@ static void take_stored_bytes(struct depot *depot, size_t bytes) {
     }
 }
 
-/* The list of empty magazines with as many slots as the largest of a class. */
-static struct stored **empties_of(struct depot *depot, unsigned size_class) {
-    return &depot->empty[slots_of(size_class) / MAGAZINE_SLOTS / 2];
+/* --- Magazines ------------------------------------------------------------------------------------------------ */
+
+/* The list of empty magazines with so many slots. */
+static struct stored **empties_of(struct depot *depot, unsigned slots) {
+    return &depot->empty[slots / MAGAZINE_SLOTS / 2];
 }
 
 static struct stored *take_empty(struct stored **empties) {
@@ -128,24 +135,31 @@ bool depot_put_full(struct heap *heap, unsigned size_class) {
     struct depot *depot = &heap->depot;
     struct heap_class *of = &heap->classes[size_class];
     void **full = heap->bottoms[size_class] + 1;
-    const unsigned size = stored_size(size_class);
-    if (magazine_capacity(heap, size_class) < size_classes[size_class].magazine || depot->stored_count == STORED_MAX ||
-        !add_stored_bytes(depot, stored_bytes(size_class))) {
+    const unsigned slots = of->slots;
+    const unsigned kept = kept_size(size_class);
+    const unsigned size = size_classes[size_class].magazine - kept;
+    const size_t bytes = (size_t)size * size_classes[size_class].size;
+    void **end = full + (kept + size);
+    if (magazine_end(heap->bottoms[size_class], slots) != end ||
+        heap->tops[heap->mode_offset + size_class] + 1 != end || depot->stored_count == STORED_MAX ||
+        !add_stored_bytes(depot, bytes)) {
         return false;
     }
-    struct stored *empty = take_empty(empties_of(depot, size_class));
-    void *slots = empty != NULL ? empty : metadata_alloc(memory_of(size_class));
-    if (slots == NULL) {
-        take_stored_bytes(depot, stored_bytes(size_class));
+    struct stored *empty = take_empty(empties_of(depot, slots));
+    void **start = empty != NULL ? (void **)empty : metadata_alloc(slots * sizeof *start);
+    if (start == NULL) {
+        take_stored_bytes(depot, bytes);
         return false;
     }
     if (!heap->checks_every) {
         magazine_prove(full, size);
     }
-    void **bottom = bottom_in(slots, size_class);
-    memcpy(bottom + 1, full + size, kept_size(size_class) * sizeof *bottom);
-    struct stored *stored = (struct stored *)magazine_start(heap->bottoms[size_class], of->slots);
-    magazine_install(heap, size_class, bottom, of->slots, kept_size(size_class));
+    void **bottom = start + (slots - 1 - (kept + size));
+    for (unsigned i = 0; i < kept; i++) {
+        bottom[1 + i] = full[size + i];
+    }
+    struct stored *stored = (struct stored *)magazine_start(heap->bottoms[size_class], slots);
+    magazine_install(heap, size_class, bottom, slots, kept);
     stored->next = of->stock.magazines;
     of->stock.magazines = stored;
     of->stock.count++;
@@ -154,7 +168,7 @@ bool depot_put_full(struct heap *heap, unsigned size_class) {
 }
 
 /* Takes the newest stored magazine, or NULL. */
-static struct stored *take_stored(struct heap *heap, unsigned size_class) {
+ALWAYS_INLINE struct stored *take_stored(struct heap *heap, unsigned size_class) {
     ASSERT(lock_held(&heap->lock));
     struct stock *stock = &heap->classes[size_class].stock;
     struct stored *stored = stock->magazines;
@@ -177,16 +191,17 @@ bool depot_bring_back(struct heap *heap, unsigned size_class) {
     }
     ASSERT(magazine_capacity(heap, size_class) == size_classes[size_class].magazine);
     const struct heap_class *of = &heap->classes[size_class];
-    struct stored **empties = empties_of(&heap->depot, size_class);
-    struct stored *empty = (struct stored *)magazine_start(heap->bottoms[size_class], of->slots);
+    const unsigned slots = of->slots;
+    struct stored **empties = empties_of(&heap->depot, slots);
+    struct stored *empty = (struct stored *)magazine_start(heap->bottoms[size_class], slots);
     empty->next = *empties;
     *empties = empty;
-    void **bottom = bottom_in((void **)stored, size_class);
+    void **bottom = (void **)stored + (slots - 1 - size_classes[size_class].magazine);
     const unsigned size = stored_size(size_class);
     for (unsigned i = 1; !heap->checks_every && i <= size; i++) {
         live_set(bottom[i]);
     }
-    magazine_install(heap, size_class, bottom, of->slots, size);
+    magazine_install(heap, size_class, bottom, slots, size);
     return true;
 }
 

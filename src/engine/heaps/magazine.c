@@ -160,10 +160,25 @@ static unsigned next_capacity(unsigned capacity) {
     return capacity < MAGAZINE_SLOTS - 1 ? smaller(2 * capacity, MAGAZINE_SLOTS - 1) : 2 * capacity + 1;
 }
 
+bool magazine_busy(const struct heap *heap, unsigned size_class) {
+    return atomic_load_explicit(&heap->counters.class_refills[size_class], memory_order_relaxed) >= REFILLS_BEFORE_BUSY;
+}
+
+/* The largest capacity of the heap's magazine of a class. */
+static unsigned most_of(const struct heap *heap, unsigned size_class) {
+    const struct size_class *of = &size_classes[size_class];
+    const bool bounded = of->size > MAGAZINE_BYTES / MAGAZINE_BUSY && !magazine_busy(heap, size_class);
+    return bounded ? (unsigned)(MAGAZINE_BYTES / of->size) : of->magazine;
+}
+
 bool magazine_grow(struct heap *heap, unsigned size_class) {
     const unsigned capacity = magazine_capacity(heap, size_class);
+    const unsigned most = most_of(heap, size_class);
+    if (capacity >= most) {
+        return false;
+    }
     const size_t cost = cost_of(size_class, capacity);
-    unsigned by = smaller(next_capacity(capacity), size_classes[size_class].magazine) - capacity;
+    unsigned by = smaller(next_capacity(capacity), most) - capacity;
     while (by != 0 && !pay(heap, cost_of(size_class, capacity + by) - cost, capacity + by <= RESERVED_CAPACITY)) {
         by /= 2;
     }

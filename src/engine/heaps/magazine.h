@@ -41,6 +41,10 @@ extern void *magazine_none[MAGAZINE_SLOTS]; /* in heap.c */
 #define MAGAZINE_FREE ((size_t)4 << 10)
 #define MAGAZINES_MIN ((size_t)32 << 20)
 
+/* A class gets a wide magazine for its refills, or one of more than MAGAZINE_BYTES, after this many refills: it is then
+ * worth the memory. */
+#define REFILLS_BEFORE_BUSY 16u
+
 struct heap;
 
 static inline bool magazine_ends_at(void *const *slot) {
@@ -75,6 +79,9 @@ bool magazine_has_room(const struct heap *heap, unsigned size_class);
 /* Makes the slots above `bottom`, the first `count` of which hold blocks, the heap's magazine of a class, which has
  * `slots` slots. */
 void magazine_install(struct heap *heap, unsigned size_class, void **bottom, unsigned slots, unsigned count);
+
+/* Whether the heap has refilled its magazine of a class often. */
+bool magazine_busy(const struct heap *heap, unsigned size_class);
 
 /* The cost of the heap's magazine of a class, in bytes. */
 size_t magazine_cost(const struct heap *heap, unsigned size_class);

@@ -2,9 +2,6 @@
 
 #include "base/bits.h"
 
-/* A magazine holds at most this many bytes of blocks, which an idle thread may keep from other threads. */
-#define MAGAZINE_BYTES ((size_t)64 << 10)
-
 struct size_class size_classes[SIZE_CLASSES + 1];
 
 /*
@@ -51,7 +48,7 @@ uint16_t size_class_rooms[SIZE_CLASSES + 1];
 
 /* Beyond a small magazine, only capacities that leave no slot of its memory unused. */
 static uint16_t most_in_magazine(uint32_t size) {
-    size_t capacity = MAGAZINE_BYTES / size;
+    size_t capacity = max_size(MAGAZINE_BYTES / size, MAGAZINE_BUSY);
     for (size_t whole = MAGAZINE_MAX; whole >= MAGAZINE_SLOTS - 1; whole /= 2) {
         if (capacity >= whole) {
             return (uint16_t)whole;

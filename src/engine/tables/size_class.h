@@ -43,6 +43,11 @@
 #define MAGAZINE_SLOTS 64u
 #define MAGAZINE_MAX 255u
 
+/* A magazine holds at most this many bytes of blocks, which an idle thread may keep from other threads; a busy one up
+ * to MAGAZINE_BUSY blocks of any class. */
+#define MAGAZINE_BYTES ((size_t)64 << 10)
+#define MAGAZINE_BUSY 8u
+
 /* The constants of a class. For every offset within a slab, slot = offset * reciprocal >> RECIPROCAL_SHIFT. */
 struct size_class {
     uint32_t size;       /* bytes of a slot */
