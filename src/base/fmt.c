@@ -36,8 +36,7 @@ static void pad(struct fmt *fmt, size_t used, size_t width) {
     }
 }
 
-/* Writes the decimal digits of value and returns their number. Shifts and subtracts, because small processors cannot
- * divide, or multiply this wide. */
+/* Writes value's decimal digits; returns how many. Small processors cannot divide, or multiply this wide. */
 static size_t decimal(char digits[DIGITS], uint64_t value) {
     uint64_t powers[DIGITS] = {1};
     size_t count = 1;

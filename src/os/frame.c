@@ -142,8 +142,6 @@ static bool evaluate(const uint8_t *expression, const struct frame *frame, const
     return state.depth != 0;
 }
 
-/* --- The caller --------------------------------------------------------------------------------------------------- */
-
 /* The address of the frame: the stack pointer of the caller. */
 static bool frame_address(const struct unwind_row *row, const struct frame *frame, const struct bounds *bounds,
                           uintptr_t *address) {
@@ -205,8 +203,6 @@ static NOINLINE enum frame_caller apply(const struct unwind_function *function, 
     frame->interrupted = function->signal;
     return FRAME_FOUND;
 }
-
-/* --- Cached rules ------------------------------------------------------------------------------------------------- */
 
 #if defined(__x86_64__)
 

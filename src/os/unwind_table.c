@@ -117,8 +117,6 @@ bool unwind_find_function(uintptr_t pc, struct unwind_function *function) {
     return pc - function->start < size && function->return_register < UNWIND_REGISTERS;
 }
 
-/* --- Rules -------------------------------------------------------------------------------------------------------- */
-
 /* The instructions of a function's rules (DW_CFA_ in DWARF). Three have it in the upper two bits. */
 enum upper_code { CFA_ADVANCE_LOC = 1, CFA_OFFSET, CFA_RESTORE };
 enum code {

@@ -4,7 +4,7 @@
 . "$SOURCE_DIR/test/support/script.sh"
 need xz
 
-cd "$SOURCE_DIR"
+cd "$SOURCE_DIR" || exit
 archive=$(tools/dist "$work/first")
 name=$(basename "$archive" .tar.xz)
 [ "$name" = "mems-$(sed -n 's/#define MEMS_VERSION_[MP][A-Z]* \([0-9]*\)$/\1/p' include/mems.h | paste -sd.)" ] ||

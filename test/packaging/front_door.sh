@@ -12,7 +12,7 @@ printf '#!/bin/sh\necho "$@" >>"%s"\n' "$work/installed" >"$bin/apt-get"
 printf '#!/bin/sh\nexec "$@"\n' >"$bin/sudo"
 chmod +x "$bin/apt-get" "$bin/sudo"
 cp -R "$SOURCE_DIR/Makefile" "$SOURCE_DIR/tools" "$work/tree/"
-cd "$work/tree"
+cd "$work/tree" || exit
 
 fail() {
     echo "$1" >&2

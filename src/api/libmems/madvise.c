@@ -8,8 +8,7 @@
 #include "engine/engine.h"
 #include "os/os.h"
 
-/* Advice that acts at once and is then over, or that cancels other advice. The kernel's numbers, some of which are
- * newer than the headers of C libraries. */
+/* Advice that acts at once, or cancels other advice. The kernel's numbers: C libraries' headers lack the newer ones. */
 static int is_over(int advice) {
     enum {
         ADVISE_COLD = 20,

@@ -199,8 +199,6 @@ void metadata_free(void *piece, size_t size) {
     lock_give(&metadata.lock);
 }
 
-/* --- Trimming ----------------------------------------------------------------------------------------------------- */
-
 /* A word per page, with a bit for each step of it. */
 #define PAGE_STEPS (OS_PAGE / METADATA_STEP)
 #define ALL_FREE UINT64_MAX
