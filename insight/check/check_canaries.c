@@ -56,9 +56,10 @@ static void look_at_huge(struct engine *engine, uint64_t block, struct suspects 
 
 static void look_at_all(struct engine *engine, struct suspects *suspects) {
     struct engine_walk walk;
+    const bool slots = engine_has_records(engine);
     engine_walk_start(&walk, engine, 0);
     while (engine_walk_next(&walk)) {
-        for (unsigned slot = 0; walk.span.kind == SPAN_SLAB && slot < walk.span.used; slot++) {
+        for (unsigned slot = 0; slots && walk.span.kind == SPAN_SLAB && slot < walk.span.used; slot++) {
             look_at_slot(&walk, slot, suspects);
         }
         if (walk.span.kind == SPAN_LARGE) {

@@ -74,15 +74,24 @@ static void compare_canary(struct engine *engine, uint64_t block, uint64_t room,
     }
 }
 
+/* The address of the records of all slots; false if there are none. */
+static bool records_of(struct engine *engine, uint64_t *records) {
+    return layout_has(engine->layout, "records of blocks", record_names) &&
+           read_number(engine, "mems_root.window", "window.records", records) && *records != 0;
+}
+
+bool engine_has_records(struct engine *engine) {
+    uint64_t records;
+    return records_of(engine, &records);
+}
+
 bool engine_record(struct engine *engine, const struct engine_span *span, uint64_t slot, struct engine_record *record) {
     struct layout *layout = engine->layout;
     uint64_t records;
     uint64_t room;
     uint16_t bits;
     *record = (struct engine_record){0};
-    if (!layout_has(layout, "records of blocks", record_names) ||
-        !read_number(engine, "mems_root.window", "window.records", &records) || records == 0 ||
-        !room_of(engine, span->size_class, &room)) {
+    if (!records_of(engine, &records) || !room_of(engine, span->size_class, &room)) {
         return false;
     }
     records += (span->start - engine->units.start) / engine->unit * layout_constant(layout, "RECORDS_BYTES", 0);

@@ -17,6 +17,9 @@ struct engine_record {
     uint64_t first;
 };
 
+/* Whether the library keeps records of slots. */
+bool engine_has_records(struct engine *engine);
+
 /* False if the library keeps no records, or they cannot be read. */
 bool engine_record(struct engine *engine, const struct engine_span *span, uint64_t slot, struct engine_record *record);
 

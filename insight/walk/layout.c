@@ -31,7 +31,11 @@ static size_t take_row(const char *bytes, size_t size, char structure[LAYOUT_NAM
     return head + (length + 4) / 4 * 4;
 }
 
-/* Reads the rows; false if they cannot be read. */
+static int compare_rows(const void *a, const void *b) {
+    return strcmp(((const struct layout_row *)a)->name, ((const struct layout_row *)b)->name);
+}
+
+/* Reads the rows and sorts them by name; false if they cannot be read. */
 static bool read_rows(struct target *target, uint64_t rows, struct layout *layout) {
     char structure[LAYOUT_NAME_MAX] = "";
     char *bytes = make(ROWS_BYTES);
@@ -57,6 +61,9 @@ static bool read_rows(struct target *target, uint64_t rows, struct layout *layou
         at += step;
     }
     free(bytes);
+    if (layout->row_count != 0) {
+        qsort(layout->rows, layout->row_count, sizeof *layout->rows, compare_rows);
+    }
     return whole && layout->row_count != 0;
 }
 
@@ -249,13 +256,12 @@ struct layout *layouts_of(struct layouts *layouts, enum root_heap heap) {
     return NULL;
 }
 
+static int compare_name(const void *name, const void *row) {
+    return strcmp(name, ((const struct layout_row *)row)->name);
+}
+
 static const struct layout_row *find_row(const struct layout *layout, const char *name) {
-    for (size_t i = 0; i < layout->row_count; i++) {
-        if (strcmp(layout->rows[i].name, name) == 0) {
-            return &layout->rows[i];
-        }
-    }
-    return NULL;
+    return bsearch(name, layout->rows, layout->row_count, sizeof *layout->rows, compare_name);
 }
 
 static bool is_told(const struct layout *layout, const char *report, const char *name) {

@@ -39,7 +39,7 @@ struct layout {
     uint32_t library;             /* the version of it */
     char *module;                 /* path of the file that it is in, */
     char build_id[BUILD_ID_TEXT]; /* and its build id in hexadecimal; "": not known */
-    struct layout_row *rows;
+    struct layout_row *rows;      /* by name */
     size_t row_count;
     struct lack *lacks;
     size_t lack_count;

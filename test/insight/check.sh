@@ -203,3 +203,12 @@ holds "$work/check.json" 'it["found"] == 0 and it["spans"] > 100'
 holds "$work/answers.json" '[a["state"] for a in it["answers"]] == ["unmapped: nothing is there", "live"]'
 "$INSIGHT" map --json "$process" >"$work/map.json" || fail "mems map of unmapped units"
 holds "$work/map.json" 'sum(s["bytes"] for s in it["spans"] if s["kind"] == "free, unmapped") > 16 << 20'
+
+# Four million blocks are checked in less than three seconds of processor time.
+PYTHONMALLOC=malloc launch "$work/list" python3 -c '
+import time
+blocks = [float(number) for number in range(4000000)]
+print("nothing", flush=True)
+time.sleep(600)'
+(ulimit -t 3 && exec "$INSIGHT" check --json "$process") >"$work/check.json" || fail "a check that takes too long"
+holds "$work/check.json" 'it["found"] == 0 and it["slots"] > 4000000'
