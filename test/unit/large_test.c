@@ -243,6 +243,43 @@ static void a_dirty_place_is_copied_to(void) {
     CHECK_EQUAL(mems_root.pages_moved, pages_moved);
 }
 
+static char *almost_zero(size_t size) {
+    char *block = hemmed_in(size);
+    memset(block, 0, size);
+    block[5 * OS_PAGE + 100] = 1;
+    return block;
+}
+
+static void check_almost_zero(char *block, size_t size) {
+    CHECK(block[5 * OS_PAGE + 100] == 1);
+    block[5 * OS_PAGE + 100] = 0;
+    check_zero(block, size);
+}
+
+static void copied_zeros_take_no_memory(void) {
+    const size_t size = 600 * KIB;
+    char *block = almost_zero(size);
+    engine_trim(); /* the new place has no pages */
+    const size_t before = resident_bytes();
+    char *moved = engine_realloc("realloc", block, 3 * size);
+    CHECK(moved != NULL && moved != block);
+    CHECK_AT_MOST(resident_bytes(), before + size / 4);
+    check_almost_zero(moved, size);
+}
+
+static void zeros_are_copied_over_other_bytes(void) {
+    bool zero;
+    const size_t size = 600 * KIB;
+    char *block = almost_zero(size);
+    void *place = alloc(2 * size, 1, &zero);
+    alloc(UNIT, 1, &zero);
+    filled(place, 2 * size, 9);
+    engine_free(place);
+    char *moved = engine_realloc("realloc", block, 2 * size);
+    CHECK(moved == place);
+    check_almost_zero(moved, size);
+}
+
 static void pages_that_cannot_move_are_copied(void) {
     end_trial();
     void *block = hemmed_in(2 * MIB);
@@ -292,6 +329,8 @@ int main(void) {
         FRESH_WITH(a_resize_that_finds_no_memory_changes_nothing, "window=4m"),
         FRESH(a_block_that_moves_keeps_what_it_holds),
         FRESH(a_dirty_place_is_copied_to),
+        FRESH(copied_zeros_take_no_memory),
+        FRESH(zeros_are_copied_over_other_bytes),
         FRESH(pages_that_cannot_move_are_copied),
         FRESH(a_place_that_is_lost_in_a_move_is_given_up),
         FRESH_FAULT(a_large_block_freed_twice_is_a_fault, UNDECAYED,

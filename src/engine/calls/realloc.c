@@ -58,6 +58,23 @@ static struct place take_place(const struct block *old, size_t size) {
     return place;
 }
 
+static bool is_zero(const char *bytes, size_t size) {
+    return *bytes == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
+}
+
+/* Copies no pages that are zero in both places: those that nobody has touched stay untouched. */
+static void copy_touched(char *to, const char *from, size_t bytes) {
+    size_t copied = 0;
+    for (size_t at = 0; at < bytes; at += OS_PAGE) {
+        const size_t size = min_size(OS_PAGE, bytes - at);
+        if (is_zero(from + at, size) && is_zero(to + at, size)) {
+            memcpy(to + copied, from + copied, at - copied);
+            copied = at + size;
+        }
+    }
+    memcpy(to + copied, from + copied, bytes - copied);
+}
+
 /* Ends a block whose pages are elsewhere. */
 static void free_moved(void *block) {
     struct large *large = window_holds(block) ? large_end(block) : NULL;
@@ -88,7 +105,7 @@ static void *move_big(const struct block *old, size_t size, bool copies) {
             return to;
         }
         if (LIKELY(!lost)) {
-            memcpy(to, from, bytes);
+            copy_touched(to, from, bytes);
             engine_free(from);
             return to;
         }
