@@ -66,12 +66,14 @@ static void what_is_used_is_present(void) {
     char *block = engine_alloc(1);
     need_to_see_pages();
     CHECK_EQUAL(untouched_of(32, 4), 4 + 28 / 4); /* four make a habit, and then one in four tells */
-    CHECK_EQUAL(untouched_of(32, 3), 32 / 4);
-    CHECK_EQUAL(allocate(MIB, &block), 0); /* so much may be sparse all the same, */
+    CHECK_EQUAL(untouched_of(32, 3), 5);          /* the last of them is the sixteenth: then one in sixteen tells */
+    CHECK_EQUAL(allocate(MIB, &block), 0);        /* so much may be sparse all the same, */
     release(block);
     CHECK_EQUAL(allocate(SIZE / 3, &block), 0); /* and so may be other sizes */
     release(block);
-    CHECK_EQUAL(untouched_of(30, 0), 27); /* all from the next one on that tells */
+    CHECK_EQUAL(untouched_of(3 + 3 * 16 + 1, 4), 4);
+    CHECK_EQUAL(untouched_of(30, 0), 15); /* all from the next one on that tells */
+    CHECK_EQUAL(untouched_of(32, 4), 4 + 28 / 4);
     CHECK_VALID();
 }
 

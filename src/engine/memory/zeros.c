@@ -7,10 +7,15 @@
 #include "os/futex.h"
 #include "os/os.h"
 
-/* When HABIT blocks in a row were used, and after each further one, the next AHEAD blocks are made present. If used and
- * unused blocks of one size come at random, in whatever ratio, this makes at most a sixth more present than is used. */
+/*
+ * When HABIT blocks in a row were used, and after each further one, the next AHEAD blocks are made present; and from
+ * STEADY on, the next AHEAD_STEADY. If used and unused blocks of one size come at random, in whatever ratio, this makes
+ * at most a fifth more present than is used.
+ */
 #define HABIT 4u
 #define AHEAD 3u
+#define STEADY 16u
+#define AHEAD_STEADY 15u
 
 /* A block counts as used if USED_QUARTERS / 4 or more of the sampled pages were used. */
 #define USED_QUARTERS 3u
@@ -73,9 +78,10 @@ static bool seems_used(const void *block, size_t bytes, page_reader *reads, size
 /* A block has told whether it was used. */
 static void count(struct zeros_habit *habit, bool used, size_t bytes) {
     const uint32_t streak = used ? atomic_load_explicit(&habit->streak, memory_order_relaxed) + 1 : 0;
-    atomic_store_explicit(&habit->streak, streak < HABIT ? streak : HABIT, memory_order_relaxed);
+    const uint32_t ahead = streak >= STEADY ? AHEAD_STEADY : AHEAD;
+    atomic_store_explicit(&habit->streak, streak < STEADY ? streak : STEADY, memory_order_relaxed);
     if (streak >= HABIT || !used) {
-        atomic_store_explicit(&habit->credit, used ? AHEAD * (uint32_t)bytes : 0, memory_order_relaxed);
+        atomic_store_explicit(&habit->credit, used ? ahead * (uint32_t)bytes : 0, memory_order_relaxed);
     }
 }
 
