@@ -242,11 +242,36 @@ static void without_memory_for_a_magazine_allocation_fails(void) {
     CHECK_VALID();
 }
 
+/* What the budget has beside its reserved part is less than a heap draws at a time. */
+static void without_budget_a_class_caches_the_blocks_of_a_page(void) {
+    enum { BLOCKS = 1024 };
+    static void *blocks[BLOCKS];
+    struct heap *heap = begin_heap();
+    const unsigned size_class = size_class_of(512);
+    const unsigned page = (unsigned)OS_PAGE / 512;
+    heaps.magazine_limit = heaps.magazine_most = (size_t)16 << 10;
+    for (size_t i = 0; i < BLOCKS; i++) {
+        blocks[i] = engine_alloc(512);
+    }
+    CHECK_AT_MOST(heap->counters.class_refills[size_class], BLOCKS / page);
+    CHECK_AT_MOST(page, magazine_capacity(heap, size_class));
+    CHECK_AT_MOST(magazine_capacity(heap, size_class), 2 * page);
+    for (size_t i = 0; i < BLOCKS; i++) {
+        engine_free(blocks[i]);
+    }
+    CHECK_AT_MOST(heap->counters.class_flushes[size_class], BLOCKS / page);
+    CHECK_VALID();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        FRESH(the_capacity_is_told_by_the_bottom),    IN_BOTH_MODES(no_magazine_is_both_empty_and_full),
-        IN_BOTH_MODES(magazines_grow_and_are_stored), IN_BOTH_MODES(the_last_block_freed_is_the_first_allocated),
-        IN_BOTH_MODES(disposal_leaves_nothing),       IN_BOTH_MODES(without_memory_for_a_magazine_allocation_fails),
+        FRESH(the_capacity_is_told_by_the_bottom),
+        IN_BOTH_MODES(no_magazine_is_both_empty_and_full),
+        IN_BOTH_MODES(magazines_grow_and_are_stored),
+        IN_BOTH_MODES(the_last_block_freed_is_the_first_allocated),
+        IN_BOTH_MODES(disposal_leaves_nothing),
+        IN_BOTH_MODES(without_memory_for_a_magazine_allocation_fails),
+        IN_BOTH_MODES(without_budget_a_class_caches_the_blocks_of_a_page),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,6 +43,14 @@ static unsigned take_slots(struct heap *heap, unsigned size_class, void **slots,
     return got;
 }
 
+/* How many blocks a refill fetches, and a full magazine gives back. Half of its capacity, so that neither the next
+ * mallocs nor the next frees reach an end at once; all of it if it is short, because a lock for each few blocks costs
+ * more than those that turn back. */
+static unsigned batch(const struct heap *heap, unsigned size_class) {
+    const unsigned capacity = magazine_capacity(heap, size_class);
+    return magazine_is_short(heap, size_class) ? capacity : (capacity + 1) / 2;
+}
+
 bool cached_refill(struct heap *heap, unsigned size_class) {
     ASSERT(lock_held(&heap->lock));
     struct heap_class *of = &heap->classes[size_class];
@@ -64,8 +72,7 @@ bool cached_refill(struct heap *heap, unsigned size_class) {
     if (bottom == NULL) {
         return false;
     }
-    /* Half of it, so that neither the next mallocs nor the next frees reach an end at once. */
-    unsigned wanted = (magazine_capacity(heap, size_class) + 1) / 2;
+    unsigned wanted = batch(heap, size_class);
     unsigned got = take_slots(heap, size_class, bottom + 1, wanted);
     if (got < wanted) {
         memmove(bottom + 1, bottom + 1 + (wanted - got), got * sizeof *bottom);
@@ -119,7 +126,7 @@ bool cached_make_room(struct heap *heap, unsigned size_class) {
     if (heap->bottoms[size_class] == NULL) {
         return false;
     }
-    flush(heap, size_class, (magazine_capacity(heap, size_class) + 1) / 2);
+    flush(heap, size_class, batch(heap, size_class));
     return true;
 }
 

@@ -24,10 +24,13 @@
 #define BUDGET_HEAP ((size_t)32 << 10)
 #define BUDGET_LIMIT_SHARE 32u
 
-/* This fraction of the budget is kept for classes without a magazine: each gets one for this many blocks. Without any,
- * each malloc and free takes the heap's lock. */
+/* This fraction of the budget is kept for the first blocks of each class. Without any, each malloc and free takes the
+ * heap's lock. */
 #define RESERVED_SHARE 4u
-#define RESERVED_CAPACITY 1u
+
+/* The first blocks of a class: as many as fit on a page, but at most FIRST_MOST. They are neighbours, and any one of
+ * them keeps its page resident, so they cost as much as one. */
+#define FIRST_MOST 16u
 
 /* A heap draws on the budget in these steps, so that most draws need no atomic operation. */
 #define DRAW_STEP ((size_t)16 << 10)
@@ -48,11 +51,17 @@ void magazines_ask_limit(void) {
     magazines_set_budget();
 }
 
+static unsigned first_blocks(unsigned size_class) {
+    const size_t blocks = OS_PAGE / size_classes[size_class].size;
+    return (unsigned)max_size(min_size(blocks, FIRST_MOST), 1);
+}
+
 /* The cost of `capacity` blocks of a class. */
 static size_t cost_of(unsigned size_class, unsigned capacity) {
     const size_t size = size_classes[size_class].size;
     const unsigned few = smaller(capacity, MAGAZINE_SLOTS - 1);
-    return few * max_size(size, COST_MIN) + (capacity - few) * max_size(size, COST_MORE_MIN);
+    const unsigned first = smaller(few, first_blocks(size_class));
+    return ((first != 0) + few - first) * max_size(size, COST_MIN) + (capacity - few) * max_size(size, COST_MORE_MIN);
 }
 
 /* Draws if all heaps then have drawn at most `most`. Relaxed: only a bound. While the budget is used up, threads ask
@@ -171,7 +180,19 @@ static unsigned most_of(const struct heap *heap, unsigned size_class) {
     return bounded ? (unsigned)(MAGAZINE_BYTES / of->size) : of->magazine;
 }
 
+/* Relaxed: only a bound. Draws would fail one after the other, so the budget is looked at once. */
+bool magazine_is_short(const struct heap *heap, unsigned size_class) {
+    const unsigned capacity = magazine_capacity(heap, size_class);
+    const size_t most = atomic_load_explicit(&heaps.magazine_most, memory_order_relaxed);
+    return capacity >= first_blocks(size_class) && capacity < most_of(heap, size_class) &&
+           heap->magazine_cost + COST_MORE_MIN > MAGAZINE_FREE + heap->magazine_drawn &&
+           atomic_load_explicit(&heaps.magazine_drawn, memory_order_relaxed) + DRAW_STEP > most - most / RESERVED_SHARE;
+}
+
 bool magazine_grow(struct heap *heap, unsigned size_class) {
+    if (magazine_is_short(heap, size_class)) {
+        return false;
+    }
     const unsigned capacity = magazine_capacity(heap, size_class);
     const unsigned most = most_of(heap, size_class);
     if (capacity >= most) {
@@ -179,7 +200,8 @@ bool magazine_grow(struct heap *heap, unsigned size_class) {
     }
     const size_t cost = cost_of(size_class, capacity);
     unsigned by = smaller(next_capacity(capacity), most) - capacity;
-    while (by != 0 && !pay(heap, cost_of(size_class, capacity + by) - cost, capacity + by <= RESERVED_CAPACITY)) {
+    while (by != 0 &&
+           !pay(heap, cost_of(size_class, capacity + by) - cost, capacity + by <= first_blocks(size_class))) {
         by /= 2;
     }
     if (by != 0 && !resize(heap, size_class, capacity + by)) {

@@ -16,8 +16,9 @@
  * MAGAZINE_SLOTS: there the slow path only looks whether the magazine goes on (magazine_has_room).
  *
  * Blocks in a magazine keep memory from other threads, so they are paid for: MAGAZINE_FREE is free of charge for each
- * heap, and everything beyond is drawn from a budget shared by all heaps. If that is used up, magazines do not grow,
- * and blocks go straight from a slab to the user and back.
+ * heap, and everything beyond is drawn from a budget shared by all heaps. If that is nearly used up, magazines do not
+ * grow beyond the first blocks, as many as fit on a page; if it is used up, blocks go straight from a slab to the user
+ * and back.
  *
  * A class without a magazine (and a thread without a heap) has its top at the last slot of `magazine_none`, which is
  * NULL: both empty and full.
@@ -89,6 +90,9 @@ size_t magazine_cost(const struct heap *heap, unsigned size_class);
 /* Makes the heap's magazine of a class, or at most doubles its capacity. False if it is the largest already, or
  * there is no budget or no memory. */
 bool magazine_grow(struct heap *heap, unsigned size_class);
+
+/* Whether the heap's magazine of a class has only the first blocks or a few more, because the budget is used up. */
+bool magazine_is_short(const struct heap *heap, unsigned size_class);
 
 /* Halves the capacity of a magazine if its blocks still fit, and there is memory for a smaller one. */
 void magazine_shrink(struct heap *heap, unsigned size_class);
