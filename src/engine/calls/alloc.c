@@ -94,7 +94,7 @@ static bool refill(struct heap *heap, unsigned size_class, void **block) {
 }
 
 static bool refill_from_fresh(struct heap *heap, unsigned size_class, void **block) {
-    upkeep_before_peak(heap);
+    upkeep_before_peak(heap, size_classes[size_class].units);
     lock_take(&heap->lock);
     const size_t least = heap->slab_bytes / SLABS_PER_LARGES;
     lock_give(&heap->lock);

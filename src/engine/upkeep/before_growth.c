@@ -12,7 +12,8 @@
 #include "os/os.h"
 
 /*
- * Before slabs exceed their peak memory, free pages are purged. The next time is when slabs hold this much more, plus
+ * Before slabs exceed their peak memory, idle heaps are reclaimed, because memory that changes hands as a span needs no
+ * page fault. If they have no empty slab, free pages are purged. The next time is when slabs hold this much more, plus
  * this fraction. If much was purged it is sooner: when they hold more by the pages that were needed again since, and so
  * were purged in vain, plus a fraction of the purged pages.
  */
@@ -126,7 +127,7 @@ static void flush_before_peak(struct heap *heap) {
     atomic_store_explicit(&level, resident + max_size(flushed, PEAK_MIN_PAGES), memory_order_relaxed);
 }
 
-void upkeep_before_peak(struct heap *heap) {
+void upkeep_before_peak(struct heap *heap, size_t units) {
     flush_before_peak(heap);
     const size_t level = atomic_load_explicit(&peak_level, memory_order_relaxed);
     const size_t present = slabs_present();
@@ -134,6 +135,9 @@ void upkeep_before_peak(struct heap *heap) {
         return;
     }
     const uint64_t now_ms = os_coarse_ms();
+    if (idle_reclaim_for(heap, now_ms, units)) {
+        return;
+    }
     const size_t step = min_size(max_size(present / PEAK_SHARE, PEAK_MIN_PAGES), PASS_PAGES / 2);
     const unsigned most = (unsigned)(2 * step);
     unsigned purged = free_pages_purge_others(heap, now_ms, true, most);

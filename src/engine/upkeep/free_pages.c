@@ -12,9 +12,6 @@
 /* Slabs of a heap that are examined each time. */
 #define PASS_SLABS 256u
 
-/* How many heaps are searched for idle ones with free pages each time. */
-#define PEAK_HEAPS 256u
-
 /* Does what has been begun, with no lock held while the system works. Returns how many pages were purged. */
 static unsigned finish(struct slab_purge *purge) {
     if (purge->pages == 0) {

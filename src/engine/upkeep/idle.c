@@ -6,6 +6,7 @@
 #include "engine/heaps/depot.h"
 #include "engine/heaps/heap.h"
 #include "engine/heaps/remote.h"
+#include "engine/memory/span.h"
 #include "engine/slabs/slab.h"
 #include "os/os.h"
 
@@ -74,6 +75,19 @@ bool idle_reclaim_if(struct heap *heap, uint64_t now_ms) {
     }
     lock_give(&heap->lock);
     return more;
+}
+
+bool idle_reclaim_for(const struct heap *mine, uint64_t now_ms, size_t units) {
+    bool fits = false;
+    unsigned left = idle_looks(mine);
+    for (unsigned i = (unsigned)min_size(heaps_made(), PEAK_HEAPS); i != 0 && left != 0 && !fits; i--) {
+        struct heap *heap = idle_next();
+        if (heap != mine && idle_reclaim_if(heap, now_ms)) {
+            fits = span_dirty_fits(units, SIZE_MAX);
+            left--;
+        }
+    }
+    return fits;
 }
 
 /* --- Stealing ----------------------------------------------------------------------------------------------------- */

@@ -11,6 +11,9 @@
 
 struct heap;
 
+/* How many heaps are searched for idle ones before memory exceeds its peak. */
+#define PEAK_HEAPS 256u
+
 /* Units with remote frees to collect in a heap at a time. */
 #define IDLE_UNITS 64u
 
@@ -29,6 +32,9 @@ void idle_reclaim(struct heap *heap, size_t units);
 
 /* The same if the heap is idle, without its lock. Returns whether it had something. */
 bool idle_reclaim_if(struct heap *heap, uint64_t now_ms);
+
+/* Reclaims idle heaps, like idle_reclaim_if, until there is a dirty span of `units` units. True if one was made. */
+bool idle_reclaim_for(const struct heap *mine, uint64_t now_ms, size_t units);
 
 /* Makes a block of a class that was freed in an idle heap live; NULL if there is none. `heap` is the calling thread's.
  */
