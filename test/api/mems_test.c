@@ -77,12 +77,12 @@ static void statistics_add_up_and_follow_what_is_allocated(void **state) {
     assert_adds_up(&before);
     void *blocks[1000];
     for (size_t i = 0; i < 1000; i++) {
-        blocks[i] = malloc(i * 50);
+        blocks[i] = malloc(i * 100);
     }
     void *huge = malloc(100 * MIB);
     mems_engine_stats(&during);
     assert_adds_up(&during);
-    assert_true(during.live >= before.live + 1000 * 999 / 2 * 50);
+    assert_true(during.live >= before.live + 1000 * 999 / 2 * 100);
     assert_int_equal(during.huge_blocks, before.huge_blocks + 1);
     assert_int_equal(during.huge_bytes, before.huge_bytes + 100 * MIB);
     assert_true(during.large_blocks > before.large_blocks);

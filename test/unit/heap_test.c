@@ -216,7 +216,7 @@ static void *hold_blocks(void *unused) {
     for (int i = BLOCKS / 2; i < BLOCKS; i++) {
         engine_free(blocks[i]); /* so that the magazines hold some */
     }
-    engine_free(engine_alloc(SMALL_MAX + 1)); /* and the depot */
+    engine_free(engine_alloc(MEDIUM_MAX + 1)); /* and the depot */
     CHECK_EQUAL(large_cache_count(&heap_mine->larges), 1);
     pthread_barrier_wait(&step);
     pthread_barrier_wait(&step);
@@ -248,7 +248,7 @@ static void a_child_takes_over_what_other_threads_had(void) {
     pthread_t thread;
     struct child_result result;
     void *block = engine_alloc(10);
-    engine_free(engine_alloc(SMALL_MAX + 1));
+    engine_free(engine_alloc(MEDIUM_MAX + 1));
     CHECK(pthread_barrier_init(&step, NULL, 2) == 0);
     CHECK(pthread_create(&thread, NULL, hold_blocks, NULL) == 0);
     pthread_barrier_wait(&step);

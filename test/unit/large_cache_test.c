@@ -20,8 +20,12 @@
 /* Longer than any test, shorter than the machine has been up. */
 #define LONG_DECAY "decay_ms=200000"
 
-/* A large block of one unit. */
+/* A large block of one unit; if it is not aligned, it is a medium one. */
 #define LARGE (SMALL_MAX + 1)
+
+static void *allocate(size_t size) {
+    return engine_alloc_aligned(2 * GRANULE, size);
+}
 
 static size_t cached(void) {
     return large_cache_count(&heap_mine->larges);
@@ -29,8 +33,8 @@ static size_t cached(void) {
 
 static void a_block_comes_back(void) {
     begin_heap();
-    char *small = engine_alloc(LARGE);
-    char *larger = engine_alloc(2 * UNIT);
+    char *small = allocate(LARGE);
+    char *larger = allocate(2 * UNIT);
     memset(small, 1, LARGE);
     engine_free(larger);
     engine_free(small);
@@ -38,7 +42,7 @@ static void a_block_comes_back(void) {
     CHECK_EQUAL(block_at(small).state, BLOCK_STATE_CACHED);
     CHECK_VALID();
     size_t taken = spans.taken;
-    CHECK(engine_alloc(UNIT + 1) == larger);
+    CHECK(allocate(UNIT + 1) == larger);
     CHECK(engine_alloc_zeroed(1, UNIT) == small);
     for (size_t i = 0; i < UNIT; i++) {
         CHECK_EQUAL(small[i], 0);
@@ -56,7 +60,7 @@ static void a_batch_comes_back_in_order(void) {
     begin_heap();
     for (size_t units = 1; units < LARGE_UNITS_END; units += 1 + units / 3) {
         for (unsigned i = 0; i < COUNT; i++) {
-            blocks[i] = engine_alloc(units * UNIT - 1);
+            blocks[i] = allocate(units * UNIT - 1);
             CHECK(blocks[i] != NULL);
         }
         for (unsigned i = 0; i < COUNT; i++) {
@@ -65,7 +69,7 @@ static void a_batch_comes_back_in_order(void) {
         CHECK_EQUAL(cached(), COUNT);
         size_t taken = spans.taken;
         for (unsigned i = COUNT; i-- > 0;) {
-            CHECK(engine_alloc(units * UNIT) == blocks[i]);
+            CHECK(allocate(units * UNIT) == blocks[i]);
         }
         CHECK_EQUAL(spans.taken, taken);
         CHECK_VALID();
@@ -79,7 +83,7 @@ static void an_aligned_block_is_not_taken_from_the_cache(void) {
     void *blocks[COUNT];
     begin_heap();
     for (unsigned i = 0; i < COUNT; i++) {
-        blocks[i] = engine_alloc(LARGE);
+        blocks[i] = allocate(LARGE);
     }
     for (unsigned i = 0; i < COUNT; i++) {
         engine_free(blocks[i]);
@@ -124,7 +128,7 @@ static void every_size_is_found_in_its_bin(void) {
 static void pairs_cost_no_page_and_no_system_call(void) {
     begin_heap();
     for (size_t size = LARGE; size < 64 * MIB; size *= 2) {
-        char *block = engine_alloc(size);
+        char *block = allocate(size);
         block[0] = block[size - 1] = 1;
         engine_free(block);
     }
@@ -134,7 +138,7 @@ static void pairs_cost_no_page_and_no_system_call(void) {
     os_usage(&before);
     for (unsigned round = 0; round < 1000; round++) {
         for (size_t size = LARGE; size < 64 * MIB; size *= 2) {
-            char *block = engine_alloc(size);
+            char *block = allocate(size);
             block[0] = block[size - 1] = 1;
             engine_free(block);
         }
@@ -151,14 +155,14 @@ static void nothing_grows_while_blocks_are_cached(void) {
     void *blocks[COUNT];
     begin_heap();
     for (unsigned i = 0; i < COUNT; i++) {
-        blocks[i] = engine_alloc(16 * UNIT);
+        blocks[i] = allocate(16 * UNIT);
     }
     size_t top = spans.top;
     for (unsigned i = 0; i < COUNT; i++) {
         engine_free(blocks[i]);
     }
     for (unsigned i = 0; i < COUNT / 2; i++) {
-        CHECK((blocks[i] = engine_alloc(32 * UNIT)) != NULL);
+        CHECK((blocks[i] = allocate(32 * UNIT)) != NULL);
     }
     CHECK_EQUAL(spans.top, top);
     CHECK_EQUAL(cached(), 0);
@@ -166,7 +170,7 @@ static void nothing_grows_while_blocks_are_cached(void) {
         engine_free(blocks[i]);
     }
     for (size_t bytes = 0; bytes < COUNT * 12 * UNIT; bytes += 1024) {
-        CHECK(engine_alloc(1000) != NULL);
+        CHECK(allocate(1000) != NULL);
     }
     CHECK_EQUAL(spans.top, top);
     CHECK_VALID();
@@ -174,7 +178,7 @@ static void nothing_grows_while_blocks_are_cached(void) {
 
 static void *leave_cached(void *blocks) {
     for (unsigned i = 0; i < 32; i++) {
-        ((void **)blocks)[i] = engine_alloc(16 * UNIT);
+        ((void **)blocks)[i] = allocate(16 * UNIT);
     }
     for (unsigned i = 0; i < 32; i++) {
         engine_free(((void **)blocks)[i]);
@@ -191,7 +195,7 @@ static void *take_of_others(void *unused) {
     begin_heap();
     size_t top = spans.top;
     for (unsigned i = 0; i < 8; i++) {
-        CHECK(engine_alloc(32 * UNIT) != NULL);
+        CHECK(allocate(32 * UNIT) != NULL);
     }
     CHECK_AT_MOST(spans.top, top + 4 * UNIT);
     return NULL;
@@ -210,7 +214,7 @@ static _Atomic bool enough_taken;
 static void *come_and_go(void *heap) {
     atomic_store((_Atomic(struct heap *) *)heap, begin_heap());
     for (size_t round = scaled(1000000); round != 0 && !atomic_load(&enough_taken); round--) {
-        void *block = engine_alloc((1 + round % 3) * UNIT);
+        void *block = allocate((1 + round % 3) * UNIT);
         CHECK(large_is_live(large_of(block)));
         engine_free(block);
     }
@@ -243,11 +247,11 @@ static void a_ready_block_is_taken_once(void) {
 /* Blocks of different sizes in turn use one span, if it is not much wider than they need. */
 static void sizes_in_turn_share_a_block(void) {
     begin_heap();
-    void *widest = engine_alloc(5 * UNIT);
+    void *widest = allocate(5 * UNIT);
     engine_free(widest);
     const size_t taken = spans.taken;
     for (unsigned i = 0; i < 100; i++) {
-        void *block = engine_alloc((1 + 7 * i % 5) * UNIT - i);
+        void *block = allocate((1 + 7 * i % 5) * UNIT - i);
         CHECK(block == widest);
         CHECK_EQUAL(large_size(large_of(block)), round_up((1 + 7 * i % 5) * UNIT - i, OS_PAGE));
         CHECK_VALID();
@@ -255,7 +259,7 @@ static void sizes_in_turn_share_a_block(void) {
     }
     CHECK_EQUAL(spans.taken, taken);
     CHECK_EQUAL(heap_mine->larges.wider, 0);
-    CHECK(engine_realloc("realloc", engine_alloc(UNIT), 5 * UNIT) == widest);
+    CHECK(engine_realloc("realloc", allocate(UNIT), 5 * UNIT) == widest);
     CHECK_EQUAL(spans.taken, taken);
     CHECK_VALID();
 }
@@ -272,13 +276,13 @@ static void blocks_are_wider_by_few_units(void) {
     struct heap *heap = begin_heap();
     size_t units = 0;
     for (unsigned i = 0; i < COUNT; i++) {
-        blocks[i] = engine_alloc((2 + i % 5) * UNIT);
+        blocks[i] = allocate((2 + i % 5) * UNIT);
     }
     for (unsigned i = 0; i < COUNT; i++) {
         engine_free(blocks[i]);
     }
     for (unsigned i = 0; i < COUNT; i++) {
-        blocks[i] = engine_alloc(UNIT);
+        blocks[i] = allocate(UNIT);
         units += large_of(blocks[i])->span.units;
     }
     CHECK(units > COUNT);
@@ -304,18 +308,18 @@ static void blocks_are_wider_by_few_units(void) {
 /* Without samples, pairs that take no memory need no beat for each. */
 static void a_cached_block_counts_little(void) {
     struct heap *heap = begin_heap();
-    engine_free(engine_alloc(8 * MIB));
+    engine_free(allocate(8 * MIB));
     const uint32_t calls = heap->slow_calls;
     for (unsigned i = 0; i < 160; i++) {
-        engine_free(engine_alloc(8 * MIB));
+        engine_free(allocate(8 * MIB));
     }
     CHECK_EQUAL(heap->slow_calls - calls, 160 + 160 / CALLS_PER_PASS);
 }
 
 static void blocks_decay(void) {
     struct heap *heap = begin_heap();
-    void *old = engine_alloc(LARGE);
-    void *new = engine_alloc(2 * UNIT);
+    void *old = allocate(LARGE);
+    void *new = allocate(2 * UNIT);
     size_t live = spans.live_units;
     engine_free(old);
     lock_take(&heap->lock);
@@ -341,7 +345,7 @@ static void a_pass_gives_few_back(void) {
     static void *blocks[COUNT];
     struct heap *heap = begin_heap();
     for (unsigned i = 0; i < COUNT; i++) {
-        blocks[i] = engine_alloc(LARGE);
+        blocks[i] = allocate(LARGE);
     }
     for (unsigned i = 0; i < COUNT; i++) {
         engine_free(blocks[i]);
@@ -365,7 +369,7 @@ static void goes_back_at(size_t size) {
     void *blocks[COUNT];
     struct heap *heap = heap_mine;
     for (unsigned i = 0; i < COUNT; i++) {
-        blocks[i] = engine_alloc((1 + i) * UNIT);
+        blocks[i] = allocate((1 + i) * UNIT);
     }
     for (unsigned i = 0; i < COUNT; i++) {
         engine_free(blocks[i]);
@@ -375,7 +379,7 @@ static void goes_back_at(size_t size) {
     heap->passed_ms -= 3 * (uint64_t)spans.decay_ms;
     heap->slow_calls = 1; /* the next CALLS_PER_PASS - 1 calls do no pass because of their number */
     for (unsigned i = 0; i < CALLS; i++) {
-        CHECK(engine_alloc(size) != NULL);
+        CHECK(allocate(size) != NULL);
         lock_take(&heap->lock);
         cached_flush_class(heap, size_class_of(size));
         lock_give(&heap->lock);
@@ -392,7 +396,7 @@ static void a_thread_that_wakes_and_grows_gives_all_back(void) {
 
 static void a_thread_that_wakes_and_has_slots_gives_all_back(void) {
     begin_heap();
-    CHECK(engine_alloc(300) != NULL);
+    CHECK(allocate(300) != NULL);
     lock_take(&heap_mine->lock);
     cached_flush(heap_mine);
     lock_give(&heap_mine->lock);
@@ -402,13 +406,13 @@ static void a_thread_that_wakes_and_has_slots_gives_all_back(void) {
 /* Before an allocation fails, its heap gives up what it keeps. */
 static void a_cache_makes_nothing_fail(void) {
     begin_heap();
-    void *large = engine_alloc(2 * UNIT);
-    while (engine_alloc(1000) != NULL) {
+    void *large = allocate(2 * UNIT);
+    while (allocate(1000) != NULL) {
         continue;
     }
     engine_free(large);
     CHECK_EQUAL(cached(), 1);
-    CHECK(engine_alloc(1000) != NULL);
+    CHECK(allocate(1000) != NULL);
     CHECK_EQUAL(cached(), 0);
     CHECK_VALID();
 }
@@ -416,24 +420,24 @@ static void a_cache_makes_nothing_fail(void) {
 /* The same for a large block, if the system gives no mapping either. */
 static void a_cache_makes_nothing_large_fail(void) {
     begin_heap();
-    char *first = engine_alloc(2 * UNIT);
-    char *second = engine_alloc(2 * UNIT);
+    char *first = allocate(2 * UNIT);
+    char *second = allocate(2 * UNIT);
     CHECK(second == first + 2 * UNIT);
-    while (engine_alloc(1000) != NULL) {
+    while (allocate(1000) != NULL) {
         continue;
     }
     engine_free(first);
     engine_free(second);
     os_inject(OS_CALL_MMAP, 0, UINT64_MAX, ENOMEM);
-    CHECK(engine_alloc(4 * UNIT) == first);
-    CHECK(engine_alloc(4 * UNIT) == NULL && errno == ENOMEM);
+    CHECK(allocate(4 * UNIT) == first);
+    CHECK(allocate(4 * UNIT) == NULL && errno == ENOMEM);
     os_inject_clear();
     CHECK_VALID();
 }
 
 static void without_a_decay_nothing_is_kept(void) {
     begin_heap();
-    engine_free(engine_alloc(LARGE));
+    engine_free(allocate(LARGE));
     CHECK_EQUAL(cached(), 0);
     CHECK(spans.live_units == 0 && (spans.dirty_units == 0 || !os_purge_zeroes()));
     CHECK_VALID();
@@ -456,7 +460,7 @@ static void *free_large(void *blocks) {
 static void a_thread_that_only_frees_gives_back(void) {
     void *blocks[1 + CALLS_PER_PASS];
     for (size_t i = 0; i <= CALLS_PER_PASS; i++) {
-        blocks[i] = engine_alloc(LARGE);
+        blocks[i] = allocate(LARGE);
     }
     thread_run(free_large, blocks);
     CHECK_VALID();
@@ -464,19 +468,19 @@ static void a_thread_that_only_frees_gives_back(void) {
 
 static void freeing_a_cached_block_is_a_fault(void) {
     begin_heap();
-    void *block = engine_alloc(LARGE);
+    void *block = allocate(LARGE);
     engine_free(block);
     engine_free(block);
 }
 
 static void freeing_a_unit_of_a_block_is_a_fault(void) {
     begin_heap();
-    engine_free((char *)engine_alloc(3 * UNIT) + 2 * UNIT);
+    engine_free((char *)allocate(3 * UNIT) + 2 * UNIT);
 }
 
 static void freeing_what_lies_in_the_first_unit_is_a_fault(void) {
     begin_heap();
-    engine_free((char *)engine_alloc(3 * UNIT) + 1024);
+    engine_free((char *)allocate(3 * UNIT) + 1024);
 }
 
 int main(void) {

@@ -39,11 +39,16 @@ static void check_addresses(const void *start, size_t size, enum block_kind kind
     check_block(&last, kind, state, start, size);
 }
 
+static size_t largest_slot(void) {
+    return root_medium() ? MEDIUM_MAX : SMALL_MAX;
+}
+
 static void every_address_of_a_live_block_leads_to_it(void) {
+    CHECK(root_start());
     for (int round = 0; round < 400; round++) {
         size_t size = random_magnitude(&fresh_random, 24);
         char *block = round % 100 == 99 ? engine_alloc(80 * MIB) : engine_alloc(size);
-        enum block_kind kind = round % 100 == 99 ? BLOCK_HUGE : size <= SMALL_MAX ? BLOCK_SLOT : BLOCK_LARGE;
+        enum block_kind kind = round % 100 == 99 ? BLOCK_HUGE : size <= largest_slot() ? BLOCK_SLOT : BLOCK_LARGE;
         check_addresses(block, engine_usable_size("malloc_usable_size", block), kind, BLOCK_STATE_LIVE);
         if (round % 3) {
             engine_free(block);
@@ -53,7 +58,8 @@ static void every_address_of_a_live_block_leads_to_it(void) {
 
 static void every_slot_of_every_class_is_told_by_its_number(void) {
     CHECK(root_start());
-    for (unsigned size_class = 0; size_class < EMPTY_CLASS; size_class++) {
+    const unsigned classes = root_medium() ? EMPTY_CLASS : MEDIUM_CLASS;
+    for (unsigned size_class = 0; size_class < classes; size_class++) {
         size_t size = size_classes[size_class].size;
         const struct slab *slab = slab_of(engine_alloc(size));
         const char *start = window_address(slab->span.first);

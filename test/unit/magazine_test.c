@@ -6,6 +6,8 @@
 #include <errno.h>
 
 #include "engine/heaps/heap.h"
+#include "engine/memory/span.h"
+#include "engine/root/root.h"
 #include "engine/slabs/lookup.h"
 #include "engine/slabs/slab.h"
 #include "engine/tables/metadata.h"
@@ -151,7 +153,8 @@ static void magazines_grow_and_are_stored(void) {
     struct heap *heap = begin_heap();
     void *blocks[BLOCKS];
     struct model model = {0};
-    for (unsigned size_class = 0; size_class < EMPTY_CLASS; size_class++) {
+    const unsigned classes = root_medium() ? EMPTY_CLASS : MEDIUM_CLASS;
+    for (unsigned size_class = 0; size_class < classes; size_class++) {
         size_t size = size_classes[size_class].size;
         model.size_class = size_class;
         model.class_refills = 0;

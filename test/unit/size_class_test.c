@@ -20,21 +20,28 @@ static void classes_ascend_in_the_steps_promised(void **state) {
         assert_int_equal(size % GRANULE, 0);
         if (before < 128) {
             assert_int_equal(size - before, 16);
+        } else if (size_class >= MEDIUM_CLASS) {
+            assert_true((size - before) * 4 <= before + 8 * 64);
         } else {
             assert_true((size - before) * 8 <= before + 8 * 64);
         }
         before = size;
     }
-    assert_int_equal(before, SMALL_MAX);
+    assert_int_equal(before, MEDIUM_MAX);
+    assert_int_equal(size_classes[MEDIUM_CLASS - 1].size, SMALL_MAX);
+}
+
+static unsigned class_of(size_t size) {
+    return size <= SMALL_MAX ? size_class_of(size) : size_class_of_medium(size);
 }
 
 static void every_size_gets_the_smallest_class_that_holds_it(void **state) {
     (void)state;
     unsigned smallest = 0;
-    for (size_t size = 0; size <= SMALL_MAX; size++) {
+    for (size_t size = 0; size <= MEDIUM_MAX; size++) {
         smallest += size > size_classes[smallest].size;
-        if (size_class_of(size) != smallest) {
-            fail_msg("%zu bytes: class %u, not %u", size, size_class_of(size), smallest);
+        if (class_of(size) != smallest) {
+            fail_msg("%zu bytes: class %u, not %u", size, class_of(size), smallest);
         }
     }
     assert_int_equal(smallest, EMPTY_CLASS - 1);
@@ -42,9 +49,9 @@ static void every_size_gets_the_smallest_class_that_holds_it(void **state) {
 
 static void no_block_wastes_more_than_promised(void **state) {
     (void)state;
-    for (size_t size = 1; size <= SMALL_MAX; size++) {
-        size_t waste = size_classes[size_class_of(size)].size - size;
-        if (size <= 128 ? waste >= GRANULE : waste * 8 > size + 8 * 64) {
+    for (size_t size = 1; size <= MEDIUM_MAX; size++) {
+        size_t waste = size_classes[class_of(size)].size - size;
+        if (size <= 128 ? waste >= GRANULE : waste * (size <= SMALL_MAX ? 8 : 4) > size + 8 * 64) {
             fail_msg("%zu bytes: %zu wasted", size, waste);
         }
     }
@@ -55,7 +62,7 @@ static void slabs_are_small_and_filled(void **state) {
     for (unsigned size_class = 0; size_class < EMPTY_CLASS; size_class++) {
         const struct size_class *of = &size_classes[size_class];
         size_t bytes = of->units * UNIT;
-        assert_true(of->slots >= 8);
+        assert_true(of->slots >= (size_class < MEDIUM_CLASS ? 8 : 4));
         assert_true(of->units == 1 || of->units / 2 * UNIT < (size_t)8 * of->size);
         assert_true(of->size <= 2048 || bytes - (size_t)of->slots * of->size < of->slots * 64u);
         assert_true((size_t)of->slots * of->size <= bytes);
@@ -84,11 +91,11 @@ static void the_reciprocal_divides_exactly(void **state) {
 
 static unsigned smallest_aligned(size_t alignment, size_t size) {
     unsigned size_class = 0;
-    while (size_class < SIZE_CLASSES &&
+    while (size_class < MEDIUM_CLASS &&
            (size_classes[size_class].size < size || size_classes[size_class].size % alignment != 0)) {
         size_class++;
     }
-    return size_class;
+    return size_class < MEDIUM_CLASS ? size_class : SIZE_CLASSES;
 }
 
 /* Slabs start at multiples of UNIT, so a slot is as aligned as its class's size and its slab. */

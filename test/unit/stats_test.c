@@ -72,9 +72,11 @@ static void check_live(void) {
         if (model.sizes[i] >= HUGE_MIN) {
             huge_blocks++;
             huge_bytes += model.sizes[i];
-        } else if (model.sizes[i] > SMALL_MAX) {
+        } else if (model.sizes[i] > SMALL_MAX && !entry_is_slab(page_map_load(window_unit(model.blocks[i])))) {
             large_blocks++;
             large_bytes += model.sizes[i];
+        } else if (model.sizes[i] > SMALL_MAX) {
+            live[size_class_of_medium(model.sizes[i])]++;
         } else if (model.sizes[i]) {
             live[size_class_of(model.sizes[i])]++;
         }

@@ -150,7 +150,7 @@ static void three_pages_of_an_unused_block_are_read(void) {
 /* A zeroed block in the place of one of which the program had written every `stride`-th page; returns how much of it
  * is present. */
 static size_t recycled(size_t size, size_t stride) {
-    char *block = engine_alloc(size);
+    char *block = engine_alloc_aligned(2 * GRANULE, size); /* large, whatever its size */
     CHECK(os_purge(block, size) == 0);
     for (size_t at = 0; at < size; at += stride * OS_PAGE) {
         block[at] = 1;
@@ -185,7 +185,7 @@ static void what_is_used_again_and_again_stays_present(void) {
     (void)engine_alloc(1);
     need_to_see_pages();
     engine_free(memset(engine_alloc(4 * MIB), 1, 4 * MIB));
-    engine_free(memset(engine_alloc(40 * KIB), 1, 40 * KIB));
+    engine_free(memset(engine_alloc_aligned(2 * GRANULE, 40 * KIB), 1, 40 * KIB));
     uint64_t calls = os_inject_calls(OS_CALL_MADVISE);
     os_usage(&before);
     for (unsigned i = 0; i < ROUNDS; i++) {

@@ -48,19 +48,32 @@ static uint64_t count_and_keep_up(struct heap *heap, size_t size) {
     return interval;
 }
 
-/* Makes a block a sample, or replaces it by one. */
+/* A large block in place of a medium one; NULL if there is no memory. */
+static void *large_instead(struct heap *heap, size_t size) {
+    bool zero;
+    void *block = large_alloc(size, 1, &zero);
+    if (block != NULL) {
+        heap_count_large(heap, large_size(large_of(block)));
+    }
+    return block;
+}
+
+/* Makes a block a sample, or replaces it by one: a small block by one with a guard, a medium one by a large one. */
 static COLD void *sampled(void *block, size_t size, size_t alignment, uint64_t interval) {
     struct heap *heap = heap_mine;
-    if (!window_holds(block) || !entry_is_slab(page_map_load(window_unit(block)))) {
-        sampled_block_mark(heap, block, size, interval);
-        return block;
+    const bool in_slab = window_holds(block) && entry_is_slab(page_map_load(window_unit(block)));
+    void *sample = block;
+    if (in_slab) {
+        sample = size <= SMALL_MAX ? sampled_block_take(heap, size, alignment, interval) : large_instead(heap, size);
+        if (sample == NULL) {
+            return block;
+        }
+        engine_free(block);
     }
-    void *guarded = sampled_block_take(heap, size, alignment, interval);
-    if (guarded == NULL) {
-        return block;
+    if (!in_slab || size > SMALL_MAX) {
+        sampled_block_mark(heap, sample, size, interval);
     }
-    engine_free(block);
-    return guarded;
+    return sample;
 }
 
 /* --- Small blocks ------------------------------------------------------------------------------------------------- */
@@ -187,13 +200,15 @@ static COLD void *alloc_refill(unsigned size_class, size_t size, size_t alignmen
 }
 
 /*
- * The maximum that a large block from the cache counts towards the beat, unless samples are taken: it takes no memory,
- * and beats with nothing to do would cost more than the call itself.
+ * The maximum that a cached block beyond SMALL_MAX counts towards the beat, unless samples are taken: it takes no
+ * memory, and beats with nothing to do would cost more than the call itself. A medium block that is not cached takes
+ * the slow path as small ones do, which counts all of it.
  */
-#define CACHED_COUNT (HEAP_BEAT / CALLS_PER_PASS)
+#define LARGE_COUNT (HEAP_BEAT / CALLS_PER_PASS)
+#define MEDIUM_COUNT (LARGE_COUNT / 4)
 
-static size_t counted(const struct heap *heap, size_t size) {
-    return heap->interval == 0 && size > CACHED_COUNT ? CACHED_COUNT : size;
+static size_t counted(const struct heap *heap, size_t size, size_t most) {
+    return heap->interval == 0 && size > most ? most : size;
 }
 
 /* From the lists of the cache, or a ready block that is wider. heap_none has neither. */
@@ -216,7 +231,7 @@ ALWAYS_INLINE void *take_cached(size_t size) {
     }
     counter_add(&heap->counters.large_bytes, round_up(size, OS_PAGE));
     void *block = large_reuse(large, size);
-    return LIKELY(!heap_count(heap, counted(heap, size))) ? block : alloc_beat(block, size, 1);
+    return LIKELY(!heap_count(heap, counted(heap, size, LARGE_COUNT))) ? block : alloc_beat(block, size, 1);
 }
 
 COLD void *alloc_beat(void *block, size_t size, size_t alignment) {
@@ -235,6 +250,27 @@ COLD void *alloc_beat(void *block, size_t size, size_t alignment) {
 static NOINLINE void *alloc_uncached(size_t size) {
     bool zero;
     return alloc_big(size, 1, &zero);
+}
+
+static NOINLINE void *alloc_slow_large(size_t size) {
+    void *block = take_cached(size);
+    return LIKELY(block != NULL) ? block : alloc_uncached(size);
+}
+
+/* A medium block whose magazine is empty; in the hardened modes or without a heap a large one. */
+static NOINLINE void *alloc_medium_refill(unsigned size_class, size_t size) {
+    const struct heap *heap = heap_ensured();
+    return heap != NULL && root_plain() ? alloc_refill(size_class, size, 1) : alloc_slow_large(size);
+}
+
+ALWAYS_INLINE void *alloc_medium(size_t size) {
+    struct heap *heap = heap_mine;
+    const unsigned size_class = size_class_of_medium(size);
+    void *block = fast_pop(heap, size_class);
+    if (UNLIKELY(block == NULL)) {
+        return alloc_medium_refill(size_class, size);
+    }
+    return LIKELY(!heap_count(heap, counted(heap, size, MEDIUM_COUNT))) ? block : alloc_beat(block, size, 1);
 }
 
 static NOINLINE void *begin_exact(struct heap *heap, void *block, size_t size, size_t alignment, enum origin origin);
@@ -277,8 +313,7 @@ static NOINLINE void *alloc_slow_any(size_t size, enum origin origin) {
         return heap->mode_offset == HARDENED ? alloc_full(heap, size, origin)
                                              : alloc_refill(size_class_of(size), size, 1);
     }
-    void *block = take_cached(size);
-    return LIKELY(block != NULL) ? block : alloc_uncached(size);
+    return size <= MEDIUM_MAX && os_single_threaded() ? alloc_medium(size) : alloc_slow_large(size);
 }
 
 /* With harden=full this is malloc's usual path. */
@@ -599,7 +634,7 @@ static void *alloc_of_class(unsigned size_class, size_t size, size_t alignment) 
 }
 
 void *alloc_ample(size_t size, size_t ample) {
-    return ample <= SMALL_MAX ? alloc_of_class(size_class_of(ample), size, 1) : engine_alloc(size);
+    return ample <= SMALL_MAX ? alloc_of_class(size_class_of(ample), size, 1) : alloc_uncached(size);
 }
 
 void *engine_alloc_aligned(size_t alignment, size_t size) {

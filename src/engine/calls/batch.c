@@ -17,6 +17,9 @@ size_t good_size(size_t size) {
     if (size <= SMALL_MAX) {
         return size_classes[size_class_of(size)].size;
     }
+    if (size <= MEDIUM_MAX && root_medium()) {
+        return size_classes[size_class_of_medium(size)].size;
+    }
     return round_up(size, OS_PAGE);
 }
 

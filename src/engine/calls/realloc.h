@@ -22,6 +22,9 @@ bool realloc_in_place(const struct block *block, size_t size);
 
 /* Whether blocks of `size` bytes come from this class, in a heap or in the shared slabs. */
 static inline bool class_fits(size_t size, unsigned size_class) {
+    if (size > SMALL_MAX) {
+        return size <= MEDIUM_MAX && size_class_of_medium(size) == size_class;
+    }
     return size_class_of(size) == size_class || shared_class(size) == size_class;
 }
 

@@ -16,6 +16,7 @@
 #include "base/layout.h"
 #include "options.h"
 #include "os/lock.h"
+#include "os/os.h"
 #include "os/settings.h"
 
 enum root_state { ROOT_ASLEEP, ROOT_READY, ROOT_HARDENED /* ready, with harden=light or full */ };
@@ -60,6 +61,12 @@ static inline bool root_ready(void) {
 /* Whether it runs, without harden=light or full. */
 static inline bool root_plain(void) {
     return atomic_load_explicit(&mems_root.state, memory_order_acquire) == ROOT_READY;
+}
+
+/* Whether malloc makes medium blocks (size_class.h). With several threads it makes large ones, because other threads
+ * can take these from an idle thread's cache. */
+static inline bool root_medium(void) {
+    return root_plain() && os_single_threaded();
 }
 
 #endif

@@ -7,7 +7,7 @@ struct size_class size_classes[SIZE_CLASSES + 1];
 /*
  * CLASS(class, before, size): the class serves requests of more than `before` and up to `size` bytes. Classes are 16
  * bytes apart up to 128, eight to a doubling up to 2 KiB. Above that they are parts of a slab: 1/31 to 1/8 of a unit,
- * 1/15 to 1/8 of two units, 1/15 to 1/8 of four, each rounded down to a cache line so that aligned requests fit. Two
+ * 1/15 to 1/8 of two units, 1/15 to 1/4 of four, each rounded down to a cache line so that aligned requests fit. Two
  * more serve common requests slightly above a kilobyte or a page: 1040, and 4368, which sqlite3 uses.
  */
 /* clang-format off */
@@ -40,11 +40,16 @@ uint8_t size_class_of_granules[SMALL_MAX / GRANULE + 1] = {[0] = 0, CLASSES};
 #undef CLASS
 
 #define CLASS(class, before, size) [class] = (size),
-static const uint16_t class_sizes[SIZE_CLASSES] = {CLASSES};
+#define MEDIUM(place) [MEDIUM_CLASS + (place)] = MEDIUM_SIZE(place),
+static const uint32_t class_sizes[SIZE_CLASSES] = {CLASSES MEDIUM(0) MEDIUM(1) MEDIUM(2) MEDIUM(3)};
+#undef MEDIUM
 #undef CLASS
 
+_Static_assert(MEDIUM_CLASS + MEDIUM_CLASSES == EMPTY_CLASS && MEDIUM_SIZE(MEDIUM_CLASSES - 1) == MEDIUM_MAX,
+               "the last class of medium blocks serves the largest");
+
 bool size_class_tails_guarded;
-uint16_t size_class_rooms[SIZE_CLASSES + 1];
+uint32_t size_class_rooms[SIZE_CLASSES + 1];
 
 /* Beyond a small magazine, only capacities that leave no slot of its memory unused. */
 static uint16_t most_in_magazine(uint32_t size) {
@@ -59,7 +64,7 @@ static uint16_t most_in_magazine(uint32_t size) {
 
 static struct size_class make(uint32_t size, unsigned guard_pages, size_t tail, bool cleared) {
     size_t units = 1;
-    while (units * UNIT < SLAB_SLOTS_MIN * (size_t)size) {
+    while (units < SLAB_UNITS_MAX && units * UNIT < SLAB_SLOTS_MIN * (size_t)size) {
         units *= 2;
     }
     const uint32_t stride = size + (guard_pages << GUARD_PAGE_SHIFT);
@@ -80,12 +85,13 @@ void size_class_start(bool guards, bool exact) {
     for (unsigned size_class = 0; size_class < EMPTY_CLASS; size_class++) {
         const uint32_t size = class_sizes[size_class];
         const bool at_page = size % page == 0;
-        size_classes[size_class] = make(size, guards && at_page, size_class_tails_guarded ? page : 0, !exact);
+        size_classes[size_class] =
+            make(size, guards && at_page, size_class_tails_guarded ? page : 0, !exact && size <= SMALL_MAX);
     }
     size_classes[EMPTY_CLASS] = make(GRANULE, 0, 0, false);
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         const struct size_class *of = &size_classes[size_class];
-        size_class_rooms[size_class] = (uint16_t)(of->size - of->guard_pages * page);
+        size_class_rooms[size_class] = of->size - of->guard_pages * page;
     }
     if (guards) {
         /* Other threads may read this meanwhile. They have no heap yet, so they take the slow path and look again. */

@@ -5,6 +5,11 @@
  * an eighth of its size and a cache line (or more where an alignment requires it). Those above 2 KiB are equal parts of
  * a slab, rounded down to a cache line, so that little is wasted at its end. A slab has at least eight slots, and its
  * span the smallest power of two of units with room for them.
+ *
+ * Beyond SMALL_MAX there are a few more classes, for *medium* blocks: those that malloc gives in a process with one
+ * thread. Their slabs have four to seven slots. calloc wants memory that reads as zero, realloc a block that grows in
+ * place, the hardened modes a guard behind it, and with several threads each wants what the others have cached; so
+ * their blocks beyond SMALL_MAX are large ones.
  */
 #ifndef MEMS_ENGINE_SIZE_CLASS_H
 #define MEMS_ENGINE_SIZE_CLASS_H
@@ -22,7 +27,12 @@
 #define GRANULE ((size_t)1 << GRANULE_SHIFT)
 
 #define SMALL_MAX ((size_t)32768)
-#define SIZE_CLASSES 82u
+#define MEDIUM_MAX ((size_t)65536)
+#define SIZE_CLASSES 86u
+
+/* The classes of medium blocks are equal parts of a slab: 1/7, 1/6, 1/5 and 1/4. */
+#define MEDIUM_CLASS 81u
+#define MEDIUM_CLASSES 4u
 
 /* The first classes, whose sizes are the multiples of GRANULE up to 128. Their slabs are single units. */
 #define SHORT_CLASSES 8u
@@ -30,7 +40,7 @@
 /* The last class is for zero-size blocks, with harden=light and full: its slots fault when touched. */
 #define EMPTY_CLASS (SIZE_CLASSES - 1)
 
-/* The fewest slots of a slab, and therefore the most units. */
+/* The fewest slots of a slab of small blocks, and therefore the most units of any. */
 #define SLAB_SLOTS_MIN 8u
 #define SLAB_UNITS_MAX (SLAB_SLOTS_MIN * SMALL_MAX / UNIT)
 
@@ -56,14 +66,14 @@ struct size_class {
     uint8_t units;       /* of its span */
     uint8_t guard_pages; /* at each slot's end (guard_pages.h) */
     uint16_t magazine;   /* the most pointers that a magazine of this class holds */
-    uint16_t cleared;    /* bytes that calloc has to clear */
+    uint16_t cleared;    /* bytes that calloc has to clear; 0 for medium blocks */
 };
 
 /* The extra zero-size class is for UNIT_SAMPLES. */
 extern HIDDEN struct size_class size_classes[SIZE_CLASSES + 1];
 
 /* The bytes of a slot that a block may use: all but its guard. */
-extern HIDDEN uint16_t size_class_rooms[SIZE_CLASSES + 1];
+extern HIDDEN uint32_t size_class_rooms[SIZE_CLASSES + 1];
 
 /* The class of each request, by its size in granules, rounded up. Written only at the start. */
 extern uint8_t size_class_of_granules[SMALL_MAX / GRANULE + 1];
@@ -78,6 +88,14 @@ extern bool size_class_tails_guarded;
 /* size is at most SMALL_MAX; 0 is served as 1. */
 static inline unsigned size_class_of(size_t size) {
     return size_class_of_granules[(size + (GRANULE - 1)) >> GRANULE_SHIFT];
+}
+
+/* The size of a medium class, by its place among these. */
+#define MEDIUM_SIZE(place) (SLAB_UNITS_MAX * UNIT / (7 - (place)) / 64 * 64)
+
+/* size is above SMALL_MAX and at most MEDIUM_MAX. */
+static inline unsigned size_class_of_medium(size_t size) {
+    return MEDIUM_CLASS + (size > MEDIUM_SIZE(0)) + (size > MEDIUM_SIZE(1)) + (size > MEDIUM_SIZE(2));
 }
 
 static inline size_t size_class_room(unsigned size_class) {
