@@ -212,7 +212,7 @@ static size_t counted(const struct heap *heap, size_t size, size_t most) {
 }
 
 /* From the lists of the cache, or a ready block that is wider. heap_none has neither. */
-static NOINLINE struct large *take_listed(struct heap *heap, size_t size) {
+ALWAYS_INLINE struct large *take_listed(struct heap *heap, size_t size) {
     struct large *large = NULL;
     if (large_cache_listed(&heap->larges) != 0) {
         lock_take(&heap->lock);
@@ -222,16 +222,21 @@ static NOINLINE struct large *take_listed(struct heap *heap, size_t size) {
     return large != NULL ? large : large_cache_take_wider(&heap->larges, large_units(size));
 }
 
-/* A large block that the thread freed a moment ago, or NULL. */
-ALWAYS_INLINE void *take_cached(size_t size) {
-    struct heap *heap = heap_mine;
-    struct large *large = large_cache_take_ready(&heap->larges, large_units(size));
-    if (large == NULL && (large = take_listed(heap, size)) == NULL) {
-        return NULL;
-    }
+/* Hands out a block of the cache. */
+ALWAYS_INLINE void *reuse(struct heap *heap, struct large *large, size_t size) {
     counter_add(&heap->counters.large_bytes, round_up(size, OS_PAGE));
     void *block = large_reuse(large, size);
     return LIKELY(!heap_count(heap, counted(heap, size, LARGE_COUNT))) ? block : alloc_beat(block, size, 1);
+}
+
+/* A large block that the thread freed a moment ago, or NULL. */
+static void *take_cached(size_t size) {
+    struct heap *heap = heap_mine;
+    struct large *large = large_cache_take_ready(&heap->larges, large_units(size));
+    if (large == NULL) {
+        large = take_listed(heap, size);
+    }
+    return large != NULL ? reuse(heap, large, size) : NULL;
 }
 
 COLD void *alloc_beat(void *block, size_t size, size_t alignment) {
@@ -252,9 +257,17 @@ static NOINLINE void *alloc_uncached(size_t size) {
     return alloc_big(size, 1, &zero);
 }
 
+/* No large block is ready. */
+static NOINLINE void *alloc_unready(struct heap *heap, size_t size) {
+    struct large *large = take_listed(heap, size);
+    return large != NULL ? reuse(heap, large, size) : alloc_uncached(size);
+}
+
+/* What these two call, they call last, so they need no frame. */
 static NOINLINE void *alloc_slow_large(size_t size) {
-    void *block = take_cached(size);
-    return LIKELY(block != NULL) ? block : alloc_uncached(size);
+    struct heap *heap = heap_mine;
+    struct large *large = large_cache_take_ready(&heap->larges, large_units(size));
+    return LIKELY(large != NULL) ? reuse(heap, large, size) : alloc_unready(heap, size);
 }
 
 /* A medium block whose magazine is empty; in the hardened modes or without a heap a large one. */
