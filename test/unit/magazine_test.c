@@ -158,6 +158,7 @@ static void magazines_grow_and_are_stored(void) {
         size_t size = size_classes[size_class].size;
         model.size_class = size_class;
         model.class_refills = 0;
+        heap->classes[size_class].share = 0;
         const bool wide = size_classes[size_class].magazine >= MAGAZINE_SLOTS;
         const unsigned most = wide ? BLOCKS : BLOCKS / 3;
         const unsigned run = wide ? 300 : 100;

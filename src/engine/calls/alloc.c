@@ -270,10 +270,20 @@ static NOINLINE void *alloc_slow_large(size_t size) {
     return LIKELY(large != NULL) ? reuse(heap, large, size) : alloc_unready(heap, size);
 }
 
-/* A medium block whose magazine is empty; in the hardened modes or without a heap a large one. */
+/* A medium block whose magazine is empty; in the hardened modes, without a heap or before the class has slabs a large
+ * one. */
 static NOINLINE void *alloc_medium_refill(unsigned size_class, size_t size) {
-    const struct heap *heap = heap_ensured();
-    return heap != NULL && root_plain() ? alloc_refill(size_class, size, 1) : alloc_slow_large(size);
+    struct heap *heap = heap_ensured();
+    if (heap == NULL || !root_plain()) {
+        return alloc_slow_large(size);
+    }
+    struct heap_class *of = &heap->classes[size_class];
+    if (LIKELY(of->share == 0)) {
+        return alloc_refill(size_class, size, 1);
+    }
+    void *block = take_cached(size);
+    of->share = (uint8_t)(of->share - (block != NULL));
+    return block != NULL ? block : alloc_uncached(size);
 }
 
 ALWAYS_INLINE void *alloc_medium(size_t size) {

@@ -7,6 +7,11 @@
 #include "fast_path.h"
 #include "front.h"
 
+/* Whether the thread's next block of this class will be a medium one. */
+static bool makes_medium(unsigned size_class) {
+    return root_medium() && heap_mine != &heap_none && heap_mine->classes[size_class].share == 0;
+}
+
 size_t good_size(size_t size) {
     if (LIKELY(size <= SMALL_MAX && root_ready())) {
         return size_classes[size_class_of(size)].size;
@@ -17,7 +22,7 @@ size_t good_size(size_t size) {
     if (size <= SMALL_MAX) {
         return size_classes[size_class_of(size)].size;
     }
-    if (size <= MEDIUM_MAX && root_medium()) {
+    if (size <= MEDIUM_MAX && makes_medium(size_class_of_medium(size))) {
         return size_classes[size_class_of_medium(size)].size;
     }
     return round_up(size, OS_PAGE);

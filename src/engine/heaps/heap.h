@@ -58,7 +58,8 @@ struct heap_class {
     struct stock stock;      /* in the depot */
     uint32_t waiting;        /* units to be collected (remote.h) */
     _Atomic uint32_t remote; /* blocks of the class that the thread has freed in others' slabs; see slab_counts */
-    uint8_t share;           /* blocks that may still come from the shared slab, while there is no magazine */
+    uint8_t share;           /* blocks that may still come from the shared slab, while there is no magazine; of a medium
+                                class: from the cache of large blocks, before it has slabs */
     uint8_t strays;  /* frees into abandoned slabs since the last refill, up to STRAYS_MAX. Used only by the thread */
     bool refilled;   /* its magazine has been refilled since the last look */
     bool idle;       /* its magazine was neither refilled nor full since the last look */

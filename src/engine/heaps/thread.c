@@ -14,6 +14,10 @@
 #define SHARE 4u
 #define SHARED_SIZE_MAX 2048u
 
+/* This many cached large blocks serve requests for a medium class before it has slabs. So a program that frees none has
+ * none, which need more metadata than large blocks that it does not write. */
+#define MEDIUM_SHARE 32u
+
 /* The thread's heap is gone, and it must not get another, which nobody would take back. */
 static TLS bool thread_is_ending;
 
@@ -56,6 +60,14 @@ void threads_start(void (*ended)(void)) {
     has_end_of_thread = pthread_key_create(&end_of_thread, thread_end) == 0;
 }
 
+/* The blocks of a class that come from elsewhere first. */
+static uint8_t share_of(unsigned size_class, bool alone) {
+    if (size_class >= MEDIUM_CLASS && size_class < EMPTY_CLASS) {
+        return MEDIUM_SHARE;
+    }
+    return !alone && size_classes[size_class].size <= SHARED_SIZE_MAX && heaps.harden == HARDEN_OFF ? SHARE : 0;
+}
+
 struct heap *thread_begin(void) {
     if (thread_is_ending || !has_end_of_thread) {
         return NULL;
@@ -73,8 +85,7 @@ struct heap *thread_begin(void) {
     sample_points_begin(heap);
     inbox_open(heap);
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
-        bool shares = !alone && size_classes[size_class].size <= SHARED_SIZE_MAX && heaps.harden == HARDEN_OFF;
-        heap->classes[size_class].share = shares ? SHARE : 0;
+        heap->classes[size_class].share = share_of(size_class, alone);
         heap->classes[size_class].bounces = 0;
     }
     /* The heap is in place before this call, which may itself allocate. */
