@@ -53,20 +53,38 @@ static void a_byte_behind_a_huge_block(void) {
     engine_free(block);
 }
 
-/* Some two blocks of a class lie side by side. */
-static void a_neighbour_s_end(void) {
+/* Some two blocks of a class lie side by side: damages one, and frees the other, which is this far behind it. If that
+ * does not find it, the sweep at exit does. */
+static void damage_a_neighbour(size_t size, ptrdiff_t distance) {
     char *blocks[256];
     for (unsigned i = 0; i < 256; i++) {
-        blocks[i] = block_of(40);
+        blocks[i] = block_of(size);
     }
     for (unsigned i = 0; i < 256; i++) {
         for (unsigned j = 0; j < 256; j++) {
-            if (blocks[j] == blocks[i] + 48) {
-                blocks[i][41] = 1;
+            if (blocks[j] == blocks[i] + distance) {
+                blocks[i][size + 1] = 1;
                 engine_free(blocks[j]);
+                return;
             }
         }
     }
+}
+
+static void a_neighbour_s_end(void) {
+    damage_a_neighbour(40, 48);
+}
+
+static void the_next_neighbour_s_end(void) {
+    damage_a_neighbour(40, -48);
+}
+
+static void a_longer_neighbour_s_end(void) {
+    damage_a_neighbour(200, 208);
+}
+
+static void the_next_longer_neighbour_s_end(void) {
+    damage_a_neighbour(200, -208);
 }
 
 static void an_end_before_realloc(void) {
@@ -517,6 +535,10 @@ int main(void) {
         FULL(a_byte_behind_a_huge_block,
              "free(@): overflow: a live block of 104857601 bytes: 1 byte changed, 2 bytes behind its end"),
         FULL(a_neighbour_s_end, "free(@): overflow: " SLOT(40, 48) ": 1 byte changed, 1 bytes behind its end"),
+        FULL(the_next_neighbour_s_end, "free(@): overflow: " SLOT(40, 48) ": 1 byte changed, 1 bytes behind its end"),
+        FULL(a_longer_neighbour_s_end, "free(@): overflow: " SLOT(200, 208) ": 1 byte changed, 1 bytes behind its end"),
+        FULL(the_next_longer_neighbour_s_end,
+             "free(@): overflow: " SLOT(200, 208) ": 1 byte changed, 1 bytes behind its end"),
         FULL(an_end_before_realloc, "realloc(@): overflow: " SLOT(100, 112) ": 1 byte changed, 1 bytes behind its end"),
         FULL(a_write_after_free,
              "exit(@): write after free: a quarantined block of 40 bytes, slot # of a 48-byte slab: "

@@ -50,7 +50,8 @@ unsigned harden_class_aligned(size_t alignment, size_t size);
 /* Reports a slot of a class that is about to be handed out, and is not zero; clears it. */
 COLD void harden_tell_after_free(void *start, unsigned size_class);
 
-_Static_assert(SHORT_CLASSES *GRANULE == CANARY_INLINE_MAX, "short blocks are cleared and checked without a loop");
+_Static_assert(CANARY_INLINE_MAX == SHORT_CLASSES * GRANULE, "short blocks are cleared and checked without a loop");
+_Static_assert(QUARANTINE_BYTES >= QUARANTINE_MOST * CANARY_INLINE_MAX, "and have whole quarantines");
 
 /* slot_of for a slot of one of the first SHORT_CLASSES, in a slab of the heap's. */
 ALWAYS_INLINE struct slot harden_slot_short(const struct heap *heap, void *start, size_t size_class) {
