@@ -65,8 +65,11 @@ void heap_reset(struct heap *heap) {
 }
 
 uint32_t heap_tag(const struct heap *heap) {
-    static const uint32_t own[] = {[HARDEN_OFF] = 0, [HARDEN_LIGHT] = OWN_LIGHT, [HARDEN_FULL] = OWN_FULL};
-    return page_map_tag(heap->id) | (heap->checks_every ? 0 : DEFERRED) | (heap->arena == NULL ? own[heaps.harden] : 0);
+    uint32_t bits = heap->checks_every ? 0 : DEFERRED;
+    if (heaps.harden != HARDEN_OFF && heap->arena == NULL) {
+        bits |= heaps.harden == HARDEN_LIGHT ? OWN_LIGHT : OWN_FULL;
+    }
+    return page_map_tag(heap->id) | bits;
 }
 
 void heap_set_mode(struct heap *heap, bool checks_every) {
