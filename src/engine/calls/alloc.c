@@ -286,7 +286,7 @@ static NOINLINE void *alloc_medium_refill(unsigned size_class, size_t size) {
     return block != NULL ? block : alloc_uncached(size);
 }
 
-ALWAYS_INLINE void *alloc_medium(size_t size) {
+static NOINLINE void *alloc_medium(size_t size) {
     struct heap *heap = heap_mine;
     const unsigned size_class = size_class_of_medium(size);
     void *block = fast_pop(heap, size_class);
@@ -329,19 +329,18 @@ ALWAYS_INLINE void *alloc_short_or(size_t size, enum origin origin, void *(*slow
     return LIKELY(!heap_count(heap, size)) ? block : beat_exact(block, size, 1, origin);
 }
 
-/* Everything else than a short block that is ready. */
-static NOINLINE void *alloc_slow_any(size_t size, enum origin origin) {
-    if (UNLIKELY(size <= SMALL_MAX)) {
-        struct heap *heap = heap_mine;
-        return heap->mode_offset == HARDENED ? alloc_full(heap, size, origin)
-                                             : alloc_refill(size_class_of(size), size, 1);
-    }
-    return size <= MEDIUM_MAX && os_single_threaded() ? alloc_medium(size) : alloc_slow_large(size);
+/* A small block, if there is no short one that is ready. */
+static NOINLINE void *alloc_slow_small(size_t size, enum origin origin) {
+    struct heap *heap = heap_mine;
+    return heap->mode_offset == HARDENED ? alloc_full(heap, size, origin) : alloc_refill(size_class_of(size), size, 1);
 }
 
-/* With harden=full this is malloc's usual path. */
+/* With harden=full this is malloc's usual path. What it calls, it calls last, so that it needs no frame. */
 NOINLINE void *alloc_slow(size_t size) {
-    return alloc_short_or(size, ORIGIN_MALLOC, alloc_slow_any);
+    if (size <= SMALL_MAX) {
+        return alloc_short_or(size, ORIGIN_MALLOC, alloc_slow_small);
+    }
+    return size <= MEDIUM_MAX && os_single_threaded() ? alloc_medium(size) : alloc_slow_large(size);
 }
 
 void *engine_alloc(size_t size) {
