@@ -36,12 +36,35 @@ static void pad(struct fmt *fmt, size_t used, size_t width) {
     }
 }
 
-/* Writes value's decimal digits; returns how many. Small processors cannot divide, or multiply this wide. */
+static const uint64_t powers[DIGITS] = {
+    UINT64_C(1),
+    UINT64_C(10),
+    UINT64_C(100),
+    UINT64_C(1000),
+    UINT64_C(10000),
+    UINT64_C(100000),
+    UINT64_C(1000000),
+    UINT64_C(10000000),
+    UINT64_C(100000000),
+    UINT64_C(1000000000),
+    UINT64_C(10000000000),
+    UINT64_C(100000000000),
+    UINT64_C(1000000000000),
+    UINT64_C(10000000000000),
+    UINT64_C(100000000000000),
+    UINT64_C(1000000000000000),
+    UINT64_C(10000000000000000),
+    UINT64_C(100000000000000000),
+    UINT64_C(1000000000000000000),
+    UINT64_C(10000000000000000000),
+};
+
+/* Writes value's decimal digits; returns how many. Subtracts, and from a table, because small processors can neither
+ * divide nor multiply numbers this wide: compilers make a multiplication of shifts. */
 static size_t decimal(char digits[DIGITS], uint64_t value) {
-    uint64_t powers[DIGITS] = {1};
     size_t count = 1;
-    for (uint64_t next = 10; count < DIGITS && next <= value; next = (next << 3) + (next << 1)) {
-        powers[count++] = next;
+    while (count < DIGITS && powers[count] <= value) {
+        count++;
     }
     for (size_t i = 0; i < count; i++) {
         digits[i] = '0';
@@ -95,19 +118,28 @@ void fmt_label(struct fmt *fmt, const char *text, size_t width) {
     pad(fmt, length, width);
 }
 
-/* Writes one argument as its letter says, or the letter itself if it is none of ours. */
-static void format_argument(struct fmt *fmt, char letter, va_list *arguments) {
-    if (letter == 's') {
-        fmt_text(fmt, va_arg(*arguments, const char *));
-    } else if (letter == 'u') {
+/* Writes the number that a letter asks for; false if it asks for none. With all letters in one function, compilers
+ * make a jump table, for which small processors need a helper. */
+static bool format_number(struct fmt *fmt, char letter, va_list *arguments) {
+    if (letter == 'u') {
         fmt_decimal(fmt, va_arg(*arguments, uint64_t));
     } else if (letter == 'd') {
         add_signed(fmt, va_arg(*arguments, int64_t));
     } else if (letter == 'x') {
         add_hex(fmt, va_arg(*arguments, uint64_t));
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* Writes one argument as its letter says, or the letter itself if it is none of ours. */
+static void format_argument(struct fmt *fmt, char letter, va_list *arguments) {
+    if (letter == 's') {
+        fmt_text(fmt, va_arg(*arguments, const char *));
     } else if (letter == 'p') {
         add_hex(fmt, (uintptr_t)va_arg(*arguments, const void *));
-    } else {
+    } else if (!format_number(fmt, letter, arguments)) {
         fmt_char(fmt, letter);
     }
 }
