@@ -2,34 +2,18 @@
 # lib.sh - shared by the tests of the command mems, each of which begins with: . "${0%/*}/lib.sh"
 #
 # Environment: INSIGHT, the command; LIBRARY and the like; SOURCE_DIR; CC.
-set -eu
 export LC_ALL=C
 : "${INSIGHT=}" "${LIBRARY:?is the library to test}" "${SOURCE_DIR:?is the root of the sources}" "${CC:=cc}"
 [ -n "$INSIGHT" ] || {
     echo "the command mems is not built here"
     exit 77
 }
+. "$SOURCE_DIR/test/support/script.sh"
 test_name=${0##*/}
-work=$(mktemp -d "${TMPDIR:-/tmp}/mems-insight.XXXXXX")
 processes=
 # shellcheck disable=SC2086 # a list of processes
 trap '[ -z "$processes" ] || kill -9 $processes 2>/dev/null || true; rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
-
-fail() {
-    echo "$test_name: $*" >&2
-    exit 1
-}
-
-# need PROGRAM... - skips the test if one of them is missing.
-need() {
-    for program; do
-        command -v "$program" >/dev/null || {
-            echo "$test_name: skipped: there is no $program"
-            exit 77
-        }
-    done
-}
 
 # compile NAME OPTION... - $work/NAME from NAME.c.
 compile() {

@@ -23,7 +23,7 @@
 
 #define SIZE 1024u
 #define BLOCKS 64u /* of that size in a slab */
-#define KEPT 16u   /* one block of so many stays: one page in four is in use */
+#define KEPT 16u   /* one block in 16 stays allocated, so one page in four is in use */
 
 static void *blocks[BLOCKS];
 static struct slab_purge purge;

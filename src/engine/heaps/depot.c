@@ -108,7 +108,7 @@ static void take_stored_bytes(struct depot *depot, size_t bytes) {
 
 /* --- Magazines ------------------------------------------------------------------------------------------------ */
 
-/* The list of empty magazines with so many slots. */
+/* The list of empty magazines that have this number of slots. */
 static struct stored **empties_of(struct depot *depot, unsigned slots) {
     return &depot->empty[slots / MAGAZINE_SLOTS / 2];
 }

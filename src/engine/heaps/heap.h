@@ -79,8 +79,8 @@ struct heap_class {
 
 _Static_assert(SIZE_CLASSES <= DEFERRED && DEFERRED <= CLASS_MASK, "a class and the bit fit into an entry's class");
 
-/* With harden=light and full a heap's tag has one of these bits, which no heap's id reaches, so that its own entry XOR
- * the tag is the class plus that bit, and all frees of its own blocks call free_foreign. */
+/* With harden=light and full, a heap's tag has one of these bits, which are above every heap's id. An entry of its own
+ * slabs XOR the tag is then the class plus that bit, so free_foreign frees the heap's own blocks too. */
 #define OWN_LIGHT ((size_t)1 << 30)
 #define OWN_FULL ((size_t)1 << 31)
 _Static_assert(HEAPS_MAX <= OWN_LIGHT >> HEAP_ID_SHIFT, "a heap's id has none of these bits");

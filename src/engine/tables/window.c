@@ -85,7 +85,7 @@ static int reach_table(struct area *area, size_t bytes) {
     return area_reach(area, bytes, area->claimed ? max_size(TABLE_STEP_CLAIMED, os_page_size()) : UNIT);
 }
 
-/* The bytes of a table that describe so many units; 0 if its length does not depend on them. */
+/* How many bytes of a table describe `units` units; 0 if its length does not depend on their number. */
 static size_t bytes_for(const struct area *table, size_t units) {
     return table == &window.page_map_area                   ? PAGE_MAP_SKEW + units * sizeof *window.page_map
            : table == &window.spans_area                    ? units * sizeof *window.spans
