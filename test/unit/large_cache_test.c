@@ -17,8 +17,8 @@
 #include "support/engine_locked.h"
 #include "support/thread.h"
 
-/* Longer than any test, shorter than the machine has been up. */
-#define LONG_DECAY "decay_ms=200000"
+/* Longer than a test takes, and three times shorter than the machine has been up. */
+#define LONG_DECAY "decay_ms=20000"
 
 /* A large block of one unit; if it is not aligned, it is a medium one. */
 #define LARGE (SMALL_MAX + 1)
