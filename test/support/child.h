@@ -15,7 +15,7 @@
 struct child_result {
     int signal;
     int status;
-    char err[4096];
+    char err[8192];
 };
 
 /*

@@ -95,10 +95,12 @@ static size_t bytes_for(const struct area *table, size_t units) {
                                                             : 0;
 }
 
+/* Only those that describe units: the others grow under other locks. */
 static int reach_tables(size_t units) {
     int error = 0;
     for (unsigned i = 0; i < TABLES && !error; i++) {
-        error = reach_table(tables[i], bytes_for(tables[i], units));
+        const size_t bytes = bytes_for(tables[i], units);
+        error = bytes != 0 ? reach_table(tables[i], bytes) : 0;
     }
     return error ? ENOMEM : 0;
 }
