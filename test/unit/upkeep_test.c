@@ -7,9 +7,11 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "engine/memory/span.h"
 #include "engine/slabs/lookup.h"
 #include "engine/slabs/slab.h"
 #include "engine/tables/live_map.h"
+#include "engine/upkeep/idle.h"
 #include "engine/upkeep/upkeep.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
@@ -243,6 +245,70 @@ static void no_large_allocation_fails_for_it_either(void) {
     engine_free(block);
     sleeper_end(&sleeper);
     check_nothing_left();
+}
+
+/* Heaps that have not been seen since their threads were at work are not idle. */
+static void make_unseen(struct sleeper *sleepers, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        atomic_store(&sleepers[i].heap->seen_calls, sleepers[i].heap->slow_calls - 1);
+    }
+}
+
+/* Sleepers whose blocks, of a page each, this thread has freed. However long that takes, no pass reclaims any. */
+static void start_with_freed_blocks(struct sleeper *sleepers, size_t count, size_t blocks) {
+    static void *room[16][400];
+    CHECK(count <= 16 && blocks <= 400);
+    engine_free(engine_alloc(1));
+    for (size_t i = 0; i < count; i++) {
+        sleepers[i] = (struct sleeper){.size = OS_PAGE, .count = blocks, .blocks = room[i], .flushes = true};
+        sleeper_start(&sleepers[i]);
+    }
+    for (size_t i = 0; i < count * blocks; i++) {
+        make_unseen(sleepers, count);
+        engine_free(sleepers[i / blocks].blocks[i % blocks]);
+    }
+    make_unseen(sleepers, count);
+    CHECK(!idle_reclaim_for(heap_mine, os_coarse_ms(), 1)); /* now they have been seen */
+    usleep(IDLE_US);
+}
+
+static size_t count_reclaimed(const struct sleeper *sleepers, size_t count) {
+    size_t reclaimed = 0;
+    for (size_t i = 0; i < count; i++) {
+        reclaimed += inbox_length(sleepers[i].heap) == 0;
+    }
+    return reclaimed;
+}
+
+static void end_all(struct sleeper *sleepers, size_t count) {
+    CHECK_VALID();
+    for (size_t i = 0; i < count; i++) {
+        sleeper_end(&sleepers[i]);
+    }
+    check_nothing_left();
+}
+
+/* One heap's memory is enough for a few units; then there is no reason to take the other's. */
+static void idle_heaps_are_reclaimed_until_there_is_room(void) {
+    struct sleeper sleepers[2];
+    start_with_freed_blocks(sleepers, 2, 400);
+    CHECK(count_reclaimed(sleepers, 2) == 0 && !span_dirty_fits(8, SIZE_MAX));
+    CHECK(idle_reclaim_for(heap_mine, os_coarse_ms(), 8));
+    CHECK(count_reclaimed(sleepers, 2) == 1 && span_dirty_fits(8, SIZE_MAX));
+    CHECK(!idle_reclaim_for(heap_mine, os_coarse_ms(), 1000));
+    CHECK_EQUAL(count_reclaimed(sleepers, 2), 2);
+    CHECK(!idle_reclaim_for(heap_mine, os_coarse_ms(), 1)); /* nothing is left to reclaim */
+    end_all(sleepers, 2);
+}
+
+/* A thread that is about to grow waits for a few heaps, however many are idle. */
+static void a_few_idle_heaps_are_reclaimed_at_a_time(void) {
+    enum { SLEEPERS = 12, LOOKS = 8 };
+    struct sleeper sleepers[SLEEPERS];
+    start_with_freed_blocks(sleepers, SLEEPERS, 40);
+    CHECK(!idle_reclaim_for(heap_mine, os_coarse_ms(), 1000));
+    CHECK_EQUAL(count_reclaimed(sleepers, SLEEPERS), LOOKS);
+    end_all(sleepers, SLEEPERS);
 }
 
 /* --- Slots ------------------------------------------------------------------------------------------------------- */
@@ -582,6 +648,8 @@ int main(void) {
         FRESH_WITH(no_allocation_fails_for_memory_that_a_sleeper_has_no_use_for, "window=64m"),
         FRESH_WITH(no_allocation_fails_for_memory_that_a_sleeper_has_no_use_for, "window=64m,check=deferred"),
         FRESH_WITH(no_large_allocation_fails_for_it_either, "window=64m"),
+        FRESH(idle_heaps_are_reclaimed_until_there_is_room),
+        FRESH(a_few_idle_heaps_are_reclaimed_at_a_time),
         IN_BOTH_MODES(slots_that_were_freed_in_an_idle_heap_are_stolen),
         IN_BOTH_MODES(blocks_do_not_bounce_between_a_thread_and_an_idle_heap),
         FRESH(settled_slots_do_not_hide_those_that_can_be_stolen),
