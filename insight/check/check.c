@@ -111,11 +111,10 @@ static bool is_held(struct target *target, struct layout *layout, uint64_t struc
     return field_read(target, structure, layout_field(layout, name), &state) && state != 0;
 }
 
-static const char *const lock_names[] = {"mems_root.spans",      "spans.lock.state",      "mems_root.heaps",
-                                         "heaps.lock.state",     "mems_root.metadata",    "metadata.lock.state",
-                                         "mems_root.huge_table", "huge_table.lock.state", "mems_root.samples",
-                                         "samples.lock.state",   "mems_root.abandoned",   "abandoned",
-                                         "abandoned.lock.state", "heap.lock.state",       NULL};
+static const char lock_names[] =
+    "mems_root.spans spans.lock.state mems_root.heaps heaps.lock.state mems_root.metadata metadata.lock.state "
+    "mems_root.huge_table huge_table.lock.state mems_root.samples samples.lock.state mems_root.abandoned "
+    "abandoned abandoned.lock.state heap.lock.state";
 
 static const char *engine_lock(struct engine *engine) {
     struct layout *layout = engine->layout;
@@ -164,7 +163,7 @@ const char *check_lock(struct session *session) {
     if (held != NULL) {
         return held;
     }
-    static const char *const hmm_names[] = {"hmm_root.lock.state", NULL};
+    static const char hmm_names[] = "hmm_root.lock.state";
     if (hmm != NULL && layout_has(hmm, "whether a thread holds the lock of HMM", hmm_names) &&
         is_held(&session->target, hmm, hmm->start, "hmm_root.lock.state")) {
         return "hmm_root.lock.state";

@@ -10,29 +10,21 @@
 #include "walk/engine_heaps.h"
 #include "walk/engine_slots.h"
 
-static const char *const slab_names[] = {
-    "list.next",           "list.prev", "slab.link",       "heap.classes",     "heap_class", "heap_class.slabs",
-    "mems_root.abandoned", "abandoned", "abandoned.slabs", "abandoned.shared", NULL};
+static const char slab_names[] =
+    "list.next list.prev slab.link heap.classes heap_class heap_class.slabs mems_root.abandoned abandoned "
+    "abandoned.slabs abandoned.shared";
 
-static const char *const aging_names[] = {"list.next",           "list.prev", "slab.age",        "heap.aging",
-                                          "mems_root.abandoned", "abandoned", "abandoned.aging", NULL};
+static const char aging_names[] =
+    "list.next list.prev slab.age heap.aging mems_root.abandoned abandoned abandoned.aging";
 
-static const char *const depot_names[] = {"heap.classes",
-                                          "heap_class",
-                                          "heap_class.stock.magazines",
-                                          "heap_class.stock.count",
-                                          "stored.next",
-                                          "heap.depot.stored_count",
-                                          "heap.depot.stored_credit",
-                                          "heaps.depot_bytes",
-                                          "KEPT_SHARE",
-                                          NULL};
+static const char depot_names[] =
+    "heap.classes heap_class heap_class.stock.magazines heap_class.stock.count stored.next "
+    "heap.depot.stored_count heap.depot.stored_credit heaps.depot_bytes KEPT_SHARE";
 
-static const char *const use_names[] = {"list.next", "list.prev", "heaps.in_use", "heaps.unused", "heap.link", NULL};
+static const char use_names[] = "list.next list.prev heaps.in_use heaps.unused heap.link";
 
-static const char *const inbox_names[] = {"heap.classes", "heap_class",   "heap_class.waiting",
-                                          "heap.inbox",   "heap.backlog", "window.inbox_links",
-                                          "INBOX_CLOSED", "LINK_SET",     NULL};
+static const char inbox_names[] =
+    "heap.classes heap_class heap_class.waiting heap.inbox heap.backlog window.inbox_links INBOX_CLOSED LINK_SET";
 
 /* The address of a class of a heap. */
 static uint64_t class_at(const struct engine *engine, const struct engine_heap *heap, unsigned size_class) {

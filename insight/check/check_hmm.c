@@ -8,23 +8,14 @@
 #include "support/support.h"
 #include "walk/hmm.h"
 
-static const char *const free_names[] = {"HmmHeap.cut",
-                                         "HmmHeap.free_list.heads",
-                                         "HmmHeap.free_list.steps",
-                                         "HmmHeap.free_list.levels",
-                                         "block.next",
-                                         "block.prev",
-                                         "FREE_BINS",
-                                         "FREE_STEPS",
-                                         "BLOCK_ALIGN",
-                                         NULL};
+static const char free_names[] =
+    "HmmHeap.cut HmmHeap.free_list.heads HmmHeap.free_list.steps HmmHeap.free_list.levels block.next block.prev "
+    "FREE_BINS FREE_STEPS BLOCK_ALIGN";
 
-static const char *const quick_names[] = {"HmmHeap.quick",      "quick_list", "quick_list.head",
-                                          "quick_list.waiting", "block.link", "block.check",
-                                          "QUICK_LISTS",        "QUICK_ONE",  NULL};
+static const char quick_names[] =
+    "HmmHeap.quick quick_list quick_list.head quick_list.waiting block.link block.check QUICK_LISTS QUICK_ONE";
 
-static const char *const count_names[] = {"HmmHeap.blocks", "HmmHeap.free_blocks", "HmmHeap.free_bytes", "HmmHeap.room",
-                                          NULL};
+static const char count_names[] = "HmmHeap.blocks HmmHeap.free_blocks HmmHeap.free_bytes HmmHeap.room";
 
 struct listed {
     uint64_t address; /* of the header */

@@ -8,27 +8,10 @@
 #include "support/support.h"
 #include "walk/spaces.h"
 
-static const char *const dict_names[] = {"mems_space.dict.root",
-                                         "mems_space.dict.height",
-                                         "mems_space.dict.count",
-                                         "mems_space.dict.leaves",
-                                         "pool",
-                                         "pool.cell_size",
-                                         "quarter",
-                                         "quarter.starts",
-                                         "quarter.first",
-                                         "POOL_GRAIN",
-                                         "TABLE_BITS",
-                                         "TYPE_TABLE",
-                                         "TYPE_LEAF",
-                                         "FRAME_BITS",
-                                         "GRANULE",
-                                         "MAIN_CHAIN_START",
-                                         "LEAF_SHORT_KINDS",
-                                         "LEAF_SHORT_SHARE",
-                                         "LEAF_NO_KEY",
-                                         "QUARTERS",
-                                         NULL};
+static const char dict_names[] =
+    "mems_space.dict.root mems_space.dict.height mems_space.dict.count mems_space.dict.leaves pool pool.cell_size "
+    "quarter quarter.starts quarter.first POOL_GRAIN TABLE_BITS TYPE_TABLE TYPE_LEAF FRAME_BITS GRANULE "
+    "MAIN_CHAIN_START LEAF_SHORT_KINDS LEAF_SHORT_SHARE LEAF_NO_KEY QUARTERS";
 
 /* A PROCESS, by the offsets of its first and last address; `met`: how many of its bytes the dictionary leads to. */
 struct process {

@@ -10,25 +10,15 @@
 #include "walk/engine_spans.h"
 #include "walk/tree.h"
 
-static const char *const count_names[] = {"spans.live_units",  "spans.free_units", "spans.unmapped_units",
-                                          "spans.dirty_units", "spans.lost_units", NULL};
+static const char count_names[] =
+    "spans.live_units spans.free_units spans.unmapped_units spans.dirty_units spans.lost_units";
 
-static const char *const free_names[] = {"span.first",
-                                         "span.units",
-                                         "free_span.span",
-                                         "free_span.dirty_units",
-                                         "free_span.node",
-                                         "free_span.node.left",
-                                         "free_span.node.right",
-                                         "free_span.age",
-                                         "spans.fresh.tree.root",
-                                         "spans.dirty.tree.root",
-                                         "spans.aging",
-                                         "list.next",
-                                         "list.prev",
-                                         NULL};
+static const char free_names[] =
+    "span.first span.units free_span.span free_span.dirty_units free_span.node free_span.node.left "
+    "free_span.node.right free_span.age spans.fresh.tree.root spans.dirty.tree.root spans.aging list.next "
+    "list.prev";
 
-static const char *const huge_names[] = {"huge_table.live.count", "huge_table.bytes", NULL};
+static const char huge_names[] = "huge_table.live.count huge_table.bytes";
 
 /* --- All spans ---------------------------------------------------------------------------------------------------- */
 

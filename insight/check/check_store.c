@@ -6,26 +6,10 @@
 #include "check/check.h"
 #include "support/support.h"
 
-static const char *const store_names[] = {"list.next",
-                                          "mems_space.store.regions",
-                                          "region",
-                                          "region.link",
-                                          "region.memory",
-                                          "region.mapped",
-                                          "region.size",
-                                          "region.top",
-                                          "region.live",
-                                          "region.blocks",
-                                          "region.slots",
-                                          "region.slots_max",
-                                          "region.only",
-                                          "sub_node",
-                                          "sub_node.start",
-                                          "sub_node.last",
-                                          "sub_node.physical",
-                                          "sub_node.region",
-                                          "sub_node.slot",
-                                          NULL};
+static const char store_names[] =
+    "list.next mems_space.store.regions region region.link region.memory region.mapped region.size region.top "
+    "region.live region.blocks region.slots region.slots_max region.only sub_node sub_node.start sub_node.last "
+    "sub_node.physical sub_node.region sub_node.slot";
 
 /* A region, and the blocks that its slots lead to. */
 struct region {

@@ -63,34 +63,12 @@ struct reader {
 };
 
 /* Beside those of find_fields. */
-static const char *const sample_names[] = {"mems_root.samples",
-                                           "mems_root.stack_table",
-                                           "mems_root.guarded_table",
-                                           "mems_root.unwinder",
-                                           "samples",
-                                           "samples.interval",
-                                           "samples.number",
-                                           "samples.missed",
-                                           "samples.cut",
-                                           "samples.peak_number",
-                                           "samples.peak_ms",
-                                           "samples.peak_bytes",
-                                           "samples.allocated",
-                                           "samples.freed",
-                                           "samples.chunks",
-                                           "sample_chunk",
-                                           "sample_chunk.samples",
-                                           "sample_chunk.next",
-                                           "stack_table.buckets",
-                                           "stack_table.other",
-                                           "stack_table.beyond",
-                                           "guarded_table.unguarded",
-                                           "heap.thread_number",
-                                           "spans.now_ms",
-                                           "SAMPLE_LIVE",
-                                           "SAMPLE_CLAIMED",
-                                           "SAMPLE_DEAD",
-                                           NULL};
+static const char sample_names[] =
+    "mems_root.samples mems_root.stack_table mems_root.guarded_table mems_root.unwinder samples samples.interval "
+    "samples.number samples.missed samples.cut samples.peak_number samples.peak_ms samples.peak_bytes "
+    "samples.allocated samples.freed samples.chunks sample_chunk sample_chunk.samples sample_chunk.next "
+    "stack_table.buckets stack_table.other stack_table.beyond guarded_table.unguarded heap.thread_number "
+    "spans.now_ms SAMPLE_LIVE SAMPLE_CLAIMED SAMPLE_DEAD";
 
 static const char the_samples[] = "what was sampled";
 
@@ -131,7 +109,7 @@ static bool find_fields(struct reader *reader) {
     };
     bool all = layout_has(reader->layout, the_samples, sample_names);
     for (size_t i = 0; i < COUNT_OF(fields); i++) {
-        all &= layout_has(reader->layout, the_samples, (const char *const[]){fields[i].name, NULL});
+        all &= layout_has(reader->layout, the_samples, fields[i].name);
         *fields[i].field = layout_field(reader->layout, fields[i].name);
     }
     reader->live = layout_constant(reader->layout, "SAMPLE_LIVE", UINT64_MAX);

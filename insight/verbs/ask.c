@@ -117,19 +117,9 @@ static int tell_silence(const struct arguments *arguments, const struct target *
 
 /* --- Options ------------------------------------------------------------------------------------------------------ */
 
-static const char *const option_names[] = {"mems_root.settings.table",
-                                           "option_table.options",
-                                           "option_table.count",
-                                           "option",
-                                           "option.name",
-                                           "option.values",
-                                           "option.kind",
-                                           "option.fixed",
-                                           "option.words",
-                                           "OPTION_WORD",
-                                           "OPTION_NUMBER",
-                                           "OPTION_SIZE",
-                                           NULL};
+static const char option_names[] =
+    "mems_root.settings.table option_table.options option_table.count option option.name option.values "
+    "option.kind option.fixed option.words OPTION_WORD OPTION_NUMBER OPTION_SIZE";
 
 /* Reads the options that the library has; returns their number. */
 static size_t read_options(struct session *session, struct option_text options[OPTIONS_MAX]) {

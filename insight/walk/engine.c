@@ -23,110 +23,38 @@ const char *const engine_kind_names[SPAN_KINDS] = {
 
 /* --- What each report needs the library to describe --------------------------------------------------------------- */
 
-static const char *const walk_names[] = {"mems_root.state",
-                                         "mems_root.class_count",
-                                         "mems_root.size_classes",
-                                         "mems_root.window",
-                                         "mems_root.spans",
-                                         "mems_root.heaps",
-                                         "heaps.made",
-                                         "area.start",
-                                         "area.size",
-                                         "area.accessible",
-                                         "window.base",
-                                         "window.page_map",
-                                         "window.spans",
-                                         "window.live_map",
-                                         "window.heaps",
-                                         "window.tables_start",
-                                         "window.tables_size",
-                                         "window.page_map_area",
-                                         "window.spans_area",
-                                         "window.heaps_area",
-                                         "window.inbox_links_area",
-                                         "window.live_map_area",
-                                         "window.metadata_area",
-                                         "window.units_area",
-                                         "spans.top",
-                                         "UNIT_SHIFT",
-                                         "GRANULE_SHIFT",
-                                         "OS_PAGE",
-                                         "LIVE_WORD_BITS",
-                                         "live_word",
-                                         "live_word.live",
-                                         "live_word.remote",
-                                         "UNIT_UNUSED",
-                                         "UNIT_FRESH",
-                                         "UNIT_UNMAPPED",
-                                         "UNIT_DIRTY",
-                                         "UNIT_PURGING",
-                                         "UNIT_LARGE",
-                                         "UNIT_PART",
-                                         "UNIT_LOST",
-                                         "HEAP_ID_SHIFT",
-                                         "CLASS_MASK",
-                                         "HEAP_ABANDONED",
-                                         "size_class",
-                                         "size_class.size",
-                                         "size_class.slots",
-                                         "size_class.units",
-                                         "span.first",
-                                         "span.units",
-                                         "slab",
-                                         "slab.span",
-                                         "slab.slots",
-                                         "slab.free",
-                                         "slab.used",
-                                         "slab.unsettled",
-                                         "slab.bitmap[0]",
-                                         "large",
-                                         "large.span",
-                                         "large.requested",
-                                         NULL};
+static const char walk_names[] =
+    "mems_root.state mems_root.class_count mems_root.size_classes mems_root.window mems_root.spans "
+    "mems_root.heaps heaps.made area.start area.size area.accessible window.base window.page_map window.spans "
+    "window.live_map window.heaps window.tables_start window.tables_size window.page_map_area window.spans_area "
+    "window.heaps_area window.inbox_links_area window.live_map_area window.metadata_area window.units_area "
+    "spans.top UNIT_SHIFT GRANULE_SHIFT OS_PAGE LIVE_WORD_BITS live_word live_word.live live_word.remote "
+    "UNIT_UNUSED UNIT_FRESH UNIT_UNMAPPED UNIT_DIRTY UNIT_PURGING UNIT_LARGE UNIT_PART UNIT_LOST HEAP_ID_SHIFT "
+    "CLASS_MASK HEAP_ABANDONED size_class size_class.size size_class.slots size_class.units span.first span.units "
+    "slab slab.span slab.slots slab.free slab.used slab.unsettled slab.bitmap[0] large large.span large.requested";
 
-static const char *const age_names[] = {"slab.born_s", NULL};
+static const char age_names[] = "slab.born_s";
 
-static const char *const heap_names[] = {"heap",
-                                         "heap.id",
-                                         "heap.inbox",
-                                         "heap.checks_every",
-                                         "heap.thread",
-                                         "heap.slab_bytes",
-                                         "heap.depot.stored_bytes",
-                                         "heap.larges.units",
-                                         "heap.larges.ready",
-                                         "heap.counters.refills",
-                                         "heap.counters.flushes",
-                                         "heap.counters.remote_frees",
-                                         "heap.counters.adoptions",
-                                         "heap.counters.stolen",
-                                         "INBOX_CLOSED",
-                                         NULL};
+static const char heap_names[] =
+    "heap heap.id heap.inbox heap.checks_every heap.thread heap.slab_bytes heap.depot.stored_bytes "
+    "heap.larges.units heap.larges.ready heap.counters.refills heap.counters.flushes heap.counters.remote_frees "
+    "heap.counters.adoptions heap.counters.stolen INBOX_CLOSED";
 
-static const char *const counter_names[] = {"heap.counters.class_refills", "heap.counters.class_flushes", NULL};
+static const char counter_names[] = "heap.counters.class_refills heap.counters.class_flushes";
 
-static const char *const cached_names[] = {"heap.tops",
-                                           "heap.mode_offset",
-                                           "heap.classes",
-                                           "heap_class",
-                                           "heap_class.stock.magazines",
-                                           "size_class.magazine",
-                                           "stored.next",
-                                           "stored.slots",
-                                           "MAGAZINE_SLOTS",
-                                           "MAGAZINE_MAX",
-                                           "KEPT_SHARE",
-                                           NULL};
+static const char cached_names[] =
+    "heap.tops heap.mode_offset heap.classes heap_class heap_class.stock.magazines size_class.magazine "
+    "stored.next stored.slots MAGAZINE_SLOTS MAGAZINE_MAX KEPT_SHARE";
 
-static const char *const huge_names[] = {
-    "mems_root.huge_table",  "huge_table.live.tree.root", "range_node.node", "range_node.node.left",
-    "range_node.node.right", "range_node.start",          "range_node.last", NULL};
+static const char huge_names[] =
+    "mems_root.huge_table huge_table.live.tree.root range_node.node range_node.node.left range_node.node.right "
+    "range_node.start range_node.last";
 
-static const char *const freed_names[] = {"huge_table.freed", NULL};
+static const char freed_names[] = "huge_table.freed";
 
-static const char *const guarded_names[] = {"guarded.span", "UNIT_SAMPLES", NULL};
+static const char guarded_names[] = "guarded.span UNIT_SAMPLES";
 
-static const char *const decay_names[] = {"spans.decay_ms", NULL};
+static const char decay_names[] = "spans.decay_ms";
 
 /* --- Opening ------------------------------------------------------------------------------------------------------ */
 

@@ -2,12 +2,11 @@
 
 #include <string.h>
 
-static const char *const record_names[] = {
-    "window.records",         "RECORDS_BYTES",   "RECORD_LIVE",         "RECORD_SLACK_SHIFT", "size_class",
-    "size_class.guard_pages", "canaries.secret", "canaries.multiplier", "canaries.bits",      NULL};
+static const char record_names[] =
+    "window.records RECORDS_BYTES RECORD_LIVE RECORD_SLACK_SHIFT size_class size_class.guard_pages "
+    "canaries.secret canaries.multiplier canaries.bits";
 
-static const char *const quarantine_names[] = {"heap.hardened", "hardened.quarantines", "quarantine.places",
-                                               "quarantine.blocks[0]", NULL};
+static const char quarantine_names[] = "heap.hardened hardened.quarantines quarantine.places quarantine.blocks[0]";
 
 /* A canary ends with its slot, at most a page and a granule behind its block. */
 #define CANARY_BYTES_MAX 8192u
@@ -110,9 +109,9 @@ bool engine_record(struct engine *engine, const struct engine_span *span, uint64
     return true;
 }
 
-static const char *const canary_names[] = {"canaries.secret", "canaries.multiplier", "canaries.bits", NULL};
+static const char canary_names[] = "canaries.secret canaries.multiplier canaries.bits";
 
-static const char *const huge_names[] = {"huge.requested", "huge.origin", NULL};
+static const char huge_names[] = "huge.requested huge.origin";
 
 /* The record of a live block whose canary ends with its last page. */
 static bool record_of_pages(struct engine *engine, uint64_t block, uint64_t size, struct engine_record *record) {
@@ -146,7 +145,7 @@ bool engine_huge_record(struct engine *engine, const struct engine_huge *huge, s
 
 bool engine_large_fenced(struct engine *engine, const struct engine_walk *walk) {
     struct layout *layout = engine->layout;
-    static const char *const names[] = {"large.fence", "FENCE_ALL", NULL};
+    static const char names[] = "large.fence FENCE_ALL";
     if (!layout_has(layout, "fences of large blocks", names)) {
         return false;
     }

@@ -9,25 +9,12 @@
 #define SEAL_MIX UINT64_C(0x9e3779b97f4a7c15)
 #define SEAL_KEY_SET UINT64_C(0x1001001001001001)
 
-static const char *const walk_names[] = {"hmm_root.heap",
-                                         "hmm_root.secret",
-                                         "HmmHeap.regions",
-                                         "HmmHeap.region_count",
-                                         "region",
-                                         "region.start",
-                                         "region.first",
-                                         "region.end",
-                                         "BLOCK_USED",
-                                         "BLOCK_PREV_USED",
-                                         "BLOCK_CACHED",
-                                         "HMM_SIZE_BITS",
-                                         "BLOCK_ALIGN",
-                                         "BLOCK_HEADER",
-                                         "BLOCK_MIN",
-                                         "BLOCK_SITE",
-                                         NULL};
+static const char walk_names[] =
+    "hmm_root.heap hmm_root.secret HmmHeap.regions HmmHeap.region_count region region.start region.first "
+    "region.end BLOCK_USED BLOCK_PREV_USED BLOCK_CACHED HMM_SIZE_BITS BLOCK_ALIGN BLOCK_HEADER BLOCK_MIN "
+    "BLOCK_SITE";
 
-static const char *const made_names[] = {"hmm_root.made", "HmmHeap.own", NULL};
+static const char made_names[] = "hmm_root.made HmmHeap.own";
 
 static const char all_of_hmm[] = "all of HMM";
 

@@ -282,16 +282,19 @@ static void tell_lack(struct layout *layout, const char *report, const char *nam
     snprintf(lack->name, sizeof lack->name, "%s", name);
 }
 
-bool layout_has(struct layout *layout, const char *report, const char *const *names) {
+bool layout_has(struct layout *layout, const char *report, const char *names) {
     bool all = true;
-    for (; *names != NULL; names++) {
-        if (find_row(layout, *names) == NULL) {
-            if (!is_told(layout, report, *names)) {
-                tell_lack(layout, report, *names);
+    char *words = copy_text(names);
+    char *rest = words;
+    for (char *name; (name = strsep(&rest, " ")) != NULL;) {
+        if (find_row(layout, name) == NULL) {
+            if (!is_told(layout, report, name)) {
+                tell_lack(layout, report, name);
             }
             all = false;
         }
     }
+    free(words);
     return all;
 }
 

@@ -65,11 +65,9 @@ const char *root_name(uint32_t heap);
 /* The layout of the first heap of a kind; NULL: the target has none. */
 struct layout *layouts_of(struct layouts *layouts, enum root_heap heap);
 
-/*
- * Whether the library has all names that a report needs, an array that ends in NULL. If not, a warning says which are
- * missing and what is left out; the caller then skips the report.
- */
-bool layout_has(struct layout *layout, const char *report, const char *const *names);
+/* Whether the library has all names that a report needs, separated by spaces. If not, a warning says which are missing
+ * and what is left out; the caller then skips the report. */
+bool layout_has(struct layout *layout, const char *report, const char *names);
 
 /* A structure or a member by its name; without one its size is 0. */
 struct field layout_field(const struct layout *layout, const char *name);

@@ -8,58 +8,22 @@
 /* A target with more nodes is hostile. */
 #define NODES_LIMIT ((uint64_t)1 << 26)
 
-static const char *const walk_names[] = {"space_root.spaces",
-                                         "space_root.first",
-                                         "list.next",
-                                         "mems_space.link",
-                                         "mems_space.state",
-                                         "mems_space.chain.list",
-                                         "mems_space.movable",
-                                         "mems_space.number",
-                                         "main_node",
-                                         "main_node.link",
-                                         "main_node.range.start",
-                                         "main_node.range.last",
-                                         "main_node.sub_chain",
-                                         "main_node.memory.start",
-                                         "sub_node",
-                                         "sub_node.link",
-                                         "sub_node.start",
-                                         "sub_node.last",
-                                         "sub_node.physical",
-                                         "sub_node.tag",
-                                         "SPACE_READY",
-                                         "SEGMENT_HOLE",
-                                         "SEGMENT_PROCESS",
-                                         "SEGMENT_DOOMED",
-                                         "SEGMENT_BITS",
-                                         "DICT_ADDRESS_BITS",
-                                         "HANDLE_NUMBER_BITS",
-                                         "HANDLE_GENERATION_BITS",
-                                         NULL};
+static const char walk_names[] =
+    "space_root.spaces space_root.first list.next mems_space.link mems_space.state mems_space.chain.list "
+    "mems_space.movable mems_space.number main_node main_node.link main_node.range.start main_node.range.last "
+    "main_node.sub_chain main_node.memory.start sub_node sub_node.link sub_node.start sub_node.last "
+    "sub_node.physical sub_node.tag SPACE_READY SEGMENT_HOLE SEGMENT_PROCESS SEGMENT_DOOMED SEGMENT_BITS "
+    "DICT_ADDRESS_BITS HANDLE_NUMBER_BITS HANDLE_GENERATION_BITS";
 
-static const char *const lock_names[] = {"space_root.lock.state", "mems_space.lock.state", NULL};
+static const char lock_names[] = "space_root.lock.state mems_space.lock.state";
 
-static const char *const node_names[] = {"mems_space.nodes.main",
-                                         "mems_space.nodes.sub",
-                                         "mems_space.dict.tables",
-                                         "mems_space.dict.leaves",
-                                         "mems_space.store.pool",
-                                         "pool",
-                                         "pool.roomy",
-                                         "pool.full",
-                                         "pool.empty",
-                                         "POOL_CHUNK",
-                                         NULL};
+static const char node_names[] =
+    "mems_space.nodes.main mems_space.nodes.sub mems_space.dict.tables mems_space.dict.leaves "
+    "mems_space.store.pool pool pool.roomy pool.full pool.empty POOL_CHUNK";
 
-static const char *const store_names[] = {"mems_space.store.regions",
-                                          "mems_space.store.spare",
-                                          "mems_space.store.next",
-                                          "region.link",
-                                          "region.memory",
-                                          "region.size",
-                                          "region.mapped",
-                                          NULL};
+static const char store_names[] =
+    "mems_space.store.regions mems_space.store.spare mems_space.store.next region.link region.memory region.size "
+    "region.mapped";
 
 static const char all_spaces[] = "all of the MeMS heap";
 
