@@ -82,7 +82,7 @@ kernel_core() {
 
 # holds FILE EXPRESSION - whether a Python expression is true of the JSON in the file, which it calls `it`.
 holds() {
-    python3 -c '
+    python3 -S -c '
 import json, sys
 it = json.load(open(sys.argv[1]))
 try:

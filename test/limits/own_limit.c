@@ -159,7 +159,9 @@ int main(int count, char **arguments) {
     }
     CHECK((strcmp(way, "child") == 0 ? set_from_child(resource, bytes) : set_limit(way, resource, bytes)) == 0);
     static const size_t sizes[] = {100, 3000, 20000, MIB, 10 * MIB};
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    /* What another name of setrlimit allows takes less to see. */
+    const size_t step = strcmp(way, "setrlimit") == 0 || strcmp(way, "child") == 0 ? 1 : 3;
+    for (size_t i = step / 2; i < sizeof sizes / sizeof *sizes; i += step) {
         start_threads();
         map_memory(bytes / 2);
         size_t total = take_all(sizes[i], SIZE_MAX);

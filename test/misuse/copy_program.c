@@ -1,8 +1,8 @@
 /*
- * copy_program.c - copy_program FUNCTION SIZE OFFSET COUNT: FUNCTION writes COUNT bytes at OFFSET of a block of SIZE
- * bytes. Ends with status 0 if exactly these have changed, and the function returned what it must. What is appended to
- * is a text of two bytes before OFFSET. A function with a number of bytes that is not theirs, such as strncat's, is
- * given a source that goes on behind them; one that pads is given a source that ends after half of them.
+ * copy_program.c - copy_program [FUNCTION SIZE OFFSET COUNT]...: FUNCTION writes COUNT bytes at OFFSET of a block of
+ * SIZE bytes. Ends with status 0 if exactly these have changed, and each function returned what it must. What is
+ * appended to is a text of two bytes before OFFSET. A function with a number of bytes that is not theirs, such as
+ * strncat's, is given a source that goes on behind them; one that pads is given a source that ends after half of them.
  *
  * FUNCTION is a function of libmems-copy.so, or "down" or "up": memmove where the source overlaps with the destination
  * from below or from above. A _chk form is given the room ROOM, or else unknown room.
@@ -165,16 +165,17 @@ static int write_block(const char *name, size_t size, size_t offset, size_t coun
 }
 
 int main(int count, char **arguments) {
-    if (count != 5) {
-        fprintf(stderr, "usage: copy_program FUNCTION SIZE OFFSET COUNT\n");
-        return 2;
-    }
-    const char *name = arguments[1];
-    const size_t size = strtoul(arguments[2], NULL, 10);
+    int status = count > 1 && count % 4 == 1 ? 0 : 2;
     if (getenv("ROOM") != NULL) {
         room = strtoul(getenv("ROOM"), NULL, 10);
     }
-    return strcmp(name, "down") == 0 || strcmp(name, "up") == 0
-               ? move_within(name, size)
-               : write_block(name, size, strtoul(arguments[3], NULL, 10), strtoul(arguments[4], NULL, 10));
+    for (int i = 1; i < count && status == 0; i += 4) {
+        const char *name = arguments[i];
+        const size_t size = strtoul(arguments[i + 1], NULL, 10);
+        status =
+            strcmp(name, "down") == 0 || strcmp(name, "up") == 0
+                ? move_within(name, size)
+                : write_block(name, size, strtoul(arguments[i + 2], NULL, 10), strtoul(arguments[i + 3], NULL, 10));
+    }
+    return status;
 }
