@@ -107,6 +107,18 @@ static void free_units_go_with_what_is_reserved(void) {
     check_nothing_left();
 }
 
+/* As when another process has limited this one. */
+static void a_refused_mapping_makes_the_window_give_way(void) {
+    engine_free(engine_alloc(1));
+    CHECK(!engine_confine_if_refused() && !window_is_claimed());
+    os_inject(OS_CALL_MMAP, 0, 1, ENOMEM);
+    CHECK(engine_confine_if_refused() && window_is_claimed());
+    os_inject(OS_CALL_MMAP, 0, 1, ENOMEM);
+    CHECK(!engine_confine_if_refused()); /* there is nothing left to give up */
+    os_inject_clear();
+    CHECK_VALID();
+}
+
 static void unmapped_memory_reads_as_zero_when_it_is_back(void) {
     not_beside_a_sanitizer();
     engine_confine();
@@ -276,6 +288,7 @@ int main(void) {
         FRESH_WITH(what_is_reserved_goes_and_blocks_stay, "window=64m"),
         FRESH(the_heap_grows_on_piece_by_piece),
         FRESH(free_units_go_with_what_is_reserved),
+        FRESH(a_refused_mapping_makes_the_window_give_way),
         FRESH(unmapped_memory_reads_as_zero_when_it_is_back),
         FRESH(what_another_mapping_has_got_is_lost),
         FRESH(a_block_does_not_grow_into_what_is_lost),

@@ -143,6 +143,17 @@ static void what_is_stored_decays(void) {
     CHECK_VALID();
 }
 
+static void storing_into_an_empty_depot_begins_a_period(void) {
+    struct heap *heap = store(0);
+    const struct stock *stock = &heap->classes[size_class_of(64)].stock;
+    heap->depot.period_ms = 1;
+    for (unsigned i = KEPT; stock->count == 0; i++) {
+        engine_free(freed[i]);
+    }
+    CHECK(heap->depot.period_ms != 1);
+    CHECK_VALID();
+}
+
 /* Much is given back in several calls, none of which takes long; the period ends when all of it is. */
 static void much_is_flushed_bit_by_bit(void) {
     enum { MANY = 100 * STORED };
@@ -295,6 +306,7 @@ int main(void) {
         IN_BOTH_MODES(what_is_idle_while_the_heap_grows_goes_back),
         IN_BOTH_MODES(what_comes_and_goes_in_turn_keeps_its_slab),
         FRESH_WITH(what_is_stored_decays, LONG_DECAY),
+        FRESH_WITH(storing_into_an_empty_depot_begins_a_period, LONG_DECAY),
         FRESH_WITH(much_is_flushed_bit_by_bit, LONG_DECAY),
         FRESH_WITH(what_lies_idle_is_flushed, LONG_DECAY),
         IN_BOTH_MODES(without_memory_half_of_a_magazine_is_flushed),

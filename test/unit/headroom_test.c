@@ -42,6 +42,18 @@ static size_t units_of(const struct marked *vector) {
     return large_of(vector->memory)->span.units;
 }
 
+/* It outgrows its slot by a little, and gets one for a quarter more. */
+static void a_small_block_that_grows_slowly_moves_seldom(void) {
+    unsigned moves = 0;
+    void *block = engine_alloc(1000);
+    for (size_t size = 1000; size < 30000; size += size / 64 + 1) {
+        void *before = block;
+        block = engine_realloc("test", block, size);
+        moves += block != before;
+    }
+    CHECK_AT_MOST(moves, 20); /* some 45 classes */
+}
+
 /* All in turn, so that none can grow in place for long; how often one moved. */
 static unsigned grow_all(size_t from, size_t end) {
     unsigned moves = 0;
@@ -241,6 +253,7 @@ static void headroom_may_go_at_any_time(void) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         FRESH(vectors_that_grow_in_turn_move_seldom),
+        FRESH(a_small_block_that_grows_slowly_moves_seldom),
         FRESH_WITH(without_limits_on_what_is_held_only, "limit=1g"),
         FRESH(headroom_goes_back_when_memory_is_short),
         FRESH(headroom_ends_when_the_block_shrinks),

@@ -339,6 +339,25 @@ static void blocks_decay(void) {
     CHECK_VALID();
 }
 
+/* The largest that fit are given up, and no more than was asked for. */
+static void some_units_are_flushed(void) {
+    static const size_t units[] = {8, 8, 2};
+    void *blocks[3];
+    struct heap *heap = begin_heap();
+    for (unsigned i = 0; i < 3; i++) {
+        blocks[i] = allocate(units[i] * UNIT);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        engine_free(blocks[i]);
+    }
+    CHECK_EQUAL(large_cache_units(&heap->larges), 18);
+    lock_take(&heap->lock);
+    CHECK_EQUAL(large_cache_flush_units(&heap->larges, 12), 10);
+    lock_give(&heap->lock);
+    CHECK_EQUAL(large_cache_units(&heap->larges), 8);
+    CHECK_VALID();
+}
+
 /* One call gives a few back, however many there are. */
 static void a_pass_gives_few_back(void) {
     enum { COUNT = 1000 };
@@ -497,6 +516,7 @@ int main(void) {
         FRESH_WITH(blocks_are_wider_by_few_units, LONG_DECAY),
         FRESH_WITH(a_cached_block_counts_little, LONG_DECAY),
         FRESH_WITH(blocks_decay, LONG_DECAY),
+        FRESH_WITH(some_units_are_flushed, LONG_DECAY),
         FRESH_WITH(a_pass_gives_few_back, LONG_DECAY),
         FRESH_WITH(a_thread_that_wakes_and_grows_gives_all_back, LONG_DECAY),
         FRESH_WITH(a_thread_that_wakes_and_has_slots_gives_all_back, LONG_DECAY),

@@ -141,6 +141,59 @@ static void it_is_destroyed_only_afterwards(void) {
     check_nothing_left();
 }
 
+/* The slab of blocks[0] is looked at, at a time by a clock of the test's own; returns whether pages are due. */
+static bool look_at(struct slab *slab, uint64_t now_ms, unsigned most) {
+    lock_take(&heap_mine->lock);
+    do {
+        CHECK(heap_purge_begin(heap_mine, now_ms, 1000, most, &purge));
+    } while (purge.slab != slab);
+    lock_give(&heap_mine->lock);
+    return purge.pages != 0;
+}
+
+/* Pages go that were free at two looks, a second apart here, and not handed out in between. */
+static void a_page_that_is_used_in_between_rests_anew(void) {
+    const uint64_t start_ms = os_coarse_ms() - 20000;
+    fill();
+    free_most();
+    flush_mine();
+    struct slab *slab = slab_of(blocks[0]);
+    lock_take(&heap_mine->lock);
+    heap_age(heap_mine, start_ms);
+    lock_give(&heap_mine->lock);
+    CHECK(!look_at(slab, start_ms + 1000, UINT_MAX));
+    CHECK(slab->resting != 0);
+    for (size_t i = 0; i < BLOCKS; i++) {
+        blocks[i] = i % KEPT != 0 ? memset(engine_alloc(SIZE), 1 + (int)i, SIZE) : blocks[i];
+        CHECK(slab_of(blocks[i]) == slab);
+    }
+    free_most();
+    flush_mine();
+    CHECK(!look_at(slab, start_ms + 2000, UINT_MAX));
+    CHECK(look_at(slab, start_ms + 3000, UINT_MAX));
+    end();
+    check_and_free_rest(0);
+}
+
+static void a_purge_takes_no_more_pages_than_it_may(void) {
+    const uint64_t start_ms = os_coarse_ms() - 20000;
+    if (os_page_size() != OS_PAGE) {
+        child_cannot();
+    }
+    fill();
+    free_most();
+    flush_mine();
+    struct slab *slab = slab_of(blocks[0]);
+    lock_take(&heap_mine->lock);
+    heap_age(heap_mine, start_ms);
+    lock_give(&heap_mine->lock);
+    CHECK(!look_at(slab, start_ms + 1000, 2));
+    CHECK(look_at(slab, start_ms + 2000, 2));
+    CHECK_EQUAL(count_bits(purge.pages), 2);
+    end();
+    check_and_free_rest(0);
+}
+
 /* --- Other threads ------------------------------------------------------------------------------------------------ */
 
 static pthread_barrier_t step;
@@ -352,6 +405,8 @@ int main(void) {
         FRESH_WITH(its_blocks_can_be_freed_meanwhile, "harden=light"),
         FRESH_WITH(its_blocks_can_be_freed_meanwhile, "harden=full"),
         FRESH(it_is_destroyed_only_afterwards),
+        FRESH_WITH(a_page_that_is_used_in_between_rests_anew, "decay_ms=4294967295"),
+        FRESH_WITH(a_purge_takes_no_more_pages_than_it_may, "decay_ms=4294967295"),
         FRESH(no_thief_gets_a_slot_of_it),
         FRESH(its_thread_may_end_meanwhile),
         FRESH(an_abandoned_one_is_destroyed_only_afterwards),

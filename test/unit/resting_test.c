@@ -116,6 +116,18 @@ static void those_of_abandoned_slabs_go_back_too(void) {
     CHECK_VALID();
 }
 
+/* A thread that has time does it without one that allocates. */
+static void a_thread_with_time_gives_them_all_back(void) {
+    thread_run(leave_one_in_2000, NULL);
+    for (unsigned i = 0; i < 6; i++) {
+        usleep(DECAY_US);
+        upkeep_of_all();
+    }
+    CHECK_AT_MOST(slabs_present(), 3 * BLOCKS / 2000 + 8);
+    check_and_free_rest(BLOCKS, 64, 2000);
+    CHECK_VALID();
+}
+
 static pthread_barrier_t step;
 
 static void *leave_one_and_sleep(void *unused) {
@@ -236,6 +248,13 @@ static void without_a_budget_little_is_cached(void) {
 }
 
 /* A heap has used up what magazines may grow by: each further class still gets a small one. */
+static void a_pass_sets_the_budget(void) {
+    engine_free(engine_alloc(1));
+    atomic_store(&heaps.magazine_most, 0);
+    upkeep_pass(heap_mine);
+    CHECK(heaps.magazine_most != 0);
+}
+
 static void a_class_without_a_magazine_gets_a_small_one(void) {
     enum { BUDGET = 256 << 10 };
     begin_heap();
@@ -342,12 +361,14 @@ int main(void) {
         FRESH_WITH(free_pages_of_slabs_go_back_when_they_have_rested, "decay_ms=20"),
         FRESH_WITH(pages_in_use_do_not_go_back, "decay_ms=20"),
         FRESH_WITH(those_of_abandoned_slabs_go_back_too, "decay_ms=20"),
+        FRESH_WITH(a_thread_with_time_gives_them_all_back, "decay_ms=20"),
         FRESH_WITH(those_of_a_sleeper_go_back_too, "decay_ms=20"),
         FRESH_WITH(way_is_made_before_slabs_hold_more_than_ever, "decay_ms=100000"),
         FRESH_WITH(way_is_made_at_the_cost_of_abandoned_slabs, "decay_ms=100000"),
         FRESH_WITH(pages_that_are_refused_stay, "decay_ms=20"),
         FRESH_WITH(magazines_that_rest_are_given_up, "decay_ms=20"),
         IN_BOTH_MODES(without_a_budget_little_is_cached),
+        FRESH(a_pass_sets_the_budget),
         FRESH_WITH(a_class_without_a_magazine_gets_a_small_one, "decay_ms=100000"),
         FRESH_WITH(a_class_without_a_magazine_gets_a_small_one, "decay_ms=100000,check=deferred"),
         IN_BOTH_MODES(a_pool_of_threads_keeps_to_the_budget),

@@ -11,6 +11,8 @@
 #include "engine/slabs/lookup.h"
 #include "engine/slabs/slab.h"
 #include "engine/tables/live_map.h"
+#include "engine/upkeep/before_growth.h"
+#include "engine/upkeep/free_pages.h"
 #include "engine/upkeep/idle.h"
 #include "engine/upkeep/upkeep.h"
 #include "support/engine_heap.h"
@@ -254,8 +256,22 @@ static void make_unseen(struct sleeper *sleepers, size_t count) {
     }
 }
 
-/* Sleepers whose blocks, of a page each, this thread has freed. However long that takes, no pass reclaims any. */
-static void start_with_freed_blocks(struct sleeper *sleepers, size_t count, size_t blocks) {
+/* This thread frees so many of each sleeper's blocks. However long that takes, no pass reclaims any. */
+static void free_unseen(struct sleeper *sleepers, size_t count, size_t first, size_t end) {
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = first; k < end; k++) {
+            make_unseen(sleepers, count);
+            engine_free(sleepers[i].blocks[k]);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        (void)idle_now(sleepers[i].heap, os_coarse_ms()); /* now they are seen */
+    }
+    usleep(IDLE_US);
+}
+
+/* Idle sleepers whose blocks, of a page each, this thread has freed, but for the last `kept`. */
+static void start_with_freed_blocks(struct sleeper *sleepers, size_t count, size_t blocks, size_t kept) {
     static void *room[16][400];
     CHECK(count <= 16 && blocks <= 400);
     engine_free(engine_alloc(1));
@@ -263,13 +279,7 @@ static void start_with_freed_blocks(struct sleeper *sleepers, size_t count, size
         sleepers[i] = (struct sleeper){.size = OS_PAGE, .count = blocks, .blocks = room[i], .flushes = true};
         sleeper_start(&sleepers[i]);
     }
-    for (size_t i = 0; i < count * blocks; i++) {
-        make_unseen(sleepers, count);
-        engine_free(sleepers[i / blocks].blocks[i % blocks]);
-    }
-    make_unseen(sleepers, count);
-    CHECK(!idle_reclaim_for(heap_mine, os_coarse_ms(), 1)); /* now they have been seen */
-    usleep(IDLE_US);
+    free_unseen(sleepers, count, 0, blocks - kept);
 }
 
 static size_t count_reclaimed(const struct sleeper *sleepers, size_t count) {
@@ -291,7 +301,7 @@ static void end_all(struct sleeper *sleepers, size_t count) {
 /* One heap's memory is enough for a few units; then there is no reason to take the other's. */
 static void idle_heaps_are_reclaimed_until_there_is_room(void) {
     struct sleeper sleepers[2];
-    start_with_freed_blocks(sleepers, 2, 400);
+    start_with_freed_blocks(sleepers, 2, 400, 0);
     CHECK(count_reclaimed(sleepers, 2) == 0 && !span_dirty_fits(8, SIZE_MAX));
     CHECK(idle_reclaim_for(heap_mine, os_coarse_ms(), 8));
     CHECK(count_reclaimed(sleepers, 2) == 1 && span_dirty_fits(8, SIZE_MAX));
@@ -305,10 +315,89 @@ static void idle_heaps_are_reclaimed_until_there_is_room(void) {
 static void a_few_idle_heaps_are_reclaimed_at_a_time(void) {
     enum { SLEEPERS = 12, LOOKS = 8 };
     struct sleeper sleepers[SLEEPERS];
-    start_with_freed_blocks(sleepers, SLEEPERS, 40);
+    start_with_freed_blocks(sleepers, SLEEPERS, 40, 0);
+    make_unseen(sleepers, SLEEPERS);
+    CHECK(!idle_reclaim_for(heap_mine, os_coarse_ms(), 1));
+    CHECK_EQUAL(count_reclaimed(sleepers, SLEEPERS), 0); /* none was idle, for all that was known */
+    usleep(IDLE_US);
     CHECK(!idle_reclaim_for(heap_mine, os_coarse_ms(), 1000));
     CHECK_EQUAL(count_reclaimed(sleepers, SLEEPERS), LOOKS);
     end_all(sleepers, SLEEPERS);
+}
+
+/* Slabs hold a MiB more, which has not been noticed. */
+static void grow_unnoticed(void **blocks, size_t count) {
+    const unsigned size_class = size_class_of(OS_PAGE);
+    lock_take(&heap_mine->lock);
+    for (size_t slots = 0; slots < count; slots += size_classes[size_class].slots) {
+        CHECK(heap_grow(heap_mine, size_class) != NULL);
+    }
+    lock_give(&heap_mine->lock);
+    for (size_t i = 0; i < count; i++) {
+        blocks[i] = engine_alloc(OS_PAGE);
+        CHECK(blocks[i] != NULL);
+    }
+}
+
+static void shrink(void **blocks, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        engine_free(blocks[i]);
+    }
+}
+
+static void idle_heaps_make_way_before_slabs_exceed_their_peak(void) {
+    struct sleeper sleepers[2];
+    void *mine[256];
+    start_with_freed_blocks(sleepers, 2, 400, 400);
+    grow_unnoticed(mine, 256);
+    free_unseen(sleepers, 2, 0, 400);
+    upkeep_before_peak(heap_mine, 8);
+    CHECK_EQUAL(count_reclaimed(sleepers, 2), 1);
+    shrink(mine, 256);
+    end_all(sleepers, 2);
+}
+
+/* When they have no room, slabs may grow by a step before it is tried again. */
+static void way_is_not_made_again_before_slabs_have_grown(void) {
+    struct sleeper sleepers[2];
+    void *mine[256];
+    start_with_freed_blocks(sleepers, 2, 400, 400);
+    grow_unnoticed(mine, 256);
+    free_unseen(sleepers, 2, 0, 300);
+    upkeep_before_peak(heap_mine, 1000);
+    CHECK_EQUAL(count_reclaimed(sleepers, 2), 2);
+    free_unseen(sleepers, 2, 300, 400);
+    upkeep_before_peak(heap_mine, 8);
+    CHECK_EQUAL(count_reclaimed(sleepers, 2), 0);
+    shrink(mine, 256);
+    end_all(sleepers, 2);
+}
+
+/* Pages of idle heaps and those of the others are asked for one after the other. */
+static void free_pages_of_idle_heaps_go_before_those_of_others(void) {
+    struct sleeper sleepers[2];
+    static void *room[2][100];
+    engine_free(engine_alloc(1));
+    for (size_t i = 0; i < 2; i++) {
+        sleepers[i] = (struct sleeper){.size = 16384, .count = 100, .blocks = room[i], .flushes = true};
+        sleeper_start(&sleepers[i]);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        sleeper_free(&sleepers[i], 0, 2);
+        collect(sleepers[i].heap, SIZE_MAX, false);
+        (void)idle_now(sleepers[i].heap, os_coarse_ms());
+    }
+    usleep(IDLE_US);
+    make_unseen(&sleepers[1], 1);
+    CHECK(free_pages_purge_others(heap_mine, os_coarse_ms(), true, 10000) != 0 || os_page_size() > 16384);
+    make_unseen(&sleepers[1], 1);
+    CHECK_EQUAL(free_pages_purge_others(heap_mine, os_coarse_ms(), true, 10000), 0);
+    make_unseen(&sleepers[1], 1);
+    CHECK(free_pages_purge_others(heap_mine, os_coarse_ms(), false, 10000) != 0 || os_page_size() > 16384);
+    for (size_t i = 0; i < 2; i++) {
+        sleeper_free(&sleepers[i], 1, 2);
+    }
+    end_all(sleepers, 2);
 }
 
 /* --- Slots ------------------------------------------------------------------------------------------------------- */
@@ -650,6 +739,9 @@ int main(void) {
         FRESH_WITH(no_large_allocation_fails_for_it_either, "window=64m"),
         FRESH(idle_heaps_are_reclaimed_until_there_is_room),
         FRESH(a_few_idle_heaps_are_reclaimed_at_a_time),
+        FRESH(idle_heaps_make_way_before_slabs_exceed_their_peak),
+        FRESH_WITH(way_is_not_made_again_before_slabs_have_grown, "decay_ms=60000"),
+        FRESH_WITH(free_pages_of_idle_heaps_go_before_those_of_others, "decay_ms=60000"),
         IN_BOTH_MODES(slots_that_were_freed_in_an_idle_heap_are_stolen),
         IN_BOTH_MODES(blocks_do_not_bounce_between_a_thread_and_an_idle_heap),
         FRESH(settled_slots_do_not_hide_those_that_can_be_stolen),

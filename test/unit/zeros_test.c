@@ -138,6 +138,19 @@ static void what_has_been_resized_tells_nothing(void) {
     CHECK_VALID();
 }
 
+/* However often, and even if only the last unit has more bytes. */
+static void what_is_resized_again_and_again_tells_nothing(void) {
+    char *block = engine_alloc(1);
+    need_to_see_pages();
+    for (unsigned i = 0; i < 8; i++) {
+        CHECK_EQUAL(allocate(SIZE, &block), 0);
+        memset(block, 1, SIZE);
+        CHECK(engine_realloc("realloc", block, SIZE + OS_PAGE) == block);
+        release(block);
+    }
+    CHECK_VALID();
+}
+
 /* Reading a page has made it present. */
 static void three_pages_of_an_unused_block_are_read(void) {
     char *block = engine_alloc(1);
@@ -277,6 +290,7 @@ int main(void) {
         FRESH(a_block_in_use_is_looked_at_a_few_times),
         FRESH(closed_pages_are_not_read),
         FRESH(what_has_been_resized_tells_nothing),
+        FRESH(what_is_resized_again_and_again_tells_nothing),
         FRESH(three_pages_of_an_unused_block_are_read),
         FRESH(what_was_used_before_is_zero),
         FRESH(what_is_used_again_and_again_stays_present),
