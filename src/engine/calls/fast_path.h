@@ -24,7 +24,7 @@ void *alloc_slow(size_t size);
 
 /* For a block in the window that is not in the heap's own slabs; with harden=light and full, for those there too.
  * `differing` is its page map entry XOR the heap's tag. */
-void free_foreign(void *block, uint64_t granule, struct heap *heap, size_t differing, const char *operation);
+void free_foreign(void *block, struct heap *heap, size_t differing, uint64_t granule, const char *operation);
 
 /* For NULL, a block that the heap believes to be outside the window, or an address that is no block. */
 void free_elsewhere(void *block, const char *operation);
@@ -138,7 +138,7 @@ ALWAYS_INLINE void fast_free(const char *operation, void *block) {
             return;
         }
     } else if (size_class - DEFERRED >= SIZE_CLASSES) {
-        free_foreign(block, granule, heap, size_class, operation);
+        free_foreign(block, heap, size_class, granule, operation);
         return;
     }
     void **top = heap->tops[size_class] + 1;

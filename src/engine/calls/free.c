@@ -460,7 +460,7 @@ ALWAYS_INLINE void put_light(struct heap *heap, size_t size_class, void *block) 
 }
 
 /* With harden=light and full: a block of the calling thread's own slabs, of any class. */
-static NOINLINE void free_own_light(void *block, uint64_t granule, struct heap *heap, size_t size_class,
+static NOINLINE void free_own_light(void *block, struct heap *heap, size_t size_class, uint64_t granule,
                                     const char *operation) {
     if (UNLIKELY(!fast_live_end(heap, block, granule))) {
         fault_report(operation, block);
@@ -472,7 +472,7 @@ static NOINLINE void free_own_light(void *block, uint64_t granule, struct heap *
     put_light(heap, size_class, block);
 }
 
-static NOINLINE void free_own_full(void *block, uint64_t granule, struct heap *heap, size_t size_class,
+static NOINLINE void free_own_full(void *block, struct heap *heap, size_t size_class, uint64_t granule,
                                    const char *operation) {
     if (UNLIKELY(!fast_live_end(heap, block, granule))) {
         fault_report(operation, block);
@@ -488,12 +488,12 @@ static NOINLINE void free_own_full(void *block, uint64_t granule, struct heap *h
 }
 
 /* Whatever is in the window: an own block that is not short, or any other one. */
-static NOINLINE void free_longer(void *block, uint64_t granule, struct heap *heap, size_t differing,
+static NOINLINE void free_longer(void *block, struct heap *heap, size_t differing, uint64_t granule,
                                  const char *operation) {
     if (LIKELY(differing - OWN_LIGHT < SIZE_CLASSES)) {
-        free_own_light(block, granule, heap, differing - OWN_LIGHT, operation);
+        free_own_light(block, heap, differing - OWN_LIGHT, granule, operation);
     } else if (LIKELY(differing - OWN_FULL < SIZE_CLASSES)) {
-        free_own_full(block, granule, heap, differing - OWN_FULL, operation);
+        free_own_full(block, heap, differing - OWN_FULL, granule, operation);
     } else {
         free_beyond_slabs(operation, block);
     }
@@ -511,11 +511,11 @@ static COLD void detain_first(void *block, struct heap *heap, size_t size_class,
  * These two free short blocks of the calling thread's own slabs, and leave all others to free_longer. They call
  * functions only as the last thing that they do, so that they need not save registers.
  */
-static NOINLINE void free_full(void *block, uint64_t granule, struct heap *heap, size_t differing,
+static NOINLINE void free_full(void *block, struct heap *heap, size_t differing, uint64_t granule,
                                const char *operation) {
     const size_t size_class = OPAQUE(differing - OWN_FULL);
     if (UNLIKELY(size_class >= SHORT_CLASSES)) {
-        free_longer(block, granule, heap, differing, operation);
+        free_longer(block, heap, differing, granule, operation);
         return;
     }
     if (UNLIKELY(!fast_live_end(heap, block, granule))) {
@@ -545,11 +545,11 @@ static NOINLINE void free_full(void *block, uint64_t granule, struct heap *heap,
     }
 }
 
-ALWAYS_INLINE void free_hardened(void *block, uint64_t granule, struct heap *heap, size_t differing,
+ALWAYS_INLINE void free_hardened(void *block, struct heap *heap, size_t differing, uint64_t granule,
                                  const char *operation) {
     const size_t size_class = OPAQUE(differing - OWN_LIGHT);
     if (UNLIKELY(size_class >= SHORT_CLASSES)) {
-        free_full(block, granule, heap, differing, operation);
+        free_full(block, heap, differing, granule, operation);
         return;
     }
     if (UNLIKELY(!fast_live_end(heap, block, granule))) {
@@ -560,9 +560,9 @@ ALWAYS_INLINE void free_hardened(void *block, uint64_t granule, struct heap *hea
     put_light(heap, size_class, block);
 }
 
-NOINLINE void free_foreign(void *block, uint64_t granule, struct heap *heap, size_t differing, const char *operation) {
+NOINLINE void free_foreign(void *block, struct heap *heap, size_t differing, uint64_t granule, const char *operation) {
     if (heap->hardened != NULL) {
-        free_hardened(block, granule, heap, differing, operation);
+        free_hardened(block, heap, differing, granule, operation);
         return;
     }
     const uint32_t entry = (uint32_t)differing ^ heap->tag;
