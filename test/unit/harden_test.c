@@ -110,6 +110,16 @@ static void a_write_after_free_and_malloc(void) {
     harden_begin(&slot, 5000, ORIGIN_MALLOC);
 }
 
+/* No slot from this one on was handed out yet. */
+static void a_write_behind_the_slots_in_use(void) {
+    char *block = block_of(200);
+    struct slab *slab = slab_of(block);
+    const unsigned used = slab_used(slab);
+    CHECK(used < slab->slots);
+    ((char *)window_address(slab->span.first))[used * size_classes[slab_class(slab)].size + 8] = 1;
+    sweep_all(heap_mine, "exit");
+}
+
 static void a_block_that_is_never_freed(void) {
     char *block = block_of(40);
     block[40] = 1;
@@ -546,6 +556,9 @@ int main(void) {
         FULL(a_write_after_free_and_malloc,
              "malloc(@): write after free: a quarantined block of 5000 bytes, slot # of a "
              "5440-byte slab: 1 byte changed, 0 bytes behind its start"),
+        FULL(a_write_behind_the_slots_in_use,
+             "exit(@): write after free: a freed block of 208 bytes, slot # of a 208-byte slab: "
+             "1 byte changed, 8 bytes behind its start"),
         FULL(a_block_that_is_never_freed,
              "exit(@): overflow: " SLOT(40, 48) ": 1 byte changed, 0 bytes behind its end"),
         FRESH_FAULT(new_and_free, "harden=full", "free(@): wrong kind: " SLOT(40, 48) ", from operator new"),

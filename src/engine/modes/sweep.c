@@ -31,8 +31,8 @@ struct finding {
     size_t size;
 };
 
-/* Checks the used slots of a slab, from `sweep_offset` on. Skips those whose pages were purged,
- * which reading would bring in. True when one is damaged: *found. */
+/* Checks the used slots of a slab and the next one, where an overflow of the last would be, from `sweep_offset` on.
+ * Skips those whose pages were purged, which reading would bring in. True when one is damaged: *found. */
 static bool check_slab(struct hardened *hardened, const struct slab *slab, size_t *budget, struct finding *found) {
     const unsigned size_class = slab_class(slab);
     if (size_class == EMPTY_CLASS) {
@@ -42,7 +42,7 @@ static bool check_slab(struct hardened *hardened, const struct slab *slab, size_
     const size_t room = size_class_room(size_class);
     const size_t cost = 1 + stride / SLOT_BYTES;
     char *start = window_address(slab->span.first);
-    const size_t end = slab_used(slab) * stride;
+    const size_t end = min_size(slab_used(slab) + 1, slab->slots) * stride;
     /* Since the last step another slab, of other slots, may have come to this place. */
     size_t offset = hardened->sweep_offset - hardened->sweep_offset % stride;
     const _Atomic uint16_t *record = slot_of(start, size_class).record + offset / stride;
