@@ -18,7 +18,7 @@ static void classes_ascend_in_the_steps_promised(void **state) {
         uint32_t size = size_classes[size_class].size;
         assert_true(size > before);
         assert_int_equal(size % GRANULE, 0);
-        if (before < 128) {
+        if (before < SHORT_CLASSES * GRANULE) {
             assert_int_equal(size - before, 16);
         } else if (size_class >= MEDIUM_CLASS) {
             assert_true((size - before) * 4 <= before + 8 * 64);
@@ -69,6 +69,16 @@ static void slabs_are_small_and_filled(void **state) {
         assert_true((size_t)(of->slots + 1) * of->size > bytes);
         assert_in_range(of->magazine, 1, MAGAZINE_MAX);
     }
+}
+
+/* With exact sizes each slab has a record behind those of its slots, even without a guard there. */
+static void a_record_is_left_behind_those_of_a_slab(void **state) {
+    (void)state;
+    size_class_start(false, true);
+    for (unsigned size_class = 0; size_class < EMPTY_CLASS; size_class++) {
+        assert_true(size_classes[size_class].slots < size_classes[size_class].units * (UNIT / GRANULE));
+    }
+    size_class_start(false, false);
 }
 
 static void the_reciprocal_divides_exactly(void **state) {
@@ -127,6 +137,7 @@ int main(void) {
         cmocka_unit_test(every_size_gets_the_smallest_class_that_holds_it),
         cmocka_unit_test(no_block_wastes_more_than_promised),
         cmocka_unit_test(slabs_are_small_and_filled),
+        cmocka_unit_test(a_record_is_left_behind_those_of_a_slab),
         cmocka_unit_test(the_reciprocal_divides_exactly),
         cmocka_unit_test(every_alignment_gets_the_smallest_class_that_has_it),
         cmocka_unit_test(no_class_has_the_largest_sizes_and_alignments),

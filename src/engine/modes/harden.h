@@ -130,7 +130,7 @@ ALWAYS_INLINE bool harden_intact(const struct slot *slot) {
 COLD void harden_tell_overflow(const char *operation, void *start, unsigned size_class);
 
 /* Whether the end of the canary of the slot before (-1) or behind (1) another one of the same slab is intact, if a
- * block lives there. Their records are adjacent. */
+ * block lives there. Their records are adjacent, and that behind the last slot's is no live one (size_class_start). */
 ALWAYS_INLINE bool harden_beside_intact(const struct slot *slot, ptrdiff_t by, size_t stride) {
     const unsigned record = atomic_load_explicit(slot->record + by, memory_order_relaxed);
     return !record_is_live(record) ||
@@ -146,12 +146,10 @@ ALWAYS_INLINE bool harden_ends_short(const char *operation, const struct slot *s
     return LIKELY(record_origin(record) == origin) && LIKELY(slack <= sizeof(canary_pair)) &&
            LIKELY(canary_intact_short(slot->start, slack, slot->room)) &&
            (UNLIKELY(slot->number == 0) || LIKELY(harden_beside_intact(slot, -1, stride))) &&
-           (UNLIKELY(slot->number + 1 == size_classes[slot->size_class].slots) ||
-            LIKELY(harden_beside_intact(slot, 1, stride)));
+           LIKELY(harden_beside_intact(slot, 1, stride));
 }
 
-/* Checks the end of the canary of the slot before (-1) or behind (1) another one of the same slab, if a block lives
- * there. Their records are adjacent. */
+/* The same, with a report. */
 ALWAYS_INLINE void harden_check_beside(const char *operation, const struct slot *slot, ptrdiff_t by) {
     const unsigned record = atomic_load_explicit(slot->record + by, memory_order_relaxed);
     char *start = slot->start + by * (ptrdiff_t)size_classes[slot->size_class].size;
@@ -165,9 +163,7 @@ ALWAYS_INLINE void harden_check_neighbours(const char *operation, const struct s
     if (LIKELY(slot->number != 0)) {
         harden_check_beside(operation, slot, -1);
     }
-    if (LIKELY(slot->number + 1 < size_classes[slot->size_class].slots)) {
-        harden_check_beside(operation, slot, 1);
-    }
+    harden_check_beside(operation, slot, 1);
 }
 
 #endif

@@ -29,7 +29,7 @@ typedef uint64_t __attribute__((vector_size(16), may_alias)) canary_pair;
 #define CANARY_BITS UINT64_C(0x3f3f3f3f3f3f3f3f)
 
 /* Rooms up to this size are cleared and checked without a loop: from both ends, whose pairs may overlap. */
-#define CANARY_INLINE_MAX ((size_t)128)
+#define CANARY_INLINE_MAX ((size_t)256)
 
 /* What a canary is computed from (canary_of), for readers from outside too. The multiplier is splitmix64's. */
 struct canaries {
@@ -151,6 +151,10 @@ ALWAYS_INLINE void zero_write(void *start, size_t bytes) {
     if (bytes > 4 * sizeof *first) {
         first[2] = first[3] = last[-2] = last[-3] = (canary_pair){0, 0};
     }
+    if (bytes > 8 * sizeof *first) {
+        first[4] = first[5] = first[6] = first[7] = (canary_pair){0, 0};
+        last[-4] = last[-5] = last[-6] = last[-7] = (canary_pair){0, 0};
+    }
 }
 
 RACY_INLINE bool zero_intact(const void *start, size_t bytes) {
@@ -164,7 +168,13 @@ RACY_INLINE bool zero_intact(const void *start, size_t bytes) {
         any |= first[2] | first[3] | end[-3] | end[-4];
     }
     if (bytes > 4 * sizeof(canary_pair)) {
-        any |= first[4] | first[5] | first[6] | first[7] | end[-5] | end[-6] | end[-7] | end[-8];
+        const canary_pair *pair = start;
+        const canary_pair *past = (const canary_pair *)((const char *)start + bytes);
+        canary_pair more = (pair[2] | pair[3]) | (past[-3] | past[-4]);
+        if (bytes > 8 * sizeof *pair) {
+            more |= ((pair[4] | pair[5]) | (pair[6] | pair[7])) | ((past[-5] | past[-6]) | (past[-7] | past[-8]));
+        }
+        any |= more[0] | more[1];
     }
     return any == 0;
 }

@@ -81,12 +81,13 @@ static struct size_class make(uint32_t size, unsigned guard_pages, size_t tail, 
 
 void size_class_start(bool guards, bool exact) {
     const uint32_t page = 1u << GUARD_PAGE_SHIFT;
+    const size_t unguarded = exact ? GRANULE : 0;
+    const size_t tail = guards ? page : unguarded;
     size_class_tails_guarded = guards;
     for (unsigned size_class = 0; size_class < EMPTY_CLASS; size_class++) {
         const uint32_t size = class_sizes[size_class];
         const bool at_page = size % page == 0;
-        size_classes[size_class] =
-            make(size, guards && at_page, size_class_tails_guarded ? page : 0, !exact && size <= SMALL_MAX);
+        size_classes[size_class] = make(size, guards && at_page, tail, !exact && size <= SMALL_MAX);
     }
     size_classes[EMPTY_CLASS] = make(GRANULE, 0, 0, false);
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {

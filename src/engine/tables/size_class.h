@@ -34,8 +34,8 @@
 #define MEDIUM_CLASS 81u
 #define MEDIUM_CLASSES 4u
 
-/* The first classes, whose sizes are the multiples of GRANULE up to 128. Their slabs are single units. */
-#define SHORT_CLASSES 8u
+/* The first classes, whose sizes are the multiples of GRANULE up to 256. Their slabs are single units. */
+#define SHORT_CLASSES 16u
 
 /* The last class is for zero-size blocks, with harden=light and full: its slots fault when touched. */
 #define EMPTY_CLASS (SIZE_CLASSES - 1)
@@ -79,7 +79,8 @@ extern HIDDEN uint32_t size_class_rooms[SIZE_CLASSES + 1];
 extern uint8_t size_class_of_granules[SMALL_MAX / GRANULE + 1];
 
 /* Fills in size_classes. `guards`: zero-size blocks have a separate class, slots whose size is a multiple of a page end
- * with a guard, and so does each slab; `exact`: blocks have exact sizes (harden.h). At the engine's start. */
+ * with a guard, and so does each slab; `exact`: blocks have exact sizes (harden.h), and a slab has fewer slots than
+ * granules, so that no block has the record behind those of its slots. At the engine's start. */
 void size_class_start(bool guards, bool exact);
 
 /* Whether each slab ends with a guard. */
