@@ -65,7 +65,7 @@ struct heap_class {
     bool idle;       /* its magazine was neither refilled nor full since the last look */
     uint16_t slots;  /* of the magazine's memory; undefined if there is none */
     uint8_t bounces; /* blocks that the thread has stolen from idle heaps and then freed; and the low bits of */
-    uint8_t freed;   /* `remote` when it last stole one. Both used only by the thread (alloc.c) */
+    uint8_t freed;   /* `remote` when it last stole one. Both used only by the thread (supply.c) */
 };
 
 #define INBOX_CLOSED UINT32_MAX

@@ -1,0 +1,71 @@
+/*
+ * harden_alloc.h - malloc and aligned_alloc of hardened blocks.
+ *
+ * With harden=light only an empty magazine leads here, with harden=full each call. The functions that begin, sweep and
+ * count a block are the ends of harden_alloc_short_or.
+ */
+#ifndef MEMS_ENGINE_HARDEN_ALLOC_H
+#define MEMS_ENGINE_HARDEN_ALLOC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/compiler.h"
+#include "engine/engine.h"
+#include "engine/heaps/heap.h"
+#include "engine/modes/harden.h"
+#include "fast_path.h"
+#include "supply.h"
+
+/* A small block when the magazine that malloc's fast path looks at is empty; `heap` may be NULL. The engine may have
+ * started in between and set up the classes, so the size's class is looked up again. */
+void *harden_alloc(struct heap *heap, size_t size);
+
+/* With harden=full: a block of any size. */
+void *harden_alloc_full(struct heap *heap, size_t size, enum origin origin);
+
+/* A block beyond the slabs, from what the heap keeps, or by take(). `heap` may be NULL. */
+void *harden_alloc_big(supply_function *take, struct heap *heap, size_t size, size_t alignment, bool *zero,
+                       enum origin origin);
+
+/* A block with an alignment of more than GRANULE. */
+void *harden_alloc_aligned(size_t alignment, size_t size, enum origin origin);
+
+/* With harden=full: begins a block in a slot that has just become live; takes a step of a sweep before a block is
+ * handed out; hands out a block at a beat. */
+void *harden_alloc_begin(struct heap *heap, void *block, size_t size, size_t alignment, enum origin origin);
+void *harden_alloc_swept(struct heap *heap, void *block, size_t size, size_t alignment, enum origin origin);
+void *harden_alloc_beat(void *block, size_t size, size_t alignment, enum origin origin);
+
+/*
+ * With harden=full: a short block, if one is ready in the magazine; otherwise, and in all other modes, calls
+ * slow(size, origin). Calls functions only as the last thing that it does, so that it need not save registers.
+ */
+ALWAYS_INLINE void *harden_alloc_short_or(size_t size, enum origin origin,
+                                          void *(*slow)(size_t size, enum origin origin)) {
+    const size_t size_class = size / GRANULE; /* at least a byte is left */
+    if (UNLIKELY(size == 0 || size_class >= SHORT_CLASSES)) {
+        return slow(size, origin);
+    }
+    struct heap *heap = heap_mine;
+    void **top = heap->tops[HARDENED + size_class];
+    void *block = *top;
+    if (UNLIKELY(block == NULL)) {
+        return slow(size, origin);
+    }
+    heap->tops[HARDENED + size_class] = top - 1;
+    fast_live_begin(heap, block);
+    const struct slot slot = harden_slot_short(heap, block, size_class);
+    if (UNLIKELY(!zero_intact(slot.start, slot.room))) {
+        return harden_alloc_begin(heap, block, size, 1, origin);
+    }
+    const size_t slack = slot.room - size;
+    canary_write_zero_short(slot.start, slack, slot.room);
+    record_store(&slot, record_of_slack(slack, origin));
+    if (UNLIKELY(--heap->hardened->until_sweep == 0)) {
+        return harden_alloc_swept(heap, block, size, 1, origin);
+    }
+    return LIKELY(!heap_count(heap, size)) ? block : harden_alloc_beat(block, size, 1, origin);
+}
+
+#endif

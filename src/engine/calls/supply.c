@@ -1,0 +1,291 @@
+#include "supply.h"
+
+#include <errno.h>
+
+#include "engine/engine.h"
+#include "engine/heaps/cached_blocks.h"
+#include "engine/heaps/sample_points.h"
+#include "engine/memory/huge.h"
+#include "engine/memory/large.h"
+#include "engine/modes/sampled_block.h"
+#include "engine/probe.h"
+#include "engine/reports/heap_limit.h"
+#include "engine/slabs/abandoned.h"
+#include "engine/upkeep/before_growth.h"
+#include "engine/upkeep/idle.h"
+#include "engine/upkeep/trim.h"
+#include "engine/upkeep/upkeep.h"
+#include "fast_path.h"
+#include "front.h"
+
+void *out_of_memory(void) {
+    atomic_fetch_add_explicit(&mems_root.failures, 1, memory_order_relaxed);
+    errno = ENOMEM;
+    return NULL;
+}
+
+/*
+ * Before a heap's slabs grow, it flushes cached large blocks if these have at least 1/SLABS_PER_LARGES of the slabs'
+ * bytes. Slabs fill slowly and large blocks at once, so if dirty spans are scarce they are better left to large blocks.
+ */
+#define SLABS_PER_LARGES 8u
+
+/* Ends a slow path. Returns the mean sampling interval if the block is to be a sample, or 0. */
+static uint64_t count_and_keep_up(struct heap *heap, size_t size) {
+    uint64_t interval = 0;
+    upkeep(heap);
+    if (heap_count(heap, size)) {
+        interval = sample_points_beat(heap);
+        upkeep_beat(heap);
+    }
+    request_serve();
+    return interval;
+}
+
+/* A large block in place of a medium one; NULL if there is no memory. */
+static void *large_instead(struct heap *heap, size_t size) {
+    bool zero;
+    void *block = large_alloc(size, 1, &zero);
+    if (block != NULL) {
+        heap_count_large(heap, large_size(large_of(block)));
+    }
+    return block;
+}
+
+COLD void *supply_sampled(void *block, size_t size, size_t alignment, uint64_t interval) {
+    struct heap *heap = heap_mine;
+    const bool in_slab = window_holds(block) && entry_is_slab(page_map_load(window_unit(block)));
+    void *sample = block;
+    if (in_slab) {
+        sample = size <= SMALL_MAX ? sampled_block_take(heap, size, alignment, interval) : large_instead(heap, size);
+        if (sample == NULL) {
+            return block;
+        }
+        engine_free(block);
+    }
+    if (!in_slab || size > SMALL_MAX) {
+        sampled_block_mark(heap, sample, size, interval);
+    }
+    return sample;
+}
+
+COLD void *alloc_beat(void *block, size_t size, size_t alignment) {
+    int saved = errno;
+    const uint64_t interval = sample_points_beat(heap_mine);
+    upkeep_beat(heap_mine);
+    request_serve();
+    fault_if_suspect();
+    if (interval != 0) {
+        block = supply_sampled(block, size, alignment, interval);
+    }
+    errno = saved;
+    return block;
+}
+
+/* --- Slots ----------------------------------------------------------------------------------------------------------
+ */
+
+/* From the class's shared slab: for a thread without a heap (NULL), or a heap's first blocks. */
+static void *take_shared(struct heap *heap, size_t size) {
+    void *block = shared_alloc(size);
+    if (block == NULL && heap == NULL) {
+        upkeep_reclaim_all(NULL);
+        block = shared_alloc(size);
+    }
+    return block;
+}
+
+/* Fills the heap's magazine, or sets *block if there can be none. */
+static bool transfer(struct heap *heap, unsigned size_class, void **block) {
+    if (cached_refill(heap, size_class)) {
+        return true;
+    }
+    *block = cached_take_one(heap, size_class);
+    return *block != NULL;
+}
+
+/* From the heap's own memory, or memory that it flushes on the way. */
+static bool refill(struct heap *heap, unsigned size_class, void **block) {
+    lock_take(&heap->lock);
+    bool filled =
+        transfer(heap, size_class, block) || (upkeep_before_growth(heap) && transfer(heap, size_class, block));
+    lock_give(&heap->lock);
+    return filled;
+}
+
+static bool refill_from_fresh(struct heap *heap, unsigned size_class, void **block) {
+    upkeep_before_peak(heap, size_classes[size_class].units);
+    lock_take(&heap->lock);
+    const size_t least = heap->slab_bytes / SLABS_PER_LARGES;
+    lock_give(&heap->lock);
+    upkeep_flush_larges(heap, size_classes[size_class].units, SIZE_MAX, least);
+    lock_take(&heap->lock);
+    bool filled = heap_grow(heap, size_class) != NULL && transfer(heap, size_class, block);
+    lock_give(&heap->lock);
+    return filled;
+}
+
+bool alloc_fill(struct heap *heap, unsigned size_class, void **block) {
+    return refill(heap, size_class, block) || refill_from_fresh(heap, size_class, block);
+}
+
+/* After this many blocks of a class that a thread has stolen and freed, its heap grows by a slab: by its first one, or
+ * by another. */
+#define BOUNCES_BEFORE_SLAB 8u
+#define BOUNCES_BEFORE_GROWTH 200u
+
+/*
+ * Whether a block may be stolen from an idle heap. A block that is freed goes back to where it was stolen, so a thread
+ * that frees what it steals would take the slow path and a lock at each malloc and each free.
+ */
+static bool may_steal(struct heap *heap, unsigned size_class) {
+    struct heap_class *of = &heap->classes[size_class];
+    const uint8_t freed = (uint8_t)atomic_load_explicit(&of->remote, memory_order_relaxed);
+    of->bounces = (uint8_t)(of->bounces + (freed != of->freed));
+    of->freed = freed;
+    if (of->bounces < (heap->bottoms[size_class] == NULL ? BOUNCES_BEFORE_SLAB : BOUNCES_BEFORE_GROWTH)) {
+        return true;
+    }
+    of->bounces = 0;
+    return false;
+}
+
+/*
+ * Tries the heap's own memory, that of idle heaps, fresh memory, and finally memory that any heap keeps. `harden`:
+ * recently freed blocks are taken from another heap only when memory runs out.
+ * *interval: see count_and_keep_up.
+ */
+ALWAYS_INLINE void *obtain(struct heap *heap, unsigned size_class, size_t size, unsigned harden, uint64_t *interval) {
+    PROBE_2(refill, size_class, size);
+    void *block = NULL;
+    *interval = 0;
+    if (heap == NULL || thread_take_share(heap, size_class)) {
+        block = take_shared(heap, size_class_room(size_class));
+        if (block != NULL || heap == NULL) {
+            if (heap != NULL && heap_count(heap, size)) {
+                *interval = sample_points_beat(heap);
+                upkeep_beat(heap);
+            }
+            return block != NULL ? block : out_of_memory();
+        }
+    }
+    bool filled = refill(heap, size_class, &block);
+    if (!filled) {
+        block = harden == HARDEN_OFF && may_steal(heap, size_class) ? idle_steal(heap, size_class) : NULL;
+        filled = block != NULL || refill_from_fresh(heap, size_class, &block);
+    }
+    if (!filled) {
+        upkeep_reclaim_all(heap);
+        filled = alloc_fill(heap, size_class, &block);
+    }
+    if (!filled) {
+        block = idle_steal_anywhere(heap, size_class);
+    }
+    heap_catch_up(heap);
+    if (filled && block == NULL) {
+        block = fast_pop(heap, size_class + (harden == HARDEN_FULL ? HARDENED : 0));
+    }
+    *interval = count_and_keep_up(heap, size);
+    fault_if_suspect();
+    heap_limit_attend(heap);
+    return block != NULL ? block : out_of_memory();
+}
+
+/* The same, as a sample if it is to be one. */
+ALWAYS_INLINE void *supply(struct heap *heap, unsigned size_class, size_t size, size_t alignment, unsigned harden) {
+    uint64_t interval;
+    void *block = obtain(heap, size_class, size, harden, &interval);
+    return LIKELY(interval == 0) || block == NULL ? block : supply_sampled(block, size, alignment, interval);
+}
+
+void *supply_small(struct heap *heap, unsigned size_class, size_t size, size_t alignment) {
+    return supply(heap, size_class, size, alignment, HARDEN_OFF);
+}
+
+void *supply_light(struct heap *heap, unsigned size_class, size_t size, size_t alignment) {
+    return supply(heap, size_class, size, alignment, HARDEN_LIGHT);
+}
+
+void *supply_exact(struct heap *heap, unsigned size_class, size_t size, uint64_t *interval) {
+    return obtain(heap, size_class, size, HARDEN_FULL, interval);
+}
+
+/* --- Large and huge blocks ---------------------------------------------------------------------------------------- */
+
+/* A dirty span that fits well; any dirty span once the heaps have flushed cached blocks; if there is none, the
+ * process's memory grows. */
+static void *take_large(struct heap *heap, size_t size, size_t alignment, bool *zero) {
+    const size_t good = 2 * large_units(size);
+    *zero = false;
+    void *block = large_alloc_dirty(size, alignment, good);
+    if (block == NULL) {
+        upkeep_flush_larges(heap, large_units(size), good, 0);
+        block = large_alloc_dirty(size, alignment, SIZE_MAX);
+    }
+    return block != NULL ? block : large_alloc(size, alignment, zero);
+}
+
+static void *take_big(struct heap *heap, size_t size, size_t alignment, bool *zero) {
+    bool small_enough =
+        (size < HUGE_MIN && alignment < HUGE_MIN) || atomic_load_explicit(&mems_root.no_mapping, memory_order_relaxed);
+    void *block = small_enough ? take_large(heap, size, alignment, zero) : NULL;
+    if (block == NULL) {
+        block = huge_alloc(size, alignment);
+        *zero = true;
+    }
+    if (block == NULL && !small_enough) {
+        block = engine_confine_if_refused() ? huge_alloc(size, alignment) : large_alloc(size, alignment, zero);
+    }
+    return block;
+}
+
+void engine_set_mapping(bool maps) {
+    atomic_store_explicit(&mems_root.no_mapping, !maps, memory_order_relaxed);
+}
+
+static void *take_or_reclaim(supply_function *take, struct heap *heap, size_t size, size_t alignment, bool *zero) {
+    void *block = take(heap, size, alignment, zero);
+    if (block == NULL) {
+        upkeep_reclaim_all(heap);
+        block = take(heap, size, alignment, zero);
+    }
+    return block;
+}
+
+/* Finishes a block of `size` bytes; `heap` may be NULL. */
+static void *finish_big(struct heap *heap, void *block, size_t size, size_t alignment) {
+    const uint64_t interval = heap != NULL ? count_and_keep_up(heap, size) : 0;
+    fault_if_suspect();
+    heap_limit_attend(heap);
+    if (block == NULL) {
+        return out_of_memory();
+    }
+    if (window_holds(block)) {
+        heap_count_large(heap_mine, large_size(large_of(block)));
+    }
+    return LIKELY(interval == 0) ? block : supply_sampled(block, size, alignment, interval);
+}
+
+/* Without a heap there are no beats. */
+ALWAYS_INLINE void *supply_by(supply_function *take, struct heap *heap, size_t size, size_t alignment, bool *zero) {
+    if (heap == NULL) {
+        upkeep_decay();
+    }
+    return finish_big(heap, take_or_reclaim(take, heap, size, alignment, zero), size, alignment);
+}
+
+void *supply_large(struct heap *heap, size_t size, size_t alignment, bool *zero) {
+    return supply_by(take_large, heap, size, alignment, zero);
+}
+
+void *supply_big(struct heap *heap, size_t size, size_t alignment, bool *zero) {
+    return supply_by(take_big, heap, size, alignment, zero);
+}
+
+void *supply_grown(struct heap *heap, size_t size, size_t ample, bool purge, bool *fresh) {
+    void *block = take_or_reclaim(take_large, heap, ample, 1, fresh);
+    if (block != NULL && ample > size) {
+        large_keep_headroom(block, size, purge && !*fresh);
+    }
+    return finish_big(heap, block, size, 1);
+}

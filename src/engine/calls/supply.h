@@ -1,0 +1,38 @@
+/*
+ * supply.h - where blocks come from when no magazine and no cache of the thread's has one.
+ *
+ * These functions end with what a slow path owes: upkeep, a request from outside, the heap's limit, and samples. Call
+ * them with no lock held.
+ */
+#ifndef MEMS_ENGINE_SUPPLY_H
+#define MEMS_ENGINE_SUPPLY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct heap;
+
+/* A live block in a slot of a class, for `size` bytes and the calling thread's heap (NULL: it has none); NULL with
+ * ENOMEM. With harden=off, and with light. */
+void *supply_small(struct heap *heap, unsigned size_class, size_t size, size_t alignment);
+void *supply_light(struct heap *heap, unsigned size_class, size_t size, size_t alignment);
+
+/* With harden=full: a slot that has just become live, before it is made a block. *interval: the mean sampling interval
+ * if that is to be a sample (supply_sampled), or 0. */
+void *supply_exact(struct heap *heap, unsigned size_class, size_t size, uint64_t *interval);
+
+/* Makes a block a sample, or replaces it by one: a small block by one with a guard, a medium one by a large one. */
+void *supply_sampled(void *block, size_t size, size_t alignment, uint64_t interval);
+
+/* The same for a block outside the slabs; *zero: it reads as zero. */
+typedef void *supply_function(struct heap *heap, size_t size, size_t alignment, bool *zero);
+
+/* In the window; in the window, or in a mapping, as its size demands. */
+supply_function supply_large;
+supply_function supply_big;
+
+/* See alloc_grown (front.h). */
+void *supply_grown(struct heap *heap, size_t size, size_t ample, bool purge, bool *fresh);
+
+#endif
