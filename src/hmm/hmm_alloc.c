@@ -218,6 +218,7 @@ static void *alloc_large_zeroed(struct HmmHeap *heap, size_t bytes) {
     bool locked = heap_enter(heap, alloc);
     struct block *block = take_large(heap, block_size_for(bytes));
     size_t written = block != NULL ? written_bytes(heap, block_payload(block)) : 0;
+    const size_t room = block != NULL ? block_room(block) : 0;
     const bool grown = written != SIZE_MAX;
     struct program_break brk = heap->brk;
     heap_leave(heap, locked);
@@ -225,13 +226,13 @@ static void *alloc_large_zeroed(struct HmmHeap *heap, size_t bytes) {
         return no_memory();
     }
     char *payload = block_payload(block);
-    written = written < bytes ? written : bytes;
+    written = written < room ? written : room;
     if (grown && written >= HMM_CLEAR_MIN) {
         hmm_clear_large(&brk, payload, written);
     } else {
         __builtin_memset(payload, 0, written);
     }
-    __builtin_memset(payload + bytes - BLOCK_HEADER, 0, BLOCK_HEADER);
+    __builtin_memset(payload + room - BLOCK_HEADER, 0, BLOCK_HEADER);
     return payload;
 }
 
@@ -244,7 +245,7 @@ void *hmm_alloc_zeroed(struct HmmHeap *heap, size_t count, size_t size) {
         return alloc_large_zeroed(heap, bytes);
     }
     void *payload = hmm_alloc(heap, bytes);
-    return payload != NULL ? __builtin_memset(payload, 0, bytes) : NULL;
+    return payload != NULL ? __builtin_memset(payload, 0, hmm_usable_size(heap, alloc, payload)) : NULL;
 }
 
 /* The block behind a used one, proved. */

@@ -107,11 +107,7 @@ static void calloc_is_zero_up_to_the_usable_size(void **state) {
         free(used);
         unsigned char *block = calloc(1, size);
         assert_non_null(block);
-#ifdef LIBRARY_hmm
-        size_t usable = size; /* HMM promises no more */
-#else
         size_t usable = malloc_usable_size(block);
-#endif
         for (size_t at = 0; at < usable; at++) {
             assert_int_equal(block[at], 0);
         }
