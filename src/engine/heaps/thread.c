@@ -37,10 +37,15 @@ static void give_up(struct heap *heap) {
     inbox_close(heap);
 }
 
-static void thread_end(void *ending) {
-    struct heap *heap = ending;
-    heap_mine = &heap_none;
+/* The key's value is not used, because the C library of another namespace may have overwritten it (create_key). */
+static void thread_end(void *unused) {
+    (void)unused;
+    struct heap *heap = heap_mine;
     thread_is_ending = true;
+    if (heap == &heap_none) {
+        return;
+    }
+    heap_mine = &heap_none;
     lock_take(&heap->lock);
     cached_flush(heap);
     inbox_collect(heap, SIZE_MAX, true);
@@ -55,9 +60,34 @@ static void thread_end(void *ending) {
     when_ended();
 }
 
+/* The last of the keys whose values need no memory in glibc. */
+#define HIGH_KEY 31u
+
+/*
+ * The C libraries of all namespaces (dlmopen) keep the values of their keys in the same place, each counting from 0. So
+ * ours is a high one: with a low one a plug-in would find our value under its own key, before it has set one.
+ */
+static bool create_key(void) {
+    pthread_key_t lower[HIGH_KEY];
+    unsigned count = 0;
+    bool made = pthread_key_create(&end_of_thread, thread_end) == 0;
+    while (made && end_of_thread < HIGH_KEY && count < HIGH_KEY) {
+        lower[count++] = end_of_thread;
+        made = pthread_key_create(&end_of_thread, thread_end) == 0;
+    }
+    if (!made && count > 0) {
+        end_of_thread = lower[--count];
+        made = true;
+    }
+    while (count > 0) {
+        pthread_key_delete(lower[--count]);
+    }
+    return made;
+}
+
 void threads_start(void (*ended)(void)) {
     when_ended = ended;
-    has_end_of_thread = pthread_key_create(&end_of_thread, thread_end) == 0;
+    has_end_of_thread = create_key();
 }
 
 /* The blocks of a class that come from elsewhere first. */
