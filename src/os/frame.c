@@ -5,6 +5,7 @@
 
 #include "base/compiler.h"
 #include "dwarf.h"
+#include "os.h"
 
 #define OPERANDS 8u /* values on the stack of an expression */
 
@@ -210,16 +211,22 @@ static NOINLINE enum frame_caller apply(const struct unwind_function *function, 
  * The rules of most code are simple: the frame is at a register plus an offset, the preserved registers are at offsets
  * from it, and the return address is right below it. That fits in a word. An entry has two words: the rules, and the
  * code's address combined with them, so an entry that another thread has half written matches nothing. Code loaded
- * where other code was unloaded may find the old rules; then a stack is wrong, but reads stay within the bounds.
+ * where other code was unloaded may find the old rules; then a stack is wrong, but reads stay within the bounds. Few
+ * rules use one page of the table; what has a place in it loses that when many use all of it.
  */
 #define KNOWN_SHIFT 10u
+#define KNOWN_SHIFT_FEW 8u
+#define KNOWN_FEW 512u
 #define KNOWN_VALID UINT64_C(1)
 #define KNOWN_OUTERMOST (KNOWN_VALID | 31u << 1) /* in place of a register: there is no caller */
 
-static struct {
+static _Alignas(OS_PAGE) struct {
     _Atomic uint64_t rules; /* both relaxed: see above */
     _Atomic uint64_t check;
 } known[1u << KNOWN_SHIFT];
+
+/* The rules entered so far, up to KNOWN_FEW. Relaxed: any value is harmless. */
+static _Atomic uint32_t known_count;
 
 static const uint8_t kept_registers[] = {3, 6, 12, 13, 14, 15};
 #define KEPT (sizeof kept_registers / sizeof *kept_registers)
@@ -251,20 +258,31 @@ static uint64_t simple_rules(const struct unwind_function *function, const struc
     return rules;
 }
 
-static size_t known_place(uintptr_t pc) {
-    return (size_t)(pc * UINT64_C(0x9e3779b97f4a7c15) >> (64 - KNOWN_SHIFT));
+static size_t known_place(uintptr_t pc, uint32_t count) {
+    const unsigned shift = count < KNOWN_FEW ? KNOWN_SHIFT_FEW : KNOWN_SHIFT;
+    return (size_t)(pc * UINT64_C(0x9e3779b97f4a7c15) >> (64 - shift));
 }
 
 static void remember(uintptr_t pc, uint64_t rules) {
+    const uint32_t count = atomic_load_explicit(&known_count, memory_order_relaxed);
     if (rules != 0) {
-        atomic_store_explicit(&known[known_place(pc)].rules, rules, memory_order_relaxed);
-        atomic_store_explicit(&known[known_place(pc)].check, pc ^ rules, memory_order_relaxed);
+        const size_t place = known_place(pc, count);
+        atomic_store_explicit(&known[place].rules, rules, memory_order_relaxed);
+        atomic_store_explicit(&known[place].check, pc ^ rules, memory_order_relaxed);
+        if (count < KNOWN_FEW) {
+            atomic_store_explicit(&known_count, count + 1, memory_order_relaxed);
+        }
     }
 }
 
 static uint64_t recall(uintptr_t pc) {
-    const uint64_t rules = atomic_load_explicit(&known[known_place(pc)].rules, memory_order_relaxed);
-    const uint64_t check = atomic_load_explicit(&known[known_place(pc)].check, memory_order_relaxed);
+    const uint32_t count = atomic_load_explicit(&known_count, memory_order_relaxed);
+    if (count == 0) {
+        return 0; /* not even read: a page that is read first faults twice */
+    }
+    const size_t place = known_place(pc, count);
+    const uint64_t rules = atomic_load_explicit(&known[place].rules, memory_order_relaxed);
+    const uint64_t check = atomic_load_explicit(&known[place].check, memory_order_relaxed);
     return (rules & KNOWN_VALID) != 0 && (check ^ rules) == pc ? rules : 0;
 }
 

@@ -15,8 +15,8 @@
 
 enum trial { UNTRIED, WORKS, FAILS };
 
-/* Makes a trial with two scratch pages, of which the first begins with 1. Returns what the attempt returns: 0 if it
- * works, ENOSYS if not, or another errno if that could not be found out. */
+/* Makes a trial with two scratch pages, which nobody has touched. Returns what the attempt returns: 0 if it works,
+ * ENOSYS if not, or another errno if that could not be found out. */
 static int try_once(_Atomic int *known, int (*attempt)(char *scratch, size_t page)) {
     const int found = atomic_load_explicit(known, memory_order_relaxed);
     if (found != UNTRIED) {
@@ -28,7 +28,6 @@ static int try_once(_Atomic int *known, int (*attempt)(char *scratch, size_t pag
     if (error != 0) {
         return error;
     }
-    *(volatile uint32_t *)scratch = 1;
     error = attempt(scratch, page);
     if (error == 0 || error == ENOSYS) {
         atomic_store_explicit(known, error == 0 ? WORKS : FAILS, memory_order_relaxed);
@@ -38,6 +37,7 @@ static int try_once(_Atomic int *known, int (*attempt)(char *scratch, size_t pag
 }
 
 static int attempt_purge(char *scratch, size_t page) {
+    *(volatile uint32_t *)scratch = 1;
     const int error = os_purge(scratch, page);
     return error != 0 || *(volatile uint32_t *)scratch == 0 ? error : ENOSYS;
 }
@@ -62,6 +62,7 @@ static bool kernel_may_write(void *page) {
 
 /* Kernels before 5.7 and some emulators do not know the flag; other emulators lose the source, or forget it. */
 static int attempt_move(char *scratch, size_t page) {
+    *(volatile uint32_t *)scratch = 1;
     const int error = move_pages(scratch, scratch + page, page);
     if (error != 0 && error != EINVAL) {
         return error;
@@ -77,7 +78,7 @@ static int attempt_guard(char *scratch, size_t page) {
     if (error != 0 && error != EINVAL) {
         return error;
     }
-    return error == 0 && !futex_word_is(scratch, 0) && !futex_word_is(scratch, 1) ? 0 : ENOSYS;
+    return error == 0 && !futex_word_is(scratch, 0) ? 0 : ENOSYS;
 }
 
 int os_guard(void *start, size_t size) {

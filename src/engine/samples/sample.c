@@ -16,7 +16,6 @@ void samples_start(void) {
     list_init(&samples.quarantine);
     list_init(&samples.died);
     guarded_start();
-    stack_table_start();
 }
 
 static void set_state(struct sample *sample, enum sample_state state) {

@@ -67,7 +67,9 @@ struct sample {
     struct list died_link;
 };
 
-#define SAMPLES_IN_CHUNK ((METADATA_MAX - sizeof(void *)) / sizeof(struct sample))
+/* Small chunks, so that the few samples of a small process touch few pages. */
+#define SAMPLE_CHUNK ((size_t)2048)
+#define SAMPLES_IN_CHUNK ((SAMPLE_CHUNK - sizeof(void *)) / sizeof(struct sample))
 
 struct sample_chunk {
     struct sample_chunk *next;

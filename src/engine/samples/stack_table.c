@@ -9,12 +9,10 @@
 _Static_assert(sizeof(struct stack) + STACK_DEPTH * sizeof(uintptr_t) <= METADATA_MAX,
                "a stack is a piece of metadata");
 
-/* It is zero at first, so not in the library's file, and on its own pages, untouched while there are no samples. */
-_Alignas(OS_PAGE) struct stack_table stack_table;
+_Static_assert(sizeof(struct stack_table) <= OS_PAGE, "the table is a page");
 
-void stack_table_start(void) {
-    stack_table.other.cut = true;
-}
+/* It is zero at first, so not in the library's file, and on its own page, untouched while there are no samples. */
+_Alignas(OS_PAGE) struct stack_table stack_table;
 
 static uint32_t hash_of(const struct stack_frames *frames) {
     uint64_t hash = frames->depth;
@@ -35,6 +33,7 @@ static bool is_that(const struct stack *stack, uint32_t hash, const struct stack
 }
 
 struct stack *stack_intern(const struct stack_frames *frames) {
+    stack_table.other.cut = true; /* written before the table is read: a page that is read first faults twice */
     const uint32_t hash = hash_of(frames);
     struct stack **bucket = &stack_table.buckets[hash % STACK_BUCKETS];
     for (struct stack *stack = *bucket; stack != NULL; stack = stack->next) {

@@ -11,7 +11,9 @@
 #include <stdint.h>
 
 #define STACK_DEPTH 64u
-#define STACK_BUCKETS 2048u
+
+/* So many that the table is a page. */
+#define STACK_BUCKETS 480u
 
 /* Memory that all stacks together may take. */
 #define STACKS_MAX ((size_t)64 << 20)
@@ -58,9 +60,6 @@ struct stack_table {
 };
 
 extern struct stack_table stack_table;
-
-/* The start of the engine. */
-void stack_table_start(void);
 
 /* The stack with these frames. Under samples.lock. */
 struct stack *stack_intern(const struct stack_frames *frames);
