@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "engine/heaps/heap.h"
+#include "engine/heaps/sample_points.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
 #include "engine/memory/span.h"
@@ -440,6 +441,35 @@ static void estimates_are_near_the_truth(void) {
     CHECK(blocks_off * blocks_off < 25 * samples.allocated.blocks_variance);
 }
 
+/* Requests as many bytes as it takes until the thread has noticed. */
+static void beat(void) {
+    for (size_t bytes = 0; bytes <= HEAP_BEAT; bytes += 1000) {
+        engine_free(engine_alloc(1000));
+    }
+}
+
+/* Its samples are farther apart, and stand for more. */
+static void a_small_heap_has_fewer_samples(void) {
+    const uint64_t interval = MIB;
+    engine_free(engine_alloc(100));
+    CHECK_EQUAL(heap_mine->interval, SMALL_TIMES * interval);
+    char *large = engine_alloc(SMALL_HELD * MIB);
+    beat();
+    CHECK_EQUAL(heap_mine->interval, interval);
+    engine_free(large);
+    engine_trim();
+    beat();
+    CHECK_EQUAL(heap_mine->interval, SMALL_TIMES * interval);
+    for (;;) {
+        char *block = engine_alloc(1000);
+        if (is_sampled(block)) {
+            CHECK_EQUAL(sample_of(block)->interval, SMALL_TIMES * interval);
+            break;
+        }
+        engine_free(block);
+    }
+}
+
 static void sampling_starts_and_stops_in_a_running_process(void) {
     char *before = engine_alloc(100);
     CHECK(!is_sampled(before));
@@ -544,6 +574,7 @@ int main(void) {
         FRESH_WITH(without_memory_for_a_record_there_is_no_sample, "sample=1,window=4m"),
         FRESH_WITH(the_peak_is_all_that_was_live_then, "sample=1"),
         FRESH_WITH(estimates_are_near_the_truth, "sample=10k"),
+        FRESH_WITH(a_small_heap_has_fewer_samples, "sample=1m"),
         FRESH(sampling_starts_and_stops_in_a_running_process),
         FRESH_WITH(a_forked_child_has_no_half_written_sample, "sample=1"),
         FRESH_WITH(a_forked_child_has_other_random_numbers, "sample=1"),

@@ -2,6 +2,7 @@
 
 #include "base/exponential.h"
 #include "engine/samples/sample.h"
+#include "engine/tables/holding.h"
 #include "heap.h"
 #include "os/os.h"
 
@@ -20,7 +21,9 @@ static void begin_interval(struct heap *heap, uint64_t interval) {
 }
 
 static uint64_t wanted(void) {
-    return atomic_load_explicit(&samples.interval, memory_order_relaxed);
+    const uint64_t interval = atomic_load_explicit(&samples.interval, memory_order_relaxed);
+    const bool small = interval > 1 && interval <= UINT64_MAX / SMALL_TIMES && holding_held() / SMALL_HELD < interval;
+    return small ? SMALL_TIMES * interval : interval;
 }
 
 void sample_points_begin(struct heap *heap) {
