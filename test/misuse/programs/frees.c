@@ -5,6 +5,8 @@
 
 #include <malloc.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static bool twice(size_t size) {
     char *block = full(size);
@@ -43,6 +45,78 @@ static bool twice_remotely(size_t size) {
     return true;
 }
 
+/* The block may be another user's by then. */
+static bool twice_after_reuse(size_t size) {
+    char *block = full(size);
+    free(block);
+    char *next = full(size);
+    free_by_thread(block);
+    return hidden(next) != NULL;
+}
+
+static bool twice_after_many(size_t size) {
+    char *block = full(size);
+    free(block);
+    for (int i = 0; i < 1000; i++) {
+        free(full(size));
+    }
+    free_by_thread(block);
+    return true;
+}
+
+static bool twice_in_a_child(size_t size) {
+    char *block = full(size);
+    free(block);
+    const pid_t child = fork();
+    if (child == 0) {
+        free(hidden(block));
+        _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    return WIFEXITED(status);
+}
+
+static char *made;
+
+static void make_it(char *block) {
+    made = full(secrets(block, 100000));
+}
+
+/* A block of a thread that has ended. */
+static bool twice_of_an_ended_thread(size_t size) {
+    static char sizes[100000];
+    memset(sizes, SECRET, size);
+    by_thread(make_it, sizes);
+    free(made);
+    free(hidden(made));
+    return true;
+}
+
+static pthread_barrier_t gate;
+
+static void *free_at_the_gate(void *block) {
+    pthread_barrier_wait(&gate);
+    free(block);
+    return NULL;
+}
+
+static bool twice_at_once(size_t size) {
+    pthread_barrier_init(&gate, NULL, 2);
+    for (int i = 0; i < 50; i++) {
+        char *block = full(size);
+        pthread_t threads[2];
+        for (int k = 0; k < 2; k++) {
+            if (pthread_create(&threads[k], NULL, free_at_the_gate, block) != 0) {
+                exit(2);
+            }
+        }
+        pthread_join(threads[0], NULL);
+        pthread_join(threads[1], NULL);
+    }
+    return true;
+}
+
 static bool moved_by_realloc(size_t size) {
     char *block = full(size);
     char *kept = hidden(block);
@@ -52,6 +126,15 @@ static bool moved_by_realloc(size_t size) {
     }
     free_by_thread(kept);
     return true;
+}
+
+static bool moved_twice(size_t size) {
+    char *block = full(size);
+    char *kept = hidden(block);
+    if (hidden(realloc(block, size * 4)) == kept) {
+        return false;
+    }
+    return realloc(hidden(kept), size * 8) != NULL;
 }
 
 static bool freed_by_realloc(size_t size) {
@@ -72,6 +155,33 @@ static bool in_the_middle(size_t size) {
     return true;
 }
 
+static bool inside_an_aligned_one(size_t size) {
+    free_by_thread(hidden(memalign(256, size)) + 64);
+    return true;
+}
+
+static bool before_an_aligned_one(size_t size) {
+    free_by_thread(hidden(memalign(4096, size)) - 16);
+    return true;
+}
+
+static bool behind_the_end(size_t size) {
+    free_by_thread(full(size) + (size + 15) / 16 * 16);
+    return true;
+}
+
+/* The upper half was lost, as in a conversion to int. */
+static bool cut_off(size_t size) {
+    free_by_thread((char *)(uintptr_t)(uint32_t)(uintptr_t)full(size));
+    return true;
+}
+
+/* The program has put something into the upper bits. */
+static bool tagged(size_t size) {
+    free_by_thread((char *)((uintptr_t)full(size) | (uintptr_t)1 << 56));
+    return true;
+}
+
 static bool unaligned(size_t size) {
     free_by_thread(full(size) + 1);
     return true;
@@ -87,6 +197,17 @@ static bool of_the_stack(size_t size) {
 static bool of_static_data(size_t size) {
     static __attribute__((aligned(16))) char bytes[4096];
     free_by_thread(hidden(bytes) + size % 2);
+    return true;
+}
+
+static bool of_code(size_t size) {
+    free_by_thread(hidden((void *)(uintptr_t)of_static_data) + size % 2);
+    return true;
+}
+
+static bool of_the_environment(size_t size) {
+    (void)size;
+    free_by_thread(hidden(getenv("PATH")));
     return true;
 }
 
@@ -146,13 +267,26 @@ const struct kind frees[] = {
     {"twice_interleaved", twice_interleaved},
     {"twice_later", twice_later},
     {"twice_remotely", twice_remotely},
+    {"twice_after_reuse", twice_after_reuse},
+    {"twice_after_many", twice_after_many},
+    {"twice_in_a_child", twice_in_a_child},
+    {"twice_of_an_ended_thread", twice_of_an_ended_thread},
+    {"twice_at_once", twice_at_once},
     {"moved_by_realloc", moved_by_realloc},
+    {"moved_twice", moved_twice},
     {"freed_by_realloc", freed_by_realloc},
     {"inside", inside},
     {"in_the_middle", in_the_middle},
+    {"inside_an_aligned_one", inside_an_aligned_one},
+    {"before_an_aligned_one", before_an_aligned_one},
+    {"behind_the_end", behind_the_end},
+    {"cut_off", cut_off},
+    {"tagged", tagged},
     {"unaligned", unaligned},
     {"of_the_stack", of_the_stack},
     {"of_static_data", of_static_data},
+    {"of_code", of_code},
+    {"of_the_environment", of_the_environment},
     {"of_a_mapping", of_a_mapping},
     {"never_set", never_set},
     {"realloc_of_freed", realloc_of_freed},

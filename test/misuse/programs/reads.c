@@ -32,6 +32,16 @@ static bool after_free_later(size_t size) {
     return sees(block, (ptrdiff_t)size / 2, size / 2);
 }
 
+/* Where the block was. */
+static bool after_realloc(size_t size) {
+    char *block = full(size);
+    char *kept = hidden(block);
+    if (hidden(realloc(block, size * 4)) == kept) {
+        return false;
+    }
+    return sees(kept, 0, size);
+}
+
 /* What the last user left is there for the next one. */
 static bool never_written(size_t size) {
     for (int i = 0; i < 100; i++) {
@@ -97,6 +107,7 @@ static bool evenly_spaced(size_t size) {
 const struct kind reads[] = {
     {"read_after_free", after_free},
     {"read_after_free_later", after_free_later},
+    {"read_after_realloc", after_realloc},
     {"never_written", never_written},
     {"never_written_by_realloc", never_written_by_realloc},
     {"read_behind", behind},

@@ -4,26 +4,37 @@
  */
 #include "program.h"
 
+#include <malloc.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 void free_sized(void *block, size_t size);
+void free_aligned_sized(void *block, size_t alignment, size_t size);
+void *reallocarray(void *block, size_t count, size_t size);
 void *_Znwm(size_t size);
 void *_Znam(size_t size);
 void _ZdlPv(void *block);
 void _ZdaPv(void *block);
 void _ZdlPvm(void *block, size_t size);
 void _ZdaPvm(void *block, size_t size);
+void *_ZnwmSt11align_val_t(size_t size, size_t alignment);
+void _ZdlPvSt11align_val_t(void *block, size_t alignment);
+void _ZdlPvmSt11align_val_t(void *block, size_t size, size_t alignment);
 #ifdef __cplusplus
 }
 #endif
 #pragma weak free_sized
+#pragma weak free_aligned_sized
 #pragma weak _Znwm
 #pragma weak _Znam
 #pragma weak _ZdlPv
 #pragma weak _ZdaPv
 #pragma weak _ZdlPvm
 #pragma weak _ZdaPvm
+#pragma weak _ZnwmSt11align_val_t
+#pragma weak _ZdlPvSt11align_val_t
+#pragma weak _ZdlPvmSt11align_val_t
 
 static size_t freed_as;
 
@@ -95,6 +106,61 @@ static bool one_deleted_as_array(size_t size) {
     return true;
 }
 
+static bool deleted_as_a_little_smaller(size_t size) {
+    freed_as = size - 1;
+    by_thread(delete_as, hidden(_Znwm(size)));
+    return true;
+}
+
+static bool malloc_deleted_with_its_size(size_t size) {
+    _ZdlPvm(hidden(malloc(size)), size);
+    return true;
+}
+
+static bool memalign_deleted(size_t size) {
+    _ZdlPv(hidden(memalign(64, size)));
+    return true;
+}
+
+static bool new_reallocated(size_t size) {
+    return realloc(hidden(_Znwm(size)), size * 3) != NULL;
+}
+
+static bool aligned_new_freed(size_t size) {
+    free(hidden(_ZnwmSt11align_val_t(size, 64)));
+    return true;
+}
+
+static bool aligned_new_deleted(size_t size) {
+    _ZdlPv(hidden(_ZnwmSt11align_val_t(size, 64)));
+    return true;
+}
+
+static bool new_deleted_as_aligned(size_t size) {
+    _ZdlPvSt11align_val_t(hidden(_Znwm(size)), 64);
+    return true;
+}
+
+static bool aligned_new_deleted_as_larger(size_t size) {
+    _ZdlPvmSt11align_val_t(hidden(_ZnwmSt11align_val_t(size, 64)), size * 3, 64);
+    return true;
+}
+
+static bool freed_as_aligned(size_t size) {
+    char *block = hidden(memalign(64, size));
+    if (free_aligned_sized == NULL || (uintptr_t)block % 65536 == 0) {
+        return free_aligned_sized == NULL;
+    }
+    free_aligned_sized(block, 65536, size);
+    return true;
+}
+
+/* delete of an array whose length the compiler stored before it. */
+static bool counted_array_deleted_as_one(size_t size) {
+    _ZdlPv(hidden(_Znam(size + 8)) + 8);
+    return true;
+}
+
 static bool deleted_twice(size_t size) {
     char *block = hidden(_Znwm(size));
     _ZdlPv(block);
@@ -105,6 +171,18 @@ static bool deleted_twice(size_t size) {
 static bool product_too_large(size_t size) {
     char *block = hidden(calloc((size_t)hidden((void *)(SIZE_MAX / size)), size + 2));
     return block != NULL;
+}
+
+static bool array_too_large(size_t size) {
+    return reallocarray(full(size), (size_t)hidden((void *)(SIZE_MAX / size)), size + 2) != NULL;
+}
+
+static bool aligned_too_large(size_t size) {
+    return memalign(4096, (size_t)hidden((void *)(SIZE_MAX - 4096 - size))) != NULL;
+}
+
+static bool pages_too_large(size_t size) {
+    return pvalloc((size_t)hidden((void *)(SIZE_MAX - size % 4096))) != NULL;
 }
 
 static bool sum_too_large(size_t size) {
@@ -127,8 +205,21 @@ const struct kind sizes[] = {
     {"malloc_deleted", malloc_deleted},
     {"array_deleted_as_one", array_deleted_as_one},
     {"one_deleted_as_array", one_deleted_as_array},
+    {"deleted_as_a_little_smaller", deleted_as_a_little_smaller},
+    {"malloc_deleted_with_its_size", malloc_deleted_with_its_size},
+    {"memalign_deleted", memalign_deleted},
+    {"new_reallocated", new_reallocated},
+    {"aligned_new_freed", aligned_new_freed},
+    {"aligned_new_deleted", aligned_new_deleted},
+    {"new_deleted_as_aligned", new_deleted_as_aligned},
+    {"aligned_new_deleted_as_larger", aligned_new_deleted_as_larger},
+    {"freed_as_aligned", freed_as_aligned},
+    {"counted_array_deleted_as_one", counted_array_deleted_as_one},
     {"deleted_twice", deleted_twice},
     {"product_too_large", product_too_large},
+    {"array_too_large", array_too_large},
+    {"aligned_too_large", aligned_too_large},
+    {"pages_too_large", pages_too_large},
     {"sum_too_large", sum_too_large},
     {"realloc_too_large", realloc_too_large},
     {NULL, NULL},

@@ -3,6 +3,8 @@
  */
 #include "program.h"
 
+#include <malloc.h>
+
 /* What is written where, by write_it. */
 static ptrdiff_t from;
 static size_t bytes;
@@ -46,6 +48,11 @@ static bool zeros_behind(size_t size) {
     return true;
 }
 
+static bool ones_behind(size_t size) {
+    free(written(size, (ptrdiff_t)size, 16, 0xff));
+    return true;
+}
+
 static bool a_page_behind(size_t size) {
     free(written(size, (ptrdiff_t)size, 8192, 1));
     return true;
@@ -55,14 +62,59 @@ static bool behind_and_never_freed(size_t size) {
     return written(size, (ptrdiff_t)size, 1, 1) != NULL;
 }
 
-static bool before(size_t size) {
+static void free_written(char *block, ptrdiff_t at, size_t count, int what) {
+    from = at;
+    bytes = count;
+    value = what;
+    by_thread(write_it, block);
+    free(block);
+}
+
+static bool behind_calloc(size_t size) {
+    free_written(hidden(calloc(1, size)), (ptrdiff_t)size, 1, 1);
+    return true;
+}
+
+static bool behind_an_aligned_one(size_t size) {
+    free_written(hidden(memalign(64, size)), (ptrdiff_t)size, 1, 1);
+    return true;
+}
+
+static bool behind_an_aligned_page(size_t size) {
+    free_written(hidden(memalign(4096, size)), (ptrdiff_t)size, 1, 0);
+    return true;
+}
+
+static bool behind_all_that_is_usable(size_t size) {
+    char *block = full(size);
+    free_written(block, (ptrdiff_t)malloc_usable_size(block), 1, 1);
+    return true;
+}
+
+static bool behind_a_shrunk_one(size_t size) {
+    char *block = hidden(realloc(full(size), size - 5));
+    free_written(block, (ptrdiff_t)size - 1, 1, 1);
+    return true;
+}
+
+static bool behind_a_grown_one(size_t size) {
+    char *block = hidden(realloc(full(size), size * 2));
+    free_written(block, (ptrdiff_t)size * 2, 1, 1);
+    return true;
+}
+
+static bool behind_before_it_grows(size_t size) {
+    return realloc(written(size, (ptrdiff_t)size, 1, 1), size * 4) != NULL;
+}
+
+static bool write_before(size_t size, size_t count, int what) {
     char *blocks[4];
     for (int i = 0; i < 4; i++) {
         blocks[i] = full(size);
     }
-    from = -1;
-    bytes = 1;
-    value = 1;
+    from = -(ptrdiff_t)count;
+    bytes = count;
+    value = what;
     for (int i = 0; i < 4; i++) {
         by_thread(write_it, blocks[i]);
     }
@@ -70,6 +122,22 @@ static bool before(size_t size) {
         free(blocks[i]);
     }
     return true;
+}
+
+static bool before(size_t size) {
+    return write_before(size, 1, 1);
+}
+
+static bool eight_bytes_before(size_t size) {
+    return write_before(size, 8, 1);
+}
+
+static bool zeros_before(size_t size) {
+    return write_before(size, 16, 0);
+}
+
+static bool a_page_before(size_t size) {
+    return write_before(size, 4096, 1);
 }
 
 static bool a_string_too_long(size_t size) {
@@ -124,6 +192,53 @@ static bool after_free_by_another(size_t size) {
     return true;
 }
 
+static bool after_free_at_the_end(size_t size) {
+    char *block = full(size);
+    free(block);
+    from = (ptrdiff_t)size - 1;
+    bytes = 1;
+    value = 1;
+    by_thread(write_it, block);
+    return true;
+}
+
+static bool after_free_and_others(size_t size) {
+    char *block = full(size);
+    free(block);
+    for (int i = 0; i < 10; i++) {
+        free(full(size));
+    }
+    from = 0;
+    bytes = 1;
+    value = 1;
+    by_thread(write_it, block);
+    return true;
+}
+
+static bool after_free_of_an_aligned_one(size_t size) {
+    char *block = hidden(memalign(64, size));
+    free(block);
+    from = 0;
+    bytes = 1;
+    value = 1;
+    by_thread(write_it, block);
+    return true;
+}
+
+/* To where the block was. */
+static bool after_realloc(size_t size) {
+    char *block = full(size);
+    char *kept = hidden(block);
+    if (hidden(realloc(block, size * 4)) == kept) {
+        return false;
+    }
+    from = 0;
+    bytes = 8;
+    value = 1;
+    by_thread(write_it, kept);
+    return true;
+}
+
 /* The next blocks of the size show what was written to a freed one. */
 static bool after_free_seen(size_t size) {
     char *block = full(size);
@@ -160,22 +275,53 @@ static bool of_no_bytes(size_t size) {
     return true;
 }
 
+static bool behind_no_bytes(size_t size) {
+    char *block = hidden(malloc(size / SIZE_MAX));
+    block[16] = 1;
+    free(block);
+    return true;
+}
+
+static bool of_no_bytes_by_calloc(size_t size) {
+    char *block = hidden(calloc(size / SIZE_MAX, 8));
+    *block = 1;
+    free(block);
+    return true;
+}
+
 const struct kind writes[] = {
     {"one_byte_behind", one_byte_behind},
     {"a_zero_behind", a_zero_behind},
     {"eight_bytes_behind", eight_bytes_behind},
     {"many_bytes_behind", many_bytes_behind},
     {"zeros_behind", zeros_behind},
+    {"ones_behind", ones_behind},
     {"a_page_behind", a_page_behind},
+    {"behind_calloc", behind_calloc},
+    {"behind_an_aligned_one", behind_an_aligned_one},
+    {"behind_an_aligned_page", behind_an_aligned_page},
+    {"behind_all_that_is_usable", behind_all_that_is_usable},
+    {"behind_a_shrunk_one", behind_a_shrunk_one},
+    {"behind_a_grown_one", behind_a_grown_one},
+    {"behind_before_it_grows", behind_before_it_grows},
     {"behind_and_never_freed", behind_and_never_freed},
     {"before", before},
+    {"eight_bytes_before", eight_bytes_before},
+    {"zeros_before", zeros_before},
+    {"a_page_before", a_page_before},
     {"a_string_too_long", a_string_too_long},
     {"a_copy_too_long", a_copy_too_long},
     {"into_a_neighbour", into_a_neighbour},
     {"after_free", after_free},
     {"after_free_by_another", after_free_by_another},
+    {"after_free_at_the_end", after_free_at_the_end},
+    {"after_free_and_others", after_free_and_others},
+    {"after_free_of_an_aligned_one", after_free_of_an_aligned_one},
+    {"after_realloc", after_realloc},
     {"after_free_seen", after_free_seen},
     {"after_free_into_another", after_free_into_another},
     {"write_of_no_bytes", of_no_bytes},
+    {"write_behind_no_bytes", behind_no_bytes},
+    {"write_of_no_bytes_by_calloc", of_no_bytes_by_calloc},
     {NULL, NULL},
 };
