@@ -46,10 +46,14 @@ static bool check_slab(struct hardened *hardened, const struct slab *slab, size_
     /* Since the last step another slab, of other slots, may have come to this place. */
     size_t offset = hardened->sweep_offset - hardened->sweep_offset % stride;
     const _Atomic uint16_t *record = slot_of(start, size_class).record + offset / stride;
+    size_t present = 0; /* the pages before it are, as far as they are looked at */
     bool damaged = false;
     for (; offset < end && *budget != 0; offset += stride, record++) {
-        if (UNLIKELY(slab->absent != 0) && slab_absent(slab, offset, offset + stride)) {
-            continue;
+        if (UNLIKELY(offset + stride > present)) {
+            if (slab_absent(slab, offset, offset + stride)) {
+                continue;
+            }
+            present = round_up(offset + stride, OS_PAGE);
         }
         *budget -= cost < *budget ? cost : *budget;
         if (UNLIKELY(!looks_intact(start + offset, room, atomic_load_explicit(record, memory_order_relaxed)))) {
