@@ -4,7 +4,9 @@
  */
 #include "support/family.h"
 
+#include <fcntl.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "support/child.h"
@@ -12,6 +14,22 @@
 #ifdef LIBRARY_mems
 #include "mems.h"
 #endif
+
+/* Before all constructors; musl does not call it. With the first keys of thread-specific data in use, glibc allocates
+ * for the heap's. */
+#define FIRST_KEYS 40
+static void *from_preinit;
+
+static void allocate_first(void) {
+    pthread_key_t key;
+    for (int i = 0; i < FIRST_KEYS; i++) {
+        (void)pthread_key_create(&key, NULL);
+    }
+    from_preinit = calloc(1, 1000);
+    free(malloc(100000));
+}
+
+__attribute__((section(".preinit_array"), used)) static void (*const first)(void) = allocate_first;
 
 static void *from_constructor;
 
@@ -30,6 +48,12 @@ __attribute__((destructor(101))) static void free_late(void) {
 
 static void malloc_serves_before_main(void **state) {
     (void)state;
+#ifdef __GLIBC__
+    assert_non_null(from_preinit);
+#endif
+    from_preinit = realloc(from_preinit, 5000);
+    assert_non_null(from_preinit);
+    free(from_preinit);
     assert_non_null(from_constructor);
     assert_memory_equal(from_constructor, (char *)from_constructor + 1, 999);
     free(from_constructor);
@@ -172,6 +196,32 @@ static void blocks_outlive_their_thread(void **state) {
     }
 }
 
+/* As a daemon does that closes all files, and then opens its own. */
+static void close_all(void *unused) {
+    (void)unused;
+    for (int fd = 0; fd < 100; fd++) {
+        close(fd);
+    }
+    char name[] = "/tmp/mems-test-XXXXXX";
+    if (mkstemp(name) != 0 || unlink(name) != 0 || dup(0) != 1 || dup(0) != 2) {
+        _exit(2);
+    }
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, only_free, malloc(1000)) != 0 || pthread_join(thread, NULL) != 0) {
+        _exit(4);
+    }
+    free(malloc(100 << 20));
+    malloc_trim(0);
+    (void)mallinfo2();
+    struct stat status;
+    _exit(fstat(0, &status) == 0 && status.st_size == 0 && open("/", O_RDONLY) == 3 ? 0 : 3);
+}
+
+static void the_heap_neither_keeps_nor_writes_files(void **state) {
+    (void)state;
+    expect_success(close_all, NULL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(malloc_serves_before_main),
@@ -179,6 +229,7 @@ int main(void) {
         cmocka_unit_test(destructors_of_thread_specific_data_allocate_and_free),
         cmocka_unit_test(threads_that_only_free_need_no_block_of_their_own),
         cmocka_unit_test(blocks_outlive_their_thread),
+        cmocka_unit_test(the_heap_neither_keeps_nor_writes_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,12 @@
 #!/bin/sh
 # A running process limits its own address space or data, or locks its memory within a limit: threads still start,
-# memory can still be mapped, and the heap respects the limit, also one that another process sets; a child by vfork
-# limits only itself. And what a limit (ulimit) allowed at a peak can be used otherwise afterwards.
+# memory can still be mapped, and the heap respects the limit, also one that another process sets, and moves all the
+# time; a child by vfork limits only itself. And what a limit (ulimit) allowed at a peak can be used otherwise afterwards.
 set -u
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 chmod 755 "$work"
-for name in own_limit lock_limit; do
+for name in own_limit lock_limit moving_limit; do
     "$CC" -std=c17 -D_GNU_SOURCE -O1 -fno-builtin -pthread -I "$SOURCE_DIR/test" -o "$work/$name" \
         "$SOURCE_DIR/test/limits/$name.c" || exit 1
 done
@@ -29,6 +29,8 @@ for limit in as data; do
 done
 expect "$work/own_limit" setrlimit as 500000000
 expect "$work/own_limit" child as 100000000
+
+expect "$work/moving_limit"
 
 # A small window, hardly any of which is left to be claimed.
 MEMS_OPTIONS=window=140m expect "$work/own_limit" setrlimit as 100000000

@@ -1,9 +1,11 @@
 /*
- * Children that no fork handler sees: vfork, posix_spawn, and _Fork, even in a signal handler that interrupts malloc.
- * The child of a handler may only do what is async-signal-safe; that of a quiet process may also allocate.
+ * Children that no fork handler sees: vfork, posix_spawn, clone, and _Fork, even in a signal handler that interrupts
+ * malloc. The child of a handler may only do what is async-signal-safe; that of a quiet process may also allocate, and
+ * so may one that shares its parent's memory while the thread that made it waits.
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdatomic.h>
@@ -135,6 +137,28 @@ static pid_t vfork_true(void) {
     return child;
 }
 
+static int churn_and_exit(void *seed) {
+    churn(1000, (uintptr_t)seed);
+    _exit(0);
+}
+
+/* Children that use the heap of the thread that waits for them, in the same memory. */
+static void share_memory(void) {
+    static _Alignas(16) char stack[1 << 16];
+    for (uintptr_t i = 0; i < 50; i++) {
+        pid_t child = vfork();
+        if (child == 0) {
+            churn_and_exit((void *)i);
+        }
+        expect_success(child);
+        churn(100, i);
+        expect_success(clone(churn_and_exit, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, (void *)i));
+        churn(100, i);
+        expect_success(clone(churn_and_exit, stack + sizeof stack, CLONE_VM | SIGCHLD, (void *)i));
+        churn(100, i);
+    }
+}
+
 static void spawn(void) {
     for (unsigned i = 0; i < 50; i++) {
         pid_t child = 0;
@@ -155,6 +179,7 @@ int main(void) {
         CHECK(pthread_create(&threads[i], NULL, churn_repeatedly, (void *)i) == 0);
     }
     spawn();
+    share_memory();
     handled = 0;
     fork_in_handlers();
     atomic_store(&stop, true);
