@@ -85,6 +85,36 @@ int main(int count, char **arguments) {
 }
 END
 "$CC" -std=c17 -D_GNU_SOURCE -O1 -fno-builtin -pthread -o "$work/host" "$work/host.c" -ldl
+# An audit library is in such a namespace too, and allocates while the program is being loaded.
+cat >"$work/audit.c" <<'END'
+#include <link.h>
+#include <stdlib.h>
+static void *blocks[64];
+static size_t count;
+static void note(void) {
+    free(blocks[count % 64]);
+    blocks[count % 64] = malloc(1 + count * 37 % 5000);
+    count++;
+}
+unsigned la_version(unsigned version) {
+    note();
+    return version;
+}
+unsigned la_objopen(struct link_map *map, Lmid_t namespace, uintptr_t *cookie) {
+    (void)map, (void)namespace, (void)cookie;
+    note();
+    return LA_FLG_BINDTO | LA_FLG_BINDFROM;
+}
+void la_preinit(uintptr_t *cookie) {
+    (void)cookie;
+    note();
+}
+char *la_objsearch(const char *name, uintptr_t *cookie, unsigned flag) {
+    (void)cookie, (void)flag;
+    note();
+    return (char *)name;
+}
+END
 for heap in '' "$LIBMEMS" "$LIBHMM"; do
     # shellcheck disable=SC2086 # no heap is no argument
     "$CC" -std=c17 -O1 -fno-builtin -fPIC -shared -o "$work/plugin.so" "$work/plugin.c" -Wl,--no-as-needed $heap \
@@ -92,5 +122,12 @@ for heap in '' "$LIBMEMS" "$LIBHMM"; do
     for preload in '' "$LIBRARY"; do
         LD_PRELOAD=$preload "$work/host" "$work/plugin.so" ||
             fail "exit status $?: the program on ${preload:-the C library}, the plug-in on ${heap:-the C library}"
+    done
+    # shellcheck disable=SC2086 # no heap is no argument
+    "$CC" -std=c17 -D_GNU_SOURCE -O1 -fno-builtin -fPIC -shared -o "$work/audit.so" "$work/audit.c" -Wl,--no-as-needed \
+        $heap ${heap:+-Wl,-rpath,"${heap%/*}"}
+    for preload in '' "$LIBRARY"; do
+        LD_AUDIT=$work/audit.so LD_PRELOAD=$preload sort -n "$0" >"$work/sorted" ||
+            fail "exit status $?: sort on ${preload:-the C library}, audited on ${heap:-the C library}"
     done
 done
