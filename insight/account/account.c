@@ -51,6 +51,9 @@ static size_t mapping_index(struct account *account, uint64_t page) {
 }
 
 void account_page(struct account *account, enum account_row row, uint64_t page, uint64_t bytes) {
+    if (bytes == 0) {
+        return;
+    }
     size_t index = mapping_index(account, page);
     account->rows[row].resident += (int64_t)bytes;
     if (index != SIZE_MAX) {
@@ -206,10 +209,8 @@ void account_take(struct account *account, struct target *target, struct layouts
     memset(account, 0, sizeof *account);
     account->target = target;
     account->zeros_known = account->resident_known = true;
-    if (target->kind == TARGET_LIVE) {
-        target_read_mappings(target);
-        target_read_threads(target);
-    } else if (target->kind == TARGET_CORE) {
+    target_read_threads(target);
+    if (target->kind == TARGET_CORE) {
         measure_core(target);
     }
     account->left = make(target->mapping_count * sizeof *account->left);

@@ -91,8 +91,6 @@ struct account {
     bool zeros_known;
     uint64_t torn; /* slabs that changed while they were read */
     struct class_account classes[CLASSES_MAX];
-    uint64_t refills[CLASSES_MAX]; /* of magazines, by class, over all heaps */
-    uint64_t flushes[CLASSES_MAX];
     uint64_t large_blocks;
     uint64_t large_bytes;
     uint64_t huge_blocks;
@@ -106,7 +104,8 @@ struct account {
     size_t at;                  /* the mapping that was looked up last */
 };
 
-/* Counts the whole target, whichever heaps it has: `layouts` are its roots. `engine` is NULL, or open. */
+/* Counts the whole target, whichever heaps it has: `layouts` are its roots. `engine` is NULL, or open. The mappings of
+ * a process have been read with their numbers just before (target_read_mappings). */
 void account_take(struct account *account, struct target *target, struct layouts *layouts, struct engine *engine);
 void account_free(struct account *account);
 

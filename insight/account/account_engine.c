@@ -29,22 +29,20 @@ static void count_in_arena(struct account *account, const struct engine_walk *wa
 }
 
 static void find_arenas(struct account *account, struct engine *engine) {
-    for (uint64_t id = 1; id <= engine->heaps_made; id++) {
-        struct engine_heap heap;
-        if (engine_heap(engine, id, &heap) && heap.in_use && heap.is_arena) {
+    for (size_t i = 0; i < engine->heap_count; i++) {
+        const struct engine_heap *heap = &engine->heap_list[i];
+        if (heap->in_use && heap->is_arena) {
             account->arenas = grow(account->arenas, account->arena_count, sizeof *account->arenas);
             struct arena_account *arena = &account->arenas[account->arena_count++];
-            *arena = (struct arena_account){.heap = id};
-            memcpy(arena->name, heap.arena, sizeof arena->name);
+            *arena = (struct arena_account){.heap = heap->id};
+            memcpy(arena->name, heap->arena, sizeof arena->name);
         }
     }
 }
 
-static void count_slab(struct account *account, const struct engine_walk *walk) {
+static void count_slab(struct account *account, const struct engine_walk *walk, const uint64_t slots[STATES]) {
     struct class_account *size_class = &account->classes[walk->span.size_class];
     const struct engine_class *of = &walk->engine->classes[walk->span.size_class];
-    uint64_t slots[STATES];
-    engine_slab_states(walk, slots);
     if (size_class->slabs == 0 || walk->span.born_s < size_class->oldest_s) {
         size_class->oldest_s = walk->span.born_s;
     }
@@ -81,6 +79,32 @@ static void divide_page(struct account *account, const struct engine_walk *walk,
     account_page(account, ROW_REMOTE, page, bytes[STATE_REMOTE]);
     account_page(account, free_row, page, bytes[STATE_FREE]);
     account_page(account, ROW_SLACK, page, size - taken - bytes[STATE_FREE]);
+}
+
+/* The same of a slab without a free slot, whose pages are all resident: they need not be told apart. */
+static void divide_full_slab(struct account *account, const struct engine_walk *walk, const uint64_t slots[STATES]) {
+    const uint64_t size = walk->engine->classes[walk->span.size_class].size;
+    const uint64_t bytes = walk->span.units * walk->engine->unit;
+    account->classes[walk->span.size_class].resident += bytes;
+    account_page(account, ROW_LIVE, walk->span.start, slots[STATE_LIVE] * size);
+    account_page(account, ROW_CACHED, walk->span.start, slots[STATE_CACHED] * size);
+    account_page(account, ROW_REMOTE, walk->span.start, slots[STATE_REMOTE] * size);
+    account_page(account, ROW_SLACK, walk->span.start, bytes - walk->span.slots * size);
+}
+
+static void divide_slab(struct account *account, const struct engine_walk *walk, const uint64_t slots[STATES],
+                        struct residency *residency) {
+    const uint64_t size = account->target->page_size;
+    const uint64_t end = walk->span.start + walk->span.units * walk->engine->unit;
+    const unsigned state = residency_of(residency, walk->span.start);
+    if (slots[STATE_FREE] == 0 && page_counts(state) && (state & PAGE_SWAPPED) == 0 &&
+        residency_until(residency, walk->span.start) >= end) {
+        divide_full_slab(account, walk, slots);
+        return;
+    }
+    for (uint64_t page = walk->span.start; page < end; page += size) {
+        divide_page(account, walk, page, residency_of(residency, page));
+    }
 }
 
 static void divide_large(struct account *account, const struct engine_walk *walk, uint64_t page, unsigned state) {
@@ -126,19 +150,17 @@ static void count_span(struct account *account, struct engine_walk *walk, struct
     const uint64_t end = walk->span.start + walk->span.units * walk->engine->unit;
     enum account_row row = row_of_kind(walk->span.kind);
     if (walk->span.kind == SPAN_SLAB) {
-        count_slab(account, walk);
+        uint64_t slots[STATES];
+        engine_slab_states(walk, slots);
+        count_slab(account, walk, slots);
+        divide_slab(account, walk, slots, residency);
     } else if (walk->span.kind == SPAN_LARGE) {
         count_large(account, walk);
     } else if (walk->span.kind != SPAN_LOST) {
         account->rows[row].bytes += end - walk->span.start;
     }
-    if (walk->span.kind == SPAN_SLAB) {
-        for (uint64_t page = walk->span.start; page < end; page += size) {
-            divide_page(account, walk, page, residency_of(residency, page));
-        }
-        return;
-    }
-    for (uint64_t page = walk->span.start; walk->span.kind != SPAN_LOST; page += size) {
+    const bool is_done = walk->span.kind == SPAN_SLAB || walk->span.kind == SPAN_LOST;
+    for (uint64_t page = walk->span.start; !is_done; page += size) {
         page = residency_next(residency, page, end);
         if (page >= end) {
             break;
@@ -180,12 +202,6 @@ void account_engine(struct account *account, struct engine *engine) {
     for (unsigned i = 0; i < TABLES; i++) {
         account_range(account, i == TABLE_METADATA ? ROW_DESCRIPTORS : ROW_TABLES, engine->tables[i].start,
                       engine->tables[i].start + engine->tables[i].accessible);
-    }
-    for (uint64_t id = 1; id <= engine->heaps_made; id++) {
-        struct engine_heap heap;
-        if (engine_heap(engine, id, &heap)) {
-            engine_heap_classes(engine, &heap, account->refills, account->flushes);
-        }
     }
     size_t count;
     struct engine_huge *blocks = engine_huge_blocks(engine, &count);

@@ -39,6 +39,7 @@ static struct pieces find_heap(struct session *session) {
 static void add_written(struct pieces *plan, struct target *target, const struct mapping *mapping) {
     struct residency residency;
     residency_start(&residency, target, mapping->start, mapping->end);
+    residency.files = true;
     for (uint64_t page = mapping->start; (page = residency_next(&residency, page, mapping->end)) < mapping->end;
          page += target->page_size) {
         const unsigned state = residency_of(&residency, page);

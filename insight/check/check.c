@@ -208,7 +208,7 @@ int check_stop(struct session *session, const char **held, double *since) {
         if (!target_stop(target, &why)) {
             fail("process %d: %s", target->pid, why);
         }
-        session_refresh(session);
+        session_refresh(session, false);
         *held = check_lock(session);
         if (*held == NULL || stops == STOPS_MOST) {
             return stops;

@@ -6,7 +6,6 @@
 
 #include "serve/worker.h"
 #include "support/support.h"
-#include "target/proc.h"
 #include "verbs/stats.h"
 #include "walk/session.h"
 
@@ -14,8 +13,7 @@
 #define KNOWN_MOST 64u
 
 struct known {
-    pid_t pid; /* 0: none */
-    uint64_t started;
+    pid_t pid;     /* 0: none */
     uint64_t used; /* the number of the look that used it last */
     char name[16];
     struct session session;
@@ -66,16 +64,14 @@ static struct known *find(struct looker *looker, pid_t pid) {
 
 /* May end the worker, as a verb ends the command; then the next one starts with nothing. */
 static int look(struct looker *looker, pid_t pid) {
-    const uint64_t started = proc_started(pid);
     struct known *known = find(looker, pid);
     known->used = ++looker->looks;
-    if (known->pid != pid || known->started != started || !session_has_root(&known->session) ||
-        !session_refresh(&known->session)) {
+    if (known->pid != pid || !session_refresh(&known->session, true)) {
         forget(known);
         snprintf(known->name, sizeof known->name, "%d", pid);
         session_open(&known->session, known->name, false);
+        target_read_mappings(&known->session.target);
         known->pid = pid;
-        known->started = started;
     }
     int status = stats_brief(&known->session);
     /* Where there is no heap to be read, there may be one next time. */

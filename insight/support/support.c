@@ -129,13 +129,17 @@ double now_seconds(void) {
 
 static double progress_since; /* 0: nothing has begun */
 static bool progress_shown;
+static int progress_terminal = -1; /* whether standard error is one; below 0: not known yet */
 
 void progress(const char *what, uint64_t done, uint64_t all) {
     double now = now_seconds();
     if (progress_since <= 0) {
         progress_since = now;
     }
-    if (now - progress_since >= 1 && isatty(STDERR_FILENO) && all != 0) {
+    if (now - progress_since >= 1 && progress_terminal < 0) {
+        progress_terminal = isatty(STDERR_FILENO);
+    }
+    if (now - progress_since >= 1 && progress_terminal > 0 && all != 0) {
         fprintf(stderr, "\r%s: %.0f %% ", what, 100.0 * (double)done / (double)all);
         fflush(stderr);
         progress_shown = true;

@@ -19,26 +19,23 @@
 #include "target/target.h"
 #include "target/untouched.h"
 
-static int open_proc_file(pid_t pid, const char *file, int flags) {
-    char path[128];
-    snprintf(path, sizeof path, "/proc/%d/%s", pid, file);
-    return open(path, flags | O_CLOEXEC);
-}
-
 /* "start-end perms offset device inode path" */
-static bool parse_mapping(const char *line, struct mapping *mapping) {
-    char mode[5];
-    int path = 0;
-    if (sscanf(line, "%lx-%lx %4s %lx %*x:%*x %lu %n", &mapping->start, &mapping->end, mode, &mapping->offset,
-               &mapping->inode, &path) < 5) {
+static bool parse_mapping(char *line, struct mapping *mapping) {
+    char *at;
+    mapping->start = strtoull(line, &at, 16);
+    mapping->end = *at == '-' ? strtoull(at + 1, &at, 16) : 0;
+    if (*at != ' ' || strlen(at) < 6 || mapping->end <= mapping->start) {
         return false;
     }
-    mapping->readable = mode[0] == 'r';
-    mapping->writable = mode[1] == 'w';
-    mapping->executable = mode[2] == 'x';
-    mapping->shared = mode[3] == 's';
-    mapping->path = copy_text(path > 0 ? line + path : "");
-    mapping->path[strcspn(mapping->path, "\n")] = '\0';
+    mapping->readable = at[1] == 'r';
+    mapping->writable = at[2] == 'w';
+    mapping->executable = at[3] == 'x';
+    mapping->shared = at[4] == 's';
+    mapping->offset = strtoull(at + 5, &at, 16);
+    at += strspn(at, " ");
+    at += strcspn(at, " "); /* the device */
+    mapping->inode = strtoull(at, &at, 10);
+    mapping->path = copy_text(at + strspn(at, " "));
     return true;
 }
 
@@ -57,67 +54,65 @@ static void parse_usage(const char *line, struct mapping *mapping) {
         {"Locked:", &mapping->locked},
     };
     for (size_t i = 0; i < COUNT_OF(numbers); i++) {
-        size_t length = strlen(numbers[i].name);
-        if (strncmp(line, numbers[i].name, length) == 0) {
+        const size_t length = line[0] == numbers[i].name[0] ? strlen(numbers[i].name) : 0;
+        if (length != 0 && strncmp(line, numbers[i].name, length) == 0) {
             *numbers[i].number += strtoull(line + length, NULL, 10) * 1024;
         }
     }
 }
 
-/* Reading smaps takes the kernel far longer than maps: it counts the pages. */
-static bool read_mappings(struct target *target, bool with_usage) {
-    FILE *file = with_usage ? proc_open(target->pid, "smaps") : NULL;
-    target->has_usage = file != NULL;
-    if (file == NULL && (file = proc_open(target->pid, "maps")) == NULL) {
-        return false;
-    }
-    for (size_t i = 0; i < target->mapping_count; i++) {
-        free(target->mappings[i].path);
-    }
-    target->mapping_count = 0;
-    /* The buffer that the file itself asks for is small. */
-    static char buffer[1 << 16];
-    setvbuf(file, buffer, _IOFBF, sizeof buffer);
-    char *line = NULL;
-    size_t size = 0;
-    struct mapping *mapping = NULL;
-    while (getline(&line, &size, file) > 0) {
-        if (!isupper((unsigned char)line[0])) {
-            mapping = target_add_mapping(target);
-            if (!parse_mapping(line, mapping)) {
-                target->mapping_count--;
-                mapping = NULL;
-            }
-        } else if (mapping != NULL) {
-            parse_usage(line, mapping);
+/* A line of maps or smaps. */
+static void take_line(char *line, void *context) {
+    struct target *target = context;
+    if (isupper((unsigned char)line[0])) {
+        if (target->mapping_count != 0) {
+            parse_usage(line, &target->mappings[target->mapping_count - 1]);
         }
+    } else if (!parse_mapping(line, target_add_mapping(target))) {
+        target->mapping_count--;
     }
-    free(line);
-    fclose(file);
-    return target->mapping_count != 0;
 }
 
+static bool read_mappings(struct target *target, int file) {
+    target_forget_mappings(target);
+    return file >= 0 && proc_lines(file, take_line, target) && target->mapping_count != 0;
+}
+
+/* The file is kept open for the next time; it leads to the memory that the process has now, even if it executes another
+ * program. */
 bool target_read_mappings(struct target *target) {
-    return read_mappings(target, true);
+    if (target->kind != TARGET_LIVE) {
+        return true;
+    }
+    if (target->smaps < 0) {
+        target->smaps = proc_open(target->pid, "smaps");
+    }
+    target->has_usage = target->smaps >= 0;
+    return target->has_usage ? read_mappings(target, target->smaps) : target_read_places(target);
 }
 
+/* Reading smaps takes the kernel far longer than maps: it counts the pages. */
 bool target_read_places(struct target *target) {
-    return read_mappings(target, false);
+    const int file = proc_open(target->pid, "maps");
+    const bool read = read_mappings(target, file);
+    const int error = errno;
+    target->has_usage = false;
+    if (file >= 0) {
+        close(file);
+    }
+    errno = error;
+    return read;
 }
 
 /* The data that the kernel shows to everybody, as part of a sentence; "" if there is none. */
 static const char *resident_told(pid_t pid) {
     static char text[64];
-    char line[128];
-    FILE *file = proc_open(pid, "status");
+    char status[4096];
+    proc_read(pid, "status", status, sizeof status);
+    const char *line = strstr(status, "\nVmRSS:");
     text[0] = '\0';
-    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        if (strncmp(line, "VmRSS:", 6) == 0) {
-            snprintf(text, sizeof text, "; it has %s resident", text_size(strtoull(line + 6, NULL, 10) * 1024));
-        }
-    }
-    if (file != NULL) {
-        fclose(file);
+    if (line != NULL) {
+        snprintf(text, sizeof text, "; it has %s resident", text_size(strtoull(line + 7, NULL, 10) * 1024));
     }
     return text;
 }
@@ -155,6 +150,41 @@ size_t live_read(struct target *target, uint64_t address, void *to, size_t size)
     return done;
 }
 
+/* Pieces read in one system call: as many as the kernel takes. */
+#define READINGS_MOST 1024u
+
+/* Reads pieces in one system call. Returns how many of them were there; the next one was not, or only a part of it. */
+static size_t read_vector(struct target *target, struct reading *readings, size_t count) {
+    static struct iovec local[READINGS_MOST];
+    static struct iovec remote[READINGS_MOST];
+    for (size_t i = 0; i < count; i++) {
+        local[i] = (struct iovec){readings[i].to, readings[i].size};
+        remote[i] = (struct iovec){(void *)(uintptr_t)readings[i].address, readings[i].size};
+    }
+    ssize_t got = process_vm_readv(target->pid, local, count, remote, count, 0);
+    size_t done = 0;
+    for (; done < count && got >= (ssize_t)readings[done].size; done++) {
+        got -= (ssize_t)readings[done].size;
+        readings[done].read = true;
+    }
+    return done;
+}
+
+void live_read_many(struct target *target, struct reading *readings, size_t count) {
+    for (size_t at = 0; at < count;) {
+        size_t plain = 0;
+        while (target->memory < 0 && target->denied == NULL && plain < READINGS_MOST && at + plain < count &&
+               !untouched_may_be(target, readings[at + plain].address, readings[at + plain].size)) {
+            plain++;
+        }
+        at += plain != 0 ? read_vector(target, &readings[at], plain) : 0;
+        if (at < count) {
+            struct reading *reading = &readings[at++];
+            reading->read = live_read(target, reading->address, reading->to, reading->size) == reading->size;
+        }
+    }
+}
+
 /* Which way of reading memory works, if any, tried on the first readable mapping. */
 static void choose_way(struct target *target) {
     char byte;
@@ -166,7 +196,7 @@ static void choose_way(struct target *target) {
         if (live_read(target, target->mappings[i].start, &byte, 1) == 1) {
             return;
         }
-        target->memory = open_proc_file(target->pid, "mem", O_RDONLY);
+        target->memory = proc_open(target->pid, "mem");
         if (target->memory >= 0 && live_read(target, target->mappings[i].start, &byte, 1) == 1) {
             return;
         }
@@ -191,25 +221,33 @@ static const char *why_no_memory(pid_t pid) {
     return stat.state == 'Z' ? "it has ended; its parent has not waited for it yet (a zombie)" : "it has ended";
 }
 
+static void close_smaps(struct target *target) {
+    if (target->smaps >= 0) {
+        close(target->smaps);
+        target->smaps = -1;
+    }
+}
+
 /* Whether another thread still has memory if the first one has ended; then the target is read through that. */
-static bool read_through_thread(struct target *target, bool with_usage) {
+static bool read_through_thread(struct target *target, bool (*read)(struct target *target)) {
     const pid_t first = target->pid;
     bool found = false;
     DIR *folder = proc_visit(first);
     for (pid_t thread; (thread = proc_next(folder)) != 0;) {
         if (!found && thread != first) {
+            close_smaps(target);
             target->pid = thread;
-            found = read_mappings(target, with_usage);
+            found = read(target);
         }
     }
     return found;
 }
 
-static bool open_live(struct target *target, pid_t pid, bool with_usage, const char **why) {
+static bool open_live(struct target *target, pid_t pid, bool (*read)(struct target *target), const char **why) {
     memset(target, 0, sizeof *target);
     target->kind = TARGET_LIVE;
     target->pid = pid;
-    target->memory = target->pagemap = -1;
+    target->memory = target->pagemap = target->smaps = -1;
     target->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
     target->program = read_program(pid);
     if (kill(pid, 0) != 0 && errno == ESRCH) {
@@ -217,61 +255,72 @@ static bool open_live(struct target *target, pid_t pid, bool with_usage, const c
         return false;
     }
     errno = 0;
-    if (!read_mappings(target, with_usage)) {
+    if (!read(target)) {
         if (errno == EACCES || errno == EPERM) {
             *why = make_text("its mappings may not be read: that takes the same user, or CAP_SYS_PTRACE%s",
                              resident_told(pid));
             return false;
         }
-        if (!read_through_thread(target, with_usage)) {
+        if (!read_through_thread(target, read)) {
             *why = why_no_memory(pid);
             return false;
         }
     }
-    target->pagemap = open_proc_file(target->pid, "pagemap", O_RDONLY);
+    target->pagemap = proc_open(target->pid, "pagemap");
     choose_way(target);
     return true;
 }
 
 bool target_open_live(struct target *target, pid_t pid, const char **why) {
-    return open_live(target, pid, true, why);
+    return open_live(target, pid, target_read_mappings, why);
 }
 
 bool target_glance(struct target *target, pid_t pid, const char **why) {
-    return open_live(target, pid, false, why);
+    return open_live(target, pid, target_read_places, why);
 }
 
-/* "NUMBER arg.. STACK-POINTER PROGRAM-COUNTER", or "running". */
+/* "NUMBER arg.. STACK-POINTER PROGRAM-COUNTER", or "running". The last number but one, whichever form the line has. */
 static uint64_t stack_pointer(pid_t pid, pid_t thread) {
-    char path[64];
+    char name[32];
     char line[256];
-    snprintf(path, sizeof path, "task/%d/syscall", thread);
-    FILE *file = proc_open(pid, path);
-    uint64_t stack = 0;
-    if (file != NULL) {
-        if (fgets(line, sizeof line, file) != NULL) {
-            /* The last number but one, whichever form the line has. */
-            char *last = strrchr(line, ' ');
-            if (last != NULL) {
-                *last = '\0';
-                char *before = strrchr(line, ' ');
-                stack = before != NULL ? strtoull(before, NULL, 16) : 0;
-            }
-        }
-        fclose(file);
+    snprintf(name, sizeof name, "task/%d/syscall", thread);
+    proc_read(pid, name, line, sizeof line);
+    char *last = strrchr(line, ' ');
+    if (last != NULL) {
+        *last = '\0';
     }
-    return stack;
+    const char *before = last != NULL ? strrchr(line, ' ') : NULL;
+    return before != NULL ? strtoull(before, NULL, 16) : 0;
 }
 
 void target_read_threads(struct target *target) {
-    if (target->kind != TARGET_LIVE || target->thread_count != 0) {
-        return;
+    if (target->thread_count == 0) {
+        target_update_threads(target);
     }
-    DIR *folder = proc_visit(target->pid);
-    for (pid_t thread; (thread = proc_next(folder)) != 0;) {
-        target->threads = grow(target->threads, target->thread_count, sizeof *target->threads);
-        target->threads[target->thread_count++] =
-            (struct thread){.id = thread, .stack = stack_pointer(target->pid, thread)};
+}
+
+static uint64_t known_stack(const struct target *target, pid_t id) {
+    for (size_t i = 0; i < target->thread_count; i++) {
+        if (target->threads[i].id == id) {
+            return target->threads[i].stack;
+        }
+    }
+    return 0;
+}
+
+void target_update_threads(struct target *target) {
+    struct thread *threads = NULL;
+    size_t count = 0;
+    DIR *folder = target->kind == TARGET_LIVE ? proc_visit(target->pid) : NULL;
+    for (pid_t id; (id = proc_next(folder)) != 0;) {
+        const uint64_t stack = known_stack(target, id);
+        threads = grow(threads, count, sizeof *threads);
+        threads[count++] = (struct thread){.id = id, .stack = stack != 0 ? stack : stack_pointer(target->pid, id)};
+    }
+    if (target->kind == TARGET_LIVE) {
+        target_forget_threads(target);
+        target->threads = threads;
+        target->thread_count = count;
     }
 }
 

@@ -1,24 +1,46 @@
 #include "target/proc.h"
 
+#include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "support/support.h"
 
-FILE *proc_open(pid_t pid, const char *name) {
+/* A longer line, which the kernel does not write, is left out. */
+#define LINE_MOST 65536u
+
+int proc_open(pid_t pid, const char *name) {
     char path[128];
     snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
-    return fopen(path, "re");
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+bool proc_lines(int file, void (*take)(char *line, void *context), void *context) {
+    static char text[LINE_MOST];
+    size_t held = 0;
+    ssize_t got;
+    for (off_t at = 0; (got = pread(file, text + held, sizeof text - held, at)) > 0; at += got) {
+        char *line = text;
+        const char *end = text + held + got;
+        for (char *stop; (stop = memchr(line, '\n', (size_t)(end - line))) != NULL; line = stop + 1) {
+            *stop = '\0';
+            take(line, context);
+        }
+        held = (size_t)(end - line) < sizeof text ? (size_t)(end - line) : 0;
+        memmove(text, line, held);
+    }
+    return got == 0;
 }
 
 void proc_read(pid_t pid, const char *name, char *text, size_t size) {
-    FILE *file = proc_open(pid, name);
-    const size_t length = file != NULL ? fread(text, 1, size - 1, file) : 0;
-    if (file != NULL) {
-        fclose(file);
+    const int file = proc_open(pid, name);
+    const ssize_t length = file >= 0 ? read(file, text, size - 1) : 0;
+    if (file >= 0) {
+        close(file);
     }
-    text[length] = '\0';
+    text[length > 0 ? length : 0] = '\0';
 }
 
 /* The name in brackets may hold anything: what follows the last one is a letter and numbers. */

@@ -8,11 +8,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <sys/types.h>
 
-/* Opens /proc/PID/NAME to read; NULL with errno if that is impossible. */
-FILE *proc_open(pid_t pid, const char *name);
+/* Opens /proc/PID/NAME to read: a file descriptor, or -1 with errno. */
+int proc_open(pid_t pid, const char *name);
+
+/* Reads such a file from its beginning, and shows each line, without its newline, to `take`. False with errno if it
+ * cannot be read. */
+bool proc_lines(int file, void (*take)(char *line, void *context), void *context);
 
 /* Reads a small file of a process, ended by '\0'; "" if there is none. */
 void proc_read(pid_t pid, const char *name, char *text, size_t size);

@@ -95,7 +95,7 @@ static bool scan(struct residency *residency, uint64_t start, uint64_t end) {
             .vec = (uint64_t)(uintptr_t)regions,
             .vec_len = SCAN_REGIONS,
             .category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED,
-            .return_mask = SCAN_PRESENT | SCAN_SWAPPED | SCAN_ZERO | SCAN_HUGE | SCAN_FILE,
+            .return_mask = SCAN_PRESENT | SCAN_SWAPPED | SCAN_ZERO | SCAN_HUGE | (residency->files ? SCAN_FILE : 0u),
         };
         int count = scan_once(residency->target->pagemap, &arguments);
         if (count < 0) {
@@ -217,6 +217,14 @@ unsigned residency_of(struct residency *residency, uint64_t page) {
     return residency->at < residency->count && residency->runs[residency->at].start <= page
                ? (unsigned)residency->runs[residency->at].state
                : PAGE_ABSENT;
+}
+
+uint64_t residency_until(const struct residency *residency, uint64_t page) {
+    if (residency->at == residency->count) {
+        return residency->read_to;
+    }
+    const struct page_run *run = &residency->runs[residency->at];
+    return run->start <= page ? run->end : run->start;
 }
 
 uint64_t residency_next(struct residency *residency, uint64_t page, uint64_t end) {

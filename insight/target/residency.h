@@ -33,6 +33,7 @@ struct residency {
     uint64_t read_from; /* the runs tell all of read_from .. read_to */
     uint64_t read_to;
     uint64_t limit;
+    bool files; /* also tells which pages are PAGE_OF_FILE, for which the kernel has to look at each page */
     bool known; /* false: nothing tells which pages are in memory */
     bool zeros; /* the kernel distinguishes zero pages */
 };
@@ -43,6 +44,9 @@ void residency_end(struct residency *residency);
 
 /* The state of a page, by its address; no lower one than that of the call before. */
 unsigned residency_of(struct residency *residency, uint64_t page);
+
+/* Behind the last page that is known to be in the same state as `page`, of which residency_of was asked last. */
+uint64_t residency_until(const struct residency *residency, uint64_t page);
 
 /* The first page from `page` on, and before `end`, that is not absent; `end` if there is none. Cheap for long absent
  * stretches. */

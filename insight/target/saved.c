@@ -14,13 +14,6 @@
 
 /* --- Reading ------------------------------------------------------------------------------------------------------ */
 
-static void forget_mappings(struct target *target) {
-    for (size_t i = 0; i < target->mapping_count; i++) {
-        free(target->mappings[i].path);
-    }
-    target->mapping_count = 0;
-}
-
 static void read_mapping(struct target *target, const char *line) {
     struct mapping mapping = {0};
     char mode[5];
@@ -65,7 +58,7 @@ static void read_text(struct target *target, const char *bytes, size_t size) {
     text[size] = '\0';
     target->kind = TARGET_SAVED;
     target->has_usage = true;
-    forget_mappings(target);
+    target_forget_mappings(target);
     char *rest;
     for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
         read_line(target, line);

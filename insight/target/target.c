@@ -43,16 +43,16 @@ void target_close(struct target *target) {
     if (target->pagemap >= 0) {
         close(target->pagemap);
     }
-    for (size_t i = 0; i < target->mapping_count; i++) {
-        free(target->mappings[i].path);
+    if (target->smaps >= 0) {
+        close(target->smaps);
     }
-    free(target->mappings);
+    target_forget_mappings(target);
     target_drop_copies(target);
     free(target->saved);
     target_forget_threads(target);
     free(target->program);
     memset(target, 0, sizeof *target);
-    target->memory = target->pagemap = -1;
+    target->memory = target->pagemap = target->smaps = -1;
 }
 
 void target_drop_copies(struct target *target) {
@@ -62,6 +62,15 @@ void target_drop_copies(struct target *target) {
     free(target->copies);
     target->copies = NULL;
     target->copy_count = 0;
+}
+
+void target_forget_mappings(struct target *target) {
+    for (size_t i = 0; i < target->mapping_count; i++) {
+        free(target->mappings[i].path);
+    }
+    free(target->mappings);
+    target->mappings = NULL;
+    target->mapping_count = 0;
 }
 
 void target_forget_threads(struct target *target) {
@@ -104,6 +113,16 @@ size_t target_read_some(struct target *target, uint64_t address, void *to, size_
         return size;
     }
     return live_read(target, address, to, size);
+}
+
+void target_read_many(struct target *target, struct reading *readings, size_t count) {
+    if (target->kind == TARGET_LIVE && target->record == NULL && target->image == NULL && target->copy_count == 0) {
+        live_read_many(target, readings, count);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        readings[i].read = target_read(target, readings[i].address, readings[i].to, readings[i].size);
+    }
 }
 
 void target_copy(struct target *target, uint64_t start, uint64_t end) {

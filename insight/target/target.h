@@ -103,6 +103,7 @@ struct target {
     struct image *image; /* the same for pages that were in memory (image.h); NULL: there is none */
     int memory;          /* file descriptor of /proc/PID/mem; -1: not open */
     int pagemap;         /* and of /proc/PID/pagemap */
+    int smaps;           /* and of /proc/PID/smaps */
 };
 
 /* Opens the target that the user named: a process by its number (see target_glance), or a file. Ends the program
@@ -124,14 +125,18 @@ struct blow target_blow(const siginfo_t *info);
 /* What a blow without an address is about, as a sentence; NULL: not known. The caller frees it. */
 char *target_blow_told(const struct blow *blow);
 
-/* Reads the mappings of a living process once more, with their numbers. */
+/* Reads the mappings of a living process, with their numbers; those of another target have been read. False if it has
+ * ended, or executed another program since this was called first. */
 bool target_read_mappings(struct target *target);
 
 /* The same without the numbers, which take the kernel tens of milliseconds a GiB. */
 bool target_read_places(struct target *target);
 
-/* Finds out where the threads' stacks are. */
+/* Finds out where the threads' stacks are, once. */
 void target_read_threads(struct target *target);
+
+/* Does so again: threads come and go, but each stays on its stack. */
+void target_update_threads(struct target *target);
 
 /*
  * The thread that a thread pointer belongs to; 0: not known. The C library puts the control block on the thread's
@@ -141,6 +146,17 @@ pid_t target_thread_of(struct target *target, uint64_t pointer);
 
 /* Copies memory; false if not all of it is there, and then the result is undefined. */
 bool target_read(struct target *target, uint64_t address, void *to, size_t size);
+
+/* One of several pieces to read; `read`: all of it was there. */
+struct reading {
+    uint64_t address;
+    void *to;
+    size_t size;
+    bool read;
+};
+
+/* Copies several pieces of memory, in as few system calls as possible. */
+void target_read_many(struct target *target, struct reading *readings, size_t count);
 
 /* The same as far as it goes: the number of bytes from `address` on. */
 size_t target_read_some(struct target *target, uint64_t address, void *to, size_t size);
@@ -175,14 +191,16 @@ void target_drop_copies(struct target *target);
 /* --- For core.c and live.c ---------------------------------------------------------------------------------------- */
 
 size_t live_read(struct target *target, uint64_t address, void *to, size_t size);
+void live_read_many(struct target *target, struct reading *readings, size_t count);
 
 /* Reads pages that the process has; several threads may do so at once. */
 size_t live_read_resident(struct target *target, uint64_t address, void *to, size_t size);
 size_t core_read(struct target *target, uint64_t address, void *to, size_t size);
 void core_close(struct target *target);
 
-/* Empties the list of threads. */
+/* Empty the lists of threads and mappings. */
 void target_forget_threads(struct target *target);
+void target_forget_mappings(struct target *target);
 
 /* Adds a mapping behind the others. */
 struct mapping *target_add_mapping(struct target *target);

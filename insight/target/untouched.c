@@ -77,24 +77,34 @@ static size_t same_kind(const struct target *target, uint64_t address, size_t si
     return (size_t)smaller(size, (page + same) * target->page_size - address);
 }
 
-size_t untouched_read(struct target *target, uint64_t address, void *to, size_t size, size_t *first) {
+/* The mapping of an address if the page map should be asked before it is read; else NULL. */
+static const struct mapping *mapping_to_ask(const struct target *target, uint64_t address, size_t size) {
     const struct mapping *mapping = target->pagemap >= 0 ? target_mapping(target, address) : NULL;
-    *first = size;
     if (mapping == NULL || mapping->shared || !mapping->readable) {
+        return NULL;
+    }
+    const bool is_long = smaller(size, mapping->end - address) >= ANONYMOUS_LEAST;
+    return mapping->path[0] == '/' || (is_long && is_anonymous(mapping)) ? mapping : NULL;
+}
+
+bool untouched_may_be(const struct target *target, uint64_t address, size_t size) {
+    return mapping_to_ask(target, address, size) != NULL;
+}
+
+size_t untouched_read(struct target *target, uint64_t address, void *to, size_t size, size_t *first) {
+    const struct mapping *mapping = mapping_to_ask(target, address, size);
+    *first = size;
+    if (mapping == NULL) {
         return 0;
     }
-    const bool anonymous = is_anonymous(mapping);
     size = (size_t)smaller(size, mapping->end - address);
     bool held = true;
-    if (mapping->path[0] != '/' && (!anonymous || size < ANONYMOUS_LEAST)) {
-        return 0;
-    }
     size_t same = same_kind(target, address, size, &held);
     if (held || same == 0) {
         *first = same != 0 ? same : size;
         return 0;
     }
-    if (anonymous) {
+    if (mapping->path[0] != '/') {
         memset(to, 0, same);
         return same;
     }

@@ -15,4 +15,7 @@
  */
 size_t untouched_read(struct target *target, uint64_t address, void *to, size_t size, size_t *first);
 
+/* Whether untouched_read may know such memory; if not, read it in the process. */
+bool untouched_may_be(const struct target *target, uint64_t address, size_t size);
+
 #endif

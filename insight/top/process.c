@@ -81,8 +81,7 @@ struct process *process_start(const char *name, const char **why) {
     struct session *session = &process->session;
     uint64_t pid;
     *why = "not a process id";
-    if (parse_number(name, &pid) && pid != 0 && pid < INT32_MAX &&
-        target_open_live(&session->target, (pid_t)pid, why)) {
+    if (parse_number(name, &pid) && pid != 0 && pid < INT32_MAX && target_glance(&session->target, (pid_t)pid, why)) {
         process->name = copy_text(name);
         session->target.name = process->name;
         *why = session->target.denied;
@@ -118,8 +117,6 @@ static void take_account(struct process *process, double now) {
     struct session *session = &process->session;
     process->seconds = process->counted && process->pace.taken > 0 ? now - process->pace.taken : 0;
     if (process->counted) {
-        memcpy(process->refills, process->account.refills, sizeof process->refills);
-        memcpy(process->flushes, process->account.flushes, sizeof process->flushes);
         account_free(&process->account);
     }
     account_take(&process->account, &session->target, &session->layouts, session->has_engine ? &session->engine : NULL);
@@ -131,7 +128,7 @@ static void fill_classes(const struct process *process, struct table *table) {
     for (unsigned i = 0; i < engine->class_count; i++) {
         const struct class_account *of = &process->account.classes[i];
         const double size = (double)engine->classes[i].size;
-        if (of->slabs == 0 && process->account.refills[i] == 0) {
+        if (of->slabs == 0 && process->session.engine.refills[i] == 0) {
             continue;
         }
         struct table_row *row = table_add(table, i, make_text("slots of %lu bytes", engine->classes[i].size));
@@ -144,9 +141,9 @@ static void fill_classes(const struct process *process, struct table *table) {
         row->numbers[CLASS_RESIDENT] = (double)of->resident;
         if (process->seconds > 0) {
             row->numbers[CLASS_REFILLS] =
-                (double)(process->account.refills[i] - process->refills[i]) / process->seconds;
+                (double)(process->session.engine.refills[i] - process->refills[i]) / process->seconds;
             row->numbers[CLASS_FLUSHES] =
-                (double)(process->account.flushes[i] - process->flushes[i]) / process->seconds;
+                (double)(process->session.engine.flushes[i] - process->flushes[i]) / process->seconds;
         }
     }
     const struct {
@@ -236,7 +233,9 @@ bool process_look(struct process *process, struct table *classes, struct table *
     if (!pace_begin(&process->pace, now)) {
         return true;
     }
-    if (!session_refresh(&process->session)) {
+    memcpy(process->refills, process->session.engine.refills, sizeof process->refills);
+    memcpy(process->flushes, process->session.engine.flushes, sizeof process->flushes);
+    if (!session_refresh(&process->session, true)) {
         *why = "it has ended";
         return false;
     }

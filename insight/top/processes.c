@@ -187,12 +187,9 @@ static double sampled_bytes(struct engine *engine) {
 
 static struct counters read_counters(struct engine *engine) {
     struct counters counters = {.sampled = sampled_bytes(engine)};
-    for (uint64_t id = 1; id <= engine->heaps_made; id++) {
-        struct engine_heap heap;
-        if (engine_heap(engine, id, &heap)) {
-            counters.refills += (double)heap.refills;
-            counters.flushes += (double)heap.flushes;
-        }
+    for (size_t i = 0; i < engine->heap_count; i++) {
+        counters.refills += (double)engine->heap_list[i].refills;
+        counters.flushes += (double)engine->heap_list[i].flushes;
     }
     return counters;
 }

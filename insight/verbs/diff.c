@@ -19,6 +19,7 @@ struct side {
 static void take_side(struct side *side, const char *name) {
     struct session *session = &side->session;
     session_open(session, name, true);
+    target_read_mappings(&session->target);
     account_take(&side->account, &session->target, &session->layouts, session->has_engine ? &session->engine : NULL);
 }
 

@@ -14,6 +14,7 @@
 /* Reads, and so records, everything that the verbs read. */
 static void read_all(struct session *session) {
     struct account account;
+    target_read_mappings(&session->target);
     account_take(&account, &session->target, &session->layouts, session->has_engine ? &session->engine : NULL);
     account_free(&account);
     check_read(session);

@@ -78,7 +78,7 @@ static void print_class(const struct account *account, const struct engine *engi
     double lost = of->resident > live ? 100.0 * (double)(of->resident - live) / (double)of->resident : 0;
     printf("%8lu %7lu %11lu %9lu %8lu %11lu %11s %11s %4.0f %% %8lu %8lu", size, of->slabs, of->slots[STATE_LIVE],
            of->slots[STATE_CACHED], of->slots[STATE_REMOTE], of->slots[STATE_FREE], text_size(live),
-           text_size(of->resident), lost, account->refills[size_class], account->flushes[size_class]);
+           text_size(of->resident), lost, engine->refills[size_class], engine->flushes[size_class]);
     if (now != 0 && of->youngest_s != 0) {
         printf("  %s .. %s", text_age(now - of->youngest_s), text_age(now - of->oldest_s));
     }
@@ -101,22 +101,20 @@ static void print_classes(const struct account *account, const struct engine *en
            text_size(account->large_bytes), account->huge_blocks, text_size(account->huge_bytes));
 }
 
-static void print_heaps(struct engine *engine) {
+static void print_heaps(const struct engine *engine) {
     struct engine_heap sum = {0};
     uint64_t in_use = 0;
     if (!engine->has_heaps) {
         return;
     }
-    for (uint64_t id = 1; id <= engine->heaps_made; id++) {
-        struct engine_heap heap;
-        if (engine_heap(engine, id, &heap)) {
-            in_use += heap.in_use;
-            sum.refills += heap.refills;
-            sum.flushes += heap.flushes;
-            sum.remote_frees += heap.remote_frees;
-            sum.adoptions += heap.adoptions;
-            sum.stolen += heap.stolen;
-        }
+    for (size_t i = 0; i < engine->heap_count; i++) {
+        const struct engine_heap *heap = &engine->heap_list[i];
+        in_use += heap->in_use;
+        sum.refills += heap->refills;
+        sum.flushes += heap->flushes;
+        sum.remote_frees += heap->remote_frees;
+        sum.adoptions += heap->adoptions;
+        sum.stolen += heap->stolen;
     }
     printf("%lu heaps in use of %lu made; %lu refills, %lu flushes, %lu remote frees, %lu slabs adopted, %lu blocks "
            "stolen\n",
@@ -193,8 +191,8 @@ static json_t *classes_json(const struct account *account, const struct engine *
                       "slabs", (json_int_t)of->slabs, "live", (json_int_t)of->slots[STATE_LIVE], "cached",
                       (json_int_t)of->slots[STATE_CACHED], "remote", (json_int_t)of->slots[STATE_REMOTE], "free",
                       (json_int_t)of->slots[STATE_FREE], "resident", (json_int_t)of->resident);
-        json_object_set_new(json, "refills", json_integer((json_int_t)account->refills[size_class]));
-        json_object_set_new(json, "flushes", json_integer((json_int_t)account->flushes[size_class]));
+        json_object_set_new(json, "refills", json_integer((json_int_t)engine->refills[size_class]));
+        json_object_set_new(json, "flushes", json_integer((json_int_t)engine->flushes[size_class]));
         if (now != 0 && of->youngest_s != 0) {
             json_object_set_new(json, "youngest_s", json_integer((json_int_t)(now - of->youngest_s)));
             json_object_set_new(json, "oldest_s", json_integer((json_int_t)(now - of->oldest_s)));
@@ -204,19 +202,17 @@ static json_t *classes_json(const struct account *account, const struct engine *
     return classes;
 }
 
-static json_t *heaps_json(struct engine *engine) {
+static json_t *heaps_json(const struct engine *engine) {
     json_t *heaps = json_array();
-    for (uint64_t id = 1; id <= engine->heaps_made; id++) {
-        struct engine_heap heap;
-        if (engine_heap(engine, id, &heap)) {
-            json_array_append_new(
-                heaps, json_pack("{s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "id", (json_int_t)id, "in_use",
-                                 heap.in_use, "slab_bytes", (json_int_t)heap.slab_bytes, "depot_bytes",
-                                 (json_int_t)heap.stored_bytes, "large_bytes", (json_int_t)heap.large_bytes, "refills",
-                                 (json_int_t)heap.refills, "flushes", (json_int_t)heap.flushes, "remote_frees",
-                                 (json_int_t)heap.remote_frees, "adoptions", (json_int_t)heap.adoptions, "stolen",
-                                 (json_int_t)heap.stolen));
-        }
+    for (size_t i = 0; i < engine->heap_count; i++) {
+        const struct engine_heap *heap = &engine->heap_list[i];
+        json_array_append_new(
+            heaps, json_pack("{s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "id", (json_int_t)heap->id, "in_use",
+                             heap->in_use, "slab_bytes", (json_int_t)heap->slab_bytes, "depot_bytes",
+                             (json_int_t)heap->stored_bytes, "large_bytes", (json_int_t)heap->large_bytes, "refills",
+                             (json_int_t)heap->refills, "flushes", (json_int_t)heap->flushes, "remote_frees",
+                             (json_int_t)heap->remote_frees, "adoptions", (json_int_t)heap->adoptions, "stolen",
+                             (json_int_t)heap->stolen));
     }
     return heaps;
 }
@@ -287,6 +283,7 @@ int stats_brief(struct session *session) {
 int verb_stats(const struct arguments *arguments) {
     struct session session;
     session_open(&session, arguments->words[0], false);
+    target_read_mappings(&session.target);
     int status = tell(&session, arguments->json ? print_all_json : print_all);
     session_close(&session);
     return status;

@@ -24,11 +24,11 @@ const char *const engine_kind_names[SPAN_KINDS] = {
 /* --- What each report needs the library to describe --------------------------------------------------------------- */
 
 static const char walk_names[] =
-    "mems_root.state mems_root.class_count mems_root.size_classes mems_root.window mems_root.spans "
-    "mems_root.heaps heaps.made area.start area.size area.accessible window.base window.page_map window.spans "
+    "mems_root mems_root.state mems_root.class_count mems_root.size_classes mems_root.window mems_root.spans "
+    "mems_root.heaps heaps heaps.made area.start area.size area.accessible window window.base window.page_map window.spans "
     "window.live_map window.heaps window.tables_start window.tables_size window.page_map_area window.spans_area "
     "window.heaps_area window.inbox_links_area window.live_map_area window.metadata_area window.units_area "
-    "spans.top UNIT_SHIFT GRANULE_SHIFT OS_PAGE LIVE_WORD_BITS live_word live_word.live live_word.remote "
+    "spans spans.top UNIT_SHIFT GRANULE_SHIFT OS_PAGE LIVE_WORD_BITS live_word live_word.live live_word.remote "
     "UNIT_UNUSED UNIT_FRESH UNIT_UNMAPPED UNIT_DIRTY UNIT_PURGING UNIT_LARGE UNIT_PART UNIT_LOST HEAP_ID_SHIFT "
     "CLASS_MASK HEAP_ABANDONED size_class size_class.size size_class.slots size_class.units span.first span.units "
     "slab slab.span slab.slots slab.free slab.used slab.unsettled slab.bitmap[0] large large.span large.requested";
@@ -58,56 +58,79 @@ static const char decay_names[] = "spans.decay_ms";
 
 /* --- Opening ------------------------------------------------------------------------------------------------------ */
 
-/* A number of the structure that a member of the root points at. */
-struct number {
-    const char *member; /* of the root */
-    const char *field;
-    uint64_t *value;
+/* The structures that all else is found from, copied together: what they say is of one moment. */
+enum structure { WINDOW, SPANS, HEAPS, CLASS_TABLE, STRUCTURES };
+
+struct structures {
+    char *copies[STRUCTURES];
+    size_t sizes[STRUCTURES];
 };
 
 uint64_t engine_structure(struct engine *engine, const char *member) {
-    uint64_t structure;
-    field_read(engine->target, engine->layout->start, layout_field(engine->layout, member), &structure);
-    return structure;
+    return field_of(engine->root, layout_field(engine->layout, "mems_root").size, layout_field(engine->layout, member));
 }
 
-static bool read_numbers(struct engine *engine, const struct number *numbers, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        uint64_t structure = engine_structure(engine, numbers[i].member);
-        if (structure == 0 ||
-            !field_read(engine->target, structure, layout_field(engine->layout, numbers[i].field), numbers[i].value)) {
-            return false;
-        }
+static bool read_root(struct engine *engine) {
+    const size_t size = layout_field(engine->layout, "mems_root").size;
+    engine->root = make(size);
+    return size != 0 && target_read(engine->target, engine->layout->start, engine->root, size);
+}
+
+static bool read_structures(struct engine *engine, struct structures *structures) {
+    static const struct {
+        const char *member; /* of the root */
+        const char *name;
+    } names[STRUCTURES] = {
+        [WINDOW] = {"mems_root.window", "window"},
+        [SPANS] = {"mems_root.spans", "spans"},
+        [HEAPS] = {"mems_root.heaps", "heaps"},
+        [CLASS_TABLE] = {"mems_root.size_classes", "size_class"},
+    };
+    struct reading readings[STRUCTURES];
+    bool read = true;
+    for (unsigned i = 0; i < STRUCTURES; i++) {
+        structures->sizes[i] =
+            layout_field(engine->layout, names[i].name).size * (i == CLASS_TABLE ? engine->class_count : (size_t)1);
+        structures->copies[i] = make(structures->sizes[i]);
+        readings[i] = (struct reading){engine_structure(engine, names[i].member), structures->copies[i],
+                                       structures->sizes[i], false};
     }
-    return true;
-}
-
-static bool read_area(struct engine *engine, const char *name, struct engine_area *area) {
-    struct layout *layout = engine->layout;
-    uint64_t window;
-    struct field at = layout_field(layout, name);
-    if (!field_read(engine->target, layout->start, layout_field(layout, "mems_root.window"), &window)) {
-        return false;
+    target_read_many(engine->target, readings, STRUCTURES);
+    for (unsigned i = 0; i < STRUCTURES; i++) {
+        read &= readings[i].read && structures->sizes[i] != 0;
     }
-    window += at.offset;
-    return at.size != 0 && field_read(engine->target, window, layout_field(layout, "area.start"), &area->start) &&
-           field_read(engine->target, window, layout_field(layout, "area.size"), &area->size) &&
-           field_read(engine->target, window, layout_field(layout, "area.accessible"), &area->accessible) &&
-           area->start + area->size >= area->start && area->accessible <= area->size;
+    return read;
 }
 
-static bool read_areas(struct engine *engine) {
+static uint64_t number_of(const struct engine *engine, const struct structures *structures, enum structure structure,
+                          const char *name) {
+    return field_of(structures->copies[structure], structures->sizes[structure], layout_field(engine->layout, name));
+}
+
+static bool take_area(const struct engine *engine, const struct structures *structures, const char *name,
+                      struct engine_area *area) {
+    const struct layout *layout = engine->layout;
+    const struct field at = layout_field(layout, name);
+    const char *window = structures->copies[WINDOW];
+    const size_t size = structures->sizes[WINDOW];
+    area->start = field_of(window, size, field_within(at, layout_field(layout, "area.start")));
+    area->size = field_of(window, size, field_within(at, layout_field(layout, "area.size")));
+    area->accessible = field_of(window, size, field_within(at, layout_field(layout, "area.accessible")));
+    return at.size != 0 && area->start + area->size >= area->start && area->accessible <= area->size;
+}
+
+static bool take_areas(struct engine *engine, const struct structures *structures) {
     static const char *const names[TABLES] = {
         [TABLE_PAGE_MAP] = "window.page_map_area", [TABLE_SPANS] = "window.spans_area",
         [TABLE_HEAPS] = "window.heaps_area",       [TABLE_LINKS] = "window.inbox_links_area",
         [TABLE_LIVE] = "window.live_map_area",     [TABLE_METADATA] = "window.metadata_area",
     };
     for (unsigned i = 0; i < TABLES; i++) {
-        if (!read_area(engine, names[i], &engine->tables[i])) {
+        if (!take_area(engine, structures, names[i], &engine->tables[i])) {
             return false;
         }
     }
-    return read_area(engine, "window.units_area", &engine->units);
+    return take_area(engine, structures, "window.units_area", &engine->units);
 }
 
 static bool class_sound(const struct engine *engine, const struct engine_class *size_class) {
@@ -116,33 +139,24 @@ static bool class_sound(const struct engine *engine, const struct engine_class *
            size_class->slots <= size_class->units * engine->unit / size_class->size;
 }
 
-static bool read_classes(struct engine *engine) {
-    struct layout *layout = engine->layout;
-    struct field size = layout_field(layout, "size_class.size");
-    struct field slots = layout_field(layout, "size_class.slots");
-    struct field units = layout_field(layout, "size_class.units");
-    struct field magazine = layout_field(layout, "size_class.magazine");
-    struct field whole = layout_field(layout, "size_class");
-    uint64_t count;
-    uint64_t table;
-    if (!field_read(engine->target, layout->start, layout_field(layout, "mems_root.class_count"), &count) ||
-        !field_read(engine->target, layout->start, layout_field(layout, "mems_root.size_classes"), &table) ||
-        count > CLASSES_MAX || count > engine->class_mask + 1 || whole.size > CLASS_BYTES_MAX) {
-        return false;
-    }
-    char *copy = make(larger(count * whole.size, 1));
-    bool sound = target_read(engine->target, table, copy, count * whole.size);
-    for (unsigned i = 0; sound && i < count; i++) {
-        const char *at = copy + i * (uint64_t)whole.size;
+static bool take_classes(struct engine *engine, const struct structures *structures) {
+    const struct layout *layout = engine->layout;
+    const struct field size = layout_field(layout, "size_class.size");
+    const struct field slots = layout_field(layout, "size_class.slots");
+    const struct field units = layout_field(layout, "size_class.units");
+    const struct field magazine = layout_field(layout, "size_class.magazine");
+    const struct field whole = layout_field(layout, "size_class");
+    for (unsigned i = 0; i < engine->class_count; i++) {
+        const char *at = structures->copies[CLASS_TABLE] + i * (uint64_t)whole.size;
         engine->classes[i] = (struct engine_class){.size = field_of(at, whole.size, size),
                                                    .slots = field_of(at, whole.size, slots),
                                                    .units = field_of(at, whole.size, units),
                                                    .magazine = field_of(at, whole.size, magazine)};
-        sound = class_sound(engine, &engine->classes[i]);
+        if (!class_sound(engine, &engine->classes[i])) {
+            return false;
+        }
     }
-    free(copy);
-    engine->class_count = (unsigned)count;
-    return sound;
+    return true;
 }
 
 static void find_fields(struct engine *engine) {
@@ -222,21 +236,29 @@ static bool read_constants(struct engine *engine) {
     return constants_sound(engine);
 }
 
-static bool read_window(struct engine *engine) {
-    const struct number numbers[] = {
-        {"mems_root.window", "window.base", &engine->base},
-        {"mems_root.window", "window.page_map", &engine->page_map},
-        {"mems_root.window", "window.spans", &engine->spans},
-        {"mems_root.window", "window.live_map", &engine->live_map},
-        {"mems_root.window", "window.heaps", &engine->heaps},
-        {"mems_root.window", "window.tables_start", &engine->tables_start},
-        {"mems_root.window", "window.tables_size", &engine->tables_size},
-        {"mems_root.spans", "spans.top", &engine->top},
-        {"mems_root.heaps", "heaps.made", &engine->heaps_made},
+static bool take_window(struct engine *engine, const struct structures *structures) {
+    const struct {
+        enum structure structure;
+        const char *name;
+        uint64_t *value;
+    } numbers[] = {
+        {WINDOW, "window.base", &engine->base},
+        {WINDOW, "window.page_map", &engine->page_map},
+        {WINDOW, "window.spans", &engine->spans},
+        {WINDOW, "window.live_map", &engine->live_map},
+        {WINDOW, "window.heaps", &engine->heaps},
+        {WINDOW, "window.tables_start", &engine->tables_start},
+        {WINDOW, "window.tables_size", &engine->tables_size},
+        {SPANS, "spans.top", &engine->top},
+        {SPANS, "spans.decay_ms", &engine->decay_ms},
+        {HEAPS, "heaps.made", &engine->heaps_made},
     };
-    return read_numbers(engine, numbers, COUNT_OF(numbers)) && read_areas(engine) &&
-           engine->base == engine->units.start && engine->top <= engine->units.accessible / engine->unit &&
-           engine->top <= UNITS_LIMIT && engine->heaps_made <= HEAPS_LIMIT;
+    for (size_t i = 0; i < COUNT_OF(numbers); i++) {
+        *numbers[i].value = number_of(engine, structures, numbers[i].structure, numbers[i].name);
+    }
+    return take_areas(engine, structures) && engine->base == engine->units.start &&
+           engine->top <= engine->units.accessible / engine->unit && engine->top <= UNITS_LIMIT &&
+           engine->heaps_made <= HEAPS_LIMIT;
 }
 
 /* Data beside the window's spans. */
@@ -251,37 +273,61 @@ static void find_reports(struct engine *engine) {
     engine->has_freed = engine->has_huge && layout_has(layout, "huge blocks that were freed of late", freed_names);
     layout_has(layout, "the age of slabs", age_names);
     engine->slab_born = layout_field(layout, "slab.born_s");
-    const struct number decay = {"mems_root.spans", "spans.decay_ms", &engine->decay_ms};
-    if (layout_has(layout, "decay_ms", decay_names)) {
-        read_numbers(engine, &decay, 1);
+    layout_has(layout, "decay_ms", decay_names);
+}
+
+/* The number of size classes is needed to read them. */
+static bool count_classes(struct engine *engine) {
+    const uint64_t count = engine_structure(engine, "mems_root.class_count");
+    engine->class_count = (unsigned)count;
+    return count != 0 && count <= CLASSES_MAX && count <= engine->class_mask + 1 &&
+           layout_field(engine->layout, "size_class").size <= CLASS_BYTES_MAX;
+}
+
+/* Why the engine cannot be read; NULL: it has been. */
+static const char *read_engine(struct engine *engine, struct structures *structures) {
+    if (!layout_has(engine->layout, "all of the engine", walk_names)) {
+        return "its library does not describe enough to find a block";
     }
+    if (!read_root(engine)) {
+        return "cannot read its root";
+    }
+    if (engine_structure(engine, "mems_root.state") == 0) {
+        return "it has not started: nothing has been allocated";
+    }
+    find_fields(engine);
+    if (!read_constants(engine) || !count_classes(engine) || !read_structures(engine, structures) ||
+        !take_window(engine, structures)) {
+        return "its root leads to invalid data";
+    }
+    if (!take_classes(engine, structures)) {
+        return "its size classes are invalid";
+    }
+    find_reports(engine);
+    find_sample_fields(engine);
+    engine_read_heaps(engine);
+    return NULL;
 }
 
 void engine_open(struct engine *engine, struct target *target, struct layout *layout) {
+    struct structures structures = {0};
     memset(engine, 0, sizeof *engine);
     engine->target = target;
     engine->layout = layout;
-    uint64_t state;
-    if (!layout_has(layout, "all of the engine", walk_names)) {
-        engine->trouble = "its library does not describe enough to find a block";
-        return;
+    engine->trouble = read_engine(engine, &structures);
+    for (unsigned i = 0; i < STRUCTURES; i++) {
+        free(structures.copies[i]);
     }
-    find_fields(engine);
-    if (!field_read(target, layout->start, layout_field(layout, "mems_root.state"), &state)) {
-        engine->trouble = "cannot read its root";
-    } else if (state == 0) {
-        engine->trouble = "it has not started: nothing has been allocated";
-    } else if (!read_constants(engine) || !read_window(engine)) {
-        engine->trouble = "its root leads to invalid data";
-    } else if (!read_classes(engine)) {
-        engine->trouble = "its size classes are invalid";
-    } else {
-        find_reports(engine);
-        find_sample_fields(engine);
-        engine_read_deferred(engine);
+    if (engine->trouble != NULL) {
+        engine_close(engine);
     }
 }
 
 void engine_close(struct engine *engine) {
+    free(engine->root);
+    free(engine->heap_list);
     free(engine->deferred);
+    engine->root = NULL;
+    engine->heap_list = NULL;
+    engine->deferred = NULL;
 }

@@ -78,9 +78,17 @@ struct engine {
     /* What the library describes beside the window. */
     bool has_heaps, has_counters, has_cached, has_huge, has_freed;
 
+    /* The heaps, as they were when the engine was opened, and their refills and flushes of each class. */
+    struct engine_heap *heap_list; /* by id */
+    size_t heap_count;
+    uint64_t refills[CLASSES_MAX];
+    uint64_t flushes[CLASSES_MAX];
+
     /* With check=deferred the blocks that lie in magazines: ascending. */
     uint64_t *deferred;
     size_t deferred_count;
+
+    char *root; /* a copy */
 
     /* Addresses and layout that a walk needs. */
     uint64_t page_map;

@@ -6,6 +6,9 @@
 #include "support/support.h"
 #include "walk/engine_hardened.h"
 
+/* Heaps that are read in one system call. */
+#define HEAPS_AT_ONCE 64u
+
 /* The name that an arena's heap has. */
 static void read_arena(struct engine *engine, uint64_t arena, struct engine_heap *heap) {
     struct field name = layout_field(engine->layout, "arena.name");
@@ -19,76 +22,83 @@ static void read_arena(struct engine *engine, uint64_t arena, struct engine_heap
     }
 }
 
+/* Where a heap has its numbers. */
+struct heap_fields {
+    struct field whole, id, arena, checks_every, inbox, thread, slab_bytes, stored_bytes, large_units, large_ready,
+        refills, flushes, remote_frees, adoptions, stolen, class_refills, class_flushes;
+    uint64_t closed;
+};
+
+static struct heap_fields find_fields(const struct layout *layout) {
+    struct heap_fields fields;
+    const struct {
+        const char *name;
+        struct field *field;
+    } names[] = {
+        {"heap", &fields.whole},
+        {"heap.id", &fields.id},
+        {"heap.arena", &fields.arena},
+        {"heap.checks_every", &fields.checks_every},
+        {"heap.inbox", &fields.inbox},
+        {"heap.thread", &fields.thread},
+        {"heap.slab_bytes", &fields.slab_bytes},
+        {"heap.depot.stored_bytes", &fields.stored_bytes},
+        {"heap.larges.units", &fields.large_units},
+        {"heap.larges.ready", &fields.large_ready},
+        {"heap.counters.refills", &fields.refills},
+        {"heap.counters.flushes", &fields.flushes},
+        {"heap.counters.remote_frees", &fields.remote_frees},
+        {"heap.counters.adoptions", &fields.adoptions},
+        {"heap.counters.stolen", &fields.stolen},
+        {"heap.counters.class_refills", &fields.class_refills},
+        {"heap.counters.class_flushes", &fields.class_flushes},
+    };
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        *names[i].field = layout_field(layout, names[i].name);
+    }
+    fields.closed = layout_constant(layout, "INBOX_CLOSED", UINT32_MAX);
+    return fields;
+}
+
+/* Takes the numbers of a heap from its copy. One with another id is a stale entry of the table, or comes from a hostile
+ * target: false. */
+static bool take_heap(struct engine *engine, const struct heap_fields *fields, const char *copy,
+                      struct engine_heap *heap) {
+    const size_t size = fields->whole.size;
+    heap->checks_every = field_of(copy, size, fields->checks_every) != 0;
+    heap->in_use = field_of(copy, size, fields->inbox) != fields->closed;
+    heap->thread = field_of(copy, size, fields->thread);
+    heap->slab_bytes = field_of(copy, size, fields->slab_bytes);
+    heap->stored_bytes = field_of(copy, size, fields->stored_bytes);
+    heap->large_bytes = field_of(copy, size, fields->large_units);
+    for (unsigned at = 0; at + 8 <= fields->large_ready.size; at += 8) {
+        struct field units = {.offset = fields->large_ready.offset + at + 4, .size = 4}; /* the upper half */
+        heap->large_bytes += field_of(copy, size, units);
+    }
+    heap->large_bytes *= engine->unit;
+    heap->refills = field_of(copy, size, fields->refills);
+    heap->flushes = field_of(copy, size, fields->flushes);
+    heap->remote_frees = field_of(copy, size, fields->remote_frees);
+    heap->adoptions = field_of(copy, size, fields->adoptions);
+    heap->stolen = field_of(copy, size, fields->stolen);
+    const bool right = field_of(copy, size, fields->id) == heap->id;
+    read_arena(engine, right ? field_of(copy, size, fields->arena) : 0, heap);
+    return right;
+}
+
 bool engine_heap(struct engine *engine, uint64_t id, struct engine_heap *heap) {
-    struct layout *layout = engine->layout;
+    const struct heap_fields fields = find_fields(engine->layout);
     memset(heap, 0, sizeof *heap);
     heap->id = id;
     if (!engine->has_heaps || id == 0 || id > engine->heaps_made ||
         !target_read_pointer(engine->target, engine->heaps + id * 8, &heap->address)) {
         return false;
     }
-    uint64_t every = 1;
-    uint64_t inbox = 0;
-    uint64_t told = 0;
-    uint64_t arena = 0;
-    const struct {
-        const char *name;
-        uint64_t *value;
-    } numbers[] = {
-        {"heap.id", &told},
-        {"heap.arena", &arena},
-        {"heap.checks_every", &every},
-        {"heap.inbox", &inbox},
-        {"heap.thread", &heap->thread},
-        {"heap.slab_bytes", &heap->slab_bytes},
-        {"heap.depot.stored_bytes", &heap->stored_bytes},
-        {"heap.larges.units", &heap->large_bytes},
-        {"heap.counters.refills", &heap->refills},
-        {"heap.counters.flushes", &heap->flushes},
-        {"heap.counters.remote_frees", &heap->remote_frees},
-        {"heap.counters.adoptions", &heap->adoptions},
-        {"heap.counters.stolen", &heap->stolen},
-    };
-    struct field whole = layout_field(layout, "heap");
-    char *copy = make(larger(whole.size, 1));
-    bool read = whole.size != 0 && target_read(engine->target, heap->address, copy, whole.size);
-    for (size_t i = 0; read && i < COUNT_OF(numbers); i++) {
-        struct field field = layout_field(layout, numbers[i].name);
-        *numbers[i].value = field_of(copy, whole.size, field);
-    }
-    struct field ready = layout_field(layout, "heap.larges.ready");
-    for (unsigned at = 0; read && at + 8 <= ready.size; at += 8) {
-        struct field units = {.offset = ready.offset + at + 4, .size = 4}; /* the upper half: little-endian */
-        heap->large_bytes += field_of(copy, whole.size, units);
-    }
+    char *copy = make(fields.whole.size);
+    const bool read =
+        target_read(engine->target, heap->address, copy, fields.whole.size) && take_heap(engine, &fields, copy, heap);
     free(copy);
-    /* A heap with another id is a stale entry of the table, or comes from a hostile target. */
-    read = read && told == id;
-    heap->large_bytes *= engine->unit;
-    heap->checks_every = every != 0;
-    read_arena(engine, read ? arena : 0, heap);
-    heap->in_use = inbox != layout_constant(layout, "INBOX_CLOSED", UINT32_MAX);
     return read;
-}
-
-static void add_counters(struct engine *engine, uint64_t heap, const char *name, uint64_t sums[CLASSES_MAX]) {
-    uint32_t counters[CLASSES_MAX];
-    struct field field = layout_field(engine->layout, name);
-    size_t size = engine->class_count * sizeof *counters;
-    if (size <= field.size && target_read(engine->target, heap + field.offset, counters, size)) {
-        for (unsigned size_class = 0; size_class < engine->class_count; size_class++) {
-            sums[size_class] += counters[size_class];
-        }
-    }
-}
-
-void engine_heap_classes(struct engine *engine, const struct engine_heap *heap, uint64_t refills[CLASSES_MAX],
-                         uint64_t flushes[CLASSES_MAX]) {
-    if (!engine->has_counters) {
-        return;
-    }
-    add_counters(engine, heap->address, "heap.counters.class_refills", refills);
-    add_counters(engine, heap->address, "heap.counters.class_flushes", flushes);
 }
 
 /* The blocks of the magazine whose top is stored at `place`: between the top and the NULL at its bottom. A small
@@ -224,14 +234,59 @@ static bool add_deferred(const struct engine_cached *cached, void *context) {
     return true;
 }
 
-void engine_read_deferred(struct engine *engine) {
-    struct engine_heap heap;
-    for (uint64_t id = 1; id <= engine->heaps_made; id++) {
-        if (engine_heap(engine, id, &heap) && !heap.checks_every && heap.in_use) {
-            engine_cached(engine, id, add_deferred, engine);
+static void add_counters(const struct engine *engine, const char *copy, size_t size, struct field field,
+                         uint64_t sums[CLASSES_MAX]) {
+    for (unsigned i = 0; i < engine->class_count && 4 * (i + 1) <= field.size; i++) {
+        sums[i] += field_of(copy, size, (struct field){field.offset + 4 * i, 4});
+    }
+}
+
+/* Reads the heaps at some addresses, of which the first has the id `first`. */
+static void read_some(struct engine *engine, const struct heap_fields *fields, const uint64_t *addresses, size_t count,
+                      uint64_t first) {
+    const size_t size = fields->whole.size;
+    struct reading readings[HEAPS_AT_ONCE];
+    char *copies = make(count * size);
+    for (size_t i = 0; i < count; i++) {
+        readings[i] = (struct reading){addresses[i], copies + i * size, size, false};
+    }
+    target_read_many(engine->target, readings, count);
+    for (size_t i = 0; i < count; i++) {
+        const char *copy = copies + i * size;
+        struct engine_heap *heap = &engine->heap_list[engine->heap_count];
+        *heap = (struct engine_heap){.id = first + i, .address = addresses[i]};
+        if (readings[i].read && take_heap(engine, fields, copy, heap)) {
+            engine->heap_count++;
+            if (engine->has_counters) {
+                add_counters(engine, copy, size, fields->class_refills, engine->refills);
+                add_counters(engine, copy, size, fields->class_flushes, engine->flushes);
+            }
+        }
+    }
+    free(copies);
+}
+
+static void read_deferred(struct engine *engine) {
+    for (size_t i = 0; i < engine->heap_count; i++) {
+        if (!engine->heap_list[i].checks_every && engine->heap_list[i].in_use) {
+            engine_cached(engine, engine->heap_list[i].id, add_deferred, engine);
         }
     }
     if (engine->deferred_count != 0) {
         qsort(engine->deferred, engine->deferred_count, sizeof *engine->deferred, by_number);
     }
+}
+
+void engine_read_heaps(struct engine *engine) {
+    const struct heap_fields fields = find_fields(engine->layout);
+    const uint64_t made = engine->has_heaps ? engine->heaps_made : 0;
+    uint64_t *addresses = make(made * sizeof *addresses);
+    engine->heap_list = make(made * sizeof *engine->heap_list);
+    if (target_read(engine->target, engine->heaps + sizeof *addresses, addresses, made * sizeof *addresses)) {
+        for (uint64_t at = 0; at < made; at += HEAPS_AT_ONCE) {
+            read_some(engine, &fields, addresses + at, (size_t)smaller(made - at, HEAPS_AT_ONCE), at + 1);
+        }
+    }
+    free(addresses);
+    read_deferred(engine);
 }

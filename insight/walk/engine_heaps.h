@@ -23,10 +23,6 @@ struct engine_heap {
 /* Reads a heap by its id; false if there is none or it cannot be read. */
 bool engine_heap(struct engine *engine, uint64_t id, struct engine_heap *heap);
 
-/* Adds a heap's refills and flushes of each class. */
-void engine_heap_classes(struct engine *engine, const struct engine_heap *heap, uint64_t refills[CLASSES_MAX],
-                         uint64_t flushes[CLASSES_MAX]);
-
 /* A cached block of a heap. `where` is "its thread's magazine", "its depot" or "its heap's quarantine". */
 struct engine_cached {
     uint64_t block;
@@ -42,7 +38,8 @@ void engine_cached(struct engine *engine, uint64_t id, bool (*visit)(const struc
 /* Where a heap keeps a block that is not live; NULL: nowhere. */
 const char *engine_heap_keeps(struct engine *engine, uint64_t id, uint64_t block);
 
-/* Collects the blocks in magazines of heaps with deferred checks, where cached blocks have their live bits set. */
-void engine_read_deferred(struct engine *engine);
+/* Reads all heaps, and collects the blocks in magazines of those with deferred checks, where cached blocks have their
+ * live bits set. */
+void engine_read_heaps(struct engine *engine);
 
 #endif

@@ -7,8 +7,27 @@
 #include "walk/engine_huge.h"
 #include "walk/engine_slots.h"
 
+/* No library's descriptor of such a span is larger. */
+#define GUARDED_BYTES_MAX 4096u
+
 static uint64_t live_unit_bytes(const struct engine *engine) {
     return engine->unit / engine->granule / 64 * engine->live_word.size;
+}
+
+/* The bytes of a slab's descriptor, with its bitmap. */
+static size_t slab_bytes(const struct engine *engine, const struct engine_class *size_class) {
+    return larger(engine->slab_bitmap.offset + (size_class->slots + 63) / 64 * 8, engine->slab.size);
+}
+
+/* The bytes of a span of sampled blocks that are of interest. */
+static size_t guarded_bytes(const struct engine *engine) {
+    const struct field fields[] = {engine->guarded_first, engine->guarded_units, engine->guarded_cells,
+                                   engine->guarded_kind};
+    size_t size = 0;
+    for (size_t i = 0; i < COUNT_OF(fields); i++) {
+        size = larger(size, (size_t)fields[i].offset + fields[i].size);
+    }
+    return size <= GUARDED_BYTES_MAX ? size : 0;
 }
 
 void engine_walk_start(struct engine_walk *walk, struct engine *engine, uint64_t unit) {
@@ -20,7 +39,11 @@ void engine_walk_start(struct engine_walk *walk, struct engine *engine, uint64_t
     walk->free = make((SLAB_SLOTS_MAX / 64 + 2) * sizeof *walk->free);
     walk->live = make(words * sizeof *walk->live);
     walk->remote = make(words * sizeof *walk->remote);
-    walk->descriptor = make(4096 + 8192 + 16);
+    walk->copy_size = larger(engine->large.size, guarded_bytes(engine));
+    for (unsigned i = 0; i < engine->class_count; i++) {
+        walk->copy_size = larger(walk->copy_size, slab_bytes(engine, &engine->classes[i]));
+    }
+    walk->copies = make(WALK_UNITS * walk->copy_size);
 }
 
 void engine_walk_end(struct engine_walk *walk) {
@@ -28,30 +51,7 @@ void engine_walk_end(struct engine_walk *walk) {
     free(walk->free);
     free(walk->live);
     free(walk->remote);
-    free(walk->descriptor);
-}
-
-/* Reads ahead from a unit on; false if not even that unit can be read. */
-static bool load(struct engine_walk *walk, uint64_t unit) {
-    struct engine *engine = walk->engine;
-    uint64_t units = smaller(engine->top - unit, WALK_UNITS);
-    uint64_t live = live_unit_bytes(engine);
-    walk->loaded = 0;
-    if (!target_read(engine->target, engine->page_map + unit * sizeof *walk->entries, walk->entries,
-                     units * sizeof *walk->entries) ||
-        !target_read(engine->target, engine->spans + unit * sizeof *walk->descriptors, walk->descriptors,
-                     units * sizeof *walk->descriptors) ||
-        !target_read(engine->target, engine->live_map + unit * live, walk->live_map, units * live)) {
-        return false;
-    }
-    walk->first = unit;
-    walk->loaded = units;
-    return true;
-}
-
-static bool loaded(struct engine_walk *walk, uint64_t unit, uint64_t units) {
-    return (unit >= walk->first && unit + units <= walk->first + walk->loaded) ||
-           (load(walk, unit) && units <= walk->loaded);
+    free(walk->copies);
 }
 
 static enum engine_kind kind_of(const struct engine *engine, uint32_t entry) {
@@ -70,6 +70,88 @@ static enum engine_kind kind_of(const struct engine *engine, uint32_t entry) {
         }
     }
     return SPAN_TORN;
+}
+
+/* Where the descriptor of a span begins and how much of it to read; 0 bytes: there is none. */
+static size_t descriptor_of(const struct engine *engine, uint32_t entry, uint64_t span, uint64_t *descriptor) {
+    switch (kind_of(engine, entry)) {
+    case SPAN_SLAB:
+        *descriptor = span - engine->slab_span.offset;
+        return slab_bytes(engine, &engine->classes[entry & engine->class_mask]);
+    case SPAN_LARGE:
+        *descriptor = span - engine->large_span.offset;
+        return engine->large.size;
+    case SPAN_SAMPLES:
+        *descriptor = span - engine->guarded_span.offset;
+        return guarded_bytes(engine);
+    default:
+        return 0;
+    }
+}
+
+/* What else to read of the units in the buffer: descriptors, and the live map of slabs. Units of one span have the same
+ * descriptor, and neighbours' bits are read together. Returns the number of readings; those of descriptors come first,
+ * and `units` says of which unit each is. */
+static size_t plan_details(struct engine_walk *walk, struct reading *readings, unsigned *units, size_t *descriptors) {
+    const struct engine *engine = walk->engine;
+    const uint64_t live = live_unit_bytes(engine);
+    size_t count = 0;
+    for (unsigned i = 0; i < walk->loaded; i++) {
+        uint64_t address;
+        size_t size = descriptor_of(engine, walk->entries[i], walk->descriptors[i], &address);
+        walk->copied[i] = false;
+        if (size != 0 && (i == 0 || walk->descriptors[i] != walk->descriptors[i - 1])) {
+            units[count] = i;
+            readings[count++] = (struct reading){address, walk->copies + i * walk->copy_size, size, false};
+        }
+    }
+    *descriptors = count;
+    for (unsigned i = 0; i < walk->loaded; i++) {
+        if (kind_of(engine, walk->entries[i]) == SPAN_SLAB) {
+            const uint64_t address = engine->live_map + (walk->first + i) * live;
+            if (count > *descriptors && readings[count - 1].address + readings[count - 1].size == address) {
+                readings[count - 1].size += live;
+            } else {
+                readings[count++] = (struct reading){address, walk->live_map + i * live, live, false};
+            }
+        }
+    }
+    return count;
+}
+
+/* Reads ahead from a unit on, in two system calls for up to WALK_UNITS units; false if not even that unit can be read.
+ */
+static bool load(struct engine_walk *walk, uint64_t unit) {
+    struct engine *engine = walk->engine;
+    const uint64_t units = smaller(engine->top - unit, WALK_UNITS);
+    struct reading readings[2 * WALK_UNITS] = {
+        {engine->page_map + unit * sizeof *walk->entries, walk->entries, units * sizeof *walk->entries, false},
+        {engine->spans + unit * sizeof *walk->descriptors, walk->descriptors, units * sizeof *walk->descriptors, false},
+    };
+    unsigned described[WALK_UNITS];
+    size_t descriptors;
+    walk->loaded = 0;
+    target_read_many(engine->target, readings, 2);
+    if (!readings[0].read || !readings[1].read) {
+        return false;
+    }
+    walk->first = unit;
+    walk->loaded = units;
+    const size_t count = plan_details(walk, readings, described, &descriptors);
+    target_read_many(engine->target, readings, count);
+    for (size_t i = 0; i < count; i++) {
+        if (i < descriptors) {
+            walk->copied[described[i]] = readings[i].read;
+        } else if (!readings[i].read) {
+            walk->loaded = 0;
+        }
+    }
+    return walk->loaded != 0;
+}
+
+static bool loaded(struct engine_walk *walk, uint64_t unit, uint64_t units) {
+    return (unit >= walk->first && unit + units <= walk->first + walk->loaded) ||
+           (load(walk, unit) && units <= walk->loaded);
 }
 
 /* The first block in a magazine at or after an address, as an index. */
@@ -105,18 +187,23 @@ static void take_live(struct engine_walk *walk) {
     }
 }
 
-/* Reads the descriptor; false if it cannot belong to this span. */
+/* Finds the copy of the span's descriptor; false if there is none. */
+static bool find_descriptor(struct engine_walk *walk) {
+    const uint64_t unit = walk->span.unit - walk->first;
+    walk->descriptor = walk->copies + unit * walk->copy_size;
+    return walk->copied[unit];
+}
+
+/* Takes what the descriptor tells; false if it cannot belong to this span. */
 static bool take_slab(struct engine_walk *walk) {
     struct engine *engine = walk->engine;
     struct engine_span *span = &walk->span;
     const struct engine_class *size_class = &engine->classes[span->size_class];
     uint64_t words = (size_class->slots + 63) / 64;
-    size_t size = engine->slab_bitmap.offset + words * 8;
-    uint64_t at = span->descriptor - engine->slab_span.offset;
-    if (!target_read(engine->target, at, walk->descriptor, larger(size, engine->slab.size))) {
+    const size_t size = slab_bytes(engine, size_class);
+    if (!find_descriptor(walk)) {
         return false;
     }
-    size = larger(size, engine->slab.size);
     const void *slab = walk->descriptor;
     span->slots = (unsigned)field_of(slab, size, engine->slab_slots);
     span->free = (unsigned)field_of(slab, size, engine->slab_free);
@@ -176,8 +263,7 @@ static void read_slab(struct engine_walk *walk) {
 static void read_large(struct engine_walk *walk) {
     struct engine *engine = walk->engine;
     struct engine_span *span = &walk->span;
-    uint64_t at = span->descriptor - engine->large_span.offset;
-    if (target_read(engine->target, at, walk->descriptor, engine->large.size)) {
+    if (find_descriptor(walk)) {
         const size_t size = engine->large.size;
         uint64_t units = field_of(walk->descriptor, size, engine->large_units);
         span->size = field_of(walk->descriptor, size, engine->large_requested);
@@ -200,22 +286,20 @@ static void read_large(struct engine_walk *walk) {
 static void read_samples(struct engine_walk *walk) {
     struct engine *engine = walk->engine;
     struct engine_span *span = &walk->span;
-    uint64_t at = span->descriptor - engine->guarded_span.offset;
-    uint64_t units;
-    uint64_t first;
-    uint64_t kind;
-    if (field_read(engine->target, at, engine->guarded_units, &units) &&
-        field_read(engine->target, at, engine->guarded_first, &first) && first == span->unit && units >= 1 &&
-        units <= engine->top - span->unit && field_read(engine->target, at, engine->guarded_kind, &kind) &&
-        field_read(engine->target, at, engine->guarded_cells, &span->cells) && kind < 8) {
-        span->units = units;
-        span->cell_size = (engine->target->page_size << kind) + engine->target->page_size;
-        if (span->cells != 0 && span->cells <= units * engine->unit / span->cell_size) {
+    if (find_descriptor(walk)) {
+        const size_t size = guarded_bytes(engine);
+        const uint64_t units = field_of(walk->descriptor, size, engine->guarded_units);
+        const uint64_t kind = field_of(walk->descriptor, size, engine->guarded_kind);
+        span->cells = field_of(walk->descriptor, size, engine->guarded_cells);
+        span->cell_size = (engine->target->page_size << (kind & 7)) + engine->target->page_size;
+        if (field_of(walk->descriptor, size, engine->guarded_first) == span->unit && units >= 1 &&
+            units <= engine->top - span->unit && engine->guarded_kind.size != 0 && kind < 8 && span->cells != 0 &&
+            span->cells <= units * engine->unit / span->cell_size) {
+            span->units = units;
             return;
         }
     }
     span->kind = SPAN_TORN;
-    span->units = 1;
     walk->torn++;
 }
 
@@ -247,8 +331,11 @@ bool engine_walk_next(struct engine_walk *walk) {
 uint64_t engine_unit_bits(const struct engine_walk *walk) {
     const struct engine *engine = walk->engine;
     const uint64_t bytes = live_unit_bytes(engine);
-    const char *words = walk->live_map + (walk->span.unit - walk->first) * bytes;
+    char *words = walk->live_map + (walk->span.unit - walk->first) * bytes;
     uint64_t bits = 0;
+    if (!target_read(engine->target, engine->live_map + walk->span.unit * bytes, words, bytes)) {
+        return 0;
+    }
     for (uint64_t at = 0; at < bytes; at += engine->live_word.size) {
         uint64_t live;
         uint64_t remote;

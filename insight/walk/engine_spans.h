@@ -41,18 +41,22 @@ struct engine_walk {
     uint64_t next; /* unit */
     uint64_t torn; /* slabs so far that changed while they were read */
 
-    /* The read-ahead buffer, for `loaded` units from `first` on. */
+    /* The read-ahead buffer, for `loaded` units from `first` on: what the page map and the table of spans say, the live
+     * map of slabs, and the descriptors of spans, which are at the unit where a span begins. */
     uint64_t first;
     uint64_t loaded;
     uint32_t entries[WALK_UNITS];
     uint64_t descriptors[WALK_UNITS];
     char *live_map;
+    char *copies;
+    size_t copy_size; /* of a descriptor */
+    bool copied[WALK_UNITS];
 
     /* Of the slab: bits by slot (free) and by granule (live, remote). */
     uint64_t *free;
     uint64_t *live;
     uint64_t *remote;
-    char *descriptor;
+    const char *descriptor; /* of the span, in the buffer */
 };
 
 void engine_walk_start(struct engine_walk *walk, struct engine *engine, uint64_t unit);
@@ -61,7 +65,7 @@ void engine_walk_end(struct engine_walk *walk);
 /* Goes to the next span; false behind the last one. */
 bool engine_walk_next(struct engine_walk *walk);
 
-/* How many bits of the live map are set in the first unit of the span. */
+/* How many bits of the live map are set in the first unit of the span, which is no slab; 0 if they cannot be read. */
 uint64_t engine_unit_bits(const struct engine_walk *walk);
 
 /* Moves the walk to the span that holds an address of the window; false if there is none. */

@@ -55,13 +55,15 @@ void session_open_to_save(struct session *session, const char *name, struct reco
     open_target(session, name, true, record);
 }
 
-bool session_refresh(struct session *session) {
+bool session_refresh(struct session *session, bool with_usage) {
+    struct target *target = &session->target;
     if (session->has_engine) {
         engine_close(&session->engine);
     }
     session->has_engine = false;
-    target_drop_copies(&session->target);
-    bool there = target_read_places(&session->target);
+    target_drop_copies(target);
+    const bool there = with_usage ? target_read_mappings(target) : target_read_places(target);
+    target_update_threads(target);
     open_engine(session, false);
     return there;
 }

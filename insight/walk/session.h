@@ -33,9 +33,9 @@ bool session_has_root(struct session *session);
 /* The same; from then on all reads are recorded, so that they can be saved. */
 void session_open_to_save(struct session *session, const char *name, struct record *record);
 
-/* For a process that has run on: drops all copies and finds the engine's structures again. False when
- * it has ended. */
-bool session_refresh(struct session *session);
+/* For a process that has run on: drops all copies, and finds its mappings (with their numbers or without), its threads
+ * and the engine's structures again. False when it has ended. */
+bool session_refresh(struct session *session, bool with_usage);
 
 /* Its symbols. */
 struct symbols *session_symbols(struct session *session);

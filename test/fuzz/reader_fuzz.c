@@ -345,19 +345,28 @@ static void edit_file(int file, bool back) {
     }
 }
 
-/* What a living process is read as. */
-ssize_t __wrap_process_vm_readv(pid_t pid, const struct iovec *local, unsigned long local_count,
-                                const struct iovec *remote, unsigned long remote_count, unsigned long flags) {
-    ssize_t got = __real_process_vm_readv(pid, local, local_count, remote, remote_count, flags);
-    const uint64_t start = (uintptr_t)remote->iov_base;
+/* What a piece of a living process is read as. */
+static void change_piece(uint64_t start, char *bytes, size_t size) {
     for (size_t i = 0; i < edit_count; i++) {
         const char *word = (const char *)&edits[i].after;
         for (unsigned byte = 0; byte < edits[i].size; byte++) {
             const uint64_t offset = edits[i].place + byte - start;
-            if (got > 0 && offset < (uint64_t)got) {
-                ((char *)local->iov_base)[offset] = word[byte];
+            if (offset < size) {
+                bytes[offset] = word[byte];
             }
         }
+    }
+}
+
+/* Local and remote pieces are alike, as the command has them. */
+ssize_t __wrap_process_vm_readv(pid_t pid, const struct iovec *local, unsigned long local_count,
+                                const struct iovec *remote, unsigned long remote_count, unsigned long flags) {
+    const ssize_t got = __real_process_vm_readv(pid, local, local_count, remote, remote_count, flags);
+    size_t rest = got > 0 ? (size_t)got : 0;
+    for (unsigned long piece = 0; piece < remote_count && rest != 0; piece++) {
+        const size_t size = smaller(rest, remote[piece].iov_len);
+        change_piece((uintptr_t)remote[piece].iov_base, local[piece].iov_base, size);
+        rest -= size;
     }
     return got;
 }
