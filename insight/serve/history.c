@@ -1,6 +1,7 @@
 #include "serve/history.h"
 
 #include "support/support.h"
+#include "verbs/stats.h"
 #include "walk/session.h"
 
 #define LIST_SAMPLES 60u
@@ -87,6 +88,7 @@ json_t *history_of(const struct watched *watched) {
     json_t *json = json_pack("{s:f, s:o, s:o, s:o}", "now", watch_clock(), "process", process_json(watched), "samples",
                              samples_json(watched, SAMPLES_MOST), "looks", looks_json(watched));
     if (watched->stats != NULL) {
+        stats_explain(watched->stats);
         json_object_set(json, "stats", watched->stats);
     }
     return json;

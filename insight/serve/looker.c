@@ -1,5 +1,6 @@
 #include "serve/looker.h"
 
+#include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +12,9 @@
 
 /* Processes whose sessions are kept open; each takes a few descriptors, and some 100 KiB. */
 #define KNOWN_MOST 64u
+
+/* Memory that the worker keeps between looks. */
+#define KEPT_BYTES (4 << 20)
 
 struct known {
     pid_t pid;     /* 0: none */
@@ -81,7 +85,16 @@ static int look(struct looker *looker, pid_t pid) {
     return status;
 }
 
+/* What a look frees serves the next one, instead of going back to the system in between. */
+static void keep_memory(void) {
+#ifdef M_TRIM_THRESHOLD
+    mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+    mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
+#endif
+}
+
 int looker_run(const void *unused) {
+    keep_memory();
     struct looker *looker = make_zeroed(1, sizeof *looker);
     struct looker_question question;
     (void)unused;

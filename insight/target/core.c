@@ -404,7 +404,7 @@ static void check_header(const char *path, Elf *elf) {
 bool target_open_core(struct target *target, const char *path) {
     memset(target, 0, sizeof *target);
     target->kind = TARGET_CORE;
-    target->memory = target->pagemap = target->smaps = -1;
+    target->memory = target->pagemap = target->maps = -1;
     target->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
     target->program = copy_text("");
     struct core *core = target->core = make_zeroed(1, sizeof *core);

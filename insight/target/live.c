@@ -16,8 +16,12 @@
 #include "support/text.h"
 #include "target/proc.h"
 #include "target/registers.h"
+#include "target/residency.h"
 #include "target/target.h"
 #include "target/untouched.h"
+
+/* Seconds that what only smaps tells may be old. */
+#define USAGE_AGE_MOST 60.0
 
 /* "start-end perms offset device inode path" */
 static bool parse_mapping(char *line, struct mapping *mapping) {
@@ -53,6 +57,9 @@ static void parse_usage(const char *line, struct mapping *mapping) {
         {"Swap:", &mapping->swap},
         {"Locked:", &mapping->locked},
     };
+    if (strncmp(line, "VmFlags:", 8) == 0) {
+        mapping->uncounted = strstr(line, " pf") != NULL || strstr(line, " ht") != NULL;
+    }
     for (size_t i = 0; i < COUNT_OF(numbers); i++) {
         const size_t length = line[0] == numbers[i].name[0] ? strlen(numbers[i].name) : 0;
         if (length != 0 && strncmp(line, numbers[i].name, length) == 0) {
@@ -75,33 +82,70 @@ static void take_line(char *line, void *context) {
 
 static bool read_mappings(struct target *target, int file) {
     target_forget_mappings(target);
+    target->measured = false;
     return file >= 0 && proc_lines(file, take_line, target) && target->mapping_count != 0;
 }
 
-/* The file is kept open for the next time; it leads to the memory that the process has now, even if it executes another
- * program. */
+/* Whether it still has the memory that it had when its maps were opened. */
+static bool has_same_memory(struct target *target) {
+    char byte;
+    if (target->maps < 0) {
+        target->maps = proc_open(target->pid, "maps");
+    }
+    return target->maps < 0 || pread(target->maps, &byte, 1, 0) == 1;
+}
+
 bool target_read_mappings(struct target *target) {
     if (target->kind != TARGET_LIVE) {
         return true;
     }
-    if (target->smaps < 0) {
-        target->smaps = proc_open(target->pid, "smaps");
+    const int file = proc_open(target->pid, "smaps");
+    if (file < 0) {
+        return target_read_places(target);
     }
-    target->has_usage = target->smaps >= 0;
-    return target->has_usage ? read_mappings(target, target->smaps) : target_read_places(target);
+    const bool read = read_mappings(target, file) && has_same_memory(target);
+    target->has_usage = true;
+    target->usage_read = now_seconds();
+    close(file);
+    return read;
 }
 
-/* Reading smaps takes the kernel far longer than maps: it counts the pages. */
+/* The file is kept open for the next time: what it tells ends with the memory that the process has now, even if it
+ * executes another program. */
 bool target_read_places(struct target *target) {
-    const int file = proc_open(target->pid, "maps");
-    const bool read = read_mappings(target, file);
-    const int error = errno;
-    target->has_usage = false;
-    if (file >= 0) {
-        close(file);
+    if (target->maps < 0) {
+        target->maps = proc_open(target->pid, "maps");
     }
-    errno = error;
-    return read;
+    target->has_usage = false;
+    return read_mappings(target, target->maps);
+}
+
+/* Takes from smaps' mappings what the page map does not tell of the same ones. */
+static void take_old_usage(struct target *target, const struct mapping *old, size_t count) {
+    size_t at = 0;
+    for (size_t i = 0; i < target->mapping_count; i++) {
+        struct mapping *mapping = &target->mappings[i];
+        while (at < count && old[at].start < mapping->start) {
+            at++;
+        }
+        if (at < count && old[at].start == mapping->start) {
+            mapping->shared_rss = smaller(old[at].shared_rss, mapping->end - mapping->start);
+            mapping->uncounted = old[at].uncounted;
+        }
+    }
+}
+
+bool target_update_mappings(struct target *target) {
+    struct target old = {.mappings = target->mappings, .mapping_count = target->mapping_count};
+    if (target->usage_read <= 0 || now_seconds() >= target->usage_read + USAGE_AGE_MOST) {
+        return target_read_mappings(target);
+    }
+    target->mappings = NULL;
+    target->mapping_count = 0;
+    const bool read = target_read_places(target);
+    take_old_usage(target, old.mappings, old.mapping_count);
+    target_forget_mappings(&old);
+    return read && (residency_measure(target) || target_read_mappings(target));
 }
 
 /* The data that the kernel shows to everybody, as part of a sentence; "" if there is none. */
@@ -221,10 +265,10 @@ static const char *why_no_memory(pid_t pid) {
     return stat.state == 'Z' ? "it has ended; its parent has not waited for it yet (a zombie)" : "it has ended";
 }
 
-static void close_smaps(struct target *target) {
-    if (target->smaps >= 0) {
-        close(target->smaps);
-        target->smaps = -1;
+static void close_maps(struct target *target) {
+    if (target->maps >= 0) {
+        close(target->maps);
+        target->maps = -1;
     }
 }
 
@@ -235,7 +279,7 @@ static bool read_through_thread(struct target *target, bool (*read)(struct targe
     DIR *folder = proc_visit(first);
     for (pid_t thread; (thread = proc_next(folder)) != 0;) {
         if (!found && thread != first) {
-            close_smaps(target);
+            close_maps(target);
             target->pid = thread;
             found = read(target);
         }
@@ -247,7 +291,7 @@ static bool open_live(struct target *target, pid_t pid, bool (*read)(struct targ
     memset(target, 0, sizeof *target);
     target->kind = TARGET_LIVE;
     target->pid = pid;
-    target->memory = target->pagemap = target->smaps = -1;
+    target->memory = target->pagemap = target->maps = -1;
     target->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
     target->program = read_program(pid);
     if (kill(pid, 0) != 0 && errno == ESRCH) {

@@ -63,12 +63,6 @@ bool proc_stat(pid_t pid, pid_t thread, struct proc_stat *stat) {
     return true;
 }
 
-uint64_t proc_started(pid_t pid) {
-    struct proc_stat stat;
-    proc_stat(pid, 0, &stat);
-    return stat.started;
-}
-
 DIR *proc_visit(pid_t pid) {
     char path[64] = "/proc";
     if (pid != 0) {

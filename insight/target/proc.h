@@ -30,9 +30,6 @@ struct proc_stat {
 /* The stat of a process, or of one of its threads (thread 0: the process). False if there is none. */
 bool proc_stat(pid_t pid, pid_t thread, struct proc_stat *stat);
 
-/* When a process began; 0: there is none. */
-uint64_t proc_started(pid_t pid);
-
 /* Visits the threads of a process, or all processes (pid 0): proc_next tells their numbers, and 0 at the end, which
  * closes the folder. NULL: there is no such process. Ends the program if /proc shows no processes. */
 DIR *proc_visit(pid_t pid);

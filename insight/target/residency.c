@@ -104,10 +104,8 @@ static bool scan(struct residency *residency, uint64_t start, uint64_t end) {
         for (int i = 0; i < count; i++) {
             add_run(residency, regions[i].start, regions[i].end, state_of(regions[i].categories));
         }
-        if (arguments.walk_end <= start) {
-            break;
-        }
-        start = arguments.walk_end;
+        /* What walk_end says may be less than what the kernel has told: it would tell that again. */
+        start = count < (int)SCAN_REGIONS ? end : regions[count - 1].end;
     }
     return true;
 }
@@ -157,18 +155,58 @@ static void read_core(struct residency *residency, uint64_t start, uint64_t end)
 static void read_saved(struct residency *residency, uint64_t start, uint64_t end) {
     const struct target *target = residency->target;
     size_t low = 0;
-    size_t high = target->saved_count;
+    size_t high = target->page_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (target->saved[middle].end <= start) {
+        if (target->pages[middle].end <= start) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    for (; low < target->saved_count && target->saved[low].start < end; low++) {
-        add_run(residency, target->saved[low].start, target->saved[low].end, (unsigned)target->saved[low].state);
+    for (; low < target->page_count && target->pages[low].start < end; low++) {
+        add_run(residency, target->pages[low].start, target->pages[low].end, (unsigned)target->pages[low].state);
     }
+}
+
+/* Divides the pages among the mappings; both are in ascending order. */
+static void count_pages(struct target *target) {
+    struct mapping *mapping = target->mappings;
+    const struct mapping *end = mapping + target->mapping_count;
+    for (size_t i = 0; i < target->page_count; i++) {
+        const struct page_run *run = &target->pages[i];
+        while (mapping < end && mapping->end <= run->start) {
+            mapping++;
+        }
+        for (struct mapping *at = mapping; at < end && at->start < run->end; at++) {
+            const uint64_t bytes = smaller(at->end, run->end) - larger(at->start, run->start);
+            const bool counts = page_counts((unsigned)run->state) && !at->uncounted;
+            at->rss += counts ? bytes : 0;
+            at->huge += counts && (run->state & PAGE_IN_HUGE) != 0 ? bytes : 0;
+            at->swap += (run->state & PAGE_SWAPPED) != 0 ? bytes : 0;
+        }
+    }
+}
+
+/* Where the kernel's own mapping is, which it does not scan. */
+#define KERNEL_HALF ((uint64_t)1 << 63)
+
+bool residency_measure(struct target *target) {
+    struct residency all = {.target = target};
+    size_t last = target->mapping_count;
+    while (last != 0 && target->mappings[last - 1].start >= KERNEL_HALF) {
+        last--;
+    }
+    const bool scanned =
+        last != 0 && target->pagemap >= 0 && scan(&all, target->mappings[0].start, target->mappings[last - 1].end);
+    free(target->pages);
+    target->pages = all.runs;
+    target->page_count = all.count;
+    target->measured = target->has_usage = scanned;
+    if (scanned) {
+        count_pages(target);
+    }
+    return scanned;
 }
 
 void residency_start(struct residency *residency, struct target *target, uint64_t start, uint64_t end) {
@@ -194,7 +232,7 @@ static void read_ahead(struct residency *residency, uint64_t page) {
     residency->count = residency->at = 0;
     residency->read_from = page;
     residency->read_to = end;
-    if (residency->target->kind != TARGET_LIVE) {
+    if (residency->target->kind != TARGET_LIVE || residency->target->measured) {
         (residency->target->kind == TARGET_CORE ? read_core : read_saved)(residency, page, end);
         return;
     }

@@ -38,6 +38,13 @@ struct residency {
     bool zeros; /* the kernel distinguishes zero pages */
 };
 
+/*
+ * Finds out the state of all pages of a process at once, which from then on counts as their state, and so the numbers
+ * of its mappings, which have been read: rows that are divided by them sum to their Rss even if the process runs. False
+ * if the kernel has no PAGEMAP_SCAN.
+ */
+bool residency_measure(struct target *target);
+
 /* For the pages of start .. end. */
 void residency_start(struct residency *residency, struct target *target, uint64_t start, uint64_t end);
 void residency_end(struct residency *residency);

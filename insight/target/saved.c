@@ -67,16 +67,16 @@ static void read_text(struct target *target, const char *bytes, size_t size) {
 }
 
 static void read_pages(struct target *target, const char *bytes, size_t size) {
-    size_t count = size / sizeof *target->saved;
-    free(target->saved);
-    target->saved = make(count * sizeof *target->saved);
-    target->saved_count = 0;
+    size_t count = size / sizeof *target->pages;
+    free(target->pages);
+    target->pages = make(count * sizeof *target->pages);
+    target->page_count = 0;
     for (size_t i = 0; i < count; i++) {
         struct page_run run;
         memcpy(&run, bytes + i * sizeof run, sizeof run);
         if (run.end > run.start &&
-            (target->saved_count == 0 || run.start >= target->saved[target->saved_count - 1].end)) {
-            target->saved[target->saved_count++] = run;
+            (target->page_count == 0 || run.start >= target->pages[target->page_count - 1].end)) {
+            target->pages[target->page_count++] = run;
         }
     }
 }

@@ -43,16 +43,16 @@ void target_close(struct target *target) {
     if (target->pagemap >= 0) {
         close(target->pagemap);
     }
-    if (target->smaps >= 0) {
-        close(target->smaps);
+    if (target->maps >= 0) {
+        close(target->maps);
     }
     target_forget_mappings(target);
     target_drop_copies(target);
-    free(target->saved);
+    free(target->pages);
     target_forget_threads(target);
     free(target->program);
     memset(target, 0, sizeof *target);
-    target->memory = target->pagemap = target->smaps = -1;
+    target->memory = target->pagemap = target->maps = -1;
 }
 
 void target_drop_copies(struct target *target) {

@@ -23,6 +23,7 @@ struct mapping {
     bool writable;
     bool executable;
     bool shared;
+    bool uncounted; /* its pages are in no Rss: those of a device, or of hugetlbfs; known if smaps has been read */
     bool unwritten; /* writable, but left out of the core, because it was never written */
     char *path;     /* of the file, or a name in brackets; "" where there is none */
     uint64_t rss;
@@ -94,8 +95,9 @@ struct target {
     const char *denied;     /* why its memory cannot be read; NULL: it can */
     struct core *core;      /* of a core, or a saved file */
     struct record *record;  /* for `mems save`; otherwise NULL */
-    struct page_run *saved; /* of a saved file: which pages were resident */
-    size_t saved_count;
+    struct page_run *pages; /* which pages were resident: in a saved file, or when the process was measured */
+    size_t page_count;
+    bool measured;       /* `pages` are those of a process (residency_measure) */
     uint64_t saved_now;  /* and its time, in seconds; */
     bool saved_stopped;  /* and all of it is of one moment */
     struct copy *copies; /* of a live process: read instead of it */
@@ -103,7 +105,8 @@ struct target {
     struct image *image; /* the same for pages that were in memory (image.h); NULL: there is none */
     int memory;          /* file descriptor of /proc/PID/mem; -1: not open */
     int pagemap;         /* and of /proc/PID/pagemap */
-    int smaps;           /* and of /proc/PID/smaps */
+    int maps;            /* and of /proc/PID/maps */
+    double usage_read;   /* when smaps was read last; 0: never */
 };
 
 /* Opens the target that the user named: a process by its number (see target_glance), or a file. Ends the program
@@ -125,12 +128,16 @@ struct blow target_blow(const siginfo_t *info);
 /* What a blow without an address is about, as a sentence; NULL: not known. The caller frees it. */
 char *target_blow_told(const struct blow *blow);
 
-/* Reads the mappings of a living process, with their numbers; those of another target have been read. False if it has
- * ended, or executed another program since this was called first. */
+/* Reads the mappings of a living process, with their numbers by smaps; those of another target have been read. These
+ * three are false if it has ended, or executed another program. */
 bool target_read_mappings(struct target *target);
 
-/* The same without the numbers, which take the kernel tens of milliseconds a GiB. */
+/* The same without the numbers, for which the kernel looks at every page: 30 ms a GiB and more. */
 bool target_read_places(struct target *target);
+
+/* The same with numbers that are counted from the page map, for a look each second: a third of the cost. Only what it
+ * does not tell, shared_rss and uncounted, is as old as the last reading of smaps: up to a minute. */
+bool target_update_mappings(struct target *target);
 
 /* Finds out where the threads' stacks are, once. */
 void target_read_threads(struct target *target);

@@ -16,9 +16,6 @@
 #define FIRST_PAUSE 1.0
 #define LONGEST_PAUSE 64.0
 
-/* More heaps than these are not made between two looks. */
-#define HEAPS_MORE 10000u
-
 enum { AT_PID, AT_RSS, AT_RSS_RATE, AT_LIVE, AT_REFILLS, AT_FLUSHES, AT_SAMPLED, PROCESS_COLUMNS };
 
 static const struct column columns[PROCESS_COLUMNS] = {
@@ -42,8 +39,8 @@ struct counters {
 
 struct seen {
     pid_t pid;
-    uint64_t started; /* clock ticks: tells processes with the same number apart */
-    bool there;       /* in the last scan */
+    struct proc_stat stat; /* by the last scan, if it is ours; when it started tells processes with one number apart */
+    bool there;            /* in the last scan */
     bool ours;
     bool denied;
     double pause; /* until it is examined again, if it is not ours */
@@ -126,13 +123,14 @@ static void meet(struct processes *processes, pid_t pid, double now) {
     }
     seen->there = true;
     if (seen->ours) {
-        const uint64_t started = proc_started(pid);
-        if (started != seen->started || (!seen->denied && !session_has_root(&seen->session))) {
+        const uint64_t started = seen->stat.started;
+        if (!proc_stat(pid, 0, &seen->stat) || started != seen->stat.started ||
+            (!seen->denied && !session_has_root(&seen->session))) {
             session_close(&seen->session);
             *seen = (struct seen){.pid = pid, .there = true, .live = NAN};
         }
     } else if (now >= seen->examined + seen->pause && (!is_new || !processes->looked)) {
-        seen->started = proc_started(pid);
+        proc_stat(pid, 0, &seen->stat);
         examine(seen, now);
     }
 }
@@ -160,9 +158,7 @@ static void scan(struct processes *processes, double now) {
 /* --- What they do ------------------------------------------------------------------------------------------------- */
 
 static void look_at_rss(struct seen *seen, double now) {
-    struct proc_stat stat;
-    proc_stat(seen->pid, 0, &stat);
-    const double rss = (double)stat.rss;
+    const double rss = (double)seen->stat.rss;
     seen->rss_rate = seen->rss_at > 0 && now > seen->rss_at ? (rss - seen->rss) / (now - seen->rss_at) : NAN;
     seen->rss = rss;
     seen->rss_at = now;
@@ -194,33 +190,13 @@ static struct counters read_counters(struct engine *engine) {
     return counters;
 }
 
-/* A number of the structure that a member of the root points at. */
-static bool read_number(struct engine *engine, const char *member, const char *field, uint64_t *number) {
-    struct layout *layout = engine->layout;
-    uint64_t structure;
-    return field_read(engine->target, layout->start, layout_field(layout, member), &structure) &&
-           field_read(engine->target, structure, layout_field(layout, field), number);
-}
-
-/* Opens the engine's heap, or updates an open one, which costs a hundredth of that. */
 static bool open_engine(struct seen *seen) {
     struct session *session = &seen->session;
-    struct engine *engine = &session->engine;
-    uint64_t top;
-    uint64_t heaps;
-    if (session->has_engine && engine->deferred_count == 0 &&
-        read_number(engine, "mems_root.spans", "spans.top", &top) && top >= engine->top &&
-        top <= engine->units.size / engine->unit && read_number(engine, "mems_root.heaps", "heaps.made", &heaps) &&
-        heaps >= engine->heaps_made && heaps <= engine->heaps_made + HEAPS_MORE) {
-        engine->top = top;
-        engine->heaps_made = heaps;
-        return true;
-    }
     if (session->has_engine) {
-        engine_close(engine);
+        engine_close(&session->engine);
     }
-    engine_open(engine, &session->target, layouts_of(&session->layouts, ROOT_ENGINE));
-    session->has_engine = engine->trouble == NULL;
+    engine_open(&session->engine, &session->target, layouts_of(&session->layouts, ROOT_ENGINE));
+    session->has_engine = session->engine.trouble == NULL;
     return session->has_engine;
 }
 

@@ -171,12 +171,19 @@ static json_t *rows_json(const struct account *account) {
     json_t *rows = json_array();
     for (unsigned row = 0; row < ROWS; row++) {
         const struct row *of = &account->rows[row];
-        json_array_append_new(rows, json_pack("{s:s, s:I, s:I, s:I, s:s, s:s}", "name", row_texts[row].name, "resident",
+        json_array_append_new(rows, json_pack("{s:s, s:I, s:I, s:I}", "name", row_texts[row].name, "resident",
                                               (json_int_t)of->resident, "bytes", (json_int_t)of->bytes, "swapped",
-                                              (json_int_t)of->swapped, "what", row_texts[row].what, "goes",
-                                              row_texts[row].goes));
+                                              (json_int_t)of->swapped));
     }
     return rows;
+}
+
+void stats_explain(json_t *stats) {
+    json_t *rows = json_object_get(stats, "rows");
+    for (unsigned row = 0; row < ROWS; row++) {
+        json_object_set_new(json_array_get(rows, row), "what", json_string(row_texts[row].what));
+        json_object_set_new(json_array_get(rows, row), "goes", json_string(row_texts[row].goes));
+    }
 }
 
 static json_t *classes_json(const struct account *account, const struct engine *engine, uint64_t now) {
@@ -259,12 +266,20 @@ static int tell(struct session *session, void (*print)(struct session *session, 
     return session->target.denied == NULL && session->layouts.count != 0 ? EXIT_FINE : EXIT_TROUBLE;
 }
 
+/* As short as possible: it is made, and parsed, each second. */
 static void print_json_briefly(struct session *session, struct account *account) {
-    print_json(stats_json(session, account));
+    json_t *json = stats_json(session, account);
+    char *text = json_dumps(json, JSON_COMPACT | JSON_ENSURE_ASCII);
+    if (text == NULL || fputs(text, stdout) == EOF) {
+        fail("cannot write the result as JSON");
+    }
+    free(text);
+    json_decref(json);
 }
 
 static void print_all_json(struct session *session, struct account *account) {
     json_t *json = stats_json(session, account);
+    stats_explain(json);
     if (session->has_engine) {
         json_object_set_new(json, "pinned", pinned_json(session, account));
     }

@@ -62,7 +62,7 @@ bool session_refresh(struct session *session, bool with_usage) {
     }
     session->has_engine = false;
     target_drop_copies(target);
-    const bool there = with_usage ? target_read_mappings(target) : target_read_places(target);
+    const bool there = with_usage ? target_update_mappings(target) : target_read_places(target);
     target_update_threads(target);
     open_engine(session, false);
     return there;

@@ -51,6 +51,10 @@ for who in "$process" "$child"; do
     holds "$work/pages.json" "not it['zeros_known'] or it['zero_pages'] >= 16 << 20"
     holds "$work/pages.json" "it['huge_pages'] == sum(int(l.split()[1]) << 10 for l in open('/proc/$who/smaps')
         if l.startswith('AnonHugePages:'))"
+    # A look at one that is known counts its pages by the page map, and comes to the same.
+    "$INSIGHT" top --json -n 3 -i 0.2 "$who" >"$work/looks" || fail "mems top of $who"
+    tail -n 1 "$work/looks" >"$work/look.json"
+    holds "$work/look.json" "it['rss'] == $(rss "$who")"
 done
 kill -9 "$process" "$child"
 
