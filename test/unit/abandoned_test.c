@@ -9,6 +9,7 @@
 #include "engine/slabs/abandoned.h"
 #include "engine/slabs/lookup.h"
 #include "engine/slabs/slab.h"
+#include "engine/upkeep/free_pages.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
 #include "support/marked.h"
@@ -159,6 +160,7 @@ static void every_block_of_many_abandoned_slabs_can_be_freed_in_any_order(void) 
             CHECK_VALID();
         }
     }
+    shared_drop_empty();
     CHECK_EQUAL(spans.live_units, 0);
     check_nothing_left();
 }
@@ -253,13 +255,23 @@ static void without_a_shared_slab_a_thread_adopts(void) {
     CHECK_VALID();
 }
 
-static void a_shared_slab_that_is_empty_goes_back_and_one_that_is_full_is_left(void) {
+static void a_shared_slab_that_is_empty_goes_back_with_its_memory_and_one_that_is_full_is_left(void) {
     CHECK(root_start());
     const struct abandoned *of = &abandoned[size_class_of(256)];
     size_t slots = size_classes[size_class_of(256)].slots;
     void *block = shared_alloc(250);
-    CHECK(of->shared == slab_of(block));
+    const struct slab *shared = of->shared;
+    CHECK(shared == slab_of(block));
+    shared_drop_empty(); /* it is not */
     CHECK_EQUAL(abandoned_free(block), ABANDONED_FREED);
+    CHECK_VALID();
+    CHECK(of->shared == shared && shared_alloc(250) == block);
+    CHECK_EQUAL(abandoned_free(block), ABANDONED_FREED);
+    CHECK_EQUAL(free_pages_purge_all(), 1);
+    CHECK(of->shared == NULL);
+    CHECK_EQUAL(spans.live_units, 0);
+    CHECK_EQUAL(abandoned_free(shared_alloc(250)), ABANDONED_FREED);
+    shared_drop_empty();
     CHECK(of->shared == NULL);
     CHECK_EQUAL(spans.live_units, 0);
     for (size_t i = 0; i < slots; i++) {
@@ -338,7 +350,7 @@ int main(void) {
         FRESH(blocks_come_from_abandoned_slabs_without_a_heap),
         IN_BOTH_MODES(a_thread_beside_others_has_its_first_blocks_from_the_shared_slab),
         FRESH_WITH(without_a_shared_slab_a_thread_adopts, "window=4m"),
-        IN_BOTH_MODES(a_shared_slab_that_is_empty_goes_back_and_one_that_is_full_is_left),
+        IN_BOTH_MODES(a_shared_slab_that_is_empty_goes_back_with_its_memory_and_one_that_is_full_is_left),
         FRESH(an_adopted_slab_is_not_abandoned),
         IN_BOTH_MODES(blocks_outlive_generations_of_threads),
         FRESH_FAULT(a_block_of_an_abandoned_slab_freed_twice_is_a_fault, "check=every",

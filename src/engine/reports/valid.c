@@ -425,8 +425,8 @@ static bool abandoned_valid(size_t *slabs, const char **why) {
         }
         const struct slab *shared = abandoned[size_class].shared;
         if (shared != NULL && (page_map_load(shared->span.first) != (page_map_tag(HEAP_ABANDONED) | size_class) ||
-                               !slab_free_slots(shared) || slab_empty(shared) || shared->purging)) {
-            return broken(why, "a shared slab is not its class's, full, empty or purging");
+                               !slab_free_slots(shared) || shared->purging)) {
+            return broken(why, "a shared slab is not its class's, full or purging");
         }
         *slabs += shared != NULL;
         for (const struct list *link = head->next; link != head; link = link->next) {

@@ -109,13 +109,17 @@ struct slab *abandoned_adopt_of(const void *block, unsigned size_class, uint32_t
     return slab;
 }
 
-/* Call this after slots of the slab became free: moves it to its place in the list, or destroys it. */
+/*
+ * Call this after slots of the slab became free: moves it to its place in the list, or destroys it. The shared slab
+ * stays when it is empty, or each of many short threads would make it again. It goes when memory does: after a purge,
+ * or by shared_drop_empty.
+ */
 static void regain(struct abandoned *of, struct slab *slab, bool was_full) {
     if (was_full && slab_free_slots(slab) != 0) {
         list_remove(&slab->link);
         insert(of, slab);
     }
-    if (slab_disposable(slab)) {
+    if (slab_disposable(slab) && slab != of->shared) {
         take_out(of, slab);
         slab_destroy(slab);
     } else {
@@ -199,6 +203,19 @@ void *shared_alloc(size_t size) {
     }
     lock_give(&of->lock);
     return block;
+}
+
+void shared_drop_empty(void) {
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        struct abandoned *of = &abandoned[size_class];
+        lock_take(&of->lock);
+        struct slab *slab = of->shared;
+        if (slab != NULL && slab_disposable(slab)) {
+            take_out(of, slab);
+            slab_destroy(slab);
+        }
+        lock_give(&of->lock);
+    }
 }
 
 size_t abandoned_age(unsigned size_class, uint64_t now_ms) {

@@ -26,7 +26,7 @@ struct abandoned {
     _Atomic uint32_t available;
     struct list slabs;
     struct list aging;   /* all of them (slab.h) */
-    struct slab *shared; /* not in `slabs`; has free slots; may be NULL */
+    struct slab *shared; /* not in `slabs`; has free slots, perhaps all; may be NULL */
 };
 
 extern struct abandoned abandoned[SIZE_CLASSES];
@@ -57,6 +57,9 @@ bool abandoned_collect(size_t unit);
 
 /* A block for `size` bytes, at most SMALL_MAX, from the shared slab; NULL if there is no memory. */
 void *shared_alloc(size_t size);
+
+/* Gives back the spans of shared slabs that are empty. */
+void shared_drop_empty(void);
 
 /* The class of that block: it shares no cache line with a block of another thread. */
 unsigned shared_class(size_t size);

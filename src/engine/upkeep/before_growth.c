@@ -5,6 +5,7 @@
 #include "engine/heaps/heap.h"
 #include "engine/heaps/remote.h"
 #include "engine/memory/span.h"
+#include "engine/slabs/abandoned.h"
 #include "engine/slabs/slab.h"
 #include "engine/tables/holding.h"
 #include "free_pages.h"
@@ -12,10 +13,10 @@
 #include "os/os.h"
 
 /*
- * Before slabs exceed their peak memory, idle heaps are reclaimed, because memory that changes hands as a span needs no
- * page fault. If they have no empty slab, free pages are purged. The next time is when slabs hold this much more, plus
- * this fraction. If much was purged it is sooner: when they hold more by the pages that were needed again since, and so
- * were purged in vain, plus a fraction of the purged pages.
+ * Before slabs exceed their peak memory, empty shared slabs are given up and idle heaps are reclaimed, because memory
+ * that changes hands as a span needs no page fault. If idle heaps have no empty slab, free pages are purged. The next
+ * time is when slabs hold this much more, plus this fraction. If much was purged it is sooner: when they hold more by
+ * the pages that were needed again since, and so were purged in vain, plus a fraction of the purged pages.
  */
 #define PEAK_MIN_PAGES ((size_t)128)
 #define PEAK_SHARE 64u
@@ -135,6 +136,9 @@ void upkeep_before_peak(struct heap *heap, size_t units) {
         return;
     }
     const uint64_t now_ms = os_coarse_ms();
+    if (!os_single_threaded()) { /* before that, hardly any slab is shared */
+        shared_drop_empty();
+    }
     if (idle_reclaim_for(heap, now_ms, units)) {
         return;
     }

@@ -9,6 +9,7 @@
 #include "engine/memory/huge.h"
 #include "engine/memory/span.h"
 #include "engine/samples/sample.h"
+#include "engine/slabs/abandoned.h"
 #include "engine/tables/holding.h"
 #include "engine/tables/metadata.h"
 #include "free_pages.h"
@@ -44,6 +45,7 @@ static void reclaim_all(struct heap *mine) {
             lock_give(&heap->lock);
         }
     }
+    shared_drop_empty();
 }
 
 /* If memory or addresses are limited, the dirty units may be exactly what is needed. */
