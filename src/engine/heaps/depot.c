@@ -220,7 +220,7 @@ void depot_flush_class(struct heap *heap, unsigned size_class) {
 }
 
 void depot_flush(struct heap *heap) {
-    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES && heap->depot.stored_count != 0; size_class++) {
         depot_flush_class(heap, size_class);
     }
     free_empties(&heap->depot);

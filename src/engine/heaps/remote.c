@@ -105,8 +105,9 @@ static size_t pop(uint32_t *stack) {
     return unit;
 }
 
-/* Appends a unit to a ring. */
-static void ring_add(uint32_t *ring, size_t unit) {
+/* Appends a unit to the ring of a class. */
+static void ring_add(struct heap *heap, unsigned size_class, size_t unit) {
+    uint32_t *ring = &heap->classes[size_class].waiting;
     uint32_t first = (uint32_t)unit + 1;
     if (*ring != 0) {
         first = next_of(*ring);
@@ -114,11 +115,14 @@ static void ring_add(uint32_t *ring, size_t unit) {
     }
     *ring = (uint32_t)unit + 1;
     set_next(*ring, first);
+    heap->waiting++;
 }
 
-/* Takes the first unit of a ring that is not empty. */
-static size_t ring_take(uint32_t *ring) {
+/* Takes the first unit of the ring of a class, which is not empty. */
+static size_t ring_take(struct heap *heap, unsigned size_class) {
+    uint32_t *ring = &heap->classes[size_class].waiting;
     uint32_t first = next_of(*ring);
+    heap->waiting--;
     if (first == *ring) {
         *ring = 0;
     } else {
@@ -141,7 +145,7 @@ static bool sort(struct heap *heap) {
     for (size_t i = count; i != 0; i--) {
         uint32_t entry = page_map_load(units[i - 1]);
         if (entry_is_slab(entry) && entry_heap(entry) == heap->id) {
-            ring_add(&heap->classes[entry_class(entry)].waiting, units[i - 1]);
+            ring_add(heap, entry_class(entry), units[i - 1]);
         } else {
             route(units[i - 1]);
         }
@@ -150,7 +154,7 @@ static bool sort(struct heap *heap) {
 }
 
 static void collect_first(struct heap *heap, unsigned size_class, bool writer) {
-    size_t unit = ring_take(&heap->classes[size_class].waiting);
+    size_t unit = ring_take(heap, size_class);
     /* seq_cst, before the remote bits are read: partner of remote_free. */
     atomic_store_explicit(link_of(unit), 0, memory_order_seq_cst);
     heap_collect_unit(heap, unit, writer);
@@ -173,7 +177,7 @@ bool inbox_collect_class(struct heap *heap, unsigned size_class) {
 bool inbox_collect(struct heap *heap, size_t units, bool writer) {
     ASSERT(lock_held(&heap->lock));
     do {
-        for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        for (unsigned size_class = 0; size_class < SIZE_CLASSES && heap->waiting != 0; size_class++) {
             for (; heap->classes[size_class].waiting != 0; units--) {
                 if (units == 0) {
                     return true;
@@ -195,9 +199,9 @@ void inbox_close(struct heap *heap) {
     while (heap->backlog != 0) {
         route(pop(&heap->backlog));
     }
-    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES && heap->waiting != 0; size_class++) {
         while (heap->classes[size_class].waiting != 0) {
-            route(ring_take(&heap->classes[size_class].waiting));
+            route(ring_take(heap, size_class));
         }
     }
 }
@@ -209,6 +213,7 @@ void inboxes_clear(void) {
     for (uint32_t id = 1; id <= heaps_made(); id++) {
         struct heap *heap = heap_of(id);
         heap->backlog = 0;
+        heap->waiting = 0;
         for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
             heap->classes[size_class].waiting = 0;
         }

@@ -324,12 +324,13 @@ static bool ring_valid(const struct heap *heap, unsigned size_class, struct unit
 }
 
 static bool rings_valid(const struct heap *heap, struct units *units, const char **why) {
+    const size_t before = units->count;
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         if (!ring_valid(heap, size_class, units, why)) {
             return false;
         }
     }
-    return true;
+    return units->count - before == heap->waiting || broken(why, "the units that wait in rings are not those counted");
 }
 
 /* A unit's link is set if, and only if, it is in one inbox, backlog or ring. */
