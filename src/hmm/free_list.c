@@ -3,6 +3,13 @@
 #include "heap_state.h"
 #include "hmm_report.h"
 
+/* For parts that several calls share: copied into each, unless the code should be small. */
+#ifdef __OPTIMIZE_SIZE__
+#define FAST_INLINE static
+#else
+#define FAST_INLINE ALWAYS_INLINE
+#endif
+
 /* --- What is proved ------------------------------------------------------------------------------------------- */
 
 static inline bool next_sound(struct HmmHeap *heap, struct block *block) {
@@ -10,17 +17,23 @@ static inline bool next_sound(struct HmmHeap *heap, struct block *block) {
     return next == heap_list_end(heap) || (heap_holds(heap, next) && next->prev == block);
 }
 
-static inline bool prev_sound(struct HmmHeap *heap, struct block *block) {
+static inline bool prev_sound(struct HmmHeap *heap, struct block *block, unsigned bin) {
     struct block *prev = block->prev;
     if (prev == heap_list_end(heap)) {
-        return heap->free_list.heads[bin_of(block_size(block))] == block;
+        return heap->free_list.heads[bin] == block;
     }
     return heap_holds(heap, prev) && prev->next == block;
 }
 
-/* Whether a free block's own bytes agree with its header, and with its neighbours in the list. */
-static inline bool links_sound(struct HmmHeap *heap, struct block *block) {
-    return block->grains == block_size(block) / BLOCK_ALIGN && next_sound(heap, block) && prev_sound(heap, block);
+/* Whether a free block's own bytes agree with its header, and with its neighbours in the list. `bin` is its size's. */
+static inline bool links_sound(struct HmmHeap *heap, struct block *block, unsigned bin) {
+    return block->grains == block_size(block) / BLOCK_ALIGN && next_sound(heap, block) && prev_sound(heap, block, bin);
+}
+
+/* The bin of a free block; NO_BIN: it is the one being cut. */
+#define NO_BIN FREE_BINS
+static inline unsigned bin_with(const struct HmmHeap *heap, const struct block *block) {
+    return block != heap->cut ? bin_of(block_size(block)) : NO_BIN;
 }
 
 static inline bool tag_fits(const struct block *block, struct block_key key) {
@@ -32,7 +45,8 @@ static inline bool tag_sound(const struct block *block) {
 }
 
 bool hmm_free_block_sound(struct HmmHeap *heap, struct block *block) {
-    return tag_sound(block) && (block == heap->cut || links_sound(heap, block));
+    unsigned bin = bin_with(heap, block);
+    return tag_sound(block) && (bin == NO_BIN || links_sound(heap, block, bin));
 }
 
 /* Reports an unsound free block: this one, or a neighbour in the list that does not link back to it. */
@@ -42,7 +56,8 @@ static COLD _Noreturn void report_damaged(struct HmmHeap *heap, struct block *bl
     if (tag_sound(block) && block->grains == block_size(block) / BLOCK_ALIGN) {
         if (!next_sound(heap, block) && block->next != NULL && heap_holds(heap, block->next)) {
             blamed = block->next;
-        } else if (!prev_sound(heap, block) && block->prev != NULL && heap_holds(heap, block->prev)) {
+        } else if (!prev_sound(heap, block, bin_of(block_size(block))) && block->prev != NULL &&
+                   heap_holds(heap, block->prev)) {
             blamed = block->prev;
         }
     }
@@ -56,20 +71,13 @@ void hmm_prove_free_block(struct HmmHeap *heap, struct block *block) {
     }
 }
 
-/* Returns the block's key, as the others do. */
-static inline struct block_key prove_free(struct HmmHeap *heap, struct block *block) {
-    struct block_key key = block_key(block);
-    if (UNLIKELY(!tag_fits(block, key) || (block != heap->cut && !links_sound(heap, block)))) {
+/* The same for a block whose tag has been proved. Returns its bin. */
+static inline unsigned prove_links(struct HmmHeap *heap, struct block *block) {
+    unsigned bin = bin_with(heap, block);
+    if (UNLIKELY(bin != NO_BIN && !links_sound(heap, block, bin))) {
         report_damaged(heap, block);
     }
-    return key;
-}
-
-/* The same for a block whose tag has been proved. */
-static inline void prove_links(struct HmmHeap *heap, struct block *block) {
-    if (UNLIKELY(block != heap->cut && !links_sound(heap, block))) {
-        report_damaged(heap, block);
-    }
+    return bin;
 }
 
 static inline struct block_key prove_tag(struct HmmHeap *heap, struct block *block) {
@@ -88,12 +96,19 @@ static inline struct block_key prove_next(struct HmmHeap *heap, struct block *bl
     return key;
 }
 
-/* Proves the first block of a bin before another is put ahead of it. */
-static inline void prove_head(struct HmmHeap *heap, unsigned bin) {
+/* Proves the first block of a bin, which it returns, before another is put ahead of it. NULL: the bin is empty. */
+static inline struct block *prove_head(struct HmmHeap *heap, unsigned bin) {
     struct block *head = heap->free_list.heads[bin];
     if (head != NULL && UNLIKELY(head->prev != heap_list_end(heap))) {
         hmm_report_free_block(heap, head);
     }
+    return head;
+}
+
+/* Proves all of a free block. Returns its bin, and its key. */
+static inline unsigned prove_free(struct HmmHeap *heap, struct block *block, struct block_key *key) {
+    *key = prove_tag(heap, block);
+    return prove_links(heap, block);
 }
 
 /* The free block before `block`, and its key. */
@@ -117,19 +132,20 @@ struct block *hmm_free_block_before(struct HmmHeap *heap, struct block *block) {
 
 /* --- Lists, once proved ------------------------------------------------------------------------------------- */
 
-static inline void link_block(struct HmmHeap *heap, struct block *block, size_t size, unsigned bin) {
-    struct block **head = &heap->free_list.heads[bin];
+/* `head` is what prove_head has returned. */
+static inline void link_block(struct HmmHeap *heap, struct block *block, size_t size, unsigned bin,
+                              struct block *head) {
     count_blocks(&heap->free_list, size, 1);
     block->prev = heap_list_end(heap);
     block->grains = size / BLOCK_ALIGN;
-    if (*head == NULL) {
+    if (head == NULL) {
         block->next = heap_list_end(heap);
         bin_filled(&heap->free_list, bin);
     } else {
-        block->next = *head;
-        block->next->prev = block;
+        block->next = head;
+        head->prev = block;
     }
-    *head = block;
+    heap->free_list.heads[bin] = block;
 }
 
 static inline void unlink_block(struct HmmHeap *heap, struct block *block, unsigned bin) {
@@ -167,15 +183,27 @@ static inline void move_links(struct HmmHeap *heap, struct block *old, struct bl
 
 /* --- Free and used -------------------------------------------------------------------------------------------- */
 
+/* The header of a block if PREV_USED is set or cleared. */
+static inline uintptr_t told_header(const struct block *next, struct block_key key, uintptr_t prev_used) {
+    return key_seal(next, key, (block_tag(next) & ~BLOCK_PREV_USED) | prev_used);
+}
+
 /* Sets or clears PREV_USED of the next block, whose header has been proved. */
 static inline void tell_next(struct block *next, struct block_key key, uintptr_t prev_used) {
-    next->header = key_seal(next, key, (block_tag(next) & ~BLOCK_PREV_USED) | prev_used);
+    next->header = told_header(next, key, prev_used);
 }
 
 /* Writes a free block's tags, at both ends. */
 static inline void tag_free(struct block *block, struct block_key key, size_t size) {
     block->header = key_seal(block, key, size | BLOCK_PREV_USED);
     *block_footer_before(block_after(block, size)) = size / BLOCK_ALIGN;
+}
+
+/* Notes that a free block was made or has changed. */
+static inline void note_free(struct HmmHeap *heap) {
+    if (SYSTEM_MAY_ZERO) {
+        heap->purged = false;
+    }
 }
 
 /* Notes that memory was taken up to `rest`, which may be a free block. */
@@ -189,13 +217,19 @@ static inline void note_taken(struct HmmHeap *heap, const struct block *rest) {
     heap->most = taken > heap->most ? taken : heap->most;
 }
 
+/* Makes a proved free block, now `size` bytes, which are in no list, a used one. */
+static inline struct block *take(struct HmmHeap *heap, struct block *block, struct block_key key, size_t size) {
+    block->header = key_seal(block, key, size | BLOCK_USED | BLOCK_PREV_USED);
+    note_taken(heap, block_after(block, size));
+    return block;
+}
+
 /* Adds `block` to the list. The header behind its `size` bytes has been proved; `bin` is that of its size. */
-static void insert_block(struct HmmHeap *heap, struct block *block, struct block_key key, size_t size) {
+FAST_INLINE void insert_block(struct HmmHeap *heap, struct block *block, struct block_key key, size_t size) {
     unsigned bin = bin_of(size);
-    prove_head(heap, bin);
-    link_block(heap, block, size, bin);
+    link_block(heap, block, size, bin, prove_head(heap, bin));
     tag_free(block, key, size);
-    heap->purged = false;
+    note_free(heap);
     heap->free_blocks++;
     heap->free_bytes += size;
 }
@@ -208,30 +242,30 @@ void hmm_insert_free_block(struct HmmHeap *heap, struct block *block, size_t siz
 }
 
 /* Removes a proved free block from the list. */
-static void remove_block(struct HmmHeap *heap, struct block *block) {
+FAST_INLINE void remove_block(struct HmmHeap *heap, struct block *block, unsigned bin) {
     size_t size = block_size(block);
-    if (block == heap->cut) {
+    if (bin == NO_BIN) {
         heap->cut = NULL;
     } else {
-        unlink_block(heap, block, bin_of(size));
+        unlink_block(heap, block, bin);
     }
     heap->free_blocks--;
     heap->free_bytes -= size;
 }
 
 void hmm_remove_from_freelist(struct HmmHeap *heap, struct block *block) {
-    prove_free(heap, block);
-    remove_block(heap, block);
+    struct block_key key;
+    unsigned bin = prove_free(heap, block, &key);
+    remove_block(heap, block, bin);
 }
 
 /* Replaces a proved free block by one around it or in it, which keeps its place in the bin, or as the one being cut. */
-static void replace_block(struct HmmHeap *heap, struct block *old, struct block *block, struct block_key key,
-                          size_t size) {
+FAST_INLINE void replace_block(struct HmmHeap *heap, struct block *old, unsigned from, struct block *block,
+                               struct block_key key, size_t size) {
     size_t was = block_size(old);
-    if (old == heap->cut) {
+    if (from == NO_BIN) {
         heap->cut = block;
     } else {
-        unsigned from = bin_of(was);
         unsigned to = bin_of(size);
         if (from == to) {
             count_blocks(&heap->free_list, was, (size_t)-1);
@@ -242,9 +276,9 @@ static void replace_block(struct HmmHeap *heap, struct block *old, struct block 
         } else if (from == to) {
             move_links(heap, old, block, size, to);
         } else {
-            prove_head(heap, to);
+            struct block *head = prove_head(heap, to);
             unlink_block(heap, old, from);
-            link_block(heap, block, size, to);
+            link_block(heap, block, size, to, head);
         }
     }
     if (old != block) {
@@ -252,76 +286,86 @@ static void replace_block(struct HmmHeap *heap, struct block *old, struct block 
     }
     tag_free(block, key, size);
     heap->free_bytes += size - was;
-    heap->purged = false;
+    note_free(heap);
 }
 
-/* Everything is proved before it is used. */
-struct block *hmm_merge_blocks(struct HmmHeap *heap, struct block *block, struct block_key key) {
+/* Merges a used block with its free neighbours, of which there is one at least. The next header has been proved, and
+ * will be `told`; 0: the next block is free. Everything else is proved before it is used. */
+static NOINLINE struct block *join_blocks(struct HmmHeap *heap, struct block *block, struct block_key key,
+                                          struct block *next, uintptr_t told) {
     size_t size = block_size(block);
-    struct block *next = block_after(block, size);
-    struct block *whole = block;
-    struct block_key next_key = prove_next(heap, block, next);
-    bool next_free = (next->header & BLOCK_USED) == 0;
+    bool next_free = told == 0;
     bool prev_free = (block->header & BLOCK_PREV_USED) == 0;
+    struct block *whole = block;
+    struct block *old = next; /* its place in the list becomes that of the whole */
+    unsigned from = NO_BIN;
     if (next_free) {
-        prove_links(heap, next);
+        from = prove_links(heap, next);
         size += block_size(next);
+        heap->blocks--;
     }
     if (prev_free) {
         whole = prove_before(heap, block, &key);
-        prove_links(heap, whole);
+        unsigned bin = prove_links(heap, whole);
         size += block_size(whole);
-    }
-
-    if (!next_free) {
-        tell_next(next, next_key, 0);
-    }
-    if (prev_free) {
         *block_footer_before(block) = 0;
         block_forget(block);
         heap->blocks--;
-    }
-    if (next_free) {
-        heap->blocks--;
-        if (!prev_free) {
-            replace_block(heap, next, block, key, size);
-        } else if (next == heap->cut) { /* whatever merges with the block being cut takes its place */
-            remove_block(heap, whole);
-            replace_block(heap, next, whole, key, size);
+        if (!next_free) {
+            next->header = told;
+        } else if (from == NO_BIN) { /* whatever merges with the block being cut takes its place */
+            remove_block(heap, whole, bin);
         } else {
-            remove_block(heap, next);
+            remove_block(heap, next, from);
             block_forget(next);
-            replace_block(heap, whole, whole, key, size);
         }
-    } else if (prev_free) {
-        replace_block(heap, whole, whole, key, size);
-    } else {
-        insert_block(heap, block, key, size);
+        if (!next_free || from != NO_BIN) {
+            old = whole;
+            from = bin;
+        }
     }
+    replace_block(heap, old, from, whole, key, size);
     return whole;
 }
 
-void hmm_split_block(struct HmmHeap *heap, struct block *block, struct block *listed, size_t have, size_t need) {
-    uintptr_t state = BLOCK_USED | (block_tag(block) & BLOCK_PREV_USED);
-    struct block_key listed_key = prove_free(heap, listed);
-    struct block_key key = listed == block ? listed_key : block_key(block);
-    struct block *rest = block_after(block, need);
-    if (have - need < BLOCK_MIN) {
-        need = have;
-        rest = block_after(block, have);
-        struct block_key rest_key = prove_next(heap, block, rest);
-        remove_block(heap, listed);
-        tell_next(rest, rest_key, BLOCK_PREV_USED);
-        if (listed != block) {
-            block_forget(listed);
-            heap->blocks--;
+struct block *hmm_merge_blocks(struct HmmHeap *heap, struct block *block, struct block_key key) {
+    size_t size = block_size(block);
+    struct block *next = block_after(block, size);
+    struct block_key next_key = prove_next(heap, block, next);
+    uintptr_t told = 0;
+    if ((next->header & BLOCK_USED) != 0) {
+        told = told_header(next, next_key, 0);
+        if ((block->header & BLOCK_PREV_USED) != 0) {
+            insert_block(heap, block, key, size);
+            next->header = told;
+            return block;
         }
-    } else {
-        replace_block(heap, listed, rest, block_key(rest), have - need);
-        heap->blocks += listed == block;
     }
-    block->header = key_seal(block, key, need | state);
-    note_taken(heap, rest);
+    return join_blocks(heap, block, key, next, told);
+}
+
+/* Makes all of a proved free block a used one. */
+static NOINLINE struct block *take_whole(struct HmmHeap *heap, struct block *block, unsigned bin,
+                                         struct block_key key) {
+    size_t size = block_size(block);
+    struct block *next = block_after(block, size);
+    struct block_key next_key = prove_next(heap, block, next);
+    tell_next(next, next_key, BLOCK_PREV_USED);
+    remove_block(heap, block, bin);
+    return take(heap, block, key, size);
+}
+
+struct block *hmm_split_block(struct HmmHeap *heap, struct block *block, size_t need) {
+    struct block_key key;
+    unsigned bin = prove_free(heap, block, &key);
+    size_t have = block_size(block);
+    if (have - need < BLOCK_MIN) {
+        return take_whole(heap, block, bin, key);
+    }
+    struct block *rest = block_after(block, need);
+    replace_block(heap, block, bin, rest, block_key(rest), have - need);
+    heap->blocks++;
+    return take(heap, block, key, need);
 }
 
 /* --- Finding and cutting -------------------------------------------------------------------------------------- */
@@ -376,15 +420,14 @@ static inline bool bins_reach(const struct HmmHeap *heap, unsigned bin) {
 }
 
 /* Cuts a used block off the block being cut, whose tag has been proved. */
-static struct block *cut_off(struct HmmHeap *heap, struct block *cut, struct block_key key, size_t have, size_t size) {
+static NOINLINE struct block *cut_off(struct HmmHeap *heap, struct block *cut, struct block_key key, size_t have,
+                                      size_t size) {
     struct block *rest = block_after(cut, size);
     heap->cut = rest;
     tag_free(rest, block_key(rest), have - size);
-    cut->header = key_seal(cut, key, size | BLOCK_USED | BLOCK_PREV_USED);
     heap->blocks++;
     heap->free_bytes -= size;
-    note_taken(heap, rest);
-    return cut;
+    return take(heap, cut, key, size);
 }
 
 struct block *hmm_cut_block(struct HmmHeap *heap, size_t size) {
@@ -392,8 +435,7 @@ struct block *hmm_cut_block(struct HmmHeap *heap, size_t size) {
     if (bin < 2 * FREE_STEPS) { /* these bins hold one size each */
         struct block *exact = heap->free_list.heads[bin];
         if (exact != NULL) {
-            hmm_split_block(heap, exact, exact, size, size);
-            return exact;
+            return hmm_split_block(heap, exact, size);
         }
     }
     struct block *cut = heap->cut;
@@ -408,13 +450,13 @@ struct block *hmm_cut_block(struct HmmHeap *heap, size_t size) {
 }
 
 struct block *hmm_cut_from(struct HmmHeap *heap, struct block *block, size_t size) {
-    struct block_key key = prove_free(heap, block);
-    size_t have = block_size(block);
-    if (block != heap->cut) {
+    struct block_key key;
+    unsigned bin = prove_free(heap, block, &key);
+    if (bin != NO_BIN) {
         hmm_cut_end(heap);
-        unlink_block(heap, block, bin_of(have));
+        unlink_block(heap, block, bin);
     }
-    return cut_off(heap, block, key, have, size);
+    return cut_off(heap, block, key, block_size(block), size);
 }
 
 void hmm_cut_end(struct HmmHeap *heap) {
@@ -423,8 +465,7 @@ void hmm_cut_end(struct HmmHeap *heap) {
         size_t size = block_size(block);
         unsigned bin = bin_of(size);
         prove_tag(heap, block);
-        prove_head(heap, bin);
-        link_block(heap, block, size, bin);
+        link_block(heap, block, size, bin, prove_head(heap, bin));
         heap->cut = NULL;
     }
 }

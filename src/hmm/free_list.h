@@ -40,12 +40,9 @@ void hmm_remove_from_freelist(struct HmmHeap *heap, struct block *block);
 /* Frees a used block with this key: merges it with adjacent free blocks and lists the result, which it returns. */
 struct block *hmm_merge_blocks(struct HmmHeap *heap, struct block *block, struct block_key key);
 
-/*
- * Turns the `have` bytes at `block` into a used block of `need` bytes and a free one of the rest, unless the rest is
- * too small. `listed` is the free block at their end, which leaves the list: the one behind a used `block`, or `block`
- * itself.
- */
-void hmm_split_block(struct HmmHeap *heap, struct block *block, struct block *listed, size_t have, size_t need);
+/* Turns a free block of the list into a used one of `need` bytes, which it returns, and a free one of the rest, unless
+ * the rest is too small. */
+struct block *hmm_split_block(struct HmmHeap *heap, struct block *block, size_t need);
 
 /* The free block that ends where `block` begins. PREV_USED of `block` must be clear. */
 struct block *hmm_free_block_before(struct HmmHeap *heap, struct block *block);

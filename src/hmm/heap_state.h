@@ -56,10 +56,10 @@ struct HmmHeap {
     uint32_t faulty;
     struct block *cut; /* the free block that small ones are cut from, in no bin; NULL if none */
     size_t blocks;     /* number, including free ones */
-    size_t free_blocks;
     size_t free_bytes; /* including headers */
     size_t room;       /* bytes of all blocks */
     size_t most;       /* the maximum of bytes neither free nor beyond the break */
+    size_t free_blocks;
     /* From this address on, only the heap has written to the region that grows, and the system zeroed it. The heap
      * overwrites what it wrote there with zeros. UINTPTR_MAX: no such memory. */
     uintptr_t touched;

@@ -67,10 +67,7 @@ static inline struct block *find_block(struct HmmHeap *heap, size_t size) {
 /* A used block of `size` bytes or slightly more; NULL if there is no memory. */
 static struct block *take_block(struct HmmHeap *heap, size_t size) {
     struct block *block = find_block(heap, size);
-    if (LIKELY(block != NULL)) {
-        hmm_split_block(heap, block, block, block_size(block), size);
-    }
-    return block;
+    return LIKELY(block != NULL) ? hmm_split_block(heap, block, size) : NULL;
 }
 
 /* The same for a large block. If the heap had to grow to a new peak because its free blocks were too small, some of
@@ -94,12 +91,8 @@ static struct block *take_small(struct HmmHeap *heap, size_t size) {
     if (UNLIKELY(block == NULL)) {
         return NULL;
     }
-    size_t have = block_size(block);
-    if (have - size >= BLOCK_MIN && !heap_faulty(heap)) {
-        return hmm_cut_from(heap, block, size);
-    }
-    hmm_split_block(heap, block, block, have, size);
-    return block;
+    bool cuts = block_size(block) - size >= BLOCK_MIN && !heap_faulty(heap);
+    return cuts ? hmm_cut_from(heap, block, size) : hmm_split_block(heap, block, size);
 }
 
 /* Puts a used block in the free list, and gives excess memory to the system. */
@@ -116,20 +109,35 @@ static void *no_memory(void) {
     return NULL;
 }
 
+/* The same under the lock, for a request of any size. */
+static inline struct block *alloc_block(struct HmmHeap *heap, size_t need) {
+    if (need > QUICK_SIZE_MAX) {
+        return take_large(heap, need);
+    }
+    struct block *block = quick_pop(heap, need, alloc);
+    return block != NULL ? block : take_small(heap, need);
+}
+
+static NOINLINE struct block *alloc_locked(struct HmmHeap *heap, size_t need) {
+    hmm_heap_lock(heap, alloc);
+    heap->operation = alloc;
+    struct block *block = alloc_block(heap, need);
+    hmm_heap_unlock(heap);
+    return block;
+}
+
 static NOINLINE void *alloc_slow(struct HmmHeap *heap, size_t size) {
     if (UNLIKELY(size > REQUEST_MAX)) {
         return no_memory();
     }
     size_t need = block_size_for(size);
-    bool locked = heap_enter(heap, alloc);
     struct block *block;
-    if (need <= QUICK_SIZE_MAX) {
-        block = quick_pop(heap, need, alloc);
-        block = block != NULL ? block : take_small(heap, need);
+    if (LIKELY(heap_alone(heap))) {
+        heap->operation = alloc;
+        block = alloc_block(heap, need);
     } else {
-        block = take_large(heap, need);
+        block = alloc_locked(heap, need);
     }
-    heap_leave(heap, locked);
     return LIKELY(block != NULL) ? block_payload(block) : no_memory();
 }
 
@@ -313,7 +321,10 @@ static bool grow_block(struct HmmHeap *heap, struct block *block, size_t need) {
     if (!free || room < need) {
         return false;
     }
-    hmm_split_block(heap, block, next, room, need);
+    size_t more = block_size(hmm_split_block(heap, next, need - size));
+    block_forget(next);
+    block_set_tag(block, block_tag(block) + more);
+    heap->blocks--;
     return true;
 }
 
