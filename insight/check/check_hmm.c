@@ -8,6 +8,9 @@
 #include "support/support.h"
 #include "walk/hmm.h"
 
+/* How far a cached block's link is rotated in its check (BLOCK_CHECK_TURN of a 64-bit heap). */
+#define CHECK_TURN 16
+
 static const char free_names[] =
     "HmmHeap.cut HmmHeap.free_list.heads HmmHeap.free_list.steps HmmHeap.free_list.levels block.next block.prev "
     "FREE_BINS FREE_STEPS BLOCK_ALIGN";
@@ -163,7 +166,7 @@ static void check_quick_list(const struct heap *heap, uint64_t list, uint64_t si
             find(heap, at, "a cached block is on the quick list of another size");
         }
         const uint64_t link = number(heap, at, "block.link");
-        if (number(heap, at, "block.check") != (link ^ at ^ secret)) {
+        if (number(heap, at, "block.check") != ((link >> CHECK_TURN | link << (64 - CHECK_TURN)) ^ at ^ secret)) {
             find(heap, at, "the link of a cached block is damaged");
             return;
         }

@@ -241,6 +241,42 @@ static void zeroes_over_a_link_are_a_fault(void **state) {
                  "alloc(@): damaged free block: its header is overwritten: past the end of the block before it");
 }
 
+struct exchange {
+    size_t size;
+    uintptr_t flipped; /* 0: exchanges */
+};
+
+/* Exchanges the first two words of the second of three freed blocks, or flips the same bit in both. */
+static void exchange_links(void *argument) {
+    const struct exchange *exchange = argument;
+    uintptr_t *blocks[4];
+    for (size_t i = 0; i < 4; i++) {
+        blocks[i] = HmmAlloc(exchange->size);
+        CHECK(HmmAlloc(SMALL) != NULL);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        HmmFree(blocks[i]);
+    }
+    uintptr_t first = blocks[1][0];
+    blocks[1][0] = (exchange->flipped != 0 ? first : blocks[1][1]) ^ exchange->flipped;
+    blocks[1][1] = (exchange->flipped != 0 ? blocks[1][1] : first) ^ exchange->flipped;
+    for (size_t i = 0; i < 4; i++) {
+        CHECK(HmmAlloc(exchange->size) != blocks[1]);
+    }
+}
+
+static void words_that_change_together_are_a_fault(void **state) {
+    (void)state;
+    const size_t sizes[] = {SMALL, LARGE};
+    for (size_t i = 0; i < 2; i++) {
+        for (uintptr_t flipped = 0; flipped <= 64; flipped += 16) {
+            expect_fault(exchange_links, &(struct exchange){sizes[i], flipped},
+                         i == 0 ? "alloc(@): damaged cached block: written to after it was freed"
+                                : "alloc(@): damaged free block: written to after it was freed");
+        }
+    }
+}
+
 /* A merged block's header is no longer valid, not even with its old value. */
 static void revive_merged(void *argument) {
     size_t size = *(size_t *)argument;
@@ -467,6 +503,7 @@ int main(void) {
         cmocka_unit_test(a_damaged_header_is_a_fault_that_names_the_neighbour),
         cmocka_unit_test(a_write_to_a_free_block_is_a_fault),
         cmocka_unit_test(zeroes_over_a_link_are_a_fault),
+        cmocka_unit_test(words_that_change_together_are_a_fault),
         cmocka_unit_test(a_merged_header_is_forgotten),
         cmocka_unit_test(a_call_from_a_visit_is_a_fault),
         cmocka_unit_test(a_fault_handler_has_the_line_before_the_end),
