@@ -248,6 +248,21 @@ static void without_a_budget_little_is_cached(void) {
 }
 
 /* A heap has used up what magazines may grow by: each further class still gets a small one. */
+/* One whose class needed room, and no refill, caches fewer blocks after a while. */
+static void a_magazine_that_is_too_large_shrinks(void) {
+    const unsigned size_class = size_class_of(64);
+    fill(40, 64);
+    free_all_but(40, 2);
+    fill(10, 64);
+    const unsigned capacity = magazine_capacity(heap_mine, size_class);
+    CHECK(capacity > 16 && magazine_count(heap_mine, size_class) <= capacity / 2);
+    heap_mine->classes[size_class].idle = heap_mine->classes[size_class].refilled = false;
+    heap_mine->rested_ms = os_coarse_ms() - spans.decay_ms;
+    upkeep_pass(heap_mine);
+    CHECK_EQUAL(magazine_capacity(heap_mine, size_class), capacity / 2);
+    CHECK_VALID();
+}
+
 static void a_pass_sets_the_budget(void) {
     engine_free(engine_alloc(1));
     atomic_store(&heaps.magazine_most, 0);
@@ -368,6 +383,7 @@ int main(void) {
         FRESH_WITH(pages_that_are_refused_stay, "decay_ms=20"),
         FRESH_WITH(magazines_that_rest_are_given_up, "decay_ms=20"),
         IN_BOTH_MODES(without_a_budget_little_is_cached),
+        FRESH(a_magazine_that_is_too_large_shrinks),
         FRESH(a_pass_sets_the_budget),
         FRESH_WITH(a_class_without_a_magazine_gets_a_small_one, "decay_ms=100000"),
         FRESH_WITH(a_class_without_a_magazine_gets_a_small_one, "decay_ms=100000,check=deferred"),

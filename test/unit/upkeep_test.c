@@ -325,6 +325,52 @@ static void a_few_idle_heaps_are_reclaimed_at_a_time(void) {
     end_all(sleepers, SLEEPERS);
 }
 
+/* Whoever frees without a heap does it too. */
+static void a_thread_without_a_heap_reclaims_idle_ones(void) {
+    struct sleeper sleeper;
+    CHECK_EQUAL(idle_looks(NULL), 0);
+    start_with_freed_blocks(&sleeper, 1, 400, 0);
+    upkeep_of_others();
+    CHECK_EQUAL(count_reclaimed(&sleeper, 1), 1);
+    end_all(&sleeper, 1);
+}
+
+static void a_thread_alone_looks_at_no_heap(void) {
+    engine_free(engine_alloc(1));
+    CHECK_EQUAL(idle_looks(heap_mine), 0);
+    CHECK_EQUAL(idle_looks(NULL), 1);
+}
+
+/* Large blocks that an idle heap has cached go back, bit by bit. */
+static void cached_large_blocks_of_an_idle_heap_go_back(void) {
+    struct sleeper sleeper = {.size = 200 * KIB, .count = 1, .cached = 3};
+    engine_free(engine_alloc(1));
+    sleeper_start(&sleeper);
+    struct large_cache *larges = &sleeper.heap->larges;
+    CHECK_EQUAL(large_cache_count(larges), 3);
+    lock_take(&sleeper.heap->lock);
+    idle_reclaim(sleeper.heap, 1);
+    lock_give(&sleeper.heap->lock);
+    CHECK_EQUAL(large_cache_count(larges), 2);
+    (void)idle_now(sleeper.heap, os_coarse_ms());
+    usleep(IDLE_US);
+    CHECK(idle_reclaim_if(sleeper.heap, os_coarse_ms()));
+    CHECK_EQUAL(large_cache_count(larges), 0);
+    CHECK(!idle_reclaim_if(sleeper.heap, os_coarse_ms()));
+    sleeper_free(&sleeper, 0, 1);
+    end_all(&sleeper, 1);
+}
+
+/* A thread that has done no pass for long does one at the next slow call that reads the clock. */
+static void a_late_pass_is_made_up_for(void) {
+    engine_free(engine_alloc(1));
+    const uint64_t before_ms = os_coarse_ms() - 60;
+    heap_mine->passed_ms = before_ms;
+    heap_mine->slow_calls = 7;
+    upkeep(heap_mine);
+    CHECK(heap_mine->passed_ms != before_ms);
+}
+
 /* Slabs hold a MiB more, which has not been noticed. */
 static void grow_unnoticed(void **blocks, size_t count) {
     const unsigned size_class = size_class_of(OS_PAGE);
@@ -739,6 +785,10 @@ int main(void) {
         FRESH_WITH(no_large_allocation_fails_for_it_either, "window=64m"),
         FRESH(idle_heaps_are_reclaimed_until_there_is_room),
         FRESH(a_few_idle_heaps_are_reclaimed_at_a_time),
+        FRESH(a_thread_without_a_heap_reclaims_idle_ones),
+        FRESH(a_thread_alone_looks_at_no_heap),
+        FRESH_WITH(cached_large_blocks_of_an_idle_heap_go_back, "decay_ms=60000"),
+        FRESH(a_late_pass_is_made_up_for),
         FRESH(idle_heaps_make_way_before_slabs_exceed_their_peak),
         FRESH_WITH(way_is_not_made_again_before_slabs_have_grown, "decay_ms=60000"),
         FRESH_WITH(free_pages_of_idle_heaps_go_before_those_of_others, "decay_ms=60000"),
