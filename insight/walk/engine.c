@@ -25,7 +25,8 @@ const char *const engine_kind_names[SPAN_KINDS] = {
 
 static const char walk_names[] =
     "mems_root mems_root.state mems_root.class_count mems_root.size_classes mems_root.window mems_root.spans "
-    "mems_root.heaps heaps heaps.made area.start area.size area.accessible window window.base window.page_map window.spans "
+    "mems_root.heaps heaps heaps.made area.start area.size area.accessible window window.base window.page_map "
+    "window.spans "
     "window.live_map window.heaps window.tables_start window.tables_size window.page_map_area window.spans_area "
     "window.heaps_area window.inbox_links_area window.live_map_area window.metadata_area window.units_area "
     "spans spans.top UNIT_SHIFT GRANULE_SHIFT OS_PAGE LIVE_WORD_BITS live_word live_word.live live_word.remote "

@@ -25,7 +25,7 @@ void *supply_exact(struct heap *heap, unsigned size_class, size_t size, uint64_t
 /* Makes a block a sample, or replaces it by one: a small block by one with a guard, a medium one by a large one. */
 void *supply_sampled(void *block, size_t size, size_t alignment, uint64_t interval);
 
-/* The same for a block outside the slabs; *zero: it reads as zero. */
+/* A block outside the slabs, for the calling thread's heap (NULL: it has none); *zero: it reads as zero. */
 typedef void *supply_function(struct heap *heap, size_t size, size_t alignment, bool *zero);
 
 /* In the window; in the window, or in a mapping, as its size demands. */
