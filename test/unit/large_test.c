@@ -256,7 +256,7 @@ static void check_almost_zero(char *block, size_t size) {
     check_zero(block, size);
 }
 
-/* Many blocks, as the kernel's count of resident pages is inexact, and the code that runs first becomes resident too. */
+/* Many blocks, as the kernel's count of resident pages is inexact, and code becomes resident as it runs. */
 static void copied_zeros_take_no_memory(void) {
     enum { BLOCKS = 20 };
     const size_t size = 600 * KIB;
