@@ -69,25 +69,33 @@ void large_clear(struct large *large) {
     clear(start_of(large), large_size(large));
 }
 
+/* A descriptor for a block of `size` bytes, or NULL; complete but for its span, through which others then see it. */
+static struct large *describe(size_t size) {
+    struct large *large = metadata_alloc(sizeof *large);
+    if (large != NULL) {
+        large->fence = FENCE_NONE;
+        large->sample = NULL;
+        large->arena = 0;
+        large->excess = NULL;
+        atomic_store_explicit(&large->ample, false, memory_order_relaxed);
+        atomic_store_explicit(&large->advised, false, memory_order_relaxed);
+        large_set_size(large, size);
+    }
+    return large;
+}
+
 /* A live block of the descriptor's span if it was `taken`; otherwise the descriptor is freed. */
 static void *begin(struct large *large, size_t size, bool taken) {
     if (!taken) {
         metadata_free(large, sizeof *large);
         return NULL;
     }
-    large->fence = FENCE_NONE;
-    large->sample = NULL;
-    large->arena = 0;
-    large->excess = NULL;
-    atomic_store_explicit(&large->ample, false, memory_order_relaxed);
-    atomic_store_explicit(&large->advised, false, memory_order_relaxed);
-    large_set_size(large, size);
     fence_end(large);
     return large_reuse(large, size);
 }
 
 void *large_alloc(size_t size, size_t alignment, bool *zero) {
-    struct large *large = metadata_alloc(sizeof *large);
+    struct large *large = describe(size);
     return large == NULL ? NULL
                          : begin(large, size,
                                  span_take(&large->span, large_units_fenced(size), units_of_alignment(alignment),
@@ -95,7 +103,7 @@ void *large_alloc(size_t size, size_t alignment, bool *zero) {
 }
 
 void *large_alloc_dirty(size_t size, size_t alignment, size_t most) {
-    struct large *large = metadata_alloc(sizeof *large);
+    struct large *large = describe(size);
     return large == NULL ? NULL
                          : begin(large, size,
                                  span_take_dirty(&large->span, large_units_fenced(size), most,

@@ -70,8 +70,10 @@ struct slab *slab_create(unsigned size_class, uint32_t id) {
     list_init(&slab->age);
     slab->slots = size_classes[size_class].slots;
     slab->hint = 0;
+    slab->guards = 0;
     slab->purging = false;
     slab->unsettled = false;
+    slab->absent = slab->resting = 0;
     atomic_store_explicit(&slab->advised, false, memory_order_relaxed);
     slab->born_s = (uint32_t)(os_coarse_ms() / 1000);
     atomic_store_explicit(&slab->used, 0, memory_order_relaxed);
@@ -83,7 +85,9 @@ struct slab *slab_create(unsigned size_class, uint32_t id) {
         return NULL;
     }
     atomic_store_explicit(&slab->fresh, zero, memory_order_relaxed);
-    slab->guards = guards.means != GUARDS_NONE ? (uint8_t)guard_slab(window_address(slab->span.first), size_class) : 0;
+    if (guards.means != GUARDS_NONE) {
+        slab->guards = (uint8_t)guard_slab(window_address(slab->span.first), size_class);
+    }
     count_slab(slab, 1);
     slab_pages_begin(slab, zero);
     return slab;
