@@ -8,9 +8,6 @@
 #include "support/support.h"
 #include "walk/hmm.h"
 
-/* How far a cached block's link is rotated in its check (BLOCK_CHECK_TURN of a 64-bit heap). */
-#define CHECK_TURN 16
-
 static const char free_names[] =
     "HmmHeap.cut HmmHeap.free_list.heads HmmHeap.free_list.steps HmmHeap.free_list.levels block.next block.prev "
     "FREE_BINS FREE_STEPS BLOCK_ALIGN";
@@ -154,6 +151,12 @@ static void check_free_list(const struct heap *heap) {
 
 /* --- Quick lists -------------------------------------------------------------------------------------------------- */
 
+/* The check beside a cached block's link (block_check). A library that tells of no rotation does not rotate. */
+static uint64_t check_of(const struct heap *heap, uint64_t block, uint64_t link, uint64_t secret) {
+    const unsigned turn = layout_constant(heap->layout, "BLOCK_CHECK_TURN", 0) % 64;
+    return (link >> turn | link << (64 - turn) % 64) ^ block ^ secret;
+}
+
 static void check_quick_list(const struct heap *heap, uint64_t list, uint64_t size, uint64_t secret) {
     const uint64_t one = layout_constant(heap->layout, "QUICK_ONE", 0);
     uint64_t waiting = 0;
@@ -166,7 +169,7 @@ static void check_quick_list(const struct heap *heap, uint64_t list, uint64_t si
             find(heap, at, "a cached block is on the quick list of another size");
         }
         const uint64_t link = number(heap, at, "block.link");
-        if (number(heap, at, "block.check") != ((link >> CHECK_TURN | link << (64 - CHECK_TURN)) ^ at ^ secret)) {
+        if (number(heap, at, "block.check") != check_of(heap, at, link, secret)) {
             find(heap, at, "the link of a cached block is damaged");
             return;
         }

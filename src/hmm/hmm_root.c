@@ -6,7 +6,8 @@
 
 #if HMM_QUICK_BYTES > 0
 #define HMM_QUICK_ROWS(STRUCTURE, CONSTANT) \
-    STRUCTURE(HmmHeap, quick) STRUCTURE(quick_list, head, waiting) CONSTANT(QUICK_LISTS) CONSTANT(QUICK_ONE)
+    STRUCTURE(HmmHeap, quick)               \
+    STRUCTURE(quick_list, head, waiting) CONSTANT(QUICK_LISTS) CONSTANT(QUICK_ONE) CONSTANT(BLOCK_CHECK_TURN)
 #else
 #define HMM_QUICK_ROWS(STRUCTURE, CONSTANT)
 #endif

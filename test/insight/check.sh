@@ -151,6 +151,19 @@ $made->free_list.levels = $made->free_list.levels ^ 0x80000|$made->free_list.lev
 $made->quick[10].waiting = $made->quick[10].waiting + 16|$made->quick[10].waiting = $made->quick[10].waiting - 16|not as long as it says
 $made->cut->header = $made->cut->header ^ 64|$made->cut->header = $made->cut->header ^ 64|header is damaged
 END
+
+# Two cached blocks of a size, whose links have checks. An older library does not rotate the link in the check, and tells
+# of no rotation.
+# shellcheck disable=SC2016 # the debugger's variables
+change '$first = (unsigned long)HmmHeapAlloc('"$made"', 24)' '$second = (unsigned long)HmmHeapAlloc('"$made"', 24)' \
+    'HmmHeapFree('"$made"', $first)' 'HmmHeapFree('"$made"', $second)'
+sound "$process"
+# shellcheck disable=SC2016
+change '((unsigned long *)$second)[1] = ((unsigned long *)$second)[0] ^ ($second - 8) ^ hmm_block_secret'
+damaged 'the link of a cached block is damaged' "$process"
+change '*(char *)((void *(*)(void *, long, char *, long))memmem)(&hmm_layout, sizeof hmm_layout, "BLOCK_CHECK_TURN", 16) ^= 32'
+sound "$process"
+
 change "$made->cut = 0"
 damaged 'a free block is in no bin' "$process"
 change "$made->own = 5" # its memory has another use: nobody looks at it any more
