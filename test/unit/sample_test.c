@@ -449,18 +449,18 @@ static void beat(void) {
 static void a_small_heap_has_fewer_samples(void) {
     const uint64_t interval = MIB;
     engine_free(engine_alloc(100));
-    CHECK_EQUAL(heap_mine->interval, SMALL_TIMES * interval);
-    char *large = engine_alloc(SMALL_HELD * MIB);
+    CHECK_EQUAL(heap_mine->interval, SAMPLE_SMALL_TIMES * interval);
+    char *large = engine_alloc(SAMPLE_SMALL_HELD * MIB);
     beat();
     CHECK_EQUAL(heap_mine->interval, interval);
     engine_free(large);
     engine_trim();
     beat();
-    CHECK_EQUAL(heap_mine->interval, SMALL_TIMES * interval);
+    CHECK_EQUAL(heap_mine->interval, SAMPLE_SMALL_TIMES * interval);
     for (;;) {
         char *block = engine_alloc(1000);
         if (is_sampled(block)) {
-            CHECK_EQUAL(sample_of(block)->interval, SMALL_TIMES * interval);
+            CHECK_EQUAL(sample_of(block)->interval, SAMPLE_SMALL_TIMES * interval);
             break;
         }
         engine_free(block);

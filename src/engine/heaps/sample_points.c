@@ -20,10 +20,11 @@ static void begin_interval(struct heap *heap, uint64_t interval) {
     heap->until_sample = interval != 0 ? exponential_draw(exponential_random(&heap->random), interval) : UINT64_MAX;
 }
 
+/* The mean interval that is due at present. */
 static uint64_t wanted(void) {
     const uint64_t interval = atomic_load_explicit(&samples.interval, memory_order_relaxed);
-    const bool small = interval > 1 && interval <= UINT64_MAX / SMALL_TIMES && holding_held() / SMALL_HELD < interval;
-    return small ? SMALL_TIMES * interval : interval;
+    const bool can_be_longer = interval > 1 && interval <= UINT64_MAX / SAMPLE_SMALL_TIMES;
+    return can_be_longer && holding_held() / SAMPLE_SMALL_HELD < interval ? SAMPLE_SMALL_TIMES * interval : interval;
 }
 
 void sample_points_begin(struct heap *heap) {

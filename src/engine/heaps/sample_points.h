@@ -6,9 +6,10 @@
  * point (base/exponential.h). So it is harmless that the count includes blocks of other heaps that the thread frees: a
  * point that falls on those is ignored.
  *
- * A sample costs pages, of which a small process has few. So while the heap holds (holding.h) less than SMALL_HELD
- * intervals, the mean interval is SMALL_TIMES as long. Each sample has the interval that it was taken with, so
- * estimates stay unbiased, although those of a small heap are less certain.
+ * A sample costs pages, of which a small process has few. So while the engine holds (holding.h) less memory than
+ * SAMPLE_SMALL_HELD intervals, the mean interval is SAMPLE_SMALL_TIMES as long, unless every block is to be a sample.
+ * Each sample records the interval that it was taken with, so estimates stay unbiased, although those of a small
+ * process are less certain.
  */
 #ifndef MEMS_ENGINE_SAMPLE_POINTS_H
 #define MEMS_ENGINE_SAMPLE_POINTS_H
@@ -17,8 +18,8 @@
 
 struct heap;
 
-#define SMALL_HELD 2u
-#define SMALL_TIMES 4u
+#define SAMPLE_SMALL_HELD 2u
+#define SAMPLE_SMALL_TIMES 4u
 
 /* A thread has taken the heap, and its first beat begins. */
 void sample_points_begin(struct heap *heap);
