@@ -159,7 +159,7 @@ int main(int count, char **arguments) {
     }
     CHECK((strcmp(way, "child") == 0 ? set_from_child(resource, bytes) : set_limit(way, resource, bytes)) == 0);
     static const size_t sizes[] = {100, 3000, 20000, MIB, 10 * MIB};
-    /* What another name of setrlimit allows takes less to see. */
+    /* For the other names of setrlimit two of the sizes will do: they lead to the same code. */
     const size_t step = strcmp(way, "setrlimit") == 0 || strcmp(way, "child") == 0 ? 1 : 3;
     for (size_t i = step / 2; i < sizeof sizes / sizeof *sizes; i += step) {
         start_threads();

@@ -26,7 +26,7 @@ static bool in_slab(const void *block) {
     return entry_is_slab(page_map_load(window_unit(block)));
 }
 
-/* The size that malloc would give a block, which it then gives it. */
+/* A block by malloc, whose usable size is what good_size has said. */
 static void *allocate(size_t size) {
     const size_t good = good_size(size);
     void *block = engine_alloc(size);

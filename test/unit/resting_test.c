@@ -247,7 +247,6 @@ static void without_a_budget_little_is_cached(void) {
     check_nothing_left();
 }
 
-/* A heap has used up what magazines may grow by: each further class still gets a small one. */
 /* One whose class needed room, and no refill, caches fewer blocks after a while. */
 static void a_magazine_that_is_too_large_shrinks(void) {
     const unsigned size_class = size_class_of(64);
@@ -270,6 +269,7 @@ static void a_pass_sets_the_budget(void) {
     CHECK(heaps.magazine_most != 0);
 }
 
+/* A heap has used up what magazines may grow by: each further class still gets a small one. */
 static void a_class_without_a_magazine_gets_a_small_one(void) {
     enum { BUDGET = 256 << 10 };
     begin_heap();

@@ -256,7 +256,7 @@ static void make_unseen(struct sleeper *sleepers, size_t count) {
     }
 }
 
-/* This thread frees so many of each sleeper's blocks. However long that takes, no pass reclaims any. */
+/* This thread frees each sleeper's blocks from `first` to `end`. However long that takes, no pass reclaims any. */
 static void free_unseen(struct sleeper *sleepers, size_t count, size_t first, size_t end) {
     for (size_t i = 0; i < count; i++) {
         for (size_t k = first; k < end; k++) {
@@ -371,7 +371,7 @@ static void a_late_pass_is_made_up_for(void) {
     CHECK(heap_mine->passed_ms != before_ms);
 }
 
-/* Slabs hold a MiB more, which has not been noticed. */
+/* Slabs grow by that many pages without upkeep_before_peak. */
 static void grow_unnoticed(void **blocks, size_t count) {
     const unsigned size_class = size_class_of(OS_PAGE);
     lock_take(&heap_mine->lock);
@@ -419,7 +419,7 @@ static void way_is_not_made_again_before_slabs_have_grown(void) {
     end_all(sleepers, 2);
 }
 
-/* Pages of idle heaps and those of the others are asked for one after the other. */
+/* A purge asks for those of idle heaps, or for those of the others. */
 static void free_pages_of_idle_heaps_go_before_those_of_others(void) {
     struct sleeper sleepers[2];
     static void *room[2][100];
