@@ -140,8 +140,8 @@ void *engine_alloc_as(enum origin origin, size_t size) {
 
 /* --- Large and huge blocks ---------------------------------------------------------------------------------------- */
 
-/* From the thread's cache, or by take(). */
-static void *alloc_by(supply_function *take, size_t size, size_t alignment, bool *zero) {
+/* From the thread's cache, or by supply(). */
+static void *alloc_by(supply_function *supply, size_t size, size_t alignment, bool *zero) {
     if (size > PTRDIFF_MAX) {
         return out_of_memory();
     }
@@ -152,9 +152,9 @@ static void *alloc_by(supply_function *take, size_t size, size_t alignment, bool
     }
     struct heap *heap = heap_ensured();
     if (UNLIKELY(!root_plain())) {
-        return root_ready() ? harden_alloc_big(take, heap, size, alignment, zero, ORIGIN_MALLOC) : out_of_memory();
+        return root_ready() ? harden_alloc_big(supply, heap, size, alignment, zero, ORIGIN_MALLOC) : out_of_memory();
     }
-    return take(heap, size, alignment, zero);
+    return supply(heap, size, alignment, zero);
 }
 
 void *alloc_grown(size_t size, size_t ample, bool purge, bool *fresh) {

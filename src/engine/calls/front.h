@@ -1,5 +1,5 @@
 /*
- * front.h - shared by alloc, free and realloc.
+ * front.h - what the entry points share.
  */
 #ifndef MEMS_ENGINE_FRONT_H
 #define MEMS_ENGINE_FRONT_H

@@ -8,7 +8,7 @@
 #include "fast_path.h"
 #include "front.h"
 
-COLD void *harden_alloc_big(supply_function *take, struct heap *heap, size_t size, size_t alignment, bool *zero,
+COLD void *harden_alloc_big(supply_function *supply, struct heap *heap, size_t size, size_t alignment, bool *zero,
                             enum origin origin) {
     struct large *kept = NULL;
     if (heaps.harden == HARDEN_LIGHT && heap != NULL && alignment <= UNIT) {
@@ -23,7 +23,7 @@ COLD void *harden_alloc_big(supply_function *take, struct heap *heap, size_t siz
         heap_count_large(heap, large_size(kept));
         block = LIKELY(!heap_count(heap, size)) ? block : alloc_beat(block, size, alignment);
     } else {
-        block = take(heap, size, alignment, zero);
+        block = supply(heap, size, alignment, zero);
     }
     if (block != NULL) {
         harden_begin_big(block, size, origin);

@@ -17,15 +17,15 @@
 #include "fast_path.h"
 #include "supply.h"
 
-/* A small block when the magazine that malloc's fast path looks at is empty; `heap` may be NULL. The engine may have
- * started in between and set up the classes, so the size's class is looked up again. */
+/* A small block when the magazine that malloc's fast path looks at is empty; `heap` may be NULL. Takes no size class:
+ * the engine may have started, and set up the classes, since the caller looked it up. */
 void *harden_alloc(struct heap *heap, size_t size);
 
 /* With harden=full: a block of any size. */
 void *harden_alloc_full(struct heap *heap, size_t size, enum origin origin);
 
-/* A block beyond the slabs, from what the heap keeps, or by take(). `heap` may be NULL. */
-void *harden_alloc_big(supply_function *take, struct heap *heap, size_t size, size_t alignment, bool *zero,
+/* A block beyond the slabs, from what the heap keeps, or by supply(). `heap` may be NULL. */
+void *harden_alloc_big(supply_function *supply, struct heap *heap, size_t size, size_t alignment, bool *zero,
                        enum origin origin);
 
 /* A block with an alignment of more than GRANULE. */

@@ -24,12 +24,6 @@ void *out_of_memory(void) {
     return NULL;
 }
 
-/*
- * Before a heap's slabs grow, it flushes cached large blocks if these have at least 1/SLABS_PER_LARGES of the slabs'
- * bytes. Slabs fill slowly and large blocks at once, so if dirty spans are scarce they are better left to large blocks.
- */
-#define SLABS_PER_LARGES 8u
-
 /* Ends a slow path. Returns the mean sampling interval if the block is to be a sample, or 0. */
 static uint64_t count_and_keep_up(struct heap *heap, size_t size) {
     uint64_t interval = 0;
@@ -82,8 +76,7 @@ COLD void *alloc_beat(void *block, size_t size, size_t alignment) {
     return block;
 }
 
-/* --- Slots ----------------------------------------------------------------------------------------------------------
- */
+/* --- Slots -------------------------------------------------------------------------------------------------------- */
 
 /* From the class's shared slab: for a thread without a heap (NULL), or a heap's first blocks. */
 static void *take_shared(struct heap *heap, size_t size) {
@@ -112,6 +105,12 @@ static bool refill(struct heap *heap, unsigned size_class, void **block) {
     lock_give(&heap->lock);
     return filled;
 }
+
+/*
+ * Before a heap's slabs grow, it flushes cached large blocks if these have at least 1/SLABS_PER_LARGES of the slabs'
+ * bytes. Slabs fill slowly and large blocks at once, so if dirty spans are scarce they are better left to large blocks.
+ */
+#define SLABS_PER_LARGES 8u
 
 static bool refill_from_fresh(struct heap *heap, unsigned size_class, void **block) {
     upkeep_before_peak(heap, size_classes[size_class].units);
