@@ -183,7 +183,7 @@ static inline void move_links(struct HmmHeap *heap, struct block *old, struct bl
 
 /* --- Free and used -------------------------------------------------------------------------------------------- */
 
-/* The header of a block if PREV_USED is set or cleared. */
+/* The header of a block, with PREV_USED as in `prev_used`. */
 static inline uintptr_t told_header(const struct block *next, struct block_key key, uintptr_t prev_used) {
     return key_seal(next, key, (block_tag(next) & ~BLOCK_PREV_USED) | prev_used);
 }
@@ -217,7 +217,7 @@ static inline void note_taken(struct HmmHeap *heap, const struct block *rest) {
     heap->most = taken > heap->most ? taken : heap->most;
 }
 
-/* Makes a proved free block, now `size` bytes, which are in no list, a used one. */
+/* Turns the first `size` bytes of a proved free block, which are in no list, into a used one. */
 static inline struct block *take(struct HmmHeap *heap, struct block *block, struct block_key key, size_t size) {
     block->header = key_seal(block, key, size | BLOCK_USED | BLOCK_PREV_USED);
     note_taken(heap, block_after(block, size));
@@ -289,8 +289,8 @@ FAST_INLINE void replace_block(struct HmmHeap *heap, struct block *old, unsigned
     note_free(heap);
 }
 
-/* Merges a used block with its free neighbours, of which there is one at least. The next header has been proved, and
- * will be `told`; 0: the next block is free. Everything else is proved before it is used. */
+/* Merges a used block with its free neighbours, of which there is at least one. The next header has been proved; `told`
+ * is what it becomes, or 0 if that block is free. Everything else is proved before it is used. */
 static NOINLINE struct block *join_blocks(struct HmmHeap *heap, struct block *block, struct block_key key,
                                           struct block *next, uintptr_t told) {
     size_t size = block_size(block);

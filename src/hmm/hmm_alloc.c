@@ -109,7 +109,7 @@ static void *no_memory(void) {
     return NULL;
 }
 
-/* The same under the lock, for a request of any size. */
+/* A used block for a request of any size; NULL if there is no memory. Under the lock, as all above. */
 static inline struct block *alloc_block(struct HmmHeap *heap, size_t need) {
     if (need > QUICK_SIZE_MAX) {
         return take_large(heap, need);

@@ -211,8 +211,9 @@ static NOINLINE enum frame_caller apply(const struct unwind_function *function, 
  * The rules of most code are simple: the frame is at a register plus an offset, the preserved registers are at offsets
  * from it, and the return address is right below it. That fits in a word. An entry has two words: the rules, and the
  * code's address combined with them, so an entry that another thread has half written matches nothing. Code loaded
- * where other code was unloaded may find the old rules; then a stack is wrong, but reads stay within the bounds. Few
- * rules use one page of the table; what has a place in it loses that when many use all of it.
+ * where other code was unloaded may find the old rules; then a stack is wrong, but reads stay within the bounds. The
+ * first KNOWN_FEW rules use one page of the table, so that a small program touches no more. Later ones use all of it:
+ * the earlier are forgotten then, as their places are others.
  */
 #define KNOWN_SHIFT 10u
 #define KNOWN_SHIFT_FEW 8u

@@ -40,7 +40,7 @@ struct hardened {
     unsigned larges_next; /* where in the queue its oldest is, and the next one comes */
 };
 
-/* Its multiples pass the spectral test, and it fits into an instruction. */
+/* A multiplier that passes the spectral test and fits into an instruction. */
 #define HARDENED_MULTIPLIER UINT64_C(0x71de2e85)
 
 /* 32 bits, hard to predict unless many are seen: the upper half of a multiplicative generator, seeded by the kernel. */

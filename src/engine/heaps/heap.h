@@ -133,7 +133,7 @@ struct heap {
     struct depot depot;
     struct large_cache larges;
     uint32_t backlog;       /* units that left the inbox and are not sorted yet (remote.h) */
-    uint32_t waiting;       /* how many are in the rings of all classes */
+    uint32_t waiting;       /* units in the rings of all classes (heap_class) */
     struct list link;       /* in heaps.unused */
     uintptr_t thread;       /* the thread pointer of its present or last thread: for readers from outside */
     uint64_t thread_number; /* of the same: threads are numbered from 1 as they get heaps */

@@ -130,7 +130,7 @@ ALWAYS_INLINE bool harden_intact(const struct slot *slot) {
 COLD void harden_tell_overflow(const char *operation, void *start, unsigned size_class);
 
 /* Whether the end of the canary of the slot before (-1) or behind (1) another one of the same slab is intact, if a
- * block lives there. Their records are adjacent, and that behind the last slot's is no live one (size_class_start). */
+ * block lives there. Their records are adjacent, and the one behind the last slot's is not live (size_class_start). */
 ALWAYS_INLINE bool harden_beside_intact(const struct slot *slot, ptrdiff_t by, size_t stride) {
     const unsigned record = atomic_load_explicit(slot->record + by, memory_order_relaxed);
     return !record_is_live(record) ||

@@ -46,7 +46,7 @@ static bool check_slab(struct hardened *hardened, const struct slab *slab, size_
     /* Since the last step another slab, of other slots, may have come to this place. */
     size_t offset = hardened->sweep_offset - hardened->sweep_offset % stride;
     const _Atomic uint16_t *record = slot_of(start, size_class).record + offset / stride;
-    size_t present = 0; /* the pages before it are, as far as they are looked at */
+    size_t present = 0; /* up to here, the pages of the slots that are checked are present */
     bool damaged = false;
     for (; offset < end && *budget != 0; offset += stride, record++) {
         if (UNLIKELY(offset + stride > present)) {

@@ -11,7 +11,7 @@ _Static_assert(sizeof(struct stack) + STACK_DEPTH * sizeof(uintptr_t) <= METADAT
 
 _Static_assert(sizeof(struct stack_table) <= OS_PAGE, "the table is a page");
 
-/* It is zero at first, so not in the library's file, and on its own page, untouched while there are no samples. */
+/* It is zero at first, so not in the library's file, and has a page to itself, untouched while there are no samples. */
 _Alignas(OS_PAGE) struct stack_table stack_table;
 
 static uint32_t hash_of(const struct stack_frames *frames) {

@@ -12,7 +12,7 @@
 
 #define STACK_DEPTH 64u
 
-/* So many that the table is a page. */
+/* As many as fit into a page with the rest of the table. */
 #define STACK_BUCKETS 480u
 
 /* Memory that all stacks together may take. */

@@ -280,7 +280,7 @@ void slab_collect(struct slab *slab, size_t unit, bool writer) {
     slab_count_add(&counts_of(slab)->remote, free_before - slab_free_slots(slab));
 }
 
-/* Mostly no unit has anything to collect, which is found more quickly than it would be collected. */
+/* Few units have remote bits to collect: looking for one takes less than slab_collect does to find none. */
 void slab_settle(struct slab *slab) {
     for (size_t unit = slab->span.first; unit < slab->span.first + slab->span.units; unit++) {
         if (live_find_remote(unit) != NULL) {

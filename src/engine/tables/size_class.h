@@ -80,7 +80,7 @@ extern uint8_t size_class_of_granules[SMALL_MAX / GRANULE + 1];
 
 /* Fills in size_classes. `guards`: zero-size blocks have a separate class, slots whose size is a multiple of a page end
  * with a guard, and so does each slab; `exact`: blocks have exact sizes (harden.h), and a slab has fewer slots than
- * granules, so that no block has the record behind those of its slots. At the engine's start. */
+ * granules, so that the record behind those of its slots is no block's. At the engine's start. */
 void size_class_start(bool guards, bool exact);
 
 /* Whether each slab ends with a guard. */

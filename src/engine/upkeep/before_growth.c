@@ -136,7 +136,7 @@ void upkeep_before_peak(struct heap *heap, size_t units) {
         return;
     }
     const uint64_t now_ms = os_coarse_ms();
-    if (!os_single_threaded()) { /* before that, hardly any slab is shared */
+    if (!os_single_threaded()) { /* one thread alone shares hardly any slab */
         shared_drop_empty();
     }
     if (idle_reclaim_for(heap, now_ms, units)) {
