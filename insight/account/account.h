@@ -105,7 +105,7 @@ struct account {
 };
 
 /* Counts the whole target, whichever heaps it has: `layouts` are its roots. `engine` is NULL, or open. The mappings of
- * a process have been read with their numbers just before (target_read_mappings). */
+ * a process have been read with their numbers just before (target_read_mappings or target_update_mappings). */
 void account_take(struct account *account, struct target *target, struct layouts *layouts, struct engine *engine);
 void account_free(struct account *account);
 

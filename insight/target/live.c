@@ -110,8 +110,8 @@ bool target_read_mappings(struct target *target) {
     return read;
 }
 
-/* The file is kept open for the next time: what it tells ends with the memory that the process has now, even if it
- * executes another program. */
+/* The file is kept open for the next time. It shows the memory that the process has now, and nothing once the process
+ * has ended or executed another program. */
 bool target_read_places(struct target *target) {
     if (target->maps < 0) {
         target->maps = proc_open(target->pid, "maps");
@@ -120,7 +120,7 @@ bool target_read_places(struct target *target) {
     return read_mappings(target, target->maps);
 }
 
-/* Takes from smaps' mappings what the page map does not tell of the same ones. */
+/* Takes what the page map does not tell from the same mappings as smaps has shown them. */
 static void take_old_usage(struct target *target, const struct mapping *old, size_t count) {
     size_t at = 0;
     for (size_t i = 0; i < target->mapping_count; i++) {

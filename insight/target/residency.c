@@ -104,7 +104,7 @@ static bool scan(struct residency *residency, uint64_t start, uint64_t end) {
         for (int i = 0; i < count; i++) {
             add_run(residency, regions[i].start, regions[i].end, state_of(regions[i].categories));
         }
-        /* What walk_end says may be less than what the kernel has told: it would tell that again. */
+        /* Not from walk_end on: that may lie before the end of the last region, which would be told again. */
         start = count < (int)SCAN_REGIONS ? end : regions[count - 1].end;
     }
     return true;

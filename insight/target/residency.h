@@ -39,9 +39,9 @@ struct residency {
 };
 
 /*
- * Finds out the state of all pages of a process at once, which from then on counts as their state, and so the numbers
- * of its mappings, which have been read: rows that are divided by them sum to their Rss even if the process runs. False
- * if the kernel has no PAGEMAP_SCAN.
+ * Reads the state of all pages of a process at once, and counts from it the numbers of the mappings, which have been
+ * read. From then on it counts as the pages' state, so that all rows sum to the Rss even if the process runs. False if
+ * the kernel has no PAGEMAP_SCAN.
  */
 bool residency_measure(struct target *target);
 

@@ -26,13 +26,13 @@ const char *const engine_kind_names[SPAN_KINDS] = {
 static const char walk_names[] =
     "mems_root mems_root.state mems_root.class_count mems_root.size_classes mems_root.window mems_root.spans "
     "mems_root.heaps heaps heaps.made area.start area.size area.accessible window window.base window.page_map "
-    "window.spans "
-    "window.live_map window.heaps window.tables_start window.tables_size window.page_map_area window.spans_area "
-    "window.heaps_area window.inbox_links_area window.live_map_area window.metadata_area window.units_area "
-    "spans spans.top UNIT_SHIFT GRANULE_SHIFT OS_PAGE LIVE_WORD_BITS live_word live_word.live live_word.remote "
-    "UNIT_UNUSED UNIT_FRESH UNIT_UNMAPPED UNIT_DIRTY UNIT_PURGING UNIT_LARGE UNIT_PART UNIT_LOST HEAP_ID_SHIFT "
-    "CLASS_MASK HEAP_ABANDONED size_class size_class.size size_class.slots size_class.units span.first span.units "
-    "slab slab.span slab.slots slab.free slab.used slab.unsettled slab.bitmap[0] large large.span large.requested";
+    "window.spans window.live_map window.heaps window.tables_start window.tables_size window.page_map_area "
+    "window.spans_area window.heaps_area window.inbox_links_area window.live_map_area window.metadata_area "
+    "window.units_area spans spans.top UNIT_SHIFT GRANULE_SHIFT OS_PAGE LIVE_WORD_BITS live_word live_word.live "
+    "live_word.remote UNIT_UNUSED UNIT_FRESH UNIT_UNMAPPED UNIT_DIRTY UNIT_PURGING UNIT_LARGE UNIT_PART UNIT_LOST "
+    "HEAP_ID_SHIFT CLASS_MASK HEAP_ABANDONED size_class size_class.size size_class.slots size_class.units span.first "
+    "span.units slab slab.span slab.slots slab.free slab.used slab.unsettled slab.bitmap[0] large large.span "
+    "large.requested";
 
 static const char age_names[] = "slab.born_s";
 
@@ -59,7 +59,7 @@ static const char decay_names[] = "spans.decay_ms";
 
 /* --- Opening ------------------------------------------------------------------------------------------------------ */
 
-/* The structures that all else is found from, copied together: what they say is of one moment. */
+/* The structures from which all else is found: copied in one system call, so that they agree as far as possible. */
 enum structure { WINDOW, SPANS, HEAPS, CLASS_TABLE, STRUCTURES };
 
 struct structures {

@@ -79,7 +79,7 @@ struct engine {
     bool has_heaps, has_counters, has_cached, has_huge, has_freed;
 
     /* The heaps, as they were when the engine was opened, and their refills and flushes of each class. */
-    struct engine_heap *heap_list; /* by id */
+    struct engine_heap *heap_list; /* ascending by id */
     size_t heap_count;
     uint64_t refills[CLASSES_MAX];
     uint64_t flushes[CLASSES_MAX];
@@ -88,7 +88,7 @@ struct engine {
     uint64_t *deferred;
     size_t deferred_count;
 
-    char *root; /* a copy */
+    char *root; /* a copy of mems_root */
 
     /* Addresses and layout that a walk needs. */
     uint64_t page_map;

@@ -38,8 +38,8 @@ void engine_cached(struct engine *engine, uint64_t id, bool (*visit)(const struc
 /* Where a heap keeps a block that is not live; NULL: nowhere. */
 const char *engine_heap_keeps(struct engine *engine, uint64_t id, uint64_t block);
 
-/* Reads all heaps, and collects the blocks in magazines of those with deferred checks, where cached blocks have their
- * live bits set. */
+/* Reads all heaps into heap_list, and into `deferred` the blocks in magazines of those with deferred checks, whose live
+ * bits are set. */
 void engine_read_heaps(struct engine *engine);
 
 #endif

@@ -119,8 +119,7 @@ static size_t plan_details(struct engine_walk *walk, struct reading *readings, u
     return count;
 }
 
-/* Reads ahead from a unit on, in two system calls for up to WALK_UNITS units; false if not even that unit can be read.
- */
+/* Reads ahead from a unit on: up to WALK_UNITS units in two system calls. False if they cannot be read. */
 static bool load(struct engine_walk *walk, uint64_t unit) {
     struct engine *engine = walk->engine;
     const uint64_t units = smaller(engine->top - unit, WALK_UNITS);

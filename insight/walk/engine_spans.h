@@ -48,8 +48,8 @@ struct engine_walk {
     uint32_t entries[WALK_UNITS];
     uint64_t descriptors[WALK_UNITS];
     char *live_map;
-    char *copies;
-    size_t copy_size; /* of a descriptor */
+    char *copies; /* of descriptors: copy_size bytes for each unit */
+    size_t copy_size;
     bool copied[WALK_UNITS];
 
     /* Of the slab: bits by slot (free) and by granule (live, remote). */

@@ -84,7 +84,7 @@ static inline struct field field_within(struct field outer, struct field inner) 
     return (struct field){outer.offset + inner.offset, outer.size != 0 ? inner.size : 0};
 }
 
-/* The same of a structure in the target; false when it cannot be read. */
+/* Like field_of, for a structure in the target; false when it cannot be read. */
 bool field_read(struct target *target, uint64_t structure, struct field field, uint64_t *value);
 
 #endif

@@ -27,14 +27,14 @@ struct session {
 void session_open(struct session *session, const char *name, bool needs_heap);
 void session_close(struct session *session);
 
+/* Like session_open; from then on all reads are recorded, so that they can be saved. */
+void session_open_to_save(struct session *session, const char *name, struct record *record);
+
 /* Whether the first heap is where it was when the session was opened: a process may have become another program. */
 bool session_has_root(struct session *session);
 
-/* The same; from then on all reads are recorded, so that they can be saved. */
-void session_open_to_save(struct session *session, const char *name, struct record *record);
-
 /* For a process that has run on: drops all copies, and finds its mappings (with their numbers or without), its threads
- * and the engine's structures again. False when it has ended. */
+ * and the engine's structures again. False when it has ended or executed another program. */
 bool session_refresh(struct session *session, bool with_usage);
 
 /* Its symbols. */
