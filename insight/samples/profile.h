@@ -48,7 +48,7 @@ void profile_free(struct profile *profile);
 /* The name of a group; NULL: there are no groups. The caller frees it. */
 char *profile_group_name(struct profile *profile, const struct site *site);
 
-/* The mean interval of the samples, in bytes. */
+/* The smallest mean interval of the samples, in bytes. */
 uint64_t profile_interval(const struct profile *profile);
 
 /* The frames of a stack, without the heap's own, for JSON. */

@@ -164,10 +164,14 @@ static void print_mappings(const struct target *target) {
     }
 }
 
-/* The sampling interval: the current one, or that of the last sample. */
+/* The smallest of the current one and those of the samples: with a larger one, few raw samples would stand for many. */
 uint64_t profile_interval(const struct profile *profile) {
     const struct samples *samples = &profile->samples;
-    return samples->count != 0 ? samples->all[samples->count - 1].interval : larger(samples->interval, 1);
+    uint64_t interval = samples->interval != 0 ? samples->interval : UINT64_MAX;
+    for (size_t i = 0; i < samples->count; i++) {
+        interval = smaller(interval, larger(samples->all[i].interval, 1));
+    }
+    return interval != UINT64_MAX ? interval : 1;
 }
 
 void profile_heap_v2(struct profile *profile) {

@@ -111,6 +111,19 @@ holds "$work/stats.json" 'it["pinned"][0]["bytes"] > 5e6'
 grep -q 'hold holders.c:[0-9]* < main' "$work/stats" || fail "the text does not name who holds: $(cat "$work/stats")"
 kill -9 "$process"
 
+# With two intervals, raw samples are those of the smaller one.
+MEMS_OPTIONS=sample=64k,background=on launch "$work/list" "$work/sites"
+"$INSIGHT" set "$process" sample=1m >/dev/null || fail "mems set"
+kill -USR1 "$process"
+for _ in $(seq 600); do
+    grep -q '^leaked' "$work/list" && break
+    sleep 0.1
+done
+profile --format=heap_v2 "$process" | grep -q '^heap profile: .* @ heap_v2/65536$' || fail "raw samples of a larger interval"
+profile --json "$process" >"$work/both.json"
+holds "$work/both.json" 'any(f["function"] == "leak_site" and s["samples"] < 60 for s in it["sites"] for f in s["frames"])'
+kill -9 "$process"
+
 # Sampling starts in a running process.
 MEMS_OPTIONS=sample=0 launch "$work/list" "$work/sites"
 status=0

@@ -5,16 +5,20 @@
 #include "support/fresh.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <unistd.h>
 
+#include "base/exponential.h"
 #include "engine/heaps/heap.h"
 #include "engine/heaps/sample_points.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
 #include "engine/memory/span.h"
 #include "engine/modes/sampled_block.h"
+#include "engine/reports/profile.h"
 #include "engine/reports/stats.h"
 #include "engine/samples/sample.h"
 #include "engine/slabs/lookup.h"
@@ -468,6 +472,54 @@ static void a_small_heap_has_fewer_samples(void) {
     }
 }
 
+/* Takes samples of this many blocks of 1000 bytes, which stay. */
+static void take_samples(unsigned count) {
+    while (count != 0) {
+        char *block = engine_alloc(1000);
+        if (is_sampled(block)) {
+            count--;
+        } else {
+            engine_free(block);
+        }
+    }
+}
+
+/* The live bytes that a reader of a profile estimates: it scales each line by the interval of the first one. */
+static double bytes_read(FILE *profile) {
+    char line[2048];
+    uint64_t interval = 0;
+    double sum = 0;
+    while (fgets(line, sizeof line, profile) != NULL) {
+        uint64_t blocks;
+        uint64_t bytes;
+        if (interval == 0) {
+            CHECK(sscanf(line, "heap profile: %*u: %*u [%*u: %*u] @ heap_v2/%" SCNu64, &interval) == 1);
+        } else if (sscanf(line, "%" SCNu64 ": %" SCNu64 " [", &blocks, &bytes) == 2 && blocks != 0) {
+            sum += (double)bytes / exponential_share(bytes / blocks, interval);
+        }
+    }
+    return sum;
+}
+
+/* Readers know one interval, but those of a heap that has grown differ; the set one may have changed, too. */
+static void a_profile_scales_samples_of_all_intervals(void) {
+    static const uint64_t set[] = {MIB, 0, 8 * MIB};
+    take_samples(20);
+    char *large = engine_alloc(SMALL_HELD * MIB);
+    beat();
+    take_samples(20);
+    for (size_t i = 0; i < sizeof set / sizeof *set; i++) {
+        FILE *profile = tmpfile();
+        atomic_store(&samples.interval, set[i]);
+        profile_write(fileno(profile), PROFILE_LIVE);
+        rewind(profile);
+        const double read = bytes_read(profile);
+        CHECK(read > 0.97 * samples.live_bytes && read < 1.03 * samples.live_bytes);
+        fclose(profile);
+    }
+    engine_free(large);
+}
+
 static void sampling_starts_and_stops_in_a_running_process(void) {
     char *before = engine_alloc(100);
     CHECK(!is_sampled(before));
@@ -573,6 +625,7 @@ int main(void) {
         FRESH_WITH(the_peak_is_all_that_was_live_then, "sample=1"),
         FRESH_WITH(estimates_are_near_the_truth, "sample=10k"),
         FRESH_WITH(a_small_heap_has_fewer_samples, "sample=1m"),
+        FRESH_WITH(a_profile_scales_samples_of_all_intervals, "sample=1m"),
         FRESH(sampling_starts_and_stops_in_a_running_process),
         FRESH_WITH(a_forked_child_has_no_half_written_sample, "sample=1"),
         FRESH_WITH(a_forked_child_has_other_random_numbers, "sample=1"),

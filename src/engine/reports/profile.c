@@ -39,21 +39,63 @@ static bool is_of(const struct sample *sample, enum profile_kind kind) {
                : live;
 }
 
-/* Writes the samples of a kind. They are in chunks that are never freed; the lock is held for one at a time. */
-static void write_samples(struct writer *writer, enum profile_kind kind) {
+/* What is written of a sample. */
+struct part {
+    uint64_t size;
+    uint64_t interval;
+    const struct stack *stack;
+};
+
+/* Takes it if the sample is of this kind. */
+static bool take_part(const struct sample *sample, enum profile_kind kind, struct part *part) {
+    lock_take(&samples.lock);
+    const bool wanted = is_of(sample, kind);
+    *part = (struct part){sample->size, sample->interval, sample->allocated.stack};
+    lock_give(&samples.lock);
+    return wanted;
+}
+
+/* The chunks of samples, which are never freed. */
+static const struct sample_chunk *first_chunk(void) {
     lock_take(&samples.lock);
     const struct sample_chunk *chunk = samples.chunks;
     lock_give(&samples.lock);
-    for (; chunk != NULL; chunk = chunk->next) {
+    return chunk;
+}
+
+/* The mean interval that a reader is told: the smallest of the samples', and of those to come. */
+static uint64_t interval_of(enum profile_kind kind) {
+    const uint64_t set = atomic_load_explicit(&samples.interval, memory_order_relaxed);
+    uint64_t interval = set != 0 ? set : UINT64_MAX;
+    for (const struct sample_chunk *chunk = first_chunk(); chunk != NULL; chunk = chunk->next) {
         for (unsigned i = 0; i < SAMPLES_IN_CHUNK; i++) {
-            lock_take(&samples.lock);
-            const bool wanted = is_of(&chunk->samples[i], kind);
-            const uint64_t size = chunk->samples[i].size;
-            const struct stack *stack = chunk->samples[i].allocated.stack;
-            lock_give(&samples.lock);
-            if (wanted) {
-                fmt_format(&writer->out, "1: %u [1: %u] @", size, size);
-                write_stack(writer, stack);
+            struct part part;
+            if (take_part(&chunk->samples[i], kind, &part) && part.interval < interval) {
+                interval = part.interval;
+            }
+        }
+    }
+    return interval != UINT64_MAX ? interval : 1;
+}
+
+/* How many samples with that mean interval one stands for. */
+static double count_of(const struct part *part, uint64_t interval) {
+    const uint64_t size = part->size != 0 ? part->size : 1;
+    return exponential_share(size, interval) / exponential_share(size, part->interval);
+}
+
+/* Writes the samples of a kind. A line has a whole number of samples; the next one gets the rest. */
+static void write_samples(struct writer *writer, enum profile_kind kind, uint64_t interval) {
+    double rest = 0;
+    for (const struct sample_chunk *chunk = first_chunk(); chunk != NULL; chunk = chunk->next) {
+        for (unsigned i = 0; i < SAMPLES_IN_CHUNK; i++) {
+            struct part part;
+            if (take_part(&chunk->samples[i], kind, &part)) {
+                const double exact = rest + count_of(&part, interval);
+                const uint64_t count = (uint64_t)exact;
+                rest = exact - (double)count;
+                fmt_format(&writer->out, "%u: %u [%u: %u] @", count, count * part.size, count, count * part.size);
+                write_stack(writer, part.stack);
             }
         }
     }
@@ -104,11 +146,10 @@ static void write_head(struct writer *writer, uint64_t interval) {
 
 void profile_write(int fd, enum profile_kind kind) {
     struct writer writer = {.fd = fd};
-    const uint64_t set = atomic_load_explicit(&samples.interval, memory_order_relaxed);
-    const uint64_t interval = set != 0 ? set : 1;
+    const uint64_t interval = interval_of(kind);
     writer.out = fmt_of(writer.text, sizeof writer.text);
     write_head(&writer, interval);
-    write_samples(&writer, kind);
+    write_samples(&writer, kind, interval);
     write_stacks(&writer, interval);
     fmt_text(&writer.out, "\nMAPPED_LIBRARIES:\n");
     fmt_flush(&writer.out, fd);

@@ -1,7 +1,9 @@
 /*
  * profile.h - a heap profile that the process itself writes, as text for pprof and jeprof (heap_v2).
  *
- * Each live sample has its own line, because readers scale a line by its mean size; freed blocks have one a stack.
+ * Each live sample has its own line, because readers scale a line by its mean size; freed blocks have one a stack. They
+ * also scale all lines by one mean interval, but samples may have different ones (sample_points.h): each counts as the
+ * number of samples with that interval which stand for as many blocks.
  */
 #ifndef MEMS_ENGINE_PROFILE_H
 #define MEMS_ENGINE_PROFILE_H
