@@ -505,7 +505,7 @@ static double bytes_read(FILE *profile) {
 static void a_profile_scales_samples_of_all_intervals(void) {
     static const uint64_t set[] = {MIB, 0, 8 * MIB};
     take_samples(20);
-    char *large = engine_alloc(SMALL_HELD * MIB);
+    char *large = engine_alloc(SAMPLE_SMALL_HELD * MIB);
     beat();
     take_samples(20);
     for (size_t i = 0; i < sizeof set / sizeof *set; i++) {
