@@ -66,18 +66,10 @@ NOINLINE void *harden_alloc_swept(struct heap *heap, void *block, size_t size, s
     return LIKELY(!heap_count(heap, size)) ? block : harden_alloc_beat(block, size, alignment, origin);
 }
 
-/* Ends an allocation with harden=full. */
-ALWAYS_INLINE void *end_exact(struct heap *heap, void *block, size_t size, size_t alignment, enum origin origin) {
-    if (UNLIKELY(--heap->hardened->until_sweep == 0)) {
-        return harden_alloc_swept(heap, block, size, alignment, origin);
-    }
-    return LIKELY(!heap_count(heap, size)) ? block : harden_alloc_beat(block, size, alignment, origin);
-}
-
 NOINLINE void *harden_alloc_begin(struct heap *heap, void *block, size_t size, size_t alignment, enum origin origin) {
     const struct slot slot = slot_of(block, entry_class(page_map_load(window_unit(block))));
     harden_begin(&slot, size, origin);
-    return end_exact(heap, block, size, alignment, origin);
+    return harden_alloc_end(heap, block, size, alignment, origin);
 }
 
 /* With harden=full, a block of any class. */
@@ -92,7 +84,7 @@ ALWAYS_INLINE void *alloc_exact(struct heap *heap, unsigned size_class, size_t s
     fast_live_begin(heap, block);
     const struct slot slot = slot_of(block, size_class);
     harden_begin(&slot, size, origin);
-    return end_exact(heap, block, size, alignment, origin);
+    return harden_alloc_end(heap, block, size, alignment, origin);
 }
 
 static COLD void *alloc_full_big(size_t size, enum origin origin) {

@@ -1,8 +1,7 @@
 /*
  * harden_alloc.h - malloc and aligned_alloc of hardened blocks.
  *
- * With harden=light only an empty magazine leads here, with harden=full each call. The functions that begin, sweep and
- * count a block are the ends of harden_alloc_short_or.
+ * With harden=light only an empty magazine leads here, with harden=full each call.
  */
 #ifndef MEMS_ENGINE_HARDEN_ALLOC_H
 #define MEMS_ENGINE_HARDEN_ALLOC_H
@@ -37,6 +36,15 @@ void *harden_alloc_begin(struct heap *heap, void *block, size_t size, size_t ali
 void *harden_alloc_swept(struct heap *heap, void *block, size_t size, size_t alignment, enum origin origin);
 void *harden_alloc_beat(void *block, size_t size, size_t alignment, enum origin origin);
 
+/* Ends an allocation with harden=full: a step of a sweep and a beat, if they are due. */
+ALWAYS_INLINE void *harden_alloc_end(struct heap *heap, void *block, size_t size, size_t alignment,
+                                     enum origin origin) {
+    if (UNLIKELY(--heap->hardened->until_sweep == 0)) {
+        return harden_alloc_swept(heap, block, size, alignment, origin);
+    }
+    return LIKELY(!heap_count(heap, size)) ? block : harden_alloc_beat(block, size, alignment, origin);
+}
+
 /*
  * With harden=full: a short block, if one is ready in the magazine; otherwise, and in all other modes, calls
  * slow(size, origin). Calls functions only as the last thing that it does, so that it need not save registers.
@@ -62,10 +70,7 @@ ALWAYS_INLINE void *harden_alloc_short_or(size_t size, enum origin origin,
     const size_t slack = slot.room - size;
     canary_write_zero_short(slot.start, slack, slot.room);
     record_store(&slot, record_of_slack(slack, origin));
-    if (UNLIKELY(--heap->hardened->until_sweep == 0)) {
-        return harden_alloc_swept(heap, block, size, 1, origin);
-    }
-    return LIKELY(!heap_count(heap, size)) ? block : harden_alloc_beat(block, size, 1, origin);
+    return harden_alloc_end(heap, block, size, 1, origin);
 }
 
 #endif
