@@ -54,8 +54,8 @@ void *HmmHeapAlloc(struct HmmHeap *heap, size_t size);
 void HmmFree(void *ptr);
 void HmmHeapFree(struct HmmHeap *heap, void *ptr);
 
-/* HmmCalloc - like HmmAlloc for count * size bytes, all zero up to the usable size. Also returns NULL with errno ENOMEM
- * if the product overflows. */
+/* HmmCalloc - like HmmAlloc for count * size bytes, all zero, and with an operating system also the rest of the usable
+ * size. Also returns NULL with errno ENOMEM if the product overflows. */
 void *HmmCalloc(size_t count, size_t size);
 void *HmmHeapCalloc(struct HmmHeap *heap, size_t count, size_t size);
 

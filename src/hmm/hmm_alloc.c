@@ -253,7 +253,11 @@ void *hmm_alloc_zeroed(struct HmmHeap *heap, size_t count, size_t size) {
         return alloc_large_zeroed(heap, bytes);
     }
     void *payload = hmm_alloc(heap, bytes);
-    return payload != NULL ? __builtin_memset(payload, 0, hmm_usable_size(heap, alloc, payload)) : NULL;
+    if (payload != NULL) {
+        /* Programs expect of their malloc what glibc's does: zeros up to the usable size. */
+        __builtin_memset(payload, 0, SYSTEM_MAY_ZERO ? hmm_usable_size(heap, alloc, payload) : bytes);
+    }
+    return payload;
 }
 
 /* The block behind a used one, proved. */
