@@ -1,5 +1,6 @@
 #include "thread.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 
 #include "cached_blocks.h"
@@ -60,6 +61,9 @@ static void thread_end(void *unused) {
     when_ended();
 }
 
+/* Not in every C library. */
+#ifdef LM_ID_NEWLM
+
 /* The last of the keys whose values need no memory in glibc. */
 #define HIGH_KEY 31u
 
@@ -84,6 +88,15 @@ static bool create_key(void) {
     }
     return made;
 }
+
+#else
+
+/* With musl, each key that is deleted costs two system calls. */
+static bool create_key(void) {
+    return pthread_key_create(&end_of_thread, thread_end) == 0;
+}
+
+#endif
 
 void threads_start(void (*ended)(void)) {
     when_ended = ended;
