@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "support/support.h"
 #include "target/proc.h"
@@ -60,7 +61,17 @@ struct processes {
     bool looked; /* before */
 };
 
+/* Each process that is seen takes two descriptors, or three: as many as the user may have. */
+static void allow_descriptors(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 struct processes *processes_start(void) {
+    allow_descriptors();
     return make_zeroed(1, sizeof(struct processes));
 }
 

@@ -31,6 +31,18 @@ grep -q '>refills/s' "$work/text" || fail "not sorted by refills: $(cat "$work/t
 grep -q '^process [0-9]* (busy): Rss ' "$work/text" || fail "no summary: $(cat "$work/text")"
 awk '/slots of/ { if (before != "" && $1 > before) exit 1; before = $1 }' "$work/text" || fail "not by size"
 
+# All of them, although each takes descriptors while it is seen.
+: >"$work/many"
+for _ in $(seq 30); do
+    LD_PRELOAD=$LIBRARY sleep 600 &
+    processes="$processes $!"
+    echo $! >>"$work/many"
+done
+sleep 1
+(ulimit -Sn 40 && "$INSIGHT" top --json >"$work/top.json") || fail "mems top --json of many"
+holds "$work/top.json" '{int(pid) for pid in open("'"$work/many"'")} <= {p["pid"] for p in it["processes"]}'
+xargs kill <"$work/many"
+
 # refused PATTERN ARGUMENT... - with status 2.
 refused() {
     pattern=$1
