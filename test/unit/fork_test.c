@@ -4,8 +4,10 @@
  */
 #include "support/fresh.h"
 
+#include "engine/modes/sweep.h"
 #include "engine/slabs/lookup.h"
 #include "engine/slabs/slab.h"
+#include "engine/slabs/slot_record.h"
 #include "engine/tables/live_map.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
@@ -235,6 +237,39 @@ static void a_link_that_leads_nowhere_keeps_nothing_in_the_child(void) {
     _exit(0);
 }
 
+/* Takes and frees blocks in all of the holder's slabs, and sweeps them. */
+static void find_no_damage(void *unused) {
+    (void)unused;
+    CHECK_VALID();
+    for (size_t i = 3; i < BLOCKS; i++) {
+        engine_free(blocks[i]);
+    }
+    for (size_t i = 3; i < BLOCKS; i++) {
+        blocks[i] = engine_alloc(SIZE);
+    }
+    sweep_all(heap_mine, "test");
+    CHECK_VALID();
+}
+
+/* With harden=full. The kernel copies pages while other threads run: the child's copy of a block that is freed remotely
+ * may be older than its remote bit; of one that is allocated, older than its record; of one that is freed by its own
+ * thread, older than its live bit. */
+static void a_child_takes_no_old_copies_for_damage(void) {
+    pthread_t holder = start_holder();
+    char *cut = (char *)blocks[1] + SIZE;
+    const struct slot ended = slot_of(blocks[2], entry_class(page_map_load(window_unit(blocks[2]))));
+    CHECK(live_end_remotely(blocks[0]));
+    memset(cut, 0, 8);
+    CHECK(live_end(blocks[2]));
+    record_store(&ended, record_ended(record_load(&ended)));
+    struct child_result result;
+    child_run(&result, find_no_damage, NULL);
+    fputs(result.err, stderr);
+    CHECK(result.signal == 0 && result.status == 0);
+    (void)holder;
+    _exit(0); /* in the parent they are damaged */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         IN_BOTH_MODES(a_child_finds_what_was_freed_remotely),
@@ -242,6 +277,7 @@ int main(void) {
         IN_BOTH_MODES(a_child_has_its_own_inbox),
         FRESH(a_child_finds_frees_that_were_not_announced),
         FRESH(a_link_that_leads_nowhere_keeps_nothing_in_the_child),
+        FRESH_WITH(a_child_takes_no_old_copies_for_damage, "harden=full"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,9 +3,12 @@
 #include "engine/memory/guard_pages.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
+#include "engine/memory/spans.h"
 #include "engine/reports/damage.h"
 #include "engine/root/options.h"
 #include "engine/root/root.h"
+#include "engine/slabs/slab.h"
+#include "engine/tables/live_map.h"
 
 void harden_start(unsigned harden) {
     if (harden != HARDEN_OFF) {
@@ -76,4 +79,44 @@ void harden_tell_overflow(const char *operation, void *start, unsigned size_clas
 void harden_tell_after_free(void *start, unsigned size_class) {
     const struct slot slot = slot_of(start, size_class);
     damage_after_free("malloc", &slot, record_load(&slot));
+}
+
+/* A block that was not freed remotely, and has a live bit but no live record, may be on its way to being live or freed:
+ * it is left alone. */
+static void recover_slot(const struct slot *slot) {
+    const unsigned record = record_load(slot);
+    const bool freed = live_freed_remotely(slot->start);
+    if (record_is_live(record) && !freed) {
+        const size_t size = record_size(slot, record);
+        if (!canary_intact(slot->start, size, slot->room)) {
+            canary_write(slot->start, size, slot->room);
+        }
+    } else if (freed || !live_bit_is_set(slot->start)) {
+        if (record_is_live(record)) {
+            record_store(slot, record_ended(record));
+        }
+        if (!zero_intact(slot->start, slot->room)) {
+            zero_write(slot->start, slot->room);
+        }
+    }
+}
+
+static void recover_slab(const struct slab *slab, unsigned size_class) {
+    char *start = window_address(slab->span.first);
+    for (unsigned number = 0; number < slab_used(slab); number++) {
+        const size_t offset = number * (size_t)size_classes[size_class].size;
+        if (!slab_absent(slab, offset, offset + size_class_room(size_class))) {
+            const struct slot slot = slot_of(start + offset, size_class);
+            recover_slot(&slot);
+        }
+    }
+}
+
+void harden_recover(void) {
+    for (size_t unit = 0; heaps.harden == HARDEN_FULL && unit < spans.top; unit++) {
+        const uint32_t entry = page_map_load(unit);
+        if (entry_is_slab(entry) && entry_class(entry) != EMPTY_CLASS && window.spans[unit]->first == unit) {
+            recover_slab(CONTAINER_OF(window.spans[unit], struct slab, span), entry_class(entry));
+        }
+    }
 }

@@ -47,6 +47,13 @@ ALWAYS_INLINE unsigned harden_class(size_t size) {
 /* The same for an aligned one. */
 unsigned harden_class_aligned(size_t alignment, size_t size);
 
+/*
+ * In a forked child, before frees are collected: slots that other threads were about to hand out or free become what
+ * their records and bits say. The kernel copies pages while these threads run, so the child may have an older copy of a
+ * block than of its record, or a newer one. That looks like damage, so what was damaged before is not reported here.
+ */
+void harden_recover(void);
+
 /* Reports a slot of a class that is about to be handed out, and is not zero; clears it. */
 COLD void harden_tell_after_free(void *start, unsigned size_class);
 

@@ -6,6 +6,7 @@
 #include "engine/memory/huge.h"
 #include "engine/memory/span.h"
 #include "engine/modes/background.h"
+#include "engine/modes/harden.h"
 #include "engine/reports/heap_limit.h"
 #include "engine/root/root.h"
 #include "engine/samples/sample.h"
@@ -46,6 +47,7 @@ void fork_recover(bool alone) {
     if (!alone) {
         metadata_recover();
         spans_recover();
+        harden_recover();
         threads_recover();
         samples_recover();
     }
