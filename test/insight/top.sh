@@ -39,7 +39,7 @@ for _ in $(seq 30); do
     echo $! >>"$work/many"
 done
 sleep 1
-(ulimit -Sn 40 && "$INSIGHT" top --json >"$work/top.json") || fail "mems top --json of many"
+prlimit --nofile=40: "$INSIGHT" top --json >"$work/top.json" || fail "mems top --json of many"
 holds "$work/top.json" '{int(pid) for pid in open("'"$work/many"'")} <= {p["pid"] for p in it["processes"]}'
 xargs kill <"$work/many"
 
