@@ -7,8 +7,10 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "engine/memory/huge.h"
 #include "engine/memory/span.h"
 #include "engine/root/root.h"
+#include "engine/slabs/lookup.h"
 #include "engine/tables/page_map.h"
 #include "engine/tables/window.h"
 #include "os/os.h"
@@ -165,6 +167,47 @@ static void what_another_mapping_has_got_is_lost(void) {
     CHECK_VALID();
 }
 
+static void use_huge(void **block, int mark) {
+    CHECK(*block != NULL);
+    memset(*block, mark, BLOCK);
+    CHECK_EQUAL(engine_usable_size("malloc_usable_size", *block), HUGE_MIN);
+    *block = engine_realloc("realloc", *block, HUGE_MIN + BLOCK);
+    CHECK(*block != NULL && *(char *)*block == mark);
+    CHECK_EQUAL(engine_usable_size("malloc_usable_size", *block), HUGE_MIN + BLOCK);
+}
+
+/* The system may map a huge block where the window has unmapped its units, also one that moves as it grows. */
+static void a_huge_block_may_lie_among_unmapped_units(void) {
+    enum { PARTS = 5, COUNT = 16 };
+    void *parts[PARTS];
+    void *huge[COUNT];
+    size_t inside = 0;
+    for (int i = 0; i < PARTS; i++) {
+        parts[i] = engine_alloc(HUGE_MIN - 2 * UNIT);
+    }
+    void *behind = large(BLOCK, 1);
+    for (int i = 0; i < PARTS; i++) {
+        engine_free(parts[i]);
+    }
+    engine_confine();
+    for (int i = 0; i < COUNT; i++) {
+        huge[i] = engine_alloc(HUGE_MIN);
+        inside += window_holds(huge[i]);
+        use_huge(&huge[i], i);
+        inside += window_holds(huge[i]);
+        CHECK_VALID();
+    }
+    if (inside == 0) {
+        child_cannot();
+    }
+    for (int i = 0; i < COUNT; i++) {
+        engine_free(huge[i]);
+        CHECK(block_at(huge[i]).state != BLOCK_STATE_LIVE || block_at(huge[i]).kind != BLOCK_HUGE);
+    }
+    engine_free(behind);
+    check_nothing_left();
+}
+
 static void a_block_does_not_grow_into_what_is_lost(void) {
     not_beside_a_sanitizer();
     engine_confine();
@@ -291,6 +334,9 @@ int main(void) {
         FRESH(a_refused_mapping_makes_the_window_give_way),
         FRESH(unmapped_memory_reads_as_zero_when_it_is_back),
         FRESH(what_another_mapping_has_got_is_lost),
+        FRESH_WITH(a_huge_block_may_lie_among_unmapped_units, "window=400m"),
+        FRESH_WITH(a_huge_block_may_lie_among_unmapped_units, "window=400m,harden=full"),
+        FRESH_WITH(a_huge_block_may_lie_among_unmapped_units, "window=400m,sample=64k"),
         FRESH(a_block_does_not_grow_into_what_is_lost),
         FRESH(the_window_goes_on_behind_other_mappings),
         FRESH(what_cannot_be_claimed_again_is_tried_again),

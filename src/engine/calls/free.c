@@ -114,13 +114,21 @@ ALWAYS_INLINE bool free_large(void *block) {
     return true;
 }
 
+static bool free_huge(void *block) {
+    sampled_block_end_huge(heap_mine, block);
+    return huge_free(block);
+}
+
 /* Frees a block in a unit that is in no heap's slab, or in any slab for a thread without a heap. False if it is not
  * live. */
 static bool free_by_entry(void *block, uint32_t entry) {
     if (entry_is_slab(entry)) {
         return free_in_slab(block, entry);
     }
-    return entry == UNIT_SAMPLES ? sampled_block_free(heap_mine, block) : entry == UNIT_LARGE && free_large(block);
+    if (entry == UNIT_SAMPLES) {
+        return sampled_block_free(heap_mine, block);
+    }
+    return entry_is_used(entry) ? entry == UNIT_LARGE && free_large(block) : free_huge(block);
 }
 
 static COLD void free_beat(void) {
@@ -198,8 +206,7 @@ static void free_beyond_slabs(const char *operation, void *block);
 static COLD void free_elsewhere_plain(void *block) {
     int saved = errno;
     if (window_granule(block) >= window_granules()) {
-        sampled_block_end_huge(heap_mine, block);
-        if (window_holds(block) || !huge_free(block)) {
+        if (page_map_holds(block) || !free_huge(block)) {
             fault_report("free", block);
         }
         errno = saved;
@@ -326,8 +333,7 @@ static bool free_huge_hardened(const char *operation, void *block) {
         return false;
     }
     end_big(operation, block, size, (enum origin)huge_origin(block));
-    sampled_block_end_huge(heap_mine, block);
-    return huge_free(block);
+    return free_huge(block);
 }
 
 /* With harden=full: the block's magazine is full, or was never made. */
@@ -370,7 +376,7 @@ static void free_others_slot(const char *operation, void *block, uint32_t entry)
 }
 
 static bool free_big_hardened(const char *operation, void *block) {
-    if (!window_holds(block)) {
+    if (!page_map_holds(block)) {
         return free_huge_hardened(operation, block);
     }
     if (window_granule(block) >= window_granules()) {

@@ -185,7 +185,7 @@ static void *take_place(const struct hardened_block *of, size_t size) {
 /* Moves the pages of a large block to another one, and frees it. False if it must be copied; *lost: `to` is gone. */
 static bool move_large(const char *operation, const struct hardened_block *of, void *to, size_t size, bool *lost) {
     void *from = (void *)of->block.start;
-    if (of->block.kind != BLOCK_LARGE || size < of->size || !window_holds(to) ||
+    if (of->block.kind != BLOCK_LARGE || size < of->size || !page_map_holds(to) ||
         !move_pages(from, to, of->size, lost)) {
         return false;
     }
@@ -251,7 +251,7 @@ void harden_free_sized(const char *operation, void *block, size_t size, size_t a
 
 /* The bytes from an address to the end of the live block around it; SIZE_MAX if none is found without a lock. */
 static size_t bytes_left(const void *address) {
-    if (!window_holds(address)) {
+    if (!page_map_holds(address)) {
         return SIZE_MAX;
     }
     const struct block block = block_at(address);

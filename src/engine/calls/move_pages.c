@@ -13,11 +13,11 @@
 
 /* Whether the program has advised something for a block, which would move with its pages. */
 static bool is_advised(const void *block) {
-    return window_holds(block) ? large_advised(large_of(block)) : huge_advised(block);
+    return page_map_holds(block) ? large_advised(large_of(block)) : huge_advised(block);
 }
 
 bool move_pages(void *from, void *to, size_t bytes, bool *lost) {
-    if (bytes < MOVE_PAGES_MIN || !window_holds(to) || is_advised(from) ||
+    if (bytes < MOVE_PAGES_MIN || !page_map_holds(to) || is_advised(from) ||
         atomic_load_explicit(&mems_root.pages_moved, memory_order_relaxed) >= MOVES_MAX ||
         os_move_pages(from, to, round_up(bytes, OS_PAGE), lost)) {
         return false;

@@ -77,7 +77,7 @@ static void copy_touched(char *to, const char *from, size_t bytes) {
 
 /* Ends a block whose pages are elsewhere. */
 static void free_moved(void *block) {
-    struct large *large = window_holds(block) ? large_end(block) : NULL;
+    struct large *large = page_map_holds(block) ? large_end(block) : NULL;
     if (large == NULL) {
         engine_free(block);
         return;

@@ -48,7 +48,7 @@ static void *large_instead(struct heap *heap, size_t size) {
 
 COLD void *supply_sampled(void *block, size_t size, size_t alignment, uint64_t interval) {
     struct heap *heap = heap_mine;
-    const bool in_slab = window_holds(block) && entry_is_slab(page_map_load(window_unit(block)));
+    const bool in_slab = page_map_holds(block) && entry_is_slab(page_map_load(window_unit(block)));
     void *sample = block;
     if (in_slab) {
         sample = size <= SMALL_MAX ? sampled_block_take(heap, size, alignment, interval) : large_instead(heap, size);
@@ -259,7 +259,7 @@ static void *finish_big(struct heap *heap, void *block, size_t size, size_t alig
     if (block == NULL) {
         return out_of_memory();
     }
-    if (window_holds(block)) {
+    if (page_map_holds(block)) {
         heap_count_large(heap_mine, large_size(large_of(block)));
     }
     return LIKELY(interval == 0) ? block : supply_sampled(block, size, alignment, interval);

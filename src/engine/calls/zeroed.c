@@ -30,11 +30,11 @@ static enum zeros_memory memory_of(const void *block, bool zero) {
     if (!zero) {
         return ZEROS_USED;
     }
-    return window_holds(block) && span_purges() != 0 ? ZEROS_PURGED : ZEROS_FRESH;
+    return page_map_holds(block) && span_purges() != 0 ? ZEROS_PURGED : ZEROS_FRESH;
 }
 
 void alloc_clear_big(void *block, size_t bytes, bool zero) {
-    if (zeros_make(block, round_up(bytes, OS_PAGE), memory_of(block, zero)) && window_holds(block)) {
+    if (zeros_make(block, round_up(bytes, OS_PAGE), memory_of(block, zero)) && page_map_holds(block)) {
         large_watch(block);
     }
     if (UNLIKELY(!root_plain())) {

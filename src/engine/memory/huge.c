@@ -5,7 +5,6 @@
 #include "engine/tables/holding.h"
 #include "engine/tables/metadata.h"
 #include "engine/tables/size_class.h"
-#include "engine/tables/window.h"
 #include "guard_pages.h"
 #include "os/os.h"
 #include "ranks.h"
@@ -62,44 +61,13 @@ static bool unfence(struct huge *huge) {
     return true;
 }
 
-/* How many mappings that lie in the window are put up with in search of one that does not. */
-#define MAPPINGS_INSIDE 8u
-
-static bool meets_window(const void *start, size_t size) {
-    const uintptr_t window_end = window.base + (window_granules() << GRANULE_SHIFT);
-    return (uintptr_t)start < window_end && window.base < (uintptr_t)start + size;
-}
-
-/* Maps memory outside the window, whose free units may be unmapped: what the system maps there is kept meanwhile, so
- * that it chooses another place. */
-static bool map_outside(size_t size, size_t alignment, void **start) {
-    void *inside[MAPPINGS_INSIDE];
-    unsigned count = 0;
-    bool mapped = os_map(size, alignment, start) == 0;
-    for (; mapped && meets_window(*start, size) && count < MAPPINGS_INSIDE; count++) {
-        inside[count] = *start;
-        mapped = os_map(size, alignment, start) == 0;
-    }
-    if (mapped && meets_window(*start, size)) {
-        os_unmap(*start, size);
-        mapped = false;
-    }
-    for (unsigned i = 0; i < count; i++) {
-        os_unmap(inside[i], size);
-    }
-    if (!mapped) {
-        *start = NULL;
-    }
-    return mapped;
-}
-
 void *huge_alloc(size_t size, size_t alignment) {
     struct huge *huge = metadata_alloc(sizeof *huge);
     void *start = NULL;
     const size_t requested = size;
     size = mapping_for(size);
     bool taken = huge != NULL && holding_take(size);
-    if (taken && map_outside(size, alignment > OS_PAGE ? alignment : OS_PAGE, &start)) {
+    if (taken && os_map(size, alignment > OS_PAGE ? alignment : OS_PAGE, &start) == 0) {
         huge->requested = requested;
         huge->sample = NULL;
         huge->advised = false;

@@ -50,7 +50,7 @@ void *harden_set_origin(void *block, enum origin origin) {
 
 void harden_begin_big(void *block, size_t size, enum origin origin) {
     canary_write(block, size, round_up(size, OS_PAGE));
-    if (window_holds(block)) {
+    if (page_map_holds(block)) {
         large_of(block)->origin = (uint8_t)origin;
     } else {
         huge_set_origin(block, origin);

@@ -113,7 +113,7 @@ static uintptr_t end_of(void *block, size_t bytes) {
     if (guard_size() != 0) {
         return fence_of((uintptr_t)block, bytes);
     }
-    if (window_holds(block)) {
+    if (page_map_holds(block)) {
         const struct large *large = large_of(block);
         return (uintptr_t)window_address(large->span.first + large->span.units);
     }
@@ -122,7 +122,7 @@ static uintptr_t end_of(void *block, size_t bytes) {
 
 /* Sets the sample stored with the block (NULL: none). Returns the previous one. */
 static struct sample *keep(void *block, struct sample *sample) {
-    if (!window_holds(block)) {
+    if (!page_map_holds(block)) {
         return huge_keep_sample(block, sample);
     }
     struct large *large = large_of(block);
@@ -154,7 +154,7 @@ static bool unfence(struct sample *sample) {
 
 /* A guard in the headroom would be lost with it. */
 static void keep_units(void *block) {
-    if (window_holds(block) && large_is_ample(large_of(block))) {
+    if (page_map_holds(block) && large_is_ample(large_of(block))) {
         large_end_headroom(large_of(block));
     }
 }
@@ -162,7 +162,7 @@ static void keep_units(void *block) {
 NOINLINE void sampled_block_mark(struct heap *heap, void *block, size_t size, uint64_t interval) {
     struct sample_site site;
     describe(heap, &site);
-    struct sample *sample = sample_make(window_holds(block) ? SAMPLE_LARGE : SAMPLE_HUGE, size, interval, &site);
+    struct sample *sample = sample_make(page_map_holds(block) ? SAMPLE_LARGE : SAMPLE_HUGE, size, interval, &site);
     if (sample == NULL) {
         return;
     }

@@ -23,7 +23,7 @@ const struct sample *sample_around(const void *address) {
     if (!root_ready()) {
         return NULL;
     }
-    if (window_holds(address) && page_map_load(window_unit(address)) == UNIT_SAMPLES) {
+    if (page_map_holds(address) && page_map_load(window_unit(address)) == UNIT_SAMPLES) {
         return sample_at(address);
     }
     for (const struct sample_chunk *chunk = samples.chunks; chunk != NULL; chunk = chunk->next) {

@@ -73,7 +73,7 @@ static struct block block_in_window(const void *address) {
 }
 
 struct block block_at(const void *address) {
-    if (window_holds(address)) {
+    if (page_map_holds(address)) {
         return block_in_window(address);
     }
     struct block block = {.kind = BLOCK_OUTSIDE};
@@ -81,6 +81,8 @@ struct block block_at(const void *address) {
         block.kind = BLOCK_HUGE;
     } else if (huge_find_freed(address, &block.start, &block.size)) {
         block.kind = BLOCK_HUGE_FREED;
+    } else if (window_holds(address)) {
+        block = block_in_window(address);
     } else if (window_tables_hold(address)) {
         block.kind = BLOCK_METADATA;
     } else if ((uintptr_t)address - window.base < window.units_area.size) {

@@ -68,6 +68,12 @@ static inline bool entry_is_free(uint32_t entry) {
     return entry >= UNIT_FRESH && entry <= UNIT_DIRTY;
 }
 
+/* Whether the unit is part of a span in use. Where others may have mapped memory in units of the window that are
+ * unmapped or lost, a huge block of our own too, it is not. */
+static inline bool entry_is_used(uint32_t entry) {
+    return entry >= UNIT_LARGE && entry != UNIT_LOST;
+}
+
 /* For a thread that goes from the id to its heap: acquire, pairs with the release of page_map_store. */
 static inline uint32_t page_map_acquire(size_t unit) {
     return atomic_load_explicit(&window.page_map[unit], memory_order_acquire);
@@ -75,6 +81,11 @@ static inline uint32_t page_map_acquire(size_t unit) {
 
 static inline uint32_t page_map_load(size_t unit) {
     return atomic_load_explicit(&window.page_map[unit], memory_order_relaxed);
+}
+
+/* Whether an address lies in a span in use: what is there is a slot or a large block, or nobody's. */
+static inline bool page_map_holds(const void *address) {
+    return window_holds(address) && entry_is_used(page_map_load(window_unit(address)));
 }
 
 static inline void page_map_store(size_t unit, uint32_t entry) {
