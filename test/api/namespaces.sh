@@ -1,8 +1,7 @@
 #!/bin/sh
-# A plug-in that dlmopen loads into a namespace of its own has its own C library, and the heap that it is linked with, or
-# that C library's. Beside the heap of the program, whichever that is, both keep their blocks, and threads may end that
-# have used both, although the two C libraries keep the values of thread-specific keys in the same place: the plug-in
-# finds no value of the heap's under its first key, and the heap needs none of its own.
+# A plug-in that dlmopen loads into a namespace of its own has a C library of its own, and perhaps a heap. Its heap and
+# the program's do not disturb each other, also when threads end that have used both. The two C libraries keep the values
+# of their thread-specific keys in the same place, so the first key of the plug-in must not be one that our heap uses.
 . "$SOURCE_DIR/test/support/script.sh"
 cat >"$work/plugin.c" <<'END'
 #include <pthread.h>

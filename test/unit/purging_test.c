@@ -151,16 +151,21 @@ static bool look_at(struct slab *slab, uint64_t now_ms, unsigned most) {
     return purge.pages != 0;
 }
 
-/* Pages go that were free at two looks, a second apart here, and not handed out in between. */
-static void a_page_that_is_used_in_between_rests_anew(void) {
-    const uint64_t start_ms = os_coarse_ms() - 20000;
+/* A slab, most of whose slots are free, that ages. */
+static struct slab *aging_since(uint64_t start_ms) {
     fill();
     free_most();
     flush_mine();
-    struct slab *slab = slab_of(blocks[0]);
     lock_take(&heap_mine->lock);
     heap_age(heap_mine, start_ms);
     lock_give(&heap_mine->lock);
+    return slab_of(blocks[0]);
+}
+
+/* Pages go that were free at two looks, a second apart here, and not handed out in between. */
+static void a_page_that_is_used_in_between_rests_anew(void) {
+    const uint64_t start_ms = os_coarse_ms() - 20000;
+    struct slab *slab = aging_since(start_ms);
     CHECK(!look_at(slab, start_ms + 1000, UINT_MAX));
     CHECK(slab->resting != 0);
     for (size_t i = 0; i < BLOCKS; i++) {
@@ -180,13 +185,7 @@ static void a_purge_takes_no_more_pages_than_it_may(void) {
     if (os_page_size() != OS_PAGE) {
         child_cannot();
     }
-    fill();
-    free_most();
-    flush_mine();
-    struct slab *slab = slab_of(blocks[0]);
-    lock_take(&heap_mine->lock);
-    heap_age(heap_mine, start_ms);
-    lock_give(&heap_mine->lock);
+    struct slab *slab = aging_since(start_ms);
     CHECK(!look_at(slab, start_ms + 1000, 2));
     CHECK(look_at(slab, start_ms + 2000, 2));
     CHECK_EQUAL(count_bits(purge.pages), 2);

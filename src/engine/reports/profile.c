@@ -63,7 +63,7 @@ static const struct sample_chunk *first_chunk(void) {
     return chunk;
 }
 
-/* The mean interval that a reader is told: the smallest of the samples', and of those to come. */
+/* The interval that the profile states: the smallest that any of its samples was taken with, or the one set now. */
 static uint64_t interval_of(enum profile_kind kind) {
     const uint64_t set = atomic_load_explicit(&samples.interval, memory_order_relaxed);
     uint64_t interval = set != 0 ? set : UINT64_MAX;

@@ -14,12 +14,16 @@ static void write_it(char *block) {
     memset(hidden(block) + from, value, bytes);
 }
 
-static char *written(size_t size, ptrdiff_t at, size_t count, int what) {
-    char *block = full(size);
+static void write_to(char *block, ptrdiff_t at, size_t count, int what) {
     from = at;
     bytes = count;
     value = what;
     by_thread(write_it, block);
+}
+
+static char *written(size_t size, ptrdiff_t at, size_t count, int what) {
+    char *block = full(size);
+    write_to(block, at, count, what);
     return block;
 }
 
@@ -63,10 +67,7 @@ static bool behind_and_never_freed(size_t size) {
 }
 
 static void free_written(char *block, ptrdiff_t at, size_t count, int what) {
-    from = at;
-    bytes = count;
-    value = what;
-    by_thread(write_it, block);
+    write_to(block, at, count, what);
     free(block);
 }
 
@@ -112,11 +113,8 @@ static bool write_before(size_t size, size_t count, int what) {
     for (int i = 0; i < 4; i++) {
         blocks[i] = full(size);
     }
-    from = -(ptrdiff_t)count;
-    bytes = count;
-    value = what;
     for (int i = 0; i < 4; i++) {
-        by_thread(write_it, blocks[i]);
+        write_to(blocks[i], -(ptrdiff_t)count, count, what);
     }
     for (int i = 0; i < 4; i++) {
         free(blocks[i]);
@@ -164,10 +162,7 @@ static bool into_a_neighbour(size_t size) {
     for (int i = 0; i < 64; i++) {
         blocks[i] = full(size);
     }
-    from = (ptrdiff_t)size;
-    bytes = 64;
-    value = 1;
-    by_thread(write_it, blocks[32]);
+    write_to(blocks[32], (ptrdiff_t)size, 64, 1);
     for (int i = 0; i < 64; i++) {
         changed |= secrets(blocks[i], size) != size;
     }
@@ -178,10 +173,7 @@ static bool into_a_neighbour(size_t size) {
 static bool after_free(size_t size) {
     char *block = full(size);
     free(block);
-    from = 0;
-    bytes = 1;
-    value = 1;
-    by_thread(write_it, block);
+    write_to(block, 0, 1, 1);
     return true;
 }
 
@@ -195,10 +187,7 @@ static bool after_free_by_another(size_t size) {
 static bool after_free_at_the_end(size_t size) {
     char *block = full(size);
     free(block);
-    from = (ptrdiff_t)size - 1;
-    bytes = 1;
-    value = 1;
-    by_thread(write_it, block);
+    write_to(block, (ptrdiff_t)size - 1, 1, 1);
     return true;
 }
 
@@ -208,20 +197,14 @@ static bool after_free_and_others(size_t size) {
     for (int i = 0; i < 10; i++) {
         free(full(size));
     }
-    from = 0;
-    bytes = 1;
-    value = 1;
-    by_thread(write_it, block);
+    write_to(block, 0, 1, 1);
     return true;
 }
 
 static bool after_free_of_an_aligned_one(size_t size) {
     char *block = hidden(memalign(64, size));
     free(block);
-    from = 0;
-    bytes = 1;
-    value = 1;
-    by_thread(write_it, block);
+    write_to(block, 0, 1, 1);
     return true;
 }
 
@@ -232,10 +215,7 @@ static bool after_realloc(size_t size) {
     if (hidden(realloc(block, size * 4)) == kept) {
         return false;
     }
-    from = 0;
-    bytes = 8;
-    value = 1;
-    by_thread(write_it, kept);
+    write_to(kept, 0, 8, 1);
     return true;
 }
 
@@ -243,10 +223,7 @@ static bool after_realloc(size_t size) {
 static bool after_free_seen(size_t size) {
     char *block = full(size);
     free(block);
-    from = (ptrdiff_t)size / 2;
-    bytes = 1;
-    value = SECRET;
-    by_thread(write_it, block);
+    write_to(block, (ptrdiff_t)size / 2, 1, SECRET);
     for (int i = 0; i < 100; i++) {
         char *next = hidden(malloc(size));
         if (next == NULL || next[size / 2] == SECRET) {
@@ -261,10 +238,7 @@ static bool after_free_into_another(size_t size) {
     char *block = full(size);
     free(block);
     char *next = full(size);
-    from = 0;
-    bytes = 1;
-    value = 1;
-    by_thread(write_it, block);
+    write_to(block, 0, 1, 1);
     return secrets(next, 1) != 1;
 }
 
