@@ -267,7 +267,7 @@ static void ask_heaps(struct session *session, uint64_t address, struct answer *
         return;
     }
     if (session->has_engine &&
-        (ask_window(session, answer) || ask_tables(session, answer) || ask_huge(session, answer))) {
+        (ask_huge(session, answer) || ask_window(session, answer) || ask_tables(session, answer))) {
         return;
     }
     struct engine_huge freed;

@@ -77,6 +77,17 @@ holds "$work/core.json" "sum(r['resident'] for r in it['rows']) == it['rss'] > 1
 holds "$work/core.json" "sum(c['live'] for c in it['classes']) ==
     sum(c['live'] for c in __import__('json').load(open('$work/stats.json'))['classes'])"
 
+# A huge block that lies among unmapped units of the window is no free memory of it, and counts once.
+compile confined_huge
+MEMS_OPTIONS=window=400m launch "$work/list" "$work/confined_huge"
+halt "$process"
+"$INSIGHT" stats --json "$process" >"$work/huge.json" || fail "mems stats of a confined process"
+holds "$work/huge.json" "sum(r['resident'] for r in it['rows']) == it['rss'] == $(rss "$process")"
+holds "$work/huge.json" "$(row huge) == 16 << 20 and $(row fresh) == 0"
+# shellcheck disable=SC2046 # a list of words
+"$INSIGHT" whatis --json $(address "$work/list" huge) "$process" >"$work/huge.json" || fail "mems whatis of huge blocks"
+holds "$work/huge.json" "{(a['kind'], a['state']) for a in it['answers']} == {('huge block', 'live')}"
+
 # Without a heap of ours the kernel's numbers remain, and the status says that something is missing.
 status=0
 "$INSIGHT" stats --json $$ >"$work/other.json" 2>"$work/error" || status=$?
