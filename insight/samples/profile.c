@@ -199,6 +199,14 @@ char *profile_group_name(struct profile *profile, const struct site *site) {
     return NULL;
 }
 
+static uint64_t longest_interval(const struct samples *samples) {
+    uint64_t longest = samples->interval;
+    for (size_t i = 0; i < samples->count; i++) {
+        longest = larger(longest, samples->all[i].interval);
+    }
+    return longest;
+}
+
 /* --- The verb ----------------------------------------------------------------------------------------------------- */
 
 static void print_head(const struct profile *profile) {
@@ -218,7 +226,12 @@ static void print_head(const struct profile *profile) {
            text_size((uint64_t)bar), profile->total.blocks,
            estimate_bar(profile->total.blocks_variance, profile->total.samples), profile->total.samples);
     if (samples->interval != 0) {
-        printf(", one in %s", text_size(samples->interval));
+        const uint64_t shortest = profile_interval(profile);
+        const uint64_t longest = longest_interval(samples);
+        printf(", one in %s", text_size(shortest));
+        if (longest > shortest) {
+            printf(" to %s", text_size(longest)); /* while the heap was small, or before the option was set anew */
+        }
     }
     putchar('\n');
     if (profile->kind == PROFILE_PEAK && samples->now_ms >= samples->peak_ms) {

@@ -168,7 +168,7 @@ static inline void block_forget(struct block *block) {
 }
 
 /* Stored beside a cached block's link; a stray write to the link cannot produce it. The link is rotated, or the two
- * words would pass if they were exchanged, or if the same bits of both were flipped. */
+ * words would pass if they were exchanged, or if the same bit of both were flipped. */
 #define BLOCK_CHECK_TURN (WORD_BITS / 4)
 static inline uintptr_t block_check(const struct block *block, const struct block *link) {
     return word_rotate((uintptr_t)link, BLOCK_CHECK_TURN) ^ (uintptr_t)block ^ block_secret();

@@ -120,6 +120,7 @@ for _ in $(seq 600); do
     sleep 0.1
 done
 profile --format=heap_v2 "$process" | grep -q '^heap profile: .* @ heap_v2/65536$' || fail "raw samples of a larger interval"
+profile "$process" | grep -q "samples, one in 64.0 KiB to [14].0 MiB$" || fail "the tree does not tell the larger interval"
 profile --json "$process" >"$work/both.json"
 holds "$work/both.json" 'any(f["function"] == "leak_site" and s["samples"] < 60 for s in it["sites"] for f in s["frames"])'
 kill -9 "$process"
