@@ -238,23 +238,20 @@ static void run_add(struct slab *slab, struct run *run, unsigned slot) {
     run->count++;
 }
 
-/* Collects one word of the live map, which begins at an offset of the slab. */
-static void collect_word(struct slab *slab, struct run *run, size_t offset, bool writer) {
+/* Collects the remote bits of one word of the live map, which begins at an offset of the slab. Only a slab that is not
+ * settled has remote bits of slots that are free already. */
+static void collect_word(struct slab *slab, struct run *run, size_t offset, uint64_t remote, bool writer) {
+    const unsigned size_class = slab_class(slab);
+    const bool settled = !slab->unsettled;
     char *start = window_address(slab->span.first);
     struct live_word *word = live_word_of(start + offset);
-    /* seq_cst, after the unit's link is cleared: partner of live_end_remotely, which sets a bit and then reads the
-     * link. Acquire: the block's user's accesses come before those of its next user. */
-    uint64_t remote = atomic_load_explicit(&word->remote, memory_order_seq_cst);
-    if (remote == 0) {
-        return;
-    }
     uint64_t wrong = remote & ~atomic_load_explicit(&word->live, memory_order_relaxed);
     if (UNLIKELY(wrong != 0)) {
         live_suspect(start + offset + lowest_bit(wrong) * GRANULE);
     }
     for (uint64_t bits = remote & ~wrong; bits != 0; bits &= bits - 1) {
-        unsigned slot = size_class_slot(slab_class(slab), offset + lowest_bit(bits) * GRANULE);
-        if (!slab_slot_free(slab, slot)) {
+        unsigned slot = size_class_slot(size_class, offset + lowest_bit(bits) * GRANULE);
+        if (settled || !slab_slot_free(slab, slot)) {
             run_add(slab, run, slot);
         }
     }
@@ -265,6 +262,16 @@ static void collect_word(struct slab *slab, struct run *run, size_t offset, bool
     }
 }
 
+/* The first offset of at, at + step, ... in the unit of these words whose word has a remote bit; UNIT or more: none.
+ * seq_cst, after the unit's link is cleared: partner of live_end_remotely, which sets a bit and then reads the link.
+ * Acquire: the block's user's accesses come before those of its next user. */
+static size_t next_remote(const struct live_word *words, size_t at, size_t step) {
+    while (at < UNIT && atomic_load_explicit(&words[at / LIVE_WORD_BYTES].remote, memory_order_seq_cst) == 0) {
+        at += step;
+    }
+    return at;
+}
+
 /* Neighbouring blocks mostly share a word of the slab's bitmap, which is written once for all of them. For slots
  * larger than a word of the live map, only the words in which a slot starts are read. */
 void slab_collect(struct slab *slab, size_t unit, bool writer) {
@@ -272,9 +279,13 @@ void slab_collect(struct slab *slab, size_t unit, bool writer) {
     const size_t first = (unit - slab->span.first) << UNIT_SHIFT;
     const size_t step = size <= LIVE_WORD_BYTES ? LIVE_WORD_BYTES : size;
     const size_t free_before = slab_free_slots(slab);
+    const struct live_word *words = live_words_of_unit(unit);
     struct run run = {0};
-    for (size_t at = (first + step - 1) / step * step; at < first + UNIT; at += step) {
-        collect_word(slab, &run, round_down(at, LIVE_WORD_BYTES), writer);
+    size_t at = next_remote(words, (first + step - 1) / step * step - first, step);
+    while (at < UNIT) {
+        uint64_t remote = atomic_load_explicit(&words[at / LIVE_WORD_BYTES].remote, memory_order_acquire);
+        collect_word(slab, &run, first + round_down(at, LIVE_WORD_BYTES), remote, writer);
+        at = next_remote(words, at + step, step);
     }
     free_slots(slab, run.word, run.bits, run.count);
     slab_count_add(&counts_of(slab)->remote, free_before - slab_free_slots(slab));
