@@ -1,13 +1,14 @@
 /*
- * alloc.c - malloc and aligned_alloc beyond the fast path.
+ * alloc.c - malloc and aligned_alloc beyond the fast path, and alloc.h.
  */
+#include "alloc.h"
+
 #include <stdint.h>
 
 #include "engine/engine.h"
 #include "engine/memory/large.h"
 #include "engine/upkeep/upkeep.h"
 #include "fast_path.h"
-#include "front.h"
 #include "harden_alloc.h"
 #include "supply.h"
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "alloc.h"
 #include "base/fault.h"
 #include "engine/engine.h"
 #include "engine/heaps/cached_blocks.h"
@@ -18,9 +19,10 @@
 #include "engine/upkeep/trim.h"
 #include "engine/upkeep/upkeep.h"
 #include "fast_path.h"
-#include "front.h"
 #include "mems.h"
 #include "realloc.h"
+#include "supply.h"
+#include "zeroed.h"
 
 _Static_assert(ARENA_NAME_MAX == MEMS_ARENA_NAME_MAX, "mems.h has room for a name");
 
@@ -216,7 +218,7 @@ static COLD void *alloc_filling(const char *operation, struct mems_arena *handle
         block = pop(heap, size_class);
         note_use(heap);
         lock_give(&heap->lock);
-        if (block == NULL && !alloc_fill(heap, size_class, &block)) {
+        if (block == NULL && !supply_magazine(heap, size_class, &block)) {
             if (reclaimed) {
                 return out_of_memory();
             }
@@ -287,7 +289,7 @@ void *arena_alloc_zeroed(const char *operation, struct mems_arena *handle, size_
     bool zero;
     void *block = alloc_listed(operation, handle, 1, bytes, &zero);
     if (block != NULL) {
-        alloc_clear_big(block, bytes, zero);
+        zeroed_make(block, bytes, zero);
     }
     return block;
 }

@@ -4,8 +4,8 @@
 
 #include "base/bits.h"
 #include "engine/engine.h"
+#include "engine/root/root.h"
 #include "fast_path.h"
-#include "front.h"
 
 /* Whether the thread's next block of this class will be a medium one. */
 static bool makes_medium(unsigned size_class) {

@@ -6,7 +6,6 @@
 #include "engine/modes/sweep.h"
 #include "engine/slabs/slot_record.h"
 #include "fast_path.h"
-#include "front.h"
 
 COLD void *harden_alloc_big(supply_function *supply, struct heap *heap, size_t size, size_t alignment, bool *zero,
                             enum origin origin) {

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "alloc.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
 #include "engine/modes/harden.h"
@@ -14,9 +15,10 @@
 #include "engine/reports/fault_report.h"
 #include "engine/root/options.h"
 #include "engine/slabs/lookup.h"
-#include "front.h"
+#include "harden_free.h"
 #include "move_pages.h"
 #include "realloc.h"
+#include "supply.h"
 
 /* A live block: what it is, its size for its user, and what it may grow to in place. */
 struct hardened_block {
@@ -190,7 +192,7 @@ static bool move_large(const char *operation, const struct hardened_block *of, v
         return false;
     }
     move_end(to, of, size, round_up(size, OS_PAGE));
-    free_large_moved(operation, from);
+    harden_free_moved(operation, from);
     return true;
 }
 

@@ -1,14 +1,14 @@
-/*
- * heap_request.c - malloc_trim, and requests from outside: to trim, or to set an option (base/layout.h).
- */
+#include "heap_request.h"
+
 #include <errno.h>
 
 #include "base/fmt.h"
 #include "engine/engine.h"
+#include "engine/heaps/heap.h"
 #include "engine/modes/background.h"
 #include "engine/reports/fault_report.h"
+#include "engine/root/root.h"
 #include "engine/upkeep/trim.h"
-#include "front.h"
 #include "os/process.h"
 
 static size_t trim(void) {
@@ -61,7 +61,7 @@ COLD static void serve(struct root_request *request, uint8_t bell) {
     atomic_store_explicit(&request->answered, bell, memory_order_release);
 }
 
-void request_serve(void) {
+void heap_request_serve(void) {
     static _Atomic uint8_t taken; /* the last bell that a thread serves, or has served */
     struct root_request *request = &mems_root.head.request;
     uint8_t bell = atomic_load_explicit(&request->bell, memory_order_acquire);
@@ -74,5 +74,5 @@ void request_serve(void) {
 }
 
 __attribute__((constructor(PROCESS_JOIN))) static void join(void) {
-    background_also(request_serve);
+    background_also(heap_request_serve);
 }

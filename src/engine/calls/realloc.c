@@ -7,14 +7,15 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "alloc.h"
 #include "engine/engine.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
 #include "engine/modes/sampled_block.h"
 #include "engine/reports/fault_report.h"
-#include "front.h"
 #include "harden_resize.h"
 #include "move_pages.h"
+#include "supply.h"
 
 /* How many cached large blocks are flushed so that one can grow in place. */
 #define FLUSHED_LARGES 64u

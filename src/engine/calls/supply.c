@@ -16,7 +16,7 @@
 #include "engine/upkeep/trim.h"
 #include "engine/upkeep/upkeep.h"
 #include "fast_path.h"
-#include "front.h"
+#include "heap_request.h"
 
 void *out_of_memory(void) {
     atomic_fetch_add_explicit(&mems_root.failures, 1, memory_order_relaxed);
@@ -32,7 +32,7 @@ static uint64_t count_and_keep_up(struct heap *heap, size_t size) {
         interval = sample_points_beat(heap);
         upkeep_beat(heap);
     }
-    request_serve();
+    heap_request_serve();
     return interval;
 }
 
@@ -67,7 +67,7 @@ COLD void *alloc_beat(void *block, size_t size, size_t alignment) {
     int saved = errno;
     const uint64_t interval = sample_points_beat(heap_mine);
     upkeep_beat(heap_mine);
-    request_serve();
+    heap_request_serve();
     fault_if_suspect();
     if (interval != 0) {
         block = supply_sampled(block, size, alignment, interval);
@@ -124,7 +124,7 @@ static bool refill_from_fresh(struct heap *heap, unsigned size_class, void **blo
     return filled;
 }
 
-bool alloc_fill(struct heap *heap, unsigned size_class, void **block) {
+bool supply_magazine(struct heap *heap, unsigned size_class, void **block) {
     return refill(heap, size_class, block) || refill_from_fresh(heap, size_class, block);
 }
 
@@ -175,7 +175,7 @@ ALWAYS_INLINE void *obtain(struct heap *heap, unsigned size_class, size_t size, 
     }
     if (!filled) {
         upkeep_reclaim_all(heap);
-        filled = alloc_fill(heap, size_class, &block);
+        filled = supply_magazine(heap, size_class, &block);
     }
     if (!filled) {
         block = idle_steal_anywhere(heap, size_class);

@@ -11,7 +11,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct heap;
+#include "base/compiler.h"
+#include "engine/heaps/heap.h"
+#include "engine/heaps/thread.h"
+#include "engine/root/root.h"
+
+/* The calling thread's heap, made if necessary; NULL if it can have none. */
+static inline struct heap *heap_ensured(void) {
+    struct heap *heap = heap_mine;
+    if (LIKELY(heap != &heap_none)) {
+        return heap;
+    }
+    return root_start() ? thread_begin() : NULL;
+}
+
+/* Counts a failed allocation, sets errno, and returns NULL. */
+void *out_of_memory(void);
+
+/* Fills the heap's magazine of a class from the heap's memory, then from fresh memory; if there can be no magazine,
+ * *block is one live block. False if there is no memory. */
+bool supply_magazine(struct heap *heap, unsigned size_class, void **block);
 
 /* A live block in a slot of a class, for `size` bytes and the calling thread's heap (NULL: it has none); NULL with
  * ENOMEM. With harden=off, and with light. */
@@ -32,7 +51,7 @@ typedef void *supply_function(struct heap *heap, size_t size, size_t alignment, 
 supply_function supply_large;
 supply_function supply_big;
 
-/* See alloc_grown (front.h). */
+/* See alloc_grown (alloc.h). */
 void *supply_grown(struct heap *heap, size_t size, size_t ample, bool purge, bool *fresh);
 
 #endif

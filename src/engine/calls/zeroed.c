@@ -1,8 +1,8 @@
-/*
- * zeroed.c - calloc.
- */
+#include "zeroed.h"
+
 #include <string.h>
 
+#include "alloc.h"
 #include "engine/engine.h"
 #include "engine/memory/large.h"
 #include "engine/memory/span.h"
@@ -13,7 +13,7 @@
 #include "engine/tables/size_class.h"
 #include "engine/tables/window.h"
 #include "fast_path.h"
-#include "front.h"
+#include "supply.h"
 
 /* Clears the whole slot, not only the requested bytes, because a program may use all that malloc_usable_size returns. A
  * sampled block is zero already, and not a slot: see UNIT_SAMPLES. */
@@ -33,7 +33,7 @@ static enum zeros_memory memory_of(const void *block, bool zero) {
     return page_map_holds(block) && span_purges() != 0 ? ZEROS_PURGED : ZEROS_FRESH;
 }
 
-void alloc_clear_big(void *block, size_t bytes, bool zero) {
+void zeroed_make(void *block, size_t bytes, bool zero) {
     if (zeros_make(block, round_up(bytes, OS_PAGE), memory_of(block, zero)) && page_map_holds(block)) {
         large_watch(block);
     }
@@ -53,7 +53,7 @@ void *engine_alloc_zeroed(size_t count, size_t size) {
     bool zero;
     void *block = alloc_big(bytes, 1, &zero);
     if (block != NULL) {
-        alloc_clear_big(block, bytes, zero);
+        zeroed_make(block, bytes, zero);
     }
     return block;
 }
