@@ -24,7 +24,7 @@ static const char depot_names[] =
 static const char use_names[] = "list.next list.prev heaps.in_use heaps.unused heap.link";
 
 static const char inbox_names[] =
-    "heap.classes heap_class heap_class.waiting heap.inbox heap.backlog window.inbox_links INBOX_CLOSED LINK_SET";
+    "heap.classes heap_class heap_class.ring heap.inbox heap.backlog window.inbox_links INBOX_CLOSED LINK_SET";
 
 /* The address of a class of a heap. */
 static uint64_t class_at(const struct engine *engine, const struct engine_heap *heap, unsigned size_class) {
@@ -394,7 +394,7 @@ static void check_inbox(struct inboxes *inboxes, const struct engine_heap *heap)
     check_stack(inboxes, head, heap->address);
     for (unsigned size_class = 0; size_class < engine->class_count; size_class++) {
         const uint64_t at = class_at(engine, heap, size_class);
-        field_read(engine->target, at, layout_field(layout, "heap_class.waiting"), &head);
+        field_read(engine->target, at, layout_field(layout, "heap_class.ring"), &head);
         check_ring(inboxes, head, heap->id << engine->heap_shift | size_class, at);
     }
 }

@@ -68,7 +68,7 @@ static inline size_t chain_length(uint32_t head) {
 
 /* The number of units of a class that wait to be collected. */
 static inline size_t ring_length(const struct heap *heap, unsigned size_class) {
-    uint32_t last = heap->classes[size_class].waiting;
+    uint32_t last = heap->classes[size_class].ring;
     size_t length = 0;
     for (uint32_t at = last; at != 0 && (at != last || length == 0); at = link_of_unit(at - 1) & ~LINK_SET) {
         length++;

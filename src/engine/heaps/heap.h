@@ -56,7 +56,7 @@ static inline void class_counter_add(_Atomic uint32_t *counter) {
 struct heap_class {
     struct list slabs;
     struct stock stock;      /* in the depot */
-    uint32_t waiting;        /* units to be collected (remote.h) */
+    uint32_t ring;           /* of units to be collected (remote.h) */
     _Atomic uint32_t remote; /* blocks of the class that the thread has freed in others' slabs; see slab_counts */
     uint8_t share;           /* blocks that may still come from the shared slab, while there is no magazine; of a medium
                                 class: from the cache of large blocks, before it has slabs */

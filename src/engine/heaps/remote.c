@@ -107,7 +107,7 @@ static size_t pop(uint32_t *stack) {
 
 /* Appends a unit to the ring of a class. */
 static void ring_add(struct heap *heap, unsigned size_class, size_t unit) {
-    uint32_t *ring = &heap->classes[size_class].waiting;
+    uint32_t *ring = &heap->classes[size_class].ring;
     uint32_t first = (uint32_t)unit + 1;
     if (*ring != 0) {
         first = next_of(*ring);
@@ -120,7 +120,7 @@ static void ring_add(struct heap *heap, unsigned size_class, size_t unit) {
 
 /* Takes the first unit of the ring of a class, which is not empty. */
 static size_t ring_take(struct heap *heap, unsigned size_class) {
-    uint32_t *ring = &heap->classes[size_class].waiting;
+    uint32_t *ring = &heap->classes[size_class].ring;
     uint32_t first = next_of(*ring);
     heap->waiting--;
     if (first == *ring) {
@@ -162,12 +162,12 @@ static void collect_first(struct heap *heap, unsigned size_class, bool writer) {
 
 bool inbox_collect_class(struct heap *heap, unsigned size_class) {
     ASSERT(lock_held(&heap->lock));
-    const uint32_t *waiting = &heap->classes[size_class].waiting;
+    const uint32_t *ring = &heap->classes[size_class].ring;
     unsigned sorts = 0;
-    while (*waiting == 0 && sorts < SORTS && sort(heap)) {
+    while (*ring == 0 && sorts < SORTS && sort(heap)) {
         sorts++;
     }
-    if (*waiting == 0) {
+    if (*ring == 0) {
         return false;
     }
     collect_first(heap, size_class, true);
@@ -178,7 +178,7 @@ bool inbox_collect(struct heap *heap, size_t units, bool writer) {
     ASSERT(lock_held(&heap->lock));
     do {
         for (unsigned size_class = 0; size_class < SIZE_CLASSES && heap->waiting != 0; size_class++) {
-            for (; heap->classes[size_class].waiting != 0; units--) {
+            for (; heap->classes[size_class].ring != 0; units--) {
                 if (units == 0) {
                     return true;
                 }
@@ -200,7 +200,7 @@ void inbox_close(struct heap *heap) {
         route(pop(&heap->backlog));
     }
     for (unsigned size_class = 0; size_class < SIZE_CLASSES && heap->waiting != 0; size_class++) {
-        while (heap->classes[size_class].waiting != 0) {
+        while (heap->classes[size_class].ring != 0) {
             route(ring_take(heap, size_class));
         }
     }
@@ -215,7 +215,7 @@ void inboxes_clear(void) {
         heap->backlog = 0;
         heap->waiting = 0;
         for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
-            heap->classes[size_class].waiting = 0;
+            heap->classes[size_class].ring = 0;
         }
         if (atomic_load_explicit(&heap->inbox, memory_order_relaxed) != INBOX_CLOSED) {
             atomic_store_explicit(&heap->inbox, 0, memory_order_relaxed);

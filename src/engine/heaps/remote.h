@@ -10,7 +10,7 @@
  *
  *   inbox:    unit + 1 of the newest, 0, or INBOX_CLOSED while no thread has the heap
  *   backlog:  units that left the inbox and are not sorted yet; the same as the inbox
- *   waiting:  of each class, unit + 1 of the last one in a ring, whose link leads to the first; or 0
+ *   ring:     of each class, unit + 1 of the last one in a ring, whose link leads to the first; or 0
  *   link:     0, or LINK_SET | unit + 1 of the next, or LINK_SET alone at the end of a stack
  *
  * A thread that frees sets a bit and then reads the link; a collector clears the link and then reads the bits. Both are

@@ -238,7 +238,7 @@ static bool is_vacant(const struct heap *heap) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         const struct heap_class *of = &heap->classes[size_class];
         if (!list_empty(&of->slabs) || heap->bottoms[size_class] != NULL || of->stock.magazines != NULL ||
-            of->waiting != 0) {
+            of->ring != 0) {
             return false;
         }
     }
@@ -305,7 +305,7 @@ static bool chain_valid(uint32_t head, struct units *units, const char **why) {
 
 /* The units of a class that wait to be collected: a ring of units of the heap's slabs. */
 static bool ring_valid(const struct heap *heap, unsigned size_class, struct units *units, const char **why) {
-    uint32_t number = heap->classes[size_class].waiting;
+    uint32_t number = heap->classes[size_class].ring;
     if (number == 0) {
         return true;
     }
@@ -319,7 +319,7 @@ static bool ring_valid(const struct heap *heap, unsigned size_class, struct unit
         }
         units_add(units, unit);
         number = atomic_load_explicit(&window.inbox_links[unit], memory_order_relaxed) & ~LINK_SET;
-    } while (number != heap->classes[size_class].waiting);
+    } while (number != heap->classes[size_class].ring);
     return true;
 }
 

@@ -54,7 +54,7 @@
     STRUCTURE(arena, name)                                                                                             \
     STRUCTURE(hardened, quarantines)                                                                                   \
     STRUCTURE(quarantine, places, blocks[0])                                                                           \
-    STRUCTURE(heap_class, slabs, stock.magazines, stock.count, waiting)                                                \
+    STRUCTURE(heap_class, slabs, stock.magazines, stock.count, ring)                                                \
     STRUCTURE(stored, next, slots)                                                                                     \
     CONSTANT(MAGAZINE_SLOTS) CONSTANT(MAGAZINE_MAX) CONSTANT(KEPT_SHARE)                                               \
     STRUCTURE(abandoned, lock.state, slabs, aging, shared)                                                             \
