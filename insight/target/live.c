@@ -52,10 +52,8 @@ static void parse_usage(const char *line, struct mapping *mapping) {
         {"Rss:", &mapping->rss},
         {"Shared_Clean:", &mapping->shared_rss},
         {"Shared_Dirty:", &mapping->shared_rss},
-        {"Anonymous:", &mapping->anonymous},
         {"AnonHugePages:", &mapping->huge},
         {"Swap:", &mapping->swap},
-        {"Locked:", &mapping->locked},
     };
     if (strncmp(line, "VmFlags:", 8) == 0) {
         mapping->uncounted = strstr(line, " pf") != NULL || strstr(line, " ht") != NULL;

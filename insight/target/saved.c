@@ -18,9 +18,9 @@ static void read_mapping(struct target *target, const char *line) {
     struct mapping mapping = {0};
     char mode[5];
     int path = 0;
-    if (sscanf(line, "mapping %lx %lx %4s %lx %lu %lu %lu %lu %lu %lu %lu %n", &mapping.start, &mapping.end, mode,
-               &mapping.offset, &mapping.inode, &mapping.rss, &mapping.shared_rss, &mapping.anonymous, &mapping.huge,
-               &mapping.swap, &mapping.locked, &path) < 11 ||
+    if (sscanf(line, "mapping %lx %lx %4s %lx %lu %lu %lu %lu %lu %n", &mapping.start, &mapping.end, mode,
+               &mapping.offset, &mapping.inode, &mapping.rss, &mapping.shared_rss, &mapping.huge, &mapping.swap,
+               &path) < 9 ||
         mapping.end <= mapping.start ||
         (target->mapping_count != 0 && mapping.start < target->mappings[target->mapping_count - 1].end)) {
         return;
@@ -143,10 +143,10 @@ static char *process_text(const struct target *target, uint64_t now, size_t *siz
     }
     for (size_t i = 0; i < target->mapping_count; i++) {
         const struct mapping *mapping = &target->mappings[i];
-        fprintf(stream, "mapping %lx %lx %c%c%c%c %lx %lu %lu %lu %lu %lu %lu %lu %s\n", mapping->start, mapping->end,
+        fprintf(stream, "mapping %lx %lx %c%c%c%c %lx %lu %lu %lu %lu %lu %s\n", mapping->start, mapping->end,
                 mapping->readable ? 'r' : '-', mapping->writable ? 'w' : '-', mapping->executable ? 'x' : '-',
                 mapping->shared ? 's' : 'p', mapping->offset, mapping->inode, mapping->rss, mapping->shared_rss,
-                mapping->anonymous, mapping->huge, mapping->swap, mapping->locked, mapping->path);
+                mapping->huge, mapping->swap, mapping->path);
     }
     fclose(stream);
     return text;
