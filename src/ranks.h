@@ -1,8 +1,7 @@
 /*
  * ranks.h - the order of all locks: a thread takes them in ascending rank (os/lock.h).
  */
-#ifndef MEMS_RANKS_H
-#define MEMS_RANKS_H
+#pragma once
 
 enum lock_rank {
     LOCK_OPTIONS,   /* the start, the options */
@@ -19,5 +18,3 @@ enum lock_rank {
     LOCK_COMPLAINTS,    /* the error handler of the MeMS heap */
     LOCK_HMM            /* all heaps of HMM without a lock of their own */
 };
-
-#endif

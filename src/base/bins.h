@@ -9,8 +9,7 @@
  *
  * After TLSF (Masmano, Ripoll, Crespo, Real: "TLSF: a New Dynamic Memory Allocator for Real-Time Systems", 2004).
  */
-#ifndef MEMS_BASE_BINS_H
-#define MEMS_BASE_BINS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -40,5 +39,3 @@ bool bins_map_above(const struct bins_map *map, unsigned *level, unsigned *step)
 static inline bool bins_map_get(const struct bins_map *map, unsigned level, unsigned step) {
     return (map->steps[level] >> step) & 1u;
 }
-
-#endif

@@ -4,8 +4,7 @@
  * A bitmap has any number of readers but one writer at a time, which the caller ensures. Each change is one relaxed
  * store of a whole word, so a reader, a core dump or a forked child sees every word either before or after it.
  */
-#ifndef MEMS_BASE_BITMAP_H
-#define MEMS_BASE_BITMAP_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -48,5 +47,3 @@ size_t bitmap_count_range(const bitmap_word *map, size_t first, size_t count);
 
 /* The first clear bit in `first`..`end` - 1, or BITMAP_NONE. */
 size_t bitmap_find_clear(const bitmap_word *map, size_t first, size_t end);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * bits.h - arithmetic on words: powers of two, rounding, checked sums.
  */
-#ifndef MEMS_BASE_BITS_H
-#define MEMS_BASE_BITS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -60,5 +59,3 @@ static inline size_t max_size(size_t a, size_t b) {
 static inline uint64_t rotate_right(uint64_t x, unsigned by) {
     return (x >> by) | (x << (64 - by));
 }
-
-#endif

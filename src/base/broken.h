@@ -1,8 +1,7 @@
 /*
  * broken.h - how a check of invariants fails.
  */
-#ifndef MEMS_BASE_BROKEN_H
-#define MEMS_BASE_BROKEN_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -11,5 +10,3 @@ static inline bool broken(const char **why, const char *what) {
     *why = what;
     return false;
 }
-
-#endif

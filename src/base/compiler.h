@@ -1,8 +1,7 @@
 /*
  * compiler.h - the compiler extensions that the project relies on: hints and attributes of gcc and clang.
  */
-#ifndef MEMS_BASE_COMPILER_H
-#define MEMS_BASE_COMPILER_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -120,6 +119,4 @@ ALWAYS_INLINE bool word_is_zero(const _Atomic uint64_t *word) {
 #define SPIN_PAUSE() __asm__ __volatile__("isb" ::: "memory")
 #else
 #define SPIN_PAUSE() __asm__ __volatile__("" ::: "memory")
-#endif
-
 #endif

@@ -5,8 +5,7 @@
  * it contains a point, with probability 1 - exp(-s / mean), so a sample stands for 1 / (1 - exp(-s / mean)) blocks. The
  * heaps do not link libm, which has exp and log; the functions here are exact to some 40 bits, and slow.
  */
-#ifndef MEMS_BASE_EXPONENTIAL_H
-#define MEMS_BASE_EXPONENTIAL_H
+#pragma once
 
 #include <stdint.h>
 
@@ -18,5 +17,3 @@ double exponential_share(uint64_t bytes, uint64_t mean);
 
 /* The next random number (xorshift64*); the state must not be 0. */
 uint64_t exponential_random(uint64_t *state);
-
-#endif

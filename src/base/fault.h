@@ -6,8 +6,7 @@
  *
  * Allocates nothing, and writes the line with one write(2). Defined in os, which can write and end a process.
  */
-#ifndef MEMS_BASE_FAULT_H
-#define MEMS_BASE_FAULT_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -46,6 +45,4 @@ _Noreturn void fault_internal(const char *file, int line, const char *condition)
 #define ASSERT(condition) ((condition) ? (void)0 : fault_internal(__FILE__, __LINE__, #condition))
 #else
 #define ASSERT(condition) ((void)sizeof(!(condition)))
-#endif
-
 #endif

@@ -3,8 +3,7 @@
  *
  * Text that does not fit is cut off and `full` is set. Safe in signal handlers.
  */
-#ifndef MEMS_BASE_FMT_H
-#define MEMS_BASE_FMT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,5 +37,3 @@ void fmt_column(struct fmt *fmt, uint64_t value, size_t width);
 void fmt_label(struct fmt *fmt, const char *text, size_t width);
 /* %s (const char *), %u (uint64_t), %d (int64_t), %x (uint64_t, with 0x), %p (const void *) and %%. */
 void fmt_format(struct fmt *fmt, const char *format, ...);
-
-#endif

@@ -9,8 +9,7 @@
  *
  * Rows and roots are writable data although hardly any of them is written, because cores leave out read-only data.
  */
-#ifndef MEMS_BASE_LAYOUT_H
-#define MEMS_BASE_LAYOUT_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -128,5 +127,3 @@ struct root_head {
             ".balign 4\n"                                                                    \
             ".long " #root "_here - .\n"                                                     \
             ".popsection\n")
-
-#endif

@@ -3,8 +3,7 @@
  *
  * The head is itself a link: in an empty list it points at itself both ways, so no operation has a special case.
  */
-#ifndef MEMS_BASE_LIST_H
-#define MEMS_BASE_LIST_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -54,5 +53,3 @@ size_t list_length(const struct list *head);
 
 /* Whether all links, at most `limit` of them, agree with their neighbours. For tests and asserts. O(n). */
 bool list_valid(const struct list *head, size_t limit);
-
-#endif

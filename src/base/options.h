@@ -5,8 +5,7 @@
  * purposes. These functions use the table to read an environment variable, to set and print single options, to explain
  * mistakes and to print help. They touch only that structure: no allocation, no lock, no system call.
  */
-#ifndef MEMS_BASE_OPTIONS_H
-#define MEMS_BASE_OPTIONS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -68,5 +67,3 @@ int options_get(const struct option_table *table, const void *choices, const cha
  * each. For the item "help", `complain` gets all options with their values and defaults. */
 void options_parse(const struct option_table *table, void *choices, const char *text,
                    void (*complain)(const char *line));
-
-#endif

@@ -4,8 +4,7 @@
  * The nodes are embedded in the user's descriptors. Because ranges never overlap, a balanced tree (tree.h) ordered by
  * start is an interval tree. Every operation but the walk is O(log n). The caller locks.
  */
-#ifndef MEMS_BASE_RANGE_TREE_H
-#define MEMS_BASE_RANGE_TREE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -47,5 +46,3 @@ struct range_node *range_tree_next(const struct range_node *range);
 
 /* True if all invariants hold; otherwise *why names the first that does not. O(n). */
 bool range_tree_valid(const struct range_tree *tree, const char **why);
-
-#endif

@@ -3,8 +3,7 @@
  *
  * Each is an entry of a table of options (options.h), for the member of the same name in the structure of choices.
  */
-#ifndef MEMS_BASE_SHARED_OPTIONS_H
-#define MEMS_BASE_SHARED_OPTIONS_H
+#pragma once
 
 #include "options.h"
 
@@ -25,5 +24,3 @@ extern const char *const deepbind_words[];
 #define OPTION_DEEPBIND(type)                                                                       \
     OPTION(type, deepbind, OPTION_WORD, "drop|keep", "drop", "what dlopen does with RTLD_DEEPBIND", \
            .words = deepbind_words)
-
-#endif

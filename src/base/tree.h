@@ -12,8 +12,7 @@
  *
  * Each search is a loop of its user's, without calls through pointers. n nodes have at most 1.44 log2(n) levels.
  */
-#ifndef MEMS_BASE_TREE_H
-#define MEMS_BASE_TREE_H
+#pragma once
 
 #include <stddef.h>
 
@@ -46,5 +45,3 @@ struct tree_node *tree_next(const struct tree_node *node);
 
 /* What is wrong with a node and its links to its children, or NULL. */
 const char *tree_flaw(const struct tree_node *node);
-
-#endif

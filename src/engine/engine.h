@@ -7,8 +7,7 @@
  * (base/fault.h) that names `operation`, the public function that was called, or "free" if the function has no such
  * argument.
  */
-#ifndef MEMS_ENGINE_ENGINE_H
-#define MEMS_ENGINE_ENGINE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -86,5 +85,3 @@ void engine_stats(struct mems_engine_stats *stats);
 /* The options; see mems_option_set and mems_option_get in mems.h. */
 int engine_option_set(const char *name, const char *value);
 int engine_option_get(const char *name, char *value, size_t size);
-
-#endif

@@ -7,8 +7,7 @@
  *   purge (address, bytes)      memory is purged
  *   fault (address)             a program has misused the heap
  */
-#ifndef MEMS_ENGINE_PROBE_H
-#define MEMS_ENGINE_PROBE_H
+#pragma once
 
 #if defined(__has_include) && __has_include(<sys/sdt.h>)
 #include <sys/sdt.h>
@@ -17,6 +16,4 @@
 #else
 #define PROBE_1(name, a) ((void)(a))
 #define PROBE_2(name, a, b) ((void)(a), (void)(b))
-#endif
-
 #endif

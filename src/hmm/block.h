@@ -20,8 +20,7 @@
  * A used block belongs to the user. A cached block is on a quick list, and its neighbours treat it as used. A free
  * block is in the free list; no two free blocks are adjacent.
  */
-#ifndef MEMS_HMM_BLOCK_H
-#define MEMS_HMM_BLOCK_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -220,5 +219,3 @@ static inline size_t block_size_for(size_t request) {
     size_t size = round_up(request + BLOCK_HEADER + BLOCK_SITE, BLOCK_ALIGN);
     return size > BLOCK_MIN ? size : BLOCK_MIN;
 }
-
-#endif

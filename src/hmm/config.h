@@ -1,8 +1,7 @@
 /*
  * config.h - compile-time configuration; each macro can be set with -D.
  */
-#ifndef MEMS_HMM_CONFIG_H
-#define MEMS_HMM_CONFIG_H
+#pragma once
 
 #include <stdint.h>
 
@@ -48,6 +47,4 @@
 #else
 #define HMM_SIZE_BITS 20
 #endif
-#endif
-
 #endif

@@ -1,8 +1,7 @@
 /*
  * free_bins.h - the bins of the free list: which there are, which are not empty, and what they hold.
  */
-#ifndef MEMS_HMM_FREE_BINS_H
-#define MEMS_HMM_FREE_BINS_H
+#pragma once
 
 #include "block.h"
 #include "hmm_alloc.h"
@@ -77,5 +76,3 @@ static inline void count_blocks(struct free_list *list, size_t size, size_t by) 
     (void)list, (void)size, (void)by;
 #endif
 }
-
-#endif

@@ -5,8 +5,7 @@
  * no links, so cutting writes only two headers and a footer. Data in neighbours and links is proved before anything is
  * changed because of it; a contradiction is a fault.
  */
-#ifndef MEMS_HMM_FREE_LIST_H
-#define MEMS_HMM_FREE_LIST_H
+#pragma once
 
 #include "block.h"
 
@@ -52,5 +51,3 @@ bool hmm_free_block_sound(struct HmmHeap *heap, struct block *block);
 
 /* Reports a fault unless they do. */
 void hmm_prove_free_block(struct HmmHeap *heap, struct block *block);
-
-#endif

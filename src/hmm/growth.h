@@ -1,8 +1,7 @@
 /*
  * growth.h - the region that grows: its end is the program break.
  */
-#ifndef MEMS_HMM_GROWTH_H
-#define MEMS_HMM_GROWTH_H
+#pragma once
 
 #include "heap_state.h"
 
@@ -29,7 +28,5 @@ size_t hmm_growth_extra(const struct HmmHeap *heap);
 #define hmm_alloc_extra(heap, size) ((void)(size), (struct block *)NULL)
 #define hmm_trim_break(heap, keep) ((void)(keep), (size_t)0)
 #define hmm_growth_extra(heap) ((size_t)0)
-
-#endif
 
 #endif

@@ -4,8 +4,7 @@
  * A heap's lock is that of its hooks; all heaps without hooks share another one, which a process with a single thread
  * does not take. Every function is called between heap_enter() and heap_leave(), unless its comment says otherwise.
  */
-#ifndef MEMS_HMM_HEAP_STATE_H
-#define MEMS_HMM_HEAP_STATE_H
+#pragma once
 
 #include <stdatomic.h>
 
@@ -157,5 +156,3 @@ static inline bool heap_contains(struct HmmHeap *heap, const struct block *block
 static inline bool heap_holds(const struct HmmHeap *heap, const struct block *block) {
     return LIKELY(region_was_last(heap, block)) || hmm_region_holds(heap, block);
 }
-
-#endif

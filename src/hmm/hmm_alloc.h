@@ -4,8 +4,7 @@
  * `operation` is the function that the user called, for fault reports; damage found by an allocation is reported as
  * found by "alloc". Any thread may call all of it; errno changes only as stated. Too large sizes and sums fail.
  */
-#ifndef MEMS_HMM_HMM_ALLOC_H
-#define MEMS_HMM_HMM_ALLOC_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -66,5 +65,3 @@ bool hmm_valid(struct HmmHeap *heap, const char **why);
  * for an unknown name or a bad value; EBUSY for an option that shapes a heap in use. */
 int hmm_option_set(const char *name, const char *value);
 int hmm_option_get(const char *name, char *value, size_t size);
-
-#endif

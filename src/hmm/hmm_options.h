@@ -1,8 +1,7 @@
 /*
  * hmm_options.h - HMM's options, from HMM_OPTIONS or hmm_option_set.
  */
-#ifndef MEMS_HMM_HMM_OPTIONS_H
-#define MEMS_HMM_HMM_OPTIONS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,5 +37,3 @@ void hmm_beside_malloc(void);
 
 /* Reads the options before main, from the loader's environment if libc has none yet. */
 void hmm_options_begin(char *const *environment);
-
-#endif

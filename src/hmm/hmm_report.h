@@ -4,8 +4,7 @@
  * None of these functions returns. They walk over the blocks, as far as the headers allow, with the heap's lock held,
  * and release it before they report, so the program's handler may allocate.
  */
-#ifndef MEMS_HMM_HMM_REPORT_H
-#define MEMS_HMM_HMM_REPORT_H
+#pragma once
 
 #include "base/compiler.h"
 #include "block.h"
@@ -53,7 +52,5 @@ COLD _Noreturn void hmm_report_short(struct HmmHeap *heap, const char *operation
 #define hmm_report_end(heap) hmm_report_short(heap, (heap)->operation)
 #define hmm_report_free_block(heap, block) ((void)(block), hmm_report_short(heap, (heap)->operation))
 #define hmm_report_cached_block(heap, operation, block) ((void)(block), hmm_report_short(heap, operation))
-
-#endif
 
 #endif

@@ -1,8 +1,7 @@
 /*
  * hmm_root.h - where readers from outside begin (base/layout.h), on an operating system.
  */
-#ifndef MEMS_HMM_HMM_ROOT_H
-#define MEMS_HMM_HMM_ROOT_H
+#pragma once
 
 #include <stdatomic.h>
 
@@ -29,5 +28,3 @@ extern struct hmm_root hmm_root;
 
 /* The rows of the structures that a reader reaches from there. */
 extern struct hmm_layout hmm_layout;
-
-#endif

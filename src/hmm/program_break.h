@@ -4,8 +4,7 @@
  * The real break is the process's (sbrk); others may move it too. A simulated one moves in a buffer and needs no
  * operating system. A reserved one moves in address space that the system has reserved for it.
  */
-#ifndef MEMS_HMM_PROGRAM_BREAK_H
-#define MEMS_HMM_PROGRAM_BREAK_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -56,5 +55,3 @@ void hmm_break_confine(struct program_break *brk);
 
 /* program_break.more in reserved memory: as much as the system gives, but little if address space is limited. */
 bool hmm_break_more(struct program_break *brk, size_t least, size_t held);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * purge.h - gives the pages of free blocks back to the system. Without one there are none.
  */
-#ifndef MEMS_HMM_PURGE_H
-#define MEMS_HMM_PURGE_H
+#pragma once
 
 #include <stddef.h>
 
@@ -39,7 +38,5 @@ static inline void hmm_clear_large(struct program_break *brk, void *start, size_
     (void)brk;
     __builtin_memset(start, 0, size);
 }
-
-#endif
 
 #endif

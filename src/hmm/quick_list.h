@@ -5,8 +5,7 @@
  * the free memory around it, so apart from the first of each list, a block is cached only if the block before it is not
  * free. (Its own header tells; checking the block behind would cost another cache line and gain little.)
  */
-#ifndef MEMS_HMM_QUICK_LIST_H
-#define MEMS_HMM_QUICK_LIST_H
+#pragma once
 
 #include "heap_state.h"
 #include "hmm_report.h"
@@ -73,7 +72,5 @@ ALWAYS_INLINE bool quick_push(struct HmmHeap *heap, struct block *block, struct 
 #define hmm_quick_forget(heap) ((void)0)
 #define quick_pop(heap, size, operation) ((void)(size), (void)(operation), (struct block *)NULL)
 #define quick_push(heap, block, key) ((void)(block), (void)(key), false)
-
-#endif
 
 #endif

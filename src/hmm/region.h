@@ -1,8 +1,7 @@
 /*
  * region.h - the pieces of contiguous memory that make up a heap.
  */
-#ifndef MEMS_HMM_REGION_H
-#define MEMS_HMM_REGION_H
+#pragma once
 
 #include "heap_state.h"
 
@@ -32,5 +31,3 @@ void hmm_region_look(struct HmmHeap *heap, const struct region *region);
 
 /* The region that holds an address, or NULL. At most log2(HMM_REGIONS) steps. */
 const struct region *hmm_region_of(const struct HmmHeap *heap, const void *address);
-
-#endif

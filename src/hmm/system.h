@@ -4,8 +4,7 @@
  *
  * Without one (-ffreestanding) there is one thread, and no memory before HmmUseBuffer.
  */
-#ifndef MEMS_HMM_SYSTEM_H
-#define MEMS_HMM_SYSTEM_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -117,7 +116,5 @@ static inline uint64_t system_random(void) {
 #define system_fault(operation, address, problem, state) __builtin_trap()
 #define system_abort() __builtin_trap()
 #define system_die() __builtin_trap()
-
-#endif
 
 #endif

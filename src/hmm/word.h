@@ -1,8 +1,7 @@
 /*
  * word.h - bits of a machine word, without helpers of the compiler's library: small devices lack the instructions.
  */
-#ifndef MEMS_HMM_WORD_H
-#define MEMS_HMM_WORD_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -58,5 +57,3 @@ static inline bool word_multiply(size_t a, size_t b, size_t *product) {
            !__builtin_add_overflow(middle << 16, (a & 0xffff) * (b & 0xffff), product);
 #endif
 }
-
-#endif

@@ -3,8 +3,7 @@
  *
  * A complaint is composed under the space's lock, and reported after it: a handler may call any function.
  */
-#ifndef MEMS_HEAP_COMPLAINT_H
-#define MEMS_HEAP_COMPLAINT_H
+#pragma once
 
 #include "mems.h"
 #include "os/lock.h"
@@ -29,5 +28,3 @@ void complaint_set_handler(void (*handler)(const struct mems_error *error, void 
 
 /* Calls act for the handler's lock, around fork. */
 void complaint_each_lock(void (*act)(struct lock *lock));
-
-#endif

@@ -3,8 +3,7 @@
  *
  * Meanwhile the block does not move. If freed, it is doomed: it loses its handle, and its place after the last copy.
  */
-#ifndef MEMS_HEAP_COPY_H
-#define MEMS_HEAP_COPY_H
+#pragma once
 
 #include "space.h"
 
@@ -22,5 +21,3 @@ void copy_doom(struct mems_space *space, struct sub_node *node);
 
 /* Forgets the copies of the parent's other threads, which will never end. In a forked child, with the lock free. */
 void copy_forget_all(struct mems_space *space);
-
-#endif

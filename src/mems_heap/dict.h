@@ -16,8 +16,7 @@
  * half written, but pointers lead to cells that were once of the expected kind (pool.h keeps them readable), and a
  * count never exceeds its leaf's room.
  */
-#ifndef MEMS_HEAP_DICT_H
-#define MEMS_HEAP_DICT_H
+#pragma once
 
 #include "leaf.h"
 #include "node.h"
@@ -91,5 +90,3 @@ void dict_finish(struct dict *dict);
 
 /* True if all invariants hold, except those that depend on the segments (that dict_search finds each). */
 bool dict_valid(const struct dict *dict, const char **why);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * dict_entry.h - the entries of the dictionary's tables (dict.h): what they are, and what they lead to.
  */
-#ifndef MEMS_HEAP_DICT_ENTRY_H
-#define MEMS_HEAP_DICT_ENTRY_H
+#pragma once
 
 #include "dict.h"
 
@@ -42,5 +41,3 @@ static inline unsigned span_bits(unsigned height) {
 static inline struct leaf_frame frame_at(const struct dict *dict, uintptr_t base) {
     return (struct leaf_frame){base, dict->generations};
 }
-
-#endif

@@ -8,8 +8,7 @@
  * used 2^11 times since. Offsets are added to a handle as to an address. A space without generations has number 0, and
  * its handles are plain addresses.
  */
-#ifndef MEMS_HEAP_HANDLE_H
-#define MEMS_HEAP_HANDLE_H
+#pragma once
 
 #include "dict.h"
 
@@ -47,5 +46,3 @@ static inline void *handle_of(const struct sub_node *node, uint32_t number) {
     }
     return (void *)(above << DICT_ADDRESS_BITS | node->start);
 }
-
-#endif

@@ -4,8 +4,7 @@
  * Sizes are divided into the two-level bins of base/bins.h; the HOLEs of a bin are a balanced tree by size and address.
  * Finding, adding and removing take at most the logarithm of the number of HOLEs in a bin.
  */
-#ifndef MEMS_HEAP_HOLE_LIST_H
-#define MEMS_HEAP_HOLE_LIST_H
+#pragma once
 
 #include "base/bins.h"
 #include "node.h"
@@ -37,5 +36,3 @@ size_t hole_list_each(struct hole_list *list, size_t size, size_t (*act)(struct 
 
 /* True if all invariants hold and the list has *count HOLEs; otherwise *why names the first that does not. */
 bool hole_list_valid(const struct hole_list *list, size_t *count, const char **why);
-
-#endif

@@ -19,8 +19,7 @@
  * In both, the sub nodes are at the end, in order; readers need them only if the blocks' bytes have separate places, as
  * in a movable space, where `physical` is NULL.
  */
-#ifndef MEMS_HEAP_LEAF_H
-#define MEMS_HEAP_LEAF_H
+#pragma once
 
 #include "base/bits.h"
 #include "node.h"
@@ -204,5 +203,3 @@ void leaf_refresh(struct leaf *leaf, unsigned kind, struct leaf_frame frame, con
 
 /* What is wrong with a leaf, or NULL. */
 const char *leaf_flaw(const struct leaf *leaf, unsigned kind, struct leaf_frame frame);
-
-#endif

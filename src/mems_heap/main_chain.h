@@ -4,8 +4,7 @@
  * The chain covers all virtual addresses that the space has ever used, without gaps: it begins at MAIN_CHAIN_START, and
  * each main node begins where the previous one ends.
  */
-#ifndef MEMS_HEAP_MAIN_CHAIN_H
-#define MEMS_HEAP_MAIN_CHAIN_H
+#pragma once
 
 #include "leaf.h"
 #include "sub_chain.h"
@@ -81,5 +80,3 @@ void main_chain_forget(struct main_chain *chain, struct main_node *main);
 /* Unmaps everything and empties the chain. Returns how many bytes the system refused to take back; these stay mapped
  * for good. The nodes' cells are not given back: the caller finishes the pools as a whole. */
 size_t main_chain_finish(struct main_chain *chain);
-
-#endif

@@ -5,8 +5,7 @@
  * lock guards everything, but the dictionary is read without it (dict.h), and so are the start, end, tag and place of a
  * segment, which are therefore written with PUBLISH.
  */
-#ifndef MEMS_HEAP_NODE_H
-#define MEMS_HEAP_NODE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -145,5 +144,3 @@ static inline int nodes_reserve(struct nodes *nodes, size_t main_nodes, size_t s
     int error = pool_reserve(&nodes->main, main_nodes);
     return error != 0 ? error : pool_reserve(&nodes->sub, sub_nodes);
 }
-
-#endif

@@ -7,8 +7,7 @@
  *
  * The space's lock guards everything.
  */
-#ifndef MEMS_HEAP_POOL_H
-#define MEMS_HEAP_POOL_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -53,5 +52,3 @@ void pool_finish(struct pool *pool);
 
 /* True if all invariants hold; otherwise *why names the first that does not. */
 bool pool_valid(const struct pool *pool, const char **why);
-
-#endif

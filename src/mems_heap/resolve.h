@@ -1,8 +1,7 @@
 /*
  * resolve.h - resolves a handle to its block, or reports what is wrong with it. With the space locked.
  */
-#ifndef MEMS_HEAP_RESOLVE_H
-#define MEMS_HEAP_RESOLVE_H
+#pragma once
 
 #include "complaint.h"
 #include "space.h"
@@ -21,5 +20,3 @@ void resolve_refuse_pins(const char *function, struct mems_space *space, const v
 
 /* Enters the space and resolves a handle. NULL, with the space left, if either fails, which has been reported. */
 struct sub_node *resolve_enter(const char *function, struct mems_space *space, const void *v_ptr);
-
-#endif

@@ -5,8 +5,7 @@
  * errno, leaves the space unchanged, and is reported to the error handler (complaint.h) after the space's lock has been
  * released. For arguments, results and errors see mems.h.
  */
-#ifndef MEMS_HEAP_SPACE_H
-#define MEMS_HEAP_SPACE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -100,5 +99,3 @@ bool space_enter_to_alloc(const char *function, struct mems_space *space);
 
 /* True if all invariants hold; otherwise *why names the first that does not. Takes the lock. O(n log n). */
 bool space_valid(struct mems_space *space, const char **why);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * space_compact.h - moves the blocks of a movable space together, and its nodes, so that memory can go back.
  */
-#ifndef MEMS_HEAP_SPACE_COMPACT_H
-#define MEMS_HEAP_SPACE_COMPACT_H
+#pragma once
 
 #include "space.h"
 
@@ -15,5 +14,3 @@ size_t space_compact_to_trim(const char *function, struct mems_space *space);
 /* Called before a block of `size` bytes is placed in a movable space. Moves a proportional number of bytes if there
  * is much to gain; in a restless space, all blocks whose address is known. */
 void space_compact_ahead(struct mems_space *space, size_t size);
-
-#endif

@@ -4,8 +4,7 @@
  * They are copied under the space's lock into memory from the system, and shown without it: streams and visitors may
  * allocate, block, or call the heap.
  */
-#ifndef MEMS_HEAP_SPACE_REPORT_H
-#define MEMS_HEAP_SPACE_REPORT_H
+#pragma once
 
 #include <stdio.h>
 
@@ -15,5 +14,3 @@ void space_report_print(const char *function, struct mems_space *space, FILE *st
 void space_report_json(const char *function, struct mems_space *space, FILE *stream);
 int space_report_walk(const char *function, struct mems_space *space,
                       int (*visit)(const struct mems_segment *segment, void *context), void *context);
-
-#endif

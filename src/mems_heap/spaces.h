@@ -4,8 +4,7 @@
  * fork copies each space as it is, so all locks are taken before it, in order of rank and, for spaces, in list order;
  * afterwards the parent releases them and the child resets them.
  */
-#ifndef MEMS_HEAP_SPACES_H
-#define MEMS_HEAP_SPACES_H
+#pragma once
 
 #include "base/layout.h"
 #include "space.h"
@@ -34,5 +33,3 @@ uint32_t spaces_take_number(uint32_t *generation);
 
 /* Returns a number, with the newest generation of its space. */
 void spaces_give_number(uint32_t number, uint32_t newest);
-
-#endif

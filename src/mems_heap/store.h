@@ -12,8 +12,7 @@
  *
  * The space's lock guards everything.
  */
-#ifndef MEMS_HEAP_STORE_H
-#define MEMS_HEAP_STORE_H
+#pragma once
 
 #include "dict.h"
 
@@ -107,5 +106,3 @@ size_t store_finish(struct store *store);
 
 /* True if all invariants hold; otherwise *why names the first that does not. */
 bool store_valid(const struct store *store, const char **why);
-
-#endif

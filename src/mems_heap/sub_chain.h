@@ -1,8 +1,7 @@
 /*
  * sub_chain.h - the segments of a main node: cut and merged.
  */
-#ifndef MEMS_HEAP_SUB_CHAIN_H
-#define MEMS_HEAP_SUB_CHAIN_H
+#pragma once
 
 #include "hole_list.h"
 #include "node.h"
@@ -38,5 +37,3 @@ void sub_chain_append_all(struct main_node *to, struct main_node *from);
 
 /* Moves a segment and all behind it to another main node, which is empty. Constant time. */
 void sub_chain_split(struct main_node *from, struct sub_node *node, struct main_node *to);
-
-#endif

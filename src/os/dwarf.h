@@ -1,8 +1,7 @@
 /*
  * dwarf.h - reads the numbers of DWARF tables. Each function reads one at *at and advances *at past it.
  */
-#ifndef MEMS_OS_DWARF_H
-#define MEMS_OS_DWARF_H
+#pragma once
 
 #include <stdint.h>
 
@@ -20,5 +19,3 @@ int64_t dwarf_offset(const uint8_t **at);
 
 /* A pointer that is absolute or relative to its own address, the only kinds in unwind tables. */
 uintptr_t dwarf_pointer(const uint8_t **at, unsigned encoding);
-
-#endif

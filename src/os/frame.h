@@ -4,8 +4,7 @@
  * The compiler's own unwinder follows the same tables, but reads wherever they lead. This one reads a stack only within
  * the bounds that the caller gives, because a coroutine's first return address may be made up.
  */
-#ifndef MEMS_OS_FRAME_H
-#define MEMS_OS_FRAME_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,5 +34,3 @@ static inline uintptr_t frame_return_address(uintptr_t word) {
 
 /* Turns a frame into its caller's. Reads the stack only from `low` to `high`. */
 enum frame_caller frame_unwind(struct frame *frame, uintptr_t low, uintptr_t high);
-
-#endif

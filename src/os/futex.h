@@ -1,8 +1,7 @@
 /*
  * futex.h - words that threads of this process wait on, and that the kernel reads and sets without faulting.
  */
-#ifndef MEMS_OS_FUTEX_H
-#define MEMS_OS_FUTEX_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -20,5 +19,3 @@ int futex_word_set(void *address, uint32_t value);
 /* Whether the word is `value`, or is something else; both false if the address is not readable. */
 bool futex_word_is(const void *address, uint32_t value);
 bool futex_word_is_not(const void *address, uint32_t value);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * inject.h - os_inject as the system calls see it.
  */
-#ifndef MEMS_OS_INJECT_H
-#define MEMS_OS_INJECT_H
+#pragma once
 
 #include "os.h"
 
@@ -11,6 +10,4 @@
 int os_injected(enum os_call call);
 #else
 #define os_injected(call) 0
-#endif
-
 #endif

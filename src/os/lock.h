@@ -5,8 +5,7 @@
  * allocates nothing, needs no initialisation except its rank in debug builds, keeps errno, and can be reset in a forked
  * child. lock_give's release store pairs with the acquire of the next lock_take.
  */
-#ifndef MEMS_OS_LOCK_H
-#define MEMS_OS_LOCK_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -83,5 +82,3 @@ void lock_reset(struct lock *lock);
  * parent and child. Pairs may nest. No effect in release builds. */
 void lock_ranks_suspend(void);
 void lock_ranks_resume(void);
-
-#endif

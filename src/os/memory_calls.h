@@ -1,8 +1,7 @@
 /*
  * memory_calls.h - the system calls that change mappings. Each returns 0 or an errno, and tests can make it fail.
  */
-#ifndef MEMS_OS_MEMORY_CALLS_H
-#define MEMS_OS_MEMORY_CALLS_H
+#pragma once
 
 #include <stddef.h>
 #include <sys/mman.h>
@@ -31,5 +30,3 @@ int sys_munmap(void *start, size_t size);
 int sys_mprotect(void *start, size_t size, int protection);
 int sys_madvise(void *start, size_t size, int advice);
 int sys_mremap(void *old, size_t old_size, size_t new_size, int flags, void *new, void **out);
-
-#endif

@@ -4,8 +4,7 @@
  * A line is composed without allocation and written by one write(2), so lines of several threads do not mix. errno is
  * unchanged. May be called anywhere, with any lock held and in signal handlers.
  */
-#ifndef MEMS_OS_MESSAGE_H
-#define MEMS_OS_MESSAGE_H
+#pragma once
 
 #include "base/fmt.h"
 
@@ -29,5 +28,3 @@ void message_tell(struct message *message, int fd);
 
 /* Writes a whole line, given without its newline, to standard error. */
 void message_line(const char *line);
-
-#endif

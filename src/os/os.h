@@ -9,8 +9,7 @@
  * may be called at any time, even before main. Addresses and sizes are multiples of OS_PAGE. The kernel's pages may be
  * larger, so callers that release memory use multiples of 64 KiB, which is a multiple of every page size of Linux.
  */
-#ifndef MEMS_OS_OS_H
-#define MEMS_OS_OS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -219,6 +218,4 @@ enum os_call { OS_CALL_MMAP, OS_CALL_MUNMAP, OS_CALL_MPROTECT, OS_CALL_MADVISE, 
 void os_inject(enum os_call call, uint64_t after, uint64_t count, int error);
 void os_inject_clear(void);
 uint64_t os_inject_calls(enum os_call call);
-#endif
-
 #endif

@@ -18,8 +18,7 @@
  * If the library is loaded first (-z initfirst), its handlers run last before a fork and first after it, because other
  * libraries' handlers may allocate, or wait for threads that do. vfork, _Fork and a bare clone run no handlers.
  */
-#ifndef MEMS_OS_PROCESS_H
-#define MEMS_OS_PROCESS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -59,5 +58,3 @@ bool process_is_own(void);
 
 /* Adds a participant, in a constructor of that priority. Adding it again has no effect. */
 void process_join(struct process_participant *participant);
-
-#endif

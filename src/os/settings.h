@@ -5,8 +5,7 @@
  * may start, and an option may be set, before libc has an environment. `fixed` options keep their values once the heap
  * has started. Call all functions under a lock of the heap, and settings_read before the others.
  */
-#ifndef MEMS_OS_SETTINGS_H
-#define MEMS_OS_SETTINGS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,5 +32,3 @@ bool settings_read(struct settings *settings, char *const *early, bool started);
 
 /* Sets one option. Returns 0; EINVAL as options_set; EBUSY for a fixed option of a started heap. */
 int settings_set(struct settings *settings, const char *name, const char *value, bool started);
-
-#endif

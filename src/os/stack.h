@@ -7,8 +7,7 @@
  * thread is on, above the previous frame. A stack that is not the thread's own (a signal handler's, a coroutine's) is
  * followed for OS_STACK_FOREIGN bytes, and back onto the thread's own.
  */
-#ifndef MEMS_OS_STACK_H
-#define MEMS_OS_STACK_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,5 +32,3 @@ unsigned os_stack_own(const uintptr_t *frames, unsigned count);
 /* Stores up to `most` return addresses of the calling thread, innermost first, and returns how many. *cut: the
  * outermost frame was not reached. A nested call (in a signal handler) finds none and sets *cut. */
 unsigned os_stack_walk(struct os_stack *stack, uintptr_t *frames, unsigned most, bool *cut);
-
-#endif

@@ -5,8 +5,7 @@
  * shifts clocks, and allocates when called. We make calls with a heap's lock held, or in the middle of an allocation,
  * so they go straight to the kernel. They are not cancellation points and leave errno alone.
  */
-#ifndef MEMS_OS_SYSCALL_H
-#define MEMS_OS_SYSCALL_H
+#pragma once
 
 #include <stdint.h>
 #include <sys/syscall.h>
@@ -32,5 +31,3 @@ static inline long syscall_address(const volatile void *pointer) {
 static inline int syscall_error(long result) {
     return (unsigned long)result > -4096UL ? (int)-result : 0;
 }
-
-#endif

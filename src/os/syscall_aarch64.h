@@ -1,8 +1,7 @@
 /*
  * syscall_aarch64.h - a system call on aarch64: number in x8, arguments in x0 to x5, result in x0.
  */
-#ifndef MEMS_OS_SYSCALL_AARCH64_H
-#define MEMS_OS_SYSCALL_AARCH64_H
+#pragma once
 
 static inline long syscall_enter(long number, long a, long b, long c, long d, long e, long f) {
     register long x8 __asm__("x8") = number;
@@ -15,5 +14,3 @@ static inline long syscall_enter(long number, long a, long b, long c, long d, lo
     __asm__ __volatile__("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory", "cc");
     return x0;
 }
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * syscall_x86_64.h - number in rax, arguments in rdi, rsi, rdx, r10, r8 and r9, result in rax; rcx and r11 are lost.
  */
-#ifndef MEMS_OS_SYSCALL_X86_64_H
-#define MEMS_OS_SYSCALL_X86_64_H
+#pragma once
 
 static inline long syscall_enter(long number, long a, long b, long c, long d, long e, long f) {
     register long r10 __asm__("r10") = d;
@@ -15,5 +14,3 @@ static inline long syscall_enter(long number, long a, long b, long c, long d, lo
                          : "rcx", "r11", "memory");
     return result;
 }
-
-#endif

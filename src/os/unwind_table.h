@@ -3,8 +3,7 @@
  *
  * Exceptions use them too. glibc's _dl_find_object (2.35 and later) finds them without a lock or an allocation.
  */
-#ifndef MEMS_OS_UNWIND_TABLE_H
-#define MEMS_OS_UNWIND_TABLE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -68,5 +67,3 @@ bool unwind_find_function(uintptr_t pc, struct unwind_function *function);
 
 /* The rules that apply at pc, which is in the function. False if they contain an unknown instruction. */
 bool unwind_find_row(const struct unwind_function *function, uintptr_t pc, struct unwind_row *row);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * vdso.h - kernel functions that run in the process, from a small shared library that the kernel maps.
  */
-#ifndef MEMS_OS_VDSO_H
-#define MEMS_OS_VDSO_H
+#pragma once
 
 #include <stdint.h>
 
@@ -11,5 +10,3 @@ uintptr_t vdso_find(const char *name);
 
 /* The same in the image at `start`. */
 uintptr_t vdso_find_in(const void *start, const char *name);
-
-#endif

@@ -5,8 +5,7 @@
  * BACKEND_HMM defined, libhmm, whose heap is HMM. engine/engine.h, hmm/hmm_alloc.h and hmm/hmm_options.h say what the
  * operations do; a heap ignores a choice that it does not have. `operation` is the function that was called.
  */
-#ifndef MEMS_API_FAMILY_BACKEND_H
-#define MEMS_API_FAMILY_BACKEND_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -102,5 +101,3 @@ void backend_report(int fd);
 
 /* Our malloc, under a name that no other library can replace. */
 void *family_malloc(size_t size);
-
-#endif

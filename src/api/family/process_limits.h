@@ -3,8 +3,7 @@
  *
  * Each of these names is in a separate object, so that a static program may define some of them itself.
  */
-#ifndef MEMS_API_FAMILY_PROCESS_LIMITS_H
-#define MEMS_API_FAMILY_PROCESS_LIMITS_H
+#pragma once
 
 #include <sys/resource.h>
 #include <sys/types.h>
@@ -18,5 +17,3 @@ typedef int limit_resource;
 
 /* Like prlimit (limit and old may be NULL), but the heap gives up its reservation before its memory is limited. */
 int process_limits_set(pid_t process, int resource, const struct rlimit *limit, struct rlimit *old);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * result.h - reports an error as the C library's wrappers of system calls do.
  */
-#ifndef MEMS_API_FAMILY_RESULT_H
-#define MEMS_API_FAMILY_RESULT_H
+#pragma once
 
 #include <errno.h>
 
@@ -14,5 +13,3 @@ static inline int result_of(int error) {
     }
     return 0;
 }
-
-#endif

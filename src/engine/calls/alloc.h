@@ -1,8 +1,7 @@
 /*
  * alloc.h - blocks for the other entry points: beyond the slabs, and in a wider slot than necessary.
  */
-#ifndef MEMS_ENGINE_ALLOC_H
-#define MEMS_ENGINE_ALLOC_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,5 +21,3 @@ void *alloc_ample(size_t size, size_t ample);
 
 /* Counts the change in size of a big block resized in place. When sampling, the block may become a sample. */
 void alloc_count_resized(void *block, size_t old_size, size_t size);
-
-#endif

@@ -10,8 +10,7 @@
  * A handle is a number, generation << ARENA_ID_BITS | heap id, not an address, so the handle of a destroyed arena leads
  * nowhere. A wrong handle, or a block of another heap, ends in a fault report that names `operation`.
  */
-#ifndef MEMS_ENGINE_ARENA_H
-#define MEMS_ENGINE_ARENA_H
+#pragma once
 
 #include <stddef.h>
 
@@ -34,5 +33,3 @@ void *arena_alloc_aligned(const char *operation, struct mems_arena *handle, size
 void *arena_realloc(const char *operation, struct mems_arena *handle, void *block, size_t size);
 void arena_free(const char *operation, struct mems_arena *handle, void *block);
 void arena_stats(const char *operation, struct mems_arena *handle, struct mems_arena_stats *stats);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * batch.h - several blocks in one call, and the real sizes of blocks.
  */
-#ifndef MEMS_ENGINE_BATCH_H
-#define MEMS_ENGINE_BATCH_H
+#pragma once
 
 #include <stddef.h>
 
@@ -17,5 +16,3 @@ size_t batch_alloc(size_t size, size_t count, void **blocks);
 
 /* Frees blocks, each like fast_free. */
 void batch_free(const char *operation, void *const *blocks, size_t count);
-
-#endif

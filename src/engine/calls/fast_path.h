@@ -4,8 +4,7 @@
  * Included by the entry points (alloc.c, free.c, and the library's malloc and free), so a call is one function deep. No
  * atomic read-modify-write, no lock, no write to the block.
  */
-#ifndef MEMS_ENGINE_FAST_PATH_H
-#define MEMS_ENGINE_FAST_PATH_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -171,5 +170,3 @@ ALWAYS_INLINE bool fast_free_sized(void *block, size_t size) {
     heap->tops[size_class] = top;
     return true;
 }
-
-#endif

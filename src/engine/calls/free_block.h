@@ -1,8 +1,7 @@
 /*
  * free_block.h - the steps of a free beyond the fast path that all modes have in common.
  */
-#ifndef MEMS_ENGINE_FREE_BLOCK_H
-#define MEMS_ENGINE_FREE_BLOCK_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,5 +27,3 @@ void free_count_foreign(struct heap *heap, unsigned size_class);
 
 /* Frees a block in a mapping outside the window; false if it is none. */
 bool free_huge(void *block);
-
-#endif

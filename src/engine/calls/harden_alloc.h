@@ -3,8 +3,7 @@
  *
  * With harden=light only an empty magazine leads here, with harden=full each call.
  */
-#ifndef MEMS_ENGINE_HARDEN_ALLOC_H
-#define MEMS_ENGINE_HARDEN_ALLOC_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -72,5 +71,3 @@ ALWAYS_INLINE void *harden_alloc_short_or(size_t size, enum origin origin,
     record_store(&slot, record_of_slack(slack, origin));
     return harden_alloc_end(heap, block, size, 1, origin);
 }
-
-#endif

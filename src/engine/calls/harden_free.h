@@ -3,8 +3,7 @@
  *
  * Functions that free short blocks call others only as the last thing that they do, so they need not save registers.
  */
-#ifndef MEMS_ENGINE_HARDEN_FREE_H
-#define MEMS_ENGINE_HARDEN_FREE_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -47,5 +46,3 @@ ALWAYS_INLINE void harden_free(void *block, struct heap *heap, size_t differing,
     zero_write(block, size_class_room_short(size_class));
     harden_put(heap, size_class, block);
 }
-
-#endif

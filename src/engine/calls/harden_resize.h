@@ -1,8 +1,7 @@
 /*
  * harden_resize.h - realloc, malloc_usable_size and the sized frees for hardened blocks; see engine.h.
  */
-#ifndef MEMS_ENGINE_HARDEN_RESIZE_H
-#define MEMS_ENGINE_HARDEN_RESIZE_H
+#pragma once
 
 #include <stddef.h>
 
@@ -14,5 +13,3 @@ size_t harden_usable_size(const char *operation, const void *block);
 
 /* With harden=full: like engine_free_sized; the size must be the one last requested. */
 void harden_free_sized(const char *operation, void *block, size_t size, size_t alignment);
-
-#endif

@@ -1,10 +1,7 @@
 /*
  * heap_request.h - requests from outside the process: to trim, or to set an option (base/layout.h).
  */
-#ifndef MEMS_ENGINE_HEAP_REQUEST_H
-#define MEMS_ENGINE_HEAP_REQUEST_H
+#pragma once
 
 /* Serves a request, if there is one. Call it with no lock held. */
 void heap_request_serve(void);
-
-#endif

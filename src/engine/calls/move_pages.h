@@ -1,8 +1,7 @@
 /*
  * move_pages.h - moving the contents of a large block by moving its pages.
  */
-#ifndef MEMS_ENGINE_MOVE_PAGES_H
-#define MEMS_ENGINE_MOVE_PAGES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,5 +22,3 @@ bool move_pages(void *from, void *to, size_t bytes, bool *lost);
  * moves rarely anyway, and with headroom it would not fit into the places that other blocks have left.
  */
 size_t with_headroom(size_t old_size, size_t size);
-
-#endif

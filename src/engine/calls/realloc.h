@@ -1,8 +1,7 @@
 /*
  * realloc.h - the sizes that realloc gives blocks, which sized delete must know too.
  */
-#ifndef MEMS_ENGINE_REALLOC_H
-#define MEMS_ENGINE_REALLOC_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,5 +26,3 @@ static inline bool class_fits(size_t size, unsigned size_class) {
     }
     return size_class_of(size) == size_class || shared_class(size) == size_class;
 }
-
-#endif

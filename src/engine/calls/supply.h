@@ -4,8 +4,7 @@
  * These functions end with what a slow path owes: upkeep, a request from outside, the heap's limit, and samples. Call
  * them with no lock held.
  */
-#ifndef MEMS_ENGINE_SUPPLY_H
-#define MEMS_ENGINE_SUPPLY_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -53,5 +52,3 @@ supply_function supply_big;
 
 /* See alloc_grown (alloc.h). */
 void *supply_grown(struct heap *heap, size_t size, size_t ample, bool purge, bool *fresh);
-
-#endif

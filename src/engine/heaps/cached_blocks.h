@@ -3,8 +3,7 @@
  *
  * For the heap's thread, with the heap's lock held.
  */
-#ifndef MEMS_ENGINE_CACHED_BLOCKS_H
-#define MEMS_ENGINE_CACHED_BLOCKS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,5 +28,3 @@ void cached_flush(struct heap *heap);
 
 /* How many blocks of a class the heap has in the magazine and the depot; an estimate for another thread's heap. */
 size_t cached_count(const struct heap *heap, unsigned size_class);
-
-#endif

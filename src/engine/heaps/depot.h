@@ -7,8 +7,7 @@
  *
  * All under the lock of the depot's heap.
  */
-#ifndef MEMS_ENGINE_DEPOT_H
-#define MEMS_ENGINE_DEPOT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -81,5 +80,3 @@ bool depot_flush_if_large(struct heap *heap);
 /* Flushes the magazines that were not needed for the decay time, given the time by the coarse clock: at most
  * some thousand blocks, and the others in the next calls. Returns how many free units the system may now have. */
 size_t depot_decay(struct heap *heap, uint64_t now_ms);
-
-#endif

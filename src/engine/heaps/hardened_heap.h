@@ -3,8 +3,7 @@
  *
  * Only its thread uses it, except for the large blocks, which are under the heap's lock.
  */
-#ifndef MEMS_ENGINE_HARDENED_HEAP_H
-#define MEMS_ENGINE_HARDENED_HEAP_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -114,5 +113,3 @@ size_t hardened_larges(const struct heap *heap, size_t *count);
 /* In a forked child: starts new random numbers, and gives up what another thread's heap held in quarantine. */
 void hardened_reseed(struct hardened *hardened);
 void hardened_forget(struct hardened *hardened);
-
-#endif

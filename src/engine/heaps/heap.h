@@ -9,8 +9,7 @@
  * back and waits for another thread; its memory is never unmapped, so a stale id leads to some heap, possibly the wrong
  * one, and whoever acts on it re-checks it.
  */
-#ifndef MEMS_ENGINE_HEAP_H
-#define MEMS_ENGINE_HEAP_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -291,5 +290,3 @@ void heap_let_ended_go(struct heap *heap);
 
 /* Removes a large block that the caller has freed from its arena. Takes the lock of the arena's heap. */
 void heap_let_go(struct large *large);
-
-#endif

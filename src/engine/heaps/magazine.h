@@ -23,8 +23,7 @@
  * A class without a magazine (and a thread without a heap) has its top at the last slot of `magazine_none`, which is
  * NULL: both empty and full.
  */
-#ifndef MEMS_ENGINE_MAGAZINE_H
-#define MEMS_ENGINE_MAGAZINE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -118,5 +117,3 @@ void magazines_return(struct heap *heap);
 
 /* How many blocks are in the heap's magazine of a class; approximate for another thread's heap. */
 unsigned magazine_count(const struct heap *heap, unsigned size_class);
-
-#endif

@@ -6,8 +6,7 @@
  * quarantine with as many places as fit into QUARANTINE_BYTES, up to QUARANTINE_MOST; all heaps together may hold as
  * much as their magazines (heaps.magazine_limit), and QUARANTINES_MOST; then freed blocks may come back at once.
  */
-#ifndef MEMS_ENGINE_QUARANTINE_H
-#define MEMS_ENGINE_QUARANTINE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -52,5 +51,3 @@ bool quarantine_holds(const struct quarantine *quarantine, const void *block);
 
 /* Takes some block out; NULL if it is empty. */
 void *quarantine_take(struct quarantine *quarantine);
-
-#endif

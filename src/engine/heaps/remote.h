@@ -19,8 +19,7 @@
  * If a thread stops between setting the bit and pushing the unit, the unit may meanwhile belong to another heap, or to
  * none. So whoever finds a unit in the wrong inbox routes it on.
  */
-#ifndef MEMS_ENGINE_REMOTE_H
-#define MEMS_ENGINE_REMOTE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -74,5 +73,3 @@ void inboxes_clear(void);
 
 /* After inboxes_clear: announces all remote frees again. */
 void inboxes_refill(void);
-
-#endif

@@ -11,8 +11,7 @@
  * Each sample records the interval that it was taken with, so estimates stay unbiased, although those of a small
  * process are less certain.
  */
-#ifndef MEMS_ENGINE_SAMPLE_POINTS_H
-#define MEMS_ENGINE_SAMPLE_POINTS_H
+#pragma once
 
 #include <stdint.h>
 
@@ -29,5 +28,3 @@ uint64_t sample_points_beat(struct heap *heap);
 
 /* In a forked child, for the heap of its thread: random numbers that differ from the parent's. */
 void sample_points_fork(struct heap *heap);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * thread.h - how a thread gets a heap, and returns it when it ends.
  */
-#ifndef MEMS_ENGINE_THREAD_H
-#define MEMS_ENGINE_THREAD_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -19,5 +18,3 @@ bool thread_take_share(struct heap *heap, unsigned size_class);
 
 /* In a forked child, with all locks free: retires the heaps of lost threads, and abandons their slabs. */
 void threads_recover(void);
-
-#endif

@@ -3,8 +3,7 @@
  *
  * A balanced tree, so finding the smallest span that fits takes O(log n), however many are slightly too small.
  */
-#ifndef MEMS_ENGINE_FREE_SPAN_H
-#define MEMS_ENGINE_FREE_SPAN_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -45,5 +44,3 @@ struct free_span *free_span_find(const struct free_span_index *index, size_t uni
 
 /* True if all invariants hold; otherwise *why names the first that does not. O(number of spans). */
 bool free_span_index_valid(const struct free_span_index *index, const char **why);
-
-#endif

@@ -6,8 +6,7 @@
  * mappings, so there are at most GUARDS_PROTECTED_MOST such guards. If both are refused, or if the system's pages are
  * larger than OS_PAGE, there are none. A guarded page has no memory.
  */
-#ifndef MEMS_ENGINE_GUARD_PAGES_H
-#define MEMS_ENGINE_GUARD_PAGES_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -51,5 +50,3 @@ unsigned guard_slab(void *start, unsigned size_class);
 
 /* Clears them; false as for guard_clear. */
 bool guard_clear_slab(void *start, unsigned size_class, unsigned count);
-
-#endif

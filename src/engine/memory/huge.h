@@ -1,8 +1,7 @@
 /*
  * huge.h - the largest blocks: each has its own mapping outside the window, and is found through the range tree.
  */
-#ifndef MEMS_ENGINE_HUGE_H
-#define MEMS_ENGINE_HUGE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -87,5 +86,3 @@ bool huge_find_freed(const void *address, uintptr_t *start, size_t *size);
 
 /* The address behind the mapping of the live block that starts here; 0 if there is none. */
 uintptr_t huge_end(const void *block);
-
-#endif

@@ -5,8 +5,7 @@
  * UNIT_PART otherwise; the live map is not used. The thread that changes the entry (one atomic operation) has freed the
  * block and owns its span: it may free the span, or keep it for its own next large block (large_cache.h).
  */
-#ifndef MEMS_ENGINE_LARGE_H
-#define MEMS_ENGINE_LARGE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -181,5 +180,3 @@ bool large_resize_fenced(void *block, size_t size);
 
 /* Forgets a live block whose addresses were lost to another mapping. */
 void large_lose(void *block);
-
-#endif

@@ -11,8 +11,7 @@
  * puts it there and takes it without the lock; others only take it, holding the lock. So the thread may store into an
  * empty place, and whoever takes a block uses an exchange.
  */
-#ifndef MEMS_ENGINE_LARGE_CACHE_H
-#define MEMS_ENGINE_LARGE_CACHE_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -199,5 +198,3 @@ void large_cache_decay(struct large_cache *cache, uint64_t now_ms, size_t most);
 
 /* True if all invariants hold; otherwise *why names the first that does not. O(blocks). */
 bool large_cache_valid(const struct large_cache *cache, const char **why);
-
-#endif

@@ -16,8 +16,7 @@
  * In a claimed window (window.h) long free spans are unmapped rather than purged, because their addresses count too.
  * They are claimed again when they are taken; addresses that another mapping has taken meanwhile are lost.
  */
-#ifndef MEMS_ENGINE_SPAN_H
-#define MEMS_ENGINE_SPAN_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -84,5 +83,3 @@ void spans_recover(void);
 
 /* In every forked child: new mappings never join inherited ones there, so only few are made. */
 void spans_forked(void);
-
-#endif

@@ -3,8 +3,7 @@
  *
  * The caller holds the lock of the spans.
  */
-#ifndef MEMS_ENGINE_SPAN_CLAIM_H
-#define MEMS_ENGINE_SPAN_CLAIM_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,5 +23,3 @@ bool span_claim_beyond(size_t units);
 
 /* Claims the unmapped ones of these units. 0, ENOMEM, or EEXIST: a unit is lost, and the free span has changed. */
 int span_claim(struct free_span *free, size_t first, size_t units);
-
-#endif

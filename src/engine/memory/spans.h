@@ -6,8 +6,7 @@
  *
  * Functions that name no lock expect the caller to hold the lock of the spans.
  */
-#ifndef MEMS_ENGINE_SPANS_H
-#define MEMS_ENGINE_SPANS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -138,5 +137,3 @@ void spans_trim_descriptors(void);
 /* The free span that contains a unit whose entry says that it is free. Takes no lock, because reports may be made under
  * any; if others change the window meanwhile, the answer may be stale or NULL. O(units). */
 const struct free_span *span_around(size_t unit);
-
-#endif

@@ -11,8 +11,7 @@
  * the next block of the size is allocated and all of that one is in use. The program may have closed the pages of a
  * live block, or be writing to them, so the kernel reads them.
  */
-#ifndef MEMS_ENGINE_ZEROS_H
-#define MEMS_ENGINE_ZEROS_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -45,5 +44,3 @@ bool zeros_make(void *block, size_t bytes, enum zeros_memory memory);
 
 /* Call this when such a block is freed. Reads a word in each of at most 16 pages. */
 void zeros_learn(const void *block, size_t bytes);
-
-#endif

@@ -4,8 +4,7 @@
  * It is created after the program has created a thread of its own, and never by malloc, which may be called with the
  * loader's lock held. It has no heap, blocks all signals, and ends when the option is switched off.
  */
-#ifndef MEMS_ENGINE_BACKGROUND_H
-#define MEMS_ENGINE_BACKGROUND_H
+#pragma once
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -24,5 +23,3 @@ void background_also(void (*act)(void));
 
 /* In a forked child, where there is none. */
 void background_recover(void);
-
-#endif

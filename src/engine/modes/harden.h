@@ -18,8 +18,7 @@
  * remote bit. A thread that meanwhile looks at live blocks of its slabs (neighbours, sweep) and finds a canary changed
  * reads record and canary again, and reports it only if it is still changed.
  */
-#ifndef MEMS_ENGINE_HARDEN_H
-#define MEMS_ENGINE_HARDEN_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -172,5 +171,3 @@ ALWAYS_INLINE void harden_check_neighbours(const char *operation, const struct s
     }
     harden_check_beside(operation, slot, 1);
 }
-
-#endif

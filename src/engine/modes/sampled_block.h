@@ -6,8 +6,7 @@
  * where it is, and gets a guard behind its last page if there is a page to spare. In the profile a resized block is a
  * new one: the sample ends, and the new size may be sampled again.
  */
-#ifndef MEMS_ENGINE_SAMPLED_BLOCK_H
-#define MEMS_ENGINE_SAMPLED_BLOCK_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,5 +38,3 @@ void sampled_block_end_huge(struct heap *heap, void *block);
 struct sample *sampled_block_loosen(void *block, bool *stays);
 void sampled_block_end(struct heap *heap, struct sample *sample);
 void sampled_block_tighten(struct sample *sample);
-
-#endif

@@ -4,8 +4,7 @@
  * So a canary is checked even if its block is never freed, and a write to freed memory is found even if the slot is not
  * used again. Done by the thread of the heap that owns the slabs.
  */
-#ifndef MEMS_ENGINE_SWEEP_H
-#define MEMS_ENGINE_SWEEP_H
+#pragma once
 
 #include <stddef.h>
 
@@ -26,5 +25,3 @@ void sweep_step(struct heap *heap, const char *operation);
 
 /* Checks all slots, or SWEEP_SLOTS_LAST of them: at exit. */
 void sweep_all(struct heap *heap, const char *operation);
-
-#endif

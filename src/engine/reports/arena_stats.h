@@ -1,8 +1,7 @@
 /*
  * arena_stats.h - the list of arenas (calls/arena.h), and their figures.
  */
-#ifndef MEMS_ENGINE_ARENA_STATS_H
-#define MEMS_ENGINE_ARENA_STATS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,5 +18,3 @@ size_t arena_list(struct mems_arena **handles, size_t most);
 
 /* The same statistics for the arena whose heap has this id, false if there is none. */
 bool arena_stats_of(uint32_t id, struct mems_arena_stats *stats);
-
-#endif

@@ -3,8 +3,7 @@
  *
  * As with fault_report, the program ends or, with on_fault=report, continues after the damage is repaired.
  */
-#ifndef MEMS_ENGINE_DAMAGE_H
-#define MEMS_ENGINE_DAMAGE_H
+#pragma once
 
 #include <stddef.h>
 
@@ -22,5 +21,3 @@ COLD void damage_kind(const char *operation, void *block, size_t size, enum orig
 
 /* A function is about to write `size` bytes to a block that has only `left` from there on. */
 COLD void damage_ahead(const char *function, const void *address, size_t size, size_t left);
-
-#endif

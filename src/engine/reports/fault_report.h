@@ -4,8 +4,7 @@
  * The report says what the address is (base/fault.h has its form). Only the front, alloc, free and realloc, reports
  * faults, and with no lock held; lower floors answer "not live".
  */
-#ifndef MEMS_ENGINE_FAULT_REPORT_H
-#define MEMS_ENGINE_FAULT_REPORT_H
+#pragma once
 
 #include <stddef.h>
 
@@ -34,5 +33,3 @@ static inline void fault_if_suspect(void) {
         fault_report("free", suspect);
     }
 }
-
-#endif

@@ -6,12 +6,9 @@
  * faults again, so that a core is written as usual. Without the option no handler is installed, and `mems whatis` says
  * the same about the core.
  */
-#ifndef MEMS_ENGINE_GUARD_REPORT_H
-#define MEMS_ENGINE_GUARD_REPORT_H
+#pragma once
 
 #include <stdbool.h>
 
 /* Installs the handler, or restores the previous one if ours is still installed. Under mems_root.lock. */
 void guard_report_enable(bool enable);
-
-#endif

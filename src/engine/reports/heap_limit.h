@@ -1,8 +1,7 @@
 /*
  * heap_limit.h - what happens when the heap exceeds its own limits (holding.h).
  */
-#ifndef MEMS_ENGINE_HEAP_LIMIT_H
-#define MEMS_ENGINE_HEAP_LIMIT_H
+#pragma once
 
 #include "base/compiler.h"
 #include "engine/tables/holding.h"
@@ -25,5 +24,3 @@ static inline void heap_limit_attend(struct heap *heap) {
         heap_limit_trim(heap);
     }
 }
-
-#endif

@@ -5,8 +5,7 @@
  * also scale all lines by one mean interval, but samples may have different ones (sample_points.h): each counts as the
  * number of samples with that interval which stand for as many blocks.
  */
-#ifndef MEMS_ENGINE_PROFILE_H
-#define MEMS_ENGINE_PROFILE_H
+#pragma once
 
 /* Which blocks: those that are live, or that were live at the peak. */
 enum profile_kind { PROFILE_LIVE, PROFILE_PEAK };
@@ -17,5 +16,3 @@ void profile_write(int fd, enum profile_kind kind);
 /* Writes the live profile at the end of the process if the options ask for it. */
 struct options;
 void profile_write_at_exit(const struct options *options);
-
-#endif

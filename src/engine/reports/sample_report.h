@@ -1,8 +1,7 @@
 /*
  * sample_report.h - what the samples tell about a block in a report: who allocated it, and who freed it.
  */
-#ifndef MEMS_ENGINE_SAMPLE_REPORT_H
-#define MEMS_ENGINE_SAMPLE_REPORT_H
+#pragma once
 
 #include "base/compiler.h"
 
@@ -16,5 +15,3 @@ COLD void sample_tell(const struct sample *sample);
 
 /* The same for the sampled block around an address, if there is one: lines before a fault's own. */
 COLD void sample_tell_around(const void *address);
-
-#endif

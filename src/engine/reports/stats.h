@@ -3,13 +3,10 @@
  *
  * Fast paths count nothing: slabs count their free slots, magazines tell the cached ones, and all others are live.
  */
-#ifndef MEMS_ENGINE_STATS_H
-#define MEMS_ENGINE_STATS_H
+#pragma once
 
 #include "mems.h"
 
 /* Fills in everything; if the engine has not started, only what concerns the process. O(heaps), whatever their size;
  * holds no lock for longer than it takes to read a few words. */
 void stats_collect(struct mems_engine_stats *stats);
-
-#endif

@@ -3,8 +3,7 @@
  *
  * Nothing here allocates or changes errno, so it works without memory. It takes the locks of arenas, one at a time.
  */
-#ifndef MEMS_ENGINE_STATS_REPORT_H
-#define MEMS_ENGINE_STATS_REPORT_H
+#pragma once
 
 #include "mems.h"
 
@@ -27,5 +26,3 @@ void stats_report_path(struct fmt *path, const char *pattern);
 /* Writes the report that the options ask for, if any, at exit: appends it to options->stats_file, or writes it to
  * standard error when that is empty or cannot be opened (and says so). */
 void stats_report_at_exit(const struct options *options, const struct mems_engine_stats *stats);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * options.h - the engine's run-time options, from MEMS_OPTIONS="name=value,name=value" and from mems_option_set().
  */
-#ifndef MEMS_ENGINE_OPTIONS_H
-#define MEMS_ENGINE_OPTIONS_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -43,5 +42,3 @@ struct options {
 };
 
 extern const struct option_table engine_options;
-
-#endif

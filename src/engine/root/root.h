@@ -5,8 +5,7 @@
  * checks magic and version, and follows it to the window with its tables, the free spans, every heap, abandoned slab
  * and huge block, and the options. All of the engine's state is there. The rows of `head` (layout.c) give offsets.
  */
-#ifndef MEMS_ENGINE_ROOT_H
-#define MEMS_ENGINE_ROOT_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -68,5 +67,3 @@ static inline bool root_plain(void) {
 static inline bool root_medium(void) {
     return root_plain() && os_single_threaded();
 }
-
-#endif

@@ -10,8 +10,7 @@
  * these (os_guard), and otherwise separate mappings (os_close_pages). A process can have only a limited number of
  * those, so cells beyond a bound are used without a guard, and counted.
  */
-#ifndef MEMS_ENGINE_GUARDED_SPAN_H
-#define MEMS_ENGINE_GUARDED_SPAN_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -103,5 +102,3 @@ size_t guarded_trim(void);
 
 /* The invariants of a guarded span, for engine_valid. */
 bool guarded_valid(const struct guarded *guarded, const char **why);
-
-#endif

@@ -10,8 +10,7 @@
  * quarantine (inaccessible, until it is the oldest of QUARANTINE_MAX), and while the peak needs it: a block that was
  * live at the peak is still live, or has died since and is in the list `died`, which a new peak empties.
  */
-#ifndef MEMS_ENGINE_SAMPLE_H
-#define MEMS_ENGINE_SAMPLE_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -142,5 +141,3 @@ void samples_recover(void);
 
 /* The invariants of all records, for engine_valid. */
 bool samples_valid(const char **why);
-
-#endif

@@ -3,8 +3,7 @@
  *
  * A stack is never freed, so no pointer to it needs a lock. Stacks beyond a bound count as one without frames.
  */
-#ifndef MEMS_ENGINE_STACK_TABLE_H
-#define MEMS_ENGINE_STACK_TABLE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -69,5 +68,3 @@ void stack_sums_add(struct stack_sums *sums, uint64_t size, double share);
 
 /* The same for a freed one that lived this long. */
 void stack_count_freed(struct stack *stack, uint64_t size, double share, uint64_t lived_ms);
-
-#endif

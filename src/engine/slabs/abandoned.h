@@ -7,8 +7,7 @@
  * adopted. It gives single blocks to threads without a heap (they are ending, or there are too many), and a thread's
  * first blocks in a process with several threads, so a thread that needs little of a class gets no slab for it.
  */
-#ifndef MEMS_ENGINE_ABANDONED_H
-#define MEMS_ENGINE_ABANDONED_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -73,5 +72,3 @@ bool abandoned_purge_begin(unsigned size_class, uint64_t now_ms, uint64_t age_ms
 
 /* Ends it. False, with nothing changed, if the slab has been adopted meanwhile. */
 bool abandoned_purge_end(const struct slab_purge *purge);
-
-#endif

@@ -6,12 +6,9 @@
  * memory is mapped in their place (span_give_advised). A slab is freed as a whole; until then, the effects stay
  * with the pages of the slot.
  */
-#ifndef MEMS_ENGINE_ADVICE_H
-#define MEMS_ENGINE_ADVICE_H
+#pragma once
 
 #include <stddef.h>
 
 /* Marks the spans of the window that overlap these bytes. */
 void advice_note(const void *start, size_t size);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * lookup.h - the only place that turns an address into a slot, a large or a huge block.
  */
-#ifndef MEMS_ENGINE_LOOKUP_H
-#define MEMS_ENGINE_LOOKUP_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -52,5 +51,3 @@ static inline bool block_is_live_start(const struct block *block, const void *ad
  * else, or no block. Takes no lock.
  */
 unsigned lookup_slot_class(const void *block);
-
-#endif

@@ -30,8 +30,7 @@
  * The slots from `used` on were never handed out. The words of the bitmap that cover only such slots are not
  * initialised, and all of their slots are free: so a fresh slab costs nothing but its header.
  */
-#ifndef MEMS_ENGINE_SLAB_H
-#define MEMS_ENGINE_SLAB_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -246,5 +245,3 @@ bool slab_purge_end(const struct slab_purge *purge);
 
 /* Which invariant of `absent` and `resting` does not hold, or NULL. */
 const char *slab_pages_broken(const struct slab *slab);
-
-#endif

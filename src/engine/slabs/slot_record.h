@@ -13,8 +13,7 @@
  * marks the record as freed, then touches the block, and only then sets the remote bit. So a thread that reads a block
  * which others may free reads its record again afterwards. Otherwise relaxed: see harden.c.
  */
-#ifndef MEMS_ENGINE_SLOT_RECORD_H
-#define MEMS_ENGINE_SLOT_RECORD_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -96,5 +95,3 @@ static inline unsigned record_of(const struct slot *slot, size_t size, enum orig
 static inline unsigned record_ended(unsigned record) {
     return record & ~RECORD_LIVE;
 }
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * fork.h - the engine's part in fork, as a participant of os/process.h.
  */
-#ifndef MEMS_ENGINE_FORK_H
-#define MEMS_ENGINE_FORK_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -13,5 +12,3 @@ void fork_each_lock(void (*act)(struct lock *lock));
 
 /* In the child, with all locks free: repairs what other threads were changing; if `alone`, there were none. */
 void fork_recover(bool alone);
-
-#endif

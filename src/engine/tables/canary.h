@@ -7,8 +7,7 @@
  *
  * A free slot reads as zero. All rooms' sizes are multiples of 16, and all blocks start at one.
  */
-#ifndef MEMS_ENGINE_CANARY_H
-#define MEMS_ENGINE_CANARY_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -178,5 +177,3 @@ RACY_INLINE bool zero_intact(const void *start, size_t bytes) {
     }
     return any == 0;
 }
-
-#endif

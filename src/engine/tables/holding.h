@@ -5,8 +5,7 @@
  * fresh units nor the engine's tables. Memory is counted before it is used, and until it has been returned to the
  * system. All functions may be called with any lock held, and take none.
  */
-#ifndef MEMS_ENGINE_HOLDING_H
-#define MEMS_ENGINE_HOLDING_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -57,5 +56,3 @@ static inline bool holding_pressed(void) {
 /* Records that upkeep was done: it is due again when the heap holds a further part, or exceeds the soft limit again.
  * Returns whether to report that the limit is still exceeded. */
 bool holding_attended(void);
-
-#endif

@@ -19,8 +19,7 @@
  *
  * A word covers 1 KiB, so no word belongs to two spans.
  */
-#ifndef MEMS_ENGINE_LIVE_MAP_H
-#define MEMS_ENGINE_LIVE_MAP_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -126,5 +125,3 @@ extern _Atomic(void *) live_suspect_block; /* NULL: none */
 static inline void live_suspect(void *block) {
     atomic_store_explicit(&live_suspect_block, block, memory_order_relaxed);
 }
-
-#endif

@@ -7,8 +7,7 @@
  * and later requests of any size are cut from them. The memory is never unmapped, so a descriptor may be read at any
  * time, even after it was freed: it is then stale, but never faults.
  */
-#ifndef MEMS_ENGINE_METADATA_H
-#define MEMS_ENGINE_METADATA_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -74,5 +73,3 @@ void metadata_recover(void);
 
 /* True if all invariants hold; otherwise *why names the first that does not. O(free pieces). */
 bool metadata_valid(const char **why);
-
-#endif

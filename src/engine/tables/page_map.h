@@ -14,8 +14,7 @@
  * re-checks it under a lock, because it may have changed. So relaxed order suffices, except for a thread that goes from
  * an id to its heap: that load is an acquire, and the stores are releases.
  */
-#ifndef MEMS_ENGINE_PAGE_MAP_H
-#define MEMS_ENGINE_PAGE_MAP_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -96,5 +95,3 @@ void page_map_fill(size_t first, size_t units, uint32_t entry);
 
 /* How many of the entries first .. first + units - 1 are `entry`. */
 size_t page_map_count(size_t first, size_t units, uint32_t entry);
-
-#endif

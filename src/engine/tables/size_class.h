@@ -11,8 +11,7 @@
  * place, the hardened modes a guard behind it, and with several threads each wants what the others have cached; so
  * their blocks beyond SMALL_MAX are large ones.
  */
-#ifndef MEMS_ENGINE_SIZE_CLASS_H
-#define MEMS_ENGINE_SIZE_CLASS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -114,5 +113,3 @@ unsigned size_class_of_aligned(size_t alignment, size_t size);
 static inline uint32_t size_class_slot(size_t size_class, size_t offset) {
     return (uint32_t)((uint64_t)offset * size_classes[size_class].reciprocal >> RECIPROCAL_SHIFT);
 }
-
-#endif

@@ -21,8 +21,7 @@
  * addresses that were free at the start, the guards are left unmapped, and free units can be unmapped again. This
  * applies if a limit is found at the start (RLIMIT_AS, RLIMIT_DATA, vm.overcommit_memory=2), and after window_confine.
  */
-#ifndef MEMS_ENGINE_WINDOW_H
-#define MEMS_ENGINE_WINDOW_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -153,5 +152,3 @@ static inline size_t window_unit(const void *pointer) {
 static inline void *window_address(size_t unit) {
     return (void *)(window.base + (unit << UNIT_SHIFT));
 }
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * before_growth.h - what is flushed and purged before memory grows.
  */
-#ifndef MEMS_ENGINE_BEFORE_GROWTH_H
-#define MEMS_ENGINE_BEFORE_GROWTH_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,5 +28,3 @@ void upkeep_before_peak(struct heap *heap, size_t units);
 /* For a heap whose cached blocks have just been flushed, under its lock: upkeep_before_growth need not flush them soon.
  */
 void upkeep_flush_later(struct heap *heap);
-
-#endif

@@ -4,8 +4,7 @@
  *
  * No lock is held at any of these calls.
  */
-#ifndef MEMS_ENGINE_FREE_PAGES_H
-#define MEMS_ENGINE_FREE_PAGES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,5 +32,3 @@ unsigned free_pages_purge_others(const struct heap *mine, uint64_t now_ms, bool 
 
 /* All free pages of all slabs. Returns how many. */
 size_t free_pages_purge_all(void);
-
-#endif

@@ -2,8 +2,7 @@
  * idle.h - heaps whose threads are idle. Other threads may take from them remotely freed blocks, the depot, cached
  * large blocks, and empty slabs. Blocks in an idle thread's magazines stay, because only that thread may touch them.
  */
-#ifndef MEMS_ENGINE_IDLE_H
-#define MEMS_ENGINE_IDLE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,5 +41,3 @@ void *idle_steal(struct heap *heap, unsigned size_class);
 
 /* The same from any heap, idle or not: before an allocation fails. */
 void *idle_steal_anywhere(struct heap *heap, unsigned size_class);
-
-#endif

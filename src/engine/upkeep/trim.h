@@ -2,8 +2,7 @@
  * trim.h - all heaps give up what they keep: before an allocation fails, because the program asks, or because memory is
  * short.
  */
-#ifndef MEMS_ENGINE_TRIM_H
-#define MEMS_ENGINE_TRIM_H
+#pragma once
 
 #include <stddef.h>
 
@@ -18,5 +17,3 @@ size_t upkeep_trim(struct heap *mine);
 /* Determines how much memory the process may have, which bounds the budget, and whether memory is short: then trims
  * all heaps. Reads kernel files. */
 void upkeep_ask(void);
-
-#endif

@@ -7,8 +7,7 @@
  *
  * No lock is held at any of these calls, unless noted.
  */
-#ifndef MEMS_ENGINE_UPKEEP_H
-#define MEMS_ENGINE_UPKEEP_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -47,5 +46,3 @@ bool upkeep_of_all(void);
 
 /* Where only dirty memory matters. */
 void upkeep_decay(void);
-
-#endif
