@@ -13,7 +13,7 @@ compiles() {
     }
 }
 
-for header in include/*.h src/*.h src/*/*.h src/api/*/*.h; do
+for header in include/*.h src/*.h src/*/*.h src/*/*/*.h; do
     case $header in
     *_"$(uname -m)".h) ;;
     *_x86_64.h | *_aarch64.h) continue ;; # of the other processor
