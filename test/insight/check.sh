@@ -33,7 +33,10 @@ for options in check=every check=deferred; do
     holds "$work/check.json" 'it["lock_held"] is None and it["pause_ms"] > 0 and it["cached"] > 0'
     grep -q '^State:.*[RS] ' "/proc/$process/status" || fail "the process does not go on"
     ticks=$(awk '{ print $14 }' "/proc/$process/stat")
-    sleep 0.5
+    for _ in $(seq 50); do
+        [ "$(awk '{ print $14 }' "/proc/$process/stat")" -eq "$ticks" ] || break
+        sleep 0.02
+    done
     [ "$(awk '{ print $14 }' "/proc/$process/stat")" -gt "$ticks" ] || fail "the process does not go on"
     kill -9 "$process"
 done

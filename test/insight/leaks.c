@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define MASK UINT64_C(0x5555555555555555)
@@ -124,15 +125,17 @@ static void *keep_on_stack(void *unused) {
     return unused;
 }
 
+/* The system call pause without end, which leaves all registers but these three alone: rax, rcx and r11. */
+#define PAUSE "1: mov $34, %%eax\n\tsyscall\n\tjmp 1b"
+
 /* A block whose only pointer is in a register. */
 static void *keep_in_register(void *unused) {
     uint64_t hidden = (uint64_t)(uintptr_t)tell("kept", "in_a_register", malloc(140)) ^ MASK;
     wipe_stack();
     ready++;
 #if defined(__x86_64__)
-    __asm__ volatile("movabs $0x5555555555555555, %%rax\n\txor %0, %%rax\n\tmov %%rax, %%r13\n\txor %%eax, %%eax\n"
-                     "1: pause\n\tjmp 1b" ::"r"(hidden)
-                     : "rax", "r13");
+    __asm__ volatile("movabs $0x5555555555555555, %%rax\n\txor %0, %%rax\n\tmov %%rax, %%r13\n" PAUSE ::"r"(hidden)
+                     : "rax", "rcx", "r11", "r13");
 #elif defined(__aarch64__)
     __asm__ volatile("mov x20, #0x5555555555555555\n\teor x20, x20, %0\n1: yield\n\tb 1b" ::"r"(hidden) : "x20");
 #endif
@@ -144,9 +147,9 @@ static void *keep_in_vector(void *unused) {
     wipe_stack();
     ready++;
 #if defined(__x86_64__)
-    __asm__ volatile("movabs $0x5555555555555555, %%rax\n\txor %0, %%rax\n\tmovq %%rax, %%xmm9\n\tpslldq $8, %%xmm9\n\t"
-                     "xor %%eax, %%eax\n1: pause\n\tjmp 1b" ::"r"(hidden)
-                     : "rax", "xmm9");
+    __asm__ volatile("movabs $0x5555555555555555, %%rax\n\txor %0, %%rax\n\tmovq %%rax, %%xmm9\n\t"
+                     "pslldq $8, %%xmm9\n" PAUSE ::"r"(hidden)
+                     : "rax", "rcx", "r11", "xmm9");
 #elif defined(__aarch64__)
     __asm__ volatile("mov x20, #0x5555555555555555\n\teor x20, x20, %0\n\tmov v9.d[1], x20\n\tmov x20, #0\n"
                      "1: yield\n\tb 1b" ::"r"(hidden)
@@ -155,11 +158,12 @@ static void *keep_in_vector(void *unused) {
     return unused;
 }
 
-/* A leaf function's variable may be below the stack pointer. */
+/* A leaf function's variable may be below the stack pointer. It makes no system call, so others go first. */
 static void *keep_in_red_zone(void *unused) {
 #if defined(__x86_64__)
     uint64_t hidden = (uint64_t)(uintptr_t)tell("kept", "in_the_red_zone", malloc(160)) ^ MASK;
     wipe_stack();
+    setpriority(PRIO_PROCESS, (id_t)gettid(), 10);
     ready++;
     __asm__ volatile("movabs $0x5555555555555555, %%rax\n\txor %0, %%rax\n\tmov %%rax, -64(%%rsp)\n\txor %%eax, %%eax\n"
                      "1: pause\n\tjmp 1b" ::"r"(hidden)

@@ -6,7 +6,7 @@ need python3
 : "${LIBMEMS:?}" "${LIBHMM:?}"
 compile busy
 compile blocks
-MEMS_OPTIONS=sample=64k launch "$work/list" "$work/busy" 2
+MEMS_OPTIONS=sample=64k launch "$work/list" "$work/busy"
 busy=$process
 PRELOAD=$LIBHMM HMM_OPTIONS=break=simulated launch "$work/list" "$work/blocks"
 
