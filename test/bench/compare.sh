@@ -4,7 +4,7 @@
 set -eu
 . "${0%/*}/lib.sh"
 compare() {
-    "$SOURCE_DIR/bench/compare" "$@" --state "$scratch/state" --workloads pairs/fixed,threads/idle --percent 1
+    "$SOURCE_DIR/bench/compare" "$@" --state "$scratch/state" --workloads pairs/fixed@1,threads/idle --percent 1
 }
 
 compare "$LIBMEMS" "$LIBMEMS" --rounds 3 >"$scratch/text"

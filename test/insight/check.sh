@@ -42,11 +42,10 @@ for options in check=every check=deferred; do
 done
 
 # One debugger makes all changes, because starting one takes longer than a change. It keeps its index of the symbols.
-mkfifo "$work/commands"
+mkfifo "$work/commands" "$work/changed"
 gdb -q -nx <"$work/commands" >"$work/gdb" 2>&1 &
-debugger=$!
 exec 9>"$work/commands"
-printf 'set confirm off\nset index-cache directory %s\nset index-cache enabled on\n' "$work/index" >&9
+printf 'set confirm off\nset debug-file-directory\nset index-cache directory %s\nset index-cache enabled on\n' "$work/index" >&9
 
 # change EXPRESSION... - in the process, with the debugger.
 change() {
@@ -57,13 +56,9 @@ change() {
         done
         echo "detach"
         echo "file"
-        echo "shell touch $work/changed"
+        echo "shell echo >$work/changed"
     } >&9
-    until [ -e "$work/changed" ]; do
-        kill -0 $debugger || fail "gdb has ended: $(tail "$work/gdb")"
-        sleep 0.02
-    done
-    rm "$work/changed"
+    timeout 300 cat "$work/changed" >/dev/null || fail "gdb does not answer: $(tail "$work/gdb")"
     ! grep 'No symbol "\|Cannot\|syntax error' "$work/gdb" || fail "gdb: $(tail "$work/gdb")"
 }
 

@@ -45,7 +45,7 @@ case $LIBRARY in
 *libhmm*)
     export HMM_OPTIONS=break=simulated,size=64g
     for limit in as data; do
-        expect "$work/own_limit" setrlimit $limit 500000000
+        expect "$work/own_limit" setrlimit $limit 200000000
     done
     expect "$work/own_limit" vfork as 100000000
     for flags in 1 2 3; do
