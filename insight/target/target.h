@@ -28,7 +28,7 @@ struct mapping {
     char *path;     /* of the file, or a name in brackets; "" where there is none */
     uint64_t rss;
     uint64_t shared_rss; /* of it also mapped by others: after a fork, or of a file */
-    uint64_t huge; /* in transparent huge pages */
+    uint64_t huge;       /* in transparent huge pages */
     uint64_t swap;
 };
 
