@@ -81,15 +81,28 @@ static void divide_page(struct account *account, const struct engine_walk *walk,
     account_page(account, ROW_SLACK, page, size - taken - bytes[STATE_FREE]);
 }
 
-/* The same of a slab without a free slot, whose pages are all resident: they need not be told apart. */
-static void divide_full_slab(struct account *account, const struct engine_walk *walk, const uint64_t slots[STATES]) {
+/* The same of all pages of a slab that is resident: only those without a live or cached slot differ from others. */
+static void divide_resident_slab(struct account *account, const struct engine_walk *walk,
+                                 const uint64_t slots[STATES]) {
     const uint64_t size = walk->engine->classes[walk->span.size_class].size;
+    const uint64_t page_size = account->target->page_size;
     const uint64_t bytes = walk->span.units * walk->engine->unit;
+    const uint64_t end = walk->span.slots * size;
+    uint64_t on_free_pages = 0;
+    for (uint64_t page = 0; slots[STATE_FREE] != 0 && page < end; page += page_size) {
+        const uint64_t page_end = smaller(page + page_size, end);
+        on_free_pages += engine_page_free(walk, page, page_end) ? page_end - page : 0;
+    }
+    const uint64_t beside = slots[STATE_FREE] * size - on_free_pages;
+    account->rows[ROW_FREE_PAGES].bytes += on_free_pages;
+    account->rows[ROW_FREE_BESIDE].bytes += beside;
     account->classes[walk->span.size_class].resident += bytes;
     account_page(account, ROW_LIVE, walk->span.start, slots[STATE_LIVE] * size);
     account_page(account, ROW_CACHED, walk->span.start, slots[STATE_CACHED] * size);
     account_page(account, ROW_REMOTE, walk->span.start, slots[STATE_REMOTE] * size);
-    account_page(account, ROW_SLACK, walk->span.start, bytes - walk->span.slots * size);
+    account_page(account, ROW_FREE_PAGES, walk->span.start, on_free_pages);
+    account_page(account, ROW_FREE_BESIDE, walk->span.start, beside);
+    account_page(account, ROW_SLACK, walk->span.start, bytes - end);
 }
 
 static void divide_slab(struct account *account, const struct engine_walk *walk, const uint64_t slots[STATES],
@@ -97,9 +110,8 @@ static void divide_slab(struct account *account, const struct engine_walk *walk,
     const uint64_t size = account->target->page_size;
     const uint64_t end = walk->span.start + walk->span.units * walk->engine->unit;
     const unsigned state = residency_of(residency, walk->span.start);
-    if (slots[STATE_FREE] == 0 && page_counts(state) && (state & PAGE_SWAPPED) == 0 &&
-        residency_until(residency, walk->span.start) >= end) {
-        divide_full_slab(account, walk, slots);
+    if (page_counts(state) && (state & PAGE_SWAPPED) == 0 && residency_until(residency, walk->span.start) >= end) {
+        divide_resident_slab(account, walk, slots);
         return;
     }
     for (uint64_t page = walk->span.start; page < end; page += size) {

@@ -29,12 +29,33 @@ static unsigned count_bits(const uint64_t *words, uint64_t first, uint64_t count
     return sum;
 }
 
+/* How many bits are set in whole words: each byte counts its own, and takes 31 words before it might overflow. */
+static uint64_t count_words(const uint64_t *words, size_t count) {
+    uint64_t sum = 0;
+    while (count != 0) {
+        const size_t part = count < 31 ? count : 31;
+        uint64_t bytes = 0;
+        for (size_t i = 0; i < part; i++) {
+            uint64_t bits = words[i];
+            bits -= bits >> 1 & UINT64_C(0x5555555555555555);
+            bits = (bits & UINT64_C(0x3333333333333333)) + (bits >> 2 & UINT64_C(0x3333333333333333));
+            bytes += (bits + (bits >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+        }
+        bytes = (bytes & UINT64_C(0x00ff00ff00ff00ff)) + (bytes >> 8 & UINT64_C(0x00ff00ff00ff00ff));
+        sum += bytes * UINT64_C(0x0001000100010001) >> 48;
+        words += part;
+        count -= part;
+    }
+    return sum;
+}
+
 static bool bit(const uint64_t *words, uint64_t at) {
     return words[at / 64] >> at % 64 & 1;
 }
 
+/* No bit behind the last slot is set. */
 unsigned engine_slots_free(const struct engine_walk *walk) {
-    return count_bits(walk->free, 0, walk->span.slots);
+    return (unsigned)count_words(walk->free, (walk->span.slots + 63) / 64);
 }
 
 enum engine_state engine_slot_state(const struct engine_walk *walk, unsigned slot) {
@@ -80,7 +101,28 @@ static void count_slots(const struct engine_walk *walk, uint64_t from, uint64_t 
 }
 
 void engine_slab_states(const struct engine_walk *walk, uint64_t slots[STATES]) {
-    count_slots(walk, 0, walk->span.slots, slots);
+    const struct engine *engine = walk->engine;
+    if (walk->has_remote) {
+        count_slots(walk, 0, walk->span.slots, slots);
+        return;
+    }
+    const size_t words = walk->span.units * engine->unit / engine->granule / 64;
+    slots[STATE_FREE] = engine_slots_free(walk);
+    slots[STATE_REMOTE] = 0;
+    slots[STATE_LIVE] = smaller(count_words(walk->live, words), walk->span.slots - slots[STATE_FREE]);
+    slots[STATE_CACHED] = walk->span.slots - slots[STATE_FREE] - slots[STATE_LIVE];
+}
+
+bool engine_page_free(const struct engine_walk *walk, uint64_t offset, uint64_t end) {
+    const uint32_t size = (uint32_t)walk->engine->classes[walk->span.size_class].size;
+    const uint32_t to = ((uint32_t)end + size - 1) / size;
+    for (uint32_t slot = (uint32_t)offset / size; slot < to; slot += 64) {
+        const unsigned count = to - slot < 64 ? to - slot : 64;
+        if (bits_of(walk->free, slot, count) != UINT64_MAX >> (64 - count)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 void engine_page_states(const struct engine_walk *walk, uint64_t offset, uint64_t page_size, uint64_t bytes[STATES]) {

@@ -15,6 +15,9 @@ unsigned engine_slots_free(const struct engine_walk *walk);
 /* The bytes of a page of the slab (`offset` from its start) by state; the rest of `page_size` is in no slot. */
 void engine_page_states(const struct engine_walk *walk, uint64_t offset, uint64_t page_size, uint64_t bytes[STATES]);
 
+/* Whether all slots on offset .. end - 1 of the slab are free. */
+bool engine_page_free(const struct engine_walk *walk, uint64_t offset, uint64_t end);
+
 /* How many slots of the slab have each state. */
 void engine_slab_states(const struct engine_walk *walk, uint64_t slots[STATES]);
 

@@ -175,10 +175,15 @@ static void take_live(struct engine_walk *walk) {
     const struct engine_span *span = &walk->span;
     size_t words = span->units * engine->unit / engine->granule / 64;
     const char *from = walk->live_map + (span->unit - walk->first) * live_unit_bytes(engine);
-    for (size_t i = 0; i < words; i++, from += engine->live_word.size) {
-        memcpy(&walk->live[i], from + engine->live_word_live.offset, 8);
-        memcpy(&walk->remote[i], from + engine->live_word_remote.offset, 8);
+    const char *live = from + engine->live_word_live.offset;
+    const char *remote = from + engine->live_word_remote.offset;
+    uint64_t any = 0;
+    for (size_t i = 0; i < words; i++, live += engine->live_word.size, remote += engine->live_word.size) {
+        memcpy(&walk->live[i], live, 8);
+        memcpy(&walk->remote[i], remote, 8);
+        any |= walk->remote[i];
     }
+    walk->has_remote = any != 0;
     const uint64_t end = span->start + span->units * engine->unit;
     for (size_t i = deferred_from(engine, span->start); i < engine->deferred_count && engine->deferred[i] < end; i++) {
         uint64_t granule = (engine->deferred[i] - span->start) / engine->granule;
@@ -217,9 +222,11 @@ static bool take_slab(struct engine_walk *walk) {
     memset(walk->free, 0, (words + 1) * 8);
     memcpy(walk->free, walk->descriptor + engine->slab_bitmap.offset, words * 8);
     /* Words that cover only slots never used are not written yet: all of these are free. */
-    uint64_t covered = smaller(((uint64_t)span->used + 63) / 64 * 64, span->slots);
-    for (uint64_t slot = covered; slot < span->slots; slot++) {
-        walk->free[slot / 64] |= (uint64_t)1 << slot % 64;
+    for (uint64_t word = (span->used + 63) / 64; word < words; word++) {
+        walk->free[word] = UINT64_MAX;
+    }
+    if (span->slots % 64 != 0) {
+        walk->free[words - 1] &= ((uint64_t)1 << span->slots % 64) - 1;
     }
     return true;
 }

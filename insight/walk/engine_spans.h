@@ -56,6 +56,7 @@ struct engine_walk {
     uint64_t *free;
     uint64_t *live;
     uint64_t *remote;
+    bool has_remote;        /* a bit of them is set */
     const char *descriptor; /* of the span, in the buffer */
 };
 
