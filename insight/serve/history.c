@@ -1,7 +1,6 @@
 #include "serve/history.h"
 
 #include "support/support.h"
-#include "verbs/stats.h"
 #include "walk/session.h"
 
 #define LIST_SAMPLES 60u
@@ -67,7 +66,9 @@ static json_t *process_json(const struct watched *watched) {
             json_object_set_new(json, "live", number(watched_live(watched)));
         }
         json_object_set_new(json, "looked", json_real(watched->looks[(watched->look_count - 1) % LOOKS_MOST].time));
-        json_object_set(json, "heaps", json_object_get(json_object_get(watched->stats, "target"), "heaps"));
+        json_t *target = json_loads(watched->stats->target, 0, NULL);
+        json_object_set(json, "heaps", json_object_get(target, "heaps"));
+        json_decref(target);
     }
     return json;
 }
@@ -88,8 +89,7 @@ json_t *history_of(const struct watched *watched) {
     json_t *json = json_pack("{s:f, s:o, s:o, s:o}", "now", watch_clock(), "process", process_json(watched), "samples",
                              samples_json(watched, SAMPLES_MOST), "looks", looks_json(watched));
     if (watched->stats != NULL) {
-        stats_explain(watched->stats);
-        json_object_set(json, "stats", watched->stats);
+        json_object_set_new(json, "stats", stats_json(watched->stats));
     }
     return json;
 }

@@ -11,7 +11,7 @@
 #define LOOKER_PROCESSES 32u
 
 /* A probe finds out which of some processes are on the libraries: the answer is a line "PID DENIED" for each. A look is
- * at one process: the answer is that of stats_brief. */
+ * at one process: the answer is that of stats_write. */
 struct looker_question {
     bool is_probe;
     size_t count;

@@ -58,12 +58,26 @@ static double live(const struct watched *watched) {
 
 static double heaps_in_use(const struct watched *watched) {
     unsigned count = 0;
-    json_t *heaps = json_object_get(watched->stats, "heaps");
-    for (size_t i = 0; i < json_array_size(heaps); i++) {
-        json_t *in_use = json_object_get(json_array_get(heaps, i), "in_use");
-        count += in_use != NULL && json_typeof(in_use) == JSON_TRUE;
+    for (size_t i = 0; i < watched->stats->heap_count; i++) {
+        count += watched->stats->heaps[i].in_use;
     }
     return count;
+}
+
+static double zero_pages(const struct watched *watched) {
+    return (double)watched->stats->account.zero_pages;
+}
+
+static double huge_pages(const struct watched *watched) {
+    return (double)watched->stats->account.huge_pages;
+}
+
+static double shared(const struct watched *watched) {
+    return (double)watched->stats->account.shared;
+}
+
+static double torn(const struct watched *watched) {
+    return (double)watched->stats->account.torn;
 }
 
 static double look_time(const struct watched *watched) {
@@ -74,7 +88,7 @@ static double look_cost(const struct watched *watched) {
     return watched->cost;
 }
 
-enum source { FROM_ROWS, FROM_MEMBER, FROM_COUNTER, FROM_VALUE };
+enum source { FROM_RESIDENT, FROM_SWAPPED, FROM_COUNTER, FROM_VALUE };
 
 /* The metrics of each process whose heap has been looked at. */
 static const struct metric {
@@ -82,19 +96,17 @@ static const struct metric {
     const char *type;
     const char *help;
     enum source source;
-    const char *member; /* of each row, or of all that a look has told */
     enum watch_counter counter;
     double (*value)(const struct watched *watched);
 } metrics[] = {
     {"mems_resident_bytes", "gauge", "Resident memory by what lies on it; the rows of a process sum to its Rss.",
-     FROM_ROWS, .member = "resident"},
-    {"mems_swapped_bytes", "gauge", "Memory that is swapped out, by what lies on it.", FROM_ROWS, .member = "swapped"},
+     FROM_RESIDENT, .value = NULL},
+    {"mems_swapped_bytes", "gauge", "Memory that is swapped out, by what lies on it.", FROM_SWAPPED, .value = NULL},
     {"mems_live_bytes", "gauge", "Bytes of the allocated blocks, resident or not.", FROM_VALUE, .value = live},
-    {"mems_zero_page_bytes", "gauge", "Memory that was read and never written; not part of Rss.", FROM_MEMBER,
-     .member = "zero_pages"},
-    {"mems_huge_page_bytes", "gauge", "The part of Rss in transparent huge pages.", FROM_MEMBER,
-     .member = "huge_pages"},
-    {"mems_shared_bytes", "gauge", "The part of Rss that other processes map, too.", FROM_MEMBER, .member = "shared"},
+    {"mems_zero_page_bytes", "gauge", "Memory that was read and never written; not part of Rss.", FROM_VALUE,
+     .value = zero_pages},
+    {"mems_huge_page_bytes", "gauge", "The part of Rss in transparent huge pages.", FROM_VALUE, .value = huge_pages},
+    {"mems_shared_bytes", "gauge", "The part of Rss that other processes map, too.", FROM_VALUE, .value = shared},
     {"mems_heaps", "gauge", "Heaps of threads in use.", FROM_VALUE, .value = heaps_in_use},
     {"mems_refills_total", "counter", "Refills of magazines.", FROM_COUNTER, .counter = COUNTER_REFILLS},
     {"mems_flushes_total", "counter", "Flushes of magazines.", FROM_COUNTER, .counter = COUNTER_FLUSHES},
@@ -104,7 +116,7 @@ static const struct metric {
      .counter = COUNTER_ADOPTIONS},
     {"mems_stolen_blocks_total", "counter", "Blocks that threads took from idle heaps of others.", FROM_COUNTER,
      .counter = COUNTER_STOLEN},
-    {"mems_torn_slabs", "gauge", "Slabs that changed while the last look read them.", FROM_MEMBER, .member = "torn"},
+    {"mems_torn_slabs", "gauge", "Slabs that changed while the last look read them.", FROM_VALUE, .value = torn},
     {"mems_look_timestamp_seconds", "gauge", "When the heap was looked at last.", FROM_VALUE, .value = look_time},
     {"mems_look_cost_seconds", "gauge", "Processor time that the last look took.", FROM_VALUE, .value = look_cost},
 };
@@ -113,7 +125,8 @@ static const struct metric {
 static void write_rows(FILE *to, const struct metric *metric, const struct watched *watched) {
     char label[64];
     for (unsigned row = 0; row < ROWS; row++) {
-        int64_t bytes = watched_row(watched, row, metric->member);
+        const struct row *of = &watched->stats->account.rows[row];
+        int64_t bytes = metric->source == FROM_RESIDENT ? of->resident : (int64_t)of->swapped;
         if (bytes != 0) {
             char *more = make_text(",row=\"%s\"", row_label(row, label));
             write_labels(to, metric->name, watched, more);
@@ -127,7 +140,7 @@ static void write_metric(FILE *to, const struct metric *metric, const struct wat
     if (metric->value == live && !watched_readable(watched)) {
         return;
     }
-    if (metric->source == FROM_ROWS) {
+    if (metric->source == FROM_RESIDENT || metric->source == FROM_SWAPPED) {
         write_rows(to, metric, watched);
         return;
     }
@@ -135,9 +148,7 @@ static void write_metric(FILE *to, const struct metric *metric, const struct wat
     if (metric->source == FROM_VALUE) {
         fprintf(to, "%.17g\n", metric->value(watched));
     } else {
-        fprintf(to, "%lu\n",
-                metric->source == FROM_MEMBER ? watched_number(watched, metric->member)
-                                              : newest(watched)->counters[metric->counter]);
+        fprintf(to, "%lu\n", newest(watched)->counters[metric->counter]);
     }
 }
 

@@ -96,7 +96,7 @@ static void forget(struct watched *watched) {
     free(watched->trouble);
     free(watched->samples);
     free(watched->looks);
-    json_decref(watched->stats);
+    free(watched->stats);
 }
 
 static int by_pid(const void *a, const void *b) {
@@ -130,14 +130,15 @@ static void remember(struct watched *watched) {
     struct look *newest = &watched->looks[watched->look_count++ % LOOKS_MOST];
     *newest = (struct look){.time = watch_clock()};
     for (unsigned row = 0; row < ROWS; row++) {
-        newest->resident[row] = watched_row(watched, row, "resident");
+        newest->resident[row] = watched->stats->account.rows[row].resident;
     }
-    json_t *heaps = json_object_get(watched->stats, "heaps");
-    for (size_t heap = 0; heap < json_array_size(heaps); heap++) {
-        for (unsigned i = 0; i < COUNTERS; i++) {
-            json_t *value = json_object_get(json_array_get(heaps, heap), counter_names[i]);
-            newest->counters[i] += (uint64_t)json_integer_value(value);
-        }
+    for (size_t i = 0; i < watched->stats->heap_count; i++) {
+        const struct engine_heap *heap = &watched->stats->heaps[i];
+        newest->counters[COUNTER_REFILLS] += heap->refills;
+        newest->counters[COUNTER_FLUSHES] += heap->flushes;
+        newest->counters[COUNTER_REMOTE_FREES] += heap->remote_frees;
+        newest->counters[COUNTER_ADOPTIONS] += heap->adoptions;
+        newest->counters[COUNTER_STOLEN] += heap->stolen;
     }
 }
 
@@ -249,12 +250,13 @@ static double interval(const struct watch *watch, const struct watched *watched)
     return seconds > TICK ? seconds : TICK;
 }
 
-static void take_look(struct watch *watch, char *text, size_t size, double now) {
+/* The text becomes the watched process's if it is the stats. */
+static bool take_look(struct watch *watch, char *text, size_t size, double now) {
     struct watched *watched = watch_find(watch, watch->question.processes[0]);
     if (watched == NULL) {
-        return;
+        return false;
     }
-    json_t *stats = json_loadb(text, size, 0, NULL);
+    struct stats *stats = stats_parse(text, size);
     free(watched->trouble);
     watched->trouble = NULL;
     watched->cost = watch->worker.cost;
@@ -264,18 +266,18 @@ static void take_look(struct watch *watch, char *text, size_t size, double now) 
     watched->cgroup = read_cgroup(watched->pid);
     watched->due = now + interval(watch, watched);
     watch->looks++;
-    if (stats != NULL && json_typeof(stats) == JSON_OBJECT && (watch->worker.status == EXIT_FINE || watched->denied)) {
-        json_decref(watched->stats);
+    if (stats != NULL && (watch->worker.status == EXIT_FINE || watched->denied)) {
+        free(watched->stats);
         watched->stats = stats;
         remember(watched);
-        return;
+        return true;
     }
-    json_decref(stats);
     size_t length;
     watch->failures++;
     watched->due = now + PAUSE_MOST;
     watched->trouble = watch->worker.status < 0 ? copy_text("the look took too long, or failed")
                                                 : worker_read(watch->worker.error, &length);
+    return false;
 }
 
 /* Takes the results of a worker that has ended. */
@@ -285,7 +287,7 @@ static void take(struct watch *watch, double now) {
     if (text != NULL && watch->question.is_probe) {
         take_probe(watch, text, now);
     } else if (text != NULL) {
-        take_look(watch, text, size, now);
+        text = take_look(watch, text, size, now) ? NULL : text;
     }
     free(text);
     watch->spent += watch->worker.cost;
@@ -386,33 +388,16 @@ double watch_run(struct watch *watch) {
 
 /* --- What a look has told ----------------------------------------------------------------------------------------- */
 
-uint64_t watched_number(const struct watched *watched, const char *member) {
-    return (uint64_t)json_integer_value(json_object_get(watched->stats, member));
-}
-
-int64_t watched_row(const struct watched *watched, enum account_row row, const char *member) {
-    json_t *rows = json_object_get(watched->stats, "rows");
-    return json_integer_value(json_object_get(json_array_get(rows, row), member));
-}
-
 bool watched_readable(const struct watched *watched) {
-    bool has_engine = false;
-    if (watched->stats == NULL || watched->denied || watched->trouble != NULL) {
-        return false;
-    }
-    json_t *heaps = json_object_get(json_object_get(watched->stats, "target"), "heaps");
-    for (size_t i = 0; i < json_array_size(heaps); i++) {
-        const char *name = json_string_value(json_object_get(json_array_get(heaps, i), "heap"));
-        has_engine |= name != NULL && strcmp(name, "engine") == 0;
-    }
-    return !has_engine || json_object_get(watched->stats, "classes") != NULL;
+    return watched->stats != NULL && !watched->denied && watched->trouble == NULL &&
+           (!watched->stats->finds_engine || watched->stats->has_engine);
 }
 
 uint64_t watched_live(const struct watched *watched) {
     static const enum account_row rows[] = {ROW_LIVE, ROW_HUGE, ROW_SPACES_LIVE, ROW_HMM_LIVE};
     uint64_t live = 0;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        live += (uint64_t)watched_row(watched, rows[i], "bytes");
+        live += watched->stats->account.rows[rows[i]].bytes;
     }
     return live;
 }

@@ -5,15 +5,14 @@
 #ifndef MEMS_INSIGHT_WATCH_H
 #define MEMS_INSIGHT_WATCH_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "account/account.h"
 #include "serve/looker.h"
 #include "serve/worker.h"
+#include "verbs/stats.h"
 
 /* The history of a process: ten minutes of its Rss, and as many looks. */
 #define SAMPLES_MOST 600u
@@ -29,7 +28,7 @@ enum watch_counter {
     COUNTERS
 };
 
-/* As `mems stats --json` has them. */
+/* As the pages know them. */
 extern const char *const counter_names[COUNTERS];
 
 struct sample {
@@ -58,8 +57,8 @@ struct watched {
     double looked; /* when the last look began, and the processor time and the Rss of the process then */
     double ran_before;
     uint64_t rss_before;
-    char *trouble; /* why the last look failed; NULL: it did not */
-    json_t *stats; /* its result; NULL before the first */
+    char *trouble;       /* why the last look failed; NULL: it did not */
+    struct stats *stats; /* its result; NULL before the first */
     struct sample *samples;
     size_t sample_count; /* since the start: the newest is at (sample_count - 1) % SAMPLES_MOST */
     struct look *looks;
@@ -88,15 +87,10 @@ double watch_run(struct watch *watch);
 /* A watched process by its number, or NULL. */
 struct watched *watch_find(struct watch *watch, pid_t pid);
 
-/* Whether the last look could read all of its heaps; and the bytes of the allocated blocks in these. */
+/* Whether the last look could read all of its heaps; and the bytes of the allocated blocks in these, once it has been
+ * looked at. */
 bool watched_readable(const struct watched *watched);
 uint64_t watched_live(const struct watched *watched);
-
-/* A number of its last look, by its name; 0 if there is none. */
-uint64_t watched_number(const struct watched *watched, const char *member);
-
-/* One of the heap rows of its last look, by what it has: "resident", "bytes" or "swapped". */
-int64_t watched_row(const struct watched *watched, enum account_row row, const char *member);
 
 /* Seconds since 1970. */
 double watch_clock(void);

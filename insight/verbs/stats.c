@@ -171,48 +171,40 @@ static json_t *rows_json(const struct account *account) {
     json_t *rows = json_array();
     for (unsigned row = 0; row < ROWS; row++) {
         const struct row *of = &account->rows[row];
-        json_array_append_new(rows, json_pack("{s:s, s:I, s:I, s:I}", "name", row_texts[row].name, "resident",
+        json_array_append_new(rows, json_pack("{s:s, s:I, s:I, s:I, s:s, s:s}", "name", row_texts[row].name, "resident",
                                               (json_int_t)of->resident, "bytes", (json_int_t)of->bytes, "swapped",
-                                              (json_int_t)of->swapped));
+                                              (json_int_t)of->swapped, "what", row_texts[row].what, "goes",
+                                              row_texts[row].goes));
     }
     return rows;
 }
 
-void stats_explain(json_t *stats) {
-    json_t *rows = json_object_get(stats, "rows");
-    for (unsigned row = 0; row < ROWS; row++) {
-        json_object_set_new(json_array_get(rows, row), "what", json_string(row_texts[row].what));
-        json_object_set_new(json_array_get(rows, row), "goes", json_string(row_texts[row].goes));
-    }
-}
-
-static json_t *classes_json(const struct account *account, const struct engine *engine, uint64_t now) {
+static json_t *classes_json(const struct stats *stats) {
     json_t *classes = json_array();
-    for (unsigned size_class = 0; size_class < engine->class_count; size_class++) {
-        const struct class_account *of = &account->classes[size_class];
+    for (unsigned size_class = 0; size_class < stats->class_count; size_class++) {
+        const struct class_account *of = &stats->account.classes[size_class];
         if (of->slabs == 0) {
             continue;
         }
-        json_t *json =
-            json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "size", (json_int_t)engine->classes[size_class].size,
-                      "slabs", (json_int_t)of->slabs, "live", (json_int_t)of->slots[STATE_LIVE], "cached",
-                      (json_int_t)of->slots[STATE_CACHED], "remote", (json_int_t)of->slots[STATE_REMOTE], "free",
-                      (json_int_t)of->slots[STATE_FREE], "resident", (json_int_t)of->resident);
-        json_object_set_new(json, "refills", json_integer((json_int_t)engine->refills[size_class]));
-        json_object_set_new(json, "flushes", json_integer((json_int_t)engine->flushes[size_class]));
-        if (now != 0 && of->youngest_s != 0) {
-            json_object_set_new(json, "youngest_s", json_integer((json_int_t)(now - of->youngest_s)));
-            json_object_set_new(json, "oldest_s", json_integer((json_int_t)(now - of->oldest_s)));
+        json_t *json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "size", (json_int_t)stats->sizes[size_class],
+                                 "slabs", (json_int_t)of->slabs, "live", (json_int_t)of->slots[STATE_LIVE], "cached",
+                                 (json_int_t)of->slots[STATE_CACHED], "remote", (json_int_t)of->slots[STATE_REMOTE],
+                                 "free", (json_int_t)of->slots[STATE_FREE], "resident", (json_int_t)of->resident);
+        json_object_set_new(json, "refills", json_integer((json_int_t)stats->refills[size_class]));
+        json_object_set_new(json, "flushes", json_integer((json_int_t)stats->flushes[size_class]));
+        if (stats->now_s != 0 && of->youngest_s != 0) {
+            json_object_set_new(json, "youngest_s", json_integer((json_int_t)(stats->now_s - of->youngest_s)));
+            json_object_set_new(json, "oldest_s", json_integer((json_int_t)(stats->now_s - of->oldest_s)));
         }
         json_array_append_new(classes, json);
     }
     return classes;
 }
 
-static json_t *heaps_json(const struct engine *engine) {
+static json_t *heaps_json(const struct stats *stats) {
     json_t *heaps = json_array();
-    for (size_t i = 0; i < engine->heap_count; i++) {
-        const struct engine_heap *heap = &engine->heap_list[i];
+    for (size_t i = 0; i < stats->heap_count; i++) {
+        const struct engine_heap *heap = &stats->heaps[i];
         json_array_append_new(
             heaps, json_pack("{s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "id", (json_int_t)heap->id, "in_use",
                              heap->in_use, "slab_bytes", (json_int_t)heap->slab_bytes, "depot_bytes",
@@ -235,55 +227,129 @@ static json_t *arenas_json(const struct account *account) {
     return arenas;
 }
 
-static json_t *stats_json(struct session *session, const struct account *account) {
-    json_t *json = json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:o}", "target", session_json(session),
-                             "rss", (json_int_t)account->rss, "swap", (json_int_t)account->swap, "rounding_most",
-                             (json_int_t)account->rounding_most, "zero_pages", (json_int_t)account->zero_pages,
-                             "huge_pages", (json_int_t)account->huge_pages, "shared", (json_int_t)account->shared,
-                             "torn", (json_int_t)account->torn, "resident_known", account->resident_known,
-                             "zeros_known", account->zeros_known, "rows", rows_json(account));
-    if (session->has_engine) {
-        json_object_set_new(json, "classes", classes_json(account, &session->engine, session_now(session)));
+json_t *stats_json(const struct stats *stats) {
+    const struct account *account = &stats->account;
+    json_t *json = json_pack(
+        "{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:o}", "target", json_loads(stats->target, 0, NULL), "rss",
+        (json_int_t)account->rss, "swap", (json_int_t)account->swap, "rounding_most",
+        (json_int_t)account->rounding_most, "zero_pages", (json_int_t)account->zero_pages, "huge_pages",
+        (json_int_t)account->huge_pages, "shared", (json_int_t)account->shared, "torn", (json_int_t)account->torn,
+        "resident_known", account->resident_known, "zeros_known", account->zeros_known, "rows", rows_json(account));
+    if (stats->has_engine) {
+        json_object_set_new(json, "classes", classes_json(stats));
         json_object_set_new(json, "large",
                             json_pack("{s:I, s:I}", "blocks", (json_int_t)account->large_blocks, "bytes",
                                       (json_int_t)account->large_bytes));
         json_object_set_new(json, "huge",
                             json_pack("{s:I, s:I}", "blocks", (json_int_t)account->huge_blocks, "bytes",
                                       (json_int_t)account->huge_bytes));
-        json_object_set_new(json, "heaps", heaps_json(&session->engine));
+        json_object_set_new(json, "heaps", heaps_json(stats));
         json_object_set_new(json, "arenas", arenas_json(account));
     }
     return json;
 }
 
+/* --- Plain data --------------------------------------------------------------------------------------------------- */
+
+static char *target_text(const struct session *session) {
+    json_t *json = session_json(session);
+    char *text = json_dumps(json, JSON_COMPACT | JSON_ENSURE_ASCII);
+    json_decref(json);
+    if (text == NULL) {
+        fail("cannot write the result as JSON");
+    }
+    return text;
+}
+
+static struct stats stats_of(const struct session *session, const struct account *account, const char *target) {
+    const struct engine *engine = &session->engine;
+    struct stats stats = {.account = *account, .now_s = session_now(session), .target = target};
+    stats.target_size = strlen(target) + 1;
+    for (size_t i = 0; i < session->layouts.count; i++) {
+        stats.finds_engine |= session->layouts.layouts[i].heap == ROOT_ENGINE;
+    }
+    stats.has_engine = session->has_engine;
+    if (session->has_engine) {
+        stats.class_count = engine->class_count;
+        for (unsigned i = 0; i < engine->class_count; i++) {
+            stats.sizes[i] = engine->classes[i].size;
+        }
+        memcpy(stats.refills, engine->refills, sizeof stats.refills);
+        memcpy(stats.flushes, engine->flushes, sizeof stats.flushes);
+        stats.heap_count = engine->heap_count;
+        stats.heaps = engine->heap_list;
+    }
+    return stats;
+}
+
+static void write_all(const void *data, size_t size, size_t count) {
+    if (count != 0 && fwrite(data, size, count, stdout) != count) {
+        fail("cannot write the result");
+    }
+}
+
+struct stats *stats_parse(char *text, size_t size) {
+    struct stats *stats = (struct stats *)(void *)text;
+    if (size < sizeof *stats) {
+        return NULL;
+    }
+    const size_t rest = size - sizeof *stats;
+    const size_t most = rest / sizeof(struct arena_account); /* the smaller of the two */
+    if (stats->class_count > CLASSES_MAX || stats->heap_count > most || stats->account.arena_count > most ||
+        stats->target_size == 0 ||
+        rest != stats->heap_count * sizeof *stats->heaps + stats->account.arena_count * sizeof *stats->account.arenas +
+                    stats->target_size ||
+        text[size - 1] != '\0') {
+        return NULL;
+    }
+    stats->heaps = (struct engine_heap *)(void *)(text + sizeof *stats);
+    stats->account.arenas =
+        (struct arena_account *)(void *)(text + sizeof *stats + stats->heap_count * sizeof *stats->heaps);
+    stats->target = text + size - stats->target_size;
+    return stats;
+}
+
 /* --- The verb ----------------------------------------------------------------------------------------------------- */
 
-static int tell(struct session *session, void (*print)(struct session *session, struct account *account)) {
-    struct account account;
-    account_take(&account, &session->target, &session->layouts, session->has_engine ? &session->engine : NULL);
-    print(session, &account);
-    account_free(&account);
+static void take_account(struct session *session, struct account *account) {
+    account_take(account, &session->target, &session->layouts, session->has_engine ? &session->engine : NULL);
+}
+
+static int status_of(const struct session *session) {
     return session->target.denied == NULL && session->layouts.count != 0 ? EXIT_FINE : EXIT_TROUBLE;
 }
 
-/* As short as possible: it is made, and parsed, each second. */
-static void print_json_briefly(struct session *session, struct account *account) {
-    json_t *json = stats_json(session, account);
-    char *text = json_dumps(json, JSON_COMPACT | JSON_ENSURE_ASCII);
-    if (text == NULL || fputs(text, stdout) == EOF) {
-        fail("cannot write the result as JSON");
+int stats_write(struct session *session, char **target) {
+    struct account account;
+    take_account(session, &account);
+    if (*target == NULL) {
+        *target = target_text(session);
     }
-    free(text);
-    json_decref(json);
+    struct stats stats = stats_of(session, &account, *target);
+    const struct engine_heap *heaps = stats.heaps;
+    stats.account.target = NULL;
+    stats.account.left = NULL;
+    stats.account.arenas = NULL;
+    stats.account.spaces_trouble = stats.account.hmm_trouble = NULL;
+    stats.heaps = NULL;
+    stats.target = NULL;
+    write_all(&stats, sizeof stats, 1);
+    write_all(heaps, sizeof *heaps, stats.heap_count);
+    write_all(account.arenas, sizeof *account.arenas, account.arena_count);
+    write_all(*target, 1, stats.target_size);
+    account_free(&account);
+    return status_of(session);
 }
 
 static void print_all_json(struct session *session, struct account *account) {
-    json_t *json = stats_json(session, account);
-    stats_explain(json);
+    char *target = target_text(session);
+    const struct stats stats = stats_of(session, account, target);
+    json_t *json = stats_json(&stats);
     if (session->has_engine) {
         json_object_set_new(json, "pinned", pinned_json(session, account));
     }
     print_json(json);
+    free(target);
 }
 
 static void print_all(struct session *session, struct account *account) {
@@ -291,15 +357,15 @@ static void print_all(struct session *session, struct account *account) {
     pinned_print(session, account);
 }
 
-int stats_brief(struct session *session) {
-    return tell(session, print_json_briefly);
-}
-
 int verb_stats(const struct arguments *arguments) {
     struct session session;
     session_open(&session, arguments->words[0], false);
     target_read_mappings(&session.target);
-    int status = tell(&session, arguments->json ? print_all_json : print_all);
+    struct account account;
+    take_account(&session, &account);
+    (arguments->json ? print_all_json : print_all)(&session, &account);
+    account_free(&account);
+    const int status = status_of(&session);
     session_close(&session);
     return status;
 }
