@@ -194,9 +194,12 @@ static void count_window(struct account *account, struct engine *engine) {
     uint64_t end = engine->units.start + engine->units.accessible;
     residency_start(&residency, account->target, engine->base, end);
     engine_walk_start(&walk, engine, 0);
-    while (engine_walk_next(&walk)) {
+    for (uint64_t told = 0; engine_walk_next(&walk);) {
         count_span(account, &walk, &residency);
-        progress("counting", walk.next, engine->top);
+        if (walk.first != told) { /* with each buffer: it takes the time */
+            told = walk.first;
+            progress("counting", walk.next, engine->top);
+        }
     }
     progress_end();
     account->torn += walk.torn;

@@ -192,21 +192,58 @@ size_t live_read(struct target *target, uint64_t address, void *to, size_t size)
     return done;
 }
 
-/* Pieces read in one system call: as many as the kernel takes. */
-#define READINGS_MOST 1024u
+/* Pieces read in one system call: the kernel takes 1024 ranges on each side, and here there may be a gap before each
+ * piece. */
+#define READINGS_MOST 512u
+
+/* Whether a piece begins on the page on which the one before ends, behind it. */
+static bool is_near(const struct target *target, const struct reading *before, const struct reading *reading) {
+    const uint64_t end = before->address + before->size;
+    return before->size != 0 && reading->address >= end && (reading->address ^ (end - 1)) < target->page_size;
+}
+
+/* The pieces of one system call as the kernel takes them. It looks up and pins the pages of each remote range, so
+ * neighbours on a page are one range; what lies between them, on a page that is there, is read into `unused`. */
+struct vector {
+    struct iovec local[2 * READINGS_MOST];
+    struct iovec remote[READINGS_MOST];
+    size_t locals, remotes;
+};
+
+static void plan_vector(struct vector *vector, const struct target *target, const struct reading *readings,
+                        size_t count) {
+    static char unused[1 << 16]; /* the largest page */
+    vector->locals = vector->remotes = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct reading *reading = &readings[i];
+        if (i != 0 && is_near(target, reading - 1, reading)) {
+            struct iovec *range = &vector->remote[vector->remotes - 1];
+            const size_t gap = reading->address - (reading[-1].address + reading[-1].size);
+            if (gap != 0) {
+                vector->local[vector->locals++] = (struct iovec){unused, gap};
+            }
+            range->iov_len += gap + reading->size;
+        } else {
+            vector->remote[vector->remotes++] = (struct iovec){(void *)(uintptr_t)reading->address, reading->size};
+        }
+        vector->local[vector->locals++] = (struct iovec){reading->to, reading->size};
+    }
+}
 
 /* Reads pieces in one system call. Returns how many of them were there; the next one was not, or only a part of it. */
 static size_t read_vector(struct target *target, struct reading *readings, size_t count) {
-    static struct iovec local[READINGS_MOST];
-    static struct iovec remote[READINGS_MOST];
-    for (size_t i = 0; i < count; i++) {
-        local[i] = (struct iovec){readings[i].to, readings[i].size};
-        remote[i] = (struct iovec){(void *)(uintptr_t)readings[i].address, readings[i].size};
-    }
-    ssize_t got = process_vm_readv(target->pid, local, count, remote, count, 0);
+    static struct vector vector;
+    plan_vector(&vector, target, readings, count);
+    ssize_t got = process_vm_readv(target->pid, vector.local, vector.locals, vector.remote, vector.remotes, 0);
     size_t done = 0;
-    for (; done < count && got >= (ssize_t)readings[done].size; done++) {
-        got -= (ssize_t)readings[done].size;
+    for (; done < count; done++) {
+        const struct reading *reading = &readings[done];
+        const bool near = done != 0 && is_near(target, reading - 1, reading);
+        got -= near ? (ssize_t)(reading->address - (reading[-1].address + reading[-1].size)) : 0;
+        if (got < (ssize_t)reading->size) {
+            break;
+        }
+        got -= (ssize_t)reading->size;
         readings[done].read = true;
     }
     return done;
