@@ -32,7 +32,8 @@
  * as due for this long. */
 #define NEVER_LOOKED 5.0
 
-/* A process without our heaps may execute a program that has them, so it is probed again, at growing intervals. */
+/* Many processes are short-lived: one that starts is probed after PAUSE_LEAST. A process without our heaps may execute
+ * a program that has them, so it is probed again, at growing intervals. */
 #define PAUSE_LEAST 1.0
 #define PAUSE_MOST 30.0
 
@@ -200,7 +201,8 @@ static void scan(struct watch *watch, double now) {
             visit(watched, now);
         } else if (watch->sees_all || is_users(pid)) {
             watch->processes = grow(watch->processes, watch->count, sizeof *watch->processes);
-            watch->processes[watch->count++] = (struct watched){.pid = pid, .due = now, .pause = PAUSE_LEAST};
+            watch->processes[watch->count++] =
+                (struct watched){.pid = pid, .due = known != 0 ? now + PAUSE_LEAST : now, .pause = PAUSE_LEAST};
         }
     }
     if (watch->count != known) {

@@ -123,11 +123,17 @@ static void add_root(struct layouts *layouts, struct target *target, uint64_t ad
     layouts->layouts[layouts->count++] = layout;
 }
 
+/* What is read of a module in one go: its headers and notes are mostly there. */
+#define HEAD_BYTES 4096u
+
 /* A module's headers, from the target's memory; a core may lack them, then from the file. */
 struct image {
     struct target *target;
     uint64_t start;
+    uint64_t end; /* of the first mapping */
     FILE *file;
+    char head[HEAD_BYTES];        /* the first bytes of its memory, */
+    size_t held;                  /* so many */
     char build_id[BUILD_ID_TEXT]; /* in hexadecimal; "" until its note has been seen */
 };
 
@@ -159,6 +165,10 @@ static bool image_read(struct image *image, uint64_t offset, void *to, size_t si
     if (image->file != NULL) {
         return fseeko(image->file, (off_t)offset, SEEK_SET) == 0 && fread(to, 1, size, image->file) == size;
     }
+    if (offset <= image->held && size <= image->held - offset) {
+        memcpy(to, image->head + offset, size);
+        return true;
+    }
     return target_read(image->target, image->start + offset, to, size);
 }
 
@@ -172,6 +182,10 @@ static void search_module(struct layouts *layouts, struct image *image, const ch
     Elf64_Ehdr header;
     if (!image_read(image, 0, &header, sizeof header) || !is_module(&header)) {
         return;
+    }
+    if (image->file == NULL) {
+        const size_t size = (size_t)smaller(image->end - image->start, sizeof image->head);
+        image->held = target_read_some(image->target, image->start, image->head, size);
     }
     Elf64_Phdr segments[SEGMENTS_MAX];
     if (header.e_phnum == 0 || !image_read(image, header.e_phoff, segments, header.e_phnum * sizeof *segments)) {
@@ -187,9 +201,9 @@ static void search_module(struct layouts *layouts, struct image *image, const ch
     for (unsigned i = 0; i < header.e_phnum && first != UINT64_MAX; i++) {
         if (segments[i].p_type == PT_NOTE && segments[i].p_filesz <= NOTES_MAX && segments[i].p_filesz != 0) {
             char *notes = make(segments[i].p_filesz);
-            uint64_t address = image->start + (segments[i].p_vaddr - first);
-            if (image->file != NULL ? image_read(image, segments[i].p_offset, notes, segments[i].p_filesz)
-                                    : target_read(image->target, address, notes, segments[i].p_filesz)) {
+            const uint64_t distance = segments[i].p_vaddr - first; /* in memory */
+            const uint64_t address = image->start + distance;
+            if (image_read(image, image->file != NULL ? segments[i].p_offset : distance, notes, segments[i].p_filesz)) {
                 search_notes(layouts, image, address, notes, segments[i].p_filesz, path);
             }
             free(notes);
@@ -210,10 +224,10 @@ void layouts_find(struct layouts *layouts, struct target *target) {
         if (mapping->offset != 0 || mapping->path[0] == '[' || (!mapping->readable && target->kind == TARGET_LIVE)) {
             continue;
         }
-        struct image image = {.target = target, .start = mapping->start};
+        struct image image = {.target = target, .start = mapping->start, .end = mapping->end};
         char magic[SELFMAG];
-        if (!target_read(target, mapping->start, magic, sizeof magic) && target->kind == TARGET_CORE &&
-            mapping->path[0] == '/') {
+        if (target->kind == TARGET_CORE && mapping->path[0] == '/' &&
+            !target_read(target, mapping->start, magic, sizeof magic)) {
             image.file = fopen(mapping->path, "re");
         }
         search_module(layouts, &image, mapping->path);
