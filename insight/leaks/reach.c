@@ -43,7 +43,7 @@ void reach_start(struct reach *reach, const struct blocks *blocks, const struct 
         add_region(reach, blocks->sets[i].low, blocks->sets[i].high - blocks->sets[i].low);
     }
     find_bounds(reach);
-    reach->bins = make_zeroed(reach->bin_count, sizeof(struct reach_chunk *));
+    reach->bins = make_zeroed(reach->bin_count, sizeof *reach->bins);
     reach->waiting = make_zeroed(reach->bin_count, sizeof *reach->waiting);
 }
 
@@ -62,28 +62,26 @@ void reach_end(struct reach *reach) {
 /* --- Bins --------------------------------------------------------------------------------------------------------- */
 
 /* A new chunk for a bin whose last one is full, or that has none; such a bin joins the queue. */
-static struct reach_chunk *add_chunk(struct reach *reach, uint64_t bin) {
+static void add_chunk(struct reach *reach, struct reach_bin *bin) {
     struct reach_chunk *chunk = reach->spare;
     if (chunk != NULL) {
         reach->spare = chunk->next;
     } else {
         chunk = make(sizeof *chunk);
     }
-    if (reach->bins[bin] == NULL) {
-        reach->waiting[(reach->wait_first + reach->wait_count++) % reach->bin_count] = bin;
+    if (bin->chunk == NULL) {
+        reach->waiting[(reach->wait_first + reach->wait_count++) % reach->bin_count] = (uint64_t)(bin - reach->bins);
     }
-    chunk->next = reach->bins[bin];
-    chunk->count = 0;
-    reach->bins[bin] = chunk;
-    return chunk;
+    chunk->next = bin->chunk;
+    *bin = (struct reach_bin){.chunk = chunk};
 }
 
-static inline void put(struct reach *reach, uint64_t bin, uint64_t offset) {
-    struct reach_chunk *chunk = reach->bins[bin];
-    if (chunk == NULL || chunk->count == CHUNK_POINTERS) {
-        chunk = add_chunk(reach, bin);
+static inline void put(struct reach *reach, uint64_t number, uint64_t offset) {
+    struct reach_bin *bin = &reach->bins[number];
+    if (bin->chunk == NULL || bin->count == CHUNK_POINTERS) {
+        add_chunk(reach, bin);
     }
-    chunk->offsets[chunk->count++] = (uint32_t)offset;
+    bin->chunk->offsets[bin->count++] = (uint32_t)offset;
 }
 
 static bool reach_block(struct reach *reach, const struct block *block) {
@@ -213,17 +211,19 @@ static inline void prefetch(struct reach *reach, uint64_t address) {
 }
 
 /* Examines the blocks that the pointers in a bin lead to, including pointers that these add to the same bin. */
-static void empty_bin(struct reach *reach, uint64_t bin) {
-    const uint64_t start = bin_start(reach, bin);
+static void empty_bin(struct reach *reach, uint64_t number) {
+    const uint64_t start = bin_start(reach, number);
+    struct reach_bin *bin = &reach->bins[number];
     struct block block;
-    for (struct reach_chunk *chunk; (chunk = reach->bins[bin]) != NULL;) {
-        if (chunk->count == 0) {
-            reach->bins[bin] = chunk->next;
+    while (bin->chunk != NULL) {
+        struct reach_chunk *chunk = bin->chunk;
+        if (bin->count == 0) {
+            *bin = (struct reach_bin){chunk->next, CHUNK_POINTERS};
             chunk->next = reach->spare;
             reach->spare = chunk;
             continue;
         }
-        const uint64_t count = --chunk->count;
+        const uint64_t count = --bin->count;
         prefetch(reach, start + chunk->offsets[count >= AHEAD ? count - AHEAD : 0]);
         if (blocks_at(reach->blocks, start + chunk->offsets[count], &block) && reach_block(reach, &block)) {
             reach_meet_memory(reach, block.start, block.start + block.size);

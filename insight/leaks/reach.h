@@ -22,9 +22,14 @@
 #define CHUNK_POINTERS 510u
 
 struct reach_chunk {
-    struct reach_chunk *next;
-    uint64_t count;
+    struct reach_chunk *next;         /* a full one */
     uint32_t offsets[CHUNK_POINTERS]; /* from where the bin begins */
+};
+
+/* The count is here and not in the chunk, so a pointer is put without reading memory that is far from the last one. */
+struct reach_bin {
+    struct reach_chunk *chunk; /* NULL: the bin is empty */
+    uint64_t count;            /* of the pointers in this chunk */
 };
 
 /* Addresses that have bins: the engine's window, and each set of blocks.h. */
@@ -40,7 +45,7 @@ struct reach {
     uint64_t *unreached; /* bits by number: blocks that nothing has led to so far */
     struct reach_region regions[SETS_MAX + 1];
     size_t region_count;
-    struct reach_chunk **bins;
+    struct reach_bin *bins;
     struct reach_chunk *spare;
     uint64_t *waiting; /* non-empty bins, in the order in which they became so: a ring of bin_count */
     uint64_t bin_count, wait_first, wait_count;

@@ -18,8 +18,10 @@
 /* Pages copied in one call; threads share the work in such runs. */
 #define RUN_PAGES ((uint64_t)1024)
 
-/* More threads do not copy faster, because memory is the limit. */
 #define COPIERS_MAX 4u
+
+/* Less is not worth a thread. */
+#define TOUCH_LEAST ((uint64_t)32 << 20)
 
 /* The most pages that a table can number. */
 #define PAGES_LIMIT ((uint64_t)UINT32_MAX)
@@ -31,6 +33,51 @@ static void *map_memory(uint64_t size) {
     }
     return memory;
 }
+
+/* More threads do not copy faster, because memory is the limit; nor do they take memory faster. */
+static size_t threads_wanted(void) {
+    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    return processors > 1 ? (size_t)smaller((uint64_t)processors, COPIERS_MAX) : 1;
+}
+
+#ifdef MADV_POPULATE_WRITE
+struct touching {
+    char *start;
+    size_t size;
+};
+
+static void *touch_part(void *context) {
+    const struct touching *part = context;
+    madvise(part->start, part->size, MADV_POPULATE_WRITE);
+    return NULL;
+}
+
+/* Takes page faults before the target is stopped: each thread takes those of a part, in whole huge pages. */
+static void touch(char *memory, uint64_t size) {
+    struct touching parts[COPIERS_MAX];
+    pthread_t threads[COPIERS_MAX];
+    const size_t wanted = threads_wanted();
+    const uint64_t step = (size / wanted | (TOUCH_LEAST - 1)) + 1;
+    size_t started = 0;
+    for (uint64_t at = step; at < size; at += step) {
+        parts[started] = (struct touching){memory + at, smaller(size - at, step)};
+        if (pthread_create(&threads[started], NULL, touch_part, &parts[started]) != 0) {
+            break;
+        }
+        started++;
+    }
+    touch_part(&(struct touching){memory, smaller(size, step)});
+    while (started != 0) {
+        pthread_join(threads[--started], NULL);
+    }
+}
+#else
+/* Before Linux 5.14 the pause is longer. */
+static void touch(char *memory, uint64_t size) {
+    (void)memory;
+    (void)size;
+}
+#endif
 
 void image_prepare(struct image *image, uint64_t page_size, uint64_t pages) {
     memset(image, 0, sizeof *image);
@@ -47,10 +94,7 @@ void image_prepare(struct image *image, uint64_t page_size, uint64_t pages) {
     madvise(image->arena, image->room << image->page_shift, MADV_HUGEPAGE);
     /* The child that reads symbols does without it. */
     madvise(image->arena, image->room << image->page_shift, MADV_DONTFORK);
-#ifdef MADV_POPULATE_WRITE
-    /* Without it, before Linux 5.14, the pause is longer. */
-    madvise(image->arena, pages << image->page_shift, MADV_POPULATE_WRITE);
-#endif
+    touch(image->arena, pages << image->page_shift);
 }
 
 void image_free(struct image *image) {
@@ -173,10 +217,7 @@ static void *copy_runs(void *context) {
 void image_copy(struct image *image, struct target *target) {
     struct copying copying = {.image = image, .target = target};
     pthread_t threads[COPIERS_MAX - 1];
-    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    const size_t wanted = target->kind == TARGET_LIVE && processors > 1
-                              ? (size_t)smaller(smaller((uint64_t)processors, COPIERS_MAX), image->run_count)
-                              : 1;
+    const size_t wanted = target->kind == TARGET_LIVE ? (size_t)smaller(threads_wanted(), image->run_count) : 1;
     size_t started = 0;
     while (started + 1 < wanted && pthread_create(&threads[started], NULL, copy_runs, &copying) == 0) {
         started++;
