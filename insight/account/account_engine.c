@@ -171,9 +171,7 @@ static void count_span(struct account *account, struct engine_walk *walk, struct
     } else if (walk->span.kind != SPAN_LOST) {
         account->rows[row].bytes += end - walk->span.start;
     }
-    /* What is mapped in unmapped or lost units is not the window's: a huge block, or not the heap's. */
-    const bool is_done =
-        walk->span.kind == SPAN_SLAB || walk->span.kind == SPAN_LOST || walk->span.kind == SPAN_UNMAPPED;
+    const bool is_done = walk->span.kind == SPAN_SLAB || !engine_span_mapped(&walk->span);
     for (uint64_t page = walk->span.start; !is_done; page += size) {
         page = residency_next(residency, page, end);
         if (page >= end) {

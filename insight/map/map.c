@@ -37,7 +37,8 @@ struct cell {
     uint64_t kept; /* cached, or freed and not collected */
     uint64_t resident;
     uint64_t dirty; /* in free spans */
-    bool large;     /* begins, or goes on with, a large block */
+    bool large;     /* begins, or goes on with, a large block, */
+    bool huge;      /* or a huge one */
 };
 
 struct picture {
@@ -108,6 +109,8 @@ static void draw_cell(const struct cell *cell) {
         shape = " ";
     } else if (cell->live + cell->kept == 0) {
         shape = cell->dirty != 0 ? "d" : cell->resident != 0 ? "o" : ".";
+    } else if (cell->huge) {
+        shape = "H";
     } else if (cell->large) {
         shape = cell->live != 0 ? "L" : "l";
     } else {
@@ -128,14 +131,24 @@ static void draw(const struct picture *picture) {
 }
 
 static void print_legend(uint64_t cell_size) {
-    printf("\n%s%s a cell. %s: how much of it is live; L, l: a large block, live or kept; d: dirty free span;\n"
-           "o: free and resident; .: free, holds no memory. %s\n",
+    printf("\n%s%s a cell. %s: how much of it is live; L, l: a large block, live or kept; H: a huge one;\n"
+           "d: dirty free span; o: free and resident; .: free, holds no memory. %s\n",
            colour(COLOUR_GREY), text_size(cell_size), has_blocks() ? "▁ to █" : "0 to 8 eighths",
            *colour(COLOUR_GREEN) != '\0' ? "Green is resident, yellow in part, grey not at all." : "");
     fputs(colour_off(), stdout);
 }
 
 /* --- The engine's window ------------------------------------------------------------------------------------------ */
+
+static void add_resident(const struct picture *picture, uint64_t start, uint64_t end, struct residency *residency) {
+    const uint64_t page_size = residency->target->page_size;
+    for (uint64_t page = start; (page = residency_next(residency, page, end)) < end; page += page_size) {
+        struct cell *cell = picture_cell(picture, page);
+        if (cell != NULL && page_counts(residency_of(residency, page))) {
+            cell->resident += page_size;
+        }
+    }
+}
 
 /* Adds the walk's current span. */
 static void add_span(const struct picture *picture, const struct engine_walk *walk, struct residency *residency) {
@@ -164,12 +177,26 @@ static void add_span(const struct picture *picture, const struct engine_walk *wa
             cell->kept += bytes[STATE_CACHED] + bytes[STATE_REMOTE];
         }
     }
-    for (uint64_t page = span->start; (page = residency_next(residency, page, end)) < end; page += page_size) {
-        struct cell *cell = picture_cell(picture, page);
-        if (cell != NULL && page_counts(residency_of(residency, page))) {
-            cell->resident += page_size;
-        }
+    if (engine_span_mapped(span)) {
+        add_resident(picture, span->start, end, residency);
     }
+}
+
+/* Adds a huge block, which may lie where the window has unmapped its units. */
+static void add_huge(const struct picture *picture, struct engine *engine, const struct engine_huge *block) {
+    struct residency residency;
+    const uint64_t start = larger(block->start, picture->base);
+    const uint64_t end = smaller(block->last + 1, picture->base + engine->top * engine->unit);
+    if (start >= end) {
+        return;
+    }
+    picture_add(picture, start, end, offsetof(struct cell, live));
+    for (uint64_t at = start; at < end; at += picture->cell_size) {
+        picture_cell(picture, at)->huge = true;
+    }
+    residency_start(&residency, engine->target, start, end);
+    add_resident(picture, start, end, &residency);
+    residency_end(&residency);
 }
 
 static void map_engine(struct engine *engine) {
@@ -187,12 +214,15 @@ static void map_engine(struct engine *engine) {
     progress_end();
     engine_walk_end(&walk);
     residency_end(&residency);
+    size_t count;
+    struct engine_huge *blocks = engine_huge_blocks(engine, &count);
+    for (size_t i = 0; i < count; i++) {
+        add_huge(&picture, engine, &blocks[i]);
+    }
     printf("the engine's window: %lu units of %s, %s in all\n\n", engine->top, text_size(engine->unit),
            text_size(engine->top * engine->unit));
     draw(&picture);
     print_legend(picture.cell_size);
-    size_t count;
-    struct engine_huge *blocks = engine_huge_blocks(engine, &count);
     for (size_t i = 0; i < count && i < SHOWN_MOST; i++) {
         printf("%14lx huge block, %s\n", blocks[i].start, text_size(blocks[i].last - blocks[i].start + 1));
     }

@@ -142,13 +142,14 @@ static char page_letter(unsigned state) {
                                          : 'a';
 }
 
-/* Bytes of start .. end that are resident. With `pages`, all of them as runs. */
-static uint64_t count_resident(struct writer *writer, uint64_t start, uint64_t end, json_t **pages) {
+/* Bytes of start .. end that are resident, none if what is mapped there is not the heap's. With `pages`, all of them as
+ * runs. */
+static uint64_t count_resident(struct writer *writer, uint64_t start, uint64_t end, bool is_heaps, json_t **pages) {
     const uint64_t size = writer->session->target.page_size;
     struct runs runs = {0};
     uint64_t resident = 0;
     for (uint64_t page = start; page < end; page += size) {
-        uint64_t next = residency_next(&writer->residency, page, end);
+        uint64_t next = is_heaps ? residency_next(&writer->residency, page, end) : end;
         if (next > page) {
             runs_add(&runs, 'a', (next - page + size - 1) / size);
             page = next;
@@ -294,8 +295,8 @@ static json_t *span_json(struct writer *writer, const struct engine_walk *walk) 
     const struct engine_span *span = &walk->span;
     const uint64_t bytes = span->units * walk->engine->unit;
     json_t *pages = NULL;
-    uint64_t resident =
-        count_resident(writer, span->start, span->start + bytes, writer->detail == MAP_WHOLE ? &pages : NULL);
+    uint64_t resident = count_resident(writer, span->start, span->start + bytes, engine_span_mapped(span),
+                                       writer->detail == MAP_WHOLE ? &pages : NULL);
     json_t *json = json_pack("{s:I, s:I, s:s, s:I}", "start", (json_int_t)span->start, "bytes", (json_int_t)bytes,
                              "kind", engine_kind_names[span->kind], "resident", (json_int_t)resident);
     if (span->kind == SPAN_SLAB) {
@@ -338,7 +339,8 @@ static void write_huge(struct writer *writer) {
         uint64_t end = blocks[i].last + 1;
         json_t *pages = NULL;
         residency_start(&writer->residency, &writer->session->target, blocks[i].start, end);
-        uint64_t resident = count_resident(writer, blocks[i].start, end, writer->detail == MAP_WHOLE ? &pages : NULL);
+        uint64_t resident =
+            count_resident(writer, blocks[i].start, end, true, writer->detail == MAP_WHOLE ? &pages : NULL);
         residency_end(&writer->residency);
         json_t *json = json_pack("{s:I, s:I, s:I}", "start", (json_int_t)blocks[i].start, "bytes",
                                  (json_int_t)(end - blocks[i].start), "resident", (json_int_t)resident);

@@ -66,6 +66,12 @@ void engine_walk_end(struct engine_walk *walk);
 /* Goes to the next span; false behind the last one. */
 bool engine_walk_next(struct engine_walk *walk);
 
+/* Whether what is mapped at a span is the window's: in unmapped and lost units it is a huge block, or not the heap's.
+ */
+static inline bool engine_span_mapped(const struct engine_span *span) {
+    return span->kind != SPAN_UNMAPPED && span->kind != SPAN_LOST;
+}
+
 /* How many bits of the live map are set in the first unit of the span, which is no slab; 0 if they cannot be read. */
 uint64_t engine_unit_bits(const struct engine_walk *walk);
 
