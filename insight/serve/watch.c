@@ -13,7 +13,7 @@
 #include "target/proc.h"
 
 /* Looking may take this share of a processor, and this much at once after a rest. */
-#define SHARE 0.007
+#define SHARE 0.009
 #define ALLOWANCE_MOST 0.05
 
 /* A look that costs more than this delays the next look at its own process (interval), but all others only as if it had
