@@ -64,21 +64,33 @@ for _ in $(seq 300); do
     sleep 0.1
 done
 : >"$work/serve"
-strace -o "$work/serve" -p "$worker" 2>/dev/null &
+strace -ttt -o "$work/serve" -p "$worker" 2>/dev/null &
 tracer=$!
+for _ in 1 2 3; do
+    # shellcheck disable=SC2086 # words
+    $user sleep 600 &
+    processes="$processes $!"
+    echo "$! $(date +%s.%N)" >>"$work/born"
+    sleep 0.4
+done
 for _ in $(seq 600); do
-    seen=$(grep -c "^process_vm_readv($process," "$work/serve" || true)
-    [ "$seen" -lt 200 ] || break
+    seen=$(grep -c " process_vm_readv($process," "$work/serve" || true)
+    [ "$seen" -lt 200 ] || ! grep -q "/proc/$!/maps" "$work/serve" || break
     sleep 0.2
 done
 kill $tracer
 kill "$server"
-python3 - "$work/serve" "$process" <<'END' || fail "the looks of mems serve"
+python3 - "$work/serve" "$process" "$work/born" <<'END' || fail "the looks of mems serve"
 import re, sys
 
 looks, look = [], []
 met = False  # a question: strace may have begun in the middle of a look
-for call in open(sys.argv[1], errors="replace"):
+probed = {}  # when which process was
+for line in open(sys.argv[1], errors="replace"):
+    time, call = line.split(" ", 1)
+    maps = re.search('"/proc/([0-9]+)/maps"', call)
+    if maps:
+        probed.setdefault(maps[1], float(time))
     met |= call.startswith("recvfrom(3, ")
     look = [] if call.startswith("recvfrom(3, ") else look + [call]
     if met and call.startswith("sendto(3, ") and any(re.match("process_vm_readv." + sys.argv[2] + ",", each) for each in look):
@@ -88,6 +100,11 @@ known = [look for look in looks if not any("smaps" in call for call in look)]
 assert len(known) >= 3 and len(looks) - len(known) <= 3, (len(known), len(looks))
 for look in known:
     assert len(look) <= 60, "%d calls: %s" % (len(look), "".join(call[:60] + "\n" for call in look))
+# A new process, which may be short-lived, is probed after a second.
+born = dict(line.split() for line in open(sys.argv[3]))
+assert set(born) & set(probed), (born, probed)
+for new in set(born) & set(probed):
+    assert probed[new] >= float(born[new]) + 0.9, (new, born[new], probed[new])
 END
 
 # Each look of `mems top` at a known process reads its stat once, and its mappings never again.
