@@ -288,6 +288,7 @@ static void write_all(const void *data, size_t size, size_t count) {
     }
 }
 
+/* A hostile target may have got the better of the child that wrote it. */
 struct stats *stats_parse(char *text, size_t size) {
     struct stats *stats = (struct stats *)(void *)text;
     if (size < sizeof *stats) {
@@ -305,6 +306,10 @@ struct stats *stats_parse(char *text, size_t size) {
     stats->heaps = (struct engine_heap *)(void *)(text + sizeof *stats);
     stats->account.arenas =
         (struct arena_account *)(void *)(text + sizeof *stats + stats->heap_count * sizeof *stats->heaps);
+    for (size_t i = 0; i < stats->account.arena_count; i++) {
+        struct arena_account *arena = &stats->account.arenas[i];
+        arena->name[sizeof arena->name - 1] = '\0';
+    }
     stats->target = text + size - stats->target_size;
     return stats;
 }
