@@ -42,64 +42,57 @@ static const struct verb verbs[] = {
      "A process whose memory may not be read is listed if it maps a library under its usual name.", 0, 0, HAS_JSON,
      verb_list},
     {"top", "[PID]", "the same live in the terminal, or one process: its size classes and call sites",
-     "Keys: arrows and pages move, < and > choose the column to sort by, r turns the order around, / filters by a "
-     "text, "
-     "enter opens a process and escape leaves it, tab changes between classes and call sites, space pauses, q quits. "
-     "Large heaps are counted less often than every second, so that looking stays cheap.",
+     "Keys: arrows and Page Up and Down move, < and > choose the column to sort by, r reverses the order, / filters by "
+     "name, enter opens a process and escape leaves it, tab switches between classes and call sites, space pauses, q "
+     "quits. Large heaps are counted less often than once a second, to keep the cost low.",
      0, 1, HAS_JSON | HAS_TOP, verb_top},
     {"stats", "TARGET", "what holds the memory: rows that sum to the process's Rss",
-     "Each resident page of the process is divided among rows by what lies on it, with the reason why it is there and "
-     "when it goes; then come the size classes. The rows sum to what the kernel counts as Rss.",
+     "Divides each resident page among rows by what lies on it. A row says why its memory is there and when it goes. "
+     "The rows sum to what the kernel counts as Rss. The size classes follow.",
      1, 1, HAS_JSON | HAS_SYMBOLS, verb_stats},
     {"profile", "TARGET", "which call sites allocated what is there, estimated from samples, with error bars",
-     "The library takes samples with the option sample=SIZE, one in about so many bytes that are asked for; `mems set "
-     "PID sample=2m` starts it in a running process. What is shown are estimates: beside each stands half the width of "
-     "the interval that has the true number with 95 %.",
+     "With the option sample=SIZE the library samples about one in SIZE requested bytes; `mems set PID sample=2m` "
+     "starts that in a running process. The numbers are estimates, each with half the width of its 95 % confidence "
+     "interval.",
      1, 1, HAS_JSON | HAS_PROFILE | HAS_SYMBOLS, verb_profile},
     {"map", "TARGET [ADDRESS]", "pictures of the heaps; with an ADDRESS, its slab slot by slot",
-     "Each character is a stretch of the heap: how much of it is live, and by its colour how much is resident. The "
-     "chains of the MeMS heap and the blocks of HMM follow. With --html the whole heap, down to its blocks, is a page "
-     "for a browser that needs nothing else.",
+     "Each character stands for a stretch of the heap: it shows how much is live, and its colour how much is resident. "
+     "The chains of the MeMS heap and the blocks of HMM follow. --html writes a self-contained page that shows the "
+     "whole heap, down to its blocks.",
      1, 2, HAS_JSON | HAS_HTML | HAS_SYMBOLS, verb_map},
     {"whatis", "ADDRESS... TARGET", "what is at an address: block, class, state, owner, or which mapping",
      "An ADDRESS is a number in decimal or, with 0x, in hexadecimal; it may lie anywhere in a block.", 2, NO_LIMIT,
      HAS_JSON | HAS_SYMBOLS, verb_whatis},
     {"check", "TARGET", "whether the heaps' data structures are intact: exit status 0, or 1 for damage",
-     "A living process is stopped while its metadata are copied, at a moment when no thread holds a lock of the heap; "
-     "the pause is told.",
+     "A running process is stopped while its metadata is copied, when no thread holds a lock of the heap. The output "
+     "says for how long.",
      1, 1, HAS_JSON, verb_check},
     {"leaks", "TARGET", "blocks that can no longer be reached: exit status 0, or 1 if there are some",
-     "Every aligned word of the program's data, stacks, thread-local storage and registers that is an address in a "
-     "block "
-     "counts as a pointer to it, and so do those in the blocks that are reached. What is left is leaked: told are the "
-     "blocks that no other leaked one leads to, and what is below them. A living process is stopped while its memory "
-     "is "
-     "copied; the pause is told.",
+     "Every aligned word in the program's data, stacks, thread-local storage and registers that is an address in a "
+     "block counts as a pointer to it, and so does every such word in a block that was reached. The other blocks are "
+     "leaked. Reported are those that no other leaked block leads to, with the sum of what they lead to. A running "
+     "process is stopped while its memory is copied, and the output says for how long.",
      1, 1, HAS_JSON | HAS_LEAKS | HAS_WHY | HAS_SYMBOLS, verb_leaks},
-    {"save", "TARGET FILE", "save what the verbs read, without the contents of blocks, in a file",
+    {"save", "TARGET FILE", "save what the verbs read in a file, without the contents of blocks",
      "The file can be the TARGET of every verb but set, trim and leaks.", 2, 2, 0, verb_save},
     {"diff", "TARGET TARGET", "what changed between two moments: processes, cores or saved heaps",
      "Rows and classes that are the same are left out of the text.", 2, 2, HAS_JSON | HAS_SYMBOLS, verb_diff},
     {"set", "PID NAME=VALUE", "set an option of a running process",
-     "The options are those of MEMS_OPTIONS but for the ones that shape the heap. The library sets it on one of the "
-     "process's next slow paths; if there is none within the timeout, the exit status is 2, and it is set later.",
+     "Any option of MEMS_OPTIONS that may change after the start. The library sets it on one of the process's next "
+     "slow paths. If there is none within the timeout, the exit status is 2, and the option is set later.",
      2, 2, HAS_JSON | HAS_TIMEOUT, verb_set},
     {"trim", "PID", "make a running process return all free memory, as malloc_trim does",
-     "The library does it on one of the process's next slow paths; if there is none within the timeout, the exit "
-     "status "
-     "is 2, and it is done later.",
+     "The library does so on one of the process's next slow paths. If there is none within the timeout, the exit "
+     "status is 2, and it happens later.",
      1, 1, HAS_JSON | HAS_TIMEOUT, verb_trim},
     {"run", "-- COMMAND...", "run a command on the library, and explain a signal that ends it",
-     "The exit status is the command's, or 128 and the number of the signal. Static programs, those for another C "
-     "library "
-     "and those that change their user cannot be run so; it is said which is the case.",
+     "The exit status is the command's, or 128 plus the number of the signal. A static program, one for another C "
+     "library, or one that changes its user cannot be run on the library; mems says which of these it is.",
      1, NO_LIMIT, HAS_RUN | HAS_LEAKS, verb_run},
     {"serve", "", "the heaps of all processes of this user in a browser, and as metrics for Prometheus",
-     "Pages at http://127.0.0.1:6367/, metrics at /metrics. It looks at processes and changes none. Every second it "
-     "reads their Rss; it counts the heaps of those that have run, as often as a hundredth of a processor allows. The "
-     "pages are shown to "
-     "this "
-     "user and root on this machine, the metrics to everybody who reaches it.",
+     "Pages are at http://127.0.0.1:6367/, metrics at /metrics. It only looks at processes and never changes them. It "
+     "reads their Rss every second, and counts the heaps of those that have run, using at most a hundredth of a "
+     "processor. The pages are shown to this user and root on this machine, the metrics to everybody who can connect.",
      0, 0, HAS_LISTEN, verb_serve},
 };
 
@@ -113,16 +106,17 @@ static const struct verb *find_verb(const char *name) {
 }
 
 static void print_help(void) {
-    printf(
-        "usage: mems VERB [OPTION...] ARGUMENT...\n\n"
-        "Sees into the heap of a process on libmems or libhmm, living or dead. TARGET is the number of a process, or\n"
-        "the path of a core, or of what `mems save` has written.\n\n");
+    printf("usage: mems VERB [OPTION...] ARGUMENT...\n\n"
+           "Looks into the heap of a process on libmems or libhmm, living or dead. TARGET is a process id, or the path "
+           "of\n"
+           "a core or of a file that `mems save` has written.\n\n");
     for (size_t i = 0; i < COUNT_OF(verbs); i++) {
         printf("  %-8s %s\n", verbs[i].name, verbs[i].brief);
     }
-    printf("  %-8s %s\n", "help", "this, or with the name of a verb all about it");
-    printf("\nmems VERB --help tells the options of a verb. Exit status: 0, or 2 when the question could not be\n"
-           "answered.\n\n`mems CORE` tells what ended the process of a core: which block a fault was about.\n");
+    printf("  %-8s %s\n", "help", "show this text, or everything about a verb");
+    printf("\nmems VERB --help lists the options of a verb. Exit status: 0, or 2 if the question could not be "
+           "answered.\n\n"
+           "`mems CORE` says what ended the process of a core, and which block a fault was about.\n");
 }
 
 /* --- The options of a verb ---------------------------------------------------------------------------------------- */
@@ -197,8 +191,7 @@ static const struct {
     {HAS_PROFILE,
      {"format", OPTION_FORMAT, "FORMAT", 0,
       "text, pprof (profile.proto, gzip), heap_v2, collapsed (for flame graphs), json, html (a page with a flame "
-      "graph) "
-      "or speedscope",
+      "graph) or speedscope",
       0}},
     {HAS_PROFILE, {"rows", OPTION_ROWS, "N", 0, "rows at most (40); 0: all; of text and JSON", 0}},
     {HAS_RUN, {"option", 'o', "NAME=VALUE", 0, "an option of the heap, as in MEMS_OPTIONS; may be repeated", 0}},

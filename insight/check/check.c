@@ -43,7 +43,7 @@ void check_find(struct check *check, const char *heap, uint64_t where, const cha
 
 void check_count(struct check *check, uint64_t where, const char *what, uint64_t counted, uint64_t told) {
     if (counted != told) {
-        FIND(check, where, "%s: %" PRIu64 " are counted, and %" PRIu64 " are told", what, counted, told);
+        FIND(check, where, "%s: there are %" PRIu64 ", and the heap says %" PRIu64, what, counted, told);
     }
 }
 

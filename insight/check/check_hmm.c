@@ -215,7 +215,7 @@ static void check_counts(const struct heap *heap) {
     for (size_t i = 0; i < COUNT_OF(counts); i++) {
         const uint64_t told = number(heap, heap->address, counts[i].name);
         if (told != counts[i].counted) {
-            check_find(heap->check, "hmm", heap->address, "%s: %" PRIu64 " are counted, and %" PRIu64 " are told",
+            check_find(heap->check, "hmm", heap->address, "%s: there are %" PRIu64 ", and the heap says %" PRIu64,
                        counts[i].name, counts[i].counted, told);
         }
     }

@@ -62,7 +62,7 @@ static void check_entries(struct check *check, const struct engine_walk *walk) {
     const uint64_t wanted = span->kind == SPAN_LARGE ? check->engine->part : walk->entries[span->unit - walk->first];
     for (uint64_t unit = span->unit + 1; unit < span->unit + span->units; unit++) {
         if (check_entry(check->engine, unit) != wanted) {
-            FIND(check, span->start, "the page map tells something else of a unit than its span does");
+            FIND(check, span->start, "the page map and the span of a unit disagree");
             break;
         }
     }

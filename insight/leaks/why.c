@@ -245,7 +245,7 @@ int leaks_why(struct leaks *leaks, uint64_t address, bool as_json) {
     struct block block;
     struct search search;
     if (!blocks_at(&leaks->blocks, address, &block) || !block_bit(leaks->blocks.live, block.number)) {
-        fail("%#lx: in no live block; `mems whatis` tells what it is", address);
+        fail("%#lx: in no live block; `mems whatis` says what it is", address);
     }
     start(&search, leaks, leaks->blocks.live, block.number);
     bool found = reached_from_roots(&search);

@@ -276,7 +276,7 @@ static void zoom_engine(struct session *session, uint64_t address) {
     struct engine *engine = &session->engine;
     struct engine_walk walk;
     if (!engine_walk_to(&walk, engine, address)) {
-        fail("%#lx: the heap has nothing there; `mems whatis` tells what it is", address);
+        fail("%#lx: the heap has nothing there; `mems whatis` says what it is", address);
     }
     const struct engine_span *span = &walk.span;
     printf("%#lx: %s of %s", span->start, engine_kind_names[span->kind], text_size(span->units * engine->unit));
@@ -442,7 +442,7 @@ static void show_place(struct session *session, uint64_t address, bool json) {
     if (!json) {
         zoom_engine(session, address);
     } else if (!map_json_place(session, address, stdout)) {
-        fail("%#lx: the heap has nothing there; `mems whatis` tells what it is", address);
+        fail("%#lx: the heap has nothing there; `mems whatis` says what it is", address);
     }
 }
 

@@ -224,7 +224,7 @@ static enum MHD_Result ask_process(struct server *server, struct MHD_Connection 
         }
         return answer(server, connection, question, state);
     }
-    return reply_line(connection, MHD_HTTP_NOT_FOUND, "nothing of that name is told of a process\n");
+    return reply_line(connection, MHD_HTTP_NOT_FOUND, "a process has no page of that name\n");
 }
 
 static enum MHD_Result serve_request(struct server *server, struct MHD_Connection *connection, const char *path,
@@ -238,7 +238,7 @@ static enum MHD_Result serve_request(struct server *server, struct MHD_Connectio
     }
     if (!may_look(server, connection)) {
         return reply_line(connection, MHD_HTTP_FORBIDDEN,
-                          "only /metrics is told to others than this user on this machine: see `mems help serve`\n");
+                          "only this user on this machine may see more than /metrics: see `mems help serve`\n");
     }
     if (strcmp(path, processes) == 0) {
         return reply_json(connection, history_list(&server->watch));

@@ -213,7 +213,7 @@ char *target_blow_told(const struct blow *blow) {
         return make_text("process %d sent it that signal", blow->sender);
     }
     if (blow->signal == SIGSEGV || blow->signal == SIGBUS) {
-        return copy_text("the processor told no address: a pointer was none that a process can have");
+        return copy_text("the processor gave no address: a pointer had a value that no address of a process has");
     }
     if (blow->signal == SIGABRT) {
         return copy_text("it has aborted: if the heap found a mistake, it said on standard error which");

@@ -32,7 +32,7 @@ static void open_target(struct session *session, const char *name, bool needs_he
         if (needs_heap) {
             fail("%s: %s", name, session->target.denied);
         }
-        warn("%s: %s; without it the kernel tells this", name, session->target.denied);
+        warn("%s: %s; the rest comes from the kernel alone", name, session->target.denied);
         return;
     }
     layouts_find(&session->layouts, &session->target);

@@ -91,7 +91,7 @@ $slab->span.first = $slab->span.first + 1|$slab->span.first = $slab->span.first 
 $word.live = $word.live ^ $bit << 1|$word.live = $word.live ^ $bit << 1|bits of the live map are no slot's
 $word.remote = $word.remote ^ $bit << 7|$word.remote = $word.remote ^ $bit << 7|freed remotely and not live
 heaps.in_use = heaps.in_use + 1|heaps.in_use = heaps.in_use - 1|heaps in use
-huge_table.live.count = 7|huge_table.live.count = 1|huge blocks: 1 are counted, and 7 are told
+huge_table.live.count = 7|huge_table.live.count = 1|huge blocks: there are 1, and the heap says 7
 END
 
 # The same with everything that a heap can have: free spans of both kinds, depots, aging slabs, units in an inbox.
@@ -143,8 +143,8 @@ sound "$process"
 cp "$work/check.json" "$work/before.json"
 made='((struct HmmHeap *)hmm_root.made[0])'
 each_damaged <<END
-hmm_heap.free_blocks = hmm_heap.free_blocks + 1|hmm_heap.free_blocks = hmm_heap.free_blocks - 1|HmmHeap.free_blocks: .* are counted
-$made->room = $made->room + 16|$made->room = $made->room - 16|HmmHeap.room: .* are counted
+hmm_heap.free_blocks = hmm_heap.free_blocks + 1|hmm_heap.free_blocks = hmm_heap.free_blocks - 1|HmmHeap.free_blocks: there are .*, and the heap says
+$made->room = $made->room + 16|$made->room = $made->room - 16|HmmHeap.room: there are .*, and the heap says
 $made->free_list.levels = $made->free_list.levels ^ 0x80000|$made->free_list.levels = $made->free_list.levels ^ 0x80000|whether its bin is empty
 $made->quick[10].waiting = $made->quick[10].waiting + 16|$made->quick[10].waiting = $made->quick[10].waiting - 16|not as long as it says
 $made->cut->header = $made->cut->header ^ 64|$made->cut->header = $made->cut->header ^ 64|header is damaged

@@ -38,7 +38,7 @@ for kind in freed thread; do
 done
 ended 139 'process [0-9]* sent it that signal' -- "$work/crash" sent
 ! grep -q 'touched' "$work/error" || fail "the sender is taken for an address: $(cat "$work/error")"
-[ "$(uname -m)" != x86_64 ] || ended 139 'the processor told no address' -- "$work/crash" wild
+[ "$(uname -m)" != x86_64 ] || ended 139 'the processor gave no address' -- "$work/crash" wild
 if kernel_core "$work/core" "$work/list" "$work/crash" sent; then
     "$INSIGHT" "$work/core" >"$work/told" || fail "mems CORE"
     grep -q 'process [0-9]* sent it that signal' "$work/told" || fail "of a signal that was sent: $(cat "$work/told")"
