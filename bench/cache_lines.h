@@ -14,8 +14,7 @@
  * takes time. For all this, the program is linked with --wrap of lock_take_shared, lock_try, upkeep, upkeep_beat,
  * os_coarse_ms.
  */
-#ifndef BENCH_CACHE_LINES_H
-#define BENCH_CACHE_LINES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -43,5 +42,3 @@ struct line_counts lines_total(bool upkeep);
 /* Writes a line "where ADDRESS WRITES LOCKED" for each place in the code, upkeep aside, that has shared writes or
  * locked instructions. */
 void lines_places(FILE *stream);
-
-#endif

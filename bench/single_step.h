@@ -5,8 +5,7 @@
  *
  * One thread counts. single_step_begin must be called before; it determines what start and stop count by themselves.
  */
-#ifndef BENCH_SINGLE_STEP_H
-#define BENCH_SINGLE_STEP_H
+#pragma once
 
 #include <signal.h>
 #include <stdint.h>
@@ -44,5 +43,3 @@ static inline void single_step_begin(void) {
     single_step_stop();
     steps_empty = steps;
 }
-
-#endif

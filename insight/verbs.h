@@ -1,8 +1,7 @@
 /*
  * verbs.h - the verbs of the command, one per file, and their arguments.
  */
-#ifndef MEMS_INSIGHT_VERBS_H
-#define MEMS_INSIGHT_VERBS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -75,5 +74,3 @@ int verb_serve(const struct arguments *arguments);
 
 /* Explains how the process of a core ended: `mems CORE`. */
 int verb_explain(const struct arguments *arguments);
-
-#endif

@@ -10,8 +10,7 @@
  * and then prints one line: the time, the number of calls of malloc, realloc and free, and the peak of resident memory.
  * All random numbers come from fixed seeds, so every allocator sees the same requests.
  */
-#ifndef WORKLOAD_H
-#define WORKLOAD_H
+#pragma once
 
 #include <errno.h>
 #include <fcntl.h>
@@ -313,5 +312,3 @@ static inline int workload_main(int argc, char **argv, const struct variant *var
     }
     return 0;
 }
-
-#endif

@@ -5,8 +5,7 @@
  * the mapping's kind. So the rows sum to the Rss in smaps. While the target runs, changes between the readings have a
  * row, too.
  */
-#ifndef MEMS_INSIGHT_ACCOUNT_H
-#define MEMS_INSIGHT_ACCOUNT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -138,5 +137,3 @@ bool account_page_taken(struct account *account, enum account_row row, unsigned 
 /* The rows of the engine, and those of HMM; engine: NULL if there is none. */
 void account_engine(struct account *account, struct engine *engine);
 void account_hmm(struct account *account, struct layouts *layouts, const struct engine *engine);
-
-#endif

@@ -2,8 +2,7 @@
  * capture.h - a snapshot of a target: its memory, the registers of its threads, and the heaps' structures. A live
  * process is stopped meanwhile, and resumes before the snapshot is examined.
  */
-#ifndef MEMS_INSIGHT_CAPTURE_H
-#define MEMS_INSIGHT_CAPTURE_H
+#pragma once
 
 #include "target/image.h"
 #include "walk/session.h"
@@ -18,5 +17,3 @@ struct capture {
  * `is_stopped`: the process is already stopped, and its threads' registers have been read. */
 void capture_take(struct capture *capture, struct session *session, bool is_stopped);
 void capture_free(struct capture *capture, struct session *session);
-
-#endif

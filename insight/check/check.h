@@ -4,8 +4,7 @@
  * A part is skipped, and reported as skipped, if the library does not describe the structures that it needs
  * (layout_has).
  */
-#ifndef MEMS_INSIGHT_CHECK_H
-#define MEMS_INSIGHT_CHECK_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -90,5 +89,3 @@ int check_stop(struct session *session, const char **held, double *since);
 
 /* Copies the engine's metadata (target_copy). */
 void check_copy_metadata(struct session *session);
-
-#endif

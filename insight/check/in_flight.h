@@ -1,8 +1,7 @@
 /*
  * in_flight.h - which threads were stopped inside the engine, where counters may briefly disagree with what they count.
  */
-#ifndef MEMS_INSIGHT_IN_FLIGHT_H
-#define MEMS_INSIGHT_IN_FLIGHT_H
+#pragma once
 
 #include <stddef.h>
 
@@ -14,5 +13,3 @@
  * live process must be stopped, and its registers read.
  */
 size_t in_flight_threads(struct session *session);
-
-#endif

@@ -5,8 +5,7 @@
  * are consecutive, including slots that are not live. Those of HMM and the MeMS heap, which have any size, are in sets,
  * sorted by their starts. So sets of blocks are bitmaps by number.
  */
-#ifndef MEMS_INSIGHT_BLOCKS_H
-#define MEMS_INSIGHT_BLOCKS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -138,5 +137,3 @@ static inline bool blocks_at(const struct blocks *blocks, uint64_t address, stru
     *block = (struct block){row->first + slot, row->start + slot * row->size, row->size};
     return true;
 }
-
-#endif

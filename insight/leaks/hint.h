@@ -2,8 +2,7 @@
  * hint.h - hints from the contents of a block: the symbol that its first word points at, which in C++ names its type,
  * or the text that it begins with.
  */
-#ifndef MEMS_INSIGHT_HINT_H
-#define MEMS_INSIGHT_HINT_H
+#pragma once
 
 #include "leaks/blocks.h"
 #include "target/image.h"
@@ -34,5 +33,3 @@ void hints_end(struct hints *hints);
 
 /* The hint of a block; the names are valid until hints_end. */
 struct hint hint_of(struct hints *hints, const struct block *block);
-
-#endif

@@ -2,8 +2,7 @@
  * leak_groups.h - groups of similar leaks: of one size, with the same symbol, or with some text; sampled ones also by
  * call site.
  */
-#ifndef MEMS_INSIGHT_LEAK_GROUPS_H
-#define MEMS_INSIGHT_LEAK_GROUPS_H
+#pragma once
 
 #include "leaks/leaks.h"
 
@@ -30,5 +29,3 @@ struct leak_groups {
 
 void leak_groups_make(struct leak_groups *groups, struct leaks *leaks);
 void leak_groups_free(struct leak_groups *groups);
-
-#endif

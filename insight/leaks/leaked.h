@@ -1,8 +1,7 @@
 /*
  * leaked.h - leaked blocks, and the blocks that are only reached from them.
  */
-#ifndef MEMS_INSIGHT_LEAKED_H
-#define MEMS_INSIGHT_LEAKED_H
+#pragma once
 
 #include "leaks/blocks.h"
 #include "target/image.h"
@@ -28,5 +27,3 @@ struct leaked {
  * below one. */
 void leaked_find(struct leaked *leaked, const struct blocks *blocks, const struct image *image, const uint64_t *bits);
 void leaked_free(struct leaked *leaked);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * leaks.h - shared by the files of `mems leaks`: the capture, and the blocks that cannot be reached in it.
  */
-#ifndef MEMS_INSIGHT_LEAKS_H
-#define MEMS_INSIGHT_LEAKS_H
+#pragma once
 
 #include "check/capture.h"
 #include "leaks/blocks.h"
@@ -38,5 +37,3 @@ json_t *leaks_json(struct leaks *leaks);
 
 /* Prints how an address is reached, and returns the exit status. */
 int leaks_why(struct leaks *leaks, uint64_t address, bool as_json);
-
-#endif

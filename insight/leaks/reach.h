@@ -6,8 +6,7 @@
  * unchecked, into bins by destination, and the bins are processed one at a time: then the memory, the tables and the
  * bits of one stretch of the heap are used together.
  */
-#ifndef MEMS_INSIGHT_REACH_H
-#define MEMS_INSIGHT_REACH_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -102,5 +101,3 @@ static inline uint64_t reach_unmangled(uint64_t word, uint64_t guard) {
  */
 bool reach_words(const struct image *image, const struct image_range **hint, uint64_t start, uint64_t end,
                  bool (*visit)(uint64_t address, const uint64_t *words, size_t count, void *context), void *context);
-
-#endif

@@ -6,8 +6,7 @@
  * only the part from the stack pointer up counts, which includes its TLS and its control block; memory below belonged
  * to functions that have returned.
  */
-#ifndef MEMS_INSIGHT_ROOTS_H
-#define MEMS_INSIGHT_ROOTS_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -30,5 +29,3 @@ struct roots {
 /* Finds the roots in memory; the registers are with the target's threads. */
 void roots_find(struct roots *roots, struct session *session, const struct image *image);
 void roots_free(struct roots *roots);
-
-#endif

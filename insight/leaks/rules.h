@@ -10,8 +10,7 @@
  *
  * A pattern may be anywhere in the name; * stands for anything, ^ for the name's beginning, $ for its end.
  */
-#ifndef MEMS_INSIGHT_RULES_H
-#define MEMS_INSIGHT_RULES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -49,5 +48,3 @@ struct rule *rules_match(struct rules *rules, const struct block *block, const s
 
 /* Whether a pattern fits a name. */
 bool rule_fits(const char *pattern, const char *name);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * map_json.h - the heaps of a target span by span, segment by segment and block by block, as JSON (docs/insight.md).
  */
-#ifndef MEMS_INSIGHT_MAP_JSON_H
-#define MEMS_INSIGHT_MAP_JSON_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,5 +16,3 @@ void map_json(struct session *session, FILE *to, enum map_detail detail);
 
 /* Writes the engine's span that holds an address, with all detail; false, and nothing, if there is none. */
 bool map_json_place(struct session *session, uint64_t address, FILE *to);
-
-#endif

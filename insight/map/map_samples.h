@@ -1,8 +1,7 @@
 /*
  * map_samples.h - the sampled blocks of a map, and their call sites.
  */
-#ifndef MEMS_INSIGHT_MAP_SAMPLES_H
-#define MEMS_INSIGHT_MAP_SAMPLES_H
+#pragma once
 
 #include <stdio.h>
 
@@ -11,5 +10,3 @@
 /* Writes the members "sites" and "samples" of a map, each with a comma behind it; nothing for a library that takes
  * none. */
 void map_samples(struct session *session, FILE *to);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * page.h - self-contained HTML pages, made of the files of this folder, which are compiled into the program.
  */
-#ifndef MEMS_INSIGHT_PAGE_H
-#define MEMS_INSIGHT_PAGE_H
+#pragma once
 
 #include <stdio.h>
 
@@ -24,5 +23,3 @@ void page_write(FILE *to, const char *name, void (*write)(FILE *to, void *contex
 
 /* The same into a file. Ends the program with a clear line if it cannot be written. */
 void page_save(const char *path, const char *name, void (*write)(FILE *to, void *context), void *context);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * calls.h - stacks with names: each distinct return address, with the functions that contain it.
  */
-#ifndef MEMS_INSIGHT_CALLS_H
-#define MEMS_INSIGHT_CALLS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -45,5 +44,3 @@ void calls_print(struct calls *calls, const struct call_stack *stack, unsigned i
 
 /* "function file.c:12", without what is not known, and with a long name cut; the caller frees it. */
 char *place_text(const struct code_place *place);
-
-#endif

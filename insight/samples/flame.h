@@ -1,8 +1,7 @@
 /*
  * flame.h - a profile as a flame graph in a separate page, and as a file for https://www.speedscope.app.
  */
-#ifndef MEMS_INSIGHT_FLAME_H
-#define MEMS_INSIGHT_FLAME_H
+#pragma once
 
 #include <jansson.h>
 #include <stdio.h>
@@ -21,5 +20,3 @@ void flame_html(json_t *profile, FILE *to);
 
 /* A profile of that file for each measure. */
 void flame_speedscope(json_t *profile, FILE *to);
-
-#endif

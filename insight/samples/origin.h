@@ -1,8 +1,7 @@
 /*
  * origin.h - the origins of sampled blocks: the samples are read once for all questions of a verb.
  */
-#ifndef MEMS_INSIGHT_ORIGIN_H
-#define MEMS_INSIGHT_ORIGIN_H
+#pragma once
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -34,5 +33,3 @@ bool origins_known(struct origins *origins);
 /* "  allocated 3 s ago by thread 4711", and the stack below it. */
 void origins_print(struct origins *origins, const char *what, const struct sample_event *event, FILE *output);
 json_t *origins_json(struct origins *origins, const struct sample_event *event);
-
-#endif

@@ -5,8 +5,7 @@
  * classes: a class's resident memory beyond its live blocks is divided among the sites in proportion to their live
  * blocks of the class.
  */
-#ifndef MEMS_INSIGHT_PINNED_H
-#define MEMS_INSIGHT_PINNED_H
+#pragma once
 
 #include <jansson.h>
 
@@ -18,5 +17,3 @@ void pinned_print(struct session *session, const struct account *account);
 
 /* The same as an array. */
 json_t *pinned_json(struct session *session, const struct account *account);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * profile.h - the profile: sites, each a stack (and perhaps a thread or a class), with an estimate.
  */
-#ifndef MEMS_INSIGHT_PROFILE_H
-#define MEMS_INSIGHT_PROFILE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -65,5 +64,3 @@ void profile_pprof(struct profile *profile);
 void profile_html(struct profile *profile);
 void profile_speedscope(struct profile *profile);
 void profile_flame_json(struct profile *profile); /* of that page (flame.h) */
-
-#endif

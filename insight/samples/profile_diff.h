@@ -1,8 +1,7 @@
 /*
  * profile_diff.h - call sites that changed between two moments by more than the noise of their estimates.
  */
-#ifndef MEMS_INSIGHT_PROFILE_DIFF_H
-#define MEMS_INSIGHT_PROFILE_DIFF_H
+#pragma once
 
 #include <jansson.h>
 
@@ -14,5 +13,3 @@ void profile_diff_print(struct session *before, struct session *after);
 
 /* The same as an object; NULL if one side has no samples. */
 json_t *profile_diff_json(struct session *before, struct session *after);
-
-#endif

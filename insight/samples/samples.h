@@ -5,8 +5,7 @@
  * A sample that was taken with probability p stands for w = 1 / p blocks. Sums of estimates have a variance, the sum of
  * w * (w - 1) * x * x, which is reported with every number.
  */
-#ifndef MEMS_INSIGHT_SAMPLES_H
-#define MEMS_INSIGHT_SAMPLES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -93,5 +92,3 @@ const struct sample *samples_find(const struct samples *samples, uint64_t addres
 
 /* Who a thread was: "thread 4711", or that it has ended. The caller frees it. */
 char *samples_thread(struct session *session, const struct sample_event *event);
-
-#endif

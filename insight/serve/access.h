@@ -3,8 +3,7 @@
  * device, under a name that it has pointed there (DNS rebinding); so a request must name this machine, and come from no
  * other site.
  */
-#ifndef MEMS_INSIGHT_ACCESS_H
-#define MEMS_INSIGHT_ACCESS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,5 +25,3 @@ bool access_host_right(const struct access *access, const char *host);
 
 /* Whether that of Origin is: a page of the server that is asked. */
 bool access_origin_right(const char *origin, const char *host);
-
-#endif

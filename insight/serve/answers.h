@@ -3,8 +3,7 @@
  * waits for it, and its answer is valid for a time proportional to its cost; so however many browsers ask, looking
  * takes only part of a processor.
  */
-#ifndef MEMS_INSIGHT_ANSWERS_H
-#define MEMS_INSIGHT_ANSWERS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -60,5 +59,3 @@ const struct answer *answers_get(struct answers *answers, struct question questi
 
 /* Does the work that is due. Returns the seconds until there is more, unless the worker ends first. */
 double answers_run(struct answers *answers);
-
-#endif

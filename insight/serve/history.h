@@ -1,8 +1,7 @@
 /*
  * history.h - the watched processes as JSON for the pages.
  */
-#ifndef MEMS_INSIGHT_HISTORY_H
-#define MEMS_INSIGHT_HISTORY_H
+#pragma once
 
 #include <jansson.h>
 
@@ -13,5 +12,3 @@ json_t *history_list(const struct watch *watch);
 
 /* Everything remembered of one process. */
 json_t *history_of(const struct watched *watched);
-
-#endif

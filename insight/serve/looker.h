@@ -1,8 +1,7 @@
 /*
  * looker.h - the watch's worker: it looks at processes, and keeps what it has found out about each for the next look.
  */
-#ifndef MEMS_INSIGHT_LOOKER_H
-#define MEMS_INSIGHT_LOOKER_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,5 +19,3 @@ struct looker_question {
 
 /* Answers questions until there are no more. */
 int looker_run(const void *unused);
-
-#endif

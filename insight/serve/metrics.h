@@ -1,8 +1,7 @@
 /*
  * metrics.h - the watched processes in Prometheus' text format.
  */
-#ifndef MEMS_INSIGHT_METRICS_H
-#define MEMS_INSIGHT_METRICS_H
+#pragma once
 
 #include <stdio.h>
 
@@ -11,5 +10,3 @@
 /* Base units, `_total` for counters. The labels of a process are pid, comm and cgroup; the rows of
  * mems_resident_bytes sum to its Rss. `spent` is the processor time of answers, in seconds. */
 void metrics_write(const struct watch *watch, double spent, FILE *to);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * peer.h - who is at the other end of a connection: maps reveal addresses, which only the owner may see.
  */
-#ifndef MEMS_INSIGHT_PEER_H
-#define MEMS_INSIGHT_PEER_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/socket.h>
@@ -13,5 +12,3 @@ bool peer_is_near(const struct sockaddr *client);
 /* Whether its user is ours, or root; assumed if the kernel does not tell. For a connection by the loopback device, both
  * ends of which are sockets of this machine. */
 bool peer_is_ours(const struct sockaddr *client, int connection);
-
-#endif

@@ -2,8 +2,7 @@
  * watch.h - the processes on the libraries that this user may look at, with their history: the Rss each second, and the
  * heaps as often as the share of a processor allows.
  */
-#ifndef MEMS_INSIGHT_WATCH_H
-#define MEMS_INSIGHT_WATCH_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -94,5 +93,3 @@ uint64_t watched_live(const struct watched *watched);
 
 /* Seconds since 1970. */
 double watch_clock(void);
-
-#endif

@@ -4,8 +4,7 @@
  *
  * A worker answers one question, and ends. Or it stays: it calls worker_question for each, and worker_answer.
  */
-#ifndef MEMS_INSIGHT_WORKER_H
-#define MEMS_INSIGHT_WORKER_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -45,5 +44,3 @@ double worker_seconds_of(pid_t process);
 char *worker_read(int file, size_t *size);
 
 void worker_close(struct worker *worker);
-
-#endif

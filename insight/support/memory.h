@@ -1,8 +1,7 @@
 /*
  * memory.h - how much memory this process may still take.
  */
-#ifndef MEMS_INSIGHT_MEMORY_H
-#define MEMS_INSIGHT_MEMORY_H
+#pragma once
 
 #include <stdint.h>
 
@@ -11,5 +10,3 @@ uint64_t memory_available(void);
 
 /* The bytes of its data and stacks, as RLIMIT_DATA counts them. */
 uint64_t memory_own(void);
-
-#endif

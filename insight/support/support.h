@@ -1,8 +1,7 @@
 /*
  * support.h - shared by all of the command: allocation that ends the program on failure, errors, growing arrays.
  */
-#ifndef MEMS_INSIGHT_SUPPORT_H
-#define MEMS_INSIGHT_SUPPORT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -83,5 +82,3 @@ static inline double larger_double(double a, double b) {
 static inline uint64_t larger(uint64_t a, uint64_t b) {
     return a > b ? a : b;
 }
-
-#endif

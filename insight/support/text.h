@@ -1,8 +1,7 @@
 /*
  * text.h - numbers for people, and colours on terminals.
  */
-#ifndef MEMS_INSIGHT_TEXT_H
-#define MEMS_INSIGHT_TEXT_H
+#pragma once
 
 #include <stdint.h>
 
@@ -20,5 +19,3 @@ const char *colour_off(void);
 
 /* The columns of the terminal that standard output is; `usual` if it is none. */
 unsigned text_columns(unsigned usual);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * names.h - names from the files of a target, by libdwfl: in the process that calls it, which a hostile file may crash.
  */
-#ifndef MEMS_INSIGHT_NAMES_H
-#define MEMS_INSIGHT_NAMES_H
+#pragma once
 
 #include "symbols/symbols.h"
 
@@ -18,5 +17,3 @@ struct names *names_open(struct target *target);
 char *names_name(struct names *names, uint64_t address);
 struct code_place *names_places(struct names *names, uint64_t address, size_t *count);
 bool names_module(struct names *names, uint64_t address, struct code_module *module);
-
-#endif

@@ -4,8 +4,7 @@
  * The files that have them are the target's, and may be hostile. A child that crashes, takes too much memory or too
  * long costs only names: reports lack them and are otherwise the same.
  */
-#ifndef MEMS_INSIGHT_SYMBOLS_H
-#define MEMS_INSIGHT_SYMBOLS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -47,5 +46,3 @@ struct code_module {
     char build_id[65];
 };
 bool symbols_module(struct symbols *symbols, uint64_t address, struct code_module *module);
-
-#endif

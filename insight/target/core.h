@@ -1,8 +1,7 @@
 /*
  * core.h - a core's contents beyond memory and mappings.
  */
-#ifndef MEMS_INSIGHT_CORE_H
-#define MEMS_INSIGHT_CORE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,5 +16,3 @@ uint64_t core_data_from(struct target *target, uint64_t address, uint64_t end, u
 
 /* Whether the file is shorter than its headers promise. */
 bool core_truncated(const struct target *target);
-
-#endif

@@ -5,8 +5,7 @@
  * gone, and so do the stacks of threads that end with it. Only threads that end by themselves, or for an exec, leave
  * nothing.
  */
-#ifndef MEMS_INSIGHT_ENDING_H
-#define MEMS_INSIGHT_ENDING_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,5 +28,3 @@ void ending_gone(struct ending *ending, pid_t thread);
 
 /* The process has become another program, or is no longer of interest: forgets all threads. */
 void ending_clear(struct ending *ending);
-
-#endif

@@ -4,8 +4,7 @@
  * Pages are consecutive in an arena; each range has a table of their places. The arena is prefaulted before the target
  * is stopped, so the copying, which is most of the pause, takes no page faults.
  */
-#ifndef MEMS_INSIGHT_IMAGE_H
-#define MEMS_INSIGHT_IMAGE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -65,5 +64,3 @@ static inline const char *image_page(const struct image *image, const struct ima
 
 /* How many pages of start .. end are in memory or swapped out. */
 uint64_t image_resident(struct target *target, uint64_t start, uint64_t end);
-
-#endif

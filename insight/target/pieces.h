@@ -1,8 +1,7 @@
 /*
  * pieces.h - sets of address ranges: sorted, merged, and subtracted from each other.
  */
-#ifndef MEMS_INSIGHT_PIECES_H
-#define MEMS_INSIGHT_PIECES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,5 +28,3 @@ void pieces_without(const struct pieces *pieces, uint64_t start, uint64_t end,
                     void (*visit)(uint64_t start, uint64_t end, void *context), void *context);
 
 void pieces_free(struct pieces *pieces);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * proc.h - what the kernel tells about processes and their threads in /proc.
  */
-#ifndef MEMS_INSIGHT_PROC_H
-#define MEMS_INSIGHT_PROC_H
+#pragma once
 
 #include <dirent.h>
 #include <stdbool.h>
@@ -34,5 +33,3 @@ bool proc_stat(pid_t pid, pid_t thread, struct proc_stat *stat);
  * closes the folder. NULL: there is no such process. Ends the program if /proc shows no processes. */
 DIR *proc_visit(pid_t pid);
 pid_t proc_next(DIR *folder);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * registers.h - the general and vector registers of a stopped thread, as words in one array.
  */
-#ifndef MEMS_INSIGHT_REGISTERS_H
-#define MEMS_INSIGHT_REGISTERS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,5 +30,3 @@ const char *register_name(size_t index);
 /* Whether the thread was stopped inside a system call. Its red zone is dead then, because its arguments are in
  * registers. */
 bool registers_in_call(const struct thread *thread);
-
-#endif

@@ -5,8 +5,7 @@
  * /proc/PID/pagemap. For a core, pages with contents count: they were in memory or swapped out, which cannot be told
  * apart.
  */
-#ifndef MEMS_INSIGHT_RESIDENCY_H
-#define MEMS_INSIGHT_RESIDENCY_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -63,5 +62,3 @@ uint64_t residency_next(struct residency *residency, uint64_t page, uint64_t end
 static inline bool page_counts(unsigned state) {
     return (state & (PAGE_PRESENT | PAGE_ZERO)) == PAGE_PRESENT;
 }
-
-#endif

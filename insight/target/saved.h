@@ -2,8 +2,7 @@
  * saved.h - the format of `mems save`: a core with the memory that the verbs read, without users' bytes, and with two
  * notes of our own: the process and its mappings, and which pages were resident.
  */
-#ifndef MEMS_INSIGHT_SAVED_H
-#define MEMS_INSIGHT_SAVED_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -18,5 +17,3 @@ void saved_read_note(struct target *target, unsigned type, const char *bytes, si
 
 /* Writes the recorded reads of a target to a file; ends the program if that fails. */
 void saved_write(struct target *target, uint64_t now, const char *path);
-
-#endif

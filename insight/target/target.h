@@ -4,8 +4,7 @@
  *
  * No data from a target is trusted: an address may not be mapped, and the data may have changed or be forged.
  */
-#ifndef MEMS_INSIGHT_TARGET_H
-#define MEMS_INSIGHT_TARGET_H
+#pragma once
 
 #include <signal.h>
 #include <stdbool.h>
@@ -209,5 +208,3 @@ void target_forget_mappings(struct target *target);
 
 /* Adds a mapping behind the others. */
 struct mapping *target_add_mapping(struct target *target);
-
-#endif

@@ -4,8 +4,7 @@
  * Reading such memory in the process would fault a page in, which then counts in its Rss. So the contents of a private
  * mapping of a file come from the file; and long stretches without a file, which read as zero, are not read.
  */
-#ifndef MEMS_INSIGHT_UNTOUCHED_H
-#define MEMS_INSIGHT_UNTOUCHED_H
+#pragma once
 
 #include "target/target.h"
 
@@ -17,5 +16,3 @@ size_t untouched_read(struct target *target, uint64_t address, void *to, size_t 
 
 /* Whether untouched_read may know such memory; if not, read it in the process. */
 bool untouched_may_be(const struct target *target, uint64_t address, size_t size);
-
-#endif

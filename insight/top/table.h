@@ -1,8 +1,7 @@
 /*
  * table.h - the tables of `mems top`: rows of numbers with a name, sorted by a column and filtered by a text.
  */
-#ifndef MEMS_INSIGHT_TOP_TABLE_H
-#define MEMS_INSIGHT_TOP_TABLE_H
+#pragma once
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -53,5 +52,3 @@ void table_line(const struct table *table, const struct table_row *row, char *li
 
 /* The rows as an array of objects. */
 json_t *table_json(const struct table *table, const char *filter);
-
-#endif

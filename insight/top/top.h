@@ -4,8 +4,7 @@
  * A look at a process costs processor time in proportion to its heaps. So each process is looked at again only when
  * that cost is a small share of the time passed: its numbers may be older than the Rss beside them.
  */
-#ifndef MEMS_INSIGHT_TOP_TOP_H
-#define MEMS_INSIGHT_TOP_TOP_H
+#pragma once
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -68,5 +67,3 @@ struct table sites_table(void);
 
 /* Sorts by the column with this title or key; false if there is none. NULL changes nothing. */
 bool table_sort_by(struct table *table, const char *name);
-
-#endif

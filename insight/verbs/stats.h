@@ -2,8 +2,7 @@
  * stats.h - what `mems stats` tells, as plain data: `mems serve` takes it each second, and makes JSON of it only for a
  * page that asks.
  */
-#ifndef MEMS_INSIGHT_STATS_H
-#define MEMS_INSIGHT_STATS_H
+#pragma once
 
 #include "account/account.h"
 #include "walk/engine_heaps.h"
@@ -32,5 +31,3 @@ struct stats *stats_parse(char *text, size_t size);
 
 /* The same as JSON, with why each row is there, and when it goes; without `pinned`, which takes symbols. */
 json_t *stats_json(const struct stats *stats);
-
-#endif

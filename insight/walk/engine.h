@@ -4,8 +4,7 @@
  * For the terms see docs/ARCHITECTURE.md. Everything is read in its current state; while the target runs, a slab whose
  * numbers do not agree is read again, and counted if they still do not.
  */
-#ifndef MEMS_INSIGHT_ENGINE_H
-#define MEMS_INSIGHT_ENGINE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -118,5 +117,3 @@ void engine_close(struct engine *engine);
 
 /* The address that a member of the root points at; 0 if the root does not have the member. */
 uint64_t engine_structure(struct engine *engine, const char *member);
-
-#endif

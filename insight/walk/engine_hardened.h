@@ -1,8 +1,7 @@
 /*
  * engine_hardened.h - what the hardened modes know about the engine's blocks: exact sizes, canaries, quarantines.
  */
-#ifndef MEMS_INSIGHT_ENGINE_HARDENED_H
-#define MEMS_INSIGHT_ENGINE_HARDENED_H
+#pragma once
 
 #include "walk/engine_heaps.h"
 #include "walk/engine_huge.h"
@@ -33,5 +32,3 @@ bool engine_large_fenced(struct engine *engine, const struct engine_walk *walk);
 /* Shows the blocks of a class in a heap's quarantine to `visit`. False when that has ended the visit. */
 bool engine_quarantine(struct engine *engine, uint64_t heap, struct engine_cached *cached,
                        bool (*visit)(const struct engine_cached *cached, void *context), void *context);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * engine_heaps.h - the heaps of the engine, and the free blocks that they have cached.
  */
-#ifndef MEMS_INSIGHT_ENGINE_HEAPS_H
-#define MEMS_INSIGHT_ENGINE_HEAPS_H
+#pragma once
 
 #include "walk/engine.h"
 
@@ -41,5 +40,3 @@ const char *engine_heap_keeps(struct engine *engine, uint64_t id, uint64_t block
 /* Reads all heaps into heap_list, and into `deferred` the blocks in magazines of those with deferred checks, whose live
  * bits are set. */
 void engine_read_heaps(struct engine *engine);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * engine_huge.h - the blocks that have mappings outside the window.
  */
-#ifndef MEMS_INSIGHT_ENGINE_HUGE_H
-#define MEMS_INSIGHT_ENGINE_HUGE_H
+#pragma once
 
 #include "walk/engine.h"
 
@@ -20,5 +19,3 @@ bool engine_holds(struct engine *engine, uint64_t address);
 
 /* Whether an address is in a recently freed huge block, and which. */
 bool engine_huge_freed(struct engine *engine, uint64_t address, struct engine_huge *block);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * engine_slots.h - the slots of the slab that a walk is at, by their states.
  */
-#ifndef MEMS_INSIGHT_ENGINE_SLOTS_H
-#define MEMS_INSIGHT_ENGINE_SLOTS_H
+#pragma once
 
 #include "walk/engine_spans.h"
 
@@ -20,5 +19,3 @@ bool engine_page_free(const struct engine_walk *walk, uint64_t offset, uint64_t 
 
 /* How many slots of the slab have each state. */
 void engine_slab_states(const struct engine_walk *walk, uint64_t slots[STATES]);
-
-#endif

@@ -4,8 +4,7 @@
  * Everything is read in its current state; while the target runs, a slab whose numbers do not agree is read again, and
  * counted if they still do not.
  */
-#ifndef MEMS_INSIGHT_ENGINE_SPANS_H
-#define MEMS_INSIGHT_ENGINE_SPANS_H
+#pragma once
 
 #include "walk/engine.h"
 
@@ -80,5 +79,3 @@ bool engine_walk_to(struct engine_walk *walk, struct engine *engine, uint64_t ad
 
 /* The bytes of all live blocks: whole slots, large and huge blocks. */
 uint64_t engine_live_bytes(struct engine *engine);
-
-#endif

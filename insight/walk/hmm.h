@@ -1,8 +1,7 @@
 /*
  * hmm.h - HMM in the target: the process's own heap, and those that HmmHeapCreate has made, block by block.
  */
-#ifndef MEMS_INSIGHT_HMM_H
-#define MEMS_INSIGHT_HMM_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,5 +37,3 @@ const char *hmm_walk(struct target *target, struct layout *layout,
 
 /* The bytes of all live blocks; false if a heap is damaged, or changed while it was read. */
 bool hmm_live_bytes(struct target *target, struct layout *layout, uint64_t *bytes);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * layout.h - finds a heap's root and reads its description of the heap's structures (src/base/layout.h).
  */
-#ifndef MEMS_INSIGHT_LAYOUT_H
-#define MEMS_INSIGHT_LAYOUT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -86,5 +85,3 @@ static inline struct field field_within(struct field outer, struct field inner) 
 
 /* Like field_of, for a structure in the target; false when it cannot be read. */
 bool field_read(struct target *target, uint64_t structure, struct field field, uint64_t *value);
-
-#endif

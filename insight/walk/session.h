@@ -1,8 +1,7 @@
 /*
  * session.h - a target with everything that the verbs need: its roots, its heaps, its symbols.
  */
-#ifndef MEMS_INSIGHT_SESSION_H
-#define MEMS_INSIGHT_SESSION_H
+#pragma once
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -57,5 +56,3 @@ json_t *json_text(const char *text);
 
 /* Writes JSON to standard output, and gives it back. */
 void print_json(json_t *json);
-
-#endif

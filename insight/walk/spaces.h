@@ -1,8 +1,7 @@
 /*
  * spaces.h - the MeMS heap in the target: its spaces, their main and sub-chains, segment by segment.
  */
-#ifndef MEMS_INSIGHT_SPACES_H
-#define MEMS_INSIGHT_SPACES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -49,5 +48,3 @@ enum space_area { AREA_LIVE, AREA_HOLE, AREA_NODES };
 const char *spaces_areas(struct target *target, struct layout *layout,
                          void (*visit)(enum space_area area, uint64_t start, uint64_t end, void *context),
                          void *context);
-
-#endif

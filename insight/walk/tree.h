@@ -1,8 +1,7 @@
 /*
  * tree.h - the nodes of a search tree of the target (src/base/tree.h).
  */
-#ifndef MEMS_INSIGHT_TREE_H
-#define MEMS_INSIGHT_TREE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,5 +21,3 @@ struct tree_fields {
  */
 uint64_t *tree_structures(struct target *target, uint64_t root, const struct tree_fields *fields, size_t limit,
                           size_t *count, bool *whole);
-
-#endif

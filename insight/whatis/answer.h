@@ -1,8 +1,7 @@
 /*
  * answer.h - what is at an address.
  */
-#ifndef MEMS_INSIGHT_ANSWER_H
-#define MEMS_INSIGHT_ANSWER_H
+#pragma once
 
 #include <jansson.h>
 
@@ -56,5 +55,3 @@ void answer_free(struct answer *answer);
 /* As text for people, and as an object (docs/insight.md). */
 void answer_print(struct origins *origins, const struct answer *answer);
 json_t *answer_json(struct origins *origins, const struct answer *answer);
-
-#endif

@@ -1,12 +1,9 @@
 /*
  * whatis.h - `mems whatis` for the other verbs.
  */
-#ifndef MEMS_INSIGHT_WHATIS_H
-#define MEMS_INSIGHT_WHATIS_H
+#pragma once
 
 #include "walk/session.h"
 
 /* Prints what an address is, as `mems whatis` does. */
 void whatis_tell(struct session *session, uint64_t address);
-
-#endif

@@ -4,8 +4,7 @@
  * The family's sources are compiled with this file included first (-include), and so is the fuzz target: in both,
  * malloc is family_malloc, and likewise every name that the sources define.
  */
-#ifndef MEMS_TEST_FUZZ_FAMILY_H
-#define MEMS_TEST_FUZZ_FAMILY_H
+#pragma once
 
 #define malloc family_malloc
 #define free family_free
@@ -38,5 +37,3 @@
 #define __libc_mallinfo family_libc_mallinfo
 #define __libc_mallopt family_libc_mallopt
 #define __posix_memalign family_libc_posix_memalign
-
-#endif

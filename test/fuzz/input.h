@@ -1,8 +1,7 @@
 /*
  * input.h - reads libFuzzer's bytes one after the other.
  */
-#ifndef MEMS_TEST_FUZZ_INPUT_H
-#define MEMS_TEST_FUZZ_INPUT_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -22,5 +21,3 @@ static inline size_t input_number(struct input *input) {
     size_t low = input_byte(input);
     return low | (size_t)input_byte(input) << 8;
 }
-
-#endif

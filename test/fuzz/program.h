@@ -9,8 +9,7 @@
  * The fuzz target defines the operations (struct heap_calls). For all of them: blocks keep their contents, do not
  * overlap and are aligned, and allocations fail only if they may.
  */
-#ifndef MEMS_TEST_FUZZ_PROGRAM_H
-#define MEMS_TEST_FUZZ_PROGRAM_H
+#pragma once
 
 #include <errno.h>
 #include <pthread.h>
@@ -261,5 +260,3 @@ static inline void program_run(const struct heap_calls *heap, const uint8_t *dat
     program_trim(heap);
     heap->check();
 }
-
-#endif

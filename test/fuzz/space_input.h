@@ -1,8 +1,7 @@
 /*
  * space_input.h - chooses a kind of space by a byte of the input.
  */
-#ifndef MEMS_TEST_FUZZ_SPACE_INPUT_H
-#define MEMS_TEST_FUZZ_SPACE_INPUT_H
+#pragma once
 
 #include "mems.h"
 
@@ -13,5 +12,3 @@ static inline struct mems_space_options input_space(uint8_t kind) {
         .generations = (kind & 4) != 0 ? -1 : 1,
     };
 }
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * herd.h - blocks of a movable space: each is looked up again at every use, unless it is pinned.
  */
-#ifndef MEMS_TEST_SPACE_HERD_H
-#define MEMS_TEST_SPACE_HERD_H
+#pragma once
 
 #include <errno.h>
 #include <string.h>
@@ -180,5 +179,3 @@ static inline void herd_end(struct herd *herd) {
     CHECK_VALID_SPACE(herd->space);
     space_destroy("destroy", herd->space);
 }
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * layout.h - the simplest model of a space: an array of all segments, which every operation searches linearly.
  */
-#ifndef MEMS_TEST_SPACE_LAYOUT_H
-#define MEMS_TEST_SPACE_LAYOUT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -254,5 +253,3 @@ static inline size_t layout_process(const struct layout *layout, size_t n) {
     }
     return index;
 }
-
-#endif

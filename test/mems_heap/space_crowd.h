@@ -1,8 +1,7 @@
 /*
  * space_crowd.h - a few spaces, including the default one, for a crowd of threads, and what others do beside it.
  */
-#ifndef MEMS_TEST_SPACE_CROWD_H
-#define MEMS_TEST_SPACE_CROWD_H
+#pragma once
 
 #include <string.h>
 
@@ -157,5 +156,3 @@ static inline int spaces_end(void **state) {
     space_finish("mems_finish");
     return 0;
 }
-
-#endif

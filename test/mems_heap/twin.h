@@ -1,8 +1,7 @@
 /*
  * twin.h - a space and a model of it: each operation is done on both, and then they must be equal.
  */
-#ifndef MEMS_TEST_SPACE_TWIN_H
-#define MEMS_TEST_SPACE_TWIN_H
+#pragma once
 
 #include <errno.h>
 #include <stdbool.h>
@@ -415,5 +414,3 @@ static inline void twin_copy(struct twin *twin, size_t index, size_t offset, siz
     twin_expect_silence();
     piece_fill(piece);
 }
-
-#endif

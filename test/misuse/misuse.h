@@ -1,8 +1,7 @@
 /*
  * misuse.h - mistakes that several tests make, each in a child process, and how reports on foreign pointers end.
  */
-#ifndef MEMS_TEST_MISUSE_H
-#define MEMS_TEST_MISUSE_H
+#pragma once
 
 #include "support/family.h"
 
@@ -47,5 +46,3 @@ static inline void turn_over(size_t size) {
         free(blocks[i]);
     }
 }
-
-#endif

@@ -5,8 +5,7 @@
  * one of them. `heap` is a MeMS space; a process has one of each of the other heaps, and these ignore it. `block` is
  * what an allocation returned: an address, or for spaces a virtual one.
  */
-#ifndef MEMS_TEST_SUPPORT_ALLOCATOR_H
-#define MEMS_TEST_SUPPORT_ALLOCATOR_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,5 +38,3 @@ static inline void check_valid(const char *file, int line, const struct allocato
         check_failed(file, line, "not valid: %s", why);
     }
 }
-
-#endif

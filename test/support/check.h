@@ -5,8 +5,7 @@
  * The header needs only the C library, and not its heap. Scripts compile programs that include nothing else of this
  * project.
  */
-#ifndef MEMS_TEST_SUPPORT_CHECK_H
-#define MEMS_TEST_SUPPORT_CHECK_H
+#pragma once
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -49,5 +48,3 @@ static inline void check_at_most(const char *file, int line, const char *what, u
         check_failed(file, line, "%s is %" PRIu64 ", more than %" PRIu64, what, actual, bound);
     }
 }
-
-#endif

@@ -4,8 +4,7 @@
  *
  * cmocka's assertions jump back into the parent's list of tests, so a child must use those of check.h.
  */
-#ifndef MEMS_TEST_SUPPORT_CHILD_H
-#define MEMS_TEST_SUPPORT_CHILD_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -46,5 +45,3 @@ void child_wait(pid_t child);
 /* Whether the text matches the pattern, in which # stands for a decimal number, @ for an address, and ~ for the return
  * addresses of a stack. */
 bool text_matches(const char *text, const char *pattern);
-
-#endif

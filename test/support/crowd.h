@@ -2,8 +2,7 @@
  * crowd.h - threads that share a table of blocks of one or several heaps, beside other threads: one thread allocates a
  * block, others resize and free it.
  */
-#ifndef MEMS_TEST_SUPPORT_CROWD_H
-#define MEMS_TEST_SUPPORT_CROWD_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -184,5 +183,3 @@ static inline void crowd_run(const struct crowd_task *tasks, size_t count) {
     }
     crowd_stop(threads);
 }
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * engine_heap.h - the engine as an allocator of the kit.
  */
-#ifndef MEMS_TEST_SUPPORT_ENGINE_HEAP_H
-#define MEMS_TEST_SUPPORT_ENGINE_HEAP_H
+#pragma once
 
 #include "allocator.h"
 #include "child.h"
@@ -97,5 +96,3 @@ static inline void check_nothing_left(void) {
     CHECK_AT_MOST(stats.threads, 1);
     CHECK(stats.slack + stats.free + stats.untouched + stats.dirty + stats.fresh == stats.accessible);
 }
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * engine_locked.h - what tests do to an engine heap under its lock, as the engine itself would.
  */
-#ifndef MEMS_TEST_SUPPORT_ENGINE_LOCKED_H
-#define MEMS_TEST_SUPPORT_ENGINE_LOCKED_H
+#pragma once
 
 #include "check.h"
 #include "engine/heaps/cached_blocks.h"
@@ -89,5 +88,3 @@ static inline size_t waiting_length(const struct heap *heap) {
 static inline size_t inbox_length(const struct heap *heap) {
     return chain_length(atomic_load(&heap->inbox)) + waiting_length(heap);
 }
-
-#endif

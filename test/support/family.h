@@ -2,8 +2,7 @@
  * family.h - the malloc family for tests: declarations that some C libraries' headers lack, sizes to request, and
  * values hidden from the compiler.
  */
-#ifndef MEMS_TEST_SUPPORT_FAMILY_H
-#define MEMS_TEST_SUPPORT_FAMILY_H
+#pragma once
 
 #include "test.h"
 
@@ -119,5 +118,3 @@ static inline bool is_aligned(const void *block, size_t alignment) {
         assert_null(expression);        \
         assert_int_equal(errno, error); \
     } while (0)
-
-#endif

@@ -6,8 +6,7 @@
  * assertions of check.h, because cmocka's would jump into the parent's list of tests. Include engine_heap.h or
  * hmm_heap.h as well, depending on the heap.
  */
-#ifndef MEMS_TEST_SUPPORT_FRESH_H
-#define MEMS_TEST_SUPPORT_FRESH_H
+#pragma once
 
 #include "test.h"
 
@@ -65,5 +64,3 @@ static inline void fresh_run(void **state) {
 
 /* HMM's two kinds of break. */
 #define ON_BOTH_BREAKS(function) FRESH_WITH(function, "break=real"), FRESH_WITH(function, "break=simulated")
-
-#endif

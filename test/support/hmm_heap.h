@@ -1,8 +1,7 @@
 /*
  * hmm_heap.h - HMM as an allocator of the kit.
  */
-#ifndef MEMS_TEST_SUPPORT_HMM_HEAP_H
-#define MEMS_TEST_SUPPORT_HMM_HEAP_H
+#pragma once
 
 #include "allocator.h"
 #include "hmm/hmm_alloc.h"
@@ -88,5 +87,3 @@ static inline bool real_break_moves(void) {
     void *was;
     return os_move_break(4096, &was) == 0 && os_move_break(-4096, &was) == 0;
 }
-
-#endif

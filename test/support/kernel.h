@@ -2,8 +2,7 @@
  * kernel.h - how this kernel or emulator treats mappings, and what it says about this process; asked directly, to
  * compare with what the heaps find out.
  */
-#ifndef MEMS_TEST_SUPPORT_KERNEL_H
-#define MEMS_TEST_SUPPORT_KERNEL_H
+#pragma once
 
 #include <errno.h>
 #include <inttypes.h>
@@ -131,5 +130,3 @@ static inline char *use_up_mappings(size_t *size) {
     CHECK(used < limit);
     return crowd;
 }
-
-#endif

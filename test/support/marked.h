@@ -2,8 +2,7 @@
  * marked.h - blocks whose bytes are derived from a mark and their position, which reveals blocks that overlap, and
  * heaps that copy, move or clear the wrong bytes.
  */
-#ifndef MEMS_TEST_SUPPORT_MARKED_H
-#define MEMS_TEST_SUPPORT_MARKED_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -96,5 +95,3 @@ static inline bool marked_zero(const struct marked *block) {
     }
     return true;
 }
-
-#endif

@@ -5,8 +5,7 @@
  * It covers what every heap promises. The layout of MeMS spaces is promised too, and has its own model
  * (mems_heap/layout.h).
  */
-#ifndef MEMS_TEST_SUPPORT_MODEL_H
-#define MEMS_TEST_SUPPORT_MODEL_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -128,5 +127,3 @@ static inline void model_free_all(struct model *model) {
         model_free(model, i);
     }
 }
-
-#endif

@@ -2,8 +2,7 @@
  * random.h - random numbers for tests. A generator from random_start() yields the same numbers in every run, unless
  * TEST_SEED in the environment changes the seed.
  */
-#ifndef MEMS_TEST_SUPPORT_RANDOM_H
-#define MEMS_TEST_SUPPORT_RANDOM_H
+#pragma once
 
 #include <inttypes.h>
 #include <stddef.h>
@@ -46,5 +45,3 @@ static inline uint64_t random_magnitude(struct random *random, unsigned bits) {
 static inline size_t random_size(struct random *random, unsigned bits) {
     return random_below(random, (size_t)2 << random_below(random, bits));
 }
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * space_heap.h - the MeMS heap as an allocator of the kit: `heap` is a struct mems_space.
  */
-#ifndef MEMS_TEST_SUPPORT_SPACE_HEAP_H
-#define MEMS_TEST_SUPPORT_SPACE_HEAP_H
+#pragma once
 
 #include "allocator.h"
 #include "mems_heap/space.h"
@@ -51,5 +50,3 @@ static const struct allocator allocator = {
     .trim = space_heap_trim,
     .valid = space_heap_valid,
 };
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * test.h - to be included first by every test: cmocka, the headers it needs, and sizes.
  */
-#ifndef MEMS_TEST_SUPPORT_TEST_H
-#define MEMS_TEST_SUPPORT_TEST_H
+#pragma once
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,5 +13,3 @@
 
 #define KIB ((size_t)1024)
 #define MIB ((size_t)1024 * 1024)
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * thread.h - runs a function in a thread, and scales the work of tests.
  */
-#ifndef MEMS_TEST_SUPPORT_THREAD_H
-#define MEMS_TEST_SUPPORT_THREAD_H
+#pragma once
 
 #include <pthread.h>
 #include <stdint.h>
@@ -49,5 +48,3 @@ static inline unsigned scaled(unsigned n) {
     uint64_t result = (uint64_t)n * percent / 100;
     return result > 0 ? (unsigned)result : 1;
 }
-
-#endif

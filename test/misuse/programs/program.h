@@ -6,8 +6,7 @@
  * how it went: "through" when the mistake had its effect, "harmless" when it had none. A heap that has found the
  * mistake ends it before it says anything: what it says stays in stdio's buffer until its end.
  */
-#ifndef MEMS_TEST_MISUSE_PROGRAM_H
-#define MEMS_TEST_MISUSE_PROGRAM_H
+#pragma once
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -55,5 +54,3 @@ struct kind {
     bool (*make)(size_t size);
 };
 extern const struct kind frees[], writes[], reads[], sizes[];
-
-#endif
