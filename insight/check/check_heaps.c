@@ -184,7 +184,7 @@ struct slab_list {
 
 static bool is_of(struct check *check, uint64_t slab, const struct slab_list *list, uint64_t *unit) {
     const struct engine *engine = check->engine;
-    return field_read(engine->target, slab, engine->slab_first, unit) && *unit < engine->top &&
+    return field_read(engine->target, slab, engine->fields.slab_first, unit) && *unit < engine->top &&
            ((check_entry(engine, *unit) ^ list->entry) & list->mask) == 0;
 }
 
@@ -195,7 +195,7 @@ static void visit_slab(struct check *check, uint64_t slab, void *context) {
     list->count++;
     if (!is_of(check, slab, list, &unit)) {
         FIND(check, slab, "a slab is in the list of another heap or class");
-    } else if (field_read(check->engine->target, slab, check->engine->slab_free, &free)) {
+    } else if (field_read(check->engine->target, slab, check->engine->fields.slab_free, &free)) {
         if (free != 0 && list->full_seen) {
             FIND(check, slab, "a slab with free slots stands behind a full one: nobody finds them");
         }

@@ -136,7 +136,7 @@ static struct free_span read_free_span(struct check *check, const struct engine_
     const struct field units = layout_field(layout, "span.units");
     struct free_span found = {.descriptor = span - layout_field(layout, "free_span.span").offset};
     uint64_t end = 0;
-    if (!field_read(engine->target, span, engine->span_first, &found.first) || found.first != walk->span.unit ||
+    if (!field_read(engine->target, span, engine->fields.span_first, &found.first) || found.first != walk->span.unit ||
         !field_read(engine->target, span, units, &found.units) || found.units == 0 ||
         found.units > engine->top - walk->span.unit) {
         FIND(check, walk->span.start, "a free span's descriptor makes no sense");

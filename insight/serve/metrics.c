@@ -154,7 +154,8 @@ static void write_metric(FILE *to, const struct metric *metric, const struct wat
 
 /* A process that is new, or that must not be read, has only its Rss. */
 static void write_every_process(const struct watch *watch, FILE *to) {
-    write_head(to, "mems_process_resident_bytes", "gauge", "Rss of the process as the kernel reports it, every second.");
+    write_head(to, "mems_process_resident_bytes", "gauge",
+               "Rss of the process as the kernel reports it, every second.");
     for (size_t i = 0; i < watch->count; i++) {
         if (watch->processes[i].ours) {
             write_labels(to, "mems_process_resident_bytes", &watch->processes[i], "");

@@ -165,30 +165,30 @@ static void find_fields(struct engine *engine) {
         const char *name;
         struct field *field;
     } fields[] = {
-        {"live_word", &engine->live_word},
-        {"live_word.live", &engine->live_word_live},
-        {"live_word.remote", &engine->live_word_remote},
-        {"span.first", &engine->span_first},
-        {"slab", &engine->slab},
-        {"slab.span", &engine->slab_span},
-        {"slab.slots", &engine->slab_slots},
-        {"slab.free", &engine->slab_free},
-        {"slab.used", &engine->slab_used},
-        {"slab.unsettled", &engine->slab_unsettled},
-        {"slab.bitmap[0]", &engine->slab_bitmap},
-        {"large", &engine->large},
-        {"large.span", &engine->large_span},
-        {"large.requested", &engine->large_requested},
-        {"large.arena", &engine->large_arena},
+        {"live_word", &engine->fields.live_word},
+        {"live_word.live", &engine->fields.live_word_live},
+        {"live_word.remote", &engine->fields.live_word_remote},
+        {"span.first", &engine->fields.span_first},
+        {"slab", &engine->fields.slab},
+        {"slab.span", &engine->fields.slab_span},
+        {"slab.slots", &engine->fields.slab_slots},
+        {"slab.free", &engine->fields.slab_free},
+        {"slab.used", &engine->fields.slab_used},
+        {"slab.unsettled", &engine->fields.slab_unsettled},
+        {"slab.bitmap[0]", &engine->fields.slab_bitmap},
+        {"large", &engine->fields.large},
+        {"large.span", &engine->fields.large_span},
+        {"large.requested", &engine->fields.large_requested},
+        {"large.arena", &engine->fields.large_arena},
     };
     for (size_t i = 0; i < COUNT_OF(fields); i++) {
         *fields[i].field = layout_field(engine->layout, fields[i].name);
     }
     struct field units = layout_field(engine->layout, "span.units");
-    engine->slab_first = field_within(engine->slab_span, engine->span_first);
-    engine->slab_units = field_within(engine->slab_span, units);
-    engine->large_first = field_within(engine->large_span, engine->span_first);
-    engine->large_units = field_within(engine->large_span, units);
+    engine->fields.slab_first = field_within(engine->fields.slab_span, engine->fields.span_first);
+    engine->fields.slab_units = field_within(engine->fields.slab_span, units);
+    engine->fields.large_first = field_within(engine->fields.large_span, engine->fields.span_first);
+    engine->fields.large_units = field_within(engine->fields.large_span, units);
 }
 
 static void find_sample_fields(struct engine *engine) {
@@ -198,11 +198,11 @@ static void find_sample_fields(struct engine *engine) {
         return;
     }
     struct field units = layout_field(layout, "span.units");
-    engine->guarded_span = layout_field(layout, "guarded.span");
-    engine->guarded_first = field_within(engine->guarded_span, engine->span_first);
-    engine->guarded_units = field_within(engine->guarded_span, units);
-    engine->guarded_cells = layout_field(layout, "guarded.cells");
-    engine->guarded_kind = layout_field(layout, "guarded.kind");
+    engine->fields.guarded_span = layout_field(layout, "guarded.span");
+    engine->fields.guarded_first = field_within(engine->fields.guarded_span, engine->fields.span_first);
+    engine->fields.guarded_units = field_within(engine->fields.guarded_span, units);
+    engine->fields.guarded_cells = layout_field(layout, "guarded.cells");
+    engine->fields.guarded_kind = layout_field(layout, "guarded.kind");
     engine->samples = layout_constant(layout, "UNIT_SAMPLES", UINT64_MAX);
 }
 
@@ -210,10 +210,12 @@ static void find_sample_fields(struct engine *engine) {
 static bool constants_sound(const struct engine *engine) {
     return engine->page != 0 && engine->unit % engine->page == 0 && (engine->page & (engine->page - 1)) == 0 &&
            engine->unit >= 4096 && engine->unit <= 1 << 24 && engine->granule >= 8 && engine->granule <= 64 &&
-           engine->unit % (engine->granule * 64) == 0 && engine->live_word_bits == 64 && engine->live_word.size <= 64 &&
-           engine->live_word_live.offset + 8 <= engine->live_word.size &&
-           engine->live_word_remote.offset + 8 <= engine->live_word.size && engine->heap_shift < 32 &&
-           engine->slab.size <= 4096 && engine->slab_bitmap.offset <= 4096 && engine->large.size <= 4096;
+           engine->unit % (engine->granule * 64) == 0 && engine->live_word_bits == 64 &&
+           engine->fields.live_word.size <= 64 &&
+           engine->fields.live_word_live.offset + 8 <= engine->fields.live_word.size &&
+           engine->fields.live_word_remote.offset + 8 <= engine->fields.live_word.size && engine->heap_shift < 32 &&
+           engine->fields.slab.size <= 4096 && engine->fields.slab_bitmap.offset <= 4096 &&
+           engine->fields.large.size <= 4096;
 }
 
 static bool read_constants(struct engine *engine) {
@@ -273,7 +275,7 @@ static void find_reports(struct engine *engine) {
                        (engine->huge_table = engine_structure(engine, "mems_root.huge_table")) != 0;
     engine->has_freed = engine->has_huge && layout_has(layout, "huge blocks that were freed of late", freed_names);
     layout_has(layout, "the age of slabs", age_names);
-    engine->slab_born = layout_field(layout, "slab.born_s");
+    engine->fields.slab_born = layout_field(layout, "slab.born_s");
     layout_has(layout, "decay_ms", decay_names);
 }
 

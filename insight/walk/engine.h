@@ -55,6 +55,16 @@ extern const char *const engine_kind_names[SPAN_KINDS];
 
 enum engine_state { STATE_LIVE, STATE_CACHED, STATE_REMOTE, STATE_FREE, STATES };
 
+/* Where the members of the library's structures are; `first` and `units` are those of the span in each. */
+struct engine_fields {
+    struct field live_word, live_word_live, live_word_remote;
+    struct field span_first;
+    struct field slab, slab_span, slab_first, slab_units, slab_slots, slab_free, slab_used, slab_unsettled, slab_born,
+        slab_bitmap;
+    struct field guarded_span, guarded_first, guarded_units, guarded_cells, guarded_kind;
+    struct field large, large_span, large_first, large_units, large_requested, large_arena;
+};
+
 struct engine {
     struct target *target;
     struct layout *layout;
@@ -103,12 +113,7 @@ struct engine {
     uint64_t class_mask;
     uint64_t heap_abandoned;
     uint64_t live_word_bits;
-    struct field live_word, live_word_live, live_word_remote;
-    struct field span_first;
-    struct field slab, slab_span, slab_first, slab_units, slab_slots, slab_free, slab_used, slab_unsettled, slab_born,
-        slab_bitmap;
-    struct field guarded_span, guarded_first, guarded_units, guarded_cells, guarded_kind;
-    struct field large, large_span, large_first, large_units, large_requested, large_arena;
+    struct engine_fields fields;
 };
 
 /* Finds the engine's tables; engine->trouble says why not, if it cannot. */

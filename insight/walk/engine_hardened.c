@@ -128,7 +128,8 @@ static bool record_of_pages(struct engine *engine, uint64_t block, uint64_t size
 bool engine_large_record(struct engine *engine, const struct engine_walk *walk, struct engine_record *record) {
     return walk->span.live &&
            record_of_pages(engine, walk->span.start,
-                           field_of(walk->descriptor, engine->large.size, engine->large_requested), record);
+                           field_of(walk->descriptor, engine->fields.large.size, engine->fields.large_requested),
+                           record);
 }
 
 /* An origin with all bits set means that the block has no canary yet. */
@@ -149,7 +150,7 @@ bool engine_large_fenced(struct engine *engine, const struct engine_walk *walk) 
     if (!layout_has(layout, "fences of large blocks", names)) {
         return false;
     }
-    const uint64_t fence = field_of(walk->descriptor, engine->large.size, layout_field(layout, "large.fence"));
+    const uint64_t fence = field_of(walk->descriptor, engine->fields.large.size, layout_field(layout, "large.fence"));
     return fence == layout_constant(layout, "FENCE_ALL", UINT64_MAX);
 }
 

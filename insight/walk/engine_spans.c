@@ -11,18 +11,18 @@
 #define GUARDED_BYTES_MAX 4096u
 
 static uint64_t live_unit_bytes(const struct engine *engine) {
-    return engine->unit / engine->granule / 64 * engine->live_word.size;
+    return engine->unit / engine->granule / 64 * engine->fields.live_word.size;
 }
 
 /* The bytes of a slab's descriptor, with its bitmap. */
 static size_t slab_bytes(const struct engine *engine, const struct engine_class *size_class) {
-    return larger(engine->slab_bitmap.offset + (size_class->slots + 63) / 64 * 8, engine->slab.size);
+    return larger(engine->fields.slab_bitmap.offset + (size_class->slots + 63) / 64 * 8, engine->fields.slab.size);
 }
 
 /* The bytes of a span of sampled blocks that are of interest. */
 static size_t guarded_bytes(const struct engine *engine) {
-    const struct field fields[] = {engine->guarded_first, engine->guarded_units, engine->guarded_cells,
-                                   engine->guarded_kind};
+    const struct field fields[] = {engine->fields.guarded_first, engine->fields.guarded_units,
+                                   engine->fields.guarded_cells, engine->fields.guarded_kind};
     size_t size = 0;
     for (size_t i = 0; i < COUNT_OF(fields); i++) {
         size = larger(size, (size_t)fields[i].offset + fields[i].size);
@@ -39,7 +39,7 @@ void engine_walk_start(struct engine_walk *walk, struct engine *engine, uint64_t
     walk->free = make((SLAB_SLOTS_MAX / 64 + 2) * sizeof *walk->free);
     walk->live = make(words * sizeof *walk->live);
     walk->remote = make(words * sizeof *walk->remote);
-    walk->copy_size = larger(engine->large.size, guarded_bytes(engine));
+    walk->copy_size = larger(engine->fields.large.size, guarded_bytes(engine));
     for (unsigned i = 0; i < engine->class_count; i++) {
         walk->copy_size = larger(walk->copy_size, slab_bytes(engine, &engine->classes[i]));
     }
@@ -76,13 +76,13 @@ static enum engine_kind kind_of(const struct engine *engine, uint32_t entry) {
 static size_t descriptor_of(const struct engine *engine, uint32_t entry, uint64_t span, uint64_t *descriptor) {
     switch (kind_of(engine, entry)) {
     case SPAN_SLAB:
-        *descriptor = span - engine->slab_span.offset;
+        *descriptor = span - engine->fields.slab_span.offset;
         return slab_bytes(engine, &engine->classes[entry & engine->class_mask]);
     case SPAN_LARGE:
-        *descriptor = span - engine->large_span.offset;
-        return engine->large.size;
+        *descriptor = span - engine->fields.large_span.offset;
+        return engine->fields.large.size;
     case SPAN_SAMPLES:
-        *descriptor = span - engine->guarded_span.offset;
+        *descriptor = span - engine->fields.guarded_span.offset;
         return guarded_bytes(engine);
     default:
         return 0;
@@ -175,10 +175,10 @@ static void take_live(struct engine_walk *walk) {
     const struct engine_span *span = &walk->span;
     size_t words = span->units * engine->unit / engine->granule / 64;
     const char *from = walk->live_map + (span->unit - walk->first) * live_unit_bytes(engine);
-    const char *live = from + engine->live_word_live.offset;
-    const char *remote = from + engine->live_word_remote.offset;
+    const char *live = from + engine->fields.live_word_live.offset;
+    const char *remote = from + engine->fields.live_word_remote.offset;
     uint64_t any = 0;
-    for (size_t i = 0; i < words; i++, live += engine->live_word.size, remote += engine->live_word.size) {
+    for (size_t i = 0; i < words; i++, live += engine->fields.live_word.size, remote += engine->fields.live_word.size) {
         memcpy(&walk->live[i], live, 8);
         memcpy(&walk->remote[i], remote, 8);
         any |= walk->remote[i];
@@ -209,18 +209,18 @@ static bool take_slab(struct engine_walk *walk) {
         return false;
     }
     const void *slab = walk->descriptor;
-    span->slots = (unsigned)field_of(slab, size, engine->slab_slots);
-    span->free = (unsigned)field_of(slab, size, engine->slab_free);
-    span->used = (unsigned)field_of(slab, size, engine->slab_used);
-    span->unsettled = field_of(slab, size, engine->slab_unsettled) != 0;
-    span->born_s = field_of(slab, size, engine->slab_born);
-    if (field_of(slab, size, engine->slab_first) != span->unit ||
-        field_of(slab, size, engine->slab_units) != span->units || span->slots != size_class->slots ||
+    span->slots = (unsigned)field_of(slab, size, engine->fields.slab_slots);
+    span->free = (unsigned)field_of(slab, size, engine->fields.slab_free);
+    span->used = (unsigned)field_of(slab, size, engine->fields.slab_used);
+    span->unsettled = field_of(slab, size, engine->fields.slab_unsettled) != 0;
+    span->born_s = field_of(slab, size, engine->fields.slab_born);
+    if (field_of(slab, size, engine->fields.slab_first) != span->unit ||
+        field_of(slab, size, engine->fields.slab_units) != span->units || span->slots != size_class->slots ||
         span->used > span->slots || span->free > span->slots) {
         return false;
     }
     memset(walk->free, 0, (words + 1) * 8);
-    memcpy(walk->free, walk->descriptor + engine->slab_bitmap.offset, words * 8);
+    memcpy(walk->free, walk->descriptor + engine->fields.slab_bitmap.offset, words * 8);
     /* Words that cover only slots never used are not written yet: all of these are free. */
     for (uint64_t word = (span->used + 63) / 64; word < words; word++) {
         walk->free[word] = UINT64_MAX;
@@ -270,18 +270,18 @@ static void read_large(struct engine_walk *walk) {
     struct engine *engine = walk->engine;
     struct engine_span *span = &walk->span;
     if (find_descriptor(walk)) {
-        const size_t size = engine->large.size;
-        uint64_t units = field_of(walk->descriptor, size, engine->large_units);
-        span->size = field_of(walk->descriptor, size, engine->large_requested);
+        const size_t size = engine->fields.large.size;
+        uint64_t units = field_of(walk->descriptor, size, engine->fields.large_units);
+        span->size = field_of(walk->descriptor, size, engine->fields.large_requested);
         span->size += (0 - span->size) & (engine->page - 1);
         span->live = walk->entries[span->unit - walk->first] == engine->kinds[SPAN_LARGE];
         if (!span->live) {
             span->size = smaller(span->size, units * engine->unit); /* it may not have been set yet */
         }
-        if (field_of(walk->descriptor, size, engine->large_first) == span->unit && units >= 1 &&
+        if (field_of(walk->descriptor, size, engine->fields.large_first) == span->unit && units >= 1 &&
             units <= engine->top - span->unit && span->size <= units * engine->unit) {
             span->units = units;
-            span->heap = field_of(walk->descriptor, size, engine->large_arena);
+            span->heap = field_of(walk->descriptor, size, engine->fields.large_arena);
             return;
         }
     }
@@ -294,13 +294,13 @@ static void read_samples(struct engine_walk *walk) {
     struct engine_span *span = &walk->span;
     if (find_descriptor(walk)) {
         const size_t size = guarded_bytes(engine);
-        const uint64_t units = field_of(walk->descriptor, size, engine->guarded_units);
-        const uint64_t kind = field_of(walk->descriptor, size, engine->guarded_kind);
-        span->cells = field_of(walk->descriptor, size, engine->guarded_cells);
+        const uint64_t units = field_of(walk->descriptor, size, engine->fields.guarded_units);
+        const uint64_t kind = field_of(walk->descriptor, size, engine->fields.guarded_kind);
+        span->cells = field_of(walk->descriptor, size, engine->fields.guarded_cells);
         span->cell_size = (engine->target->page_size << (kind & 7)) + engine->target->page_size;
-        if (field_of(walk->descriptor, size, engine->guarded_first) == span->unit && units >= 1 &&
-            units <= engine->top - span->unit && engine->guarded_kind.size != 0 && kind < 8 && span->cells != 0 &&
-            span->cells <= units * engine->unit / span->cell_size) {
+        if (field_of(walk->descriptor, size, engine->fields.guarded_first) == span->unit && units >= 1 &&
+            units <= engine->top - span->unit && engine->fields.guarded_kind.size != 0 && kind < 8 &&
+            span->cells != 0 && span->cells <= units * engine->unit / span->cell_size) {
             span->units = units;
             return;
         }
@@ -342,11 +342,11 @@ uint64_t engine_unit_bits(const struct engine_walk *walk) {
     if (!target_read(engine->target, engine->live_map + walk->span.unit * bytes, words, bytes)) {
         return 0;
     }
-    for (uint64_t at = 0; at < bytes; at += engine->live_word.size) {
+    for (uint64_t at = 0; at < bytes; at += engine->fields.live_word.size) {
         uint64_t live;
         uint64_t remote;
-        memcpy(&live, words + at + engine->live_word_live.offset, sizeof live);
-        memcpy(&remote, words + at + engine->live_word_remote.offset, sizeof remote);
+        memcpy(&live, words + at + engine->fields.live_word_live.offset, sizeof live);
+        memcpy(&remote, words + at + engine->fields.live_word_remote.offset, sizeof remote);
         bits += (unsigned)__builtin_popcountll(live) + (unsigned)__builtin_popcountll(remote);
     }
     return bits;
@@ -363,7 +363,7 @@ bool engine_walk_to(struct engine_walk *walk, struct engine *engine, uint64_t ad
         enum engine_kind kind = kind_of(engine, walk->entries[0]);
         uint64_t first = unit;
         if ((kind == SPAN_SLAB || kind == SPAN_LARGE || kind == SPAN_SAMPLES) &&
-            field_read(engine->target, walk->descriptors[0], engine->span_first, &first) && first <= unit) {
+            field_read(engine->target, walk->descriptors[0], engine->fields.span_first, &first) && first <= unit) {
             walk->next = first;
         }
     }
