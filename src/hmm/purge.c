@@ -58,11 +58,14 @@ size_t hmm_purge_all(struct HmmHeap *heap) {
 /* How many pages are looked at to decide how memory is cleared. */
 #define CLEAR_PROBES 16
 
-static bool is_sparse(const char *start, size_t size, size_t page) {
+/* Of a page the first word is read, and the word a multiple of pages from the block's start, where those write who
+ * touch each page once. */
+static bool is_sparse(const char *block, size_t head, size_t size, size_t page) {
     const size_t step = round_down(size / CLEAR_PROBES, page);
     unsigned used = 0;
     for (unsigned i = 0; i < CLEAR_PROBES; i++) {
-        used += *(const size_t *)(start + i * step) != 0;
+        const size_t at = i * step;
+        used += (*(const size_t *)(block + at) | *(const size_t *)(block + head + at)) != 0;
     }
     return used < CLEAR_PROBES / 2;
 }
@@ -71,7 +74,7 @@ void hmm_clear_large(struct program_break *brk, void *start, size_t size) {
     char *memory = start;
     const size_t head = round_up((uintptr_t)memory, brk->grain) - (uintptr_t)memory;
     const size_t pages = round_down(size - head, brk->grain);
-    if (brk->purge == NULL || !is_sparse(memory + head, pages, brk->grain) || !os_purge_zeroes() ||
+    if (brk->purge == NULL || !is_sparse(memory, head, pages, brk->grain) || !os_purge_zeroes() ||
         !brk->purge(brk, memory + head, pages)) {
         __builtin_memset(memory, 0, size);
         return;

@@ -24,8 +24,8 @@ size_t hmm_purge_all(struct HmmHeap *heap);
 
 /*
  * Makes memory below a break zero, of which nobody else knows: its pages are purged if the last user touched less than
- * half of them, because writing zeros would make all of them present. To decide, one word in each of 16 is read. Takes
- * no lock; the break may be a copy.
+ * half of them, because writing zeros would make all of them present. To decide, two words in each of 16 are read.
+ * Takes no lock; the break may be a copy.
  */
 void hmm_clear_large(struct program_break *brk, void *start, size_t size);
 

@@ -259,6 +259,26 @@ static void sparse_blocks_stay_sparse_when_they_are_zeroed_again(void) {
     }
 }
 
+/* The last user wrote one byte in each page, so the pages are there, and are cleared. */
+static void blocks_that_were_touched_page_by_page_keep_their_pages(void) {
+    const size_t size = (size_t)2 << 20;
+    const size_t page = os_page_size();
+    need_purging();
+    char *block = HmmAlloc(size);
+    CHECK(block != NULL && HmmAlloc(100000) != NULL);
+    for (size_t i = 0; i < size; i += page) {
+        block[i] = 0x5A;
+    }
+    HmmFree(block);
+    CHECK(HmmCalloc(1, size) == block);
+    const size_t first = round_up((uintptr_t)block, page) - (uintptr_t)block;
+    const size_t pages = round_down(size - first, page);
+    CHECK(present_bytes(block + first, pages) == pages);
+    for (size_t i = 0; i < size; i++) {
+        CHECK(block[i] == 0);
+    }
+}
+
 static void zeroed_blocks_are_zero(char fill, size_t apart) {
     const size_t size = (size_t)4 << 20;
     HmmFree(HmmAlloc(1));
@@ -300,6 +320,7 @@ int main(void) {
         ON_BOTH_BREAKS(zeroed_blocks_do_not_touch_what_nobody_has_touched),
         ON_BOTH_BREAKS(no_page_goes_back_for_what_moves_or_is_not_large),
         ON_BOTH_BREAKS(sparse_blocks_stay_sparse_when_they_are_zeroed_again),
+        ON_BOTH_BREAKS(blocks_that_were_touched_page_by_page_keep_their_pages),
         ON_BOTH_BREAKS(used_blocks_are_zero_when_they_are_zeroed),
         ON_BOTH_BREAKS(blocks_are_zero_where_the_system_keeps_the_pages),
     };
