@@ -3,6 +3,7 @@
  */
 #include "hmm_alloc.h"
 
+#include "advice.h"
 #include "block.h"
 #include "free_list.h"
 #include "growth.h"
@@ -97,6 +98,7 @@ static struct block *take_small(struct HmmHeap *heap, size_t size) {
 
 /* Puts a used block in the free list, and gives excess memory to the system. */
 static NOINLINE void give_block(struct HmmHeap *heap, struct block *block, struct block_key key) {
+    hmm_advice_end_if_any(heap, block);
     block = hmm_merge_blocks(heap, block, key);
     size_t size = block_size(block);
     if (UNLIKELY(block_after(block, size) == heap->end && size >= heap->trim_at)) {

@@ -17,6 +17,8 @@ static const struct option options[] = {
            "reserve this much address space for a simulated break", .fixed = true),
     OPTION_CONFINE(struct hmm_options),
     OPTION_DEEPBIND(struct hmm_options),
+    OPTION(struct hmm_options, advice, OPTION_WORD, "on|off", "on",
+           "when a block is freed, undo what madvise set for it", .words = toggle_words),
 };
 
 static const struct option_table table = {
@@ -45,6 +47,11 @@ bool hmm_keeps_deepbind(void) {
     bool keeps = hmm_options()->deepbind == DEEPBIND_KEEP;
     heap_leave(&hmm_heap, locked);
     return keeps;
+}
+
+/* A word that changes at most once, while it is read, is the one or the other. */
+RACY_READER bool hmm_ends_advice(void) {
+    return chosen.advice == TOGGLE_ON;
 }
 
 int hmm_option_set(const char *name, const char *value) {

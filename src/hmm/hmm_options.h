@@ -16,6 +16,7 @@ struct hmm_options {
     size_t size;         /* bytes of address space for a simulated break */
     uint32_t confine;    /* enum toggle */
     uint32_t deepbind;   /* enum deepbind */
+    uint32_t advice;     /* enum toggle: whether the program's advice on blocks ends with them */
 };
 
 /* The current options. The caller holds the heap's lock. */
@@ -23,6 +24,9 @@ const struct hmm_options *hmm_options(void);
 
 /* Whether RTLD_DEEPBIND is kept. The caller does not hold the lock. */
 bool hmm_keeps_deepbind(void);
+
+/* Whether advice ends with a block. Takes no lock: a signal handler may need the answer. */
+bool hmm_ends_advice(void);
 
 /* The process is about to limit its memory, or to lock it; it has set limits. The caller does not hold the lock. */
 void hmm_confine(void);

@@ -38,13 +38,13 @@ expect "break=real,size=64m" "real 40m 80m" ""
 expect "break=simulated" "simulated 40m 80m" ""
 expect "break=simulated,size=64m" "simulated 40m -" ""
 expect "brake=real,break=none,size=0,size=64m,break=simulated" "simulated 40m -" \
-    "mems: HMM_OPTIONS: brake=real: no such option; there are break, size, confine, deepbind
+    "mems: HMM_OPTIONS: brake=real: no such option; there are break, size, confine, deepbind, advice
 mems: HMM_OPTIONS: break=none: break takes auto|real|simulated
 mems: HMM_OPTIONS: size=0: size takes SIZE[k|m|g|t]
 "
 
 LD_PRELOAD=$LIBRARY HMM_OPTIONS=help "$work/program" >"$work/out" 2>"$work/err"
-for name in break size deepbind; do
+for name in break size deepbind advice; do
     grep -q "^mems:   $name=" "$work/err" || {
         echo "help does not name $name"
         exit 1

@@ -1,15 +1,16 @@
 /*
  * madvise.c - the C library's madvise: the heap notes advice that would outlive the block it is given for.
  */
+#include <stdbool.h>
 #include <sys/mman.h>
 
+#include "api/family/backend.h"
 #include "api/family/result.h"
 #include "base/compiler.h"
-#include "engine/engine.h"
 #include "os/os.h"
 
 /* Advice that acts at once, or cancels other advice. The kernel's numbers: C libraries' headers lack the newer ones. */
-static int is_over(int advice) {
+static bool is_over(int advice) {
     enum {
         ADVISE_COLD = 20,
         ADVISE_PAGEOUT = 21,
@@ -36,16 +37,15 @@ static int is_over(int advice) {
     case ADVISE_DONTNEED_LOCKED:
     case ADVISE_COLLAPSE:
     case ADVISE_GUARD_REMOVE:
-        return 1;
+        return true;
     default:
-        return 0;
+        return false;
     }
 }
 
 EXPORT int madvise(void *start, size_t size, int advice) {
     int error = os_advise(start, size, advice);
-    if (!is_over(advice)) {
-        engine_advised(start, size); /* even if it failed, because a part may have been done */
-    }
+    /* Even if it failed, because a part may have been done. */
+    backend_advised(start, size, advice, is_over(advice));
     return result_of(error);
 }

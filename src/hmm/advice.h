@@ -1,0 +1,45 @@
+/*
+ * advice.h - what the program's madvise sets for the pages of a block ends with the block.
+ *
+ * Only the heap behind malloc does this, and only for whole pages within the block. Advice on huge pages stays: no
+ * other advice takes it back.
+ */
+#ifndef MEMS_HMM_ADVICE_H
+#define MEMS_HMM_ADVICE_H
+
+#include <stddef.h>
+
+#include "base/compiler.h"
+#include "block.h"
+#include "config.h"
+
+#if HMM_BREAK && __STDC_HOSTED__
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct HmmHeap;
+
+/* Whether advice may be in force anywhere. Relaxed: a block's user had it before whoever frees the block. */
+extern _Atomic bool hmm_advice_given __attribute__((visibility("hidden")));
+
+/* The program has given this advice, whether or not with success: a part may have been done. Takes no lock, because a
+ * signal handler may call madvise. */
+void hmm_advised(const void *memory, size_t size, int advice);
+
+/* Takes back the advice on the pages of a used block that is about to become free. Under the lock. */
+void hmm_advice_end(const struct HmmHeap *heap, struct block *block);
+
+static inline void hmm_advice_end_if_any(const struct HmmHeap *heap, struct block *block) {
+    if (UNLIKELY(atomic_load_explicit(&hmm_advice_given, memory_order_relaxed))) {
+        hmm_advice_end(heap, block);
+    }
+}
+
+#else
+
+#define hmm_advice_end_if_any(heap, block) ((void)(heap), (void)(block))
+
+#endif
+
+#endif
