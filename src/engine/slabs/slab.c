@@ -291,10 +291,14 @@ void slab_collect(struct slab *slab, size_t unit, bool writer) {
     slab_count_add(&counts_of(slab)->remote, free_before - slab_free_slots(slab));
 }
 
+/* From this slot size on, slab_collect reads so few words of a unit that it takes less than a search of the unit. */
+#define COLLECT_SIZE (8 * LIVE_WORD_BYTES)
+
 /* Few units have remote bits to collect: looking for one takes less than slab_collect does to find none. */
 void slab_settle(struct slab *slab) {
+    const bool collects = size_classes[slab_class(slab)].size >= COLLECT_SIZE;
     for (size_t unit = slab->span.first; unit < slab->span.first + slab->span.units; unit++) {
-        if (live_find_remote(unit) != NULL) {
+        if (collects || live_find_remote(unit) != NULL) {
             slab_collect(slab, unit, true);
         }
     }
