@@ -10,6 +10,8 @@
 #define SORTED_TABLE 0x3bu /* pairs of 32-bit distances from the header */
 #define COUNT_32 0x03u
 
+#define GUESSES 8u /* of a position in it */
+
 #define REMEMBERED 2u /* nested states that a function's rules remember */
 
 /* glibc's, as <dlfcn.h> has it from 2.35 on. */
@@ -27,7 +29,44 @@ bool unwind_tables_exist(void) {
     return _dl_find_object != NULL;
 }
 
-/* The last entry of the sorted table that does not begin behind the address. */
+/* A pair of the sorted table: distances of the code and of its entry from the header. */
+struct pair {
+    int32_t code;
+    int32_t entry;
+};
+
+/*
+ * The last pair that does not begin behind the code at this distance; NULL: none. Functions lie about evenly, so the
+ * position is guessed from the distances: the kernel maps 64 KiB of a file around each page that is read, and halving
+ * a large table would read all over it. Where guesses do not get there, halving does.
+ */
+static const struct pair *find_pair(const struct pair *pairs, size_t count, int64_t distance) {
+    if (count == 0 || pairs[0].code > distance) {
+        return NULL;
+    }
+    if (pairs[count - 1].code <= distance) {
+        return &pairs[count - 1];
+    }
+    size_t low = 0;          /* begins at the code or before */
+    size_t high = count - 1; /* begins behind it */
+    for (unsigned guesses = GUESSES; high - low > 1;) {
+        size_t middle = low + (high - low) / 2;
+        if (guesses != 0) {
+            const uint64_t part = (uint64_t)(distance - pairs[low].code);
+            const uint64_t whole = (uint64_t)((int64_t)pairs[high].code - pairs[low].code);
+            const size_t guess = low + (size_t)((high - low) * part / whole);
+            middle = guess <= low ? low + 1 : guess >= high ? high - 1 : guess;
+            guesses--;
+        }
+        if (pairs[middle].code <= distance) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    return &pairs[low];
+}
+
 static const uint8_t *find_entry(const uint8_t *header, uintptr_t pc) {
     const uint8_t *at = header + 4;
     if (header[0] != 1 || header[2] != COUNT_32 || header[3] != SORTED_TABLE || header[1] == DWARF_POINTER_OMITTED) {
@@ -35,19 +74,8 @@ static const uint8_t *find_entry(const uint8_t *header, uintptr_t pc) {
     }
     (void)dwarf_pointer(&at, header[1]);
     const size_t count = (size_t)dwarf_take(&at, 4);
-    const int32_t *table = (const int32_t *)at;
-    const int64_t distance = (int64_t)(pc - (uintptr_t)header);
-    size_t low = 0;
-    size_t high = count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (table[2 * middle] <= distance) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low != 0 ? header + table[2 * (low - 1) + 1] : NULL;
+    const struct pair *pair = find_pair((const struct pair *)at, count, (int64_t)(pc - (uintptr_t)header));
+    return pair != NULL ? header + pair->entry : NULL;
 }
 
 /* The entry that several functions share. */

@@ -4,6 +4,7 @@
 #include "support/test.h"
 
 #include <dlfcn.h>
+#include <link.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -13,6 +14,7 @@
 
 #include "os/os.h"
 #include "os/stack.h"
+#include "os/unwind_table.h"
 #include "support/thread.h"
 
 #define DEPTH 64u
@@ -265,6 +267,37 @@ static void a_walk_within_a_walk_finds_nothing(void **state) {
     assert_true(inner > 0);
 }
 
+/* Of a module: its sorted table has pairs of distances, behind 12 bytes. */
+static int check_functions(struct dl_phdr_info *module, size_t size, void *total) {
+    (void)size;
+    for (unsigned i = 0; i < module->dlpi_phnum; i++) {
+        const char *header = (const char *)module->dlpi_addr + module->dlpi_phdr[i].p_vaddr;
+        if (module->dlpi_phdr[i].p_type != PT_GNU_EH_FRAME || (unsigned char)header[3] != 0x3b) {
+            continue;
+        }
+        const int32_t *pairs = (const int32_t *)(header + 12);
+        const uint32_t count = (uint32_t)pairs[-1];
+        for (uint32_t at = 0; at < count; at++) {
+            struct unwind_function function = {0};
+            const uintptr_t start = (uintptr_t)header + (uintptr_t)(intptr_t)pairs[2 * at];
+            const bool found = unwind_find_function(start, &function);
+            CHECK(found && function.start == start);
+            const bool longer = unwind_find_function(start + 1, &function);
+            CHECK(!longer || function.start == start || (at + 1 < count && pairs[2 * at + 2] == pairs[2 * at] + 1));
+        }
+        *(uint32_t *)total += count;
+    }
+    return 0;
+}
+
+static void every_function_is_found_in_its_table(void **state) {
+    (void)state;
+    uint32_t total = 0;
+    skip_without_tables();
+    dl_iterate_phdr(check_functions, &total);
+    CHECK(total > 1000);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_walk_comes_to_the_end_of_the_stack),
@@ -280,6 +313,7 @@ int main(void) {
         cmocka_unit_test(a_walk_takes_4_kib_of_stack_at_most),
         cmocka_unit_test(walks_beside_a_thread_that_loads_libraries),
         cmocka_unit_test(a_walk_within_a_walk_finds_nothing),
+        cmocka_unit_test(every_function_is_found_in_its_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
