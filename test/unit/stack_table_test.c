@@ -30,6 +30,59 @@ static void a_stack_is_kept_once(void) {
     CHECK_EQUAL(stack_table.count, 2 * (STACK_DEPTH + 1));
 }
 
+/* Of the stacks with the same bucket, or the same head in the index, the most. */
+static unsigned longest_chain(void) {
+    unsigned longest = 0;
+    for (unsigned part = 0; part < STACK_PARTS; part++) {
+        for (size_t i = 0; i < STACK_PART_HEADS; i++) {
+            unsigned length = 0;
+            for (struct stack *stack = stack_table.index[part][i]; stack != NULL; stack = stack->indexed) {
+                length++;
+            }
+            longest = length > longest ? length : longest;
+        }
+    }
+    return longest;
+}
+
+static void many_stacks_are_found_as_fast_as_few(void) {
+    enum { MANY = 100000 };
+    static struct stack *stacks[MANY];
+    CHECK(root_start());
+    for (unsigned i = 0; i < MANY; i++) {
+        const struct stack_frames frames = frames_of(i * 16, 5);
+        CHECK(i <= STACK_FEW || stack_table.index[stacks[0]->hash / STACK_PART_HEADS % STACK_PARTS] != NULL);
+        stacks[i] = stack_intern(&frames);
+    }
+    CHECK_EQUAL(stack_table.count, MANY);
+    for (unsigned i = 0; i < MANY; i++) {
+        const struct stack_frames frames = frames_of(i * 16, 5);
+        CHECK(stack_intern(&frames) == stacks[i]);
+    }
+    CHECK_EQUAL(stack_table.count, MANY);
+    CHECK(longest_chain() < 20);
+    size_t listed = 0; /* for readers */
+    for (unsigned i = 0; i < STACK_BUCKETS; i++) {
+        for (struct stack *stack = stack_table.buckets[i]; stack != NULL; stack = stack->next) {
+            listed++;
+        }
+    }
+    CHECK_EQUAL(listed, MANY);
+}
+
+/* Stacks are kept all the same. */
+static void without_memory_for_the_index_stacks_are_kept_twice(void) {
+    CHECK(root_start());
+    unsigned count = 0;
+    while (stack_table.beyond == 0) { /* until the window is full */
+        const struct stack_frames frames = frames_of(count++ * 16, 5);
+        (void)stack_intern(&frames);
+    }
+    CHECK(stack_table.count > STACK_FEW && stack_table.count == count - 1);
+    const struct stack_frames frames = frames_of(0, 5);
+    CHECK(stack_intern(&frames) != NULL);
+}
+
 /* Beyond the bound all are one. */
 static void stacks_that_find_no_room_are_counted(void) {
     CHECK(root_start());
@@ -109,6 +162,8 @@ static void the_truth_lies_within_the_bars_as_often_as_they_say(void) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         FRESH(a_stack_is_kept_once),
+        FRESH(many_stacks_are_found_as_fast_as_few),
+        FRESH_WITH(without_memory_for_the_index_stacks_are_kept_twice, "window=16m"),
         FRESH(stacks_that_find_no_room_are_counted),
         FRESH(lifetimes_are_counted_by_powers_of_four),
         FRESH(the_truth_lies_within_the_bars_as_often_as_they_say),

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/bits.h"
-#include "engine/tables/metadata.h"
 #include "os/os.h"
 
 _Static_assert(sizeof(struct stack) + STACK_DEPTH * sizeof(uintptr_t) <= METADATA_MAX,
@@ -32,26 +31,78 @@ static bool is_that(const struct stack *stack, uint32_t hash, const struct stack
            memcmp(stack->frames, frames->frames, frames_size(frames->depth)) == 0;
 }
 
+static bool has_index(void) {
+    return stack_table.count > STACK_FEW;
+}
+
+/* The head for a hash in the index; NULL: its part is not made. */
+static struct stack **head_of(uint32_t hash) {
+    struct stack **part = stack_table.index[hash / STACK_PART_HEADS % STACK_PARTS];
+    return part != NULL ? &part[hash % STACK_PART_HEADS] : NULL;
+}
+
+/* Without memory for its part, a stack is not in the index: equal stacks are then kept more than once. */
+static void add_to_index(struct stack *stack) {
+    struct stack ***part = &stack_table.index[stack->hash / STACK_PART_HEADS % STACK_PARTS];
+    if (*part == NULL) {
+        *part = metadata_alloc(METADATA_MAX);
+        if (*part == NULL) {
+            return;
+        }
+        memset(*part, 0, METADATA_MAX);
+    }
+    struct stack **head = head_of(stack->hash);
+    stack->indexed = *head;
+    *head = stack;
+}
+
+static void make_index(void) {
+    for (unsigned i = 0; i < STACK_BUCKETS; i++) {
+        for (struct stack *stack = stack_table.buckets[i]; stack != NULL; stack = stack->next) {
+            add_to_index(stack);
+        }
+    }
+}
+
+static struct stack *find(uint32_t hash, const struct stack_frames *frames) {
+    const bool indexed = has_index();
+    struct stack **head = indexed ? head_of(hash) : &stack_table.buckets[hash % STACK_BUCKETS];
+    struct stack *stack = head != NULL ? *head : NULL;
+    while (stack != NULL && !is_that(stack, hash, frames)) {
+        stack = indexed ? stack->indexed : stack->next;
+    }
+    return stack;
+}
+
+static void add(struct stack *stack, size_t size) {
+    struct stack **bucket = &stack_table.buckets[stack->hash % STACK_BUCKETS];
+    stack->next = *bucket;
+    *bucket = stack;
+    stack_table.count++;
+    stack_table.bytes += size;
+    if (stack_table.count == STACK_FEW + 1) {
+        make_index();
+    } else if (has_index()) {
+        add_to_index(stack);
+    }
+}
+
 struct stack *stack_intern(const struct stack_frames *frames) {
     stack_table.other.cut = true; /* written before the table is read: a page that is read first faults twice */
     const uint32_t hash = hash_of(frames);
-    struct stack **bucket = &stack_table.buckets[hash % STACK_BUCKETS];
-    for (struct stack *stack = *bucket; stack != NULL; stack = stack->next) {
-        if (is_that(stack, hash, frames)) {
-            return stack;
-        }
+    struct stack *stack = find(hash, frames);
+    if (stack != NULL) {
+        return stack;
     }
     const size_t size = sizeof(struct stack) + frames_size(frames->depth);
-    struct stack *stack = stack_table.bytes + size <= STACKS_MAX ? metadata_alloc(size) : NULL;
+    stack = stack_table.bytes + size <= STACKS_MAX ? metadata_alloc(size) : NULL;
     if (stack == NULL) {
         stack_table.beyond++;
         return &stack_table.other;
     }
-    *stack = (struct stack){.next = *bucket, .hash = hash, .depth = (uint16_t)frames->depth, .cut = frames->cut};
+    *stack = (struct stack){.hash = hash, .depth = (uint16_t)frames->depth, .cut = frames->cut};
     memcpy(stack->frames, frames->frames, frames_size(frames->depth));
-    *bucket = stack;
-    stack_table.count++;
-    stack_table.bytes += size;
+    add(stack, size);
     return stack;
 }
 

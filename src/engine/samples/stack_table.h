@@ -9,10 +9,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/tables/metadata.h"
+
 #define STACK_DEPTH 64u
 
 /* As many as fit into a page with the rest of the table. */
-#define STACK_BUCKETS 480u
+#define STACK_BUCKETS 440u
+
+/* A table with more stacks than this gets an index: parts of METADATA_MAX bytes, each made when it is needed. */
+#define STACK_FEW 2048u
+#define STACK_PARTS 32u
+#define STACK_PART_HEADS (METADATA_MAX / sizeof(struct stack *))
 
 /* Memory that all stacks together may take. */
 #define STACKS_MAX ((size_t)64 << 20)
@@ -39,7 +46,8 @@ struct stack_sums {
 
 /* `next`, `depth`, `cut` and the frames never change. */
 struct stack {
-    struct stack *next; /* of the same bucket */
+    struct stack *next;    /* of the same bucket */
+    struct stack *indexed; /* the next one with the same head in the index */
     uint32_t hash;
     uint16_t depth;
     bool cut; /* the outermost frame was not reached */
@@ -49,9 +57,10 @@ struct stack {
     uintptr_t frames[];
 };
 
-/* Under samples.lock. */
+/* Each stack is in a bucket, where readers find all of them. Under samples.lock. */
 struct stack_table {
     struct stack *buckets[STACK_BUCKETS];
+    struct stack **index[STACK_PARTS]; /* STACK_PART_HEADS heads each; NULL: not made */
     size_t count;
     size_t bytes;
     uint64_t beyond;    /* stacks that found no room, */
