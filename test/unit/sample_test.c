@@ -239,16 +239,34 @@ static void any_thread_frees_a_sample(void) {
 
 /* --- What the kernel refuses -------------------------------------------------------------------------------------- */
 
-static void without_guards_of_the_kernel_mappings_do(void) {
+/* Which emulators and older kernels do not have. */
+static void need_guards_of_the_kernel(void) {
+    void *page;
+    CHECK(os_map(os_page_size(), os_page_size(), &page) == 0);
+    if (os_guard(page, os_page_size()) != 0) {
+        child_cannot();
+    }
+    CHECK(os_unmap(page, os_page_size()) == 0);
+}
+
+static void guards_are_mappings(void) {
     os_inject(OS_CALL_MADVISE, 0, UINT64_MAX, EINVAL);
     char *block = engine_alloc(100);
     CHECK(faults(block + 112));
-    CHECK_EQUAL(guarded_table.mappings, 1);
+    const uint32_t mappings = guarded_table.mappings;
+    CHECK_EQUAL(mappings, 2 * GUARDED_CELLS_MAX - 1);
     engine_free(block);
     CHECK(faults(block));
-    CHECK_EQUAL(guarded_table.mappings, 2);
+    CHECK_EQUAL(guarded_table.mappings, mappings + 1);
     os_inject_clear();
     CHECK_VALID();
+}
+
+static void random_operations_with_marks_keep_every_block(void) {
+    need_guards_of_the_kernel();
+    guarded_table.mappings = GUARDED_MAPPINGS_MAX;
+    random_operations_keep_every_block();
+    CHECK_EQUAL(guarded_table.mappings, GUARDED_MAPPINGS_MAX);
 }
 
 static void beyond_the_bound_blocks_have_no_guard_and_are_counted(void) {
@@ -262,9 +280,14 @@ static void beyond_the_bound_blocks_have_no_guard_and_are_counted(void) {
     CHECK_VALID();
 }
 
-static void where_nothing_can_be_guarded_blocks_are_used_all_the_same(void) {
-    engine_free(engine_alloc(32 * MIB)); /* nothing needs to be made accessible from now on */
+/* No memory needs to be made accessible from now on. */
+static void make_accessible(void) {
+    engine_free(engine_alloc(32 * MIB));
     engine_trim();
+}
+
+static void where_nothing_can_be_guarded_blocks_are_used_all_the_same(void) {
+    make_accessible();
     os_inject(OS_CALL_MADVISE, 0, UINT64_MAX, EINVAL);
     os_inject(OS_CALL_MPROTECT, 0, UINT64_MAX, ENOMEM);
     for (unsigned i = 0; i < 2 * QUARANTINE_MAX; i++) {
@@ -281,25 +304,14 @@ static void where_nothing_can_be_guarded_blocks_are_used_all_the_same(void) {
     CHECK_VALID();
 }
 
-/* These tests make the kernel refuse to take guards away, which mappings as guards do not ask for. */
-static void need_guards_of_the_kernel(void) {
-    void *page;
-    CHECK(os_map(os_page_size(), os_page_size(), &page) == 0);
-    if (os_guard(page, os_page_size()) != 0) {
-        child_cannot();
-    }
-    CHECK(os_unmap(page, os_page_size()) == 0);
-}
-
 /* A cell whose guard stays is passed over: the block is none of the samples. */
 static void a_cell_that_stays_closed_is_not_used(void) {
-    need_guards_of_the_kernel();
-    engine_free(engine_alloc(100));
+    make_accessible();
     for (unsigned i = 0; i < 2 * QUARANTINE_MAX; i++) {
         engine_free(engine_alloc(100));
     }
     const uint64_t missed = samples.missed;
-    os_inject(OS_CALL_MADVISE, 0, UINT64_MAX, ENOMEM);
+    os_inject(OS_CALL_MPROTECT, 0, UINT64_MAX, ENOMEM);
     char *block = engine_alloc(100);
     memset(block, 1, 100);
     CHECK(!is_sampled(block));
@@ -349,10 +361,10 @@ static void cells_without_a_block_hold_no_memory(void) {
 
 /* Nobody else may have memory with a guard in it. */
 static void a_large_block_whose_guard_stays_is_not_used_again(void) {
-    need_guards_of_the_kernel();
+    make_accessible();
     char *block = engine_alloc(100 * KIB);
     memset(block, 7, 100 * KIB);
-    os_inject(OS_CALL_MADVISE, 0, UINT64_MAX, ENOMEM);
+    os_inject(OS_CALL_MPROTECT, 0, UINT64_MAX, ENOMEM);
     char *moved = engine_realloc("realloc", block, 101 * KIB);
     CHECK(moved != block && moved[100 * KIB - 1] == 7);
     os_inject_clear();
@@ -613,7 +625,8 @@ int main(void) {
         FRESH_WITH(a_freed_block_stays_in_quarantine, "sample=1"),
         FRESH_WITH(of_two_threads_one_claims_a_sample, "sample=1"),
         FRESH_WITH(any_thread_frees_a_sample, "sample=1"),
-        FRESH_WITH(without_guards_of_the_kernel_mappings_do, "sample=1"),
+        FRESH_WITH(guards_are_mappings, "sample=1"),
+        FRESH_WITH(random_operations_with_marks_keep_every_block, "sample=1"),
         FRESH_WITH(beyond_the_bound_blocks_have_no_guard_and_are_counted, "sample=1"),
         FRESH_WITH(where_nothing_can_be_guarded_blocks_are_used_all_the_same, "sample=1"),
         FRESH_WITH(a_cell_that_stays_closed_is_not_used, "sample=1"),

@@ -277,8 +277,11 @@ bool large_resize_fenced(void *block, size_t size) {
     return true;
 }
 
-void large_lose(void *block) {
-    struct large *large = large_end(block);
+void large_lose_ended(struct large *large) {
     span_lose(&large->span);
     metadata_free(large, sizeof *large);
+}
+
+void large_lose(void *block) {
+    large_lose_ended(large_end(block));
 }

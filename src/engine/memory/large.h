@@ -178,5 +178,7 @@ bool large_resize(void *block, size_t size);
  */
 bool large_resize_fenced(void *block, size_t size);
 
-/* Forgets a live block whose addresses were lost to another mapping. */
+/* Forgets a live block whose addresses were lost to another mapping; the same for the descriptor of one whose life has
+ * ended, and whose memory cannot be used again. */
 void large_lose(void *block);
+void large_lose_ended(struct large *large);

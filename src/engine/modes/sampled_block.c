@@ -182,6 +182,9 @@ bool sampled_block_end_large(struct heap *heap, struct large *large) {
     large->sample = NULL;
     const bool reusable = unfence(sample);
     sampled_block_end(heap, sample);
+    if (!reusable) {
+        large_lose_ended(large);
+    }
     return reusable;
 }
 

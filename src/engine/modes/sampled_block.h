@@ -26,7 +26,7 @@ void sampled_block_mark(struct heap *heap, void *block, size_t size, uint64_t in
 bool sampled_block_free(struct heap *heap, void *block);
 
 /* The block of a descriptor has been freed, or the huge block at an address is about to be: ends its sample, if it
- * is one. False when its guard stays, so that the memory cannot be used again. */
+ * is one. False when its guard stays, so that the memory cannot be used again: the descriptor is gone then. */
 bool sampled_block_end_large(struct heap *heap, struct large *large);
 void sampled_block_end_huge(struct heap *heap, void *block);
 

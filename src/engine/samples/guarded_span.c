@@ -63,45 +63,38 @@ static uint32_t all_cells(const struct guarded *guarded) {
     return (UINT32_C(1) << guarded->cells) - 1;
 }
 
-/* Makes pages fault; returns how. */
-static enum guard_state guard(void *start, size_t size) {
-    if (os_guard(start, size) == 0) {
-        return GUARD_MARKED;
-    }
+/* Makes pages fault, which are later opened in `pieces`; returns how. */
+static enum guard_state guard(void *start, size_t size, uint32_t pieces) {
     /* Relaxed: only a bound. */
-    if (atomic_fetch_add_explicit(&guarded_table.mappings, 1, memory_order_relaxed) < GUARDED_MAPPINGS_MAX &&
-        os_close_pages(start, size) == 0) {
+    const uint32_t before = atomic_fetch_add_explicit(&guarded_table.mappings, pieces, memory_order_relaxed);
+    if (before + pieces <= GUARDED_MAPPINGS_MAX && os_close_pages(start, size) == 0) {
         return GUARD_CLOSED;
     }
-    atomic_fetch_sub_explicit(&guarded_table.mappings, 1, memory_order_relaxed);
-    return GUARD_NONE;
+    atomic_fetch_sub_explicit(&guarded_table.mappings, pieces, memory_order_relaxed);
+    return os_guard(start, size) == 0 ? GUARD_MARKED : GUARD_NONE;
 }
 
-/* Ends a guard that is a mapping. */
-static bool unclose(void *start, size_t size, enum guard_state state) {
-    if (state != GUARD_CLOSED) {
-        return true;
-    }
-    if (os_commit(start, size) != 0) {
+/* Makes pages accessible in which so many guards are mappings. */
+static bool unclose(void *start, size_t size, uint32_t pieces) {
+    if (pieces != 0 && os_commit(start, size) != 0) {
         return false;
     }
-    atomic_fetch_sub_explicit(&guarded_table.mappings, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&guarded_table.mappings, pieces, memory_order_relaxed);
     return true;
 }
 
 static bool unguard(void *start, size_t size, enum guard_state state) {
-    return state == GUARD_MARKED ? os_guard_end(start, size) == 0 : unclose(start, size, state);
+    return state == GUARD_MARKED ? os_guard_end(start, size) == 0 : unclose(start, size, state == GUARD_CLOSED);
 }
 
-/* Makes a new span inaccessible, so that cells that are not in use keep no memory of its last user. Where each of them
- * would take mappings, they are only purged. */
+/* Makes a new span inaccessible, and takes the memory of its last user away. */
 static void shut(struct guarded *guarded, bool zero) {
     char *start = window_address(guarded->span.first);
     const size_t size = (size_t)guarded->span.units << UNIT_SHIFT;
-    const bool marked = os_guard(start, size) == 0;
-    const bool used = !marked && !zero && (os_purge(start, size) != 0 || !os_purge_zeroes());
+    const enum guard_state state = guard(start, size, 2 * guarded->cells);
+    const bool used = state != GUARD_MARKED && !zero && (os_purge(start, size) != 0 || !os_purge_zeroes());
     for (unsigned i = 0; i < guarded->cells; i++) {
-        guarded->pages[i] = guarded->behind[i] = marked ? GUARD_MARKED : GUARD_NONE;
+        guarded->pages[i] = guarded->behind[i] = (uint8_t)state;
         guarded->used[i] = used;
     }
 }
@@ -154,7 +147,7 @@ bool guarded_open(struct guarded_cell cell) {
     }
     guarded->pages[i] = GUARD_NONE;
     if (guarded->behind[i] == GUARD_NONE) {
-        guarded->behind[i] = (uint8_t)guard(pages + pages_size(guarded), page());
+        guarded->behind[i] = (uint8_t)guard(pages + pages_size(guarded), page(), 1);
     }
     if (guarded->behind[i] == GUARD_NONE) {
         atomic_fetch_add_explicit(&guarded_table.unguarded, 1, memory_order_relaxed);
@@ -170,7 +163,7 @@ void guarded_close(struct guarded_cell cell) {
     struct guarded *guarded = cell.of;
     void *pages = pages_of(cell);
     const size_t size = pages_size(guarded);
-    enum guard_state state = guard(pages, size);
+    enum guard_state state = guard(pages, size, 1);
     const bool purged = state == GUARD_MARKED || (os_purge(pages, size) == 0 && os_purge_zeroes());
     guarded->pages[cell.index] = (uint8_t)state;
     guarded->used[cell.index] = !purged;
@@ -187,33 +180,28 @@ void guarded_give(struct guarded_cell cell) {
 }
 
 enum guard_state guarded_fence(void *start) {
-    return guard(start, page());
+    return guard(start, page(), 1);
 }
 
 bool guarded_unfence(void *start, enum guard_state state) {
     return unguard(start, page(), state);
 }
 
-static bool has_marks(const struct guarded *guarded) {
-    bool marks = false;
+static uint32_t count_guards(const struct guarded *guarded, enum guard_state state) {
+    uint32_t count = 0;
     for (unsigned i = 0; i < guarded->cells; i++) {
-        marks = marks || guarded->pages[i] == GUARD_MARKED || guarded->behind[i] == GUARD_MARKED;
+        count += guarded->pages[i] == state ? 1 : 0;
+        count += guarded->behind[i] == state ? 1 : 0;
     }
-    return marks;
+    return count;
 }
 
 /* False if a guard cannot be removed: then nobody else may have the span. */
-static bool unguard_all(struct guarded *guarded) {
-    char *start = window_address(guarded->span.first);
-    bool done = !has_marks(guarded) || os_guard_end(start, (size_t)guarded->span.units << UNIT_SHIFT) == 0;
-    for (unsigned i = 0; i < guarded->cells; i++) {
-        char *pages = pages_of((struct guarded_cell){.of = guarded, .index = i});
-        const size_t size = pages_size(guarded);
-        done = unclose(pages, size, guarded->pages[i]) && unclose(pages + size, page(), guarded->behind[i]) && done;
-        guarded->pages[i] = GUARD_NONE;
-        guarded->behind[i] = GUARD_NONE;
-    }
-    return done;
+static bool unguard_all(const struct guarded *guarded) {
+    void *start = window_address(guarded->span.first);
+    const size_t size = (size_t)guarded->span.units << UNIT_SHIFT;
+    return (count_guards(guarded, GUARD_MARKED) == 0 || os_guard_end(start, size) == 0) &&
+           unclose(start, size, count_guards(guarded, GUARD_CLOSED));
 }
 
 /* A span whose guards stay is lost. */

@@ -6,9 +6,10 @@
  *
  *   | cell 0: pages ... block | guard | cell 1: pages ... block | guard | ...
  *
- * An unused cell is completely inaccessible and has no memory. Guards are markers in the page tables if the kernel has
- * these (os_guard), and otherwise separate mappings (os_close_pages). A process can have only a limited number of
- * those, so cells beyond a bound are used without a guard, and counted.
+ * An unused cell is completely inaccessible and has no memory. Guards are separate mappings (os_close_pages), because
+ * gdb's gcore leaves out what follows another kind of inaccessible page in a mapping. A process can have only a limited
+ * number of mappings. Beyond a bound, guards are markers in the page tables (os_guard), and where the kernel has none,
+ * cells are used without a guard, and counted.
  */
 #pragma once
 
@@ -27,7 +28,7 @@ struct sample;
 /* Cells have 1, 2, 4 or 8 pages. */
 #define GUARDED_KINDS 4u
 
-/* The maximum number of guards that are mappings. */
+/* The maximum number of guards that are mappings. An unused cell counts as two, because it is opened in the middle. */
 #define GUARDED_MAPPINGS_MAX 4096u
 
 enum guard_state {
