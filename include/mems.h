@@ -158,9 +158,10 @@ int mems_engine_stats_json(int fd);
  * mems_sample_interval_set - sets how often an allocation by malloc is sampled, which records who requested the block,
  * and when.
  *
- * bytes: the mean number of requested bytes between samples, but four times that while the heap holds less than twice
- * that; 0: no samples; 1: every block. Same as the option `sample`. Each thread follows at its next allocation after
- * some hundred kilobytes. Thread-safe. Origin: this project.
+ * bytes: the mean number of requested bytes between samples; 0: no samples; 1: every block. Sampling begins once the
+ * heap has held four times as much, and while it holds less than 16 times as much, samples are four times as far apart.
+ * Same as the option `sample`. Each thread follows at its next allocation after some hundred kilobytes. Thread-safe.
+ * Origin: this project.
  */
 void mems_sample_interval_set(size_t bytes);
 

@@ -246,6 +246,10 @@ static void print_notes(const struct samples *samples) {
     if (samples->interval == 0) {
         printf("sampling is off: blocks allocated since are not seen\n");
     }
+    if (samples->held_before > samples->interval) {
+        printf("the heap held %s when sampling began: what was allocated before is not seen\n",
+               text_size(samples->held_before));
+    }
     if (samples->cut != 0) {
         printf("%lu of %lu samples have a stack that was cut short%s\n", samples->cut, samples->taken,
                samples->frame_pointers ? ": the library finds frames by frame pointers here" : "");
@@ -318,6 +322,19 @@ static void check_arguments(const struct arguments *arguments) {
     }
 }
 
+static void tell_none(const struct samples *samples, const char *target) {
+    if (samples->interval == 0) {
+        warn("%s: no samples have been taken; `mems set PID sample=2m` starts it in a running process", target);
+    } else if (samples->held_before == 0 && samples->begins_at != 0) {
+        warn("%s: no samples have been taken yet: they begin when the heap holds %s; `mems set PID sample=64k` makes "
+             "them "
+             "begin earlier",
+             target, text_size(samples->begins_at));
+    } else {
+        warn("%s: no samples have been taken yet", target);
+    }
+}
+
 int verb_profile(const struct arguments *arguments) {
     struct session session;
     struct profile profile;
@@ -331,8 +348,7 @@ int verb_profile(const struct arguments *arguments) {
     profile.most = arguments->rows;
     const bool any = profile.samples.taken != 0;
     if (!any) {
-        warn("%s: no samples have been taken%s", arguments->words[0],
-             profile.samples.interval != 0 ? " yet" : "; `mems set PID sample=2m` starts it in a running process");
+        tell_none(&profile.samples, arguments->words[0]);
     }
     write_form(&profile, arguments->json ? FORM_JSON : arguments->form);
     profile_free(&profile);

@@ -118,13 +118,13 @@ void profile_json(struct profile *profile) {
             estimate_add(&other, &profile->sites[i].value);
         }
     }
-    json_t *json = json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o, s:o, s:o}", "target",
-                             session_json(profile->session), "kind", profile_kind_name(profile->kind), "interval",
-                             (json_int_t)samples->interval, "taken", (json_int_t)samples->taken, "missed",
-                             (json_int_t)samples->missed, "cut", (json_int_t)samples->cut, "beyond",
-                             (json_int_t)samples->beyond, "unguarded", (json_int_t)samples->unguarded, "unwinder",
-                             samples->frame_pointers ? "frame pointers" : "tables", "total",
-                             estimate_json(&profile->total), "sites", sites, "other", estimate_json(&other));
+    json_t *json = json_pack(
+        "{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o, s:o, s:o}", "target", session_json(profile->session),
+        "kind", profile_kind_name(profile->kind), "interval", (json_int_t)samples->interval, "held_before",
+        (json_int_t)samples->held_before, "taken", (json_int_t)samples->taken, "missed", (json_int_t)samples->missed,
+        "cut", (json_int_t)samples->cut, "beyond", (json_int_t)samples->beyond, "unguarded",
+        (json_int_t)samples->unguarded, "unwinder", samples->frame_pointers ? "frame pointers" : "tables", "total",
+        estimate_json(&profile->total), "sites", sites, "other", estimate_json(&other));
     print_json(json);
 }
 

@@ -287,6 +287,8 @@ static bool read_numbers(struct reader *reader, uint64_t root, uint64_t *chunks)
     const bool read = target_read(reader->target, root, copy, whole.size);
     if (read) {
         samples->interval = field_of(copy, whole.size, layout_field(layout, "samples.interval"));
+        samples->held_before = field_of(copy, whole.size, layout_field(layout, "samples.held_before"));
+        samples->begins_at = samples->interval * layout_constant(layout, "SAMPLE_BEGIN_HELD", 0);
         samples->taken = field_of(copy, whole.size, layout_field(layout, "samples.number"));
         samples->missed = field_of(copy, whole.size, layout_field(layout, "samples.missed"));
         samples->cut = field_of(copy, whole.size, layout_field(layout, "samples.cut"));

@@ -125,6 +125,25 @@ profile --json "$process" >"$work/both.json"
 holds "$work/both.json" 'any(f["function"] == "leak_site" and s["samples"] < 60 for s in it["sites"] for f in s["frames"])'
 kill -9 "$process"
 
+# Sampling begins when the heap holds enough, and the profile says what it does not see.
+MEMS_OPTIONS=sample=1g,background=on launch "$work/list" "$work/sites"
+status=0
+"$INSIGHT" profile "$process" >"$work/early" 2>&1 || status=$?
+[ $status -eq 2 ] || fail "before there are samples the status is $status"
+grep -q 'begin when the heap holds 4.0 GiB; .mems set PID sample=64k' "$work/early" ||
+    fail "it does not say when samples begin: $(cat "$work/early")"
+"$INSIGHT" set "$process" sample=64k >/dev/null || fail "mems set"
+kill -USR1 "$process"
+for _ in $(seq 600); do
+    grep -q '^leaked' "$work/list" && break
+    sleep 0.1
+done
+profile "$process" >"$work/late"
+grep -q '^the heap held [0-9.]* [KM]iB when sampling began' "$work/late" || fail "it does not say what is missing"
+profile --json "$process" >"$work/late.json"
+holds "$work/late.json" 'it["held_before"] > 4 * 65536'
+kill -9 "$process"
+
 # Sampling starts in a running process.
 MEMS_OPTIONS=sample=0 launch "$work/list" "$work/sites"
 status=0

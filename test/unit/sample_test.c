@@ -22,6 +22,7 @@
 #include "engine/reports/stats.h"
 #include "engine/samples/sample.h"
 #include "engine/slabs/lookup.h"
+#include "engine/tables/holding.h"
 #include "os/os.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
@@ -462,13 +463,36 @@ static void beat(void) {
     }
 }
 
+/* Makes the heap hold this many MiB more, without a sample, and lets the thread notice. */
+static char *hold(size_t mib) {
+    const uint64_t interval = atomic_exchange(&samples.interval, 0);
+    beat();
+    char *large = engine_alloc(mib * MIB);
+    atomic_store(&samples.interval, interval);
+    beat();
+    return large;
+}
+
+static void a_heap_is_sampled_once_it_has_held_enough(void) {
+    engine_free(engine_alloc(100));
+    char *large = hold(SAMPLE_BEGIN_HELD - 1);
+    CHECK_EQUAL(heap_mine->interval, 0);
+    CHECK_EQUAL(samples.held_before, 0);
+    engine_free(large);
+    large = hold(SAMPLE_BEGIN_HELD);
+    CHECK_EQUAL(heap_mine->interval, SAMPLE_SMALL_TIMES * MIB);
+    CHECK(samples.held_before >= SAMPLE_BEGIN_HELD * MIB && samples.held_before <= holding_held() + 1);
+    engine_free(large);
+    engine_trim();
+    beat();
+    CHECK(heap_mine->interval != 0);
+}
+
 /* Its samples are farther apart, and stand for more. */
 static void a_small_heap_has_fewer_samples(void) {
     const uint64_t interval = MIB;
     engine_free(engine_alloc(100));
-    CHECK_EQUAL(heap_mine->interval, SAMPLE_SMALL_TIMES * interval);
-    char *large = engine_alloc(SAMPLE_SMALL_HELD * MIB);
-    beat();
+    char *large = hold(SAMPLE_SMALL_HELD);
     CHECK_EQUAL(heap_mine->interval, interval);
     engine_free(large);
     engine_trim();
@@ -516,9 +540,9 @@ static double bytes_read(FILE *profile) {
 /* Readers know one interval, but those of a heap that has grown differ; the set one may have changed, too. */
 static void a_profile_scales_samples_of_all_intervals(void) {
     static const uint64_t set[] = {MIB, 0, 8 * MIB};
+    engine_free(hold(SAMPLE_BEGIN_HELD));
     take_samples(20);
-    char *large = engine_alloc(SAMPLE_SMALL_HELD * MIB);
-    beat();
+    char *large = hold(SAMPLE_SMALL_HELD);
     take_samples(20);
     for (size_t i = 0; i < sizeof set / sizeof *set; i++) {
         FILE *profile = tmpfile();
@@ -637,6 +661,7 @@ int main(void) {
         FRESH_WITH(without_memory_for_a_record_there_is_no_sample, "sample=1,window=4m"),
         FRESH_WITH(the_peak_is_all_that_was_live_then, "sample=1"),
         FRESH_WITH(estimates_are_near_the_truth, "sample=10k"),
+        FRESH_WITH(a_heap_is_sampled_once_it_has_held_enough, "sample=1m"),
         FRESH_WITH(a_small_heap_has_fewer_samples, "sample=1m"),
         FRESH_WITH(a_profile_scales_samples_of_all_intervals, "sample=1m"),
         FRESH(sampling_starts_and_stops_in_a_running_process),

@@ -20,11 +20,28 @@ static void begin_interval(struct heap *heap, uint64_t interval) {
     heap->until_sample = interval != 0 ? exponential_draw(exponential_random(&heap->random), interval) : UINT64_MAX;
 }
 
+/* Whether sampling has begun: the engine holds enough now, or has held it. */
+static bool has_begun(uint64_t interval, size_t held) {
+    if (atomic_load_explicit(&samples.held_before, memory_order_relaxed) != 0) {
+        return true;
+    }
+    if (interval > 1 && held / SAMPLE_BEGIN_HELD < interval) {
+        return false;
+    }
+    /* Relaxed: if two threads begin at once, either amount will do. */
+    atomic_store_explicit(&samples.held_before, held | 1, memory_order_relaxed);
+    return true;
+}
+
 /* The mean interval that is due at present. */
 static uint64_t wanted(void) {
     const uint64_t interval = atomic_load_explicit(&samples.interval, memory_order_relaxed);
+    const size_t held = holding_held();
+    if (interval == 0 || !has_begun(interval, held)) {
+        return 0;
+    }
     const bool can_be_longer = interval > 1 && interval <= UINT64_MAX / SAMPLE_SMALL_TIMES;
-    return can_be_longer && holding_held() / SAMPLE_SMALL_HELD < interval ? SAMPLE_SMALL_TIMES * interval : interval;
+    return can_be_longer && held / SAMPLE_SMALL_HELD < interval ? SAMPLE_SMALL_TIMES * interval : interval;
 }
 
 void sample_points_begin(struct heap *heap) {

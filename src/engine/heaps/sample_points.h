@@ -6,8 +6,13 @@
  * point (base/exponential.h). So it is harmless that the count includes blocks of other heaps that the thread frees: a
  * point that falls on those is ignored.
  *
- * A sample costs pages, of which a small process has few. So while the engine holds (holding.h) less memory than
- * SAMPLE_SMALL_HELD intervals, the mean interval is SAMPLE_SMALL_TIMES as long, unless every block is to be a sample.
+ * A sample costs pages, of which a small process has few; most are of the unwind tables, which the kernel maps 64 KiB
+ * at a time. So, unless every block is to be a sample,
+ *
+ *   - sampling begins once the engine holds (holding.h) SAMPLE_BEGIN_HELD intervals. What was allocated before is in no
+ *     estimate; samples.held_before says how much was held.
+ *   - while it holds less than SAMPLE_SMALL_HELD intervals, the mean interval is SAMPLE_SMALL_TIMES as long.
+ *
  * Each sample records the interval that it was taken with, so estimates stay unbiased, although those of a small
  * process are less certain.
  */
@@ -17,7 +22,8 @@
 
 struct heap;
 
-#define SAMPLE_SMALL_HELD 2u
+#define SAMPLE_BEGIN_HELD 4u
+#define SAMPLE_SMALL_HELD 16u
 #define SAMPLE_SMALL_TIMES 4u
 
 /* A thread has taken the heap, and its first beat begins. */

@@ -5,6 +5,7 @@
 #include "engine/heaps/heap.h"
 #include "engine/heaps/quarantine.h"
 #include "engine/heaps/remote.h"
+#include "engine/heaps/sample_points.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
 #include "engine/samples/sample.h"
@@ -60,12 +61,12 @@
     STRUCTURE(abandoned, lock.state, slabs, aging, shared)                                                             \
     STRUCTURE(huge_table, lock.state, live.tree.root, live.count, bytes, freed)                                        \
     STRUCTURE(huge, node, requested, origin)                                                                           \
-    STRUCTURE(samples, lock.state, interval, chunks, number, peak_bytes, peak_ms,                                      \
+    STRUCTURE(samples, lock.state, interval, held_before, chunks, number, peak_bytes, peak_ms,                                      \
         peak_number, missed, cut, allocated, freed)                                                                    \
     STRUCTURE(sample_chunk, next, samples)                                                                             \
     STRUCTURE(sample, state, kind, quarantined, died, number, start, size, interval, allocated, freed)                 \
     CONSTANT(SAMPLE_LIVE) CONSTANT(SAMPLE_CLAIMED) CONSTANT(SAMPLE_DEAD) CONSTANT(SAMPLE_SMALL)                        \
-    CONSTANT(SAMPLE_LARGE)                                                                                             \
+    CONSTANT(SAMPLE_LARGE) CONSTANT(SAMPLE_BEGIN_HELD)                                                                 \
     STRUCTURE(sample_event, stack, ms, thread, pointer)                                                                \
     STRUCTURE(stack_sums, samples, blocks, bytes, blocks_variance, bytes_variance)                                     \
     STRUCTURE(stack, next, depth, cut, allocated, freed, lives, frames[0])                                             \

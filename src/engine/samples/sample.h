@@ -78,8 +78,9 @@ struct sample_chunk {
 /* All under `lock` unless noted. */
 struct samples {
     struct lock lock;
-    _Atomic uint64_t interval; /* mean number of bytes between samples; 0: none are taken (relaxed) */
-    _Atomic bool armed;        /* the process has started up (relaxed) */
+    _Atomic uint64_t interval;  /* mean number of bytes between samples; 0: none are taken (relaxed) */
+    _Atomic size_t held_before; /* odd: about what the engine held when sampling began; 0: it has not (relaxed) */
+    _Atomic bool armed;         /* the process has started up (relaxed) */
     struct sample_chunk *chunks;
     uint64_t records; /* in all chunks */
     struct list unused;
