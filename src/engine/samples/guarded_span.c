@@ -65,6 +65,9 @@ static uint32_t all_cells(const struct guarded *guarded) {
 
 /* Makes pages fault, which are later opened in `pieces`; returns how. */
 static enum guard_state guard(void *start, size_t size, uint32_t pieces) {
+    if (atomic_load_explicit(&guarded_table.marks_first, memory_order_relaxed) && os_guard(start, size) == 0) {
+        return GUARD_MARKED;
+    }
     /* Relaxed: only a bound. */
     const uint32_t before = atomic_fetch_add_explicit(&guarded_table.mappings, pieces, memory_order_relaxed);
     if (before + pieces <= GUARDED_MAPPINGS_MAX && os_close_pages(start, size) == 0) {

@@ -8,8 +8,8 @@
  *
  * An unused cell is completely inaccessible and has no memory. Guards are separate mappings (os_close_pages), because
  * gdb's gcore leaves out what follows another kind of inaccessible page in a mapping. A process can have only a limited
- * number of mappings. Beyond a bound, guards are markers in the page tables (os_guard), and where the kernel has none,
- * cells are used without a guard, and counted.
+ * number of mappings, and they take longer to make. Beyond a bound, or if samples are frequent, guards are markers in
+ * the page tables (os_guard). Where the kernel has neither, cells are used without a guard, and counted.
  */
 #pragma once
 
@@ -30,6 +30,9 @@ struct sample;
 
 /* The maximum number of guards that are mappings. An unused cell counts as two, because it is opened in the middle. */
 #define GUARDED_MAPPINGS_MAX 4096u
+
+/* With a mean interval below this, samples are frequent. */
+#define GUARDED_FREQUENT ((uint64_t)512 << 10)
 
 enum guard_state {
     GUARD_NONE,   /* accessible, or could not be changed */
@@ -55,12 +58,13 @@ struct guarded_cell {
     unsigned index;
 };
 
-/* Under samples.lock, except `mappings`, which is atomic (relaxed: only a bound). */
+/* Under samples.lock, except what is atomic; `mappings` is only a bound (relaxed). */
 struct guarded_table {
     struct list available[GUARDED_KINDS];
     uint32_t spans;
     size_t bytes; /* of these */
     uint32_t cells_taken;
+    _Atomic bool marks_first; /* samples are frequent (relaxed: a choice) */
     _Atomic uint32_t mappings;
     _Atomic uint64_t unguarded; /* cells used without a guard behind them */
 };

@@ -70,6 +70,7 @@ static void give_if_done(struct sample *sample) {
 
 struct sample *sample_make(enum sample_kind kind, size_t size, uint64_t interval, const struct sample_site *site) {
     lock_take(&samples.lock);
+    atomic_store_explicit(&guarded_table.marks_first, interval < GUARDED_FREQUENT, memory_order_relaxed);
     struct sample *sample = take_record();
     struct guarded_cell cell = {0};
     if (sample != NULL && kind == SAMPLE_SMALL && !guarded_take(size, sample, &cell)) {
