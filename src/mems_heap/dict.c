@@ -91,11 +91,40 @@ NOINLINE static void *translate_by_entry(const struct dict *dict, uintptr_t entr
     return LIKELY(fits && is_unchanged(dict, sequence)) ? physical + (offset & (FRAME - 1)) : NULL;
 }
 
+/* The same where handles are plain addresses: by the frame's shortcut if it has one. */
+ALWAYS_INLINE void *translate_plain(const struct dict *dict, uintptr_t handle, uint64_t sequence) {
+    uintptr_t offset = offset_of(handle);
+    uintptr_t entry = OBSERVE(dict->root);
+    unsigned height = OBSERVE(dict->height);
+    if (UNLIKELY(offset >> span_bits(height) != 0)) {
+        return NULL;
+    }
+    while (type_of(entry) == TYPE_TABLE) {
+        if (UNLIKELY(height == 0)) {
+            return NULL; /* the root and the height were read at different moments */
+        }
+        height--;
+        size_t index = offset >> span_bits(height) & (TABLE_SIZE - 1);
+        const struct shortcut *shortcut = table_shortcut(table_of(entry), index);
+        const struct leaf_map *map = height == 0 ? OBSERVE(shortcut->map) : NULL;
+        if (LIKELY(map != NULL)) {
+            char *physical = OBSERVE(shortcut->physical);
+            bool fits = leaf_map_uses(map, key_of(offset));
+            return LIKELY(fits && is_unchanged(dict, sequence)) ? physical + (offset & (FRAME - 1)) : NULL;
+        }
+        entry = OBSERVE(table_of(entry)[index]);
+    }
+    return translate_by_entry(dict, entry, handle, sequence);
+}
+
 HOT void *dict_translate(const struct dict *dict, uintptr_t handle) {
     uint64_t sequence = OBSERVE(dict->sequence);
     uint32_t readers = OBSERVE(dict->readers);
     if (UNLIKELY(readers != 0 ? handle_number(handle) != readers : handle != handle_address(handle))) {
         return NULL;
+    }
+    if (readers == 0) {
+        return translate_plain(dict, handle, sequence);
     }
     uintptr_t offset = offset_of(handle_address(handle));
     uintptr_t entry = find_entry(dict, offset);
@@ -107,14 +136,12 @@ HOT void *dict_translate(const struct dict *dict, uintptr_t handle) {
     if (UNLIKELY(!quarter_uses(quarter, key))) {
         return NULL;
     }
-    if (readers != 0) {
-        size_t rank = quarter_up_to(quarter, key) - 1;
-        if (UNLIKELY(rank >= QUARTER_TAGS)) {
-            return translate_by_entry(dict, entry, handle, sequence);
-        }
-        if (UNLIKELY(OBSERVE(quarter->tags[rank]) != handle_tag(handle))) {
-            return NULL;
-        }
+    size_t rank = quarter_up_to(quarter, key) - 1;
+    if (UNLIKELY(rank >= QUARTER_TAGS)) {
+        return translate_by_entry(dict, entry, handle, sequence);
+    }
+    if (UNLIKELY(OBSERVE(quarter->tags[rank]) != handle_tag(handle))) {
+        return NULL;
     }
     char *physical = OBSERVE(quarter->physical);
     if (UNLIKELY(physical == NULL)) {
@@ -167,18 +194,39 @@ struct sub_node *dict_search_before(const struct dict *dict, uintptr_t v_address
 
 size_t dict_bytes(const struct dict *dict) {
     size_t bytes = dict->tables.bytes;
-    for (unsigned kind = 0; kind < LEAF_KINDS; kind++) {
+    for (unsigned kind = 0; kind <= DICT_MAPS; kind++) {
         bytes += dict->leaves[kind].bytes;
     }
     return bytes;
 }
 
-/* The audit's counts so far: leaves of each kind, and tables. */
+/* The audit's counts so far: leaves of each kind and maps, and tables. */
 struct audit {
     const struct dict *dict;
     size_t tables;
-    size_t leaves[LEAF_KINDS];
+    size_t leaves[LEAF_KINDS + 1];
 };
+
+/* Whether a shortcut agrees with the entry of its frame. Not every full leaf has one. */
+static const char *shortcut_flaw(struct audit *audit, const struct shortcut *shortcut, uintptr_t entry) {
+    if (shortcut->map == NULL) {
+        return NULL;
+    }
+    audit->leaves[DICT_MAPS]++;
+    if (!is_leaf(entry) || leaf_is_short(kind_of(entry))) {
+        return "dictionary: a shortcut to a frame without a full leaf";
+    }
+    struct leaf_map anew;
+    leaf_map_fill(&anew, leaf_of(entry));
+    for (size_t i = 0; i < sizeof anew.used / sizeof *anew.used; i++) {
+        if (anew.used[i] != shortcut->map->used[i]) {
+            return "dictionary: a map does not agree with its leaf";
+        }
+    }
+    return shortcut->physical == NULL || shortcut->physical != leaf_of(entry)->physical
+               ? "dictionary: a shortcut does not lead to its frame's bytes"
+               : NULL;
+}
 
 static const char *entry_flaw(struct audit *audit, uintptr_t entry, unsigned height, uintptr_t base) {
     if (is_leaf(entry)) {
@@ -191,6 +239,9 @@ static const char *entry_flaw(struct audit *audit, uintptr_t entry, unsigned hei
         const char *flaw = height == 0 ? "dictionary: a table below the frames" : NULL;
         for (size_t i = 0; flaw == NULL && i < TABLE_SIZE; i++) {
             flaw = entry_flaw(audit, table_of(entry)[i], height - 1, base + (i << span_bits(height - 1)));
+            if (flaw == NULL && !audit->dict->generations) {
+                flaw = shortcut_flaw(audit, table_shortcut(table_of(entry), i), table_of(entry)[i]);
+            }
         }
         return flaw;
     }
@@ -211,9 +262,9 @@ bool dict_valid(const struct dict *dict, const char **why) {
     if (flaw == NULL && audit.tables != dict->tables.used) {
         flaw = "dictionary: the number of tables is wrong";
     }
-    for (unsigned kind = 0; flaw == NULL && kind < LEAF_KINDS; kind++) {
+    for (unsigned kind = 0; flaw == NULL && kind <= DICT_MAPS; kind++) {
         if (audit.leaves[kind] != dict->leaves[kind].used) {
-            flaw = "dictionary: the number of leaves is wrong";
+            flaw = "dictionary: the number of leaves or maps is wrong";
         } else {
             (void)pool_valid(&dict->leaves[kind], &flaw);
         }

@@ -11,6 +11,10 @@
  *
  * A search follows one pointer per level, as many as the addresses in use require, and scans the few keys of a leaf.
  *
+ * Where handles are plain addresses, a reader only asks whether a granule is in use, and where its frame is. So there
+ * the lowest tables also have a *shortcut* for each frame with a full leaf: to its map (struct leaf_map) and its bytes.
+ * A million blocks have 25 times as many bytes of leaves as of shortcuts and maps, which mostly stay in the caches.
+ *
  * Readers take no lock. Writers, who hold the space's lock, make `sequence` odd during a change. A reader reads it
  * before and after, and its result is valid if both are the same even number. What it sees in between may be stale or
  * half written, but pointers lead to cells that were once of the expected kind (pool.h keeps them readable), and a
@@ -34,6 +38,7 @@
 #define TYPE_LEAF 2u /* with the kind of the leaf above */
 
 #define DICT_NO_READERS UINT32_MAX
+#define DICT_MAPS LEAF_KINDS
 
 struct dict {
     uint64_t sequence;
@@ -41,9 +46,9 @@ struct dict {
     uint32_t readers; /* the number in handles that may be read without the lock, or DICT_NO_READERS */
     uintptr_t root;   /* the entry that covers all addresses */
     struct pool tables;
-    struct pool leaves[LEAF_KINDS]; /* by size, smallest first */
-    size_t count;                   /* number of PROCESSes */
-    bool generations;               /* handles have generations */
+    struct pool leaves[LEAF_KINDS + 1]; /* by size, smallest first; and DICT_MAPS: maps */
+    size_t count;                       /* number of PROCESSes */
+    bool generations;                   /* handles have generations */
 };
 
 /* number: the one in the handles; watched: nobody may read without the lock. */

@@ -89,6 +89,28 @@ static void frame_refresh(const struct dict *dict, uintptr_t *entry, uintptr_t b
     }
 }
 
+/* Makes the shortcut of a frame, if it should have one, agree with its entry. A map is reserved unless the leaf became
+ * full while it was the root. */
+static void update_shortcut(struct dict *dict, uintptr_t entry, struct shortcut *shortcut) {
+    struct pool *maps = &dict->leaves[DICT_MAPS];
+    struct leaf_map *map = shortcut->map;
+    if (!is_leaf(entry) || leaf_is_short(kind_of(entry)) || leaf_of(entry)->physical == NULL) {
+        if (map != NULL) {
+            PUBLISH(shortcut->map, NULL);
+            pool_give(maps, map);
+        }
+        return;
+    }
+    if (map == NULL && maps->spare > 0) {
+        map = pool_take(maps);
+    }
+    if (map != NULL) {
+        leaf_map_fill(map, leaf_of(entry));
+        PUBLISH(shortcut->physical, leaf_of(entry)->physical);
+        PUBLISH(shortcut->map, map);
+    }
+}
+
 /* What to do with a PROCESS at the entries of a range. */
 enum change { CHANGE_INSERT, CHANGE_REMOVE, CHANGE_REFRESH };
 
@@ -140,8 +162,12 @@ static void change(const struct update *update, uintptr_t *entry, unsigned heigh
     unsigned bits = span_bits(height - 1);
     uintptr_t from = update->first > base ? (update->first - base) >> bits : 0;
     uintptr_t to = update->last < last ? (update->last - base) >> bits : TABLE_SIZE - 1;
+    uintptr_t *table = table_of(*entry);
     for (uintptr_t i = from; i <= to; i++) {
-        change(update, &table_of(*entry)[i], height - 1, base + (i << bits));
+        change(update, &table[i], height - 1, base + (i << bits));
+        if (height == 1 && !update->dict->generations) {
+            update_shortcut(update->dict, table[i], table_shortcut(table, i));
+        }
     }
 }
 
@@ -187,6 +213,11 @@ static uintptr_t *entry_of(struct dict *dict, uintptr_t offset) {
     return entry;
 }
 
+/* Reserves maps for both ends of a PROCESS, if a leaf of this kind may have one. */
+static int reserve_maps(struct dict *dict, unsigned kind) {
+    return dict->generations || leaf_is_short(kind) ? 0 : pool_reserve(&dict->leaves[DICT_MAPS], 2);
+}
+
 /* Reserves the leaf that one more PROCESS in a frame takes. */
 static int reserve_leaf(struct dict *dict, uintptr_t v_address) {
     uintptr_t offset = offset_of(v_address);
@@ -198,7 +229,12 @@ static int reserve_leaf(struct dict *dict, uintptr_t v_address) {
         return pool_reserve(&dict->leaves[0], 2);
     }
     unsigned kind = kind_of(entry);
-    return leaf_count(leaf_of(entry), kind) < leaf_room(kind) ? 0 : pool_reserve(&dict->leaves[kind + 1], 2);
+    int error = 0;
+    if (leaf_count(leaf_of(entry), kind) == leaf_room(kind)) {
+        kind++;
+        error = pool_reserve(&dict->leaves[kind], 2);
+    }
+    return error != 0 ? error : reserve_maps(dict, kind);
 }
 
 int dict_reserve(struct dict *dict, uintptr_t start, uintptr_t last) {
@@ -298,10 +334,11 @@ void dict_init(struct dict *dict, uint32_t number, bool watched) {
     PUBLISH(dict->height, 0);
     PUBLISH(dict->root, (uintptr_t)0);
     dict->count = 0;
-    pool_init(&dict->tables, TABLE_SIZE * sizeof(uintptr_t));
+    pool_init(&dict->tables, table_bytes(dict->generations));
     for (unsigned kind = 0; kind < LEAF_KINDS; kind++) {
         pool_init(&dict->leaves[kind], leaf_size(kind));
     }
+    pool_init(&dict->leaves[DICT_MAPS], sizeof(struct leaf_map));
 }
 
 void dict_finish(struct dict *dict) {
@@ -312,7 +349,7 @@ void dict_finish(struct dict *dict) {
     end_change(dict);
     dict->count = 0;
     pool_finish(&dict->tables);
-    for (unsigned kind = 0; kind < LEAF_KINDS; kind++) {
+    for (unsigned kind = 0; kind <= DICT_MAPS; kind++) {
         pool_finish(&dict->leaves[kind]);
     }
 }

@@ -28,6 +28,21 @@ static inline uintptr_t *table_of(uintptr_t entry) {
     return (uintptr_t *)(entry & ~TYPE_MASK);
 }
 
+/* For a frame with a full leaf, if handles are plain addresses. */
+struct shortcut {
+    struct leaf_map *map; /* NULL: none */
+    char *physical;             /* where the frame's bytes are */
+};
+
+/* Where handles are plain addresses, a table's shortcuts are behind its entries. */
+static inline struct shortcut *table_shortcut(uintptr_t *table, size_t index) {
+    return (struct shortcut *)(table + TABLE_SIZE) + index;
+}
+
+static inline size_t table_bytes(bool generations) {
+    return TABLE_SIZE * (sizeof(uintptr_t) + (generations ? 0 : sizeof(struct shortcut)));
+}
+
 static inline struct sub_node *node_of(uintptr_t entry) {
     return (struct sub_node *)entry;
 }

@@ -142,6 +142,14 @@ static void quarters_drop(struct leaf *leaf, unsigned kind, size_t index, struct
     }
 }
 
+void leaf_map_fill(struct leaf_map *map, const struct leaf *leaf) {
+    for (unsigned i = 0; i < QUARTERS; i++) {
+        const struct quarter *quarter = leaf_quarter(leaf, i);
+        PUBLISH(map->used[2 * i], quarter->used[0]);
+        PUBLISH(map->used[2 * i + 1], quarter->used[1]);
+    }
+}
+
 /* --- Both -------------------------------------------------------------------------------------------------------- */
 
 void leaf_clear(struct leaf *leaf, unsigned kind, char *physical) {

@@ -162,6 +162,20 @@ ALWAYS_INLINE size_t quarter_up_to(const struct quarter *quarter, uint16_t key) 
                              OBSERVE(quarter->starts[1]) & up_to & upper);
 }
 
+/* The `used` bits of all quarters of a full leaf, in order: a cache line. */
+struct leaf_map {
+    uint64_t used[FRAME / GRANULE / 64];
+};
+
+_Static_assert(sizeof(struct leaf_map) == POOL_GRAIN, "a map fills a cache line");
+
+ALWAYS_INLINE bool leaf_map_uses(const struct leaf_map *map, uint16_t key) {
+    return (OBSERVE(map->used[key / 64]) >> key % 64 & 1) != 0;
+}
+
+/* Makes a map that of a full leaf. */
+void leaf_map_fill(struct leaf_map *map, const struct leaf *leaf);
+
 /* --- Both -------------------------------------------------------------------------------------------------------- */
 
 /* How many PROCESSes begin at or before a granule. Never exceeds the leaf's room, unless the leaf is being changed.

@@ -45,6 +45,24 @@ static void check_handles(void) {
     }
 }
 
+/* Without generations, any address is translated without the lock as with it, also those that no block has. */
+static void check_addresses(void) {
+    for (uintptr_t v_address = MAIN_CHAIN_START; v_address < space->chain.next; v_address += GRANULE / 2) {
+        const struct sub_node *node = dict_search(&space->dict, v_address);
+        assert_ptr_equal(dict_translate(&space->dict, v_address),
+                         node != NULL ? node->physical + (v_address - node->start) : NULL);
+    }
+}
+
+/* How many frames have more blocks than a short leaf has room for. */
+static size_t full_leaves(void) {
+    size_t full = 0;
+    for (unsigned kind = LEAF_SHORT_KINDS; kind < LEAF_KINDS; kind++) {
+        full += space->dict.leaves[kind].used;
+    }
+    return full;
+}
+
 /* Sizes around `size`: allocates, frees, resizes. */
 static void change_some(struct random *random, size_t size) {
     for (size_t n = 0; n < BLOCKS / 2; n++) {
@@ -77,7 +95,12 @@ static void run(int generations, unsigned movable) {
                 memset(stale, 0, sizeof stale); /* cannot be told from others at the same address */
             }
             check_handles();
+            if (generations < 0) {
+                check_addresses();
+            }
         }
+        /* Each has a shortcut, where they help. */
+        assert_int_equal(space->dict.leaves[DICT_MAPS].used, generations < 0 && movable == 0 ? full_leaves() : 0);
         for (size_t i = 0; i < BLOCKS; i++) {
             space_free("test", space, handles[i]);
             handles[i] = NULL;
@@ -100,6 +123,7 @@ static void without_generations(void **state) {
 static void in_a_movable_space(void **state) {
     (void)state;
     run(1, MEMS_MOVABLE);
+    run(-1, MEMS_MOVABLE);
 }
 
 /* A handle of a space without generations has nothing above its address. */
