@@ -95,9 +95,9 @@ static void run(int generations, unsigned movable) {
                 memset(stale, 0, sizeof stale); /* cannot be told from others at the same address */
             }
             check_handles();
-            if (generations < 0) {
-                check_addresses();
-            }
+        }
+        if (generations < 0) {
+            check_addresses();
         }
         /* Each has a shortcut, where they help. */
         assert_int_equal(space->dict.leaves[DICT_MAPS].used, generations < 0 && movable == 0 ? full_leaves() : 0);
