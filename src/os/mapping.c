@@ -2,6 +2,7 @@
  * mapping.c - address space: reserved, committed, claimed, mapped, purged, resized, returned.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <sys/auxv.h>
 
 #include "base/bits.h"
@@ -11,7 +12,13 @@
 #include "syscall.h"
 
 size_t os_page_size(void) {
-    return (size_t)getauxval(AT_PAGESZ); /* sysconf would touch about 70 KiB more of the C library */
+    static _Atomic size_t known; /* relaxed: a constant */
+    size_t size = atomic_load_explicit(&known, memory_order_relaxed);
+    if (size == 0) {
+        size = (size_t)getauxval(AT_PAGESZ); /* sysconf would touch about 70 KiB more of the C library */
+        atomic_store_explicit(&known, size, memory_order_relaxed);
+    }
+    return size;
 }
 
 /* Maps `align` bytes more than needed and cuts off the ends, so that the mapping starts at a multiple of `align`. */

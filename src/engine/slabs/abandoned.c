@@ -40,7 +40,7 @@ static void set_heap(struct slab *slab, unsigned size_class, uint32_t id) {
 }
 
 static void grow_old(struct abandoned *of, struct slab *slab) {
-    if (slab_free_slots(slab) != 0) {
+    if (slab_free_slots(slab) != 0 && list_empty(&slab->age)) {
         slab_age(slab, &of->aging, os_coarse_ms());
     }
 }
