@@ -78,6 +78,52 @@ static void an_ended_thread_leaves_the_slabs_in_use_and_no_others(void) {
     check_nothing_left();
 }
 
+/* Of the slabs that a thread leaves empty, one of each small class stays until another has free slots. */
+static void the_next_thread_gets_a_spare_slab(void) {
+    adopt_nothing();
+    const size_t slots = size_classes[size_class_of(2112)].slots;
+    thread_leaves(2112, 3 * slots, 0);
+    CHECK_EQUAL(available(2112), 1);
+    CHECK_EQUAL(spans.live_units, 1);
+    thread_leaves(2112, slots, slots);
+    CHECK_EQUAL(spans.live_units, 1); /* that one, now full */
+    CHECK_EQUAL(available(2112), 0);
+    thread_leaves(2112, 1, 0);
+    CHECK_EQUAL(spans.live_units, 2);
+    thread_leaves(2112, 2, 1); /* it is taken, and left with one block */
+    CHECK_EQUAL(spans.live_units, 2);
+    CHECK_EQUAL(available(2112), 1);
+    thread_leaves(2112, slots, 0); /* none stays beside that */
+    CHECK_EQUAL(spans.live_units, 2);
+    thread_leaves(20000, 10, 0); /* none of a larger class */
+    CHECK_EQUAL(available(20000), 0);
+    CHECK_VALID();
+}
+
+static void a_spare_slab_goes_when_another_has_room_or_memory_goes_back(void) {
+    adopt_nothing();
+    const size_t slots = size_classes[size_class_of(2112)].slots;
+    thread_leaves(2112, slots, slots);
+    void *block = blocks[0];
+    const struct slab *full = slab_of(block);
+    thread_leaves(2112, 1, 0);
+    CHECK_EQUAL(spans.live_units, 2);
+    engine_free(block);
+    CHECK_EQUAL(spans.live_units, 1);
+    CHECK(slabs_first_with_room(&abandoned[size_class_of(2112)].slabs) == full);
+    CHECK_VALID();
+    thread_leaves(4096, 1, 0);
+    CHECK_EQUAL(available(4096), 1);
+    abandoned_drop_empty();
+    CHECK_EQUAL(available(4096), 0);
+    CHECK_EQUAL(spans.live_units, 1);
+    thread_leaves(4096, 1, 0);
+    CHECK(free_pages_purge_all() != 0);
+    CHECK_EQUAL(spans.live_units, 1);
+    CHECK_EQUAL(available(2112), 1); /* it has blocks */
+    CHECK_VALID();
+}
+
 static void a_heap_adopts_before_it_makes_a_slab(void) {
     thread_leaves(2112, 10, 10);
     const struct slab *slab = slab_of(blocks[0]);
@@ -160,7 +206,7 @@ static void every_block_of_many_abandoned_slabs_can_be_freed_in_any_order(void) 
             CHECK_VALID();
         }
     }
-    shared_drop_empty();
+    abandoned_drop_empty();
     CHECK_EQUAL(spans.live_units, 0);
     check_nothing_left();
 }
@@ -228,6 +274,7 @@ static void a_thread_beside_others_has_its_first_blocks_from_the_shared_slab(voi
     CHECK_EQUAL(available(64), 0);
     void *own = engine_alloc(64);
     CHECK(slab_of(own) != shared); /* which is not adopted */
+    abandoned_drop_empty();
     thread_run(allocate_a_little, NULL);
     CHECK(slab_of(blocks[0]) == shared);
     CHECK_EQUAL(slab_count_live(shared), 2 * (FEW - 1) * 2);
@@ -262,7 +309,7 @@ static void a_shared_slab_that_is_empty_goes_back_with_its_memory_and_one_that_i
     void *block = shared_alloc(250);
     const struct slab *shared = of->shared;
     CHECK(shared == slab_of(block));
-    shared_drop_empty(); /* it is not */
+    abandoned_drop_empty(); /* it is not */
     CHECK_EQUAL(abandoned_free(block), ABANDONED_FREED);
     CHECK_VALID();
     CHECK(of->shared == shared && shared_alloc(250) == block);
@@ -271,7 +318,7 @@ static void a_shared_slab_that_is_empty_goes_back_with_its_memory_and_one_that_i
     CHECK(of->shared == NULL);
     CHECK_EQUAL(spans.live_units, 0);
     CHECK_EQUAL(abandoned_free(shared_alloc(250)), ABANDONED_FREED);
-    shared_drop_empty();
+    abandoned_drop_empty();
     CHECK(of->shared == NULL);
     CHECK_EQUAL(spans.live_units, 0);
     for (size_t i = 0; i < slots; i++) {
@@ -343,6 +390,8 @@ static void a_block_of_an_abandoned_slab_freed_twice_is_a_fault(void) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         IN_BOTH_MODES(an_ended_thread_leaves_the_slabs_in_use_and_no_others),
+        IN_BOTH_MODES(the_next_thread_gets_a_spare_slab),
+        IN_BOTH_MODES(a_spare_slab_goes_when_another_has_room_or_memory_goes_back),
         IN_BOTH_MODES(a_heap_adopts_before_it_makes_a_slab),
         IN_BOTH_MODES(a_full_slab_is_adopted_once_it_has_room),
         IN_BOTH_MODES(a_thread_adopts_the_first_slab_that_it_frees_into),

@@ -22,8 +22,20 @@ static void available_add(struct abandoned *of, uint32_t by) {
     atomic_store_explicit(&of->available, available + by, memory_order_relaxed);
 }
 
+/* Destroys the spare slab, if there is one: it is then the only one with free slots. */
+static void drop_spare(struct abandoned *of) {
+    const bool one = atomic_load_explicit(&of->available, memory_order_relaxed) == 1;
+    struct slab *slab = one ? CONTAINER_OF(of->slabs.next, struct slab, link) : NULL;
+    if (slab != NULL && slab_disposable(slab)) {
+        list_remove(&slab->link);
+        available_add(of, -1u);
+        slab_destroy(slab);
+    }
+}
+
 static void insert(struct abandoned *of, struct slab *slab) {
     if (slab_free_slots(slab) != 0) {
+        drop_spare(of);
         list_push_front(&of->slabs, &slab->link);
         available_add(of, 1);
     } else {
@@ -45,13 +57,22 @@ static void grow_old(struct abandoned *of, struct slab *slab) {
     }
 }
 
+/*
+ * Whether an empty slab that a thread leaves stays as the *spare* one of its class: if it is small, and no other has
+ * free slots. Otherwise each of many short threads would make its slabs again. It goes when the shared slab does, or
+ * when another gets free slots.
+ */
+static bool stays_as_spare(const struct abandoned *of, const struct slab *slab) {
+    return slab->span.units == 1 && atomic_load_explicit(&of->available, memory_order_relaxed) == 0;
+}
+
 void abandoned_leave(unsigned size_class, struct list *slabs) {
     struct abandoned *of = &abandoned[size_class];
     lock_take(&of->lock);
     while (!list_empty(slabs)) {
         struct slab *slab = CONTAINER_OF(slabs->next, struct slab, link);
         list_remove(&slab->link);
-        if (slab_disposable(slab)) {
+        if (slab_disposable(slab) && !stays_as_spare(of, slab)) {
             slab_destroy(slab);
         } else {
             set_heap(slab, size_class, HEAP_ABANDONED);
@@ -112,7 +133,7 @@ struct slab *abandoned_adopt_of(const void *block, unsigned size_class, uint32_t
 /*
  * Call this after slots of the slab became free: moves it to its place in the list, or destroys it. The shared slab
  * stays when it is empty, or each of many short threads would make it again. It goes when memory does: after a purge,
- * or by shared_drop_empty.
+ * or by abandoned_drop_empty.
  */
 static void regain(struct abandoned *of, struct slab *slab, bool was_full) {
     if (was_full && slab_free_slots(slab) != 0) {
@@ -205,7 +226,7 @@ void *shared_alloc(size_t size) {
     return block;
 }
 
-void shared_drop_empty(void) {
+void abandoned_drop_empty(void) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         struct abandoned *of = &abandoned[size_class];
         lock_take(&of->lock);
@@ -214,6 +235,7 @@ void shared_drop_empty(void) {
             take_out(of, slab);
             slab_destroy(slab);
         }
+        drop_spare(of);
         lock_give(&of->lock);
     }
 }

@@ -5,7 +5,8 @@
  * Such a slab belongs to its class: every operation on it runs under the class's lock, whose holder also writes its
  * live bits. A heap that needs a slab adopts an *abandoned* one of the class. The *shared* slab of a class is never
  * adopted. It gives single blocks to threads without a heap (they are ending, or there are too many), and a thread's
- * first blocks in a process with several threads, so a thread that needs little of a class gets no slab for it.
+ * first blocks in a process with several threads, so a thread that needs little of a class gets no slab for it. Of the
+ * empty slabs that threads leave, one of each class may stay as a *spare* for the next thread.
  */
 #pragma once
 
@@ -57,8 +58,8 @@ bool abandoned_collect(size_t unit);
 /* A block for `size` bytes, at most SMALL_MAX, from the shared slab; NULL if there is no memory. */
 void *shared_alloc(size_t size);
 
-/* Gives back the spans of shared slabs that are empty. */
-void shared_drop_empty(void);
+/* Gives back the spans of shared slabs that are empty, and of spare ones. */
+void abandoned_drop_empty(void);
 
 /* The class of that block: it shares no cache line with a block of another thread. */
 unsigned shared_class(size_t size);

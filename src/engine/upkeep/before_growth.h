@@ -22,7 +22,7 @@ bool upkeep_before_growth(struct heap *heap);
 void upkeep_flush_larges(struct heap *heap, size_t units, size_t most, size_t least);
 
 /* Before the heap creates a slab of `units` units: flushes what it has cached if memory would exceed its peak. If slabs
- * would exceed theirs, gives up empty shared slabs, and reclaims idle heaps or purges free pages of slabs. */
+ * would exceed theirs, gives up empty slabs that no heap has, and reclaims idle heaps or purges free pages of slabs. */
 void upkeep_before_peak(struct heap *heap, size_t units);
 
 /* For a heap whose cached blocks have just been flushed, under its lock: upkeep_before_growth need not flush them soon.

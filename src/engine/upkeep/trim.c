@@ -45,7 +45,7 @@ static void reclaim_all(struct heap *mine) {
             lock_give(&heap->lock);
         }
     }
-    shared_drop_empty();
+    abandoned_drop_empty();
 }
 
 /* If memory or addresses are limited, the dirty units may be exactly what is needed. */
