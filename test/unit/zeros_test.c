@@ -9,6 +9,7 @@
 #include "os/os.h"
 #include "support/engine_heap.h"
 #include "support/kernel.h"
+#include "support/thread.h"
 
 #define SIZE ((size_t)300 * KIB)
 
@@ -113,6 +114,65 @@ static void a_block_in_use_is_looked_at_a_few_times(void) {
         present += present_bytes(blocks[i], SIZE);
     }
     CHECK_EQUAL(present, (COUNT + LOOKS - 1) / LOOKS * os_page_size());
+}
+
+static void *allocate_one(void *unused) {
+    (void)unused;
+    CHECK(engine_alloc_zeroed(1, SIZE) != NULL);
+    return NULL;
+}
+
+static void *free_one(void *block) {
+    engine_free(block);
+    return NULL;
+}
+
+/* It may have been interrupted before it could fill its block. */
+static void another_threads_block_does_not_count_as_unused(void) {
+    (void)engine_alloc(1);
+    need_to_see_pages();
+    thread_run(allocate_one, NULL);
+    CHECK_EQUAL(untouched_of_kept(32, 1), 5 + 27 / 4);
+    thread_run(allocate_one, NULL);
+    CHECK_EQUAL(untouched_of_kept(3, 1), 0);
+    CHECK_VALID();
+}
+
+static void *use_all(void *unused) {
+    (void)unused;
+    CHECK_EQUAL(untouched_of_kept(32, 1), 5 + 27 / 4);
+    return NULL;
+}
+
+static void a_heaps_next_thread_does_not_watch_its_blocks(void) {
+    (void)engine_alloc(1);
+    need_to_see_pages();
+    thread_run(allocate_one, NULL);
+    thread_run(use_all, NULL);
+    CHECK_EQUAL(heaps.made, 2);
+    CHECK_VALID();
+}
+
+/* A block that another thread frees tells then, and not once more when its own thread allocates the next. */
+static void a_block_freed_by_another_thread_tells_once(void) {
+    (void)engine_alloc(1);
+    need_to_see_pages();
+    for (unsigned i = 0; i < 2; i++) { /* four blocks make a habit, of which the last is looked at below */
+        char *first;
+        char *second;
+        CHECK_EQUAL(allocate(SIZE, &first), 0);
+        memset(first, 1, SIZE);
+        void *between = engine_alloc(SIZE);
+        thread_run(free_one, first);
+        CHECK_EQUAL(allocate(SIZE + 3 * UNIT, &second), 0);
+        CHECK(second != first);
+        memset(second, 1, SIZE + 3 * UNIT);
+        engine_free(second);
+        release(between);
+    }
+    char *block;
+    CHECK_EQUAL(allocate(SIZE, &block), SIZE);
+    CHECK_VALID();
 }
 
 /* The program has closed the pages of a live block. */
@@ -288,6 +348,9 @@ int main(void) {
         FRESH(what_is_used_is_present),
         FRESH(a_block_in_use_tells_as_well),
         FRESH(a_block_in_use_is_looked_at_a_few_times),
+        FRESH(another_threads_block_does_not_count_as_unused),
+        FRESH(a_heaps_next_thread_does_not_watch_its_blocks),
+        FRESH(a_block_freed_by_another_thread_tells_once),
         FRESH(closed_pages_are_not_read),
         FRESH(what_has_been_resized_tells_nothing),
         FRESH(what_is_resized_again_and_again_tells_nothing),

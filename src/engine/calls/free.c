@@ -38,7 +38,7 @@ static COLD void end_large(struct heap *heap, struct large *large) {
         return;
     }
     if (large->watched) {
-        zeros_learn(window_address(large->span.first), large_size(large));
+        zeros_learn(window_address(large->span.first), large_size(large), heap_watches(heap));
     }
     if (heap != &heap_none) {
         kept = !large_advised(large) && cache_large(heap, large);

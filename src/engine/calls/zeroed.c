@@ -34,7 +34,8 @@ static enum zeros_memory memory_of(const void *block, bool zero) {
 }
 
 void zeroed_make(void *block, size_t bytes, bool zero) {
-    if (zeros_make(block, round_up(bytes, OS_PAGE), memory_of(block, zero)) && page_map_holds(block)) {
+    if (zeros_make(block, round_up(bytes, OS_PAGE), memory_of(block, zero), heap_watches(heap_mine)) &&
+        page_map_holds(block)) {
         large_watch(block);
     }
     if (UNLIKELY(!root_plain())) {

@@ -61,6 +61,9 @@ void heap_reset(struct heap *heap) {
     heap->interval = 0;
     heap->random = 0;
     heap->stack = (struct os_stack){0};
+    for (unsigned i = 0; i < ZEROS_SIZES; i++) {
+        heap->watches[i] = (struct zeros_watch){0};
+    }
     heap_catch_up(heap);
 }
 

@@ -20,6 +20,7 @@
 #include "base/list.h"
 #include "depot.h"
 #include "engine/memory/large_cache.h"
+#include "engine/memory/zeros.h"
 #include "engine/slabs/slab.h"
 #include "engine/tables/live_map.h"
 #include "engine/tables/page_map.h"
@@ -120,6 +121,7 @@ struct heap {
     uint64_t interval;            /* their mean distance; 0: there are no samples */
     uint64_t random;              /* the state of its random numbers; 0: not started */
     struct os_stack stack;        /* the known bounds of the thread's stack */
+    struct zeros_watch watches[ZEROS_SIZES];
 
     /* Under the lock. */
     struct lock lock;
@@ -195,6 +197,11 @@ static inline void heap_count_large(struct heap *heap, uint64_t bytes) {
     } else {
         atomic_fetch_add_explicit(&heaps.large_bytes, bytes, memory_order_relaxed);
     }
+}
+
+/* What calloc watches for the heap's thread; NULL for heap_none. */
+static inline struct zeros_watch *heap_watches(struct heap *heap) {
+    return heap != &heap_none ? heap->watches : NULL;
 }
 
 /* Part of the engine's start. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "engine/tables/page_map.h"
 #include "engine/tables/window.h"
 #include "os/futex.h"
 #include "os/os.h"
@@ -34,8 +35,8 @@
 
 static struct zeros_habit habits[ZEROS_SIZES];
 
-static struct zeros_habit *habit_of(size_t bytes) {
-    return &habits[floor_log2(bytes) - ZEROS_SHIFT];
+static unsigned doubling_of(size_t bytes) {
+    return floor_log2(bytes) - ZEROS_SHIFT;
 }
 
 /* Whether a page of a block holds data. */
@@ -86,38 +87,46 @@ static void count(struct zeros_habit *habit, bool used, size_t bytes) {
 }
 
 /* Looks at the live block when `block` is allocated. The program may fill it a little later. */
-static void look_at_live(struct zeros_habit *habit, const void *block) {
-    const uintptr_t live = atomic_load_explicit(&habit->live, memory_order_relaxed);
-    if (live == 0 || live - live % UNIT == (uintptr_t)block) { /* resized and then freed: it tells nothing */
-        atomic_store_explicit(&habit->live, 0, memory_order_relaxed);
+static void look_at_live(struct zeros_watch *watch, struct zeros_habit *habit, const void *block) {
+    const void *live = (const void *)(watch->live - watch->live % UNIT);
+    const size_t bytes = watch->live % UNIT * OS_PAGE;
+    /* Resized and then freed, or freed by another thread: it tells nothing. */
+    if (watch->live == 0 || live == block || !page_map_holds(live) || page_map_load(window_unit(live)) != UNIT_LARGE) {
+        watch->live = 0;
         return;
     }
-    const size_t bytes = live % UNIT * OS_PAGE;
-    const bool used = seems_used((const void *)(live - live % UNIT), bytes, is_used_by_others, UNUSED_LIVE);
-    const uint32_t looks = atomic_load_explicit(&habit->looks, memory_order_relaxed);
-    atomic_store_explicit(&habit->looks, looks - 1, memory_order_relaxed);
-    if (used || looks <= 1) {
-        atomic_store_explicit(&habit->live, 0, memory_order_relaxed);
+    const bool used = seems_used(live, bytes, is_used_by_others, UNUSED_LIVE);
+    watch->looks--;
+    if (used || watch->looks == 0) {
+        watch->live = 0;
         count(habit, used, bytes);
     }
 }
 
+static void watch_from_now_on(struct zeros_watch *watch, const void *block, size_t bytes) {
+    if (watch->live == 0 && page_map_holds(block)) {
+        watch->live = (uintptr_t)block | bytes / OS_PAGE;
+        watch->looks = LOOKS;
+    }
+}
+
 /* Makes a fresh block present if the program is expected to use it. */
-static bool leave_untouched(void *block, size_t bytes) {
+static bool leave_untouched(void *block, size_t bytes, struct zeros_watch *watches) {
     if (bytes >= ZEROS_SPARSE_MIN) {
         return false;
     }
-    struct zeros_habit *habit = habit_of(bytes);
-    look_at_live(habit, block);
+    struct zeros_habit *habit = &habits[doubling_of(bytes)];
+    if (watches != NULL) {
+        look_at_live(&watches[doubling_of(bytes)], habit, block);
+    }
     const uint32_t credit = atomic_load_explicit(&habit->credit, memory_order_relaxed);
     if (credit >= bytes) {
         atomic_store_explicit(&habit->credit, credit - (uint32_t)bytes, memory_order_relaxed);
         os_populate(block, bytes);
         return false;
     }
-    if (atomic_load_explicit(&habit->live, memory_order_relaxed) == 0) {
-        atomic_store_explicit(&habit->live, (uintptr_t)block | bytes / OS_PAGE, memory_order_relaxed);
-        atomic_store_explicit(&habit->looks, LOOKS, memory_order_relaxed);
+    if (watches != NULL) {
+        watch_from_now_on(&watches[doubling_of(bytes)], block, bytes);
     }
     return true;
 }
@@ -127,19 +136,19 @@ static bool is_to_be_cleared(const void *block, size_t bytes) {
     return bytes <= CLEARED_MAX || seems_used(block, bytes, is_used, UNUSED_AT_ONCE);
 }
 
-bool zeros_make(void *block, size_t bytes, enum zeros_memory memory) {
+bool zeros_make(void *block, size_t bytes, enum zeros_memory memory, struct zeros_watch *watches) {
     if (memory != ZEROS_FRESH && ((memory == ZEROS_USED && is_to_be_cleared(block, bytes)) || !os_purge_zeroes() ||
                                   os_purge(block, bytes) != 0)) {
         memset(block, 0, bytes);
         return false;
     }
-    return leave_untouched(block, bytes);
+    return leave_untouched(block, bytes, watches);
 }
 
-void zeros_learn(const void *block, size_t bytes) {
-    struct zeros_habit *habit = habit_of(bytes);
-    if (atomic_load_explicit(&habit->live, memory_order_relaxed) == ((uintptr_t)block | bytes / OS_PAGE)) {
-        atomic_store_explicit(&habit->live, 0, memory_order_relaxed);
+void zeros_learn(const void *block, size_t bytes, struct zeros_watch *watches) {
+    const unsigned doubling = doubling_of(bytes);
+    if (watches != NULL && watches[doubling].live == ((uintptr_t)block | bytes / OS_PAGE)) {
+        watches[doubling].live = 0;
     }
-    count(habit, seems_used(block, bytes, is_used, UNUSED_AT_ONCE), bytes);
+    count(&habits[doubling], seems_used(block, bytes, is_used, UNUSED_AT_ONCE), bytes);
 }

@@ -7,9 +7,10 @@
  *
  * A page that a program first reads and later writes faults twice, and with several threads the second fault interrupts
  * the other processors. So if a program uses all of its blocks of a size, some are handed out with their pages present.
- * calloc learns this from blocks of that size that it left untouched: when they are freed, or, of one at a time, when
- * the next block of the size is allocated and all of that one is in use. The program may have closed the pages of a
- * live block, or be writing to them, so the kernel reads them.
+ * calloc learns this from blocks of that size that it left untouched: when they are freed, or, of one at a time in each
+ * thread, when that thread allocates the next block of the size and all of that one is in use. Another thread does not
+ * look, because it may have interrupted the block's user before that could fill it. The program may have closed the
+ * pages of a live block, or be writing to them, so the kernel reads them.
  */
 #pragma once
 
@@ -28,8 +29,12 @@
 struct zeros_habit {
     _Atomic uint32_t streak; /* blocks in a row that were used, up to the number that makes a habit */
     _Atomic uint32_t credit; /* bytes that will still be made present before a block is left untouched again */
-    _Atomic uintptr_t live;  /* a block that was left untouched, until it has told: address | pages; 0: none */
-    _Atomic uint32_t looks;  /* how often it may still be looked at */
+};
+
+/* A block of one doubling that a thread has left untouched, until it has told. Used only by the thread. */
+struct zeros_watch {
+    uintptr_t live; /* address | pages; 0: none */
+    uint32_t looks; /* how often it may still be looked at */
 };
 
 /* What a block's memory holds when it is handed over. */
@@ -39,8 +44,9 @@ enum zeros_memory {
     ZEROS_FRESH   /* never used */
 };
 
-/* Makes a large or huge block of `bytes` bytes, in whole pages, zero. True if zeros_learn may learn from it. */
-bool zeros_make(void *block, size_t bytes, enum zeros_memory memory);
+/* Makes a large or huge block of `bytes` bytes, in whole pages, zero. True if zeros_learn may learn from it. `watches`:
+ * the thread's, one for each doubling; NULL if it has no heap. */
+bool zeros_make(void *block, size_t bytes, enum zeros_memory memory, struct zeros_watch *watches);
 
 /* Call this when such a block is freed. Reads a word in each of at most 16 pages. */
-void zeros_learn(const void *block, size_t bytes);
+void zeros_learn(const void *block, size_t bytes, struct zeros_watch *watches);
