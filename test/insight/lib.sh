@@ -26,7 +26,7 @@ compile() {
 own_user() {
     user=
     if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
-        user='setpriv --reuid 61234 --clear-groups'
+        user="setpriv --reuid $((61000 + $$ % 4000)) --clear-groups"
         chmod 755 "$work"
         if ! $user test -x "$INSIGHT" || ! $user test -r "$LIBRARY"; then
             user=
