@@ -403,6 +403,27 @@ static void idle_heaps_make_way_before_slabs_exceed_their_peak(void) {
     end_all(sleepers, 2);
 }
 
+/* A thread that was at work a moment ago has freed all that it had. */
+static void empty_slabs_of_a_heap_that_is_not_idle_make_way(void) {
+    struct sleeper sleeper = {.size = 4096, .cached = 3, .flushes = true};
+    void *mine[256];
+    engine_free(engine_alloc(1));
+    sleeper_start(&sleeper);
+    grow_unnoticed(mine, 256);
+    const struct list *slabs = &sleeper.heap->classes[size_class_of(4096)].slabs;
+    CHECK_EQUAL(list_length(slabs), 1);
+    CHECK_EQUAL(heaps.emptied, sleeper.heap->id);
+    atomic_store(&sleeper.heap->seen_calls, sleeper.heap->slow_calls - 1); /* not seen yet since it was at work */
+    upkeep_before_peak(heap_mine, 1);
+    CHECK(list_empty(slabs));
+    CHECK(span_dirty_fits(1, 1));
+    CHECK_EQUAL(heaps.emptied, 0);
+    CHECK_VALID();
+    shrink(mine, 256);
+    sleeper_end(&sleeper);
+    check_nothing_left();
+}
+
 /* When they have no room, slabs may grow by a step before it is tried again. */
 static void way_is_not_made_again_before_slabs_have_grown(void) {
     struct sleeper sleepers[2];
@@ -790,6 +811,7 @@ int main(void) {
         FRESH_WITH(cached_large_blocks_of_an_idle_heap_go_back, "decay_ms=60000"),
         FRESH(a_late_pass_is_made_up_for),
         FRESH(idle_heaps_make_way_before_slabs_exceed_their_peak),
+        FRESH(empty_slabs_of_a_heap_that_is_not_idle_make_way),
         FRESH_WITH(way_is_not_made_again_before_slabs_have_grown, "decay_ms=60000"),
         FRESH_WITH(free_pages_of_idle_heaps_go_before_those_of_others, "decay_ms=60000"),
         IN_BOTH_MODES(slots_that_were_freed_in_an_idle_heap_are_stolen),

@@ -248,6 +248,13 @@ static bool has_another(const struct list *slabs, const struct slab *slab) {
     return other != slabs && slab_free_slots(CONTAINER_OF(other, struct slab, link)) != 0;
 }
 
+/* Mostly it is this heap's already: then nothing is written that all threads share. */
+static void note_emptied(const struct heap *heap) {
+    if (atomic_load_explicit(&heaps.emptied, memory_order_relaxed) != heap->id) {
+        atomic_store_explicit(&heaps.emptied, heap->id, memory_order_relaxed);
+    }
+}
+
 /*
  * Slots of a slab have become free. If it was full it goes to second place: the first is being used up, which gives the
  * others time to become empty. If it is empty it is destroyed, unless it is the last of its class, so that allocating
@@ -265,6 +272,9 @@ static void regain(struct heap *heap, struct slab *slab, bool was_full) {
         drop(heap, slab);
     } else if (slab_free_slots(slab) != 0) {
         slab_age(slab, &heap->aging, heap->passed_ms);
+        if (slab_empty(slab)) {
+            note_emptied(heap);
+        }
     }
 }
 

@@ -174,6 +174,7 @@ struct heaps {
     _Atomic size_t magazine_drawn; /* by all heaps (relaxed) */
     _Atomic size_t magazine_most;  /* the budget: the maximum of magazine_drawn (relaxed) */
     _Atomic size_t magazine_limit; /* the maximum of that, given the available memory (relaxed) */
+    _Atomic uint32_t emptied;      /* the heap that last kept an empty slab (relaxed: a hint); 0: none */
     _Atomic size_t depot_bytes;    /* in the depots of all heaps, and what they have drawn beyond (relaxed) */
 };
 

@@ -13,11 +13,11 @@
 #include "os/os.h"
 
 /*
- * Before slabs exceed their peak memory, empty slabs that no heap has are given up and idle heaps are reclaimed,
- * because memory that changes hands as a span needs no page fault. If idle heaps have no empty slab, free pages are
- * purged. The next time is when slabs hold this much more, plus this fraction. If much was purged it is sooner: when
- * they hold more by the pages that were needed again since, and so were purged in vain, plus a fraction of the purged
- * pages.
+ * Before slabs exceed their peak memory, empty slabs that no heap has are given up, idle heaps are reclaimed, and the
+ * heap that last kept an empty slab loses it, because memory that changes hands as a span needs no page fault. If these
+ * have no empty slab, free pages are purged. The next time is when slabs hold this much more, plus this fraction. If
+ * much was purged it is sooner: when they hold more by the pages that were needed again since, and so were purged in
+ * vain, plus a fraction of the purged pages.
  */
 #define PEAK_MIN_PAGES ((size_t)128)
 #define PEAK_SHARE 64u
@@ -140,7 +140,7 @@ void upkeep_before_peak(struct heap *heap, size_t units) {
     if (!os_single_threaded()) { /* one thread alone shares hardly any slab */
         abandoned_drop_empty();
     }
-    if (idle_reclaim_for(heap, now_ms, units)) {
+    if (idle_reclaim_for(heap, now_ms, units) || idle_take_empty(heap, units)) {
         return;
     }
     const size_t step = min_size(max_size(present / PEAK_SHARE, PEAK_MIN_PAGES), PASS_PAGES / 2);

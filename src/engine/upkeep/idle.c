@@ -90,6 +90,18 @@ bool idle_reclaim_for(const struct heap *mine, uint64_t now_ms, size_t units) {
     return fits;
 }
 
+bool idle_take_empty(const struct heap *mine, size_t units) {
+    const uint32_t id = atomic_load_explicit(&heaps.emptied, memory_order_relaxed);
+    struct heap *heap = id != 0 ? heap_of(id) : NULL;
+    if (heap == NULL || heap == mine || !lock_try(&heap->lock)) {
+        return false;
+    }
+    atomic_store_explicit(&heaps.emptied, 0, memory_order_relaxed);
+    heap_drop_empty(heap);
+    lock_give(&heap->lock);
+    return span_dirty_fits(units, SIZE_MAX);
+}
+
 /* --- Stealing ----------------------------------------------------------------------------------------------------- */
 
 /*

@@ -35,6 +35,9 @@ bool idle_reclaim_if(struct heap *heap, uint64_t now_ms);
 /* Reclaims idle heaps, like idle_reclaim_if, until there is a dirty span of `units` units. True if one was made. */
 bool idle_reclaim_for(const struct heap *mine, uint64_t now_ms, size_t units);
 
+/* Takes the empty slabs of the heap that kept one last, idle or not. True if there is then such a span. */
+bool idle_take_empty(const struct heap *mine, size_t units);
+
 /* Makes a block of a class that was freed in an idle heap live; NULL if there is none. `heap` is the calling thread's.
  */
 void *idle_steal(struct heap *heap, unsigned size_class);
