@@ -31,7 +31,7 @@ static inline uintptr_t *table_of(uintptr_t entry) {
 /* For a frame with a full leaf, if handles are plain addresses. */
 struct shortcut {
     struct leaf_map *map; /* NULL: none */
-    char *physical;             /* where the frame's bytes are */
+    char *physical;       /* where the frame's bytes are */
 };
 
 /* Where handles are plain addresses, a table's shortcuts are behind its entries. */

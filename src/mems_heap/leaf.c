@@ -145,8 +145,9 @@ static void quarters_drop(struct leaf *leaf, unsigned kind, size_t index, struct
 void leaf_map_fill(struct leaf_map *map, const struct leaf *leaf) {
     for (unsigned i = 0; i < QUARTERS; i++) {
         const struct quarter *quarter = leaf_quarter(leaf, i);
-        PUBLISH(map->used[2 * i], quarter->used[0]);
-        PUBLISH(map->used[2 * i + 1], quarter->used[1]);
+        uint64_t *used = &map->used[(size_t)2 * i];
+        PUBLISH(used[0], quarter->used[0]);
+        PUBLISH(used[1], quarter->used[1]);
     }
 }
 
