@@ -1,10 +1,7 @@
-/*
- * backend.h - the heap behind malloc, under one set of names for both libraries.
- *
- * The sources of the malloc family are compiled once for each library: libmems, whose heap is the engine, and, with
- * BACKEND_HMM defined, libhmm, whose heap is HMM. engine/engine.h, hmm/hmm_alloc.h and hmm/hmm_options.h say what the
- * operations do; a heap ignores a choice that it does not have. `operation` is the function that was called.
- */
+/* backend.h - the heap behind malloc, under one set of names for both libraries. The malloc family is compiled once for
+ * each library: for libmems, whose heap is the engine, and, with BACKEND_HMM defined, for libhmm. engine/engine.h,
+ * hmm/hmm_alloc.h and hmm/hmm_options.h describe the operations; a heap ignores choices that it does not have.
+ * `operation` is the function that was called. */
 #pragma once
 
 #include <stdbool.h>
@@ -80,7 +77,7 @@ struct backend_row {
 };
 #define BACKEND_ROWS 96
 
-/* The state of the heap: used + cached + free = held. In bytes unless noted. */
+/* The state of the heap, in bytes unless noted: used + cached + free = held. */
 struct backend_figures {
     size_t held;          /* from the system, without mapped blocks */
     size_t peak;          /* the most that has been held, or more */

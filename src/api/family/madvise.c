@@ -1,6 +1,4 @@
-/*
- * madvise.c - the C library's madvise: the heap notes advice that would outlive the block it is given for.
- */
+/* madvise.c - the C library's madvise: the heap notes advice that would outlive the block it is given for. */
 #include <stdbool.h>
 #include <sys/mman.h>
 

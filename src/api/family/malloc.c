@@ -1,12 +1,7 @@
-/*
- * malloc.c - the C library's allocation functions, on top of our heap.
- *
- * All functions that allocate and free are in this one object, so that a static link takes all of them from the archive
- * or none: if one name were missing, the linker would pull in libc's malloc as well.
- *
- * The functions here have no state and only check arguments and overflow, as their standards require. malloc and free
- * are the heap's fast paths themselves. Only reallocarray calls another function by its public name.
- */
+/* malloc.c - the C library's allocation functions, on top of our heap. All functions that allocate and free are in this
+ * one object, so that a static link takes all of them from the archive or none: if one name were missing, the linker
+ * would pull in libc's malloc as well. The functions check arguments and overflow, as their standards require; malloc
+ * and free are the heap's fast paths. Only reallocarray calls another function by its public name. */
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>

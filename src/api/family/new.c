@@ -2,13 +2,13 @@
  * new.c - the C++ operators new and delete in all their forms, in C.
  *
  * The names are mangled as in the C++ ABI where size_t is unsigned long. The standard [new.delete] has four base forms,
- * which allocate and free, and sixteen derived ones, which call those four. A program may replace any of them, and the
+ * which allocate and free, and sixteen derived ones, which call those. A program may replace any of them, and the
  * others must then call its replacement. So each derived form calls its base by its public name, which the dynamic
  * linker may have bound to the program's; only if the base is ours may it use what it knows about the heap. The
  * definitions are weak so that no compiler assumes the answer.
  *
- * Only for the shared library. It needs no C++ runtime, and looks for one only after an allocation has failed. A static
- * C++ program always has its runtime's operators, which call malloc.
+ * Only for the shared library. It needs no C++ runtime, and looks for one only after a failed allocation. A static C++
+ * program always has its runtime's operators, which call malloc.
  */
 #include <dlfcn.h>
 #include <stdbool.h>
@@ -88,7 +88,7 @@ static bool array_aligned_is_ours(void) {
 }
 
 /* A function of the C++ runtime that the program is linked with, or that a plug-in has loaded into a C program. Both
- * calls may allocate, which does no harm: no lock is held, and if a large block cannot be had, small ones still can. */
+ * calls may allocate: no lock is held, and when a large block fails, small ones may still be had. */
 static COLD void *runtime_function(const char *name) {
     if (dlopen == NULL || dlsym == NULL) {
         return NULL;
@@ -125,7 +125,7 @@ static COLD _Noreturn void throw_bad_alloc(size_t size) {
     abort();
 }
 
-/* A request by new or new[]; `alignment` 0 means the default. */
+/* `alignment` 0 means the default. */
 struct request {
     size_t size;
     size_t alignment;
@@ -183,11 +183,9 @@ static void *new_array_aligned(size_t size, size_t alignment) {
     return _ZnwmSt11align_val_t(size, alignment);
 }
 
-/*
- * The nothrow forms should call the throwing ones and catch. C cannot catch, but that is only needed if there is a
+/* The nothrow forms should call the throwing ones and catch. C cannot catch, but that is only needed if there is a
  * handler, which may throw, or if the program has its own new; then the runtime's nothrow form, which our name hides,
- * does it. If that cannot be found, the handler is not called, and the program's own new must not throw.
- */
+ * does it. If that cannot be found, the handler is not called, and the program's own new must not throw. */
 static COLD void *nothrow_by_runtime(const char *form, struct request of, bool aligned, const struct nothrow *tag,
                                      bool ours) {
     const union {

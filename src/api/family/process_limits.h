@@ -1,8 +1,5 @@
-/*
- * process_limits.h - how a process limits itself: shared by setrlimit, prlimit and their 64-bit names.
- *
- * Each of these names is in a separate object, so that a static program may define some of them itself.
- */
+/* process_limits.h - how a process limits itself: shared by setrlimit, prlimit and their 64-bit names, each in a
+ * separate object, so that a static program may define some of them itself. */
 #pragma once
 
 #include <sys/resource.h>

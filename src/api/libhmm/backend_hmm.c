@@ -1,6 +1,4 @@
-/*
- * backend_hmm.c - HMM as the heap behind malloc: its statistics in the terms of backend.h.
- */
+/* backend_hmm.c - HMM as the heap behind malloc: its statistics in the terms of backend.h. */
 #include <errno.h>
 
 #include "api/family/backend.h"

@@ -1,9 +1,6 @@
-/*
- * beside_malloc.c - whether the program break belongs to another malloc: a program may load the library only for
- * hmm.h, or by dlmopen into a namespace of its own, and use its C library's malloc.
- *
- * Nothing in the archive refers to this object: a static program that uses libc's malloc chooses its break itself.
- */
+/* beside_malloc.c - whether the program break belongs to another malloc: a program may load the library only for hmm.h,
+ * or by dlmopen, and use its C library's malloc. Nothing in the archive refers to this object: a static program that
+ * uses libc's malloc chooses its break itself. */
 #include <dlfcn.h>
 #include <stdbool.h>
 #include <stdlib.h>

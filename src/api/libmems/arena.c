@@ -1,6 +1,4 @@
-/*
- * arena.c - the arenas of mems.h.
- */
+/* arena.c - the arenas of mems.h. */
 #include "engine/calls/arena.h"
 
 #include <errno.h>

@@ -1,6 +1,4 @@
-/*
- * backend_engine.c - the engine as the heap behind malloc: its statistics and switches in the terms of backend.h.
- */
+/* backend_engine.c - the engine as the heap behind malloc: its statistics and switches in the terms of backend.h. */
 #include "mems.h"
 
 #include "api/family/backend.h"

@@ -1,6 +1,4 @@
-/*
- * batch.c - the functions of mems.h that tell a block's true size, or allocate and free many blocks at once.
- */
+/* batch.c - the functions of mems.h that tell a block's true size, or allocate and free many blocks at once. */
 #include "engine/calls/batch.h"
 
 #include "base/compiler.h"

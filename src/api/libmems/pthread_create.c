@@ -1,7 +1,5 @@
-/*
- * pthread_create.c - the C library's pthread_create: after the program's first thread, starts ours if the option
- * background asks for it. If the heap's reservation leaves no room for a thread, the heap gives it up.
- */
+/* pthread_create.c - the C library's pthread_create: after the program's first thread, starts ours if the option
+ * background asks for it. If the heap's reservation leaves no room for a thread, the heap gives it up. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
@@ -12,7 +10,7 @@
 #include "engine/engine.h"
 #include "engine/modes/background.h"
 
-/* Looked up when it is first needed. If two threads do so at the same time, they find the same (relaxed). */
+/* Looked up when first needed; two threads that do so at once find the same (relaxed). */
 static background_create *next_create(void) {
     static _Atomic(background_create *) known;
     background_create *next = atomic_load_explicit(&known, memory_order_relaxed);

@@ -1,10 +1,6 @@
-/*
- * copy.c - memcpy, strcpy, their kin, and the _chk forms that compilers make of them, which first check with libmems
- * that the destination block is long enough.
- *
- * This is a separate library, preloaded before libmems.so. It calls nothing else, so it may be called at any time, even
- * before the loader can look up a name, and by libmems itself.
- */
+/* copy.c - memcpy, strcpy, their kin, and the _chk forms that compilers make of them, which first check with libmems
+ * that the destination block is long enough. This separate library is preloaded before libmems.so. It calls nothing
+ * else, so it may be called at any time: before the loader can look up a name, and by libmems. */
 #include <stddef.h>
 #include <stdint.h>
 
