@@ -3,7 +3,7 @@
  *
  * Sizes fall into BINS_LEVELS powers of two, each divided into BINS_STEPS bins of equal width; sizes below BINS_STEPS
  * have a bin each. A bit per level and a bit per bin tell which bins are non-empty, so two bit scans find the next
- * larger one. The caller stores what the bins hold, and locks.
+ * larger one. The caller stores the bins' contents, and locks.
  *
  *   level:  0: 1 2 .. 15 (exact) | 1: 16 17 .. 31 (exact) | 2: 32-33 34-35 .. 62-63 | 3: 64-67 .. | ...
  *
@@ -20,13 +20,12 @@
 /* Larger sizes share the last bin. */
 #define BINS_SIZE_MAX ((UINT64_C(1) << (BINS_LEVELS + BINS_STEP_BITS - 1)) - 1)
 
-/* Which bins are non-empty; all zero means none. Invariant: level bit l is set if and only if steps[l] is not 0. */
+/* Which bins are non-empty. Invariant: bit l of levels is set if and only if steps[l] is not 0. */
 struct bins_map {
     uint32_t levels;
     uint16_t steps[BINS_LEVELS];
 };
 
-/* The bin of a size. */
 void bins_place(uint64_t size, unsigned *level, unsigned *step);
 
 /* Marks a bin non-empty, and empty. */

@@ -1,9 +1,6 @@
-/*
- * bitmap.h - arrays of bits in 64-bit words.
- *
- * A bitmap has any number of readers but one writer at a time, which the caller ensures. Each change is one relaxed
- * store of a whole word, so a reader, a core dump or a forked child sees every word either before or after it.
- */
+/* bitmap.h - arrays of bits in 64-bit words. A bitmap has any number of readers, and one writer at a time, which the
+ * caller ensures. Each change is one relaxed store of a whole word, so a reader, a core dump or a forked child sees
+ * every word either before or after it. */
 #pragma once
 
 #include <stdatomic.h>

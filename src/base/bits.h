@@ -1,6 +1,4 @@
-/*
- * bits.h - arithmetic on words: powers of two, rounding, checked sums.
- */
+/* bits.h - arithmetic on words: powers of two, rounding, checked sums. */
 #pragma once
 
 #include <stdbool.h>
@@ -29,7 +27,7 @@ static inline unsigned count_bits(uint64_t x) {
     return (unsigned)(x * UINT64_C(0x0101010101010101) >> 56);
 }
 
-/* The same of two words together, at little more than the price of one. */
+/* The same of two words together, at little more cost than for one. */
 static inline unsigned count_bits_of_two(uint64_t x, uint64_t y) {
     x -= x >> 1 & UINT64_C(0x5555555555555555);
     y -= y >> 1 & UINT64_C(0x5555555555555555);

@@ -1,6 +1,4 @@
-/*
- * broken.h - how a check of invariants fails.
- */
+/* broken.h - how a check of invariants fails. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,6 +1,4 @@
-/*
- * compiler.h - the compiler extensions that the project relies on: hints and attributes of gcc and clang.
- */
+/* compiler.h - the compiler extensions that the project relies on: hints and attributes of gcc and clang. */
 #pragma once
 
 #include <stdatomic.h>

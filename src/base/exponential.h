@@ -1,10 +1,7 @@
-/*
- * exponential.h - sampling by bytes: exponentially distributed intervals, and the weight of a sample.
- *
- * Each requested byte is a sample point with the same small probability, 1 in `mean`. A block of s bytes is sampled if
- * it contains a point, with probability 1 - exp(-s / mean), so a sample stands for 1 / (1 - exp(-s / mean)) blocks. The
- * heaps do not link libm, which has exp and log; the functions here are exact to some 40 bits, and slow.
- */
+/* exponential.h - sampling by bytes: exponentially distributed intervals, and the weight of a sample. Each requested
+ * byte is a sample point with probability 1 / `mean`. A block of s bytes is sampled if it contains a point, with
+ * probability 1 - exp(-s / mean), so a sample stands for 1 / (1 - exp(-s / mean)) blocks. The heaps do not link libm;
+ * these functions are exact to some 40 bits, and slow. */
 #pragma once
 
 #include <stdint.h>

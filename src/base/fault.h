@@ -12,11 +12,9 @@
 
 #include "fmt.h"
 
-/*
- * operation: the function that was called; problem: what is wrong, in a few words; state: what the address is, or NULL
- * to omit it. Text beyond FAULT_LINE bytes is cut, but never the thread. Does not return: abort() raises SIGABRT.
- * May be called anywhere, with any lock held and in signal handlers.
- */
+/* operation: the function that was called; problem: what is wrong, briefly; state: what the address is, or NULL. Text
+ * beyond FAULT_LINE bytes is cut, but never the thread. Does not return: abort() raises SIGABRT. May be called
+ * anywhere, with any lock held and in signal handlers. */
 #define FAULT_LINE 512
 _Noreturn void fault(const char *operation, const void *address, const char *problem, const char *state);
 

@@ -59,8 +59,8 @@ static const uint64_t powers[DIGITS] = {
     UINT64_C(10000000000000000000),
 };
 
-/* Writes value's decimal digits; returns how many. Subtracts, and from a table, because small processors can neither
- * divide nor multiply numbers this wide: compilers make a multiplication of shifts. */
+/* Writes value's decimal digits; returns how many. By subtraction from a table: small processors can neither divide nor
+ * multiply numbers this wide. */
 static size_t decimal(char digits[DIGITS], uint64_t value) {
     size_t count = 1;
     while (count < DIGITS && powers[count] <= value) {

@@ -1,8 +1,5 @@
-/*
- * fmt.h - formats numbers and strings into a caller's buffer, which always ends in '\0'. Allocates nothing.
- *
- * Text that does not fit is cut off and `full` is set. Safe in signal handlers.
- */
+/* fmt.h - formats numbers and strings into a caller's buffer, which always ends in '\0'. Allocates nothing. Text that
+ * does not fit is cut off and `full` is set. Safe in signal handlers. */
 #pragma once
 
 #include <stdbool.h>
@@ -25,7 +22,7 @@ struct fmt {
     bool full; /* something was cut off */
 };
 
-/* An empty text in a buffer of at least 1 byte. */
+/* Starts an empty text in a buffer of at least 1 byte. */
 struct fmt fmt_of(char *buffer, size_t capacity);
 
 void fmt_text(struct fmt *fmt, const char *text);
@@ -33,7 +30,6 @@ void fmt_char(struct fmt *fmt, char c);
 void fmt_decimal(struct fmt *fmt, uint64_t value);
 /* The value right-aligned in `width` columns, for tables. */
 void fmt_column(struct fmt *fmt, uint64_t value, size_t width);
-/* The text left-aligned in `width` columns. */
 void fmt_label(struct fmt *fmt, const char *text, size_t width);
 /* %s (const char *), %u (uint64_t), %d (int64_t), %x (uint64_t, with 0x), %p (const void *) and %%. */
 void fmt_format(struct fmt *fmt, const char *format, ...);

@@ -1,13 +1,13 @@
 /*
  * layout.h - how a heap describes itself to debuggers and to programs that read a process or a core.
  *
- * An allocated ELF note, which survives strip and static linking, holds the distance from itself to the heap's root. A
- * root begins with a `root_head`, which leads to a table of rows: the sizes of structures, the offsets and sizes of
- * their members, and constants that a walk needs. So a reader hard-codes no layout and works with every build.
+ * An allocated ELF note, which survives strip and static linking, holds the distance to the heap's root. A root begins
+ * with a `root_head`, which leads to a table of rows: sizes of structures, offsets and sizes of members, and constants.
+ * So a reader works with every build.
  *
  *   note "MEMS", type 1:  | distance from this word to the root, 32 bits, signed |
  *
- * Rows and roots are writable data although hardly any of them is written, because cores leave out read-only data.
+ * Rows and roots are writable data, because cores leave out read-only data.
  */
 #pragma once
 
@@ -16,18 +16,15 @@
 #include <stdint.h>
 
 #define ROOT_MAGIC "MeMSroot"
-/*
- * Constant within a major version of the library, so that one reader serves all of them. Structures may change, because
- * the rows describe them; rows may be added or removed; a row whose meaning changes gets another name; and root_head
- * grows only at its end.
- */
+/* Constant within a major version of the library. Structures may change, because rows describe them; rows may be added
+ * or removed; a row whose meaning changes gets another name; root_head grows only at its end. */
 #define ROOT_VERSION 8
 
 enum root_heap { ROOT_ENGINE = 1, ROOT_SPACES, ROOT_HMM };
 
 /*
  * A row is "structure" with 0 and its size; ".member", of the last structure before it, with its offset and size; or
- * "CONSTANT" with its value and 0. There are some hundreds of them and only a reader uses them, so they are packed:
+ * "CONSTANT" with its value and 0. The rows are packed, because there are hundreds of them and only a reader uses them:
  *
  *   | offset, 32 bits | size, 32 bits | name, '\0', up to a multiple of 4 bytes |
  *
@@ -75,11 +72,9 @@ enum root_heap { ROOT_ENGINE = 1, ROOT_SPACES, ROOT_HMM };
 /* The longest name that a reader makes of a row, "structure.member", with the final '\0'. */
 #define LAYOUT_NAME_MAX 40
 
-/*
- * A request from another process. One writer at a time stores `order` and `value` first, and then a new number in
- * `bell`, a single byte that cannot be seen half written. On a slow path the heap notices that `bell` and `answered`
- * differ (relaxed), carries out the order, and stores the result before `answered` (release).
- */
+/* A request from another process. One writer at a time stores `order` and `value`, and then a new number in `bell`, a
+ * byte, which cannot be seen half written. On a slow path the heap sees `bell` differ from `answered` (relaxed),
+ * carries out the order, and stores the result before `answered` (release). */
 struct root_request {
     _Atomic uint32_t order; /* 0: trim; otherwise the number of an option, counted from 1 */
     _Atomic uint8_t bell;
@@ -89,7 +84,7 @@ struct root_request {
 };
 
 /* The build id of the file that contains the library, which may be a static program. Only the linker knows it, so it is
- * copied when the library starts. Until then, or if there is none, `size` is 0. */
+ * copied at the start; until then, or if there is none, `size` is 0. */
 #define BUILD_ID_BYTES 31
 struct build_id {
     uint8_t bytes[BUILD_ID_BYTES];
@@ -116,8 +111,8 @@ struct root_head {
         .library = (library_version), .rows = (layout), .start = (first)                                \
     }
 
-/* The note that leads to `root`, a `struct structure`, in the object that defines it. It uses a hidden name, because
- * the distance to an exported one is not known at link time. */
+/* The note that leads to `root`, a `struct structure`, in the object that defines it. It needs a hidden name: the
+ * distance to an exported one is unknown at link time. */
 #define ROOT_NOTE(structure, root)                                                           \
     extern struct structure root##_here __attribute__((alias(#root), visibility("hidden"))); \
     __asm__(".pushsection .note.mems,\"a\",%note\n"                                          \

@@ -1,8 +1,5 @@
-/*
- * list.h - intrusive, circular, doubly linked lists.
- *
- * The head is itself a link: in an empty list it points at itself both ways, so no operation has a special case.
- */
+/* list.h - intrusive, circular, doubly linked lists. The head is itself a link: an empty list's points at itself both
+ * ways, so no operation has a special case. */
 #pragma once
 
 #include <stdbool.h>
@@ -48,7 +45,7 @@ static inline void list_remove(struct list *link) {
     list_init(link);
 }
 
-/* The number of links. O(n). */
+/* O(n). */
 size_t list_length(const struct list *head);
 
 /* Whether all links, at most `limit` of them, agree with their neighbours. For tests and asserts. O(n). */

@@ -1,10 +1,7 @@
-/*
- * options.h - run-time options as text: tables of options, and NAME=VALUE lists.
- *
- * A heap keeps its choices in a plain structure, and describes its members in a table: names, values, defaults,
- * purposes. These functions use the table to read an environment variable, to set and print single options, to explain
- * mistakes and to print help. They touch only that structure: no allocation, no lock, no system call.
- */
+/* options.h - run-time options as text: tables of options, and NAME=VALUE lists. A heap keeps its choices in a
+ * structure whose members a table describes: names, values, defaults, purposes. These functions read an environment
+ * variable by it, set and print single options, explain mistakes, and print help. They touch only that structure: no
+ * allocation, lock or system call. */
 #pragma once
 
 #include <stdbool.h>
@@ -63,7 +60,7 @@ int options_set(const struct option_table *table, void *choices, const char *nam
 /* Prints an option's value into value[size]. Returns 0; EINVAL for an unknown name, NULL or size 0; ERANGE: cut. */
 int options_get(const struct option_table *table, const void *choices, const char *name, char *value, size_t size);
 
-/* Reads "name=value,name=value". A bad item changes nothing and is reported to `complain`, one line without a newline
- * each. For the item "help", `complain` gets all options with their values and defaults. */
+/* Reads "name=value,name=value". A bad item changes nothing and is reported to `complain`, as one line without a
+ * newline. For the item "help", `complain` gets all options with their values and defaults. */
 void options_parse(const struct option_table *table, void *choices, const char *text,
                    void (*complain)(const char *line));

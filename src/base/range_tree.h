@@ -1,9 +1,6 @@
-/*
- * range_tree.h - finds which of many disjoint ranges holds an address.
- *
- * The nodes are embedded in the user's descriptors. Because ranges never overlap, a balanced tree (tree.h) ordered by
- * start is an interval tree. Every operation but the walk is O(log n). The caller locks.
- */
+/* range_tree.h - finds which of many disjoint ranges holds an address. The nodes are embedded in the user's
+ * descriptors, and ordered by start, which for disjoint ranges makes a balanced tree (tree.h) an interval tree. Every
+ * operation but the walk is O(log n). The caller locks. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,8 +1,5 @@
-/*
- * shared_options.h - options that every heap behind malloc has.
- *
- * Each is an entry of a table of options (options.h), for the member of the same name in the structure of choices.
- */
+/* shared_options.h - options that every heap behind malloc has. Each is an entry of a table (options.h), for the member
+ * of the same name in the structure of choices. */
 #pragma once
 
 #include "options.h"

@@ -1,7 +1,7 @@
 /*
  * tree.h - balanced (AVL) search trees with nodes embedded in the user's structures.
  *
- * The tree knows no order: its user walks down from the root to where a new node belongs, and links it there:
+ * Its user knows the order: it walks down from the root to where a new node belongs, and links it there:
  *
  *   struct tree_node *parent = NULL, **place = &tree.root;
  *   while (*place != NULL) {
@@ -10,7 +10,7 @@
  *   }
  *   tree_link(&tree, node, parent, place);
  *
- * Each search is a loop of its user's, without calls through pointers. n nodes have at most 1.44 log2(n) levels.
+ * So each search is a loop without calls through pointers. n nodes have at most 1.44 log2(n) levels.
  */
 #pragma once
 
