@@ -1,6 +1,4 @@
-/*
- * break.c - the program break.
- */
+/* break.c - the program break. */
 #include <errno.h>
 
 #include "inject.h"

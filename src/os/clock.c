@@ -19,7 +19,7 @@ static int ask_kernel(clockid_t clock, struct timespec *now) {
 }
 
 /* The vDSO's function takes some nanoseconds, a system call a hundred times that. Several threads may look it up at
- * once, with the same result; nothing else depends on it, so relaxed order is enough. */
+ * once, with the same result, so relaxed order is enough. */
 static clock_function *fastest(void) {
     static _Atomic(clock_function *) known;
     clock_function *function = atomic_load_explicit(&known, memory_order_relaxed);

@@ -1,6 +1,4 @@
-/*
- * clock.h - the kernel's clocks.
- */
+/* clock.h - the kernel's clocks. */
 #pragma once
 
 #include <time.h>

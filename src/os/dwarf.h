@@ -1,6 +1,4 @@
-/*
- * dwarf.h - reads the numbers of DWARF tables. Each function reads one at *at and advances *at past it.
- */
+/* dwarf.h - reads the numbers of DWARF tables: each function reads one at *at and advances *at past it. */
 #pragma once
 
 #include <stdint.h>

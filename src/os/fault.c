@@ -1,6 +1,4 @@
-/*
- * fault.c - base/fault.h, which needs the system.
- */
+/* fault.c - base/fault.h, which needs the system. */
 #include "base/fault.h"
 
 #include <stdatomic.h>

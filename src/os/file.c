@@ -1,6 +1,4 @@
-/*
- * file.c - reading and writing files.
- */
+/* file.c - reading and writing files. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -39,8 +37,8 @@ int os_duplicate(int fd, int least, int *copy) {
     return error;
 }
 
-/* The kernel's struct stat, from which a C library's may differ: device and inode come first, and it has 144 bytes
- * on x86-64 and 128 on aarch64. */
+/* The kernel's struct stat, from which a C library's may differ: 144 bytes on x86-64, 128 on aarch64, device and inode
+ * first. */
 int os_file_identity(int fd, struct os_file_identity *identity) {
     uint64_t status[32];
     int error = syscall_error(SYSCALL(SYS_fstat, fd, syscall_address(status)));

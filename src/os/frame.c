@@ -207,14 +207,11 @@ static NOINLINE enum frame_caller apply(const struct unwind_function *function, 
 
 #if defined(__x86_64__)
 
-/*
- * The rules of most code are simple: the frame is at a register plus an offset, the preserved registers are at offsets
- * from it, and the return address is right below it. That fits in a word. An entry has two words: the rules, and the
- * code's address combined with them, so an entry that another thread has half written matches nothing. Code loaded
- * where other code was unloaded may find the old rules; then a stack is wrong, but reads stay within the bounds. The
- * first KNOWN_FEW rules use one page of the table, so that a small program touches no more. Later ones use all of it:
- * the earlier are forgotten then, as their places are others.
- */
+/* Most code has simple rules: the frame is a register plus an offset, preserved registers are at offsets from it, and
+ * the return address is right below it. They fit in a word. An entry is that word and the code's address combined with
+ * it, so a half-written entry matches nothing. Code loaded where other code was may find old rules: its stack is then
+ * wrong, but reads stay within the bounds. The first KNOWN_FEW rules use one page of the table, so that a small program
+ * touches no more; later ones use all of it, at other places, so the earlier are forgotten. */
 #define KNOWN_SHIFT 10u
 #define KNOWN_SHIFT_FEW 8u
 #define KNOWN_FEW 512u

@@ -1,9 +1,6 @@
-/*
- * frame.h - steps from a function's frame to its caller's, using the unwind tables.
- *
- * The compiler's own unwinder follows the same tables, but reads wherever they lead. This one reads a stack only within
- * the bounds that the caller gives, because a coroutine's first return address may be made up.
- */
+/* frame.h - steps from a function's frame to its caller's, using the unwind tables. Unlike the compiler's own unwinder,
+ * which reads wherever the tables lead, it reads a stack only within the caller's bounds, because a coroutine's first
+ * return address may be made up. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,6 +1,4 @@
-/*
- * futex.h - words that threads of this process wait on, and that the kernel reads and sets without faulting.
- */
+/* futex.h - words that threads of this process wait on, and that the kernel reads and sets without faulting. */
 #pragma once
 
 #include <stdatomic.h>

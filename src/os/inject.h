@@ -1,6 +1,4 @@
-/*
- * inject.h - os_inject as the system calls see it.
- */
+/* inject.h - os_inject as the system calls see it. */
 #pragma once
 
 #include "os.h"

@@ -1,10 +1,6 @@
-/*
- * lock.h - a mutex in one word.
- *
- * It is free (0), held (1), or held with waiters (2). A waiter spins briefly and then sleeps in the kernel (futex). It
- * allocates nothing, needs no initialisation except its rank in debug builds, keeps errno, and can be reset in a forked
- * child. lock_give's release store pairs with the acquire of the next lock_take.
- */
+/* lock.h - a mutex in one word. It is free (0), held (1), or held with waiters (2); a waiter spins briefly and then
+ * sleeps in the kernel (futex). It allocates nothing, needs no initialisation except its rank in debug builds, keeps
+ * errno, and can be reset in a forked child. lock_give's release store pairs with the acquire of the next lock_take. */
 #pragma once
 
 #include <stdatomic.h>
@@ -13,8 +9,8 @@
 
 #include "os.h"
 
-/* Each lock has a rank below LOCK_RANKS_MAX (ranks.h). A thread takes locks in ascending rank, and never two of the
- * same rank; only fork takes all locks of a heap, by rank and then in a fixed order. Debug builds check this. */
+/* Each lock has a rank below LOCK_RANKS_MAX (ranks.h). A thread takes locks in ascending rank, and never two of one
+ * rank, which debug builds check; only fork takes all locks of a heap, by rank and then in a fixed order. */
 #define LOCK_RANKS_MAX 32u
 
 #ifdef MEMS_DEBUG
@@ -78,7 +74,7 @@ bool lock_none_held(void);
 /* Frees a lock, whoever held it. Only for the single thread of a forked child. */
 void lock_reset(struct lock *lock);
 
-/* Between the two, this thread may take several locks of one rank: fork suspends before the first lock and resumes in
- * parent and child. Pairs may nest. No effect in release builds. */
+/* Between the two, this thread may take several locks of one rank: fork does, until parent and child have released
+ * them. Pairs may nest. No effect in release builds. */
 void lock_ranks_suspend(void);
 void lock_ranks_resume(void);

@@ -1,6 +1,4 @@
-/*
- * mapping.c - address space: reserved, committed, claimed, mapped, purged, resized, returned.
- */
+/* mapping.c - address space: reserved, committed, claimed, mapped, purged, resized, returned. */
 #include <errno.h>
 #include <stdatomic.h>
 #include <sys/auxv.h>
@@ -114,11 +112,9 @@ int os_purge(void *start, size_t size) {
     return sys_madvise(start, size, MADV_DONTNEED);
 }
 
-/*
- * The kernel unmaps the old pages first and can fail only after that; another thread's mmap may then get the hole at
- * once. As in os_move_pages a mark tells: if it is gone, the addresses count as lost. The kernel sets the mark, because
- * the program may have made its pages unwritable.
- */
+/* The kernel unmaps the old pages first; if it fails after that, another thread's mmap may get the hole. As in
+ * os_move_pages a mark tells: if it is gone, the addresses count as lost. The kernel sets the mark, because the pages
+ * may be unwritable. */
 int os_replace(void *start, size_t size, bool *lost) {
     static const uint32_t mark = 0x5a5;
     void *mapped = NULL;

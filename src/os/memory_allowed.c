@@ -1,8 +1,5 @@
-/*
- * memory_allowed.c - how much memory the machine and the control groups allow the process, and how scarce it is.
- *
- * Reads the kernel's files, at some ten microseconds each, so malloc and free must not call this.
- */
+/* memory_allowed.c - how much memory the machine and the control groups allow the process, and how scarce it is. Reads
+ * the kernel's files, at some ten microseconds each, so malloc and free must not call this. */
 #include <string.h>
 
 #include "base/bits.h"

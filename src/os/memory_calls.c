@@ -18,12 +18,12 @@ static long direct_mmap(void *start, size_t size, int protection, int flags) {
     return SYSCALL(SYS_mmap, syscall_address(start), (long)size, protection, flags, -1L);
 }
 
-/* ThreadSanitizer must learn when memory starts a new life; otherwise the last access of the old and the first of the
- * new look like a race. It watches the C library's functions for this. */
+/* ThreadSanitizer must learn that memory starts a new life, or accesses of the old and the new look like a race. It
+ * watches the C library's functions for this. */
 #ifdef __SANITIZE_THREAD__
 
-/* If ThreadSanitizer cannot use an address it passes 0 to the kernel, which MAP_FIXED_NOREPLACE takes for an address as
- * well. The kernel refuses such an address, where the sanitizer has its own memory, so we ask the kernel first. */
+/* If ThreadSanitizer cannot use an address it passes 0 to the kernel, a valid address for MAP_FIXED_NOREPLACE. The
+ * kernel refuses addresses where the sanitizer has its own memory, so we ask it first. */
 static long call_mmap(void *start, size_t size, int protection, int flags) {
     int saved = errno;
     if ((flags & MAP_FIXED_NOREPLACE) != 0) {

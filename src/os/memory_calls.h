@@ -1,6 +1,4 @@
-/*
- * memory_calls.h - the system calls that change mappings. Each returns 0 or an errno, and tests can make it fail.
- */
+/* memory_calls.h - the system calls that change mappings. Each returns 0 or an errno, and tests can make it fail. */
 #pragma once
 
 #include <stddef.h>

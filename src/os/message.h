@@ -1,9 +1,6 @@
-/*
- * message.h - lines that the heaps write to standard error.
- *
- * A line is composed without allocation and written by one write(2), so lines of several threads do not mix. errno is
- * unchanged. May be called anywhere, with any lock held and in signal handlers.
- */
+/* message.h - lines that the heaps write to standard error. A line is composed without allocation and written by one
+ * write(2), so lines of threads do not mix. errno is unchanged. May be called anywhere, with any lock held and in
+ * signal handlers. */
 #pragma once
 
 #include "base/fmt.h"

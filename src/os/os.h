@@ -2,12 +2,12 @@
  * os.h - everything that the heaps ask of the kernel.
  *
  * No call goes through the C library, where another library may have taken over its name (syscall.h). malloc and free
- * use only mmap, munmap, mprotect, mremap, madvise, futex and getrandom, plus brk in HMM, and clock_gettime if the
- * kernel offers no vDSO; a sandbox that allows these is enough. All other calls serve the start, statistics and faults.
+ * use only mmap, munmap, mprotect, mremap, madvise, futex and getrandom, plus brk in HMM, and clock_gettime without a
+ * vDSO: a sandbox that allows these is enough.
  *
  * Unless stated otherwise, functions return 0 or an errno, keep the caller's errno, allocate nothing, take no lock, and
  * may be called at any time, even before main. Addresses and sizes are multiples of OS_PAGE. The kernel's pages may be
- * larger, so callers that release memory use multiples of 64 KiB, which is a multiple of every page size of Linux.
+ * larger, so callers that release memory use multiples of 64 KiB, a multiple of every page size of Linux.
  */
 #pragma once
 
@@ -29,15 +29,13 @@ int os_reserve_at(void *start, size_t size);
 /* Makes reserved pages readable and writable in place. They read as zero until written. */
 int os_commit(void *start, size_t size);
 
-/*
- * Marks reserved pages to be included in cores; called before os_commit, so that everything readable is in a core. As
- * long as the committed pages end before the marked ones, neither call needs another mapping, and both work at the
- * kernel's limit of mappings. A mere hint.
- */
+/* Marks reserved pages to be included in cores; called before os_commit, so that everything readable is in a core: a
+ * mere hint. While the committed pages end before the marked ones, neither call needs another mapping, so both work at
+ * the kernel's limit. */
 void os_dump(void *start, size_t size);
 
 /* Maps free address space at exactly start..start+size, readable, writable and zero; EEXIST if something is mapped
- * there. For windows that grow piece by piece instead of being reserved as a whole. */
+ * there. For windows that grow piece by piece. */
 int os_claim(void *start, size_t size);
 
 /* Maps zeroed memory aligned to `align` (a power of two, at least OS_PAGE). */
@@ -56,22 +54,18 @@ int os_forbid(void *start, size_t size);
  * os_purge_zeroes(). May be refused (EPERM in a sandbox, EINVAL for locked pages); then nothing has changed. */
 int os_purge(void *start, size_t size);
 
-/*
- * Replaces readable and writable pages, whose contents do not matter, by new ones: these read as zero, the old memory
- * is released even where os_purge is refused, and the program's advice and locks there end. On an error nothing has
- * changed, unless *lost: then the addresses are no longer ours.
- */
+/* Replaces readable and writable pages, whose contents do not matter, by zero ones; the old memory is released even
+ * where os_purge is refused, and the program's advice and locks there end. On an error nothing has changed, unless
+ * *lost: then the addresses are no longer ours. */
 int os_replace(void *start, size_t size, bool *lost);
 
 /* madvise and mlock (mlock2 if flags are not 0) on the program's behalf: on any addresses, with any advice. */
 int os_advise(void *start, size_t size, int advice);
 int os_lock_pages(const void *start, size_t size, unsigned flags);
 
-/*
- * Takes the memory of pages away and makes any access to them fault, in place: the mapping stays one. EINVAL where the
- * kernel does not know how (before 6.13; ENOSYS once that is known), and for locked pages. os_guard_end makes them
- * accessible again, and zero.
- */
+/* Takes the memory of pages away and makes accesses fault, without splitting the mapping; os_guard_end makes them
+ * accessible, and zero. EINVAL where the kernel does not know how (before 6.13; ENOSYS once that is known), and for
+ * locked pages. */
 int os_guard(void *start, size_t size);
 int os_guard_end(void *start, size_t size);
 
@@ -95,11 +89,9 @@ int os_move_pages(void *old, void *new, size_t size, bool *lost);
 /* Resizes a whole mapping in place or, with may_move, elsewhere; *out is its address afterwards. */
 int os_resize_map(void *start, size_t old_size, size_t new_size, bool may_move, void **out);
 
-/*
- * Moves the program break by `by` bytes; *old_break is the kernel's previous break. glibc's sbrk continues from the new
- * one. Only one thread may move the break at a time, by sbrk included. ENOMEM for any move if the C library keeps the
- * break for itself (musl).
- */
+/* Moves the program break by `by` bytes; *old_break is the kernel's previous break. glibc's sbrk continues from the new
+ * one. Only one thread at a time may move the break, also by sbrk. ENOMEM if the C library keeps the break for itself
+ * (musl). */
 int os_move_break(intptr_t by, void **old_break);
 
 /* Milliseconds of a monotonic clock, cheap and with a resolution of some milliseconds. */
@@ -140,12 +132,10 @@ static inline bool os_single_threaded(void) {
     return &__libc_single_threaded != NULL && __libc_single_threaded != 0;
 }
 
-/*
- * The lock of the C library's list of open streams, for fork. The C library's fork takes it after all handlers; but a
+/* The lock of the C library's list of open streams, for fork. The C library's fork takes it after all handlers; but a
  * thread in fflush(NULL) may hold it and wait for a stream, whose holder may wait for a heap's lock that our handler
- * has taken. Taking it first keeps the order list, stream, heap everywhere. It is recursive, and is reset in a forked
- * child instead of released. Does nothing on musl, which gives no access to it.
- */
+ * has. Taking it first keeps the order list, stream, heap everywhere. It is recursive, and is reset in a forked child.
+ * Does nothing on musl. */
 void os_streams_lock(void);
 void os_streams_unlock(void);
 void os_streams_reset(void);
@@ -208,12 +198,10 @@ struct build_id;
 void os_build_id(struct build_id *id);
 
 #ifdef MEMS_FAULT_INJECTION
-/*
- * For tests: makes calls of one kind fail with `error`, starting with the `after`-th from now (0 is the next), `count`
- * times. Counters are shared by all threads; os_inject_clear() ends all injections, os_inject_calls() returns the
- * number of calls so far. A call that fails this way has no effect, except that a moving mremap failing with ENOMEM has
- * unmapped its destination, as in the kernel.
- */
+/* For tests: makes calls of one kind fail with `error`, starting with the `after`-th from now (0 is the next), `count`
+ * times. All threads share the counters; os_inject_clear() ends all injections, os_inject_calls() returns the calls so
+ * far. A call that fails this way has no effect, except that a moving mremap with ENOMEM has unmapped its destination,
+ * as in the kernel. */
 enum os_call { OS_CALL_MMAP, OS_CALL_MUNMAP, OS_CALL_MPROTECT, OS_CALL_MADVISE, OS_CALL_MREMAP, OS_CALL_BRK, OS_CALLS };
 void os_inject(enum os_call call, uint64_t after, uint64_t count, int error);
 void os_inject_clear(void);

@@ -5,7 +5,7 @@
 
 #include "os.h"
 
-/* In ascending rank. Complete before the handlers are registered and constant afterwards, so it needs no lock. */
+/* In ascending rank. Complete before the handlers are registered and constant afterwards, so without a lock. */
 static struct list participants = {&participants, &participants};
 
 /* 0 before the start. */

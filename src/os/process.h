@@ -2,8 +2,8 @@
  * process.h - start and fork, for all heaps of a library together.
  *
  * Each heap is a participant. It joins in a constructor of priority PROCESS_JOIN; the constructor after these, in
- * process.c, starts the participants and registers one set of fork handlers. Each library has its own copy of all this;
- * two libraries in one process register two independent sets.
+ * process.c, starts the participants and registers one set of fork handlers. Each library has its own copy of all this,
+ * and its own handlers.
  *
  * Each step runs for all participants before the next, in ascending rank unless stated otherwise:
  *
@@ -12,10 +12,10 @@
  *   parent    release the locks of each, in descending rank; then stdio's
  *   child     reset the locks of each; then recover; then reset stdio's
  *
- * With a single thread, prepare and parent do nothing, and child calls only recover: there is nobody to wait for, and a
- * fork in a signal handler that interrupted a heap must not wait for itself.
+ * With a single thread, prepare and parent do nothing, and child only calls recover: a fork in a signal handler that
+ * interrupted a heap must not wait for itself.
  *
- * If the library is loaded first (-z initfirst), its handlers run last before a fork and first after it, because other
+ * If the library is loaded first (-z initfirst), its handlers run last before a fork and first after it: other
  * libraries' handlers may allocate, or wait for threads that do. vfork, _Fork and a bare clone run no handlers.
  */
 #pragma once
@@ -38,8 +38,8 @@ struct process_participant {
     /* Called before any lock is taken. May end a process that must not fork now. */
     void (*before_fork)(void);
 
-    /* Calls act for each of the participant's locks, in the order in which they are taken. A lock that guards a list
-     * of locks belongs to another participant of lower rank, so the list cannot change before all are released. */
+    /* Calls act for each of the participant's locks, in the order in which they are taken. A lock that guards a list of
+     * locks belongs to a participant of lower rank, so the list cannot change meanwhile. */
     void (*each_lock)(void (*act)(struct lock *lock));
 
     /* In the child, repairs what the parent's other threads were in the middle of changing. `alone`: the process had

@@ -1,6 +1,4 @@
-/*
- * random.c - random numbers, even where the kernel refuses them.
- */
+/* random.c - random numbers, even where the kernel refuses them. */
 #include <stdatomic.h>
 #include <sys/random.h>
 
@@ -21,7 +19,7 @@ uint64_t os_random(void) {
     if (SYSCALL(SYS_getrandom, syscall_address(&value), (long)sizeof value, GRND_NONBLOCK) == (long)sizeof value) {
         return value;
     }
-    /* No entropy yet, or no permission. Relaxed: no two calls may share a number; their order is irrelevant. */
+    /* No entropy yet, or no permission. Relaxed: no two calls may share a number, in any order. */
     uint64_t number = atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed);
     uint64_t code = (uintptr_t)&os_random;
     uint64_t stack = (uintptr_t)&value;

@@ -1,10 +1,6 @@
-/*
- * syscall.h - system calls without the C library.
- *
- * Any name of the C library, even syscall(), may have been taken over by a preloaded library that watches mappings or
- * shifts clocks, and allocates when called. We make calls with a heap's lock held, or in the middle of an allocation,
- * so they go straight to the kernel. They are not cancellation points and leave errno alone.
- */
+/* syscall.h - system calls without the C library. Any name of the C library, even syscall(), may have been taken over
+ * by a preloaded library, which may allocate when called. Our calls are made with a heap's lock held, or in the middle
+ * of an allocation, so they go straight to the kernel. They are not cancellation points and leave errno alone. */
 #pragma once
 
 #include <stdint.h>

@@ -1,6 +1,4 @@
-/*
- * syscall_x86_64.h - number in rax, arguments in rdi, rsi, rdx, r10, r8 and r9, result in rax; rcx and r11 are lost.
- */
+/* syscall_x86_64.h - number in rax, arguments in rdi, rsi, rdx, r10, r8 and r9, result in rax; rcx and r11 are lost. */
 #pragma once
 
 static inline long syscall_enter(long number, long a, long b, long c, long d, long e, long f) {

@@ -1,6 +1,4 @@
-/*
- * task.c - the process's and the thread's ids.
- */
+/* task.c - the process's and the thread's ids. */
 #include "os.h"
 #include "syscall.h"
 

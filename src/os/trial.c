@@ -1,9 +1,6 @@
-/*
- * trial.c - tries what the kernel, or an emulator, can do: purged pages that are zero, moves of pages, guards.
- *
- * Each trial is made once. Two threads may make it at the same time and get the same result, and nothing else depends
- * on it, so relaxed order is enough. A trial that fails for lack of memory is repeated next time.
- */
+/* trial.c - tries what the kernel, or an emulator, can do: purged pages that are zero, moves of pages, guards. Each
+ * trial is made once, or by two threads at once with the same result, so relaxed order is enough. A trial that fails
+ * for lack of memory is repeated next time. */
 #include <errno.h>
 #include <stdatomic.h>
 #include <sys/random.h>
@@ -15,8 +12,8 @@
 
 enum trial { UNTRIED, WORKS, FAILS };
 
-/* Makes a trial with two scratch pages, which nobody has touched. Returns what the attempt returns: 0 if it works,
- * ENOSYS if not, or another errno if that could not be found out. */
+/* Makes a trial with two untouched scratch pages. Returns what the attempt returns: 0 if it works, ENOSYS if not, or
+ * another errno if that could not be found out. */
 static int try_once(_Atomic int *known, int (*attempt)(char *scratch, size_t page)) {
     const int found = atomic_load_explicit(known, memory_order_relaxed);
     if (found != UNTRIED) {
@@ -52,10 +49,8 @@ static int move_pages(void *old, void *new, size_t size) {
     return sys_mremap(old, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, new, &moved);
 }
 
-/*
- * Whether system calls may write to the page. An emulator that keeps a list of the program's pages may have dropped
- * this one, though it is mapped; its system calls, and some of the instructions it emulates, then take it for missing.
- */
+/* Whether system calls may write to the page. An emulator that keeps a list of the program's pages may have dropped
+ * this one, though it is mapped; its system calls then take it for missing. */
 static bool kernel_may_write(void *page) {
     return syscall_error(SYSCALL(SYS_getrandom, syscall_address(page), 1L, GRND_NONBLOCK)) != EFAULT;
 }
@@ -87,11 +82,9 @@ int os_guard(void *start, size_t size) {
     return error != 0 ? error : sys_madvise(start, size, MADV_GUARD_INSTALL);
 }
 
-/*
- * The kernel unmaps the destination first and can fail only after that: at its limit of mappings, or if the source
- * turns out to be several mappings. Another thread's mmap may get the hole at once, so a mapping there need not be
- * ours. The mark proves that it is, because a new mapping cannot contain it.
- */
+/* The kernel unmaps the destination first; if it fails after that (at its limit of mappings, or if the source turns out
+ * to be several), another thread's mmap may get the hole. The mark proves that a mapping there is ours, because a new
+ * one cannot contain it. */
 int os_move_pages(void *old, void *new, size_t size, bool *lost) {
     static const uint32_t mark = 0x6d656d73;
     *lost = false;

@@ -35,11 +35,9 @@ struct pair {
     int32_t entry;
 };
 
-/*
- * The last pair that does not begin behind the code at this distance; NULL: none. Functions lie about evenly, so the
- * position is guessed from the distances: the kernel maps 64 KiB of a file around each page that is read, and halving
- * a large table would read all over it. Where guesses do not get there, halving does.
- */
+/* The last pair that does not begin behind the code at this distance; NULL: none. Functions lie about evenly, so the
+ * position is guessed from the distances: halving a large table would read pages all over it, and the kernel maps 64
+ * KiB of a file around each. Where guesses fail, halving does it. */
 static const struct pair *find_pair(const struct pair *pairs, size_t count, int64_t distance) {
     if (count == 0 || pairs[0].code > distance) {
         return NULL;

@@ -1,8 +1,5 @@
-/*
- * unwind_table.h - reads a module's unwind tables (.eh_frame): how to find a function's caller and its registers.
- *
- * Exceptions use them too. glibc's _dl_find_object (2.35 and later) finds them without a lock or an allocation.
- */
+/* unwind_table.h - reads a module's unwind tables (.eh_frame): how to find a function's caller and its registers.
+ * Exceptions use them too; glibc's _dl_find_object (2.35 and later) finds them without a lock or an allocation. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,6 +1,4 @@
-/*
- * usage.c - what the process uses of the machine, and its limits.
- */
+/* usage.c - what the process uses of the machine, and its limits. */
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
 

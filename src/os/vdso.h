@@ -1,6 +1,4 @@
-/*
- * vdso.h - kernel functions that run in the process, from a small shared library that the kernel maps.
- */
+/* vdso.h - kernel functions that run in the process, from a small shared library that the kernel maps. */
 #pragma once
 
 #include <stdint.h>
