@@ -8,7 +8,6 @@
 
 _Atomic bool hmm_advice_given;
 
-/* Each kind of advice, and what takes it back. */
 static const struct {
     int given, back;
 } kinds[] = {
@@ -17,11 +16,9 @@ static const struct {
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 
-/*
- * Pages with advice of one kind: start..end, none if start is 0. Everything is relaxed: a range matters to whoever
- * frees a block in it, and he has the block from whoever gave the advice. A torn range of other blocks does no harm,
- * because only pages of the freed block lose their advice.
- */
+/* Pages with advice of one kind: start..end, none if start is 0. Relaxed: a range matters to whoever frees a block in
+ * it, who has the block from whoever gave the advice; a torn range does no harm, because only pages of the freed block
+ * lose their advice. */
 struct range {
     _Atomic uintptr_t start, end;
 };

@@ -1,9 +1,5 @@
-/*
- * advice.h - what the program's madvise sets for the pages of a block ends with the block.
- *
- * Only the heap behind malloc does this, and only for whole pages within the block. Advice on huge pages stays: no
- * other advice takes it back.
- */
+/* advice.h - what the program's madvise sets for the pages of a block ends with the block. Only the heap behind malloc
+ * does this, for whole pages within the block. Advice on huge pages stays, because no other advice takes it back. */
 #ifndef MEMS_HMM_ADVICE_H
 #define MEMS_HMM_ADVICE_H
 
@@ -23,7 +19,7 @@ struct HmmHeap;
 /* Whether advice may be in force anywhere. Relaxed: a block's user had it before whoever frees the block. */
 extern _Atomic bool hmm_advice_given __attribute__((visibility("hidden")));
 
-/* The program has given this advice, whether or not with success: a part may have been done. Takes no lock, because a
+/* Records advice that the program has given, even if it failed: a part may have been done. Takes no lock, because a
  * signal handler may call madvise. */
 void hmm_advised(const void *memory, size_t size, int advice);
 

@@ -14,8 +14,8 @@
  *
  *   checksum | size in bytes, in HMM_SIZE_BITS bits, the lowest of which are CACHED PREV_USED USED
  *
- * The footer is a free block's size in grains. The next block uses it to find the free block's start, and reads it only
- * while its own PREV_USED is clear. In the smallest block, `grains` is in the same place and serves as the footer.
+ * The footer is a free block's size in grains. The next block finds the free block's start by it, and reads it only
+ * while its own PREV_USED is clear. In the smallest block `grains` is in its place.
  *
  * A used block belongs to the user. A cached block is on a quick list, and its neighbours treat it as used. A free
  * block is in the free list; no two free blocks are adjacent.
@@ -87,11 +87,9 @@ static inline uintptr_t block_secret(void) {
 #define BLOCK_KEY_SET ((uintptr_t)UINT32_C(0x01010101))
 #endif
 
-/*
- * The part of a checksum that depends on the block's address and the secret, not on the tag. It is half of the work, so
- * code that proves a header and then rewrites it computes it once. With -Os the key is empty, and header_of computes
- * everything in one place: that makes less code.
- */
+/* The part of a checksum that depends on the block's address and the secret, not on the tag. It is half of the work, so
+ * code that proves a header and rewrites it computes it once. With -Os the key is empty, and header_of computes
+ * everything, which is less code. */
 struct block_key {
 #ifndef __OPTIMIZE_SIZE__
     uintptr_t mixed;
@@ -107,11 +105,9 @@ static inline uintptr_t block_factor(uintptr_t mixed) {
     return (word_rotate(mixed, WORD_BITS / 2) | BLOCK_KEY_SET) & ~(BLOCK_KEY_SET << 1);
 }
 
-/*
- * A header's value for this block, its key and tag. The checksum is the upper bits of tag times factor. So nobody
- * without the secret can predict how a change of the tag changes the checksum, and another block's header does not
- * help. The fixed bits of the factor guarantee that any single flipped bit is detected.
- */
+/* A header's value for this block, its key and tag. The checksum is the upper bits of tag times factor: nobody without
+ * the secret can predict how a change of the tag changes it, and another block's header does not help. The fixed bits
+ * of the factor guarantee that a single flipped bit is detected. */
 #ifdef __OPTIMIZE_SIZE__
 static inline struct block_key block_key(const struct block *block) {
     (void)block;
@@ -166,8 +162,8 @@ static inline void block_forget(struct block *block) {
     block->header = 0;
 }
 
-/* Stored beside a cached block's link; a stray write to the link cannot produce it. The link is rotated, or the two
- * words would pass if they were exchanged, or if the same bit of both were flipped. */
+/* Stored beside a cached block's link; a stray write to the link cannot produce it. The link is rotated, or exchanged
+ * words, or the same bit flipped in both, would pass. */
 #define BLOCK_CHECK_TURN (WORD_BITS / 4)
 static inline uintptr_t block_check(const struct block *block, const struct block *link) {
     return word_rotate((uintptr_t)link, BLOCK_CHECK_TURN) ^ (uintptr_t)block ^ block_secret();

@@ -1,6 +1,4 @@
-/*
- * break_simulated.c - a program break that is a variable.
- */
+/* break_simulated.c - a program break that is a variable. */
 #include "base/bits.h"
 #include "program_break.h"
 

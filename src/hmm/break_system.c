@@ -1,6 +1,4 @@
-/*
- * break_system.c - the program breaks that need an operating system: the process's own, and one in reserved memory.
- */
+/* break_system.c - the program breaks that need an operating system: the process's own, and one in reserved memory. */
 #include <errno.h>
 #include <sys/resource.h>
 

@@ -1,6 +1,4 @@
-/*
- * config.h - compile-time configuration; each macro can be set with -D.
- */
+/* config.h - compile-time configuration; each macro can be set with -D. */
 #pragma once
 
 #include <stdint.h>

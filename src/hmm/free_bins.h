@@ -1,6 +1,4 @@
-/*
- * free_bins.h - the bins of the free list: which there are, which are not empty, and what they hold.
- */
+/* free_bins.h - the bins of the free list: which there are, which are not empty, and what they hold. */
 #pragma once
 
 #include "block.h"
@@ -9,8 +7,8 @@
 /*
  * The free list: bins by size on two levels, after TLSF (Masmano, Ripoll, Crespo, Real: "TLSF: a New Dynamic Memory
  * Allocator for Real-Time Systems", 2004). Sizes are counted in grains. Each size below FREE_STEPS has a bin; above,
- * each power of two is a level with FREE_STEPS bins of equal width. A bin is a list of blocks. It ends in an address
- * other than NULL, so a zeroed link is not valid.
+ * each power of two is a level with FREE_STEPS bins of equal width. A bin is a list of blocks, which ends in an address
+ * other than NULL, so that a zeroed link is not valid.
  *
  * Invariants: bit s of steps[l] is set if and only if heads[l * FREE_STEPS + s] is not NULL; bit l of levels, if and
  * only if steps[l] is not 0.
@@ -66,7 +64,6 @@ static inline void bin_emptied(struct free_list *list, unsigned bin) {
     }
 }
 
-/* Adds `by` blocks of this size, or -1, to their row of the counters. */
 static inline void count_blocks(struct free_list *list, size_t size, size_t by) {
 #if __STDC_HOSTED__
     struct hmm_row *row = &list->rows[word_log2(size / BLOCK_ALIGN)];

@@ -105,7 +105,6 @@ static inline struct block *prove_head(struct HmmHeap *heap, unsigned bin) {
     return head;
 }
 
-/* Proves all of a free block. Returns its bin, and its key. */
 static inline unsigned prove_free(struct HmmHeap *heap, struct block *block, struct block_key *key) {
     *key = prove_tag(heap, block);
     return prove_links(heap, block);
@@ -188,12 +187,10 @@ static inline uintptr_t told_header(const struct block *next, struct block_key k
     return key_seal(next, key, (block_tag(next) & ~BLOCK_PREV_USED) | prev_used);
 }
 
-/* Sets or clears PREV_USED of the next block, whose header has been proved. */
 static inline void tell_next(struct block *next, struct block_key key, uintptr_t prev_used) {
     next->header = told_header(next, key, prev_used);
 }
 
-/* Writes a free block's tags, at both ends. */
 static inline void tag_free(struct block *block, struct block_key key, size_t size) {
     block->header = key_seal(block, key, size | BLOCK_PREV_USED);
     *block_footer_before(block_after(block, size)) = size / BLOCK_ALIGN;

@@ -1,21 +1,16 @@
-/*
- * free_list.h - the free blocks, and all changes between free and used, each in constant time.
- *
- * Free blocks are in bins, except one: the block that small blocks are being cut from. It counts as in the list but has
- * no links, so cutting writes only two headers and a footer. Data in neighbours and links is proved before anything is
- * changed because of it; a contradiction is a fault.
- */
+/* free_list.h - the free blocks, and all changes between free and used, each in constant time. Free blocks are in bins,
+ * except the one that small blocks are being cut from: it has no links, so cutting writes only two headers and a
+ * footer. Data in neighbours and links is proved before anything is changed because of it; a contradiction is a
+ * fault. */
 #pragma once
 
 #include "block.h"
 
 struct HmmHeap;
 
-/*
- * Finds a block of at least `size` bytes, which stays in the list; NULL if there is none. Looks at the first
- * FREE_PROBES blocks of the size's own bin, then at larger bins and, if these are empty, at FREE_PROBES_LAST more of
- * its own. May miss a block that fits behind those.
- */
+/* Finds a block of at least `size` bytes, which stays in the list; NULL if there is none. Looks at the first
+ * FREE_PROBES blocks of the size's own bin, then at larger bins, then at FREE_PROBES_LAST more of its own, so it may
+ * miss a block that fits. */
 #define FREE_PROBES (HMM_QUICK_BYTES > 0 ? 4u : 2u)
 #define FREE_PROBES_LAST 8u
 struct block *hmm_find_free_block(struct HmmHeap *heap, size_t size);

@@ -10,8 +10,8 @@
 #define EXTRA_MIN ((size_t)128 << 10)
 #define EXTRA_SHARE 64
 
-/* A free last block of this size is given back, or of 1/TRIM_SHARE of the heap if that is more. The limit doubles, up
- * to TRIM_MAX, each time the break rises after it went down, and is halved when it goes down twice in a row. */
+/* A free last block of this size, or of 1/TRIM_SHARE of the heap if that is more, is given back. The limit doubles, up
+ * to TRIM_MAX, when the break rises after it went down, and is halved when it goes down twice in a row. */
 #define TRIM_MIN ((size_t)256 << 10)
 #define TRIM_MAX ((size_t)4 << 20)
 #define TRIM_SHARE 4

@@ -1,6 +1,4 @@
-/*
- * growth.h - the region that grows: its end is the program break.
- */
+/* growth.h - the region that grows: its end is the program break. */
 #pragma once
 
 #include "heap_state.h"
@@ -10,11 +8,9 @@
 /* Takes further memory from this break. Memory that the heap already has stays. */
 void hmm_growth_use_break(struct HmmHeap *heap, const struct program_break *brk);
 
-/*
- * Raises the break until the last block of the region that grows is a free one of at least `size` bytes, plus some
- * extra so that it moves rarely. If it cannot rise, the heap continues in a further region if the system gives one.
- * Returns that block, in the free list; NULL if there is no more memory.
- */
+/* Raises the break until the last block of the region that grows is a free one of at least `size` bytes, plus some
+ * extra so that it moves rarely; if it cannot rise, the heap continues in a further region if there is one. Returns
+ * that block, in the free list; NULL if there is no more memory. */
 struct block *hmm_alloc_extra(struct HmmHeap *heap, size_t size);
 
 /* Lowers the break until `keep` bytes of the last block, if that is free, are left. Returns by how many bytes. */

@@ -1,9 +1,6 @@
-/*
- * heap_state.h - the state of a heap, and its lock.
- *
- * A heap's lock is that of its hooks; all heaps without hooks share another one, which a process with a single thread
- * does not take. Every function is called between heap_enter() and heap_leave(), unless its comment says otherwise.
- */
+/* heap_state.h - the state of a heap, and its lock. The lock is that of the heap's hooks; all heaps without hooks share
+ * one, which a process with a single thread does not take. Every function is called between heap_enter() and
+ * heap_leave() unless its comment says otherwise. */
 #pragma once
 
 #include <stdatomic.h>
@@ -36,11 +33,9 @@ struct region {
     uintptr_t grains; /* from first to end */
 };
 
-/*
- * Invariants: regions are in address order and do not overlap. Every block is in one. `room` bytes of all regions are
+/* Invariants: regions are in address order and do not overlap; every block is in one; `room` bytes of all regions are
  * in blocks, and free_bytes of these are free. The break is at the end of the region that grows, unless somebody else
- * has moved it.
- */
+ * has moved it. */
 struct HmmHeap {
     /* The region used by the last look-up: its blocks are at low + BLOCK_ALIGN * n with n < grains. */
     uintptr_t low;
@@ -106,7 +101,6 @@ static inline bool heap_faulty(const struct HmmHeap *heap) {
     return __STDC_HOSTED__ && heap->faulty != 0;
 }
 
-/* Whether the caller does not need the lock. */
 static inline bool heap_alone(const struct HmmHeap *heap) {
     return system_alone() && atomic_load_explicit(&heap->walker, memory_order_relaxed) == 0;
 }

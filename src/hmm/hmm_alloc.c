@@ -1,6 +1,4 @@
-/*
- * hmm_alloc.c - allocating, freeing and resizing: what happens between the user's call and the free list.
- */
+/* hmm_alloc.c - allocating, freeing and resizing: what happens between the user's call and the free list. */
 #include "hmm_alloc.h"
 
 #include "advice.h"

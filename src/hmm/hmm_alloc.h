@@ -1,9 +1,6 @@
-/*
- * hmm_alloc.h - the heap's interface to hmm.h and to libhmm.so's malloc family.
- *
- * `operation` is the function that the user called, for fault reports; damage found by an allocation is reported as
- * found by "alloc". Any thread may call all of it; errno changes only as stated. Too large sizes and sums fail.
- */
+/* hmm_alloc.h - the heap's interface to hmm.h and to libhmm.so's malloc family. `operation` is the user's call, for
+ * fault reports; an allocation reports damage as found by "alloc". Any thread may call all of it; errno changes only as
+ * stated; too large sizes and sums fail. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,6 +1,4 @@
-/*
- * hmm_options.h - HMM's options, from HMM_OPTIONS or hmm_option_set.
- */
+/* hmm_options.h - HMM's options, from HMM_OPTIONS or hmm_option_set. */
 #pragma once
 
 #include <stdbool.h>
@@ -32,11 +30,8 @@ bool hmm_ends_advice(void);
 void hmm_confine(void);
 void hmm_ask_limits(void);
 
-/*
- * Call this before the heap is used, if another malloc uses the process's break. It moves the break in other threads
- * without our knowledge, and both heaps would take the same memory, so with break=auto the heap is then in reserved
- * memory.
- */
+/* Call this before the heap is used, if another malloc moves the process's break: both would take the same memory, so
+ * with break=auto the heap is then in reserved memory. */
 void hmm_beside_malloc(void);
 
 /* Reads the options before main, from the loader's environment if libc has none yet. */

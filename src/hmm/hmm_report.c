@@ -3,11 +3,9 @@
 #include "heap_state.h"
 #include "quick_list.h"
 
-/*
- * Releases the lock, if the reporting thread holds it, once the report no longer depends on it, because the program's
- * own code may run before the end. Allocations then come from memory that was never used (heap.faulty); a second fault
- * there ends the program without running that code. Other threads may find the damage too and report it.
- */
+/* Releases the lock, if the reporting thread holds it, once the report no longer depends on it: the program's own code
+ * may run before the end. Allocations then come from memory that was never used (heap.faulty); a second fault there
+ * ends the program without that code. Other threads may find the damage too and report it. */
 static void leave_heap(struct HmmHeap *heap) {
     uint32_t thread = system_thread();
     if (heap->faulty == thread) {

@@ -1,9 +1,6 @@
-/*
- * hmm_report.h - fault reports: what an address is, and what damaged a block.
- *
- * None of these functions returns. They walk over the blocks, as far as the headers allow, with the heap's lock held,
- * and release it before they report, so the program's handler may allocate.
- */
+/* hmm_report.h - fault reports: what an address is, and what damaged a block. None of these functions returns.
+ * They walk over the blocks, as far as headers allow, under the heap's lock, and release it before they report, so the
+ * program's handler may allocate. */
 #pragma once
 
 #include "base/compiler.h"

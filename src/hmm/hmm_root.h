@@ -1,6 +1,4 @@
-/*
- * hmm_root.h - where readers from outside begin (base/layout.h), on an operating system.
- */
+/* hmm_root.h - where readers from outside begin (base/layout.h), on an operating system. */
 #pragma once
 
 #include <stdatomic.h>

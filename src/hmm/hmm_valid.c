@@ -1,6 +1,4 @@
-/*
- * hmm_valid.c - checks every invariant that the headers of this folder state.
- */
+/* hmm_valid.c - checks every invariant that the headers of this folder state. */
 #include "free_list.h"
 #include "heap_state.h"
 #include "hmm_alloc.h"

@@ -1,6 +1,4 @@
-/*
- * inspect.c - the walk over a heap's blocks, and its statistics.
- */
+/* inspect.c - the walk over a heap's blocks, and its statistics. */
 #include "free_list.h"
 #include "heap_state.h"
 #include "hmm_alloc.h"

@@ -1,8 +1,5 @@
-/*
- * print.c - the free list as text.
- *
- * stdio may allocate, and its locks come first, so the heap's lock is held only to copy some blocks of a bin at a time.
- */
+/* print.c - the free list as text. stdio may allocate, and its locks come first, so the heap's lock is held only to
+ * copy some blocks of a bin. */
 #include <inttypes.h>
 #include <stdio.h>
 

@@ -1,9 +1,6 @@
-/*
- * program_break.h - the end of the heap's memory, which moves up and down.
- *
- * The real break is the process's (sbrk); others may move it too. A simulated one moves in a buffer and needs no
- * operating system. A reserved one moves in address space that the system has reserved for it.
- */
+/* program_break.h - the end of the heap's memory, which moves up and down. The real break is the process's (sbrk),
+ * which others may move too; a simulated one moves in a buffer and needs no operating system; a reserved one moves in
+ * reserved address space. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,10 +9,10 @@
 
 /*
  * move: moves the break by `by` bytes, a multiple of `grain` or 0, and stores its previous value; false, and nothing
- * changed, if that is impossible. The memory below a raised break is readable and writable.
+ * changed, if that is impossible. Memory below a raised break is readable and writable.
  *
- * more: replaces this exhausted break by another one elsewhere with at least `least` bytes; false if there is none.
- * `held` is what the heap already has. May be NULL.
+ * more: replaces this exhausted break by another one with at least `least` bytes; `held` is what the heap has already.
+ * False if there is none. May be NULL.
  *
  * purge: gives the memory of whole grains below the break back to the system; they stay readable and writable, with
  * undefined contents. False if that is impossible. May be NULL.

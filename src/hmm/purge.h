@@ -1,6 +1,4 @@
-/*
- * purge.h - gives the pages of free blocks back to the system. Without one there are none.
- */
+/* purge.h - gives the pages of free blocks back to the system. Without one there are none. */
 #pragma once
 
 #include <stddef.h>
@@ -22,11 +20,9 @@ void hmm_purge_freelist(struct HmmHeap *heap, size_t bytes);
 /* Purges all whole pages in all free blocks and returns their bytes. O(number of free blocks). */
 size_t hmm_purge_all(struct HmmHeap *heap);
 
-/*
- * Makes memory below a break zero, of which nobody else knows: its pages are purged if the last user touched less than
- * half of them, because writing zeros would make all of them present. To decide, two words in each of 16 are read.
- * Takes no lock; the break may be a copy.
- */
+/* Makes memory below a break zero, of which nobody else knows: purges its pages if the last user touched less than half
+ * of them, because writing zeros would make all present. Reads two words in each of 16 pages to decide. Takes no lock;
+ * the break may be a copy. */
 void hmm_clear_large(struct program_break *brk, void *start, size_t size);
 
 #else

@@ -1,10 +1,7 @@
-/*
- * quick_list.h - the shortest way from free to malloc: small freed blocks, unmerged, last in, first out.
- *
- * A list holds blocks of one size. Its length is bounded, and so is the time to empty all lists. A cached block splits
- * the free memory around it, so apart from the first of each list, a block is cached only if the block before it is not
- * free. (Its own header tells; checking the block behind would cost another cache line and gain little.)
- */
+/* quick_list.h - the shortest way from free to malloc: small freed blocks, unmerged, last in, first out. A list holds
+ * blocks of one size; its length is bounded, and so is the time to empty all lists. A cached block splits the free
+ * memory around it, so apart from the first of each list, a block is cached only if the block before it is not free.
+ * (Its own header tells; checking the block behind would cost a cache line and gain little.) */
 #pragma once
 
 #include "heap_state.h"

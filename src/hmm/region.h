@@ -1,6 +1,4 @@
-/*
- * region.h - the pieces of contiguous memory that make up a heap.
- */
+/* region.h - the pieces of contiguous memory that make up a heap. */
 #pragma once
 
 #include "heap_state.h"
@@ -20,10 +18,8 @@ int hmm_region_add_memory(struct HmmHeap *heap, void *memory, size_t size);
 /* Makes start..end a region with one free block, or NULL for the same reasons. Call hmm_region_start first. */
 struct region *hmm_region_add(struct HmmHeap *heap, char *start, char *end);
 
-/* Sets the total size of all regions. */
 void hmm_region_resized(struct HmmHeap *heap, size_t size);
 
-/* Sets where a region's blocks end. */
 void hmm_region_set_end(struct region *region, struct block *end);
 
 /* Makes look-ups try this region first. */

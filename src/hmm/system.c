@@ -1,6 +1,4 @@
-/*
- * system.c - system.h on an operating system: the lock, the choice of a break, and fork.
- */
+/* system.c - system.h on an operating system: the lock, the choice of a break, and fork. */
 #include "system.h"
 
 #include "heap_state.h"

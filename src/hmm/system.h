@@ -1,9 +1,6 @@
-/*
- * system.h - everything the heap needs from its surroundings: a lock, a thread id, random numbers, errno, a first
- * break, and a way to end faulty programs. No other file of the core depends on an operating system.
- *
- * Without one (-ffreestanding) there is one thread, and no memory before HmmUseBuffer.
- */
+/* system.h - everything the heap needs from its surroundings, as no other file of the core depends on an operating
+ * system: a lock, a thread id, random numbers, errno, a first break, and a way to end faulty programs. Without one
+ * (-ffreestanding) there is one thread, and no memory before HmmUseBuffer. */
 #pragma once
 
 #include <stdatomic.h>

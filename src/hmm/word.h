@@ -1,6 +1,4 @@
-/*
- * word.h - bits of a machine word, without helpers of the compiler's library: small devices lack the instructions.
- */
+/* word.h - bits of a machine word, without helpers of the compiler's library: small devices lack the instructions. */
 #pragma once
 
 #include <stdbool.h>
