@@ -1,6 +1,4 @@
-/*
- * ranks.h - the order of all locks: a thread takes them in ascending rank (os/lock.h).
- */
+/* ranks.h - the order of all locks: a thread takes them in ascending rank (os/lock.h). */
 #pragma once
 
 enum lock_rank {

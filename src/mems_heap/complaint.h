@@ -1,8 +1,5 @@
-/*
- * complaint.h - how a space reports a mistake: one line, to standard error or to the program's handler.
- *
- * A complaint is composed under the space's lock, and reported after it: a handler may call any function.
- */
+/* complaint.h - how a space reports a mistake: one line, to standard error or to the program's handler. It is composed
+ * under the space's lock, and reported after it: a handler may call any function. */
 #pragma once
 
 #include "mems.h"

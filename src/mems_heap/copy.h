@@ -1,8 +1,5 @@
-/*
- * copy.h - copying the bytes of a block without the space's lock.
- *
- * Meanwhile the block does not move. If freed, it is doomed: it loses its handle, and its place after the last copy.
- */
+/* copy.h - copying the bytes of a block without the space's lock. Meanwhile the block does not move; if freed, it is
+ * doomed: it loses its handle, and its place after the last copy. */
 #pragma once
 
 #include "space.h"

@@ -1,6 +1,4 @@
-/*
- * dict.c - reading the dictionary, with the lock and without.
- */
+/* dict.c - reading the dictionary, with the lock and without. */
 #include "dict.h"
 
 #include "base/broken.h"

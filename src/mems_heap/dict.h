@@ -11,9 +11,9 @@
  *
  * A search follows one pointer per level, as many as the addresses in use require, and scans the few keys of a leaf.
  *
- * Where handles are plain addresses, a reader only asks whether a granule is in use, and where its frame is. So there
- * the lowest tables also have a *shortcut* for each frame with a full leaf: to its map (struct leaf_map) and its bytes.
- * A million small blocks have some six times as many bytes of leaves as of shortcuts and maps.
+ * Where handles are plain addresses, a reader only asks whether a granule is in use, and where its frame is. So the
+ * lowest tables also have a *shortcut* for each frame with a full leaf: to its map (struct leaf_map) and its bytes.
+ * With a million small blocks, leaves have some six times as many bytes as shortcuts and maps.
  *
  * Readers take no lock. Writers, who hold the space's lock, make `sequence` odd during a change. A reader reads it
  * before and after, and its result is valid if both are the same even number. What it sees in between may be stale or

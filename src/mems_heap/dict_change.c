@@ -1,14 +1,10 @@
-/*
- * dict_change.c - changes of the dictionary by the holder of the lock, while others read it without the lock.
- */
+/* dict_change.c - changes of the dictionary by the holder of the lock, while others read it without the lock. */
 #include "base/fault.h"
 #include "dict_entry.h"
 
-/*
- * Between these two, readers discard their results. The fence keeps later writes, even those after the end and before
+/* Between these two, readers discard their results. The fence keeps later writes, even those after the end and before
  * the next beginning, from becoming visible before the odd number, because a cell may become something else by then.
- * ThreadSanitizer does not support fences, so there an exchange does the same.
- */
+ * ThreadSanitizer does not support fences, so there an exchange does the same. */
 static void begin_change(struct dict *dict) {
 #ifdef __SANITIZE_THREAD__
     __atomic_exchange_n(&dict->sequence, dict->sequence + 1, __ATOMIC_SEQ_CST);
@@ -111,7 +107,6 @@ static void update_shortcut(struct dict *dict, uintptr_t entry, struct shortcut 
     }
 }
 
-/* What to do with a PROCESS at the entries of a range. */
 enum change { CHANGE_INSERT, CHANGE_REMOVE, CHANGE_REFRESH };
 
 struct update {

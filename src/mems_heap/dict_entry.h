@@ -1,6 +1,4 @@
-/*
- * dict_entry.h - the entries of the dictionary's tables (dict.h): what they are, and what they lead to.
- */
+/* dict_entry.h - the entries of the dictionary's tables (dict.h): what they are, and what they lead to. */
 #pragma once
 
 #include "dict.h"

@@ -3,10 +3,10 @@
  *
  *   | generation: 11 bits | number of the space: 5 bits | virtual address: 48 bits |
  *
- * In a space with generations, a handle names the space and the block's generation. So it is recognised as stale after
+ * In a space with generations, a handle names the space and the block's generation, so it is recognised as stale after
  * the block has been freed, even if another block has its address, unless the place, or one merged with it, has been
- * used 2^11 times since. Offsets are added to a handle as to an address. A space without generations has number 0, and
- * its handles are plain addresses.
+ * used 2^11 times since. Offsets are added to a handle as to an address. A space without generations has number 0: its
+ * handles are plain addresses.
  */
 #pragma once
 

@@ -1,9 +1,6 @@
-/*
- * hole_list.h - HOLEs by size: finds the smallest that fits and, among equals, the lowest address.
- *
- * Sizes are divided into the two-level bins of base/bins.h; the HOLEs of a bin are a balanced tree by size and address.
- * Finding, adding and removing take at most the logarithm of the number of HOLEs in a bin.
- */
+/* hole_list.h - HOLEs by size: finds the smallest that fits and, among equals, the lowest address. The HOLEs of each
+ * two-level bin (base/bins.h) are a balanced tree by size and address, so finding, adding and removing take at most the
+ * logarithm of their number. */
 #pragma once
 
 #include "base/bins.h"

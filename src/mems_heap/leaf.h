@@ -1,10 +1,9 @@
 /*
  * leaf.h - the dictionary's data for a frame in which several PROCESSes have addresses.
  *
- * Like the rest of the dictionary (dict.h), a leaf is read without the lock. All of it is written with PUBLISH, and a
- * reader relies only on its being a cell of this kind. Everything a reader needs is in one cache line, found without a
- * branch that depends on where the blocks begin; so in a sequence of translations, the processor fetches several lines
- * at a time.
+ * A leaf is read without the lock (dict.h): all of it is written with PUBLISH, and a reader relies only on its being a
+ * cell of this kind. Everything a reader needs is in one cache line, found without a branch that depends on where
+ * blocks begin, so in a sequence of translations the processor fetches several lines at a time.
  *
  * A short leaf has room for 4 or 8 PROCESSes. Each has its *key*, the first granule that it has in the frame; its
  * *end*, the granule behind its last; and its *tag*. These are lanes of 16 bits, four in a word, so keys are compared
@@ -16,8 +15,8 @@
  *
  *   | quarter | quarter | quarter | quarter | nodes |
  *
- * In both, the sub nodes are at the end, in order; readers need them only if the blocks' bytes have separate places, as
- * in a movable space, where `physical` is NULL.
+ * In both, the sub nodes are at the end, in order; readers need them only if blocks have separate places, as in a
+ * movable space, where `physical` is NULL.
  */
 #pragma once
 
@@ -178,8 +177,7 @@ void leaf_map_fill(struct leaf_map *map, const struct leaf *leaf);
 
 /* --- Both -------------------------------------------------------------------------------------------------------- */
 
-/* How many PROCESSes begin at or before a granule. Never exceeds the leaf's room, unless the leaf is being changed.
- */
+/* How many PROCESSes begin at or before a granule. Never exceeds the leaf's room, unless the leaf is being changed. */
 ALWAYS_INLINE size_t leaf_up_to(const struct leaf *leaf, unsigned kind, uint16_t key) {
     if (leaf_is_short(kind)) {
         return short_up_to(leaf, kind, key);

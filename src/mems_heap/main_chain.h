@@ -1,16 +1,12 @@
-/*
- * main_chain.h - the main nodes of a space: memory from the system, in order of virtual addresses.
- *
- * The chain covers all virtual addresses that the space has ever used, without gaps: it begins at MAIN_CHAIN_START, and
- * each main node begins where the previous one ends.
- */
+/* main_chain.h - the main nodes of a space: memory from the system, in order of virtual addresses. The chain covers all
+ * virtual addresses that the space has ever used, without gaps, from MAIN_CHAIN_START on. */
 #pragma once
 
 #include "leaf.h"
 #include "sub_chain.h"
 
-/* The maximum of pieces into which all spaces together cut their memory by unmapping parts of it. The kernel limits the
- * mappings of a process (vm.max_map_count, 65,530 by default). */
+/* The maximum of pieces into which all spaces together cut their memory by unmapping parts of it. The kernel limits a
+ * process's mappings (vm.max_map_count, 65,530 by default). */
 #define MAIN_CHAIN_PIECES_MAX 16384u
 
 struct main_chain {
@@ -35,21 +31,17 @@ struct main_node *main_chain_find(const struct main_chain *chain, uintptr_t v_ad
 struct main_node *main_chain_before(const struct main_chain *chain, const struct main_node *main);
 struct main_node *main_chain_after(const struct main_chain *chain, const struct main_node *main);
 
-/*
- * Appends a main node with a new mapping of `size` bytes, whole pages: a single HOLE, not in the free list, that reads
- * as zero. Takes a cell of each kind. Returns 0, the mapping's error, or ENOMEM if the virtual addresses are used up.
- */
+/* Appends a main node with a new mapping of `size` bytes, whole pages: a single HOLE, not in the free list, that reads
+ * as zero. Takes a cell of each kind. Returns 0, the mapping's error, or ENOMEM if virtual addresses are used up. */
 int main_chain_extend(struct main_chain *chain, struct nodes *nodes, size_t size, struct sub_node **hole);
 
 /* Appends `size` virtual addresses without memory to the only main node of a movable space, which is made if necessary.
  * Returns them as a HOLE that is not in the free list; there must be as many left. Takes a cell of each kind. */
 struct sub_node *main_chain_stretch(struct main_chain *chain, struct nodes *nodes, size_t size);
 
-/*
- * Maps memory, if possible next to a neighbour's, for the first `size` bytes of a main node without memory, whose HOLE
- * is not in the free list. The remainder becomes a main node whose HOLE, *rest, is not in the free list either (NULL:
- * no remainder). Takes a cell of each kind. Returns 0, or the mapping's error with nothing changed.
- */
+/* Maps memory, if possible next to a neighbour's, for the first `size` bytes of a main node without memory, whose HOLE
+ * is not in the free list; nor is *rest, the HOLE of the main node that the remainder becomes (NULL: no remainder).
+ * Takes a cell of each kind. Returns 0, or the mapping's error with nothing changed. */
 int main_chain_back(struct main_chain *chain, struct nodes *nodes, struct main_node *main, size_t size,
                     struct sub_node **rest);
 
@@ -78,5 +70,5 @@ int main_chain_unmap(struct main_chain *chain, const struct main_node *main, uin
 void main_chain_forget(struct main_chain *chain, struct main_node *main);
 
 /* Unmaps everything and empties the chain. Returns how many bytes the system refused to take back; these stay mapped
- * for good. The nodes' cells are not given back: the caller finishes the pools as a whole. */
+ * for good. The nodes' cells are not given back: the caller finishes the pools. */
 size_t main_chain_finish(struct main_chain *chain);

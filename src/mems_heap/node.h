@@ -1,10 +1,6 @@
-/*
- * node.h - main nodes and sub nodes.
- *
- * The main chain links main nodes; each has a sub-chain of sub nodes, its segments. Both come from pools. The space's
- * lock guards everything, but the dictionary is read without it (dict.h), and so are the start, end, tag and place of a
- * segment, which are therefore written with PUBLISH.
- */
+/* node.h - main nodes and sub nodes. The main chain links main nodes; each has a sub-chain of sub nodes, its segments;
+ * both come from pools. The space's lock guards everything, but the dictionary (dict.h) and the start, end, tag and
+ * place of a segment are read without it, so they are written with PUBLISH. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,12 +16,9 @@
 #define PUBLISH(word, value) __atomic_store_n(&(word), (value), __ATOMIC_RELEASE)
 #define OBSERVE(word) __atomic_load_n(&(word), __ATOMIC_ACQUIRE)
 
-/*
- * Whole pages of virtual addresses, and the mapping behind them.
- *
- * Invariants: the segments cover the range without gaps; no two HOLEs are adjacent. A main node without memory is a
- * single HOLE, and no two such nodes are adjacent. A movable space has one main node at most, without memory.
- */
+/* Whole pages of virtual addresses, and the mapping behind them. Invariants: the segments cover the range without gaps;
+ * no two HOLEs are adjacent; a main node without memory is a single HOLE, and no two such nodes are adjacent; a movable
+ * space has one main node at most, without memory. */
 struct main_node {
     struct list link;         /* in the main chain, by virtual address */
     struct list sub_chain;    /* of sub nodes, by virtual address; see is_sub_chain */
@@ -42,8 +35,8 @@ struct region;
 
 /*
  * A segment: a HOLE, in a free list; a PROCESS, in the dictionary; or a doomed block, freed while its bytes are being
- * copied, which becomes a HOLE at the end of the copy. It fits a cache line exactly, because a million of them may be
- * looked up in random order. It does not point to its main node: a neighbour or the address leads there.
+ * copied, which becomes a HOLE at the end of the copy. It fits a cache line, because a million of them may be looked up
+ * in random order, and does not point to its main node: a neighbour or the address leads there.
  *
  * tag: the kind in the lowest bits; above it the *generation*, how often the place has been used, modulo 2^30. A HOLE
  * has the newest generation of all blocks that were ever in it, and a new block the one after its HOLE's.

@@ -157,7 +157,6 @@ static struct chunk *extreme(struct pool *pool, bool most) {
     return found;
 }
 
-/* Takes a cell of the fullest roomy chunk, *target, until that is full. */
 static void *take_to_fill(struct pool *pool, struct chunk **target) {
     if (*target == NULL || (*target)->used == pool->cells) {
         *target = extreme(pool, true);

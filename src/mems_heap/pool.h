@@ -1,12 +1,7 @@
-/*
- * pool.h - cells of one size, in chunks of memory from the system.
- *
- * Readers without the space's lock (dict.h) may follow stale pointers, so a cell once handed out stays readable until
- * the pool ends: the memory of a free chunk is given back by mapping fresh pages over it, and its addresses are kept.
- * Chunks are large, because each one given back may cost the kernel a mapping.
- *
- * The space's lock guards everything.
- */
+/* pool.h - cells of one size, in chunks of memory from the system. Readers without the space's lock (dict.h) may follow
+ * stale pointers, so a cell once handed out stays readable until the pool ends: fresh pages replace the memory of a
+ * free chunk. Chunks are large, because giving one back may cost the kernel a mapping. The space's lock guards
+ * everything. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,6 +1,4 @@
-/*
- * resolve.h - resolves a handle to its block, or reports what is wrong with it. With the space locked.
- */
+/* resolve.h - resolves a handle to its block, or reports what is wrong with it. With the space locked. */
 #pragma once
 
 #include "complaint.h"

@@ -1,6 +1,4 @@
-/*
- * space_access.c - the bytes of blocks: finding, pinning, reading and writing them.
- */
+/* space_access.c - the bytes of blocks: finding, pinning, reading and writing them. */
 #include <errno.h>
 #include <string.h>
 

@@ -1,6 +1,4 @@
-/*
- * space_block.c - the blocks of a space: allocating, resizing and freeing them.
- */
+/* space_block.c - the blocks of a space: allocating, resizing and freeing them. */
 #include <errno.h>
 #include <string.h>
 
@@ -14,11 +12,9 @@
 #define MAIN_NODES_MAX 1
 #define SUB_NODES_MAX 2
 
-/*
- * A block of at least GROWING_MIN that must move to grow will probably grow again: it gets half as much again, and the
- * pages that it leaves are unmapped. So a growing block occupies at most two and a half times its size, and at most
- * three times its size is copied.
- */
+/* A block of at least GROWING_MIN that must move to grow will probably grow again: it gets half as much again, and the
+ * pages that it leaves are unmapped. So it occupies at most two and a half times its size, and at most three times its
+ * size is copied. */
 #define GROWING_MIN ((size_t)64 * 1024)
 
 static const char too_much[] = "%u bytes are more than a block can hold";

@@ -1,8 +1,5 @@
-/*
- * space_compact.c - compaction: moves the blocks of a movable space together, and the nodes of any space.
- *
- * Blocks come first, region by region (store.h), then nodes, chunk by chunk (pool.h), with the lock free between steps.
- */
+/* space_compact.c - compaction: moves the blocks of a movable space together, and the nodes of any space. Blocks come
+ * first, region by region (store.h), then nodes, chunk by chunk (pool.h), with the lock free between steps. */
 #include "space_compact.h"
 
 #include "complaint.h"

@@ -1,6 +1,4 @@
-/*
- * space_compact.h - moves the blocks of a movable space together, and its nodes, so that memory can go back.
- */
+/* space_compact.h - moves the blocks of a movable space together, and its nodes, so that memory can go back. */
 #pragma once
 
 #include "space.h"

@@ -1,6 +1,4 @@
-/*
- * space_layout.c - the rows of all structures that can be reached from the root of all spaces.
- */
+/* space_layout.c - the rows of all structures that can be reached from the root of all spaces. */
 #include "spaces.h"
 
 /* clang-format off */

@@ -1,9 +1,5 @@
-/*
- * space_report.h - the segments of a space as text, as JSON, or one by one.
- *
- * They are copied under the space's lock into memory from the system, and shown without it: streams and visitors may
- * allocate, block, or call the heap.
- */
+/* space_report.h - the segments of a space as text, as JSON, or one by one. They are copied under the space's lock into
+ * memory from the system, and shown without it: streams and visitors may allocate, block, or call the heap. */
 #pragma once
 
 #include <stdio.h>

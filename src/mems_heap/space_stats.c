@@ -1,6 +1,4 @@
-/*
- * space_stats.c - a space in numbers.
- */
+/* space_stats.c - a space in numbers. */
 #include "space.h"
 
 #include <errno.h>

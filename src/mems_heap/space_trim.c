@@ -1,9 +1,5 @@
-/*
- * space_trim.c - gives back whole pages inside HOLEs.
- *
- * The unmapped part becomes a main node without memory, so its virtual addresses stay reserved; the main node around it
- * is split. Adjacent main nodes without memory are joined.
- */
+/* space_trim.c - gives back whole pages inside HOLEs. The unmapped part becomes a main node without memory, joined with
+ * adjacent ones, so its virtual addresses stay reserved; the main node around it is split. */
 #include "space_compact.h"
 
 /* The most cells of each kind that one HOLE takes: for two splits. */

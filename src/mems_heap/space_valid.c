@@ -1,6 +1,4 @@
-/*
- * space_valid.c - the invariants of a space, which hold whenever its lock is free.
- */
+/* space_valid.c - the invariants of a space, which hold whenever its lock is free. */
 #include "space.h"
 
 #include "base/broken.h"

@@ -1,9 +1,6 @@
-/*
- * spaces.h - all spaces, for fork and for readers from outside (base/layout.h), and their numbers in handles.
- *
- * fork copies each space as it is, so all locks are taken before it, in order of rank and, for spaces, in list order;
- * afterwards the parent releases them and the child resets them.
- */
+/* spaces.h - all spaces, for fork and for readers from outside (base/layout.h), and their numbers in handles. fork
+ * copies each space as it is: all locks are taken before it, by rank and, for spaces, in list order, then released in
+ * the parent and reset in the child. */
 #pragma once
 
 #include "base/layout.h"
@@ -25,10 +22,8 @@ extern struct space_layout space_layout;
 void spaces_add(struct mems_space *space);
 void spaces_remove(struct mems_space *space);
 
-/*
- * Gives a space with generations its number, and the generation to start with: the one after those of the last space
- * with this number. There are HANDLE_NUMBERS - 1 numbers; further spaces share them, starting with distant generations.
- */
+/* Gives a space with generations its number, and the generation to start with: the one after those of the last space
+ * with this number. There are HANDLE_NUMBERS - 1 numbers; further spaces share them, with distant generations. */
 uint32_t spaces_take_number(uint32_t *generation);
 
 /* Returns a number, with the newest generation of its space. */

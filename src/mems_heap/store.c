@@ -288,8 +288,8 @@ static int move_block(struct store *store, struct dict *dict, struct sub_node *n
     return 0;
 }
 
-/* Chooses the region with the most gaps between its blocks, if any is worth emptying. Space behind its top does not
- * count, because it has no memory or no slots. False if there is none. */
+/* Chooses the region with the most gaps between its blocks, if any is worth emptying. Space behind its top has no
+ * memory or no slots, so it does not count. False if there is none. */
 static bool choose_leaving(struct store *store) {
     struct region *found = NULL;
     for (struct list *link = store->regions.next; link != &store->regions; link = link->next) {

@@ -3,7 +3,7 @@
  *
  * A *region* is a mapping with adjacent blocks in order of arrival; new blocks go to the end of the open region, and
  * freed ones leave gaps. A region without blocks is unmapped; one with many gaps is emptied by moving its blocks to the
- * open region (store_evacuate). A large block has its own region.
+ * open region (store_evacuate); a large block has its own.
  *
  *   | block | gap | block | block | gap |  ...        | slots: ... 2 1 0 |
  *   memory                                ^ top   size ^

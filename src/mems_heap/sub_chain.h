@@ -1,6 +1,4 @@
-/*
- * sub_chain.h - the segments of a main node: cut and merged.
- */
+/* sub_chain.h - the segments of a main node: cut and merged. */
 #pragma once
 
 #include "hole_list.h"
