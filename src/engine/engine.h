@@ -1,11 +1,10 @@
 /*
  * engine.h - the engine's entry points: a general-purpose heap, whether or not it replaces the C library's malloc.
  *
- * Every function may be called from any thread, and at any time: the engine starts itself. Allocations return NULL with
- * errno ENOMEM if memory or the size limit (PTRDIFF_MAX) does not allow them; everything else leaves errno alone.
- * Blocks are aligned to at least 16 bytes. A pointer that is not a live block of this heap ends in a fault report
- * (base/fault.h) that names `operation`, the public function that was called, or "free" if the function has no such
- * argument.
+ * Every function may be called from any thread at any time: the engine starts itself. Allocations return NULL with
+ * errno ENOMEM if memory or the size limit (PTRDIFF_MAX) does not allow them; all else leaves errno alone. Blocks are
+ * aligned to at least 16 bytes. A pointer that is not a live block ends in a fault report (base/fault.h) that names
+ * `operation`, the public function that was called, or "free" where there is no such argument.
  */
 #pragma once
 
@@ -27,7 +26,7 @@ void *engine_alloc_zeroed(size_t count, size_t size);
 /* Allocates a block whose address is a multiple of `alignment`, a power of two. */
 void *engine_alloc_aligned(size_t alignment, size_t size);
 
-/* Frees a block; NULL is ignored. errno is unchanged. */
+/* NULL is ignored; errno is unchanged. */
 void engine_free(void *block);
 
 /* The same under another function's name, which with harden=full determines the kind of block that it takes. */
@@ -50,22 +49,18 @@ void engine_check_write(const char *function, const void *address, size_t size);
 /* Gives all the free memory it can back to the system at once; returns the number of bytes. */
 size_t engine_trim(void);
 
-/*
- * Called before the process limits itself (RLIMIT_AS, RLIMIT_DATA) or locks its memory (mlockall): gives up reserved,
- * unused address space, and from then on the heap takes from the system piece by piece. Has no effect in a child that
- * shares the process's memory (vfork), or with the option confine=off.
- */
+/* Called before the process limits itself (RLIMIT_AS, RLIMIT_DATA) or locks its memory (mlockall): gives up reserved,
+ * unused address space; from then on the heap takes memory piece by piece. No effect in a child that shares the
+ * process's memory (vfork), or with confine=off. */
 void engine_confine(void);
 
-/*
- * The system has refused memory: engine_confine, if it would also refuse the smallest huge block. The process may have
- * been limited by another one, or by a call that the library does not see. True if the heap has given its reservation
- * up: what was refused is worth another try.
- */
+/* The system has refused memory: engine_confine, if it would also refuse the smallest huge block. The process may have
+ * been limited by another one, or by a call that the library does not see. True if the reservation is given up: what
+ * was refused is worth another try. */
 bool engine_confine_if_refused(void);
 
-/* Called when the program has used madvise or mlock on size bytes from start: the effect, which would outlive its
- * blocks, ends with them. Has no effect with the option advice=off, or outside the heap. */
+/* The program has used madvise or mlock on size bytes from start: the effect, which would outlive its blocks, ends with
+ * them. No effect with advice=off, or outside the heap. */
 void engine_advised(const void *start, size_t size);
 
 /* The handler of the soft limit (heap_limit.h), as mems_on_limit in mems.h takes it; may be NULL. */

@@ -1,6 +1,6 @@
 /*
- * probe.h - static probes (USDT) for bpftrace, perf and systemtap: a no-op instruction, and a note with its address. If
- * <sys/sdt.h> is missing when the library is built, there are none.
+ * probe.h - static probes (USDT) for bpftrace, perf and systemtap: a no-op instruction, and a note with its address;
+ * none if <sys/sdt.h> is missing when the library is built.
  *
  *   sample (address, size)      a block has been sampled
  *   refill (class, size)        a magazine was empty

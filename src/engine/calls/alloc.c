@@ -1,6 +1,4 @@
-/*
- * alloc.c - malloc and aligned_alloc beyond the fast path, and alloc.h.
- */
+/* alloc.c - malloc and aligned_alloc beyond the fast path, and alloc.h. */
 #include "alloc.h"
 
 #include <stdint.h>
@@ -23,11 +21,9 @@ static COLD void *alloc_refill(unsigned size_class, size_t size, size_t alignmen
     return supply_small(heap, size_class, size, alignment);
 }
 
-/*
- * The maximum that a cached block beyond SMALL_MAX counts towards the beat, unless samples are taken: it takes no
- * memory, and beats with nothing to do would cost more than the call itself. A medium block that is not cached takes
- * the slow path as small ones do, which counts all of it.
- */
+/* The maximum that a cached block beyond SMALL_MAX counts towards the beat, unless samples are taken: it takes no
+ * memory, and beats with nothing to do would cost more than the call. A medium block that is not cached takes the slow
+ * path, which counts all of it. */
 #define LARGE_COUNT (HEAP_BEAT / CALLS_PER_PASS)
 #define MEDIUM_COUNT (LARGE_COUNT / 4)
 
@@ -46,7 +42,6 @@ ALWAYS_INLINE struct large *take_listed(struct heap *heap, size_t size) {
     return large != NULL ? large : large_cache_take_wider(&heap->larges, large_units(size));
 }
 
-/* Hands out a block of the cache. */
 ALWAYS_INLINE void *reuse(struct heap *heap, struct large *large, size_t size) {
     counter_add(&heap->counters.large_bytes, round_up(size, OS_PAGE));
     void *block = large_reuse(large, size);
@@ -74,7 +69,7 @@ static NOINLINE void *alloc_unready(struct heap *heap, size_t size) {
     return large != NULL ? reuse(heap, large, size) : alloc_uncached(size);
 }
 
-/* What these two call, they call last, so they need no frame. */
+/* These two call others only as the last thing, so they need no frame. */
 static NOINLINE void *alloc_slow_large(size_t size) {
     struct heap *heap = heap_mine;
     struct large *large = large_cache_take_ready(&heap->larges, large_units(size));
@@ -114,7 +109,7 @@ static NOINLINE void *alloc_slow_small(size_t size, enum origin origin) {
                                          : alloc_refill(size_class_of(size), size, 1);
 }
 
-/* With harden=full this is malloc's usual path. What it calls, it calls last, so that it needs no frame. */
+/* With harden=full this is malloc's usual path. It calls others only as the last thing, so it needs no frame. */
 NOINLINE void *alloc_slow(size_t size) {
     if (size <= SMALL_MAX) {
         return harden_alloc_short_or(size, ORIGIN_MALLOC, alloc_slow_small);

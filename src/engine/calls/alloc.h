@@ -1,6 +1,4 @@
-/*
- * alloc.h - blocks for the other entry points: beyond the slabs, and in a wider slot than necessary.
- */
+/* alloc.h - blocks for the other entry points: beyond the slabs, and in a wider slot than necessary. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,14 +1,14 @@
 /*
  * arena.h - heaps that no thread owns: a program allocates from one by its handle, and can free all of it at once.
  *
- * An arena's heap is like a thread's, but whoever holds its lock acts as its thread: everything, including magazines
- * and live bits, is reached under the lock. Its frees are always checked at the call (heap_set_mode). Any thread may
- * free its blocks by plain free: slots return through remote bits and the inbox (remote.h), and a large block leaves
- * the arena's list. It never adopts an abandoned slab, and nobody steals from it, so all blocks of its slabs are its
- * own; unused memory is reclaimed like that of an idle heap. A forked child gets all of it.
+ * Whoever holds the lock of an arena's heap acts as its thread: everything, including magazines and live bits, is
+ * reached under the lock. Its frees are always checked at the call (heap_set_mode). Any thread may free its blocks by
+ * plain free: slots return through remote bits and the inbox (remote.h), and a large block leaves the arena's list. It
+ * adopts no abandoned slab, and nobody steals from it, so all blocks of its slabs are its own; unused memory is
+ * reclaimed like that of an idle heap. A forked child gets all of it.
  *
- * A handle is a number, generation << ARENA_ID_BITS | heap id, not an address, so the handle of a destroyed arena leads
- * nowhere. A wrong handle, or a block of another heap, ends in a fault report that names `operation`.
+ * A handle is a number, generation << ARENA_ID_BITS | heap id, so that of a destroyed arena leads nowhere. A wrong
+ * handle, or a block of another heap, is a fault that names `operation`.
  */
 #pragma once
 

@@ -1,6 +1,4 @@
-/*
- * batch.h - several blocks in one call, and the real sizes of blocks.
- */
+/* batch.h - several blocks in one call, and the real sizes of blocks. */
 #pragma once
 
 #include <stddef.h>

@@ -1,9 +1,6 @@
-/*
- * fast_path.h - malloc and free when nothing must be refilled, flushed, created or reported.
- *
- * Included by the entry points (alloc.c, free.c, and the library's malloc and free), so a call is one function deep. No
- * atomic read-modify-write, no lock, no write to the block.
- */
+/* fast_path.h - malloc and free when nothing must be refilled, flushed, created or reported. The entry points include
+ * it (alloc.c, free.c, and the library's malloc and free), so a call is one function deep. No atomic read-modify-write,
+ * no lock, no write to the block. */
 #pragma once
 
 #include <stddef.h>
@@ -52,7 +49,7 @@ ALWAYS_INLINE struct live_word *fast_live_word(const struct heap *heap, const vo
 }
 
 /* The class of a block of the heap's own slabs; more than any class for another block in the window. The address of the
- * entry follows from the block in one step, because free waits for it: only the class tells where the magazine is. */
+ * entry follows from the block in one step, because free waits for it. */
 ALWAYS_INLINE uint32_t fast_class(const struct heap *heap, const void *block) {
     _Atomic uint32_t *entry = (_Atomic uint32_t *)(heap->entry_of_zero + (uintptr_t)block / UNIT * sizeof *entry);
     return atomic_load_explicit(entry, memory_order_relaxed) ^ heap->tag;

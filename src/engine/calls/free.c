@@ -1,6 +1,4 @@
-/*
- * free.c - free beyond the fast path.
- */
+/* free.c - free beyond the fast path. */
 #include <errno.h>
 #include <stdint.h>
 
@@ -16,7 +14,7 @@
 #include "supply.h"
 
 /* A thread without a heap has no counters and no beats. After this many frees it gets a heap, or does upkeep if it
- * cannot have one. Fewer frees make none: at a thread's very end, a new heap could no longer be given back. */
+ * cannot have one. Fewer make none: at a thread's very end, a new heap could not be given back. */
 #define HEAPLESS_FREES 256u
 static TLS unsigned heapless_frees;
 

@@ -1,6 +1,4 @@
-/*
- * free_sized.c - frees with the block's size: sized delete, free_sized, free_aligned_sized.
- */
+/* free_sized.c - frees with the block's size: sized delete, free_sized, free_aligned_sized. */
 #include <stdint.h>
 
 #include "base/compiler.h"
@@ -14,11 +12,9 @@
 #include "harden_resize.h"
 #include "realloc.h"
 
-/*
- * Whether this can be the size last requested for a live block. Large and huge blocks record it. A block in a slot may
- * be in a much larger class if it was aligned; otherwise it is in the size's class, or in one that realloc left it in.
- * If realloc had no memory to move it, it may be in any larger class.
- */
+/* Whether this can be the size last requested for a live block. Large and huge blocks record it; a slot may be of a
+ * much larger class if it was aligned; otherwise it is of the size's class, of one that realloc left it in, or, if
+ * realloc had no memory to move it, of any larger one. */
 static bool size_fits(const struct block *block, void *start, size_t size, size_t alignment) {
     if (atomic_load_explicit(&mems_root.kept, memory_order_relaxed) != 0) {
         return size <= block->size;

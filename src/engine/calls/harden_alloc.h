@@ -1,8 +1,5 @@
-/*
- * harden_alloc.h - malloc and aligned_alloc of hardened blocks.
- *
- * With harden=light only an empty magazine leads here, with harden=full each call.
- */
+/* harden_alloc.h - malloc and aligned_alloc of hardened blocks: with harden=light only an empty magazine leads here,
+ * with harden=full each call. */
 #pragma once
 
 #include <stdbool.h>
@@ -44,10 +41,8 @@ ALWAYS_INLINE void *harden_alloc_end(struct heap *heap, void *block, size_t size
     return LIKELY(!heap_count(heap, size)) ? block : harden_alloc_beat(block, size, alignment, origin);
 }
 
-/*
- * With harden=full: a short block, if one is ready in the magazine; otherwise, and in all other modes, calls
- * slow(size, origin). Calls functions only as the last thing that it does, so that it need not save registers.
- */
+/* With harden=full: a short block, if one is ready in the magazine; otherwise, and in all other modes, calls slow(size,
+ * origin). Calls others only as the last thing, so it need not save registers. */
 ALWAYS_INLINE void *harden_alloc_short_or(size_t size, enum origin origin,
                                           void *(*slow)(size_t size, enum origin origin)) {
     const size_t size_class = size / GRANULE; /* at least a byte is left */

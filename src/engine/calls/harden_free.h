@@ -1,8 +1,5 @@
-/*
- * harden_free.h - free in the hardened modes (harden.h).
- *
- * Functions that free short blocks call others only as the last thing that they do, so they need not save registers.
- */
+/* harden_free.h - free in the hardened modes (harden.h). Functions that free short blocks call others only as the last
+ * thing, so they need not save registers. */
 #pragma once
 
 #include <stddef.h>

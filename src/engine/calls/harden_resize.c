@@ -1,6 +1,4 @@
-/*
- * harden_resize.c - resizing hardened blocks, and their sizes.
- */
+/* harden_resize.c - resizing hardened blocks, and their sizes. */
 #include "harden_resize.h"
 
 #include <errno.h>

@@ -1,6 +1,4 @@
-/*
- * harden_resize.h - realloc, malloc_usable_size and the sized frees for hardened blocks; see engine.h.
- */
+/* harden_resize.h - realloc, malloc_usable_size and the sized frees for hardened blocks; see engine.h. */
 #pragma once
 
 #include <stddef.h>

@@ -1,6 +1,4 @@
-/*
- * heap_request.h - requests from outside the process: to trim, or to set an option (base/layout.h).
- */
+/* heap_request.h - requests from outside the process: to trim, or to set an option (base/layout.h). */
 #pragma once
 
 /* Serves a request, if there is one. Call it with no lock held. */

@@ -1,6 +1,4 @@
-/*
- * move_pages.h - moving the contents of a large block by moving its pages.
- */
+/* move_pages.h - moving the contents of a large block by moving its pages. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,16 +7,12 @@
 /* From this size on, realloc moves pages instead of copying bytes. */
 #define MOVE_PAGES_MIN ((size_t)1 << 20)
 
-/*
- * Moves `bytes` bytes of a large or huge block to another large one by moving its pages. False if they must be copied;
- * *lost: `to` is gone. Pages already at `to` are dropped, and none are left behind, so a growing block never has its
- * memory twice. Only into the window, because a separate mapping would be split and could not be resized.
- */
+/* Moves the pages of `bytes` bytes of a large or huge block to another large one. False if they must be copied; *lost:
+ * `to` is gone. Pages already at `to` are dropped, and none are left behind, so a growing block never has its memory
+ * twice. Only into the window: a separate mapping would be split and could not be resized. */
 bool move_pages(void *from, void *to, size_t bytes, bool *lost);
 
-/*
- * What to allocate for a large block that must move to grow: one that grows in small steps will probably keep growing,
- * and untouched headroom costs only addresses. None if those are limited. A block that grows by more than a third
- * moves rarely anyway, and with headroom it would not fit into the places that other blocks have left.
- */
+/* What to allocate for a large block that must move to grow: one that grows in small steps will probably keep growing,
+ * and untouched headroom costs only addresses; none if those are limited. A block that grows by more than a third moves
+ * rarely, and headroom would not fit into the places that others have left. */
 size_t with_headroom(size_t old_size, size_t size);

@@ -1,6 +1,4 @@
-/*
- * realloc.c - resizing blocks, and their sizes.
- */
+/* realloc.c - resizing blocks, and their sizes. */
 #include "realloc.h"
 
 #include <errno.h>
@@ -26,13 +24,9 @@ static bool slot_fits(unsigned size_class, size_t size) {
     return size <= slot && (size > realloc_keeps_from(slot) || class_fits(size, size_class));
 }
 
-/*
- * Where a big block moves to.
- *
- * Moves the pages, unless the new place already has pages and the process has needed more memory than it would then
- * have: dropping pages that will probably be needed again, and faulting others in, costs more than a copy. If the
- * process has never needed that much, dropping them is better, because then no block has its memory twice.
- */
+/* Where a big block moves to. Its pages move, unless the new place has pages and the process has needed more memory
+ * than it would then have: dropping pages that will probably be needed again costs more than a copy. Otherwise dropping
+ * them is better: no block then has its memory twice. */
 struct place {
     void *block;
     bool by_pages;

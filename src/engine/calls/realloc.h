@@ -1,6 +1,4 @@
-/*
- * realloc.h - the sizes that realloc gives blocks, which sized delete must know too.
- */
+/* realloc.h - the sizes that realloc gives blocks, which sized delete must know too. */
 #pragma once
 
 #include <stdbool.h>

@@ -106,10 +106,8 @@ static bool refill(struct heap *heap, unsigned size_class, void **block) {
     return filled;
 }
 
-/*
- * Before a heap's slabs grow, it flushes cached large blocks if these have at least 1/SLABS_PER_LARGES of the slabs'
- * bytes. Slabs fill slowly and large blocks at once, so if dirty spans are scarce they are better left to large blocks.
- */
+/* Before a heap's slabs grow, it flushes cached large blocks if these have at least 1/SLABS_PER_LARGES of the slabs'
+ * bytes. Slabs fill slowly and large blocks at once, so scarce dirty spans are better left to large blocks. */
 #define SLABS_PER_LARGES 8u
 
 static bool refill_from_fresh(struct heap *heap, unsigned size_class, void **block) {
@@ -133,10 +131,8 @@ bool supply_magazine(struct heap *heap, unsigned size_class, void **block) {
 #define BOUNCES_BEFORE_SLAB 8u
 #define BOUNCES_BEFORE_GROWTH 200u
 
-/*
- * Whether a block may be stolen from an idle heap. A block that is freed goes back to where it was stolen, so a thread
- * that frees what it steals would take the slow path and a lock at each malloc and each free.
- */
+/* Whether a block may be stolen from an idle heap. A block that is freed goes back to where it was stolen, so a thread
+ * that frees what it steals would take the slow path and a lock at each malloc and free. */
 static bool may_steal(struct heap *heap, unsigned size_class) {
     struct heap_class *of = &heap->classes[size_class];
     const uint8_t freed = (uint8_t)atomic_load_explicit(&of->remote, memory_order_relaxed);

@@ -1,9 +1,5 @@
-/*
- * supply.h - where blocks come from when no magazine and no cache of the thread's has one.
- *
- * These functions end with what a slow path owes: upkeep, a request from outside, the heap's limit, and samples. Call
- * them with no lock held.
- */
+/* supply.h - where blocks come from when no magazine and no cache of the thread's has one. These functions end with
+ * what a slow path owes: upkeep, a request from outside, the heap's limit, and samples. Call them with no lock held. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,6 +1,4 @@
-/*
- * zeroed.h - blocks that read as zero.
- */
+/* zeroed.h - blocks that read as zero. */
 #pragma once
 
 #include <stdbool.h>
