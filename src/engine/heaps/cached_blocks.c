@@ -45,7 +45,7 @@ static unsigned take_slots(struct heap *heap, unsigned size_class, void **slots,
 
 /* How many blocks a refill fetches, and a full magazine gives back. Half of its capacity, so that neither the next
  * mallocs nor the next frees reach an end at once; all of it if it is short, because a lock for each few blocks costs
- * more than those that turn back. */
+ * more. */
 static unsigned batch(const struct heap *heap, unsigned size_class) {
     const unsigned capacity = magazine_capacity(heap, size_class);
     return magazine_is_short(heap, size_class) ? capacity : (capacity + 1) / 2;

@@ -1,8 +1,5 @@
-/*
- * cached_blocks.h - a heap's cached blocks, in magazines and the depot: how they get there, and back to slabs.
- *
- * For the heap's thread, with the heap's lock held.
- */
+/* cached_blocks.h - a heap's cached blocks, in magazines and the depot: how they get there, and back to slabs. For the
+ * heap's thread, with the heap's lock held. */
 #pragma once
 
 #include <stdbool.h>

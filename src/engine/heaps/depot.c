@@ -108,7 +108,6 @@ static void take_stored_bytes(struct depot *depot, size_t bytes) {
 
 /* --- Magazines ------------------------------------------------------------------------------------------------ */
 
-/* The list of empty magazines that have this number of slots. */
 static struct stored **empties_of(struct depot *depot, unsigned slots) {
     return &depot->empty[slots / MAGAZINE_SLOTS / 2];
 }
@@ -167,7 +166,6 @@ bool depot_put_full(struct heap *heap, unsigned size_class) {
     return true;
 }
 
-/* Takes the newest stored magazine, or NULL. */
 ALWAYS_INLINE struct stored *take_stored(struct heap *heap, unsigned size_class) {
     ASSERT(lock_held(&heap->lock));
     struct stock *stock = &heap->classes[size_class].stock;
@@ -258,8 +256,8 @@ static void begin_next_period(struct heap *heap, uint64_t now_ms) {
     return_credit(&heap->depot, 0);
 }
 
-/* A heap that has not come here for a whole period needed nothing. Unneeded blocks have been free for the time that
- * dirty memory is kept. The period ends when all of them have been given back, perhaps by several calls. */
+/* A heap that has not come here for a whole period needed nothing: its blocks have been free for the time that dirty
+ * memory is kept. The period ends when all have been given back, perhaps by several calls. */
 size_t depot_decay(struct heap *heap, uint64_t now_ms) {
     ASSERT(lock_held(&heap->lock));
     uint64_t decay_ms = atomic_load_explicit(&spans.decay_ms, memory_order_relaxed);

@@ -1,12 +1,7 @@
-/*
- * depot.h - stored magazines of small blocks that a heap may soon need again.
- *
- * When a magazine of the largest capacity is full, it is stored, except for its newest quarter, which goes into an
- * empty one; when that is used up, a stored one takes its place. So such blocks touch no slab. A depot is flushed if
- * it has not been needed for a while, if the heap would grow and the depot is large, or before an allocation fails.
- *
- * All under the lock of the depot's heap.
- */
+/* depot.h - stored magazines of small blocks that a heap may soon need again. When a magazine of the largest capacity
+ * is full, it is stored, except for its newest quarter, which goes into an empty one; when that is used up, a stored
+ * one takes its place, so such blocks touch no slab. A depot is flushed if it has not been needed for a while, if the
+ * heap would grow and the depot is large, or before an allocation fails. All under the lock of the depot's heap. */
 #pragma once
 
 #include <stdbool.h>
@@ -21,8 +16,8 @@ struct heap;
 /* This part of a full magazine is kept: the newest blocks, which are in the processor's caches. */
 #define KEPT_SHARE 4u
 
-/* The older three quarters of a full magazine, oldest first, where they were in it. None of the blocks is live. It has
- * as many slots as a magazine of the class's largest capacity. */
+/* The older three quarters of a full magazine, oldest first, where they were in it; none is live. As many slots as a
+ * magazine of the class's largest capacity. */
 struct stored {
     struct stored *next; /* of the same class, or the next empty one */
     void *slots[MAGAZINE_MAX];

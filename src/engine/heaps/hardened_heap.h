@@ -1,8 +1,5 @@
-/*
- * hardened_heap.h - what harden=light and full add to a heap: random numbers, quarantines, large blocks freed last.
- *
- * Only its thread uses it, except for the large blocks, which are under the heap's lock.
- */
+/* hardened_heap.h - what harden=light and full add to a heap: random numbers, quarantines, large blocks freed last.
+ * Only its thread uses it, except for the large blocks, which are under the heap's lock. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,12 +11,10 @@
 
 struct large;
 
-/*
- * A freed large block takes a random place; when another one needs that, it goes to the end of a queue, if it is
- * *fenced* (large.h): it has no memory then, and accesses fault. Smaller ones, with harden=light, are zero and may be
- * reused from their places. The bytes, nearly all of them only addresses, are bounded for each heap, and for all
- * heaps if address space is limited.
- */
+/* A freed large block takes a random place; when another one needs that, it goes to the end of a queue if it is
+ * *fenced* (large.h): without memory, and accesses fault. Smaller ones, with harden=light, are zero and may be reused
+ * from their places. The bytes, mostly only addresses, are bounded for each heap, and for all heaps if address space is
+ * limited. */
 #define HARDENED_LARGES 16u
 #define HARDENED_LARGES_QUEUED 64u
 #define HARDENED_LARGES_ALL (HARDENED_LARGES + HARDENED_LARGES_QUEUED)
@@ -56,9 +51,9 @@ static inline uint32_t hardened_below(struct hardened *hardened, uint32_t end) {
 /* Makes this part of a heap, if it has none; false if there is no memory. */
 bool hardened_create(struct heap *heap);
 
-/* Shuffles the slots that the heap's magazine of a class has got from slabs, each among SHUFFLED neighbours: were they
- * spread further, the processor could no longer prefetch blocks that are used in the order of their allocation. Those
- * from the depot came there as freed blocks, each to a random place. */
+/* Shuffles the slots that the heap's magazine of a class has got from slabs, each among SHUFFLED neighbours: beyond
+ * that, the processor could no longer prefetch blocks used in the order of their allocation. Those from the depot got
+ * there as freed blocks, each at a random place. */
 #define SHUFFLED 8u
 void hardened_shuffle(struct heap *heap, unsigned size_class);
 

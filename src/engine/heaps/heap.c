@@ -117,8 +117,8 @@ static struct heap *heap_create(void) {
     return heap;
 }
 
-/* Ids by a hash of the thread pointer: the last heap that a thread with this hash got. Not the first heap, for which a
- * process with one thread would need a page. Under the heaps' lock. */
+/* Ids by a hash of the thread pointer: the last heap that a thread with this hash got, but not the first heap, so that
+ * a process with one thread needs no page for it. Under the heaps' lock. */
 #define HEAPS_OF_THREAD 1024u
 #define FIRST_HEAP 1u
 static uint32_t heaps_of_thread[HEAPS_OF_THREAD];
@@ -248,18 +248,16 @@ static bool has_another(const struct list *slabs, const struct slab *slab) {
     return other != slabs && slab_free_slots(CONTAINER_OF(other, struct slab, link)) != 0;
 }
 
-/* Mostly it is this heap's already: then nothing is written that all threads share. */
+/* Usually it is this heap's already: then nothing is written that all threads share. */
 static void note_emptied(const struct heap *heap) {
     if (atomic_load_explicit(&heaps.emptied, memory_order_relaxed) != heap->id) {
         atomic_store_explicit(&heaps.emptied, heap->id, memory_order_relaxed);
     }
 }
 
-/*
- * Slots of a slab have become free. If it was full it goes to second place: the first is being used up, which gives the
- * others time to become empty. If it is empty it is destroyed, unless it is the last of its class, so that allocating
- * and freeing one block does not cost a span each time.
- */
+/* Slots of a slab have become free. If it was full it goes to second place: the first is being used up, so the others
+ * may become empty. An empty one is destroyed, unless it is the last of its class, so that allocating and freeing one
+ * block does not cost a span each time. */
 static void regain(struct heap *heap, struct slab *slab, bool was_full) {
     ASSERT(lock_held(&heap->lock));
     struct list *slabs = &heap->classes[slab_class(slab)].slabs;

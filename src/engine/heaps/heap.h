@@ -1,13 +1,13 @@
 /*
  * heap.h - what one thread owns: magazines, a depot, slabs, an inbox; and the table of all heaps.
  *
- * Only the thread uses its magazines and the live bits of its slabs, without a lock. Everything else of a heap is
- * reached under its lock. The thread takes it on slow paths, about once in 32 blocks, almost always uncontended;
- * another thread takes it if the heap is idle, or memory is short (idle.h).
+ * Only the thread uses its magazines and the live bits of its slabs, without a lock; everything else is reached under
+ * the heap's lock. The thread takes that on slow paths, about once in 32 blocks, almost always uncontended; others take
+ * it if the heap is idle, or memory is short (idle.h).
  *
  * The page map stores a heap's number, its *id*, for each of its slabs. When its thread ends, the heap gives everything
- * back and waits for another thread; its memory is never unmapped, so a stale id leads to some heap, possibly the wrong
- * one, and whoever acts on it re-checks it.
+ * back and waits for another; its memory is never unmapped, so a stale id leads to some heap, possibly the wrong one,
+ * and whoever acts on it re-checks it.
  */
 #pragma once
 
@@ -88,12 +88,10 @@ _Static_assert(HEAPS_MAX <= OWN_LIGHT >> HEAP_ID_SHIFT, "a heap's id has none of
 /* Additional measures against misuse (modes/harden.h). */
 enum harden { HARDEN_OFF, HARDEN_LIGHT, HARDEN_FULL };
 
-/*
- * The first members are what the fast paths touch, including copies of members of the window, so that one pointer leads
- * to everything. `tops` has two sets of magazine tops: the first is used with check=every, the second, from DEFERRED
- * on, with check=deferred; the others stay empty. A class is at class + mode_offset. `granules` may lag behind the
- * window's; then the slow path catches up.
- */
+/* First come the members that the fast paths touch, with copies of some of the window's, so that one pointer leads to
+ * everything. `tops` has two sets of magazine tops: the first is used with check=every, the second, from DEFERRED on,
+ * with check=deferred; the others stay empty. A class is at class + mode_offset. `granules` may lag behind the
+ * window's; then the slow path catches up. */
 struct heap {
     /* Used only by the thread. */
     void **tops[HARDENED + SIZE_CLASSES];
@@ -215,11 +213,9 @@ void heap_catch_up(struct heap *heap);
 /* Prepares a heap for its next thread. */
 void heap_reset(struct heap *heap);
 
-/*
- * An unused or new heap for the thread with this thread pointer (0: for none); NULL if there is no memory. *alone: no
- * other thread has one. A thread that gets its first block when its last destructors run ends without giving up its
- * heap: the next thread with the same thread pointer gets that heap as it is, with its inbox open.
- */
+/* An unused or new heap for the thread with this thread pointer (0: for none); NULL if there is no memory. *alone: no
+ * other thread has one. A thread that gets its first block as its last destructors run ends without giving up its heap:
+ * the next thread with its thread pointer gets that heap as it is, inbox open. */
 struct heap *heap_obtain(uintptr_t thread, bool *alone);
 
 /* Sets whether frees are checked at the call, for a heap without magazines. */

@@ -107,10 +107,8 @@ void magazines_return(struct heap *heap) {
     }
 }
 
-/*
- * Statistics also call it for other threads' heaps, whose plain words may be changing (as atomics they would cost each
- * malloc and free an instruction or two): each word is read whole, and an impossible count counts as none.
- */
+/* Statistics also call it for other threads' heaps, whose plain words may be changing (atomics would cost each malloc
+ * and free an instruction or two): each word is read whole, and an impossible count counts as none. */
 RACY_READER unsigned magazine_count(const struct heap *heap, unsigned size_class) {
     void **bottom = heap->bottoms[size_class];
     ptrdiff_t count = bottom != NULL ? heap->tops[heap->mode_offset + size_class] - bottom : 0;

@@ -1,27 +1,26 @@
 /*
  * magazine.h - a small stack of block pointers per thread and size class.
  *
- * A magazine is an array of pointers, aligned to its own size. It holds blocks in the slots above its *bottom*, a slot
- * that is NULL; `top` points at the last block, or at the bottom if there is none:
+ * It is an array of pointers, aligned to its own size, with blocks in the slots above its *bottom*, a slot that is
+ * NULL; `top` points at the last block, or at the bottom if there is none:
  *
  *     aligned                                       aligned
  *   |  unused  | bottom: NULL | block | block | ... |
  *                                       ^ top
  *
- * So "empty" is a NULL at the top, and "full" is an aligned address above it; neither needs the capacity. The capacity
- * is the distance of the bottom from the end, and grows by moving the bottom down.
+ * So "empty" is a NULL at the top, and "full" an aligned address above it. The capacity is the distance of the bottom
+ * from the end, and grows by moving the bottom down.
  *
  * A small magazine has MAGAZINE_SLOTS slots. Wide ones, for classes whose blocks come and go in large batches, have two
- * or four times as many. Their "full" is tested in the same way, so it is also found at each inner multiple of
- * MAGAZINE_SLOTS: there the slow path only looks whether the magazine goes on (magazine_has_room).
+ * or four times as many; "full" is then also found at each inner multiple of MAGAZINE_SLOTS, where the slow path only
+ * looks whether the magazine goes on (magazine_has_room).
  *
- * Blocks in a magazine keep memory from other threads, so they are paid for: MAGAZINE_FREE is free of charge for each
- * heap, and everything beyond is drawn from a budget shared by all heaps. If that is nearly used up, magazines do not
- * grow beyond the first blocks, as many as fit on a page; if it is used up, blocks go straight from a slab to the user
- * and back.
+ * Blocks in a magazine keep memory from other threads, so they are paid for: MAGAZINE_FREE is free for each heap, and
+ * the rest is drawn from a budget of all heaps. If that is nearly used up, magazines do not grow beyond the first
+ * blocks, as many as fit on a page; if it is used up, blocks go straight from a slab to the user and back.
  *
- * A class without a magazine (and a thread without a heap) has its top at the last slot of `magazine_none`, which is
- * NULL: both empty and full.
+ * A class without a magazine (and a thread without a heap) has its top at the last slot of `magazine_none`, NULL: both
+ * empty and full.
  */
 #pragma once
 
@@ -65,7 +64,6 @@ static inline void **magazine_start(void *const *bottom, unsigned slots) {
     return (void **)((uintptr_t)bottom & ~(uintptr_t)(slots * sizeof(void *) - 1));
 }
 
-/* Its end. */
 static inline void **magazine_end(void *const *bottom, unsigned slots) {
     return magazine_start(bottom, slots) + slots;
 }
@@ -96,10 +94,8 @@ bool magazine_is_short(const struct heap *heap, unsigned size_class);
 /* Halves the capacity of a magazine if its blocks still fit, and there is memory for a smaller one. */
 void magazine_shrink(struct heap *heap, unsigned size_class);
 
-/*
- * With check=deferred a block in a magazine still has its live bit. Ends the lives of `count` blocks; returns how many
- * were live, up to the first that was not, which becomes suspect (live_map.h).
- */
+/* With check=deferred a block in a magazine still has its live bit. Ends the lives of `count` blocks; returns how many
+ * were live, up to the first that was not, which becomes suspect (live_map.h). */
 unsigned magazine_prove(void *const *blocks, unsigned count);
 
 /* Frees the memory of an empty magazine. */
@@ -108,8 +104,7 @@ void magazine_dispose(struct heap *heap, unsigned size_class);
 /* Sets the budget of all magazines from the memory in slabs and the number of heaps in use. */
 void magazines_set_budget(void);
 
-/* The same after determining how much memory the process may have, which bounds the budget. Reads kernel files.
- */
+/* The same after determining how much memory the process may have, which bounds the budget. Reads kernel files. */
 void magazines_ask_limit(void);
 
 /* Returns to the budget what the heap has drawn beyond the cost of its magazines. */

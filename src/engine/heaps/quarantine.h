@@ -2,9 +2,9 @@
  * quarantine.h - freed blocks that are not reused for a while, with harden=full.
  *
  * A freed block takes a random place; the block that was there goes to the end of a queue, and the oldest leaves at its
- * front. So a block does not come back at once, and nobody can predict when it does. Each class of a heap has a
- * quarantine with as many places as fit into QUARANTINE_BYTES, up to QUARANTINE_MOST; all heaps together may hold as
- * much as their magazines (heaps.magazine_limit), and QUARANTINES_MOST; then freed blocks may come back at once.
+ * front, so nobody can predict when a block comes back. Each class of a heap has a quarantine with as many places as
+ * fit into QUARANTINE_BYTES, up to QUARANTINE_MOST; all heaps together hold at most as much as their magazines
+ * (heaps.magazine_limit), and QUARANTINES_MOST; beyond, freed blocks may come back at once.
  */
 #pragma once
 

@@ -35,11 +35,8 @@ static bool claim(size_t unit) {
                                                    memory_order_seq_cst);
 }
 
-/*
- * The unit belongs to no slab: all frees there have been collected. False if a block of it is freed after all: the unit
- * has become a slab again, and the thread that freed the block found the link set and relied on us. Then the link is
- * set again.
- */
+/* The unit belongs to no slab: all frees there have been collected. False if a block of it is freed after all: it has
+ * become a slab's again, and the freeing thread found the link set and relied on us; then the link is set again. */
 static bool let_go(size_t unit) {
     atomic_store_explicit(link_of(unit), 0, memory_order_seq_cst);
     return live_find_remote(unit) == NULL || !claim(unit);

@@ -5,8 +5,8 @@
  * first one in a unit since it was last collected also puts the unit into the *inbox* of the slab's heap: a stack of
  * units, linked through window.inbox_links, which any thread pushes to. The holder of the heap's lock takes it whole
  * and sorts the units by class. They are collected when the class needs blocks, the oldest first: by then the freeing
- * threads are most likely done with the unit, so its cache lines change hands once and not for each block. Until then
- * its link stays set, nobody announces it again, and the slab is not destroyed.
+ * threads are most likely done with the unit, so its cache lines change hands once, not for each block. Until then its
+ * link stays set, nobody announces it again, and the slab is not destroyed.
  *
  *   inbox:    unit + 1 of the newest, 0, or INBOX_CLOSED while no thread has the heap
  *   backlog:  units that left the inbox and are not sorted yet; the same as the inbox
@@ -14,10 +14,10 @@
  *   link:     0, or LINK_SET | unit + 1 of the next, or LINK_SET alone at the end of a stack
  *
  * A thread that frees sets a bit and then reads the link; a collector clears the link and then reads the bits. Both are
- * sequentially consistent, so at least one sees what the other has done: no freed block is forgotten.
+ * seq_cst, so at least one sees what the other has done: no freed block is forgotten.
  *
  * If a thread stops between setting the bit and pushing the unit, the unit may meanwhile belong to another heap, or to
- * none. So whoever finds a unit in the wrong inbox routes it on.
+ * none; so whoever finds a unit in the wrong inbox routes it on.
  */
 #pragma once
 

@@ -2,19 +2,18 @@
  * sample_points.h - which allocations are sampled: one per `sample` bytes (the option) on average, at random.
  *
  * A heap's beat (heap_count) counts the bytes that its thread requests, so sampling costs malloc nothing until a sample
- * is due: the next beat comes after HEAP_BEAT bytes, or at the next sample point. Each byte is equally likely to be a
- * point (base/exponential.h). So it is harmless that the count includes blocks of other heaps that the thread frees: a
- * point that falls on those is ignored.
+ * is due: the next beat comes after HEAP_BEAT bytes, or at the next point. Each byte is equally likely to be a point
+ * (base/exponential.h), so it is harmless that the count includes blocks of other heaps that the thread frees: a point
+ * there is ignored.
  *
- * A sample costs pages, of which a small process has few; most are of the unwind tables, which the kernel maps 64 KiB
- * at a time. So, unless every block is to be a sample,
+ * A sample costs a small process pages, mostly of the unwind tables, which the kernel maps 64 KiB at a time. So, unless
+ * every block is to be a sample,
  *
  *   - sampling begins once the engine holds (holding.h) SAMPLE_BEGIN_HELD intervals. What was allocated before is in no
  *     estimate; samples.held_before says how much was held.
  *   - while it holds less than SAMPLE_SMALL_HELD intervals, the mean interval is SAMPLE_SMALL_TIMES as long.
  *
- * Each sample records the interval that it was taken with, so estimates stay unbiased, although those of a small
- * process are less certain.
+ * Each sample records its interval, so estimates stay unbiased, although those of a small process are less certain.
  */
 #pragma once
 

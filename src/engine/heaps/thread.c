@@ -67,10 +67,8 @@ static void thread_end(void *unused) {
 /* The last of the keys whose values need no memory in glibc. */
 #define HIGH_KEY 31u
 
-/*
- * The C libraries of all namespaces (dlmopen) keep the values of their keys in the same place, each counting from 0. So
- * ours is a high one: with a low one a plug-in would find our value under its own key, before it has set one.
- */
+/* The C libraries of all namespaces (dlmopen) keep the values of their keys in the same place, each counting from 0. So
+ * ours is a high one: with a low one a plug-in would find our value under its own key. */
 static bool create_key(void) {
     pthread_key_t lower[HIGH_KEY];
     unsigned count = 0;

@@ -1,6 +1,4 @@
-/*
- * thread.h - how a thread gets a heap, and returns it when it ends.
- */
+/* thread.h - how a thread gets a heap, and returns it when it ends. */
 #pragma once
 
 #include <stdbool.h>
