@@ -1,8 +1,5 @@
-/*
- * free_span.h - free spans, ordered by size, then by address.
- *
- * A balanced tree, so finding the smallest span that fits takes O(log n), however many are slightly too small.
- */
+/* free_span.h - free spans, ordered by size, then by address: a balanced tree, so finding the smallest span that fits
+ * takes O(log n), however many are slightly too small. */
 #pragma once
 
 #include <stdbool.h>

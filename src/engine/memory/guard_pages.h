@@ -1,11 +1,7 @@
-/*
- * guard_pages.h - memory between blocks that faults when touched, with harden=light and full.
- *
- * Linux can mark single pages for this (MADV_GUARD_INSTALL, since 6.13) in 0.7 us each, without further mappings. On
- * older kernels the pages are protected, which splits mappings. A process may have only some 65,000
- * mappings, so there are at most GUARDS_PROTECTED_MOST such guards. If both are refused, or if the system's pages are
- * larger than OS_PAGE, there are none. A guarded page has no memory.
- */
+/* guard_pages.h - memory between blocks that faults when touched, with harden=light and full. Linux can mark pages for
+ * this (MADV_GUARD_INSTALL, since 6.13) in 0.7 us each, without further mappings. Older kernels protect them, which
+ * splits mappings, of which a process may have some 65,000, so there are at most GUARDS_PROTECTED_MOST such guards. If
+ * both are refused, or the system's pages are larger than OS_PAGE, there are none. A guarded page has no memory. */
 #pragma once
 
 #include <stdatomic.h>

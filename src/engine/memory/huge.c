@@ -41,7 +41,6 @@ static size_t mapping_for(size_t requested) {
                                  : round_up(round_up(requested, OS_PAGE) + huge_table.guard, UNIT);
 }
 
-/* The address behind the last page of a block. */
 static char *behind(const struct huge *huge) {
     return (char *)huge->node.start + round_up(huge->requested, OS_PAGE);
 }
@@ -86,7 +85,6 @@ void *huge_alloc(size_t size, size_t alignment) {
     return start;
 }
 
-/* Removes a block from the table. Under the lock. */
 static void forget(struct huge *huge) {
     range_tree_remove(&huge_table.live, &huge->node);
     huge_table.bytes -= size_of(&huge->node);

@@ -1,6 +1,4 @@
-/*
- * huge.h - the largest blocks: each has its own mapping outside the window, and is found through the range tree.
- */
+/* huge.h - the largest blocks: each has its own mapping outside the window, and is found through the range tree. */
 #pragma once
 
 #include <stdbool.h>

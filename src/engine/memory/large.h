@@ -1,10 +1,7 @@
-/*
- * large.h - blocks too large, or too strictly aligned, for a slab: each is a span of the window and belongs to no heap.
- *
+/* large.h - blocks too large, or too strictly aligned, for a slab: each is a span of the window and belongs to no heap.
  * The block starts at the span's first unit, whose page map entry is UNIT_LARGE while a user holds the block, and
  * UNIT_PART otherwise; the live map is not used. The thread that changes the entry (one atomic operation) has freed the
- * block and owns its span: it may free the span, or keep it for its own next large block (large_cache.h).
- */
+ * block and owns its span, which it may free, or keep for its own next large block (large_cache.h). */
 #pragma once
 
 #include <stdbool.h>
@@ -18,14 +15,12 @@
 
 struct sample;
 
-/*
- * requested <= units * UNIT; written by the block's user (realloc), read by statistics under the spans' lock (relaxed).
+/* requested <= units * UNIT; written by the block's user (realloc), read by statistics under the spans' lock (relaxed).
  * watched: calloc has left all of its pages untouched; written by the block's user, read by whoever frees it. ample:
  * the units beyond large_units(requested) may be cut off at any time (larges_cut_headroom); it changes only under the
- * spans' lock, and so do requested and span.units while it is set. arena: written before the arena's user gets the
- * block, and by whoever has ended the block's life. excess: the count of units that blocks have beyond their need
- * (large_cache.h), for a live block that adds to it.
- */
+ * spans' lock, as do requested and span.units while it is set. arena: written before the arena's user gets the block,
+ * and by whoever has ended its life. excess: the count of units beyond their need (large_cache.h) that this live block
+ * adds to. */
 struct large {
     struct span span;
     _Atomic size_t requested; /* bytes requested */
@@ -101,8 +96,7 @@ static inline bool large_is_plain(const struct large *large) {
     return !large->watched && large->sample == NULL && large->arena == 0 && !large_advised(large);
 }
 
-/* Revives the block of a descriptor that nobody holds, at a size that its units have room for, and its fence
- * allows. */
+/* Revives the block of a descriptor that nobody holds, at a size that its units have room for, and its fence allows. */
 static inline void *large_reuse(struct large *large, size_t size) {
     large_set_size(large, size);
     large->watched = false;
@@ -119,10 +113,8 @@ static inline bool large_is_live(const struct large *large) {
     return page_map_load(large->span.first) == UNIT_LARGE;
 }
 
-/*
- * Shrinks the block, which was allocated at a larger size, to `size` bytes; the rest becomes *headroom*, into which it
- * grows without moving. `purge`: if the headroom is large, it is purged.
- */
+/* Shrinks the block, allocated at a larger size, to `size` bytes; the rest becomes *headroom*, into which it grows
+ * without moving. `purge`: large headroom is purged. */
 void large_keep_headroom(void *block, size_t size, bool purge);
 
 /* A block whose life has ended keeps all of its units. */
@@ -171,11 +163,9 @@ void large_destroy_moved(struct large *large);
 /* Resizes a live block in place; false if that is impossible. */
 bool large_resize(void *block, size_t size);
 
-/*
- * The same for blocks that end with a fence, which moves with the end. The pages that the block gains read as zero if
- * free memory does, and those that it loses are cleared. A block that shrinks by less than half keeps its units, so
- * that it can grow again.
- */
+/* The same for blocks that end with a fence, which moves with the end. The pages that the block gains read as zero if
+ * free memory does; those that it loses are cleared. A block that shrinks by less than half keeps its units, so that it
+ * can grow again. */
 bool large_resize_fenced(void *block, size_t size);
 
 /* Forgets a live block whose addresses were lost to another mapping; the same for the descriptor of one whose life has

@@ -1,15 +1,14 @@
 /*
  * large_cache.h - whole large blocks that a heap's thread has freed and may soon need again.
  *
- * A block that passes through the cache keeps its span and its descriptor, so a pair of malloc and free costs the same
- * for 40 KiB and for 60 MiB. Blocks are found by their exact number of units, or a ready one that is slightly *wider*
- * is taken, so a sequence of different sizes does not split and merge the same span over and over. Blocks are
- * flushed after a period of decay_ms in the cache, and blocks of any size before the process's memory grows: like free
- * spans, cached memory can serve any request, so no byte count is needed to bound it.
+ * A cached block keeps its span and its descriptor, so a pair of malloc and free costs the same for 40 KiB and for 60
+ * MiB. Blocks are found by their exact number of units, or a ready one that is slightly *wider* is taken, so a sequence
+ * of different sizes does not split and merge the same span over and over. They are flushed after decay_ms in the
+ * cache, and before the process's memory grows: like free spans, cached memory can serve any request, so no byte count
+ * bounds it.
  *
  * All under the lock of the cache's heap, except the *ready* block of each bin, the one freed last. The heap's thread
- * puts it there and takes it without the lock; others only take it, holding the lock. So the thread may store into an
- * empty place, and whoever takes a block uses an exchange.
+ * stores into an empty place and takes without the lock; others only take, holding it; whoever takes uses an exchange.
  */
 #pragma once
 

@@ -5,16 +5,16 @@
  * units may hold old data. A request is served from a dirty span that fits, then from a fresh one, then from units at
  * the top that were never used. Adjacent free spans are always merged: the page map tells what each unit is.
  *
- * Dirty memory is purged in two ways: by decay, when a span has been unused for the option decay_ms, or
- * for a part of it if the program does not seem to need it (spans.c), and by a cap, when live and dirty memory together
- * exceed recent live memory by more than an eighth. Both happen only in span_decay, which takes about 100 microseconds,
- * or a millisecond for long overdue memory, and leaves the rest to the next call. A piece being purged is out of the
- * indexes meanwhile, and the lock is not held during the system call.
+ * Dirty memory is purged in two ways: by decay, when a span has been unused for decay_ms, or a part of that if the
+ * program does not seem to need it (spans.c), and by a cap, when live and dirty memory together exceed recent live
+ * memory by more than an eighth. Both happen only in span_decay, which takes some 100 microseconds, or a millisecond
+ * for long overdue memory, and leaves the rest to the next call. A piece being purged is out of the indexes, and the
+ * lock is free during the system call.
  *
  * Taking and freeing is in span.c, purging in span_purge.c, the top and claimed addresses in span_claim.c.
  *
- * In a claimed window (window.h) long free spans are unmapped rather than purged, because their addresses count too.
- * They are claimed again when they are taken; addresses that another mapping has taken meanwhile are lost.
+ * In a claimed window (window.h) long free spans are unmapped rather than purged, because their addresses count too,
+ * and claimed again when they are taken; addresses that another mapping has taken meanwhile are lost.
  */
 #pragma once
 
@@ -24,12 +24,10 @@
 
 #include "spans.h"
 
-/*
- * Takes `units` units, the first at a multiple of `align` units (a power of two), for the user whose descriptor is
- * `span`: fills in the descriptor, points the units at it and sets their page map entries to `entry`, all under the
- * lock, so that a forked child finds the state of every unit consistent. *zero tells whether all of it reads as zero.
- * False when there is no room.
- */
+/* Takes `units` units, the first at a multiple of `align` units (a power of two), for the user whose descriptor is
+ * `span`: fills it in, points the units at it and sets their page map entries to `entry`, all under the lock, so that a
+ * forked child finds the state of every unit consistent. *zero tells whether all of it reads as zero. False when there
+ * is no room. */
 bool span_take(struct span *span, size_t units, size_t align, uint32_t entry, bool *zero);
 
 /* The same, only from dirty spans of at most `most` units, so that the process's memory does not grow. */

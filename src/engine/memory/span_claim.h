@@ -1,8 +1,5 @@
-/*
- * span_claim.h - makes units usable: at the top of the window, and where free ones were unmapped.
- *
- * The caller holds the lock of the spans.
- */
+/* span_claim.h - makes units usable: at the top of the window, and where free ones were unmapped. The caller holds the
+ * lock of the spans. */
 #pragma once
 
 #include <stdbool.h>

@@ -15,8 +15,8 @@
 #define RENEWALS_FORKED ((size_t)1024)
 
 /* One call purges for this long, or, if memory has been due for another decay_ms, for PURGE_OVERDUE_US. The clock is
- * read between pieces, the first of which takes some 30 microseconds if all of it is resident. Each time that one took
- * less than QUICK_US, the next is twice as long, up to PIECE_MOST. */
+ * read between pieces, the first of which takes some 30 microseconds if it is resident. Each time one took less than
+ * QUICK_US, the next is twice as long, up to PIECE_MOST. */
 #define PURGE_US 100u
 #define PURGE_OVERDUE_US 1000u
 #define PIECE_UNITS ((size_t)8)

@@ -6,19 +6,15 @@
 #include "engine/tables/page_map.h"
 #include "ranks.h"
 
-/*
- * Dirty memory is kept while live and dirty memory together do not exceed recent live memory by more than this
- * fraction; and this much is kept in any case. So a program whose demand rises and falls reuses its memory without page
- * faults, and its peak hardly rises.
- */
+/* Dirty memory is kept while live and dirty memory together do not exceed recent live memory by more than this
+ * fraction; and this much in any case. So a program whose demand rises and falls reuses its memory without page faults,
+ * and its peak hardly rises. */
 #define DIRTY_SHARE 8u
 #define DIRTY_MIN_UNITS ((size_t)512)
 
-/*
- * Such memory is purged after decay_ms. Beyond what the program is known to need again, it is purged as soon as the
- * program has used less than REUSE_SHARE of it for QUIET_SHARE of decay_ms. What a program took again after it was
- * purged is known to be needed; each decay_ms, KEPT_LAPSE of that is forgotten.
- */
+/* Kept memory is purged after decay_ms, and what the program is not known to need again as soon as it has used less
+ * than REUSE_SHARE of it for QUIET_SHARE of decay_ms. What it took again after a purge is known to be needed; each
+ * decay_ms, KEPT_LAPSE of that is forgotten. */
 #define QUIET_SHARE 24u
 #define REUSE_SHARE 8u
 #define KEPT_MIN_UNITS ((size_t)16)
@@ -107,10 +103,8 @@ void spans_begin_period(uint64_t now_ms) {
     spans.peak = max_size(spans.peak, spans.live_units);
 }
 
-/*
- * The indexes. A dirty free span is also in the aging list, which these functions leave alone: a span that changes its
- * bounds keeps its place in it.
- */
+/* The indexes. These functions leave the aging list of dirty free spans alone: a span that changes its bounds keeps its
+ * place in it. */
 static void index_insert(struct free_span *free) {
     window.spans[free->span.first] = &free->span;
     window.spans[free->span.first + free->span.units - 1] = &free->span;

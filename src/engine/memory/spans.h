@@ -1,11 +1,6 @@
-/*
- * spans.h - counts of all spans; merging and splitting free ones.
- *
- * Adjacent free spans are always merged, fresh or dirty: the page map tells which each unit is. A partly dirty free
- * span is also in the aging list; a span that changes its bounds keeps its place there.
- *
- * Functions that name no lock expect the caller to hold the lock of the spans.
- */
+/* spans.h - counts of all spans; merging and splitting free ones. Adjacent free spans are always merged: the page map
+ * tells which units are dirty. A partly dirty one is also in the aging list, and keeps its place there when its bounds
+ * change. Functions that name no lock expect the caller to hold that of the spans. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,14 +15,10 @@
 /* Free-span descriptors kept beyond the number of taken spans. */
 #define SPANS_SPARE 4u
 
-/*
- * All under `lock`. top = live_units + free_units + lost_units + the units of `purging`; dirty_units = the sum of
- * dirty_units over the free spans.
- *
- * Freeing a span must not fail, so free-span descriptors are made when spans are taken. Between two taken spans
- * there is at most one free span, or two around one being purged, so `descriptors` >= taken + SPANS_SPARE always
- * suffices.
- */
+/* All under `lock`. top = live_units + free_units + lost_units + the units of `purging`; dirty_units = the sum of
+ * dirty_units over the free spans. Freeing a span must not fail, so free-span descriptors are made when spans are
+ * taken. Between two taken spans there is at most one free span, or two around one being purged, so `descriptors` >=
+ * taken + SPANS_SPARE suffices. */
 struct spans {
     struct lock lock;
     struct free_span_index fresh;
@@ -113,11 +104,9 @@ struct free_span *spans_free_from(size_t unit);
 /* Ensures that another span can be taken, and later freed without failing. */
 bool spans_descriptors_suffice(void);
 
-/*
- * Frees first .. first + units - 1, whose entries say which units are dirty, and merges them with free neighbours. The
- * merged span is as old as its largest dirty part, so a small piece neither delays nor speeds up the decay of a large
- * one. An aged one goes before all others.
- */
+/* Frees first .. first + units - 1, whose entries say which units are dirty, and merges them with free neighbours. The
+ * merged span is as old as its largest dirty part, so a small piece does not change when a large one decays; an aged
+ * one goes before all others. */
 void spans_release(size_t first, size_t units, size_t dirty_units, uint64_t since_ms, bool aged);
 
 /* Takes first .. first + units - 1 out of a free span. Returns whether they are all fresh. */

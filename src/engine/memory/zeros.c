@@ -8,11 +8,9 @@
 #include "os/futex.h"
 #include "os/os.h"
 
-/*
- * When HABIT blocks in a row were used, and after each further one, the next AHEAD blocks are made present; and from
- * STEADY on, the next AHEAD_STEADY. If used and unused blocks of one size come at random, in whatever ratio, this makes
- * at most a fifth more present than is used.
- */
+/* When HABIT blocks in a row were used, and after each further one, the next AHEAD blocks are made present; and from
+ * STEADY on, the next AHEAD_STEADY. If used and unused blocks of one size come at random, this makes at most a fifth
+ * more present than is used. */
 #define HABIT 4u
 #define AHEAD 3u
 #define STEADY 16u
@@ -53,10 +51,8 @@ static bool is_used_by_others(const void *page) {
     return futex_word_is_not(page, 0);
 }
 
-/*
- * Whether most of a block's pages hold data. Reading a page that was never touched costs a fault, so the search stops
- * as soon as too many are empty. A used page that begins with a zero counts as untouched: that is the cheaper mistake.
- */
+/* Whether most of a block's pages hold data. Reading an untouched page costs a fault, so the search stops as soon as
+ * too many are empty. A used page that begins with a zero counts as untouched: that is the cheaper mistake. */
 static bool seems_used(const void *block, size_t bytes, page_reader *reads, size_t unused_at_once) {
     const size_t page = os_page_size();
     const size_t pages = (bytes + page - 1) / page;

@@ -2,15 +2,15 @@
  * zeros.h - memory that reads as zero, for calloc.
  *
  * Fresh memory is zero as it is, and costs nothing until it is used. Used memory is cleared in place if it is small or
- * its last user touched most of it; otherwise its pages are purged, so a large, sparsely used table costs little.
- * To decide, one word in each of at most 16 pages is read. A page that begins with a zero counts as untouched.
+ * its last user touched most of it; otherwise its pages are purged, so a large, sparsely used table costs little. One
+ * word in each of at most 16 pages decides; a page that begins with a zero counts as untouched.
  *
  * A page that a program first reads and later writes faults twice, and with several threads the second fault interrupts
- * the other processors. So if a program uses all of its blocks of a size, some are handed out with their pages present.
- * calloc learns this from blocks of that size that it left untouched: when they are freed, or, of one at a time in each
- * thread, when that thread allocates the next block of the size and all of that one is in use. Another thread does not
- * look, because it may have interrupted the block's user before that could fill it. The program may have closed the
- * pages of a live block, or be writing to them, so the kernel reads them.
+ * the other processors; so if a program uses all of its blocks of a size, some are handed out with their pages present.
+ * calloc learns this from blocks that it left untouched: when they are freed, or, for one at a time in each thread,
+ * when that thread allocates the next block of the size and all of that one is in use. Other threads do not look: they
+ * may have interrupted the block's user before it filled the block. The kernel reads live blocks, because the program
+ * may have closed their pages, or be writing to them.
  */
 #pragma once
 
