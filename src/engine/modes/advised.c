@@ -1,6 +1,4 @@
-/*
- * advised.c - records the program's madvise and mlock on pages of a block, which end with the block.
- */
+/* advised.c - records the program's madvise and mlock on pages of a block, which end with the block. */
 #include "engine/engine.h"
 #include "engine/memory/huge.h"
 #include "engine/root/root.h"

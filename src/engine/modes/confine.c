@@ -1,7 +1,5 @@
-/*
- * confine.c - the program is about to limit its address space or data (setrlimit), or to lock its memory (mlockall):
- * the heap gives up reserved address space that is not in use.
- */
+/* confine.c - the program is about to limit its address space or data (setrlimit), or to lock its memory (mlockall):
+ * the heap gives up reserved address space that is not in use. */
 #include "engine/engine.h"
 #include "engine/heaps/heap.h"
 #include "engine/memory/huge.h"

@@ -10,13 +10,13 @@
  *   freed                is zeroed                            faults when touched
  *
  * No fast path asks for the mode, so harden=off costs nothing. With light, malloc's fast path is the usual one; with
- * full, the magazines that it looks at are all empty, so all calls go through alloc_slow. With both, a bit in the
- * heap's tag (heap.h) sends all frees to free_foreign. Short blocks, those of the first SHORT_CLASSES, have functions
- * of their own there, which leave to the general ones whatever looks wrong.
+ * full, its magazines are all empty, so all calls go through alloc_slow. With both, a bit in the heap's tag (heap.h)
+ * sends all frees to free_foreign. Short blocks, those of the first SHORT_CLASSES, have functions of their own there,
+ * which leave what looks wrong to the general ones.
  *
  * A remote free first marks the block's record as freed, then checks and clears the block, and only then sets the
  * remote bit. A thread that meanwhile looks at live blocks of its slabs (neighbours, sweep) and finds a canary changed
- * reads record and canary again, and reports it only if it is still changed.
+ * reads record and canary again before it reports that.
  */
 #pragma once
 
@@ -46,11 +46,9 @@ ALWAYS_INLINE unsigned harden_class(size_t size) {
 /* The same for an aligned one. */
 unsigned harden_class_aligned(size_t alignment, size_t size);
 
-/*
- * In a forked child, before frees are collected: slots that other threads were about to hand out or free become what
- * their records and bits say. The kernel copies pages while these threads run, so the child may have an older copy of a
- * block than of its record, or a newer one. That looks like damage, so what was damaged before is not reported here.
- */
+/* In a forked child, before frees are collected: slots that other threads were handing out or freeing become what their
+ * records and bits say. The kernel copies pages while these threads run, so the child's copy of a block may be older
+ * than that of its record, or newer. That looks like damage, so earlier damage is not reported here. */
 void harden_recover(void);
 
 /* Reports a slot of a class that is about to be handed out, and is not zero; clears it. */

@@ -1,10 +1,10 @@
 /*
  * sampled_block.h - allocating, freeing and resizing sampled blocks.
  *
- * Stacks are walked with no lock held. A sampled small block gets a cell with a guard behind it. Its last granule ends
- * where the guard begins; up to 15 bytes of slack are filled, and checked when it is freed. A large or huge block stays
- * where it is, and gets a guard behind its last page if there is a page to spare. In the profile a resized block is a
- * new one: the sample ends, and the new size may be sampled again.
+ * Stacks are walked with no lock held. A sampled small block gets a cell with a guard behind it: its last granule ends
+ * where the guard begins, and up to 15 bytes of slack are filled, and checked when it is freed. A large or huge block
+ * stays where it is, and gets a guard behind its last page if there is a page to spare. In the profile a resized block
+ * is a new one: the sample ends, and the new size may be sampled again.
  */
 #pragma once
 
@@ -30,11 +30,9 @@ bool sampled_block_free(struct heap *heap, void *block);
 bool sampled_block_end_large(struct heap *heap, struct large *large);
 void sampled_block_end_huge(struct heap *heap, void *block);
 
-/*
- * Prepares a large or huge block for resizing or moving: takes its guard away. NULL: it is no sample. *stays: the guard
+/* Prepares a large or huge block for resizing or moving: takes its guard away. NULL: it is no sample; *stays: the guard
  * stays, so the block can only be copied. Call one of the next two afterwards: the sample ends, or the block has stayed
- * as it was.
- */
+ * as it was. */
 struct sample *sampled_block_loosen(void *block, bool *stays);
 void sampled_block_end(struct heap *heap, struct sample *sample);
 void sampled_block_tighten(struct sample *sample);

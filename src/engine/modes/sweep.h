@@ -1,9 +1,6 @@
-/*
- * sweep.h - with harden=full: checks slots that no call touches, a few at a time, on slow paths.
- *
- * So a canary is checked even if its block is never freed, and a write to freed memory is found even if the slot is not
- * used again. Done by the thread of the heap that owns the slabs.
- */
+/* sweep.h - with harden=full: checks slots that no call touches, a few at a time, on slow paths. So a canary is checked
+ * even if its block is never freed, and a write to freed memory is found even if the slot is not used again. Done by
+ * the thread of the heap that owns the slabs. */
 #pragma once
 
 #include <stddef.h>
