@@ -1,6 +1,4 @@
-/*
- * arena_stats.h - the list of arenas (calls/arena.h), and their figures.
- */
+/* arena_stats.h - the list of arenas (calls/arena.h), and their figures. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,8 +1,5 @@
-/*
- * damage.h - reports of writes past a block or into a freed one, and of blocks freed by the wrong kind of function.
- *
- * As with fault_report, the program ends or, with on_fault=report, continues after the damage is repaired.
- */
+/* damage.h - reports of writes past a block or into a freed one, and of blocks freed by the wrong kind of function. As
+ * with fault_report, the program ends or, with on_fault=report, continues after the damage is repaired. */
 #pragma once
 
 #include <stddef.h>

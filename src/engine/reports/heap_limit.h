@@ -1,6 +1,4 @@
-/*
- * heap_limit.h - what happens when the heap exceeds its own limits (holding.h).
- */
+/* heap_limit.h - what happens when the heap exceeds its own limits (holding.h). */
 #pragma once
 
 #include "base/compiler.h"
@@ -8,11 +6,9 @@
 
 struct heap;
 
-/*
- * The soft limit has been exceeded: trims the heap. If that is not enough, reports it on
- * standard error and to the program's handler (engine_on_limit), once until the heap is well below the limit again.
- * With no lock held; by one thread at a time, and not from within the handler.
- */
+/* The soft limit has been exceeded: trims the heap. If that is not enough, reports it on standard error and to the
+ * program's handler (engine_on_limit), once until the heap is well below the limit again. With no lock held; by one
+ * thread at a time, and not from within the handler. */
 COLD void heap_limit_trim(struct heap *heap);
 
 /* In a forked child, where no thread is doing it. */

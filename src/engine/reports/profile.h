@@ -1,10 +1,7 @@
-/*
- * profile.h - a heap profile that the process itself writes, as text for pprof and jeprof (heap_v2).
- *
- * Each live sample has its own line, because readers scale a line by its mean size; freed blocks have one a stack. They
- * also scale all lines by one mean interval, but samples may have different ones (sample_points.h): each counts as the
- * number of samples with that interval which stand for as many blocks.
- */
+/* profile.h - a heap profile that the process itself writes, as text for pprof and jeprof (heap_v2). Each live sample
+ * has a line, because readers scale a line by its mean size; freed blocks have one a stack. They also scale all lines
+ * by one mean interval, so a sample with another one (sample_points.h) counts as the number of samples with that
+ * interval which stand for as many blocks. */
 #pragma once
 
 /* Which blocks: those that are live, or that were live at the peak. */

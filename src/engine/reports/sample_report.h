@@ -1,6 +1,4 @@
-/*
- * sample_report.h - what the samples tell about a block in a report: who allocated it, and who freed it.
- */
+/* sample_report.h - what the samples tell about a block in a report: who allocated it, and who freed it. */
 #pragma once
 
 #include "base/compiler.h"

@@ -1,8 +1,5 @@
-/*
- * stats.h - the engine's statistics, summed up from counters.
- *
- * Fast paths count nothing: slabs count their free slots, magazines tell the cached ones, and all others are live.
- */
+/* stats.h - the engine's statistics, summed up from counters. Fast paths count nothing: slabs count their free slots,
+ * magazines tell the cached ones, and all others are live. */
 #pragma once
 
 #include "mems.h"

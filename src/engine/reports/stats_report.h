@@ -1,8 +1,5 @@
-/*
- * stats_report.h - the engine's statistics as text: a table for people, or one JSON object.
- *
- * Nothing here allocates or changes errno, so it works without memory. It takes the locks of arenas, one at a time.
- */
+/* stats_report.h - the engine's statistics as text: a table for people, or one JSON object. Nothing here allocates or
+ * changes errno, so it works without memory. It takes the locks of arenas, one at a time. */
 #pragma once
 
 #include "mems.h"

@@ -1,6 +1,4 @@
-/*
- * valid.c - the engine's invariants, executable: over every unit, span, slab, list and heap.
- */
+/* valid.c - the engine's invariants, executable: over every unit, span, slab, list and heap. */
 #include "base/broken.h"
 #include "base/compiler.h"
 #include "engine/engine.h"
