@@ -1,6 +1,4 @@
-/*
- * options.h - the engine's run-time options, from MEMS_OPTIONS="name=value,name=value" and from mems_option_set().
- */
+/* options.h - the engine's run-time options, from MEMS_OPTIONS="name=value,name=value" and from mems_option_set(). */
 #pragma once
 
 #include <stddef.h>
