@@ -63,7 +63,7 @@ static uint32_t all_cells(const struct guarded *guarded) {
     return (UINT32_C(1) << guarded->cells) - 1;
 }
 
-/* Makes pages fault, which are later opened in `pieces`; returns how. */
+/* Makes pages fault that are later opened in `pieces` parts; returns how. */
 static enum guard_state guard(void *start, size_t size, uint32_t pieces) {
     if (atomic_load_explicit(&guarded_table.marks_first, memory_order_relaxed) && os_guard(start, size) == 0) {
         return GUARD_MARKED;
@@ -77,7 +77,7 @@ static enum guard_state guard(void *start, size_t size, uint32_t pieces) {
     return os_guard(start, size) == 0 ? GUARD_MARKED : GUARD_NONE;
 }
 
-/* Makes pages accessible in which so many guards are mappings. */
+/* Makes pages accessible, `pieces` of whose guards are mappings. */
 static bool unclose(void *start, size_t size, uint32_t pieces) {
     if (pieces != 0 && os_commit(start, size) != 0) {
         return false;

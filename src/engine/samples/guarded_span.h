@@ -1,15 +1,15 @@
 /*
  * guarded_span.h - separate pages for sampled small blocks, between inaccessible ones.
  *
- * A guarded span is a span of the window, cut into cells of a few pages with a guard page behind each. A block ends
- * where its cell's last page ends, as far as its alignment allows, so the first byte behind its last granule faults.
+ * It is a span of the window, cut into cells of a few pages with a guard page behind each; a block ends where its
+ * cell's last page ends, as far as its alignment allows, so the first byte behind its last granule faults.
  *
  *   | cell 0: pages ... block | guard | cell 1: pages ... block | guard | ...
  *
  * An unused cell is completely inaccessible and has no memory. Guards are separate mappings (os_close_pages), because
  * gdb's gcore leaves out what follows another kind of inaccessible page in a mapping. A process can have only a limited
- * number of mappings, and they take longer to make. Beyond a bound, or if samples are frequent, guards are markers in
- * the page tables (os_guard). Where the kernel has neither, cells are used without a guard, and counted.
+ * number of these, and they take longer to make: beyond a bound, or if samples are frequent, guards are markers in the
+ * page tables (os_guard). Where the kernel has neither, cells have no guard, and are counted.
  */
 #pragma once
 

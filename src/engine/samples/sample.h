@@ -1,14 +1,14 @@
 /*
  * sample.h - records of sampled blocks: who allocated them, when, and who freed them.
  *
- * A sample's record lies in a chunk of records. Chunks are never freed, so a reader from outside finds all
- * records, whatever changes while it reads. The life of a record:
+ * A record lies in a chunk of records, which is never freed, so a reader from outside finds all, whatever changes while
+ * it reads. The life of a record:
  *
  *   UNUSED -> WRITING -> LIVE -> CLAIMED -> DEAD -> UNUSED
  *
  * Whoever changes LIVE to CLAIMED, in one atomic operation, frees the block. A dead record stays while its cell is in
  * quarantine (inaccessible, until it is the oldest of QUARANTINE_MAX), and while the peak needs it: a block that was
- * live at the peak is still live, or has died since and is in the list `died`, which a new peak empties.
+ * live then is still live, or is in the list `died`, which a new peak empties.
  */
 #pragma once
 

@@ -10,7 +10,7 @@ _Static_assert(sizeof(struct stack) + STACK_DEPTH * sizeof(uintptr_t) <= METADAT
 
 _Static_assert(sizeof(struct stack_table) <= OS_PAGE, "the table is a page");
 
-/* It is zero at first, so not in the library's file, and has a page to itself, untouched while there are no samples. */
+/* Zero at first, so not in the library's file, with a page to itself, untouched while there are no samples. */
 _Alignas(OS_PAGE) struct stack_table stack_table;
 
 static uint32_t hash_of(const struct stack_frames *frames) {

@@ -1,8 +1,5 @@
-/*
- * stack_table.h - the distinct stacks of samples, with sums over their samples.
- *
- * A stack is never freed, so no pointer to it needs a lock. Stacks beyond a bound count as one without frames.
- */
+/* stack_table.h - the distinct stacks of samples, with sums over their samples. A stack is never freed, so no pointer
+ * to it needs a lock. Stacks beyond a bound count as one without frames. */
 #pragma once
 
 #include <stdbool.h>
