@@ -57,11 +57,9 @@ static void grow_old(struct abandoned *of, struct slab *slab) {
     }
 }
 
-/*
- * Whether an empty slab that a thread leaves stays as the *spare* one of its class: if it is small, and no other has
- * free slots. Otherwise each of many short threads would make its slabs again. It goes when the shared slab does, or
- * when another gets free slots.
- */
+/* Whether an empty slab that a thread leaves stays as the *spare* one of its class: if it is small, and no other has
+ * free slots. Otherwise each of many short threads would make its slabs again; it goes when the shared slab does, or
+ * when another gets free slots. */
 static bool stays_as_spare(const struct abandoned *of, const struct slab *slab) {
     return slab->span.units == 1 && atomic_load_explicit(&of->available, memory_order_relaxed) == 0;
 }
@@ -130,11 +128,9 @@ struct slab *abandoned_adopt_of(const void *block, unsigned size_class, uint32_t
     return slab;
 }
 
-/*
- * Call this after slots of the slab became free: moves it to its place in the list, or destroys it. The shared slab
- * stays when it is empty, or each of many short threads would make it again. It goes when memory does: after a purge,
- * or by abandoned_drop_empty.
- */
+/* Call this after slots of the slab became free: moves it to its place in the list, or destroys it. The shared slab
+ * stays when it is empty, or each of many short threads would make it again; it goes after a purge, or by
+ * abandoned_drop_empty. */
 static void regain(struct abandoned *of, struct slab *slab, bool was_full) {
     if (was_full && slab_free_slots(slab) != 0) {
         list_remove(&slab->link);

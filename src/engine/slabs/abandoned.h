@@ -1,12 +1,11 @@
 /*
- * abandoned.h - slabs that belong to no heap, by size class: abandoned by threads that have ended, or shared by all
- * threads.
+ * abandoned.h - slabs that belong to no heap, by size class: left by threads that have ended, or shared by all.
  *
- * Such a slab belongs to its class: every operation on it runs under the class's lock, whose holder also writes its
- * live bits. A heap that needs a slab adopts an *abandoned* one of the class. The *shared* slab of a class is never
- * adopted. It gives single blocks to threads without a heap (they are ending, or there are too many), and a thread's
- * first blocks in a process with several threads, so a thread that needs little of a class gets no slab for it. Of the
- * empty slabs that threads leave, one of each class may stay as a *spare* for the next thread.
+ * Such a slab belongs to its class, under whose lock every operation on it runs; the holder also writes its live bits.
+ * A heap that needs a slab adopts an *abandoned* one of the class. The *shared* slab of a class is never adopted: it
+ * gives single blocks to threads without a heap (they are ending, or there are too many), and a thread's first blocks
+ * in a process with several threads, so a thread that needs little of a class gets no slab for it. Of the empty slabs
+ * that threads leave, one of each class may stay as a *spare* for the next thread.
  */
 #pragma once
 
@@ -49,10 +48,8 @@ enum abandoned_free { ABANDONED_FREED, ABANDONED_NOT_LIVE, ABANDONED_ADOPTED };
 /* Frees a block of a slab that was abandoned or shared a moment ago. */
 enum abandoned_free abandoned_free(void *block);
 
-/*
- * Collects remote frees in a unit whose link the caller has set, and clears the link. False, with nothing changed, if
- * its slab has been adopted meanwhile or is gone.
- */
+/* Collects remote frees in a unit whose link the caller has set, and clears the link. False, with nothing changed, if
+ * its slab has been adopted meanwhile or is gone. */
 bool abandoned_collect(size_t unit);
 
 /* A block for `size` bytes, at most SMALL_MAX, from the shared slab; NULL if there is no memory. */

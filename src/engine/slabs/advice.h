@@ -1,11 +1,7 @@
-/*
- * advice.h - the program's own madvise and mlock on pages of its blocks.
- *
- * The effects stay with the addresses until they are mapped anew, so a later user would have unwanted huge pages, or
- * memory that a forked child does not get. Spans with advised blocks are marked, and when they are freed, new
- * memory is mapped in their place (span_give_advised). A slab is freed as a whole; until then, the effects stay
- * with the pages of the slot.
- */
+/* advice.h - the program's own madvise and mlock on pages of its blocks. The effects stay with the addresses until they
+ * are mapped anew: a later user would have unwanted huge pages, or memory that a forked child does not get. So spans
+ * with advised blocks are marked, and replaced by new memory when they are freed (span_give_advised); for a slot, that
+ * is when its slab is. */
 #pragma once
 
 #include <stddef.h>

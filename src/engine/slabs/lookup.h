@@ -1,6 +1,4 @@
-/*
- * lookup.h - the only place that turns an address into a slot, a large or a huge block.
- */
+/* lookup.h - the only place that turns an address into a slot, a large or a huge block. */
 #pragma once
 
 #include <stdbool.h>
@@ -46,8 +44,6 @@ static inline bool block_is_live_start(const struct block *block, const void *ad
            block->start == (uintptr_t)address;
 }
 
-/*
- * The class of the slab in which a live block starts at this address, in any heap; SIZE_CLASSES if it is something
- * else, or no block. Takes no lock.
- */
+/* The class of the slab in which a live block starts at this address, in any heap; SIZE_CLASSES if it is something
+ * else, or no block. Takes no lock. */
 unsigned lookup_slot_class(const void *block);

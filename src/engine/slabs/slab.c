@@ -294,7 +294,7 @@ void slab_collect(struct slab *slab, size_t unit, bool writer) {
 /* From this slot size on, slab_collect reads so few words of a unit that it takes less than a search of the unit. */
 #define COLLECT_SIZE (8 * LIVE_WORD_BYTES)
 
-/* Few units have remote bits to collect: looking for one takes less than slab_collect does to find none. */
+/* Few units have remote bits: looking for one takes less than slab_collect does to find none. */
 void slab_settle(struct slab *slab) {
     const bool collects = size_classes[slab_class(slab)].size >= COLLECT_SIZE;
     for (size_t unit = slab->span.first; unit < slab->span.first + slab->span.units; unit++) {

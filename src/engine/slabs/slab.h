@@ -20,15 +20,15 @@
  * one's lock. Live bits are written by the heap's thread without a lock, or under the class's lock.
  *
  * Pages that hold no memory, as far as is known, are *absent*: those of a fresh slab that were never handed out, and
- * those that were purged. A page on which every slot is free is *resting* from the first time that
- * slab_purge_begin finds it so until a slot of it is handed out. Slabs that may have such pages are *aging*: in a list
- * of their heap or class, oldest first.
+ * those that were purged. A page on which every slot is free is *resting* from the first time that slab_purge_begin
+ * finds it so until a slot of it is handed out. Slabs that may have such pages are *aging*: in a list of their heap or
+ * class, oldest first.
  *
- * The lock is not held while the system takes pages back. Meanwhile the slab is *purging*: it hands out no slot and is
- * not destroyed. It stays in its list, its slots can be freed, and it may change hands.
+ * The lock is free while the system takes pages back. Meanwhile the slab is *purging*: it hands out no slot and is not
+ * destroyed, but stays in its list, its slots can be freed, and it may change hands.
  *
  * The slots from `used` on were never handed out. The words of the bitmap that cover only such slots are not
- * initialised, and all of their slots are free: so a fresh slab costs nothing but its header.
+ * initialised, and all of their slots are free: a fresh slab costs nothing but its header.
  */
 #pragma once
 
@@ -44,11 +44,9 @@
 #include "engine/tables/page_map.h"
 #include "os/os.h"
 
-/*
- * free = the set bits of the initialised words + the slots past them. No word below `hint` has a set bit. `unsettled`:
+/* free = the set bits of the initialised words + the slots past them. No word below `hint` has a set bit. `unsettled`:
  * some free slot may have to be settled. Written under the lock of the slab's heap or class; statistics read free,
- * used, fresh and the bitmap at any time (relaxed).
- */
+ * used, fresh and the bitmap at any time (relaxed). */
 struct slab {
     struct span span;
     struct list link; /* in its heap's list of the class, or among the abandoned ones; a shared slab is in neither */
@@ -69,11 +67,9 @@ struct slab {
     bitmap_word bitmap[];
 };
 
-/*
- * Slabs and their slots by class, for statistics: each number is the sum over the rows, modulo 2^64. A slab usually
- * counts in the row of its heap's id; that of the first heap, 1, is the first, where small processes have other data.
- * Threads add to it under different locks (relaxed).
- */
+/* Slabs and their slots by class, for statistics: each number is the sum over the rows, modulo 2^64. A slab usually
+ * counts in the row of its heap's id; the first heap's is the first, where small processes have other data. Threads add
+ * to it under different locks (relaxed). */
 struct slab_counts {
     _Atomic size_t slabs;
     _Atomic size_t free;
@@ -143,22 +139,16 @@ struct slab *slabs_first_with_room(const struct list *slabs);
  * to collect. */
 void slab_wipe(struct slab *slab);
 
-/*
- * Takes up to `count` free slots, lowest first, and stores their addresses at top[0], top[-1], ...: on a stack that
- * grows upwards the lowest address is then popped first. Returns how many. For the writer of the live bits.
- */
+/* Takes up to `count` free slots, lowest first, and stores their addresses at top[0], top[-1], ...: on a stack that
+ * grows upwards the lowest address is then popped first. Returns how many. For the writer of the live bits. */
 unsigned slab_take(struct slab *slab, void **top, unsigned count);
 
-/*
- * Gives back blocks[0], a slot of this slab that is not live, and the following ones, up to `count`, while they are
- * slots of it too. Returns how many.
- */
+/* Gives back blocks[0], a slot of this slab that is not live, and the following ones, up to `count`, while they are
+ * slots of it too. Returns how many. */
 size_t slab_give(struct slab *slab, void *const *blocks, size_t count);
 
-/*
- * Collects remote frees in a unit of the slab: the slots become free. `writer`: the caller may write the slab's live
- * bits, and settles the slots.
- */
+/* Collects remote frees in a unit of the slab: the slots become free. `writer`: the caller may write the slab's live
+ * bits, and settles the slots. */
 void slab_collect(struct slab *slab, size_t unit, bool writer);
 
 /* The same for all units of the slab, for the writer: afterwards no slot is unsettled. */
@@ -229,12 +219,10 @@ struct slab_purge {
     bool insists;    /* after a refusal it is not tried again until something has changed */
 };
 
-/*
- * Begins to purge the oldest slab of an aging list, if it has been there for `age_ms`: up to `most` of the pages that
- * were resting, or of all whose slots are free if age_ms is 0; the others are resting then. The slab leaves the list.
+/* Begins to purge the oldest slab of an aging list, if it has been there for `age_ms`: up to `most` of the pages that
+ * were resting, or of all whose slots are free if age_ms is 0; the others are then resting. The slab leaves the list.
  * False when none is old enough. Otherwise, if there are pages, the slab is purging: call slab_purge_pages and then
- * heap_purge_end, with no lock held.
- */
+ * heap_purge_end, with no lock held. */
 bool slab_purge_begin(struct list *aging, uint64_t now_ms, uint64_t age_ms, unsigned most, struct slab_purge *purge);
 
 /* Purges the pages. The system may refuse some. Without a lock. */

@@ -1,6 +1,4 @@
-/*
- * slab_pages.c - which pages of slabs hold memory, and purging free ones.
- */
+/* slab_pages.c - which pages of slabs hold memory, and purging free ones. */
 #include "base/bits.h"
 #include "base/fault.h"
 #include "engine/probe.h"

@@ -10,8 +10,8 @@
  *
  * The records of a slab's slots are adjacent, starting with that of the first granule of its first unit. A record is
  * written by whoever changes the slot's state: its slab's writer, or the thread that frees the block remotely. That one
- * marks the record as freed, then touches the block, and only then sets the remote bit. So a thread that reads a block
- * which others may free reads its record again afterwards. Otherwise relaxed: see harden.c.
+ * marks the record as freed, touches the block, and only then sets the remote bit; so a thread that reads a block which
+ * others may free reads its record again afterwards. Otherwise relaxed: see harden.c.
  */
 #pragma once
 
