@@ -1,6 +1,4 @@
-/*
- * fork.h - the engine's part in fork, as a participant of os/process.h.
- */
+/* fork.h - the engine's part in fork, as a participant of os/process.h. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,6 +1,4 @@
-/*
- * start.c - the engine's start and end, and its options.
- */
+/* start.c - the engine's start and end, and its options. */
 #include "base/fault.h"
 #include "engine/engine.h"
 #include "engine/heaps/heap.h"
