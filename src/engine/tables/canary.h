@@ -1,9 +1,9 @@
 /*
  * canary.h - bytes that reveal stray writes: behind a block's last byte, and in blocks that nobody holds.
  *
- * With harden=full, the rest of the slot behind a block, or of its last page, is filled with a repeated value of 8
- * bytes. It depends on a secret of the process and on the block's address, so one block's canary is useless for
- * another. Each of its bytes is between 0x80 and 0xbf, because overflows most often write zeros, text, or 0xff.
+ * With harden=full, the rest of a block's slot or last page is filled with a repeated value of 8 bytes. It depends on a
+ * secret of the process and on the block's address, so one block's canary is useless for another. Each byte is between
+ * 0x80 and 0xbf, because overflows mostly write zeros, text, or 0xff.
  *
  * A free slot reads as zero. All rooms' sizes are multiples of 16, and all blocks start at one.
  */
@@ -43,7 +43,7 @@ extern HIDDEN struct canaries canaries;
 void canary_start(void);
 
 /* The canary of a block: each byte is one of the secret's with some of its lower 6 bits inverted. The constants are
- * operands in memory, beside the secret: loading them as immediate values takes more instructions. */
+ * operands in memory, beside the secret: immediate values take more instructions. */
 ALWAYS_INLINE uint64_t canary_of(const void *block) {
     return canaries.secret ^ ((uintptr_t)block * canaries.multiplier & canaries.bits);
 }

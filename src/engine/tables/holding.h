@@ -1,10 +1,7 @@
-/*
- * holding.h - how much memory the heap holds, and may hold (the options limit and limit_soft).
- *
- * The heap holds memory that may be resident: units that are live, dirty or being purged, and huge blocks, but neither
- * fresh units nor the engine's tables. Memory is counted before it is used, and until it has been returned to the
- * system. All functions may be called with any lock held, and take none.
- */
+/* holding.h - how much memory the heap holds, and may hold (the options limit and limit_soft). It holds memory that may
+ * be resident: units that are live, dirty or being purged, and huge blocks, but neither fresh units nor the engine's
+ * tables. Memory is counted before it is used, and until the system has it back. All functions may be called with any
+ * lock held, and take none. */
 #pragma once
 
 #include <stdatomic.h>

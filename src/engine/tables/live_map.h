@@ -10,7 +10,7 @@
  *    0      1     never: a block was freed twice at the same moment, by its heap's thread and by another one
  *
  * So a block is live while its live bit is set and its remote bit is not. The address of the bits follows from the
- * pointer alone, so checking a free needs no descriptor and no division.
+ * pointer alone: checking a free needs no descriptor and no division.
  *
  * Live bits have one writer, who needs no atomic operation: the thread of the heap that owns the slab, or the holder of
  * the class's lock for an abandoned slab. All other threads free by setting the remote bit with a fetch_or. The slab's
@@ -55,11 +55,9 @@ static inline struct live_word *live_words_of_unit(size_t unit) {
     return &window.live_map[unit * (UNIT / GRANULE / LIVE_WORD_BITS)];
 }
 
-/*
- * Whether the block is live. Acquire, and remote before live: pairs with the release of live_settle. In the opposite
- * order, a freed block that is being settled could show its old live bit and its new remote bit. An earlier free is
- * seen; a simultaneous one is the program's mistake.
- */
+/* Whether the block is live. Acquire, and remote before live: pairs with the release of live_settle. In the opposite
+ * order, a freed block that is being settled could show its old live bit and its new remote bit. A simultaneous free is
+ * the program's mistake. */
 static inline bool live_test(const void *block) {
     const struct live_word *word = live_word_of(block);
     uint64_t remote = atomic_load_explicit(&word->remote, memory_order_acquire);
@@ -95,11 +93,9 @@ static inline bool live_end_remotely(const void *block) {
     if (!live_test(block)) {
         return false;
     }
-    /*
-     * seq_cst: together with the load of the unit's link in remote_free, this pairs with a collector that clears the
+    /* seq_cst: together with the load of the unit's link in remote_free, this pairs with a collector that clears the
      * link and then reads this word. Its release part lets the slot's next user see what this block's user did. The
-     * live bit is not read again: from here on the slot may be collected, settled and handed out at any time.
-     */
+     * live bit is not read again: from here on the slot may be collected, settled and handed out. */
     return (atomic_fetch_or_explicit(&word->remote, bit, memory_order_seq_cst) & bit) == 0;
 }
 

@@ -1,11 +1,11 @@
 /*
  * metadata.h - memory for the engine's own structures, away from all blocks.
  *
- * Pieces of 64 to METADATA_MAX bytes, in steps of 64, are cut from the start of the window's metadata area; those whose
- * size is a power of two are aligned to it. A freed piece serves the next request of its size; at the area's end,
- * adjacent pieces are merged and serve any size. Trimming gives pages that hold only free pieces back to the system,
- * and later requests of any size are cut from them. The memory is never unmapped, so a descriptor may be read at any
- * time, even after it was freed: it is then stale, but never faults.
+ * Pieces of 64 to METADATA_MAX bytes, in steps of 64, are cut from the window's metadata area; those whose size is a
+ * power of two are aligned to it. A freed piece serves the next request of its size; at the area's end, adjacent pieces
+ * are merged and serve any size. Trimming gives pages with only free pieces back to the system; later requests of any
+ * size are cut from them. The memory is never unmapped, so a freed descriptor may be read at any time: it is stale, but
+ * never faults.
  */
 #pragma once
 
@@ -51,11 +51,9 @@ extern struct metadata metadata;
 /* A piece of at least `size` bytes with undefined contents; NULL if there is no memory. */
 void *metadata_alloc(size_t size);
 
-/*
- * The maximum of metadata for one unit of the window: the slab of the smallest class, and a free span. This much
- * becomes accessible together with the unit; otherwise, under a memory limit, units could use up the room for metadata:
- * for instance, a heap of large blocks could never become one of small blocks.
- */
+/* The maximum of metadata for one unit of the window: the slab of the smallest class, and a free span. This much
+ * becomes accessible with the unit; otherwise, under a memory limit, units could use up the room for metadata, and a
+ * heap of large blocks could never become one of small blocks. */
 #define METADATA_OF_UNIT ((size_t)768)
 
 /* Makes metadata for this many units accessible, if the system allows it. */

@@ -8,11 +8,11 @@
  *   |                0                |     kind      |   anything else
  *   +---------------------------------+---------------+
  *
- * Entries change under the spans' lock (a span is taken or freed), or under a class's lock (a slab is abandoned or
- * adopted); the first one of a large block changes when that is allocated and freed (large.h). They are read without a
- * lock: a thread that frees a block learned its address after the entry was written, and whoever acts on a heap id
- * re-checks it under a lock, because it may have changed. So relaxed order suffices, except for a thread that goes from
- * an id to its heap: that load is an acquire, and the stores are releases.
+ * Entries change under the spans' lock (a span is taken or freed), or a class's (a slab is abandoned or adopted); the
+ * first one of a large block when that is allocated and freed (large.h). They are read without a lock: a thread that
+ * frees a block learned its address after the entry was written, and whoever acts on a heap id re-checks it under a
+ * lock. So relaxed order suffices, except for a thread that goes from an id to its heap: that load is an acquire, and
+ * the stores are releases.
  */
 #pragma once
 

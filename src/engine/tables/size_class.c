@@ -4,12 +4,10 @@
 
 struct size_class size_classes[SIZE_CLASSES + 1];
 
-/*
- * CLASS(class, before, size): the class serves requests of more than `before` and up to `size` bytes. Classes are 16
- * bytes apart up to 128, eight to a doubling up to 2 KiB. Above that they are parts of a slab: 1/31 to 1/8 of a unit,
- * 1/15 to 1/8 of two units, 1/15 to 1/4 of four, each rounded down to a cache line so that aligned requests fit. Two
- * more serve common requests slightly above a kilobyte or a page: 1040, and 4368, which sqlite3 uses.
- */
+/* CLASS(class, before, size): serves requests of more than `before` and up to `size` bytes. Classes are 16 bytes apart
+ * up to 128, eight to a doubling up to 2 KiB. Above that they are parts of a slab: 1/31 to 1/8 of a unit, 1/15 to 1/8
+ * of two units, 1/15 to 1/4 of four, rounded down to a cache line so that aligned requests fit. Two more serve common
+ * requests slightly above a kilobyte or a page: 1040, and 4368, which sqlite3 uses. */
 /* clang-format off */
 #define CLASSES \
     CLASS(0, 0, 16) CLASS(1, 16, 32) CLASS(2, 32, 48) CLASS(3, 48, 64) \

@@ -3,13 +3,13 @@
  *
  * Classes are 16 bytes apart up to 128, then at least eight to each doubling up to SMALL_MAX, so a block wastes at most
  * an eighth of its size and a cache line (or more where an alignment requires it). Those above 2 KiB are equal parts of
- * a slab, rounded down to a cache line, so that little is wasted at its end. A slab has at least eight slots, and its
- * span the smallest power of two of units with room for them.
+ * a slab, rounded down to a cache line, so little is wasted at its end. A slab has at least eight slots, in the
+ * smallest power of two of units with room for them.
  *
- * Beyond SMALL_MAX there are a few more classes, for *medium* blocks: those that malloc gives in a process with one
- * thread. Their slabs have four to seven slots. calloc wants memory that reads as zero, realloc a block that grows in
- * place, the hardened modes a guard behind it, and with several threads each wants what the others have cached; so
- * their blocks beyond SMALL_MAX are large ones.
+ * Beyond SMALL_MAX there are a few more classes, for *medium* blocks, which malloc gives in a process with one thread.
+ * Their slabs have four to seven slots. Other blocks beyond SMALL_MAX are large: calloc wants memory that reads as
+ * zero, realloc a block that grows in place, the hardened modes a guard, and with several threads each wants what the
+ * others have cached.
  */
 #pragma once
 

@@ -193,11 +193,9 @@ static void lay_out_units(uintptr_t start, size_t units, bool claimed) {
     window.base = start;
 }
 
-/*
- * A random address for `size` bytes below `limit`, an address that the kernel has given out: so the processor, the
- * kernel and a sanitizer allow it, except for what they keep for themselves in between. The first attempt draws from
- * the whole address space, each further one from the upper half of the previous range. 0 if there is no such address.
- */
+/* A random address for `size` bytes below `limit`, which the kernel has given out: so the processor, the kernel and a
+ * sanitizer allow it, except for what they keep for themselves in between. The first attempt draws from the whole
+ * address space, each further one from the upper half of the previous range. 0 if there is no such address. */
 static uintptr_t random_place(uintptr_t limit, size_t size, unsigned attempt) {
     uintptr_t lowest = max_size(limit - (limit >> attempt), PLACE_MIN);
     if (limit < lowest || limit - lowest <= size) {
@@ -257,11 +255,9 @@ static int claim_tables(size_t units, uint64_t chance, unsigned attempt) {
     return ENOMEM;
 }
 
-/*
- * If nothing may be reserved: an address so far below the current mappings, which the kernel places downwards, that
- * they are unlikely ever to meet; the tables go anywhere below that. If the kernel does map something there, os_claim
- * never takes a mapped page, so the window just ends early.
- */
+/* If nothing may be reserved: an address so far below the current mappings, which the kernel places downwards, that
+ * they are unlikely to meet; the tables go anywhere below that. If they do meet, the window just ends early: os_claim
+ * never takes a mapped page. */
 static int claim(size_t size) {
     void *probe;
     if (os_map(OS_PAGE, OS_PAGE, &probe)) {

@@ -11,15 +11,15 @@
  *         64 KiB   64 KiB
  *
  * Tables and units are two reservations. A guard is never accessible and at least WINDOW_GUARD long; the one before
- * each table is longer by a random number of units. So a write that runs off a block, in a unit or in a mapping that
- * the kernel has placed, does not reach a table, and the address of one table does not reveal that of the next.
+ * each table is longer by a random number of units. So a write that runs off a block does not reach a table, and the
+ * address of one table does not reveal that of the next.
  *
- * Each part is an *area*: a range of addresses of which a prefix is accessible, lengthened in steps, so that the kernel
+ * Each part is an *area*: a range of addresses of which a prefix is accessible, lengthened in steps, so the kernel
  * charges (and mlockall pins) only what is used.
  *
  * Where address space or writable memory is limited, nothing is reserved: the areas are claimed piece by piece at
- * addresses that were free at the start, the guards are left unmapped, and free units can be unmapped again. This
- * applies if a limit is found at the start (RLIMIT_AS, RLIMIT_DATA, vm.overcommit_memory=2), and after window_confine.
+ * addresses that were free at the start, the guards are left unmapped, and free units can be unmapped again. This is so
+ * if a limit is found at the start (RLIMIT_AS, RLIMIT_DATA, vm.overcommit_memory=2), and after window_confine.
  */
 #pragma once
 
