@@ -12,13 +12,11 @@
 #include "idle.h"
 #include "os/os.h"
 
-/*
- * Before slabs exceed their peak memory, empty slabs that no heap has are given up, idle heaps are reclaimed, and the
- * heap that last kept an empty slab loses it, because memory that changes hands as a span needs no page fault. If these
- * have no empty slab, free pages are purged. The next time is when slabs hold this much more, plus this fraction. If
- * much was purged it is sooner: when they hold more by the pages that were needed again since, and so were purged in
- * vain, plus a fraction of the purged pages.
- */
+/* Before slabs exceed their peak memory, empty slabs that no heap has are given up, idle heaps are reclaimed, and the
+ * heap that last kept an empty slab loses it: memory that changes hands as a span needs no page fault. If there is no
+ * empty slab, free pages are purged. The next time is when slabs hold this much more, plus this fraction; if much was
+ * purged, when they hold more by the pages that were needed again since (purged in vain), plus a fraction of the purged
+ * ones. */
 #define PEAK_MIN_PAGES ((size_t)128)
 #define PEAK_SHARE 64u
 #define PEAK_RISE 64u
@@ -38,11 +36,9 @@ void upkeep_flush_later(struct heap *heap) {
     heap->flush_at = heap->slab_bytes + (share > GROWTH_MIN ? share : GROWTH_MIN);
 }
 
-/*
- * Classes whose magazines had no refill since the last time flush their cached blocks, because one block in a
- * magazine may keep a whole slab from being empty. The last slab of a class stays: a program that allocates and frees
- * in turn needs no refill either.
- */
+/* Classes whose magazines had no refill since the last time flush their cached blocks, because one block may keep a
+ * whole slab from being empty. The last slab of a class stays: a program that allocates and frees in turn needs no
+ * refill either. */
 static bool flush_idle_classes(struct heap *heap) {
     if (heap->slab_bytes < heap->flush_at) {
         return false;
@@ -105,11 +101,9 @@ static size_t resident_pages(void) {
     return held > absent ? held - absent : 0;
 }
 
-/*
- * If memory is about to exceed its peak, slabs get what the thread's heap has cached: large blocks that are small
- * beside the heap, and the depot if it has as much as PEAK_MIN_PAGES. Not again before memory has grown by as much,
- * because they may be needed again.
- */
+/* If memory is about to exceed its peak, slabs get what the thread's heap has cached: large blocks that are small
+ * beside the heap, and the depot if it has PEAK_MIN_PAGES. Not again before memory has grown by as much, because they
+ * may be needed again. */
 static void flush_before_peak(struct heap *heap) {
     static _Atomic size_t level; /* relaxed, as peak_level */
     const size_t resident = resident_pages();

@@ -1,6 +1,4 @@
-/*
- * before_growth.h - what is flushed and purged before memory grows.
- */
+/* before_growth.h - what is flushed and purged before memory grows. */
 #pragma once
 
 #include <stdbool.h>
@@ -15,10 +13,8 @@ struct heap;
  * flushed any. */
 bool upkeep_before_growth(struct heap *heap);
 
-/*
- * For memory that is about to grow because no dirty span has `units` to `most` units: flushes some cached large blocks
- * until one has. First those of the heap (NULL: none), then those of others that have cached `least` bytes or more.
- */
+/* For memory that is about to grow because no dirty span has `units` to `most` units: flushes some cached large blocks
+ * until one has. First those of the heap (NULL: none), then those of others that have cached `least` bytes or more. */
 void upkeep_flush_larges(struct heap *heap, size_t units, size_t most, size_t least);
 
 /* Before the heap creates a slab of `units` units: flushes what it has cached if memory would exceed its peak. If slabs

@@ -1,9 +1,6 @@
-/*
- * free_pages.h - purges the pages of slabs that have nothing but free slots. Each function purges about `most` pages,
- * of slabs that were first found to have free pages `age_ms` ago or earlier, and returns how many it has purged.
- *
- * No lock is held at any of these calls.
- */
+/* free_pages.h - purges the pages of slabs that have nothing but free slots. Each function purges about `most` pages,
+ * of slabs first found to have free pages `age_ms` ago or earlier, and returns how many. No lock is held at any of
+ * these calls. */
 #pragma once
 
 #include <stdbool.h>

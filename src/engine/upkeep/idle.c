@@ -104,10 +104,8 @@ bool idle_take_empty(const struct heap *mine, size_t units) {
 
 /* --- Stealing ----------------------------------------------------------------------------------------------------- */
 
-/*
- * A block of the heap that another thread has freed, and its own thread has not taken back: from the first `most` slabs
- * that may have one, skipping up to `passing` whose free slots are all settled. Under the heap's lock.
- */
+/* A block of the heap that another thread has freed, and its own thread has not taken back: from the first `most` slabs
+ * that may have one, skipping up to `passing` whose free slots are all settled. Under the heap's lock. */
 static void *steal_from(struct heap *heap, unsigned size_class, unsigned most, unsigned passing) {
     struct list *slabs = &heap->classes[size_class].slabs;
     unsigned passed = 0;

@@ -1,7 +1,5 @@
-/*
- * idle.h - heaps whose threads are idle. Other threads may take from them remotely freed blocks, the depot, cached
- * large blocks, and empty slabs. Blocks in an idle thread's magazines stay, because only that thread may touch them.
- */
+/* idle.h - heaps whose threads are idle. Other threads may take from them remotely freed blocks, the depot, cached
+ * large blocks, and empty slabs. Blocks in an idle thread's magazines stay, because only that thread may touch them. */
 #pragma once
 
 #include <stdbool.h>

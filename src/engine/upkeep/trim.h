@@ -1,7 +1,5 @@
-/*
- * trim.h - all heaps give up what they keep: before an allocation fails, because the program asks, or because memory is
- * short.
- */
+/* trim.h - all heaps give up what they keep: before an allocation fails, when the program asks, or when memory is
+ * short. */
 #pragma once
 
 #include <stddef.h>
