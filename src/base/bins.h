@@ -28,7 +28,6 @@ struct bins_map {
 
 void bins_place(uint64_t size, unsigned *level, unsigned *step);
 
-/* Marks a bin non-empty, and empty. */
 void bins_map_set(struct bins_map *map, unsigned level, unsigned step);
 void bins_map_clear(struct bins_map *map, unsigned level, unsigned step);
 

@@ -39,7 +39,6 @@ static inline void bitmap_clear(bitmap_word *map, size_t bit) {
     bitmap_store(map, word, bitmap_load(map, word) & ~(UINT64_C(1) << (bit % BITMAP_WORD_BITS)));
 }
 
-/* How many of the bits first..first + count - 1 are set. */
 size_t bitmap_count_range(const bitmap_word *map, size_t first, size_t count);
 
 /* The first clear bit in `first`..`end` - 1, or BITMAP_NONE. */

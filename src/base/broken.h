@@ -1,4 +1,4 @@
-/* broken.h - how a check of invariants fails. */
+/* broken.h - checks of invariants: a function *_valid returns true if all hold; else *why names one that does not. */
 #pragma once
 
 #include <stdbool.h>

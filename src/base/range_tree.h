@@ -25,7 +25,6 @@ struct range_tree {
 /* Adds start..last; false, and nothing changed, if it overlaps a range of the tree or last < start. */
 bool range_tree_insert(struct range_tree *tree, struct range_node *range, uintptr_t start, uintptr_t last);
 
-/* Removes a node that is in the tree. */
 void range_tree_remove(struct range_tree *tree, struct range_node *range);
 
 /* The range that holds `address`, or NULL. */
@@ -41,5 +40,5 @@ bool range_tree_resize(struct range_tree *tree, struct range_node *range, uintpt
 struct range_node *range_tree_first(const struct range_tree *tree);
 struct range_node *range_tree_next(const struct range_node *range);
 
-/* True if all invariants hold; otherwise *why names the first that does not. O(n). */
+/* O(n). */
 bool range_tree_valid(const struct range_tree *tree, const char **why);

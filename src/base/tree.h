@@ -33,7 +33,7 @@ struct tree {
 /* Puts `node` at *place, which is NULL and is the root or a child link of `parent`. O(log n). */
 void tree_link(struct tree *tree, struct tree_node *node, struct tree_node *parent, struct tree_node **place);
 
-/* Removes a node that is in the tree. O(log n). */
+/* O(log n). */
 void tree_unlink(struct tree *tree, struct tree_node *node);
 
 /* Replaces a node by `to`, its copy at another address. */

@@ -70,7 +70,7 @@ void engine_on_limit(engine_limit_handler *call, void *context);
 /* Whether new blocks of the largest sizes get their own mappings (the default), or the window while it has room. */
 void engine_set_mapping(bool maps);
 
-/* Whether the heap's invariants hold; otherwise *why names the first that does not. No other thread may be running. */
+/* No other thread may be running. */
 bool engine_valid(const char **why);
 
 /* The engine's statistics; see mems_engine_stats in mems.h. */

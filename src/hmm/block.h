@@ -173,7 +173,6 @@ static inline size_t block_size(const struct block *block) {
     return (size_t)(block->header & BLOCK_TAG & ~(uintptr_t)(BLOCK_ALIGN - 1));
 }
 
-/* The bytes that the user may write. */
 static inline size_t block_room(const struct block *block) {
     return block_size(block) - BLOCK_HEADER - BLOCK_SITE;
 }

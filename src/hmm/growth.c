@@ -50,7 +50,6 @@ static size_t next_trim_min(const struct HmmHeap *heap, bool down) {
     return least < TRIM_MAX ? least * 2 : least;
 }
 
-/* Updates the figures after a move of the break. */
 static void moved(struct HmmHeap *heap, size_t size) {
     bool down = size < heap->size;
     heap->trim_min = next_trim_min(heap, down);
@@ -60,7 +59,6 @@ static void moved(struct HmmHeap *heap, size_t size) {
     hmm_region_resized(heap, size);
 }
 
-/* Sets the end of the region that grows. */
 static void set_end(struct HmmHeap *heap, struct block *end, uintptr_t prev_used) {
     struct region *region = &heap->regions[heap->growing];
     block_set_tag(end, REGION_END_TAG | prev_used);

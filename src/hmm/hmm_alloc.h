@@ -55,7 +55,7 @@ void hmm_rows(struct HmmHeap *heap, struct hmm_row rows[HMM_ROWS]);
 /* The bytes of the last block of the region that grows, if that is free: what HmmTrim could lower the break by. */
 size_t hmm_last_free(struct HmmHeap *heap);
 
-/* True if every invariant of the heap holds; otherwise *why names the first that does not. O(number of blocks). */
+/* O(number of blocks). */
 bool hmm_valid(struct HmmHeap *heap, const char **why);
 
 /* Sets or prints one option. HMM_OPTIONS is read when the library starts, or before the heap's first use. 0; EINVAL

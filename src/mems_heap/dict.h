@@ -93,5 +93,5 @@ size_t dict_bytes(const struct dict *dict);
 
 void dict_finish(struct dict *dict);
 
-/* True if all invariants hold, except those that depend on the segments (that dict_search finds each). */
+/* Except what depends on the segments (that dict_search finds each). */
 bool dict_valid(const struct dict *dict, const char **why);

@@ -18,7 +18,6 @@ struct hole_list {
 /* Adds a HOLE under its range, which must not change while it is in the list. */
 void hole_list_insert(struct hole_list *list, struct sub_node *hole);
 
-/* Removes a HOLE that is in the list. */
 void hole_list_remove(struct hole_list *list, struct sub_node *hole);
 
 /* The best HOLE of at least `size` bytes, which stays in the list; NULL if there is none. */
@@ -31,5 +30,5 @@ void hole_list_replace(struct hole_list *list, struct sub_node *hole, struct sub
 size_t hole_list_each(struct hole_list *list, size_t size, size_t (*act)(struct sub_node *hole, void *context),
                       void *context);
 
-/* True if all invariants hold and the list has *count HOLEs; otherwise *why names the first that does not. */
+/* Also that the list has *count HOLEs. */
 bool hole_list_valid(const struct hole_list *list, size_t *count, const char **why);

@@ -33,7 +33,6 @@ static void lane_set(struct leaf *leaf, unsigned kind, enum lane lane, size_t in
     PUBLISH(*word, (*word & ~(UINT64_C(0xffff) << shift)) | (uint64_t)value << shift);
 }
 
-/* Writes all of an entry. */
 static void short_describe(struct leaf *leaf, unsigned kind, size_t index, struct leaf_frame frame,
                            const struct sub_node *node) {
     lane_set(leaf, kind, LANE_KEY, index, key_in(node, frame.base));
@@ -190,7 +189,6 @@ void leaf_insert(struct leaf *leaf, unsigned kind, struct leaf_frame frame, stru
     }
 }
 
-/* The index of a PROCESS. */
 static size_t index_of(const struct leaf *leaf, unsigned kind, uintptr_t base, const struct sub_node *node) {
     size_t index = leaf_up_to(leaf, kind, (uint16_t)key_in(node, base)) - 1;
     ASSERT(leaf_nodes(leaf, kind)[index] == node);

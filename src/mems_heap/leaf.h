@@ -186,7 +186,6 @@ ALWAYS_INLINE size_t leaf_up_to(const struct leaf *leaf, unsigned kind, uint16_t
     return OBSERVE(quarter->first) + quarter_up_to(quarter, key);
 }
 
-/* The number of PROCESSes. */
 static inline size_t leaf_count(const struct leaf *leaf, unsigned kind) {
     return leaf_up_to(leaf, kind, FRAME / GRANULE - 1);
 }
@@ -206,7 +205,6 @@ void leaf_fill(struct leaf *to, unsigned to_kind, const struct leaf *from, unsig
 /* Adds a PROCESS to a leaf with room. */
 void leaf_insert(struct leaf *leaf, unsigned kind, struct leaf_frame frame, struct sub_node *node);
 
-/* Removes a PROCESS. */
 void leaf_remove(struct leaf *leaf, unsigned kind, struct leaf_frame frame, const struct sub_node *node);
 
 /* Updates the entry of a PROCESS whose end, tag or cell has changed; its cell is now `to`. */

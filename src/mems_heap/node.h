@@ -121,7 +121,6 @@ static inline char *main_node_physical(const struct main_node *node, uintptr_t v
     return (char *)node->memory.start + (v_address - node->range.start);
 }
 
-/* The nodes of one space. */
 struct nodes {
     struct pool main;
     struct pool sub;

@@ -45,5 +45,4 @@ size_t pool_gather(struct pool *pool, size_t limit, void (*move)(void *from, voi
 /* Unmaps everything and empties the pool. */
 void pool_finish(struct pool *pool);
 
-/* True if all invariants hold; otherwise *why names the first that does not. */
 bool pool_valid(const struct pool *pool, const char **why);

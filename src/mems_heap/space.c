@@ -13,7 +13,6 @@
 #define ALIGNMENT_MIN HOLE_LIST_GRAIN
 #define ALIGNMENT_MAX 16u
 
-/* The properties of a space. */
 struct shape {
     size_t page_size;
     size_t alignment;

@@ -94,5 +94,5 @@ void space_leave(struct mems_space *space);
 /* The same for functions that may allocate: starts the default space if necessary. */
 bool space_enter_to_alloc(const char *function, struct mems_space *space);
 
-/* True if all invariants hold; otherwise *why names the first that does not. Takes the lock. O(n log n). */
+/* Takes the lock. O(n log n). */
 bool space_valid(struct mems_space *space, const char **why);

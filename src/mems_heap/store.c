@@ -26,7 +26,6 @@ static struct region *region_of(struct list *link) {
     return CONTAINER_OF(link, struct region, link);
 }
 
-/* A region for a single block. */
 static bool is_lone(const struct region *region) {
     return region->slots_max == 1;
 }
@@ -132,7 +131,6 @@ size_t store_drop_empty(struct store *store) {
     return before - store->mapped_bytes;
 }
 
-/* Opens a region with room. */
 static int open_region(struct store *store) {
     struct region *region = store->spare;
     if (region == NULL) {
@@ -166,7 +164,6 @@ int store_reserve(struct store *store, size_t size, size_t headroom) {
     return has_room(store->open, size) ? 0 : open_region(store);
 }
 
-/* Where a block will be. */
 struct place {
     struct region *region;
     char *physical;

@@ -104,5 +104,4 @@ size_t store_bytes(const struct store *store);
 /* Unmaps everything; returns how many bytes the system refused to take back. */
 size_t store_finish(struct store *store);
 
-/* True if all invariants hold; otherwise *why names the first that does not. */
 bool store_valid(const struct store *store, const char **why);

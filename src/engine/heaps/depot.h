@@ -63,10 +63,8 @@ bool depot_put_full(struct heap *heap, unsigned size_class);
 /* Puts a stored magazine in the place of the heap's empty one of a class. False if there is none. */
 bool depot_bring_back(struct heap *heap, unsigned size_class);
 
-/* Flushes the blocks of a class to their slabs. */
 void depot_flush_class(struct heap *heap, unsigned size_class);
 
-/* Flushes everything. */
 void depot_flush(struct heap *heap);
 
 /* For a heap about to grow: flushes some thousand blocks if the depot is a good part of it; returns whether it did. */

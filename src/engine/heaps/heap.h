@@ -203,7 +203,6 @@ static inline struct zeros_watch *heap_watches(struct heap *heap) {
     return heap != &heap_none ? heap->watches : NULL;
 }
 
-/* Part of the engine's start. */
 void heaps_start(bool checks_every, uint32_t harden);
 
 /* Updates the heap's copy of window.granules. For an arena with harden=light and full it is 0, so arena_free takes no

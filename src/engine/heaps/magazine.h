@@ -68,10 +68,8 @@ static inline void **magazine_end(void *const *bottom, unsigned slots) {
     return magazine_start(bottom, slots) + slots;
 }
 
-/* How many blocks fit into the heap's magazine of a class. */
 unsigned magazine_capacity(const struct heap *heap, unsigned size_class);
 
-/* Whether another block fits into it. */
 bool magazine_has_room(const struct heap *heap, unsigned size_class);
 
 /* Makes the slots above `bottom`, the first `count` of which hold blocks, the heap's magazine of a class, which has
@@ -81,7 +79,6 @@ void magazine_install(struct heap *heap, unsigned size_class, void **bottom, uns
 /* Whether the heap has refilled its magazine of a class often. */
 bool magazine_busy(const struct heap *heap, unsigned size_class);
 
-/* The cost of the heap's magazine of a class, in bytes. */
 size_t magazine_cost(const struct heap *heap, unsigned size_class);
 
 /* Makes the heap's magazine of a class, or at most doubles its capacity. False if it is the largest already, or

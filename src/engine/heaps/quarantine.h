@@ -28,7 +28,6 @@ struct quarantine {
 /* A quarantine for blocks of `size` bytes; NULL if there is no memory or no budget for it. */
 struct quarantine *quarantine_create(size_t size);
 
-/* Frees an empty one. */
 void quarantine_dispose(struct quarantine *quarantine, size_t size);
 
 /* Adds a block at a random place; returns the one that leaves, or NULL. `places` is quarantine->places. */

@@ -33,11 +33,10 @@ struct free_span_index {
 
 void free_span_insert(struct free_span_index *index, struct free_span *free);
 
-/* Removes a span that is in the index. */
 void free_span_remove(struct free_span_index *index, struct free_span *free);
 
 /* The smallest of at least `units` units and, among equals, the first, which stays in the index; NULL: none. */
 struct free_span *free_span_find(const struct free_span_index *index, size_t units);
 
-/* True if all invariants hold; otherwise *why names the first that does not. O(number of spans). */
+/* O(number of spans). */
 bool free_span_index_valid(const struct free_span_index *index, const char **why);

@@ -55,12 +55,10 @@ static inline bool large_is_ample(const struct large *large) {
     return atomic_load_explicit(&large->ample, memory_order_acquire);
 }
 
-/* The descriptor of a live large block. */
 static inline struct large *large_of(const void *block) {
     return CONTAINER_OF(window.spans[window_unit(block)], struct large, span);
 }
 
-/* The number of units that a block of `bytes` takes. */
 static inline size_t large_units(size_t bytes) {
     return (bytes + UNIT - 1) >> UNIT_SHIFT;
 }

@@ -28,7 +28,6 @@
 #define LARGE_UNITS_END ((size_t)1 << LARGE_UNITS_SHIFT)
 #define LARGE_BINS ((1u << LARGE_EXACT_SHIFT) + 2 * (LARGE_UNITS_SHIFT - LARGE_EXACT_SHIFT))
 
-/* The most blocks that a cache holds. */
 #define LARGES_MAX 256u
 
 /* How many blocks of a bin a search looks at. */
@@ -163,7 +162,6 @@ static inline struct large *large_cached_at(const struct list *link) {
     return CONTAINER_OF(link, struct large, link);
 }
 
-/* Removes a block that is in a list. */
 static inline void large_cache_remove(struct large_cache *cache, struct large *large) {
     list_remove(&large->link);
     large_cache_list(cache, (size_t)-1, -(size_t)large->span.units);
@@ -195,5 +193,5 @@ size_t large_cache_flush_units(struct large_cache *cache, size_t units);
 /* Flushes up to `most` blocks that were here for a whole period, by the coarse clock; purges them if that is quick. */
 void large_cache_decay(struct large_cache *cache, uint64_t now_ms, size_t most);
 
-/* True if all invariants hold; otherwise *why names the first that does not. O(blocks). */
+/* O(blocks). */
 bool large_cache_valid(const struct large_cache *cache, const char **why);

@@ -63,7 +63,6 @@ static enum unit_kind renew(struct span span) {
     return UNIT_FRESH;
 }
 
-/* How units are purged. */
 enum way { BY_PURGING, BY_RENEWING, BY_UNMAPPING };
 
 /* Gives the memory of units that nobody owns to the system, and returns their new kind. Without the lock. */

@@ -55,13 +55,11 @@ struct spans {
 
 extern struct spans spans;
 
-/* The engine's start. */
 void spans_start(uint32_t decay_ms);
 
 /* Sets how long dirty spans are kept, including existing ones. Takes the lock. */
 void spans_set_decay(uint32_t decay_ms);
 
-/* How often memory has been purged. */
 static inline uint64_t span_purges(void) {
     return atomic_load_explicit(&spans.purges, memory_order_relaxed);
 }
@@ -83,7 +81,6 @@ void spans_note_taken(size_t dirty_units, size_t clean_units);
 /* Whether this many more units would reach the recent peak. Takes the lock. */
 bool spans_would_peak(size_t units);
 
-/* Computes due_ms anew. */
 void spans_set_due(void);
 
 struct free_span *spans_oldest_dirty(void);

@@ -11,7 +11,6 @@
 /* Reading this many bytes of a slot costs as much as another slot. */
 #define SLOT_BYTES ((size_t)512)
 
-/* Whether a slot is intact. */
 static bool slot_intact(const struct slot *slot) {
     if (live_test(slot->start)) {
         return harden_intact(slot);

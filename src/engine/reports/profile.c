@@ -39,7 +39,6 @@ static bool is_of(const struct sample *sample, enum profile_kind kind) {
                : live;
 }
 
-/* What is written of a sample. */
 struct part {
     uint64_t size;
     uint64_t interval;

@@ -141,7 +141,6 @@ static void put_window(struct report *report, const struct mems_engine_stats *st
     put_bytes(report, "  ", "reserved", stats->window, "address space, accessible or not");
 }
 
-/* The process's memory, and the heap's part of it. */
 static void put_memory(struct report *report, const struct mems_engine_stats *stats) {
     size_t touched = stats->live + stats->slack + stats->cached + stats->free + stats->dirty;
     size_t heap = touched + stats->metadata + stats->huge_bytes;

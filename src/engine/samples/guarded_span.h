@@ -71,7 +71,6 @@ struct guarded_table {
 
 extern struct guarded_table guarded_table;
 
-/* Part of the engine's start. */
 void guarded_start(void);
 
 /* The strictest alignment that a cell can have. */
@@ -105,5 +104,4 @@ bool guarded_unfence(void *page, enum guard_state state);
 /* Frees the spans without taken cells; returns their bytes. Under samples.lock. */
 size_t guarded_trim(void);
 
-/* The invariants of a guarded span, for engine_valid. */
 bool guarded_valid(const struct guarded *guarded, const char **why);

@@ -103,7 +103,6 @@ struct samples {
 
 extern struct samples samples;
 
-/* The engine's start. */
 void samples_start(void);
 
 /* A record for a block of `size` bytes, with a cell if it is small. NULL, and counted, if there is no memory. */
@@ -140,5 +139,4 @@ size_t samples_trim(void);
 /* In a forked child: drops records that other threads were writing, and ends samples that they were about to free. */
 void samples_recover(void);
 
-/* The invariants of all records, for engine_valid. */
 bool samples_valid(const char **why);

@@ -82,7 +82,6 @@ void abandoned_leave(unsigned size_class, struct list *slabs) {
     lock_give(&of->lock);
 }
 
-/* Removes a slab from the list, or as the shared slab. */
 static void take_out(struct abandoned *of, struct slab *slab) {
     if (slab == of->shared) {
         of->shared = NULL;

@@ -30,7 +30,6 @@ struct abandoned {
 
 extern struct abandoned abandoned[SIZE_CLASSES];
 
-/* Part of the engine's start. */
 void abandoned_start(void);
 
 /* Abandons all slabs of a list, which belong to one class and one heap that is ending. Under the heap's lock. */

@@ -192,7 +192,6 @@ unsigned slab_take(struct slab *slab, void **top, unsigned count) {
     return count;
 }
 
-/* Frees slots of one word of the bitmap. */
 static void free_slots(struct slab *slab, unsigned word, uint64_t bits, unsigned count) {
     bitmap_store(slab->bitmap, word, bitmap_load(slab->bitmap, word) | bits);
     if (word < slab->hint) {

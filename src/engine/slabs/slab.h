@@ -81,7 +81,6 @@ struct slab_counts {
 
 extern struct slab_counts slab_counts[SLAB_COUNT_ROWS][SIZE_CLASSES];
 
-/* Adds to one of these numbers. */
 static inline void slab_count_add(_Atomic size_t *count, size_t by) {
     if (os_single_threaded()) {
         atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + by, memory_order_relaxed);

@@ -33,7 +33,6 @@ size_t slabs_absent(void) {
     return all > here ? all - here : 0;
 }
 
-/* The bits of the pages `from` to `to` - 1. */
 static uint64_t page_bits(size_t from, size_t to) {
     return (UINT64_MAX >> (64 - (to - from))) << from;
 }
@@ -83,13 +82,11 @@ void slab_pages_touch(struct slab *slab, size_t from, size_t to) {
     slab->resting &= ~pages;
 }
 
-/* Whether all slots from `first` to `last` are free. */
 static bool slots_free(const struct slab *slab, unsigned first, unsigned last) {
     const unsigned end = (unsigned)min_size(last + 1, slab_covered(slab));
     return first >= end || bitmap_find_clear(slab->bitmap, first, end) == BITMAP_NONE;
 }
 
-/* The pages whose slots are all free. */
 static uint64_t free_pages(const struct slab *slab) {
     const unsigned size_class = slab_class(slab);
     uint64_t pages = 0;
@@ -115,7 +112,6 @@ static uint64_t whole_pages(uint64_t pages) {
     return whole;
 }
 
-/* The lowest run of pages. */
 static uint64_t first_run(uint64_t pages) {
     const unsigned from = lowest_bit(pages);
     const uint64_t behind = ~(pages >> from);

@@ -59,7 +59,6 @@ void *metadata_alloc(size_t size);
 /* Makes metadata for this many units accessible, if the system allows it. */
 void metadata_reserve(size_t units);
 
-/* Frees a piece of `size` bytes. */
 void metadata_free(void *piece, size_t size);
 
 /* Gives pages without used pieces back to the system; returns the bytes. O(free pieces), with the lock held except
@@ -69,5 +68,5 @@ size_t metadata_trim(void);
 /* In a forked child, where no thread is trimming. */
 void metadata_recover(void);
 
-/* True if all invariants hold; otherwise *why names the first that does not. O(free pieces). */
+/* O(free pieces). */
 bool metadata_valid(const char **why);
