@@ -1,6 +1,6 @@
-/* fault_report.h - ends a program that passed a pointer which is not a live block of this heap. It says what the
- * address is (base/fault.h has the form). Only the front (alloc, free and realloc) reports faults, with no lock held;
- * lower floors answer "not live". */
+/* fault_report.h - ends a program that passed a pointer which is not a live block of this heap. The report says what
+ * the address is (base/fault.h has its form). Only the front, the floors from this one on, reports faults, with no lock
+ * held; lower floors answer "not live". */
 #pragma once
 
 #include <stddef.h>
