@@ -1,8 +1,8 @@
 /*
  * guarded_span.h - separate pages for sampled small blocks, between inaccessible ones.
  *
- * It is a span of the window, cut into cells of a few pages with a guard page behind each; a block ends where its
- * cell's last page ends, as far as its alignment allows, so the first byte behind its last granule faults.
+ * A guarded span is a span of the window, cut into cells of a few pages with a guard page behind each; a block ends
+ * where its cell's last page ends, as far as its alignment allows, so the first byte behind its last granule faults.
  *
  *   | cell 0: pages ... block | guard | cell 1: pages ... block | guard | ...
  *
