@@ -59,8 +59,7 @@ static const uint64_t powers[DIGITS] = {
     UINT64_C(10000000000000000000),
 };
 
-/* Writes value's decimal digits; returns how many. By subtraction from a table: small processors can neither divide nor
- * multiply numbers this wide. */
+/* Writes value's digits; returns how many. Subtracts from a table: small processors cannot divide such wide numbers. */
 static size_t decimal(char digits[DIGITS], uint64_t value) {
     size_t count = 1;
     while (count < DIGITS && powers[count] <= value) {

@@ -88,8 +88,7 @@ static inline uintptr_t block_secret(void) {
 #endif
 
 /* The part of a checksum that depends on the block's address and the secret, not on the tag. It is half of the work, so
- * code that proves a header and rewrites it computes it once. With -Os the key is empty, and header_of computes
- * everything, which is less code. */
+ * code that proves a header and rewrites it computes it once. With -Os the key is empty, and header_of does it all. */
 struct block_key {
 #ifndef __OPTIMIZE_SIZE__
     uintptr_t mixed;

@@ -1,7 +1,6 @@
 /* free_list.h - the free blocks, and all changes between free and used, each in constant time. Free blocks are in bins,
  * except the one that small blocks are being cut from: it has no links, so cutting writes only two headers and a
- * footer. Data in neighbours and links is proved before anything is changed because of it; a contradiction is a
- * fault. */
+ * footer. Data in neighbours and links is proved before anything changes because of it; a contradiction is a fault. */
 #pragma once
 
 #include "block.h"

@@ -1,5 +1,4 @@
-/* hmm.c - the functions of hmm.h: check their arguments and call the heap. HMM_TAGS makes names in parentheses
- * macros. */
+/* hmm.c - the functions of hmm.h: check arguments and call the heap. HMM_TAGS makes names in parentheses macros. */
 #include "hmm.h"
 
 #include "base/bits.h"

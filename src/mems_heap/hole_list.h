@@ -1,6 +1,5 @@
 /* hole_list.h - HOLEs by size: finds the smallest that fits and, among equals, the lowest address. The HOLEs of each
- * two-level bin (base/bins.h) are a balanced tree by size and address, so finding, adding and removing take at most the
- * logarithm of their number. */
+ * two-level bin (base/bins.h) are a balanced tree by size and address, so all operations take O(log n). */
 #pragma once
 
 #include "base/bins.h"

@@ -127,8 +127,7 @@ ALWAYS_INLINE size_t short_up_to(const struct leaf *leaf, unsigned kind, uint16_
  *   first <= i < first + the number of bits in starts.
  *
  * The bits of starts say at which granules these begin; one that began earlier has bit 0. The bits of used say which
- * granules belong to them, except to doomed ones. tags[n] is that of PROCESS first + n; later ones are found through
- * their sub nodes.
+ * granules belong to them, except to doomed ones. tags[n] is that of PROCESS first + n; sub nodes tell the others.
  */
 struct quarter {
     char *physical; /* where the quarter's bytes are; NULL in a movable space */

@@ -1,7 +1,6 @@
 /* pool.h - cells of one size, in chunks of memory from the system. Readers without the space's lock (dict.h) may follow
  * stale pointers, so a cell once handed out stays readable until the pool ends: fresh pages replace the memory of a
- * free chunk. Chunks are large, because giving one back may cost the kernel a mapping. The space's lock guards
- * everything. */
+ * free chunk. Chunks are large, because giving one back may cost the kernel a mapping. Under the space's lock. */
 #pragma once
 
 #include <stdbool.h>

@@ -76,8 +76,7 @@ static COLD void take_contended(struct lock *lock) {
         }
         SPIN_PAUSE();
     }
-    /* A thread that slept marks the lock contended, because others may still be waiting. acquire: pairs with the
-     * release in lock_give. */
+    /* A thread that slept marks the lock contended, as others may still wait. acquire: pairs with lock_give. */
     while (atomic_exchange_explicit(&lock->state, CONTENDED, memory_order_acquire) != FREE) {
         futex_wait(&lock->state, CONTENDED);
     }

@@ -30,8 +30,7 @@ int os_reserve_at(void *start, size_t size);
 int os_commit(void *start, size_t size);
 
 /* Marks reserved pages to be included in cores; called before os_commit, so that everything readable is in a core: a
- * mere hint. While the committed pages end before the marked ones, neither call needs another mapping, so both work at
- * the kernel's limit. */
+ * mere hint. While committed pages end before marked ones, neither call needs another mapping. */
 void os_dump(void *start, size_t size);
 
 /* Maps free address space at exactly start..start+size, readable, writable and zero; EEXIST if something is mapped
@@ -64,8 +63,7 @@ int os_advise(void *start, size_t size, int advice);
 int os_lock_pages(const void *start, size_t size, unsigned flags);
 
 /* Takes the memory of pages away and makes accesses fault, without splitting the mapping; os_guard_end makes them
- * accessible, and zero. EINVAL where the kernel does not know how (before 6.13; ENOSYS once that is known), and for
- * locked pages. */
+ * accessible, and zero. EINVAL before Linux 6.13 (ENOSYS once that is known), and for locked pages. */
 int os_guard(void *start, size_t size);
 int os_guard_end(void *start, size_t size);
 
@@ -90,8 +88,7 @@ int os_move_pages(void *old, void *new, size_t size, bool *lost);
 int os_resize_map(void *start, size_t old_size, size_t new_size, bool may_move, void **out);
 
 /* Moves the program break by `by` bytes; *old_break is the kernel's previous break. glibc's sbrk continues from the new
- * one. Only one thread at a time may move the break, also by sbrk. ENOMEM if the C library keeps the break for itself
- * (musl). */
+ * one. Only one thread at a time may do so, also by sbrk. ENOMEM if the C library keeps the break for itself (musl). */
 int os_move_break(intptr_t by, void **old_break);
 
 /* Milliseconds of a monotonic clock, cheap and with a resolution of some milliseconds. */
@@ -200,8 +197,7 @@ void os_build_id(struct build_id *id);
 #ifdef MEMS_FAULT_INJECTION
 /* For tests: makes calls of one kind fail with `error`, starting with the `after`-th from now (0 is the next), `count`
  * times. All threads share the counters; os_inject_clear() ends all injections, os_inject_calls() returns the calls so
- * far. A call that fails this way has no effect, except that a moving mremap with ENOMEM has unmapped its destination,
- * as in the kernel. */
+ * far. A call that fails this way has no effect, except that a moving mremap with ENOMEM unmaps its destination. */
 enum os_call { OS_CALL_MMAP, OS_CALL_MUNMAP, OS_CALL_MPROTECT, OS_CALL_MADVISE, OS_CALL_MREMAP, OS_CALL_BRK, OS_CALLS };
 void os_inject(enum os_call call, uint64_t after, uint64_t count, int error);
 void os_inject_clear(void);

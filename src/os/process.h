@@ -2,8 +2,7 @@
  * process.h - start and fork, for all heaps of a library together.
  *
  * Each heap is a participant. It joins in a constructor of priority PROCESS_JOIN; the constructor after these, in
- * process.c, starts the participants and registers one set of fork handlers. Each library has its own copy of all this,
- * and its own handlers.
+ * process.c, starts the participants and registers one set of fork handlers. Each library has its own copy of this.
  *
  * Each step runs for all participants before the next, in ascending rank unless stated otherwise:
  *

@@ -76,8 +76,7 @@ ALWAYS_INLINE bool free_large(void *block) {
     return true;
 }
 
-/* Frees a block in a unit that is in no heap's slab, or in any slab for a thread without a heap. False if it is not
- * live. */
+/* Frees a block in a unit that is in no heap's slab, or in any slab for a thread without a heap. False: not live. */
 static bool free_by_entry(void *block, uint32_t entry) {
     if (entry_is_slab(entry)) {
         return free_in_slab(block, entry);

@@ -6,8 +6,7 @@
 
 #include "engine/heaps/heap.h"
 
-/* Frees a block of a slab that the calling thread's heap does not own; `entry` is the page map's. False if it is not
- * live. */
+/* Frees a block of a slab that the thread's heap does not own; `entry` is the page map's. False if it is not live. */
 bool free_in_slab(void *block, uint32_t entry);
 
 /* The same for a block of another heap's slab, with a fault if it is not live, and with upkeep. */

@@ -1,5 +1,5 @@
-/* harden_alloc.h - malloc and aligned_alloc of hardened blocks: with harden=light only an empty magazine leads here,
- * with harden=full each call. */
+/* harden_alloc.h - malloc and aligned_alloc of hardened blocks: with light if the magazine is empty, with full
+ * always. */
 #pragma once
 
 #include <stdbool.h>

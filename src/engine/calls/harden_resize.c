@@ -87,8 +87,7 @@ static void check(const char *operation, const struct hardened_block *of) {
     }
 }
 
-/* The bytes that a block gains in its old room become zero, and lose the canary; those behind that room read as zero.
- */
+/* The bytes that a block gains in its old room become zero, and lose the canary; others read as zero. */
 static void move_end(char *start, const struct hardened_block *of, size_t size, size_t room) {
     const size_t gained_end = of->room < size ? of->room : size;
     for (size_t at = of->size; at < gained_end; at++) {

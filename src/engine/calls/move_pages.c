@@ -7,8 +7,7 @@
 #include "engine/tables/holding.h"
 #include "os/os.h"
 
-/* Each move may split mappings twice, and the kernel allows a process some 65,000; so the number of moves is limited.
- */
+/* Each move may split mappings twice, and the kernel allows a process some 65,000, so moves are limited. */
 #define MOVES_MAX 8192u
 
 /* Whether the program has advised something for a block, which would move with its pages. */

@@ -207,8 +207,7 @@ void *supply_exact(struct heap *heap, unsigned size_class, size_t size, uint64_t
 
 /* --- Large and huge blocks ---------------------------------------------------------------------------------------- */
 
-/* A dirty span that fits well; any dirty span once the heaps have flushed cached blocks; if there is none, the
- * process's memory grows. */
+/* A dirty span that fits well; any, once the heaps have flushed cached blocks; if there is none, memory grows. */
 static void *take_large(struct heap *heap, size_t size, size_t alignment, bool *zero) {
     const size_t good = 2 * large_units(size);
     *zero = false;

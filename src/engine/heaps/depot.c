@@ -225,8 +225,7 @@ void depot_flush(struct heap *heap) {
     return_credit(&heap->depot, 0);
 }
 
-/* Unloads up to `count` magazines of a class, but at most about *left blocks, by which *left falls. Returns how many.
- */
+/* Unloads up to `count` magazines of a class, but at most about *left blocks (*left falls). Returns how many. */
 static unsigned flush_some(struct heap *heap, unsigned size_class, unsigned count, unsigned *left) {
     const unsigned size = stored_size(size_class);
     const unsigned most = (*left + size - 1) / size;

@@ -60,8 +60,7 @@ void hardened_shuffle(struct heap *heap, unsigned size_class);
 /* A block that is freed comes to one of this many places on the top of its magazine, for the same reason. */
 #define SCATTERED_BITS 4u
 
-/* Adds a cached block to the heap's magazine of a class, which has room for it, at a random place near the top, or at
- * the bottom, if that is nearer. */
+/* Adds a cached block to a magazine with room for it, at a random place near the top, or at the bottom if nearer. */
 ALWAYS_INLINE void hardened_push(struct heap *heap, size_t size_class, void *block) {
     struct hardened *hardened = heap->hardened;
     void **top = heap->tops[size_class];

@@ -205,8 +205,7 @@ static inline struct zeros_watch *heap_watches(struct heap *heap) {
 
 void heaps_start(bool checks_every, uint32_t harden);
 
-/* Updates the heap's copy of window.granules. For an arena with harden=light and full it is 0, so arena_free takes no
- * short way. */
+/* Updates the heap's copy of window.granules. 0 for a hardened arena, so arena_free takes no short way. */
 void heap_catch_up(struct heap *heap);
 
 /* Prepares a heap for its next thread. */

@@ -72,8 +72,7 @@ unsigned magazine_capacity(const struct heap *heap, unsigned size_class);
 
 bool magazine_has_room(const struct heap *heap, unsigned size_class);
 
-/* Makes the slots above `bottom`, the first `count` of which hold blocks, the heap's magazine of a class, which has
- * `slots` slots. */
+/* Makes the slots above `bottom`, of which `count` hold blocks, the heap's magazine of a class, of `slots` slots. */
 void magazine_install(struct heap *heap, unsigned size_class, void **bottom, unsigned slots, unsigned count);
 
 /* Whether the heap has refilled its magazine of a class often. */
@@ -81,8 +80,7 @@ bool magazine_busy(const struct heap *heap, unsigned size_class);
 
 size_t magazine_cost(const struct heap *heap, unsigned size_class);
 
-/* Makes the heap's magazine of a class, or at most doubles its capacity. False if it is the largest already, or
- * there is no budget or no memory. */
+/* Makes the heap's magazine of a class, or at most doubles its capacity. False if it cannot grow. */
 bool magazine_grow(struct heap *heap, unsigned size_class);
 
 /* Whether the heap's magazine of a class has only the first blocks or a few more, because the budget is used up. */

@@ -42,8 +42,7 @@ static bool let_go(size_t unit) {
     return live_find_remote(unit) == NULL || !claim(unit);
 }
 
-/* Whether a unit that let_go has kept belongs to a slab. If not, the block in it was freed twice at the same moment,
- * and its slab is gone. */
+/* Whether a unit that let_go kept has a slab. If not, its block was freed twice at the same moment. */
 static bool is_slab_again(size_t unit) {
     bool is_slab = entry_is_slab(page_map_acquire(unit));
     if (UNLIKELY(!is_slab)) {

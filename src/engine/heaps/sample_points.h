@@ -3,11 +3,9 @@
  *
  * A heap's beat (heap_count) counts the bytes that its thread requests, so sampling costs malloc nothing until a sample
  * is due: the next beat comes after HEAP_BEAT bytes, or at the next point. Each byte is equally likely to be a point
- * (base/exponential.h), so it is harmless that the count includes blocks of other heaps that the thread frees: a point
- * there is ignored.
+ * (base/exponential.h), so blocks of other heaps that the thread frees may count: a point there is ignored.
  *
- * A sample costs a small process pages, mostly of the unwind tables, which the kernel maps 64 KiB at a time. So, unless
- * every block is to be a sample,
+ * A sample costs a small process pages, mostly of unwind tables, mapped 64 KiB at a time. So, unless all are samples,
  *
  *   - sampling begins once the engine holds (holding.h) SAMPLE_BEGIN_HELD intervals. What was allocated before is in no
  *     estimate; samples.held_before says how much was held.

@@ -49,8 +49,7 @@ static inline bool large_advised(const struct large *large) {
     return atomic_load_explicit(&large->advised, memory_order_relaxed);
 }
 
-/* Acquire: pairs with the release of whoever cuts off the headroom, so that the span's new end is seen once there is
- * none. */
+/* Acquire: pairs with the release of whoever cuts off the headroom, so that the span's new end is seen. */
 static inline bool large_is_ample(const struct large *large) {
     return atomic_load_explicit(&large->ample, memory_order_acquire);
 }
@@ -78,8 +77,7 @@ void large_clear(struct large *large);
 /* Fences and purges all of a block that nobody holds. False if that is impossible. */
 bool large_fence_all(struct large *large);
 
-/* A block of `size` bytes at a multiple of `alignment`; *zero tells whether it reads as zero. NULL if there is no
- * room. */
+/* A block of `size` bytes at a multiple of `alignment`; *zero: it reads as zero. NULL if there is no room. */
 void *large_alloc(size_t size, size_t alignment, bool *zero);
 
 /* The same from a free span of at most `most` units that has been used and not purged. */

@@ -2,10 +2,9 @@
  * large_cache.h - whole large blocks that a heap's thread has freed and may soon need again.
  *
  * A cached block keeps its span and its descriptor, so a pair of malloc and free costs the same for 40 KiB and for 60
- * MiB. Blocks are found by their exact number of units, or a ready one that is slightly *wider* is taken, so a sequence
- * of different sizes does not split and merge the same span over and over. They are flushed after decay_ms in the
- * cache, and before the process's memory grows: like free spans, cached memory can serve any request, so no byte count
- * bounds it.
+ * MiB. Blocks are found by their exact number of units, or a ready one that is slightly *wider* is taken, so changing
+ * sizes do not split and merge a span over and over. They are flushed after decay_ms in the cache, and before the
+ * process's memory grows: like free spans, cached memory can serve any request, so no byte count bounds it.
  *
  * All under the lock of the cache's heap, except the *ready* block of each bin, the one freed last. The heap's thread
  * stores into an empty place and takes without the lock; others only take, holding it; whoever takes uses an exchange.

@@ -103,8 +103,7 @@ void spans_begin_period(uint64_t now_ms) {
     spans.peak = max_size(spans.peak, spans.live_units);
 }
 
-/* The indexes. These functions leave the aging list of dirty free spans alone: a span that changes its bounds keeps its
- * place in it. */
+/* The indexes. These functions leave the aging list of dirty free spans alone: a span that changes keeps its place. */
 static void index_insert(struct free_span *free) {
     window.spans[free->span.first] = &free->span;
     window.spans[free->span.first + free->span.units - 1] = &free->span;

@@ -9,8 +9,7 @@
 #include "os/os.h"
 
 /* When HABIT blocks in a row were used, and after each further one, the next AHEAD blocks are made present; and from
- * STEADY on, the next AHEAD_STEADY. If used and unused blocks of one size come at random, this makes at most a fifth
- * more present than is used. */
+ * STEADY on, the next AHEAD_STEADY. If both kinds come at random, at most a fifth more is present than is used. */
 #define HABIT 4u
 #define AHEAD 3u
 #define STEADY 16u

@@ -1,7 +1,6 @@
 /* root.h - the one exported structure that leads to all of the engine's state. A debugger, or a program that reads
  * another's memory or core, finds `mems_root` by its name or by the ELF note, checks magic and version, and follows it
- * to the window, the free spans, every heap, abandoned slab and huge block, and the options; the rows of `head`
- * (layout.c) give offsets. */
+ * to the window, the free spans, every heap, abandoned slab, huge block and option; rows (layout.c) give offsets. */
 #pragma once
 
 #include <stdatomic.h>

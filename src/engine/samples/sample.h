@@ -1,8 +1,7 @@
 /*
  * sample.h - records of sampled blocks: who allocated them, when, and who freed them.
  *
- * A record lies in a chunk of records, which is never freed, so a reader from outside finds all, whatever changes while
- * it reads. The life of a record:
+ * A record lies in a chunk of records, which is never freed, so a reader from outside finds all. The life of a record:
  *
  *   UNUSED -> WRITING -> LIVE -> CLAIMED -> DEAD -> UNUSED
  *

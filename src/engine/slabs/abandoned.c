@@ -128,8 +128,7 @@ struct slab *abandoned_adopt_of(const void *block, unsigned size_class, uint32_t
 }
 
 /* Call this after slots of the slab became free: moves it to its place in the list, or destroys it. The shared slab
- * stays when it is empty, or each of many short threads would make it again; it goes after a purge, or by
- * abandoned_drop_empty. */
+ * stays when it is empty, or short threads would make it anew; it goes after a purge, or by abandoned_drop_empty. */
 static void regain(struct abandoned *of, struct slab *slab, bool was_full) {
     if (was_full && slab_free_slots(slab) != 0) {
         list_remove(&slab->link);

@@ -8,8 +8,7 @@
  *
  * Beyond SMALL_MAX there are a few more classes, for *medium* blocks, which malloc gives in a process with one thread.
  * Their slabs have four to seven slots. Other blocks beyond SMALL_MAX are large: calloc wants memory that reads as
- * zero, realloc a block that grows in place, the hardened modes a guard, and with several threads each wants what the
- * others have cached.
+ * zero, realloc a block that grows in place, the hardened modes a guard, and several threads share what they cache.
  */
 #pragma once
 

@@ -15,8 +15,7 @@
 /* Before slabs exceed their peak memory, empty slabs that no heap has are given up, idle heaps are reclaimed, and the
  * heap that last kept an empty slab loses it: memory that changes hands as a span needs no page fault. If there is no
  * empty slab, free pages are purged. The next time is when slabs hold this much more, plus this fraction; if much was
- * purged, when they hold more by the pages that were needed again since (purged in vain), plus a fraction of the purged
- * ones. */
+ * purged, when they hold more by the pages needed again since (purged in vain), plus a fraction of the purged ones. */
 #define PEAK_MIN_PAGES ((size_t)128)
 #define PEAK_SHARE 64u
 #define PEAK_RISE 64u
@@ -89,8 +88,7 @@ void upkeep_flush_larges(struct heap *mine, size_t units, size_t most, size_t le
     }
 }
 
-/* What slabs may hold before free pages are purged again, and slabs_returned() at the last time (relaxed: they are a
- * little off). */
+/* What slabs may hold before free pages are purged again, and slabs_returned() at that time (relaxed: a little off). */
 static _Atomic size_t peak_level;
 static _Atomic size_t peak_returned;
 

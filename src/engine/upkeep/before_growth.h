@@ -9,8 +9,7 @@ struct heap;
 /* Cached large blocks that one call, or one pass, flushes: some 20 microseconds. */
 #define FLUSHED_LARGES 64u
 
-/* For a heap that is about to grow, under its lock: flushes cached blocks that are not in use. True if it has
- * flushed any. */
+/* For a heap that is about to grow, under its lock: flushes unused cached blocks. True if it has flushed any. */
 bool upkeep_before_growth(struct heap *heap);
 
 /* For memory that is about to grow because no dirty span has `units` to `most` units: flushes some cached large blocks
@@ -21,6 +20,5 @@ void upkeep_flush_larges(struct heap *heap, size_t units, size_t most, size_t le
  * would exceed theirs, gives up empty slabs that no heap has, and reclaims idle heaps or purges free pages of slabs. */
 void upkeep_before_peak(struct heap *heap, size_t units);
 
-/* For a heap whose cached blocks have just been flushed, under its lock: upkeep_before_growth need not flush them soon.
- */
+/* For a heap whose cached blocks were just flushed, under its lock: upkeep_before_growth need not do so soon. */
 void upkeep_flush_later(struct heap *heap);

@@ -36,8 +36,7 @@ bool idle_reclaim_for(const struct heap *mine, uint64_t now_ms, size_t units);
 /* Takes the empty slabs of the heap that kept one last, idle or not. True if there is then such a span. */
 bool idle_take_empty(const struct heap *mine, size_t units);
 
-/* Makes a block of a class that was freed in an idle heap live; NULL if there is none. `heap` is the calling thread's.
- */
+/* Makes a block of a class that was freed in an idle heap live; NULL: none. `heap` is the calling thread's. */
 void *idle_steal(struct heap *heap, unsigned size_class);
 
 /* The same from any heap, idle or not: before an allocation fails. */

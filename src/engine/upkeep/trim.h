@@ -1,5 +1,4 @@
-/* trim.h - all heaps give up what they keep: before an allocation fails, when the program asks, or when memory is
- * short. */
+/* trim.h - all heaps give up what they keep: before an allocation fails, on request, or when memory is short. */
 #pragma once
 
 #include <stddef.h>
@@ -12,6 +11,5 @@ void upkeep_reclaim_all(struct heap *mine);
 /* The same, and purges all free memory. Returns the bytes purged. */
 size_t upkeep_trim(struct heap *mine);
 
-/* Determines how much memory the process may have, which bounds the budget, and whether memory is short: then trims
- * all heaps. Reads kernel files. */
+/* Finds out how much memory the process may have, and if it is short: then trims all heaps. Reads kernel files. */
 void upkeep_ask(void);

@@ -29,8 +29,7 @@ void upkeep_counted(struct heap *heap);
 /* A beat of the heap (heap_count): does a pass. */
 void upkeep_beat(struct heap *heap);
 
-/* Flushes the heap's unused magazines and depot, purges dirty memory and free pages of slabs, and reclaims an idle
- * heap. */
+/* Flushes the heap's unused magazines and depot, purges dirty memory and free pages, and reclaims an idle heap. */
 void upkeep_pass(struct heap *heap);
 
 /* The same for a thread without a heap: other heaps' memory. */
