@@ -2,7 +2,6 @@
 
 #include "free_list.h"
 #include "heap_state.h"
-#include "system.h"
 
 #if HMM_BREAK && __STDC_HOSTED__
 

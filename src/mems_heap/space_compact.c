@@ -2,7 +2,6 @@
  * first, region by region (store.h), then nodes, chunk by chunk (pool.h), with the lock free between steps. */
 #include "space_compact.h"
 
-#include "complaint.h"
 #include "os/os.h"
 
 /* The bytes moved in one step, under the lock. */

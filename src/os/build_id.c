@@ -1,7 +1,6 @@
 #include <elf.h>
 #include <string.h>
 
-#include "base/compiler.h"
 #include "base/layout.h"
 #include "os.h"
 

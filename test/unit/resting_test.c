@@ -54,7 +54,7 @@ static void check_and_free_rest(size_t count, size_t size, size_t stride) {
 static void rest(void) {
     for (int i = 0; i < 16; i++) {
         usleep(DECAY_US / 4);
-        upkeep_pass(heap_mine);
+        upkeep_pass(heap_mine, os_coarse_ms());
     }
 }
 
@@ -84,7 +84,7 @@ static void pages_in_use_do_not_go_back(void) {
         for (size_t k = 1; k < 5000; k += 2) {
             blocks[k] = engine_alloc(64);
         }
-        upkeep_pass(heap_mine);
+        upkeep_pass(heap_mine, os_coarse_ms());
         for (size_t k = 1; k < 5000; k += 2) {
             engine_free(blocks[k]);
         }
@@ -108,7 +108,7 @@ static void those_of_abandoned_slabs_go_back_too(void) {
         if (i % SIZE_CLASSES == 0) {
             usleep(DECAY_US);
         }
-        upkeep_pass(heap_mine);
+        upkeep_pass(heap_mine, os_coarse_ms());
     }
     CHECK_AT_MOST(slabs_present(), 3 * BLOCKS / 2000 + 8);
     CHECK_VALID();
@@ -146,7 +146,7 @@ static void those_of_a_sleeper_go_back_too(void) {
     for (int i = 0; i < 40; i++) {
         usleep(DECAY_US / 4);
         heap_mine->looked_ms = 0;
-        upkeep_pass(heap_mine);
+        upkeep_pass(heap_mine, os_coarse_ms());
     }
     CHECK_AT_MOST(slabs_present(), 3 * BLOCKS / 2000 + 64);
     CHECK_VALID();
@@ -257,7 +257,7 @@ static void a_magazine_that_is_too_large_shrinks(void) {
     CHECK(capacity > 16 && magazine_count(heap_mine, size_class) <= capacity / 2);
     heap_mine->classes[size_class].idle = heap_mine->classes[size_class].refilled = false;
     heap_mine->rested_ms = os_coarse_ms() - spans.decay_ms;
-    upkeep_pass(heap_mine);
+    upkeep_pass(heap_mine, os_coarse_ms());
     CHECK_EQUAL(magazine_capacity(heap_mine, size_class), capacity / 2);
     CHECK_VALID();
 }
@@ -265,7 +265,7 @@ static void a_magazine_that_is_too_large_shrinks(void) {
 static void a_pass_sets_the_budget(void) {
     engine_free(engine_alloc(1));
     atomic_store(&heaps.magazine_most, 0);
-    upkeep_pass(heap_mine);
+    upkeep_pass(heap_mine, os_coarse_ms());
     CHECK(heaps.magazine_most != 0);
 }
 

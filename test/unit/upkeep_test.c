@@ -15,6 +15,7 @@
 #include "engine/upkeep/free_pages.h"
 #include "engine/upkeep/idle.h"
 #include "engine/upkeep/upkeep.h"
+#include "os/os.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
 #include "support/marked.h"
@@ -102,7 +103,7 @@ static void sleeper_check(const struct sleeper *sleeper, size_t first, size_t st
 /* A pass that looks for idle heaps, whenever the last one was. */
 static void look(void) {
     heap_mine->looked_ms = 0;
-    upkeep_pass(heap_mine);
+    upkeep_pass(heap_mine, os_coarse_ms());
 }
 
 /* All heaps have been seen, and been idle since. */
@@ -726,12 +727,12 @@ static void a_pass_collects_all_classes_from_time_to_time(void) {
         size_t units = inbox_length(heap_mine);
         uint64_t start_ms = os_coarse_ms();
         heap_mine->collected_ms = start_ms;
-        upkeep_pass(heap_mine);
+        upkeep_pass(heap_mine, os_coarse_ms());
         if (os_coarse_ms() - start_ms < 10) { /* on a machine that has not kept us waiting */
             CHECK_EQUAL(inbox_length(heap_mine), units);
         }
         usleep(IDLE_US);
-        upkeep_pass(heap_mine);
+        upkeep_pass(heap_mine, os_coarse_ms());
         CHECK_EQUAL(inbox_length(heap_mine), 0);
         CHECK_AT_MOST(spans.live_units, live / 10);
         CHECK_VALID();

@@ -3,7 +3,6 @@
 #include <stdint.h>
 
 #include "engine/engine.h"
-#include "engine/memory/huge.h"
 #include "engine/memory/large.h"
 #include "engine/memory/zeros.h"
 #include "engine/modes/sampled_block.h"

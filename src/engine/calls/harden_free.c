@@ -2,7 +2,6 @@
 
 #include <errno.h>
 
-#include "engine/heaps/thread.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
 #include "engine/modes/sampled_block.h"

@@ -1,6 +1,5 @@
 /* valid.c - the engine's invariants, executable: over every unit, span, slab, list and heap. */
 #include "base/broken.h"
-#include "base/compiler.h"
 #include "engine/engine.h"
 #include "engine/heaps/hardened_heap.h"
 #include "engine/heaps/heap.h"

@@ -70,7 +70,7 @@ static void reclaim_idle(const struct heap *mine, uint64_t now_ms) {
     }
 }
 
-static void pass(struct heap *heap, uint64_t now_ms) {
+void upkeep_pass(struct heap *heap, uint64_t now_ms) {
     lock_take(&heap->lock);
     heap->passed_ms = now_ms;
     if (now_ms - heap->collected_ms >= COLLECT_MS && !inbox_collect(heap, IDLE_UNITS, true)) {
@@ -100,13 +100,9 @@ void upkeep_of_others(void) {
     }
 }
 
-void upkeep_pass(struct heap *heap) {
-    pass(heap, os_coarse_ms());
-}
-
 static void pass_if_due(struct heap *heap, uint64_t now_ms) {
     if (now_ms != heap->passed_ms) {
-        pass(heap, now_ms);
+        upkeep_pass(heap, now_ms);
     }
 }
 

@@ -30,7 +30,7 @@ void upkeep_counted(struct heap *heap);
 void upkeep_beat(struct heap *heap);
 
 /* Flushes the heap's unused magazines and depot, purges dirty memory and free pages, and reclaims an idle heap. */
-void upkeep_pass(struct heap *heap);
+void upkeep_pass(struct heap *heap, uint64_t now_ms);
 
 /* The same for a thread without a heap: other heaps' memory. */
 void upkeep_of_others(void);
