@@ -10,8 +10,8 @@
  * The heap holds SEGMENTS blocks of mixed sizes. A pair frees a random one and allocates another of a new random size;
  * a get translates a random address in a random block. The hash table (open addressing, at most half full) maps a
  * block's virtual address to its index; there a pair removes an entry and inserts another, and a get looks up a random
- * one. Both use the same random blocks. What is to be looked up is drawn before the time is taken, because finding a
- * random block among a million costs as many cache misses as a get.
+ * one. Both use the same random blocks. What to look up is drawn before the clock starts, because finding a random
+ * block among a million costs as many cache misses as a get.
  *
  * For compaction a movable space gets BLOCKS blocks of 16 to 4,096 bytes, of which a random three quarters are freed.
  * Then it prints what is resident relative to what is in use; the time relative to a memcpy of as many bytes as were

@@ -12,9 +12,8 @@
  *
  * usage: bench_worst [pieces [operations [most]]]    with memory in this many pieces; fails if a call takes more than
  *                                                   `most` instructions
- *        bench_worst mix [operations [most]]        an ordinary mix instead: up to 500 live blocks of random sizes, and
- *                                                   never too little memory; fails if an allocation and a free take
- *                                                   more than `most` instructions together, on average
+ *        bench_worst mix [operations [most]]        an ordinary mix instead: up to 500 live blocks of random sizes,
+ * with enough memory; fails if an allocation and a free together take more than `most` instructions on average
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -159,7 +158,7 @@ static void at_random(size_t operations, bool close) {
     }
 }
 
-/* Takes a heap to the state in which it stays, without counting. */
+/* Warms a heap up to its steady state, without counting. */
 static void settle(size_t operations) {
     for (size_t n = 0; n < operations; n++) {
         size_t i = below(blocks_used);

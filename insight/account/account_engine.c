@@ -81,7 +81,7 @@ static void divide_page(struct account *account, const struct engine_walk *walk,
     account_page(account, ROW_SLACK, page, size - taken - bytes[STATE_FREE]);
 }
 
-/* The same of all pages of a slab that is resident: only those without a live or cached slot differ from others. */
+/* The same for a slab whose pages are all resident: only pages without a live or cached slot differ from the others. */
 static void divide_resident_slab(struct account *account, const struct engine_walk *walk,
                                  const uint64_t slots[STATES]) {
     const uint64_t size = walk->engine->classes[walk->span.size_class].size;
@@ -194,7 +194,7 @@ static void count_window(struct account *account, struct engine *engine) {
     engine_walk_start(&walk, engine, 0);
     for (uint64_t told = 0; engine_walk_next(&walk);) {
         count_span(account, &walk, &residency);
-        if (walk.first != told) { /* with each buffer: it takes the time */
+        if (walk.first != told) { /* once a buffer, because progress() reads the clock */
             told = walk.first;
             progress("counting", walk.next, engine->top);
         }

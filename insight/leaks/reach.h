@@ -25,7 +25,7 @@ struct reach_chunk {
     uint32_t offsets[CHUNK_POINTERS]; /* from where the bin begins */
 };
 
-/* The count is here and not in the chunk, so a pointer is put without reading memory that is far from the last one. */
+/* The count is here and not in the chunk, so adding a pointer reads no memory far from the last one. */
 struct reach_bin {
     struct reach_chunk *chunk; /* NULL: the bin is empty */
     uint64_t count;            /* of the pointers in this chunk */

@@ -72,7 +72,7 @@ struct sample {
 struct samples {
     uint64_t interval;    /* 0: none are taken at this moment */
     uint64_t held_before; /* bytes that the heap held when sampling began; 0: it has not */
-    uint64_t begins_at;   /* sampling begins when the heap holds so many bytes */
+    uint64_t begins_at;   /* sampling begins once the heap holds this many bytes */
     uint64_t now_ms;      /* by the clock of their times */
     uint64_t taken, missed, cut, beyond, unguarded;
     bool frame_pointers; /* stacks are walked by these */

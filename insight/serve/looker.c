@@ -17,14 +17,14 @@
 /* Memory that the worker keeps between looks. */
 #define KEPT_BYTES (4 << 20)
 
-/* An answer is mostly shorter, and then written in one go. */
+/* Most answers are shorter, and written at once. */
 #define ANSWER_BYTES (64 << 10)
 
 struct known {
     pid_t pid;     /* 0: none */
     uint64_t used; /* the number of the look that used it last */
     char name[16];
-    char *target; /* what stats_write makes once */
+    char *target; /* made once, by stats_write */
     struct session session;
 };
 

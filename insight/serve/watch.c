@@ -252,7 +252,7 @@ static double interval(const struct watch *watch, const struct watched *watched)
     return seconds > TICK ? seconds : TICK;
 }
 
-/* The text becomes the watched process's if it is the stats. */
+/* If the text is stats, the watched process takes it over. */
 static bool take_look(struct watch *watch, char *text, size_t size, double now) {
     struct watched *watched = watch_find(watch, watch->question.processes[0]);
     if (watched == NULL) {

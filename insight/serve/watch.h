@@ -27,7 +27,7 @@ enum watch_counter {
     COUNTERS
 };
 
-/* As the pages know them. */
+/* The counters' names in the pages. */
 extern const char *const counter_names[COUNTERS];
 
 struct sample {

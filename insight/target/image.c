@@ -20,7 +20,7 @@
 
 #define COPIERS_MAX 4u
 
-/* Less is not worth a thread. */
+/* A smaller part is not worth a thread. */
 #define TOUCH_LEAST ((uint64_t)32 << 20)
 
 /* The most pages that a table can number. */
@@ -34,7 +34,7 @@ static void *map_memory(uint64_t size) {
     return memory;
 }
 
-/* More threads do not copy faster, because memory is the limit; nor do they take memory faster. */
+/* More threads copy no faster, because memory is the limit, and take page faults no faster. */
 static size_t threads_wanted(void) {
     const long processors = sysconf(_SC_NPROCESSORS_ONLN);
     return processors > 1 ? (size_t)smaller((uint64_t)processors, COPIERS_MAX) : 1;

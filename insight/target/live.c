@@ -192,11 +192,11 @@ size_t live_read(struct target *target, uint64_t address, void *to, size_t size)
     return done;
 }
 
-/* Pieces read in one system call: the kernel takes 1024 ranges on each side, and here there may be a gap before each
- * piece. */
+/* Pieces read in one system call: the kernel takes 1024 ranges on each side, and each piece may have a gap before it.
+ */
 #define READINGS_MOST 512u
 
-/* Whether a piece begins on the page on which the one before ends, behind it. */
+/* Whether a piece begins on the page on which the one before it ends. */
 static bool is_near(const struct target *target, const struct reading *before, const struct reading *reading) {
     const uint64_t end = before->address + before->size;
     return before->size != 0 && reading->address >= end && (reading->address ^ (end - 1)) < target->page_size;

@@ -288,7 +288,7 @@ static void write_all(const void *data, size_t size, size_t count) {
     }
 }
 
-/* A hostile target may have got the better of the child that wrote it. */
+/* A hostile target may have taken over the child that wrote it. */
 struct stats *stats_parse(char *text, size_t size) {
     struct stats *stats = (struct stats *)(void *)text;
     if (size < sizeof *stats) {

@@ -65,8 +65,7 @@ void engine_walk_end(struct engine_walk *walk);
 /* Goes to the next span; false behind the last one. */
 bool engine_walk_next(struct engine_walk *walk);
 
-/* Whether what is mapped at a span is the window's: in unmapped and lost units it is a huge block, or not the heap's.
- */
+/* Whether what is mapped at a span is the window's: in unmapped or lost units it is a huge block, or not ours. */
 static inline bool engine_span_mapped(const struct engine_span *span) {
     return span->kind != SPAN_UNMAPPED && span->kind != SPAN_LOST;
 }

@@ -123,7 +123,7 @@ static void add_root(struct layouts *layouts, struct target *target, uint64_t ad
     layouts->layouts[layouts->count++] = layout;
 }
 
-/* What is read of a module in one go: its headers and notes are mostly there. */
+/* The part of a module that is read at once: it usually has the headers and notes. */
 #define HEAD_BYTES 4096u
 
 /* A module's headers, from the target's memory; a core may lack them, then from the file. */
@@ -133,7 +133,7 @@ struct image {
     uint64_t end; /* of the first mapping */
     FILE *file;
     char head[HEAD_BYTES];        /* the first bytes of its memory, */
-    size_t held;                  /* so many */
+    size_t held;                  /* how many of them have been read */
     char build_id[BUILD_ID_TEXT]; /* in hexadecimal; "" until its note has been seen */
 };
 
