@@ -39,8 +39,7 @@ enum root_heap { ROOT_ENGINE = 1, ROOT_SPACES, ROOT_HMM };
 #define LAYOUT_UNIQUE(number) LAYOUT_JOIN(number)
 #define LAYOUT_JOIN(number) row_##number
 
-/* row(structure, member) for each of up to 64 members. A macro cannot call itself, but it is expanded anew in each
- * scan of LAYOUT_SCAN's argument. */
+/* row(structure, member) for each of up to 64 members. No macro calls itself, but each scan expands it anew. */
 #define LAYOUT_EACH(row, structure, ...) LAYOUT_SCAN(LAYOUT_FIRST(row, structure, __VA_ARGS__))
 #define LAYOUT_FIRST(row, structure, member, ...) \
     row(structure, member) __VA_OPT__(LAYOUT_AGAIN LAYOUT_CALL(row, structure, __VA_ARGS__))

@@ -1,7 +1,6 @@
 /* options.h - run-time options as text: tables of options, and NAME=VALUE lists. A heap keeps its choices in a
  * structure whose members a table describes: names, values, defaults, purposes. These functions read an environment
- * variable by it, set and print single options, explain mistakes, and print help. They touch only that structure: no
- * allocation, lock or system call. */
+ * variable by it, set and print single options, explain mistakes, and print help. They neither allocate nor lock. */
 #pragma once
 
 #include <stdbool.h>

@@ -17,8 +17,8 @@ static const struct {
 #define KINDS (sizeof kinds / sizeof *kinds)
 
 /* Pages with advice of one kind: start..end, none if start is 0. Relaxed: a range matters to whoever frees a block in
- * it, who has the block from whoever gave the advice; a torn range does no harm, because only pages of the freed block
- * lose their advice. */
+ * it, who has the block from whoever gave the advice; a torn one is harmless: only the freed block's pages lose
+ * advice. */
 struct range {
     _Atomic uintptr_t start, end;
 };
@@ -85,8 +85,7 @@ static void end_kind(unsigned kind, uintptr_t start, uintptr_t end) {
     }
 }
 
-/* Whether the heap may have memory there. Read without the lock: at worst, advice is missed while another thread makes
- * the heap grow elsewhere. */
+/* Whether the heap may have memory there. Without the lock: while the heap grows, advice may be missed. */
 static RACY_READER bool is_in_heap(uintptr_t start, uintptr_t end) {
     for (unsigned i = 0; i < hmm_heap.region_count && i < HMM_REGIONS; i++) {
         if (start < (uintptr_t)hmm_heap.regions[i].end && end > (uintptr_t)hmm_heap.regions[i].first) {

@@ -19,8 +19,7 @@ struct HmmHeap;
 /* Whether advice may be in force anywhere. Relaxed: a block's user had it before whoever frees the block. */
 extern _Atomic bool hmm_advice_given __attribute__((visibility("hidden")));
 
-/* Records advice that the program has given, even if it failed: a part may have been done. Takes no lock, because a
- * signal handler may call madvise. */
+/* Records advice by the program, even if it failed: a part may be done. No lock: signal handlers may call madvise. */
 void hmm_advised(const void *memory, size_t size, int advice);
 
 /* Takes back the advice on the pages of a used block that is about to become free. Under the lock. */

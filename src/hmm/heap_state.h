@@ -33,9 +33,8 @@ struct region {
     uintptr_t grains; /* from first to end */
 };
 
-/* Invariants: regions are in address order and do not overlap; every block is in one; `room` bytes of all regions are
- * in blocks, and free_bytes of these are free. The break is at the end of the region that grows, unless somebody else
- * has moved it. */
+/* Invariants: regions ascend and do not overlap; every block is in one; `room` bytes of all regions are in blocks, and
+ * free_bytes of these are free. The break is at the end of the region that grows, unless somebody else has moved it. */
 struct HmmHeap {
     /* The region used by the last look-up: its blocks are at low + BLOCK_ALIGN * n with n < grains. */
     uintptr_t low;
@@ -132,8 +131,7 @@ static inline void heap_leave(struct HmmHeap *heap, bool locked) {
 }
 
 /* Whether a block can be at this address: aligned, and in a region. If not in the region found last, hmm_region_seek
- * looks for it there, and hmm_region_holds without making it the last. At most HMM_REGIONS or log2(HMM_REGIONS) steps.
- */
+ * looks there, and hmm_region_holds without making it the last. At most HMM_REGIONS or log2(HMM_REGIONS) steps. */
 bool hmm_region_seek(struct HmmHeap *heap, const struct block *block);
 bool hmm_region_holds(const struct HmmHeap *heap, const struct block *block);
 

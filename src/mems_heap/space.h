@@ -1,7 +1,6 @@
 /* space.h - a MeMS heap: the functions of mems.h, for the default space and for those that programs make. `function` is
  * the public function that was called. Every mistake by a caller and every failure of the system sets errno, leaves the
- * space unchanged, and is reported (complaint.h) after the space's lock has been released. For arguments, results and
- * errors see mems.h. */
+ * space unchanged, and is reported (complaint.h) after the lock's release. See mems.h. */
 #pragma once
 
 #include <stdbool.h>

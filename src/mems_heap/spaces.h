@@ -1,6 +1,5 @@
 /* spaces.h - all spaces, for fork and for readers from outside (base/layout.h), and their numbers in handles. fork
- * copies each space as it is: all locks are taken before it, by rank and, for spaces, in list order, then released in
- * the parent and reset in the child. */
+ * takes all locks before, by rank and in list order, then releases them in the parent and resets them in the child. */
 #pragma once
 
 #include "base/layout.h"

@@ -83,8 +83,7 @@ int os_guard(void *start, size_t size) {
 }
 
 /* The kernel unmaps the destination first; if it fails after that (at its limit of mappings, or if the source turns out
- * to be several), another thread's mmap may get the hole. The mark proves that a mapping there is ours, because a new
- * one cannot contain it. */
+ * to be several), another thread's mmap may get the hole. The mark proves that a mapping there is ours. */
 int os_move_pages(void *old, void *new, size_t size, bool *lost) {
     static const uint32_t mark = 0x6d656d73;
     *lost = false;

@@ -168,8 +168,7 @@ static void put_sums(FILE *stream, const struct backend_figures *figures) {
 }
 
 /* The state of the heap as XML, with the names and order of glibc's malloc_info: one heap, then the sums over all
- * heaps. "fast" is cached memory, "rest" all other free memory. All figures are collected first, because the stream may
- * allocate its buffer while we write. */
+ * heaps. "fast" is cached memory, "rest" other free memory. Figures are collected first: the stream may allocate. */
 EXPORT int malloc_info(int options, FILE *stream) {
     if (options != 0) {
         errno = EINVAL;

@@ -126,8 +126,7 @@ bool supply_magazine(struct heap *heap, unsigned size_class, void **block) {
     return refill(heap, size_class, block) || refill_from_fresh(heap, size_class, block);
 }
 
-/* After this many blocks of a class that a thread has stolen and freed, its heap grows by a slab: by its first one, or
- * by another. */
+/* After this many blocks of a class that a thread has stolen and freed, its heap grows by a slab. */
 #define BOUNCES_BEFORE_SLAB 8u
 #define BOUNCES_BEFORE_GROWTH 200u
 

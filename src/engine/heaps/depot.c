@@ -19,8 +19,7 @@
 /* Blocks that one call gives back to their slabs: some 50 microseconds. */
 #define UNLOADED_BLOCKS 8192u
 
-/* A heap draws on the bound in steps, or for a stored magazine that is larger, so that most draws of small blocks need
- * no atomic operation. */
+/* A heap draws on the bound in steps, or for a stored magazine that is larger, so most draws are not atomic. */
 #define CREDIT_STEP ((size_t)64 << 10)
 
 static unsigned kept_size(unsigned size_class) {

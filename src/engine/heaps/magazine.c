@@ -24,8 +24,7 @@
 #define BUDGET_HEAP ((size_t)32 << 10)
 #define BUDGET_LIMIT_SHARE 32u
 
-/* This fraction of the budget is kept for the first blocks of each class. Without any, each malloc and free takes the
- * heap's lock. */
+/* This fraction of the budget is for the first blocks of each class: without any, each call takes the heap's lock. */
 #define RESERVED_SHARE 4u
 
 /* The first blocks of a class: as many as fit on a page, but at most FIRST_MOST. They are neighbours, and any one of

@@ -40,8 +40,7 @@ extern void *magazine_none[MAGAZINE_SLOTS]; /* in heap.c */
 #define MAGAZINE_FREE ((size_t)4 << 10)
 #define MAGAZINES_MIN ((size_t)32 << 20)
 
-/* A class gets a wide magazine for its refills, or one of more than MAGAZINE_BYTES, after this many refills: it is then
- * worth the memory. */
+/* A class gets a wide magazine for its refills, or one of more than MAGAZINE_BYTES, after this many refills. */
 #define REFILLS_BEFORE_BUSY 16u
 
 struct heap;

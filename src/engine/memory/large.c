@@ -134,8 +134,7 @@ void large_destroy(struct large *large) {
 
 /* --- Headroom ----------------------------------------------------------------------------------------------------- */
 
-/* Headroom of at least this size has no memory until it is used. Smaller headroom may keep its last user's pages, which
- * saves faults. */
+/* Headroom of at least this size has no memory until used. Smaller headroom may keep old pages, which saves faults. */
 #define HEADROOM_PURGED ((size_t)1 << 20)
 
 static size_t ample_blocks; /* number of live ample blocks; under the spans' lock */

@@ -159,9 +159,8 @@ void large_destroy_moved(struct large *large);
 /* Resizes a live block in place; false if that is impossible. */
 bool large_resize(void *block, size_t size);
 
-/* The same for blocks that end with a fence, which moves with the end. The pages that the block gains read as zero if
- * free memory does; those that it loses are cleared. A block that shrinks by less than half keeps its units, so that it
- * can grow again. */
+/* The same for blocks that end with a fence, which moves with the end. Pages that the block gains read as zero if free
+ * memory does; those that it loses are cleared. A block that shrinks by less than half keeps its units. */
 bool large_resize_fenced(void *block, size_t size);
 
 /* Forgets a live block whose addresses were lost to another mapping; the same for the descriptor of one whose life has

@@ -25,9 +25,8 @@
 #include "spans.h"
 
 /* Takes `units` units, the first at a multiple of `align` units (a power of two), for the user whose descriptor is
- * `span`: fills it in, points the units at it and sets their page map entries to `entry`, all under the lock, so that a
- * forked child finds the state of every unit consistent. *zero tells whether all of it reads as zero. False when there
- * is no room. */
+ * `span`: fills it in, points the units at it and sets their page map entries to `entry`, all under the lock, so that
+ * forked children find units consistent. *zero: all of it reads as zero. False when there is no room. */
 bool span_take(struct span *span, size_t units, size_t align, uint32_t entry, bool *zero);
 
 /* The same, only from dirty spans of at most `most` units, so that the process's memory does not grow. */

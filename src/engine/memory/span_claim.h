@@ -14,8 +14,7 @@
 /* Adds units at the top to the window's use, as a fresh free span that ends at `end`. NULL when that fails. */
 struct free_span *span_claim_top(size_t end);
 
-/* If another mapping lies at the window's end: makes the accessible units a free span, and skips the units behind.
- * False if that is impossible. */
+/* If another mapping lies at the window's end: frees the accessible units and skips those behind. False: impossible. */
 bool span_claim_beyond(size_t units);
 
 /* Claims the unmapped ones of these units. 0, ENOMEM, or EEXIST: a unit is lost, and the free span has changed. */

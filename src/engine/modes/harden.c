@@ -81,8 +81,7 @@ void harden_tell_after_free(void *start, unsigned size_class) {
     damage_after_free("malloc", &slot, record_load(&slot));
 }
 
-/* A block that was not freed remotely, and has a live bit but no live record, may be on its way to being live or freed:
- * it is left alone. */
+/* A block that was not freed remotely, and has a live bit but no live record, may be changing: it is left alone. */
 static void recover_slot(const struct slot *slot) {
     const unsigned record = record_load(slot);
     const bool freed = live_freed_remotely(slot->start);

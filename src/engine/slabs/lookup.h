@@ -44,6 +44,5 @@ static inline bool block_is_live_start(const struct block *block, const void *ad
            block->start == (uintptr_t)address;
 }
 
-/* The class of the slab in which a live block starts at this address, in any heap; SIZE_CLASSES if it is something
- * else, or no block. Takes no lock. */
+/* The class of the slab, in any heap, in which a live block starts at this address; otherwise SIZE_CLASSES. No lock. */
 unsigned lookup_slot_class(const void *block);

@@ -1,6 +1,5 @@
 /* free_pages.h - purges the pages of slabs that have nothing but free slots. Each function purges about `most` pages,
- * of slabs first found to have free pages `age_ms` ago or earlier, and returns how many. No lock is held at any of
- * these calls. */
+ * of slabs first found to have free pages `age_ms` ago or earlier, and returns how many. No lock is held. */
 #pragma once
 
 #include <stdbool.h>
