@@ -7,6 +7,7 @@
 #include "support/fresh.h"
 
 #include <errno.h>
+#include <limits.h>
 
 #include "engine/memory/span.h"
 #include "engine/slabs/abandoned.h"
@@ -245,7 +246,7 @@ static void a_slab_with_a_link_is_not_given_back(void) {
     lock_take(&heap_mine->lock);
     slab_settle(slab_of(batch.blocks[0])); /* as a refill does, which leaves the links to the collector */
     CHECK(slab_empty(slab) && !slab_disposable(slab));
-    heap_drop_empty(heap_mine);
+    heap_drop_empty(heap_mine, UINT_MAX);
     lock_give(&heap_mine->lock);
     CHECK_EQUAL(spans.live_units, units);
     CHECK_VALID();

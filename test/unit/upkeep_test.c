@@ -425,6 +425,42 @@ static void empty_slabs_of_a_heap_that_is_not_idle_make_way(void) {
     check_nothing_left();
 }
 
+/* A busy heap waits for its lock meanwhile, and may have many thousands of slabs with free slots. */
+static void of_a_heap_that_is_not_idle_only_the_first_slabs_are_examined(void) {
+    struct sleeper sleeper = {.size = 4096, .cached = 1, .flushes = true};
+    engine_free(engine_alloc(1));
+    const unsigned size_class = size_class_of(4096);
+    sleeper.count = 4 * (size_t)size_classes[size_class].slots;
+    sleeper_start(&sleeper);
+    sleeper_free(&sleeper, 0, size_classes[size_class].slots);
+    collect(sleeper.heap, SIZE_MAX, false);
+    struct list *slabs = &sleeper.heap->classes[size_class].slabs;
+    struct list *empty = slabs->next;
+    CHECK_EQUAL(list_length(slabs), 5);
+    CHECK(slab_empty(CONTAINER_OF(empty, struct slab, link)));
+    lock_take(&sleeper.heap->lock);
+    list_remove(empty);
+    list_push_back(slabs, empty);
+    lock_give(&sleeper.heap->lock);
+    CHECK_EQUAL(heaps.emptied, sleeper.heap->id);
+    idle_take_empty(heap_mine, 1);
+    CHECK_EQUAL(heaps.emptied, 0);
+    CHECK_EQUAL(list_length(slabs), 5);
+    lock_take(&sleeper.heap->lock);
+    list_remove(empty);
+    list_push_front(slabs, empty);
+    lock_give(&sleeper.heap->lock);
+    atomic_store(&heaps.emptied, sleeper.heap->id);
+    CHECK(idle_take_empty(heap_mine, 1));
+    CHECK_EQUAL(list_length(slabs), 4);
+    CHECK_VALID();
+    for (unsigned slot = 1; slot < size_classes[size_class].slots; slot++) {
+        sleeper_free(&sleeper, slot, size_classes[size_class].slots);
+    }
+    sleeper_end(&sleeper);
+    check_nothing_left();
+}
+
 /* When they have no room, slabs may grow by a step before it is tried again. */
 static void way_is_not_made_again_before_slabs_have_grown(void) {
     struct sleeper sleepers[2];
@@ -813,6 +849,7 @@ int main(void) {
         FRESH(a_late_pass_is_made_up_for),
         FRESH(idle_heaps_make_way_before_slabs_exceed_their_peak),
         FRESH(empty_slabs_of_a_heap_that_is_not_idle_make_way),
+        FRESH(of_a_heap_that_is_not_idle_only_the_first_slabs_are_examined),
         FRESH_WITH(way_is_not_made_again_before_slabs_have_grown, "decay_ms=60000"),
         FRESH_WITH(free_pages_of_idle_heaps_go_before_those_of_others, "decay_ms=60000"),
         IN_BOTH_MODES(slots_that_were_freed_in_an_idle_heap_are_stolen),

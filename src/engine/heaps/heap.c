@@ -345,10 +345,11 @@ void heaps_purge_recover(void) {
     }
 }
 
-void heap_drop_empty(struct heap *heap) {
+void heap_drop_empty(struct heap *heap, unsigned most) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         struct list *slabs = &heap->classes[size_class].slabs;
-        for (struct list *link = slabs->next, *next; link != slabs; link = next) {
+        unsigned left = most;
+        for (struct list *link = slabs->next, *next; link != slabs && left != 0; link = next, left--) {
             next = link->next;
             struct slab *slab = CONTAINER_OF(link, struct slab, link);
             if (slab_free_slots(slab) == 0) {

@@ -280,8 +280,8 @@ void heap_purge_end(const struct slab_purge *purge);
 /* In a forked child, with all locks free: ends the purges of threads that do not exist there. */
 void heaps_purge_recover(void);
 
-/* Gives back the spans of all empty slabs. */
-void heap_drop_empty(struct heap *heap);
+/* Gives back the spans of empty slabs: of each class, of those among the first `most`. */
+void heap_drop_empty(struct heap *heap, unsigned most);
 
 /* Gives back the spans of all slabs, even with live blocks; those of slabs that are purging when that has ended. The
  * magazines must be empty, and remote frees collected. */

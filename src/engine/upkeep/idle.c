@@ -20,6 +20,10 @@
 #define SEARCHED_SLABS 4u
 #define PASSED_SLABS 64u
 
+/* An empty slab that a heap keeps is the first one of its class with free slots. Of a heap that may be at work no
+ * others are looked for: it may have many thousands, and its thread may wait for the lock meanwhile. */
+#define KEPT_SLABS 2u
+
 struct heap *idle_next(void) {
     static _Atomic uint32_t turn;
     uint32_t made = heaps_made();
@@ -58,7 +62,7 @@ void idle_reclaim(struct heap *heap, size_t units) {
     depot_flush(heap);
     large_cache_flush(&heap->larges, units);
     more = more || large_cache_count(&heap->larges) != 0;
-    heap_drop_empty(heap);
+    heap_drop_empty(heap, UINT_MAX);
     if (!more) {
         atomic_store_explicit(&heap->reclaimed, atomic_load_explicit(&heap->slow_calls, memory_order_relaxed) + 1,
                               memory_order_relaxed);
@@ -97,7 +101,7 @@ bool idle_take_empty(const struct heap *mine, size_t units) {
         return false;
     }
     atomic_store_explicit(&heaps.emptied, 0, memory_order_relaxed);
-    heap_drop_empty(heap);
+    heap_drop_empty(heap, KEPT_SLABS);
     lock_give(&heap->lock);
     return span_dirty_fits(units, SIZE_MAX);
 }

@@ -1,5 +1,7 @@
 #include "trim.h"
 
+#include <limits.h>
+
 #include "before_growth.h"
 #include "engine/heaps/cached_blocks.h"
 #include "engine/heaps/hardened_heap.h"
@@ -23,7 +25,7 @@ static void flush_own(struct heap *heap) {
     lock_take(&heap->lock);
     cached_flush(heap);
     inbox_collect(heap, SIZE_MAX, true);
-    heap_drop_empty(heap);
+    heap_drop_empty(heap, UINT_MAX);
     upkeep_flush_later(heap);
     lock_give(&heap->lock);
 }
