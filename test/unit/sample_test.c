@@ -622,6 +622,42 @@ static void a_forked_child_has_no_half_written_sample(void) {
     CHECK(pthread_join(thread, NULL) == 0);
 }
 
+/* About to open a cell of which the guards are mappings. */
+static void *be_before_the_opening(void *unused) {
+    (void)unused;
+    struct sample_site site = {.frames.depth = 1};
+    CHECK(sample_make(SAMPLE_SMALL, 12000, GUARDED_FREQUENT, &site) != NULL);
+    pthread_barrier_wait(&step);
+    pthread_barrier_wait(&step);
+    return NULL;
+}
+
+static void a_forked_child_opens_a_cell_however_it_is_guarded(void) {
+    pthread_t thread;
+    engine_free(engine_alloc(100));
+    CHECK(pthread_barrier_init(&step, NULL, 2) == 0);
+    CHECK(pthread_create(&thread, NULL, be_before_the_opening, NULL) == 0);
+    pthread_barrier_wait(&step);
+    void *own = engine_alloc(100);
+    CHECK(is_sampled(own) && atomic_load(&guarded_table.marks_first));
+    const uint32_t mappings = atomic_load(&guarded_table.mappings);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        CHECK(atomic_load(&guarded_table.mappings) <= mappings);
+        char *block = engine_alloc(12000);
+        CHECK(is_sampled(block));
+        memset(block, 1, 12000);
+        engine_free(block);
+        engine_free(own);
+        CHECK_VALID();
+        _exit(0);
+    }
+    child_wait(child);
+    pthread_barrier_wait(&step);
+    CHECK(pthread_join(thread, NULL) == 0);
+}
+
 static void a_forked_child_has_other_random_numbers(void) {
     engine_free(engine_alloc(16));
     const uint64_t random = heap_mine->random;
@@ -677,6 +713,7 @@ int main(void) {
         FRESH_WITH(a_profile_scales_samples_of_all_intervals, "sample=1m"),
         FRESH(sampling_starts_and_stops_in_a_running_process),
         FRESH_WITH(a_forked_child_has_no_half_written_sample, "sample=1"),
+        FRESH_WITH(a_forked_child_opens_a_cell_however_it_is_guarded, "sample=1"),
         FRESH_WITH(a_forked_child_has_other_random_numbers, "sample=1"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -172,6 +172,30 @@ void guarded_close(struct guarded_cell cell) {
     guarded->used[cell.index] = !purged;
 }
 
+/* Makes pages accessible of which it is not known whether and how they are guarded. `state`: what was noted last. */
+static bool reopen(void *start, size_t size, uint8_t *state) {
+    (void)os_guard_end(start, size); /* fails where there are no marks */
+    const bool opened = os_commit(start, size) == 0;
+    const enum guard_state now = opened ? GUARD_NONE : GUARD_CLOSED;
+    const uint32_t change = (uint32_t)(now == GUARD_CLOSED) - (uint32_t)(*state == GUARD_CLOSED);
+    atomic_fetch_add_explicit(&guarded_table.mappings, change, memory_order_relaxed);
+    *state = (uint8_t)now;
+    return opened;
+}
+
+void guarded_recover(struct guarded_cell cell) {
+    struct guarded *guarded = cell.of;
+    const unsigned i = cell.index;
+    char *pages = pages_of(cell);
+    if (guarded->behind[i] == GUARD_NONE) {
+        (void)reopen(pages + pages_size(guarded), page(), &guarded->behind[i]);
+    }
+    guarded->used[i] = true;
+    if (reopen(pages, pages_size(guarded), &guarded->pages[i])) {
+        guarded_close(cell);
+    }
+}
+
 void guarded_give(struct guarded_cell cell) {
     struct guarded *guarded = cell.of;
     if (guarded->taken == all_cells(guarded)) {

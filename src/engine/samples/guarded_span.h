@@ -85,6 +85,10 @@ bool guarded_open(struct guarded_cell cell);
 /* Takes a cell's memory away and makes it inaccessible, as far as the system allows. */
 void guarded_close(struct guarded_cell cell);
 
+/* The same in a forked child, for a cell that another thread was opening or closing: whether and how its pages were
+ * guarded by then was not noted. A second kind of guard on top of the first would stay when the cell is opened. */
+void guarded_recover(struct guarded_cell cell);
+
 /* Gives a cell back. Under samples.lock. */
 void guarded_give(struct guarded_cell cell);
 

@@ -234,7 +234,7 @@ void samples_recover(void) {
                 continue;
             }
             if (sample->kind == SAMPLE_SMALL) {
-                guarded_close(sample->cell);
+                guarded_recover(sample->cell);
             }
             if (state == SAMPLE_WRITING) {
                 drop(sample);
