@@ -295,8 +295,9 @@ struct stats *stats_parse(char *text, size_t size) {
         return NULL;
     }
     const size_t rest = size - sizeof *stats;
-    const size_t most = rest / sizeof(struct arena_account); /* the smaller of the two */
-    if (stats->class_count > CLASSES_MAX || stats->heap_count > most || stats->account.arena_count > most ||
+    /* None is larger than the whole, so their sum does not wrap around. */
+    if (stats->class_count > CLASSES_MAX || stats->heap_count > rest / sizeof *stats->heaps ||
+        stats->account.arena_count > rest / sizeof *stats->account.arenas || stats->target_size > rest ||
         stats->target_size == 0 ||
         rest != stats->heap_count * sizeof *stats->heaps + stats->account.arena_count * sizeof *stats->account.arenas +
                     stats->target_size ||
