@@ -67,10 +67,11 @@ done
 strace -ttt -o "$work/serve" -p "$worker" 2>/dev/null &
 tracer=$!
 for _ in 1 2 3; do
+    born=$(date +%s.%N) # before it can be seen, on a busy machine too
     # shellcheck disable=SC2086 # words
     $user sleep 600 &
     processes="$processes $!"
-    echo "$! $(date +%s.%N)" >>"$work/born"
+    echo "$! $born" >>"$work/born"
     sleep 0.4
 done
 for _ in $(seq 600); do
