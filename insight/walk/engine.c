@@ -34,6 +34,8 @@ static const char walk_names[] =
     "span.units slab slab.span slab.slots slab.free slab.used slab.unsettled slab.bitmap[0] large large.span "
     "large.requested";
 
+static const char records_names[] = "window.records_area";
+
 static const char age_names[] = "slab.born_s";
 
 static const char heap_names[] =
@@ -124,10 +126,12 @@ static bool take_areas(struct engine *engine, const struct structures *structure
     static const char *const names[TABLES] = {
         [TABLE_PAGE_MAP] = "window.page_map_area", [TABLE_SPANS] = "window.spans_area",
         [TABLE_HEAPS] = "window.heaps_area",       [TABLE_LINKS] = "window.inbox_links_area",
-        [TABLE_LIVE] = "window.live_map_area",     [TABLE_METADATA] = "window.metadata_area",
+        [TABLE_LIVE] = "window.live_map_area",     [TABLE_RECORDS] = "window.records_area",
+        [TABLE_METADATA] = "window.metadata_area",
     };
+    const bool has_records = layout_has(engine->layout, "the table of blocks' records", records_names);
     for (unsigned i = 0; i < TABLES; i++) {
-        if (!take_area(engine, structures, names[i], &engine->tables[i])) {
+        if ((i != TABLE_RECORDS || has_records) && !take_area(engine, structures, names[i], &engine->tables[i])) {
             return false;
         }
     }

@@ -33,7 +33,16 @@ struct engine_area {
 };
 
 /* The areas of the tables, in this order. */
-enum engine_table { TABLE_PAGE_MAP, TABLE_SPANS, TABLE_HEAPS, TABLE_LINKS, TABLE_LIVE, TABLE_METADATA, TABLES };
+enum engine_table {
+    TABLE_PAGE_MAP,
+    TABLE_SPANS,
+    TABLE_HEAPS,
+    TABLE_LINKS,
+    TABLE_LIVE,
+    TABLE_METADATA,
+    TABLE_RECORDS, /* empty without harden=full */
+    TABLES
+};
 
 enum engine_kind {
     SPAN_UNUSED,   /* never part of a span */

@@ -140,8 +140,9 @@ static bool ask_window(struct session *session, struct answer *answer) {
 
 static bool ask_tables(struct session *session, struct answer *answer) {
     static const char *const names[TABLES] = {
-        [TABLE_PAGE_MAP] = "page map", [TABLE_SPANS] = "table of spans", [TABLE_HEAPS] = "table of heaps",
-        [TABLE_LINKS] = "inbox links", [TABLE_LIVE] = "live map",        [TABLE_METADATA] = "descriptors",
+        [TABLE_PAGE_MAP] = "page map",    [TABLE_SPANS] = "table of spans", [TABLE_HEAPS] = "table of heaps",
+        [TABLE_LINKS] = "inbox links",    [TABLE_LIVE] = "live map",        [TABLE_RECORDS] = "records of blocks",
+        [TABLE_METADATA] = "descriptors",
     };
     const struct engine *engine = &session->engine;
     if (answer->address - engine->tables_start >= engine->tables_size) {

@@ -115,7 +115,7 @@ static void find_parts(void) {
         add_part(layout->root, 64);
         add_part(layout->start, 1024);
     }
-    for (unsigned i = 0; i < TABLES; i++) {
+    for (unsigned i = 0; i <= TABLE_METADATA; i++) {
         add_part(engine->tables[i].start, 2048);
     }
     add_part(engine->tables[TABLE_METADATA].start, 1 << 16);

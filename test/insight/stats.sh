@@ -37,6 +37,13 @@ for options in check=every check=deferred window=64m decay_ms=0; do
     kill -9 "$process"
 done
 
+# The records that harden=full keeps of blocks are a table, too.
+MEMS_OPTIONS=harden=full launch "$work/list" "$work/blocks"
+halt "$process"
+"$INSIGHT" stats --json "$process" >"$work/stats.json" || fail "mems stats --json of a hardened process"
+holds "$work/stats.json" "$(row changed) == 0 and sum(r['resident'] for r in it['rows']) == it['rss']"
+kill -9 "$process"
+
 # Pages of zeros are not in Rss and are shown beside it; huge pages, and those shared with a forked child, are part of it.
 compile pages
 launch "$work/list" "$work/pages"

@@ -25,8 +25,8 @@
     CONSTANT(OPTION_WORD) CONSTANT(OPTION_NUMBER) CONSTANT(OPTION_SIZE)                                                \
     STRUCTURE(area, start, size, accessible)                                                                           \
     STRUCTURE(window, base, page_map, inbox_links, live_map, records, spans, heaps, tables_start,                      \
-        tables_size, page_map_area, spans_area, heaps_area, inbox_links_area, live_map_area, metadata_area,            \
-        units_area)                                                                                                    \
+        tables_size, page_map_area, spans_area, heaps_area, inbox_links_area, live_map_area, records_area,             \
+        metadata_area, units_area)                                                                                     \
     CONSTANT(UNIT_SHIFT) CONSTANT(GRANULE_SHIFT) CONSTANT(LIVE_WORD_BITS)                                              \
     STRUCTURE(live_word, live, remote)                                                                                 \
     CONSTANT(UNIT_UNUSED) CONSTANT(UNIT_FRESH) CONSTANT(UNIT_UNMAPPED) CONSTANT(UNIT_DIRTY) CONSTANT(UNIT_PURGING)     \
