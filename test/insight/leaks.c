@@ -29,6 +29,7 @@ static __attribute__((aligned(4096))) struct {
 static void *volatile inner;
 static void *volatile last_byte;
 static void *volatile chain;
+static void *volatile *volatile many;
 static volatile uint64_t mangled;
 static __thread void *volatile in_tls;
 static void *volatile sink;
@@ -83,6 +84,15 @@ static __attribute__((noinline)) void lose_in_dead_stack(void) {
     void *volatile space[30000];
     space[100] = tell("leaked", "in_dead_stack", malloc(300));
     (void)space[100];
+}
+
+/* More pointers to one stretch of the heap than the command notes in one piece. */
+static __attribute__((noinline)) void keep_many(void) {
+    enum { COUNT = 2000 };
+    many = tell("kept", "many", malloc(COUNT * sizeof *many));
+    for (size_t i = 0; i < COUNT; i++) {
+        many[i] = tell("kept", "one_of_many", malloc(24));
+    }
 }
 
 static __attribute__((noinline)) void keep(void) {
@@ -218,6 +228,7 @@ static __attribute__((noinline)) void keep_in_module(const char *path) {
 
 int main(int count, char **words) {
     keep();
+    keep_many();
     lose();
     lose_cycle();
     lose_in_dead_stack();
