@@ -33,7 +33,7 @@ for options in check=every check=deferred; do
     holds "$work/check.json" 'it["lock_held"] is None and it["pause_ms"] > 0 and it["cached"] > 0'
     grep -q '^State:.*[RS] ' "/proc/$process/status" || fail "the process does not go on"
     ticks=$(awk '{ print $14 }' "/proc/$process/stat")
-    for _ in $(seq 50); do
+    for _ in $(seq 1000); do # it is nicer than all else
         [ "$(awk '{ print $14 }' "/proc/$process/stat")" -eq "$ticks" ] || break
         sleep 0.02
     done

@@ -38,7 +38,11 @@ for _ in $(seq 30); do
     processes="$processes $!"
     echo $! >>"$work/many"
 done
-sleep 1
+while read -r each; do
+    until grep -q "${LIBRARY##*/}" "/proc/$each/maps"; do
+        sleep 0.1
+    done
+done <"$work/many"
 prlimit --nofile=40: "$INSIGHT" top --json >"$work/top.json" || fail "mems top --json of many"
 holds "$work/top.json" '{int(pid) for pid in open("'"$work/many"'")} <= {p["pid"] for p in it["processes"]}'
 xargs kill <"$work/many"
@@ -62,7 +66,10 @@ refused '--interval x: not a number of seconds' --batch -i x
 # When the process ends, it says so.
 "$INSIGHT" top --batch -i 0.1 "$process" >"$work/text" 2>"$work/error" &
 looker=$!
-sleep 1
+for _ in $(seq 300); do
+    [ ! -s "$work/text" ] || break
+    sleep 0.1
+done
 kill -9 "$process"
 status=0
 wait $looker || status=$?
