@@ -13,6 +13,7 @@
 #include "support/support.h"
 
 struct names {
+    const struct target *target;
     Dwfl *dwfl;
     Elf *elf; /* of a core */
     int file;
@@ -166,6 +167,7 @@ static bool report_mappings(struct names *names, const struct target *target) {
 
 struct names *names_open(struct target *target) {
     struct names *names = make_zeroed(1, sizeof *names);
+    names->target = target;
     names->file = -1;
     elf_version(EV_CURRENT);
     unsetenv("DEBUGINFOD_URLS");
@@ -197,15 +199,30 @@ static char *demangled(const char *name) {
     return plain != NULL ? plain : copy_text(name);
 }
 
+/* The module whose file is mapped before an address, if nothing else lies between: its variables that begin as zero are
+ * in mappings without a file. */
+static Dwfl_Module *module_before(const struct names *names, uint64_t address) {
+    const struct mapping *mapping = target_mapping(names->target, address);
+    while (mapping != NULL && mapping > names->target->mappings && mapping->path[0] == '\0' &&
+           mapping[-1].end == mapping->start) {
+        mapping--;
+    }
+    return mapping != NULL && mapping->path[0] == '/' ? dwfl_addrmodule(names->dwfl, mapping->end - 1) : NULL;
+}
+
 char *names_name(struct names *names, uint64_t address) {
     Dwfl_Module *module = names->dwfl != NULL ? dwfl_addrmodule(names->dwfl, address) : NULL;
+    const bool is_behind = names->dwfl != NULL && module == NULL;
+    if (is_behind) {
+        module = module_before(names, address);
+    }
     if (module == NULL) {
         return NULL;
     }
     GElf_Off distance;
     GElf_Sym symbol;
     const char *name = dwfl_module_addrinfo(module, address, &distance, &symbol, NULL, NULL, NULL);
-    if (name == NULL) {
+    if (name == NULL || (is_behind && distance >= symbol.st_size)) {
         return NULL;
     }
     char *plain = demangled(name);

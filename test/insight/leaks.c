@@ -30,6 +30,7 @@ static void *volatile inner;
 static void *volatile last_byte;
 static void *volatile chain;
 static void *volatile *volatile many;
+static void *volatile in_far_bss[20000];
 static volatile uint64_t mangled;
 static __thread void *volatile in_tls;
 static void *volatile sink;
@@ -98,6 +99,7 @@ static __attribute__((noinline)) void keep_many(void) {
 static __attribute__((noinline)) void keep(void) {
     in_data = tell("kept", "in_data", malloc(100));
     in_bss = tell("kept", "in_bss", malloc((size_t)300 << 10));
+    in_far_bss[19999] = tell("kept", "in_far_bss", malloc(100));
     inner = (char *)tell("kept", "inner", malloc(1000)) + 500;
     last_byte = (char *)tell("kept", "last_byte", malloc(1024)) + 1023;
     in_tls = tell("kept", "in_tls", malloc(33));

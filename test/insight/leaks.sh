@@ -73,6 +73,7 @@ named() {
     awk -v how="$1" '$3 == how { place = $2 } END { print place }' "$work/first"
 }
 why 0 '  in_bss' "$(named in_bss)"
+why 0 '  in_far_bss' "$(named in_far_bss)" # on pages that no file is mapped on
 why 0 '  inner' "$(named inner)"
 why 0 '  chain' "$(named chain)"
 [ "$(grep -c '^  -> ' "$work/why")" -eq 3 ] || fail "three blocks are on the path: $(cat "$work/why")"
