@@ -17,8 +17,8 @@ static const struct {
 #define KINDS (sizeof kinds / sizeof *kinds)
 
 /* Pages with advice of one kind: start..end, none if start is 0. Relaxed: a range matters to whoever frees a block in
- * it, who has the block from whoever gave the advice; a torn one is harmless: only the freed block's pages lose
- * advice. */
+ * it, who has the block from whoever gave the advice. A torn one is harmless, because only the freed block's pages lose
+ * advice; one lost to a simultaneous free in its slot leaves the advice in force, as without this file. */
 struct range {
     _Atomic uintptr_t start, end;
 };

@@ -1,7 +1,6 @@
 /* advice.h - what the program's madvise sets for the pages of a block ends with the block. Only the heap behind malloc
  * does this, for whole pages within the block. Advice on huge pages stays, because no other advice takes it back. */
-#ifndef MEMS_HMM_ADVICE_H
-#define MEMS_HMM_ADVICE_H
+#pragma once
 
 #include <stddef.h>
 
@@ -34,7 +33,5 @@ static inline void hmm_advice_end_if_any(const struct HmmHeap *heap, struct bloc
 #else
 
 #define hmm_advice_end_if_any(heap, block) ((void)(heap), (void)(block))
-
-#endif
 
 #endif

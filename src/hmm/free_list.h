@@ -8,8 +8,8 @@
 struct HmmHeap;
 
 /* Finds a block of at least `size` bytes, which stays in the list; NULL if there is none. Looks at the first
- * FREE_PROBES blocks of the size's own bin, then at larger bins, then at FREE_PROBES_LAST more of its own, so it may
- * miss a block that fits. */
+ * FREE_PROBES blocks of the bin for this size, then at larger bins, then at the next FREE_PROBES_LAST blocks of the
+ * first bin, so it may miss a block that fits. */
 #define FREE_PROBES (HMM_QUICK_BYTES > 0 ? 4u : 2u)
 #define FREE_PROBES_LAST 8u
 struct block *hmm_find_free_block(struct HmmHeap *heap, size_t size);

@@ -1,6 +1,6 @@
 #!/bin/sh
-# A plug-in that dlmopen loads into a namespace of its own has a C library of its own, and perhaps a heap. Its heap and
-# the program's do not disturb each other, also when threads end that have used both. The two C libraries keep the values
+# A plug-in that dlmopen loads into a new namespace has a second C library, and perhaps a second heap. The two heaps do
+# not disturb each other, also when threads end that have used both. The two C libraries keep the values
 # of their thread-specific keys in the same place, so the first key of the plug-in must not be one that our heap uses.
 . "$SOURCE_DIR/test/support/script.sh"
 cat >"$work/plugin.c" <<'END'

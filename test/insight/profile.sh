@@ -87,12 +87,17 @@ for target in "$work/saved" "$work/core"; do
 done
 "$INSIGHT" check "$process" >/dev/null || fail "mems check"
 
+# Lets the program leak, and waits until it has.
+let_leak() {
+    kill -USR1 "$process"
+    for _ in $(seq 600); do
+        grep -q '^leaked' "$work/list" && break
+        sleep 0.1
+    done
+}
+
 # What has changed since, beyond the noise.
-kill -USR1 "$process"
-for _ in $(seq 600); do
-    grep -q '^leaked' "$work/list" && break
-    sleep 0.1
-done
+let_leak
 "$INSIGHT" diff --json "$work/saved" "$process" >"$work/diff.json" || fail "mems diff"
 holds "$work/diff.json" 'it["profile"]["significant"] == 1 and it["profile"]["within_noise"] >= 5'
 holds "$work/diff.json" 'any(f["function"] == "leak_site" for f in it["profile"]["sites"][0]["frames"])'
@@ -114,11 +119,7 @@ kill -9 "$process"
 # With two intervals, raw samples are those of the smaller one.
 MEMS_OPTIONS=sample=64k,background=on launch "$work/list" "$work/sites"
 "$INSIGHT" set "$process" sample=1m >/dev/null || fail "mems set"
-kill -USR1 "$process"
-for _ in $(seq 600); do
-    grep -q '^leaked' "$work/list" && break
-    sleep 0.1
-done
+let_leak
 profile --format=heap_v2 "$process" | grep -q '^heap profile: .* @ heap_v2/65536$' || fail "raw samples of a larger interval"
 profile "$process" | grep -q "samples, one in 64.0 KiB to [14].0 MiB$" || fail "the tree does not tell the larger interval"
 profile --json "$process" >"$work/both.json"
@@ -133,11 +134,7 @@ status=0
 grep -q 'begin when the heap holds 4.0 GiB; .mems set PID sample=64k' "$work/early" ||
     fail "it does not say when samples begin: $(cat "$work/early")"
 "$INSIGHT" set "$process" sample=64k >/dev/null || fail "mems set"
-kill -USR1 "$process"
-for _ in $(seq 600); do
-    grep -q '^leaked' "$work/list" && break
-    sleep 0.1
-done
+let_leak
 profile "$process" >"$work/late"
 grep -q '^the heap held [0-9.]* [KM]iB when sampling began' "$work/late" || fail "it does not say what is missing"
 profile --json "$process" >"$work/late.json"

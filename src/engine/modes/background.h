@@ -1,6 +1,6 @@
 /* background.h - the option background: a thread that does upkeep while the program's own threads sleep. It is created
- * after the program has created one of its own, and never by malloc, which may be called with the loader's lock held.
- * It has no heap, blocks all signals, and ends when the option is switched off. */
+ * after the program has created a thread, and never by malloc, which may be called with the loader's lock held. It has
+ * no heap, blocks all signals, and ends when the option is switched off. */
 #pragma once
 
 #include <pthread.h>

@@ -10,23 +10,12 @@
 
 struct guarded_table guarded_table;
 
-/* Cells consist of pages small enough for several per unit, whatever the kernel's page size. */
-static size_t page(void) {
-    static _Atomic size_t known; /* relaxed: it is always the same */
-    size_t size = atomic_load_explicit(&known, memory_order_relaxed);
-    if (size == 0) {
-        size = os_page_size();
-        atomic_store_explicit(&known, size, memory_order_relaxed);
-    }
-    return size;
-}
-
 static size_t pages_size(const struct guarded *guarded) {
-    return page() << guarded->kind;
+    return os_page_size() << guarded->kind;
 }
 
 static size_t cell_size(unsigned kind) {
-    return (page() << kind) + page();
+    return (os_page_size() << kind) + os_page_size();
 }
 
 void guarded_start(void) {
@@ -36,7 +25,7 @@ void guarded_start(void) {
 }
 
 size_t guarded_alignment_max(void) {
-    return page();
+    return os_page_size();
 }
 
 static void *pages_of(struct guarded_cell cell) {
@@ -53,7 +42,7 @@ uintptr_t guarded_end(struct guarded_cell cell) {
 
 static unsigned kind_for(size_t bytes) {
     unsigned kind = 0;
-    while (page() << kind < bytes) {
+    while (os_page_size() << kind < bytes) {
         kind++;
     }
     return kind;
@@ -150,7 +139,7 @@ bool guarded_open(struct guarded_cell cell) {
     }
     guarded->pages[i] = GUARD_NONE;
     if (guarded->behind[i] == GUARD_NONE) {
-        guarded->behind[i] = (uint8_t)guard(pages + pages_size(guarded), page(), 1);
+        guarded->behind[i] = (uint8_t)guard(pages + pages_size(guarded), os_page_size(), 1);
     }
     if (guarded->behind[i] == GUARD_NONE) {
         atomic_fetch_add_explicit(&guarded_table.unguarded, 1, memory_order_relaxed);
@@ -188,7 +177,7 @@ void guarded_recover(struct guarded_cell cell) {
     const unsigned i = cell.index;
     char *pages = pages_of(cell);
     if (guarded->behind[i] == GUARD_NONE) {
-        (void)reopen(pages + pages_size(guarded), page(), &guarded->behind[i]);
+        (void)reopen(pages + pages_size(guarded), os_page_size(), &guarded->behind[i]);
     }
     guarded->used[i] = true;
     if (reopen(pages, pages_size(guarded), &guarded->pages[i])) {
@@ -207,11 +196,11 @@ void guarded_give(struct guarded_cell cell) {
 }
 
 enum guard_state guarded_fence(void *start) {
-    return guard(start, page(), 1);
+    return guard(start, os_page_size(), 1);
 }
 
 bool guarded_unfence(void *start, enum guard_state state) {
-    return unguard(start, page(), state);
+    return unguard(start, os_page_size(), state);
 }
 
 static uint32_t count_guards(const struct guarded *guarded, enum guard_state state) {
