@@ -12,14 +12,6 @@
 #include "support/support.h"
 #include "target/proc.h"
 
-/* Looking may take this share of a processor, and this much at once after a rest. */
-#define SHARE 0.009
-#define ALLOWANCE_MOST 0.05
-
-/* A look that costs more than this delays the next look at its own process (interval), but all others only as if it had
- * cost this: one large heap is in nobody's way. */
-#define DEBT_MOST 0.15
-
 #define TICK 1.0       /* seconds: between two readings of each Rss, and the least between two looks at a process */
 #define LOOK_MOST 30.0 /* that a look may take */
 #define WORKER_MOST 1e9
@@ -239,17 +231,12 @@ static void take_probe(struct watch *watch, char *text, double now) {
     }
 }
 
-/*
- * When to look next. Intervals proportional to the square root of a look's cost minimise the mean age of the data for a
- * given share of a processor: large heaps wait longer, and small ones do not wait for them.
- */
 static double interval(const struct watch *watch, const struct watched *watched) {
     double roots = 0;
     for (size_t i = 0; i < watch->count; i++) {
         roots += sqrt(watch->processes[i].cost);
     }
-    double seconds = sqrt(watched->cost) * roots / SHARE;
-    return seconds > TICK ? seconds : TICK;
+    return fmax(look_rate_interval(watched->cost, roots), TICK);
 }
 
 /* If the text is stats, the watched process takes it over. */
@@ -293,12 +280,13 @@ static void take(struct watch *watch, double now) {
     }
     free(text);
     watch->spent += watch->worker.cost;
-    watch->allowance -= watch->worker.cost;
+    look_rate_spend(&watch->rate, watch->worker.cost);
 }
 
-/* Starts what is due, and next: probes of many processes at once, or a look at the one that has waited longest. Probes
- * are cheap and do not wait for an expensive look to be paid off, so a new process is found within seconds. */
+/* Starts what is due, and next: probes of many processes at once, or a look at the one that has waited longest. A new
+ * process is found within seconds, because probes do not wait for an expensive look to be paid off. */
 static void start_next(struct watch *watch, double now) {
+    const bool affordable = look_rate_affords_look(&watch->rate);
     struct watched *longest = NULL;
     watch->question.count = 0;
     for (size_t i = 0; i < watch->count; i++) {
@@ -308,7 +296,7 @@ static void start_next(struct watch *watch, double now) {
         }
         if (!watched->ours && watch->question.count < LOOKER_PROCESSES) {
             watch->question.processes[watch->question.count++] = watched->pid;
-        } else if (watched->ours && watch->allowance > 0 && (longest == NULL || watched->due < longest->due)) {
+        } else if (watched->ours && affordable && (longest == NULL || watched->due < longest->due)) {
             longest = watched;
         }
     }
@@ -335,8 +323,8 @@ static void start_next(struct watch *watch, double now) {
 void watch_start(struct watch *watch) {
     memset(watch, 0, sizeof *watch);
     watch->worker = (struct worker){.end = -1, .output = -1, .error = -1};
-    watch->next_tick = watch->refilled = now_seconds();
-    watch->allowance = ALLOWANCE_MOST;
+    watch->next_tick = now_seconds();
+    look_rate_start(&watch->rate, watch->next_tick);
     watch->sees_all = sees_all();
 }
 
@@ -356,8 +344,7 @@ static double rest_of(const struct watch *watch, double now) {
         for (size_t i = 0; i < watch->count; i++) {
             due = watch->processes[i].ours ? fmin(due, watch->processes[i].due - now) : due;
         }
-        double refill = watch->allowance <= 0 ? -watch->allowance / SHARE + 0.01 : 0;
-        rest = fmin(rest, fmax(due, refill));
+        rest = fmin(rest, fmax(due, look_rate_wait(&watch->rate)));
     }
     return rest > 0 ? rest : 0;
 }
@@ -366,9 +353,7 @@ static double rest_of(const struct watch *watch, double now) {
 double watch_run(struct watch *watch) {
     double before = worker_seconds_of(getpid());
     double now = now_seconds();
-    watch->allowance += (now - watch->refilled) * SHARE;
-    watch->allowance = watch->allowance < ALLOWANCE_MOST ? watch->allowance : ALLOWANCE_MOST;
-    watch->refilled = now;
+    look_rate_refill(&watch->rate, now);
     const bool asked = watch->worker.busy;
     if (watch->worker.process != 0 && worker_ended(&watch->worker, now) && asked) {
         take(watch, now);
@@ -380,11 +365,11 @@ double watch_run(struct watch *watch) {
         scan(watch, now);
         watch->next_tick = now + TICK;
     }
-    if (!watch->worker.busy && watch->allowance > -ALLOWANCE_MOST) {
+    if (!watch->worker.busy && look_rate_affords_probe(&watch->rate)) {
         start_next(watch, now);
     }
-    watch->allowance -= worker_seconds_of(getpid()) - before;
-    watch->allowance = watch->allowance > -DEBT_MOST ? watch->allowance : -DEBT_MOST;
+    look_rate_spend(&watch->rate, worker_seconds_of(getpid()) - before);
+    look_rate_forgive(&watch->rate);
     return rest_of(watch, now);
 }
 

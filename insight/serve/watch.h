@@ -1,6 +1,6 @@
 /*
  * watch.h - the processes on the libraries that this user may look at, with their history: the Rss each second, and the
- * heaps as often as the share of a processor allows.
+ * heaps as often as look_rate.h allows.
  */
 #pragma once
 
@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "serve/look_rate.h"
 #include "serve/looker.h"
 #include "serve/worker.h"
 #include "verbs/stats.h"
@@ -69,8 +70,7 @@ struct watch {
     size_t count;
     bool sees_all; /* the processes of other users, too */
     double next_tick;
-    double allowance; /* seconds of processor time that may be spent at once */
-    double refilled;  /* when it grew last */
+    struct look_rate rate;
     struct worker worker;
     struct looker_question question; /* that it was asked last */
     uint64_t looks, failures;

@@ -1,8 +1,8 @@
-/* shared_options.h - options that every heap behind malloc has. Each is an entry of a table (options.h), for the member
- * of the same name in the structure of choices. */
+/* shared_options.h - options that every heap behind malloc has. Each is an entry of a table (option_text.h), for the
+ * member of the same name in the structure of choices. */
 #pragma once
 
-#include "options.h"
+#include "option_text.h"
 
 enum toggle { TOGGLE_ON, TOGGLE_OFF };
 

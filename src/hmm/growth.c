@@ -167,8 +167,8 @@ static bool raise_for(struct HmmHeap *heap, size_t size, const struct block *las
     return raise_break(heap, now, need + extra, joins) || raise_break(heap, now, need, joins);
 }
 
-/* Continues with another break if this one is exhausted. */
-static bool change_break(struct HmmHeap *heap, size_t size) {
+/* Continues with another break if this one cannot rise: it is exhausted, or a mapping is in its way. */
+static bool continue_elsewhere(struct HmmHeap *heap, size_t size) {
     struct program_break brk = heap->brk;
     if (brk.more == NULL || heap->region_count == HMM_REGIONS ||
         !brk.more(&brk, size + REGION_OVERHEAD + hmm_growth_extra(heap), heap->size)) {
@@ -191,7 +191,7 @@ struct block *hmm_alloc_extra(struct HmmHeap *heap, size_t size) {
         if (last != NULL && block_size(last) >= size) {
             return last;
         }
-        if (!raise_for(heap, size, last) && !change_break(heap, size)) {
+        if (!raise_for(heap, size, last) && !continue_elsewhere(heap, size)) {
             return NULL;
         }
     }

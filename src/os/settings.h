@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/options.h"
+#include "base/option_text.h"
 
 enum settings_read { SETTINGS_UNREAD, SETTINGS_DEFAULTS, SETTINGS_ALL };
 

@@ -9,7 +9,7 @@
 #include "engine/slabs/abandoned.h"
 #include "engine/slabs/lookup.h"
 #include "engine/slabs/slab.h"
-#include "engine/upkeep/free_pages.h"
+#include "engine/upkeep/page_purge.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
 #include "support/marked.h"
@@ -118,7 +118,7 @@ static void a_spare_slab_goes_when_another_has_room_or_memory_goes_back(void) {
     CHECK_EQUAL(available(4096), 0);
     CHECK_EQUAL(spans.live_units, 1);
     thread_leaves(4096, 1, 0);
-    CHECK(free_pages_purge_all() != 0);
+    CHECK(page_purge_all() != 0);
     CHECK_EQUAL(spans.live_units, 1);
     CHECK_EQUAL(available(2112), 1); /* it has blocks */
     CHECK_VALID();
@@ -314,7 +314,7 @@ static void a_shared_slab_that_is_empty_goes_back_with_its_memory_and_one_that_i
     CHECK_VALID();
     CHECK(of->shared == shared && shared_alloc(250) == block);
     CHECK_EQUAL(abandoned_free(block), ABANDONED_FREED);
-    CHECK_EQUAL(free_pages_purge_all(), 1);
+    CHECK_EQUAL(page_purge_all(), 1);
     CHECK(of->shared == NULL);
     CHECK_EQUAL(spans.live_units, 0);
     CHECK_EQUAL(abandoned_free(shared_alloc(250)), ABANDONED_FREED);

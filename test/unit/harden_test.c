@@ -10,7 +10,7 @@
 #include "base/bits.h"
 #include "engine/heaps/hardened_heap.h"
 #include "engine/heaps/heap.h"
-#include "engine/memory/guard_pages.h"
+#include "engine/memory/harden_guards.h"
 #include "engine/modes/harden.h"
 #include "engine/modes/sweep.h"
 #include "engine/reports/stats.h"

@@ -11,7 +11,7 @@
 #include "engine/memory/large.h"
 #include "engine/memory/span.h"
 #include "engine/slabs/lookup.h"
-#include "engine/upkeep/upkeep.h"
+#include "engine/upkeep/decay.h"
 #include "os/os.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/root/options.h"
+#include "engine/root/engine_options.h"
 
 static char told[4096];
 static int lines;

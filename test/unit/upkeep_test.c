@@ -12,9 +12,9 @@
 #include "engine/slabs/slab.h"
 #include "engine/tables/live_map.h"
 #include "engine/upkeep/before_growth.h"
-#include "engine/upkeep/free_pages.h"
+#include "engine/upkeep/decay.h"
 #include "engine/upkeep/idle.h"
-#include "engine/upkeep/upkeep.h"
+#include "engine/upkeep/page_purge.h"
 #include "os/os.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
@@ -493,11 +493,11 @@ static void free_pages_of_idle_heaps_go_before_those_of_others(void) {
     }
     usleep(IDLE_US);
     make_unseen(&sleepers[1], 1);
-    CHECK(free_pages_purge_others(heap_mine, os_coarse_ms(), true, 10000) != 0 || os_page_size() > 16384);
+    CHECK(page_purge_others(heap_mine, os_coarse_ms(), true, 10000) != 0 || os_page_size() > 16384);
     make_unseen(&sleepers[1], 1);
-    CHECK_EQUAL(free_pages_purge_others(heap_mine, os_coarse_ms(), true, 10000), 0);
+    CHECK_EQUAL(page_purge_others(heap_mine, os_coarse_ms(), true, 10000), 0);
     make_unseen(&sleepers[1], 1);
-    CHECK(free_pages_purge_others(heap_mine, os_coarse_ms(), false, 10000) != 0 || os_page_size() > 16384);
+    CHECK(page_purge_others(heap_mine, os_coarse_ms(), false, 10000) != 0 || os_page_size() > 16384);
     for (size_t i = 0; i < 2; i++) {
         sleeper_free(&sleepers[i], 1, 2);
     }

@@ -5,7 +5,7 @@
 
 #include "engine/engine.h"
 #include "engine/memory/large.h"
-#include "engine/upkeep/upkeep.h"
+#include "engine/upkeep/decay.h"
 #include "fast_path.h"
 #include "harden_alloc.h"
 #include "supply.h"

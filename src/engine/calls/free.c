@@ -6,7 +6,7 @@
 #include "engine/memory/large.h"
 #include "engine/memory/zeros.h"
 #include "engine/modes/sampled_block.h"
-#include "engine/upkeep/upkeep.h"
+#include "engine/upkeep/decay.h"
 #include "fast_path.h"
 #include "free_block.h"
 #include "harden_free.h"

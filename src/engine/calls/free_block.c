@@ -9,7 +9,7 @@
 #include "engine/modes/sampled_block.h"
 #include "engine/slabs/abandoned.h"
 #include "engine/slabs/slab.h"
-#include "engine/upkeep/upkeep.h"
+#include "engine/upkeep/decay.h"
 #include "fast_path.h"
 #include "heap_request.h"
 
@@ -111,12 +111,4 @@ COLD void free_overflow(void *block, size_t top, struct heap *heap) {
 bool free_huge(void *block) {
     sampled_block_end_huge(heap_mine, block);
     return huge_free(block);
-}
-
-COLD void free_fault(void *block) {
-    fault_report("free", block);
-}
-
-COLD void alloc_fault(void *block) {
-    fault_report_end("free", block);
 }

@@ -7,7 +7,7 @@
 #include "engine/modes/sampled_block.h"
 #include "engine/modes/sweep.h"
 #include "engine/reports/damage.h"
-#include "engine/upkeep/upkeep.h"
+#include "engine/upkeep/decay.h"
 #include "free_block.h"
 
 /* With harden=light, freed large blocks up to this size are cleared, and may be reused as they are. */

@@ -11,7 +11,7 @@
 #include "engine/modes/sampled_block.h"
 #include "engine/reports/damage.h"
 #include "engine/reports/fault_report.h"
-#include "engine/root/options.h"
+#include "engine/root/engine_options.h"
 #include "engine/slabs/lookup.h"
 #include "harden_free.h"
 #include "move_pages.h"

@@ -12,9 +12,9 @@
 #include "engine/reports/heap_limit.h"
 #include "engine/slabs/abandoned.h"
 #include "engine/upkeep/before_growth.h"
+#include "engine/upkeep/decay.h"
 #include "engine/upkeep/idle.h"
 #include "engine/upkeep/trim.h"
-#include "engine/upkeep/upkeep.h"
 #include "fast_path.h"
 #include "heap_request.h"
 

@@ -5,7 +5,7 @@
 #include "engine/tables/holding.h"
 #include "engine/tables/metadata.h"
 #include "engine/tables/size_class.h"
-#include "guard_pages.h"
+#include "harden_guards.h"
 #include "os/os.h"
 #include "ranks.h"
 

@@ -3,7 +3,7 @@
 #include "base/compiler.h"
 #include "engine/tables/canary.h"
 #include "engine/tables/metadata.h"
-#include "guard_pages.h"
+#include "harden_guards.h"
 #include "huge.h"
 
 static size_t units_of_alignment(size_t alignment) {

@@ -65,7 +65,7 @@ static inline size_t large_units(size_t bytes) {
 /* The part of a large block's span that faults when touched: nothing, everything behind the block, or all of it. */
 enum large_fence { FENCE_NONE, FENCE_END, FENCE_ALL };
 
-/* From now on, a guard of at least this size follows every large block (guard_pages.h). */
+/* From now on, a guard of at least this size follows every large block (harden_guards.h). */
 void large_fence_ends(size_t guard);
 
 /* The number of units that a block of `bytes` takes with its guard. */

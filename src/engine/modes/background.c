@@ -5,8 +5,8 @@
 
 #include "base/compiler.h"
 #include "engine/root/root.h"
+#include "engine/upkeep/decay.h"
 #include "engine/upkeep/trim.h"
-#include "engine/upkeep/upkeep.h"
 #include "os/os.h"
 
 /* The thread needs little stack, but the C library's part of it may exceed PTHREAD_STACK_MIN. */

@@ -1,11 +1,11 @@
 #include "harden.h"
 
-#include "engine/memory/guard_pages.h"
+#include "engine/memory/harden_guards.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
 #include "engine/memory/spans.h"
 #include "engine/reports/damage.h"
-#include "engine/root/options.h"
+#include "engine/root/engine_options.h"
 #include "engine/root/root.h"
 #include "engine/slabs/slab.h"
 #include "engine/tables/live_map.h"

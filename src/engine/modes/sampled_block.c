@@ -6,7 +6,7 @@
 #include "base/compiler.h"
 #include "base/fault.h"
 #include "engine/heaps/heap.h"
-#include "engine/memory/guard_pages.h"
+#include "engine/memory/harden_guards.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
 #include "engine/probe.h"
@@ -108,7 +108,7 @@ static uintptr_t fence_of(uintptr_t start, size_t size) {
     return round_up(start + size, os_page_size());
 }
 
-/* Where a large or huge block's own memory ends, except for a guard that it already has (guard_pages.h). */
+/* Where a large or huge block's own memory ends, except for a guard that it already has (harden_guards.h). */
 static uintptr_t end_of(void *block, size_t bytes) {
     if (guard_size() != 0) {
         return fence_of((uintptr_t)block, bytes);

@@ -3,7 +3,7 @@
 #include "base/fault.h"
 #include "base/fmt.h"
 #include "engine/heaps/hardened_heap.h"
-#include "engine/root/options.h"
+#include "engine/root/engine_options.h"
 #include "engine/root/root.h"
 #include "engine/slabs/lookup.h"
 #include "engine/tables/canary.h"

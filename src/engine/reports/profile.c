@@ -5,7 +5,7 @@
 
 #include "base/exponential.h"
 #include "base/fmt.h"
-#include "engine/root/options.h"
+#include "engine/root/engine_options.h"
 #include "engine/samples/sample.h"
 #include "os/message.h"
 #include "os/os.h"

@@ -5,7 +5,7 @@
 #include "engine/heaps/cached_blocks.h"
 #include "engine/heaps/hardened_heap.h"
 #include "engine/heaps/heap.h"
-#include "engine/memory/guard_pages.h"
+#include "engine/memory/harden_guards.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
 #include "engine/root/root.h"

@@ -4,7 +4,7 @@
 
 #include "mems.h"
 
-#include "engine/root/options.h"
+#include "engine/root/engine_options.h"
 
 /* Writes the statistics to a file descriptor as a table whose rows add up. */
 void stats_report_text(const struct mems_engine_stats *stats, int fd);

@@ -9,7 +9,7 @@
 
 #include "base/compiler.h"
 #include "base/layout.h"
-#include "options.h"
+#include "engine_options.h"
 #include "os/lock.h"
 #include "os/os.h"
 #include "os/settings.h"

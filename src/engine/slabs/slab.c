@@ -3,7 +3,7 @@
 #include "base/bits.h"
 #include "base/compiler.h"
 #include "base/fault.h"
-#include "engine/memory/guard_pages.h"
+#include "engine/memory/harden_guards.h"
 #include "engine/tables/canary.h"
 #include "engine/tables/live_map.h"
 #include "engine/tables/metadata.h"

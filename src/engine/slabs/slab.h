@@ -58,7 +58,7 @@ struct slab {
     uint8_t hint; /* a word */
     bool purging; /* some thread purges pages of it, and ends that (heap_purge_end) */
     bool unsettled;
-    uint8_t guards;       /* in it (guard_pages.h) */
+    uint8_t guards;       /* in it (harden_guards.h) */
     _Atomic bool fresh;   /* the span read as zero: slots from `used` on hold no memory */
     _Atomic bool advised; /* see advice.h (relaxed) */
     uint32_t born_s;      /* when it was made, by the coarse clock: for readers from outside */

@@ -3,7 +3,7 @@
 #include "engine/engine.h"
 #include "engine/heaps/heap.h"
 #include "engine/heaps/thread.h"
-#include "engine/memory/guard_pages.h"
+#include "engine/memory/harden_guards.h"
 #include "engine/modes/background.h"
 #include "engine/modes/harden.h"
 #include "engine/modes/sweep.h"

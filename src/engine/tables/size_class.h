@@ -62,7 +62,7 @@ struct size_class {
     uint32_t reciprocal; /* 2^RECIPROCAL_SHIFT / size, rounded up */
     uint16_t slots;      /* of a slab */
     uint8_t units;       /* of its span */
-    uint8_t guard_pages; /* at each slot's end (guard_pages.h) */
+    uint8_t guard_pages; /* at each slot's end (harden_guards.h) */
     uint16_t magazine;   /* the most pointers that a magazine of this class holds */
     uint16_t cleared;    /* bytes that calloc has to clear; 0 for medium blocks */
 };

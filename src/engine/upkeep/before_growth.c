@@ -8,9 +8,9 @@
 #include "engine/slabs/abandoned.h"
 #include "engine/slabs/slab.h"
 #include "engine/tables/holding.h"
-#include "free_pages.h"
 #include "idle.h"
 #include "os/os.h"
+#include "page_purge.h"
 
 /* Before slabs exceed their peak memory, empty slabs that no heap has are given up, idle heaps are reclaimed, and the
  * heap that last kept an empty slab loses it: memory that changes hands as a span needs no page fault. If there is no
@@ -137,15 +137,15 @@ void upkeep_before_peak(struct heap *heap, size_t units) {
     }
     const size_t step = min_size(max_size(present / PEAK_SHARE, PEAK_MIN_PAGES), PASS_PAGES / 2);
     const unsigned most = (unsigned)(2 * step);
-    unsigned purged = free_pages_purge_others(heap, now_ms, true, most);
+    unsigned purged = page_purge_others(heap, now_ms, true, most);
     for (unsigned size_class = 0; size_class < SIZE_CLASSES && purged < most; size_class++) {
-        purged += free_pages_purge_abandoned(size_class, now_ms, 0, most - purged);
+        purged += page_purge_abandoned(size_class, now_ms, 0, most - purged);
     }
     if (purged < most) {
-        purged += free_pages_purge_heap(heap, now_ms, 0, most - purged);
+        purged += page_purge_heap(heap, now_ms, 0, most - purged);
     }
     if (purged < most) {
-        purged += free_pages_purge_others(heap, now_ms, false, most - purged);
+        purged += page_purge_others(heap, now_ms, false, most - purged);
     }
     const size_t returned = slabs_returned();
     const size_t in_vain = returned - atomic_exchange_explicit(&peak_returned, returned, memory_order_relaxed);

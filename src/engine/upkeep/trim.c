@@ -14,9 +14,9 @@
 #include "engine/slabs/abandoned.h"
 #include "engine/tables/holding.h"
 #include "engine/tables/metadata.h"
-#include "free_pages.h"
 #include "idle.h"
 #include "os/os.h"
+#include "page_purge.h"
 
 /* Memory is short if some thread on the machine waited for memory in this percentage of the last seconds. */
 #define PRESSURE_HIGH 10u
@@ -61,7 +61,7 @@ void upkeep_reclaim_all(struct heap *mine) {
 size_t upkeep_trim(struct heap *mine) {
     magazines_ask_limit();
     reclaim_all(mine);
-    size_t given = free_pages_purge_all() * OS_PAGE;
+    size_t given = page_purge_all() * OS_PAGE;
     (void)samples_trim();
     given += span_purge_all();
     spans_trim_descriptors();

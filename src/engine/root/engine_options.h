@@ -1,10 +1,11 @@
-/* options.h - the engine's run-time options, from MEMS_OPTIONS="name=value,name=value" and from mems_option_set(). */
+/* engine_options.h - the engine's run-time options, from MEMS_OPTIONS="name=value,name=value" and from
+ * mems_option_set(). */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/options.h"
+#include "base/option_text.h"
 #include "base/shared_options.h"
 
 /* When frees are checked: at every call, or when a magazine is flushed. */

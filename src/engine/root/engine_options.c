@@ -1,4 +1,4 @@
-#include "options.h"
+#include "engine_options.h"
 
 #include "base/fault.h"
 #include "engine/heaps/heap.h"

@@ -1,4 +1,4 @@
-#include "free_pages.h"
+#include "page_purge.h"
 
 #include <limits.h>
 
@@ -22,7 +22,7 @@ static unsigned finish(struct slab_purge *purge) {
     return count_bits(purge->pages);
 }
 
-unsigned free_pages_purge_heap(struct heap *heap, uint64_t now_ms, uint64_t age_ms, unsigned most) {
+unsigned page_purge_heap(struct heap *heap, uint64_t now_ms, uint64_t age_ms, unsigned most) {
     struct slab_purge purge;
     unsigned purged = 0;
     bool more = true;
@@ -34,7 +34,7 @@ unsigned free_pages_purge_heap(struct heap *heap, uint64_t now_ms, uint64_t age_
     return purged;
 }
 
-unsigned free_pages_purge_abandoned(unsigned size_class, uint64_t now_ms, uint64_t age_ms, unsigned most) {
+unsigned page_purge_abandoned(unsigned size_class, uint64_t now_ms, uint64_t age_ms, unsigned most) {
     struct slab_purge purge;
     unsigned purged = 0;
     while (purged < most && abandoned_purge_begin(size_class, now_ms, age_ms, most - purged, &purge)) {
@@ -43,15 +43,15 @@ unsigned free_pages_purge_abandoned(unsigned size_class, uint64_t now_ms, uint64
     return purged;
 }
 
-uint64_t free_pages_age_ms(void) {
+uint64_t page_purge_age_ms(void) {
     return atomic_load_explicit(&spans.decay_ms, memory_order_relaxed) / 2;
 }
 
-void free_pages_purge_aged(struct heap *heap, uint64_t now_ms) {
-    unsigned purged = free_pages_purge_heap(heap, now_ms, free_pages_age_ms(), PASS_PAGES);
+void page_purge_aged(struct heap *heap, uint64_t now_ms) {
+    unsigned purged = page_purge_heap(heap, now_ms, page_purge_age_ms(), PASS_PAGES);
     heap->purged_class = (uint8_t)((heap->purged_class + 1) % SIZE_CLASSES);
     if (purged < PASS_PAGES) {
-        free_pages_purge_abandoned(heap->purged_class, now_ms, free_pages_age_ms(), PASS_PAGES - purged);
+        page_purge_abandoned(heap->purged_class, now_ms, page_purge_age_ms(), PASS_PAGES - purged);
     }
 }
 
@@ -60,13 +60,13 @@ static RACY_READER bool has_aging(const struct heap *heap) {
     return heap->aging.next != &heap->aging;
 }
 
-unsigned free_pages_purge_others(const struct heap *mine, uint64_t now_ms, bool idle, unsigned most) {
+unsigned page_purge_others(const struct heap *mine, uint64_t now_ms, bool idle, unsigned most) {
     unsigned purged = 0;
     unsigned left = idle_looks(mine);
     for (unsigned i = (unsigned)min_size(heaps_made(), PEAK_HEAPS); i != 0 && left != 0 && purged < most; i--) {
         struct heap *heap = idle_next();
         if (heap != mine && has_aging(heap) && idle_now(heap, now_ms) == idle) {
-            purged += free_pages_purge_heap(heap, now_ms, 0, most - purged);
+            purged += page_purge_heap(heap, now_ms, 0, most - purged);
             left--;
         }
     }
@@ -98,7 +98,7 @@ static size_t purge_all_of(struct heap *heap, uint64_t now_ms) {
     return purged;
 }
 
-size_t free_pages_purge_all(void) {
+size_t page_purge_all(void) {
     const uint64_t now_ms = os_coarse_ms();
     size_t purged = 0;
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {

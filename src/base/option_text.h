@@ -1,4 +1,4 @@
-/* options.h - run-time options as text: tables of options, and NAME=VALUE lists. A heap keeps its choices in a
+/* option_text.h - run-time options as text: tables of options, and NAME=VALUE lists. A heap keeps its choices in a
  * structure whose members a table describes: names, values, defaults, purposes. These functions read an environment
  * variable by it, set and print single options, explain mistakes, and print help. They neither allocate nor lock. */
 #pragma once

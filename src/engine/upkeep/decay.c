@@ -1,4 +1,4 @@
-#include "upkeep.h"
+#include "decay.h"
 
 #include <limits.h>
 
@@ -9,9 +9,9 @@
 #include "engine/heaps/remote.h"
 #include "engine/memory/span.h"
 #include "engine/slabs/slab.h"
-#include "free_pages.h"
 #include "idle.h"
 #include "os/os.h"
+#include "page_purge.h"
 
 /* How often a heap collects units of classes that it is not using. */
 #define COLLECT_MS 10u
@@ -57,7 +57,7 @@ static bool reclaim_if_idle(struct heap *heap, uint64_t now_ms) {
         return false;
     }
     const bool reclaimed = idle_reclaim_if(heap, now_ms);
-    return free_pages_purge_heap(heap, now_ms, free_pages_age_ms(), PASS_PAGES) != 0 || reclaimed;
+    return page_purge_heap(heap, now_ms, page_purge_age_ms(), PASS_PAGES) != 0 || reclaimed;
 }
 
 /* Examines some other heaps, and reclaims the idle ones. */
@@ -82,7 +82,7 @@ void upkeep_pass(struct heap *heap, uint64_t now_ms) {
     lock_give(&heap->lock);
     span_purge(units);
     span_decay(now_ms);
-    free_pages_purge_aged(heap, now_ms);
+    page_purge_aged(heap, now_ms);
     magazines_set_budget();
     if (now_ms - heap->looked_ms >= LOOK_MS) {
         heap->looked_ms = now_ms;
@@ -140,7 +140,7 @@ bool upkeep_of_all(void) {
         busy |= reclaim_if_idle(heap_of(id), now_ms);
     }
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
-        free_pages_purge_abandoned(size_class, now_ms, free_pages_age_ms(), UINT_MAX);
+        page_purge_abandoned(size_class, now_ms, page_purge_age_ms(), UINT_MAX);
     }
     magazines_set_budget();
     return busy || slabs_present() != before;

@@ -1,5 +1,5 @@
-/* guard_pages.h - memory between blocks that faults when touched, with harden=light and full. Linux can mark pages for
- * this (MADV_GUARD_INSTALL, since 6.13) in 0.7 us each, without further mappings. Older kernels protect them, which
+/* harden_guards.h - memory between blocks that faults when touched, with harden=light and full. Linux can mark pages
+ * for this (MADV_GUARD_INSTALL, since 6.13) in 0.7 us each, without further mappings. Older kernels protect them, which
  * splits mappings, of which a process may have some 65,000, so there are at most GUARDS_PROTECTED_MOST such guards. If
  * both are refused, or the system's pages are larger than OS_PAGE, there are none. A guarded page has no memory. */
 #pragma once

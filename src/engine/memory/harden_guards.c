@@ -1,4 +1,4 @@
-#include "guard_pages.h"
+#include "harden_guards.h"
 
 #include "base/bits.h"
 #include "engine/tables/size_class.h"

@@ -1,4 +1,4 @@
-/* upkeep.h - when memory is flushed, reclaimed and purged. This folder has all policy on that. Every slow path calls
+/* decay.h - when memory is flushed, reclaimed and purged. This folder has all policy on that. Every slow path calls
  * upkeep, and each beat of a heap (heap_count) calls upkeep_beat. A heap that is about to grow first flushes unused
  * blocks (before_growth.h), then takes from heaps whose threads are idle (idle.h). Before an allocation fails, all
  * heaps are reclaimed (trim.h). No lock is held at any of these calls, unless noted. */

@@ -1,4 +1,4 @@
-#include "options.h"
+#include "option_text.h"
 
 #include <errno.h>
 #include <stdbool.h>

@@ -1,0 +1,37 @@
+/*
+ * look_rate.h - how often `mems serve` looks at processes, and so how fresh its answers are. /metrics answers at once
+ * from the last look; looks may take a fixed share of a processor.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+/* Seconds of processor time that may be spent: grows with time, falls with what is spent, and may become a debt. */
+struct look_rate {
+    double allowance;
+    double refilled; /* when it grew last */
+};
+
+void look_rate_start(struct look_rate *rate, double now);
+
+/* Grants the share of a processor for the time since the last call. */
+void look_rate_refill(struct look_rate *rate, double now);
+
+void look_rate_spend(struct look_rate *rate, double seconds);
+
+/* Limits the debt. Without this, after one very expensive look all processes would wait. */
+void look_rate_forgive(struct look_rate *rate);
+
+/* Whether a look is affordable; and a probe, which is cheap and need not wait until an expensive look is paid off. */
+bool look_rate_affords_look(const struct look_rate *rate);
+bool look_rate_affords_probe(const struct look_rate *rate);
+
+/* Seconds until a look is affordable. */
+double look_rate_wait(const struct look_rate *rate);
+
+/*
+ * Seconds between two looks at a process. Intervals proportional to the square root of a look's cost minimise the mean
+ * age of the data for a given share of a processor: large heaps wait longer, and small ones do not wait for them.
+ * `roots` is the sum of the square roots of all processes' costs.
+ */
+double look_rate_interval(double cost, double roots);
