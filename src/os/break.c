@@ -4,17 +4,17 @@
 #include "inject.h"
 #include "syscall.h"
 
-/* Where glibc's sbrk continues. Exported but not declared, and absent from static programs without sbrk. */
+/* Where glibc's sbrk continues. Exported but undeclared; absent from static programs without sbrk. */
 extern void *__curbrk __attribute__((weak));
 
-/* musl's malloc, which its loader uses, keeps data behind the break and moves it blindly: it would cut off ours. */
+/* musl's malloc, which its loader uses, moves the break blindly: it would cut off ours. */
 #ifdef __GLIBC__
 #define BREAK_IS_OURS 1
 #else
 #define BREAK_IS_OURS 0
 #endif
 
-/* Returns the new break: unchanged if the kernel cannot move it there, which it never can to 0. */
+/* Returns the new break, or the old one if the kernel refuses, as it always does for 0. */
 static uintptr_t set_break(uintptr_t to) {
     return (uintptr_t)SYSCALL(SYS_brk, (long)to);
 }

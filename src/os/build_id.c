@@ -4,10 +4,10 @@
 #include "base/layout.h"
 #include "os.h"
 
-/* The start, in memory, of the file that contains this code. The linker defines the name if it loads the headers. */
+/* The file that contains this code, as loaded. The linker defines this if it loads the headers. */
 extern const unsigned char __ehdr_start[] __attribute__((weak, visibility("hidden")));
 
-/* Searches a segment of notes. False if it has no build id. */
+/* False if the notes contain no build id. */
 static bool find_id(const unsigned char *notes, size_t size, struct build_id *id) {
     for (size_t at = 0; size - at >= sizeof(Elf64_Nhdr);) {
         Elf64_Nhdr note;

@@ -3,5 +3,5 @@
 
 #include <time.h>
 
-/* The clock's time; 0 if a sandbox forbids the call. */
+/* 0 if a sandbox forbids the call. */
 struct timespec clock_read(clockid_t clock);

@@ -3,7 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* The bits of a pointer's encoding that say what it is relative to, and one of their values. */
+/* In a pointer's encoding: what it is relative to, and one such value. */
 #define ENCODED_RELATIVE 0x70u
 #define RELATIVE_TO_PLACE 0x10u
 

@@ -1,4 +1,4 @@
-/* environment.c - environment variables, even before the C library has them. */
+/* environment.c - environment variables, even before libc has them. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>

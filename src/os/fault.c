@@ -1,4 +1,4 @@
-/* fault.c - base/fault.h, which needs the system. */
+/* fault.c - implements base/fault.h. */
 #include "base/fault.h"
 
 #include <stdatomic.h>
@@ -17,7 +17,7 @@ void fault_set_ending(enum fault_ending ending) {
     atomic_store_explicit(&fault_ending, ending, memory_order_relaxed);
 }
 
-/* Ends the line with the thread, however long the rest was. */
+/* The thread's id ends the line even if the rest was cut. */
 static void tell(struct message *message) {
     message_end(message);
     fmt_format(&message->line, " [thread %u]", os_thread_id());

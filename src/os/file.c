@@ -37,7 +37,7 @@ int os_duplicate(int fd, int least, int *copy) {
     return error;
 }
 
-/* The kernel's struct stat, from which a C library's may differ: 144 bytes on x86-64, 128 on aarch64. */
+/* The kernel's struct stat, 144 bytes on x86-64 and 128 on aarch64; libc's may differ. */
 int os_file_identity(int fd, struct os_file_identity *identity) {
     uint64_t status[32];
     int error = syscall_error(SYSCALL(SYS_fstat, fd, syscall_address(status)));

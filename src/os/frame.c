@@ -22,7 +22,7 @@ static bool read_word(const struct bounds *bounds, uintptr_t at, uintptr_t *word
     return true;
 }
 
-/* Operations in unwind tables (DW_OP_ in DWARF): constants, registers, memory, sums; a comparison in PLT entries. */
+/* DW_OP_ operations used in unwind tables. The comparison occurs in PLT entries. */
 enum operation {
     OP_DEREF = 0x06,
     OP_CONST1U = 0x08,
@@ -125,7 +125,7 @@ static bool operate(struct evaluation *state, const uint8_t **at) {
     }
 }
 
-/* Evaluates an expression, which begins with its length. `first` is on the stack already. */
+/* The expression begins with its length. `first` is already on its stack. */
 static bool evaluate(const uint8_t *expression, const struct frame *frame, const struct bounds *bounds,
                      const uintptr_t *first, uintptr_t *value) {
     struct evaluation state = {.frame = frame, .bounds = bounds};
@@ -143,7 +143,7 @@ static bool evaluate(const uint8_t *expression, const struct frame *frame, const
     return state.depth != 0;
 }
 
-/* The address of the frame: the stack pointer of the caller. */
+/* A frame's address is the caller's stack pointer. */
 static bool frame_address(const struct unwind_row *row, const struct frame *frame, const struct bounds *bounds,
                           uintptr_t *address) {
     if (row->frame.kind == RULE_VALUE) {
@@ -207,30 +207,30 @@ static NOINLINE enum frame_caller apply(const struct unwind_function *function, 
 
 #if defined(__x86_64__)
 
-/* Most code has simple rules: the frame is a register plus an offset, preserved registers are at offsets from it, and
- * the return address is right below it. They fit in a word. An entry is that word and the code's address combined with
- * it, so a half-written entry matches nothing. Code loaded where other code was may find old rules: its stack is then
- * wrong, but reads stay within the bounds. The first KNOWN_FEW rules use one page of the table, so that a small program
- * touches no more; later ones use all of it, at other places, so the earlier are forgotten. */
+/* A cache of simple rules, which most code has: the frame is a register plus an offset, preserved registers are at
+ * offsets from it, and the return address is right below it. Such rules fit in a word. An entry is that word, and the
+ * word combined with the code's address, so a half-written entry matches nothing. Code loaded where other code was may
+ * match stale rules: the stack is then wrong, but reads stay within the bounds. The first KNOWN_FEW rules share one
+ * page, so a small program touches no more; later ones spread over the whole table, which forgets the first. */
 #define KNOWN_SHIFT 10u
 #define KNOWN_SHIFT_FEW 8u
 #define KNOWN_FEW 512u
 #define KNOWN_VALID UINT64_C(1)
-#define KNOWN_OUTERMOST (KNOWN_VALID | 31u << 1) /* in place of a register: there is no caller */
+#define KNOWN_OUTERMOST (KNOWN_VALID | 31u << 1) /* instead of a register: there is no caller */
 
 static _Alignas(OS_PAGE) struct {
     _Atomic uint64_t rules; /* both relaxed: see above */
     _Atomic uint64_t check;
 } known[1u << KNOWN_SHIFT];
 
-/* The rules entered so far, up to KNOWN_FEW. Relaxed: any value is harmless. */
+/* Rules entered so far, up to KNOWN_FEW. Relaxed: any value is harmless. */
 static _Atomic uint32_t known_count;
 
 static const uint8_t kept_registers[] = {3, 6, 12, 13, 14, 15};
 #define KEPT (sizeof kept_registers / sizeof *kept_registers)
 
-/* Bit 0: valid. 1 to 5: the frame's register. 6 to 23: its offset. Then 6 bits for each preserved register: how many
- * words below the frame it is saved. Returns 0 if the rules are not simple. */
+/* Bit 0: valid. 1 to 5: the frame's register. 6 to 23: its offset. Then 6 bits per preserved register: words below the
+ * frame. Returns 0 if the rules are not simple. */
 static uint64_t simple_rules(const struct unwind_function *function, const struct unwind_row *row) {
     const struct unwind_rule *returned = &row->registers[function->return_register];
     if (returned->kind == RULE_UNDEFINED) {
@@ -276,7 +276,7 @@ static void remember(uintptr_t pc, uint64_t rules) {
 static uint64_t recall(uintptr_t pc) {
     const uint32_t count = atomic_load_explicit(&known_count, memory_order_relaxed);
     if (count == 0) {
-        return 0; /* not even read: a page that is read first faults twice */
+        return 0; /* untouched: a page that is read before it is written faults twice */
     }
     const size_t place = known_place(pc, count);
     const uint64_t rules = atomic_load_explicit(&known[place].rules, memory_order_relaxed);

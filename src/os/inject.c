@@ -4,7 +4,7 @@
 
 #include <stdatomic.h>
 
-/* Calls first..first + count - 1 of a kind fail with `error`. All are seq_cst: tests need no speed here. */
+/* Calls first..first + count - 1 of a kind fail. Everything is seq_cst: tests need no speed. */
 static struct {
     _Atomic uint64_t calls;
     _Atomic uint64_t first;

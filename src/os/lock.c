@@ -6,7 +6,7 @@
 
 enum { FREE = LOCK_FREE, HELD = LOCK_HELD, CONTENDED };
 
-/* A microsecond or two: most holders finish within that, and a system call would take as long. */
+/* A microsecond or two, as long as a system call; most holders finish within that. */
 #define SPINS 100
 
 #ifdef MEMS_DEBUG
@@ -76,7 +76,7 @@ static COLD void take_contended(struct lock *lock) {
         }
         SPIN_PAUSE();
     }
-    /* A thread that slept marks the lock contended, as others may still wait. acquire: pairs with lock_give. */
+    /* A thread that slept marks the lock contended, because others may still wait. acquire: pairs with lock_give. */
     while (atomic_exchange_explicit(&lock->state, CONTENDED, memory_order_acquire) != FREE) {
         futex_wait(&lock->state, CONTENDED);
     }

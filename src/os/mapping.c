@@ -1,4 +1,4 @@
-/* mapping.c - address space: reserved, committed, claimed, mapped, purged, resized, returned. */
+/* mapping.c - address space. */
 #include <errno.h>
 #include <stdatomic.h>
 #include <sys/auxv.h>
@@ -13,13 +13,13 @@ size_t os_page_size(void) {
     static _Atomic size_t known; /* relaxed: a constant */
     size_t size = atomic_load_explicit(&known, memory_order_relaxed);
     if (size == 0) {
-        size = (size_t)getauxval(AT_PAGESZ); /* sysconf would touch about 70 KiB more of the C library */
+        size = (size_t)getauxval(AT_PAGESZ); /* sysconf would touch 70 KiB more of libc */
         atomic_store_explicit(&known, size, memory_order_relaxed);
     }
     return size;
 }
 
-/* Maps `align` bytes more than needed and cuts off the ends, so that the mapping starts at a multiple of `align`. */
+/* Maps `align` bytes too many and cuts off both ends. */
 static int map_aligned(size_t size, size_t align, int protection, int flags, void **out) {
     size_t page = os_page_size();
     if (align <= page) {
@@ -36,7 +36,7 @@ static int map_aligned(size_t size, size_t align, int protection, int flags, voi
     }
     char *whole = mapped;
     size_t head = round_up((uintptr_t)whole, align) - (uintptr_t)whole;
-    /* At the kernel's limit of mappings the ends stay: untouched addresses cost nothing, whereas failing would. */
+    /* At the kernel's limit of mappings the ends stay: untouched, they cost nothing. */
     if (head != 0) {
         (void)sys_munmap(whole, head);
     }
@@ -45,7 +45,7 @@ static int map_aligned(size_t size, size_t align, int protection, int flags, voi
     return 0;
 }
 
-/* Maps at an address that must be free. Kernels before 4.17 and some emulators take the address as a mere hint. */
+/* The address must be free. Kernels before 4.17 and some emulators take it as a hint. */
 static int map_at(void *start, size_t size, int protection) {
     void *mapped = NULL;
     int error = sys_mmap(start, size, protection, PRIVATE | MAP_NORESERVE | MAP_FIXED_NOREPLACE, &mapped);
@@ -56,12 +56,12 @@ static int map_at(void *start, size_t size, int protection) {
     return error;
 }
 
-/* The kernel leaves untouched memory out of cores by itself; gdb's gcore leaves out only what is marked. */
+/* The kernel leaves untouched memory out of cores; gdb's gcore only what is marked. */
 static void leave_out_of_cores(void *start, size_t size) {
     (void)sys_madvise(start, size, MADV_DONTDUMP);
 }
 
-/* NORESERVE: only accessible memory should count. Under strict overcommit the kernel ignores the flag. */
+/* NORESERVE: only accessible memory should count. Strict overcommit ignores the flag. */
 int os_reserve(size_t size, size_t align, void **out) {
     int error = map_aligned(size, align, PROT_NONE, PRIVATE | MAP_NORESERVE, out);
     if (error == 0) {
@@ -86,7 +86,7 @@ void os_dump(void *start, size_t size) {
     (void)sys_madvise(start, size, MADV_DODUMP);
 }
 
-/* The flags that os_reserve and os_commit produce, so that the kernel can merge adjacent pieces. */
+/* With the flags of os_reserve plus os_commit, so the kernel can merge adjacent pieces. */
 int os_claim(void *start, size_t size) {
     return map_at(start, size, READ_WRITE);
 }
@@ -112,9 +112,8 @@ int os_purge(void *start, size_t size) {
     return sys_madvise(start, size, MADV_DONTNEED);
 }
 
-/* The kernel unmaps the old pages first; if it fails after that, another thread's mmap may get the hole. As in
- * os_move_pages a mark tells: if it is gone, the addresses count as lost. The kernel sets the mark, because the pages
- * may be unwritable. */
+/* The kernel unmaps first; if it then fails, another thread's mmap may take the hole. As in os_move_pages, if a mark is
+ * gone, the addresses count as lost. The kernel sets the mark, because the pages may be unwritable. */
 int os_replace(void *start, size_t size, bool *lost) {
     static const uint32_t mark = 0x5a5;
     void *mapped = NULL;

@@ -1,5 +1,5 @@
-/* memory_allowed.c - how much memory the machine and the control groups allow the process, and how scarce it is. Reads
- * the kernel's files, at some ten microseconds each, so malloc and free must not call this. */
+/* memory_allowed.c - how much memory the machine and the control groups allow, and how scarce it is. Reading the
+ * kernel's files takes some ten microseconds each: too slow for malloc and free. */
 #include <string.h>
 
 #include "base/bits.h"
@@ -8,7 +8,7 @@
 
 #define PATH_MOST 512u
 
-/* The decimal number at the start of a text; `otherwise` if there is none, as with "max". */
+/* The leading number; `otherwise` if there is none ("max"). */
 static size_t number_at(const char *text, size_t otherwise) {
     size_t number = 0;
     if (*text < '0' || *text > '9') {
@@ -32,7 +32,7 @@ static size_t limit_in(const char *root, const char *group, size_t length, const
     return !path.full && os_read_text(path.text, text, sizeof text) == 0 ? number_at(text, SIZE_MAX) : SIZE_MAX;
 }
 
-/* The lowest limit of a group, whose name ends at a newline, and of its parents. */
+/* The lowest limit of a group, whose name ends at a newline, and its parents. */
 static size_t least_limit(const char *root, const char *group, const char *file) {
     size_t length = strcspn(group, "\n");
     size_t least = SIZE_MAX;

@@ -5,7 +5,6 @@
 #include "inject.h"
 #include "syscall.h"
 
-/* Stores the address that a call returned, turning the kernel's integer into a pointer. */
 static int take_address(long result, void **out) {
     int error = syscall_error(result);
     if (error == 0) {
@@ -18,12 +17,12 @@ static long direct_mmap(void *start, size_t size, int protection, int flags) {
     return SYSCALL(SYS_mmap, syscall_address(start), (long)size, protection, flags, -1L);
 }
 
-/* ThreadSanitizer must learn that memory starts a new life, or accesses of the old and the new look like a race. It
- * watches the C library's functions for this. */
+/* ThreadSanitizer must learn that memory starts a new life, or old and new accesses look like a race. It intercepts
+ * libc's functions for this. */
 #ifdef __SANITIZE_THREAD__
 
-/* If ThreadSanitizer cannot use an address it passes 0 to the kernel, a valid address for MAP_FIXED_NOREPLACE. The
- * kernel refuses addresses where the sanitizer has its own memory, so we ask it first. */
+/* The sanitizer replaces an address that it cannot use by 0, which MAP_FIXED_NOREPLACE accepts. The kernel refuses
+ * addresses in the sanitizer's own memory, so we ask the kernel first. */
 static long call_mmap(void *start, size_t size, int protection, int flags) {
     int saved = errno;
     if ((flags & MAP_FIXED_NOREPLACE) != 0) {
@@ -81,7 +80,7 @@ int sys_madvise(void *start, size_t size, int advice) {
 int sys_mremap(void *old, size_t old_size, size_t new_size, int flags, void *new, void **out) {
     int error = os_injected(OS_CALL_MREMAP);
     if (error == ENOMEM && (flags & MREMAP_FIXED) != 0) {
-        (void)call_munmap(new, new_size); /* undoes what the kernel did before it failed */
+        (void)call_munmap(new, new_size); /* undoes what the kernel did before failing */
     }
     if (error != 0) {
         return error;

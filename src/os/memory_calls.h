@@ -1,10 +1,10 @@
-/* memory_calls.h - the system calls that change mappings. Each returns 0 or an errno, and tests can make it fail. */
+/* memory_calls.h - system calls that change mappings. Each returns 0 or an errno, and tests can make it fail. */
 #pragma once
 
 #include <stddef.h>
 #include <sys/mman.h>
 
-/* For C library headers older than the kernel. */
+/* For libc headers older than the kernel. */
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif

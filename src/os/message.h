@@ -1,11 +1,10 @@
-/* message.h - lines that the heaps write to standard error. A line is composed without allocation and written by one
- * write(2), so lines of threads do not mix. errno is unchanged. May be called anywhere, with any lock held and in
- * signal handlers. */
+/* message.h - lines on standard error. A line is composed without allocation and written by one write(2), so threads'
+ * lines do not mix. Keeps errno. Callable with any lock held, and in signal handlers. */
 #pragma once
 
 #include "base/fmt.h"
 
-/* A line under construction. The last MESSAGE_END bytes are kept for its end, so only text before that is ever cut. */
+/* The last MESSAGE_END bytes are reserved for the line's end; only text before them is ever cut. */
 #define MESSAGE_SIZE 512
 #define MESSAGE_END 32
 
@@ -14,14 +13,13 @@ struct message {
     char text[MESSAGE_SIZE];
 };
 
-/* Starts an empty line; the caller adds text. */
 void message_begin(struct message *message);
 
-/* Makes the reserved MESSAGE_END - 2 characters available for the line's end. */
+/* Opens the reserved MESSAGE_END - 2 characters. */
 void message_end(struct message *message);
 
-/* Adds a newline and writes the line to fd. */
+/* Adds a newline and writes the line. */
 void message_tell(struct message *message, int fd);
 
-/* Writes a whole line, given without its newline, to standard error. */
+/* Writes a line, given without its newline, to standard error. */
 void message_line(const char *line);

@@ -5,13 +5,13 @@
 
 #include "os.h"
 
-/* In ascending rank. Complete before the handlers are registered and constant afterwards, so without a lock. */
+/* In ascending rank. Constant once the handlers are registered, so no lock. */
 static struct list participants = {&participants, &participants};
 
 /* 0 before the start. */
 static uint64_t own_id;
 
-/* Whether the process had one thread when it forked; parent and child both rely on it. */
+/* Whether the process had one thread when it forked; for both parent and child. */
 static bool alone;
 
 static struct process_participant *participant_of(struct list *link) {

@@ -6,7 +6,7 @@
 #include "os.h"
 #include "syscall.h"
 
-/* The finaliser of splitmix64: each bit of x flips each bit of the result with probability one half. */
+/* splitmix64's finaliser: each bit of x flips each bit of the result with probability one half. */
 static uint64_t mix(uint64_t x) {
     x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);

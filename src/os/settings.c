@@ -7,7 +7,7 @@
 #include "message.h"
 #include "os.h"
 
-/* Room for any heap's choices; the engine's, with a file's path, are the largest. */
+/* Enough for any heap's choices; the engine's, with a file's path, are the largest. */
 #define CHOICES_MAX 1024
 
 /* A copy of the choices, to be changed and then adopted or dropped. */

@@ -9,40 +9,40 @@
 #include "memory_calls.h"
 #include "os.h"
 
-/* The minimum size of a frame: a return address and a frame pointer. */
+/* A frame has at least a return address and a frame pointer. */
 #define FRAME_MIN (2 * sizeof(uintptr_t))
 
 struct walk {
     struct os_stack *own;
     struct os_stack bounds; /* of the stack that the last frame lies on */
-    uintptr_t last;         /* the stack pointer of the last frame; 0: there is none yet */
+    uintptr_t last;         /* the last frame's stack pointer; 0: none yet */
     uintptr_t *frames;
     unsigned count;
     unsigned most;
     bool cut;
 };
 
-/* Whether low..high is mapped. Advice that changes nothing fails where nothing is, and touches no page. */
+/* Advice that changes nothing fails where nothing is mapped, and touches no page. */
 static bool is_mapped(uintptr_t low, uintptr_t high) {
     const uintptr_t page = os_page_size();
     low = round_down(low, page);
     return sys_madvise((void *)low, round_up(high, page) - low, MADV_NORMAL) == 0;
 }
 
-/* The thread pointer of the first thread, if that loads the library; otherwise its stack is treated as foreign. */
+/* The first thread's thread pointer, if that thread loads the library; otherwise its stack counts as foreign. */
 static uintptr_t first_thread;
 
 __attribute__((constructor(101))) static void note_first_thread(void) {
     first_thread = (uintptr_t)__builtin_thread_pointer();
 }
 
-/* The end of the thread's own stack: what the thread pointer points at or, of the first, the name of the program. */
+/* Where the thread's own stack ends: at the thread pointer or, for the first thread, at the program's name. */
 static uintptr_t stack_end(void) {
     const uintptr_t thread = (uintptr_t)__builtin_thread_pointer();
     return thread == first_thread ? getauxval(AT_EXECFN) : thread;
 }
 
-/* Whether an address is on the thread's own stack; if so, extends the known part down to it. */
+/* If an address is on the thread's own stack, extends the known part down to it. */
 static bool on_own_stack(struct os_stack *own, uintptr_t at) {
     if (at >= own->low && at < own->high) {
         return true;
@@ -56,7 +56,7 @@ static bool on_own_stack(struct os_stack *own, uintptr_t at) {
     return true;
 }
 
-/* Finds out which stack the thread is on, and how much of it is mapped: at least its page. */
+/* Which stack the thread is on, and how much of it is mapped: at least this page. */
 static void find_bounds(struct walk *walk, uintptr_t at) {
     if (on_own_stack(walk->own, at)) {
         walk->bounds = *walk->own;
@@ -70,7 +70,7 @@ static void find_bounds(struct walk *walk, uintptr_t at) {
     walk->bounds = (struct os_stack){.low = page, .high = round_up(high, os_page_size())};
 }
 
-/* Whether the walk may continue at this stack pointer: above the last one, or back on the thread's own stack. */
+/* A walk goes upwards, or back onto the thread's own stack. */
 static bool may_go_to(struct walk *walk, uintptr_t at) {
     const bool within = at >= walk->bounds.low && at <= walk->bounds.high - FRAME_MIN;
     bool allowed = within && at > walk->last;
@@ -85,7 +85,7 @@ static bool may_go_to(struct walk *walk, uintptr_t at) {
     return allowed;
 }
 
-/* False if there is no room for it. */
+/* False if there is no room. */
 static bool add(struct walk *walk, uintptr_t frame) {
     if (walk->count == walk->most) {
         walk->cut = true;
@@ -95,7 +95,7 @@ static bool add(struct walk *walk, uintptr_t frame) {
     return true;
 }
 
-/* The current registers of the function into which this one is inlined. */
+/* The registers of the function that this is inlined into. */
 ALWAYS_INLINE void frame_here(struct frame *frame) {
     uintptr_t *registers = frame->registers;
 #if defined(__x86_64__)
@@ -135,7 +135,7 @@ static void by_tables(struct walk *walk) {
     walk->cut = caller != FRAME_OUTERMOST;
 }
 
-/* A frame pointer points at the caller's, with the return address behind it. The outermost one is 0. */
+/* A frame pointer points at the caller's, with the return address behind it; the outermost is 0. */
 static void by_frame_pointers(struct walk *walk) {
     const uintptr_t *frame = __builtin_frame_address(0);
     while (frame != NULL) {
@@ -154,7 +154,7 @@ enum os_unwinder os_unwinder(void) {
     return unwind_tables_exist() ? OS_UNWINDER_TABLES : OS_UNWINDER_FRAME_POINTERS;
 }
 
-/* The ELF header of the file that contains this code; the linker defines the name. */
+/* The linker defines this: the ELF header of the file that contains this code. */
 extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
 
 static bool is_own(uintptr_t address) {
@@ -172,7 +172,7 @@ static bool is_own(uintptr_t address) {
 unsigned os_stack_own(const uintptr_t *frames, unsigned count) {
     unsigned own = 0;
     if (is_own(getauxval(AT_ENTRY))) {
-        return 0; /* in the program itself, whose own functions are there too */
+        return 0; /* in the program, beside its own functions */
     }
     while (own < count && is_own(frames[own])) {
         own++;

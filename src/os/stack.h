@@ -1,11 +1,11 @@
 /*
  * stack.h - the return addresses on the calling thread's stack.
  *
- * Frames are found by unwind tables (frame.h) with glibc 2.35 or later, elsewhere by frame pointers, if there are any.
+ * Frames are found by unwind tables (frame.h) with glibc 2.35 or later, elsewhere by frame pointers, if any.
  *
- * A walk takes no lock, allocates nothing, and uses little more than 3 KiB of stack. It reads only the stack that the
- * thread is on, above the previous frame. A stack that is not the thread's own (a signal handler's, a coroutine's) is
- * followed for OS_STACK_FOREIGN bytes, and back onto the thread's own.
+ * A walk takes no lock, allocates nothing, and uses little more than 3 KiB of stack. It reads only the current stack,
+ * upwards. A stack that is not the thread's own (a signal handler's, a coroutine's) is followed for OS_STACK_FOREIGN
+ * bytes, and back onto the thread's own.
  */
 #pragma once
 
@@ -15,7 +15,7 @@
 
 #define OS_STACK_FOREIGN ((size_t)64 << 10)
 
-/* The part of a thread's own stack that is known to be mapped: `low` to `high`. Initially all zero. */
+/* The part of a thread's own stack that is known to be mapped. Initially zero. */
 struct os_stack {
     uintptr_t low;
     uintptr_t high;
@@ -29,6 +29,6 @@ enum os_unwinder os_unwinder(void);
 /* How many of the first frames are in the shared library that contains this code, and may be left out. */
 unsigned os_stack_own(const uintptr_t *frames, unsigned count);
 
-/* Stores up to `most` return addresses of the calling thread, innermost first, and returns how many. *cut: the
- * outermost frame was not reached. A nested call (in a signal handler) finds none and sets *cut. */
+/* Stores up to `most` return addresses, innermost first, and returns how many. *cut: the outermost was not reached. A
+ * nested call (in a signal handler) finds none and sets *cut. */
 unsigned os_stack_walk(struct os_stack *stack, uintptr_t *frames, unsigned most, bool *cut);

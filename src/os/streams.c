@@ -1,4 +1,4 @@
-/* streams.c - the lock of the C library's list of open streams. */
+/* streams.c - the lock of libc's list of open streams. */
 #include <stddef.h>
 
 #include "os.h"

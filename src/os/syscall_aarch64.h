@@ -1,4 +1,4 @@
-/* syscall_aarch64.h - a system call on aarch64: number in x8, arguments in x0 to x5, result in x0. */
+/* syscall_aarch64.h - number in x8, arguments in x0 to x5, result in x0. */
 #pragma once
 
 static inline long syscall_enter(long number, long a, long b, long c, long d, long e, long f) {

@@ -1,4 +1,4 @@
-/* task.c - the process's and the thread's ids. */
+/* task.c - process and thread ids. */
 #include "os.h"
 #include "syscall.h"
 

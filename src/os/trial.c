@@ -1,6 +1,5 @@
-/* trial.c - tries what the kernel, or an emulator, can do: purged pages that are zero, moves of pages, guards. Each
- * trial is made once, or by two threads at once with the same result, so relaxed order is enough. A trial that fails
- * for lack of memory is repeated next time. */
+/* trial.c - tries what the kernel or emulator can do: zero purged pages, move pages, guard. Each trial is made once, or
+ * by two threads with the same result (relaxed), and again if it failed for lack of memory. */
 #include <errno.h>
 #include <stdatomic.h>
 #include <sys/random.h>
@@ -12,8 +11,8 @@
 
 enum trial { UNTRIED, WORKS, FAILS };
 
-/* Makes a trial with two untouched scratch pages. Returns what the attempt returns: 0 if it works, ENOSYS if not, or
- * another errno if that could not be found out. */
+/* Calls `attempt` with two untouched scratch pages. Its result: 0 if the feature works, ENOSYS if not, another errno if
+ * that could not be found out. */
 static int try_once(_Atomic int *known, int (*attempt)(char *scratch, size_t page)) {
     const int found = atomic_load_explicit(known, memory_order_relaxed);
     if (found != UNTRIED) {
@@ -49,13 +48,13 @@ static int move_pages(void *old, void *new, size_t size) {
     return sys_mremap(old, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, new, &moved);
 }
 
-/* Whether system calls may write to the page. An emulator that keeps a list of the program's pages may have dropped
- * this one, though it is mapped; its system calls then take it for missing. */
+/* Whether system calls may write to the page. An emulator that lists the program's pages may have dropped this one; its
+ * system calls then find it missing. */
 static bool kernel_may_write(void *page) {
     return syscall_error(SYSCALL(SYS_getrandom, syscall_address(page), 1L, GRND_NONBLOCK)) != EFAULT;
 }
 
-/* Kernels before 5.7 and some emulators do not know the flag; other emulators lose the source, or forget it. */
+/* Kernels before 5.7 and some emulators do not know the flag; other emulators lose or forget the source. */
 static int attempt_move(char *scratch, size_t page) {
     *(volatile uint32_t *)scratch = 1;
     const int error = move_pages(scratch, scratch + page, page);
@@ -82,8 +81,8 @@ int os_guard(void *start, size_t size) {
     return error != 0 ? error : sys_madvise(start, size, MADV_GUARD_INSTALL);
 }
 
-/* The kernel unmaps the destination first; if it fails after that (at its limit of mappings, or if the source turns out
- * to be several), another thread's mmap may get the hole. The mark proves that a mapping there is ours. */
+/* The kernel unmaps the destination first. If it then fails (at its limit of mappings, or if the source is several),
+ * another thread's mmap may take the hole. The mark proves that a mapping there is ours. */
 int os_move_pages(void *old, void *new, size_t size, bool *lost) {
     static const uint32_t mark = 0x6d656d73;
     *lost = false;

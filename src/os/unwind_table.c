@@ -6,13 +6,13 @@
 #include "base/compiler.h"
 #include "dwarf.h"
 
-/* The only form of the sorted table that linkers write. */
+/* The only form that linkers write. */
 #define SORTED_TABLE 0x3bu /* pairs of 32-bit distances from the header */
 #define COUNT_32 0x03u
 
 #define GUESSES 8u /* of a position in it */
 
-#define REMEMBERED 2u /* nested states that a function's rules remember */
+#define REMEMBERED 2u /* nested states in a function's rules */
 
 /* glibc's, as <dlfcn.h> has it from 2.35 on. */
 struct object {
@@ -29,15 +29,15 @@ bool unwind_tables_exist(void) {
     return _dl_find_object != NULL;
 }
 
-/* A pair of the sorted table: distances of the code and of its entry from the header. */
+/* Distances of the code and of its entry from the header. */
 struct pair {
     int32_t code;
     int32_t entry;
 };
 
-/* The last pair that does not begin behind the code at this distance; NULL: none. Functions lie about evenly, so the
- * position is guessed from the distances: halving a large table would read pages all over it, and the kernel maps 64
- * KiB of a file around each. Where guesses fail, halving does it. */
+/* The last pair that does not begin behind this distance, or NULL. Functions lie about evenly, so the position is
+ * guessed by interpolation: bisecting a large table would read pages all over it, and the kernel maps 64 KiB of a file
+ * around each. Where guesses fail, we bisect. */
 static const struct pair *find_pair(const struct pair *pairs, size_t count, int64_t distance) {
     if (count == 0 || pairs[0].code > distance) {
         return NULL;
@@ -143,7 +143,7 @@ bool unwind_find_function(uintptr_t pc, struct unwind_function *function) {
     return pc - function->start < size && function->return_register < UNWIND_REGISTERS;
 }
 
-/* The instructions of a function's rules (DW_CFA_ in DWARF). Three have it in the upper two bits. */
+/* DW_CFA_ instructions. Three have their code in the upper two bits. */
 enum upper_code { CFA_ADVANCE_LOC = 1, CFA_OFFSET, CFA_RESTORE };
 enum code {
     CFA_NOP,
@@ -180,7 +180,7 @@ struct program {
     struct unwind_row remembered[REMEMBERED];
     unsigned depth;
     uintptr_t location;
-    uintptr_t until; /* rules from here on are of later instructions */
+    uintptr_t until; /* rules from here on belong to later instructions */
 };
 
 static void set_rule(struct program *program, uint64_t number, struct unwind_rule rule) {
@@ -212,7 +212,7 @@ static void take_frame(struct program *program, const uint8_t **at, int64_t fact
     program->row.frame_offset = factor == 1 ? (int64_t)dwarf_number(at) : dwarf_offset(at) * factor;
 }
 
-/* Instructions about a register. False for any other. */
+/* False if the instruction is not about a register. */
 static bool apply_register_rule(struct program *program, uint8_t code, const uint8_t **at) {
     const int64_t factor = program->function->data_factor;
     const uint64_t number = dwarf_number(at);
@@ -250,7 +250,7 @@ static bool apply_register_rule(struct program *program, uint8_t code, const uin
     }
 }
 
-/* Instructions about the frame's address. False for any other. */
+/* False if it is not about the frame's address. */
 static bool apply_frame_rule(struct program *program, uint8_t code, const uint8_t **at) {
     const int64_t factor = program->function->data_factor;
     switch (code) {
@@ -277,7 +277,7 @@ static bool apply_frame_rule(struct program *program, uint8_t code, const uint8_
     }
 }
 
-/* All instructions except those whose operand is in the opcode. */
+/* Instructions with a whole byte as opcode. */
 static bool apply_other(struct program *program, uint8_t code, const uint8_t **at) {
     const struct unwind_function *function = program->function;
     switch (code) {
@@ -312,7 +312,7 @@ static bool apply_other(struct program *program, uint8_t code, const uint8_t **a
     }
 }
 
-/* Runs the instructions that apply to code before `until`. False for an unknown one. */
+/* Runs the instructions for code before `until`. False if one is unknown. */
 static bool run(struct program *program, const uint8_t *at, const uint8_t *end) {
     while (at < end && program->location <= program->until) {
         const uint8_t code = *at++;
@@ -337,7 +337,7 @@ static bool run(struct program *program, const uint8_t *at, const uint8_t *end) 
     return true;
 }
 
-/* Not inlined, so that the program's rows are off the stack when the caller applies one. */
+/* Not inlined: the program's rows must be off the stack when the caller applies one. */
 NOINLINE bool unwind_find_row(const struct unwind_function *function, uintptr_t pc, struct unwind_row *row) {
     struct program program = {.function = function, .location = function->start, .until = UINTPTR_MAX};
     if (!run(&program, function->common, function->common_end)) {

@@ -1,11 +1,11 @@
-/* unwind_table.h - reads a module's unwind tables (.eh_frame): how to find a function's caller and its registers.
- * Exceptions use them too; glibc's _dl_find_object (2.35 and later) finds them without a lock or an allocation. */
+/* unwind_table.h - reads a module's unwind tables (.eh_frame), which exceptions use too. glibc's _dl_find_object (2.35
+ * and later) finds them without a lock or an allocation. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Registers by their numbers in the tables: those that a call preserves, and the return address. */
+/* Registers as numbered in the tables: those that a call preserves, and the return address. */
 #if defined(__x86_64__)
 #define UNWIND_REGISTERS 17u
 #define UNWIND_STACK_POINTER 7u
@@ -24,8 +24,8 @@ enum unwind_rule_kind {
     RULE_VALUE
 };
 
-/* How to get the caller's value of a register: it is the frame's address plus an offset, or is saved there; it is in
- * another register; it is the result of an expression, or is saved there. */
+/* The caller's value of a register is the frame's address plus an offset, or saved there; in another register; the
+ * result of an expression, or saved there. */
 struct unwind_rule {
     enum unwind_rule_kind kind;
     union {
@@ -49,18 +49,17 @@ struct unwind_function {
     unsigned return_register;
     unsigned encoding; /* of code addresses */
     bool augmented;
-    bool signal;           /* it is what a signal handler returns to */
+    bool signal;           /* signal handlers return to it */
     const uint8_t *common; /* rules that it shares with other functions */
     const uint8_t *common_end;
     const uint8_t *own;
     const uint8_t *own_end;
 };
 
-/* Whether this C library can find the tables. */
 bool unwind_tables_exist(void);
 
-/* False if nothing describes the code at pc. */
+/* False if nothing describes the code. */
 bool unwind_find_function(uintptr_t pc, struct unwind_function *function);
 
-/* The rules that apply at pc, which is in the function. False if they contain an unknown instruction. */
+/* The rules at pc, inside the function. False if an instruction is unknown. */
 bool unwind_find_row(const struct unwind_function *function, uintptr_t pc, struct unwind_row *row);

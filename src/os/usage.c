@@ -5,7 +5,7 @@
 #include "os.h"
 #include "syscall.h"
 
-/* On 64-bit Linux the kernel's structure equals the C libraries'. */
+/* On 64-bit Linux the kernel's structure is libc's. */
 int os_process_limit(int process, int resource, const struct rlimit *limit, struct rlimit *old) {
     return syscall_error(SYSCALL(SYS_prlimit64, process, resource, syscall_address(limit), syscall_address(old)));
 }
@@ -39,7 +39,7 @@ size_t os_physical_memory(void) {
     return error == 0 ? (size_t)info.totalram * info.mem_unit : 0;
 }
 
-/* Reads a decimal number and moves *text behind it and the following blank; 0 if there is none. */
+/* Moves *text past the number and one space; 0 if there is none. */
 static size_t next_number(const char **text) {
     size_t number = 0;
     for (; **text >= '0' && **text <= '9'; ++*text) {
@@ -49,7 +49,7 @@ static size_t next_number(const char **text) {
     return number;
 }
 
-/* The first two numbers of statm: address space and resident memory, in pages of the kernel. */
+/* statm begins with address space and resident memory, in kernel pages. */
 static void read_statm(struct os_usage *usage) {
     char buffer[128];
     if (os_read_text("/proc/self/statm", buffer, sizeof buffer) != 0) {

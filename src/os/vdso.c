@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 
-/* What the image says about its symbols. `bias` is its address minus the address it was linked for. */
+/* `bias` is the image's address minus the one it was linked for. */
 struct image {
     const unsigned char *bias;
     const Elf64_Dyn *dynamic;
@@ -17,7 +17,7 @@ struct image {
     const uint32_t *gnu_hash; /* GNU's, or NULL */
 };
 
-/* Finds the dynamic section; false if the image has none, or no loaded segment. */
+/* False without a loaded segment or a dynamic section. */
 static bool read_segments(struct image *image, const unsigned char *start) {
     const Elf64_Ehdr *header = (const void *)start;
     const Elf64_Phdr *segments = (const void *)(start + header->e_phoff);
@@ -49,7 +49,7 @@ static bool read_dynamic(struct image *image) {
     return image->symbols != NULL && image->names != NULL;
 }
 
-/* The number of symbols: System V's hash table has as many chain words, GNU's last chain ends with the last one. */
+/* System V's hash table has one chain word per symbol; GNU's last chain ends with the last symbol. */
 static uint32_t count_symbols(const struct image *image) {
     if (image->hash != NULL) {
         return image->hash[1];
@@ -75,7 +75,7 @@ static uint32_t count_symbols(const struct image *image) {
     return last + 1;
 }
 
-/* There are only about ten symbols, so a linear search will do. */
+/* Linear: there are about ten symbols. */
 uintptr_t vdso_find_in(const void *start, const char *name) {
     struct image image = {.dynamic = NULL};
     if (!read_segments(&image, start) || !read_dynamic(&image)) {

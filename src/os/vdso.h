@@ -1,9 +1,9 @@
-/* vdso.h - kernel functions that run in the process, from a small shared library that the kernel maps. */
+/* vdso.h - functions in the small shared library that the kernel maps into each process. */
 #pragma once
 
 #include <stdint.h>
 
-/* The address of a function; 0 if the kernel or an emulator has no image, or the image no such function. */
+/* 0 if there is no image, or no such function in it. */
 uintptr_t vdso_find(const char *name);
 
 /* The same in the image at `start`. */
