@@ -2,7 +2,6 @@
 
 #include "bits.h"
 
-/* One bit per step in a uint16_t, one per level in a uint32_t. */
 _Static_assert(BINS_STEPS == 16 && BINS_LEVELS == 32, "the bit sets of struct bins_map fit exactly");
 
 void bins_place(uint64_t size, unsigned *level, unsigned *step) {
@@ -14,7 +13,7 @@ void bins_place(uint64_t size, unsigned *level, unsigned *step) {
         *step = (unsigned)size;
         return;
     }
-    /* The leading bit gives the level, the next BINS_STEP_BITS bits the step. */
+    /* The leading bit gives the level, the next BINS_STEP_BITS the step. */
     *level = floor_log2(size) - BINS_STEP_BITS + 1;
     *step = (unsigned)(size >> (*level - 1)) - BINS_STEPS;
 }

@@ -1,9 +1,9 @@
 /*
- * bins.h - size classes on two levels, and a map of the non-empty ones.
+ * bins.h - two-level bins by size, and a map of the non-empty ones.
  *
- * Sizes fall into BINS_LEVELS powers of two, each divided into BINS_STEPS bins of equal width; sizes below BINS_STEPS
- * have a bin each. A bit per level and a bit per bin tell which bins are non-empty, so two bit scans find the next
- * larger one. The caller stores the bins' contents, and locks.
+ * Each power of two is a level of BINS_STEPS bins of equal width; each size below BINS_STEPS has a bin. A bit per level
+ * and per bin tells which are non-empty, so two bit scans find the next larger one. The caller stores the contents, and
+ * locks.
  *
  *   level:  0: 1 2 .. 15 (exact) | 1: 16 17 .. 31 (exact) | 2: 32-33 34-35 .. 62-63 | 3: 64-67 .. | ...
  *
@@ -20,7 +20,7 @@
 /* Larger sizes share the last bin. */
 #define BINS_SIZE_MAX ((UINT64_C(1) << (BINS_LEVELS + BINS_STEP_BITS - 1)) - 1)
 
-/* Which bins are non-empty. Invariant: bit l of levels is set if and only if steps[l] is not 0. */
+/* Invariant: bit l of levels is set if and only if steps[l] is not 0. */
 struct bins_map {
     uint32_t levels;
     uint16_t steps[BINS_LEVELS];
@@ -31,7 +31,7 @@ void bins_place(uint64_t size, unsigned *level, unsigned *step);
 void bins_map_set(struct bins_map *map, unsigned level, unsigned step);
 void bins_map_clear(struct bins_map *map, unsigned level, unsigned step);
 
-/* Moves *level and *step to the next larger non-empty bin; false if there is none. */
+/* The next larger non-empty bin; false if there is none. */
 bool bins_map_above(const struct bins_map *map, unsigned *level, unsigned *step);
 
 static inline bool bins_map_get(const struct bins_map *map, unsigned level, unsigned step) {

@@ -2,7 +2,7 @@
 
 #include "bits.h"
 
-/* The bits of this word that lie in first..end - 1, possibly none. The word must not lie past `end`. */
+/* The bits of a word that lie in first..end - 1, possibly none. The word must not lie past `end`. */
 static uint64_t word_mask(size_t word, size_t first, size_t end) {
     size_t base = word * BITMAP_WORD_BITS;
     uint64_t mask = UINT64_MAX;

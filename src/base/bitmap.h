@@ -1,6 +1,5 @@
-/* bitmap.h - arrays of bits in 64-bit words. A bitmap has any number of readers, and one writer at a time, which the
- * caller ensures. Each change is one relaxed store of a whole word, so a reader, a core dump or a forked child sees
- * every word either before or after it. */
+/* bitmap.h - arrays of bits. Many readers, and one writer at a time, which the caller ensures. Each change is one
+ * relaxed store of a word, so readers, core dumps and forked children see it before or after. */
 #pragma once
 
 #include <stdatomic.h>
@@ -41,5 +40,5 @@ static inline void bitmap_clear(bitmap_word *map, size_t bit) {
 
 size_t bitmap_count_range(const bitmap_word *map, size_t first, size_t count);
 
-/* The first clear bit in `first`..`end` - 1, or BITMAP_NONE. */
+/* In `first`..`end` - 1, or BITMAP_NONE. */
 size_t bitmap_find_clear(const bitmap_word *map, size_t first, size_t end);

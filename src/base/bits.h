@@ -1,4 +1,4 @@
-/* bits.h - arithmetic on words: powers of two, rounding, checked sums. */
+/* bits.h - powers of two, rounding, checked sums. */
 #pragma once
 
 #include <stdbool.h>
@@ -19,7 +19,7 @@ static inline unsigned lowest_bit(uint64_t x) {
     return (unsigned)__builtin_ctzll(x);
 }
 
-/* How many bits are set: in sums of 2, 4 and 8 bits, as the builtin may be a call. */
+/* In sums of 2, 4 and 8 bits, because the builtin may be a call. */
 static inline unsigned count_bits(uint64_t x) {
     x -= x >> 1 & UINT64_C(0x5555555555555555);
     x = (x & UINT64_C(0x3333333333333333)) + (x >> 2 & UINT64_C(0x3333333333333333));
@@ -27,7 +27,7 @@ static inline unsigned count_bits(uint64_t x) {
     return (unsigned)(x * UINT64_C(0x0101010101010101) >> 56);
 }
 
-/* The same of two words together, at little more cost than for one. */
+/* Of two words, at little more cost than for one. */
 static inline unsigned count_bits_of_two(uint64_t x, uint64_t y) {
     x -= x >> 1 & UINT64_C(0x5555555555555555);
     y -= y >> 1 & UINT64_C(0x5555555555555555);
@@ -37,7 +37,7 @@ static inline unsigned count_bits_of_two(uint64_t x, uint64_t y) {
     return (unsigned)(x * UINT64_C(0x0101010101010101) >> 56);
 }
 
-/* Rounds x up to a multiple of `to`, a power of two. The caller must rule out overflow. */
+/* `to` is a power of two. The caller must rule out overflow. */
 static inline size_t round_up(size_t x, size_t to) {
     return (x + (to - 1)) & ~(to - 1);
 }

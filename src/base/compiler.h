@@ -1,4 +1,4 @@
-/* compiler.h - the compiler extensions that the project relies on: hints and attributes of gcc and clang. */
+/* compiler.h - extensions of gcc and clang that the project relies on. */
 #pragma once
 
 #include <stdatomic.h>
@@ -14,7 +14,7 @@
 #define NOINLINE __attribute__((noinline))
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-/* Replaces `return f(x)` in a TAIL_CALLING function by a jump to f, of the same type. gcc jumps if it optimizes. */
+/* A jump to f instead of `return f(x)`, in a TAIL_CALLING function of the same type. gcc jumps if it optimizes. */
 #ifdef __clang__
 #define TAIL_CALLING
 #define TAIL_CALL(call) __attribute__((musttail)) return call
@@ -23,27 +23,27 @@
 #define TAIL_CALL(call) return call
 #endif
 
-/* For functions that read other threads' plain words (aligned, no wider than a register) and cope with any value. */
+/* For functions that read other threads' plain words (aligned, at most a register wide) and cope with any value. */
 #define RACY_READER __attribute__((noinline, no_sanitize("thread")))
 
-/* The same where it is to be inlined, which ThreadSanitizer allows only without itself. */
+/* Inlined, except with ThreadSanitizer, which does not allow it. */
 #ifdef __SANITIZE_THREAD__
 #define RACY_INLINE static __attribute__((unused)) RACY_READER
 #else
 #define RACY_INLINE ALWAYS_INLINE
 #endif
 
-/* Puts thread-local words in the static TLS block, where one load reaches them and nothing is allocated. */
+/* Thread-local words in the static TLS block: one load reaches them, and nothing is allocated. */
 #define TLS _Thread_local __attribute__((tls_model("initial-exec")))
 
-/* Exported from the shared library; -fvisibility=hidden hides everything else. */
+/* -fvisibility=hidden hides everything else. */
 #define EXPORT __attribute__((visibility("default")))
 
-/* For variables of fast paths: no other library defines them, which saves an instruction each time. */
+/* No other library defines these variables, which saves the fast paths an instruction each time. */
 #define HIDDEN __attribute__((visibility("hidden")))
 
-/* Operations on bit `bit` modulo 64 of a word: clear it and return whether it was set; set it; return whether it is
- * set. Compilers do not always find the single x86-64 instruction for these. */
+/* Bit `bit` modulo 64 of a word: clear it and return whether it was set; set it; test it. Compilers do not always find
+ * the single x86-64 instruction. */
 #if defined(__x86_64__)
 ALWAYS_INLINE bool bit_take(uint64_t *word, uint64_t bit) {
     bool was_set;
@@ -61,7 +61,7 @@ ALWAYS_INLINE bool bit_is_set(uint64_t word, uint64_t bit) {
     return is_set;
 }
 
-/* Subtracts; true if the counter has reached 0, or would have passed it. */
+/* True if the counter has reached 0, or would have passed it. */
 ALWAYS_INLINE bool count_down(size_t *counter, size_t by) {
     bool passed;
     __asm__("sub %2, %1" : "=@ccbe"(passed), "+m"(*counter) : "er"(by));
@@ -90,8 +90,8 @@ ALWAYS_INLINE bool count_down(size_t *counter, size_t by) {
 }
 #endif
 
-/* Whether an atomic word is 0 (acquire). gcc does not fold an atomic load into a comparison, which costs a register and
- * an instruction on the fast paths. ThreadSanitizer must see the load. */
+/* acquire. gcc does not fold an atomic load into a comparison, which costs the fast paths a register and an
+ * instruction. ThreadSanitizer must see the load. */
 ALWAYS_INLINE bool word_is_zero(const _Atomic uint64_t *word) {
 #if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
     bool is_zero;
@@ -102,7 +102,7 @@ ALWAYS_INLINE bool word_is_zero(const _Atomic uint64_t *word) {
 #endif
 }
 
-/* The same value, computed here: compilers would rather repeat a part of it in each address. */
+/* Stops compilers from repeating a part of the computation in each address. */
 #define OPAQUE(value)                     \
     __extension__({                       \
         __typeof__(value) opaque = value; \

@@ -4,7 +4,7 @@
 
 #define LN_2 0.693147180559945309417
 
-/* ln(1 + t) = 2 artanh(t / (2 + t)): t is 0 to 1, so the series' argument is a third at most. */
+/* ln(1 + t) = 2 artanh(t / (2 + t)): for t up to 1 the series' argument is at most a third. */
 static double log_of_mantissa(double t) {
     const double z = t / (2 + t);
     const double square = z * z;
@@ -15,7 +15,7 @@ static double log_of_mantissa(double t) {
     return 2 * z * sum;
 }
 
-/* The mean is at most 2^63 / 44 or so for the result to fit: -ln of 2^-63 is less than 44. */
+/* For the result to fit, the mean is at most about 2^63 / 44: -ln of 2^-63 is less than 44. */
 uint64_t exponential_draw(uint64_t random, uint64_t mean) {
     if (mean <= 1) {
         return 0;

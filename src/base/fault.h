@@ -4,7 +4,7 @@
  *   mems: OPERATION(ADDRESS): PROBLEM: STATE [thread TID]
  *   mems: free(0x7f52a0c00240): double free: slot 12 of a 48-byte slab, free [thread 4711]
  *
- * Allocates nothing, and writes the line with one write(2). Defined in os, which can write and end a process.
+ * Allocates nothing, and writes the line with one write(2). Defined in os, which can write.
  */
 #pragma once
 
@@ -12,21 +12,20 @@
 
 #include "fmt.h"
 
-/* operation: the function that was called; problem: what is wrong, briefly; state: what the address is, or NULL. Text
- * beyond FAULT_LINE bytes is cut, but never the thread. Does not return: abort() raises SIGABRT. May be called
- * anywhere, with any lock held and in signal handlers. */
+/* operation: the function called; state: what the address is, or NULL. Text beyond FAULT_LINE bytes is cut, but never
+ * the thread. Callable with any lock held, and in signal handlers. */
 #define FAULT_LINE 512
 _Noreturn void fault(const char *operation, const void *address, const char *problem, const char *state);
 
-/* What happens after a report of misuse: abort(), an instruction that traps (no handler of SIGABRT runs), or the
- * process continues at its own risk. Relaxed: set at the start, or by mems_option_set. */
+/* After a report: abort(), an instruction that traps (so no handler of SIGABRT runs), or the process continues at its
+ * own risk. Relaxed: set at the start, or by mems_option_set. */
 enum fault_ending { FAULT_ABORTS, FAULT_REPORTS, FAULT_TRAPS };
 void fault_set_ending(enum fault_ending ending);
 
-/* The same as fault(), but returns if the process is to continue, or if `ends` is false. */
+/* Like fault(), but returns if the process is to continue, or if `ends` is false. */
 void fault_tell(const char *operation, const void *address, const char *problem, const char *state, bool ends);
 
-/* The line up to STATE, without a newline, for a heap whose user receives its fault reports. */
+/* The line up to STATE, for a heap whose user receives its fault reports. */
 static inline void fault_describe(struct fmt *line, const char *operation, const void *address, const char *problem,
                                   const char *state) {
     fmt_format(line, "mems: %s(%p): %s", operation, address, problem);
@@ -35,7 +34,7 @@ static inline void fault_describe(struct fmt *line, const char *operation, const
     }
 }
 
-/* Ends the program if our own state is wrong: "mems: internal error: FILE:LINE: CONDITION [thread TID]". */
+/* Our own state is wrong: "mems: internal error: FILE:LINE: CONDITION [thread TID]". */
 _Noreturn void fault_internal(const char *file, int line, const char *condition);
 
 /* Debug builds check what release builds rely on. */

@@ -21,7 +21,7 @@ static void append(struct fmt *fmt, const char *text, size_t length) {
     fmt->text[fmt->length] = '\0';
 }
 
-/* Instead of strlen: this file needs only memcpy from a library, and compilers expect that everywhere. */
+/* Not strlen: this file needs only memcpy, which compilers expect everywhere. */
 static size_t text_length(const char *text) {
     size_t length = 0;
     while (text[length] != '\0') {
@@ -59,7 +59,7 @@ static const uint64_t powers[DIGITS] = {
     UINT64_C(10000000000000000000),
 };
 
-/* Writes value's digits; returns how many. Subtracts from a table: small processors cannot divide such wide numbers. */
+/* Returns how many digits. Subtracts from a table, because small processors cannot divide such wide numbers. */
 static size_t decimal(char digits[DIGITS], uint64_t value) {
     size_t count = 1;
     while (count < DIGITS && powers[count] <= value) {
@@ -117,8 +117,8 @@ void fmt_label(struct fmt *fmt, const char *text, size_t width) {
     pad(fmt, length, width);
 }
 
-/* Writes the number that a letter asks for; false if it asks for none. With all letters in one function, compilers
- * make a jump table, for which small processors need a helper. */
+/* False if the letter asks for no number. With all letters in one function, compilers make a jump table, for which
+ * small processors need a helper. */
 static bool format_number(struct fmt *fmt, char letter, va_list *arguments) {
     if (letter == 'u') {
         fmt_decimal(fmt, va_arg(*arguments, uint64_t));
@@ -132,7 +132,7 @@ static bool format_number(struct fmt *fmt, char letter, va_list *arguments) {
     return true;
 }
 
-/* Writes one argument as its letter says, or the letter itself if it is none of ours. */
+/* An unknown letter is written as it is. */
 static void format_argument(struct fmt *fmt, char letter, va_list *arguments) {
     if (letter == 's') {
         fmt_text(fmt, va_arg(*arguments, const char *));

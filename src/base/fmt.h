@@ -1,12 +1,12 @@
-/* fmt.h - formats numbers and strings into a caller's buffer, which always ends in '\0'. Allocates nothing. Text that
- * does not fit is cut off and `full` is set. Safe in signal handlers. */
+/* fmt.h - formats into a caller's buffer, which always ends in '\0'. Allocates nothing; safe in signal handlers. Text
+ * that does not fit is cut, and `full` is set. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* A device links this file with its own sources; the prefix avoids clashes of names. */
+/* Devices link this file with their own sources; the prefix avoids clashes. */
 #define fmt_char mems_fmt_char
 #define fmt_column mems_fmt_column
 #define fmt_decimal mems_fmt_decimal
@@ -22,13 +22,13 @@ struct fmt {
     bool full; /* something was cut off */
 };
 
-/* Starts an empty text in a buffer of at least 1 byte. */
+/* The buffer has at least 1 byte. */
 struct fmt fmt_of(char *buffer, size_t capacity);
 
 void fmt_text(struct fmt *fmt, const char *text);
 void fmt_char(struct fmt *fmt, char c);
 void fmt_decimal(struct fmt *fmt, uint64_t value);
-/* The value right-aligned in `width` columns, for tables. */
+/* Right-aligned in `width` columns. */
 void fmt_column(struct fmt *fmt, uint64_t value, size_t width);
 void fmt_label(struct fmt *fmt, const char *text, size_t width);
 /* %s (const char *), %u (uint64_t), %d (int64_t), %x (uint64_t, with 0x), %p (const void *) and %%. */

@@ -16,20 +16,20 @@
 #include <stdint.h>
 
 #define ROOT_MAGIC "MeMSroot"
-/* Constant within a major version of the library. Structures may change, because rows describe them; rows may be added
- * or removed; a row whose meaning changes gets another name; root_head grows only at its end. */
+/* Constant within a major version. Structures may change, because rows describe them. Rows may be added or removed; a
+ * row whose meaning changes is renamed; root_head grows only at its end. */
 #define ROOT_VERSION 8
 
 enum root_heap { ROOT_ENGINE = 1, ROOT_SPACES, ROOT_HMM };
 
 /*
  * A row is "structure" with 0 and its size; ".member", of the last structure before it, with its offset and size; or
- * "CONSTANT" with its value and 0. The rows are packed, because there are hundreds of them and only a reader uses them:
+ * "CONSTANT" with its value and 0. Rows are packed, because there are hundreds and only readers use them:
  *
  *   | offset, 32 bits | size, 32 bits | name, '\0', up to a multiple of 4 bytes |
  *
- * A heap lists its rows in a macro ROWS(STRUCTURE, CONSTANT), as STRUCTURE(name, member, ...) and CONSTANT(name), from
- * which LAYOUT_DEFINE makes the object.
+ * A heap lists its rows in a macro ROWS(STRUCTURE, CONSTANT), as STRUCTURE(name, member, ...) and CONSTANT(name);
+ * LAYOUT_DEFINE makes the object.
  */
 #define LAYOUT_ROW(name)         \
     struct {                     \
@@ -39,7 +39,7 @@ enum root_heap { ROOT_ENGINE = 1, ROOT_SPACES, ROOT_HMM };
 #define LAYOUT_UNIQUE(number) LAYOUT_JOIN(number)
 #define LAYOUT_JOIN(number) row_##number
 
-/* row(structure, member) for each of up to 64 members. No macro calls itself, but each scan expands it anew. */
+/* row(structure, member) for each of up to 64 members. No macro calls itself; each scan expands it anew. */
 #define LAYOUT_EACH(row, structure, ...) LAYOUT_SCAN(LAYOUT_FIRST(row, structure, __VA_ARGS__))
 #define LAYOUT_FIRST(row, structure, member, ...) \
     row(structure, member) __VA_OPT__(LAYOUT_AGAIN LAYOUT_CALL(row, structure, __VA_ARGS__))
@@ -68,11 +68,11 @@ enum root_heap { ROOT_ENGINE = 1, ROOT_SPACES, ROOT_HMM };
     };                                                   \
     struct object object = {ROWS(LAYOUT_STRUCTURE, LAYOUT_CONSTANT){0, 0, ""}}
 
-/* The longest name that a reader makes of a row, "structure.member", with the final '\0'. */
+/* Of "structure.member", with the final '\0'. */
 #define LAYOUT_NAME_MAX 40
 
-/* A request from another process. One writer at a time stores `order` and `value`, and then a new number in `bell`, a
- * byte, which cannot be seen half written. On a slow path the heap sees `bell` differ from `answered` (relaxed),
+/* A request from another process. One writer at a time stores `order` and `value`, then a new number in `bell`, one
+ * byte, which cannot be seen half written. On a slow path the heap sees that `bell` differs from `answered` (relaxed),
  * carries out the order, and stores the result before `answered` (release). */
 struct root_request {
     _Atomic uint32_t order; /* 0: trim; otherwise the number of an option, counted from 1 */
@@ -82,15 +82,15 @@ struct root_request {
     _Atomic uint64_t value; /* in: the option's value; out: bytes given back */
 };
 
-/* The build id of the file that contains the library, which may be a static program. Only the linker knows it, so it is
- * copied at the start; until then, or if there is none, `size` is 0. */
+/* Of the file that contains the library, which may be a static program; known only to the linker. Copied at the start;
+ * until then, or if there is none, `size` is 0. */
 #define BUILD_ID_BYTES 31
 struct build_id {
     uint8_t bytes[BUILD_ID_BYTES];
     uint8_t size;
 };
 
-/* The beginning of every root. Only the request ever changes, and the build id at the start. */
+/* The beginning of every root. Constant after the start, except for the request. */
 struct root_head {
     char magic[8];
     uint16_t version;

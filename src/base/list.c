@@ -4,7 +4,7 @@ bool list_valid(const struct list *head, size_t limit) {
     const struct list *link = head;
     for (size_t count = 0; count <= limit; count++) {
         if (link->next == NULL || link->next->prev != link) {
-            return false; /* every next->prev is checked once around, which covers both directions */
+            return false; /* checking every next->prev covers both directions */
         }
         link = link->next;
         if (link == head) {

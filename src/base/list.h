@@ -1,5 +1,4 @@
-/* list.h - intrusive, circular, doubly linked lists. The head is itself a link: an empty list's points at itself both
- * ways, so no operation has a special case. */
+/* list.h - intrusive, circular, doubly linked lists. The head is itself a link, so no operation has a special case. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,7 +10,6 @@ struct list {
     struct list *prev;
 };
 
-/* The structure of type `type` whose member `member` is `link`. */
 #define CONTAINER_OF(link, type, member) ((type *)((uintptr_t)(link)-offsetof(type, member)))
 
 static inline void list_init(struct list *head) {
@@ -38,7 +36,7 @@ static inline void list_push_back(struct list *head, struct list *link) {
     list_insert_after(head->prev, link);
 }
 
-/* Takes `link` out of its list and leaves it pointing at itself, so a second removal does no harm. */
+/* The link then points at itself, so a second removal does no harm. */
 static inline void list_remove(struct list *link) {
     link->prev->next = link->next;
     link->next->prev = link->prev;
@@ -48,5 +46,5 @@ static inline void list_remove(struct list *link) {
 /* O(n). */
 size_t list_length(const struct list *head);
 
-/* Whether all links, at most `limit` of them, agree with their neighbours. For tests and asserts. O(n). */
+/* Whether at most `limit` links agree with their neighbours. O(n). */
 bool list_valid(const struct list *head, size_t limit);

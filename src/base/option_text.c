@@ -7,7 +7,6 @@
 #include "fault.h"
 #include "fmt.h"
 
-/* The index of `text` among the words; -1 if it is none of them. */
 static int word_index(const char *const *words, const char *text) {
     for (int i = 0; words != NULL && words[i] != NULL; i++) {
         if (strcmp(words[i], text) == 0) {
@@ -17,7 +16,7 @@ static int word_index(const char *const *words, const char *text) {
     return -1;
 }
 
-/* Reads a decimal number up to a limit; *end is set to what follows it. */
+/* *end is set to what follows. */
 static bool parse_number(const char *text, uint64_t limit, uint64_t *out, const char **end) {
     const char *at = text;
     uint64_t value = 0;
@@ -33,7 +32,7 @@ static bool parse_number(const char *text, uint64_t limit, uint64_t *out, const 
     return at != text;
 }
 
-/* Reads the suffix k, m, g or t in either case, or none, as a power of two. */
+/* k, m, g or t in either case, or none; as a power of two. */
 static bool parse_suffix(const char *text, unsigned *shift) {
     static const char letters[] = "kmgt";
     *shift = 0;
@@ -59,7 +58,7 @@ static bool parse_size(const char *text, size_t *out) {
     return *out != 0;
 }
 
-/* Prints the size with the largest suffix that divides it. */
+/* With the largest suffix that divides the size. */
 static void print_size(struct fmt *out, size_t size) {
     static const char *const suffixes[] = {"", "k", "m", "g", "t"};
     size_t i = 0;
@@ -111,7 +110,7 @@ static bool set_text(const struct option *option, char *choice, const char *valu
     return true;
 }
 
-/* Sets an option; false, and nothing changed, if the option does not take the value. */
+/* False, with nothing changed, if the option does not take the value. */
 static bool set(const struct option *option, void *choices, const char *value) {
     void *choice = (char *)choices + option->offset;
     switch (option->kind) {
@@ -184,7 +183,7 @@ int options_get(const struct option_table *table, const void *choices, const cha
     return out.full ? ERANGE : 0;
 }
 
-/* Room for one item of a list with its '\0', and for a line about such an item. */
+/* For an item of a list with its '\0', and for a line about it. */
 #define ITEM_MAX (OPTION_NAME_MAX + OPTION_VALUE_MAX)
 #define LINE_MAX_LENGTH (ITEM_MAX + 224)
 
@@ -210,7 +209,7 @@ static void tell_help(const struct option_table *table, void (*complain)(const c
     }
 }
 
-/* Reports what is wrong with an item, and what would have been right. */
+/* Says what is wrong with an item, and what would be right. */
 static void tell_error(const struct option_table *table, const char *item, const char *name,
                        void (*complain)(const char *line)) {
     char text[LINE_MAX_LENGTH];

@@ -1,6 +1,6 @@
-/* option_text.h - run-time options as text: tables of options, and NAME=VALUE lists. A heap keeps its choices in a
- * structure whose members a table describes: names, values, defaults, purposes. These functions read an environment
- * variable by it, set and print single options, explain mistakes, and print help. They neither allocate nor lock. */
+/* option_text.h - run-time options as text. A table describes the options and the members of a structure that hold a
+ * heap's choices. These functions read NAME=VALUE lists, set and print single options, explain mistakes, and print
+ * help. They neither allocate nor lock. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,11 +9,11 @@
 enum option_kind {
     OPTION_WORD,   /* uint32_t: which of `words` */
     OPTION_NUMBER, /* uint32_t, in decimal */
-    OPTION_SIZE,   /* size_t above 0 in bytes, with suffix k, m, g or t in either case; or words[0], meaning 0 */
+    OPTION_SIZE,   /* size_t above 0 in bytes, with suffix k, m, g or t in either case; or words[0] for 0 */
     OPTION_TEXT,   /* an array of char, with a '\0' */
 };
 
-/* Everything about an option. The default is text and is read like any other value. */
+/* The default is text and is read like any other value. */
 struct option {
     const char *name;   /* shorter than OPTION_NAME_MAX */
     const char *values; /* what it takes, as shown to users */
@@ -23,12 +23,12 @@ struct option {
     bool fixed;    /* cannot be changed once the heap has started */
     size_t offset; /* of the member that holds the choice */
     size_t size;   /* of that member */
-    size_t least;  /* an OPTION_SIZE above 0: the smallest, and the largest, which is 0 if there is none */
+    size_t least;  /* an OPTION_SIZE above 0: the smallest, and the largest (0: none) */
     size_t most;
     const char *const *words; /* ends with NULL; may be NULL */
 };
 
-/* An entry, named after the member of `type` that holds the choice. The last arguments initialise other members. */
+/* An entry, named after its member of `type`. The last arguments initialise other members. */
 #define OPTION(type, member, of_kind, takes, default_value, purpose, ...) \
     OPTION_NAMED(#member, type, member, of_kind, takes, default_value, purpose, __VA_ARGS__)
 #define OPTION_NAMED(text, type, member, of_kind, takes, default_value, purpose, ...)                                \
@@ -47,19 +47,19 @@ struct option_table {
     size_t size; /* of the structure that holds the choices */
 };
 
-/* The option of this name; NULL if there is none. */
+/* NULL if there is none. */
 const struct option *options_find(const struct option_table *table, const char *name);
 
 /* Sets every option to its default. */
 void options_init(const struct option_table *table, void *choices);
 
-/* Sets one option from text. Returns 0; EINVAL, with nothing changed, for NULL, an unknown name or a bad value. */
+/* 0; EINVAL, with nothing changed, for NULL, an unknown name or a bad value. */
 int options_set(const struct option_table *table, void *choices, const char *name, const char *value);
 
-/* Prints an option's value into value[size]. Returns 0; EINVAL for an unknown name, NULL or size 0; ERANGE: cut. */
+/* Prints into value[size]. 0; EINVAL for an unknown name, NULL or size 0; ERANGE: cut. */
 int options_get(const struct option_table *table, const void *choices, const char *name, char *value, size_t size);
 
-/* Reads "name=value,name=value". A bad item changes nothing and is reported to `complain`, as one line without a
- * newline. For the item "help", `complain` gets all options with their values and defaults. */
+/* Reads "name=value,name=value". A bad item changes nothing; `complain` gets a line about it, without a newline. For
+ * the item "help" it gets all options with their values and defaults. */
 void options_parse(const struct option_table *table, void *choices, const char *text,
                    void (*complain)(const char *line));

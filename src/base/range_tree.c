@@ -2,7 +2,6 @@
 
 #include "broken.h"
 
-/* A node of the tree is the first member of its range. */
 _Static_assert(offsetof(struct range_node, node) == 0, "a tree node and its range have one address");
 
 static struct range_node *range_of(const struct tree_node *node) {
@@ -66,7 +65,7 @@ struct range_node *range_tree_floor(const struct range_tree *tree, uintptr_t add
 }
 
 bool range_tree_resize(struct range_tree *tree, struct range_node *range, uintptr_t last) {
-    (void)tree; /* the order of the ranges, and so the tree's shape, does not change */
+    (void)tree; /* the order, and so the tree's shape, does not change */
     const struct range_node *next = range_tree_next(range);
     if (last < range->start || (next != NULL && last >= next->start)) {
         return false;

@@ -1,6 +1,6 @@
-/* range_tree.h - finds which of many disjoint ranges holds an address. The nodes are embedded in the user's
- * descriptors, and ordered by start, which for disjoint ranges makes a balanced tree (tree.h) an interval tree. Every
- * operation but the walk is O(log n). The caller locks. */
+/* range_tree.h - finds which of many disjoint ranges holds an address. Nodes are embedded in the user's descriptors and
+ * ordered by start, so a balanced tree (tree.h) is an interval tree. All operations but the walk are O(log n). The
+ * caller locks. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,11 +9,11 @@
 
 #include "tree.h"
 
-/* Invariant: all addresses in the left subtree < start <= last < all addresses in the right subtree. */
+/* Invariant: addresses in the left subtree < start <= last < addresses in the right subtree. */
 struct range_node {
     struct tree_node node;
     uintptr_t start; /* first address */
-    uintptr_t last;  /* last address, inclusive: a range may end at the end of the address space */
+    uintptr_t last;  /* inclusive: a range may end at the end of the address space */
 };
 
 /* All zero is a valid, empty tree. */
@@ -22,7 +22,7 @@ struct range_tree {
     size_t count;
 };
 
-/* Adds start..last; false, and nothing changed, if it overlaps a range of the tree or last < start. */
+/* False, with nothing changed, if start..last overlaps a range or last < start. */
 bool range_tree_insert(struct range_tree *tree, struct range_node *range, uintptr_t start, uintptr_t last);
 
 void range_tree_remove(struct range_tree *tree, struct range_node *range);
@@ -30,13 +30,13 @@ void range_tree_remove(struct range_tree *tree, struct range_node *range);
 /* The range that holds `address`, or NULL. */
 struct range_node *range_tree_find(const struct range_tree *tree, uintptr_t address);
 
-/* The range with the greatest start at or below `address`, whether it holds the address or not, or NULL. */
+/* The range with the greatest start at or below `address`, even if it ends before it; or NULL. */
 struct range_node *range_tree_floor(const struct range_tree *tree, uintptr_t address);
 
-/* Moves the end of a range; false, and nothing changed, if it would overlap the next one or precede the start. */
+/* Moves the end; false, with nothing changed, if it would overlap the next range or precede the start. */
 bool range_tree_resize(struct range_tree *tree, struct range_node *range, uintptr_t last);
 
-/* The ranges in ascending order: the first, and the one after `range`; NULL at the end. */
+/* In ascending order; NULL at the end. */
 struct range_node *range_tree_first(const struct range_tree *tree);
 struct range_node *range_tree_next(const struct range_node *range);
 

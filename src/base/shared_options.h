@@ -1,5 +1,5 @@
-/* shared_options.h - options that every heap behind malloc has. Each is an entry of a table (option_text.h), for the
- * member of the same name in the structure of choices. */
+/* shared_options.h - options of every heap behind malloc: table entries (option_text.h) for members of the same
+ * names. */
 #pragma once
 
 #include "option_text.h"
@@ -8,7 +8,6 @@ enum toggle { TOGGLE_ON, TOGGLE_OFF };
 
 extern const char *const toggle_words[];
 
-/* enum toggle: whether the heap gives up reserved address space when the process limits itself or locks its memory. */
 #define OPTION_CONFINE(type)                           \
     OPTION(type, confine, OPTION_WORD, "on|off", "on", \
            "give up reserved address space when the process limits itself or locks its memory", .words = toggle_words)

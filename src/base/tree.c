@@ -4,7 +4,7 @@ static int height(const struct tree_node *node) {
     return node != NULL ? node->height : 0;
 }
 
-/* The height of the left side minus that of the right. */
+/* The left side's height minus the right's. */
 static int lean(const struct tree_node *node) {
     return height(node->left) - height(node->right);
 }
@@ -15,7 +15,7 @@ static void set_height(struct tree_node *node) {
     node->height = (left > right ? left : right) + 1;
 }
 
-/* Puts `new`, which may be NULL, in the place of `old` below old's parent. */
+/* Replaces `old` below its parent by `new`, which may be NULL. */
 static void replace(struct tree *tree, struct tree_node *old, struct tree_node *new) {
     struct tree_node *parent = old->parent;
     if (parent == NULL) {
@@ -44,7 +44,7 @@ static void set_right(struct tree_node *node, struct tree_node *child) {
     }
 }
 
-/* Rotates: a child takes its parent's place, and the parent becomes its child on the other side. */
+/* A child takes its parent's place; the parent becomes its child on the other side. */
 static void lift(struct tree *tree, struct tree_node *child) {
     struct tree_node *parent = child->parent;
     replace(tree, parent, child);
@@ -59,7 +59,7 @@ static void lift(struct tree *tree, struct tree_node *child) {
     set_height(child);
 }
 
-/* Restores heights and balance from `node` up to the root after its subtree's height changed by one. */
+/* Restores heights and balance from `node` up, after its subtree's height changed by one. */
 static void rebalance(struct tree *tree, struct tree_node *node) {
     while (node != NULL) {
         int before = node->height;
@@ -106,7 +106,7 @@ void tree_unlink(struct tree *tree, struct tree_node *node) {
         lowest = node->parent;
         replace(tree, node, node->left != NULL ? node->left : node->right);
     } else {
-        /* The next node in order has no left child: it takes the removed node's place. */
+        /* The next node in order has no left child and takes the removed node's place. */
         struct tree_node *heir = leftmost(node->right);
         lowest = heir->parent;
         if (lowest == node) {

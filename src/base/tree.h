@@ -1,7 +1,8 @@
 /*
- * tree.h - balanced (AVL) search trees with nodes embedded in the user's structures.
+ * tree.h - balanced (AVL) trees with nodes embedded in the user's structures.
  *
- * Its user knows the order: it walks down from the root to where a new node belongs, and links it there:
+ * The user knows the order, walks down to where a new node belongs, and links it there, so each search is a loop
+ * without calls through pointers:
  *
  *   struct tree_node *parent = NULL, **place = &tree.root;
  *   while (*place != NULL) {
@@ -10,7 +11,7 @@
  *   }
  *   tree_link(&tree, node, parent, place);
  *
- * So each search is a loop without calls through pointers. n nodes have at most 1.44 log2(n) levels.
+ * n nodes have at most 1.44 log2(n) levels.
  */
 #pragma once
 
@@ -22,7 +23,7 @@ struct tree_node {
     struct tree_node *right;
     struct tree_node *parent;
     int height;
-    unsigned tag; /* for the user, in what would be padding; tree_link leaves it alone */
+    unsigned tag; /* the user's, in what would be padding */
 };
 
 /* All zero is a valid, empty tree. */
@@ -30,16 +31,16 @@ struct tree {
     struct tree_node *root;
 };
 
-/* Puts `node` at *place, which is NULL and is the root or a child link of `parent`. O(log n). */
+/* *place is NULL: the root, or a child link of `parent`. O(log n). */
 void tree_link(struct tree *tree, struct tree_node *node, struct tree_node *parent, struct tree_node **place);
 
 /* O(log n). */
 void tree_unlink(struct tree *tree, struct tree_node *node);
 
-/* Replaces a node by `to`, its copy at another address. */
+/* `to` is a copy of the node at another address. */
 void tree_replace(struct tree *tree, struct tree_node *node, struct tree_node *to);
 
-/* The nodes in ascending order: the first, and the one after `node`; NULL at the end. */
+/* In ascending order; NULL at the end. */
 struct tree_node *tree_first(const struct tree *tree);
 struct tree_node *tree_next(const struct tree_node *node);
 

@@ -1,5 +1,5 @@
 /* backend.h - the heap behind malloc, under one set of names for both libraries. The malloc family is compiled once for
- * each library: for libmems, whose heap is the engine, and, with BACKEND_HMM defined, for libhmm. engine/engine.h,
+ * each: for libmems, whose heap is the engine, and, with BACKEND_HMM defined, for libhmm. engine/engine.h,
  * hmm/hmm_alloc.h and hmm/hmm_options.h describe the operations; a heap ignores choices that it does not have.
  * `operation` is the function that was called. */
 #pragma once
@@ -58,7 +58,7 @@
 #define backend_set_trim(never) ((void)engine_option_set("decay_ms", (never) ? "4294967295" : "0"))
 #define backend_set_mapping engine_set_mapping
 
-/* Whether dlopen passes RTLD_DEEPBIND on (the option deepbind). */
+/* The option deepbind. */
 bool backend_keeps_deepbind(void);
 
 #define backend_fast_alloc fast_alloc
@@ -68,7 +68,7 @@ bool backend_keeps_deepbind(void);
 
 #endif
 
-/* Free blocks of from..to bytes, cached ones included. */
+/* Free blocks of from..to bytes, including cached ones. */
 struct backend_row {
     size_t from;
     size_t to;
@@ -77,27 +77,27 @@ struct backend_row {
 };
 #define BACKEND_ROWS 96
 
-/* The state of the heap, in bytes unless noted: used + cached + free = held. */
+/* In bytes unless noted: used + cached + free = held. */
 struct backend_figures {
     size_t held;          /* from the system, without mapped blocks */
     size_t peak;          /* the most that has been held, or more */
     size_t used;          /* allocated, with the overhead of their blocks */
-    size_t cached;        /* in freed blocks that are ready for use */
+    size_t cached;        /* freed blocks, ready for use */
     size_t free;          /* all other free memory */
     size_t cached_blocks; /* number */
     size_t free_blocks;   /* number */
     size_t mapped;        /* in blocks with separate mappings */
     size_t mapped_blocks; /* number */
-    size_t trimmable;     /* part of free: malloc_trim would give it back */
+    size_t trimmable;     /* part of free, which malloc_trim would give back */
     size_t reserved;      /* address space */
-    size_t accessible;    /* the part of reserved that is readable and writable */
-    size_t row_count;     /* number: rows that are filled in, in order of size */
+    size_t accessible;    /* readable and writable, part of reserved */
+    size_t row_count;     /* rows filled in, in order of size */
     struct backend_row rows[BACKEND_ROWS];
 };
 void backend_figures(struct backend_figures *figures);
 
-/* Writes the heap's statistics to a file descriptor, as a table for people. Allocates nothing. */
+/* The heap's statistics as a table for people. Allocates nothing. */
 void backend_report(int fd);
 
-/* Our malloc, under a name that no other library can replace. */
+/* Our malloc, which no other library can replace. */
 void *family_malloc(size_t size);

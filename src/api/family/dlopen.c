@@ -1,7 +1,7 @@
-/* dlopen.c - the C library's dlopen, without RTLD_DEEPBIND. A plug-in loaded with this flag finds the C library's free
- * before ours, and would pass it blocks of ours that came from other libraries. The loader derives the RUNPATH and
- * namespace to search from the caller's address, so our call is a jump, which keeps the program's return address. The
- * next dlopen is looked up when first needed, not during an allocation; two threads at once find the same. */
+/* dlopen.c - the C library's dlopen, without RTLD_DEEPBIND: a plug-in loaded with it finds the C library's free first,
+ * and would pass it our blocks. The loader derives RUNPATH and namespace from the caller's address, so our call is a
+ * jump, which keeps the program's return address. The next dlopen is looked up when needed, not during an allocation;
+ * two threads at once find the same. */
 #include <dlfcn.h>
 #include <stdatomic.h>
 #include <stddef.h>

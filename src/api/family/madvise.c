@@ -1,4 +1,4 @@
-/* madvise.c - the C library's madvise: the heap notes advice that would outlive the block it is given for. */
+/* madvise.c - the C library's madvise. The heap notes advice that would outlive the block. */
 #include <stdbool.h>
 #include <sys/mman.h>
 
@@ -7,7 +7,7 @@
 #include "base/compiler.h"
 #include "os/os.h"
 
-/* Advice that acts at once, or cancels other advice. The kernel's numbers: C libraries' headers lack the newer ones. */
+/* Advice that acts at once, or cancels other advice. By number: libc's headers lack the newer ones. */
 static bool is_over(int advice) {
     enum {
         ADVISE_COLD = 20,
@@ -43,7 +43,7 @@ static bool is_over(int advice) {
 
 EXPORT int madvise(void *start, size_t size, int advice) {
     int error = os_advise(start, size, advice);
-    /* Even if it failed, because a part may have been done. */
+    /* After a failure, too: a part may have been done. */
     backend_advised(start, size, advice, is_over(advice));
     return result_of(error);
 }

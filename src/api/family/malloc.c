@@ -1,7 +1,7 @@
-/* malloc.c - the C library's allocation functions, on top of our heap. All functions that allocate and free are in this
- * one object, so that a static link takes all of them from the archive or none: if one name were missing, the linker
- * would pull in libc's malloc as well. The functions check arguments and overflow, as their standards require; malloc
- * and free are the heap's fast paths. Only reallocarray calls another function by its public name. */
+/* malloc.c - the C library's allocation functions. All that allocate or free are in this one object, so a static link
+ * takes all of them or none: if one name were missing, the linker would pull in libc's malloc as well. They check
+ * arguments and overflow as their standards require; malloc and free are the heap's fast paths. Only reallocarray calls
+ * another function by its public name. */
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -26,7 +26,7 @@ EXPORT HOT void *malloc(size_t size) {
     return backend_fast_alloc(size);
 }
 
-/* Compilers expect all of malloc's attributes on an alias, and do not agree on how to write that. */
+/* Compilers expect malloc's attributes on an alias, and disagree on how to write that. */
 __asm__(".globl family_malloc\n.hidden family_malloc\n.set family_malloc, malloc");
 
 EXPORT HOT void free(void *block) {
@@ -39,7 +39,7 @@ static void *own_calloc(size_t count, size_t size) {
 
 EXPORT void *calloc(size_t count, size_t size) ALIAS(own_calloc);
 
-/* Size 0 frees the block and is not an error, as in glibc; C leaves it undefined, POSIX allows it. */
+/* Size 0 frees the block and is no error, as in glibc; C leaves it undefined, POSIX allows it. */
 static void *resize(const char *operation, void *block, size_t size) {
     if (UNLIKELY(size == 0 && block != NULL)) {
         backend_free(operation, block);
@@ -54,8 +54,8 @@ static void *own_realloc(void *block, size_t size) {
 
 EXPORT void *realloc(void *block, size_t size) ALIAS(own_realloc);
 
-/* As in glibc and musl, calls the program's realloc if it has its own: a program that defines malloc but not
- * reallocarray, as browsers do, hands its own blocks to libraries that call this function. */
+/* Calls the program's realloc if it has one, as glibc and musl do: a program that defines malloc but not reallocarray,
+ * as browsers do, passes its blocks to libraries that call this. */
 static void *resize_array(void *block, size_t count, size_t size) {
     void *(*volatile program_realloc)(void *, size_t) = realloc; /* volatile: the compiler takes it for ours */
     size_t bytes;
@@ -68,7 +68,7 @@ static void *resize_array(void *block, size_t count, size_t size) {
 
 EXPORT void *reallocarray(void *block, size_t count, size_t size) ALIAS(resize_array);
 
-/* C17 allows any size with any supported alignment, here every power of two. */
+/* C17 allows any size with any supported alignment, here any power of two. */
 EXPORT void *aligned_alloc(size_t alignment, size_t size) {
     if (UNLIKELY(!is_power_of_two(alignment))) {
         errno = EINVAL;
@@ -77,7 +77,7 @@ EXPORT void *aligned_alloc(size_t alignment, size_t size) {
     return backend_alloc_aligned(alignment, size);
 }
 
-/* POSIX: the error is returned, errno is unspecified, and after an error *out is unchanged. */
+/* POSIX: returns the error, leaves errno unspecified, and *out unchanged after an error. */
 static int align_posix(void **out, size_t alignment, size_t size) {
     if (!is_power_of_two(alignment) || alignment % sizeof(void *) != 0) {
         return EINVAL;
@@ -94,7 +94,7 @@ static int align_posix(void **out, size_t alignment, size_t size) {
 
 EXPORT int posix_memalign(void **out, size_t alignment, size_t size) ALIAS(align_posix);
 
-/* glibc's memalign rounds the alignment up to a power of two, and programs that pass 24 or 0 exist. */
+/* glibc's memalign rounds the alignment up to a power of two, and programs pass 24 or 0. */
 static void *align_rounded(size_t alignment, size_t size) {
     if (alignment > SIZE_MAX / 2 + 1) {
         errno = EINVAL;
@@ -108,7 +108,7 @@ static void *align_rounded(size_t alignment, size_t size) {
 
 EXPORT void *memalign(size_t alignment, size_t size) ALIAS(align_rounded);
 
-/* The kernel's page size, which may exceed OS_PAGE: the caller will probably pass the block to mprotect. */
+/* The kernel's page size, because the caller will probably call mprotect on the block. */
 static void *align_page(size_t size) {
     return backend_alloc_aligned(os_page_size(), size);
 }
@@ -141,8 +141,8 @@ EXPORT size_t malloc_usable_size(void *block) {
     return backend_usable_size("malloc_usable_size", block);
 }
 
-/* glibc's other names of malloc. Programs that wrap malloc call them, and in a static link they must not pull in the
- * object of libc.a that defines them. musl has internal functions with these names, which must not be replaced. */
+/* glibc's other names of malloc. Programs that wrap malloc call them, and in a static link they must not pull in libc's
+ * object. musl has internal functions with these names, which must not be replaced. */
 #ifdef __GLIBC__
 
 void *__libc_malloc(size_t size);

@@ -1,8 +1,6 @@
 /*
- * malloc_info.c - glibc's functions that query and tune malloc, for this heap.
- *
- * A program that calls mallinfo2 or malloc_trim means the heap that it uses, so none of these may reach the C library's
- * unused arena. The heap's figures in glibc's terms:
+ * malloc_info.c - glibc's functions that query and tune malloc. A program means the heap that it uses, so none may
+ * reach the C library's unused arena. In glibc's terms:
  *
  *   arena = uordblks + fordblks;  uordblks: used;  fordblks: cached + free
  */
@@ -15,7 +13,7 @@
 #include "api/family/backend.h"
 #include "base/compiler.h"
 
-/* As in glibc's <malloc.h>; musl's has none of this. */
+/* As in glibc's <malloc.h>; musl has none of this. */
 struct mallinfo {
     int arena, ordblks, smblks, hblks, hblkhd, usmblks, fsmblks, uordblks, fordblks, keepcost;
 };
@@ -29,7 +27,7 @@ struct mallinfo2 {
     size_t fsmblks;  /* bytes of cached blocks, part of fordblks */
     size_t uordblks; /* bytes in use */
     size_t fordblks; /* bytes free */
-    size_t keepcost; /* bytes that malloc_trim could give back at once */
+    size_t keepcost; /* what malloc_trim could give back at once */
 };
 enum {
     M_MXFAST = 1,
@@ -53,7 +51,7 @@ int malloc_trim(size_t pad);
 void malloc_stats(void);
 int malloc_info(int options, FILE *stream);
 
-/* Makes a static link take malloc from the archive too: these functions must not describe a heap that is not in use. */
+/* A static link must take malloc too: these functions must not describe a heap that is not in use. */
 __attribute__((used)) static void *(*const with_malloc)(size_t) = malloc;
 
 static struct mallinfo2 info_collect(void) {
@@ -80,7 +78,7 @@ static int capped(size_t value) {
     return value < INT_MAX ? (int)value : INT_MAX;
 }
 
-/* Numbers above INT_MAX become INT_MAX: too small, but never negative or wrapped around. */
+/* Caps at INT_MAX, so that numbers are never negative or wrapped around. */
 static struct mallinfo info_capped(void) {
     struct mallinfo2 info = info_collect();
     return (struct mallinfo){
@@ -131,7 +129,7 @@ EXPORT int mallopt(int parameter, int value) {
     return tune(parameter, value);
 }
 
-/* Returns 1 if memory went back to the system. There is no top to pad: all free memory goes. */
+/* 1 if memory went back. All free memory goes: there is no top to pad. */
 EXPORT int malloc_trim(size_t pad) {
     (void)pad;
     return backend_trim(pad) > 0;
@@ -167,8 +165,8 @@ static void put_sums(FILE *stream, const struct backend_figures *figures) {
             figures->reserved, figures->accessible);
 }
 
-/* The state of the heap as XML, with the names and order of glibc's malloc_info: one heap, then the sums over all
- * heaps. "fast" is cached memory, "rest" other free memory. Figures are collected first: the stream may allocate. */
+/* XML with glibc's names and order: one heap, then the sums. "fast" is cached memory, "rest" other free memory. Figures
+ * are collected first, because the stream may allocate. */
 EXPORT int malloc_info(int options, FILE *stream) {
     if (options != 0) {
         errno = EINVAL;
@@ -188,7 +186,6 @@ EXPORT int malloc_info(int options, FILE *stream) {
     return ferror(stream) ? -1 : 0;
 }
 
-/* glibc's other names for two of them. */
 #ifdef __GLIBC__
 
 struct mallinfo __libc_mallinfo(void);

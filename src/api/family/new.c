@@ -1,14 +1,14 @@
 /*
  * new.c - the C++ operators new and delete in all their forms, in C.
  *
- * The names are mangled as in the C++ ABI where size_t is unsigned long. The standard [new.delete] has four base forms,
- * which allocate and free, and sixteen derived ones, which call those. A program may replace any of them, and the
- * others must then call its replacement. So each derived form calls its base by its public name, which the dynamic
- * linker may have bound to the program's; only if the base is ours may it use what it knows about the heap. The
- * definitions are weak so that no compiler assumes the answer.
+ * The names are mangled for a size_t that is unsigned long. [new.delete] has four base forms, which allocate and free,
+ * and sixteen derived ones, which call those. A program may replace any of them, and the others must then call its
+ * replacement. So each derived form calls its base by its public name, which the dynamic linker may have bound to the
+ * program's, and uses its knowledge of the heap only if the base is ours. The definitions are weak so that no compiler
+ * assumes the answer.
  *
- * Only for the shared library. It needs no C++ runtime, and looks for one only after a failed allocation. A static C++
- * program always has its runtime's operators, which call malloc.
+ * Only for the shared library. A C++ runtime is not needed, and is looked for only after a failed allocation. A static
+ * C++ program has its runtime's operators, which call malloc.
  */
 #include <dlfcn.h>
 #include <stdbool.h>
@@ -25,10 +25,10 @@
 #define OPERATOR EXPORT __attribute__((weak))
 #define OPERATOR_IS(function) EXPORT __attribute__((weak, alias(function)))
 
-/* A std::nothrow_t by reference, which nobody reads. */
+/* std::nothrow_t by reference; nobody reads it. */
 struct nothrow;
 
-/* The four base forms: plain, and with an alignment (std::align_val_t, a size_t). */
+/* The base forms: plain, and aligned (std::align_val_t is a size_t). */
 static void *new_plain(size_t size);
 static void *new_aligned(size_t size, size_t alignment);
 static void delete_plain(void *block);
@@ -60,16 +60,15 @@ void _ZdaPvm(void *block, size_t size);
 void _ZdlPvmSt11align_val_t(void *block, size_t size, size_t alignment);
 void _ZdaPvmSt11align_val_t(void *block, size_t size, size_t alignment);
 
-/* std::get_new_handler and std::__throw_bad_alloc of the C++ runtime; NULL in a program linked without one. */
+/* Of the C++ runtime: std::get_new_handler and std::__throw_bad_alloc. NULL without one. */
 typedef void new_handler(void);
 __attribute__((weak)) new_handler *_ZSt15get_new_handlerv(void);
 __attribute__((weak)) void _ZSt17__throw_bad_allocv(void);
 
-/* Before glibc 2.34 only programs linked with libdl have them. */
+/* In libdl before glibc 2.34. */
 #pragma weak dlopen
 #pragma weak dlsym
 
-/* Whether both new and delete of this form are ours. */
 static bool plain_is_ours(void) {
     return _Znwm == new_plain && _ZdlPv == delete_plain;
 }
@@ -87,8 +86,8 @@ static bool array_aligned_is_ours(void) {
            aligned_is_ours();
 }
 
-/* A function of the C++ runtime that the program is linked with, or that a plug-in has loaded into a C program. Both
- * calls may allocate: no lock is held, and when a large block fails, small ones may still be had. */
+/* A function of the C++ runtime that the program is linked with, or that a plug-in has loaded. Both calls may allocate:
+ * no lock is held, and when a large block fails, small ones may still be had. */
 static COLD void *runtime_function(const char *name) {
     if (dlopen == NULL || dlsym == NULL) {
         return NULL;
@@ -129,10 +128,10 @@ static COLD _Noreturn void throw_bad_alloc(size_t size) {
 struct request {
     size_t size;
     size_t alignment;
-    bool array; /* libmems tells blocks of new and new[] apart */
+    bool array; /* libmems distinguishes new and new[] */
 };
 
-/* NULL on failure, as always for an alignment that is not a power of two. */
+/* NULL on failure, and for an alignment that is not a power of two. */
 static void *allocate(struct request of) {
     if (of.alignment == 0) {
         return backend_alloc_new(of.array, of.size);
@@ -140,7 +139,7 @@ static void *allocate(struct request of) {
     return is_power_of_two(of.alignment) ? backend_alloc_new_aligned(of.alignment, of.size) : NULL;
 }
 
-/* The loop of [new.delete.single]: the handler finds memory, or throws, or ends the program, or is removed. */
+/* [new.delete.single]: the handler finds memory, throws, ends the program, or is removed. */
 static COLD void *allocate_or_throw(struct request of) {
     new_handler *handler;
     while ((handler = current_handler()) != NULL && (of.alignment == 0 || is_power_of_two(of.alignment))) {
@@ -183,9 +182,9 @@ static void *new_array_aligned(size_t size, size_t alignment) {
     return _ZnwmSt11align_val_t(size, alignment);
 }
 
-/* The nothrow forms should call the throwing ones and catch. C cannot catch, but that is only needed if there is a
- * handler, which may throw, or if the program has its own new; then the runtime's nothrow form, which our name hides,
- * does it. If that cannot be found, the handler is not called, and the program's own new must not throw. */
+/* The nothrow forms should call the throwing ones and catch, which C cannot. This matters only if there is a handler,
+ * which may throw, or if the program has its own new; then the runtime's nothrow form, which our name hides, does it.
+ * If it cannot be found, the handler is not called, and the program's own new must not throw. */
 static COLD void *nothrow_by_runtime(const char *form, struct request of, bool aligned, const struct nothrow *tag,
                                      bool ours) {
     const union {
@@ -272,8 +271,8 @@ OPERATOR void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *block, size_t alignment,
     _ZdaPvSt11align_val_t(block, alignment);
 }
 
-/* The sized forms check the size if the block came from our own new, and are plain deletes otherwise. A block in one of
- * the thread's slabs whose class agrees with the size needs no further check, unless the program has its own delete. */
+/* Checks the size if the block came from our own new; otherwise a plain delete. A block in one of the thread's slabs
+ * whose class agrees needs no further check, unless the program has its own delete. */
 static COLD void delete_sized_slow(void *block, size_t size) {
     if (plain_is_ours()) {
         backend_free_sized("operator delete", block, size, 0);

@@ -1,4 +1,4 @@
-/* prlimit64.c - glibc's other name of prlimit: on 64-bit Linux the structures are the same. */
+/* prlimit64.c - glibc's other name of prlimit, with the same structures on 64-bit Linux. */
 #include "api/family/process_limits.h"
 #include "base/compiler.h"
 

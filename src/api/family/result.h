@@ -1,4 +1,4 @@
-/* result.h - reports an error as the C library's wrappers of system calls do. */
+/* result.h - reports errors as libc's wrappers of system calls do. */
 #pragma once
 
 #include <errno.h>

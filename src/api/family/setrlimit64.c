@@ -1,4 +1,4 @@
-/* setrlimit64.c - glibc's other name of setrlimit: on 64-bit Linux the structures are the same. */
+/* setrlimit64.c - glibc's other name of setrlimit, with the same structures on 64-bit Linux. */
 #include <stddef.h>
 
 #include "api/family/process_limits.h"

@@ -1,4 +1,4 @@
-/* backend_hmm.c - HMM as the heap behind malloc: its statistics in the terms of backend.h. */
+/* backend_hmm.c - HMM as the heap behind malloc (backend.h). */
 #include <errno.h>
 
 #include "api/family/backend.h"
@@ -21,8 +21,8 @@ static void figure_rows(struct backend_figures *figures) {
     }
 }
 
-/* A block's header counts as a part of the block: otherwise merging two free blocks would change the bytes in use. All
- * numbers come from counters, read one after another: with other threads running, each is right for a moment. */
+/* A block's header counts as part of it, or merging two free blocks would change the bytes in use. Numbers come from
+ * counters, read one after another; with other threads, each is right for a moment. */
 void backend_figures(struct backend_figures *figures) {
     struct HmmStats stats;
     hmm_stats(&hmm_heap, &stats);

@@ -1,6 +1,6 @@
 /* beside_malloc.c - whether the program break belongs to another malloc: a program may load the library only for hmm.h,
- * or by dlmopen, and use its C library's malloc. Nothing in the archive refers to this object: a static program that
- * uses libc's malloc chooses its break itself. */
+ * or by dlmopen. Nothing in the archive refers to this object: a static program that uses libc's malloc chooses its
+ * break itself. */
 #include <dlfcn.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -27,9 +27,9 @@ static bool in_own_namespace(void) {
 
 #endif
 
-/* The loader resolves the name `malloc` to the process's. */
+/* The loader resolves `malloc` to the process's. */
 __attribute__((constructor(PROCESS_JOIN))) static void look(void) {
-    void *(*volatile of_process)(size_t) = malloc; /* volatile: clang takes two names for two functions */
+    void *(*volatile of_process)(size_t) = malloc; /* volatile: clang assumes that two names are two functions */
     if (of_process != family_malloc || in_own_namespace()) {
         hmm_beside_malloc();
     }

@@ -1,4 +1,4 @@
-/* backend_engine.c - the engine as the heap behind malloc: its statistics and switches in the terms of backend.h. */
+/* backend_engine.c - the engine as the heap behind malloc (backend.h). */
 #include "mems.h"
 
 #include "api/family/backend.h"
@@ -7,7 +7,7 @@
 
 _Static_assert(MEMS_SIZE_CLASSES <= BACKEND_ROWS, "each size class has a row");
 
-/* Classes are contiguous: one begins where the last ends. */
+/* Each class begins where the last ends. */
 static void figure_classes(struct backend_figures *figures, const struct mems_engine_stats *stats) {
     size_t from = 1;
     for (uint32_t i = 0; i < stats->class_count; i++) {

@@ -1,4 +1,4 @@
-/* batch.c - the functions of mems.h that tell a block's true size, or allocate and free many blocks at once. */
+/* batch.c - mems.h: true sizes of blocks, and batches. */
 #include "engine/calls/batch.h"
 
 #include "base/compiler.h"

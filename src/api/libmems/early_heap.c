@@ -1,11 +1,11 @@
 /*
  * early_heap.c - lets the resolvers of a program's IFUNCs allocate.
  *
- * glibc calls them when it relocates the program, before it copies the initial values of thread-local variables. There
- * the thread's heap would be NULL, which the fast paths do not expect. This library is relocated before the program,
- * and its own resolver gives the variable its value. When glibc then copies the initial values, the thread forgets its
- * heap, and gets it back at the next allocation (heap_obtain). Other C libraries have no IFUNCs; in a static program
- * not even the thread pointer is set up, and glibc's own malloc fails as well.
+ * glibc calls them while it relocates the program, before it copies the initial values of thread-local variables. The
+ * thread's heap would be NULL, which the fast paths do not expect. But this library is relocated before the program,
+ * and its own resolver sets the variable. When glibc then copies the initial values, the thread forgets its heap, and
+ * gets it back at the next allocation (heap_obtain). Other C libraries have no IFUNCs; in a static program not even the
+ * thread pointer is set up, and glibc's own malloc fails as well.
  */
 #include "engine/heaps/heap.h"
 

@@ -1,4 +1,4 @@
-/* mems.c - the functions of mems.h: the library's version, its options and its statistics. */
+/* mems.c - mems.h: version, options and statistics. */
 #include "mems.h"
 
 #include <errno.h>

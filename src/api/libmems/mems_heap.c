@@ -1,5 +1,5 @@
-/* mems_heap.c - the MeMS heap's functions in mems.h: each once for the default space and once for a given one. Names
- * are in parentheses where mems.h may define macros with the same names. */
+/* mems_heap.c - the MeMS heap's functions in mems.h, for the default space and for a given one. Names in parentheses
+ * are those that mems.h may define as macros. */
 #include "mems.h"
 
 #include "base/compiler.h"

@@ -1,4 +1,4 @@
-/* mems_profile.c - the functions of mems.h about samples. */
+/* mems_profile.c - mems.h: samples. */
 #include <errno.h>
 
 #include "base/compiler.h"

@@ -1,5 +1,5 @@
-/* pthread_create.c - the C library's pthread_create: after the program's first thread, starts ours if the option
- * background asks for it. If the heap's reservation leaves no room for a thread, the heap gives it up. */
+/* pthread_create.c - the C library's pthread_create. After the first thread it starts ours, if the option background
+ * asks for it. If the reservation leaves no room for a thread, the heap gives it up. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
@@ -10,7 +10,7 @@
 #include "engine/engine.h"
 #include "engine/modes/background.h"
 
-/* Looked up when first needed; two threads that do so at once find the same (relaxed). */
+/* Looked up when needed; two threads at once find the same (relaxed). */
 static background_create *next_create(void) {
     static _Atomic(background_create *) known;
     background_create *next = atomic_load_explicit(&known, memory_order_relaxed);

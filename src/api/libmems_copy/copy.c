@@ -1,6 +1,6 @@
-/* copy.c - memcpy, strcpy, their kin, and the _chk forms that compilers make of them, which first check with libmems
- * that the destination block is long enough. This separate library is preloaded before libmems.so. It calls nothing
- * else, so it may be called at any time: before the loader can look up a name, and by libmems. */
+/* copy.c - memcpy, strcpy, their kin, and their _chk forms. They first check with libmems that the destination block is
+ * long enough. A separate library, preloaded before libmems.so. It calls nothing else, so it may be called at any time:
+ * before the loader can look up a name, and by libmems. */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,10 +31,10 @@ char *__strncpy_chk(char *restrict to, const char *restrict from, size_t size, s
 char *__stpncpy_chk(char *restrict to, const char *restrict from, size_t size, size_t room);
 char *__strncat_chk(char *restrict to, const char *restrict from, size_t most, size_t room);
 
-/* The room of an object whose size the compiler does not know. */
+/* An object's size that the compiler does not know. */
 #define UNKNOWN SIZE_MAX
 
-/* Ends the program if `size` bytes at `to` do not fit into the block, or into the room that the compiler knows of. */
+/* Ends the program if `size` bytes do not fit into the block, or into the room that the compiler knows of. */
 static void check(const char *function, const void *to, size_t size, size_t room) {
     if (size > room) {
         __builtin_trap();
@@ -78,7 +78,7 @@ static void *fill(void *to, int value, size_t size) {
     return to;
 }
 
-/* The bytes before a text's end, of which only the first `most` are read. */
+/* Reads at most `most` bytes. */
 static size_t length(const char *text, size_t most) {
     size_t count = 0;
     while (count < most && text[count] != '\0') {
@@ -110,7 +110,7 @@ static char *copy_text(const char *function, char *to, const char *from, size_t 
     return to + count;
 }
 
-/* Fills all of `size` bytes; returns where the text ends among them. */
+/* Fills all of `size` bytes; returns where the text ends. */
 static char *copy_padded(const char *function, char *to, const char *from, size_t size, size_t room) {
     const size_t count = length(from, size);
     check(function, to, size, room);
