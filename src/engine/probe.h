@@ -1,6 +1,6 @@
 /*
- * probe.h - static probes (USDT) for bpftrace, perf and systemtap: a no-op instruction, and a note with its address;
- * none if <sys/sdt.h> is missing when the library is built.
+ * probe.h - static probes (USDT) for bpftrace, perf and systemtap: a no-op, and a note with its address. None if
+ * <sys/sdt.h> was missing at build time.
  *
  *   sample (address, size)      a block has been sampled
  *   refill (class, size)        a magazine was empty

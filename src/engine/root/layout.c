@@ -1,4 +1,4 @@
-/* layout.c - the rows of all structures that can be reached from the root (base/layout.h), for readers from outside. */
+/* layout.c - the rows (base/layout.h) of all structures that can be reached from the root. */
 #include "engine/heaps/hardened_heap.h"
 #include "engine/heaps/heap.h"
 #include "engine/heaps/quarantine.h"

@@ -1,6 +1,6 @@
-/* root.h - the one exported structure that leads to all of the engine's state. A debugger, or a program that reads
- * another's memory or core, finds `mems_root` by its name or by the ELF note, checks magic and version, and follows it
- * to the window, the free spans, every heap, abandoned slab, huge block and option; rows (layout.c) give offsets. */
+/* root.h - the exported structure that leads to all of the engine's state. A debugger, or a reader of another process
+ * or a core, finds `mems_root` by name or by the ELF note, checks magic and version, and follows it to the window, the
+ * free spans, every heap, abandoned slab, huge block and option; rows (layout.c) give offsets. */
 #pragma once
 
 #include <stdatomic.h>
@@ -18,11 +18,11 @@ enum root_state { ROOT_ASLEEP, ROOT_READY, ROOT_HARDENED /* ready, with harden=l
 
 struct mems_root {
     struct root_head head;
-    _Atomic uint32_t state; /* enum root_state: release when the engine has started, acquire by whoever asks */
+    _Atomic uint32_t state; /* enum root_state: release when the engine has started, acquire by readers */
     uint32_t class_count;
     struct lock lock;         /* of the start and the options */
     struct settings settings; /* how far the options have been read */
-    struct options options;   /* written under the lock; the fixed ones do not change after the start */
+    struct options options;   /* under the lock; fixed ones are constant after the start */
     struct window *window;
     struct size_class *size_classes;
     struct spans *spans;
@@ -34,32 +34,31 @@ struct mems_root {
     struct stack_table *stack_table;
     struct guarded_table *guarded_table;
     struct canaries *canaries;
-    uint32_t unwinder;            /* enum os_unwinder: how stacks are walked; from the start on */
-    _Atomic bool no_mapping;      /* huge blocks only where the window has no room (relaxed) */
-    _Atomic uint64_t pages_moved; /* blocks that realloc moved by their pages (relaxed) */
-    _Atomic uint64_t failures;    /* allocations that failed for lack of memory (relaxed) */
-    _Atomic uint64_t kept;        /* blocks that realloc left larger than necessary, for lack of memory (relaxed) */
+    uint32_t unwinder;            /* enum os_unwinder; from the start on */
+    _Atomic bool no_mapping;      /* huge blocks only if the window has no room (relaxed) */
+    _Atomic uint64_t pages_moved; /* blocks whose pages realloc moved (relaxed) */
+    _Atomic uint64_t failures;    /* allocations that failed (relaxed) */
+    _Atomic uint64_t kept;        /* blocks that realloc left too large, for lack of memory (relaxed) */
 };
 
 extern EXPORT struct mems_root mems_root;
 
-/* The rows of all structures that a reader follows from here: layout.c. */
 extern struct engine_layout engine_layout;
 
-/* Starts the engine if it is not running. False if there is no address space for it. */
+/* Starts the engine if necessary. False if there is no address space. */
 bool root_start(void);
 
 static inline bool root_ready(void) {
     return atomic_load_explicit(&mems_root.state, memory_order_acquire) != ROOT_ASLEEP;
 }
 
-/* Whether it runs, without harden=light or full. */
+/* It runs, without harden=light or full. */
 static inline bool root_plain(void) {
     return atomic_load_explicit(&mems_root.state, memory_order_acquire) == ROOT_READY;
 }
 
-/* Whether malloc makes medium blocks (size_class.h). With several threads it makes large ones, because other threads
- * can take these from an idle thread's cache. */
+/* Whether malloc makes medium blocks (size_class.h). With several threads it makes large ones, which other threads can
+ * take from an idle thread's cache. */
 static inline bool root_medium(void) {
     return root_plain() && os_single_threaded();
 }

@@ -5,8 +5,8 @@
 
 #include "os/lock.h"
 
-/* Calls act for every lock of the engine, in order of rank, so that everything they guard is consistent at the fork. */
+/* All locks of the engine, in order of rank, so that everything is consistent at the fork. */
 void fork_each_lock(void (*act)(struct lock *lock));
 
-/* In the child, with all locks free: repairs what other threads were changing; if `alone`, there were none. */
+/* In the child, with all locks free: repairs what other threads were changing, if there were any (not `alone`). */
 void fork_recover(bool alone);

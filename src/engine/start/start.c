@@ -80,7 +80,7 @@ bool root_start(void) {
 }
 
 void engine_stats(struct mems_engine_stats *stats) {
-    root_start(); /* so that an unused heap has its size classes too */
+    root_start(); /* an unused heap has size classes too */
     stats_collect(stats);
 }
 
@@ -123,7 +123,7 @@ __attribute__((constructor(PROCESS_JOIN))) static void join(void) {
     process_join(&participant);
 }
 
-/* Does what the options ask for at exit, after the program's own exit handlers. */
+/* What the options ask for at exit; after the program's exit handlers. */
 __attribute__((destructor)) static void end(void) {
     if (!root_ready()) {
         return;

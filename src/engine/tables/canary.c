@@ -12,7 +12,7 @@ const unsigned char canary_masks[sizeof(canary_pair) + CANARY_MAX] = {
     [sizeof(canary_pair)... sizeof(canary_pair) + CANARY_MAX - 1] = 0xff,
 };
 
-/* The bytes that do not belong to the block, of the word in which a block of this size ends. */
+/* The bytes of the word in which a block of this size ends that are not the block's. */
 static uint64_t word_mask(size_t size) {
     const uint64_t all = UINT64_MAX;
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -64,7 +64,7 @@ RACY_READER struct damage canary_damage(const void *block, size_t size, size_t r
     return damage;
 }
 
-/* Eight pairs at a time, then four, and at last the last four, some of which may have been among them. */
+/* Eight pairs at a time, then four, then the last four, which may overlap those. */
 void zero_write_long(void *start, size_t bytes) {
     const canary_pair zero = {0, 0};
     canary_pair *at = start;

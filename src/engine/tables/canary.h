@@ -5,7 +5,7 @@
  * secret of the process and on the block's address, so one block's canary is useless for another. Each byte is between
  * 0x80 and 0xbf, because overflows mostly write zeros, text, or 0xff.
  *
- * A free slot reads as zero. All rooms' sizes are multiples of 16, and all blocks start at one.
+ * A free slot reads as zero. Rooms start at a multiple of 16, and their sizes are multiples of 16.
  */
 #pragma once
 
@@ -15,22 +15,22 @@
 
 #include "base/compiler.h"
 
-/* Words for checking memory of any type. */
+/* May alias memory of any type. */
 typedef uint64_t __attribute__((may_alias)) canary_word;
 typedef uint64_t __attribute__((vector_size(16), may_alias)) canary_pair;
 
 #define CANARY_WORD sizeof(canary_word)
 
-/* Keeps the compiler from turning a loop into a call of the C library. */
+/* Keeps the compiler from replacing a loop by a call of libc. */
 #define CANARY_KEEP_LOOP() __asm__ __volatile__("" ::: "memory")
 
-/* The bits of a canary that vary; of the others, the highest of each byte is set. */
+/* The bits that vary; of the others, the highest of each byte is set. */
 #define CANARY_BITS UINT64_C(0x3f3f3f3f3f3f3f3f)
 
-/* Rooms up to this size are cleared and checked without a loop: from both ends, whose pairs may overlap. */
+/* Rooms up to this size are cleared and checked without a loop: in pairs from both ends, which may overlap. */
 #define CANARY_INLINE_MAX ((size_t)256)
 
-/* What a canary is computed from (canary_of), for readers from outside too. The multiplier is splitmix64's. */
+/* What canary_of computes with; readers from outside use it too. The multiplier is splitmix64's. */
 struct canaries {
     uint64_t secret; /* set at the start */
     uint64_t multiplier;
@@ -39,23 +39,22 @@ struct canaries {
 #define CANARY_MULTIPLIER UINT64_C(0xbf58476d1ce4e5b9)
 extern HIDDEN struct canaries canaries;
 
-/* Chooses the secret. Part of the engine's start. */
+/* Chooses the secret. */
 void canary_start(void);
 
-/* The canary of a block: each byte is one of the secret's with some of its lower 6 bits inverted. The constants are
- * operands in memory, beside the secret: immediate values take more instructions. */
+/* Each byte is one of the secret's with some of its lower 6 bits inverted. The constants are in memory, beside the
+ * secret: immediate values take more instructions. */
 ALWAYS_INLINE uint64_t canary_of(const void *block) {
     return canaries.secret ^ ((uintptr_t)block * canaries.multiplier & canaries.bits);
 }
 
-/* A block ends less than this many bytes before its room does. */
+/* The slack, from a block's end to its room's, is less than this. */
 #define CANARY_MAX ((size_t)4096)
 
 /* 16 bytes of zeros, then CANARY_MAX of ones. */
 extern HIDDEN const unsigned char canary_masks[sizeof(canary_pair) + CANARY_MAX];
 
-/* The bytes of a room's last pair (or of a word of it: the last, or the one before) that do not belong to its block,
- * which ends `slack` bytes before the room. */
+/* The bytes of a room's last pair (or of one of its last two words) that do not belong to its block. */
 ALWAYS_INLINE canary_pair canary_mask(size_t slack) {
     typedef canary_pair __attribute__((aligned(1))) anywhere;
     return *(const anywhere *)(canary_masks + slack);
@@ -66,11 +65,11 @@ ALWAYS_INLINE uint64_t canary_mask_of_word(size_t slack, bool last) {
     return *(const anywhere *)(canary_masks + (last ? CANARY_WORD : 0) + slack);
 }
 
-/* The canary before a room's last pair, if the slack is longer than that. */
+/* The canary before a room's last pair, for a longer slack. */
 void canary_write_long(void *block, size_t size, size_t room);
 bool canary_intact_long(const void *block, size_t size, size_t room);
 
-/* Fills block[size .. room - 1]. `canary_write_slot` is for rooms whose last pair may be written anyway. */
+/* Fills block[size .. room - 1]. canary_write_slot is for rooms whose last pair may be overwritten. */
 ALWAYS_INLINE void canary_write_slot(void *block, size_t size, size_t room) {
     const uint64_t canary = canary_of(block);
     const canary_pair mask = canary_mask(room - size);
@@ -81,7 +80,7 @@ ALWAYS_INLINE void canary_write_slot(void *block, size_t size, size_t room) {
     }
 }
 
-/* The same for a slot that reads as zero; and if the slack is no longer than a pair. */
+/* For a slot that reads as zero, with a slack of at most a pair. */
 ALWAYS_INLINE void canary_write_zero_short(void *block, size_t slack, size_t room) {
     const uint64_t canary = canary_of(block);
     ((canary_pair *)((char *)block + room))[-1] = (canary_pair){canary, canary} & canary_mask(slack);
@@ -100,8 +99,7 @@ ALWAYS_INLINE void canary_write(void *block, size_t size, size_t room) {
     }
 }
 
-/* Whether it is unchanged. By words, as most programs write them: what two stores have written is slow to read as one
- * pair. */
+/* By words, as most programs write them: a pair that two stores have written is slow to load. */
 RACY_INLINE bool canary_intact_short(const void *block, size_t slack, size_t room) {
     const uint64_t canary = canary_of(block);
     const canary_word *end = (const canary_word *)((const char *)block + room);
@@ -109,19 +107,19 @@ RACY_INLINE bool canary_intact_short(const void *block, size_t slack, size_t roo
                    ((end[-2] ^ canary) & canary_mask_of_word(slack, false))) == 0);
 }
 
-/* The same if the slack may be longer than a pair. */
+/* For any slack. */
 RACY_INLINE bool canary_intact(const void *block, size_t size, size_t room) {
     return canary_intact_short(block, room - size, room) &&
            (LIKELY(room - size <= sizeof(canary_pair)) || canary_intact_long(block, size, room));
 }
 
-/* Whether its last bytes are unchanged. An overflow from either side changes them. */
+/* Checks the last bytes, which an overflow from either side changes. */
 RACY_INLINE bool canary_end_intact(const void *block, size_t slack, size_t room) {
     const canary_word *last = (const canary_word *)((const char *)block + room) - 1;
     return LIKELY(((*last ^ canary_of(block)) & canary_mask_of_word(slack, true)) == 0);
 }
 
-/* The bytes of a block that have changed: `count` of them, from `first` to `last`, counted from its start; 0: none. */
+/* A block's changed bytes: `count` of them, from `first` to `last`, counted from its start; 0: none. */
 struct damage {
     size_t first;
     size_t last;
@@ -129,9 +127,8 @@ struct damage {
 };
 struct damage canary_damage(const void *block, size_t size, size_t room);
 
-/* Clears memory; checks that it reads as zero, and finds the bytes that do not. Does not use the C library's functions,
- * whose names may lead to a library that checks writes to blocks. The first two are for more than CANARY_INLINE_MAX
- * bytes. */
+/* Clear memory; check that it reads as zero, and find the bytes that do not. Without libc's functions, whose names may
+ * lead to a library that checks writes to blocks. The first two are for more than CANARY_INLINE_MAX bytes. */
 void zero_write_long(void *start, size_t bytes);
 bool zero_intact_long(const void *start, size_t bytes);
 struct damage zero_damage(const void *start, size_t bytes);

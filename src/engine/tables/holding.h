@@ -1,7 +1,7 @@
-/* holding.h - how much memory the heap holds, and may hold (the options limit and limit_soft). It holds memory that may
- * be resident: units that are live, dirty or being purged, and huge blocks, but neither fresh units nor the engine's
- * tables. Memory is counted before it is used, and until the system has it back. All functions may be called with any
- * lock held, and take none. */
+/* holding.h - how much memory the heap holds and may hold (the options limit and limit_soft). It holds memory that may
+ * be resident: units that are live, dirty or being purged, and huge blocks; not fresh units, nor the engine's tables.
+ * Memory counts from before it is used until the system has it back. These functions take no lock and may be called
+ * with any held. */
 #pragma once
 
 #include <stdatomic.h>
@@ -16,15 +16,15 @@ struct holding {
     _Atomic size_t soft;
     _Atomic size_t attend_at; /* at this amount upkeep is due */
     _Atomic bool pressed;     /* that has been exceeded */
-    _Atomic bool told;        /* this was reported, and `held` has not been much less since */
+    _Atomic bool told;        /* reported, and `held` has not been much less since */
 };
 
 extern struct holding holding;
 
-/* Sets the limits; 0: none. A soft limit of 0 means seven eighths of hard. */
+/* 0: none. A soft limit of 0 means seven eighths of the hard one. */
 void holding_set(size_t hard, size_t soft);
 
-/* Takes bytes; false, with nothing taken, if that would exceed the hard limit. */
+/* False, with nothing taken, if that would exceed the hard limit. */
 bool holding_take(size_t bytes);
 
 /* Takes bytes that cannot be refused. */
@@ -45,11 +45,11 @@ static inline bool holding_limited(void) {
     return holding_soft() != SIZE_MAX;
 }
 
-/* Whether the heap holds enough for upkeep to be due. */
+/* Whether upkeep is due. */
 static inline bool holding_pressed(void) {
     return atomic_load_explicit(&holding.pressed, memory_order_relaxed);
 }
 
-/* Records that upkeep was done: it is due again when the heap holds a further part, or exceeds the soft limit again.
- * Returns whether to report that the limit is still exceeded. */
+/* Upkeep was done: it is due again when the heap holds a further part, or exceeds the soft limit again. Returns whether
+ * to report that the limit is still exceeded. */
 bool holding_attended(void);

@@ -26,7 +26,7 @@ void live_settle(struct live_word *word, uint64_t bits) {
 bool live_take_over(const void *block) {
     struct live_word *word = live_word_of(block);
     uint64_t bit = live_bit_of(block);
-    /* Acquire: what the block's last user did to it precedes what the next one does. */
+    /* Acquire: what the block's last user did precedes what the next one does. */
     return (atomic_load_explicit(&word->remote, memory_order_acquire) & bit) != 0 &&
            (atomic_fetch_and_explicit(&word->remote, ~bit, memory_order_acq_rel) & bit) != 0;
 }

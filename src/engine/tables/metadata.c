@@ -7,11 +7,12 @@
 #include "ranks.h"
 #include "window.h"
 
-/* Metadata becomes accessible in steps of an eighth of the used bytes: few system calls for a large heap. */
+/* The area becomes accessible in steps of an eighth of the used bytes, at least this: few system calls for a large
+ * heap. */
 #define GROWTH ((size_t)64 << 10)
 #define GROWTH_MAX ((size_t)4 << 20)
 
-/* Pieces are merged once at least this part of the free bytes has been freed since the last merge. */
+/* Pieces are merged once this part of the free bytes has been freed since the last merge. */
 #define MERGE_SHARE 8u
 
 struct metadata metadata = {.lock = LOCK_INIT(LOCK_METADATA)};
@@ -23,7 +24,7 @@ static void push(void *piece, size_t size) {
     metadata.spare += size;
 }
 
-/* A free piece of exactly this size. */
+/* Of exactly this size. */
 static void *pop(size_t size) {
     struct metadata_piece *piece = metadata.free[size / METADATA_STEP];
     if (piece != NULL) {
@@ -37,7 +38,7 @@ static size_t alignment_of(size_t size) {
     return is_power_of_two(size) ? size : METADATA_STEP;
 }
 
-/* Frees start .. end - 1, in pieces as large as possible, each aligned as its size requires. */
+/* Frees start .. end - 1 in pieces as large as possible, aligned as their sizes require. */
 static void push_range(char *start, char *end) {
     while (start < end) {
         size_t size = (size_t)(end - start) < METADATA_MAX ? (size_t)(end - start) : METADATA_MAX;
@@ -49,14 +50,14 @@ static void push_range(char *start, char *end) {
     }
 }
 
-/* Turns the rest from `open` to an address into pieces. */
+/* Frees the rest from `open` up to an address. */
 static void close_up_to(uintptr_t end) {
     metadata.spare -= end - metadata.open;
     push_range((char *)metadata.open, (char *)end);
     metadata.open = end;
 }
 
-/* A piece cut from purged pages; NULL if none has room. */
+/* Cut from purged pages; NULL if none has room. */
 static void *cut_returned(size_t size) {
     for (;;) {
         uintptr_t start = round_up(metadata.open, alignment_of(size));
@@ -78,7 +79,6 @@ static void *cut_returned(size_t size) {
     }
 }
 
-/* Makes the first `bytes` of the area accessible. */
 static int reach(size_t bytes) {
     size_t step = GROWTH;
     while (step < GROWTH_MAX && step < metadata.used / 8) {
@@ -87,7 +87,7 @@ static int reach(size_t bytes) {
     return area_reach(&window.metadata_area, bytes, step);
 }
 
-/* A piece cut off the area's unused end. Bytes skipped for alignment become pieces of the smallest size. */
+/* From the area's unused end. Bytes skipped for alignment become pieces of the smallest size. */
 static void *cut(size_t size) {
     size_t start = round_up(metadata.used, alignment_of(size));
     if (reach(start + size)) {
@@ -100,7 +100,7 @@ static void *cut(size_t size) {
     return (void *)(window.metadata_area.start + start);
 }
 
-/* A piece cut out of a free one that has room for this size and alignment wherever it starts. */
+/* Cut out of a free piece that has room for this size and alignment wherever it starts. */
 static void *carve(size_t size) {
     const size_t align = alignment_of(size);
     for (size_t whole = size + align - METADATA_STEP; whole <= METADATA_MAX; whole += METADATA_STEP) {
@@ -129,9 +129,9 @@ static struct metadata_piece *merge_sorted(struct metadata_piece *a, struct meta
     return merged;
 }
 
-/* Takes all free pieces, in address order. */
+/* All free pieces, in address order. */
 static struct metadata_piece *take_sorted(void) {
-    struct metadata_piece *sorted[64] = {NULL}; /* sorted[i]: 2^i of them, or none */
+    struct metadata_piece *sorted[64] = {NULL}; /* sorted[i]: 2^i pieces, or none */
     for (size_t size = METADATA_STEP; size <= METADATA_MAX; size += METADATA_STEP) {
         for (struct metadata_piece *piece; (piece = pop(size)) != NULL;) {
             *piece = (struct metadata_piece){.next = NULL, .size = size};
@@ -150,8 +150,8 @@ static struct metadata_piece *take_sorted(void) {
     return all;
 }
 
-/* Merges adjacent free pieces. Size classes have descriptors of different sizes: without this, pieces left by a peak of
- * one class could not serve another, and malloc would keep failing once the area cannot grow. */
+/* Descriptors differ in size by class: without merging, pieces left by a peak of one class could not serve another, and
+ * malloc would fail once the area cannot grow. */
 static bool merge(void) {
     if (metadata.unmerged == 0 || metadata.unmerged < metadata.spare / MERGE_SHARE) {
         return false;
@@ -199,7 +199,7 @@ void metadata_free(void *piece, size_t size) {
     lock_give(&metadata.lock);
 }
 
-/* A word per page, with a bit for each step of it. */
+/* A word per page, a bit per step. */
 #define PAGE_STEPS (OS_PAGE / METADATA_STEP)
 #define ALL_FREE UINT64_MAX
 _Static_assert(PAGE_STEPS == 64, "a page's steps are a word");
@@ -235,7 +235,7 @@ static bool is_all_free(const uint64_t *steps, size_t pages, size_t page) {
     return page < pages && steps[page] == ALL_FREE;
 }
 
-/* Splits a piece that is partly in completely free pages; the rest stays free. False if it is in no such page. */
+/* Splits a piece that is partly in completely free pages; the rest stays free. False if it is in none. */
 static bool take_apart(const uint64_t *steps, size_t pages, uintptr_t start, uintptr_t end) {
     bool any = false;
     for (size_t page = page_of(start); page <= page_of(end - 1); page++) {
@@ -269,7 +269,7 @@ static void clear_pages(const uint64_t *steps, size_t pages) {
     }
 }
 
-/* Stores the runs of free pages in the place of the words, of which there are always more. */
+/* Stores the runs of free pages in place of the words, of which there are always more. */
 static size_t make_runs(uint64_t *steps, size_t pages) {
     struct metadata_run *runs = (struct metadata_run *)steps;
     size_t count = 0;
@@ -335,7 +335,7 @@ size_t metadata_trim(void) {
         returned += ((struct metadata_run *)memory)[i].pages * OS_PAGE;
     }
     metadata.returned = returned;
-    metadata.run_count = 0; /* no list has them until the system has taken the pages */
+    metadata.run_count = 0; /* in no list until the system has taken the pages */
     lock_give(&metadata.lock);
 
     size_t purged = purge_runs(memory, count);

@@ -2,10 +2,9 @@
  * metadata.h - memory for the engine's own structures, away from all blocks.
  *
  * Pieces of 64 to METADATA_MAX bytes, in steps of 64, are cut from the window's metadata area; those whose size is a
- * power of two are aligned to it. A freed piece serves the next request of its size; at the area's end, adjacent pieces
- * are merged and serve any size. Trimming gives pages with only free pieces back to the system; later requests of any
- * size are cut from them. The memory is never unmapped, so a freed descriptor may be read at any time: it is stale, but
- * never faults.
+ * power of two are aligned to it. A freed piece serves the next request of its size; when the area is used up, adjacent
+ * pieces are merged to serve any size. Trimming gives completely free pages back to the system; later requests are cut
+ * from them. The memory is never unmapped, so reading a freed descriptor finds stale data but never faults.
  */
 #pragma once
 
@@ -33,11 +32,11 @@ struct metadata_run {
 /* used = the pieces in use + spare + returned. All under `lock`. */
 struct metadata {
     struct lock lock;
-    size_t used;     /* bytes cut off the area so far */
-    size_t spare;    /* bytes of them that are in `free`, and between `open` and `open_end` */
-    size_t unmerged; /* bytes freed since pieces were last merged */
-    size_t returned; /* bytes of them that are in `runs` */
-    uintptr_t open;  /* the rest of the run from which pieces are being cut */
+    size_t used;     /* bytes cut off the area */
+    size_t spare;    /* of these: in `free`, and between `open` and `open_end` */
+    size_t unmerged; /* bytes freed since the last merge */
+    size_t returned; /* of the used: in `runs` */
+    uintptr_t open;  /* the rest of the run that is being cut */
     uintptr_t open_end;
     struct metadata_run *runs; /* run_count of them, in a mapping of runs_size bytes */
     size_t run_count;
@@ -48,21 +47,21 @@ struct metadata {
 
 extern struct metadata metadata;
 
-/* A piece of at least `size` bytes with undefined contents; NULL if there is no memory. */
+/* At least `size` bytes, undefined contents; NULL if there is no memory. */
 void *metadata_alloc(size_t size);
 
-/* The maximum of metadata for one unit of the window: the slab of the smallest class, and a free span. This much
- * becomes accessible with the unit; otherwise, under a memory limit, units could use up the room for metadata, and a
- * heap of large blocks could never become one of small blocks. */
+/* The most metadata that one unit needs: the slab of the smallest class, and a free span. It becomes accessible with
+ * the unit; otherwise, under a memory limit, units could use up the room for metadata, and a heap of large blocks could
+ * never become one of small blocks. */
 #define METADATA_OF_UNIT ((size_t)768)
 
-/* Makes metadata for this many units accessible, if the system allows it. */
+/* Makes that accessible for `units` units, if the system allows it. */
 void metadata_reserve(size_t units);
 
 void metadata_free(void *piece, size_t size);
 
-/* Gives pages without used pieces back to the system; returns the bytes. O(free pieces), with the lock held except
- * during the system calls. Does nothing without memory for a word per page, or while another thread is doing it. */
+/* Gives completely free pages back to the system; returns the bytes. O(free pieces), with the lock held except during
+ * system calls. Does nothing without memory for a word per page, or while another thread is at it. */
 size_t metadata_trim(void);
 
 /* In a forked child, where no thread is trimming. */

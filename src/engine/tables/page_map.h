@@ -8,7 +8,7 @@
  *   |                0                |     kind      |   anything else
  *   +---------------------------------+---------------+
  *
- * Entries change under the spans' lock (a span is taken or freed), or a class's (a slab is abandoned or adopted); the
+ * Entries change under the spans' lock (a span is taken or freed) or a class's (a slab is abandoned or adopted); the
  * first one of a large block when that is allocated and freed (large.h). They are read without a lock: a thread that
  * frees a block learned its address after the entry was written, and whoever acts on a heap id re-checks it under a
  * lock. So relaxed order suffices, except for a thread that goes from an id to its heap: that load is an acquire, and
@@ -23,27 +23,27 @@
 
 #include "window.h"
 
-/* The size class in a sampled block's entry is the one for zero-size blocks (size_class.h), so code that clears a slot
- * by its class clears nothing of a sampled block, which is zero already. */
+/* A sampled block's entry has the class for zero-size blocks (size_class.h), so code that clears a slot by its class
+ * clears nothing of it; it is zero already. */
 enum unit_kind {
-    UNIT_UNUSED,   /* never part of a span; a fresh page map reads as this */
-    UNIT_FRESH,    /* in a free span; reads as zero */
-    UNIT_UNMAPPED, /* in a free span; nothing is mapped there: to be claimed before use */
-    UNIT_DIRTY,    /* in a free span; holds what its last user left */
-    UNIT_PURGING,  /* in a span that is being purged, in no index */
+    UNIT_UNUSED,   /* never part of a span; the initial value */
+    UNIT_FRESH,    /* free; reads as zero */
+    UNIT_UNMAPPED, /* free; nothing is mapped there: claim it before use */
+    UNIT_DIRTY,    /* free; holds what its last user left */
+    UNIT_PURGING,  /* being purged, in no index */
     UNIT_LARGE,    /* a live large block starts here */
-    UNIT_PART,     /* any other unit of a large block's span */
-    UNIT_LOST,     /* its address was lost to another mapping; never used again */
+    UNIT_PART,     /* other units of a large block's span */
+    UNIT_LOST,     /* lost to another mapping; never used again */
     UNIT_KINDS,
-    UNIT_SAMPLES = SIZE_CLASSES /* in a span of sampled small blocks (guarded_span.h) */
+    UNIT_SAMPLES = SIZE_CLASSES /* sampled small blocks (guarded_span.h) */
 };
 
 #define HEAP_ID_SHIFT 8u
 #define CLASS_MASK 0xffu
 
-/* The id of slabs that no heap owns: any thread may free into them, under the class's lock. */
+/* Slabs that no heap owns: any thread may free into them, under the class's lock. */
 #define HEAP_ABANDONED 0xffffffu
-/* An id that no slab ever has: its tag matches no entry. */
+/* No slab has this id: its tag matches no entry. */
 #define HEAP_NOBODY 0xfffffeu
 _Static_assert(HEAPS_MAX <= HEAP_NOBODY, "every heap's number is an id");
 
@@ -67,13 +67,12 @@ static inline bool entry_is_free(uint32_t entry) {
     return entry >= UNIT_FRESH && entry <= UNIT_DIRTY;
 }
 
-/* Whether the unit is part of a span in use. Where others may have mapped memory in units of the window that are
- * unmapped or lost, a huge block of our own too, it is not. */
+/* False for unmapped and lost units, where others may have mapped memory; a huge block of ours, too. */
 static inline bool entry_is_used(uint32_t entry) {
     return entry >= UNIT_LARGE && entry != UNIT_LOST;
 }
 
-/* For a thread that goes from the id to its heap: acquire, pairs with the release of page_map_store. */
+/* For going from the id to its heap: pairs with the release of page_map_store. */
 static inline uint32_t page_map_acquire(size_t unit) {
     return atomic_load_explicit(&window.page_map[unit], memory_order_acquire);
 }
@@ -82,7 +81,7 @@ static inline uint32_t page_map_load(size_t unit) {
     return atomic_load_explicit(&window.page_map[unit], memory_order_relaxed);
 }
 
-/* Whether an address lies in a span in use: what is there is a slot or a large block, or nobody's. */
+/* Whether an address lies in a span in use: what is there is a slot, a large block, or nobody's. */
 static inline bool page_map_holds(const void *address) {
     return window_holds(address) && entry_is_used(page_map_load(window_unit(address)));
 }
@@ -93,5 +92,5 @@ static inline void page_map_store(size_t unit, uint32_t entry) {
 
 void page_map_fill(size_t first, size_t units, uint32_t entry);
 
-/* How many of the entries first .. first + units - 1 are `entry`. */
+/* How many of these entries are `entry`. */
 size_t page_map_count(size_t first, size_t units, uint32_t entry);

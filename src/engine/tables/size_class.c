@@ -5,8 +5,8 @@
 struct size_class size_classes[SIZE_CLASSES + 1];
 
 /* CLASS(class, before, size): serves requests of more than `before` and up to `size` bytes. Classes are 16 bytes apart
- * up to 128, eight to a doubling up to 2 KiB. Above that they are parts of a slab: 1/31 to 1/8 of a unit, 1/15 to 1/8
- * of two units, 1/15 to 1/4 of four, rounded down to a cache line so that aligned requests fit. Two more serve common
+ * up to 128, eight to a doubling up to 2 KiB. Above, they are parts of a slab: 1/31 to 1/8 of a unit, 1/15 to 1/8 of
+ * two units, 1/15 to 1/4 of four, rounded down to a cache line so that aligned requests fit. Two more serve common
  * requests slightly above a kilobyte or a page: 1040, and 4368, which sqlite3 uses. */
 /* clang-format off */
 #define CLASSES \
@@ -93,7 +93,7 @@ void size_class_start(bool guards, bool exact) {
         size_class_rooms[size_class] = of->size - of->guard_pages * page;
     }
     if (guards) {
-        /* Other threads may read this meanwhile. They have no heap yet, so they take the slow path and look again. */
+        /* Other threads may read this now. They have no heap yet, so they take the slow path and look again. */
         size_class_of_granules[0] = EMPTY_CLASS;
     }
 }

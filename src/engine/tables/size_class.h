@@ -1,14 +1,14 @@
 /*
- * size_class.h - the sizes of slots: which class serves a request, and how its slabs are laid out.
+ * size_class.h - which class serves a request, and how its slabs are laid out.
  *
- * Classes are 16 bytes apart up to 128, then at least eight to each doubling up to SMALL_MAX, so a block wastes at most
- * an eighth of its size and a cache line (or more where an alignment requires it). Those above 2 KiB are equal parts of
- * a slab, rounded down to a cache line, so little is wasted at its end. A slab has at least eight slots, in the
- * smallest power of two of units with room for them.
+ * Classes are 16 bytes apart up to 128, then at least eight to a doubling up to SMALL_MAX, so a block wastes at most an
+ * eighth of its size and a cache line (or more where an alignment requires it). Those above 2 KiB are equal parts of a
+ * slab, rounded down to a cache line, so little is wasted at its end. A slab has at least eight slots, in the smallest
+ * power of two of units with room for them.
  *
- * Beyond SMALL_MAX there are a few more classes, for *medium* blocks, which malloc gives in a process with one thread.
- * Their slabs have four to seven slots. Other blocks beyond SMALL_MAX are large: calloc wants memory that reads as
- * zero, realloc a block that grows in place, the hardened modes a guard, and several threads share what they cache.
+ * A few more classes, beyond SMALL_MAX, are for *medium* blocks, which malloc gives in a process with one thread. Their
+ * slabs have four to seven slots. Other blocks beyond SMALL_MAX are large: calloc wants memory that reads as zero,
+ * realloc a block that grows in place, the hardened modes a guard, and several threads share what they cache.
  */
 #pragma once
 
@@ -28,60 +28,59 @@
 #define MEDIUM_MAX ((size_t)65536)
 #define SIZE_CLASSES 86u
 
-/* The classes of medium blocks are equal parts of a slab: 1/7, 1/6, 1/5 and 1/4. */
+/* Medium classes are 1/7, 1/6, 1/5 and 1/4 of a slab. */
 #define MEDIUM_CLASS 81u
 #define MEDIUM_CLASSES 4u
 
-/* The first classes, whose sizes are the multiples of GRANULE up to 256. Their slabs are single units. */
+/* The classes up to 256 bytes, which are multiples of GRANULE. Their slabs are single units. */
 #define SHORT_CLASSES 16u
 
-/* The last class is for zero-size blocks, with harden=light and full: its slots fault when touched. */
+/* For zero-size blocks with harden=light and full: its slots fault when touched. */
 #define EMPTY_CLASS (SIZE_CLASSES - 1)
 
-/* The fewest slots of a slab of small blocks, and therefore the most units of any. */
+/* Determines the most units of any slab of small blocks. */
 #define SLAB_SLOTS_MIN 8u
 #define SLAB_UNITS_MAX (SLAB_SLOTS_MIN * SMALL_MAX / UNIT)
 
-/* With this shift reciprocals are exact for each offset within a slab, and the smallest size's fits in 32 bits. */
+/* Makes reciprocals exact for each offset within a slab; the smallest size's fits in 32 bits. */
 #define RECIPROCAL_SHIFT 35u
 
 #define GUARD_PAGE_SHIFT 12u
 
-/* The slots of a small magazine, and the most blocks that any magazine holds (magazine.h). */
+/* The slots of a small magazine, and the most blocks of any (magazine.h). */
 #define MAGAZINE_SLOTS 64u
 #define MAGAZINE_MAX 255u
 
-/* A magazine holds at most this many bytes of blocks, which an idle thread may keep from other threads; a busy one up
- * to MAGAZINE_BUSY blocks of any class. */
+/* The most bytes of blocks in a magazine, which an idle thread may keep from others; a busy one has up to MAGAZINE_BUSY
+ * blocks of any class. */
 #define MAGAZINE_BYTES ((size_t)64 << 10)
 #define MAGAZINE_BUSY 8u
 
-/* The constants of a class. For every offset within a slab, slot = offset * reciprocal >> RECIPROCAL_SHIFT. */
+/* For every offset within a slab, slot = offset * reciprocal >> RECIPROCAL_SHIFT. */
 struct size_class {
     uint32_t size;       /* bytes of a slot */
     uint32_t reciprocal; /* 2^RECIPROCAL_SHIFT / size, rounded up */
     uint16_t slots;      /* of a slab */
     uint8_t units;       /* of its span */
     uint8_t guard_pages; /* at each slot's end (harden_guards.h) */
-    uint16_t magazine;   /* the most pointers that a magazine of this class holds */
-    uint16_t cleared;    /* bytes that calloc has to clear; 0 for medium blocks */
+    uint16_t magazine;   /* the most pointers in a magazine */
+    uint16_t cleared;    /* bytes that calloc clears; 0 for medium blocks */
 };
 
 /* The extra zero-size class is for UNIT_SAMPLES. */
 extern HIDDEN struct size_class size_classes[SIZE_CLASSES + 1];
 
-/* The bytes of a slot that a block may use: all but its guard. */
+/* A slot without its guard. */
 extern HIDDEN uint32_t size_class_rooms[SIZE_CLASSES + 1];
 
-/* The class of each request, by its size in granules, rounded up. Written only at the start. */
+/* By the request's size in granules, rounded up. Constant after the start. */
 extern uint8_t size_class_of_granules[SMALL_MAX / GRANULE + 1];
 
-/* Fills in size_classes. `guards`: zero-size blocks have a separate class, slots whose size is a multiple of a page end
- * with a guard, and so does each slab; `exact`: blocks have exact sizes (harden.h), and a slab has fewer slots than
- * granules, so that the record behind those of its slots is no block's. At the engine's start. */
+/* Fills in size_classes. `guards`: zero-size blocks have a separate class, and a guard ends each slab and each slot
+ * whose size is a multiple of a page. `exact`: blocks have exact sizes (harden.h), and a slab has fewer slots than
+ * granules, so the record behind those of its slots is no block's. */
 void size_class_start(bool guards, bool exact);
 
-/* Whether each slab ends with a guard. */
 extern bool size_class_tails_guarded;
 
 /* size is at most SMALL_MAX; 0 is served as 1. */
@@ -89,7 +88,7 @@ static inline unsigned size_class_of(size_t size) {
     return size_class_of_granules[(size + (GRANULE - 1)) >> GRANULE_SHIFT];
 }
 
-/* The size of a medium class, by its place among these. */
+/* By its place among the medium classes. */
 #define MEDIUM_SIZE(place) (SLAB_UNITS_MAX * UNIT / (7 - (place)) / 64 * 64)
 
 /* size is above SMALL_MAX and at most MEDIUM_MAX. */
@@ -101,12 +100,12 @@ static inline size_t size_class_room(unsigned size_class) {
     return size_class_rooms[size_class];
 }
 
-/* The same for one of the first SHORT_CLASSES. */
+/* For one of the first SHORT_CLASSES. */
 static inline size_t size_class_room_short(size_t size_class) {
     return size_class * GRANULE + GRANULE;
 }
 
-/* The smallest class with `size` bytes whose slots are all aligned to `alignment`; SIZE_CLASSES if there is none. */
+/* The smallest class with room for `size` whose slots are all aligned; SIZE_CLASSES if there is none. */
 unsigned size_class_of_aligned(size_t alignment, size_t size);
 
 static inline uint32_t size_class_slot(size_t size_class, size_t offset) {

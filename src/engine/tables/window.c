@@ -8,7 +8,7 @@
 /* The reservation without limits, unless PHYSICAL_SHARE times the machine's memory is more. */
 #define WINDOW_DEFAULT ((size_t)1 << 40)
 #define PHYSICAL_SHARE 4u
-/* A claimed window lies this far below the mappings that exist at the start, or a half, a quarter ... of it. */
+/* A claimed window lies this far below the initial mappings, or a half, a quarter ... of it. */
 #define CLAIM_DISTANCE ((size_t)4 << 40)
 
 /* Units become accessible in steps of a quarter, within these bounds; in small ones where accessible memory counts. */
@@ -16,30 +16,30 @@
 #define GROWTH_MAX ((size_t)64 << 20)
 #define GROWTH_CLAIMED ((size_t)256 << 10)
 
-/* Tables of a claimed window grow by this much, or a page, because all of them may be locked in memory. */
+/* Tables of a claimed window grow by this much, or a page, because they may be locked in memory. */
 #define TABLE_STEP_CLAIMED (UNIT / 4)
 
 #define METADATA_SHARE 32u
-/* Room for the heaps and magazines of some hundred threads. */
+/* Enough for the heaps and magazines of some hundred threads. */
 #define METADATA_AREA_MIN ((size_t)16 << 20)
 
-/* The guard before a table is longer than WINDOW_GUARD by a random number of units with this many bits. */
+/* The guard before a table is WINDOW_GUARD and a random number of units with this many bits. */
 #define GUARD_BITS 9u
 
-/* The tables lie above this address. Lower ones are left to programs that can use no others. */
+/* Lower addresses are left to programs that can use no others. */
 #define PLACE_MIN ((size_t)64 << 30)
-/* Random places that are tried before the kernel may choose. */
+/* Random places to try before the kernel chooses. */
 #define PLACES_TRIED 8u
 
-/* A load stalls if an earlier store matches it in the low 12 address bits (4K aliasing). The first units' entries, live
- * bits and slots would all begin at a page start: these offsets separate the ones that one malloc or free touches. */
+/* A load stalls if an earlier store matches it in the low 12 address bits (4K aliasing). These offsets separate the
+ * first units' entries, live bits and slots, which one malloc or free touches. */
 #define PAGE_MAP_SKEW ((size_t)1088)
 #define LIVE_MAP_SKEW ((size_t)2176)
 #define INBOX_LINKS_SKEW ((size_t)3264)
 
 struct window window;
 
-/* The tables in the order of their addresses. */
+/* In the order of their addresses. */
 static struct area *const tables[] = {&window.page_map_area,    &window.spans_area,    &window.heaps_area,
                                       &window.inbox_links_area, &window.live_map_area, &window.records_area,
                                       &window.metadata_area};
@@ -50,8 +50,8 @@ static bool confined;
 
 static bool keeps_records;
 
-/* Reserved pages are put into cores one unit further than they are made accessible (see os_dump), so that an area can
- * grow even at the kernel's limit on mappings. */
+/* Cores include one unit more than is accessible (see os_dump), so an area can grow even at the kernel's limit of
+ * mappings. */
 static int commit(const struct area *area, void *start, size_t size) {
     size_t left = area->size - area->accessible;
     os_dump(start, size + UNIT < left ? size + UNIT : left);
@@ -65,7 +65,7 @@ int area_reach(struct area *area, size_t bytes, size_t step) {
     if (bytes > area->size) {
         return ENOMEM;
     }
-    /* If the system refuses a step, there may still be room for the minimum needed. */
+    /* If the system refuses a step, there may be room for the minimum. */
     const size_t steps[] = {step, UNIT};
     int error = ENOMEM;
     for (unsigned i = 0; i < 2; i++) {
@@ -85,7 +85,7 @@ static int reach_table(struct area *area, size_t bytes) {
     return area_reach(area, bytes, area->claimed ? max_size(TABLE_STEP_CLAIMED, os_page_size()) : UNIT);
 }
 
-/* How many bytes of a table describe `units` units; 0 if its length does not depend on their number. */
+/* Bytes of a table that describe `units` units; 0 if its length does not depend on them. */
 static size_t bytes_for(const struct area *table, size_t units) {
     return table == &window.page_map_area                   ? PAGE_MAP_SKEW + units * sizeof *window.page_map
            : table == &window.spans_area                    ? units * sizeof *window.spans
@@ -95,7 +95,7 @@ static size_t bytes_for(const struct area *table, size_t units) {
                                                             : 0;
 }
 
-/* Only those that describe units: the others grow under other locks. */
+/* The other tables grow under other locks. */
 static int reach_tables(size_t units) {
     int error = 0;
     for (unsigned i = 0; i < TABLES && !error; i++) {
@@ -109,7 +109,7 @@ static void tell_granules(void) {
     atomic_store_explicit(&window.granules, window.units_area.accessible >> GRANULE_SHIFT, memory_order_relaxed);
 }
 
-/* The tables for the units of one step, then the units, then the announcement of them. */
+/* First the tables for a step's units, then the units, then their announcement. */
 static int reach_units(size_t bytes) {
     if (bytes > window.units_area.size) {
         return ENOMEM;
@@ -134,7 +134,7 @@ int window_skip(size_t units) {
     return 0;
 }
 
-/* How much becomes accessible in addition, if possible. */
+/* How much more becomes accessible, if possible. */
 static size_t growth(size_t accessible) {
     if (window_is_claimed()) {
         return GROWTH_CLAIMED;
@@ -162,7 +162,7 @@ static size_t metadata_size(size_t units) {
     return max_size(units * UNIT / METADATA_SHARE, METADATA_AREA_MIN);
 }
 
-/* Lays the tables out from `start` on, with guards by `chance`, and returns the bytes of all of it. */
+/* From `start` on, with guards by `chance`. Returns the total bytes. */
 static size_t lay_out_tables(uintptr_t start, size_t units, uint64_t chance, bool claimed) {
     _Static_assert(TABLES * GUARD_BITS <= 64, "there is chance enough for every guard");
     uintptr_t end = start;
@@ -193,9 +193,9 @@ static void lay_out_units(uintptr_t start, size_t units, bool claimed) {
     window.base = start;
 }
 
-/* A random address for `size` bytes below `limit`, which the kernel has given out: so the processor, the kernel and a
- * sanitizer allow it, except for what they keep for themselves in between. The first attempt draws from the whole
- * address space, each further one from the upper half of the previous range. 0 if there is no such address. */
+/* A random address for `size` bytes below `limit`, which came from the kernel: so processor, kernel and sanitizer allow
+ * it, except what they keep for themselves in between. The first attempt draws from the whole range, each further one
+ * from the upper half of the previous. 0: none. */
 static uintptr_t random_place(uintptr_t limit, size_t size, unsigned attempt) {
     uintptr_t lowest = max_size(limit - (limit >> attempt), PLACE_MIN);
     if (limit < lowest || limit - lowest <= size) {
@@ -204,7 +204,7 @@ static uintptr_t random_place(uintptr_t limit, size_t size, unsigned attempt) {
     return round_down(lowest + os_random() % (limit - lowest - size), UNIT);
 }
 
-/* After the units, so that window.base is known. Where no random place is free, the kernel chooses one. */
+/* After the units, so that window.base is known. If no random place is free, the kernel chooses. */
 static int reserve_tables(size_t units) {
     uint64_t chance = os_random();
     size_t size = lay_out_tables(0, units, chance, false);
@@ -223,7 +223,7 @@ static int reserve_tables(size_t units) {
     return 0;
 }
 
-/* Aligning the units by the length of their guards saves the calls that would cut off the ends. */
+/* Aligning by the guards' length saves the calls that would cut off the ends. */
 static int reserve(size_t size) {
     void *start;
     size_t guarded = size + 2 * WINDOW_GUARD + UNIT;
@@ -240,7 +240,7 @@ static int reserve(size_t size) {
     return 0;
 }
 
-/* Claims the beginnings of all tables at a random place below the units; or none of them. */
+/* At a random place below the units; all or none. */
 static int claim_tables(size_t units, uint64_t chance, unsigned attempt) {
     uintptr_t start = random_place(window.base, lay_out_tables(0, units, chance, true), attempt);
     lay_out_tables(start, units, chance, true);
@@ -256,8 +256,8 @@ static int claim_tables(size_t units, uint64_t chance, unsigned attempt) {
 }
 
 /* If nothing may be reserved: an address so far below the current mappings, which the kernel places downwards, that
- * they are unlikely to meet; the tables go anywhere below that. If they do meet, the window just ends early: os_claim
- * never takes a mapped page. */
+ * they are unlikely to meet; the tables lie below. If they do meet, the window just ends early: os_claim never takes a
+ * mapped page. */
 static int claim(size_t size) {
     void *probe;
     if (os_map(OS_PAGE, OS_PAGE, &probe)) {
@@ -302,7 +302,7 @@ int window_start(size_t size, bool records) {
     return 0;
 }
 
-/* Unmaps the range into which an area may grow: from now on it is claimed. Whether that succeeded. */
+/* Unmaps the range into which an area may grow, so that it is claimed from now on. */
 static bool release(struct area *area, uintptr_t end) {
     uintptr_t start = area->start + area->accessible;
     bool released = start == end || os_unmap((void *)start, end - start) == 0;
@@ -312,7 +312,7 @@ static bool release(struct area *area, uintptr_t end) {
     return released;
 }
 
-/* The same for a table of which no more than `used` bytes are needed yet. */
+/* For a table of which only `used` bytes are needed yet. */
 static bool release_unused(struct area *area, size_t used, uintptr_t end) {
     const size_t before = area->accessible;
     area->accessible = min_size(before, round_up(used, os_page_size()));
@@ -321,7 +321,7 @@ static bool release_unused(struct area *area, size_t used, uintptr_t end) {
     return released;
 }
 
-/* How many bytes of a table are in use, or will be when the accessible units are. */
+/* Bytes of a table that are in use, or will be when all accessible units are. */
 static size_t used_of_table(const struct area *area) {
     const size_t used = bytes_for(area, window.units_area.accessible >> UNIT_SHIFT);
     return used != 0 ? used : area->accessible;
@@ -342,7 +342,7 @@ void window_confine(void) {
     window.guarded_size = 0;
 }
 
-/* The pages that describe only these units, in a table with `bytes` bytes per unit. */
+/* The pages that describe only these units. */
 static void purge_table(uintptr_t table, size_t bytes, size_t first, size_t units) {
     size_t page = os_page_size();
     uintptr_t start = round_up(table + first * bytes, page);

@@ -10,16 +10,16 @@
  *     ##| unit 0 | unit 1 | ...           |##
  *         64 KiB   64 KiB
  *
- * Tables and units are two reservations. A guard is never accessible and at least WINDOW_GUARD long; the one before
- * each table is longer by a random number of units. So a write that runs off a block does not reach a table, and the
- * address of one table does not reveal that of the next.
+ * Tables and units are two reservations. Guards are never accessible and at least WINDOW_GUARD long; the one before
+ * each table is longer by a random number of units. So a write that runs off a block reaches no table, and the address
+ * of one table does not reveal the next.
  *
- * Each part is an *area*: a range of addresses of which a prefix is accessible, lengthened in steps, so the kernel
- * charges (and mlockall pins) only what is used.
+ * Each part is an *area*: an address range with an accessible prefix, lengthened in steps, so the kernel charges (and
+ * mlockall pins) only what is used.
  *
- * Where address space or writable memory is limited, nothing is reserved: the areas are claimed piece by piece at
- * addresses that were free at the start, the guards are left unmapped, and free units can be unmapped again. This is so
- * if a limit is found at the start (RLIMIT_AS, RLIMIT_DATA, vm.overcommit_memory=2), and after window_confine.
+ * Where address space or writable memory is limited, nothing is reserved: areas are claimed piece by piece at addresses
+ * that were free at the start, guards are left unmapped, and free units can be unmapped again. This is so if a limit is
+ * found at the start (RLIMIT_AS, RLIMIT_DATA, vm.overcommit_memory=2), and after window_confine.
  */
 #pragma once
 
@@ -42,36 +42,36 @@ struct live_word;
 #define WINDOW_MIN ((size_t)4 << 20)
 #define WINDOW_MAX ((size_t)64 << 40)
 
-/* At most this many heaps at once; threads beyond that allocate from shared slabs. */
+/* Threads beyond that many heaps allocate from shared slabs. */
 #define HEAPS_MAX ((size_t)1 << 18)
 
-/* The live map's bytes for a unit: two bits a granule. */
+/* Two bits a granule. */
 #define LIVE_MAP_BYTES (UNIT / GRANULE / 8 * 2)
 
-/* The slot records' bytes (slot_record.h) for a unit: 16 bits a granule. */
+/* Slot records (slot_record.h): 16 bits a granule. */
 #define RECORDS_BYTES (UNIT / GRANULE * 2)
 
 struct area {
     uintptr_t start;
     size_t size;          /* the most it may have */
-    size_t accessible;    /* bytes of the usable prefix; written under the lock of whoever owns the area */
-    _Atomic bool claimed; /* the rest is not even reserved; written under the same lock (relaxed) */
+    size_t accessible;    /* bytes of the usable prefix; written under the lock of the area's owner */
+    _Atomic bool claimed; /* the rest is not even reserved; same lock (relaxed) */
 };
 
-/* Written at the start; afterwards only `granules` changes (under the spans' lock) and each area's `accessible` (see
- * there). Everyone reads it without a lock (relaxed: whoever holds a pointer learned it after the window grew). */
+/* Constant after the start, except `granules` (under the spans' lock) and the areas. Read without a lock (relaxed:
+ * whoever holds a pointer learned it after the window grew). */
 struct window {
-    uintptr_t base;                /* address of unit 0, a multiple of UNIT */
+    uintptr_t base;                /* of unit 0, a multiple of UNIT */
     _Atomic size_t granules;       /* of the accessible units */
     _Atomic uint32_t *page_map;    /* one entry a unit (page_map.h) */
     _Atomic uint32_t *inbox_links; /* one a unit (remote.h) */
     struct live_word *live_map;    /* one word for 64 granules (live_map.h) */
-    _Atomic uint16_t *records;     /* RECORDS_BYTES a unit (slot_record.h); NULL: there are none */
-    struct span **spans;           /* descriptor of a unit's span; of a free span, at its first and last unit only */
+    _Atomic uint16_t *records;     /* RECORDS_BYTES a unit (slot_record.h), or NULL */
+    struct span **spans;           /* descriptor of a unit's span; for a free span only at its first and last unit */
     _Atomic(struct heap *) *heaps; /* by id */
-    uintptr_t tables_start;        /* of the range in which all tables lie, with their guards */
+    uintptr_t tables_start;        /* the range of all tables with their guards */
     size_t tables_size;
-    uintptr_t guarded_start; /* of the range in which the units lie, with their guards, if it was reserved */
+    uintptr_t guarded_start; /* the range of the units with their guards, if reserved */
     size_t guarded_size;
     size_t units_reserved;
     struct area page_map_area;
@@ -86,48 +86,48 @@ struct window {
 
 extern HIDDEN struct window window;
 
-/* Finds address space for a window of `size` bytes (0: as the machine allows), or as much of it as is available, with
- * or without records of its slots. Returns 0 or ENOMEM. Part of the engine's start. */
+/* Finds address space for `size` bytes (0: as the machine allows), or as much as is available, with or without records.
+ * 0 or ENOMEM. */
 int window_start(size_t size, bool records);
 
-/* Gives up all address space that is reserved and not accessible; from now on it is claimed piece by piece. Before the
- * start: nothing will be reserved. Under the locks of the heaps' table, the spans and the metadata. */
+/* Gives up address space that is reserved and inaccessible; from now on it is claimed piece by piece. Before the start:
+ * nothing will be reserved. Under the locks of the heaps' table, the spans and the metadata. */
 void window_confine(void);
 
-/* Makes the first `bytes` of an area accessible, and a little more, in steps of `step`, a power of two from UNIT on
- * (a multiple of every page size that Linux has). Returns 0, ENOMEM, or EEXIST where another mapping lies. */
+/* Makes the first `bytes` of an area accessible, and a little more, in steps of `step`, a power of two from UNIT on (a
+ * multiple of every page size of Linux). 0, ENOMEM, or EEXIST: another mapping is there. */
 int area_reach(struct area *area, size_t bytes, size_t step);
 
-/* Makes the first units usable, with their tables. 0, ENOMEM, or EEXIST: a mapping is there. Under the spans' lock. */
+/* Makes the first units usable, with their tables; results as area_reach. Under the spans' lock. */
 int window_reach(size_t units);
 
-/* The number of units that window_reach will try for when it has to grow: `units`, or more. */
+/* How many units window_reach tries for when it has to grow. */
 size_t window_ahead(size_t units);
 
-/* Skips the next `units` units, which another mapping occupies. 0 or ENOMEM. Under the spans' lock. */
+/* Skips units that another mapping occupies. 0 or ENOMEM. Under the spans' lock. */
 int window_skip(size_t units);
 
-/* Gives the memory of units on their way back (UNIT_PURGING) to the system, along with those pages of the live map
- * that describe only them, whose bits are all clear. False when the system refused. */
+/* Purges units (UNIT_PURGING), and the pages of the live map that describe only them, whose bits are all clear. False
+ * if the system refused. */
 bool window_purge(size_t first, size_t units);
 
-/* Replaces the memory of units, with the results of os_replace, and purges the live map as window_purge does. */
+/* os_replace for units; purges the live map as window_purge does. */
 int window_renew(size_t first, size_t units, bool *lost);
 
-/* Whether units that are claimed can be unmapped, and claimed again when they are needed: 0, ENOMEM, or EEXIST where
- * another mapping lies there now. Units that are unmapped have no bit set in the live map. */
+/* Whether units are claimed. They can then be unmapped, and claimed again: 0, ENOMEM, or EEXIST if another mapping is
+ * there now. Unmapped units have no bit set in the live map. */
 static inline bool window_is_claimed(void) {
     return atomic_load_explicit(&window.units_area.claimed, memory_order_relaxed);
 }
 bool window_unmap(size_t first, size_t units);
 int window_map(size_t first, size_t units);
 
-/* Shrinks the window to its first `units` units: those behind are unmapped already, and their live map goes too. Heaps
- * that have seen them still find page map entries. Under the spans' lock. */
+/* Shrinks the window to its first units. Those behind are unmapped already; their live map goes too. Heaps that have
+ * seen them still find page map entries. Under the spans' lock. */
 void window_retreat(size_t units);
 
-/* The granule of a pointer: its distance from the base in granules, or a number above any granule of the window when
- * the pointer is not aligned to one (the rotation moves the low bits to the top). */
+/* A pointer's distance from the base in granules; above any granule of the window if it is misaligned (the rotation
+ * moves the low bits to the top). */
 static inline uint64_t window_granule(const void *pointer) {
     return rotate_right((uintptr_t)pointer - window.base, GRANULE_SHIFT);
 }
@@ -140,7 +140,7 @@ static inline bool window_holds(const void *pointer) {
     return ((uintptr_t)pointer - window.base) >> GRANULE_SHIFT < window_granules();
 }
 
-/* Whether an address lies in a table, or between tables. */
+/* Whether an address lies in or between the tables. */
 static inline bool window_tables_hold(const void *address) {
     return (uintptr_t)address - window.tables_start < window.tables_size;
 }
