@@ -1,4 +1,4 @@
-/* alloc.c - malloc and aligned_alloc beyond the fast path, and alloc.h. */
+/* alloc.c - malloc and aligned_alloc beyond the fast path. */
 #include "alloc.h"
 
 #include <stdint.h>
@@ -21,9 +21,9 @@ static COLD void *alloc_refill(unsigned size_class, size_t size, size_t alignmen
     return supply_small(heap, size_class, size, alignment);
 }
 
-/* The maximum that a cached block beyond SMALL_MAX counts towards the beat, unless samples are taken: it takes no
- * memory, and beats with nothing to do would cost more than the call. A medium block that is not cached takes the slow
- * path, which counts all of it. */
+/* A cached block beyond SMALL_MAX counts at most this towards the beat, unless samples are taken: it takes no memory,
+ * and beats with nothing to do would cost more than the call. A medium block that is not cached takes the slow path,
+ * which counts all of it. */
 #define LARGE_COUNT (HEAP_BEAT / CALLS_PER_PASS)
 #define MEDIUM_COUNT (LARGE_COUNT / 4)
 
@@ -31,7 +31,7 @@ static size_t counted(const struct heap *heap, size_t size, size_t most) {
     return heap->interval == 0 && size > most ? most : size;
 }
 
-/* From the lists of the cache, or a ready block that is wider. heap_none has neither. */
+/* From the cache's lists, or a ready block that is wider. heap_none has neither. */
 ALWAYS_INLINE struct large *take_listed(struct heap *heap, size_t size) {
     struct large *large = NULL;
     if (large_cache_listed(&heap->larges) != 0) {
@@ -48,7 +48,7 @@ ALWAYS_INLINE void *reuse(struct heap *heap, struct large *large, size_t size) {
     return LIKELY(!heap_count(heap, counted(heap, size, LARGE_COUNT))) ? block : alloc_beat(block, size, 1);
 }
 
-/* A large block that the thread freed a moment ago, or NULL. */
+/* Freed by the thread a moment ago; or NULL. */
 static void *take_cached(size_t size) {
     struct heap *heap = heap_mine;
     struct large *large = large_cache_take_ready(&heap->larges, large_units(size));
@@ -76,8 +76,8 @@ static NOINLINE void *alloc_slow_large(size_t size) {
     return LIKELY(large != NULL) ? reuse(heap, large, size) : alloc_unready(heap, size);
 }
 
-/* A medium block whose magazine is empty; in the hardened modes, without a heap or before the class has slabs a large
- * one. */
+/* A medium block whose magazine is empty; a large one in the hardened modes, without a heap, or before the class has
+ * slabs. */
 static NOINLINE void *alloc_medium_refill(unsigned size_class, size_t size) {
     struct heap *heap = heap_ensured();
     if (heap == NULL || !root_plain()) {
@@ -102,14 +102,14 @@ static NOINLINE void *alloc_medium(size_t size) {
     return LIKELY(!heap_count(heap, counted(heap, size, MEDIUM_COUNT))) ? block : alloc_beat(block, size, 1);
 }
 
-/* A small block, if there is no short one that is ready. */
+/* A small block, if no short one is ready. */
 static NOINLINE void *alloc_slow_small(size_t size, enum origin origin) {
     struct heap *heap = heap_mine;
     return heap->mode_offset == HARDENED ? harden_alloc_full(heap, size, origin)
                                          : alloc_refill(size_class_of(size), size, 1);
 }
 
-/* With harden=full this is malloc's usual path. It calls others only as the last thing, so it needs no frame. */
+/* malloc's usual path with harden=full. Calls others only as the last thing, so it needs no frame. */
 NOINLINE void *alloc_slow(size_t size) {
     if (size <= SMALL_MAX) {
         return harden_alloc_short_or(size, ORIGIN_MALLOC, alloc_slow_small);
@@ -121,7 +121,7 @@ void *engine_alloc(size_t size) {
     return fast_alloc(size);
 }
 
-/* With an origin: for a function other than malloc. */
+/* For a function other than malloc. */
 static NOINLINE void *alloc_as_any(size_t size, enum origin origin) {
     if (LIKELY(root_plain()) || !root_start() || heaps.harden != HARDEN_FULL) {
         return engine_alloc(size);

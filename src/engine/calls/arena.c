@@ -94,7 +94,7 @@ struct mems_arena *arena_create(const char *name) {
     return handle;
 }
 
-/* Ends the lives of the large blocks, except one that another thread is freeing, and moves them to `ended`. */
+/* Moves the large blocks to `ended`, except one that another thread is freeing. */
 static void end_larges(struct heap *heap, struct list *ended) {
     struct list *larges = &heap->arena->larges;
     while (!list_empty(larges)) {
@@ -143,7 +143,7 @@ static void clear(struct heap *heap, struct list *ended) {
     heap_drop_all(heap);
 }
 
-/* Ends a call that may have freed memory, with no lock held. */
+/* After a call that may have freed memory, with no lock held. */
 static void keep_up(void) {
     if (heap_mine != &heap_none) {
         upkeep(heap_mine);
@@ -186,7 +186,7 @@ void arena_destroy(const char *operation, struct mems_arena *handle) {
 
 /* --- Allocation --------------------------------------------------------------------------------------------------- */
 
-/* A block from the magazine, under the lock. If a remote bit is set, the block was freed twice at the same moment. */
+/* Under the lock. If a remote bit is set, the block was freed twice at the same moment. */
 static inline void *pop(struct heap *heap, unsigned size_class) {
     void **top = heap->tops[size_class];
     void *block = *top;
@@ -202,7 +202,7 @@ static inline void *pop(struct heap *heap, unsigned size_class) {
     return block;
 }
 
-/* Notes when the arena was last used, for upkeep of unused pages and magazines. Under the lock. */
+/* For upkeep of unused pages and magazines. Under the lock. */
 static void note_use(struct heap *heap) {
     (void)upkeep_count(heap);
     heap->passed_ms = os_coarse_ms();
@@ -246,7 +246,7 @@ static inline void *alloc_slot(const char *operation, struct mems_arena *handle,
     return block;
 }
 
-/* The class for a block of this size; SIZE_CLASSES if none is that large. */
+/* SIZE_CLASSES if no class is that large. */
 static inline unsigned class_for(size_t size) {
     if (UNLIKELY(heaps.harden == HARDEN_FULL)) {
         return harden_class(size);
@@ -254,7 +254,7 @@ static inline unsigned class_for(size_t size) {
     return LIKELY(size <= SMALL_MAX) ? size_class_of(size) : SIZE_CLASSES;
 }
 
-/* In the window, where the block has a descriptor that the arena can list. */
+/* In the window, so that the block has a descriptor that the arena can list. */
 static void *alloc_listed(const char *operation, struct mems_arena *handle, size_t alignment, size_t size, bool *zero) {
     void *block = alloc_large(size, alignment, zero);
     struct heap *heap = enter(operation, handle);
@@ -309,7 +309,7 @@ void *arena_alloc_aligned(const char *operation, struct mems_arena *handle, size
 
 /* --- Blocks of an arena ------------------------------------------------------------------------------------------- */
 
-/* The live block that starts at an address; a fault unless it belongs to the arena. */
+/* A fault unless the block is live and belongs to the arena. */
 static struct block block_of(const char *operation, const struct mems_arena *handle, const void *address) {
     struct block block = fault_unless_live(operation, address);
     uint32_t id = 0;
@@ -324,7 +324,7 @@ static struct block block_of(const char *operation, const struct mems_arena *han
     return block;
 }
 
-/* arena_free beyond its fast path: a full magazine, a large block, a fault. */
+/* A full magazine, a large block, or a fault. */
 static COLD void free_slowly(const char *operation, struct mems_arena *handle, void *block) {
     const int saved = errno;
     const struct block known = block_of(operation, handle, block);

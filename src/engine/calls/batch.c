@@ -7,7 +7,7 @@
 #include "engine/root/root.h"
 #include "fast_path.h"
 
-/* Whether the thread's next block of this class will be a medium one. */
+/* Whether the thread's next block of this class will be medium. */
 static bool makes_medium(unsigned size_class) {
     return root_medium() && heap_mine != &heap_none && heap_mine->classes[size_class].share == 0;
 }
@@ -37,7 +37,7 @@ void *alloc_at_least(size_t size, size_t *usable) {
     return block;
 }
 
-/* Takes blocks from the heap's magazine, each counted as by malloc; returns how many. */
+/* Each block counts as one of malloc. Returns how many. */
 static size_t take_cached(struct heap *heap, size_t size, size_t count, void **blocks) {
     const unsigned size_class = size_class_of(size);
     size_t got = 0;

@@ -3,13 +3,13 @@
 
 #include <stddef.h>
 
-/* The bytes of a block for a request of `size` bytes; `size` if there can be none. */
+/* What a request of `size` gets; `size` if that is impossible. */
 size_t good_size(size_t size);
 
-/* A block of good_size(size) bytes, stored in *usable unless that is NULL; NULL if there is no memory. */
+/* A block of good_size(size) bytes, also stored in *usable (may be NULL); NULL if there is no memory. */
 void *alloc_at_least(size_t size, size_t *usable);
 
-/* Stores up to `count` live blocks of `size` bytes in blocks[0], ...; returns how many. If fewer: errno is ENOMEM. */
+/* Stores up to `count` live blocks and returns how many. If fewer, errno is ENOMEM. */
 size_t batch_alloc(size_t size, size_t count, void **blocks);
 
 /* Frees blocks, each like fast_free. */

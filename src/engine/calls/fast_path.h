@@ -1,6 +1,5 @@
 /* fast_path.h - malloc and free when nothing must be refilled, flushed, created or reported. The entry points include
- * it (alloc.c, free.c, and the library's malloc and free), so a call is one function deep. No atomic read-modify-write,
- * no lock, no write to the block. */
+ * it, so a call is one function deep: no atomic read-modify-write, no lock, no write to the block. */
 #pragma once
 
 #include <stddef.h>
@@ -15,48 +14,47 @@
 #include "engine/tables/page_map.h"
 #include "engine/tables/size_class.h"
 
-/* For a size beyond the classes, an empty magazine, or a thread without a heap. */
+/* A size beyond the classes, an empty magazine, or a thread without a heap. */
 void *alloc_slow(size_t size);
 
-/* For a block in the window that is not in the heap's own slabs; with harden=light and full, for those there too.
- * `differing` is its page map entry XOR the heap's tag. */
+/* A block in the window, not in the heap's own slabs (with harden=light and full, those too). `differing` is its page
+ * map entry XOR the heap's tag. */
 void free_foreign(void *block, struct heap *heap, size_t differing, uint64_t granule, const char *operation);
 
-/* For NULL, a block that the heap believes to be outside the window, or an address that is no block. */
+/* NULL, a block that the heap believes to be outside the window, or an address that is no block. */
 void free_elsewhere(void *block, const char *operation);
 
-/* For a block of `size` bytes that is about to be handed out when the heap has a beat (heap_count); always for a
- * large or huge one. Returns the block, or a sampled one in its place. */
+/* For a block about to be handed out when the heap has a beat (heap_count); always for a large or huge one. Returns the
+ * block, or a sample in its place. */
 void *alloc_beat(void *block, size_t size, size_t alignment);
 
-/* For a block that was freed and is not live: a fault. */
+/* A fault: the block was freed and is not live. */
 void free_fault(void *block);
 
-/* For a block about to be handed out that was freed twice: a fault that always ends the program. */
+/* A fault that always ends the program: the block about to be handed out was freed twice. */
 _Noreturn void alloc_fault(void *block);
 
-/* For a block in the heap's own slabs whose magazine, tops[top], is full or was never made. */
+/* A block in the heap's own slabs whose magazine, tops[top], is full or was never made. */
 void free_overflow(void *block, size_t top, struct heap *heap);
 
-/* Whether a granule's remote bit is set. Most words have none set, which word_is_zero finds with one comparison. */
+/* Most words have no remote bit set, which word_is_zero finds with one comparison. */
 ALWAYS_INLINE bool fast_is_remote(const struct live_word *word, uint64_t granule) {
     return bit_is_set(atomic_load_explicit(&word->remote, memory_order_acquire), granule);
 }
 
-/* The word of the live map for a block. */
 ALWAYS_INLINE struct live_word *fast_live_word(const struct heap *heap, const void *block) {
     return (struct live_word *)(heap->live_of_zero + (uintptr_t)block / LIVE_WORD_BYTES * sizeof(struct live_word));
 }
 
-/* The class of a block of the heap's own slabs; more than any class for another block in the window. The address of the
- * entry follows from the block in one step, because free waits for it. */
+/* The class of a block of the heap's own slabs; above all classes for another block in the window. The entry's address
+ * follows in one step, because free waits for it. */
 ALWAYS_INLINE uint32_t fast_class(const struct heap *heap, const void *block) {
     _Atomic uint32_t *entry = (_Atomic uint32_t *)(heap->entry_of_zero + (uintptr_t)block / UNIT * sizeof *entry);
     return atomic_load_explicit(entry, memory_order_relaxed) ^ heap->tag;
 }
 
-/* Begins the life of a cached block. Its remote bit must be clear: if it is set, the block was freed twice at the same
- * moment, here and by another thread, and would get a second user when that free is collected. */
+/* If a cached block's remote bit is set, it was freed twice at the same moment, here and by another thread, and would
+ * get a second user when that free is collected. */
 ALWAYS_INLINE void fast_live_begin(struct heap *heap, void *block) {
     uint64_t granule = (uintptr_t)block >> GRANULE_SHIFT;
     struct live_word *word = fast_live_word(heap, block);
@@ -68,7 +66,7 @@ ALWAYS_INLINE void fast_live_begin(struct heap *heap, void *block) {
     atomic_store_explicit(&word->live, live, memory_order_relaxed);
 }
 
-/* A block of a class from the magazine of the calling thread's heap; NULL if it is empty. */
+/* From the magazine of the calling thread's heap; NULL if it is empty. */
 ALWAYS_INLINE void *fast_pop(struct heap *heap, unsigned size_class) {
     void **top = heap->tops[size_class];
     void *block = *top;
@@ -85,7 +83,7 @@ ALWAYS_INLINE void *fast_pop(struct heap *heap, unsigned size_class) {
     return block;
 }
 
-/* A block for `size` bytes; calls slow(size) if none is ready. */
+/* Calls slow(size) if no block is ready. */
 ALWAYS_INLINE void *fast_alloc_or(size_t size, void *(*slow)(size_t size)) {
     if (UNLIKELY(size > SMALL_MAX)) {
         return slow(size);
@@ -102,9 +100,9 @@ ALWAYS_INLINE void *fast_alloc(size_t size) {
     return fast_alloc_or(size, alloc_slow);
 }
 
-/* Ends the life of a block of the heap's own slabs; false if it is not live. Of its granule only the lowest bits
- * matter, so it may be counted from anywhere. The loads are those of live_test: if the block has been freed already,
- * another thread may destroy the slab and settle the block. */
+/* Ends the life of a block of the heap's own slabs; false if it is not live. Only the granule's lowest bits matter, so
+ * it may be counted from anywhere. The loads are those of live_test: if the block has been freed already, another
+ * thread may destroy the slab and settle the block. */
 ALWAYS_INLINE bool fast_live_end(struct heap *heap, const void *block, uint64_t granule) {
     struct live_word *word = fast_live_word(heap, block);
     if (UNLIKELY(!word_is_zero(&word->remote) && fast_is_remote(word, granule))) {
@@ -118,7 +116,7 @@ ALWAYS_INLINE bool fast_live_end(struct heap *heap, const void *block, uint64_t 
     return true;
 }
 
-/* One rotation and one comparison check that the pointer is aligned and in the window: the low bits of a misaligned one
+/* One rotation and one comparison check that the pointer is aligned and in the window: low bits of a misaligned one
  * become high bits of the granule. */
 ALWAYS_INLINE void fast_free(const char *operation, void *block) {
     struct heap *heap = heap_mine;
@@ -146,15 +144,15 @@ ALWAYS_INLINE void fast_free(const char *operation, void *block) {
     heap->tops[size_class] = top;
 }
 
-/* Frees a live block of the heap's own slabs with the class of `size`, if there is room in the magazine and frees are
- * checked at the call. Otherwise returns false with nothing changed, and engine_free_sized must do it. */
+/* Frees a live block of the heap's own slabs with the class of `size`, if the magazine has room and frees are checked
+ * at the call. Otherwise false, with nothing changed: engine_free_sized must do it. */
 ALWAYS_INLINE bool fast_free_sized(void *block, size_t size) {
     struct heap *heap = heap_mine;
     uint64_t granule = rotate_right((uintptr_t)block - heap->base, GRANULE_SHIFT);
     if (UNLIKELY(granule >= heap->granules || size > SMALL_MAX)) {
         return false;
     }
-    /* The look-up of the magazine need not wait for the page map. */
+    /* Looking up the magazine need not wait for the page map. */
     const size_t size_class = size_class_of(size);
     if (UNLIKELY(fast_class(heap, block) != size_class)) {
         return false;

@@ -12,8 +12,8 @@
 #include "harden_free.h"
 #include "supply.h"
 
-/* A thread without a heap has no counters and no beats. After this many frees it gets a heap, or does upkeep if it
- * cannot have one. Fewer make none: at a thread's very end, a new heap could not be given back. */
+/* A thread without a heap has no counters and no beats. After this many frees it gets a heap or, if it cannot, does
+ * upkeep. Fewer make none: at a thread's very end, a new heap could not be given back. */
 #define HEAPLESS_FREES 256u
 static TLS unsigned heapless_frees;
 
@@ -75,7 +75,7 @@ ALWAYS_INLINE bool free_large(void *block) {
     return true;
 }
 
-/* Frees a block in a unit that is in no heap's slab, or in any slab for a thread without a heap. False: not live. */
+/* For units that are in no heap's slab; for a thread without a heap, in any slab. False: not live. */
 static bool free_by_entry(void *block, uint32_t entry) {
     if (entry_is_slab(entry)) {
         return free_in_slab(block, entry);
@@ -86,7 +86,7 @@ static bool free_by_entry(void *block, uint32_t entry) {
     return entry_is_used(entry) ? entry == UNIT_LARGE && free_large(block) : free_huge(block);
 }
 
-/* A block in a unit that is in no heap's slab: of an abandoned slab, a large block, or none. */
+/* The unit is in no heap's slab: an abandoned slab, a large block, or none. */
 static NOINLINE void free_heapless(void *block, uint32_t entry) {
     int saved = errno;
     if (entry_is_slab(entry) && free_adopt(block, entry_class(entry))) {

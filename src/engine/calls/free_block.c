@@ -87,11 +87,11 @@ ALWAYS_INLINE void push(struct heap *heap, size_t top, void *block) {
     heap->tops[top] = room;
 }
 
-/* If frees are checked at the call, the block has been checked. */
+/* The block has been checked, if frees are checked at the call. */
 COLD void free_overflow(void *block, size_t top, struct heap *heap) {
     int saved = errno;
     unsigned size_class = (unsigned)top - heap->mode_offset;
-    /* Only a wide magazine has an inner multiple. */
+    /* Only wide magazines have inner multiples. */
     if (heap->classes[size_class].slots > MAGAZINE_SLOTS && magazine_has_room(heap, size_class)) {
         push(heap, top, block);
         return;

@@ -1,4 +1,4 @@
-/* free_sized.c - frees with the block's size: sized delete, free_sized, free_aligned_sized. */
+/* free_sized.c - sized delete, free_sized, free_aligned_sized. */
 #include <stdint.h>
 
 #include "base/compiler.h"
@@ -12,9 +12,9 @@
 #include "harden_resize.h"
 #include "realloc.h"
 
-/* Whether this can be the size last requested for a live block. Large and huge blocks record it; a slot may be of a
- * much larger class if it was aligned; otherwise it is of the size's class, of one that realloc left it in, or, if
- * realloc had no memory to move it, of any larger one. */
+/* Whether a live block may have been requested with this size. Large and huge blocks record it. A slot is of the size's
+ * class; of one that realloc left it in, or, if realloc had no memory to move it, of any larger one; an aligned block's
+ * may be much larger. */
 static bool size_fits(const struct block *block, void *start, size_t size, size_t alignment) {
     if (atomic_load_explicit(&mems_root.kept, memory_order_relaxed) != 0) {
         return size <= block->size;

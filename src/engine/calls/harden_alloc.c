@@ -54,7 +54,7 @@ static NOINLINE void *alloc_exact_refill(unsigned size_class, size_t size, size_
     return harden_set_origin(interval == 0 ? block : supply_sampled(block, size, alignment, interval), origin);
 }
 
-/* If a sample replaces the block, it is freed as one of malloc, so its origin is set last. */
+/* A sample that replaces the block frees it as one of malloc, so the origin is set last. */
 COLD void *harden_alloc_beat(void *block, size_t size, size_t alignment, enum origin origin) {
     harden_set_origin(block, ORIGIN_MALLOC);
     return harden_set_origin(alloc_beat(block, size, alignment), origin);
@@ -71,7 +71,7 @@ NOINLINE void *harden_alloc_begin(struct heap *heap, void *block, size_t size, s
     return harden_alloc_end(heap, block, size, alignment, origin);
 }
 
-/* With harden=full, a block of any class. */
+/* With harden=full. */
 ALWAYS_INLINE void *alloc_exact(struct heap *heap, unsigned size_class, size_t size, size_t alignment,
                                 enum origin origin) {
     void **top = heap->tops[HARDENED + size_class];

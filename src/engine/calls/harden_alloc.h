@@ -12,18 +12,18 @@
 #include "fast_path.h"
 #include "supply.h"
 
-/* A small block when the magazine that malloc's fast path looks at is empty; `heap` may be NULL. Takes no size class:
- * the engine may have started, and set up the classes, since the caller looked it up. */
+/* The magazine that malloc's fast path looks at is empty; `heap` may be NULL. Takes no size class: since the caller
+ * looked it up, the engine may have started and set up the classes. */
 void *harden_alloc(struct heap *heap, size_t size);
 
-/* With harden=full: a block of any size. */
+/* With harden=full, of any size. */
 void *harden_alloc_full(struct heap *heap, size_t size, enum origin origin);
 
-/* A block beyond the slabs, from what the heap keeps, or by supply(). `heap` may be NULL. */
+/* Beyond the slabs: from what the heap keeps, or by supply(). `heap` may be NULL. */
 void *harden_alloc_big(supply_function *supply, struct heap *heap, size_t size, size_t alignment, bool *zero,
                        enum origin origin);
 
-/* A block with an alignment of more than GRANULE. */
+/* For an alignment above GRANULE. */
 void *harden_alloc_aligned(size_t alignment, size_t size, enum origin origin);
 
 /* With harden=full: begins a block in a slot that has just become live; takes a step of a sweep before a block is
@@ -32,7 +32,7 @@ void *harden_alloc_begin(struct heap *heap, void *block, size_t size, size_t ali
 void *harden_alloc_swept(struct heap *heap, void *block, size_t size, size_t alignment, enum origin origin);
 void *harden_alloc_beat(void *block, size_t size, size_t alignment, enum origin origin);
 
-/* Ends an allocation with harden=full: a step of a sweep and a beat, if they are due. */
+/* With harden=full: a step of a sweep and a beat, if due. */
 ALWAYS_INLINE void *harden_alloc_end(struct heap *heap, void *block, size_t size, size_t alignment,
                                      enum origin origin) {
     if (UNLIKELY(--heap->hardened->until_sweep == 0)) {
@@ -41,8 +41,8 @@ ALWAYS_INLINE void *harden_alloc_end(struct heap *heap, void *block, size_t size
     return LIKELY(!heap_count(heap, size)) ? block : harden_alloc_beat(block, size, alignment, origin);
 }
 
-/* With harden=full: a short block, if one is ready in the magazine; otherwise, and in all other modes, calls slow(size,
- * origin). Calls others only as the last thing, so it need not save registers. */
+/* With harden=full: a short block, if the magazine has one; otherwise, and in other modes, calls slow(size, origin).
+ * Calls others only as the last thing, so it need not save registers. */
 ALWAYS_INLINE void *harden_alloc_short_or(size_t size, enum origin origin,
                                           void *(*slow)(size_t size, enum origin origin)) {
     const size_t size_class = size / GRANULE; /* at least a byte is left */

@@ -13,7 +13,7 @@
 /* With harden=light, freed large blocks up to this size are cleared, and may be reused as they are. */
 #define LARGE_KEPT ((size_t)128 << 10)
 
-/* Makes accesses to a large block that nobody holds fault, or makes it read as zero. */
+/* Makes accesses to a large block that nobody holds fault, or the block read as zero. */
 static void withdraw(struct large *large) {
     if ((heaps.harden != HARDEN_FULL && large_size(large) <= LARGE_KEPT) || !large_fence_all(large)) {
         large_clear(large);
@@ -31,7 +31,6 @@ static void end_big(const char *operation, void *block, size_t size, enum origin
     }
 }
 
-/* Delays the reuse of a freed large block. */
 static void detain_large(const char *operation, struct large *large) {
     struct heap *heap = heap_mine;
     if (!sampled_block_end_large(heap, large)) {
@@ -90,13 +89,13 @@ static bool free_huge_hardened(const char *operation, void *block) {
     return free_huge(block);
 }
 
-/* With harden=full: the block's magazine is full, or was never made. */
+/* With harden=full: the magazine is full, or was never made. */
 static COLD void overflow_exact(void *block, struct heap *heap, size_t size_class, const char *operation) {
     free_overflow(block, HARDENED + size_class, heap);
     sweep_step(heap, operation);
 }
 
-/* A block of a slab that the calling thread's heap does not own. First checks and clears the block. */
+/* In a slab that the thread's heap does not own. First checks and clears the block. */
 static bool free_others(const char *operation, void *block, uint32_t entry) {
     const unsigned size_class = entry_class(entry);
     if (!live_test(block)) {
@@ -106,7 +105,7 @@ static bool free_others(const char *operation, void *block, uint32_t entry) {
         const struct slot slot = slot_of(block, size_class);
         const unsigned record = record_load(&slot);
         const unsigned ended = record_ended(record);
-        /* If two threads free a block, one finds it ended. See harden.h for the order. */
+        /* If two threads free a block, one finds it ended. harden.h has the order. */
         if (!record_is_live(record) ||
             !record_is_live(atomic_exchange_explicit(slot.record, (uint16_t)ended, memory_order_seq_cst))) {
             return false;
@@ -120,7 +119,7 @@ static bool free_others(const char *operation, void *block, uint32_t entry) {
     return freed;
 }
 
-/* A slot of another heap, or of no heap. */
+/* Of another heap, or of none. */
 static void free_others_slot(const char *operation, void *block, uint32_t entry) {
     if (entry_heap(entry) == HEAP_ABANDONED && free_adopt(block, entry_class(entry))) {
         harden_free_elsewhere(block, operation);
@@ -141,7 +140,7 @@ static bool free_big_hardened(const char *operation, void *block) {
                                : entry == UNIT_SAMPLES && sampled_block_free(heap_mine, block);
 }
 
-/* Anything that is not a slot of the calling thread's heap. */
+/* Anything but a slot of the calling thread's heap. */
 static NOINLINE void free_beyond_slabs(const char *operation, void *block) {
     if (block == NULL) {
         return;
@@ -168,13 +167,13 @@ ALWAYS_INLINE void put_in_magazine(void *block, struct heap *heap, size_t size_c
     heap->tops[HARDENED + size_class] = top;
 }
 
-/* Ends a block's life by its record; false if another thread frees it at this moment. */
+/* False if another thread is freeing the block. */
 ALWAYS_INLINE bool end_record(const struct slot *slot, unsigned record) {
     record_store(slot, record_ended(record));
     return record_is_live(record);
 }
 
-/* With harden=full: a block of the calling thread's own slabs whose life has ended, by its live bit and its record. */
+/* With harden=full: a block of the thread's own slabs whose life has ended, by live bit and record. */
 ALWAYS_INLINE void end_slot(const struct slot *slot, unsigned record, struct heap *heap, const char *operation) {
     void *block = slot->start;
     const unsigned size_class = slot->size_class;
@@ -200,7 +199,7 @@ NOINLINE void harden_put_at_end(void *block, struct heap *heap, size_t size_clas
     }
 }
 
-/* With harden=light and full: a block of the calling thread's own slabs, of any class. */
+/* With harden=light and full: a block of the thread's own slabs. */
 static NOINLINE void free_own_light(void *block, struct heap *heap, size_t size_class, uint64_t granule,
                                     const char *operation) {
     if (UNLIKELY(!fast_live_end(heap, block, granule))) {
@@ -228,7 +227,7 @@ static NOINLINE void free_own_full(void *block, struct heap *heap, size_t size_c
     end_slot(&slot, record, heap, operation);
 }
 
-/* Whatever is in the window: an own block that is not short, or any other one. */
+/* In the window: an own block that is not short, or any other. */
 static NOINLINE void free_longer(void *block, struct heap *heap, size_t differing, uint64_t granule,
                                  const char *operation) {
     if (LIKELY(differing - OWN_LIGHT < SIZE_CLASSES)) {

@@ -1,5 +1,5 @@
-/* harden_free.h - free in the hardened modes (harden.h). Functions that free short blocks call others only as the last
- * thing, so they need not save registers. */
+/* harden_free.h - free in the hardened modes (harden.h). Functions for short blocks call others only as the last thing,
+ * so they need not save registers. */
 #pragma once
 
 #include <stddef.h>
@@ -8,16 +8,16 @@
 #include "engine/modes/harden.h"
 #include "fast_path.h"
 
-/* Frees a block in the window: one of the heap's own that is not short, a short one with harden=full, or any other. */
+/* A block in the window: one of the heap's own that is not short, a short one with harden=full, or any other. */
 void harden_free_other(void *block, struct heap *heap, size_t differing, uint64_t granule, const char *operation);
 
 /* free_elsewhere in these modes. */
 void harden_free_elsewhere(void *block, const char *operation);
 
-/* Frees a large block whose pages now belong to another block, so nothing is left to check. */
+/* A large block whose pages now belong to another block: nothing is left to check. */
 void harden_free_moved(const char *operation, void *block);
 
-/* With harden=light: puts a cleared block of the heap's own slabs into its magazine, if that seems to be full. */
+/* With harden=light: puts a cleared own block into its magazine, if that seems to be full. */
 void harden_put_at_end(void *block, struct heap *heap, size_t size_class);
 
 ALWAYS_INLINE void harden_put(struct heap *heap, size_t size_class, void *block) {

@@ -1,4 +1,4 @@
-/* harden_resize.c - resizing hardened blocks, and their sizes. */
+/* harden_resize.c - sizes of hardened blocks. */
 #include "harden_resize.h"
 
 #include <errno.h>
@@ -18,7 +18,7 @@
 #include "realloc.h"
 #include "supply.h"
 
-/* A live block: what it is, its size for its user, and what it may grow to in place. */
+/* A live block: its kind, its size for its user, and what it may grow to in place. */
 struct hardened_block {
     struct block block;
     struct slot slot; /* of a slot, with harden=full */
@@ -26,7 +26,7 @@ struct hardened_block {
     size_t room;
 };
 
-/* False if no block lives there, which has been reported. */
+/* False, after a report, if no block lives there. */
 static bool find(const char *operation, const void *start, struct hardened_block *found) {
     const unsigned size_class = lookup_slot_class(start);
     if (LIKELY(size_class < SIZE_CLASSES)) {
@@ -87,7 +87,7 @@ static void check(const char *operation, const struct hardened_block *of) {
     }
 }
 
-/* The bytes that a block gains in its old room become zero, and lose the canary; others read as zero. */
+/* Bytes that a block gains in its room become zero, and lose the canary; others read as zero. */
 static void move_end(char *start, const struct hardened_block *of, size_t size, size_t room) {
     const size_t gained_end = of->room < size ? of->room : size;
     for (size_t at = of->size; at < gained_end; at++) {
@@ -96,7 +96,7 @@ static void move_end(char *start, const struct hardened_block *of, size_t size, 
     canary_write(start, size, room);
 }
 
-/* The record says "not live" while the canary moves, so no other thread checks it meanwhile. */
+/* While the canary moves, the record says "not live", so no other thread checks it. */
 static void resize_slot(const struct hardened_block *of, size_t size) {
     const enum origin origin = origin_of(of);
     atomic_exchange_explicit(of->slot.record, (uint16_t)record_ended(record_load(&of->slot)), memory_order_seq_cst);
@@ -104,7 +104,7 @@ static void resize_slot(const struct hardened_block *of, size_t size) {
     atomic_store_explicit(of->slot.record, (uint16_t)record_of(&of->slot, size, origin), memory_order_release);
 }
 
-/* A large block with its end and its fence. For the profile, a resized block is another block. */
+/* With its end and its fence. For the profile, a resized block is another block. */
 static bool resize_large(const struct hardened_block *of, size_t size) {
     void *start = (void *)of->block.start;
     bool stays = false;
@@ -160,7 +160,7 @@ static bool resize_huge(const struct hardened_block *of, size_t size, void **res
     return true;
 }
 
-/* A block that should shrink but cannot move for lack of memory: it keeps its size. */
+/* A block that should shrink, but cannot move for lack of memory, keeps its size. */
 static void *keep(const struct hardened_block *of, int saved) {
     errno = saved;
     atomic_fetch_sub_explicit(&mems_root.failures, 1, memory_order_relaxed);
@@ -168,7 +168,7 @@ static void *keep(const struct hardened_block *of, int saved) {
     return (void *)of->block.start;
 }
 
-/* A place for a block that must move. A large one that grows in small steps gets headroom, a part of its fence. */
+/* A large block that grows in small steps gets headroom, a part of its fence. */
 static void *take_place(const struct hardened_block *of, size_t size) {
     const bool stays_large = of->block.kind == BLOCK_LARGE && size > SMALL_MAX && size < HUGE_MIN / 2;
     const size_t ample = stays_large ? with_headroom(of->size, size) : size;
@@ -181,7 +181,7 @@ static void *take_place(const struct hardened_block *of, size_t size) {
     return place;
 }
 
-/* Moves the pages of a large block to another one, and frees it. False if it must be copied; *lost: `to` is gone. */
+/* Moves the pages of a large block to another, and frees it. False if it must be copied; *lost: `to` is gone. */
 static bool move_large(const char *operation, const struct hardened_block *of, void *to, size_t size, bool *lost) {
     void *from = (void *)of->block.start;
     if (of->block.kind != BLOCK_LARGE || size < of->size || !page_map_holds(to) ||
@@ -248,7 +248,7 @@ void harden_free_sized(const char *operation, void *block, size_t size, size_t a
     engine_free_as(alignment != 0 && operation[0] == 'o' ? "aligned operator delete" : operation, block);
 }
 
-/* The bytes from an address to the end of the live block around it; SIZE_MAX if none is found without a lock. */
+/* To the end of the live block around an address; SIZE_MAX if none is found without a lock. */
 static size_t bytes_left(const void *address) {
     if (!page_map_holds(address)) {
         return SIZE_MAX;

@@ -26,7 +26,7 @@ size_t engine_trim(void) {
     return given;
 }
 
-/* Sets an option from a number: the option's own, or that of one of its words. */
+/* From a number: the option's own, or that of one of its words. */
 static int set_option(uint32_t number, uint64_t value) {
     if (number > engine_options.count) {
         return EINVAL;

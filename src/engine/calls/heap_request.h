@@ -1,5 +1,5 @@
-/* heap_request.h - requests from outside the process: to trim, or to set an option (base/layout.h). */
+/* heap_request.h - requests from other processes: to trim, or to set an option (base/layout.h). */
 #pragma once
 
-/* Serves a request, if there is one. Call it with no lock held. */
+/* With no lock held. */
 void heap_request_serve(void);

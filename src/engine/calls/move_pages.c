@@ -7,10 +7,10 @@
 #include "engine/tables/holding.h"
 #include "os/os.h"
 
-/* Each move may split mappings twice, and the kernel allows a process some 65,000, so moves are limited. */
+/* A move may split two mappings, of which the kernel allows a process some 65,000. */
 #define MOVES_MAX 8192u
 
-/* Whether the program has advised something for a block, which would move with its pages. */
+/* Whether the program has advised something for the block: that would move with its pages. */
 static bool is_advised(const void *block) {
     return page_map_holds(block) ? large_advised(large_of(block)) : huge_advised(block);
 }

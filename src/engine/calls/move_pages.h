@@ -1,18 +1,18 @@
-/* move_pages.h - moving the contents of a large block by moving its pages. */
+/* move_pages.h - moves a large block's contents by moving its pages. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* From this size on, realloc moves pages instead of copying bytes. */
+/* From this size on, realloc moves pages. */
 #define MOVE_PAGES_MIN ((size_t)1 << 20)
 
-/* Moves the pages of `bytes` bytes of a large or huge block to another large one. False if they must be copied; *lost:
- * `to` is gone. Pages already at `to` are dropped, and none are left behind, so a growing block never has its memory
- * twice. Only into the window: a separate mapping would be split and could not be resized. */
+/* Moves pages of a large or huge block to a large one. False if they must be copied; *lost: `to` is gone. Pages already
+ * at `to` are dropped, and none are left behind, so a growing block never has its memory twice. Only into the window: a
+ * separate mapping would be split and could not be resized. */
 bool move_pages(void *from, void *to, size_t bytes, bool *lost);
 
-/* What to allocate for a large block that must move to grow: one that grows in small steps will probably keep growing,
- * and untouched headroom costs only addresses; none if those are limited. A block that grows by more than a third moves
+/* What to allocate for a large block that must move to grow. One that grows in small steps will probably keep growing,
+ * and untouched headroom costs only addresses; none if those are limited. One that grows by more than a third moves
  * rarely, and headroom would not fit into the places that others have left. */
 size_t with_headroom(size_t old_size, size_t size);

@@ -1,4 +1,4 @@
-/* realloc.c - resizing blocks, and their sizes. */
+/* realloc.c - resizes blocks, in place where it can (realloc_in_place), and tells their sizes. */
 #include "realloc.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include "move_pages.h"
 #include "supply.h"
 
-/* How many cached large blocks are flushed so that one can grow in place. */
+/* Cached large blocks that are flushed so that one can grow in place. */
 #define FLUSHED_LARGES 64u
 
 /* Whether a block of this class may stay in place at another size. */
@@ -24,9 +24,9 @@ static bool slot_fits(unsigned size_class, size_t size) {
     return size <= slot && (size > realloc_keeps_from(slot) || class_fits(size, size_class));
 }
 
-/* Where a big block moves to. Its pages move, unless the new place has pages and the process has needed more memory
- * than it would then have: dropping pages that will probably be needed again costs more than a copy. Otherwise dropping
- * them is better: no block then has its memory twice. */
+/* Where a big block moves. Its pages move, unless the new place has pages and the process has needed more memory than
+ * it would then have: dropping pages that will probably be needed again costs more than a copy. Otherwise they are
+ * better dropped: no block then has its memory twice. */
 struct place {
     void *block;
     bool by_pages;
@@ -41,7 +41,7 @@ static struct place take_place(const struct block *old, size_t size) {
     }
     const int saved = errno;
     const bool peaks = old->kind == BLOCK_HUGE || spans_would_peak(large_units(size));
-    /* A growing large block gets its next place in the window too, so that its pages can move. */
+    /* A growing large block stays in the window, so that its pages can move. */
     if (old->kind == BLOCK_LARGE && size > old->size && !window_is_claimed()) {
         place.block = alloc_grown(size, with_headroom(old->size, size), peaks, &fresh);
     }
@@ -57,7 +57,7 @@ static bool is_zero(const char *bytes, size_t size) {
     return *bytes == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
 }
 
-/* Copies no pages that are zero in both places: those that nobody has touched stay untouched. */
+/* Skips pages that are zero in both places, so untouched ones stay untouched. */
 static void copy_touched(char *to, const char *from, size_t bytes) {
     size_t copied = 0;
     for (size_t at = 0; at < bytes; at += OS_PAGE) {
@@ -70,7 +70,7 @@ static void copy_touched(char *to, const char *from, size_t bytes) {
     memcpy(to + copied, from + copied, bytes - copied);
 }
 
-/* Ends a block whose pages are elsewhere. */
+/* Its pages are elsewhere already. */
 static void free_moved(void *block) {
     struct large *large = page_map_holds(block) ? large_end(block) : NULL;
     if (large == NULL) {
@@ -84,7 +84,7 @@ static void free_moved(void *block) {
     large_destroy_moved(large);
 }
 
-/* Moves a big block to another address and size; the old one is freed. `copies`: its pages must stay. */
+/* Moves a big block and frees the old one. `copies`: its pages must stay. */
 static void *move_big(const struct block *old, size_t size, bool copies) {
     void *from = (void *)old->start;
     const size_t bytes = old->size < size ? old->size : size;
@@ -138,7 +138,7 @@ bool realloc_in_place(const struct block *block, size_t size) {
     return block->kind == BLOCK_LARGE && size > SMALL_MAX && resize_large((void *)block->start, size);
 }
 
-/* A block that should shrink, but cannot move, is cut or stays. So shrinking never fails. errno stays too. */
+/* A block that should shrink but cannot move is cut or stays, and errno stays too: shrinking never fails. */
 static COLD void *shrink_in_place(const struct block *old, size_t size, int saved) {
     void *block = (void *)old->start;
     void *resized = NULL;
@@ -153,7 +153,7 @@ static COLD void *shrink_in_place(const struct block *old, size_t size, int save
     return resized != NULL ? resized : block;
 }
 
-/* Resizes a large or huge block in place; a huge one possibly by moving it. NULL if that is impossible. */
+/* In place, but a huge block may move. NULL if that is impossible. */
 static void *resize_big(const struct block *old, size_t size) {
     void *block = (void *)old->start;
     void *resized = realloc_in_place(old, size) ? block : NULL;
@@ -174,7 +174,7 @@ static void *resize_or_move(const struct block *old, size_t size, bool stays) {
     return moved == NULL && size <= old->size ? shrink_in_place(old, size, saved) : moved;
 }
 
-/* A sample ends here, because its guard is in the way; if the block stays as it was, so does the sample. */
+/* The sample ends, because its guard is in the way; if the block stays as it was, so does the sample. */
 static void *realloc_big(const struct block *old, size_t size) {
     bool stays = old->kind == BLOCK_SAMPLE;
     struct sample *sample = stays ? NULL : sampled_block_loosen((void *)old->start, &stays);
@@ -189,7 +189,7 @@ static void *realloc_big(const struct block *old, size_t size) {
     return resized;
 }
 
-/* What to allocate for a block that has slightly outgrown its slot: it will probably keep growing in such steps. */
+/* A block that has slightly outgrown its slot will probably keep growing in such steps. */
 static size_t slot_with_headroom(size_t old_size, size_t size) {
     size_t ample = old_size + old_size / 4;
     return size < old_size + old_size / 16 && ample <= SMALL_MAX ? ample : size;
@@ -212,8 +212,8 @@ static void *realloc_slot(void *block, unsigned size_class, size_t size) {
     return moved;
 }
 
-/* Resizes a live large block in place if that changes nothing but the number of bytes that it has in its last unit: the
- * case of blocks that grow in small steps. Headroom that may be cut off meanwhile begins at the next unit. */
+/* Resizes a live large block in place if only the bytes in its last unit change, as for blocks that grow in small
+ * steps. Headroom that may be cut off meanwhile begins at the next unit. */
 static bool resize_within_unit(void *block, size_t size) {
     if (window_granule(block) >= window_granules() || page_map_load(window_unit(block)) != UNIT_LARGE ||
         window_address(window_unit(block)) != block) {

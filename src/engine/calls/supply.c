@@ -24,7 +24,7 @@ void *out_of_memory(void) {
     return NULL;
 }
 
-/* Ends a slow path. Returns the mean sampling interval if the block is to be a sample, or 0. */
+/* Ends a slow path. Returns the mean sampling interval if the block is to be a sample, else 0. */
 static uint64_t count_and_keep_up(struct heap *heap, size_t size) {
     uint64_t interval = 0;
     upkeep(heap);
@@ -36,7 +36,7 @@ static uint64_t count_and_keep_up(struct heap *heap, size_t size) {
     return interval;
 }
 
-/* A large block in place of a medium one; NULL if there is no memory. */
+/* NULL if there is no memory. */
 static void *large_instead(struct heap *heap, size_t size) {
     bool zero;
     void *block = large_alloc(size, 1, &zero);
@@ -78,7 +78,7 @@ COLD void *alloc_beat(void *block, size_t size, size_t alignment) {
 
 /* --- Slots -------------------------------------------------------------------------------------------------------- */
 
-/* From the class's shared slab: for a thread without a heap (NULL), or a heap's first blocks. */
+/* From the shared slab: for a thread without a heap (NULL), or a heap's first blocks. */
 static void *take_shared(struct heap *heap, size_t size) {
     void *block = shared_alloc(size);
     if (block == NULL && heap == NULL) {
@@ -97,7 +97,7 @@ static bool transfer(struct heap *heap, unsigned size_class, void **block) {
     return *block != NULL;
 }
 
-/* From the heap's own memory, or memory that it flushes on the way. */
+/* From the heap's own memory, flushing some on the way. */
 static bool refill(struct heap *heap, unsigned size_class, void **block) {
     lock_take(&heap->lock);
     bool filled =
@@ -106,8 +106,8 @@ static bool refill(struct heap *heap, unsigned size_class, void **block) {
     return filled;
 }
 
-/* Before a heap's slabs grow, it flushes cached large blocks if these have at least 1/SLABS_PER_LARGES of the slabs'
- * bytes. Slabs fill slowly and large blocks at once, so scarce dirty spans are better left to large blocks. */
+/* Before a heap's slabs grow, it flushes cached large blocks that have at least 1/SLABS_PER_LARGES of the slabs' bytes.
+ * Slabs fill slowly and large blocks at once, so scarce dirty spans are better left to large blocks. */
 #define SLABS_PER_LARGES 8u
 
 static bool refill_from_fresh(struct heap *heap, unsigned size_class, void **block) {
@@ -126,12 +126,12 @@ bool supply_magazine(struct heap *heap, unsigned size_class, void **block) {
     return refill(heap, size_class, block) || refill_from_fresh(heap, size_class, block);
 }
 
-/* After this many blocks of a class that a thread has stolen and freed, its heap grows by a slab. */
+/* After stealing and freeing this many blocks of a class, the heap grows by a slab. */
 #define BOUNCES_BEFORE_SLAB 8u
 #define BOUNCES_BEFORE_GROWTH 200u
 
-/* Whether a block may be stolen from an idle heap. A block that is freed goes back to where it was stolen, so a thread
- * that frees what it steals would take the slow path and a lock at each malloc and free. */
+/* A freed block goes back to where it was stolen, so a thread that frees what it steals would take the slow path and a
+ * lock at each malloc and free. */
 static bool may_steal(struct heap *heap, unsigned size_class) {
     struct heap_class *of = &heap->classes[size_class];
     const uint8_t freed = (uint8_t)atomic_load_explicit(&of->remote, memory_order_relaxed);
@@ -144,11 +144,8 @@ static bool may_steal(struct heap *heap, unsigned size_class) {
     return false;
 }
 
-/*
- * Tries the heap's own memory, that of idle heaps, fresh memory, and finally memory that any heap keeps. `harden`:
- * recently freed blocks are taken from another heap only when memory runs out.
- * *interval: see count_and_keep_up.
- */
+/* Tries the heap's own memory, idle heaps', fresh memory, and last what any heap keeps. `harden`: takes recently freed
+ * blocks from another heap only when memory runs out. *interval: see count_and_keep_up. */
 ALWAYS_INLINE void *obtain(struct heap *heap, unsigned size_class, size_t size, unsigned harden, uint64_t *interval) {
     PROBE_2(refill, size_class, size);
     void *block = NULL;
@@ -185,7 +182,7 @@ ALWAYS_INLINE void *obtain(struct heap *heap, unsigned size_class, size_t size, 
     return block != NULL ? block : out_of_memory();
 }
 
-/* The same, as a sample if it is to be one. */
+/* Also makes it a sample, if it is to be one. */
 ALWAYS_INLINE void *supply(struct heap *heap, unsigned size_class, size_t size, size_t alignment, unsigned harden) {
     uint64_t interval;
     void *block = obtain(heap, size_class, size, harden, &interval);
@@ -245,7 +242,7 @@ static void *take_or_reclaim(supply_function *take, struct heap *heap, size_t si
     return block;
 }
 
-/* Finishes a block of `size` bytes; `heap` may be NULL. */
+/* `heap` may be NULL. */
 static void *finish_big(struct heap *heap, void *block, size_t size, size_t alignment) {
     const uint64_t interval = heap != NULL ? count_and_keep_up(heap, size) : 0;
     fault_if_suspect();

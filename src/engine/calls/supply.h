@@ -1,5 +1,5 @@
-/* supply.h - where blocks come from when no magazine and no cache of the thread's has one. These functions end with
- * what a slow path owes: upkeep, a request from outside, the heap's limit, and samples. Call them with no lock held. */
+/* supply.h - where blocks come from when no magazine or cache of the thread's has one. These functions end with what a
+ * slow path owes: upkeep, a request from outside, the heap's limit, and samples. Call them with no lock held. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,7 +11,7 @@
 #include "engine/heaps/thread.h"
 #include "engine/root/root.h"
 
-/* The calling thread's heap, made if necessary; NULL if it can have none. */
+/* Makes the thread's heap if necessary; NULL if it can have none. */
 static inline struct heap *heap_ensured(void) {
     struct heap *heap = heap_mine;
     if (LIKELY(heap != &heap_none)) {
@@ -20,29 +20,28 @@ static inline struct heap *heap_ensured(void) {
     return root_start() ? thread_begin() : NULL;
 }
 
-/* Counts a failed allocation, sets errno, and returns NULL. */
+/* Counts the failure, sets errno, and returns NULL. */
 void *out_of_memory(void);
 
-/* Fills the heap's magazine of a class from the heap's memory, then from fresh memory; if there can be no magazine,
- * *block is one live block. False if there is no memory. */
+/* Fills the heap's magazine from its memory, then from fresh memory; if there can be no magazine, *block is one live
+ * block. False if there is no memory. */
 bool supply_magazine(struct heap *heap, unsigned size_class, void **block);
 
-/* A live block in a slot of a class, for `size` bytes and the calling thread's heap (NULL: it has none); NULL with
- * ENOMEM. With harden=off, and with light. */
+/* With harden=off and light: a live block for `heap`, the calling thread's (NULL: it has none). NULL with ENOMEM. */
 void *supply_small(struct heap *heap, unsigned size_class, size_t size, size_t alignment);
 void *supply_light(struct heap *heap, unsigned size_class, size_t size, size_t alignment);
 
-/* With harden=full: a slot that has just become live, before it is made a block. *interval: the mean sampling interval
- * if that is to be a sample (supply_sampled), or 0. */
+/* With harden=full: a slot that has just become live, not a block yet. *interval: the mean sampling interval if it is
+ * to be a sample (supply_sampled), else 0. */
 void *supply_exact(struct heap *heap, unsigned size_class, size_t size, uint64_t *interval);
 
-/* Makes a block a sample, or replaces it by one: a small block by one with a guard, a medium one by a large one. */
+/* Makes a block a sample, or replaces a small block by one with a guard, a medium one by a large one. */
 void *supply_sampled(void *block, size_t size, size_t alignment, uint64_t interval);
 
-/* A block outside the slabs, for the calling thread's heap (NULL: it has none); *zero: it reads as zero. */
+/* A block outside the slabs, for the calling thread's heap (NULL: it has none). *zero: it reads as zero. */
 typedef void *supply_function(struct heap *heap, size_t size, size_t alignment, bool *zero);
 
-/* In the window; in the window, or in a mapping, as its size demands. */
+/* In the window; or, as the size demands, in a mapping. */
 supply_function supply_large;
 supply_function supply_big;
 

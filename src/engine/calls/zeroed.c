@@ -15,8 +15,8 @@
 #include "fast_path.h"
 #include "supply.h"
 
-/* Clears the whole slot, not only the requested bytes, because a program may use all that malloc_usable_size returns. A
- * sampled block is zero already, and not a slot: see UNIT_SAMPLES. */
+/* Clears the whole slot, because a program may use all that malloc_usable_size returns. A sampled block is zero
+ * already, and not a slot: see UNIT_SAMPLES. */
 static void *zeroed_slot(size_t bytes) {
     void *block = fast_alloc(bytes);
     if (LIKELY(block != NULL)) {
@@ -25,7 +25,7 @@ static void *zeroed_slot(size_t bytes) {
     return block;
 }
 
-/* The state of the memory of a block outside the slabs, given alloc_big's answer. */
+/* The memory of a block outside the slabs, given alloc_big's answer. */
 static enum zeros_memory memory_of(const void *block, bool zero) {
     if (!zero) {
         return ZEROS_USED;

@@ -4,5 +4,5 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Clears a block of `bytes` bytes from alloc_big or alloc_large; `zero` is what that said. */
+/* For a block of alloc_big or alloc_large, which said `zero`. */
 void zeroed_make(void *block, size_t bytes, bool zero);

@@ -8,11 +8,11 @@
 #include "engine/heaps/heap.h"
 #include "mems.h"
 
-/* Fills in *stats; under the lock of the arena's heap. O(slabs). */
+/* Under the lock of the arena's heap. O(slabs). */
 void arena_collect(const struct heap *heap, struct mems_arena_stats *stats);
 
-/* Stores up to `most` handles of existing arenas; returns the number of arenas. */
+/* Stores up to `most` handles; returns how many arenas there are. */
 size_t arena_list(struct mems_arena **handles, size_t most);
 
-/* The same statistics for the arena whose heap has this id, false if there is none. */
+/* Of the arena whose heap has this id; false if there is none. */
 bool arena_stats_of(uint32_t id, struct mems_arena_stats *stats);

@@ -12,7 +12,6 @@
 
 #define TEXT 256
 
-/* Describes what a block was, and where it is. */
 static void describe_block(struct fmt *text, const char *state, void *start, size_t size) {
     const struct block block = block_at(start);
     fmt_format(text, "a %s block of %u bytes", state, (uint64_t)size);

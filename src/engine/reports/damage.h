@@ -7,14 +7,14 @@
 #include "base/compiler.h"
 #include "engine/slabs/slot_record.h"
 
-/* The canary of the block, live or just freed, of this exact size. */
+/* The canary of a block, live or just freed, of this exact size. */
 COLD void damage_overflow(const char *operation, void *block, size_t size, size_t room);
 
-/* A slot that should read as zero. `record` describes its last block. */
+/* A slot should read as zero. `record` is its last block's. */
 COLD void damage_after_free(const char *operation, const struct slot *slot, unsigned record);
 
-/* The block came from another kind of function than `operation`; reported according to the option kinds. */
+/* The block came from another kind of function. Reported according to the option kinds. */
 COLD void damage_kind(const char *operation, void *block, size_t size, enum origin origin);
 
-/* A function is about to write `size` bytes to a block that has only `left` from there on. */
+/* A function is about to write more than the `left` bytes of a block. */
 COLD void damage_ahead(const char *function, const void *address, size_t size, size_t left);

@@ -11,7 +11,7 @@
 #include "os/os.h"
 #include "stats_report.h"
 
-/* The size of text written at once, and of the longest line: numbers, and addresses of up to 18 characters. */
+/* Written at once; and the longest line: numbers, and addresses of up to 18 characters. */
 #define TEXT_SIZE 4096u
 #define LINE_MAX (128u + STACK_DEPTH * 19u)
 
@@ -45,7 +45,6 @@ struct part {
     const struct stack *stack;
 };
 
-/* Takes it if the sample is of this kind. */
 static bool take_part(const struct sample *sample, enum profile_kind kind, struct part *part) {
     lock_take(&samples.lock);
     const bool wanted = is_of(sample, kind);
@@ -54,7 +53,7 @@ static bool take_part(const struct sample *sample, enum profile_kind kind, struc
     return wanted;
 }
 
-/* The chunks of samples, which are never freed. */
+/* Never freed. */
 static const struct sample_chunk *first_chunk(void) {
     lock_take(&samples.lock);
     const struct sample_chunk *chunk = samples.chunks;
@@ -62,7 +61,7 @@ static const struct sample_chunk *first_chunk(void) {
     return chunk;
 }
 
-/* The interval that the profile states: the smallest that any of its samples was taken with, or the one set now. */
+/* The smallest interval of the samples written, or the one set now. */
 static uint64_t interval_of(enum profile_kind kind) {
     const uint64_t set = atomic_load_explicit(&samples.interval, memory_order_relaxed);
     uint64_t interval = set != 0 ? set : UINT64_MAX;
@@ -77,13 +76,13 @@ static uint64_t interval_of(enum profile_kind kind) {
     return interval != UINT64_MAX ? interval : 1;
 }
 
-/* How many samples with that mean interval one stands for. */
+/* How many samples with that interval this one stands for. */
 static double count_of(const struct part *part, uint64_t interval) {
     const uint64_t size = part->size != 0 ? part->size : 1;
     return exponential_share(size, interval) / exponential_share(size, part->interval);
 }
 
-/* Writes the samples of a kind. A line has a whole number of samples; the next one gets the rest. */
+/* A line has a whole number of samples; the next gets the rest. */
 static void write_samples(struct writer *writer, enum profile_kind kind, uint64_t interval) {
     double rest = 0;
     for (const struct sample_chunk *chunk = first_chunk(); chunk != NULL; chunk = chunk->next) {
@@ -104,8 +103,8 @@ static uint64_t rounded(double value) {
     return (uint64_t)(value + 0.5);
 }
 
-/* The freed blocks of a stack. A reader takes the numbers as raw samples and scales them by the probability of their
- * mean size, so we write numbers that this turns into our estimate. */
+/* A stack's freed blocks. Readers take the numbers as raw samples and scale them by the probability of their mean size,
+ * so we write numbers that this turns into our estimate. */
 static void write_freed(struct writer *writer, const struct stack *stack, uint64_t interval) {
     lock_take(&samples.lock);
     const struct stack_sums freed = stack->freed;

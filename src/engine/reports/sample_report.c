@@ -6,7 +6,7 @@
 #include "os/message.h"
 #include "os/os.h"
 
-/* The maximum of frames in a report, so that they fit into a line. */
+/* As many frames as fit into a line. */
 #define FRAMES_TOLD 16u
 
 static void tell_event(const char *what, const struct sample_event *event) {

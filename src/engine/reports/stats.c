@@ -22,12 +22,12 @@ static uint64_t counter(const _Atomic uint64_t *of) {
     return atomic_load_explicit(of, memory_order_relaxed);
 }
 
-/* If a heap's thread ends meanwhile, its counters are cleared by plain stores. */
+/* If a heap's thread ends meanwhile, plain stores clear its counters. */
 RACY_READER static uint32_t freed_remotely(const struct heap *heap, unsigned size_class) {
     return atomic_load_explicit(&heap->classes[size_class].remote, memory_order_relaxed);
 }
 
-/* Cached blocks, and remote frees by their threads (modulo 2^32), over all heaps that have a thread. */
+/* Cached blocks, and remote frees (modulo 2^32), over all heaps that have a thread. */
 static void count_cached(struct mems_engine_stats *stats, uint32_t *remote, size_t *large_blocks) {
     struct mems_class_stats *classes = stats->classes;
     for (uint32_t id = 1; id <= heaps_made(); id++) {
@@ -49,7 +49,7 @@ static void count_cached(struct mems_engine_stats *stats, uint32_t *remote, size
     }
 }
 
-/* The slots of a class by state. Threads may be at work: each number is clamped so that the sums still hold. */
+/* Threads may be at work: each number is clamped so that the sums still hold. */
 static void count_class(struct mems_engine_stats *stats, unsigned size_class, uint32_t remote) {
     struct mems_class_stats *of = &stats->classes[size_class];
     size_t free = 0;
@@ -74,7 +74,7 @@ static void count_class(struct mems_engine_stats *stats, unsigned size_class, ui
     stats->free += (of->free - untouched) * of->size;
 }
 
-/* The maximum of a table that can have been touched. */
+/* The part of a table that can have been touched. */
 static size_t in_pages(size_t bytes) {
     return round_up(bytes, OS_PAGE);
 }
@@ -83,7 +83,7 @@ static size_t units_of(const struct mems_engine_stats *stats) {
     return stats->live + stats->cached + stats->free + stats->untouched;
 }
 
-/* The spans of small samples: their blocks, freed ones, and cells that none has. */
+/* The spans of small samples: blocks, freed ones, and empty cells. */
 static void count_samples(struct mems_engine_stats *stats) {
     size_t live;
     size_t rest;
@@ -142,7 +142,7 @@ static void collect_engine(struct mems_engine_stats *stats) {
     size_t large_cached = 0;
     uint32_t remote[SIZE_CLASSES] = {0};
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
-        /* Blocks of no bytes, and guards at the ends of slots, count as slack. */
+        /* Zero-size blocks and guards at the ends of slots are slack. */
         stats->classes[size_class].size = size_class != EMPTY_CLASS ? size_class_room(size_class) : 0;
     }
     count_cached(stats, remote, &large_cached);

@@ -14,12 +14,12 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* The JSON object with all classes, some 150 bytes each, leaves in a few writes; a table in one or two. */
+/* The JSON object, some 150 bytes a class, takes a few writes; a table one or two. */
 #define BUFFER_SIZE 4096
-/* The longest line of either report, including a program's escaped name. */
+/* Of either report, including a program's escaped name. */
 #define LINE_RESERVE 640
 
-/* Text on its way to a file descriptor: flushed whenever another line might not fit. */
+/* Flushed whenever another line might not fit. */
 struct report {
     struct fmt out;
     int fd;
@@ -38,7 +38,7 @@ static struct fmt *report_line(struct report *report) {
     return &report->out;
 }
 
-/* A row of numbers: its name in both reports, where it is kept, and what it means. */
+/* Its name in both reports, where it is kept, and what it means. */
 struct row {
     const char *name;
     size_t offset; /* in struct mems_engine_stats */
@@ -65,7 +65,7 @@ static const struct row other_rows[] = {
     ROW(large_bytes, ""), ROW(huge_blocks, ""), ROW(huge_bytes, ""),
 };
 
-/* These are uint64_t, and count events or things. */
+/* uint64_t; these count events or things. */
 static const struct row counter_rows[] = {
     ROW(threads, "heaps in use"),
     ROW(heaps_made, "heaps ever made for a thread"),
@@ -92,7 +92,7 @@ static uint64_t row_value(const struct mems_engine_stats *stats, const struct ro
     return value;
 }
 
-/* A size for people, right-aligned: 512 B, 11.8 MiB. Rounded down. */
+/* Right-aligned, rounded down: 512 B, 11.8 MiB. */
 static void put_human(struct fmt *out, uint64_t size, size_t width) {
     static const char *const units[] = {"B  ", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
     size_t unit = 0;
@@ -190,7 +190,7 @@ static void put_counters(struct report *report, const struct mems_engine_stats *
     }
 }
 
-/* Calls put() with each arena, and whether it is the first. */
+/* put() gets each arena, and whether it is the first. */
 static void each_arena(struct report *report,
                        void (*put)(struct report *report, const struct mems_arena_stats *arena, bool first)) {
     bool first = true;
@@ -236,7 +236,7 @@ void stats_report_text(const struct mems_engine_stats *stats, int fd) {
     fmt_flush(&report.out, fd);
 }
 
-/* A string in quotes. Bytes beyond ASCII are written as code points of Latin-1, so that any name gives valid JSON. */
+/* In quotes. Bytes beyond ASCII become code points of Latin-1, so any name gives valid JSON. */
 static void put_json_string(struct fmt *out, const char *text) {
     fmt_char(out, '"');
     for (size_t i = 0; text[i] != '\0' && i < 64; i++) {
@@ -298,7 +298,7 @@ void stats_report_json(const struct mems_engine_stats *stats, int fd) {
     fmt_flush(&report.out, fd);
 }
 
-/* The copy of standard error: its number is above those that programs use. Also the file that it was a copy of. */
+/* A copy of standard error, with a number above those that programs use; and which file that was. */
 #define KEPT_FD_MIN 200
 static struct {
     int fd; /* 0: none is kept */
@@ -311,7 +311,7 @@ void stats_report_prepare(const struct options *options) {
     }
 }
 
-/* The original standard error, unless the program closed the copy and has another file in its place. */
+/* Not the copy, if the program closed it and has another file in its place. */
 static int standard_error(void) {
     struct os_file_identity file;
     bool ours = kept.fd > 0 && os_file_identity(kept.fd, &file) == 0 && file.device == kept.file.device &&
@@ -330,7 +330,7 @@ void stats_report_path(struct fmt *path, const char *pattern) {
     }
 }
 
-/* The file to report to; standard error when there is none. */
+/* Standard error if there is none. */
 static int open_report(const char *pattern) {
     int fallback = standard_error();
     char text[OPTIONS_PATH_MAX + 64]; /* room for a few ids */

@@ -1,4 +1,4 @@
-/* valid.c - the engine's invariants, executable: over every unit, span, slab, list and heap. */
+/* valid.c - the engine's invariants, over every unit, span, slab, list and heap. */
 #include "base/broken.h"
 #include "engine/engine.h"
 #include "engine/heaps/hardened_heap.h"
@@ -33,7 +33,7 @@ static bool free_span_valid(const struct free_span *free, size_t unit, const cha
            (live_count_bits(unit, free->span.units) == 0 || broken(why, "a bit of the live map is set in a free span"));
 }
 
-/* What the walk over the window counts, to compare with the counters. */
+/* Counted by walking the window, to compare with the counters. */
 struct census {
     size_t live_units;
     size_t free_units;
@@ -100,7 +100,7 @@ static bool span_valid_at(size_t unit, struct census *census, size_t *units, con
             broken(why, "a bit of the live map is set within a large block"));
 }
 
-/* Areas grow by multiples of a page; those that are reserved by multiples of a unit, and so of every page size. */
+/* Areas grow by multiples of a page; reserved ones by multiples of a unit, and so of every page size. */
 static bool areas_valid(const char **why) {
     const struct area *const areas[] = {&window.page_map_area,    &window.spans_area,    &window.heaps_area,
                                         &window.inbox_links_area, &window.live_map_area, &window.records_area,
@@ -156,7 +156,7 @@ static bool window_valid(struct census *census, const char **why) {
            (list_valid(&spans.aging, spans.top) || broken(why, "the list of dirty spans is torn"));
 }
 
-/* A list of one class's slabs of one heap: those with free slots first. Adds their number to *slabs. */
+/* The slabs of one class and heap: those with free slots first. Adds their number to *slabs. */
 static bool slabs_valid(const struct list *head, uint32_t id, unsigned size_class, size_t *slabs, const char **why) {
     if (!list_valid(head, spans.top)) {
         return broken(why, "a list of slabs is torn");
@@ -194,7 +194,7 @@ static bool blocks_valid(const struct heap *heap, unsigned size_class, void *con
     return true;
 }
 
-/* *bytes is the sum of the stored magazines over the classes. */
+/* *bytes sums up the stored magazines of the classes. */
 static bool stock_valid(const struct heap *heap, unsigned size_class, size_t *bytes, const char **why) {
     const struct heap_class *of = &heap->classes[size_class];
     const unsigned size = stored_size(size_class);
@@ -243,7 +243,7 @@ static bool is_vacant(const struct heap *heap) {
            atomic_load_explicit(&heap->inbox, memory_order_relaxed) == INBOX_CLOSED;
 }
 
-/* Heaps are in use, and have an open inbox, or are unused. */
+/* Heaps are unused, or in use with an open inbox. */
 static bool heaps_valid(const char **why) {
     const uint32_t made = heaps_made();
     size_t open = 0;
@@ -272,7 +272,7 @@ static bool heaps_valid(const char **why) {
            broken(why, "the heaps in use and the unused ones are not all");
 }
 
-/* Some units: how many, and the sum of their numbers. */
+/* How many units, and the sum of their numbers. */
 struct units {
     size_t count;
     size_t sum;
@@ -283,7 +283,7 @@ static void units_add(struct units *units, size_t unit) {
     units->sum += unit;
 }
 
-/* The units of an inbox or a backlog; their links are set. */
+/* An inbox or a backlog: its units' links are set. */
 static bool chain_valid(uint32_t head, struct units *units, const char **why) {
     while (head != 0) {
         size_t unit = head - 1;
@@ -351,7 +351,6 @@ static bool inboxes_valid(const char **why) {
            broken(why, "the units with a link are not those in the inboxes");
 }
 
-/* The slabs of an aging list belong to its heap or class. */
 static bool aging_valid(const struct list *aging, uint32_t id, const char **why) {
     for (const struct list *link = aging->next; link != aging; link = link->next) {
         const struct slab *slab = CONTAINER_OF(link, struct slab, age);
@@ -384,7 +383,7 @@ static bool arena_valid(const struct heap *heap, const char **why) {
     return true;
 }
 
-/* Adds the heap's slabs and the blocks that it has cached. */
+/* Adds the heap's slabs and its cached blocks. */
 static bool heap_valid(const struct heap *heap, size_t *slabs, size_t *cached, const char **why) {
     size_t stored_bytes = 0;
     size_t slab_bytes = 0;
