@@ -1,5 +1,5 @@
-/* advice.h - what the program's madvise sets for the pages of a block ends with the block. Only the heap behind malloc
- * does this, for whole pages within the block. Advice on huge pages stays, because no other advice takes it back. */
+/* advice.h - ends what the program's madvise has set for whole pages of a block together with the block. Only for the
+ * heap behind malloc. Advice on huge pages stays, because nothing takes it back. */
 #pragma once
 
 #include <stddef.h>
@@ -18,10 +18,10 @@ struct HmmHeap;
 /* Whether advice may be in force anywhere. Relaxed: a block's user had it before whoever frees the block. */
 extern _Atomic bool hmm_advice_given __attribute__((visibility("hidden")));
 
-/* Records advice by the program, even if it failed: a part may be done. No lock: signal handlers may call madvise. */
+/* Even if it failed: a part may be done. No lock: signal handlers may call madvise. */
 void hmm_advised(const void *memory, size_t size, int advice);
 
-/* Takes back the advice on the pages of a used block that is about to become free. Under the lock. */
+/* For a used block that is about to become free. Under the lock. */
 void hmm_advice_end(const struct HmmHeap *heap, struct block *block);
 
 static inline void hmm_advice_end_if_any(const struct HmmHeap *heap, struct block *block) {

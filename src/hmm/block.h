@@ -10,12 +10,12 @@
  *           +--------+------+-------+--------+-----------+--------+
  *
  * Each field is a machine word. The user's bytes are aligned to two words, the grain in which sizes are counted: 16
- * bytes on a 64-bit machine, 8 on a 32-bit one. Blocks are adjacent. The header is one word:
+ * bytes on a 64-bit machine, 8 on a 32-bit one. Blocks are adjacent. The header is
  *
  *   checksum | size in bytes, in HMM_SIZE_BITS bits, the lowest of which are CACHED PREV_USED USED
  *
- * The footer is a free block's size in grains. The next block finds the free block's start by it, and reads it only
- * while its own PREV_USED is clear. In the smallest block `grains` is in its place.
+ * The footer is a free block's size in grains, by which the next block finds its start; read only while that block's
+ * PREV_USED is clear. In the smallest block `grains` is in its place.
  *
  * A used block belongs to the user. A cached block is on a quick list, and its neighbours treat it as used. A free
  * block is in the free list; no two free blocks are adjacent.
@@ -32,20 +32,20 @@
 #include "word.h"
 
 #define BLOCK_HEADER sizeof(uintptr_t)
-#define BLOCK_ALIGN (2 * BLOCK_HEADER) /* the alignment of the user's bytes: the grain */
+#define BLOCK_ALIGN (2 * BLOCK_HEADER) /* the grain */
 #define BLOCK_ALIGN_BITS (BLOCK_HEADER == 8 ? 4u : 3u)
 #define BLOCK_MIN (4 * BLOCK_HEADER)
 
-#define BLOCK_USED ((uintptr_t)1)      /* must not be merged by its neighbours */
+#define BLOCK_USED ((uintptr_t)1)      /* neighbours must not merge it */
 #define BLOCK_PREV_USED ((uintptr_t)2) /* the block before is used */
 #define BLOCK_CACHED ((uintptr_t)4)    /* on a quick list; USED is set too */
 #define BLOCK_STATE (BLOCK_USED | BLOCK_PREV_USED | BLOCK_CACHED)
 
-/* The header's lower bits are the tag, size and state; the checksum is above them. */
+/* The header's lower bits are the tag, size and state; the checksum is above. */
 #define BLOCK_TAG (((uintptr_t)1 << HMM_SIZE_BITS) - 1)
 #define BLOCK_SIZE_MAX ((size_t)(BLOCK_TAG & ~(uintptr_t)(BLOCK_ALIGN - 1)))
 
-/* With HMM_TAGS, each used block ends in a word that says where it was allocated. */
+/* Each used block ends in a word that says where it was allocated. */
 #ifdef HMM_TAGS
 #define BLOCK_SITE sizeof(const char *)
 #else
@@ -61,7 +61,7 @@ struct block {
             uintptr_t grains;   /* the block's size */
         };
         struct {                /* cached */
-            struct block *link; /* the next on its quick list; NULL for the last */
+            struct block *link; /* on its quick list; NULL for the last */
             uintptr_t check;    /* block_check */
         };
     };
@@ -87,8 +87,8 @@ static inline uintptr_t block_secret(void) {
 #define BLOCK_KEY_SET ((uintptr_t)UINT32_C(0x01010101))
 #endif
 
-/* The part of a checksum that depends on the block's address and the secret, not on the tag. It is half of the work, so
- * code that proves a header and rewrites it computes it once. With -Os the key is empty, and header_of does it all. */
+/* The part of a checksum that depends on the block's address and the secret, not on the tag: half of the work, so code
+ * that proves a header and rewrites it computes it once. With -Os the key is empty, and header_of does it all. */
 struct block_key {
 #ifndef __OPTIMIZE_SIZE__
     uintptr_t mixed;
@@ -104,9 +104,9 @@ static inline uintptr_t block_factor(uintptr_t mixed) {
     return (word_rotate(mixed, WORD_BITS / 2) | BLOCK_KEY_SET) & ~(BLOCK_KEY_SET << 1);
 }
 
-/* A header's value for this block, its key and tag. The checksum is the upper bits of tag times factor: nobody without
- * the secret can predict how a change of the tag changes it, and another block's header does not help. The fixed bits
- * of the factor guarantee that a single flipped bit is detected. */
+/* A block's header, from its key and tag. The checksum is the upper bits of tag times factor: without the secret nobody
+ * can predict how a change of the tag changes it, and another block's header does not help. The factor's fixed bits
+ * guarantee that a single flipped bit is detected. */
 #ifdef __OPTIMIZE_SIZE__
 static inline struct block_key block_key(const struct block *block) {
     (void)block;
@@ -147,7 +147,7 @@ static inline void block_set_tag(struct block *block, uintptr_t tag) {
     block->header = block_seal(block, tag);
 }
 
-/* Whether the header is as the heap wrote it. `key` is that of the block. */
+/* Whether the header is as the heap wrote it. */
 static inline bool block_fits(const struct block *block, struct block_key key) {
     return (block->header ^ key_product(block, key, block_tag(block))) >> HMM_SIZE_BITS == 0;
 }
@@ -156,13 +156,13 @@ static inline bool block_sound(const struct block *block) {
     return block_fits(block, block_key(block));
 }
 
-/* Invalidates a header that becomes part of another block: no valid tag is 0. */
+/* For a header that becomes part of another block: no valid tag is 0. */
 static inline void block_forget(struct block *block) {
     block->header = 0;
 }
 
-/* Stored beside a cached block's link; a stray write to the link cannot produce it. The link is rotated, or exchanged
- * words, or the same bit flipped in both, would pass. */
+/* Beside a cached block's link; a stray write to the link cannot produce it. The link is rotated, or exchanged words,
+ * or the same bit flipped in both, would pass. */
 #define BLOCK_CHECK_TURN (WORD_BITS / 4)
 static inline uintptr_t block_check(const struct block *block, const struct block *link) {
     return word_rotate((uintptr_t)link, BLOCK_CHECK_TURN) ^ (uintptr_t)block ^ block_secret();
@@ -180,7 +180,6 @@ static inline struct block *block_at(void *start) {
     return start;
 }
 
-/* The user's bytes, as an untyped address. */
 static inline void *block_payload(const struct block *block) {
     return (void *)((uintptr_t)block + BLOCK_HEADER);
 }
@@ -208,7 +207,7 @@ static inline const char **block_site(struct block *block) {
 }
 #endif
 
-/* The size of a block for this request. The caller must rule out overflow. */
+/* For a user's request. The caller must rule out overflow. */
 static inline size_t block_size_for(size_t request) {
     size_t size = round_up(request + BLOCK_HEADER + BLOCK_SITE, BLOCK_ALIGN);
     return size > BLOCK_MIN ? size : BLOCK_MIN;

@@ -1,14 +1,14 @@
-/* free_bins.h - the bins of the free list: which there are, which are not empty, and what they hold. */
+/* free_bins.h - the bins of the free list, and which are not empty. */
 #pragma once
 
 #include "block.h"
 #include "hmm_alloc.h"
 
 /*
- * The free list: bins by size on two levels, after TLSF (Masmano, Ripoll, Crespo, Real: "TLSF: a New Dynamic Memory
- * Allocator for Real-Time Systems", 2004). Sizes are counted in grains. Each size below FREE_STEPS has a bin; above,
- * each power of two is a level with FREE_STEPS bins of equal width. A bin is a list of blocks, which ends in an address
- * other than NULL, so that a zeroed link is not valid.
+ * Bins by size on two levels, after TLSF (Masmano, Ripoll, Crespo, Real: "TLSF: a New Dynamic Memory Allocator for
+ * Real-Time Systems", 2004). Sizes are counted in grains. Each size below FREE_STEPS has a bin; above, each power of
+ * two is a level of FREE_STEPS bins of equal width. A bin's list ends in an address other than NULL, so a zeroed link
+ * is not valid.
  *
  * Invariants: bit s of steps[l] is set if and only if heads[l * FREE_STEPS + s] is not NULL; bit l of levels, if and
  * only if steps[l] is not 0.

@@ -5,18 +5,18 @@
 
 #if HMM_BREAK
 
-/* Takes further memory from this break. Memory that the heap already has stays. */
+/* For further memory; what the heap has stays. */
 void hmm_growth_use_break(struct HmmHeap *heap, const struct program_break *brk);
 
-/* Raises the break until the last block of the region that grows is a free one of at least `size` bytes, plus some
- * extra so that it moves rarely; if it cannot rise, the heap continues in a further region if there is one. Returns
- * that block, in the free list; NULL if there is no more memory. */
+/* Raises the break until the region's last block is a free one of at least `size` bytes, plus some extra so that the
+ * break moves rarely. If it cannot rise, the heap continues in another region, if there is one. Returns the block, in
+ * the free list; NULL if there is no more memory. */
 struct block *hmm_alloc_extra(struct HmmHeap *heap, size_t size);
 
-/* Lowers the break until `keep` bytes of the last block, if that is free, are left. Returns by how many bytes. */
+/* Lowers the break until `keep` bytes of a free last block are left. Returns by how much. */
 size_t hmm_trim_break(struct HmmHeap *heap, size_t keep);
 
-/* How much more than needed the break is raised; a trimmed heap keeps as much. */
+/* By how much more than needed the break is raised; a trimmed heap keeps as much. */
 size_t hmm_growth_extra(const struct HmmHeap *heap);
 
 #else

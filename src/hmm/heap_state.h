@@ -1,6 +1,6 @@
-/* heap_state.h - the state of a heap, and its lock. The lock is that of the heap's hooks; all heaps without hooks share
- * one, which a process with a single thread does not take. Every function is called between heap_enter() and
- * heap_leave() unless its comment says otherwise. */
+/* heap_state.h - the state of a heap, and its lock: that of the heap's hooks, or one shared by all heaps without hooks,
+ * which a process with a single thread does not take. Functions are called between heap_enter() and heap_leave() unless
+ * stated otherwise. */
 #pragma once
 
 #include <stdatomic.h>
@@ -12,7 +12,7 @@
 #include "program_break.h"
 #include "system.h"
 
-/* Each block size up to QUICK_SIZE_MAX has a quick list, which is full once it holds HMM_QUICK_BYTES. */
+/* Each block size up to QUICK_SIZE_MAX has a quick list, full at HMM_QUICK_BYTES. */
 #define QUICK_SIZE_MAX (65 * BLOCK_ALIGN)
 #define QUICK_REQUEST_MAX (QUICK_SIZE_MAX - BLOCK_HEADER - BLOCK_SITE)
 #define QUICK_LISTS (QUICK_SIZE_MAX / BLOCK_ALIGN + 1)
@@ -24,8 +24,8 @@ struct quick_list {
 #define QUICK_ONE (UINT32_C(1) << 16)
 _Static_assert(HMM_QUICK_BYTES + QUICK_SIZE_MAX < QUICK_ONE, "a quick list's bytes leave room for its number");
 
-/* A piece of contiguous memory. Adjacent blocks fill it from `first` to `end`, which is a header without a block that
- * is never free. What precedes `first`, and `end` itself, are overhead. */
+/* Contiguous memory. Adjacent blocks fill it from `first` to `end`, a header without a block that is never free. `end`,
+ * and what precedes `first`, are overhead. */
 struct region {
     char *start;
     struct block *first;
@@ -33,36 +33,36 @@ struct region {
     uintptr_t grains; /* from first to end */
 };
 
-/* Invariants: regions ascend and do not overlap; every block is in one; `room` bytes of all regions are in blocks, and
- * free_bytes of these are free. The break is at the end of the region that grows, unless somebody else has moved it. */
+/* Invariants: regions ascend and do not overlap; every block is in one; `room` bytes of all regions are in blocks, of
+ * which free_bytes are free. The break is at the end of the region that grows, unless somebody else has moved it. */
 struct HmmHeap {
-    /* The region used by the last look-up: its blocks are at low + BLOCK_ALIGN * n with n < grains. */
+    /* The last look-up's region: its blocks are at low + BLOCK_ALIGN * n with n < grains. */
     uintptr_t low;
     uintptr_t grains;
-    struct block *end;     /* of the region that grows; NULL if none does */
+    struct block *end;     /* of the region that grows, if one does */
     const char *operation; /* the user's call, for faults found deeper down */
-    /* The thread inside HmmWalk. WALKER_NONE: none, and the heap has hooks; 0: none, and it has no hooks. Relaxed:
-     * only that thread and the lock's holder care. */
+    /* The thread inside HmmWalk. WALKER_NONE: none, and the heap has hooks; 0: none, without hooks. Relaxed: only that
+     * thread and the lock's holder care. */
     _Atomic uint32_t walker;
-    bool locked; /* whether the lock is held; guarded by it */
-    /* The thread that reported a fault, or 0. The free list is not trusted then: allocations use a later region. */
+    bool locked; /* guarded by the lock */
+    /* The thread that reported a fault, or 0. Then the free list is not trusted: allocations use a later region. */
     uint32_t faulty;
-    struct block *cut; /* the free block that small ones are cut from, in no bin; NULL if none */
+    struct block *cut; /* the free block that small ones are cut from, in no bin; or NULL */
     size_t blocks;     /* number, including free ones */
     size_t free_bytes; /* including headers */
     size_t room;       /* bytes of all blocks */
-    size_t most;       /* the maximum of bytes neither free nor beyond the break */
-    /* Not beside free_bytes: gcc would change both in one vector, which takes more instructions. */
+    size_t most;       /* the most bytes neither free nor beyond the break */
+    /* Not beside free_bytes: gcc would change both in one vector, with more instructions. */
     size_t free_blocks;
-    /* From this address on, only the heap has written to the region that grows, and the system zeroed it. The heap
-     * overwrites what it wrote there with zeros. UINTPTR_MAX: no such memory. */
+    /* From here on, only the heap has written to the region that grows, and the system zeroed it. The heap zeroes what
+     * it wrote there. UINTPTR_MAX: no such memory. */
     uintptr_t touched;
     uintptr_t touched_before; /* before the last split */
     unsigned region_count;
     bool purged;              /* no whole page in a free block has memory */
-    unsigned growing;         /* the index of the region that grows */
+    unsigned growing;         /* the region that grows */
     size_t trim_at;           /* the size of a last free block at which the break is lowered */
-    size_t trim_min;          /* the minimum of trim_at; it rises if the break had to rise again */
+    size_t trim_min;          /* the minimum of trim_at, which rises if the break had to rise again */
     bool trimmed;             /* the break's last move was down */
     struct program_break brk; /* `move` is NULL until a break is chosen, or if there is none */
     size_t size;              /* bytes of all regions */
@@ -74,7 +74,7 @@ struct HmmHeap {
 #if __STDC_HOSTED__
     uintptr_t own; /* heap_own, if HmmHeapCreate made the heap; overwritten when its memory is reused */
 #endif
-    /* Arrays come last: small processors reach only the first members with short instructions. */
+    /* Arrays last: small processors reach only the first members with short instructions. */
     struct region regions[HMM_REGIONS];
     struct free_list free_list;
 #if HMM_QUICK_BYTES > 0
@@ -85,17 +85,17 @@ struct HmmHeap {
 
 #define WALKER_NONE UINT32_MAX
 
-/* A value that marks the memory of a heap as still its own. */
+/* Marks the memory of a heap as still its own. */
 static inline uintptr_t heap_own(const struct HmmHeap *heap) {
     return (uintptr_t)heap ^ block_secret();
 }
 
-/* The address that ends a list of free blocks; no block is there. */
+/* Ends a list of free blocks; no block is at this address. */
 static inline struct block *heap_list_end(struct HmmHeap *heap) {
     return (struct block *)(void *)heap;
 }
 
-/* Whether a fault has been reported and the program continues, as it can on a system. */
+/* A fault has been reported and the program continues, as it can on a system. */
 static inline bool heap_faulty(const struct HmmHeap *heap) {
     return __STDC_HOSTED__ && heap->faulty != 0;
 }
@@ -104,17 +104,17 @@ static inline bool heap_alone(const struct HmmHeap *heap) {
     return system_alone() && atomic_load_explicit(&heap->walker, memory_order_relaxed) == 0;
 }
 
-/* Reports a fault if the calling thread is inside HmmWalk: it already holds the lock and must not wait for it. */
+/* A fault if the calling thread is inside HmmWalk: it holds the lock and must not wait for it. */
 void hmm_heap_check(struct HmmHeap *heap, const char *operation);
 
-/* Records, under the lock, that this thread is inside HmmWalk; 0: no longer. */
+/* Under the lock; 0: no thread. */
 void hmm_heap_set_walker(struct HmmHeap *heap, uint32_t thread);
 
-/* Takes the lock after that check, even in a process with one thread; releases it. */
+/* The lock is taken after that check, even in a process with one thread. */
 void hmm_heap_lock(struct HmmHeap *heap, const char *operation);
 void hmm_heap_unlock(struct HmmHeap *heap);
 
-/* Surround everything that reads or writes the heap; pass the result of heap_enter to heap_leave. */
+/* Around everything that reads or writes the heap; heap_leave takes heap_enter's result. */
 static inline bool heap_enter(struct HmmHeap *heap, const char *operation) {
     bool locked = !heap_alone(heap);
     if (UNLIKELY(locked)) {
@@ -139,12 +139,12 @@ static inline bool region_was_last(const struct HmmHeap *heap, const struct bloc
     return word_rotate((uintptr_t)block - heap->low, BLOCK_ALIGN_BITS) < heap->grains;
 }
 
-/* For a block that the user gives: what follows concerns blocks near it. */
+/* For a user's block: what follows concerns blocks near it. */
 static inline bool heap_contains(struct HmmHeap *heap, const struct block *block) {
     return LIKELY(region_was_last(heap, block)) || hmm_region_seek(heap, block);
 }
 
-/* For the neighbours of a block in its list, which may be anywhere. */
+/* For a block's neighbours in its list, which may be anywhere. */
 static inline bool heap_holds(const struct HmmHeap *heap, const struct block *block) {
     return LIKELY(region_was_last(heap, block)) || hmm_region_holds(heap, block);
 }

@@ -1,5 +1,5 @@
 /* hmm_alloc.h - the heap's interface to hmm.h and to libhmm.so's malloc family. `operation` is the user's call, for
- * fault reports; an allocation reports damage as found by "alloc". Any thread may call all of it; errno changes only as
+ * fault reports; an allocation reports damage as found by "alloc". Callable from any thread; errno changes only as
  * stated; too large sizes and sums fail. */
 #pragma once
 
@@ -8,28 +8,28 @@
 
 #include "hmm.h"
 
-/* The heap of malloc, and of the functions of hmm.h that name no heap. */
+/* Of malloc, and of the functions of hmm.h that name no heap. */
 extern struct HmmHeap hmm_heap __attribute__((visibility("hidden")));
 
-/* Allocates at least `size` bytes (also 0), aligned to two words; NULL with errno ENOMEM. */
+/* At least `size` bytes (also 0), aligned to two words; NULL with errno ENOMEM. */
 void *hmm_alloc(struct HmmHeap *heap, size_t size);
 
-/* The same for count * size bytes, all zero. */
+/* count * size bytes, all zero. */
 void *hmm_alloc_zeroed(struct HmmHeap *heap, size_t count, size_t size);
 
-/* The same, aligned to `alignment`, a power of two. */
+/* `alignment` is a power of two. */
 void *hmm_alloc_aligned(struct HmmHeap *heap, size_t alignment, size_t size);
 
-/* Frees a block; NULL is ignored. A fault if it is not a live block, or its or a neighbour's header is damaged. */
+/* NULL is ignored. A fault if it is not a live block, or if its or a neighbour's header is damaged. */
 void hmm_free(struct HmmHeap *heap, const char *operation, void *block);
 
-/* Like hmm_free; also a fault if the size, or the alignment (0: not given), cannot be this block's. */
+/* Also a fault if the size, or the alignment (0: not given), cannot be this block's. */
 void hmm_free_sized(struct HmmHeap *heap, const char *operation, void *block, size_t size, size_t alignment);
 
-/* Resizes a block, or allocates it for NULL, also to size 0. On failure NULL with errno ENOMEM, and it is unchanged. */
+/* NULL is allocated, also with size 0. On failure NULL with errno ENOMEM, and the block is unchanged. */
 void *hmm_realloc(struct HmmHeap *heap, const char *operation, void *block, size_t size);
 
-/* The bytes that the user may write; 0 for NULL. */
+/* Writable bytes; 0 for NULL. */
 size_t hmm_usable_size(struct HmmHeap *heap, const char *operation, void *block);
 
 /* Lowers the break at once, but for `pad` bytes, and purges all whole pages in free blocks. Returns the bytes. */
@@ -44,7 +44,7 @@ void hmm_print_freelist(struct HmmHeap *heap, FILE *stream);
 /* Fills in all of *stats. */
 void hmm_stats(struct HmmHeap *heap, struct HmmStats *stats);
 
-/* Free and cached blocks by powers of two: row i holds those of at least 2^i grains, headers included. */
+/* Free and cached blocks: row i holds those of at least 2^i grains, headers included. */
 struct hmm_row {
     size_t blocks;
     size_t bytes;
@@ -52,13 +52,13 @@ struct hmm_row {
 #define HMM_ROWS 40
 void hmm_rows(struct HmmHeap *heap, struct hmm_row rows[HMM_ROWS]);
 
-/* The bytes of the last block of the region that grows, if that is free: what HmmTrim could lower the break by. */
+/* The last block of the region that grows, if free: what HmmTrim could lower the break by. */
 size_t hmm_last_free(struct HmmHeap *heap);
 
 /* O(number of blocks). */
 bool hmm_valid(struct HmmHeap *heap, const char **why);
 
-/* Sets or prints one option. HMM_OPTIONS is read when the library starts, or before the heap's first use. 0; EINVAL
- * for an unknown name or a bad value; EBUSY for an option that shapes a heap in use. */
+/* HMM_OPTIONS is read when the library starts, or before the heap's first use. 0; EINVAL for an unknown name or a bad
+ * value; EBUSY for an option that shapes a heap in use. */
 int hmm_option_set(const char *name, const char *value);
 int hmm_option_get(const char *name, char *value, size_t size);

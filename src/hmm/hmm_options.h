@@ -11,28 +11,28 @@ enum break_kind { BREAK_AUTO, BREAK_REAL, BREAK_SIMULATED };
 
 struct hmm_options {
     uint32_t break_kind; /* enum break_kind */
-    size_t size;         /* bytes of address space for a simulated break */
+    size_t size;         /* address space for a simulated break, in bytes */
     uint32_t confine;    /* enum toggle */
     uint32_t deepbind;   /* enum deepbind */
-    uint32_t advice;     /* enum toggle: whether the program's advice on blocks ends with them */
+    uint32_t advice;     /* enum toggle: the program's advice on blocks ends with them */
 };
 
-/* The current options. The caller holds the heap's lock. */
+/* Under the heap's lock. */
 const struct hmm_options *hmm_options(void);
 
-/* Whether RTLD_DEEPBIND is kept. The caller does not hold the lock. */
+/* Not under the lock. */
 bool hmm_keeps_deepbind(void);
 
-/* Whether advice ends with a block. Takes no lock: a signal handler may need the answer. */
+/* Takes no lock: a signal handler may need the answer. */
 bool hmm_ends_advice(void);
 
-/* The process is about to limit its memory, or to lock it; it has set limits. The caller does not hold the lock. */
+/* The process is about to limit its memory, or to lock it; it has set limits. Not under the lock. */
 void hmm_confine(void);
 void hmm_ask_limits(void);
 
-/* Call this before the heap is used, if another malloc moves the process's break: both would take the same memory, so
- * with break=auto the heap is then in reserved memory. */
+/* Before the heap is used, if another malloc moves the process's break: both would take the same memory, so with
+ * break=auto the heap is then in reserved memory. */
 void hmm_beside_malloc(void);
 
-/* Reads the options before main, from the loader's environment if libc has none yet. */
+/* Before main, from the loader's environment if libc has none yet. */
 void hmm_options_begin(char *const *environment);

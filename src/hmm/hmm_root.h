@@ -8,7 +8,7 @@
 
 struct HmmHeap;
 
-/* How many of the newest heaps made by HmmHeapCreate a reader can find. */
+/* A reader can find this many of the newest heaps made by HmmHeapCreate. */
 #define HMM_HEAPS_KNOWN 64u
 
 struct hmm_root {
@@ -16,13 +16,12 @@ struct hmm_root {
     const struct HmmHeap *heap;
     const uintptr_t *secret; /* for the headers' checksums */
     struct lock lock;        /* shared by all heaps without hooks */
-    /* The newest heaps that HmmHeapCreate has made. The memory of one may have another use by now; HmmHeap.own tells.
-     * made_count: how many were made, modulo 2^32. Relaxed, since a reader from outside needs no order. */
+    /* The newest heaps that HmmHeapCreate has made. One's memory may have another use by now; HmmHeap.own tells.
+     * made_count is modulo 2^32. Relaxed: a reader from outside needs no order. */
     _Atomic uintptr_t made[HMM_HEAPS_KNOWN];
     _Atomic uint32_t made_count;
 };
 
 extern struct hmm_root hmm_root;
 
-/* The rows of the structures that a reader reaches from there. */
 extern struct hmm_layout hmm_layout;

@@ -1,4 +1,4 @@
-/* purge.h - gives the pages of free blocks back to the system. Without one there are none. */
+/* purge.h - gives the pages of free blocks back to the system, if there is one. */
 #pragma once
 
 #include <stddef.h>
@@ -8,21 +8,21 @@
 struct HmmHeap;
 struct program_break;
 
-/* Blocks of this size are cleared by hmm_clear_large. */
+/* From this size on, hmm_clear_large clears blocks. */
 #define HMM_CLEAR_MIN ((size_t)1 << 20)
 
 #if HMM_BREAK && __STDC_HOSTED__
 
-/* Purges the pages of large free blocks, largest first, until it has purged `bytes` or looked at PURGE_PROBES blocks.
- * Skips the last block, which lowering the break gives back. The blocks remain free. */
+/* Largest blocks first, until `bytes` are purged or PURGE_PROBES blocks examined. Skips the last block, which lowering
+ * the break gives back. Blocks stay free. */
 void hmm_purge_freelist(struct HmmHeap *heap, size_t bytes);
 
-/* Purges all whole pages in all free blocks and returns their bytes. O(number of free blocks). */
+/* All whole pages in free blocks; returns their bytes. O(free blocks). */
 size_t hmm_purge_all(struct HmmHeap *heap);
 
-/* Makes memory below a break zero, of which nobody else knows: purges its pages if the last user touched less than half
- * of them, because writing zeros would make all present. Reads two words in each of 16 pages to decide. Takes no lock;
- * the break may be a copy. */
+/* Zeroes memory below a break that nobody else knows. Purges its pages if the last user touched less than half of them,
+ * because writing would make all present; two words in each of 16 pages tell. Takes no lock; the break may be a
+ * copy. */
 void hmm_clear_large(struct program_break *brk, void *start, size_t size);
 
 #else

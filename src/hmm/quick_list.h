@@ -1,13 +1,13 @@
 /* quick_list.h - the shortest way from free to malloc: small freed blocks, unmerged, last in, first out. A list holds
  * blocks of one size; its length is bounded, and so is the time to empty all lists. A cached block splits the free
- * memory around it, so apart from the first of each list, a block is cached only if the block before it is not free.
+ * memory around it, so except for the first of each list, a block is cached only if the block before it is not free.
  * (Its own header tells; checking the block behind would cost a cache line and gain little.) */
 #pragma once
 
 #include "heap_state.h"
 #include "hmm_report.h"
 
-/* Totals over all quick lists. O(number of lists). */
+/* O(number of lists). */
 struct quick_total {
     size_t blocks;
     size_t bytes; /* including headers */
@@ -17,20 +17,20 @@ struct quick_total {
 
 struct quick_total hmm_quick_total(const struct HmmHeap *heap);
 
-/* Moves up to `most` cached blocks to the free list, merged; returns how many. */
+/* Moves up to `most` blocks to the free list, merged; returns how many. */
 size_t hmm_quick_flush(struct HmmHeap *heap, size_t most);
 
-/* Empties all lists without changing their blocks. */
+/* Empties all lists, leaving their blocks unchanged. */
 void hmm_quick_forget(struct HmmHeap *heap);
 
-/* A used block of exactly `size` bytes, at most QUICK_SIZE_MAX; NULL if none is cached. */
+/* `size` is exact, at most QUICK_SIZE_MAX; NULL if none is cached. */
 ALWAYS_INLINE struct block *quick_pop(struct HmmHeap *heap, size_t size, const char *operation) {
     struct quick_list *list = &heap->quick[size / BLOCK_ALIGN];
     struct block *block = list->head;
     if (UNLIKELY(block == NULL)) {
         return NULL;
     }
-    /* Header and link were in memory that a user may have overwritten, so they are proved before they are followed. */
+    /* A user may have overwritten header and link, so they are proved before they are followed. */
     uintptr_t tag = size | BLOCK_CACHED | BLOCK_USED | (block->header & BLOCK_PREV_USED);
     struct block *link = block->link;
     struct block_key key = block_key(block);

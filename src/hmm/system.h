@@ -1,6 +1,6 @@
-/* system.h - everything the heap needs from its surroundings, as no other file of the core depends on an operating
- * system: a lock, a thread id, random numbers, errno, a first break, and a way to end faulty programs. Without one
- * (-ffreestanding) there is one thread, and no memory before HmmUseBuffer. */
+/* system.h - what the heap needs from its surroundings: a lock, a thread id, random numbers, errno, a first break, and
+ * a way to end faulty programs. No other file of the core depends on an operating system. Without one (-ffreestanding)
+ * there is one thread, and no memory before HmmUseBuffer. */
 #pragma once
 
 #include <stdatomic.h>
@@ -20,19 +20,19 @@
 #include "base/fault.h"
 #include "os/os.h"
 
-/* Whether no other thread can enter the heap during this call. */
+/* No other thread can enter the heap during this call. */
 static inline bool system_alone(void) {
     return os_single_threaded();
 }
 
-/* Whether some memory may be known to read as zero. */
+/* Some memory may be known to read as zero. */
 #define SYSTEM_MAY_ZERO true
 
-/* The lock shared by all heaps without hooks. */
+/* Shared by all heaps without hooks. */
 void hmm_system_lock(void);
 void hmm_system_unlock(void);
 
-/* Records, under that lock, the thread inside HmmWalk and the heap that it walks over; 0: none. */
+/* Under that lock: the thread inside HmmWalk and the heap that it walks over; 0: none. */
 void system_set_walker(struct HmmHeap *heap, uint32_t thread);
 extern _Atomic uint32_t hmm_system_walker __attribute__((visibility("hidden")));
 
@@ -48,7 +48,7 @@ static inline uint64_t system_random(void) {
     return os_random();
 }
 
-/* Sets a word, unless another thread has set it already; whether any has. Release and acquire: they pair. */
+/* Whether any thread has set the word; the first one does. Release and acquire pair. */
 static inline void system_set_once(uintptr_t *word, uintptr_t value) {
     uintptr_t unset = 0;
     (void)__atomic_compare_exchange_n(word, &unset, value, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
@@ -65,10 +65,10 @@ static inline void system_set_errno(int error) {
 /* The break that the options request or, if it is unavailable, the other one. */
 bool hmm_system_break(struct program_break *brk);
 
-/* Registers a heap that HmmHeapCreate has made, for readers from outside. */
+/* For readers from outside: HmmHeapCreate has made a heap. */
 void hmm_system_made(struct HmmHeap *heap);
 
-/* Ends a faulty program: with base/fault.h's line on standard error, or silently if the line has been reported. */
+/* With base/fault.h's line on standard error, or silently if the line has been reported. */
 static inline _Noreturn void system_fault(const char *operation, const void *address, const char *problem,
                                           const char *state) {
     fault(operation, address, problem, state);
@@ -78,7 +78,7 @@ static inline _Noreturn void system_abort(void) {
     abort();
 }
 
-/* The same without running the program's handler of SIGABRT. */
+/* Without running a handler of SIGABRT. */
 static inline _Noreturn void system_die(void) {
     (void)signal(SIGABRT, SIG_DFL);
     abort();
@@ -97,7 +97,7 @@ enum { ENOMEM = 12, EBUSY = 16, EINVAL = 22 }; /* Linux's values */
 #define system_walker() UINT32_C(0)
 #define system_thread() UINT32_C(1)
 
-/* Without a hook, an address is the only randomness there is. */
+/* Without a hook, an address is the only randomness. */
 static inline uint64_t system_random(void) {
     static char here;
     return (uintptr_t)&here ^ UINT32_C(0xd1342543);

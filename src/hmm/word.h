@@ -1,4 +1,4 @@
-/* word.h - bits of a machine word, without helpers of the compiler's library: small devices lack the instructions. */
+/* word.h - bits of a machine word, without compiler helpers, which small devices lack. */
 #pragma once
 
 #include <stdbool.h>
@@ -30,7 +30,6 @@ static inline unsigned word_log2(uintptr_t x) {
 #endif
 }
 
-/* The index of the lowest set bit; x is not 0. */
 static inline unsigned word_lowest(uintptr_t x) {
 #if WORD_COUNTS_ZEROES
     return sizeof x == sizeof(long) ? (unsigned)__builtin_ctzl(x) : (unsigned)__builtin_ctzll(x);
@@ -43,14 +42,13 @@ static inline uintptr_t word_rotate(uintptr_t x, unsigned by) {
     return (x >> by) | (x << (WORD_BITS - by));
 }
 
-/* *product = a * b; false if that overflows. */
+/* *product = a * b; false on overflow. */
 static inline bool word_multiply(size_t a, size_t b, size_t *product) {
 #if UINTPTR_MAX > UINT32_MAX
     return !__builtin_mul_overflow(a, b, product);
 #else
     size_t a_high = a >> 16, b_high = b >> 16;
-    size_t middle =
-        a_high * (b & 0xffff) + (a & 0xffff) * b_high; /* one of the two is 0, or the product overflows anyway */
+    size_t middle = a_high * (b & 0xffff) + (a & 0xffff) * b_high; /* one is 0, or the product overflows anyway */
     return (a_high == 0 || b_high == 0) && middle >> 16 == 0 &&
            !__builtin_add_overflow(middle << 16, (a & 0xffff) * (b & 0xffff), product);
 #endif

@@ -15,23 +15,23 @@
  * lowest tables also have a *shortcut* for each frame with a full leaf: to its map (struct leaf_map) and its bytes.
  * With a million small blocks, leaves have some six times as many bytes as shortcuts and maps.
  *
- * Readers take no lock. Writers, who hold the space's lock, make `sequence` odd during a change. A reader reads it
- * before and after, and its result is valid if both are the same even number. What it sees in between may be stale or
- * half written, but pointers lead to cells that were once of the expected kind (pool.h keeps them readable), and a
- * count never exceeds its leaf's room.
+ * Readers take no lock. Writers, who hold the space's lock, make `sequence` odd during a change. A result is valid if a
+ * reader finds the same even number before and after. What it sees in between may be stale or half written, but
+ * pointers lead to cells that were once of the expected kind (pool.h keeps them readable), and a count never exceeds
+ * its leaf's room.
  */
 #pragma once
 
 #include "leaf.h"
 #include "node.h"
 
-/* The bits of a virtual address; the handle has more above them (handle.h). */
+/* The handle has more bits above (handle.h). */
 #define DICT_ADDRESS_BITS 48u
 
-/* The bits of an address that an entry's place in a table stands for. */
+/* The bits of an address that one table decodes. */
 #define TABLE_BITS 9u
 
-/* The lowest bits of an entry say what it is: cells begin at multiples of POOL_GRAIN. */
+/* An entry's lowest bits are its type: cells begin at multiples of POOL_GRAIN. */
 #define TYPE_MASK ((uintptr_t)POOL_GRAIN - 1)
 #define TYPE_NODE 0u
 #define TYPE_TABLE 1u
@@ -54,38 +54,38 @@ struct dict {
 /* number: the one in the handles; watched: nobody may read without the lock. */
 void dict_init(struct dict *dict, uint32_t number, bool watched);
 
-/* Reserves the cells needed to insert a PROCESS start..last, to extend one to that range, or to cut one to end at last,
- * whatever PROCESSes exist. 0, or the error of the mapping that failed. */
+/* Reserves the cells to insert a PROCESS start..last, to extend one to that range, or to cut one to end at last,
+ * whatever PROCESSes exist. 0, or the failed mapping's error. */
 int dict_reserve(struct dict *dict, uintptr_t start, uintptr_t last);
 
-/* Adds a PROCESS under its range, and removes it. */
+/* Under its range. */
 void dict_insert(struct dict *dict, struct sub_node *node);
 void dict_remove(struct dict *dict, struct sub_node *node);
 
-/* Extends a PROCESS, which gets another tag; cuts it short. */
+/* An extended PROCESS gets another tag. */
 void dict_extend(struct dict *dict, struct sub_node *node, uintptr_t last, uint32_t tag);
 void dict_cut(struct dict *dict, struct sub_node *node, uintptr_t last);
 
 /* Gives a PROCESS another tag. */
 void dict_set_tag(struct dict *dict, struct sub_node *node, uint32_t tag);
 
-/* Records that the bytes of a PROCESS have moved to `physical`. */
+/* The bytes of a PROCESS have moved to `physical`. */
 void dict_move(struct dict *dict, struct sub_node *node, char *physical);
 
-/* Replaces a PROCESS by its copy `to`. */
+/* `to` is a copy of the PROCESS. */
 void dict_replace(struct dict *dict, struct sub_node *from, struct sub_node *to);
 
-/* Moves at most `limit` leaves of a kind together (see pool_gather); returns how many. */
+/* Moves at most `limit` leaves of a kind together (pool_gather); returns how many. */
 size_t dict_gather(struct dict *dict, unsigned kind, size_t limit);
 
-/* The PROCESS that holds v_address, or NULL. Needs the lock. */
+/* The PROCESS that holds v_address, or NULL. Under the lock. */
 struct sub_node *dict_search(const struct dict *dict, uintptr_t v_address);
 
-/* The last PROCESS that starts at or before v_address, or NULL. Needs the lock. */
+/* The last PROCESS that starts at or before v_address, or NULL. Under the lock. */
 struct sub_node *dict_search_before(const struct dict *dict, uintptr_t v_address);
 
-/* The physical address for a handle, possibly with an offset, without the lock. NULL if there is none, or if a writer
- * interfered; then the caller takes the lock and tries again. */
+/* A handle's physical address, possibly with an offset, without the lock. NULL if there is none, or if a writer
+ * interfered; then the caller tries again under the lock. */
 void *dict_translate(const struct dict *dict, uintptr_t handle);
 
 /* Bytes of memory that have been used. */

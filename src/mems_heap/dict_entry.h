@@ -1,4 +1,4 @@
-/* dict_entry.h - the entries of the dictionary's tables (dict.h): what they are, and what they lead to. */
+/* dict_entry.h - what the entries of the dictionary's tables (dict.h) lead to. */
 #pragma once
 
 #include "dict.h"
@@ -32,7 +32,7 @@ struct shortcut {
     char *physical;       /* where the frame's bytes are */
 };
 
-/* Where handles are plain addresses, a table's shortcuts are behind its entries. */
+/* Where handles are plain addresses, shortcuts are behind a table's entries. */
 static inline struct shortcut *table_shortcut(uintptr_t *table, size_t index) {
     return (struct shortcut *)(table + TABLE_SIZE) + index;
 }
@@ -45,12 +45,12 @@ static inline struct sub_node *node_of(uintptr_t entry) {
     return (struct sub_node *)entry;
 }
 
-/* How many bits of an offset an entry at this height covers. */
+/* The bits of an offset that an entry at this height covers. */
 static inline unsigned span_bits(unsigned height) {
     return FRAME_BITS + TABLE_BITS * height;
 }
 
-/* The frame that begins at the offset `base`. */
+/* `base` is the frame's offset. */
 static inline struct leaf_frame frame_at(const struct dict *dict, uintptr_t base) {
     return (struct leaf_frame){base, dict->generations};
 }

@@ -5,8 +5,8 @@
  *
  * In a space with generations, a handle names the space and the block's generation, so it is recognised as stale after
  * the block has been freed, even if another block has its address, unless the place, or one merged with it, has been
- * used 2^11 times since. Offsets are added to a handle as to an address. A space without generations has number 0: its
- * handles are plain addresses.
+ * used 2^11 times since. Offsets are added as to an address. A space without generations has number 0: its handles are
+ * plain addresses.
  */
 #pragma once
 
@@ -28,7 +28,7 @@ static inline uint32_t handle_number(uintptr_t handle) {
     return (uint32_t)(handle >> DICT_ADDRESS_BITS) % HANDLE_NUMBERS;
 }
 
-/* The tag of the block that a handle names, in the form of leaf_tag_of. */
+/* Of the block that a handle names, in the form of leaf_tag_of. */
 static inline uint16_t handle_tag(uintptr_t handle) {
     return (uint16_t)(handle >> (DICT_ADDRESS_BITS + HANDLE_NUMBER_BITS) | LEAF_TAG_ALIVE);
 }

@@ -1,5 +1,6 @@
-/* hole_list.h - HOLEs by size: finds the smallest that fits and, among equals, the lowest address. The HOLEs of each
- * two-level bin (base/bins.h) are a balanced tree by size and address, so all operations take O(log n). */
+/* hole_list.h - chooses the HOLE that serves a request: the smallest that fits and, among equals, the lowest address.
+ * The HOLEs of each two-level bin (base/bins.h) are a balanced tree by size and address, so all operations take O(log
+ * n). */
 #pragma once
 
 #include "base/bins.h"
@@ -8,26 +9,26 @@
 /* All sizes are multiples of this. */
 #define HOLE_LIST_GRAIN 8u
 
-/* All zero is an empty list. A bit of the map is set if and only if the bin has HOLEs: those of its size, in order. */
+/* All zero is an empty list. A bit of the map is set if and only if the bin has HOLEs. */
 struct hole_list {
     struct bins_map map;
     struct tree bins[BINS_LEVELS][BINS_STEPS];
 };
 
-/* Adds a HOLE under its range, which must not change while it is in the list. */
+/* A HOLE's range must not change while it is in the list. */
 void hole_list_insert(struct hole_list *list, struct sub_node *hole);
 
 void hole_list_remove(struct hole_list *list, struct sub_node *hole);
 
-/* The best HOLE of at least `size` bytes, which stays in the list; NULL if there is none. */
+/* At least `size` bytes; stays in the list; NULL: none. */
 struct sub_node *search_free_list(const struct hole_list *list, size_t size);
 
-/* Replaces a HOLE of the list by its copy `to`. */
+/* `to` is a copy of the HOLE. */
 void hole_list_replace(struct hole_list *list, struct sub_node *hole, struct sub_node *to);
 
 /* Sums act for the HOLEs of at least `size` bytes, by descending bins. It may remove its HOLE, and add smaller ones. */
 size_t hole_list_each(struct hole_list *list, size_t size, size_t (*act)(struct sub_node *hole, void *context),
                       void *context);
 
-/* Also that the list has *count HOLEs. */
+/* Also that there are *count HOLEs. */
 bool hole_list_valid(const struct hole_list *list, size_t *count, const char **why);

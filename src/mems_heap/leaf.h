@@ -23,15 +23,15 @@
 #include "base/bits.h"
 #include "node.h"
 
-/* A frame, and the granule in which addresses in it are counted. */
+/* A frame, and the granule in which its addresses are counted. */
 #define FRAME_BITS 12u
 #define FRAME ((uintptr_t)1 << FRAME_BITS)
 #define GRANULE 8u
 
-/* The first virtual address of a space. */
+/* A space's first virtual address. */
 #define MAIN_CHAIN_START 1000u
 
-/* Offsets count addresses from the first one. */
+/* From the first address. */
 static inline uintptr_t offset_of(uintptr_t v_address) {
     return v_address - MAIN_CHAIN_START;
 }
@@ -40,7 +40,7 @@ static inline uint16_t key_of(uintptr_t offset) {
     return (uint16_t)((offset & (FRAME - 1)) / GRANULE);
 }
 
-/* The part of a tag in a leaf: 0 if no handle leads there, otherwise the bits of the generation that handles have. */
+/* A tag in a leaf: 0 if no handle leads there, otherwise the bits of the generation that handles have. */
 #define LEAF_GENERATION_BITS 11u
 #define LEAF_TAG_ALIVE 0x8000u
 
@@ -51,12 +51,12 @@ static inline uint16_t leaf_tag_of(uint32_t tag, bool generations) {
 
 /* --- Kinds ------------------------------------------------------------------------------------------------------- */
 
-/* The kinds differ in their room; the first are short. */
+/* They differ in their room; the first are short. */
 #define LEAF_KINDS 11u
 #define LEAF_SHORT_KINDS 2u
-#define LEAF_SHORT_SHARE 16u /* bytes of a short leaf for each PROCESS that it has room for */
+#define LEAF_SHORT_SHARE 16u /* bytes of a short leaf per PROCESS */
 
-/* The size of a cell, and how many PROCESSes it has room for. */
+/* A cell's size, and its room in PROCESSes. */
 struct leaf_kind {
     uint16_t size;
     uint16_t room;
@@ -94,7 +94,7 @@ static inline struct sub_node **leaf_nodes(const struct leaf *leaf, unsigned kin
 
 enum lane { LANE_KEY, LANE_END, LANE_TAG };
 
-/* How many words the keys take: for one room of 4, for one room of 8. */
+/* One word of keys for a room of 4, two for 8. */
 #define SHORT_WORDS(kind) ((size_t)(kind) + 1)
 
 ALWAYS_INLINE uint16_t lane_get(const struct leaf *leaf, unsigned kind, enum lane lane, size_t index) {
@@ -152,15 +152,15 @@ ALWAYS_INLINE bool quarter_uses(const struct quarter *quarter, uint16_t key) {
     return (OBSERVE(quarter->used[key / 64 % 2]) >> key % 64 & 1) != 0;
 }
 
-/* How many PROCESSes of a quarter begin at or before a granule. */
+/* PROCESSes of a quarter that begin at or before a granule. */
 ALWAYS_INLINE size_t quarter_up_to(const struct quarter *quarter, uint16_t key) {
     uint64_t up_to = ~UINT64_C(0) >> (63 - key % 64);
-    uint64_t upper = UINT64_C(0) - (key / 64 % 2); /* all bits or none, as a branch would be unpredictable */
+    uint64_t upper = UINT64_C(0) - (key / 64 % 2); /* all bits or none: a branch would be unpredictable */
     return count_bits_of_two(OBSERVE(quarter->starts[0]) & (up_to | upper),
                              OBSERVE(quarter->starts[1]) & up_to & upper);
 }
 
-/* The `used` bits of all quarters of a full leaf, in order: a cache line. */
+/* The `used` bits of a full leaf's quarters, in order: a cache line. */
 struct leaf_map {
     uint64_t used[FRAME / GRANULE / 64];
 };
@@ -171,12 +171,11 @@ ALWAYS_INLINE bool leaf_map_uses(const struct leaf_map *map, uint16_t key) {
     return (OBSERVE(map->used[key / 64]) >> key % 64 & 1) != 0;
 }
 
-/* Makes a map that of a full leaf. */
 void leaf_map_fill(struct leaf_map *map, const struct leaf *leaf);
 
 /* --- Both -------------------------------------------------------------------------------------------------------- */
 
-/* How many PROCESSes begin at or before a granule. Never exceeds the leaf's room, unless the leaf is being changed. */
+/* PROCESSes that begin at or before a granule. Never exceeds the leaf's room, unless the leaf is being changed. */
 ALWAYS_INLINE size_t leaf_up_to(const struct leaf *leaf, unsigned kind, uint16_t key) {
     if (leaf_is_short(kind)) {
         return short_up_to(leaf, kind, key);
@@ -195,13 +194,13 @@ struct leaf_frame {
     bool generations; /* tags have them */
 };
 
-/* Makes a cell an empty leaf for the frame whose bytes are at `physical`. */
+/* Makes a cell an empty leaf for the frame at `physical`. */
 void leaf_clear(struct leaf *leaf, unsigned kind, char *physical);
 
-/* Makes a cell a leaf with the entries of another, for which it must have room. */
+/* Makes a cell a leaf with another's entries, for which it must have room. */
 void leaf_fill(struct leaf *to, unsigned to_kind, const struct leaf *from, unsigned from_kind, struct leaf_frame frame);
 
-/* Adds a PROCESS to a leaf with room. */
+/* The leaf must have room. */
 void leaf_insert(struct leaf *leaf, unsigned kind, struct leaf_frame frame, struct sub_node *node);
 
 void leaf_remove(struct leaf *leaf, unsigned kind, struct leaf_frame frame, const struct sub_node *node);

@@ -8,10 +8,10 @@
 
 #include "base/list.h"
 
-/* The size and alignment of a chunk, in bytes. */
+/* Size and alignment of a chunk. */
 #define POOL_CHUNK ((size_t)256 * 1024)
 
-/* Cells are multiples of a cache line, and begin at one. */
+/* Cells are whole cache lines. */
 #define POOL_GRAIN ((size_t)64)
 
 /* Invariants: each chunk is in one of the lists; spare is the number of free cells of the roomy ones. */
@@ -28,17 +28,17 @@ struct pool {
 
 void pool_init(struct pool *pool, size_t cell_size);
 
-/* Ensures that this many cells can be taken. 0, or the error of the mapping that failed. */
+/* Ensures that `count` cells can be taken. 0, or the failed mapping's error. */
 int pool_reserve(struct pool *pool, size_t count);
 
-/* Takes a reserved cell. It holds its last user's data; fresh memory reads as zero. */
+/* A reserved cell. It holds its last user's data; fresh memory reads as zero. */
 void *pool_take(struct pool *pool);
 
-/* Gives a cell back. A chunk that becomes free gives up its memory if there is another to spare. */
+/* A chunk that becomes free gives up its memory if there is another to spare. */
 void pool_give(struct pool *pool, void *cell);
 
-/* Empties the chunks with the fewest cells by moving at most `limit` users: move(from, to, context) moves one to
- * another cell. Returns how many; fewer than `limit`: little is left to gain. */
+/* Empties the chunks with the fewest cells by moving at most `limit` users: move(from, to, context) moves one. Returns
+ * how many; fewer than `limit`: little is left to gain. */
 size_t pool_gather(struct pool *pool, size_t limit, void (*move)(void *from, void *to, void *context), void *context);
 
 /* Unmaps everything and empties the pool. */

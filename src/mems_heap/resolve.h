@@ -1,13 +1,13 @@
-/* resolve.h - resolves a handle to its block, or reports what is wrong with it. With the space locked. */
+/* resolve.h - finds a handle's block, or reports what is wrong. With the space locked. */
 #pragma once
 
 #include "complaint.h"
 #include "space.h"
 
-/* The block that a handle, possibly with an offset, names, or NULL. */
+/* NULL if none. The handle may have an offset. */
 struct sub_node *resolve(const struct mems_space *space, const void *v_ptr);
 
-/* The same for a handle of the block's start. */
+/* The handle must be that of the block's start. */
 struct sub_node *resolve_start(const struct mems_space *space, const void *v_ptr);
 
 /* Leaves the space and reports what is wrong with a handle. */
@@ -16,5 +16,5 @@ void resolve_refuse(const char *function, struct mems_space *space, const void *
 /* Leaves the space and reports that a block is pinned, or that it is not. */
 void resolve_refuse_pins(const char *function, struct mems_space *space, const void *v_ptr, bool pinned);
 
-/* Enters the space and resolves a handle. NULL, with the space left, if either fails, which has been reported. */
+/* Enters the space and resolves a handle. NULL, with the space left, after a failure, which has been reported. */
 struct sub_node *resolve_enter(const char *function, struct mems_space *space, const void *v_ptr);

@@ -21,12 +21,12 @@ enum space_state { SPACE_UNUSED, SPACE_READY, SPACE_FINISHED };
 /* The lock guards all members except the first two; the dictionary is read without it. */
 struct mems_space {
     struct lock lock;
-    struct list link; /* in the list of spaces (spaces.h), except for the default space */
+    struct list link; /* in the list of spaces (spaces.h), unless it is the default one */
     enum space_state state;
     bool movable;     /* blocks have their bytes in the store */
     bool restless;    /* and are moved as often as possible */
     uint32_t number;  /* in its handles; 0: no generations */
-    uint32_t newest;  /* no block has had a newer generation */
+    uint32_t newest;  /* newest generation of any block */
     size_t page_size; /* this and `alignment` are 0 in the default space until it starts */
     size_t alignment;
     struct main_chain chain;
@@ -38,14 +38,14 @@ struct mems_space {
     size_t processes; /* number of PROCESS segments */
     size_t process_bytes;
     size_t pinned;  /* number of pinned blocks */
-    size_t copying; /* number of copies being made without the lock */
+    size_t copying; /* copies being made without the lock */
     uint64_t failures;
 };
 
-/* The space of the functions that name none. */
+/* For functions that name no space. */
 extern struct mems_space space_default;
 
-/* For the default space: mems_init, mems_set_page_size, mems_set_options and mems_finish. */
+/* On the default space: mems_init, mems_set_page_size, mems_set_options and mems_finish. */
 int space_start(const char *function);
 void space_set_page_size(size_t page_size);
 int space_set_options(const char *function, const struct mems_space_options *options);
@@ -54,14 +54,14 @@ void space_finish(const char *function);
 struct mems_space *space_create(const struct mems_space_options *options);
 void space_destroy(const char *function, struct mems_space *space);
 
-/* In space_block.c: allocating, resizing and freeing blocks. */
+/* In space_block.c: blocks. */
 void *space_alloc(const char *function, struct mems_space *space, size_t size);
 void *space_alloc_zeroed(const char *function, struct mems_space *space, size_t count, size_t size);
 void *space_realloc(const char *function, struct mems_space *space, void *v_ptr, size_t size);
 void space_free(const char *function, struct mems_space *space, void *v_ptr);
 size_t space_usable_size(const char *function, struct mems_space *space, void *v_ptr);
 
-/* In space_access.c: the bytes of blocks. */
+/* In space_access.c: their bytes. */
 void *space_get(const char *function, struct mems_space *space, void *v_ptr);
 void *space_pin(const char *function, struct mems_space *space, void *v_ptr);
 void space_unpin(const char *function, struct mems_space *space, void *v_ptr);
@@ -78,19 +78,19 @@ void space_collect(const struct mems_space *space, struct mems_stats *stats);
 size_t space_metadata_bytes(const struct mems_space *space);
 size_t space_trim_locked(struct mems_space *space);
 
-/* With the space locked: unmaps the whole pages inside a HOLE of the free list, which may then no longer be a HOLE;
- * returns their bytes. 0 if there are none, the system refuses, or memory would be cut into too many pieces. */
+/* With the space locked: unmaps whole pages inside a HOLE of the free list, which may then no longer be a HOLE; returns
+ * their bytes. 0 if there are none, the system refuses, or memory would be cut into too many pieces. */
 size_t space_trim_hole(struct mems_space *space, struct sub_node *hole);
 
 /* With the space locked: turns a block into a HOLE, which it returns. */
 struct sub_node *space_give_block(struct mems_space *space, struct sub_node *node);
 
-/* Takes the space's lock. If the space is NULL or finished, returns false without the lock and reports this, with the
- * virtual address that the function was given (may be NULL). An unused space can be entered: it is empty. */
+/* Takes the space's lock. If the space is NULL or finished, reports this, with the virtual address that the function
+ * was given (may be NULL), and returns false without the lock. An unused space can be entered: it is empty. */
 bool space_enter(const char *function, struct mems_space *space, const void *v_ptr);
 void space_leave(struct mems_space *space);
 
-/* The same for functions that may allocate: starts the default space if necessary. */
+/* For functions that may allocate: starts the default space if necessary. */
 bool space_enter_to_alloc(const char *function, struct mems_space *space);
 
 /* Takes the lock. O(n log n). */

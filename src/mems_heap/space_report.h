@@ -1,4 +1,4 @@
-/* space_report.h - the segments of a space as text, as JSON, or one by one. They are copied under the space's lock into
+/* space_report.h - a space's segments as text, as JSON, or one by one. They are copied under the space's lock into
  * memory from the system, and shown without it: streams and visitors may allocate, block, or call the heap. */
 #pragma once
 

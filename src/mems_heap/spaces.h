@@ -1,5 +1,5 @@
 /* spaces.h - all spaces, for fork and for readers from outside (base/layout.h), and their numbers in handles. fork
- * takes all locks before, by rank and in list order, then releases them in the parent and resets them in the child. */
+ * takes all locks, by rank and in list order, then releases them in the parent and resets them in the child. */
 #pragma once
 
 #include "base/layout.h"
@@ -15,15 +15,15 @@ struct space_root {
 
 extern struct space_root space_root;
 
-/* The rows of all structures that can be reached from there (space_layout.c). */
+/* Of all structures that can be reached from there (space_layout.c). */
 extern struct space_layout space_layout;
 
 void spaces_add(struct mems_space *space);
 void spaces_remove(struct mems_space *space);
 
-/* Gives a space with generations its number, and the generation to start with: the one after those of the last space
+/* A space with generations gets its number, and the generation to start with: the one after those of the last space
  * with this number. There are HANDLE_NUMBERS - 1 numbers; further spaces share them, with distant generations. */
 uint32_t spaces_take_number(uint32_t *generation);
 
-/* Returns a number, with the newest generation of its space. */
+/* With the newest generation of its space. */
 void spaces_give_number(uint32_t number, uint32_t newest);
