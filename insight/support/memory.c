@@ -26,7 +26,7 @@ static uint64_t read_number(const char *folder, const char *name) {
     return number;
 }
 
-/* The minimum that a control group of this process, or one above it, still allows. */
+/* The least that this process's control groups still allow. */
 static uint64_t group_available(void) {
     char line[4096];
     uint64_t least = UINT64_MAX;

@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
-/* Bytes that are free in the machine and in the control groups, according to the kernel; UINT64_MAX: not known. */
+/* Free bytes of the machine and the control groups, according to the kernel; UINT64_MAX: unknown. */
 uint64_t memory_available(void);
 
-/* The bytes of its data and stacks, as RLIMIT_DATA counts them. */
+/* This process's data and stacks, as RLIMIT_DATA counts them. */
 uint64_t memory_own(void);

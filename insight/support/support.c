@@ -129,7 +129,7 @@ double now_seconds(void) {
 
 static double progress_since; /* 0: nothing has begun */
 static bool progress_shown;
-static int progress_terminal = -1; /* whether standard error is one; below 0: not known yet */
+static int progress_terminal = -1; /* whether standard error is one; below 0: unknown */
 
 void progress(const char *what, uint64_t done, uint64_t all) {
     double now = now_seconds();

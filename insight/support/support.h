@@ -1,6 +1,4 @@
-/*
- * support.h - shared by all of the command: allocation that ends the program on failure, errors, growing arrays.
- */
+/* support.h - for all of the command: allocation that never fails, errors, growing arrays. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,53 +6,49 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Exit statuses: of `check`, 1 means damage; of all verbs, 2 means that the question could not be answered. */
+/* For `check`, 1 means damage; for all verbs, 2 means that the question could not be answered. */
 enum exit_status { EXIT_FINE = 0, EXIT_FOUND = 1, EXIT_TROUBLE = 2 };
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
-/* Ends the program with EXIT_TROUBLE and one line, "mems: ...", on standard error. */
+/* Ends the program with EXIT_TROUBLE and a line "mems: ..." on standard error. */
 _Noreturn __attribute__((format(printf, 1, 2))) void fail(const char *format, ...);
 
 /* Prints one such line, and continues. */
 __attribute__((format(printf, 1, 2))) void warn(const char *format, ...);
 
-/* Switches warnings on or off; returns whether they were on. */
+/* Returns whether warnings were on. */
 bool warnings_told(bool told);
 
-/* As malloc, calloc, realloc and strdup, but they never return NULL. */
+/* malloc, calloc, realloc and strdup that never return NULL. */
 void *make(size_t size);
 void *make_zeroed(size_t count, size_t size);
 void *remake(void *block, size_t size);
 char *copy_text(const char *text);
 __attribute__((format(printf, 1, 2))) char *make_text(const char *format, ...);
 
-/* Replaces control characters in a text from a target, which a terminal could obey; returns it. */
+/* Replaces control characters in a target's text, which a terminal could obey; returns it. */
 char *make_printable(char *text);
 
-/* Room for one more element in an array of `count` that grows by doubling from nothing. */
+/* Makes room for one more element; the array doubles. */
 void *grow(void *array, size_t count, size_t size);
 
-/* Parses a decimal or, with 0x, hexadecimal number; false if the text is anything else. */
+/* Decimal or, with 0x, hexadecimal; false if the text is anything else. */
 bool parse_number(const char *text, uint64_t *number);
 
-/* The folder that this program's file is in; the caller frees it. Ends the program if /proc does not tell. */
+/* Where this program's file is; the caller frees it. Ends the program if /proc does not tell. */
 char *own_folder(void);
 
 /* Seconds on the clock that never jumps. */
 double now_seconds(void);
 
-/*
- * Shows the progress of a long command, `done` of `all`, on standard error, if that is a terminal, after the first
- * second; progress_end erases the line.
- */
+/* Shows a long command's progress on standard error, if that is a terminal, after the first second; progress_end erases
+ * the line. */
 void progress(const char *what, uint64_t done, uint64_t all);
 void progress_end(void);
 
-/*
- * Detects a cycle in a list of the target: call it for every node. Initially all zero. (It remembers the node at each
- * power of two of steps, so a cycle is found after its own length or that of the list before it.)
- */
+/* Detects a cycle in a list of the target. Call it for every node; initially all zero. (It remembers the node at each
+ * power of two of steps, so it finds a cycle after its length or that of the list before it.) */
 struct circle {
     uint64_t remembered;
     uint64_t steps;

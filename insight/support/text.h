@@ -5,17 +5,16 @@
 
 #include <stdint.h>
 
-/* "512 B", "11.8 MiB": rounded down. In one of a few static buffers: good until a line has been printed. */
+/* "512 B", "11.8 MiB": rounded down. Returns one of a few static buffers: good until a line has been printed. */
 const char *text_size(uint64_t bytes);
 
 /* "12 s", "3 min", "5 h", "2 days"; likewise. */
 const char *text_age(uint64_t seconds);
 
-/* The sequences that switch a colour on, and all colours off; "" if standard output is no terminal or NO_COLOR is
- * set. */
+/* The sequences for a colour, and for no colour; "" without a terminal, or if NO_COLOR is set. */
 enum colour { COLOUR_BOLD, COLOUR_DIM, COLOUR_RED, COLOUR_GREEN, COLOUR_YELLOW, COLOUR_BLUE, COLOUR_CYAN, COLOUR_GREY };
 const char *colour(enum colour colour);
 const char *colour_off(void);
 
-/* The columns of the terminal that standard output is; `usual` if it is none. */
+/* The terminal's columns; `usual` if standard output is none. */
 unsigned text_columns(unsigned usual);

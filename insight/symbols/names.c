@@ -138,7 +138,7 @@ static bool report_core(struct names *names, const char *path) {
     return names->elf != NULL && names->dwfl != NULL && dwfl_core_file_report(names->dwfl, names->elf, NULL) >= 0;
 }
 
-/* A saved heap has no build ids: the file in a folder to search, by its path or its name, or else where it was. */
+/* A saved heap has no build ids: the file is in a folder to search, by path or name, or where it was. */
 static char *saved_file(const struct mapping *mapping) {
     const char *names[] = {mapping->path, strrchr(mapping->path, '/')};
     for (size_t i = 0; i < 2 * folder_count; i++) {
@@ -151,7 +151,7 @@ static char *saved_file(const struct mapping *mapping) {
     return copy_text(mapping->path);
 }
 
-/* For a saved heap: the files that were mapped, in their current state. */
+/* For a saved heap: the files that were mapped, as they are now. */
 static bool report_mappings(struct names *names, const struct target *target) {
     names->dwfl = dwfl_begin(&core_callbacks);
     for (size_t i = 0; names->dwfl != NULL && i < target->mapping_count; i++) {
@@ -181,9 +181,7 @@ struct names *names_open(struct target *target) {
     return names;
 }
 
-/*
- * Demangles C++ names. The C++ runtime library does it; without it, names stay mangled.
- */
+/* The C++ runtime library demangles; without it, names stay mangled. */
 static char *demangled(const char *name) {
     static char *(*demangle)(const char *, char *, size_t *, int *);
     static bool looked;
@@ -199,8 +197,8 @@ static char *demangled(const char *name) {
     return plain != NULL ? plain : copy_text(name);
 }
 
-/* The module whose file is mapped before an address, if nothing else lies between: its variables that begin as zero are
- * in mappings without a file. */
+/* The module whose file is mapped before an address, with nothing in between: its variables that begin as zero are in
+ * mappings without a file. */
 static Dwfl_Module *module_before(const struct names *names, uint64_t address) {
     const struct mapping *mapping = target_mapping(names->target, address);
     while (mapping != NULL && mapping > names->target->mappings && mapping->path[0] == '\0' &&
@@ -233,7 +231,7 @@ char *names_name(struct names *names, uint64_t address) {
 
 /* --- Code --------------------------------------------------------------------------------------------------------- */
 
-/* The name of a function's entry: the linker's, which can be demangled, before that of the source. */
+/* The linker's name, which can be demangled, rather than the source's. */
 static char *function_name(Dwarf_Die *die) {
     Dwarf_Attribute attribute;
     const char *name = NULL;
@@ -271,7 +269,7 @@ static struct code_place *add_place(struct code_place *places, size_t *count, ch
     return places;
 }
 
-/* The functions from debugging information, the innermost first; returns their number, 0 if there are none. */
+/* From debugging information, innermost first; returns how many, 0: none. */
 static struct code_place *debug_places(Dwfl_Module *module, uint64_t address, size_t *count) {
     Dwarf_Addr bias;
     Dwarf_Die *unit = dwfl_module_addrdie(module, address, &bias);
@@ -336,7 +334,7 @@ bool names_module(struct names *names, uint64_t address, struct code_module *mod
         return false;
     }
     const char *name = dwfl_module_info(found, NULL, &start, &end, NULL, NULL, &path, NULL);
-    /* A file opened through the process's root is named as the process names it. */
+    /* A file opened through the process's root gets the process's name for it. */
     path = path != NULL && (name == NULL || strncmp(path, "/proc/", 6) != 0) ? path : name;
     *module = (struct code_module){.start = start, .end = end, .path = path};
     int bytes = dwfl_module_build_id(found, &id, &place);

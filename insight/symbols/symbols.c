@@ -17,7 +17,7 @@
 #include "support/support.h"
 #include "symbols/names.h"
 
-/* What the child may take for itself, and for one answer; the debugging information of a browser takes seconds. */
+/* Limits of the child's memory and of an answer's time; a browser's debugging information takes seconds. */
 #define MEMORY_MOST ((uint64_t)2 << 30)
 #define ANSWER_MOST ((size_t)1 << 20)
 #define SECONDS_MOST 60
@@ -196,7 +196,7 @@ static bool receive(struct symbols *symbols, void *to, size_t size) {
     return true;
 }
 
-/* Texts, each with its end; *size tells the bytes of them all. NULL: none. */
+/* Texts, each with its end, in *size bytes; NULL: none. */
 static char *ask(struct symbols *symbols, enum question_kind kind, uint64_t address, size_t *size) {
     const struct question question = {kind, address};
     char *answer = NULL;
@@ -219,7 +219,7 @@ static char *ask(struct symbols *symbols, enum question_kind kind, uint64_t addr
     return NULL;
 }
 
-/* The next text of an answer; "" behind the last one. */
+/* "" behind the last text. */
 static const char *next_text(const char **at, const char *end) {
     const char *text = *at;
     if (text >= end) {
@@ -243,7 +243,7 @@ static char *text_or_null(const char *text) {
     return *text != '\0' ? make_printable(copy_text(text)) : NULL;
 }
 
-/* The beginning of the file that is mapped at an address, as the linker sees it; NULL: there is none. */
+/* The beginning of the file mapped at an address, as the linker sees it; or NULL. */
 static const struct mapping *file_start(const struct target *target, uint64_t address) {
     const struct mapping *mapping = target_mapping(target, address);
     if (mapping == NULL || mapping->path[0] != '/') {
@@ -255,7 +255,7 @@ static const struct mapping *file_start(const struct target *target, uint64_t ad
     return mapping;
 }
 
-/* An address in code whose function is not known: where in which file, as addr2line takes it. */
+/* Code without a known function: file and offset, as addr2line takes them. */
 static char *address_text(const struct target *target, uint64_t address) {
     const struct mapping *start = file_start(target, address);
     if (start == NULL) {

@@ -1,9 +1,6 @@
-/*
- * symbols.h - names of functions, variables and virtual tables of the target, read by a child process (names.h).
- *
- * The files that have them are the target's, and may be hostile. A child that crashes, takes too much memory or too
- * long costs only names: reports lack them and are otherwise the same.
- */
+/* symbols.h - names of the target's functions, variables and virtual tables, read by a child process (names.h), because
+ * the target's files may be hostile. A child that crashes, takes too much memory or too long costs only names: reports
+ * lack them and are otherwise the same. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,31 +11,30 @@
 
 struct symbols;
 
-/* Adds folders, separated by colons, where files are looked for that are not where they were when the target ran: by
- * their build id in .build-id/, by their path, or by their name. Each must have the right build id. */
+/* Adds folders, separated by colons, to search for files that are no longer where the target had them: by build id in
+ * .build-id/, by path, or by name. Each must have the right build id. */
 void symbols_search(const char *folders);
 
 /* Starts the child; never NULL. */
 struct symbols *symbols_open(struct target *target);
 void symbols_close(struct symbols *symbols);
 
-/* The demangled name of the symbol at an address, with the offset from its start: "vtable for Foo+16". The caller frees
- * it; NULL when there is none. */
+/* The demangled symbol at an address, with the offset from its start: "vtable for Foo+16". The caller frees it; NULL:
+ * none. */
 char *symbols_name(struct symbols *symbols, uint64_t address);
 
-/* A function that an address lies in, or that has been inlined there. */
+/* A function that contains an address, or that has been inlined there. */
 struct code_place {
-    char *function; /* demangled; "FILE+0x..." or "0x..." if it is not known */
+    char *function; /* demangled; "FILE+0x..." or "0x..." if unknown */
     char *file;     /* NULL: not known */
     int line;       /* 0: not known */
 };
 
-/* The functions at the address of an instruction: those inlined there first, the innermost before the others, and last
- * the one that has the code. At least one. The caller frees the texts; *count tells how many. */
+/* The functions at an instruction, at least one: those inlined there, innermost first, then the one that has the code.
+ * The caller frees the texts. */
 struct code_place *symbols_places(struct symbols *symbols, uint64_t address, size_t *count);
 
-/* The module of an address: where it lies, the path of its file and its build id in hexadecimal ("": not known). False
- * when there is none. */
+/* Where a module lies, its file's path, and its build id in hexadecimal ("": unknown). False: there is none. */
 struct code_module {
     uint64_t start;
     uint64_t end;

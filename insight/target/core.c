@@ -1,9 +1,5 @@
-/*
- * core.c - the core of a process that has ended, or a file from `mems save`, which has the same form.
- *
- * libelf reads the headers and the notes; memory is read from the file on demand. Everything in a header is checked
- * against the size of the file.
- */
+/* core.c - a core, or a file from `mems save`, which has the same form. libelf reads headers and notes; memory is read
+ * on demand. Everything in a header is checked against the file's size. */
 #include "target/core.h"
 
 #include <errno.h>
@@ -22,7 +18,7 @@
 #include "target/saved.h"
 #include "target/target.h"
 
-/* A range of memory that is in the file. Ascending, and disjoint. */
+/* Memory that is in the file. Ascending and disjoint. */
 struct segment {
     uint64_t address;
     uint64_t size;
@@ -37,7 +33,7 @@ struct core {
     struct mapping *unsaved; /* of files, and not in the core */
     size_t unsaved_count;
     bool truncated;
-    bool has_holes; /* for memory that was never touched: the kernel leaves some, debuggers do not */
+    bool has_holes; /* for memory that was never touched, as the kernel writes, but debuggers do not */
 };
 
 #if defined(__x86_64__)
@@ -71,7 +67,7 @@ static const char *machine_name(unsigned machine) {
 
 /* --- Notes -------------------------------------------------------------------------------------------------------- */
 
-/* What is left of a note, or of another segment of bytes. */
+/* The rest of a note, or of another segment of bytes. */
 struct bytes {
     const char *at;
     size_t size;
@@ -87,8 +83,8 @@ static bool take(struct bytes *bytes, void *to, size_t size) {
     return true;
 }
 
-/* The mappings of a file's entry: segments of the core get its name. A debugger leaves out segments that equal the
- * file's contents; then there is only the entry. */
+/* Segments of the core get the name of a file's entry. A debugger leaves out segments that equal the file; then there
+ * is only the entry. */
 static void name_mapping(struct target *target, uint64_t start, uint64_t end, uint64_t offset, const char *path) {
     const struct mapping *first = target_mapping_from(target, start);
     if ((first == NULL || first->start >= end) && start < end) {
@@ -171,7 +167,7 @@ static void read_signal(struct target *target, struct bytes note) {
     }
 }
 
-/* The kernel puts random bytes where the first thread's stack begins, and tells their address. */
+/* The kernel puts random bytes where the first thread's stack begins, and gives their address. */
 static void read_auxiliary(struct target *target, struct bytes note) {
     uint64_t entry[2];
     while (take(&note, entry, sizeof entry) && entry[0] != AT_NULL) {
@@ -254,7 +250,7 @@ static void add_segment(struct target *target, const GElf_Phdr *header) {
     }
 }
 
-/* Overlapping segments are from a hostile file: the later ones are left out. */
+/* Only hostile files have overlapping segments; later ones are left out. */
 static void sort_segments(struct target *target) {
     struct core *core = target->core;
     if (core->segment_count != 0) {
@@ -289,7 +285,7 @@ static bool is_zero(const struct core *core, uint64_t offset, uint64_t size) {
     return got <= 0 || (page[0] == 0 && memcmp(page, page + 1, (size_t)got - 1) == 0);
 }
 
-/* The same two questions if the file has no holes: all-zero pages take their place. */
+/* For a file without holes: all-zero pages take their place. */
 static uint64_t data_without_holes(const struct core *core, const struct segment *segment, uint64_t address,
                                    uint64_t page_size, uint64_t *data_end) {
     const uint64_t end = segment->address + segment->size;
@@ -306,7 +302,7 @@ static uint64_t data_without_holes(const struct core *core, const struct segment
     return address;
 }
 
-/* The first byte of a segment, from an address on, that the file has a block for, and where these end. */
+/* The first byte from an address on that the file has a block for, and where the blocks end. */
 static uint64_t data_between_holes(const struct core *core, const struct segment *segment, uint64_t address,
                                    uint64_t *data_end) {
     const uint64_t end = segment->address + segment->size;
@@ -320,7 +316,7 @@ static uint64_t data_between_holes(const struct core *core, const struct segment
     return (uint64_t)data - shift;
 }
 
-/* The segment that holds an address, or the first one after it, or NULL. */
+/* The segment that holds an address, or the next one, or NULL. */
 static const struct segment *segment_from(const struct core *core, uint64_t address) {
     size_t low = 0;
     size_t high = core->segment_count;

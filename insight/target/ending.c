@@ -8,10 +8,10 @@
 #include "target/proc.h"
 #include "target/registers.h"
 
-/* In the flags of /proc/PID/stat: a signal has ended the thread, which is how the others of a process end. */
+/* In the flags of /proc/PID/stat: a signal has ended the thread, as when its process ends. */
 #define ENDED_BY_SIGNAL 0x400u
 
-/* The number of the system call that a thread is in; -1: none, or not known. */
+/* A thread's system call; -1: none, or unknown. */
 static long call_of(pid_t process, pid_t thread) {
     char name[32];
     char text[64];

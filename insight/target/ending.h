@@ -1,10 +1,6 @@
-/*
- * ending.h - the threads of a traced process at its end, each as it was when it ended.
- *
- * Each thread stops at PTRACE_EVENT_EXIT and is resumed. The memory of an ending process stays until its last thread is
- * gone, and so do the stacks of threads that end with it. Only threads that end by themselves, or for an exec, leave
- * nothing.
- */
+/* ending.h - the threads of a traced process at its end, each as it was when it ended. Each stops at PTRACE_EVENT_EXIT
+ * and is resumed. Memory stays until the last thread is gone, and so do the stacks of threads that end with the
+ * process. Only threads that end by themselves, or for an exec, leave nothing. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,17 +10,17 @@
 #include "target/target.h"
 
 struct ending {
-    struct thread *threads; /* that have come to their end with the process; their registers */
+    struct thread *threads; /* those that ended with the process; their registers */
     size_t count;
-    pid_t *ended; /* all that have come to their end, and are not known to be gone */
+    pid_t *ended; /* all that have ended, and may still be there */
     size_t ended_count;
 };
 
-/* A thread has stopped at its end; whether it is the last one of its process. */
+/* A thread has stopped at its end. Returns whether it is its process's last. */
 bool ending_meet(struct ending *ending, pid_t process, pid_t thread);
 
 /* A thread is gone. */
 void ending_gone(struct ending *ending, pid_t thread);
 
-/* The process has become another program, or is no longer of interest: forgets all threads. */
+/* The process has become another program, or is no longer of interest. */
 void ending_clear(struct ending *ending);

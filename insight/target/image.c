@@ -12,10 +12,10 @@
 #include "support/text.h"
 #include "target/residency.h"
 
-/* Room beyond the count: the target runs on until it is stopped. */
+/* Beyond the count: the target runs on until it is stopped. */
 #define SPARE_PAGES ((uint64_t)4096)
 
-/* Pages copied in one call; threads share the work in such runs. */
+/* Pages copied in one call; the unit that threads share. */
 #define RUN_PAGES ((uint64_t)1024)
 
 #define COPIERS_MAX 4u
@@ -34,7 +34,7 @@ static void *map_memory(uint64_t size) {
     return memory;
 }
 
-/* More threads copy no faster, because memory is the limit, and take page faults no faster. */
+/* Memory is the limit for copying and for page faults, so more threads are no faster. */
 static size_t threads_wanted(void) {
     const long processors = sysconf(_SC_NPROCESSORS_ONLN);
     return processors > 1 ? (size_t)smaller((uint64_t)processors, COPIERS_MAX) : 1;
@@ -52,7 +52,7 @@ static void *touch_part(void *context) {
     return NULL;
 }
 
-/* Takes page faults before the target is stopped: each thread takes those of a part, in whole huge pages. */
+/* Prefaults before the target is stopped: each thread a part, in whole huge pages. */
 static void touch(char *memory, uint64_t size) {
     struct touching parts[COPIERS_MAX];
     pthread_t threads[COPIERS_MAX];
@@ -125,7 +125,7 @@ static void make_room(struct image *image, uint64_t pages) {
     image->room = room;
 }
 
-/* Gives pages their places in the arena; image_copy fills these. */
+/* Gives pages their places in the arena; image_copy fills them. */
 static void add_run(struct image *image, uint64_t start, uint64_t end) {
     const struct image_range *range = &image->ranges[image->count - 1];
     while (start < end) {
@@ -182,14 +182,14 @@ void image_add(struct image *image, struct target *target, uint64_t start, uint6
 
 /* --- Copying ------------------------------------------------------------------------------------------------------ */
 
-/* Threads take runs one after the other and copy them. */
+/* Threads take runs in turn and copy them. */
 struct copying {
     struct image *image;
     struct target *target;
     _Atomic size_t next;
 };
 
-/* A page that cannot be read, such as a device's, is left out, and copying continues behind it. */
+/* A page that cannot be read, such as a device's, is left out. */
 static void copy_run(struct image *image, struct target *target, const struct image_run *run) {
     for (uint64_t page = 0; page < run->pages;) {
         char *to = image->arena + ((uint64_t)(run->places[page] - 1) << image->page_shift);

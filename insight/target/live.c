@@ -1,6 +1,4 @@
-/*
- * live.c - a live process: its memory by process_vm_readv or /proc/PID/mem, its mappings from smaps.
- */
+/* live.c - a live process: memory by process_vm_readv or /proc/PID/mem, mappings from smaps. */
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -84,7 +82,7 @@ static bool read_mappings(struct target *target, int file) {
     return file >= 0 && proc_lines(file, take_line, target) && target->mapping_count != 0;
 }
 
-/* Whether it still has the memory that it had when its maps were opened. */
+/* Whether it still has the memory of when its maps were opened. */
 static bool has_same_memory(struct target *target) {
     char byte;
     if (target->maps < 0) {
@@ -108,8 +106,8 @@ bool target_read_mappings(struct target *target) {
     return read;
 }
 
-/* The file is kept open for the next time. It shows the memory that the process has now, and nothing once the process
- * has ended or executed another program. */
+/* The file stays open for the next time. It shows the memory that the process has now, and nothing once it has ended or
+ * executed another program. */
 bool target_read_places(struct target *target) {
     if (target->maps < 0) {
         target->maps = proc_open(target->pid, "maps");
@@ -118,7 +116,7 @@ bool target_read_places(struct target *target) {
     return read_mappings(target, target->maps);
 }
 
-/* Takes what the page map does not tell from the same mappings as smaps has shown them. */
+/* Takes what the page map does not tell from the last reading of smaps. */
 static void take_old_usage(struct target *target, const struct mapping *old, size_t count) {
     size_t at = 0;
     for (size_t i = 0; i < target->mapping_count; i++) {
@@ -146,7 +144,7 @@ bool target_update_mappings(struct target *target) {
     return read && (residency_measure(target) || target_read_mappings(target));
 }
 
-/* The data that the kernel shows to everybody, as part of a sentence; "" if there is none. */
+/* What the kernel shows to everybody, as part of a sentence; "" if nothing. */
 static const char *resident_told(pid_t pid) {
     static char text[64];
     char status[4096];
@@ -192,18 +190,17 @@ size_t live_read(struct target *target, uint64_t address, void *to, size_t size)
     return done;
 }
 
-/* Pieces read in one system call: the kernel takes 1024 ranges on each side, and each piece may have a gap before it.
- */
+/* Pieces per system call: the kernel takes 1024 ranges on each side, and each piece may have a gap before it. */
 #define READINGS_MOST 512u
 
-/* Whether a piece begins on the page on which the one before it ends. */
+/* Whether a piece begins on the page where the one before it ends. */
 static bool is_near(const struct target *target, const struct reading *before, const struct reading *reading) {
     const uint64_t end = before->address + before->size;
     return before->size != 0 && reading->address >= end && (reading->address ^ (end - 1)) < target->page_size;
 }
 
-/* The pieces of one system call as the kernel takes them. It looks up and pins the pages of each remote range, so
- * neighbours on a page are one range; what lies between them, on a page that is there, is read into `unused`. */
+/* A system call's pieces as the kernel takes them. It looks up and pins the pages of each remote range, so neighbours
+ * on a page are one range; what lies between them, on a page that is there, is read into `unused`. */
 struct vector {
     struct iovec local[2 * READINGS_MOST];
     struct iovec remote[READINGS_MOST];
@@ -230,7 +227,7 @@ static void plan_vector(struct vector *vector, const struct target *target, cons
     }
 }
 
-/* Reads pieces in one system call. Returns how many of them were there; the next one was not, or only a part of it. */
+/* Reads pieces in one system call. Returns how many were there; the next was not, or only in part. */
 static size_t read_vector(struct target *target, struct reading *readings, size_t count) {
     static struct vector vector;
     plan_vector(&vector, target, readings, count);
@@ -307,7 +304,7 @@ static void close_maps(struct target *target) {
     }
 }
 
-/* Whether another thread still has memory if the first one has ended; then the target is read through that. */
+/* If the first thread has ended, another may still have the memory; then the target is read through that. */
 static bool read_through_thread(struct target *target, bool (*read)(struct target *target)) {
     const pid_t first = target->pid;
     bool found = false;
@@ -358,7 +355,7 @@ bool target_glance(struct target *target, pid_t pid, const char **why) {
     return open_live(target, pid, target_read_places, why);
 }
 
-/* "NUMBER arg.. STACK-POINTER PROGRAM-COUNTER", or "running". The last number but one, whichever form the line has. */
+/* "NUMBER arg.. STACK-POINTER PROGRAM-COUNTER", or "running": the last number but one in either form. */
 static uint64_t stack_pointer(pid_t pid, pid_t thread) {
     char name[32];
     char line[256];
@@ -434,7 +431,7 @@ bool target_is_stopped(const struct target *target) {
     return all;
 }
 
-/* Stops the threads that are not stopped yet; returns their number, or -1 if that is refused. */
+/* Stops the threads that still run; returns how many, or -1 if that is refused. */
 static int stop_others(pid_t pid) {
     DIR *folder = proc_visit(pid);
     size_t before = stopped_count;

@@ -33,7 +33,7 @@ void pieces_merge(struct pieces *pieces) {
     pieces->count = kept;
 }
 
-/* The first piece that ends behind an address, as an index. */
+/* The index of the first piece that ends behind an address. */
 static size_t piece_from(const struct pieces *pieces, uint64_t address) {
     size_t low = 0;
     size_t high = pieces->count;

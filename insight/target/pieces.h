@@ -20,10 +20,10 @@ void pieces_add(struct pieces *pieces, uint64_t start, uint64_t end);
 /* Ascending, and those that touch or overlap are one. */
 void pieces_merge(struct pieces *pieces);
 
-/* Whether any of the pieces, which have been merged, has a part of start .. end. */
+/* Whether any of the merged pieces has a part of start .. end. */
 bool pieces_overlap(const struct pieces *pieces, uint64_t start, uint64_t end);
 
-/* Shows the parts of start .. end that are in none of the pieces, which have been merged, to `visit`. */
+/* Visits the parts of start .. end that are in none of the merged pieces. */
 void pieces_without(const struct pieces *pieces, uint64_t start, uint64_t end,
                     void (*visit)(uint64_t start, uint64_t end, void *context), void *context);
 

@@ -8,7 +8,7 @@
 
 #include "support/support.h"
 
-/* A longer line, which the kernel does not write, is left out. */
+/* The kernel writes no longer line; one is left out. */
 #define LINE_MOST 65536u
 
 int proc_open(pid_t pid, const char *name) {
@@ -43,7 +43,7 @@ void proc_read(pid_t pid, const char *name, char *text, size_t size) {
     text[length > 0 ? length : 0] = '\0';
 }
 
-/* The name in brackets may hold anything: what follows the last one is a letter and numbers. */
+/* The name in brackets may hold anything, so a letter and numbers follow the last bracket. */
 bool proc_stat(pid_t pid, pid_t thread, struct proc_stat *stat) {
     char name[32] = "stat";
     char text[1024];

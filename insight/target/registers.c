@@ -7,7 +7,7 @@
 
 #include "support/support.h"
 
-/* The largest set, in bytes: AVX-512 takes 2.7 KiB, AMX 11 KiB, SVE up to 17 KiB. */
+/* In bytes: AVX-512 takes 2.7 KiB, AMX 11 KiB, SVE up to 17 KiB. */
 #define SET_MAX ((size_t)32 << 10)
 
 /* The maximum of words in a thread's sets. */

@@ -12,7 +12,7 @@
 /* Pages read ahead at a time. */
 #define AHEAD ((uint64_t)65536)
 
-/* The kernel's interface, which the headers of this machine may be too old for. */
+/* The kernel's interface; this machine's headers may lack it. */
 struct scan_region {
     uint64_t start;
     uint64_t end;
@@ -58,7 +58,7 @@ static void add_run(struct residency *residency, uint64_t start, uint64_t end, u
     }
 }
 
-/* The kernel stores guards like swap entries, and reports them as swapped, too. */
+/* The kernel stores guards like swap entries, and reports them as swapped too. */
 static unsigned state_of(uint64_t categories) {
     if ((categories & SCAN_GUARD) != 0) {
         return PAGE_GUARD;
@@ -104,7 +104,7 @@ static bool scan(struct residency *residency, uint64_t start, uint64_t end) {
         for (int i = 0; i < count; i++) {
             add_run(residency, regions[i].start, regions[i].end, state_of(regions[i].categories));
         }
-        /* Not from walk_end on: that may lie before the end of the last region, which would be told again. */
+        /* Not from walk_end on: that may lie before the last region's end, which would be reported again. */
         start = count < (int)SCAN_REGIONS ? end : regions[count - 1].end;
     }
     return true;
@@ -169,7 +169,7 @@ static void read_saved(struct residency *residency, uint64_t start, uint64_t end
     }
 }
 
-/* Divides the pages among the mappings; both are in ascending order. */
+/* Divides the pages among the mappings; both ascend. */
 static void count_pages(struct target *target) {
     struct mapping *mapping = target->mappings;
     const struct mapping *end = mapping + target->mapping_count;
@@ -188,7 +188,7 @@ static void count_pages(struct target *target) {
     }
 }
 
-/* Where the kernel's own mapping is, which it does not scan. */
+/* The kernel does not scan its own mapping, which is here. */
 #define KERNEL_HALF ((uint64_t)1 << 63)
 
 bool residency_measure(struct target *target) {

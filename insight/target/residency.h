@@ -1,10 +1,6 @@
-/*
- * residency.h - which pages of the target are in memory.
- *
- * For a live process the kernel tells: by PAGEMAP_SCAN (Linux 6.7), which distinguishes the shared zero page, or by
- * /proc/PID/pagemap. For a core, pages with contents count: they were in memory or swapped out, which cannot be told
- * apart.
- */
+/* residency.h - which pages of the target are in memory. For a live process, from PAGEMAP_SCAN (Linux 6.7), which
+ * distinguishes the shared zero page, or /proc/PID/pagemap. For a core, pages with contents count: they were in memory
+ * or swapped out, which cannot be told apart. */
 #pragma once
 
 #include <stdbool.h>
@@ -17,10 +13,10 @@ enum page_state {
     PAGE_ABSENT = 0,
     PAGE_PRESENT = 1,
     PAGE_SWAPPED = 2,
-    PAGE_ZERO = 4, /* the kernel's zero page, which smaps does not count */
+    PAGE_ZERO = 4, /* the kernel's zero page, not counted by smaps */
     PAGE_IN_HUGE = 8,
     PAGE_GUARD = 16,  /* behind a sampled block, inaccessible */
-    PAGE_OF_FILE = 32 /* shared with its file, or with other processes: not a copy of this process's own */
+    PAGE_OF_FILE = 32 /* shared with its file or other processes: not the process's own copy */
 };
 
 /* A reader of ascending addresses. */
@@ -32,33 +28,29 @@ struct residency {
     uint64_t read_from; /* the runs tell all of read_from .. read_to */
     uint64_t read_to;
     uint64_t limit;
-    bool files; /* also tells which pages are PAGE_OF_FILE, for which the kernel has to look at each page */
+    bool files; /* also finds PAGE_OF_FILE, for which the kernel looks at each page */
     bool known; /* false: nothing tells which pages are in memory */
     bool zeros; /* the kernel distinguishes zero pages */
 };
 
-/*
- * Reads the state of all pages of a process at once, and counts from it the numbers of the mappings, which have been
- * read. From then on it counts as the pages' state, so that all rows sum to the Rss even if the process runs. False if
- * the kernel has no PAGEMAP_SCAN.
- */
+/* Reads the state of all pages of a process at once, and counts the mappings' numbers from it. It then stands for the
+ * pages' state, so that all rows sum to the Rss even if the process runs. False if the kernel has no PAGEMAP_SCAN. */
 bool residency_measure(struct target *target);
 
 /* For the pages of start .. end. */
 void residency_start(struct residency *residency, struct target *target, uint64_t start, uint64_t end);
 void residency_end(struct residency *residency);
 
-/* The state of a page, by its address; no lower one than that of the call before. */
+/* The state of a page by its address, which must not descend from call to call. */
 unsigned residency_of(struct residency *residency, uint64_t page);
 
-/* Behind the last page that is known to be in the same state as `page`, of which residency_of was asked last. */
+/* The end of the pages known to share the state of `page`, the last one asked about. */
 uint64_t residency_until(const struct residency *residency, uint64_t page);
 
-/* The first page from `page` on, and before `end`, that is not absent; `end` if there is none. Cheap for long absent
- * stretches. */
+/* The first page of page .. end that is not absent; `end` if none. Cheap for long absent stretches. */
 uint64_t residency_next(struct residency *residency, uint64_t page, uint64_t end);
 
-/* Whether smaps counts the page: it is present, and not the zero page. */
+/* smaps counts present pages except the zero page. */
 static inline bool page_counts(unsigned state) {
     return (state & (PAGE_PRESENT | PAGE_ZERO)) == PAGE_PRESENT;
 }

@@ -9,7 +9,7 @@
 #include "support/support.h"
 #include "target/pieces.h"
 
-/* Pieces with less than this between them become one segment of the file; zeros fill the gap. */
+/* Pieces closer than this become one segment of the file; zeros fill the gap. */
 #define GAP ((uint64_t)4096)
 
 /* --- Reading ------------------------------------------------------------------------------------------------------ */
@@ -115,7 +115,7 @@ static void merge_runs(struct record *record) {
     record->run_count = kept;
 }
 
-/* The segments of the file: runs of pieces with small gaps. */
+/* Runs of pieces with small gaps. */
 static size_t count_segments(const struct record *record, struct piece *segments) {
     size_t count = 0;
     for (size_t i = 0; i < record->piece_count; i++) {
@@ -248,10 +248,8 @@ static void put_headers(struct output *output, const struct piece *segments, siz
     }
 }
 
-/*
- * Where to write: a file gets its name when it is whole, so that nobody reads half of one, and a link stays one. *whole
- * is that name; NULL for a pipe or a device, which is written to directly.
- */
+/* A file gets its name when it is complete, so nobody reads half of one, and a link stays a link. *whole is that name;
+ * NULL for a pipe or a device, which is written to directly. */
 static char *partial_path(const char *path, char **whole) {
     struct stat status;
     if (stat(path, &status) != 0) {

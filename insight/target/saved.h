@@ -1,7 +1,5 @@
-/*
- * saved.h - the format of `mems save`: a core with the memory that the verbs read, without users' bytes, and with two
- * notes of our own: the process and its mappings, and which pages were resident.
- */
+/* saved.h - the format of `mems save`: a core with the memory that the verbs read, without users' bytes, and with two
+ * notes: the process and its mappings, and which pages were resident. */
 #pragma once
 
 #include <stddef.h>
@@ -9,11 +7,11 @@
 
 #include "target/target.h"
 
-/* Lines of text: "process", "thread" and "mapping", with numbers; and an array of page_run. */
+/* Lines "process", "thread" and "mapping" with numbers; and an array of page_run. */
 enum saved_note { SAVED_TEXT = 16, SAVED_PAGES = 17 };
 
 /* Reads one of our notes from a core. */
 void saved_read_note(struct target *target, unsigned type, const char *bytes, size_t size);
 
-/* Writes the recorded reads of a target to a file; ends the program if that fails. */
+/* Writes the recorded reads of a target; ends the program if that fails. */
 void saved_write(struct target *target, uint64_t now, const char *path);

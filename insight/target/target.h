@@ -1,9 +1,6 @@
-/*
- * target.h - the target: a live process, a core, or a file from `mems save`. Its memory and its mappings are read
- * without running any code in it.
- *
- * No data from a target is trusted: an address may not be mapped, and the data may have changed or be forged.
- */
+/* target.h - the target: a live process, a core, or a file from `mems save`. Its memory and mappings are read without
+ * running any code in it. No data from a target is trusted: an address may not be mapped, and data may have changed or
+ * be forged. */
 #pragma once
 
 #include <signal.h>
@@ -12,7 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* A mapping of the target. The numbers from `rss` on are smaps', in bytes, and only there with `has_usage`. */
+/* The numbers from `rss` on are smaps', in bytes; valid only with `has_usage`. */
 struct mapping {
     uint64_t start;
     uint64_t end;
@@ -22,11 +19,11 @@ struct mapping {
     bool writable;
     bool executable;
     bool shared;
-    bool uncounted; /* its pages are in no Rss: those of a device, or of hugetlbfs; known if smaps has been read */
-    bool unwritten; /* writable, but left out of the core, because it was never written */
-    char *path;     /* of the file, or a name in brackets; "" where there is none */
+    bool uncounted; /* in no Rss: a device, or hugetlbfs; known if smaps has been read */
+    bool unwritten; /* writable, but not in the core, because it was never written */
+    char *path;     /* of the file, or a name in brackets, or "" */
     uint64_t rss;
-    uint64_t shared_rss; /* of it also mapped by others: after a fork, or of a file */
+    uint64_t shared_rss; /* also mapped by others: after a fork, or of a file */
     uint64_t huge;       /* in transparent huge pages */
     uint64_t swap;
 };
@@ -41,8 +38,8 @@ struct thread {
 /* A signal that ends programs. */
 struct blow {
     int signal;     /* 0: none */
-    pid_t sender;   /* if a process sent it; 0: none, or not known */
-    bool has_fault; /* it is about an address, which x86 does not tell if no process can have such a one */
+    pid_t sender;   /* the sending process; 0: none, or unknown */
+    bool has_fault; /* it is about an address; x86 does not give one that no process can have */
     uint64_t fault;
 };
 
@@ -58,7 +55,7 @@ struct page_run {
     uint64_t state;
 };
 
-/* The reads from a target, recorded so that they can be saved. */
+/* The reads from a target, so that they can be saved. */
 struct record {
     struct piece {
         uint64_t start;
@@ -92,27 +89,26 @@ struct target {
     const char *denied;     /* why its memory cannot be read; NULL: it can */
     struct core *core;      /* of a core, or a saved file */
     struct record *record;  /* for `mems save`; otherwise NULL */
-    struct page_run *pages; /* which pages were resident: in a saved file, or when the process was measured */
+    struct page_run *pages; /* resident ones: in a saved file, or when the process was measured */
     size_t page_count;
     bool measured;       /* `pages` are those of a process (residency_measure) */
     uint64_t saved_now;  /* and its time, in seconds; */
     bool saved_stopped;  /* and all of it is of one moment */
     struct copy *copies; /* of a live process: read instead of it */
     size_t copy_count;
-    struct image *image; /* the same for pages that were in memory (image.h); NULL: there is none */
+    struct image *image; /* pages that were in memory (image.h), or NULL */
     int memory;          /* file descriptor of /proc/PID/mem; -1: not open */
     int pagemap;         /* and of /proc/PID/pagemap */
     int maps;            /* and of /proc/PID/maps */
     double usage_read;   /* when smaps was read last; 0: never */
 };
 
-/* Opens the target that the user named: a process by its number (see target_glance), or a file. Ends the program
- * with a clear line if that does not work. A process whose mappings may be seen, but not its memory, is opened with
- * `denied`. */
+/* Opens what the user named: a process by its number (see target_glance), or a file. Ends the program with a clear line
+ * on failure. A process whose mappings may be seen, but not its memory, is opened with `denied`. */
 void target_open(struct target *target, const char *name);
 void target_close(struct target *target);
 
-/* Opens a process; false, and *why, if there is none or it may not be read. */
+/* False, and *why, if there is no such process or it may not be read. */
 bool target_open_live(struct target *target, pid_t pid, const char **why);
 
 /* The same, cheaper: its mappings have no numbers. */
@@ -122,36 +118,34 @@ bool target_open_core(struct target *target, const char *path);
 
 struct blow target_blow(const siginfo_t *info);
 
-/* What a blow without an address is about, as a sentence; NULL: not known. The caller frees it. */
+/* A blow without an address, as a sentence; NULL: unknown. The caller frees it. */
 char *target_blow_told(const struct blow *blow);
 
-/* Reads the mappings of a living process, with their numbers by smaps; those of another target have been read. These
- * three are false if it has ended, or executed another program. */
+/* Reads a living process's mappings with their numbers by smaps; other targets' have been read. These three are false
+ * if it has ended, or executed another program. */
 bool target_read_mappings(struct target *target);
 
-/* The same without the numbers, for which the kernel looks at every page: 30 ms a GiB and more. */
+/* Without the numbers, for which the kernel looks at every page: 30 ms a GiB and more. */
 bool target_read_places(struct target *target);
 
-/* The same with numbers that are counted from the page map, for a look each second: a third of the cost. Only what it
- * does not tell, shared_rss and uncounted, is as old as the last reading of smaps: up to a minute. */
+/* With numbers counted from the page map, for a look each second: a third of the cost. What it does not tell,
+ * shared_rss and uncounted, is as old as the last reading of smaps: up to a minute. */
 bool target_update_mappings(struct target *target);
 
 /* Finds out where the threads' stacks are, once. */
 void target_read_threads(struct target *target);
 
-/* Does so again: threads come and go, but each stays on its stack. */
+/* Threads come and go, but each stays on its stack. */
 void target_update_threads(struct target *target);
 
-/*
- * The thread that a thread pointer belongs to; 0: not known. The C library puts the control block on the thread's
- * stack, except for the first thread, which is known if the stacks of all others are.
- */
+/* The thread of a thread pointer; 0: unknown. The C library puts the control block on the thread's stack, except for
+ * the first thread, which is known if all others' stacks are. */
 pid_t target_thread_of(struct target *target, uint64_t pointer);
 
-/* Copies memory; false if not all of it is there, and then the result is undefined. */
+/* False if not all of it is there; then the result is undefined. */
 bool target_read(struct target *target, uint64_t address, void *to, size_t size);
 
-/* One of several pieces to read; `read`: all of it was there. */
+/* `read`: all of it was there. */
 struct reading {
     uint64_t address;
     void *to;
@@ -159,37 +153,37 @@ struct reading {
     bool read;
 };
 
-/* Copies several pieces of memory, in as few system calls as possible. */
+/* In as few system calls as possible. */
 void target_read_many(struct target *target, struct reading *readings, size_t count);
 
-/* The same as far as it goes: the number of bytes from `address` on. */
+/* As far as it goes: returns the bytes from `address` on. */
 size_t target_read_some(struct target *target, uint64_t address, void *to, size_t size);
 
-/* A little-endian number of 1, 2, 4 or 8 bytes. */
+/* Little-endian, of 1, 2, 4 or 8 bytes. */
 bool target_read_number(struct target *target, uint64_t address, unsigned size, uint64_t *value);
 bool target_read_pointer(struct target *target, uint64_t address, uint64_t *value);
 
-/* A text of less than `size` bytes, cut and ended by '\0'; false when nothing can be read. */
+/* Less than `size` bytes, cut and ended by '\0'; false if nothing can be read. */
 bool target_read_text(struct target *target, uint64_t address, char *text, size_t size);
 
-/* The mapping that holds an address, and the first one that ends after it; or NULL. */
+/* The mapping that holds an address; the first one that ends after it; or NULL. */
 const struct mapping *target_mapping(const struct target *target, uint64_t address);
 struct mapping *target_mapping_from(struct target *target, uint64_t address);
 
 /* Whether all threads of a living process are stopped. */
 bool target_is_stopped(const struct target *target);
 
-/* Stops all threads of a living process and lets them go on. False, and *why, when that cannot be done. */
+/* Stops all threads of a living process; lets them go on. False, and *why, if that is impossible. */
 bool target_stop(struct target *target, const char **why);
 
-/* Reads the registers of the threads that are stopped, which become the target's threads. */
+/* The stopped threads become the target's, with their registers. */
 void target_read_registers(struct target *target);
 void target_continue(struct target *target);
 
-/* Copies the mapped parts of start .. end: from then on they are read from the copy. */
+/* Copies the mapped parts of start .. end, which are then read from the copy. */
 void target_copy(struct target *target, uint64_t start, uint64_t end);
 
-/* Frees the copies: their ranges are read from the process again. */
+/* The ranges are read from the process again. */
 void target_drop_copies(struct target *target);
 
 /* --- For core.c and live.c ---------------------------------------------------------------------------------------- */

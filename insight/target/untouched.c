@@ -11,7 +11,7 @@
 #define PAGEMAP_PRESENT ((uint64_t)1 << 63)
 #define PAGEMAP_SWAPPED ((uint64_t)1 << 62)
 
-/* Smaller reads of anonymous mappings do not justify reading the page map. Pages read from it in one go. */
+/* Smaller reads of anonymous mappings do not justify reading the page map; pages read from it at once. */
 #define ANONYMOUS_LEAST ((size_t)64 << 10)
 #define PAGES_AHEAD 512u
 
@@ -23,7 +23,7 @@ struct mapped_file {
     int file; /* -1: it cannot be had */
 };
 
-/* /proc/PID/map_files needs a privilege that not every user has; the file's path may lead to another file by now. */
+/* /proc/PID/map_files needs a privilege; a path may lead to another file by now. */
 static int open_mapped(pid_t pid, const struct mapping *mapping) {
     char *path = make_text("/proc/%d/map_files/%lx-%lx", pid, mapping->start, mapping->end);
     int file = open(path, O_RDONLY | O_CLOEXEC);
@@ -57,8 +57,7 @@ static bool is_anonymous(const struct mapping *mapping) {
                                    strncmp(mapping->path, "[anon:", 6) == 0);
 }
 
-/* How many bytes from an address on are in pages of the same kind as the first: held by the process, or not. 0: not
- * known. */
+/* How many bytes from an address on are in pages of the same kind, held by the process or not. 0: unknown. */
 static size_t same_kind(const struct target *target, uint64_t address, size_t size, bool *held) {
     uint64_t pages[PAGES_AHEAD];
     const uint64_t page = address / target->page_size;
@@ -77,7 +76,7 @@ static size_t same_kind(const struct target *target, uint64_t address, size_t si
     return (size_t)smaller(size, (page + same) * target->page_size - address);
 }
 
-/* The mapping of an address if the page map should be asked before it is read; else NULL. */
+/* The address's mapping if the page map should be asked before reading; else NULL. */
 static const struct mapping *mapping_to_ask(const struct target *target, uint64_t address, size_t size) {
     const struct mapping *mapping = target->pagemap >= 0 ? target_mapping(target, address) : NULL;
     if (mapping == NULL || mapping->shared || !mapping->readable) {

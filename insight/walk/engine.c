@@ -6,7 +6,6 @@
 #include "support/support.h"
 #include "walk/engine_heaps.h"
 
-/* The description of a size class is not larger. */
 #define CLASS_BYTES_MAX 4096u
 
 /* A target with more units or heaps is hostile. */
@@ -61,7 +60,7 @@ static const char decay_names[] = "spans.decay_ms";
 
 /* --- Opening ------------------------------------------------------------------------------------------------------ */
 
-/* The structures from which all else is found: copied in one system call, so that they agree as far as possible. */
+/* Everything else is found from these; copied in one system call, so that they agree as far as possible. */
 enum structure { WINDOW, SPANS, HEAPS, CLASS_TABLE, STRUCTURES };
 
 struct structures {
@@ -210,7 +209,7 @@ static void find_sample_fields(struct engine *engine) {
     engine->samples = layout_constant(layout, "UNIT_SAMPLES", UINT64_MAX);
 }
 
-/* All names that a walk needs have been looked up: checks that their values make sense. */
+/* All names have been looked up: checks that their values make sense. */
 static bool constants_sound(const struct engine *engine) {
     return engine->page != 0 && engine->unit % engine->page == 0 && (engine->page & (engine->page - 1)) == 0 &&
            engine->unit >= 4096 && engine->unit <= 1 << 24 && engine->granule >= 8 && engine->granule <= 64 &&
@@ -283,7 +282,7 @@ static void find_reports(struct engine *engine) {
     layout_has(layout, "decay_ms", decay_names);
 }
 
-/* The number of size classes is needed to read them. */
+/* Needed to read them. */
 static bool count_classes(struct engine *engine) {
     const uint64_t count = engine_structure(engine, "mems_root.class_count");
     engine->class_count = (unsigned)count;

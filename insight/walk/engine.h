@@ -1,9 +1,6 @@
-/*
- * engine.h - the engine's heap in the target: its window, walked span by span, and its heaps.
- *
- * For the terms see docs/ARCHITECTURE.md. Everything is read in its current state; while the target runs, a slab whose
- * numbers do not agree is read again, and counted if they still do not.
- */
+/* engine.h - the engine's heap in the target: its window, walked span by span, and its heaps (docs/ARCHITECTURE.md has
+ * the terms). Everything is read in its current state; while the target runs, a slab whose numbers do not agree is read
+ * again, and counted if they still do not. */
 #pragma once
 
 #include <stdbool.h>
@@ -15,7 +12,7 @@
 
 #define CLASSES_MAX 256u
 
-/* A slab has at most this many units and slots: no class of any library has more. */
+/* The most units and slots of a slab of any library. */
 #define SLAB_UNITS_MAX 64u
 #define SLAB_SLOTS_MAX 65535u
 
@@ -51,11 +48,10 @@ enum engine_kind {
     SPAN_DIRTY,    /* free, and may hold old data */
     SPAN_PURGING,
     SPAN_LOST,
-    SPAN_LARGE, /* begins with UNIT_LARGE if the block is live, with UNIT_PART if not; all its other units are UNIT_PART
-                 */
+    SPAN_LARGE, /* begins with UNIT_LARGE if the block is live, with UNIT_PART if not; all other units are UNIT_PART */
     SPAN_SLAB,
-    SPAN_SAMPLES, /* sampled small blocks, each with a guard behind it */
-    SPAN_TORN,    /* none of these, or one that cannot be read */
+    SPAN_SAMPLES, /* sampled small blocks with guards behind them */
+    SPAN_TORN,    /* none of these, or unreadable */
     SPAN_KINDS
 };
 
@@ -64,7 +60,7 @@ extern const char *const engine_kind_names[SPAN_KINDS];
 
 enum engine_state { STATE_LIVE, STATE_CACHED, STATE_REMOTE, STATE_FREE, STATES };
 
-/* Where the members of the library's structures are; `first` and `units` are those of the span in each. */
+/* Offsets in the library's structures; `first` and `units` are those of the span in each. */
 struct engine_fields {
     struct field live_word, live_word_live, live_word_remote;
     struct field span_first;
@@ -77,7 +73,7 @@ struct engine_fields {
 struct engine {
     struct target *target;
     struct layout *layout;
-    const char *trouble; /* why the heap cannot be read; NULL: it can */
+    const char *trouble; /* why the heap cannot be read, or NULL */
 
     uint64_t base;
     uint64_t top; /* units that have been part of a span */
@@ -96,13 +92,13 @@ struct engine {
     /* What the library describes beside the window. */
     bool has_heaps, has_counters, has_cached, has_huge, has_freed;
 
-    /* The heaps, as they were when the engine was opened, and their refills and flushes of each class. */
+    /* As they were when the engine was opened, with their refills and flushes of each class. */
     struct engine_heap *heap_list; /* ascending by id */
     size_t heap_count;
     uint64_t refills[CLASSES_MAX];
     uint64_t flushes[CLASSES_MAX];
 
-    /* With check=deferred the blocks that lie in magazines: ascending. */
+    /* With check=deferred: the blocks in magazines, ascending. */
     uint64_t *deferred;
     size_t deferred_count;
 
@@ -116,8 +112,8 @@ struct engine {
     uint64_t huge_table;
     uint64_t kinds[SPAN_LARGE + 1]; /* the page map's entries */
     uint64_t part;
-    uint64_t samples; /* the entry of spans of sampled blocks; no entry's: the library takes none */
-    uint64_t page;    /* what sizes of large blocks are rounded up to */
+    uint64_t samples; /* the entry of sampled blocks' spans; no entry's if the library takes none */
+    uint64_t page;    /* sizes of large blocks are rounded up to this */
     uint64_t heap_shift;
     uint64_t class_mask;
     uint64_t heap_abandoned;
@@ -125,9 +121,9 @@ struct engine {
     struct engine_fields fields;
 };
 
-/* Finds the engine's tables; engine->trouble says why not, if it cannot. */
+/* engine->trouble says why it cannot be read, if so. */
 void engine_open(struct engine *engine, struct target *target, struct layout *layout);
 void engine_close(struct engine *engine);
 
-/* The address that a member of the root points at; 0 if the root does not have the member. */
+/* What a member of the root points at; 0 if the root lacks the member. */
 uint64_t engine_structure(struct engine *engine, const char *member);

@@ -20,7 +20,7 @@ static bool read_number(struct engine *engine, const char *member, const char *f
     return structure != 0 && field_read(engine->target, structure, layout_field(engine->layout, field), value);
 }
 
-/* The bytes of a class's slot that a block may use. */
+/* The bytes of a slot that a block may use. */
 static bool room_of(struct engine *engine, unsigned size_class, uint64_t *room) {
     const uint64_t classes = engine_structure(engine, "mems_root.size_classes");
     const uint64_t at = classes + size_class * (uint64_t)layout_field(engine->layout, "size_class").size;
@@ -48,7 +48,7 @@ static bool canary_of(struct engine *engine, uint64_t block, uint64_t *canary) {
     return true;
 }
 
-/* Whether a core has nothing of a page: gdb writes zeros for what follows a guard in its mapping. */
+/* Whether a core lacks a page: gdb writes zeros for what follows a guard in its mapping. */
 static bool is_missing(struct engine *engine, uint64_t address) {
     unsigned char page[CANARY_BYTES_MAX];
     const uint64_t size = engine->page;
@@ -57,7 +57,7 @@ static bool is_missing(struct engine *engine, uint64_t address) {
            memcmp(page, page + 1, size - 1) == 0;
 }
 
-/* Compares the bytes from the block's end to the end of its room. */
+/* From the block's end to the end of its room. */
 static void compare_canary(struct engine *engine, uint64_t block, uint64_t room, struct engine_record *record) {
     unsigned char bytes[CANARY_BYTES_MAX];
     uint64_t canary;
@@ -73,7 +73,7 @@ static void compare_canary(struct engine *engine, uint64_t block, uint64_t room,
     }
 }
 
-/* The address of the records of all slots; false if there are none. */
+/* False if there are no records. */
 static bool records_of(struct engine *engine, uint64_t *records) {
     return layout_has(engine->layout, "records of blocks", record_names) &&
            read_number(engine, "mems_root.window", "window.records", records) && *records != 0;
@@ -113,7 +113,7 @@ static const char canary_names[] = "canaries.secret canaries.multiplier canaries
 
 static const char huge_names[] = "huge.requested huge.origin";
 
-/* The record of a live block whose canary ends with its last page. */
+/* A live block whose canary ends with its last page. */
 static bool record_of_pages(struct engine *engine, uint64_t block, uint64_t size, struct engine_record *record) {
     uint64_t secret;
     *record = (struct engine_record){.live = true, .size = size};

@@ -60,8 +60,7 @@ static struct heap_fields find_fields(const struct layout *layout) {
     return fields;
 }
 
-/* Takes the numbers of a heap from its copy. One with another id is a stale entry of the table, or comes from a hostile
- * target: false. */
+/* From a heap's copy. False if the id differs: a stale entry of the table, or a hostile target. */
 static bool take_heap(struct engine *engine, const struct heap_fields *fields, const char *copy,
                       struct engine_heap *heap) {
     const size_t size = fields->whole.size;
@@ -101,8 +100,8 @@ bool engine_heap(struct engine *engine, uint64_t id, struct engine_heap *heap) {
     return read;
 }
 
-/* The blocks of the magazine whose top is stored at `place`: between the top and the NULL at its bottom. A small
- * magazine lies within the range that is read. False when the visit has been ended. */
+/* The magazine whose top is stored at `place`: from the top down to the NULL at the bottom. A small one lies within the
+ * range read. False if the visit was ended. */
 static bool visit_magazine(struct engine *engine, uint64_t place, struct engine_cached *cached,
                            bool (*visit)(const struct engine_cached *cached, void *context), void *context) {
     uint64_t slots = layout_constant(engine->layout, "MAGAZINE_MAX", 0) + 1;
@@ -127,8 +126,8 @@ static bool visit_magazine(struct engine *engine, uint64_t place, struct engine_
     return true;
 }
 
-/* Where a stored magazine of a class has its blocks, counted in pointers behind its link: a full magazine without its
- * newest part. There are at most `most`. */
+/* Where a stored magazine has its blocks, in pointers behind its link: a full magazine without its newest part. At most
+ * `most`. */
 static bool stored_range(struct engine *engine, unsigned size_class, uint64_t most, uint64_t *first, uint64_t *count) {
     uint64_t share = layout_constant(engine->layout, "KEPT_SHARE", 0);
     uint64_t size = engine->classes[size_class].magazine;
@@ -241,7 +240,7 @@ static void add_counters(const struct engine *engine, const char *copy, size_t s
     }
 }
 
-/* Reads the heaps at some addresses, of which the first has the id `first`. */
+/* The first address's heap has the id `first`. */
 static void read_some(struct engine *engine, const struct heap_fields *fields, const uint64_t *addresses, size_t count,
                       uint64_t first) {
     const size_t size = fields->whole.size;

@@ -4,7 +4,7 @@
 
 #include "support/support.h"
 
-/* The bits first .. first + count - 1, up to 64 of them. */
+/* count is at most 64. */
 static uint64_t bits_of(const uint64_t *words, uint64_t first, unsigned count) {
     uint64_t bits = words[first / 64] >> first % 64;
     if (first % 64 != 0 && first % 64 + count > 64) {
@@ -13,7 +13,7 @@ static uint64_t bits_of(const uint64_t *words, uint64_t first, unsigned count) {
     return count < 64 ? bits & (((uint64_t)1 << count) - 1) : bits;
 }
 
-/* How many bits are set: where the processor has no instruction for it, the compiler's own takes twice as long. */
+/* Without a processor instruction, the compiler's own function takes twice as long. */
 static inline unsigned ones(uint64_t bits) {
     bits -= bits >> 1 & UINT64_C(0x5555555555555555);
     bits = (bits & UINT64_C(0x3333333333333333)) + (bits >> 2 & UINT64_C(0x3333333333333333));
@@ -29,7 +29,7 @@ static unsigned count_bits(const uint64_t *words, uint64_t first, uint64_t count
     return sum;
 }
 
-/* How many bits are set in whole words: each byte counts its own, and takes 31 words before it might overflow. */
+/* In whole words: each byte counts its own, for 31 words before it might overflow. */
 static uint64_t count_words(const uint64_t *words, size_t count) {
     uint64_t sum = 0;
     while (count != 0) {
@@ -70,7 +70,7 @@ enum engine_state engine_slot_state(const struct engine_walk *walk, unsigned slo
     return bit(walk->remote, granule) ? STATE_REMOTE : STATE_LIVE;
 }
 
-/* The states of slots from .. to - 1, whose granules are from * step .. */
+/* Slots from .. to - 1, whose granules are from * step .. */
 static void count_slots(const struct engine_walk *walk, uint64_t from, uint64_t to, uint64_t slots[STATES]) {
     const struct engine *engine = walk->engine;
     uint64_t size = engine->classes[walk->span.size_class].size;
@@ -133,7 +133,7 @@ void engine_page_states(const struct engine_walk *walk, uint64_t offset, uint64_
         return;
     }
     uint64_t from = (offset + size - 1) / size; /* the first slot that begins on the page */
-    uint64_t to = end / size;                   /* the first one that does not end on it */
+    uint64_t to = end / size;                   /* the first that does not end on it */
     if (offset % size != 0) {
         bytes[engine_slot_state(walk, (unsigned)(offset / size))] += smaller(from * size, end) - offset;
     }

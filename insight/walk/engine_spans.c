@@ -7,19 +7,18 @@
 #include "walk/engine_huge.h"
 #include "walk/engine_slots.h"
 
-/* No library's descriptor of such a span is larger. */
 #define GUARDED_BYTES_MAX 4096u
 
 static uint64_t live_unit_bytes(const struct engine *engine) {
     return engine->unit / engine->granule / 64 * engine->fields.live_word.size;
 }
 
-/* The bytes of a slab's descriptor, with its bitmap. */
+/* With its bitmap. */
 static size_t slab_bytes(const struct engine *engine, const struct engine_class *size_class) {
     return larger(engine->fields.slab_bitmap.offset + (size_class->slots + 63) / 64 * 8, engine->fields.slab.size);
 }
 
-/* The bytes of a span of sampled blocks that are of interest. */
+/* The part of it that is of interest. */
 static size_t guarded_bytes(const struct engine *engine) {
     const struct field fields[] = {engine->fields.guarded_first, engine->fields.guarded_units,
                                    engine->fields.guarded_cells, engine->fields.guarded_kind};
@@ -72,7 +71,7 @@ static enum engine_kind kind_of(const struct engine *engine, uint32_t entry) {
     return SPAN_TORN;
 }
 
-/* Where the descriptor of a span begins and how much of it to read; 0 bytes: there is none. */
+/* Where a span's descriptor begins and how much to read; 0 bytes: none. */
 static size_t descriptor_of(const struct engine *engine, uint32_t entry, uint64_t span, uint64_t *descriptor) {
     switch (kind_of(engine, entry)) {
     case SPAN_SLAB:
@@ -89,9 +88,9 @@ static size_t descriptor_of(const struct engine *engine, uint32_t entry, uint64_
     }
 }
 
-/* What else to read of the units in the buffer: descriptors, and the live map of slabs. Units of one span have the same
- * descriptor, and neighbours' bits are read together. Returns the number of readings; those of descriptors come first,
- * and `units` says of which unit each is. */
+/* What else to read of the units in the buffer: descriptors, and slabs' live map. Units of a span share a descriptor,
+ * and neighbours' bits are read together. Returns the number of readings; descriptors come first, and `units` says of
+ * which unit each is. */
 static size_t plan_details(struct engine_walk *walk, struct reading *readings, unsigned *units, size_t *descriptors) {
     const struct engine *engine = walk->engine;
     const uint64_t live = live_unit_bytes(engine);
@@ -119,7 +118,7 @@ static size_t plan_details(struct engine_walk *walk, struct reading *readings, u
     return count;
 }
 
-/* Reads ahead from a unit on: up to WALK_UNITS units in two system calls. False if they cannot be read. */
+/* Reads ahead: up to WALK_UNITS units in two system calls. False if they cannot be read. */
 static bool load(struct engine_walk *walk, uint64_t unit) {
     struct engine *engine = walk->engine;
     const uint64_t units = smaller(engine->top - unit, WALK_UNITS);
@@ -153,7 +152,7 @@ static bool loaded(struct engine_walk *walk, uint64_t unit, uint64_t units) {
            (load(walk, unit) && units <= walk->loaded);
 }
 
-/* The first block in a magazine at or after an address, as an index. */
+/* The index of the first block in a magazine at or after an address. */
 static size_t deferred_from(const struct engine *engine, uint64_t address) {
     size_t low = 0;
     size_t high = engine->deferred_count;
@@ -168,8 +167,7 @@ static size_t deferred_from(const struct engine *engine, uint64_t address) {
     return low;
 }
 
-/* Copies the slab's bits of the live map from the read-ahead buffer, and clears the live bits of blocks in
- * magazines. */
+/* From the read-ahead buffer; clears the live bits of blocks in magazines. */
 static void take_live(struct engine_walk *walk) {
     struct engine *engine = walk->engine;
     const struct engine_span *span = &walk->span;
@@ -191,14 +189,14 @@ static void take_live(struct engine_walk *walk) {
     }
 }
 
-/* Finds the copy of the span's descriptor; false if there is none. */
+/* In the copy; false if there is none. */
 static bool find_descriptor(struct engine_walk *walk) {
     const uint64_t unit = walk->span.unit - walk->first;
     walk->descriptor = walk->copies + unit * walk->copy_size;
     return walk->copied[unit];
 }
 
-/* Takes what the descriptor tells; false if it cannot belong to this span. */
+/* False if the descriptor cannot belong to this span. */
 static bool take_slab(struct engine_walk *walk) {
     struct engine *engine = walk->engine;
     struct engine_span *span = &walk->span;
@@ -352,7 +350,7 @@ uint64_t engine_unit_bits(const struct engine_walk *walk) {
     return bits;
 }
 
-/* Where the span of a unit begins: it has the same entry, and the same descriptor, which tells it. */
+/* The span of a unit begins at a unit with the same entry and descriptor. */
 bool engine_walk_to(struct engine_walk *walk, struct engine *engine, uint64_t address) {
     uint64_t unit = (address - engine->base) / engine->unit;
     if (address < engine->base || unit >= engine->top) {

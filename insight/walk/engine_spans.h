@@ -1,21 +1,17 @@
-/*
- * engine_spans.h - a walk through the window of the engine, span by span.
- *
- * Everything is read in its current state; while the target runs, a slab whose numbers do not agree is read again, and
- * counted if they still do not.
- */
+/* engine_spans.h - a walk through the engine's window, span by span. Everything is read in its current state; while the
+ * target runs, a slab whose numbers do not agree is read again, and counted if they still do not. */
 #pragma once
 
 #include "walk/engine.h"
 
-/* The current position of a walk: a run of units. Free units come one at a time. */
+/* Where a walk is: a run of units. Free units come one at a time. */
 struct engine_span {
     uint64_t unit;
     uint64_t units;
     uint64_t start; /* address */
     enum engine_kind kind;
     unsigned size_class;
-    uint64_t heap;       /* id; of a large block that of its arena, 0: none */
+    uint64_t heap;       /* id; for a large block its arena's, 0: none */
     uint64_t descriptor; /* address; 0: none */
     /* Of a slab: */
     unsigned slots;
@@ -23,7 +19,7 @@ struct engine_span {
     unsigned used;
     bool unsettled;
     uint64_t born_s; /* 0: not known */
-    bool torn;       /* its numbers do not agree, and did not after a second reading */
+    bool torn;       /* its numbers disagree, even after a second reading */
     /* Of a span of sampled blocks: */
     uint64_t cells;
     uint64_t cell_size; /* bytes, the guard behind it included */
@@ -38,10 +34,10 @@ struct engine_walk {
     struct engine *engine;
     struct engine_span span;
     uint64_t next; /* unit */
-    uint64_t torn; /* slabs so far that changed while they were read */
+    uint64_t torn; /* slabs that changed while they were read */
 
-    /* The read-ahead buffer, for `loaded` units from `first` on: what the page map and the table of spans say, the live
-     * map of slabs, and the descriptors of spans, which are at the unit where a span begins. */
+    /* The read-ahead buffer, for `loaded` units from `first` on: entries of the page map and of the table of spans, the
+     * live map of slabs, and descriptors, at a span's first unit. */
     uint64_t first;
     uint64_t loaded;
     uint32_t entries[WALK_UNITS];
@@ -51,7 +47,7 @@ struct engine_walk {
     size_t copy_size;
     bool copied[WALK_UNITS];
 
-    /* Of the slab: bits by slot (free) and by granule (live, remote). */
+    /* The slab's bits by slot (free) and by granule (live, remote). */
     uint64_t *free;
     uint64_t *live;
     uint64_t *remote;
@@ -62,19 +58,19 @@ struct engine_walk {
 void engine_walk_start(struct engine_walk *walk, struct engine *engine, uint64_t unit);
 void engine_walk_end(struct engine_walk *walk);
 
-/* Goes to the next span; false behind the last one. */
+/* False behind the last span. */
 bool engine_walk_next(struct engine_walk *walk);
 
-/* Whether what is mapped at a span is the window's: in unmapped or lost units it is a huge block, or not ours. */
+/* Whether memory mapped at a span is the window's: in unmapped or lost units it is a huge block, or not ours. */
 static inline bool engine_span_mapped(const struct engine_span *span) {
     return span->kind != SPAN_UNMAPPED && span->kind != SPAN_LOST;
 }
 
-/* How many bits of the live map are set in the first unit of the span, which is no slab; 0 if they cannot be read. */
+/* Set bits of the live map in the first unit of a span that is no slab; 0 if unreadable. */
 uint64_t engine_unit_bits(const struct engine_walk *walk);
 
-/* Moves the walk to the span that holds an address of the window; false if there is none. */
+/* Moves the walk to the span of an address; false if there is none. */
 bool engine_walk_to(struct engine_walk *walk, struct engine *engine, uint64_t address);
 
-/* The bytes of all live blocks: whole slots, large and huge blocks. */
+/* Whole slots, large and huge blocks. */
 uint64_t engine_live_bytes(struct engine *engine);

@@ -14,7 +14,7 @@
 #define SEGMENTS_MAX 256u
 #define NOTES_MAX ((size_t)64 << 10)
 
-/* The row at the start of some bytes, after those of `structure`; its own bytes, or 0 when these are none. */
+/* The row at the start of some bytes, after those of `structure`; returns its bytes, or 0 if they are no row. */
 static size_t take_row(const char *bytes, size_t size, char structure[LAYOUT_NAME_MAX], struct layout_row *row) {
     const size_t head = sizeof row->offset + sizeof row->size;
     const size_t length = size > head ? strnlen(bytes + head, size - head) : 0;
@@ -35,7 +35,7 @@ static int compare_rows(const void *a, const void *b) {
     return strcmp(((const struct layout_row *)a)->name, ((const struct layout_row *)b)->name);
 }
 
-/* Reads the rows and sorts them by name; false if they cannot be read. */
+/* Sorted by name; false if they cannot be read. */
 static bool read_rows(struct target *target, uint64_t rows, struct layout *layout) {
     char structure[LAYOUT_NAME_MAX] = "";
     char *bytes = make(ROWS_BYTES);
@@ -80,7 +80,7 @@ static void write_id(char text[BUILD_ID_TEXT], const void *bytes, size_t size) {
     }
 }
 
-/* Reads the library's root_head, which may be shorter or longer than ours. */
+/* The library's root_head may be shorter or longer than ours. */
 static bool read_head(struct target *target, uint64_t address, struct root_head *head) {
     const size_t least = offsetof(struct root_head, build_id);
     memset(head, 0, sizeof *head);
@@ -123,10 +123,10 @@ static void add_root(struct layouts *layouts, struct target *target, uint64_t ad
     layouts->layouts[layouts->count++] = layout;
 }
 
-/* The part of a module that is read at once: it usually has the headers and notes. */
+/* Read of a module at once; usually has the headers and notes. */
 #define HEAD_BYTES 4096u
 
-/* A module's headers, from the target's memory; a core may lack them, then from the file. */
+/* From the target's memory or, if a core lacks it, the file. */
 struct image {
     struct target *target;
     uint64_t start;
@@ -137,8 +137,7 @@ struct image {
     char build_id[BUILD_ID_TEXT]; /* in hexadecimal; "" until its note has been seen */
 };
 
-/* Looks for our notes, and the build id, in a copy of a module's note segment, which lies at `address` in the target.
- */
+/* Looks for our notes and the build id in a copy of a module's note segment, at `address` in the target. */
 static void search_notes(struct layouts *layouts, struct image *image, uint64_t address, const char *notes, size_t size,
                          const char *module) {
     for (size_t at = 0; size - at >= sizeof(Elf64_Nhdr);) {
@@ -314,7 +313,7 @@ bool layout_has(struct layout *layout, const char *report, const char *names) {
 
 struct field layout_field(const struct layout *layout, const char *name) {
     const struct layout_row *row = find_row(layout, name);
-    /* No structure of the libraries is near a megabyte: a larger one comes from a hostile target. */
+    /* No structure of the libraries is near a megabyte: the target is hostile. */
     if (row == NULL || row->offset > 1 << 20 || row->size > 1 << 20) {
         return (struct field){0};
     }

@@ -1,6 +1,4 @@
-/*
- * layout.h - finds a heap's root and reads its description of the heap's structures (src/base/layout.h).
- */
+/* layout.h - finds a heap's root and reads its description of the heap's structures (src/base/layout.h). */
 #pragma once
 
 #include <stdbool.h>
@@ -10,7 +8,7 @@
 #include "base/layout.h"
 #include "target/target.h"
 
-/* A member of a structure of the target, or a structure itself. `size` 0: the library does not have it. */
+/* A structure or a member. `size` 0: the library lacks it. */
 struct field {
     uint32_t offset;
     uint32_t size;
@@ -18,13 +16,13 @@ struct field {
 
 #define BUILD_ID_TEXT (2 * BUILD_ID_BYTES + 1)
 
-/* A name that the library does not have, and what is left out because of it. */
+/* A name that the library lacks, and what is left out because of it. */
 struct lack {
     char name[LAYOUT_NAME_MAX];
     const char *report;
 };
 
-/* A row of the library: "structure", or "structure.member". */
+/* "structure", or "structure.member". */
 struct layout_row {
     char name[LAYOUT_NAME_MAX];
     uint32_t offset;
@@ -49,11 +47,11 @@ struct layouts {
     size_t count;
 };
 
-/* All roots of the target, by the notes of its modules. A warning for each that cannot be read. */
+/* All roots of the target, by its modules' notes. Warns of each that cannot be read. */
 void layouts_find(struct layouts *layouts, struct target *target);
 
-/* Whether a process is on the libraries, and their roots. If its memory must not be read, there are no roots; it is
- * recognized by the usual names of its files. */
+/* Whether a process is on the libraries, and their roots. If its memory must not be read, there are no roots; its
+ * files' usual names tell. */
 bool layouts_recognize(struct layouts *layouts, struct target *target);
 
 void layouts_free(struct layouts *layouts);
@@ -61,27 +59,27 @@ void layouts_free(struct layouts *layouts);
 /* "the engine", "the MeMS heap", "HMM". */
 const char *root_name(uint32_t heap);
 
-/* The layout of the first heap of a kind; NULL: the target has none. */
+/* The first heap of a kind, or NULL. */
 struct layout *layouts_of(struct layouts *layouts, enum root_heap heap);
 
-/* Whether the library has all names that a report needs, separated by spaces. If not, a warning says which are missing
- * and what is left out; the caller then skips the report. */
+/* Whether the library has all names, separated by spaces, that a report needs. If not, warns what is missing and left
+ * out; the caller skips the report. */
 bool layout_has(struct layout *layout, const char *report, const char *names);
 
-/* A structure or a member by its name; without one its size is 0. */
+/* Size 0 if there is none. */
 struct field layout_field(const struct layout *layout, const char *name);
 
 /* A constant by its name, or `fallback`. */
 uint64_t layout_constant(const struct layout *layout, const char *name, uint64_t fallback);
 
-/* The value of a member in a copy of the first `size` bytes of its structure; 0 if it is not there. Members of 3, 5 or
- * more than 8 bytes are arrays or structures and have none. */
+/* A member's value in a copy of the first `size` bytes of its structure; 0 if it is not there. Members of 3, 5 or more
+ * than 8 bytes are arrays or structures and have none. */
 uint64_t field_of(const void *copy, size_t size, struct field field);
 
-/* A member of a structure that is itself a member. */
+/* Of a structure that is itself a member. */
 static inline struct field field_within(struct field outer, struct field inner) {
     return (struct field){outer.offset + inner.offset, outer.size != 0 ? inner.size : 0};
 }
 
-/* Like field_of, for a structure in the target; false when it cannot be read. */
+/* In the target; false if it cannot be read. */
 bool field_read(struct target *target, uint64_t structure, struct field field, uint64_t *value);

@@ -1,6 +1,4 @@
-/*
- * session.h - a target with everything that the verbs need: its roots, its heaps, its symbols.
- */
+/* session.h - a target with its roots, heaps and symbols. */
 #pragma once
 
 #include <jansson.h>
@@ -19,21 +17,18 @@ struct session {
     struct symbols *symbols; /* NULL until somebody asks */
 };
 
-/*
- * Opens the target that the user named. `needs_heap`: ends the program with EXIT_TROUBLE, and a line that says why, if
- * it has no readable heap of ours.
- */
+/* `needs_heap`: ends the program with EXIT_TROUBLE, and a line that says why, if it has no readable heap of ours. */
 void session_open(struct session *session, const char *name, bool needs_heap);
 void session_close(struct session *session);
 
-/* Like session_open; from then on all reads are recorded, so that they can be saved. */
+/* All reads are recorded, so that they can be saved. */
 void session_open_to_save(struct session *session, const char *name, struct record *record);
 
-/* Whether the first heap is where it was when the session was opened: a process may have become another program. */
+/* Whether the first heap is where it was at the opening: a process may have become another program. */
 bool session_has_root(struct session *session);
 
-/* For a process that has run on: drops all copies, and finds its mappings (with their numbers or without), its threads
- * and the engine's structures again. False when it has ended or executed another program. */
+/* For a process that has run on: drops all copies, and finds its mappings (with or without numbers), threads and the
+ * engine's structures again. False if it has ended or executed another program. */
 bool session_refresh(struct session *session, bool with_usage);
 
 /* Its symbols. */
@@ -42,17 +37,17 @@ struct symbols *session_symbols(struct session *session);
 /* The name of an address (symbols.h). */
 char *session_name(struct session *session, uint64_t address);
 
-/* Seconds on the clock of the slabs' births; 0: not known. */
+/* In seconds, on the clock of the slabs' births; 0: unknown. */
 uint64_t session_now(const struct session *session);
 
-/* One line about the target: "process 1234 (redis-server)", "core of process 1234 (redis-server): core.1234". */
+/* "process 1234 (redis-server)", "core of process 1234 (redis-server): core.1234". */
 char *session_title(const struct session *session);
 
-/* The same for JSON: an object "target" with kind, name, pid, program and the heaps' versions. */
+/* An object "target" with kind, name, pid, program and the heaps' versions. */
 json_t *session_json(const struct session *session);
 
-/* A text from the target, which may be any bytes: bytes that are not UTF-8 become question marks. */
+/* A target's text may be any bytes: those that are not UTF-8 become question marks. */
 json_t *json_text(const char *text);
 
-/* Writes JSON to standard output, and gives it back. */
+/* To standard output; frees the JSON. */
 void print_json(json_t *json);

@@ -27,7 +27,7 @@ static const char store_names[] =
 
 static const char all_spaces[] = "all of the MeMS heap";
 
-/* The numbers of a space, main node or sub node that a walk needs. */
+/* Of a space, main node or sub node. */
 struct fields {
     struct field next; /* of a list */
     struct field space_link, space_state, space_chain, space_movable, space_number;
@@ -101,7 +101,7 @@ static bool set_kind(const struct walk *walk, struct space_segment *segment, uin
     return segment->kind != SPACE_HOLE || kind == fields->hole;
 }
 
-/* A space without generations has number 0, and its handles are the addresses themselves. */
+/* Without generations, a space has number 0, and handles are addresses. */
 static uint64_t handle_of(const struct walk *walk, uint64_t tag, uint64_t start) {
     const struct fields *fields = &walk->fields;
     if (walk->number == 0) {
@@ -242,7 +242,7 @@ bool segment_held(const struct space_segment *segment, uint64_t handle) {
 
 /* --- Each space --------------------------------------------------------------------------------------------------- */
 
-/* Shows the address of every space to `visit`, until that returns false. */
+/* Visits every space's address, until `visit` returns false. */
 static void each_space(struct target *target, struct layout *layout,
                        bool (*visit)(struct layout *layout, uint64_t space, void *context), void *context) {
     struct field link = layout_field(layout, "mems_space.link");
@@ -292,7 +292,7 @@ struct place {
     uint64_t start, end;
 };
 
-/* Whose areas are shown, and where the blocks of movable spaces are: ascending, once they have all been met. */
+/* Whose areas are shown; the blocks of movable spaces, ascending once all have been met. */
 struct tour {
     struct target *target;
     void (*visit)(enum space_area area, uint64_t start, uint64_t end, void *context);
@@ -320,7 +320,7 @@ static int by_start(const void *a, const void *b) {
     return left->start < right->start ? -1 : left->start > right->start;
 }
 
-/* The chunks of one of a pool's lists, whose head was copied. A pool that was never used has no lists yet. */
+/* The chunks of one of a pool's lists, whose head was copied. An unused pool has no lists yet. */
 static void show_chunks(const struct tour *tour, struct layout *layout, uint64_t head, uint64_t link) {
     struct field next = layout_field(layout, "list.next");
     uint64_t size = layout_constant(layout, "POOL_CHUNK", 0);
@@ -350,7 +350,7 @@ static void show_pools(const struct tour *tour, struct layout *layout, uint64_t 
     free(copy);
 }
 
-/* The first place at or after an address, as an index. */
+/* The index of the first place at or after an address. */
 static size_t place_from(const struct tour *tour, uint64_t address) {
     size_t low = 0;
     size_t high = tour->count;
@@ -365,7 +365,7 @@ static size_t place_from(const struct tour *tour, uint64_t address) {
     return low;
 }
 
-/* A region of a movable space: the bytes outside blocks, and its slots. */
+/* Of a movable space: the bytes outside blocks, and the slots. */
 static void show_region(struct tour *tour, struct layout *layout, uint64_t region) {
     uint64_t memory;
     uint64_t size;

@@ -1,6 +1,4 @@
-/*
- * spaces.h - the MeMS heap in the target: its spaces, their main and sub-chains, segment by segment.
- */
+/* spaces.h - the MeMS heap in the target, segment by segment. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,37 +12,37 @@ enum space_kind { SPACE_HOLE, SPACE_PROCESS, SPACE_DOOMED };
 /* "HOLE", "PROCESS", "doomed PROCESS": freed while its bytes are copied. */
 extern const char *const space_kind_names[];
 
-/* A segment, with the main node that it lies in. Virtual addresses, first and last; physical 0: no memory. */
+/* With its main node. Virtual addresses, first and last; physical 0: no memory. */
 struct space_segment {
     unsigned space;         /* 0: the default one */
     uint64_t space_address; /* of the structure */
     uint64_t node;          /* address of its sub node */
-    bool movable;           /* so is its space: each PROCESS has its bytes anywhere, HOLEs have no memory */
+    bool movable;           /* in a movable space each PROCESS has its bytes anywhere, HOLEs have no memory */
     uint64_t main_start, main_last;
     bool begins_main;
     enum space_kind kind;
     uint64_t start, last;
     uint64_t physical;
-    uint64_t handle;                    /* of its first byte, as its user has it, or the last user had it */
+    uint64_t handle;                    /* of its first byte, as the user has it, or the last one had */
     unsigned address_bits, number_bits; /* of a handle */
 };
 
-/* Shows every segment to `visit`, until that returns false. NULL, or what is wrong: a chain that is torn. */
+/* Visits every segment, until `visit` returns false. NULL, or what is wrong: a torn chain. */
 const char *spaces_walk(struct target *target, struct layout *layout,
                         bool (*visit)(const struct space_segment *segment, void *context), void *context);
 
-/* The name of a lock of the MeMS heap that a thread holds; NULL: none. */
+/* A lock of the MeMS heap that a thread holds, by name; or NULL. */
 const char *spaces_held(struct target *target, struct layout *layout);
 
-/* Whether an address, as a handle, leads to the segment (or did while a HOLE's last block lived); and whether it may be
- * a handle of an earlier block, which differs only in the generation. */
+/* Whether a handle leads to the segment (or did while a HOLE's last block lived); and whether it may be an earlier
+ * block's, which differs only in the generation. */
 bool segment_holds(const struct space_segment *segment, uint64_t handle);
 bool segment_held(const struct space_segment *segment, uint64_t handle);
 
 /* The uses of the MeMS heap's memory. */
 enum space_area { AREA_LIVE, AREA_HOLE, AREA_NODES };
 
-/* Shows all memory of the MeMS heap to `visit`. NULL, or what is wrong: then some is left out. */
+/* Visits all memory of the MeMS heap. NULL, or what is wrong: then some is left out. */
 const char *spaces_areas(struct target *target, struct layout *layout,
                          void (*visit)(enum space_area area, uint64_t start, uint64_t end, void *context),
                          void *context);

@@ -1,6 +1,4 @@
-/*
- * tree.h - the nodes of a search tree of the target (src/base/tree.h).
- */
+/* tree.h - the nodes of a target's search tree (src/base/tree.h). */
 #pragma once
 
 #include <stdbool.h>
@@ -15,9 +13,7 @@ struct tree_fields {
     struct field node, left, right;
 };
 
-/*
- * The structures whose nodes are in the tree, in order, `limit` at most; the caller frees the array. *whole: the whole
- * tree was walked, as is possible for every balanced tree of that size.
- */
+/* The structures in the tree, in order, at most `limit`; the caller frees the array. *whole: all of it was walked, as
+ * is possible for every balanced tree of that size. */
 uint64_t *tree_structures(struct target *target, uint64_t root, const struct tree_fields *fields, size_t limit,
                           size_t *count, bool *whole);
