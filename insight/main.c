@@ -220,7 +220,7 @@ static const struct {
 
 _Static_assert(COUNT_OF(options) <= 64, "a bit for each option");
 
-/* At most one of each row, because the others would have no effect. */
+/* One of each row at most: the others would have no effect. */
 static const int apart[][4] = {
     {OPTION_PEAK, OPTION_ALLOCATED, OPTION_LIFETIME, OPTION_RESIDENT},
     {OPTION_THREAD, OPTION_CLASS},
@@ -236,7 +236,7 @@ static const int apart[][4] = {
     {OPTION_DETACH, OPTION_SAVE},
 };
 
-/* Options that have an effect only beside one of the others, in verbs with the first of these. */
+/* Options that need one of the others in their row, in verbs with the first of these. */
 static const int beside[][3] = {
     {OPTION_SUPPRESSIONS, OPTION_LEAKS},
     {OPTION_NO_SUPPRESSIONS, OPTION_LEAKS},
@@ -245,7 +245,7 @@ static const int beside[][3] = {
 
 static const int repeatable[] = {OPTION_SYMBOLS, OPTION_SUPPRESSIONS, 'o'};
 
-/* The place of a verb's option in options[]; COUNT_OF(options) if it has none with this key. */
+/* In options[]; COUNT_OF(options) if the verb has none with this key. */
 static size_t place_of(const struct verb *verb, int key) {
     size_t place = 0;
     while (place < COUNT_OF(options) &&
@@ -264,7 +264,7 @@ static const char *name_of(const struct verb *verb, int key) {
     return options[place_of(verb, key)].option.name;
 }
 
-/* Notes that an option is given. Of one that has a value and is given again, only one value would have an effect. */
+/* Notes an option. If one with a value is given twice, only one value has an effect. */
 static void note_given(struct parsed *parsed, int key, const char *value, struct argp_state *state) {
     const size_t place = place_of(parsed->verb, key);
     bool again = value != NULL && is_given(parsed, key);
@@ -313,7 +313,7 @@ static void list_options(const struct verb *verb, struct argp_option list[COUNT_
     list[count] = (struct argp_option){0};
 }
 
-/* Parses a number of seconds; false if the text is not one. */
+/* False if it is no number. */
 static bool parse_seconds(const char *text, double *seconds) {
     char *end;
     *seconds = strtod(text, &end);
@@ -329,7 +329,7 @@ static void add_heap_option(struct argp_state *state, struct arguments *argument
     free(before);
 }
 
-/* The options of `mems profile`. False for another one. */
+/* False for other options than those of `mems profile`. */
 static bool parse_profile_option(int key, const char *text, struct argp_state *state, struct arguments *arguments) {
     static const char *const formats[] = {
         [FORM_TREE] = "text", [FORM_PPROF] = "pprof", [FORM_HEAP_V2] = "heap_v2",       [FORM_COLLAPSED] = "collapsed",

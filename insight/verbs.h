@@ -1,13 +1,11 @@
-/*
- * verbs.h - the verbs of the command, one per file, and their arguments.
- */
+/* verbs.h - the verbs, one per file, and their arguments. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* What `mems profile` is about, how it is divided, and in which form it is shown. */
+/* What `mems profile` shows, how divided, and in which form. */
 enum profile_kind { PROFILE_LIVE, PROFILE_PEAK, PROFILE_ALLOCATED, PROFILE_LIFETIME, PROFILE_RESIDENT };
 enum profile_group { GROUP_NONE, GROUP_THREAD, GROUP_CLASS };
 enum profile_form {
@@ -24,7 +22,7 @@ enum profile_form {
 };
 
 struct arguments {
-    char **words; /* the arguments that are no options, ended by NULL */
+    char **words; /* not options; ended by NULL */
     size_t word_count;
     bool json;
     double timeout; /* seconds to wait for an answer */
@@ -37,16 +35,16 @@ struct arguments {
     double interval; /* top: seconds between looks */
     bool has_looks;
     uint64_t looks;            /* top: how many; 0: without end */
-    const char *sort;          /* top: by this column; NULL: by the usual one */
+    const char *sort;          /* top: this column, or NULL */
     const char *filter;        /* top: only rows with this text; NULL: all */
     char *why;                 /* leaks: an address */
     const char **suppressions; /* leaks: files of rules, */
     size_t suppression_count;
-    bool no_suppressions; /* and not the one that comes with the command */
+    bool no_suppressions; /* not even those that come with the command */
     bool show_leaks;      /* run: when the command ends */
     char *html;           /* map: a page in this file */
     char *listen;         /* serve: HOST:PORT */
-    char *host;           /* serve: a further name that it is asked by */
+    char *host;           /* serve: a further name for this server */
     bool open;            /* serve: everybody may look */
     enum profile_kind kind;
     enum profile_group group;
@@ -72,5 +70,5 @@ int verb_set(const struct arguments *arguments);
 int verb_trim(const struct arguments *arguments);
 int verb_serve(const struct arguments *arguments);
 
-/* Explains how the process of a core ended: `mems CORE`. */
+/* `mems CORE`: how the core's process ended. */
 int verb_explain(const struct arguments *arguments);

@@ -39,7 +39,7 @@ const struct row_text row_texts[ROWS] = {
     [ROW_CHANGED] = {"changed", "what came or went while this was counted", "look again, or stop the process"},
 };
 
-/* The mapping of a page, found near the one before. */
+/* Near the previous page's. */
 static size_t mapping_index(struct account *account, uint64_t page) {
     const struct target *target = account->target;
     if (account->at >= target->mapping_count || page < target->mappings[account->at].start ||
@@ -59,7 +59,7 @@ void account_page(struct account *account, enum account_row row, uint64_t page, 
     if (index != SIZE_MAX) {
         account->left[index] -= (int64_t)bytes;
     } else {
-        /* Mapped after the mappings were read, so the kernel's sum does not include it. */
+        /* Mapped after the mappings were read, so not in the kernel's sum. */
         account->rows[ROW_CHANGED].resident -= (int64_t)bytes;
     }
 }
@@ -188,7 +188,7 @@ static void count_mappings(struct account *account, struct layouts *layouts, str
     }
 }
 
-/* A core does not record residency; pages with contents count instead. */
+/* A core does not record residency, so pages with contents count. */
 static void measure_core(struct target *target) {
     for (size_t i = 0; i < target->mapping_count; i++) {
         struct mapping *mapping = &target->mappings[i];

@@ -1,9 +1,8 @@
 /*
  * account.h - what each resident page is used for: rows that sum to the kernel's count.
  *
- * Each resident page of the heaps is divided among rows by its contents; the rest of a mapping's Rss goes to a row for
- * the mapping's kind. So the rows sum to the Rss in smaps. While the target runs, changes between the readings have a
- * row, too.
+ * A heap's resident pages are divided among rows by contents; the rest of a mapping's Rss goes to a row for its kind,
+ * so the rows sum to the Rss in smaps. While the target runs, changes between the readings have a row, too.
  */
 #pragma once
 
@@ -80,11 +79,11 @@ struct account {
     struct row rows[ROWS];
     uint64_t rss; /* over all mappings */
     uint64_t swap;
-    uint64_t zero_pages; /* bytes of the heaps that are the kernel's zero page: not in rss */
+    uint64_t zero_pages; /* bytes of the heaps that are the kernel's zero page, which is not in rss */
     uint64_t huge_pages; /* bytes in transparent huge pages, of all mappings */
     uint64_t shared;     /* bytes of rss that others map, too */
-    /* The maximum by which live slots exceed the requested sizes, each of which is more than the next smaller class.
-     * Aligned blocks may have larger slots than that. */
+    /* The most by which live slots exceed the requested sizes, each of which is more than the next smaller class.
+     * Aligned blocks may have larger slots. */
     uint64_t rounding_most;
     bool resident_known;
     bool zeros_known;
@@ -96,44 +95,43 @@ struct account {
     uint64_t huge_bytes;
     struct arena_account *arenas; /* ascending by heap */
     size_t arena_count;
-    const char *spaces_trouble; /* why the MeMS heap could not be counted completely; NULL: it was */
+    const char *spaces_trouble; /* why the MeMS heap could not be counted completely, or NULL */
     const char *hmm_trouble;    /* the same of HMM, */
     uint64_t hmm_where;         /* and where */
-    int64_t *left;              /* the part of each mapping's Rss that is in no row yet */
+    int64_t *left;              /* of each mapping's Rss: what is in no row yet */
     size_t at;                  /* the mapping that was looked up last */
 };
 
-/* Counts the whole target, whichever heaps it has: `layouts` are its roots. `engine` is NULL, or open. The mappings of
- * a process have been read with their numbers just before (target_read_mappings or target_update_mappings). */
+/* Counts the whole target, by its roots `layouts`. `engine` is NULL, or open. A process's mappings have been read with
+ * their numbers just before (target_read_mappings or target_update_mappings). */
 void account_take(struct account *account, struct target *target, struct layouts *layouts, struct engine *engine);
 void account_free(struct account *account);
 
-/* Whether a mapping belongs to the library: its file, and the anonymous mapping right behind, which is the rest of its
- * data. A program that contains the library is a file like any other. */
+/* The library's file, and the anonymous mapping right behind, the rest of its data. A program that contains the library
+ * is a file like any other. */
 bool account_is_library(const struct target *target, const struct layouts *layouts, const struct mapping *mapping);
 
 /* --- Shared by the files of this room
  * ------------------------------------------------------------------------------------- */
 
-/* Assigns bytes of a resident page to a row. */
+/* Of a resident page. */
 void account_page(struct account *account, enum account_row row, uint64_t page, uint64_t bytes);
 
 struct residency;
 
-/* The bytes of start .. end, and those of its pages that are resident; in ascending order, as residency_of is asked. */
+/* The bytes of start .. end, and those of its resident pages; in ascending order, for residency_of. */
 void account_part(struct account *account, struct residency *residency, enum account_row row, uint64_t start,
                   uint64_t end);
 
-/* Assigns all of start .. end to a row: its bytes, and those of its resident pages. Pages shared with another range
- * count in proportion. */
+/* Its bytes, and those of its resident pages. Pages shared with another range count in proportion. */
 void account_range(struct account *account, enum account_row row, uint64_t start, uint64_t end);
 
 /* The bytes of start .. end on a page. */
 uint64_t account_overlap(uint64_t start, uint64_t end, uint64_t page, uint64_t page_size);
 
-/* Whether the page is to be divided among rows; counts it if it is swapped out or the zero page. */
+/* Whether to divide the page among rows; counts it if it is swapped out or the zero page. */
 bool account_page_taken(struct account *account, enum account_row row, unsigned state, uint64_t bytes);
 
-/* The rows of the engine, and those of HMM; engine: NULL if there is none. */
+/* engine: NULL if there is none. */
 void account_engine(struct account *account, struct engine *engine);
 void account_hmm(struct account *account, struct layouts *layouts, const struct engine *engine);

@@ -15,7 +15,7 @@ static int by_heap(const void *id, const void *arena) {
     return *left < right->heap ? -1 : *left > right->heap;
 }
 
-/* Counts blocks and memory of the walk's current span, if an arena owns it. */
+/* If an arena owns the walk's current span. */
 static void count_in_arena(struct account *account, const struct engine_walk *walk, uint64_t blocks, uint64_t bytes) {
     struct arena_account *arena =
         account->arena_count == 0
@@ -62,7 +62,7 @@ static void count_slab(struct account *account, const struct engine_walk *walk, 
     account->rows[ROW_SLACK].bytes += of->units * walk->engine->unit - of->slots * of->size;
 }
 
-/* A page of a slab: its slots by state, and the rest. */
+/* Its slots by state, and the rest. */
 static void divide_page(struct account *account, const struct engine_walk *walk, uint64_t page, unsigned state) {
     const uint64_t size = account->target->page_size;
     uint64_t bytes[STATES];
@@ -81,7 +81,7 @@ static void divide_page(struct account *account, const struct engine_walk *walk,
     account_page(account, ROW_SLACK, page, size - taken - bytes[STATE_FREE]);
 }
 
-/* The same for a slab whose pages are all resident: only pages without a live or cached slot differ from the others. */
+/* With all pages resident, only those without a live or cached slot differ from the others. */
 static void divide_resident_slab(struct account *account, const struct engine_walk *walk,
                                  const uint64_t slots[STATES]) {
     const uint64_t size = walk->engine->classes[walk->span.size_class].size;

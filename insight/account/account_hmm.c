@@ -42,7 +42,7 @@ static bool count_block(const struct hmm_block *block, void *context) {
     return true;
 }
 
-/* A heap whose memory is a block of the engine's, or of the process's own HMM heap, is counted there. */
+/* A heap in a block of the engine, or of the process's own HMM heap, is counted there. */
 static bool is_counted(const struct engine *engine, uint64_t heap, const struct counting *counting) {
     return (heap >= counting->first && heap < counting->end) ||
            (engine != NULL && engine_holds((struct engine *)(uintptr_t)engine, heap));

@@ -9,13 +9,13 @@
 #include "target/residency.h"
 #include "walk/engine_huge.h"
 
-/* Whether this is a mapping of the heap's tables, which are copied separately. */
+/* The heap's tables are copied separately. */
 static bool is_table(const struct session *session, const struct mapping *mapping) {
     const struct engine *engine = &session->engine;
     return session->has_engine && mapping->start - engine->tables_start < engine->tables_size;
 }
 
-/* The window and the huge blocks of the engine. */
+/* The engine's window and huge blocks. */
 static struct pieces find_heap(struct session *session) {
     struct engine *engine = &session->engine;
     struct pieces heap = {0};
@@ -32,10 +32,8 @@ static struct pieces find_heap(struct session *session) {
     return heap;
 }
 
-/*
- * Pages of a read-only mapping that the program wrote before it protected them: the data that a linker relocates, and
- * what programs keep from being overwritten. Pages that are still those of the file hold no pointer to a block.
- */
+/* A read-only mapping's pages that the program wrote before it protected them: data that a linker relocates, or that a
+ * program keeps from being overwritten. Pages that are still the file's hold no pointer to a block. */
 static void add_written(struct pieces *plan, struct target *target, const struct mapping *mapping) {
     struct residency residency;
     residency_start(&residency, target, mapping->start, mapping->end);
@@ -50,8 +48,7 @@ static void add_written(struct pieces *plan, struct target *target, const struct
     residency_end(&residency);
 }
 
-/* The memory to copy: writable mappings, those of the heap that the program has made read-only, and written pages of
- * others. */
+/* What to copy: writable mappings, the heap's that the program has made read-only, and written pages of others. */
 static struct pieces make_plan(struct session *session) {
     struct target *target = &session->target;
     struct pieces heap = find_heap(session);

@@ -1,7 +1,5 @@
-/*
- * capture.h - a snapshot of a target: its memory, the registers of its threads, and the heaps' structures. A live
- * process is stopped meanwhile, and resumes before the snapshot is examined.
- */
+/* capture.h - a snapshot of a target: memory, registers, and the heaps' structures. A live process is stopped
+ * meanwhile, and resumes before the snapshot is examined. */
 #pragma once
 
 #include "target/image.h"
@@ -10,10 +8,10 @@
 struct capture {
     struct image image;
     double pause;     /* seconds */
-    const char *held; /* a lock of a heap that a thread held at that moment; NULL: none */
+    const char *held; /* a lock of a heap that a thread held at that moment, or NULL */
 };
 
-/* Takes the snapshot. Ends the program with a clear line if that is refused, or if there is too little memory.
- * `is_stopped`: the process is already stopped, and its threads' registers have been read. */
+/* Ends the program with a clear line if that is refused, or memory does not suffice. `is_stopped`: the process is
+ * stopped already, and its threads' registers have been read. */
 void capture_take(struct capture *capture, struct session *session, bool is_stopped);
 void capture_free(struct capture *capture, struct session *session);

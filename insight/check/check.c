@@ -1,9 +1,6 @@
-/*
- * check.c - `mems check`: whether the invariants of the heaps' structures hold, checked from outside.
- *
- * A live process is stopped while its metadata is copied, at a moment when no thread holds a lock of the heap, and
- * resumes while the copy is examined.
- */
+/* check.c - `mems check`: checks the invariants of the heaps' structures from outside. A live process is stopped while
+ * its metadata is copied, at a moment when no thread holds a lock of the heap, and resumes while the copy is
+ * examined. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -17,12 +14,11 @@
 #include "verbs.h"
 #include "walk/spaces.h"
 
-/* How often a process is stopped because one of its threads holds a lock, and the longest pause between two stops. */
+/* How often to stop a process because a thread holds a lock, and the longest pause in between. */
 #define STOPS_MOST 100
 #define PAUSE_MOST_MS 20
 
-/* The same as LOOKS_IN_FLIGHT while a lock is held, and in the other heaps, because a process with one thread takes no
- * lock in HMM. */
+/* LOOKS_IN_FLIGHT for when a lock is held, and for the other heaps: with one thread, HMM takes no lock. */
 #define LOOKS_MOST 20u
 
 void check_find(struct check *check, const char *heap, uint64_t where, const char *format, ...) {
@@ -214,12 +210,12 @@ int check_stop(struct session *session, const char **held, double *since) {
             return stops;
         }
         target_continue(target);
-        /* The thread with the lock may be waiting for a processor. */
+        /* The lock's holder may be waiting for a processor. */
         usleep(stops < PAUSE_MOST_MS ? 1000u * (unsigned)stops : 1000u * PAUSE_MOST_MS);
     }
 }
 
-/* Copies what the check of the engine reads, and checks the other heaps, while a living process is stopped. */
+/* While a living process is stopped: copies what the engine's check reads, and checks the other heaps. */
 static void take_moment(struct check *check) {
     struct session *session = check->session;
     if (session->target.kind != TARGET_LIVE) {

@@ -1,9 +1,5 @@
-/*
- * check.h - shared by the files of `mems check`: the target and the findings.
- *
- * A part is skipped, and reported as skipped, if the library does not describe the structures that it needs
- * (layout_has).
- */
+/* check.h - for the files of `mems check`: target and findings. A part is reported as skipped if the library does not
+ * describe the structures that it needs (layout_has). */
 #pragma once
 
 #include <stdbool.h>
@@ -25,38 +21,36 @@ struct check {
     uint64_t slabs, slots, spans, cached, segments, blocks;
     bool walked;      /* the window, to its end */
     size_t in_flight; /* threads that may have been stopped between two stores (in_flight.h) */
-    const char *held; /* a lock that a thread held at that moment; NULL: none */
+    const char *held; /* a lock that a thread held, or NULL */
     double pause;     /* seconds */
     int attempts;
     struct suspects suspects;
 };
 
-/* Something counts as damage if this many looks in a row find some while threads are inside the engine. */
+/* While threads are inside the engine, only what this many looks in a row find is damage. */
 #define LOOKS_IN_FLIGHT 5u
 
-/* Reports a violated invariant, in "engine", "spaces" or "hmm", at an address. */
+/* A violated invariant, in "engine", "spaces" or "hmm", at an address. */
 __attribute__((format(printf, 4, 5))) void check_find(struct check *check, const char *heap, uint64_t where,
                                                       const char *format, ...);
 
 #define FIND(check, where, ...) check_find(check, "engine", where, __VA_ARGS__)
 
-/* Checks that a counter of the engine equals our count. `where`: the address of the structure that contains it. */
+/* A counter of the engine must equal our count. `where`: the structure that contains it. */
 void check_count(struct check *check, uint64_t where, const char *what, uint64_t counted, uint64_t told);
 
-/* The same for `field` of the structure that a member of the root points at. */
+/* For `field` of the structure that a member of the root points at. */
 void check_number(struct check *check, const char *what, uint64_t counted, const char *member, const char *field);
 
-/* Shows each structure of a list, given the address of its head, to `visit`; false, reported as `what`, if its links do
- * not agree. */
+/* Visits each structure of a list by its head's address; false, reported as `what`, if its links do not agree. */
 bool check_list(struct check *check, uint64_t head, struct field link, const char *what,
                 void (*visit)(struct check *check, uint64_t structure, void *context), void *context);
 
-/* The page map's entry for a unit; 0 if it cannot be read. */
+/* 0 if the entry cannot be read. */
 uint64_t check_entry(const struct engine *engine, uint64_t unit);
 
-/* The engine's parts: the window's spans and what is counted of them; free spans, in their trees and by age; huge
- * blocks. Heaps and what each has: slabs, cached blocks, depots; units in inboxes. Last, the canaries behind live
- * blocks: of a process in its present state. */
+/* The engine's parts: spans and their counts; free spans, in trees and by age; huge blocks; heaps with their slabs,
+ * cached blocks and depots; units in inboxes. Last, canaries behind live blocks, in a process's present state. */
 void check_window(struct check *check);
 void check_free_spans(struct check *check);
 void check_huge(struct check *check);
@@ -77,10 +71,10 @@ void check_hmm(struct check *check, struct layout *layout);
 /* --- For other verbs -------------------------------------------------------------------------------------------------
  */
 
-/* Reads everything that `mems check` reads, so that `mems save` records it and the saved file can be checked. */
+/* Reads what `mems check` reads, so that a file of `mems save` can be checked. */
 void check_read(struct session *session);
 
-/* The name of a lock of a heap that a thread holds; NULL: none. */
+/* A lock of a heap that a thread holds, by name; or NULL. */
 const char *check_lock(struct session *session);
 
 /* Stops a process, if possible while no thread holds a lock: *held is the lock's name, or NULL. *since: when it

@@ -1,9 +1,6 @@
-/*
- * check_canaries.c - `mems check` for the canaries behind the engine's live blocks, in its hardened modes.
- *
- * A process runs on while its blocks are read, so one that seems damaged may only have been freed meanwhile. It is a
- * suspect until it is read again while the process is stopped.
- */
+/* check_canaries.c - `mems check`: canaries behind live blocks in the engine's hardened modes. A process runs on while
+ * its blocks are read, so a block that seems damaged may only have been freed. It is a suspect until it is read again
+ * while the process is stopped. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -40,7 +37,7 @@ static void look_at_large(const struct engine_walk *walk, struct suspects *suspe
     }
 }
 
-/* At one of them, or at all (block 0). */
+/* At one huge block, or (block 0) at all. */
 static void look_at_huge(struct engine *engine, uint64_t block, struct suspects *suspects) {
     size_t count;
     struct engine_huge *blocks = engine_huge_blocks(engine, &count);
@@ -87,7 +84,7 @@ static void look_at(struct engine *engine, uint64_t block, struct suspects *susp
     engine_walk_end(&walk);
 }
 
-/* Looks again at all suspects; keeps those that are still damaged. */
+/* Keeps the suspects that are still damaged. */
 static void look_again(struct check *check) {
     const struct suspects before = check->suspects;
     check->suspects = (struct suspects){0};

@@ -1,6 +1,4 @@
-/*
- * check_heaps.c - `mems check` for the engine's heaps: their slabs, cached blocks and inboxes.
- */
+/* check_heaps.c - `mems check`: the engine's heaps, with slabs, cached blocks and inboxes. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +32,7 @@ static uint64_t class_at(const struct engine *engine, const struct engine_heap *
 
 /* --- Cached blocks ------------------------------------------------------------------------------------------------ */
 
-/* The cached blocks of all heaps, to be sorted so that duplicates meet. */
+/* All heaps' cached blocks, to be sorted so that duplicates meet. */
 struct at_hand {
     struct check *check;
     uint64_t *blocks;
@@ -62,7 +60,7 @@ static int by_number(const void *a, const void *b) {
     return *left < *right ? -1 : *left > *right;
 }
 
-/* Each block is cached once, and neither free nor live in its slab. */
+/* A block is cached once, and neither free nor live in its slab. */
 static void check_at_hand(struct check *check, const struct at_hand *hand) {
     struct engine *engine = check->engine;
     struct engine_walk walk = {0};
@@ -100,7 +98,7 @@ static void check_at_hand(struct check *check, const struct at_hand *hand) {
     if (walking) {
         engine_walk_end(&walk);
     }
-    /* malloc and free change a block's live bit and its magazine by two stores, in an order that the compiler chose. */
+    /* malloc and free change live bit and magazine by two stores, in the compiler's order. */
     if (live > check->in_flight) {
         FIND(check, first_live, "%" PRIu64 " cached blocks are live, of which this is the first", live);
     }
@@ -121,7 +119,7 @@ static void check_all_cached(struct check *check) {
 
 /* --- Depots ------------------------------------------------------------------------------------------------------- */
 
-/* How many magazines a class has stored; at most one more than `counted`, in case the list is a circle. */
+/* At most one more than `counted`, in case the list is a circle. */
 static uint64_t stored_magazines(struct engine *engine, uint64_t at, uint64_t counted) {
     const struct layout *layout = engine->layout;
     uint64_t stored;
@@ -174,7 +172,7 @@ static void check_depots(struct check *check) {
 
 /* --- Slabs -------------------------------------------------------------------------------------------------------- */
 
-/* A list of slabs: all of one heap, and all of one class unless it is a list of aging slabs. */
+/* All slabs of one heap and, except for aging slabs, one class. */
 struct slab_list {
     uint64_t entry;
     uint64_t mask; /* the bits of the entry that matter */
@@ -210,7 +208,7 @@ static void visit_aging(struct check *check, uint64_t slab, void *context) {
     }
 }
 
-/* The slabs of a class, in the list whose head is at an address; their number. */
+/* In the list whose head is at an address; returns how many. */
 static uint64_t check_slab_list(struct check *check, uint64_t head, uint64_t entry) {
     struct slab_list list = {.entry = entry, .mask = UINT32_MAX};
     check_list(check, head, layout_field(check->engine->layout, "slab.link"), "a list of slabs is torn", visit_slab,
@@ -297,7 +295,7 @@ static void visit_unused(struct check *check, uint64_t heap, void *context) {
     }
 }
 
-/* A heap is counted and leaves the list of unused ones before its inbox opens; it returns after its inbox has closed. A
+/* A heap is counted and leaves the list of unused ones before its inbox opens, and returns after it has closed. A
  * thread may have been stopped in between. */
 static void check_use(struct check *check, uint64_t in_use) {
     struct engine *engine = check->engine;
@@ -344,7 +342,7 @@ struct inboxes {
     uint64_t closed; /* the value of a closed inbox */
 };
 
-/* Notes that a unit is in an inbox, a backlog or a ring. False if it cannot be. */
+/* Notes a unit of an inbox, a backlog or a ring. False if it cannot be one. */
 static bool meet_unit(struct inboxes *inboxes, uint64_t unit, uint64_t where) {
     struct check *check = inboxes->check;
     if (unit >= check->engine->top) {
@@ -370,7 +368,7 @@ static void check_stack(struct inboxes *inboxes, uint64_t head, uint64_t where) 
     }
 }
 
-/* A ring of units of a heap and class, by its last one. */
+/* By its last unit. */
 static void check_ring(struct inboxes *inboxes, uint64_t last, uint64_t entry, uint64_t where) {
     uint64_t number = last;
     while (last != 0 && meet_unit(inboxes, number - 1, where)) {
@@ -417,8 +415,7 @@ static void check_links(struct inboxes *inboxes) {
     }
 }
 
-/* The links of all units; false if they cannot be read. A core contains nothing of a table that was never written to.
- */
+/* False if they cannot be read. A core contains nothing of a table that was never written to. */
 static bool read_links(struct engine *engine, uint32_t *links) {
     uint64_t at;
     if (!field_read(engine->target, engine_structure(engine, "mems_root.window"),

@@ -1,6 +1,4 @@
-/*
- * check_hmm.c - `mems check` for HMM: headers block by block, and the lists of free and cached blocks.
- */
+/* check_hmm.c - `mems check`: HMM's headers, and its lists of free and cached blocks. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -24,7 +22,7 @@ struct listed {
     bool met; /* in a list */
 };
 
-/* A heap, and the blocks of it that are not in use: ascending. */
+/* `blocks`: those not in use, ascending. */
 struct heap {
     struct check *check;
     struct layout *layout;
@@ -68,7 +66,7 @@ static int by_address(const void *a, const void *b) {
     return left->address < right->address ? -1 : left->address > right->address;
 }
 
-/* A block in a list; NULL, and a finding, if it has another state or was met before. */
+/* NULL, and a finding, if a listed block has another state or was met before. */
 static struct listed *meet(const struct heap *heap, uint64_t address, enum hmm_state state) {
     const struct listed key = {.address = address};
     struct listed *block = heap->count != 0 ? bsearch(&key, heap->blocks, heap->count, sizeof key, by_address) : NULL;
@@ -82,7 +80,7 @@ static struct listed *meet(const struct heap *heap, uint64_t address, enum hmm_s
 
 /* --- The free list ------------------------------------------------------------------------------------------------ */
 
-/* Which bin blocks of a size are in (src/hmm/free_list.c). */
+/* As in src/hmm/free_bins.h. */
 static uint64_t bin_of(const struct heap *heap, uint64_t size) {
     const uint64_t steps = layout_constant(heap->layout, "FREE_STEPS", 1);
     const uint64_t bins = layout_constant(heap->layout, "FREE_BINS", 1);
@@ -151,7 +149,7 @@ static void check_free_list(const struct heap *heap) {
 
 /* --- Quick lists -------------------------------------------------------------------------------------------------- */
 
-/* The check beside a cached block's link (block_check). A library that tells of no rotation does not rotate. */
+/* The check beside a cached block's link (block_check). Libraries that do not mention a rotation do not rotate. */
 static uint64_t check_of(const struct heap *heap, uint64_t block, uint64_t link, uint64_t secret) {
     const unsigned turn = layout_constant(heap->layout, "BLOCK_CHECK_TURN", 0) % 64;
     return (link >> turn | link << (64 - turn) % 64) ^ block ^ secret;

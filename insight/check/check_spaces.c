@@ -1,7 +1,5 @@
-/*
- * check_spaces.c - `mems check` for the MeMS heap: the segments, and the dictionary of each space, which leads from
- * every address to its PROCESS (src/mems_heap/dict.h).
- */
+/* check_spaces.c - `mems check`: the MeMS heap's segments, and each space's dictionary, which leads from every address
+ * to its PROCESS (src/mems_heap/dict.h). */
 #include <stdlib.h>
 
 #include "check/check.h"
@@ -13,7 +11,7 @@ static const char dict_names[] =
     "quarter quarter.starts quarter.first POOL_GRAIN TABLE_BITS TYPE_TABLE TYPE_LEAF FRAME_BITS GRANULE "
     "MAIN_CHAIN_START LEAF_SHORT_KINDS LEAF_SHORT_SHARE LEAF_NO_KEY QUARTERS";
 
-/* A PROCESS, by the offsets of its first and last address; `met`: how many of its bytes the dictionary leads to. */
+/* Offsets of the first and last address; `met`: to how many of its bytes the dictionary leads. */
 struct process {
     uint64_t node;
     uint64_t first, last;
@@ -23,7 +21,7 @@ struct process {
 struct spaces {
     struct check *check;
     struct layout *layout;
-    uint64_t space; /* address of the one that the processes are of; 0: none yet */
+    uint64_t space; /* whose processes these are; 0: none yet */
     bool movable;   /* so is it */
     struct process *processes;
     size_t count;
@@ -41,7 +39,7 @@ static int by_node(const void *a, const void *b) {
     return left->node < right->node ? -1 : left->node > right->node;
 }
 
-/* Checks that a PROCESS has the offsets first .. last, as the dictionary says. */
+/* The dictionary says that a PROCESS has the offsets first .. last. */
 static bool meet(struct spaces *spaces, uint64_t node, uint64_t first, uint64_t last) {
     const struct process key = {.node = node};
     struct process *process =
@@ -54,7 +52,7 @@ static bool meet(struct spaces *spaces, uint64_t node, uint64_t first, uint64_t 
     return true;
 }
 
-/* The only PROCESS in the addresses of an entry. */
+/* An entry's only PROCESS. */
 static void check_single(struct spaces *spaces, uint64_t node, uint64_t base, uint64_t last) {
     const struct process key = {.node = node};
     const struct process *process =
@@ -66,7 +64,7 @@ static void check_single(struct spaces *spaces, uint64_t node, uint64_t base, ui
     }
 }
 
-/* The part of a PROCESS in the addresses base .. last, from `key` granules on. */
+/* In the addresses base .. last, from `key` granules on. */
 static void check_part(struct spaces *spaces, uint64_t node, uint64_t base, uint64_t last, uint64_t key) {
     const struct process wanted = {.node = node};
     const struct process *process =
@@ -78,7 +76,7 @@ static void check_part(struct spaces *spaces, uint64_t node, uint64_t base, uint
     check_single(spaces, node, base, last);
 }
 
-/* A leaf with lanes of 16 bits: the first granule of each PROCESS, and the one behind its last. */
+/* 16-bit lanes: each PROCESS's first granule, and the one behind its last. */
 static void check_short_leaf(struct spaces *spaces, const uint64_t *cell, uint64_t size, uint64_t base) {
     const uint64_t room = size / spaces->short_share;
     const uint64_t *nodes = cell + size / 8 - room;
@@ -92,7 +90,7 @@ static void check_short_leaf(struct spaces *spaces, const uint64_t *cell, uint64
     }
 }
 
-/* A leaf with a bit for each granule at which a PROCESS begins, quarter by quarter. */
+/* By quarter: a bit for each granule where a PROCESS begins. */
 static void check_full_leaf(struct spaces *spaces, const uint64_t *cell, uint64_t size, uint64_t base) {
     const struct layout *layout = spaces->layout;
     const struct field quarter = layout_field(layout, "quarter");
@@ -140,7 +138,7 @@ static void check_leaf(struct spaces *spaces, uint64_t leaf, uint64_t kind, uint
     }
 }
 
-/* An entry at a height, whose addresses begin at the offset `base`. No table is deeper than its height. */
+/* The entry's addresses begin at the offset `base`. No table is deeper than its height. */
 static void check_entry_of(struct spaces *spaces, uint64_t entry, uint64_t height, uint64_t base) {
     struct target *target = &spaces->check->session->target;
     const uint64_t type = entry & spaces->type_mask;
@@ -164,7 +162,7 @@ static void check_entry_of(struct spaces *spaces, uint64_t entry, uint64_t heigh
     }
 }
 
-/* Whether the dictionary of a space leads from each address of its PROCESSes to them, and nowhere else. */
+/* From each address of a PROCESS to it, and nowhere else. */
 static void check_dictionary(struct spaces *spaces) {
     struct target *target = &spaces->check->session->target;
     const struct layout *layout = spaces->layout;

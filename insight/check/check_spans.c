@@ -1,6 +1,4 @@
-/*
- * check_spans.c - `mems check` for the engine's window, span by span.
- */
+/* check_spans.c - `mems check`: the engine's window, span by span. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -26,7 +24,7 @@ static unsigned count_bits(uint64_t bits) {
     return (unsigned)__builtin_popcountll(bits);
 }
 
-/* Bits of the live map are set only at starts of slots, and no slot has more than one state. */
+/* The live map has bits only at starts of slots, and no slot has more than one state. */
 static void check_slots(struct check *check, const struct engine_walk *walk) {
     const struct engine *engine = check->engine;
     const struct engine_span *span = &walk->span;
@@ -128,7 +126,7 @@ static bool kind_is_free(enum engine_kind kind) {
     return kind == SPAN_FRESH || kind == SPAN_UNMAPPED || kind == SPAN_DIRTY;
 }
 
-/* A free span begins at the walk's unit; if its descriptor makes no sense, it has only this unit. */
+/* At the walk's unit; only this unit if the descriptor makes no sense. */
 static struct free_span read_free_span(struct check *check, const struct engine_walk *walk) {
     const struct engine *engine = check->engine;
     const struct layout *layout = engine->layout;

@@ -1,6 +1,4 @@
-/*
- * check_store.c - `mems check` for movable spaces: the slots of a region lead to its blocks, in order.
- */
+/* check_store.c - `mems check`: in movable spaces, a region's slots lead to its blocks, in order. */
 #include <inttypes.h>
 
 #include "check/check.h"
@@ -11,7 +9,7 @@ static const char store_names[] =
     "region.live region.blocks region.slots region.slots_max region.only sub_node sub_node.start sub_node.last "
     "sub_node.physical sub_node.region sub_node.slot";
 
-/* A region, and the blocks that its slots lead to. */
+/* With the blocks that its slots lead to. */
 struct region {
     uint64_t address, memory, mapped, size, top, live, blocks, slots, slots_max;
     uint64_t found, bytes; /* blocks that slots lead to */
@@ -39,7 +37,7 @@ static bool read_region(struct check *check, const struct layout *layout, struct
            region->memory + region->mapped >= region->memory;
 }
 
-/* The slots fill the end of the mapping downwards; a region for a single block has its slot in itself. */
+/* Slots fill the mapping from its end down; a region for a single block contains its slot. */
 static uint64_t slot_at(const struct layout *layout, const struct region *region, uint64_t slot) {
     return region->slots_max == 1 ? region->address + layout_field(layout, "region.only").offset
                                   : region->memory + region->mapped - 8 * (slot + 1);
@@ -49,7 +47,7 @@ static uint64_t member(const void *node, const struct layout *layout, const char
     return field_of(node, layout_field(layout, "sub_node").size, layout_field(layout, name));
 }
 
-/* The block of a slot lies behind those of the slots before it, and names the region and the slot. */
+/* A slot's block is behind those of the slots before, and names the region and the slot. */
 static bool meet_block(struct check *check, const struct layout *layout, struct region *region, uint64_t node,
                        uint64_t slot) {
     char copy[256];

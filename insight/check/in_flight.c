@@ -5,12 +5,12 @@
 #include "support/support.h"
 #include "target/registers.h"
 
-/* A thread with more stack in use counts as inside: reading all of it would prolong the stop. */
+/* More stack counts as inside: reading all of it would prolong the stop. */
 #define STACK_MAX ((uint64_t)1 << 20)
 
 #define WORDS 512u
 
-/* Whether a word points into the code of the engine's module. */
+/* In the engine's module. */
 static bool is_code(const struct session *session, uint64_t word) {
     const struct mapping *mapping = target_mapping(&session->target, word);
     return mapping != NULL && mapping->executable && strcmp(mapping->path, session->engine.layout->module) == 0;
@@ -25,8 +25,7 @@ static bool has_code(const struct session *session, const uint64_t *words, size_
     return false;
 }
 
-/* Whether the stack has a return address in the engine, or cannot be read. A signal handler's frame holds the
- * interrupted registers. */
+/* A return address in the engine, or unreadable. A signal handler's frame holds the interrupted registers. */
 static bool stack_has_code(struct session *session, uint64_t stack) {
     const struct mapping *mapping = target_mapping(&session->target, stack);
     uint64_t words[WORDS];

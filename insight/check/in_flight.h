@@ -1,15 +1,11 @@
-/*
- * in_flight.h - which threads were stopped inside the engine, where counters may briefly disagree with what they count.
- */
+/* in_flight.h - threads stopped inside the engine, where counters may briefly disagree with what they count. */
 #pragma once
 
 #include <stddef.h>
 
 #include "walk/session.h"
 
-/*
- * The most threads that can have been stopped inside the engine: those with an address in its code in a register or on
- * their stacks, and those whose registers are unknown. Stale words on a stack make this too large, never too small. A
- * live process must be stopped, and its registers read.
- */
+/* The most such threads: those with an address in its code in a register or on their stacks, and those whose registers
+ * are unknown. Stale words on a stack make this too large, never too small. A live process must be stopped, and its
+ * registers read. */
 size_t in_flight_threads(struct session *session);

@@ -10,11 +10,11 @@
 #include "walk/hmm.h"
 #include "walk/spaces.h"
 
-/* A target with more blocks is hostile, or needs more bits than fit into memory. */
+/* More blocks: the target is hostile, or the bits would not fit into memory. */
 #define NUMBERS_LIMIT ((uint64_t)1 << 36)
 #define EXTENTS_LIMIT ((uint64_t)1 << 31)
 
-/* If extents are farther apart than this, another set begins, while there are sets left. */
+/* Extents farther apart than this begin another set, while there are sets left. */
 #define SET_GAP ((uint64_t)1 << 26)
 
 /* --- Rows --------------------------------------------------------------------------------------------------------- */
@@ -82,7 +82,7 @@ static void add_single(struct growing *growing, enum block_kind kind, uint64_t s
     mark_live(growing->blocks, row->first, size);
 }
 
-/* A span of sampled blocks; the samples say which of its cells have a live one. */
+/* The samples say which cells of a span of sampled blocks are live. */
 static void add_cells(struct growing *growing, const struct engine_walk *walk) {
     struct blocks *blocks = growing->blocks;
     const struct engine_span *span = &walk->span;
@@ -220,7 +220,7 @@ static bool is_sorted(const struct extent *extents, size_t count) {
     return count == 0 || extents[count - 1].size <= UINT64_MAX - extents[count - 1].start;
 }
 
-/* Sorts extents together with their numbers; one that overlaps the next, in a hostile target, is cut. */
+/* Sorts extents and their numbers; in a hostile target, one that overlaps the next is cut. */
 static void sort_extents(struct extent *extents, uint32_t *numbers, size_t count) {
     if (is_sorted(extents, count)) {
         return;
@@ -258,7 +258,7 @@ static void make_buckets(struct set *set) {
     }
 }
 
-/* `numbers` NULL: they follow each other, from `first` on. */
+/* `numbers` NULL: consecutive, from `first` on. */
 static void add_set(struct blocks *blocks, enum block_kind kind, const struct extent *extents, const uint32_t *numbers,
                     size_t count, uint64_t first) {
     struct set *set = &blocks->sets[blocks->set_count++];
@@ -381,7 +381,7 @@ static bool find_huge(const struct blocks *blocks, uint64_t address, struct bloc
     return true;
 }
 
-/* The place of a number in its set is that of its extent, except for handles, whose block is elsewhere. */
+/* A number's place in its set is its extent's, except for handles, whose block is elsewhere. */
 static bool find_in_set(const struct blocks *blocks, const struct set *set, uint64_t address, struct block *block) {
     const size_t bucket = (size_t)((address - set->low) >> set->shift);
     size_t low = set->buckets[bucket];

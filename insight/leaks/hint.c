@@ -22,7 +22,7 @@ void hints_end(struct hints *hints) {
     free(hints->names);
 }
 
-/* The place of an address: its own, or a free one. */
+/* The address's place, or a free one. */
 static struct hint_name *place_of(struct hint_name *names, size_t room, uint64_t address) {
     size_t at = (size_t)((address * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (room - 1);
     while (names[at].address != 0 && names[at].address != address) {
@@ -46,7 +46,7 @@ static void make_room(struct hints *hints) {
     hints->room *= 2;
 }
 
-/* Names a class's virtual table without the offset into it. */
+/* A class's virtual table without the offset into it. */
 static char *without_place(char *name) {
     char *plus = name != NULL && strncmp(name, "vtable for ", 11) == 0 ? strrchr(name, '+') : NULL;
     if (plus != NULL) {
@@ -69,7 +69,7 @@ static const char *symbol_at(struct hints *hints, uint64_t address) {
     return place->name;
 }
 
-/* The length of the text at the start; 0 if it is no text. */
+/* 0 if there is no text at the start. */
 static size_t text_length(const char *bytes, size_t size) {
     size_t length = 0;
     while (length < size && (isprint((unsigned char)bytes[length]) || bytes[length] == '\n' || bytes[length] == '\t')) {

@@ -1,7 +1,5 @@
-/*
- * hint.h - hints from the contents of a block: the symbol that its first word points at, which in C++ names its type,
- * or the text that it begins with.
- */
+/* hint.h - hints from a block's contents: the symbol that its first word points at, which in C++ names its type, or the
+ * text that it begins with. */
 #pragma once
 
 #include "leaks/blocks.h"
@@ -17,7 +15,7 @@ struct hint {
     char text[HINT_TEXT_MAX]; /* the first bytes of a text */
 };
 
-/* Names that have been looked up, by their addresses. */
+/* Names found, by their addresses. */
 struct hints {
     struct session *session;
     const struct image *image;
@@ -31,5 +29,5 @@ struct hints {
 void hints_start(struct hints *hints, struct session *session, const struct image *image);
 void hints_end(struct hints *hints);
 
-/* The hint of a block; the names are valid until hints_end. */
+/* The names are valid until hints_end. */
 struct hint hint_of(struct hints *hints, const struct block *block);

@@ -5,7 +5,7 @@
 
 #include "support/support.h"
 
-/* How many groups are compared with those that were sampled. */
+/* So many groups are compared with sampled ones. */
 #define GROUPS_INFERRED 1000u
 
 /* A leak on its way into a group. */
@@ -68,7 +68,7 @@ static int by_weight(const void *a, const void *b) {
     return order != 0 ? order : compare(left->addresses[0], right->addresses[0]);
 }
 
-/* The size of the slots that blocks of this size come from; the size itself beyond the classes. */
+/* Of the class that serves the size; the size itself beyond the classes. */
 static uint64_t slot_size(const struct leaks *leaks, uint64_t size) {
     const struct engine *engine = &leaks->session->engine;
     for (unsigned i = 0; leaks->session->has_engine && i < engine->class_count; i++) {
@@ -85,8 +85,8 @@ static bool look_alike(const struct leaks *leaks, const struct leak_group *group
            group->size == slot_size(leaks, sampled->size);
 }
 
-/* Samples represent others: groups without a stack get that of most blocks that look the same. The groups with the most
- * bytes come first, so only the first few matter. */
+/* Groups without a stack get that of most blocks that look the same, because samples represent others. The groups with
+ * the most bytes come first, so only the first few matter. */
 static void infer_stacks(const struct leaks *leaks, struct leak_groups *groups) {
     for (size_t i = 0; i < groups->count && i < GROUPS_INFERRED; i++) {
         struct leak_group *group = &groups->groups[i];

@@ -1,8 +1,6 @@
-/*
- * Finds the strongly connected components of the graph of leaked blocks by Kosaraju's algorithm: the block that a
- * depth-first search leaves last is in a component to which no other leads. So one block of each such component becomes
- * a leak, and everything that it leads to is below it.
- */
+/* Kosaraju's algorithm finds the strongly connected components of the leaked blocks: the block that a depth-first
+ * search leaves last is in a component to which no other leads. So one block of each such component becomes a leak, and
+ * everything that it leads to is below it. */
 #include "leaks/leaked.h"
 
 #include <stdlib.h>
@@ -13,7 +11,7 @@
 
 /* --- The order in which a depth-first search leaves blocks -------------------------------------------------------- */
 
-/* A block that the search is in, and its words that remain to be examined. */
+/* A block that the search is in, and its words that remain. */
 struct frame {
     uint64_t number;
     uint64_t at;
@@ -105,7 +103,7 @@ static bool meet_words(uint64_t address, const uint64_t *words, size_t count, vo
     return true;
 }
 
-/* Which of the blocks of `bits` no other one of them leads to. The caller frees the answer. */
+/* Those of `bits` that no other one leads to. The caller frees the answer. */
 static uint64_t *find_first(const struct blocks *blocks, const struct image *image, const uint64_t *bits) {
     struct pointed pointed = {.blocks = blocks, .bits = blocks_bits(blocks)};
     const struct image_range *range = NULL;
@@ -143,7 +141,7 @@ static void add_leak(struct leaked *leaked, struct reach *reach, uint64_t number
     leaked->below_bytes += leak.below_bytes;
 }
 
-/* Of the blocks that nothing led to, one of each component to which no other leads. */
+/* If nothing led to a block: one of each component to which no other leads. */
 static void add_cycles(struct leaked *leaked, struct reach *reach) {
     struct search search = {.blocks = reach->blocks, .image = reach->image};
     search_all(&search, reach->unreached);

@@ -11,7 +11,7 @@
 #include "support/support.h"
 #include "target/core.h"
 
-/* How often a heap that was being changed is captured again: HMM takes no lock in a process with one thread. */
+/* How often a heap that was changing is captured again: HMM takes no lock in a process with one thread. */
 #define ATTEMPTS 5
 
 /* --- What is reached ---------------------------------------------------------------------------------------------- */
@@ -37,7 +37,7 @@ static void suppress(struct leaks *leaks, struct rule *rule, uint64_t count, uin
     leaks->suppressed_bytes += bytes;
 }
 
-/* The guard by which glibc mangles pointers is in each thread's control block. */
+/* glibc's guard for mangled pointers is in each thread's control block. */
 static uint64_t find_guard(struct target *target) {
 #if defined(__x86_64__)
     enum { FS_BASE = 21, GUARD = 0x30 };
@@ -54,7 +54,7 @@ static uint64_t find_guard(struct target *target) {
     return 0;
 }
 
-/* Blocks that only mangled pointers lead to, in roots and in reached blocks, and the blocks below these. */
+/* Blocks that only mangled pointers lead to, in roots and in reached blocks, and the blocks below. */
 static void reach_mangled(struct leaks *leaks, struct reach *reach) {
     reach->reached_count = reach->reached_bytes = 0;
     for (size_t i = 0; i < reach->mangled_count; i++) {
@@ -83,7 +83,7 @@ static void reach_suppressed(struct leaks *leaks, struct reach *reach) {
     }
 }
 
-/* The file of rules that comes with the command: where it was built, or installed. */
+/* The rules that come with the command: where it was built, or installed. */
 static char *find_shipped_rules(void) {
     char *folder = own_folder();
     char *path = make_text("%s/../share/mems/leaks.supp", folder);

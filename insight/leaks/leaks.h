@@ -1,6 +1,4 @@
-/*
- * leaks.h - shared by the files of `mems leaks`: the capture, and the blocks that cannot be reached in it.
- */
+/* leaks.h - for the files of `mems leaks`: the capture, and the blocks that cannot be reached in it. */
 #pragma once
 
 #include "check/capture.h"
@@ -22,7 +20,7 @@ struct leaks {
     struct hints hints;
     struct origins origins;
     uint64_t guard;      /* glibc's, for mangled pointers; 0: not known */
-    uint64_t *unreached; /* bits by number: blocks that no root leads to, and no rule suppresses */
+    uint64_t *unreached; /* by number: no root leads to the block, and no rule suppresses it */
     struct leaked leaked;
     uint64_t suppressed_count, suppressed_bytes;
 };
@@ -31,9 +29,9 @@ struct leaks {
 void leaks_find(struct leaks *leaks, struct session *session, const struct arguments *arguments, bool is_stopped);
 void leaks_free(struct leaks *leaks);
 
-/* Prints the leaks to a stream; or as JSON. */
+/* To a stream, or as JSON. */
 void leaks_print(struct leaks *leaks, FILE *output);
 json_t *leaks_json(struct leaks *leaks);
 
-/* Prints how an address is reached, and returns the exit status. */
+/* Prints how an address is reached; returns the exit status. */
 int leaks_why(struct leaks *leaks, uint64_t address, bool as_json);

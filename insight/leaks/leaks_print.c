@@ -1,6 +1,4 @@
-/*
- * leaks_print.c - the results of `mems leaks`, as text and as JSON.
- */
+/* leaks_print.c - the results of `mems leaks`, as text and JSON. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +12,7 @@
 /* Columns before a stack. */
 #define STACK_INDENT 44u
 
-/* Groups beyond this number are only counted, in text. */
+/* In text, further groups are only counted. */
 #define GROUPS_TOLD 40u
 
 static const char *const kind_names[] = {
@@ -42,7 +40,7 @@ static void print_hint(FILE *output, const struct leak_group *group) {
     }
 }
 
-/* Where its blocks were allocated, or most likely so. */
+/* Where its blocks were allocated, certainly or most likely. */
 static void print_origin(struct leaks *leaks, const struct leak_group *group, FILE *output) {
     if (group->stack != NULL) {
         fprintf(output, "%42sallocated by\n", "");

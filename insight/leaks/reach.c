@@ -8,7 +8,7 @@
 /* Bytes of a root to scan before the blocks that they lead to. */
 #define REACH_PART ((uint64_t)1 << 20)
 
-/* How many pointers ahead memory is prefetched, and how much: most blocks are not larger. */
+/* How many pointers ahead to prefetch, and how much: most blocks are not larger. */
 #define AHEAD 16u
 #define PREFETCH_LINES 4u
 #define LINE ((size_t)64)
@@ -61,7 +61,7 @@ void reach_end(struct reach *reach) {
 
 /* --- Bins --------------------------------------------------------------------------------------------------------- */
 
-/* A new chunk for a bin whose last one is full, or that has none; such a bin joins the queue. */
+/* For a bin without room. A bin's first chunk puts it into the queue. */
 static void add_chunk(struct reach *reach, struct reach_bin *bin) {
     struct reach_chunk *chunk = reach->spare;
     if (chunk != NULL) {
@@ -122,7 +122,7 @@ static inline void meet_address(struct reach *reach, uint64_t address) {
     }
 }
 
-/* Out of line: few words are mangled pointers, and the loop over all is short without it. */
+/* Out of line: few words are mangled pointers, and the loop over all is shorter without it. */
 static __attribute__((noinline, cold)) void note_mangled(struct reach *reach, uint64_t address) {
     reach->mangled = grow(reach->mangled, reach->mangled_count, sizeof *reach->mangled);
     reach->mangled[reach->mangled_count++] = address;
@@ -149,7 +149,7 @@ static bool meet_words(uint64_t address, const uint64_t *words, size_t count, vo
 
 /* --- Memory ------------------------------------------------------------------------------------------------------- */
 
-/* The range of the image that holds an address, or the next one, or NULL. */
+/* The image's range that holds an address, or the next one, or NULL. */
 static const struct image_range *range_from(const struct image *image, const struct image_range **hint,
                                             uint64_t address) {
     if (*hint == NULL || address - (*hint)->start >= (*hint)->end - (*hint)->start) {
@@ -197,8 +197,7 @@ static uint64_t bin_start(const struct reach *reach, uint64_t bin) {
     return reach->regions[region].low + ((bin - reach->regions[region].first) << BIN_SHIFT);
 }
 
-/* Prefetches the memory that a pointer leads to, mostly the beginning of a block. It may reach beyond the page, which
- * harms nothing. */
+/* The memory behind a pointer, mostly a block's beginning. May reach beyond the page, which is harmless. */
 static inline void prefetch(struct reach *reach, uint64_t address) {
     const struct image_range *range = range_from(reach->image, &reach->range, address);
     const char *page = range != NULL && range->start <= address ? image_page(reach->image, range, address) : NULL;
@@ -210,7 +209,7 @@ static inline void prefetch(struct reach *reach, uint64_t address) {
     }
 }
 
-/* Examines the blocks that the pointers in a bin lead to, including pointers that these add to the same bin. */
+/* Examines the blocks that a bin's pointers lead to, including pointers that these add to the same bin. */
 static void empty_bin(struct reach *reach, uint64_t number) {
     const uint64_t start = bin_start(reach, number);
     struct reach_bin *bin = &reach->bins[number];
@@ -246,7 +245,7 @@ void reach_finish(struct reach *reach) {
 }
 
 void reach_from_memory(struct reach *reach, uint64_t start, uint64_t end) {
-    /* In parts, so that the pointers do not pile up. */
+    /* In parts, so that pointers do not pile up. */
     for (uint64_t part; start < end; start += part) {
         part = smaller(end - start, REACH_PART);
         reach_meet_memory(reach, start, start + part);

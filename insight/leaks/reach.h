@@ -3,8 +3,8 @@
  * other, counts as a pointer to it.
  *
  * Pointers lead anywhere, and following each at once would miss the caches several times per block. So they are put,
- * unchecked, into bins by destination, and the bins are processed one at a time: then the memory, the tables and the
- * bits of one stretch of the heap are used together.
+ * unchecked, into bins by destination, which are processed one at a time: then the memory, tables and bits of one
+ * stretch of the heap are used together.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 #include "leaks/blocks.h"
 #include "target/image.h"
 
-/* A bin takes the pointers to this many bytes, as log2. */
+/* log2 of the bytes to which a bin takes pointers. */
 #define BIN_SHIFT 20u
 
 /* Pointers come in chunks of this many. */
@@ -25,13 +25,13 @@ struct reach_chunk {
     uint32_t offsets[CHUNK_POINTERS]; /* from where the bin begins */
 };
 
-/* The count is here and not in the chunk, so adding a pointer reads no memory far from the last one. */
+/* The count is not in the chunk, so adding a pointer reads no memory far from the last one. */
 struct reach_bin {
     struct reach_chunk *chunk; /* NULL: the bin is empty */
     uint64_t count;            /* of the pointers in this chunk */
 };
 
-/* Addresses that have bins: the engine's window, and each set of blocks.h. */
+/* What has bins: the engine's window, and each set of blocks.h. */
 struct reach_region {
     uint64_t low;
     uint64_t size;
@@ -41,7 +41,7 @@ struct reach_region {
 struct reach {
     const struct blocks *blocks;
     const struct image *image;
-    uint64_t *unreached; /* bits by number: blocks that nothing has led to so far */
+    uint64_t *unreached; /* by number: nothing has led to the block so far */
     struct reach_region regions[SETS_MAX + 1];
     size_t region_count;
     struct reach_bin *bins;
@@ -50,7 +50,7 @@ struct reach {
     uint64_t bin_count, wait_first, wait_count;
     struct block *huge; /* blocks that have no bin */
     size_t huge_count;
-    const struct image_range *range;       /* the one of the image that was looked up last */
+    const struct image_range *range;       /* of the image; looked up last */
     uint64_t words;                        /* looked at */
     uint64_t reached_count, reached_bytes; /* blocks */
 
@@ -62,18 +62,18 @@ struct reach {
     size_t mangled_count;
 };
 
-/* `unreached` is the caller's, and holds the candidates. */
+/* `unreached`, the caller's, holds the candidates. */
 void reach_start(struct reach *reach, const struct blocks *blocks, const struct image *image, uint64_t *unreached);
 void reach_end(struct reach *reach);
 
-/* Marks everything reachable from a root: a range of memory, or words. */
+/* Marks everything reachable from a root: memory, or words. */
 void reach_from_memory(struct reach *reach, uint64_t start, uint64_t end);
 void reach_from_words(struct reach *reach, const uint64_t *words, size_t count);
 
 /* The same for what lies in a block. */
 void reach_from_block(struct reach *reach, uint64_t number);
 
-/* The two halves of that: the blocks that a range of memory leads to; everything reachable from these. */
+/* Its halves: the blocks that memory leads to; everything reachable from these. */
 void reach_meet_memory(struct reach *reach, uint64_t start, uint64_t end);
 void reach_finish(struct reach *reach);
 
@@ -86,7 +86,7 @@ static inline uint64_t reach_address(uint64_t word) {
 #endif
 }
 
-/* How glibc mangles pointers: exclusive or with the guard, and on x86-64 a rotation. */
+/* glibc mangles by an exclusive or with the guard and, on x86-64, a rotation. */
 static inline uint64_t reach_unmangled(uint64_t word, uint64_t guard) {
 #if defined(__x86_64__)
     return (word >> 17 | word << 47) ^ guard;
@@ -95,9 +95,7 @@ static inline uint64_t reach_unmangled(uint64_t word, uint64_t guard) {
 #endif
 }
 
-/*
- * Shows the words of start .. end that are in memory to `visit`, a page or less at a time, until that returns false:
- * `words` are those from `address` on. *hint: the range that was looked up last; NULL at first.
- */
+/* Visits the words of start .. end that are in memory, at most a page at a time, until `visit` returns false: `words`
+ * are those from `address` on. *hint: the range looked up last; initially NULL. */
 bool reach_words(const struct image *image, const struct image_range **hint, uint64_t start, uint64_t end,
                  bool (*visit)(uint64_t address, const uint64_t *words, size_t count, void *context), void *context);

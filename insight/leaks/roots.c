@@ -66,13 +66,13 @@ static bool touches_before(const struct target *target, const struct mapping *ma
     return mapping > target->mappings && mapping[-1].end == mapping->start;
 }
 
-/* Whether a mapping can be a stack at all: data of a module may be one that the program has chosen. */
+/* A program may have put a stack into a module's data. */
 static bool may_be_stack(const struct target *target, const struct mapping *mapping) {
     bool is_data = touches_before(target, mapping) && mapping[-1].path[0] == '/';
     return mapping->path[0] != '/' && strcmp(mapping->path, "[heap]") != 0 && !mapping->shared && !is_data;
 }
 
-/* Whether a stack fills its mapping down to its beginning: the first thread's, and those with a guard below. */
+/* Stacks that fill their mappings: the first thread's, and those with a guard below. */
 static bool fills_mapping(const struct target *target, const struct mapping *mapping) {
     return strncmp(mapping->path, "[stack", 6) == 0 ||
            (touches_before(target, mapping) && !mapping[-1].readable && !mapping[-1].writable);
@@ -88,7 +88,7 @@ static bool has_other_stack(const struct target *target, const struct mapping *m
     return false;
 }
 
-/* The page before the run of resident pages that ends with the page of `address`. */
+/* The page before the run of resident pages that ends with `address`. */
 static uint64_t run_start(const struct image *image, uint64_t address, uint64_t limit) {
     const struct image_range *range = image_range_from(image, address);
     uint64_t page = address & ~(image->page_size - 1);
@@ -98,10 +98,8 @@ static uint64_t run_start(const struct image *image, uint64_t address, uint64_t 
     return larger(page, limit);
 }
 
-/*
- * The dead part of a thread's stack. If something else may be below the stack in the same mapping, the stack is assumed
- * to end at the first page that is not in memory.
- */
+/* A thread's dead stack. If something else may be below in the same mapping, the stack is assumed to end at the first
+ * page that is not in memory. */
 static void add_dead_stack(const struct target *target, const struct image *image, const struct thread *thread,
                            struct pieces *dead) {
     const struct mapping *mapping = target_mapping(target, thread->stack);

@@ -2,9 +2,8 @@
  * roots.h - the roots: all memory that a program can use without going through a block first.
  *
  * These are the writable mappings except the heaps and their tables, what was written to others before they became
- * read-only, and each thread's registers. Of a thread's stack
- * only the part from the stack pointer up counts, which includes its TLS and its control block; memory below belonged
- * to functions that have returned.
+ * read-only, and each thread's registers. A thread's stack, with its TLS and control block, counts from the stack
+ * pointer up; memory below belonged to functions that have returned.
  */
 #pragma once
 
@@ -26,6 +25,6 @@ struct roots {
     size_t count;
 };
 
-/* Finds the roots in memory; the registers are with the target's threads. */
+/* The registers are with the target's threads. */
 void roots_find(struct roots *roots, struct session *session, const struct image *image);
 void roots_free(struct roots *roots);

@@ -9,10 +9,10 @@
 
 /* --- Patterns ----------------------------------------------------------------------------------------------------- */
 
-/* Whether `name` begins with what the pattern says, up to its end, or up to that of the name if it ends with $. */
+/* Whether `name` begins with the pattern up to its end, or equals it if it ends with $. */
 static bool fits_here(const char *pattern, const char *name) {
     const char *star = NULL;  /* the last * that has been met, */
-    const char *retry = NULL; /* and where the name is when it takes one character more */
+    const char *retry = NULL; /* where the name continues if * takes one more character */
     for (;;) {
         if (*pattern == '*') {
             star = pattern++;
@@ -47,7 +47,7 @@ bool rule_fits(const char *pattern, const char *name) {
 
 /* --- Files -------------------------------------------------------------------------------------------------------- */
 
-/* Parses the rule on a line; false if it makes no sense. */
+/* False if the line makes no sense. */
 static bool parse_rule(const char *line, struct rule *rule) {
     static const struct {
         const char *name;

@@ -37,12 +37,11 @@ struct rules {
     struct rule *mangled; /* NULL: there is no such rule */
 };
 
-/* Adds the rules of a file; ends the program with a line that names it, and the line that makes no sense. */
+/* Ends the program, naming the file and the line, if a line makes no sense. */
 void rules_read(struct rules *rules, const char *path);
 void rules_free(struct rules *rules);
 
-/* The rule that suppresses a block, other than `mangled`; NULL: there is none. `stack`: that of its allocation; NULL:
- * it is not known. */
+/* The rule, other than `mangled`, that suppresses a block, or NULL. `stack` is its allocation's; NULL: unknown. */
 struct rule *rules_match(struct rules *rules, const struct block *block, const struct hint *hint, struct calls *calls,
                          const struct call_stack *stack);
 

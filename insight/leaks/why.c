@@ -10,15 +10,15 @@
 #include "support/text.h"
 #include "target/registers.h"
 
-/* Where a pointer to a block was found: the address of the word; or with the highest bit, a thread's register. 0: at no
- * place that matters. */
+/* The address of the word that points to a block; with the highest bit, a thread's register. 0: nowhere that
+ * matters. */
 #define IN_REGISTER ((uint64_t)1 << 63)
 
 struct search {
     const struct leaks *leaks;
     const struct image_range *range;
     uint64_t *unseen;
-    uint64_t *places; /* by number: where the pointer was that led to the block */
+    uint64_t *places; /* by number: the pointer that led to the block */
     uint64_t *queue;  /* numbers */
     uint64_t first, end;
     uint64_t sought; /* number */
@@ -67,7 +67,7 @@ static bool meet_registers(struct search *search) {
     return true;
 }
 
-/* Whether the block is reached from what has been queued. */
+/* Whether what has been queued reaches the block. */
 static bool follow(struct search *search) {
     while (search->first < search->end) {
         struct block block = blocks_by_number(&search->leaks->blocks, search->queue[search->first++], NULL, NULL);
@@ -104,7 +104,7 @@ static bool reached_from_roots(struct search *search) {
     return !meet_registers(search) || follow(search);
 }
 
-/* From the leaks themselves, which are the roots of the leaked blocks. */
+/* From the leaks, which are the roots of the leaked blocks. */
 static bool reached_from_leaks(struct search *search) {
     const struct leaked *leaked = &search->leaks->leaked;
     for (size_t i = 0; i < leaked->count; i++) {
@@ -125,7 +125,7 @@ struct step {
     uint64_t place; /* of the pointer to it */
 };
 
-/* From the block back to where the path begins; the caller frees it. */
+/* From the block back to the path's beginning; the caller frees it. */
 static struct step *path_of(const struct search *search, size_t *count) {
     const struct blocks *blocks = &search->leaks->blocks;
     struct step *steps = NULL;
@@ -151,7 +151,7 @@ static const struct root *root_of(const struct leaks *leaks, uint64_t place) {
     return NULL;
 }
 
-/* Where the path begins, in words; the caller frees them. */
+/* The path's beginning in words; the caller frees them. */
 static char *root_text(const struct leaks *leaks, uint64_t place) {
     const struct target *target = &leaks->session->target;
     if ((place & IN_REGISTER) != 0) {

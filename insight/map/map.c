@@ -1,6 +1,4 @@
-/*
- * map.c - `mems map`: the heaps as pictures, and a slab slot by slot.
- */
+/* map.c - `mems map`: heaps as pictures, and a slab slot by slot. */
 #include <langinfo.h>
 #include <locale.h>
 #include <stdlib.h>
@@ -18,11 +16,11 @@
 #include "walk/session.h"
 #include "walk/spaces.h"
 
-/* The most rows of a picture, and cells of a row where there is no terminal whose width would tell. */
+/* Rows of a picture, and cells of a row without a terminal's width. */
 #define ROWS_MOST 40u
 #define CELLS 64u
 
-/* The width of the address at the beginning of a row. */
+/* A row begins with an address of this width. */
 #define PLACE_COLUMNS 15u
 
 /* Main nodes and blocks that are shown one by one. */
@@ -30,7 +28,7 @@
 
 /* --- Cells -------------------------------------------------------------------------------------------------------- */
 
-/* A stretch of a heap, drawn as one character. */
+/* Drawn as one character. */
 struct cell {
     uint64_t bytes;
     uint64_t live;
@@ -49,7 +47,7 @@ struct picture {
     unsigned row_cells; /* a power of two */
 };
 
-/* As many cells as fit in a line, so that addresses of rows are round. */
+/* As many as fit in a line, rounded so that rows begin at round addresses. */
 static unsigned cells_that_fit(void) {
     const unsigned columns = text_columns(CELLS + PLACE_COLUMNS + 1);
     unsigned cells = 16;
@@ -75,7 +73,7 @@ static struct cell *picture_cell(const struct picture *picture, uint64_t address
     return address >= picture->base && index < picture->count ? &picture->cells[index] : NULL;
 }
 
-/* Divides a range among the cells that it overlaps; `member` is the counter in a cell. */
+/* Divides a range among the cells that it overlaps; `member` is their counter. */
 static void picture_add(const struct picture *picture, uint64_t start, uint64_t end, size_t member) {
     while (start < end) {
         struct cell *cell = picture_cell(picture, start);
@@ -97,7 +95,7 @@ static bool has_blocks(void) {
     return known > 0;
 }
 
-/* How full: eighths as bars, or digits where the terminal has no such characters. */
+/* Eighths as bars, or digits if the terminal has no such characters. */
 static void draw_cell(const struct cell *cell) {
     static const char *const bars[] = {"▁", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
     static const char *const digits[] = {"0", "1", "2", "3", "4", "5", "6", "7", "8"};
@@ -182,7 +180,7 @@ static void add_span(const struct picture *picture, const struct engine_walk *wa
     }
 }
 
-/* Adds a huge block, which may lie where the window has unmapped its units. */
+/* It may lie where the window has unmapped its units. */
 static void add_huge(const struct picture *picture, struct engine *engine, const struct engine_huge *block) {
     struct residency residency;
     const uint64_t start = larger(block->start, picture->base);
@@ -248,7 +246,7 @@ static void draw_slot(enum engine_state state) {
     printf("%s%s%s", colour(shapes[state].colour), shapes[state].shape, colour_off());
 }
 
-/* A row for each page: whether it is resident, and the slots that begin on it. */
+/* Per page: whether it is resident, and the slots that begin on it. */
 static void draw_pages(const struct engine_walk *walk) {
     const struct engine_span *span = &walk->span;
     const uint64_t size = walk->engine->classes[span->size_class].size;
@@ -315,7 +313,7 @@ struct chain {
     unsigned segments; /* on the line */
 };
 
-/* In the format of mems_print_stats: a line for each main node; of long sub-chains only the ends. */
+/* As mems_print_stats: a line for each main node; only the ends of long sub-chains. */
 static bool draw_segment(const struct space_segment *segment, void *context) {
     static const char *const letters[] = {[SPACE_HOLE] = "H", [SPACE_PROCESS] = "P", [SPACE_DOOMED] = "D"};
     struct chain *chain = context;
@@ -434,7 +432,7 @@ static void map_hmm(struct session *session, struct layout *layout) {
 
 /* --- The verb ----------------------------------------------------------------------------------------------------- */
 
-/* One slab, or whatever else is at an address. */
+/* A slab, or whatever is at an address. */
 static void show_place(struct session *session, uint64_t address, bool json) {
     if (!session->has_engine) {
         fail("%#lx: only the engine's slabs are shown slot by slot; `mems whatis` finds blocks of the others", address);

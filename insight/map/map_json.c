@@ -12,7 +12,7 @@
 #include "walk/hmm.h"
 #include "walk/spaces.h"
 
-/* The maximum of blocks whose first words are named, and of different names, so that browsers can open the page. */
+/* The most blocks whose first words are named, and different names, for browsers' sake. */
 #define FIRST_WORDS_MOST 200000u
 #define NAMES_MOST 4096u
 
@@ -24,11 +24,11 @@ struct writer {
     bool any; /* an element of the array at hand is written */
     struct residency residency;
 
-    /* All blocks in magazines and depots, in ascending order. */
+    /* All blocks in magazines and depots, ascending. */
     struct engine_cached *cached;
     size_t cached_count;
 
-    /* First words that point at symbols: a name has the index of its word. */
+    /* First words that point at symbols; a name has its word's index. */
     struct first_word {
         uint64_t word;
         char *name; /* NULL: it has none */
@@ -38,7 +38,7 @@ struct writer {
     uint64_t told;
 };
 
-/* An element of an array, on a line of its own. */
+/* An array's element, on a line of its own. */
 static void write_line(struct writer *writer, json_t *json) {
     fputs(writer->any ? ",\n" : "\n", writer->to);
     writer->any = true;
@@ -112,7 +112,7 @@ static void find_cached(struct writer *writer) {
     }
 }
 
-/* The place of a cached block: m in a magazine, d in a depot, c in transit. */
+/* m in a magazine, d in a depot, c in transit. */
 static char cached_letter(const struct writer *writer, uint64_t block) {
     const struct engine_cached key = {.block = block};
     const struct engine_cached *found =
@@ -142,8 +142,7 @@ static char page_letter(unsigned state) {
                                          : 'a';
 }
 
-/* Bytes of start .. end that are resident, none if what is mapped there is not the heap's. With `pages`, all of them as
- * runs. */
+/* Resident bytes, 0 if what is mapped there is not the heap's. With `pages`, all as runs. */
 static uint64_t count_resident(struct writer *writer, uint64_t start, uint64_t end, bool is_heaps, json_t **pages) {
     const uint64_t size = writer->session->target.page_size;
     struct runs runs = {0};
@@ -194,7 +193,7 @@ static void make_room(struct writer *writer) {
     free(old);
 }
 
-/* The name of what a first word points at, remembered; NULL: none, or there are too many. */
+/* Remembered; NULL: no name, or too many. */
 static const char *name_of(struct writer *writer, uint64_t word) {
     if (4 * writer->word_count >= 3 * writer->word_room) {
         make_room(writer);
@@ -233,7 +232,7 @@ static void tell_first_word(struct writer *writer, json_t *list, uint64_t slot, 
     }
 }
 
-/* Of the live slots that begin on a page. */
+/* Live slots that begin on a page. */
 static void tell_page(struct writer *writer, const struct engine_walk *walk, uint64_t page, json_t *list) {
     const struct engine_span *span = &walk->span;
     const uint64_t size = walk->engine->classes[span->size_class].size;
@@ -415,7 +414,7 @@ static void begin(struct writer *writer, struct session *session, FILE *to, enum
     }
 }
 
-/* `names` are those that `first` of the spans has the indices of. */
+/* The spans' `first` has the indices of `names`. */
 static void end(struct writer *writer) {
     begin_array(writer, "names");
     for (size_t i = 0; i < writer->named; i++) {

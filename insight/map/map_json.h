@@ -1,6 +1,4 @@
-/*
- * map_json.h - the heaps of a target span by span, segment by segment and block by block, as JSON (docs/insight.md).
- */
+/* map_json.h - a target's heaps by span, segment and block, as JSON (docs/insight.md). */
 #pragma once
 
 #include <stdbool.h>
@@ -9,10 +7,10 @@
 
 #include "walk/session.h"
 
-/* MAP_WHOLE adds, for each span, its pages and slots and the first words of its blocks. */
+/* MAP_WHOLE adds each span's pages and slots, and its blocks' first words. */
 enum map_detail { MAP_SPANS, MAP_WHOLE };
 
 void map_json(struct session *session, FILE *to, enum map_detail detail);
 
-/* Writes the engine's span that holds an address, with all detail; false, and nothing, if there is none. */
+/* The engine's span at an address, with all detail; false, and nothing, if there is none. */
 bool map_json_place(struct session *session, uint64_t address, FILE *to);

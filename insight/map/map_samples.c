@@ -7,12 +7,10 @@
 #include "samples/samples.h"
 #include "support/support.h"
 
-/* Functions that name a call site: the one that allocated, and its callers. */
+/* A call site's functions: the one that allocated, and its callers. */
 #define SITE_FUNCTIONS 4u
 
-/* Adds a caller. The innermost function is shown with its line or address: a function that allocates in two places has
- * two sites.
- */
+/* The innermost function is shown with its line or address: a function that allocates in two places has two sites. */
 static void append(char **text, const struct call *call, const struct code_place *place) {
     char *before = *text;
     if (before != NULL) {
@@ -36,7 +34,7 @@ static char *site_name(struct calls *calls, const struct call_stack *stack) {
     return text != NULL ? text : copy_text("(no stack is known)");
 }
 
-/* The sites of the samples so far, by the addresses of their stacks. */
+/* Of the samples so far, by the addresses of their stacks. */
 struct sites {
     uint64_t *stacks;
     size_t count;
@@ -57,7 +55,7 @@ static size_t site_index(struct sites *sites, struct calls *calls, const struct 
     return sites->count++;
 }
 
-/* The size of the class that serves a size; 0: none, it is large. */
+/* Of the class that serves it; 0: none, it is large. */
 static uint64_t class_of(const struct engine *engine, uint64_t size) {
     for (unsigned i = 0; i < engine->class_count; i++) {
         if (engine->classes[i].size >= size) {

@@ -1,12 +1,9 @@
-/*
- * map_samples.h - the sampled blocks of a map, and their call sites.
- */
+/* map_samples.h - a map's sampled blocks, and their call sites. */
 #pragma once
 
 #include <stdio.h>
 
 #include "walk/session.h"
 
-/* Writes the members "sites" and "samples" of a map, each with a comma behind it; nothing for a library that takes
- * none. */
+/* The members "sites" and "samples", each followed by a comma; nothing if the library takes none. */
 void map_samples(struct session *session, FILE *to);

@@ -8,7 +8,7 @@
 
 /* --- The files ---------------------------------------------------------------------------------------------------- */
 
-/* A file of this folder, which CMakeLists.txt adds to the assembler's search path. */
+/* Found here because CMakeLists.txt adds this folder to the assembler's search path. */
 #define EMBED(symbol, file)                                                                                   \
     __asm__(".pushsection .rodata\n" #symbol "_start:\n.incbin \"" file "\"\n" #symbol "_end:\n.popsection"); \
     extern const char symbol##_start[] __attribute__((visibility("hidden")));                                 \
@@ -61,9 +61,7 @@ const struct web_file *web_file(const char *name) {
 
 /* --- A page ------------------------------------------------------------------------------------------------------- */
 
-/* JSON has `<` only in strings, where it may be escaped like this; without it nothing ends the element or opens a
- * comment.
- */
+/* JSON has `<` only in strings, where it may be escaped; then nothing ends the element or opens a comment. */
 static ssize_t write_data(void *context, const char *bytes, size_t size) {
     FILE *to = context;
     for (size_t i = 0; i < size; i++) {
@@ -76,7 +74,7 @@ static ssize_t write_data(void *context, const char *bytes, size_t size) {
     return ferror(to) != 0 ? 0 : (ssize_t)size;
 }
 
-/* The file that a line refers to, as in `<script src="map.js"></script>`; NULL: none. */
+/* The file of a line such as `<script src="map.js"></script>`, or NULL. */
 static const struct web_file *referred(const char *line, size_t length, const char *mark) {
     char name[64];
     const char *at = memmem(line, length, mark, strlen(mark));

@@ -1,6 +1,4 @@
-/*
- * page.h - self-contained HTML pages, made of the files of this folder, which are compiled into the program.
- */
+/* page.h - self-contained HTML pages, from this folder's files, which are compiled in. */
 #pragma once
 
 #include <stdio.h>
@@ -12,14 +10,12 @@ struct web_file {
     const char *end;
 };
 
-/* A file of this folder by its name, or NULL. */
+/* By its name, or NULL. */
 const struct web_file *web_file(const char *name);
 
-/*
- * Writes a page of this folder with its scripts and style sheets inlined, and with data for the scripts, which `write`
- * writes as JSON. No text in the data can end the element that holds them.
- */
+/* With scripts and style sheets inlined, and the data that `write` writes as JSON for the scripts. No text in the data
+ * can end its element. */
 void page_write(FILE *to, const char *name, void (*write)(FILE *to, void *context), void *context);
 
-/* The same into a file. Ends the program with a clear line if it cannot be written. */
+/* Into a file. Ends the program with a clear line if that fails. */
 void page_save(const char *path, const char *name, void (*write)(FILE *to, void *context), void *context);

@@ -6,10 +6,10 @@
 
 #include "support/support.h"
 
-/* Frames to search for the heap's public function, if the heap is linked into the program. */
+/* Searched for the heap's public function, if the heap is linked into the program. */
 #define OWN_FRAMES 10u
 
-/* Characters of a function's name in text: those of templates can be thousands. */
+/* In text; names of templates can have thousands. */
 #define NAME_MOST 90u
 
 void calls_open(struct calls *calls, struct session *session) {
@@ -70,7 +70,7 @@ static bool is_allocation(const char *name) {
            strncmp(name, "_Zda", 4) == 0;
 }
 
-/* Whether the heap is part of the program's file, so that its functions can only be recognized by name. */
+/* The heap is part of the program's file: its functions are recognized only by name. */
 static bool is_static(const struct calls *calls) {
     const char *name = strrchr(calls->session->engine.layout->module, '/');
     return name == NULL || strstr(name, ".so") == NULL;

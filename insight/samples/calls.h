@@ -1,6 +1,4 @@
-/*
- * calls.h - stacks with names: each distinct return address, with the functions that contain it.
- */
+/* calls.h - stacks with names: each distinct return address, with its functions. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,14 +10,14 @@
 #include "symbols/symbols.h"
 #include "walk/session.h"
 
-/* A return address. The call instruction is before it. */
+/* The call instruction is before the address. */
 struct call {
     uint64_t address;
     struct code_place *places; /* the innermost first */
     size_t place_count;
     bool has_module;
     struct code_module module;
-    bool is_heap; /* of the library of the heap, or one of its functions */
+    bool is_heap; /* of the heap's library, or one of its functions */
 };
 
 /* All addresses that have been looked up. */
@@ -36,11 +34,11 @@ void calls_close(struct calls *calls);
 /* An address with its names; good until calls_close. */
 const struct call *calls_find(struct calls *calls, uint64_t address);
 
-/* The first frame of a stack that is not the heap's own; its depth when all are. */
+/* Skips the heap's own frames; the stack's depth if all are. */
 unsigned calls_skip_heap(struct calls *calls, const struct call_stack *stack);
 
-/* Prints a stack, one function a line, indented by `indent` columns. The stack may be NULL: unknown. */
+/* One function a line, indented by `indent` columns. NULL: an unknown stack. */
 void calls_print(struct calls *calls, const struct call_stack *stack, unsigned indent, FILE *output);
 
-/* "function file.c:12", without what is not known, and with a long name cut; the caller frees it. */
+/* "function file.c:12", without what is unknown, and with a long name cut; the caller frees it. */
 char *place_text(const struct code_place *place);

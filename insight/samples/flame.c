@@ -18,7 +18,7 @@ void flame_html(json_t *profile, FILE *to) {
 
 /* --- Speedscope --------------------------------------------------------------------------------------------------- */
 
-/* The index of a frame by its name, which is given one if it has none. */
+/* By the frame's name; adds it if necessary. */
 static json_t *frame_index(json_t *indices, json_t *frames, const char *name) {
     json_t *index = json_object_get(indices, name);
     if (index == NULL) {

@@ -1,6 +1,4 @@
-/*
- * origin.h - the origins of sampled blocks: the samples are read once for all questions of a verb.
- */
+/* origin.h - the origins of sampled blocks. The samples are read once for all questions of a verb. */
 #pragma once
 
 #include <jansson.h>
@@ -21,15 +19,15 @@ struct origins {
 
 void origins_close(struct origins *origins);
 
-/* The sample whose block, page or guard an address lies in (samples_find); NULL: none. */
+/* By an address in its block, page or guard (samples_find); or NULL. */
 const struct sample *origins_find(struct origins *origins, uint64_t address);
 
-/* The live sample whose block starts at an address; NULL: none does. */
+/* A live one, by its block's start; or NULL. */
 const struct sample *origins_of(struct origins *origins, uint64_t start);
 
 /* Whether the target has taken any sample. */
 bool origins_known(struct origins *origins);
 
-/* "  allocated 3 s ago by thread 4711", and the stack below it. */
+/* " allocated 3 s ago by thread 4711", and the stack below. */
 void origins_print(struct origins *origins, const char *what, const struct sample_event *event, FILE *output);
 json_t *origins_json(struct origins *origins, const struct sample_event *event);

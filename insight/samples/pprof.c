@@ -1,8 +1,5 @@
-/*
- * pprof.c - a profile in the format of pprof: profile.proto, in gzip.
- *
- * The values are already estimates. The file is small, so it is written uncompressed, which gzip allows.
- */
+/* pprof.c - a profile in pprof's format: profile.proto, in gzip. The values are estimates already. The file is small,
+ * so it is not compressed, which gzip allows. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +52,7 @@ static void put_message(struct bytes *to, unsigned field, struct bytes *message)
 
 /* --- Tables ------------------------------------------------------------------------------------------------------- */
 
-/* Distinct texts; a text's number is its place. */
+/* Distinct; a text's number is its place. */
 struct texts {
     char **texts;
     size_t count;
@@ -72,7 +69,7 @@ static uint64_t text_number(struct texts *texts, const char *text) {
     return texts->count++;
 }
 
-/* Functions by name and file; numbers from 1 on. */
+/* By name and file; numbers from 1. */
 struct functions {
     struct function_key {
         uint64_t name;
@@ -106,7 +103,7 @@ static uint64_t function_number(struct writer *writer, const struct code_place *
     return ++functions->count;
 }
 
-/* Numbers from 1 on; the program is the first. */
+/* From 1; the program is the first. */
 static uint64_t mapping_number(struct writer *writer, const struct code_module *module) {
     for (size_t i = 0; i < writer->mapping_count; i++) {
         if (writer->mappings[i].start == module->start) {
@@ -203,7 +200,7 @@ static void put_function(struct writer *writer, size_t number) {
     put_message(&writer->out, 5, &message);
 }
 
-/* The program's own file, if known, which pprof takes for the main one. */
+/* pprof takes the first file for the program, so it comes first, if known. */
 static void put_program_first(struct writer *writer) {
     const struct target *target = &writer->profile->session->target;
     struct code_module module;

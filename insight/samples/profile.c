@@ -11,7 +11,7 @@
 #include "support/text.h"
 #include "target/residency.h"
 
-/* The group's number for blocks beyond the classes. */
+/* Blocks beyond the classes. */
 #define GROUP_LARGE UINT64_MAX
 #define GROUP_HUGE (UINT64_MAX - 1)
 
@@ -56,7 +56,7 @@ static uint64_t group_of(const struct profile *profile, const struct sample *sam
     }
 }
 
-/* The bytes of a block that are in memory. */
+/* What is in memory of a block. */
 static double resident_bytes(struct profile *profile, const struct sample *sample) {
     const uint64_t page = profile->session->target.page_size;
     const uint64_t end = sample->start + sample->size;
@@ -230,7 +230,7 @@ static void print_head(const struct profile *profile) {
         const uint64_t longest = longest_interval(samples);
         printf(", one in %s", text_size(shortest));
         if (longest > shortest) {
-            printf(" to %s", text_size(longest)); /* while the heap was small, or before the option was set anew */
+            printf(" to %s", text_size(longest)); /* while the heap was small, or before the option was changed */
         }
     }
     putchar('\n');
@@ -299,7 +299,7 @@ static void write_form(struct profile *profile, enum profile_form form) {
     print_notes(&profile->samples);
 }
 
-/* Options that a format has no place for are refused, not ignored. */
+/* Options that have no place in a format are refused, not ignored. */
 static void check_arguments(const struct arguments *arguments) {
     const enum profile_form form = arguments->json ? FORM_JSON : arguments->form;
     const char *kind = profile_kind_name(arguments->kind);

@@ -1,6 +1,4 @@
-/*
- * profile.h - the profile: sites, each a stack (and perhaps a thread or a class), with an estimate.
- */
+/* profile.h - sites, each a stack (and perhaps a thread or a class), with an estimate. */
 #pragma once
 
 #include <stdbool.h>
@@ -15,12 +13,12 @@
 
 struct site {
     const struct call_stack *stack; /* NULL: not known */
-    uint64_t group;                 /* the number of the thread, or the class; 0: not grouped */
+    uint64_t group;                 /* thread or class; 0: not grouped */
     struct estimate value;          /* what the rows are ordered by */
-    struct estimate allocated;      /* of everything that the stack allocated; for lifetimes and exports */
+    struct estimate allocated;      /* everything that the stack allocated; for lifetimes and exports */
     struct estimate freed;
     double lives[LIVES]; /* of freed blocks, and */
-    double ages[LIVES];  /* of living ones, by how long they have lived */
+    double ages[LIVES];  /* living ones by age */
 };
 
 struct profile {
@@ -38,19 +36,18 @@ struct profile {
 /* The name of a kind: "live", "peak", ... */
 const char *profile_kind_name(enum profile_kind kind);
 
-/* Gathers the sites. `beside`: also fill in `allocated`, and include stacks that have no value.
- */
+/* `beside`: also fills in `allocated`, and includes stacks without a value. */
 void profile_take(struct profile *profile, struct session *session, enum profile_kind kind, enum profile_group group,
                   bool beside);
 void profile_free(struct profile *profile);
 
-/* The name of a group; NULL: there are no groups. The caller frees it. */
+/* NULL: there are no groups. The caller frees it. */
 char *profile_group_name(struct profile *profile, const struct site *site);
 
-/* The smallest mean interval of the samples, in bytes. */
+/* Of the samples, in bytes. */
 uint64_t profile_interval(const struct profile *profile);
 
-/* The frames of a stack, without the heap's own, for JSON. */
+/* Without the heap's own frames, for JSON. */
 json_t *profile_stack_json(struct calls *calls, const struct call_stack *stack);
 
 /* Writes it to standard output. */

@@ -11,8 +11,7 @@
 
 #define ROWS_MOST 20u
 
-/* A call site on both sides. Addresses differ between runs of a program, so we compare the text of its functions, lines
- * and offsets in modules. */
+/* Addresses differ between runs, so a site's two sides are compared by functions, lines and offsets in modules. */
 struct change {
     char *key;
     struct estimate before;
@@ -23,7 +22,7 @@ struct change {
 
 struct changes {
     struct profile sides[2];
-    struct change *changes; /* the largest first; the significant ones before all others */
+    struct change *changes; /* significant ones first, then by size */
     size_t count;
     size_t significant;
 };
@@ -84,7 +83,7 @@ static double deviation(const struct change *change) {
                               change->before.samples + change->after.samples);
 }
 
-/* More than estimates of the same number would differ by in 95 of 100 cases. */
+/* More than two estimates of the same number would differ in 95 of 100 cases. */
 static bool is_significant(const struct change *change) {
     return fabs(bytes_changed(change)) > estimate_bar(change->before.bytes_variance + change->after.bytes_variance,
                                                       change->before.samples + change->after.samples);

@@ -21,7 +21,7 @@ static void print_part(const char *name, bool first) {
     }
 }
 
-/* One line a stack, from the outermost function to the innermost, and its bytes. */
+/* A line per stack, from the outermost function to the innermost, and its bytes. */
 void profile_collapsed(struct profile *profile) {
     for (size_t i = 0; i < profile->count; i++) {
         const struct site *site = &profile->sites[i];
@@ -130,10 +130,8 @@ void profile_json(struct profile *profile) {
 
 /* --- heap_v2 ------------------------------------------------------------------------------------------------------ */
 
-/*
- * A reader takes the numbers of samples and their bytes as raw ones, and scales them by the probability of their mean
- * size. So we print raw numbers that this turns into our estimate.
- */
+/* Readers take numbers of samples and bytes as raw, and scale them by the probability of their mean size, so we print
+ * raw numbers that this turns into our estimate. */
 static void raw_of(const struct estimate *value, uint64_t interval, uint64_t *blocks, uint64_t *bytes) {
     const double mean = value->blocks > 0 ? value->bytes / value->blocks : 0;
     const double share = interval > 1 ? -expm1(-mean / (double)interval) : 1;
@@ -164,7 +162,7 @@ static void print_mappings(const struct target *target) {
     }
 }
 
-/* The smallest of the current one and those of the samples: with a larger one, few raw samples would stand for many. */
+/* The smallest of the current one and the samples': with a larger one, few raw samples would stand for many. */
 uint64_t profile_interval(const struct profile *profile) {
     const struct samples *samples = &profile->samples;
     uint64_t interval = samples->interval != 0 ? samples->interval : UINT64_MAX;

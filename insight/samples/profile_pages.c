@@ -1,6 +1,4 @@
-/*
- * profile_pages.c - a profile as a flame graph: a page of HTML, or a file for speedscope.
- */
+/* profile_pages.c - a profile as a flame graph: a page, or a file for speedscope. */
 #include <stdlib.h>
 
 #include "samples/flame.h"
@@ -8,7 +6,7 @@
 #include "support/support.h"
 #include "walk/session.h"
 
-/* The functions of a site, from the outermost to the one that allocated. */
+/* From the outermost function to the one that allocated. */
 static json_t *frames_json(struct profile *profile, const struct site *site) {
     const struct call_stack *stack = site->stack;
     json_t *frames = json_array();

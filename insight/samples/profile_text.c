@@ -1,6 +1,4 @@
-/*
- * profile_text.c - a profile for people: flat, as a tree from either end, and lifetimes.
- */
+/* profile_text.c - a profile as text: flat, as a tree from either end, and lifetimes. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,18 +7,18 @@
 #include "support/support.h"
 #include "support/text.h"
 
-/* Levels of a tree are indented by this, up to a maximum. */
+/* Per level of a tree, up to a maximum. */
 #define INDENT 2u
 #define INDENT_MAX 60u
 
 /* --- Nodes -------------------------------------------------------------------------------------------------------- */
 
-/* A place in the tree, or a row of the table. */
+/* In the tree, or a row of the table. */
 struct node {
     char *name;
     struct estimate whole; /* of all stacks that go through it */
     struct estimate self;  /* of those that end in it */
-    size_t last_site;      /* that was counted in `whole`, from 1 on: a function that calls itself counts once */
+    size_t last_site;      /* counted in `whole`, from 1: a function that calls itself counts once */
     struct node *children;
     size_t child_count;
 };
@@ -62,7 +60,7 @@ static void sort_nodes(struct node *node) {
     }
 }
 
-/* The names of a site's places, the innermost first; the caller frees them. */
+/* The names of a site's places, innermost first; the caller frees them. */
 static char **names_of(struct profile *profile, const struct site *site, size_t *count) {
     char **names = NULL;
     *count = 0;
@@ -223,7 +221,7 @@ void profile_flat(struct profile *profile) {
     for (size_t i = 0; i < root.child_count; i++) {
         const struct node *node = &root.children[i];
         if (node->self.samples == 0) {
-            break; /* it only calls functions that allocate: --tree and --inverted show it */
+            break; /* functions that only call others: --tree and --inverted show them */
         }
         if (!take_row(&rows)) {
             leave_out(&rows, &node->self);
@@ -248,10 +246,8 @@ static void print_life(unsigned life) {
     }
 }
 
-/*
- * The lifetime that half of the blocks reach, by the product-limit estimate: a live block counts among those that have
- * reached its age, and says nothing about later ages. LIVES: more than half have reached the last.
- */
+/* The lifetime that half of the blocks reach, by the product-limit estimate: a live block counts up to its age, and
+ * says nothing about later ages. LIVES: more than half have reached the last. */
 static unsigned median_life(const struct site *site) {
     double at_risk = 0;
     double surviving = 1;
@@ -259,7 +255,8 @@ static unsigned median_life(const struct site *site) {
         at_risk += site->lives[life] + site->ages[life];
     }
     for (unsigned life = 0; life < LIVES && at_risk > 0; life++) {
-        const double exposed = at_risk - site->ages[life] / 2; /* the living of this class have passed half of it */
+        const double exposed =
+            at_risk - site->ages[life] / 2; /* living ones of this class have passed half of it on average */
         surviving *= exposed > 0 ? 1 - site->lives[life] / larger_double(exposed, site->lives[life]) : 1;
         if (surviving < 0.5) {
             return life;

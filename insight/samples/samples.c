@@ -8,13 +8,13 @@
 #include "support/support.h"
 #include "walk/engine_heaps.h"
 
-/* A target with more chunks or stacks is hostile. */
+/* More chunks or stacks: the target is hostile. */
 #define CHUNKS_LIMIT 1000000u
 #define STACKS_LIMIT 1000000u
 #define RECORD_MAX 512u
 #define CHUNK_MAX 65536u
 
-/* The normal distribution has 95 % within this many deviations. */
+/* 95 % of the normal distribution are within this many deviations. */
 #define DEVIATIONS_95 1.96
 
 /* --- Estimates ---------------------------------------------------------------------------------------------------- */
@@ -72,7 +72,7 @@ static const char sample_names[] =
 
 static const char the_samples[] = "what was sampled";
 
-/* False where the library does not have them all. */
+/* False if the library lacks one. */
 static bool find_fields(struct reader *reader) {
     const struct {
         const char *name;
@@ -118,7 +118,7 @@ static bool find_fields(struct reader *reader) {
     return all;
 }
 
-/* A floating-point number; 0 if it is not finite. */
+/* 0 if it is not finite. */
 static double double_of(const void *copy, size_t size, struct field field) {
     const uint64_t bits = field_of(copy, size, field);
     double value;
@@ -222,7 +222,7 @@ static int by_address(const void *a, const void *b) {
     return left->address < right->address ? -1 : left->address > right->address;
 }
 
-/* The stacks change their sums while they are read, and nothing else. */
+/* While they are read, stacks change only their sums. */
 static void read_stacks(struct reader *reader, uint64_t table) {
     struct field buckets = layout_field(reader->layout, "stack_table.buckets");
     struct field other = layout_field(reader->layout, "stack_table.other");
@@ -259,7 +259,7 @@ static int by_number(const void *a, const void *b) {
     return left->number < right->number ? -1 : left->number > right->number;
 }
 
-/* The current time: a process's clock; for a core, the latest time stored in it. */
+/* A process's clock; a core's latest time. */
 static uint64_t clock_of(struct reader *reader) {
     const struct samples *samples = reader->samples;
     uint64_t latest = 0;
@@ -365,7 +365,7 @@ const struct sample *samples_find(const struct samples *samples, uint64_t addres
     return found;
 }
 
-/* Whether the thread with this pointer is still the one with that number. */
+/* Whether the thread with this pointer still has that number. */
 static bool is_there(struct session *session, const struct sample_event *event) {
     struct engine *engine = &session->engine;
     struct field number = layout_field(engine->layout, "heap.thread_number");

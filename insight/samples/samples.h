@@ -1,9 +1,8 @@
 /*
- * samples.h - the samples of the target: the blocks, who allocated and freed them, and the stacks of all samples ever
- * taken.
+ * samples.h - the target's samples: blocks, who allocated and freed them, and the stacks of all samples ever taken.
  *
- * A sample that was taken with probability p stands for w = 1 / p blocks. Sums of estimates have a variance, the sum of
- * w * (w - 1) * x * x, which is reported with every number.
+ * A sample taken with probability p stands for w = 1 / p blocks. Sums of estimates have a variance, the sum of w * (w -
+ * 1) * x * x, which is reported with every number.
  */
 #pragma once
 
@@ -27,14 +26,12 @@ struct estimate {
 
 void estimate_add(struct estimate *sum, const struct estimate *other);
 
-/* Adds one sample of a size with a weight. `bytes` may be less than its size. */
+/* For one sample. `bytes` may be less than its size. */
 struct estimate estimate_of(double weight, double bytes);
 
-/*
- * The standard error of an estimate with this variance, and half the width of the interval that has the true value with
- * 95 %. The number of samples is itself nearly a Poisson variable: the square root of its variance estimates the
- * deviation too low where it is small, and one sample more makes up for that.
- */
+/* The standard error for this variance, and half the width of the interval that has the true value with 95 %. The
+ * number of samples is nearly a Poisson variable: where it is small, the square root of its variance is too low an
+ * estimate of the deviation, and one sample more makes up for that. */
 double estimate_deviation(double variance, uint64_t samples);
 double estimate_bar(double variance, uint64_t samples);
 
@@ -45,7 +42,7 @@ struct call_stack {
     uint64_t frames[FRAMES_MAX]; /* return addresses, the innermost first */
     struct estimate allocated;
     struct estimate freed;
-    double lives[LIVES]; /* of the freed ones: blocks that lived less than 4^i ms, and the rest in the last */
+    double lives[LIVES]; /* freed blocks that lived less than 4^i ms; the rest in the last */
 };
 
 struct sample_event {
@@ -58,7 +55,7 @@ struct sample_event {
 
 struct sample {
     bool live;
-    bool died; /* it is dead, and was live at the peak */
+    bool died; /* dead, and live at the peak */
     uint64_t kind;
     uint64_t number;
     uint64_t start;
@@ -72,7 +69,7 @@ struct sample {
 struct samples {
     uint64_t interval;    /* 0: none are taken at this moment */
     uint64_t held_before; /* bytes that the heap held when sampling began; 0: it has not */
-    uint64_t begins_at;   /* sampling begins once the heap holds this many bytes */
+    uint64_t begins_at;   /* the heap's bytes at which sampling begins */
     uint64_t now_ms;      /* by the clock of their times */
     uint64_t taken, missed, cut, beyond, unguarded;
     bool frame_pointers; /* stacks are walked by these */
@@ -85,12 +82,12 @@ struct samples {
     size_t stack_count;
 };
 
-/* Reads all. False when the target's library takes no samples, or they cannot be read. */
+/* False if the library takes no samples, or they cannot be read. */
 bool samples_read(struct samples *samples, struct session *session);
 void samples_free(struct samples *samples);
 
-/* The newest sample whose block holds the address, or whose page or guard does; NULL: none. */
+/* The newest sample with the address in its block, page or guard; or NULL. */
 const struct sample *samples_find(const struct samples *samples, uint64_t address);
 
-/* Who a thread was: "thread 4711", or that it has ended. The caller frees it. */
+/* "thread 4711", or that it has ended. The caller frees it. */
 char *samples_thread(struct session *session, const struct sample_event *event);

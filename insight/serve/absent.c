@@ -1,6 +1,4 @@
-/*
- * absent.c - replaces `mems serve` in builds without libmicrohttpd.
- */
+/* absent.c - `mems serve` in builds without libmicrohttpd. */
 #include "support/support.h"
 #include "verbs.h"
 

@@ -7,7 +7,7 @@
 
 #include "support/support.h"
 
-/* The part before the port, without the brackets of an IPv6 address; false if it is too long or malformed. */
+/* Without the brackets of an IPv6 address; false if it is too long or malformed. */
 static bool split(const char *text, char *name, size_t size, const char **port) {
     const char *end;
     if (text[0] == '[') {

@@ -7,11 +7,11 @@
 #include "support/support.h"
 #include "verbs.h"
 
-/* An answer is reused for a second, and for this many times what it took. */
+/* An answer is reused for a second, and for this many times its cost. */
 #define GOOD_LEAST 1.0
 #define GOOD_SHARE 10.0
 
-/* After an answer the worker rests for as long as it took, so it uses half a processor at most. */
+/* After an answer the worker rests as long as it took, so it uses half a processor at most. */
 #define REST_SHARE 1.0
 
 #define ANSWER_MOST 30.0 /* seconds that it may take */
@@ -44,7 +44,7 @@ static bool same(const struct question *a, const struct question *b) {
     return a->kind == b->kind && a->pid == b->pid && a->address == b->address;
 }
 
-/* The place for a question: its existing one, or that of the oldest answer; NULL: all are in use. */
+/* The question's own place, or the oldest answer's; NULL: all are in use. */
 static struct answer *place_for(struct answers *answers, const struct question *question) {
     struct answer *oldest = NULL;
     for (size_t i = 0; i < ANSWERS_MOST; i++) {
@@ -116,7 +116,7 @@ static int ask(const void *context) {
     }
 }
 
-/* Stores an answer for everybody who waits; it takes over `text`. */
+/* For everybody who waits; takes over `text`. */
 static void answer_with(struct answers *answers, struct answer *answer, char *text, size_t size, bool found) {
     free(answer->text);
     answer->text = text;

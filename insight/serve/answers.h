@@ -1,8 +1,6 @@
-/*
- * answers.h - browsers' questions about one process, answered by workers. A question is asked once for everybody who
- * waits for it, and its answer is valid for a time proportional to its cost; so however many browsers ask, looking
- * takes only part of a processor.
- */
+/* answers.h - browsers' questions about one process, answered by workers. A question is asked once for all who wait for
+ * it, and its answer is valid for a time proportional to its cost, so however many browsers ask, looking takes only
+ * part of a processor. */
 #pragma once
 
 #include <stdbool.h>
@@ -27,7 +25,7 @@ struct answer {
     struct question question;
     enum { ANSWER_NONE, ANSWER_WANTED, ANSWER_MADE } state;
     uint64_t turn; /* of the wanted ones, the lowest is next */
-    char *text;    /* JSON, or one line that says what is wrong */
+    char *text;    /* JSON, or a line that says what is wrong */
     size_t size;
     bool found; /* it is JSON */
     double made;
@@ -39,7 +37,7 @@ struct answer {
 struct answers {
     struct answer all[ANSWERS_MOST];
     struct worker worker;
-    struct answer *at; /* what the worker answers; NULL: it has nothing to do */
+    struct answer *at; /* the worker's question; NULL: it has none */
     uint64_t turns;
     double rest_until; /* nothing is asked before */
     double spent;      /* by workers, seconds of processor time */
@@ -50,12 +48,10 @@ struct answers {
 void answers_start(struct answers *answers, void (*wake)(void *waiter));
 void answers_end(struct answers *answers);
 
-/*
- * A valid answer or, for a caller that has `waited`, any answer. Otherwise NULL, and `waiter` is woken when there is
- * one; *busy: there are too many questions, and nobody is woken.
- */
+/* A valid answer or, for a caller that has `waited`, any. Otherwise NULL, and `waiter` is woken when there is one;
+ * *busy: there are too many questions, and nobody is woken. */
 const struct answer *answers_get(struct answers *answers, struct question question, void *waiter, bool waited,
                                  bool *busy);
 
-/* Does the work that is due. Returns the seconds until there is more, unless the worker ends first. */
+/* Does what is due. Returns the seconds until more is, unless the worker ends first. */
 double answers_run(struct answers *answers);

@@ -9,7 +9,7 @@ static json_t *number(uint64_t value) {
     return json_integer((json_int_t)value);
 }
 
-/* The newest `most` samples, in the order of time. */
+/* The newest `most`, by time. */
 static json_t *samples_json(const struct watched *watched, size_t most) {
     json_t *time = json_array();
     json_t *rss = json_array();

@@ -7,7 +7,7 @@
 
 #include "serve/watch.h"
 
-/* All processes, each with the last minute of its Rss. */
+/* All, each with the last minute of its Rss. */
 json_t *history_list(const struct watch *watch);
 
 /* Everything remembered of one process. */

@@ -1,12 +1,10 @@
-/*
- * look_rate.h - how often `mems serve` looks at processes, and so how fresh its answers are. /metrics answers at once
- * from the last look; looks may take a fixed share of a processor.
- */
+/* look_rate.h - how often `mems serve` looks at processes, and so how fresh its answers are: /metrics shows the last
+ * look. Looks take a fixed share of a processor. */
 #pragma once
 
 #include <stdbool.h>
 
-/* Seconds of processor time that may be spent: grows with time, falls with what is spent, and may become a debt. */
+/* The allowance, in seconds of processor time, grows with time and falls with what is spent; it may become a debt. */
 struct look_rate {
     double allowance;
     double refilled; /* when it grew last */
@@ -19,19 +17,17 @@ void look_rate_refill(struct look_rate *rate, double now);
 
 void look_rate_spend(struct look_rate *rate, double seconds);
 
-/* Limits the debt. Without this, after one very expensive look all processes would wait. */
+/* Limits the debt: one very expensive look must not delay all processes. */
 void look_rate_forgive(struct look_rate *rate);
 
-/* Whether a look is affordable; and a probe, which is cheap and need not wait until an expensive look is paid off. */
+/* A probe is cheap, and need not wait until an expensive look is paid off. */
 bool look_rate_affords_look(const struct look_rate *rate);
 bool look_rate_affords_probe(const struct look_rate *rate);
 
 /* Seconds until a look is affordable. */
 double look_rate_wait(const struct look_rate *rate);
 
-/*
- * Seconds between two looks at a process. Intervals proportional to the square root of a look's cost minimise the mean
- * age of the data for a given share of a processor: large heaps wait longer, and small ones do not wait for them.
- * `roots` is the sum of the square roots of all processes' costs.
- */
+/* Seconds between two looks at a process. Intervals proportional to the square root of a look's cost minimise the
+ * data's mean age for a given share of a processor: large heaps wait longer, and small ones do not wait for them.
+ * `roots` sums the square roots of all processes' costs. */
 double look_rate_interval(double cost, double roots);

@@ -11,7 +11,7 @@
 #include "verbs/stats.h"
 #include "walk/session.h"
 
-/* Processes whose sessions are kept open; each takes a few descriptors, and some 100 KiB. */
+/* Open sessions; each takes a few descriptors, and some 100 KiB. */
 #define KNOWN_MOST 64u
 
 /* Memory that the worker keeps between looks. */
@@ -22,7 +22,7 @@
 
 struct known {
     pid_t pid;     /* 0: none */
-    uint64_t used; /* the number of the look that used it last */
+    uint64_t used; /* the look that used it last */
     char name[16];
     char *target; /* made once, by stats_write */
     struct session session;
@@ -58,7 +58,7 @@ static void forget(struct known *known) {
     }
 }
 
-/* What is known of the process, or else the place that was used longest ago. */
+/* Of the process, or else the place that was used longest ago. */
 static struct known *find(struct looker *looker, pid_t pid) {
     struct known *oldest = &looker->known[0];
     for (size_t i = 0; i < KNOWN_MOST; i++) {
@@ -73,7 +73,7 @@ static struct known *find(struct looker *looker, pid_t pid) {
     return oldest;
 }
 
-/* May end the worker, as a verb ends the command; then the next one starts with nothing. */
+/* May end the worker, as a verb ends the command; then the next one starts afresh. */
 static int look(struct looker *looker, pid_t pid) {
     struct known *known = find(looker, pid);
     known->used = ++looker->looks;
@@ -85,14 +85,14 @@ static int look(struct looker *looker, pid_t pid) {
         known->pid = pid;
     }
     int status = stats_write(&known->session, &known->target);
-    /* Where there is no heap to be read, there may be one next time. */
+    /* There may be a heap to read next time. */
     if (status != EXIT_FINE || known->session.layouts.count == 0) {
         forget(known);
     }
     return status;
 }
 
-/* What a look frees serves the next one, instead of going back to the system in between. */
+/* What a look frees serves the next one, instead of going back to the system. */
 static void keep_memory(void) {
 #ifdef M_TRIM_THRESHOLD
     mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);

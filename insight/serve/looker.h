@@ -1,6 +1,4 @@
-/*
- * looker.h - the watch's worker: it looks at processes, and keeps what it has found out about each for the next look.
- */
+/* looker.h - the watch's worker: looks at processes, and keeps what it learns about each for the next look. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,8 +7,8 @@
 
 #define LOOKER_PROCESSES 32u
 
-/* A probe finds out which of some processes are on the libraries: the answer is a line "PID DENIED" for each. A look is
- * at one process: the answer is that of stats_write. */
+/* A probe finds out which processes are on the libraries, and answers a line "PID DENIED" for each. A look is at one
+ * process, and answers as stats_write. */
 struct looker_question {
     bool is_probe;
     size_t count;

@@ -14,7 +14,7 @@ static void write_head(FILE *to, const char *name, const char *type, const char 
     fprintf(to, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-/* A label's value: backslash, quote and newline are escaped; non-ASCII bytes may not be UTF-8. */
+/* Backslash, quote and newline are escaped; non-ASCII bytes may not be UTF-8. */
 static void write_value(FILE *to, const char *text) {
     for (const char *at = text; *at != '\0'; at++) {
         if (*at == '\\' || *at == '"') {
@@ -38,7 +38,7 @@ static void write_labels(FILE *to, const char *name, const struct watched *watch
 
 /* --- What there is ------------------------------------------------------------------------------------------------ */
 
-/* A row's name as a label: "free beside" is free_beside. */
+/* "free beside" is free_beside. */
 static const char *row_label(enum account_row row, char label[64]) {
     size_t i = 0;
     for (const char *at = row_texts[row].name; *at != '\0' && i < 62; at++) {
@@ -90,7 +90,7 @@ static double look_cost(const struct watched *watched) {
 
 enum source { FROM_RESIDENT, FROM_SWAPPED, FROM_COUNTER, FROM_VALUE };
 
-/* The metrics of each process whose heap has been looked at. */
+/* Of each process whose heap has been looked at. */
 static const struct metric {
     const char *name;
     const char *type;
@@ -152,7 +152,7 @@ static void write_metric(FILE *to, const struct metric *metric, const struct wat
     }
 }
 
-/* A process that is new, or that must not be read, has only its Rss. */
+/* A process that is new, or must not be read, has only its Rss. */
 static void write_every_process(const struct watch *watch, FILE *to) {
     write_head(to, "mems_process_resident_bytes", "gauge",
                "Rss of the process as the kernel reports it, every second.");

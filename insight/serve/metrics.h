@@ -7,6 +7,6 @@
 
 #include "serve/watch.h"
 
-/* Base units, `_total` for counters. The labels of a process are pid, comm and cgroup; the rows of
- * mems_resident_bytes sum to its Rss. `spent` is the processor time of answers, in seconds. */
+/* Base units, `_total` for counters. A process's labels are pid, comm and cgroup; its rows of mems_resident_bytes sum
+ * to its Rss. `spent`: processor seconds of answers. */
 void metrics_write(const struct watch *watch, double spent, FILE *to);

@@ -1,9 +1,5 @@
-/*
- * serve.c - `mems serve`: the pages, the JSON behind them and the metrics, over HTTP.
- *
- * One thread waits for connections, the watch and the worker that answers. No request changes anything, here or in a
- * process.
- */
+/* serve.c - `mems serve`: pages, the JSON behind them, and metrics, over HTTP. One thread waits for connections, the
+ * watch and the worker that answers. No request changes anything, here or in a process. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
@@ -145,7 +141,7 @@ static enum MHD_Result see_origin(void *context, enum MHD_ValueKind kind, const 
     return MHD_YES;
 }
 
-/* Why a request is refused; NULL: it is not. */
+/* Why a request is refused, or NULL. */
 static const char *refusal(const struct server *server, struct MHD_Connection *connection) {
     struct asked asked = {.access = &server->access};
     MHD_get_connection_values(connection, MHD_HEADER_KIND, see_header, &asked);
@@ -159,7 +155,7 @@ static const char *refusal(const struct server *server, struct MHD_Connection *c
 }
 
 /* Metrics are for everybody. The rest reveals addresses, so it is only for this user and root, through the loopback
- * device. So others may scrape, and a tunnel lets the user look. */
+ * device: others may scrape, and a tunnel lets the user look. */
 static bool may_look(const struct server *server, struct MHD_Connection *connection) {
     const union MHD_ConnectionInfo *client = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     const union MHD_ConnectionInfo *file = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -173,7 +169,7 @@ static void wake(void *waiter) {
     MHD_resume_connection(waiter);
 }
 
-/* The states of a request, as MHD remembers them for us. */
+/* Kept with the request by MHD. */
 static char begun;
 static char waited;
 
@@ -324,7 +320,7 @@ static void stop(int signal) {
     stopping = 1;
 }
 
-/* SIGINT and SIGTERM end it, and arrive only while it waits. */
+/* SIGINT and SIGTERM end the server, and arrive only while it waits. */
 static void wait_for_work(struct server *server, double seconds, const sigset_t *signals) {
     const union MHD_DaemonInfo *epoll = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     struct pollfd files[] = {{.fd = epoll->epoll_fd, .events = POLLIN},
@@ -367,7 +363,7 @@ int verb_serve(const struct arguments *arguments) {
     if (!access_split(listen, address, sizeof address, &port)) {
         fail("%s: not an address and a port, as 127.0.0.1:6367 or [::1]:6367", listen);
     }
-    /* A number is that of a process, and not the name of a file. */
+    /* A number is a process's, not the name of a file. */
     if (chdir("/") != 0) {
         fail("cannot enter the root folder: %s", strerror(errno));
     }

@@ -12,20 +12,20 @@
 #include "support/support.h"
 #include "target/proc.h"
 
-#define TICK 1.0       /* seconds: between two readings of each Rss, and the least between two looks at a process */
+#define TICK 1.0       /* seconds between two readings of each Rss, and at least between two looks at a process */
 #define LOOK_MOST 30.0 /* that a look may take */
 #define WORKER_MOST 1e9
 
-/* For this long a process that has not run counts as unchanged. Then we look again, because the kernel may have swapped
- * or shared its pages meanwhile. */
+/* A process that has not run counts as unchanged this long. Then we look again, because the kernel may have swapped or
+ * shared its pages. */
 #define UNCHANGED_MOST 60.0
 
-/* If more processes are due than the share allows, the one due longest comes first; one that was never looked at counts
- * as due for this long. */
+/* If more processes are due than the share allows, the one due longest is first; one never looked at counts as due for
+ * this long. */
 #define NEVER_LOOKED 5.0
 
-/* Many processes are short-lived: one that starts is probed after PAUSE_LEAST. A process without our heaps may execute
- * a program that has them, so it is probed again, at growing intervals. */
+/* Many processes are short-lived, so one that starts is probed after PAUSE_LEAST. One without our heaps may execute a
+ * program that has them, so it is probed again, at growing intervals. */
 #define PAUSE_LEAST 1.0
 #define PAUSE_MOST 30.0
 
@@ -42,7 +42,7 @@ double watch_clock(void) {
 
 /* --- What /proc tells for little ---------------------------------------------------------------------------------- */
 
-/* The line of the unified hierarchy, or else of the memory controller. */
+/* Of the unified hierarchy, or else of the memory controller. */
 static char *read_cgroup(pid_t pid) {
     char text[4096];
     char *found = NULL;
@@ -64,7 +64,7 @@ static char *read_comm(pid_t pid) {
     return copy_text(text);
 }
 
-/* Whether this user may see all processes: root, or with CAP_SYS_PTRACE. */
+/* Root, or with CAP_SYS_PTRACE. */
 static bool sees_all(void) {
     char text[4096];
     unsigned long capabilities = 0;
@@ -135,15 +135,15 @@ static void remember(struct watched *watched) {
     }
 }
 
-/* Whether no thread of a process has run since the last look began, so that another look, which costs a thousand times
- * as much, would find the same. */
+/* No thread of it has run since the last look began, so another look, which costs a thousand times as much, would find
+ * the same. */
 static bool is_unchanged(const struct watched *watched, double now) {
     return watched->stats != NULL && watched->trouble == NULL && now < watched->looked + UNCHANGED_MOST &&
            watched->rss == watched->rss_before && watched->ran_before > 0 &&
            watched->ran_before == worker_seconds_of(watched->pid);
 }
 
-/* Reads a process of ours; forgets one whose number was given to another. */
+/* If it is ours; forgets it if its number now belongs to another. */
 static void visit(struct watched *watched, double now) {
     struct proc_stat stat;
     watched->gone = false;
@@ -239,7 +239,7 @@ static double interval(const struct watch *watch, const struct watched *watched)
     return fmax(look_rate_interval(watched->cost, roots), TICK);
 }
 
-/* If the text is stats, the watched process takes it over. */
+/* If the text is stats, the process takes it over. */
 static bool take_look(struct watch *watch, char *text, size_t size, double now) {
     struct watched *watched = watch_find(watch, watch->question.processes[0]);
     if (watched == NULL) {
@@ -269,7 +269,7 @@ static bool take_look(struct watch *watch, char *text, size_t size, double now) 
     return false;
 }
 
-/* Takes the results of a worker that has ended. */
+/* From a worker that has ended. */
 static void take(struct watch *watch, double now) {
     size_t size;
     char *text = worker_read(watch->worker.output, &size);
@@ -283,8 +283,8 @@ static void take(struct watch *watch, double now) {
     look_rate_spend(&watch->rate, watch->worker.cost);
 }
 
-/* Starts what is due, and next: probes of many processes at once, or a look at the one that has waited longest. A new
- * process is found within seconds, because probes do not wait for an expensive look to be paid off. */
+/* Probes many processes at once, or looks at the one that has waited longest. Probes do not wait for an expensive look
+ * to be paid off, so a new process is found within seconds. */
 static void start_next(struct watch *watch, double now) {
     const bool affordable = look_rate_affords_look(&watch->rate);
     struct watched *longest = NULL;
@@ -336,7 +336,7 @@ void watch_end(struct watch *watch) {
     free(watch->processes);
 }
 
-/* Until the next tick, or until a look is due and may be paid for. */
+/* Until the next tick, or until a look is due and affordable. */
 static double rest_of(const struct watch *watch, double now) {
     double rest = watch->next_tick - now;
     if (!watch->worker.busy) {

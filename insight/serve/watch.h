@@ -1,7 +1,5 @@
-/*
- * watch.h - the processes on the libraries that this user may look at, with their history: the Rss each second, and the
- * heaps as often as look_rate.h allows.
- */
+/* watch.h - the processes on the libraries that this user may look at, with their history: Rss each second, and the
+ * heaps as often as look_rate.h allows. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,7 +12,7 @@
 #include "serve/worker.h"
 #include "verbs/stats.h"
 
-/* The history of a process: ten minutes of its Rss, and as many looks. */
+/* Ten minutes of Rss, and as many looks. */
 #define SAMPLES_MOST 600u
 #define LOOKS_MOST 240u
 
@@ -47,20 +45,20 @@ struct watched {
     bool ours;
     bool denied;      /* its memory must not be read */
     bool gone;        /* not seen in the last scan */
-    uint64_t started; /* clock ticks since the machine's start: tells processes with the same number apart */
+    uint64_t started; /* clock ticks since boot: tells processes with the same number apart */
     char *program;
     char *cgroup;
     uint64_t rss;
     double due;    /* when it is looked at next */
-    double pause;  /* to the probe after that, of one that is not ours */
+    double pause;  /* to the next probe but one, if it is not ours */
     double cost;   /* of the last look: seconds of processor time */
-    double looked; /* when the last look began, and the processor time and the Rss of the process then */
+    double looked; /* when the last look began, and the process's processor time and Rss then */
     double ran_before;
     uint64_t rss_before;
-    char *trouble;       /* why the last look failed; NULL: it did not */
+    char *trouble;       /* why the last look failed, or NULL */
     struct stats *stats; /* its result; NULL before the first */
     struct sample *samples;
-    size_t sample_count; /* since the start: the newest is at (sample_count - 1) % SAMPLES_MOST */
+    size_t sample_count; /* since the start; the newest is at (sample_count - 1) % SAMPLES_MOST */
     struct look *looks;
     size_t look_count;
 };
@@ -80,14 +78,13 @@ struct watch {
 void watch_start(struct watch *watch);
 void watch_end(struct watch *watch);
 
-/* Does the work that is due. Returns the seconds until there is more, unless watch->worker ends first. */
+/* Does what is due. Returns the seconds until more is, unless watch->worker ends first. */
 double watch_run(struct watch *watch);
 
 /* A watched process by its number, or NULL. */
 struct watched *watch_find(struct watch *watch, pid_t pid);
 
-/* Whether the last look could read all of its heaps; and the bytes of the allocated blocks in these, once it has been
- * looked at. */
+/* Whether the last look could read all heaps; and, once looked at, the bytes of their allocated blocks. */
 bool watched_readable(const struct watched *watched);
 uint64_t watched_live(const struct watched *watched);
 

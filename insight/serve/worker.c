@@ -21,7 +21,7 @@
 /* The child's end of the socket. */
 #define END 3
 
-/* Limits of an answer, so that a hostile process cannot exhaust memory. */
+/* So that a hostile process cannot exhaust memory. */
 #define MEMORY_MOST ((rlim_t)4 << 30)
 #define OUTPUT_MOST ((rlim_t)512 << 20)
 
@@ -30,7 +30,7 @@ static void lower(struct rlimit *limit, rlim_t most) {
     limit->rlim_max = limit->rlim_max < most ? limit->rlim_max : most;
 }
 
-/* Its limits, unless the server's own are lower; and no core, which would be the worker's and not the process's. */
+/* Unless the server's own limits are lower. No core: it would be the worker's, not the process's. */
 static void set_limits(double seconds) {
     struct rlimit limit = {0, 0};
     setrlimit(RLIMIT_CORE, &limit);
@@ -91,7 +91,7 @@ bool worker_ask(struct worker *worker, const void *question, size_t size, double
     worker->started = now_seconds();
     worker->deadline = worker->started + seconds;
     worker->busy = true;
-    /* The child writes on where the files end, because it shares their descriptions. */
+    /* The child writes on at the files' ends, because it shares their descriptions. */
     return ftruncate(worker->output, 0) == 0 && lseek(worker->output, 0, SEEK_SET) == 0 &&
            ftruncate(worker->error, 0) == 0 && lseek(worker->error, 0, SEEK_SET) == 0 &&
            send(worker->end, question, size, MSG_NOSIGNAL) == (ssize_t)size;

@@ -1,6 +1,4 @@
-/*
- * process.c - one process: its size classes, and the call sites of its samples.
- */
+/* process.c - one process: its size classes, and its samples' call sites. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +52,7 @@ struct table sites_table(void) {
         .columns = site_columns, .column_count = SITE_COLUMNS, .names = "call site", .sorted_by = SITE_LIVE};
 }
 
-/* A stack, as it was at the last look. */
+/* At the last look. */
 struct site {
     uint64_t stack; /* address */
     double allocated;

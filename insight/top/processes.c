@@ -13,7 +13,7 @@
 #include "walk/engine_spans.h"
 #include "walk/session.h"
 
-/* How soon a process that was not on the libraries is looked at again: it may execute a program that is. */
+/* A process not on the libraries is looked at again after this: it may execute a program that is. */
 #define FIRST_PAUSE 1.0
 #define LONGEST_PAUSE 64.0
 
@@ -40,11 +40,11 @@ struct counters {
 
 struct seen {
     pid_t pid;
-    struct proc_stat stat; /* by the last scan, if it is ours; when it started tells processes with one number apart */
+    struct proc_stat stat; /* from the last scan, if it is ours; its start tells processes with one number apart */
     bool there;            /* in the last scan */
     bool ours;
     bool denied;
-    double pause; /* until it is examined again, if it is not ours */
+    double pause; /* until the next examination, if it is not ours */
     double examined;
     struct session session;
     double rss, rss_rate;
@@ -61,7 +61,7 @@ struct processes {
     bool looked; /* before */
 };
 
-/* Each process that is seen takes two descriptors, or three: as many as the user may have. */
+/* As many as the user may have: each process takes two or three. */
 static void allow_descriptors(void) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
@@ -101,7 +101,7 @@ static struct seen *find_seen(struct processes *processes, pid_t pid) {
     return NULL;
 }
 
-/* Finds out whether a process is on the libraries. */
+/* Whether it is on the libraries. */
 static void examine(struct seen *seen, double now) {
     struct session *session = &seen->session;
     memset(session, 0, sizeof *session);
@@ -121,8 +121,8 @@ static void examine(struct seen *seen, double now) {
     }
 }
 
-/* Most processes are not on the libraries, and many are short-lived, so we read as little of them as possible: a new
- * one is examined only if it is still there at the next look, except at the first look. */
+/* Most processes are not on the libraries, and many are short-lived, so we read little: except at the first look, a new
+ * one is examined only if it is still there at the next. */
 static void meet(struct processes *processes, pid_t pid, double now) {
     struct seen *seen = find_seen(processes, pid);
     const bool is_new = seen == NULL;
@@ -175,7 +175,7 @@ static void look_at_rss(struct seen *seen, double now) {
     seen->rss_at = now;
 }
 
-/* Bytes that the sampled blocks stand for, since the start; NAN where no samples are taken. */
+/* Bytes that the sampled blocks stand for, since the start; NAN without samples. */
 static double sampled_bytes(struct engine *engine) {
     struct layout *layout = engine->layout;
     struct field sums = layout_field(layout, "samples.allocated");

@@ -1,6 +1,4 @@
-/*
- * screen.c - the tables of `mems top` in the terminal, by ncurses.
- */
+/* screen.c - the tables of `mems top` in the terminal, by ncurses. */
 #include <curses.h>
 #include <fcntl.h>
 #include <locale.h>
@@ -22,13 +20,13 @@ struct screen {
     struct table tables[VIEWS];
     struct processes *processes; /* NULL until they have been looked at */
     struct process *process;     /* whose classes or sites are shown; NULL: none */
-    const char *alone;           /* it was named by the user: there is no way back to the others */
+    const char *alone;           /* named by the user: there is no way back to the others */
     double interval;
     double next; /* look */
     bool paused;
     bool filtering; /* keys go into the filter */
     char filter[FILTER_MOST];
-    size_t first;    /* row that is shown, of those that the filter lets through */
+    size_t first;    /* the first row shown, of those that pass the filter */
     size_t selected; /* likewise */
     char message[128];
     bool ends;

@@ -8,7 +8,7 @@
 #include "support/text.h"
 #include "walk/session.h"
 
-/* Characters of a column, with the space before it. */
+/* Of a column, with the space before it. */
 #define WIDTH 11
 
 void table_clear(struct table *table) {

@@ -1,6 +1,4 @@
-/*
- * table.h - the tables of `mems top`: rows of numbers with a name, sorted by a column and filtered by a text.
- */
+/* table.h - the tables of `mems top`: rows of numbers with a name, sorted by a column and filtered by a text. */
 #pragma once
 
 #include <jansson.h>
@@ -38,12 +36,12 @@ struct table {
 /* Forgets the rows. */
 void table_clear(struct table *table);
 
-/* Adds a row whose numbers are not known yet; the name becomes the table's. */
+/* With unknown numbers; takes over the name. */
 struct table_row *table_add(struct table *table, uint64_t id, char *name);
 
 void table_sort(struct table *table);
 
-/* Whether a row is shown: the filter, which may be "", is a part of its name or its number as it is shown. */
+/* The filter, which may be "", must be part of its name, or of its number as shown. */
 bool table_shows(const struct table *table, const struct table_row *row, const char *filter);
 
 /* The titles, or a row, as a line; *size bytes of room. */

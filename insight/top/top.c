@@ -47,7 +47,7 @@ static void wait_seconds(double seconds) {
     nanosleep(&rest, NULL);
 }
 
-/* JSON is one object for each look, on its own line if there are several. */
+/* One object per look; on separate lines if there are several. */
 static void print_look(json_t *json, uint64_t looks) {
     if (looks == 1) {
         print_json(json);

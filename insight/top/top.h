@@ -1,9 +1,6 @@
-/*
- * top.h - `mems top`: the activity of the processes on the libraries, or of one of them, updated at each look.
- *
- * A look at a process costs processor time in proportion to its heaps. So each process is looked at again only when
- * that cost is a small share of the time passed: its numbers may be older than the Rss beside them.
- */
+/* top.h - `mems top`: the activity of processes on the libraries, or of one, updated at each look. A look costs
+ * processor time in proportion to a process's heaps, so it is repeated only when that cost is a small share of the time
+ * passed: numbers may be older than the Rss beside them. */
 #pragma once
 
 #include <jansson.h>
@@ -11,13 +8,13 @@
 
 #include "top/table.h"
 
-/* The part of a processor that looking at one process may take. */
+/* Of a processor, for looking at one process. */
 #define LOOK_SHARE 0.001
 
 /* The same when it is the only one. */
 #define LOOK_SHARE_ALONE 0.02
 
-/* A look of a kind: when it was last taken, and when it may be again. */
+/* When a kind of look was last taken, and when it may be again. */
 struct pace {
     double taken; /* 0: never */
     double due;
@@ -27,7 +24,7 @@ struct pace {
 /* Whether it is time. */
 bool pace_begin(struct pace *pace, double now);
 
-/* The look is over: the next is due when its cost is this share of the time. */
+/* The next look is due when the last one's cost is this share of the time. */
 void pace_end(struct pace *pace, double now, double share);
 
 /* --- All processes ------------------------------------------------------------------------------------------------ */
@@ -44,20 +41,20 @@ void processes_look(struct processes *processes, struct table *table);
 
 struct process;
 
-/* Opens a process; NULL, and *why, where that does not work. */
+/* NULL, and *why, if that does not work. */
 struct process *process_start(const char *name, const char **why);
 void process_end(struct process *process);
 
-/* Looks at it if that is due, and fills the tables. False: it has ended, and *why says so. */
+/* If it is due; fills the tables. False: the process has ended, and *why says so. */
 bool process_look(struct process *process, struct table *classes, struct table *sites, const char **why);
 
-/* A line about it: Rss, live bytes and the like. */
+/* Rss, live bytes and the like, in a line. */
 void process_summary(const struct process *process, char *line, size_t size);
 json_t *process_json(const struct process *process);
 
 /* --- The screen --------------------------------------------------------------------------------------------------- */
 
-/* The tables in the terminal, until the user ends it; an exit status. `name` NULL: all processes. */
+/* Until the user ends it; returns an exit status. `name` NULL: all processes. */
 int screen_run(const char *name, double interval, const char *sort, const char *filter);
 
 /* The tables, in their first order. */
@@ -65,5 +62,5 @@ struct table processes_table(void);
 struct table classes_table(void);
 struct table sites_table(void);
 
-/* Sorts by the column with this title or key; false if there is none. NULL changes nothing. */
+/* By a column's title or key; false if there is none. NULL changes nothing. */
 bool table_sort_by(struct table *table, const char *name);

@@ -1,7 +1,5 @@
-/*
- * ask.c - `mems set` and `mems trim`: requests to a running process. Its library serves them on one of its next slow
- * paths, and answers.
- */
+/* ask.c - `mems set` and `mems trim`: requests to a running process, which its library serves and answers on a slow
+ * path. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -16,13 +14,13 @@
 
 #define OPTIONS_MAX 64u
 
-/* An option as the target's library describes it. */
+/* As the target's library describes it. */
 struct option_text {
     char name[64];
     char values[128];
     uint64_t kind;
     bool fixed;
-    uint64_t words; /* address of an array of texts, ended by NULL; 0: none */
+    uint64_t words; /* address of texts, ended by NULL; or 0 */
 };
 
 static void write_memory(struct target *target, uint64_t address, const void *from, size_t size) {
@@ -68,10 +66,8 @@ static bool is_answered(struct target *target, const struct layout *layout, doub
     }
 }
 
-/*
- * Writes the request first, and then the bell, a single byte, so the library never sees half a request. False if there
- * is no answer in time; the request stays, and is served when the process next takes a slow path.
- */
+/* Writes the request, then the bell, a single byte, so the library never sees half a request. False if there is no
+ * answer in time; the request stays, and is served at the process's next slow path. */
 static bool request_answered(struct session *session, uint32_t order, uint64_t value, double timeout,
                              struct root_request *answer) {
     struct target *target = &session->target;
@@ -121,7 +117,7 @@ static const char option_names[] =
     "mems_root.settings.table option_table.options option_table.count option option.name option.values "
     "option.kind option.fixed option.words OPTION_WORD OPTION_NUMBER OPTION_SIZE";
 
-/* Reads the options that the library has; returns their number. */
+/* Returns how many options the library has. */
 static size_t read_options(struct session *session, struct option_text options[OPTIONS_MAX]) {
     struct target *target = &session->target;
     struct layout *layout = session->engine.layout;
@@ -156,7 +152,7 @@ static size_t read_options(struct session *session, struct option_text options[O
     return (size_t)count;
 }
 
-/* Finds a text among an option's words; false if it is none of them. */
+/* False if the text is none of the option's words. */
 static bool word_number(struct target *target, const struct option_text *option, const char *text, uint64_t *number) {
     for (*number = 0; option->words != 0 && *number < 64; ++*number) {
         uint64_t word;

@@ -1,6 +1,4 @@
-/*
- * diff.c - `mems diff`: changes between two moments, each a process, a core or a saved heap.
- */
+/* diff.c - `mems diff`: changes between two moments, each a process, a core or a saved heap. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -28,7 +26,7 @@ static void drop_side(struct side *side) {
     session_close(&side->session);
 }
 
-/* The class of a size on one side; NULL: it has none. */
+/* On one side; or NULL. */
 static const struct class_account *class_of(const struct side *side, uint64_t size) {
     for (unsigned size_class = 0; side->session.has_engine && size_class < side->session.engine.class_count;
          size_class++) {

@@ -1,6 +1,4 @@
-/*
- * explain.c - `mems CORE`: how the process of a core ended.
- */
+/* explain.c - `mems CORE`: how the core's process ended. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

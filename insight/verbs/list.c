@@ -13,7 +13,7 @@
 #include "walk/hmm.h"
 #include "walk/session.h"
 
-/* A process on one of the libraries, or one that might be. */
+/* On one of the libraries, or perhaps so. */
 struct found {
     pid_t pid;
     char *program;
@@ -40,7 +40,7 @@ static char *mode_of(struct engine *engine) {
     return make_text("check=%s,decay_ms=%lu", heap.checks_every ? "every" : "deferred", engine->decay_ms);
 }
 
-/* A process may have both libraries, of which the one that came first serves it. */
+/* Of both libraries, the one that came first serves the process. */
 static void look_into(struct target *target, struct layouts *layouts, struct found *found) {
     struct layout *layout = layouts_of(layouts, ROOT_ENGINE);
     struct layout *hmm = layouts_of(layouts, ROOT_HMM);
@@ -63,7 +63,7 @@ static void look_into(struct target *target, struct layouts *layouts, struct fou
     engine_close(&engine);
 }
 
-/* Looks at a process; false if it is not on the libraries, or that is unknown. */
+/* False if it is not on the libraries, or that is unknown. */
 static bool look(pid_t pid, struct found *found) {
     struct target target;
     struct layouts layouts;

@@ -1,6 +1,4 @@
-/*
- * run.c - `mems run`: runs a command on the library, and explains the signal that ends it.
- */
+/* run.c - `mems run`: runs a command on the library, and explains the signal that ends it. */
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -44,7 +42,7 @@ static char *find_library(const char *name) {
 
 /* --- The program -------------------------------------------------------------------------------------------------- */
 
-/* The file of a command by its name, or NULL. */
+/* NULL if there is none. */
 static char *find_program(const char *name) {
     if (strchr(name, '/') != NULL) {
         return access(name, F_OK) == 0 ? copy_text(name) : NULL;
@@ -66,7 +64,7 @@ static char *find_program(const char *name) {
     return found;
 }
 
-/* The interpreter that a script's first line names; NULL: it is no script. */
+/* From the first line; NULL: it is no script. */
 static char *script_interpreter(int file) {
     char line[PATH_MAX];
     ssize_t size = pread(file, line, sizeof line - 1, 0);
@@ -83,7 +81,7 @@ static char *script_interpreter(int file) {
     return by_env ? find_program(argument) : copy_text(start);
 }
 
-/* The program's loader; "" for a static program. NULL: the file is no program that we can read. */
+/* "" for a static program; NULL: no program that we can read. */
 static char *program_loader(int file, const char **why) {
     Elf64_Ehdr header;
     if (pread(file, &header, sizeof header, 0) != (ssize_t)sizeof header ||
@@ -115,7 +113,7 @@ static bool is_for_musl(const char *library) {
     char *command = NULL;
     bool musl = false;
     int file = open(library, O_RDONLY | O_CLOEXEC);
-    /* The name of the C library that it needs is among its strings. */
+    /* It needs a C library, whose name is among its strings. */
     if (file >= 0) {
         struct stat status;
         if (fstat(file, &status) == 0 && status.st_size > 0 && status.st_size < 64 << 20) {
@@ -192,7 +190,7 @@ static void set_environment(const struct arguments *arguments, const char *libra
     }
 }
 
-/* A child that waits until it is traced, and then becomes the command. */
+/* Waits until it is traced, and then becomes the command. */
 static pid_t start(char **command, bool detached) {
     int gate[2];
     if (pipe2(gate, O_CLOEXEC) != 0) {
@@ -220,7 +218,7 @@ static pid_t start(char **command, bool detached) {
     return child;
 }
 
-/* Of the signals that end programs, the last one of any thread. */
+/* The last one, of any thread, that ends programs. */
 static void note_signal(pid_t thread, int signal, struct blow *blow) {
     siginfo_t info;
     if (signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE || signal == SIGABRT) {
@@ -228,7 +226,7 @@ static void note_signal(pid_t thread, int signal, struct blow *blow) {
     }
 }
 
-/* While it dies, and its memory is still there. */
+/* While the process dies, with its memory still there. */
 static void explain(pid_t child, pid_t thread, int signal, const struct blow *blow) {
     char *pid = make_text("%d", thread);
     fprintf(stderr, "mems: process %d is ended by signal %d (%s)\n", child, signal, strsignal(signal));
@@ -255,7 +253,7 @@ static void explain(pid_t child, pid_t thread, int signal, const struct blow *bl
     free(pid);
 }
 
-/* The path with its first %p replaced by the number of the process. */
+/* The first %p becomes the process's number. */
 static char *with_pid(const char *path, const char *pid) {
     const char *place = strstr(path, "%p");
     return place != NULL ? make_text("%.*s%s%s", (int)(place - path), path, pid, place + 2) : copy_text(path);
@@ -286,7 +284,7 @@ static void show_at_end(const struct arguments *arguments, pid_t child, pid_t th
     free(pid);
 }
 
-/* With the threads as they were when they ended; an exit status. The last thread alone still has the memory. */
+/* With the threads as they were when they ended; the last one alone still has the memory. Returns an exit status. */
 static int tell_leaks(const struct arguments *arguments, pid_t child, pid_t thread, struct ending *ending) {
     char *pid = make_text("%d", thread);
     struct session session;
@@ -307,7 +305,7 @@ static int tell_leaks(const struct arguments *arguments, pid_t child, pid_t thre
     return status;
 }
 
-/* At the end of the process, that is, of its last thread. Returns an exit status for the checks requested. */
+/* When the last thread ends. Returns an exit status for the checks requested. */
 static int at_end(const struct arguments *arguments, pid_t child, pid_t thread, const struct blow *blow,
                   struct ending *ending) {
     unsigned long status;
@@ -325,7 +323,7 @@ static int at_end(const struct arguments *arguments, pid_t child, pid_t thread, 
     return found;
 }
 
-/* Passes signals on until the child has ended; its status, as wait tells it, and in *found that of at_end. */
+/* Passes signals on until the child has ended. Returns its status, as wait does, and in *found that of at_end. */
 static int accompany(const struct arguments *arguments, pid_t child, int *found) {
     struct blow blow = {0};
     struct ending ending = {0};

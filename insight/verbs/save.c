@@ -1,6 +1,4 @@
-/*
- * save.c - `mems save`: a heap without its users' bytes, in a file that every verb reads.
- */
+/* save.c - `mems save`: a heap without its users' bytes, in a file that every verb reads. */
 #include <stdlib.h>
 
 #include "account/account.h"
@@ -11,7 +9,7 @@
 #include "verbs.h"
 #include "walk/session.h"
 
-/* Reads, and so records, everything that the verbs read. */
+/* And so records it. */
 static void read_all(struct session *session) {
     struct account account;
     target_read_mappings(&session->target);

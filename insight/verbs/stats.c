@@ -1,6 +1,4 @@
-/*
- * stats.c - `mems stats`: what holds a process's memory, and why it does not fall.
- */
+/* stats.c - `mems stats`: what holds a process's memory, and why it does not fall. */
 #include "verbs/stats.h"
 
 #include <limits.h>
@@ -31,7 +29,7 @@ static void print_row(const struct account *account, enum account_row row) {
     bool heap = row < ROW_FILES;
     printf("%s%1s%11s %5.1f %%%s  %-12s", heap ? colour(COLOUR_BOLD) : "", of->resident < 0 ? "-" : "",
            text_size(bytes), share, colour_off(), text->name);
-    /* As much of the explanation as fits in the line. */
+    /* As much of the explanation as fits. */
     const unsigned columns = text_columns(UINT_MAX);
     const size_t room = columns > ROW_COLUMNS ? columns - ROW_COLUMNS : 0;
     if (strlen(text->what) + strlen(text->goes) + 3 <= room) {
@@ -295,7 +293,7 @@ struct stats *stats_parse(char *text, size_t size) {
         return NULL;
     }
     const size_t rest = size - sizeof *stats;
-    /* None is larger than the whole, so their sum does not wrap around. */
+    /* Each is at most the whole, so their sum does not wrap around. */
     if (stats->class_count > CLASSES_MAX || stats->heap_count > rest / sizeof *stats->heaps ||
         stats->account.arena_count > rest / sizeof *stats->account.arenas || stats->target_size > rest ||
         stats->target_size == 0 ||

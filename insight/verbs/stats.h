@@ -1,7 +1,4 @@
-/*
- * stats.h - what `mems stats` tells, as plain data: `mems serve` takes it each second, and makes JSON of it only for a
- * page that asks.
- */
+/* stats.h - `mems stats` as plain data, which `mems serve` takes each second and makes JSON of only if a page asks. */
 #pragma once
 
 #include "account/account.h"
@@ -9,7 +6,7 @@
 #include "walk/session.h"
 
 struct stats {
-    struct account account; /* without its target, and what is left of the mappings */
+    struct account account; /* without its target and `left` */
     bool finds_engine;      /* an engine's root */
     bool has_engine;        /* it could be read */
     unsigned class_count;
@@ -21,13 +18,13 @@ struct stats {
     const char *target; /* JSON, as session_json makes it */
 };
 
-/* Writes the stats of a session, whose mappings have been read with their numbers, to standard output, for stats_parse.
- * *target is NULL or the JSON text of an earlier time; it is made once, because it does not change. Returns an exit
- * status. */
+/* To standard output, for stats_parse. The session's mappings have been read with their numbers. *target is NULL or the
+ * JSON text of an earlier time, which does not change. Returns an exit status. */
 int stats_write(struct session *session, char **target);
 
-/* What stats_write has written: in place, so *text must stay and be aligned for any type. NULL: it is not that. */
+/* Parses what stats_write wrote, in place, so *text must stay and be aligned for any type. NULL: it is something
+ * else. */
 struct stats *stats_parse(char *text, size_t size);
 
-/* The same as JSON, with why each row is there, and when it goes; without `pinned`, which takes symbols. */
+/* With why each row is there, and when it goes; without `pinned`, which takes symbols. */
 json_t *stats_json(const struct stats *stats);

@@ -18,7 +18,7 @@ const char *const slot_state_names[STATES] = {
     [STATE_FREE] = "free",
 };
 
-/* The symbol that the first word of a block points at: in C++ that of its class's virtual table. */
+/* The symbol that a block's first word points at: in C++ its class's virtual table. */
 static char *first_word(struct session *session, uint64_t start) {
     uint64_t word;
     return target_read_pointer(&session->target, start, &word) && word != 0 ? session_name(session, word) : NULL;
@@ -177,7 +177,7 @@ static bool ask_huge(struct session *session, struct answer *answer) {
     return found;
 }
 
-/* A segment of the MeMS heap, by a virtual or by a physical address. */
+/* By a virtual or a physical address. */
 static bool meet_segment(const struct space_segment *segment, void *context) {
     struct answer *answer = context;
     const uint64_t size = segment->last - segment->start + 1;
@@ -240,7 +240,7 @@ static bool ask_hmm(struct session *session, struct answer *answer) {
     return answer->kind != NULL;
 }
 
-/* The sample whose block, page or guard contains the address. */
+/* With the address in its block, page or guard. */
 static void ask_samples(struct origins *origins, struct answer *answer) {
     const struct sample *sample = origins_find(origins, answer->address);
     if (sample == NULL) {

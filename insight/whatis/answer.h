@@ -16,7 +16,7 @@ struct neighbour {
     enum engine_state state;
 };
 
-/* Members that are "", 0 or NULL are not known, or do not apply. */
+/* "", 0 and NULL: unknown, or not applicable. */
 struct answer {
     uint64_t address;
     const char *kind;  /* "slot", "large block", ... */
@@ -35,11 +35,11 @@ struct answer {
     bool has_record; /* of the slot: */
     struct engine_record record;
     uint64_t handle; /* of the segment */
-    bool was_handle; /* of a block that had the place of a segment */
-    bool by_virtual; /* of a segment of the MeMS heap: the address is a virtual one */
+    bool was_handle; /* an earlier block's, at a segment's place */
+    bool by_virtual; /* the address is a virtual one of the MeMS heap */
     unsigned space;
     uint64_t v_start, v_last, physical;
-    char *starts_with; /* the symbol that the block's first word points at */
+    char *starts_with; /* the symbol that the first word points at */
     char *symbol;      /* of the address itself */
     const struct mapping *mapping;
     const struct sample *sample; /* that the address is about */
@@ -48,7 +48,7 @@ struct answer {
 /* A slot's state in words. */
 extern const char *const slot_state_names[STATES];
 
-/* Finds what is at an address; answer_free frees what the answer holds. */
+/* answer_free frees what the answer holds. */
 void answer_find(struct session *session, struct origins *origins, uint64_t address, struct answer *answer);
 void answer_free(struct answer *answer);
 
