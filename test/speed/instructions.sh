@@ -5,4 +5,4 @@ command -v valgrind >/dev/null || {
     echo "skipped: there is no valgrind"
     exit 77
 }
-exec "$SOURCE_DIR"/bench/instructions --library "$LIBMEMS" --max-deferred 51.5 --max-every 63.5
+exec "$SOURCE_DIR"/bench/instructions --library "$LIBMEMS" --max-deferred 50.5 --max-every 62.5

@@ -66,8 +66,9 @@ ALWAYS_INLINE void fast_live_begin(struct heap *heap, void *block) {
     atomic_store_explicit(&word->live, live, memory_order_relaxed);
 }
 
-/* From the magazine of the calling thread's heap; NULL if it is empty. */
-ALWAYS_INLINE void *fast_pop(struct heap *heap, unsigned size_class) {
+/* A block of a class from the magazine of the calling thread's heap; NULL if it is empty. The class is as wide as an
+ * address: a narrower one would be copied, because its sum with DEFERRED wraps. */
+ALWAYS_INLINE void *fast_pop(struct heap *heap, size_t size_class) {
     void **top = heap->tops[size_class];
     void *block = *top;
     if (LIKELY(block != NULL)) {
