@@ -82,6 +82,9 @@ bool cached_refill(struct heap *heap, unsigned size_class) {
     }
     heap->tops[heap->mode_offset + size_class] = bottom + got;
     if (heap->hardened != NULL) {
+        if (heaps.harden == HARDEN_FULL) {
+            hardened_bring_in(heap, size_class);
+        }
         hardened_shuffle(heap, size_class);
     }
     of->strays = 0;

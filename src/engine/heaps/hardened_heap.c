@@ -40,6 +40,28 @@ void hardened_shuffle(struct heap *heap, unsigned size_class) {
     shuffle_group(blocks, count, hardened_random(heap->hardened));
 }
 
+/* Begins a write to a page, and leaves its contents alone. */
+static void touch(char *address) {
+    unsigned char zero = 0;
+    atomic_compare_exchange_strong_explicit((_Atomic unsigned char *)address, &zero, 0, memory_order_relaxed,
+                                            memory_order_relaxed);
+}
+
+void hardened_bring_in(const struct heap *heap, unsigned size_class) {
+    const size_t room = size_class_room(size_class);
+    const size_t count = magazine_count(heap, size_class);
+    uintptr_t touched = 0;
+    for (size_t i = 1; size_class != EMPTY_CLASS && i <= count; i++) {
+        char *const start = heap->bottoms[size_class][i];
+        for (size_t at = 0; at < room; at += OS_PAGE - (uintptr_t)(start + at) % OS_PAGE) {
+            if ((uintptr_t)(start + at) / OS_PAGE != touched) {
+                touched = (uintptr_t)(start + at) / OS_PAGE;
+                touch(start + at);
+            }
+        }
+    }
+}
+
 void *hardened_detain_first(struct hardened *hardened, unsigned size_class, void *block) {
     struct quarantine *quarantine = quarantine_create(size_classes[size_class].size);
     hardened->quarantines[size_class] = quarantine;

@@ -57,6 +57,10 @@ bool hardened_create(struct heap *heap);
 #define SHUFFLED 8u
 void hardened_shuffle(struct heap *heap, unsigned size_class);
 
+/* With harden=full: brings in the pages of these slots, before the shuffle. The slots are read before they are written,
+ * and each page that is not there would cost two faults: one for the system's page of zeros, and one for its copy. */
+void hardened_bring_in(const struct heap *heap, unsigned size_class);
+
 /* A block that is freed comes to one of this many places on the top of its magazine, for the same reason. */
 #define SCATTERED_BITS 4u
 
