@@ -230,7 +230,7 @@ static void print_head(const struct profile *profile) {
         const uint64_t longest = longest_interval(samples);
         printf(", one in %s", text_size(shortest));
         if (longest > shortest) {
-            printf(" to %s", text_size(longest)); /* while the heap was small, or before the option was changed */
+            printf(" to %s", text_size(longest)); /* a small heap, a fast thread, or another option before */
         }
     }
     putchar('\n');

@@ -548,6 +548,67 @@ static double bytes_read(FILE *profile) {
     return sum;
 }
 
+/* Allocates and frees a block; if it is a sample, its interval is the one that its point was drawn with. */
+static void check_pair(size_t size) {
+    const uint64_t interval = heap_mine->interval;
+    char *block = engine_alloc(size);
+    const struct sample *sample = is_sampled(block)   ? sample_of(block)
+                                  : size <= SMALL_MAX ? NULL
+                                                      : large_of(block)->sample;
+    CHECK(sample == NULL || sample->interval == interval);
+    engine_free(block);
+}
+
+/* A thread that allocates fast takes few samples, which stand for all that it has allocated. Returns what makes the
+ * heap large enough. */
+static char *outpace(size_t size, unsigned pairs) {
+    char *held = hold(SAMPLE_SMALL_HELD);
+    const struct stack_sums before = samples.allocated;
+    const uint64_t start_ms = os_coarse_ms();
+    for (unsigned i = 0; i < pairs; i++) {
+        check_pair(size);
+    }
+    const uint64_t taken = samples.allocated.samples - before.samples;
+    const uint64_t paced = (os_coarse_ms() - start_ms) * SAMPLE_PACE / MIB;
+    const double off = samples.allocated.bytes - before.bytes - (double)size * pairs;
+    const double variance = samples.allocated.bytes_variance - before.bytes_variance;
+    CHECK(taken >= SAMPLE_BURST && taken <= paced + SAMPLE_BURST * (SAMPLE_DOUBLINGS + 1));
+    CHECK(heap_mine->ahead != 0 && heap_mine->interval > MIB);
+    CHECK(off * off < 25 * variance);
+    return held;
+}
+
+static void samples_of_large_blocks_keep_a_pace(void) {
+    engine_free(outpace(3 * MIB, 100000));
+}
+
+static void samples_of_small_blocks_keep_a_pace(void) {
+    engine_free(outpace(SMALL_MAX, 1000000));
+}
+
+static void a_thread_that_slows_down_has_more_samples(void) {
+    char *held = outpace(3 * MIB, 10000);
+    while (heap_mine->ahead != 0) {
+        usleep(1000);
+        beat();
+    }
+    CHECK_EQUAL(heap_mine->interval, MIB);
+    engine_free(held);
+}
+
+/* Making a guard takes a system call: pairs of large blocks, each a sample, have few. */
+static void one_large_block_gets_a_guard_in_a_tick(void) {
+    engine_free(engine_alloc(100));
+    const uint64_t start_ms = os_coarse_ms();
+    for (unsigned i = 0; i < 3000; i++) {
+        engine_free(engine_alloc(100 * KIB));
+    }
+    const uint64_t guards = samples.number - guarded_table.unguarded;
+    CHECK(samples.number > 2500);
+    CHECK(guards != 0 && guards <= os_coarse_ms() - start_ms + 2);
+    CHECK_VALID();
+}
+
 /* Readers know one interval, but those of a heap that has grown differ; the set one may have changed, too. */
 static void a_profile_scales_samples_of_all_intervals(void) {
     static const uint64_t set[] = {MIB, 0, 8 * MIB};
@@ -711,6 +772,10 @@ int main(void) {
         FRESH_WITH(guards_of_rare_samples_are_mappings, "sample=1m"),
         FRESH_WITH(a_small_heap_has_fewer_samples, "sample=1m"),
         FRESH_WITH(a_profile_scales_samples_of_all_intervals, "sample=1m"),
+        FRESH_WITH(samples_of_large_blocks_keep_a_pace, "sample=1m"),
+        FRESH_WITH(samples_of_small_blocks_keep_a_pace, "sample=1m"),
+        FRESH_WITH(a_thread_that_slows_down_has_more_samples, "sample=1m"),
+        FRESH_WITH(one_large_block_gets_a_guard_in_a_tick, "sample=2"),
         FRESH(sampling_starts_and_stops_in_a_running_process),
         FRESH_WITH(a_forked_child_has_no_half_written_sample, "sample=1"),
         FRESH_WITH(a_forked_child_opens_a_cell_however_it_is_guarded, "sample=1"),

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "engine/engine.h"
+#include "engine/heaps/sample_points.h"
 #include "engine/memory/large.h"
 #include "engine/upkeep/decay.h"
 #include "fast_path.h"
@@ -21,14 +22,14 @@ static COLD void *alloc_refill(unsigned size_class, size_t size, size_t alignmen
     return supply_small(heap, size_class, size, alignment);
 }
 
-/* A cached block beyond SMALL_MAX counts at most this towards the beat, unless samples are taken: it takes no memory,
- * and beats with nothing to do would cost more than the call. A medium block that is not cached takes the slow path,
- * which counts all of it. */
+/* A cached block beyond SMALL_MAX counts at most this towards the beat, unless the next sample point may be in it: it
+ * takes no memory, and beats with nothing to do would cost more than the call. A medium block that is not cached takes
+ * the slow path, which counts all of it. */
 #define LARGE_COUNT (HEAP_BEAT / CALLS_PER_PASS)
 #define MEDIUM_COUNT (LARGE_COUNT / 4)
 
-static size_t counted(const struct heap *heap, size_t size, size_t most) {
-    return heap->interval == 0 && size > most ? most : size;
+static size_t counted(struct heap *heap, size_t size, size_t most) {
+    return size > most && sample_points_pass(heap, size - most) ? most : size;
 }
 
 /* From the cache's lists, or a ready block that is wider. heap_none has neither. */
@@ -160,7 +161,7 @@ void *alloc_grown(size_t size, size_t ample, bool purge, bool *fresh) {
 void alloc_count_resized(void *block, size_t old_size, size_t size) {
     struct heap *heap = heap_mine;
     const size_t growth = size > old_size ? size - old_size : 0;
-    if (heap != &heap_none && heap_count(heap, heap->interval == 0 ? growth : size)) {
+    if (heap != &heap_none && heap_count(heap, counted(heap, size, growth))) {
         (void)alloc_beat(block, size, 1);
     }
 }

@@ -57,7 +57,7 @@ void heap_reset(struct heap *heap) {
     heap->victim = 0;
     heap->until_beat = HEAP_BEAT;
     heap->beat = HEAP_BEAT;
-    heap->until_sample = UINT64_MAX;
+    heap->beat_to_sample = UINT64_MAX;
     heap->interval = 0;
     heap->random = 0;
     heap->stack = (struct os_stack){0};

@@ -115,9 +115,11 @@ struct heap {
     uint64_t passed_ms;           /* its last pass of upkeep, */
     uint8_t purged_class;         /* whose abandoned slabs that looked at, */
     uint64_t rested_ms;           /* and when it last gave up what idle classes have cached */
-    uint64_t until_sample;        /* bytes from the start of the beat to the next sample (sample_points.h) */
-    uint64_t interval;            /* their mean distance; 0: there are no samples */
+    uint64_t beat_to_sample;      /* bytes from the end of the beat to the next sample (sample_points.h) */
+    uint64_t interval;            /* mean distance of samples; 0: there are none */
     uint64_t random;              /* the state of its random numbers; 0: not started */
+    uint64_t ahead;               /* by how many bytes its samples are ahead of the clock, */
+    uint64_t paced_ms;            /* at this time */
     struct os_stack stack;        /* the known bounds of the thread's stack */
     struct zeros_watch watches[ZEROS_SIZES];
 

@@ -6,18 +6,20 @@
 #include "heap.h"
 #include "os/os.h"
 
-static void begin_beat(struct heap *heap) {
-    heap->beat = heap->until_sample < HEAP_BEAT ? (size_t)heap->until_sample : HEAP_BEAT;
+/* Begins a beat, this many bytes before the next sample point. */
+static void begin_beat(struct heap *heap, uint64_t until_sample) {
+    heap->beat = until_sample < HEAP_BEAT ? (size_t)until_sample : HEAP_BEAT;
     heap->until_beat = heap->beat;
+    heap->beat_to_sample = until_sample - heap->beat;
 }
 
-/* The next sample point, if samples are taken. */
+/* The same before a point drawn with this mean interval. */
 static void begin_interval(struct heap *heap, uint64_t interval) {
     heap->interval = interval;
     if (interval != 0 && heap->random == 0) {
         heap->random = os_random() | 1;
     }
-    heap->until_sample = interval != 0 ? exponential_draw(exponential_random(&heap->random), interval) : UINT64_MAX;
+    begin_beat(heap, interval != 0 ? exponential_draw(exponential_random(&heap->random), interval) : UINT64_MAX);
 }
 
 /* Whether sampling has begun: the engine holds enough now, or has held it. */
@@ -33,33 +35,56 @@ static bool has_begun(uint64_t interval, size_t held) {
     return true;
 }
 
+/* How many times as long the mean interval is, for a thread this far ahead. */
+static uint64_t times_ahead(const struct heap *heap, uint64_t interval) {
+    const uint64_t doublings = heap->ahead != 0 ? heap->ahead / (SAMPLE_BURST * interval) : 0;
+    return UINT64_C(1) << (doublings < SAMPLE_DOUBLINGS ? doublings : SAMPLE_DOUBLINGS);
+}
+
+/* Lets the clock catch up with the thread, which is an interval further ahead if a sample is due. */
+static void keep_pace(struct heap *heap, bool due) {
+    if (LIKELY(heap->ahead == 0 && !due)) {
+        return;
+    }
+    const uint64_t interval = atomic_load_explicit(&samples.interval, memory_order_relaxed);
+    const uint64_t now_ms = os_coarse_ms();
+    const uint64_t passed = (now_ms - heap->paced_ms) * SAMPLE_PACE;
+    heap->paced_ms = now_ms;
+    heap->ahead = passed < heap->ahead ? heap->ahead - passed : 0;
+    heap->ahead += due && interval >= SAMPLE_PACED ? interval : 0;
+}
+
 /* The mean interval that is due at present. */
-static uint64_t wanted(void) {
+static uint64_t wanted(const struct heap *heap) {
     const uint64_t interval = atomic_load_explicit(&samples.interval, memory_order_relaxed);
     const size_t held = holding_held();
     if (interval == 0 || !has_begun(interval, held)) {
         return 0;
     }
-    const bool can_be_longer = interval > 1 && interval <= UINT64_MAX / SAMPLE_SMALL_TIMES;
-    return can_be_longer && held / SAMPLE_SMALL_HELD < interval ? SAMPLE_SMALL_TIMES * interval : interval;
+    if (interval == 1 || interval > SAMPLE_LONGEST) {
+        return interval;
+    }
+    const uint64_t times = held / SAMPLE_SMALL_HELD < interval ? SAMPLE_SMALL_TIMES : 1;
+    return times * times_ahead(heap, interval) * interval;
 }
 
 void sample_points_begin(struct heap *heap) {
-    begin_interval(heap, wanted());
-    begin_beat(heap);
+    begin_interval(heap, wanted(heap));
 }
 
 uint64_t sample_points_beat(struct heap *heap) {
     const uint64_t counted = heap->beat - heap->until_beat;
+    const uint64_t until_sample = heap->beat + heap->beat_to_sample;
     const uint64_t interval = heap->interval;
     /* No point falls in a block of no bytes, but with an interval of 1 every block is a sample. */
-    const bool due = interval == 1 || (interval != 0 && counted > heap->until_sample);
-    if (due || interval != wanted()) {
-        begin_interval(heap, wanted());
-    } else if (interval != 0) {
-        heap->until_sample -= counted;
+    const bool due = interval == 1 || (interval != 0 && counted > until_sample);
+    keep_pace(heap, due);
+    const uint64_t next = wanted(heap);
+    if (due || interval != next || interval == 0) {
+        begin_interval(heap, next);
+    } else {
+        begin_beat(heap, until_sample - counted);
     }
-    begin_beat(heap);
     return due && atomic_load_explicit(&samples.armed, memory_order_relaxed) ? interval : 0;
 }
 

@@ -11,23 +11,49 @@
  *     estimate; samples.held_before says how much was held.
  *   - while it holds less than SAMPLE_SMALL_HELD intervals, the mean interval is SAMPLE_SMALL_TIMES as long.
  *
- * Each sample records its interval, so estimates stay unbiased, although those of a small process are less certain.
+ * A sample costs some microseconds, while a pair of malloc and free may take tens of nanoseconds for a block that is
+ * longer than the interval. So there is a pace: what a thread's samples stand for may be SAMPLE_PACE bytes a
+ * millisecond. For each SAMPLE_BURST samples that it is ahead of that, its mean interval doubles, until the clock has
+ * caught up. With an interval below SAMPLE_PACED the user has asked for many samples, and gets them.
+ *
+ * An interval follows from what was before, never from the block that is counted next, and each sample records its own.
+ * So estimates stay unbiased, although those of a small process, or a fast one, are less certain.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
-struct heap;
+#include "heap.h"
 
 #define SAMPLE_BEGIN_HELD 4u
 #define SAMPLE_SMALL_HELD 16u
 #define SAMPLE_SMALL_TIMES 4u
+
+#define SAMPLE_PACE ((uint64_t)1 << 20)
+#define SAMPLE_PACED ((uint64_t)64 << 10)
+#define SAMPLE_BURST 8u
+#define SAMPLE_DOUBLINGS 20u
+
+/* A longer interval than this is never made longer still. */
+#define SAMPLE_LONGEST ((uint64_t)1 << 35)
 
 /* A thread has taken the heap, and its first beat begins. */
 void sample_points_begin(struct heap *heap);
 
 /* Ends a beat of the heap and begins the next. Returns the mean interval if the block is to be sampled, else 0. */
 uint64_t sample_points_beat(struct heap *heap);
+
+/* Counts bytes of a block towards the next sample point, but not towards the beat. False if the point may be among
+ * them: then the beat has to count them. */
+static inline bool sample_points_pass(struct heap *heap, size_t bytes) {
+    uint64_t left;
+    if (__builtin_sub_overflow(heap->beat_to_sample, bytes, &left)) {
+        return false;
+    }
+    heap->beat_to_sample = left;
+    return true;
+}
 
 /* In a forked child, for the heap of its thread: random numbers that differ from the parent's. */
 void sample_points_fork(struct heap *heap);

@@ -131,12 +131,32 @@ static struct sample *keep(void *block, struct sample *sample) {
     return before;
 }
 
-static void fence(struct sample *sample) {
-    const uintptr_t page = fence_of(sample->start, sample->size);
-    enum guard_state state = GUARD_NONE;
-    if (page + os_page_size() <= end_of((void *)sample->start, sample->size)) {
-        state = guarded_fence((void *)page);
+/* A guard takes a system call, and one more when the block ends; each may stop all threads. So in one tick of the clock
+ * only one block gets one, unless all are to be samples: who asks for that looks for a bug. */
+static bool may_fence(const struct sample *sample) {
+    const uint64_t ms = os_coarse_ms();
+    return sample->interval == 1 || atomic_exchange_explicit(&guarded_table.fenced_ms, ms, memory_order_relaxed) != ms;
+}
+
+/* A guard in the headroom would be lost with it. */
+static void keep_units(void *block) {
+    if (page_map_holds(block) && large_is_ample(large_of(block))) {
+        large_end_headroom(large_of(block));
     }
+}
+
+static enum guard_state try_fence(const struct sample *sample) {
+    void *block = (void *)sample->start;
+    const uintptr_t page = fence_of(sample->start, sample->size);
+    if (!may_fence(sample)) {
+        return GUARD_NONE;
+    }
+    keep_units(block);
+    return page + os_page_size() <= end_of(block, sample->size) ? guarded_fence((void *)page) : GUARD_NONE;
+}
+
+static void fence(struct sample *sample) {
+    const enum guard_state state = try_fence(sample);
     if (state == GUARD_NONE) {
         atomic_fetch_add_explicit(&guarded_table.unguarded, 1, memory_order_relaxed);
     }
@@ -152,13 +172,6 @@ static bool unfence(struct sample *sample) {
     return true;
 }
 
-/* A guard in the headroom would be lost with it. */
-static void keep_units(void *block) {
-    if (page_map_holds(block) && large_is_ample(large_of(block))) {
-        large_end_headroom(large_of(block));
-    }
-}
-
 NOINLINE void sampled_block_mark(struct heap *heap, void *block, size_t size, uint64_t interval) {
     struct sample_site site;
     describe(heap, &site);
@@ -167,7 +180,6 @@ NOINLINE void sampled_block_mark(struct heap *heap, void *block, size_t size, ui
         return;
     }
     sample->start = (uintptr_t)block;
-    keep_units(block);
     fence(sample);
     (void)keep(block, sample);
     sample_complete(sample, (uintptr_t)block);
@@ -195,7 +207,7 @@ void sampled_block_end_huge(struct heap *heap, void *block) {
         sample = huge_keep_sample(block, NULL);
     }
     if (sample != NULL) {
-        (void)unfence(sample);
+        guarded_unmap((enum guard_state)sample->behind);
         sampled_block_end(heap, sample);
     }
 }

@@ -3,7 +3,8 @@
  *
  * Stacks are walked with no lock held. A sampled small block gets a cell with a guard behind it: its last granule ends
  * where the guard begins, and up to 15 bytes of slack are filled, and checked when it is freed. A large or huge block
- * stays where it is, and gets a guard behind its last page if there is a page to spare. In the profile a resized block
+ * stays where it is, and gets a guard behind its last page if there is a page to spare, and no other such block has got
+ * one in the same tick of the clock. In the profile a resized block
  * is a new one: the sample ends, and the new size may be sampled again.
  */
 #pragma once

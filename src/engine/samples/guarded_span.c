@@ -203,6 +203,10 @@ bool guarded_unfence(void *start, enum guard_state state) {
     return unguard(start, os_page_size(), state);
 }
 
+void guarded_unmap(enum guard_state state) {
+    atomic_fetch_sub_explicit(&guarded_table.mappings, state == GUARD_CLOSED, memory_order_relaxed);
+}
+
 static uint32_t count_guards(const struct guarded *guarded, enum guard_state state) {
     uint32_t count = 0;
     for (unsigned i = 0; i < guarded->cells; i++) {

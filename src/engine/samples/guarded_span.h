@@ -66,7 +66,8 @@ struct guarded_table {
     uint32_t cells_taken;
     _Atomic bool marks_first; /* samples are frequent (relaxed: a choice) */
     _Atomic uint32_t mappings;
-    _Atomic uint64_t unguarded; /* cells used without a guard behind them */
+    _Atomic uint64_t fenced_ms; /* when a large or huge block last got a guard (relaxed: a choice) */
+    _Atomic uint64_t unguarded; /* samples without a guard behind them */
 };
 
 extern struct guarded_table guarded_table;
@@ -104,6 +105,9 @@ enum guard_state guarded_fence(void *page);
 
 /* Makes it accessible again; false if the system does not allow it. */
 bool guarded_unfence(void *page, enum guard_state state);
+
+/* The page is about to be unmapped, with its guard. */
+void guarded_unmap(enum guard_state state);
 
 /* Frees the spans without taken cells; returns their bytes. Under samples.lock. */
 size_t guarded_trim(void);
