@@ -427,12 +427,40 @@ static NOINLINE struct block *cut_off(struct HmmHeap *heap, struct block *cut, s
     return take(heap, cut, key, size);
 }
 
+/* Takes the first block of a bin for this size alone: as hmm_split_block does, but it is known what must be found. */
+static struct block *take_exact(struct HmmHeap *heap, struct block *block, unsigned bin, size_t size) {
+#ifdef __OPTIMIZE_SIZE__
+    (void)bin;
+    return hmm_split_block(heap, block, size);
+#else
+    struct block_key key = block_key(block);
+    struct block *following = block->next; /* in the bin */
+    if (UNLIKELY(block->header != key_seal(block, key, size | BLOCK_PREV_USED) || block->grains != size / BLOCK_ALIGN ||
+                 block->prev != heap_list_end(heap) || !next_sound(heap, block))) {
+        report_damaged(heap, block);
+    }
+    struct block *next = block_after(block, size);
+    tell_next(next, prove_next(heap, block, next), BLOCK_PREV_USED);
+    count_blocks(&heap->free_list, size, (size_t)-1);
+    if (following != heap_list_end(heap)) {
+        heap->free_list.heads[bin] = following;
+        following->prev = heap_list_end(heap);
+    } else {
+        heap->free_list.heads[bin] = NULL;
+        bin_emptied(&heap->free_list, bin);
+    }
+    heap->free_blocks--;
+    heap->free_bytes -= size;
+    return take(heap, block, key, size);
+#endif
+}
+
 struct block *hmm_cut_block(struct HmmHeap *heap, size_t size) {
     unsigned bin = bin_of(size);
     if (bin < 2 * FREE_STEPS) { /* these bins hold one size each */
         struct block *exact = heap->free_list.heads[bin];
         if (exact != NULL) {
-            return hmm_split_block(heap, exact, size);
+            return take_exact(heap, exact, bin, size);
         }
     }
     struct block *cut = heap->cut;

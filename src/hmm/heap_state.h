@@ -48,11 +48,11 @@ struct HmmHeap {
     /* The thread that reported a fault, or 0. Then the free list is not trusted: allocations use a later region. */
     uint32_t faulty;
     struct block *cut; /* the free block that small ones are cut from, in no bin; or NULL */
+    /* Counters that change together are not adjacent: gcc would use a vector, which takes more instructions. */
     size_t blocks;     /* number, including free ones */
-    size_t free_bytes; /* including headers */
     size_t room;       /* bytes of all blocks */
+    size_t free_bytes; /* including headers */
     size_t most;       /* the most bytes neither free nor beyond the break */
-    /* Not beside free_bytes: gcc would change both in one vector, with more instructions. */
     size_t free_blocks;
     /* From here on, only the heap has written to the region that grows, and the system zeroed it. The heap zeroes what
      * it wrote there. UINTPTR_MAX: no such memory. */
