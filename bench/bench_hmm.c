@@ -1,5 +1,5 @@
 /*
- * bench_hmm.c - sits between a program with one thread and its malloc, and measures each call. bench/hmm preloads it
+ * bench_hmm.c - sits between a single-threaded program and its malloc, and measures each call. bench/hmm preloads it
  * before the allocator to be measured.
  *
  * BENCH_REPORT names the file for its results. It measures one of two things, because each would disturb the other:
@@ -9,7 +9,7 @@
  *   BENCH_MEASURE=size    the most bytes that were live, as malloc_usable_size counts them; and the most that the
  *                         allocator held for them, by its own mallinfo2, which is called again and again.
  *
- * Calls before the program's constructors do not count, nor do those of processes that it starts.
+ * Calls before the program's constructors do not count, nor do its child processes'.
  */
 #include <dlfcn.h>
 #include <fcntl.h>

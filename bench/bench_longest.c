@@ -1,13 +1,12 @@
 /*
- * bench_longest.c - bench_longest [CALLS]: the longest malloc and free in situations that are bad for a heap:
- * instructions and system calls of each call (single_step.h).
+ * bench_longest.c - bench_longest [CALLS]: the longest malloc and free in situations that are bad for a heap, in
+ * instructions and system calls (single_step.h).
  *
  *     NAME calls mean most system_calls
  *
  * on each line: the number of calls, at most about CALLS of each function; the mean and the maximum of instructions,
- * the maximum of system calls. Each instruction of a counted call takes a trap, some microseconds. Blocks are written
- * to, so that memory is dirty; what a program asks to be cleared or copied is not measured here, for that takes as long
- * as it is.
+ * the maximum of system calls. Each counted instruction takes a trap, some microseconds. Blocks are written to, so
+ * memory is dirty; clearing and copying for a program is not measured, because it takes as long as it is.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -99,7 +98,7 @@ static void *empty_in_thread(void *unused) {
     return unused;
 }
 
-/* Blocks of the size of those in `full`, which are freed again. */
+/* Of the size of those in `full`, which are freed again. */
 static void allocate_counted(const char *name) {
     for (size_t i = 0; i < many; i++) {
         blocks[i] = counted_alloc(FULL_SIZE);
@@ -112,7 +111,7 @@ static void allocate_counted(const char *name) {
 
 /* --- Situations ------------------------------------------------------------------------------------------------- */
 
-/* The first malloc of a thread makes its heap. */
+/* A thread's first malloc makes its heap. */
 static void *first(void *unused) {
     free(counted_alloc(100));
     return unused;
@@ -125,7 +124,7 @@ static void pairs(void) {
     report("pairs");
 }
 
-/* Blocks of all sizes, then freed in an order of their own. */
+/* Blocks of all sizes, freed in another order. */
 static void grow_and_shrink(size_t most) {
     for (size_t i = 0; i < many; i++) {
         size_t size = 16 + below(most);
@@ -144,7 +143,7 @@ static void grow_and_shrink(size_t most) {
     report("shrinking");
 }
 
-/* What was freed at once goes back while small blocks are needed. */
+/* Memory freed at once goes back while small blocks are needed. */
 static void after_a_peak(void) {
     static void *large[PEAK];
     for (size_t i = 0; i < PEAK; i++) {
@@ -186,7 +185,7 @@ static void *free_all(void *unused) {
     return unused;
 }
 
-/* All blocks are freed by another thread, and collected here. */
+/* Another thread frees all blocks, and they are collected here. */
 static void collect(void) {
     for (size_t i = 0; i < many; i++) {
         blocks[i] = malloc(16 + below(1009));
@@ -205,7 +204,7 @@ static void *free_counted(void *unused) {
     return unused;
 }
 
-/* The slabs of a thread that has ended are adopted. */
+/* Adopts the slabs of a thread that has ended. */
 static void adopt(void) {
     in_thread(fill_in_thread);
     empty(0, 2);
@@ -220,7 +219,7 @@ static void collect_many(void) {
     allocate_counted("collecting_many");
 }
 
-/* Small blocks that were freed at once have lain for so long that their pages go back. */
+/* Small blocks that were freed at once have lain long enough for their pages to go back. */
 static void purge(void) {
     fill();
     empty(0, 1);
@@ -244,7 +243,7 @@ static void *fill_and_sleep(void *unused) {
     return unused;
 }
 
-/* Blocks that were freed in the heap of a thread that sleeps are stolen. */
+/* Steals blocks that were freed in a sleeping thread's heap. */
 static void steal(void) {
     pthread_t thread;
     pthread_barrier_init(&ready, NULL, 2);

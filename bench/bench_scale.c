@@ -35,7 +35,7 @@
 struct worker {
     pthread_t thread;
     uint64_t random;
-    void *_Atomic handed[BATCH_MAX]; /* to this thread, all NULL until the last is there */
+    void *_Atomic handed[BATCH_MAX]; /* to this thread; all NULL until the last is there */
     _Atomic size_t full;             /* how many of them */
     void *blocks[BATCH_MAX];
     uint64_t done;
@@ -63,10 +63,8 @@ static void *allocate(size_t size) {
     return block;
 }
 
-/*
- * Before each block the other threads have their turns, so that they interleave on few cores as they would on many; and
- * the clock goes on as if each thread had its own core and took 50 ns a block.
- */
+/* Before each block the other threads have their turns, so that they interleave on few cores as they would on many, and
+ * the clock goes on as if each thread had its own core and took 50 ns a block. */
 static void take_turns(void) {
     if (atomic_fetch_add(&turns, 1) % (TURNS_MS * count) == 0) {
         atomic_fetch_add(&lines_ms, 1);

@@ -38,7 +38,7 @@ static void die(const char *what) {
     exit(1);
 }
 
-/* Half of the blocks have up to 64 bytes, a quarter up to 256, the others up to 1 KiB. */
+/* Half have up to 64 bytes, a quarter up to 256, the others up to 1 KiB. */
 static size_t mixed_size(uint64_t *random) {
     static const size_t limits[] = {64, 64, 256, 1024};
     uint64_t number = next_random(random);
@@ -128,7 +128,7 @@ static void insert(uintptr_t key, size_t value) {
     *find(key) = (struct entry){key, value};
 }
 
-/* Removes an entry, and moves entries behind it that could not be found otherwise. */
+/* Moves entries behind it that could not be found otherwise. */
 static void remove_key(uintptr_t key) {
     size_t gap = (size_t)(find(key) - table);
     table[gap].key = 0;

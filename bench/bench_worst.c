@@ -158,7 +158,7 @@ static void at_random(size_t operations, bool close) {
     }
 }
 
-/* Warms a heap up to its steady state, without counting. */
+/* Warms a heap up to its steady state. */
 static void settle(size_t operations) {
     for (size_t n = 0; n < operations; n++) {
         size_t i = below(blocks_used);

@@ -21,7 +21,7 @@ struct place {
 
 static struct thread {
     struct line_counts counts[2];    /* [1]: in upkeep */
-    struct place places[PLACES + 1]; /* an open hash table; the last one takes what finds no room */
+    struct place places[PLACES + 1]; /* an open hash table; the last place takes what finds no room */
     bool counting, upkeep;
 } threads[THREADS + 1];
 
@@ -112,10 +112,8 @@ static void count_at(uintptr_t address, uint64_t writes, uint64_t locked) {
 /* --- The lines -----------------------------------------------------------------------------------------------------
  */
 
-/*
- * A line's state: the thread that has written it last, or 0, in the low bits, and who has a copy in the others. Threads
- * share bits from the 56th on, so with more than 55 some shared reads and writes may be missed.
- */
+/* In the low bits, the thread that wrote the line last, or 0; in the others, who has a copy. Threads share bits from
+ * the 56th on, so with more than 55 some shared accesses may be missed. */
 #define WRITER 0x1ffu
 #define SHARERS 55u
 #define LINE_SHIFT 6
@@ -223,7 +221,7 @@ void __tsan_write_range(void *address, size_t size) {
     write_bytes(address, size, PLACE);
 }
 
-/* All operations are done in sequential consistency, which is stronger than asked for. */
+/* All are sequentially consistent, which is stronger than asked for. */
 #define MODIFY(bits, name, operation)                                                                            \
     uint##bits##_t __tsan_atomic##bits##_##name(_Atomic uint##bits##_t *word, uint##bits##_t value, int order) { \
         (void)order;                                                                                             \

@@ -4,11 +4,11 @@
  *   seconds=1.234567 user=1.200000 system=0.030000 peak_rss_kib=12345 minor_faults=678 major_faults=0
  *   voluntary_switches=1 involuntary_switches=2 status=0
  *
- * Times, faults and context switches are sums over the command and the processes that it waited for; the peak is that
- * of the largest. A process inherits the peak of the one that started it, so this small program starts the command. The
- * variable BENCH_PRELOAD is LD_PRELOAD for the command, and spares the launcher. BENCH_CORES is the number of cores for
- * the command: the last ones of the launcher's, because the first serve most interrupts. The exit status is the
- * command's, 128 + N if signal N ended it, and 127 if it could not be started.
+ * Times, faults and context switches are sums over the command and the processes that it waited for; the peak is the
+ * largest one's. A process inherits its parent's peak, so this small program starts the command. BENCH_PRELOAD is
+ * LD_PRELOAD for the command alone. BENCH_CORES is its number of cores: the launcher's last ones, because the first
+ * serve most interrupts. The exit status is the command's, 128 + N if signal N ended it, and 127 if it could not be
+ * started.
  */
 #include <sched.h>
 #include <signal.h>
@@ -35,7 +35,7 @@ static double now(void) {
     return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
-/* Limits this process to the last `count` of its cores. */
+/* To the last `count` of its cores. */
 static void confine(long count) {
     cpu_set_t cores;
     if (sched_getaffinity(0, sizeof cores, &cores) != 0) {

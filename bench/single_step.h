@@ -1,9 +1,9 @@
 /*
  * single_step.h - counts the instructions between two points, on x86-64: the processor traps after each, and a signal
- * handler counts. So the numbers are exact for the compiled code. Calls of the system count as one instruction, and
- * each repetition of a string instruction as one.
+ * handler counts, so the numbers are exact for the compiled code. A system call counts as one instruction, as does each
+ * repetition of a string instruction.
  *
- * One thread counts. single_step_begin must be called before; it determines what start and stop count by themselves.
+ * One thread counts. Call single_step_begin first; it determines what start and stop count by themselves.
  */
 #pragma once
 

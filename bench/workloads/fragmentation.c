@@ -21,7 +21,7 @@ static const struct {
     uint32_t least, end;
 } phases[] = {{16, 128}, {400, 1000}, {32, 64}, {2000, 8000}, {128, 512}, {16, 96}, {4000, 12000}, {64, 256}};
 
-/* The blocks are blocks[0] to blocks[count - 1], in no particular order; live is the sum of their sizes. */
+/* blocks[0] to blocks[count - 1], in no particular order; live is the sum of their sizes. */
 struct population {
     void **blocks;
     size_t count, live;
@@ -30,11 +30,11 @@ static struct population populations[MAX_THREADS];
 
 static pthread_barrier_t barrier;
 static size_t start_kib, samples_taken;
-static size_t ratios; /* the number of samples that count, their sum and the worst */
+static size_t ratios; /* of the samples that count: number, sum and worst */
 static double sum, worst;
 
 static size_t full;  /* the most live bytes, in all threads together */
-static size_t group; /* how many blocks are allocated, are adjacent in the table, and are freed together */
+static size_t group; /* blocks that are allocated together, adjacent in the table, and freed together */
 
 static void add(struct population *population, size_t phase, uint64_t *random) {
     for (size_t i = 0; i < group; i++) {
@@ -44,7 +44,7 @@ static void add(struct population *population, size_t phase, uint64_t *random) {
     }
 }
 
-/* Frees any group; the last one takes its place. */
+/* The last group takes its place. */
 static void remove_any(struct population *population, uint64_t *random) {
     void **victims = &population->blocks[next_random(random) % (population->count / group) * group];
     population->count -= group;
@@ -55,7 +55,7 @@ static void remove_any(struct population *population, uint64_t *random) {
     }
 }
 
-/* Computes resident memory relative to live bytes, and appends both to the samples. */
+/* Resident memory relative to live bytes; appends both to the samples. */
 static double take_sample(size_t live) {
     size_t kib = rss_kib() - start_kib;
     report("%s%zu/%zu", samples_taken++ == 0 ? " samples=" : ",", kib, live / KIB);
@@ -172,7 +172,7 @@ static void phases_of_sessions(void) {
 
 static const size_t survivor_sizes[] = {48, 80, 112, 160, 224, 320, 448, 640, 896, 1280, 1792, 2560};
 
-/* One phase: blocks of one size, up to `bytes`, behind earlier survivors. Returns the number of blocks. */
+/* One phase: blocks of one size, up to `bytes`, behind earlier survivors. Returns how many. */
 static size_t survive(struct population *population, size_t size, size_t bytes) {
     size_t survivors = population->count;
     size_t count = bytes / size;

@@ -16,7 +16,7 @@ static char *grown(char *block, size_t size) {
     return moved;
 }
 
-/* Arrays grow by half each time. Returns the number of calls. */
+/* By half each time. Returns the number of calls. */
 static size_t grow_arrays(size_t count, size_t limit) {
     char *arrays[8] = {NULL};
     size_t calls = 0;
@@ -37,7 +37,7 @@ static size_t grow_arrays(size_t count, size_t limit) {
     return calls + count;
 }
 
-/* Strings grow by 32 bytes each time, and are read completely at the end. */
+/* By 32 bytes each time; read completely at the end. */
 static size_t grow_strings(size_t limit) {
     char *strings[8] = {NULL};
     size_t calls = 0;
@@ -80,12 +80,10 @@ static void strings(size_t index) {
     }
 }
 
-/*
- * Blocks of just below 2 MiB, separated by blocks that keep them apart when they are freed. Nobody writes to them, so
- * they are about 100 GB of mere address space, unless the kernel supplies a huge page for a word that the allocator
- * writes. An allocator that maps each block separately reaches the kernel's limit on mappings first and gets fewer
- * holes; the report says how many.
- */
+/* Blocks of just below 2 MiB, kept apart by others when they are freed. Nobody writes to them, so they are about 100 GB
+ * of mere address space, unless the kernel supplies a huge page for a word that the allocator writes. An allocator that
+ * maps each block separately reaches the kernel's limit on mappings first and gets fewer holes; the report says how
+ * many. */
 static void make_holes(void) {
     static void *holes[50000];
     uint64_t random = random_seed(0);

@@ -99,7 +99,7 @@ static void one_size(size_t index) {
     one_way(&blocks_of_64, index);
 }
 
-/* Each thread sends to the next one and receives from the previous one, if there are others. */
+/* To the next thread and from the previous one, if there are others. */
 static inline void around(const struct traffic *traffic, size_t batches, size_t index) {
     size_t before = (index + run.threads - 1) % run.threads;
     size_t to_send = share(batches, index);
@@ -112,7 +112,7 @@ static void relay(size_t index) {
     around(&small_blocks, BATCHES, index);
 }
 
-/* A block of less than 16 bytes holds only the word of the stamp, not the last byte. */
+/* With less than 16 bytes a block holds only the stamp's word, not the last byte. */
 static void *block_of_any_size(uint64_t *random) {
     size_t size = size_between(random, 8, 16001);
     if (size >= 16) {
@@ -134,7 +134,7 @@ static void drop_any_size(void *block) {
     }
 }
 
-/* A thread's live blocks. It passes a random one on and puts a fresh one in its place. */
+/* Passes a random live block on and puts a fresh one in its place. */
 static _Thread_local void *live[512];
 
 static void *replaced(uint64_t *random) {

@@ -22,10 +22,8 @@ static inline uint64_t ticks(void) {
 #endif
 }
 
-/*
- * Logarithmic: 32 buckets per doubling, so figures are exact to 3 %. Each number up to 64 has its own bucket; beyond,
- * bucket = 32 * shift + (the number >> shift), which is its upper 6 bits; shift is at most 58.
- */
+/* Logarithmic: 32 buckets per doubling, so figures are exact to 3 %. Each number up to 64 has its own bucket; beyond,
+ * bucket = 32 * shift + (the number >> shift), which is its upper 6 bits; shift is at most 58. */
 struct histogram {
     uint64_t buckets[1920];
     uint64_t worst;
@@ -40,7 +38,7 @@ static void record(struct histogram *histogram, uint64_t time) {
     }
 }
 
-/* The time that this share of all calls stayed below. */
+/* This share of all calls took less. */
 static uint64_t percentile(const struct histogram *histogram, double part) {
     uint64_t total = 0;
     for (size_t i = 0; i < LENGTH(histogram->buckets); i++) {

@@ -70,10 +70,8 @@ static void short_lived(size_t index) {
     count_operations(20 * count);
 }
 
-/*
- * A server's threads: each replaces a share of a table's blocks at random, and passes the table with its live blocks on
- * to its successor.
- */
+/* A server's threads: each replaces a share of a table's blocks at random, and passes the table with its live blocks
+ * on. */
 #define REPLACEMENTS ((size_t)20000)
 struct table {
     uint64_t random;
@@ -103,10 +101,8 @@ static void server(size_t index) {
     count_operations(LENGTH(table.live) + 2 * REPLACEMENTS * generations);
 }
 
-/*
- * Threads that have allocated a little and wait. First they only start, and reach as deep into their stacks as they
- * ever will; what they take beyond that when they allocate is the allocator's.
- */
+/* Threads that have allocated a little and wait. First they only start, and reach as deep into their stacks as they
+ * ever will; what they take beyond that when they allocate is the allocator's. */
 static pthread_barrier_t barrier;
 
 static void *idle(void *argument) {

@@ -1,6 +1,6 @@
 /*
- * workload.h - shared by the workload programs: random numbers, blocks that notice overlaps, threads, clocks, the
- * command line and the report.
+ * workload.h - for the workload programs: random numbers, blocks that notice overlaps, threads, clocks, the command
+ * line and the report.
  *
  * A program is a family of variants of one theme, each a fixed amount of work for whatever malloc it has:
  *
@@ -52,7 +52,7 @@ static inline _Noreturn void die(const char *what) {
     exit(1);
 }
 
-/* How much of the fixed amount of work is to be done, and the share of thread `index`. */
+/* Of the fixed amount of work; and thread `index`'s share. */
 static inline size_t scaled(size_t count) {
     size_t result = count * run.percent / 100;
     return result > 0 ? result : 1;
@@ -85,17 +85,15 @@ static inline size_t small_size(uint64_t *random) {
     return size_between(random, 16, 256);
 }
 
-/* Each doubling of the size is half as likely as the previous one, up to 32 KiB: all contribute equally many bytes. */
+/* Each doubling is half as likely as the previous one, up to 32 KiB: all contribute equally many bytes. */
 static inline size_t tail_size(uint64_t *random) {
     size_t least = (size_t)16 << __builtin_ctz(next_random(random) | 1U << 10);
     return size_between(random, least, 2 * least);
 }
 
-/*
- * Blocks of 16 bytes and more. The first word and the last byte are written, as a program would write its block, with a
- * number made from size and address, and are checked before the block is freed: this detects another block that was
- * written over either. The first word is then spoilt, which detects a block that two users have.
- */
+/* Blocks of 16 bytes and more. The first word and the last byte are written, as a program would write its block, with a
+ * number made from size and address, and checked before the free: this detects another block written over either. Then
+ * the first word is spoilt, which detects a block with two users. */
 static inline void *stamp(void *block, size_t size) {
     uint64_t word = (uintptr_t)block + size;
     *(uint64_t *)block = word;
@@ -103,7 +101,7 @@ static inline void *stamp(void *block, size_t size) {
     return block;
 }
 
-/* Returns the block's size; then the block is to be freed. */
+/* Returns the block's size; then it must be freed. */
 static inline size_t unstamp(void *block) {
     uint64_t word = *(uint64_t *)block;
     size_t size = word - (uintptr_t)block;
@@ -127,8 +125,7 @@ static inline void release(void *block) {
     free(block);
 }
 
-/* The same for blocks that grow: a byte on each page and the last one are written with values that depend on their
- * place. */
+/* For blocks that grow: a byte on each page and the last one are written with values that depend on their place. */
 static inline char byte_at(size_t at, size_t tag) {
     return (char)(tag + at / CACHE_LINE);
 }
@@ -150,10 +147,8 @@ static inline void check_pages(const char *block, size_t size, size_t tag) {
     }
 }
 
-/*
- * A table of pointers that the program fills in. It comes from the system and is resident from the start, so memory
- * that becomes resident later is the allocator's.
- */
+/* A program's table of pointers. It comes from the system and is resident from the start, so memory that becomes
+ * resident later is the allocator's. */
 static inline void **resident_table(size_t count) {
     void **table =
         mmap(NULL, count * sizeof *table, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
@@ -163,7 +158,7 @@ static inline void **resident_table(size_t count) {
     return table;
 }
 
-/* At its end each thread reports how many calls it made. */
+/* Each thread, at its end. */
 static inline void count_operations(size_t count) {
     atomic_fetch_add_explicit(&run.operations, count, memory_order_relaxed);
 }
@@ -244,7 +239,7 @@ static inline size_t rss_kib(void) {
     return kib;
 }
 
-/* A little work with sizes that no cache serves, which takes an allocator's slow path. */
+/* Sizes that no cache serves take an allocator's slow path. */
 static inline void slow_path(void) {
     static const size_t sizes[] = {300, 700, 1500, 3000, 6000, 12000, 40000, 100000};
     void *blocks[LENGTH(sizes)];
@@ -257,7 +252,7 @@ static inline void slow_path(void) {
     count_operations(2 * LENGTH(sizes));
 }
 
-/* Appends to the report; each field begins with a space. */
+/* Each field begins with a space. */
 __attribute__((format(printf, 1, 2))) static inline void report(const char *format, ...) {
     size_t length = strlen(run.fields);
     va_list arguments;

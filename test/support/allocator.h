@@ -1,9 +1,9 @@
 /*
- * allocator.h - a common interface to the three heaps, for the kit's models and crowds of threads.
+ * allocator.h - a common interface to the three heaps, for the kit's models and crowds.
  *
- * engine_heap.h, hmm_heap.h and space_heap.h each define the table `allocator` for their heap; a test program includes
- * one of them. `heap` is a MeMS space; a process has one of each of the other heaps, and these ignore it. `block` is
- * what an allocation returned: an address, or for spaces a virtual one.
+ * engine_heap.h, hmm_heap.h and space_heap.h each define the table `allocator`; a test program includes one of them.
+ * `heap` is a MeMS space; the other heaps exist once in a process and ignore it. `block` is what an allocation
+ * returned: an address, or a space's virtual one.
  */
 #pragma once
 
@@ -12,9 +12,9 @@
 
 #include "check.h"
 
-/* A NULL member is something that the heap does not have. */
+/* NULL members: the heap does not have it. */
 struct allocator {
-    size_t size_min; /* the smallest size that may be requested: 0 or 1 */
+    size_t size_min; /* smallest request: 0 or 1 */
     void *(*alloc)(void *heap, size_t size);
     void *(*alloc_zeroed)(void *heap, size_t size);
     void *(*alloc_aligned)(void *heap, size_t alignment, size_t size);
@@ -28,7 +28,7 @@ struct allocator {
     int (*option_set)(const char *name, const char *value);
 };
 
-/* Checks all invariants of the one heap, or of the space `heap`. */
+/* All invariants of the one heap, or of the space `heap`. */
 #define CHECK_VALID() check_valid(__FILE__, __LINE__, &allocator, NULL)
 #define CHECK_VALID_SPACE(heap) check_valid(__FILE__, __LINE__, &allocator, heap)
 

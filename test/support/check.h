@@ -1,10 +1,6 @@
-/*
- * check.h - assertions for child processes, threads, fuzz targets and programs without cmocka. A failed assertion
- * prints file, line and condition, and ends the process by SIGABRT.
- *
- * The header needs only the C library, and not its heap. Scripts compile programs that include nothing else of this
- * project.
- */
+/* check.h - assertions for child processes, threads, fuzz targets and programs without cmocka. A failed one prints
+ * file, line and condition, and ends the process by SIGABRT. Needs only the C library, without its heap, so scripts
+ * compile programs that include nothing else of this project. */
 #pragma once
 
 #include <inttypes.h>
@@ -16,13 +12,13 @@
 
 #define CHECK(condition) ((condition) ? (void)0 : check_failed(__FILE__, __LINE__, "failed: %s", #condition))
 
-/* Prints the string `why`, which the condition may set, in place of the condition. */
+/* Prints `why`, which the condition may set, instead of the condition. */
 #define CHECK_OR_SAY(condition, why) ((condition) ? (void)0 : check_failed(__FILE__, __LINE__, "failed: %s", why))
 
 #define CHECK_EQUAL(actual, expected) check_equal(__FILE__, __LINE__, #actual, (uint64_t)(actual), (uint64_t)(expected))
 #define CHECK_AT_MOST(actual, bound) check_at_most(__FILE__, __LINE__, #actual, (uint64_t)(actual), (uint64_t)(bound))
 
-/* One write, so that lines of several threads do not mix. */
+/* One write, so that threads' lines do not mix. */
 __attribute__((format(printf, 3, 4))) _Noreturn static inline void check_failed(const char *file, int line,
                                                                                 const char *format, ...) {
     char text[1024];

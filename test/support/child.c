@@ -16,7 +16,7 @@
 /* Seconds; far more than any child needs, even under emulators and sanitizers. */
 #define WATCHDOG 300
 
-/* The exit status of a child that calls child_cannot(). */
+/* Of a child that calls child_cannot(). */
 #define CANNOT 77
 
 static _Noreturn void child_main(int err, void (*function)(void *), void *argument) {
@@ -32,7 +32,7 @@ static _Noreturn void child_main(int err, void (*function)(void *), void *argume
     _exit(0);
 }
 
-/* Reads to the end, so that the child never waits for us, and keeps as much as fits. */
+/* To the end, so that the child never waits for us; keeps what fits. */
 static void read_all(int fd, char *text, size_t capacity) {
     size_t length = 0;
     for (;;) {
@@ -127,7 +127,7 @@ void expect_fault(void (*function)(void *), void *argument, const char *report) 
     }
 }
 
-/* Skips the digits of a number at *text; false if there are none. */
+/* False if *text has no digits. */
 static bool skip_digits(const char **text, int (*digit)(int)) {
     const char *start = *text;
     while (digit((unsigned char)**text)) {

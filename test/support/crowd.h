@@ -1,7 +1,5 @@
-/*
- * crowd.h - threads that share a table of blocks of one or several heaps, beside other threads: one thread allocates a
- * block, others resize and free it.
- */
+/* crowd.h - threads that share a table of blocks of one or several heaps, beside other threads: one thread allocates a
+ * block, others resize and free it. */
 #pragma once
 
 #include <stdatomic.h>
@@ -19,10 +17,8 @@
 #define CROWD_ENTRIES 1024
 #define CROWD_HEAPS 4
 
-/*
- * Whoever makes an entry BUSY owns it (acquire) until it stores another state (release). In a forked child, BUSY
- * entries belong to threads that it does not have, and are left alone.
- */
+/* Whoever makes an entry BUSY owns it (acquire) until it stores another state (release). In a forked child, BUSY
+ * entries belong to threads that it does not have, and are left alone. */
 enum { EMPTY, BUSY, FULL };
 
 struct crowd_entry {
@@ -32,12 +28,12 @@ struct crowd_entry {
     struct marked block;
 };
 
-/* Set up by the test, except for the last two members. */
+/* The test sets all but the last two members. */
 struct crowd {
     const struct allocator *allocator;
     size_t entries;
     unsigned size_bits; /* of most blocks */
-    size_t rare_size;   /* one block in 500 has up to this size; 0: none */
+    size_t rare_size;   /* the size of one block in 500, at most; 0: none */
     size_t heap_count;
     void *heaps[CROWD_HEAPS];
     void (*use)(struct crowd_entry *entry, struct random *random); /* does more with a block; may be NULL */
@@ -63,7 +59,7 @@ static inline size_t crowd_size(struct random *random) {
     return crowd.allocator->size_min + random_size(random, crowd.size_bits);
 }
 
-/* Records where the block is, and gives it new contents. */
+/* Records where the block is, and fills it anew. */
 static inline void crowd_settle(struct crowd_entry *entry, struct random *random) {
     entry->block.memory = crowd.allocator->memory(entry->heap, entry->handle);
     entry->block.mark = random_next(random);
@@ -103,7 +99,7 @@ static inline void crowd_destroy(struct crowd_entry *entry) {
     crowd.allocator->free(entry->heap, entry->handle);
 }
 
-/* Allocates, resizes, uses or frees the block of some entry. */
+/* Allocates, resizes, uses or frees some entry's block. */
 static inline void crowd_step(struct random *random) {
     struct crowd_entry *entry = &crowd.table[random_below(random, crowd.entries)];
     if (crowd_take(entry, EMPTY)) {
@@ -170,7 +166,7 @@ struct crowd_task {
     uintptr_t argument;
 };
 
-/* Runs CROWD_THREADS threads until those of all tasks have returned. */
+/* Runs CROWD_THREADS threads until all tasks' threads have returned. */
 static inline void crowd_run(const struct crowd_task *tasks, size_t count) {
     pthread_t threads[CROWD_THREADS], others[CROWD_TASKS];
     CHECK(count <= CROWD_TASKS);

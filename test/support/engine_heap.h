@@ -73,7 +73,7 @@ static const struct allocator allocator = {
     .option_set = engine_option_set,
 };
 
-/* Skips the test beside a sanitizer, whose shadow exceeds any limit, and which needs mappings itself. */
+/* A sanitizer's shadow exceeds any limit, and needs mappings itself. */
 static inline void not_beside_a_sanitizer(void) {
     struct os_usage usage;
     os_usage(&usage);
@@ -82,7 +82,7 @@ static inline void not_beside_a_sanitizer(void) {
     }
 }
 
-/* Checks that only free memory is left once all other threads have ended and all blocks are freed. */
+/* After all other threads have ended and all blocks are freed, only free memory is left. */
 static inline void check_nothing_left(void) {
     struct mems_engine_stats stats;
     engine_trim();

@@ -1,6 +1,4 @@
-/*
- * engine_locked.h - what tests do to an engine heap under its lock, as the engine itself would.
- */
+/* engine_locked.h - what tests do to an engine heap under its lock, as the engine would. */
 #pragma once
 
 #include "check.h"
@@ -19,7 +17,7 @@ static inline struct heap *begin_heap(void) {
     return heap;
 }
 
-/* Moves all that the calling thread has in its magazines and depot back to the slabs. */
+/* The calling thread's magazines and depot go back to the slabs. */
 static inline void flush_mine(void) {
     lock_take(&heap_mine->lock);
     cached_flush(heap_mine);
@@ -43,8 +41,8 @@ static inline bool refill_mine(unsigned size_class) {
     return filled;
 }
 
-/* Collects up to `units` units of a heap's inbox, as its own thread (`writer`) or as another; returns whether there
- * are more. */
+/* Collects up to `units` units of a heap's inbox, as its thread (`writer`) or another; returns whether there are
+ * more. */
 static inline bool collect(struct heap *heap, size_t units, bool writer) {
     lock_take(&heap->lock);
     bool more = inbox_collect(heap, units, writer);
@@ -56,7 +54,7 @@ static inline uint32_t link_of_unit(size_t unit) {
     return atomic_load(&window.inbox_links[unit]);
 }
 
-/* The number of units in a chain: an inbox or a backlog. */
+/* Units in an inbox or a backlog. */
 static inline size_t chain_length(uint32_t head) {
     size_t length = 0;
     for (; head != 0 && head != INBOX_CLOSED; head = link_of_unit(head - 1) & ~LINK_SET) {
@@ -65,7 +63,7 @@ static inline size_t chain_length(uint32_t head) {
     return length;
 }
 
-/* The number of units of a class that wait to be collected. */
+/* Units of a class that wait to be collected. */
 static inline size_t ring_length(const struct heap *heap, unsigned size_class) {
     uint32_t last = heap->classes[size_class].ring;
     size_t length = 0;
@@ -75,7 +73,7 @@ static inline size_t ring_length(const struct heap *heap, unsigned size_class) {
     return length;
 }
 
-/* The number of units that have left a heap's inbox and wait to be collected. */
+/* Units that have left a heap's inbox and wait to be collected. */
 static inline size_t waiting_length(const struct heap *heap) {
     size_t length = chain_length(heap->backlog);
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
@@ -84,7 +82,7 @@ static inline size_t waiting_length(const struct heap *heap) {
     return length;
 }
 
-/* The number of units that wait to be collected by or for a heap. */
+/* Units that wait to be collected by or for a heap. */
 static inline size_t inbox_length(const struct heap *heap) {
     return chain_length(atomic_load(&heap->inbox)) + waiting_length(heap);
 }

@@ -1,7 +1,5 @@
-/*
- * family.h - the malloc family for tests: declarations that some C libraries' headers lack, sizes to request, and
- * values hidden from the compiler.
- */
+/* family.h - the malloc family for tests: declarations that some libc headers lack, sizes to request, and values hidden
+ * from the compiler. */
 #pragma once
 
 #include "test.h"
@@ -41,19 +39,19 @@ void cfree(void *block);
 void free_sized(void *block, size_t size);
 void free_aligned_sized(void *block, size_t alignment, size_t size);
 
-/* Hides a value from the compiler, which warns about sizes that can only fail. */
+/* From the compiler, which warns about sizes that can only fail. */
 static inline size_t opaque(size_t value) {
     __asm__("" : "+r"(value));
     return value;
 }
 
-/* Hides from the compiler that a pointer is dead, or that a failed call has left it valid. */
+/* The compiler must not know that a pointer is dead, or that a failed call left it valid. */
 static inline void *hidden(void *block) {
     __asm__("" : "+r"(block));
     return block;
 }
 
-/* Sizes on both sides of allocators' limits: classes, pages, slabs, large and huge blocks. */
+/* On both sides of allocators' limits: classes, pages, slabs, large and huge blocks. */
 static const size_t edge_sizes[] = {
     0,
     1,
@@ -111,7 +109,7 @@ static inline bool is_aligned(const void *block, size_t alignment) {
     return (uintptr_t)block % alignment == 0;
 }
 
-/* Checks that an expression is NULL and has set errno. */
+/* The expression is NULL and has set errno. */
 #define assert_fails(expression, error) \
     do {                                \
         errno = 0;                      \

@@ -1,11 +1,6 @@
-/*
- * fresh.h - tests in processes of their own. A process has one engine and one HMM heap, so this gives each test a fresh
- * one.
- *
- * A test runs in a forked child whose heap has not been used, with the options in the list of tests. It must use the
- * assertions of check.h, because cmocka's would jump into the parent's list of tests. Include engine_heap.h or
- * hmm_heap.h as well, depending on the heap.
- */
+/* fresh.h - gives each test a fresh heap, because a process has one engine and one HMM heap: a test runs in a forked
+ * child whose heap has not been used, with the options in the list of tests. It must use check.h's assertions: cmocka's
+ * would jump into the parent's list of tests. Include engine_heap.h or hmm_heap.h as well. */
 #pragma once
 
 #include "test.h"
@@ -16,14 +11,14 @@
 #include "child.h"
 #include "random.h"
 
-/* The test's random numbers, seeded before the fork. */
+/* Seeded before the fork. */
 static struct random fresh_random;
 
 struct fresh {
     void (*run)(void);
     int (*option_set)(const char *name, const char *value);
     const char *options; /* "name=value,name=value" */
-    const char *report;  /* the fault report that ends the test (see expect_fault), or NULL */
+    const char *report;  /* the fault report that must end the test (see expect_fault), or NULL */
 };
 
 static inline void fresh_child(void *argument) {
@@ -49,7 +44,7 @@ static inline void fresh_run(void **state) {
     }
 }
 
-/* Entries of a list of tests, within the function that runs it. */
+/* In the list of tests, within the function that runs it. */
 #define FRESH(function) FRESH_WITH(function, "")
 #define FRESH_WITH(function, options) FRESH_FAULT(function, options, NULL)
 #define FRESH_FAULT(function, options, report)                          \

@@ -74,7 +74,7 @@ static const struct allocator allocator = {
     .option_set = hmm_option_set,
 };
 
-/* The heap's figures, after checking that they add up. */
+/* After checking that the figures add up. */
 static inline struct HmmStats stats_now(void) {
     struct HmmStats stats;
     hmm_stats(hmm_under_test, &stats);
@@ -82,7 +82,7 @@ static inline struct HmmStats stats_now(void) {
     return stats;
 }
 
-/* Whether the process's own break can be moved; not if the C library keeps it for itself. */
+/* False if the C library keeps the process's break for itself. */
 static inline bool real_break_moves(void) {
     void *was;
     return os_move_break(4096, &was) == 0 && os_move_break(-4096, &was) == 0;

@@ -1,7 +1,5 @@
-/*
- * kernel.h - how this kernel or emulator treats mappings, and what it says about this process; asked directly, to
- * compare with what the heaps find out.
- */
+/* kernel.h - how this kernel or emulator treats mappings, and what it says about this process; asked directly, to
+ * compare with what the heaps find out. */
 #pragma once
 
 #include <errno.h>
@@ -35,7 +33,7 @@ static inline bool purging_zeroes(void) {
     return zeroes;
 }
 
-/* Whether the byte at an address is readable: the kernel reads it for us and reports if it cannot. */
+/* The kernel reads the byte for us, and reports if it cannot. */
 static inline bool readable(const void *address) {
     int ends[2];
     CHECK(pipe(ends) == 0);
@@ -46,7 +44,7 @@ static inline bool readable(const void *address) {
     return can;
 }
 
-/* Whether pages can be moved to another address while the old one stays mapped, also for system calls. */
+/* Moves pages while the old address stays mapped, also for system calls. */
 static inline bool pages_can_move(void) {
     char *start = kernel_map();
     int flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
@@ -61,7 +59,7 @@ static inline bool mapped(void *page) {
     return mincore(page, 1, &resident) == 0;
 }
 
-/* How many bytes of these pages are present; 0 if unknown. */
+/* 0 if unknown. */
 static inline size_t present_bytes(void *start, size_t size) {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size_t bytes = 0;
@@ -81,7 +79,7 @@ static inline size_t resident_bytes(void) {
     return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* Whether an address's mapping is marked to be left out of cores; -1 if nothing is mapped. */
+/* -1 if nothing is mapped. */
 static inline int left_out_of_cores(const void *address) {
     uintptr_t start = 0, end = 0, from, to;
     int answer = -1;
@@ -109,10 +107,8 @@ static inline bool cores_can_leave_out(void) {
     return can;
 }
 
-/*
- * Makes every other page of a mapping readable until the kernel allows no more mappings. Returns the mapping, of *size
- * bytes, to be unmapped; NULL if the kernel allows too many to try.
- */
+/* Makes every other page of a mapping readable until the kernel allows no more mappings. Returns the mapping, of *size
+ * bytes, to be unmapped; NULL if the kernel allows too many to try. */
 static inline char *use_up_mappings(size_t *size) {
     unsigned long limit = 0;
     size_t page = (size_t)sysconf(_SC_PAGESIZE), used = 0;

@@ -1,7 +1,5 @@
-/*
- * marked.h - blocks whose bytes are derived from a mark and their position, which reveals blocks that overlap, and
- * heaps that copy, move or clear the wrong bytes.
- */
+/* marked.h - blocks whose bytes are derived from a mark and their position, to reveal blocks that overlap, and heaps
+ * that copy, move or clear the wrong bytes. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* In blocks up to this size every byte is marked; in larger ones, bytes near the ends and words in between. */
+/* Up to this size every byte is marked; beyond, bytes near the ends and words in between. */
 #define MARKED_DENSE ((size_t)64 * 1024)
 #define MARKED_END ((size_t)256)
 #define MARKED_WORD sizeof(uint64_t)
@@ -27,7 +25,7 @@ static inline uint64_t marked_word(const struct marked *block, size_t at) {
     return word ^ word >> 32;
 }
 
-/* The offset of the next marked word after `at`. */
+/* The next marked word's offset. */
 static inline size_t marked_next(const struct marked *block, size_t at) {
     size_t last = block->size / MARKED_WORD * MARKED_WORD - MARKED_END; /* every word again from here on */
     if (block->size <= MARKED_DENSE || at < MARKED_END || at >= last) {
@@ -37,10 +35,8 @@ static inline size_t marked_next(const struct marked *block, size_t at) {
     return at + stride < last ? at + stride : last;
 }
 
-/*
- * Reads or writes the bytes of a word before `end`, of which there is at least one. Uses loads and stores instead of
- * memcpy, because QEMU 7 takes memory whose pages were moved twice for forbidden in such calls.
- */
+/* The bytes of a word before `end`, at least one. By loads and stores instead of memcpy, because QEMU 7 takes memory
+ * whose pages were moved twice for forbidden in such calls. */
 static inline void marked_store(unsigned char *to, uint64_t word, size_t at, size_t end) {
     if (end - at >= MARKED_WORD) {
         __builtin_memcpy(to, &word, MARKED_WORD);
@@ -71,7 +67,7 @@ static inline void marked_fill(const struct marked *block) {
     }
 }
 
-/* Whether the marks of marked_fill() are intact in the first `end` bytes. */
+/* In the first `end` bytes. */
 static inline bool marked_intact(const struct marked *block, size_t end) {
     end = end < block->size ? end : block->size;
     for (size_t at = 0; at < end; at = marked_next(block, at)) {
@@ -82,7 +78,7 @@ static inline bool marked_intact(const struct marked *block, size_t end) {
     return true;
 }
 
-/* Whether the block reads as zero; above 1 MiB, only the bytes that would be marked are checked. */
+/* Above 1 MiB, checks only the bytes that would be marked. */
 static inline bool marked_zero(const struct marked *block) {
     const unsigned char *memory = block->memory;
     if (block->size <= (size_t)1024 * 1024) {

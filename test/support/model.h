@@ -1,10 +1,6 @@
-/*
- * model.h - a user of a heap who remembers all blocks: their sizes, alignments and contents. Random operations on the
- * heap are compared with it, and a broken promise ends the process.
- *
- * It covers what every heap promises. The layout of MeMS spaces is promised too, and has its own model
- * (mems_heap/layout.h).
- */
+/* model.h - a user who remembers the sizes, alignments and contents of all blocks. Random operations on a heap are
+ * compared with it, and a broken promise ends the process. It covers what every heap promises; the promised layout of
+ * MeMS spaces has its own model (mems_heap/layout.h). */
 #pragma once
 
 #include <stdbool.h>
@@ -16,7 +12,7 @@
 
 #define MODEL_BLOCKS 300
 
-/* The operations; each except the trim concerns one block of the model. */
+/* Each except the trim concerns one block of the model. */
 enum model_operation {
     MODEL_ALLOC,
     MODEL_CALLOC,
@@ -27,7 +23,7 @@ enum model_operation {
     MODEL_OPERATIONS
 };
 
-/* Invariant: either blocks[i].memory is NULL and blocks[i].size 0, or the block is marked; no two blocks overlap. */
+/* Invariant: blocks[i].memory is NULL and blocks[i].size 0, or the block is marked; no two blocks overlap. */
 struct model {
     const struct allocator *allocator;
     bool refusals; /* allocations may fail */
@@ -37,7 +33,7 @@ struct model {
     size_t alignments[MODEL_BLOCKS]; /* as requested; 0: none */
 };
 
-/* Whether no block of the model overlaps the `size` bytes at `memory`. */
+/* No block of the model overlaps the `size` bytes at `memory`. */
 static inline bool model_apart(const struct model *model, const unsigned char *memory, size_t size) {
     for (size_t i = 0; i < MODEL_BLOCKS; i++) {
         const struct marked *other = &model->blocks[i];
@@ -48,7 +44,7 @@ static inline bool model_apart(const struct model *model, const unsigned char *m
     return true;
 }
 
-/* Records that block i is what an allocation of `size` bytes returned. */
+/* Block i is what an allocation of `size` bytes returned. */
 static inline void model_hold(struct model *model, size_t i, void *memory, size_t size, size_t alignment) {
     if (memory == NULL) {
         CHECK(model->refusals);
@@ -64,7 +60,7 @@ static inline void model_hold(struct model *model, size_t i, void *memory, size_
     marked_fill(&model->blocks[i]);
 }
 
-/* Frees block i; every other block that was not resized, with its size. */
+/* Every other block that was not resized, with its size. */
 static inline void model_free(struct model *model, size_t i) {
     struct marked *block = &model->blocks[i];
     CHECK(marked_intact(block, SIZE_MAX));
@@ -91,7 +87,7 @@ static inline void model_realloc(struct model *model, size_t i, size_t size) {
     model_hold(model, i, memory, size, 0);
 }
 
-/* Does one operation with block i; an allocation frees the old block first. */
+/* With block i; an allocation frees the old block first. */
 static inline void model_step(struct model *model, enum model_operation operation, size_t i, size_t size,
                               size_t alignment) {
     const struct allocator *heap = model->allocator;

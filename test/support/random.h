@@ -1,7 +1,4 @@
-/*
- * random.h - random numbers for tests. A generator from random_start() yields the same numbers in every run, unless
- * TEST_SEED in the environment changes the seed.
- */
+/* random.h - random numbers for tests: the same in every run, unless TEST_SEED in the environment changes the seed. */
 #pragma once
 
 #include <inttypes.h>
@@ -35,13 +32,13 @@ static inline size_t random_below(struct random *random, size_t count) {
     return (size_t)(random_next(random) % count);
 }
 
-/* A number of 1 to `bits` bits; each length is equally likely. */
+/* 1 to `bits` bits; each length is equally likely. */
 static inline uint64_t random_magnitude(struct random *random, unsigned bits) {
     unsigned length = 1 + (unsigned)random_below(random, bits);
     return (random_next(random) >> (64 - length)) | UINT64_C(1) << (length - 1);
 }
 
-/* A number below 2^1 .. 2^bits, possibly 0; each of these bounds is equally likely. */
+/* Below 2^1 .. 2^bits, possibly 0; each bound is equally likely. */
 static inline size_t random_size(struct random *random, unsigned bits) {
     return random_below(random, (size_t)2 << random_below(random, bits));
 }

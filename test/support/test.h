@@ -1,6 +1,4 @@
-/*
- * test.h - to be included first by every test: cmocka, the headers it needs, and sizes.
- */
+/* test.h - every test includes it first: cmocka, the headers it needs, and sizes. */
 #pragma once
 
 #include <setjmp.h>

@@ -9,7 +9,7 @@
 
 #include "check.h"
 
-/* Whether ThreadSanitizer is active: it has its own memory and threads, and knows no threads in a forked child. */
+/* ThreadSanitizer has its own memory and threads, and knows no threads in a forked child. */
 #if defined(__SANITIZE_THREAD__)
 #define UNDER_TSAN 1
 #elif defined(__has_feature)
@@ -21,27 +21,27 @@
 #define UNDER_TSAN 0
 #endif
 
-/* Calls function(argument) in a new thread and waits for its end, and so for that of its heap. */
+/* Calls function(argument) in a new thread and waits for its end, and so its heap's. */
 static inline void thread_run(void *(*function)(void *), void *argument) {
     pthread_t thread;
     CHECK(pthread_create(&thread, NULL, function, argument) == 0);
     CHECK(pthread_join(thread, NULL) == 0);
 }
 
-/* Whether each step takes many times as long: beside ThreadSanitizer, and in an emulator. */
+/* A step takes many times as long beside ThreadSanitizer, and in an emulator. */
 #ifdef __aarch64__
 #define SLOW 1
 #else
 #define SLOW UNDER_TSAN
 #endif
 
-/* How many of n random steps a single thread makes: a fifth where they are slow. They are no race, and the same ones
- * on each processor. */
+/* A fifth of n random steps where they are slow, for a single thread: they are no race, and the same on each
+ * processor. */
 static inline unsigned affordable(unsigned n) {
     return SLOW ? n / 5 : n;
 }
 
-/* n, or STRESS_SCALE percent of it; at least 1. */
+/* STRESS_SCALE percent of n; at least 1. */
 static inline unsigned scaled(unsigned n) {
     const char *scale = getenv("STRESS_SCALE");
     unsigned long percent = scale != NULL ? strtoul(scale, NULL, 10) : 100;
