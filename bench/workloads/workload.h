@@ -158,7 +158,7 @@ static inline void **resident_table(size_t count) {
     return table;
 }
 
-/* Each thread, at its end. */
+/* Each thread reports its calls at its end. */
 static inline void count_operations(size_t count) {
     atomic_fetch_add_explicit(&run.operations, count, memory_order_relaxed);
 }

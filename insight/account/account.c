@@ -39,7 +39,7 @@ const struct row_text row_texts[ROWS] = {
     [ROW_CHANGED] = {"changed", "what came or went while this was counted", "look again, or stop the process"},
 };
 
-/* Near the previous page's. */
+/* The page's mapping, searched for from the previous page's on. */
 static size_t mapping_index(struct account *account, uint64_t page) {
     const struct target *target = account->target;
     if (account->at >= target->mapping_count || page < target->mappings[account->at].start ||

@@ -114,7 +114,7 @@ bool account_is_library(const struct target *target, const struct layouts *layou
 /* --- Shared by the files of this room
  * ------------------------------------------------------------------------------------- */
 
-/* Of a resident page. */
+/* Assigns bytes of a resident page to a row. */
 void account_page(struct account *account, enum account_row row, uint64_t page, uint64_t bytes);
 
 struct residency;

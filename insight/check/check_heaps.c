@@ -368,7 +368,7 @@ static void check_stack(struct inboxes *inboxes, uint64_t head, uint64_t where) 
     }
 }
 
-/* By its last unit. */
+/* A ring is given by its last unit. */
 static void check_ring(struct inboxes *inboxes, uint64_t last, uint64_t entry, uint64_t where) {
     uint64_t number = last;
     while (last != 0 && meet_unit(inboxes, number - 1, where)) {

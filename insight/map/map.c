@@ -28,7 +28,7 @@
 
 /* --- Cells -------------------------------------------------------------------------------------------------------- */
 
-/* Drawn as one character. */
+/* A stretch of a heap, drawn as one character. */
 struct cell {
     uint64_t bytes;
     uint64_t live;

@@ -10,7 +10,7 @@ struct web_file {
     const char *end;
 };
 
-/* By its name, or NULL. */
+/* A file of this folder by its name, or NULL. */
 const struct web_file *web_file(const char *name);
 
 /* With scripts and style sheets inlined, and the data that `write` writes as JSON for the scripts. No text in the data

@@ -44,7 +44,7 @@ void profile_free(struct profile *profile);
 /* NULL: there are no groups. The caller frees it. */
 char *profile_group_name(struct profile *profile, const struct site *site);
 
-/* Of the samples, in bytes. */
+/* The smallest mean interval of the samples, in bytes. */
 uint64_t profile_interval(const struct profile *profile);
 
 /* Without the heap's own frames, for JSON. */

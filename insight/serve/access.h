@@ -17,7 +17,7 @@ bool access_split(const char *text, char *address, size_t size, unsigned short *
 /* A numeric address. */
 bool access_is_loopback(const char *address);
 
-/* The header Host. */
+/* Whether the value of the header Host is acceptable. */
 bool access_host_right(const struct access *access, const char *host);
 
 /* The header Origin: must be a page of the server asked. */

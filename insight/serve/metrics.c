@@ -38,7 +38,7 @@ static void write_labels(FILE *to, const char *name, const struct watched *watch
 
 /* --- What there is ------------------------------------------------------------------------------------------------ */
 
-/* "free beside" is free_beside. */
+/* The label of the row "free beside" is free_beside. */
 static const char *row_label(enum account_row row, char label[64]) {
     size_t i = 0;
     for (const char *at = row_texts[row].name; *at != '\0' && i < 62; at++) {

@@ -52,7 +52,7 @@ struct table sites_table(void) {
         .columns = site_columns, .column_count = SITE_COLUMNS, .names = "call site", .sorted_by = SITE_LIVE};
 }
 
-/* At the last look. */
+/* A call site as it was at the last look. */
 struct site {
     uint64_t stack; /* address */
     double allocated;

@@ -26,7 +26,7 @@ static void drop_side(struct side *side) {
     session_close(&side->session);
 }
 
-/* On one side; or NULL. */
+/* The class of a size on one side, or NULL. */
 static const struct class_account *class_of(const struct side *side, uint64_t size) {
     for (unsigned size_class = 0; side->session.has_engine && size_class < side->session.engine.class_count;
          size_class++) {

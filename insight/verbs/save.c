@@ -9,7 +9,7 @@
 #include "verbs.h"
 #include "walk/session.h"
 
-/* And so records it. */
+/* Reads, and so records, everything that the verbs read. */
 static void read_all(struct session *session) {
     struct account account;
     target_read_mappings(&session->target);

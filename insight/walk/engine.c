@@ -282,7 +282,7 @@ static void find_reports(struct engine *engine) {
     layout_has(layout, "decay_ms", decay_names);
 }
 
-/* Needed to read them. */
+/* The classes can be read only when their number is known. */
 static bool count_classes(struct engine *engine) {
     const uint64_t count = engine_structure(engine, "mems_root.class_count");
     engine->class_count = (unsigned)count;

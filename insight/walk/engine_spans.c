@@ -13,7 +13,7 @@ static uint64_t live_unit_bytes(const struct engine *engine) {
     return engine->unit / engine->granule / 64 * engine->fields.live_word.size;
 }
 
-/* With its bitmap. */
+/* The size of a slab's descriptor, with its bitmap. */
 static size_t slab_bytes(const struct engine *engine, const struct engine_class *size_class) {
     return larger(engine->fields.slab_bitmap.offset + (size_class->slots + 63) / 64 * 8, engine->fields.slab.size);
 }

@@ -17,13 +17,13 @@ static const struct {
 #define KINDS (sizeof kinds / sizeof *kinds)
 
 /* Pages with advice of one kind: start..end, none if start is 0. Relaxed: a range matters to whoever frees a block in
- * it, who has the block from whoever gave the advice. A torn one is harmless, because only the freed block's pages lose
- * advice; one lost to a simultaneous free in its slot leaves the advice in force, as without this file. */
+ * it, who has the block from whoever gave the advice. A torn range is harmless, because only the freed block's pages
+ * lose advice; one that a simultaneous free overwrites leaves the advice in force, as without this file. */
 struct range {
     _Atomic uintptr_t start, end;
 };
 
-/* The last range is their union, if there are more than fit. */
+/* The last range unites those that do not fit. */
 #define RANGES 32
 static struct range ranges[KINDS][RANGES];
 
@@ -60,7 +60,7 @@ static void put(struct range *of, uintptr_t start, uintptr_t end) {
     put_in_last(&of[RANGES - 1], start, end);
 }
 
-/* Forgets a range that lies in start..end, except for less than a page at either end. */
+/* Unless a page or more of the range remains at either end. */
 static void forget_within(struct range *range, uintptr_t start, uintptr_t end) {
     uintptr_t from = atomic_load_explicit(&range->start, memory_order_relaxed);
     if (from + os_page_size() > start &&
@@ -85,7 +85,7 @@ static void end_kind(unsigned kind, uintptr_t start, uintptr_t end) {
     }
 }
 
-/* Whether the heap may have memory there. Without the lock: while the heap grows, advice may be missed. */
+/* Without the lock: while the heap grows, advice may be missed. */
 static RACY_READER bool is_in_heap(uintptr_t start, uintptr_t end) {
     for (unsigned i = 0; i < hmm_heap.region_count && i < HMM_REGIONS; i++) {
         if (start < (uintptr_t)hmm_heap.regions[i].end && end > (uintptr_t)hmm_heap.regions[i].first) {

@@ -1,4 +1,4 @@
-/* break_system.c - the program breaks that need an operating system: the process's own, and one in reserved memory. */
+/* break_system.c - the breaks that need an operating system: the process's own, and one in reserved memory. */
 #include <errno.h>
 #include <sys/resource.h>
 
@@ -16,7 +16,7 @@ static bool purge(struct program_break *brk, void *start, size_t size) {
     return os_purge(start, size) == 0;
 }
 
-/* With a limit on address space, leave some to others: reserve step by step. */
+/* With a limit on address space, reserves step by step, to leave some to others. */
 #define RESERVED_MAX ((size_t)64 << 30)
 #define RESERVED_MIN ((size_t)1 << 20)
 #define RESERVED_SHARE 4 /* reserve 1/RESERVED_SHARE of what the heap has */
@@ -24,7 +24,7 @@ static bool purge(struct program_break *brk, void *start, size_t size) {
 /* The known limits. */
 static struct {
     bool addresses; /* as by `ulimit -v` */
-    bool data;      /* what can be written, as by `ulimit -d`: the break and every region count alike */
+    bool data;      /* writable memory, as by `ulimit -d`: the break and every region count alike */
     bool scarce;    /* limits are about to be set, or future memory may count as locked */
 } limits;
 
@@ -68,10 +68,10 @@ bool hmm_break_real(struct program_break *brk) {
     return move_real(brk, -(intptr_t)brk->grain, &was);
 }
 
-/* Commit and purge at least this much at a time, to save system calls. */
+/* At least this much at a time, to save system calls. */
 #define COMMIT_STEP ((size_t)1 << 20)
 
-/* Makes memory accessible up to `now`, and beyond if possible. */
+/* Up to `now`, and beyond if possible. */
 static bool commit(struct program_break *brk, const char *now) {
     const size_t left = (size_t)(brk->end - brk->committed);
     const size_t least = (size_t)(now - brk->committed);
@@ -94,7 +94,7 @@ static bool commit(struct program_break *brk, const char *now) {
     return true;
 }
 
-/* Gives back memory beyond the break. If the system refuses, or it has no effect, the memory stays, harmlessly. */
+/* If the system refuses, or it has no effect, the memory stays, harmlessly. */
 static void retreat(struct program_break *brk) {
     char *unused = brk->start + round_up((size_t)(brk->now - brk->start), brk->grain);
     const size_t size = (size_t)(brk->committed - unused);

@@ -3,7 +3,7 @@
 #include "heap_state.h"
 #include "hmm_report.h"
 
-/* For parts that several calls share: copied into each, unless the code should be small. */
+/* Shared parts are copied into each call, unless the code should be small. */
 #ifdef __OPTIMIZE_SIZE__
 #define FAST_INLINE static
 #else
@@ -25,12 +25,12 @@ static inline bool prev_sound(struct HmmHeap *heap, struct block *block, unsigne
     return heap_holds(heap, prev) && prev->next == block;
 }
 
-/* Whether a free block's own bytes agree with its header, and with its neighbours in the list. `bin` is its size's. */
+/* A free block's own bytes agree with its header, and with its neighbours in the list. `bin` is its size's. */
 static inline bool links_sound(struct HmmHeap *heap, struct block *block, unsigned bin) {
     return block->grains == block_size(block) / BLOCK_ALIGN && next_sound(heap, block) && prev_sound(heap, block, bin);
 }
 
-/* The bin of a free block; NO_BIN: it is the one being cut. */
+/* The bin of the block being cut. */
 #define NO_BIN FREE_BINS
 static inline unsigned bin_with(const struct HmmHeap *heap, const struct block *block) {
     return block != heap->cut ? bin_of(block_size(block)) : NO_BIN;
@@ -49,7 +49,7 @@ bool hmm_free_block_sound(struct HmmHeap *heap, struct block *block) {
     return tag_sound(block) && (bin == NO_BIN || links_sound(heap, block, bin));
 }
 
-/* Reports an unsound free block: this one, or a neighbour in the list that does not link back to it. */
+/* Of this free block, or of a neighbour in the list that does not link back to it. */
 static COLD _Noreturn void report_damaged(struct HmmHeap *heap, struct block *block) {
     struct block *blamed = block;
 #if HMM_REPORTS
@@ -71,7 +71,7 @@ void hmm_prove_free_block(struct HmmHeap *heap, struct block *block) {
     }
 }
 
-/* The same for a block whose tag has been proved. Returns its bin. */
+/* The block's tag has been proved. Returns its bin. */
 static inline unsigned prove_links(struct HmmHeap *heap, struct block *block) {
     unsigned bin = bin_with(heap, block);
     if (UNLIKELY(bin != NO_BIN && !links_sound(heap, block, bin))) {
@@ -96,7 +96,7 @@ static inline struct block_key prove_next(struct HmmHeap *heap, struct block *bl
     return key;
 }
 
-/* Proves the first block of a bin, which it returns, before another is put ahead of it. NULL: the bin is empty. */
+/* Proves and returns the first block of a bin, before another is put ahead of it. NULL: the bin is empty. */
 static inline struct block *prove_head(struct HmmHeap *heap, unsigned bin) {
     struct block *head = heap->free_list.heads[bin];
     if (head != NULL && UNLIKELY(head->prev != heap_list_end(heap))) {
@@ -163,7 +163,7 @@ static inline void unlink_block(struct HmmHeap *heap, struct block *block, unsig
     }
 }
 
-/* Puts `block` in the place of `old` in its bin. */
+/* In the place of `old` in its bin. */
 static inline void move_links(struct HmmHeap *heap, struct block *old, struct block *block, size_t size, unsigned bin) {
     struct block *next = old->next;
     struct block *prev = old->prev;
@@ -182,7 +182,7 @@ static inline void move_links(struct HmmHeap *heap, struct block *old, struct bl
 
 /* --- Free and used -------------------------------------------------------------------------------------------- */
 
-/* The header of a block, with PREV_USED as in `prev_used`. */
+/* With PREV_USED as in `prev_used`. */
 static inline uintptr_t told_header(const struct block *next, struct block_key key, uintptr_t prev_used) {
     return key_seal(next, key, (block_tag(next) & ~BLOCK_PREV_USED) | prev_used);
 }
@@ -196,14 +196,14 @@ static inline void tag_free(struct block *block, struct block_key key, size_t si
     *block_footer_before(block_after(block, size)) = size / BLOCK_ALIGN;
 }
 
-/* Notes that a free block was made or has changed. */
+/* A free block was made or has changed. */
 static inline void note_free(struct HmmHeap *heap) {
     if (SYSTEM_MAY_ZERO) {
         heap->purged = false;
     }
 }
 
-/* Notes that memory was taken up to `rest`, which may be a free block. */
+/* Memory was taken up to `rest`, which may be a free block. */
 static inline void note_taken(struct HmmHeap *heap, const struct block *rest) {
     if (SYSTEM_MAY_ZERO) {
         uintptr_t touched = (uintptr_t)rest + sizeof *rest;
@@ -214,14 +214,14 @@ static inline void note_taken(struct HmmHeap *heap, const struct block *rest) {
     heap->most = taken > heap->most ? taken : heap->most;
 }
 
-/* Turns the first `size` bytes of a proved free block, which are in no list, into a used one. */
+/* The first `size` bytes of a proved free block, which are in no list, become a used one. */
 static inline struct block *take(struct HmmHeap *heap, struct block *block, struct block_key key, size_t size) {
     block->header = key_seal(block, key, size | BLOCK_USED | BLOCK_PREV_USED);
     note_taken(heap, block_after(block, size));
     return block;
 }
 
-/* Adds `block` to the list. The header behind its `size` bytes has been proved; `bin` is that of its size. */
+/* The header behind the block has been proved; `bin` is its size's. */
 FAST_INLINE void insert_block(struct HmmHeap *heap, struct block *block, struct block_key key, size_t size) {
     unsigned bin = bin_of(size);
     link_block(heap, block, size, bin, prove_head(heap, bin));
@@ -256,7 +256,7 @@ void hmm_remove_from_freelist(struct HmmHeap *heap, struct block *block) {
     remove_block(heap, block, bin);
 }
 
-/* Replaces a proved free block by one around it or in it, which keeps its place in the bin, or as the one being cut. */
+/* By one around it or in it, which keeps its place in the bin, or as the one being cut. */
 FAST_INLINE void replace_block(struct HmmHeap *heap, struct block *old, unsigned from, struct block *block,
                                struct block_key key, size_t size) {
     size_t was = block_size(old);
@@ -286,15 +286,15 @@ FAST_INLINE void replace_block(struct HmmHeap *heap, struct block *old, unsigned
     note_free(heap);
 }
 
-/* Merges a used block with its free neighbours, of which there is at least one. The next header has been proved; `told`
- * is what it becomes, or 0 if that block is free. Everything else is proved before it is used. */
+/* Merges a used block with its free neighbours, at least one. The next header has been proved; `told` is what it
+ * becomes, or 0 if that block is free. Everything else is proved before it is used. */
 static NOINLINE struct block *join_blocks(struct HmmHeap *heap, struct block *block, struct block_key key,
                                           struct block *next, uintptr_t told) {
     size_t size = block_size(block);
     bool next_free = told == 0;
     bool prev_free = (block->header & BLOCK_PREV_USED) == 0;
     struct block *whole = block;
-    struct block *old = next; /* its place in the list becomes that of the whole */
+    struct block *old = next; /* its place in the list becomes the whole's */
     unsigned from = NO_BIN;
     if (next_free) {
         from = prove_links(heap, next);
@@ -341,7 +341,6 @@ struct block *hmm_merge_blocks(struct HmmHeap *heap, struct block *block, struct
     return join_blocks(heap, block, key, next, told);
 }
 
-/* Makes all of a proved free block a used one. */
 static NOINLINE struct block *take_whole(struct HmmHeap *heap, struct block *block, unsigned bin,
                                          struct block_key key) {
     size_t size = block_size(block);
@@ -367,8 +366,8 @@ struct block *hmm_split_block(struct HmmHeap *heap, struct block *block, size_t 
 
 /* --- Finding and cutting -------------------------------------------------------------------------------------- */
 
-/* The first of the blocks behind *place in its bin that is large enough; *place, which is too small, advances to the
- * last one looked at, or to NULL at the end of the bin. A block that seems too small may be damaged. */
+/* The first block behind *place in its bin that is large enough; *place, which is too small, advances to the last one
+ * looked at, or to NULL at the end of the bin. A block that seems too small may be damaged. */
 static inline struct block *probe(struct HmmHeap *heap, struct block **place, size_t size, unsigned probes) {
     for (struct block *block = *place; block != NULL && probes > 0; probes--) {
         struct block *next = block->next;
@@ -384,13 +383,13 @@ static inline struct block *probe(struct HmmHeap *heap, struct block **place, si
     return NULL;
 }
 
-/* The first block of the bins above this one, or NULL. */
+/* In the bins above this one; or NULL. */
 static inline struct block *first_above(struct HmmHeap *heap, unsigned bin) {
     bin = bin_above(&heap->free_list, bin);
     return bin < FREE_BINS ? heap->free_list.heads[bin] : NULL;
 }
 
-/* Searches when the first block of the size's own bin is too small. */
+/* The first block of the size's own bin is too small. */
 static NOINLINE struct block *search_on(struct HmmHeap *heap, unsigned bin, size_t size) {
     struct block *place = heap->free_list.heads[bin];
     struct block *found = probe(heap, &place, size, FREE_PROBES - 1);
@@ -416,7 +415,7 @@ static inline bool bins_reach(const struct HmmHeap *heap, unsigned bin) {
     return heap->free_list.levels >> bin / FREE_STEPS != 0;
 }
 
-/* Cuts a used block off the block being cut, whose tag has been proved. */
+/* The tag of the block being cut has been proved. */
 static NOINLINE struct block *cut_off(struct HmmHeap *heap, struct block *cut, struct block_key key, size_t have,
                                       size_t size) {
     struct block *rest = block_after(cut, size);

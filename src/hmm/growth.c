@@ -6,20 +6,20 @@
 
 #if HMM_BREAK
 
-/* The break rises by at least this much, or by 1/EXTRA_SHARE of the heap if that is more. */
+/* The break rises by at least this, or 1/EXTRA_SHARE of the heap if that is more. */
 #define EXTRA_MIN ((size_t)128 << 10)
 #define EXTRA_SHARE 64
 
-/* A free last block of this size, or of 1/TRIM_SHARE of the heap if that is more, is given back. The limit doubles, up
- * to TRIM_MAX, when the break rises after it went down, and is halved when it goes down twice in a row. */
+/* A free last block of this size, or 1/TRIM_SHARE of the heap if that is more, is given back. The limit doubles, up to
+ * TRIM_MAX, when the break rises after it went down, and is halved when it goes down twice in a row. */
 #define TRIM_MIN ((size_t)256 << 10)
 #define TRIM_MAX ((size_t)4 << 20)
 #define TRIM_SHARE 4
 
-/* How often one allocation tolerates that somebody else moves the break between our two reads of it. */
+/* How often an allocation tolerates that somebody moves the break between our two reads of it. */
 #define ATTEMPTS 4
 
-/* Regions reserved for the heap itself, if somebody else keeps moving the break. */
+/* Kept for the heap itself, if somebody else keeps moving the break. */
 #define REGIONS_SPARE (HMM_REGIONS / 4)
 
 _Static_assert(REGION_OVERHEAD + BLOCK_MIN <= BREAK_MIN, "the smallest buffer has room for a block");
@@ -38,7 +38,7 @@ static char *end_of_heap(const struct HmmHeap *heap) {
     return (char *)heap->end + BLOCK_HEADER;
 }
 
-/* The minimum size of a last free block that is given back, after a move of the break. */
+/* The new limit, after a move of the break. */
 static size_t next_trim_min(const struct HmmHeap *heap, bool down) {
     size_t least = heap->trim_min > TRIM_MIN ? heap->trim_min : TRIM_MIN;
     if (!heap->trimmed) {
@@ -67,7 +67,7 @@ static void set_end(struct HmmHeap *heap, struct block *end, uintptr_t prev_used
     hmm_region_look(heap, region);
 }
 
-/* The last block of the region that grows if it is free; otherwise NULL. */
+/* Of the region that grows; NULL if it is not free. */
 static struct block *last_free_block(struct HmmHeap *heap) {
     if (heap->end == NULL) {
         return NULL;
@@ -78,7 +78,7 @@ static struct block *last_free_block(struct HmmHeap *heap) {
     return (heap->end->header & BLOCK_PREV_USED) == 0 ? hmm_free_block_before(heap, heap->end) : NULL;
 }
 
-/* Extends the region that grows up to `end`; its old end becomes a block's header. */
+/* The region's old end becomes a block's header. */
 static void extend_region(struct HmmHeap *heap, char *end) {
     struct block *block = heap->end;
     struct block *region_end = block_at(end - BLOCK_HEADER);
@@ -91,7 +91,7 @@ static void extend_region(struct HmmHeap *heap, char *end) {
     hmm_merge_blocks(heap, block, block_key(block));
 }
 
-/* From where memory is untouched: others may have written to the rest of the page that the break is on. */
+/* Others may have written to the rest of the page that the break is on. */
 static uintptr_t untouched_from(const struct HmmHeap *heap, uintptr_t at) {
     if (!heap->brk.zero || at > UINTPTR_MAX - heap->brk.grain) {
         return UINTPTR_MAX;
@@ -99,7 +99,7 @@ static uintptr_t untouched_from(const struct HmmHeap *heap, uintptr_t at) {
     return round_up(at, heap->brk.grain);
 }
 
-/* Starts a new region that grows, at the break that has risen. */
+/* At the break, which has risen. */
 static bool begin_region(struct HmmHeap *heap, char *start, char *end) {
     const struct region *region = hmm_region_add(heap, start, end);
     if (region == NULL) {
@@ -114,8 +114,8 @@ static bool begin_region(struct HmmHeap *heap, char *start, char *end) {
     return true;
 }
 
-/* Raises the break from `now` by at least `by` bytes, to a multiple of its grain. joins: memory that continues the
- * region that grows joins it; otherwise it starts another. */
+/* By at least `by` bytes, to a multiple of its grain. joins: memory that continues the region that grows joins it;
+ * otherwise it starts another. */
 static bool raise_break(struct HmmHeap *heap, char *now, size_t by, bool joins) {
     uintptr_t aim;
     if (__builtin_add_overflow((uintptr_t)now, by, &aim) || aim > UINTPTR_MAX - heap->brk.grain) {
@@ -139,7 +139,7 @@ static bool raise_break(struct HmmHeap *heap, char *now, size_t by, bool joins) 
     return true;
 }
 
-/* Whether memory at `now` continues the region that grows, without making it larger than a header can express. */
+/* Without making the region larger than a header can express. */
 static bool continues(const struct HmmHeap *heap, const char *now, size_t by) {
     if (heap->end == NULL || now != end_of_heap(heap)) {
         return false;
@@ -148,9 +148,9 @@ static bool continues(const struct HmmHeap *heap, const char *now, size_t by) {
     return by <= BLOCK_SIZE_MAX && size + by < BLOCK_SIZE_MAX;
 }
 
-/* Raises the break for a request of `size` bytes; last: the free block before the break, or NULL. */
+/* last: the free block before the break, or NULL. */
 static bool raise_for(struct HmmHeap *heap, size_t size, const struct block *last) {
-    void *where; /* lower than before: somebody has taken our memory away, and nothing is safe any more */
+    void *where; /* lower than before: somebody has taken our memory away, and nothing is safe */
     if (!heap->brk.move(&heap->brk, 0, &where) || (heap->end != NULL && (char *)where < end_of_heap(heap) &&
                                                    (char *)where >= heap->regions[heap->growing].start)) {
         return false;
@@ -230,7 +230,7 @@ size_t hmm_trim_break(struct HmmHeap *heap, size_t keep) {
     } else {
         heap->blocks--;
     }
-    if (heap->brk.zero) { /* memory that was given back and returns reads as zero */
+    if (heap->brk.zero) { /* returned memory reads as zero when it comes back */
         uintptr_t least = (uintptr_t)end + sizeof *end;
         uintptr_t touched = untouched_from(heap, (uintptr_t)end_of_heap(heap));
         touched = touched > least ? touched : least;

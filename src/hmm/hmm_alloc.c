@@ -1,4 +1,4 @@
-/* hmm_alloc.c - allocating, freeing and resizing: what happens between the user's call and the free list. */
+/* hmm_alloc.c - between the user's call and the free list. */
 #include "hmm_alloc.h"
 
 #include "advice.h"
@@ -13,14 +13,14 @@
 struct HmmHeap hmm_heap;
 uintptr_t hmm_block_secret;
 
-/* The largest request: sums with a header, an alignment and a region's overhead cannot overflow. */
+/* Sums with a header, an alignment and a region's overhead cannot overflow. */
 #define REQUEST_MAX (BLOCK_SIZE_MAX / 2 < (size_t)PTRDIFF_MAX / 2 ? BLOCK_SIZE_MAX / 2 : (size_t)PTRDIFF_MAX / 2)
 
-/* For a block of at least PURGE_MIN, free blocks are purged until 1/PURGE_SHARE of its size has gone back. */
+/* A block of at least PURGE_MIN has free blocks purged until 1/PURGE_SHARE of its size has gone back. */
 #define PURGE_MIN ((size_t)256 << 10)
 #define PURGE_SHARE 3
 
-/* Words for reports: the operation when an allocation finds damage; problems with a pointer. */
+/* For reports: the operation when an allocation finds damage; problems with a pointer. */
 static const char alloc[] = "alloc";
 static const char double_free[] = "double free";
 static const char not_live[] = "not a live block";
@@ -31,7 +31,7 @@ static bool flush_may_serve(const struct HmmHeap *heap, size_t size) {
     return total.blocks > 0 && total.bytes + heap->free_bytes >= size;
 }
 
-/* The last resort when the system has no more memory: merge all cached blocks. */
+/* The system has no more memory: merges all cached blocks. */
 static NOINLINE struct block *find_at_last(struct HmmHeap *heap, size_t size) {
     struct block *block = NULL;
     if (flush_may_serve(heap, size)) {
@@ -42,7 +42,7 @@ static NOINLINE struct block *find_at_last(struct HmmHeap *heap, size_t size) {
     return block;
 }
 
-/* Finds a block when the free list has none ready. */
+/* The free list has no block ready. */
 static NOINLINE struct block *find_more(struct HmmHeap *heap, size_t size) {
     struct block *block = NULL;
     if (flush_may_serve(heap, size) && hmm_quick_flush(heap, HMM_FLUSH_BLOCKS) > 0) {
@@ -54,7 +54,7 @@ static NOINLINE struct block *find_more(struct HmmHeap *heap, size_t size) {
     return block != NULL ? block : find_at_last(heap, size);
 }
 
-/* A free block of at least `size` bytes, in the free list; NULL if there is no memory. */
+/* In the free list; NULL if there is no memory. */
 static inline struct block *find_block(struct HmmHeap *heap, size_t size) {
     if (UNLIKELY(heap_faulty(heap))) {
         return hmm_alloc_extra(heap, size);
@@ -63,14 +63,14 @@ static inline struct block *find_block(struct HmmHeap *heap, size_t size) {
     return LIKELY(block != NULL) ? block : find_more(heap, size);
 }
 
-/* A used block of `size` bytes or slightly more; NULL if there is no memory. */
+/* `size` bytes or slightly more; NULL if there is no memory. */
 static struct block *take_block(struct HmmHeap *heap, size_t size) {
     struct block *block = find_block(heap, size);
     return LIKELY(block != NULL) ? hmm_split_block(heap, block, size) : NULL;
 }
 
-/* The same for a large block. If the heap had to grow to a new peak because its free blocks were too small, some of
- * their pages are purged. A block that moves does not purge, because its old memory is about to become free. */
+/* If the heap had to grow to a new peak because its free blocks were too small, some of their pages are purged. A block
+ * that moves does not purge, because its old memory is about to become free. */
 static struct block *take_large(struct HmmHeap *heap, size_t size) {
     size_t peak = heap->peak;
     struct block *block = take_block(heap, size);
@@ -80,7 +80,7 @@ static struct block *take_large(struct HmmHeap *heap, size_t size) {
     return block;
 }
 
-/* The same if the quick list is empty. Small blocks are cut from one block, so those made together lie together. */
+/* The quick list is empty. Small blocks are cut from one block, so those made together lie together. */
 static struct block *take_small(struct HmmHeap *heap, size_t size) {
     struct block *block = !heap_faulty(heap) ? hmm_cut_block(heap, size) : NULL;
     if (LIKELY(block != NULL)) {
@@ -94,7 +94,7 @@ static struct block *take_small(struct HmmHeap *heap, size_t size) {
     return cuts ? hmm_cut_from(heap, block, size) : hmm_split_block(heap, block, size);
 }
 
-/* Puts a used block in the free list, and gives excess memory to the system. */
+/* Gives excess memory to the system. */
 static NOINLINE void give_block(struct HmmHeap *heap, struct block *block, struct block_key key) {
     hmm_advice_end_if_any(heap, block);
     block = hmm_merge_blocks(heap, block, key);
@@ -109,7 +109,7 @@ static void *no_memory(void) {
     return NULL;
 }
 
-/* A used block for a request of any size; NULL if there is no memory. Under the lock, as all above. */
+/* NULL if there is no memory. Under the lock, as all above. */
 static inline struct block *alloc_block(struct HmmHeap *heap, size_t need) {
     if (need > QUICK_SIZE_MAX) {
         return take_large(heap, need);
@@ -151,7 +151,7 @@ HOT void *hmm_alloc(struct HmmHeap *heap, size_t size) {
     return alloc_slow(heap, size);
 }
 
-/* The block that a user holds at `payload`, and its key. This is the only place that trusts a user's pointer. */
+/* A user's block and its key. Only this function trusts a user's pointer. */
 ALWAYS_INLINE struct block *users_block(struct HmmHeap *heap, const char *operation, void *payload, const char *freed,
                                         struct block_key *key) {
     struct block *block = block_of(payload);
@@ -212,7 +212,7 @@ void hmm_free_sized(struct HmmHeap *heap, const char *operation, void *payload, 
     heap_leave(heap, locked);
 }
 
-/* How many bytes at `payload`, of a block just taken, may not be zero, apart from its last word, which was a footer. */
+/* Of a block just taken: how many bytes may not be zero, apart from the last word, which was a footer. */
 static size_t written_bytes(const struct HmmHeap *heap, const void *payload) {
     const struct region *region = &heap->regions[heap->growing];
     if (!SYSTEM_MAY_ZERO || heap->end == NULL || (uintptr_t)payload < (uintptr_t)region->first ||
@@ -254,7 +254,7 @@ void *hmm_alloc_zeroed(struct HmmHeap *heap, size_t count, size_t size) {
     }
     void *payload = hmm_alloc(heap, bytes);
     if (payload != NULL) {
-        /* Programs expect of their malloc what glibc's does: zeros up to the usable size. */
+        /* Programs expect zeros up to the usable size, as from glibc. */
         __builtin_memset(payload, 0, SYSTEM_MAY_ZERO ? hmm_usable_size(heap, alloc, payload) : bytes);
     }
     return payload;
@@ -269,7 +269,7 @@ static struct block *proved_next(struct HmmHeap *heap, struct block *block) {
     return next;
 }
 
-/* Cuts off the part of a used block beyond `need`, if it is large enough for a block. */
+/* If what is beyond `need` is large enough for a block. */
 static void shrink_block(struct HmmHeap *heap, struct block *block, size_t need) {
     size_t size = block_size(block);
     if (size - need < BLOCK_MIN) {
@@ -310,7 +310,7 @@ void *hmm_alloc_aligned(struct HmmHeap *heap, size_t alignment, size_t size) {
     return block != NULL ? block_payload(block) : no_memory();
 }
 
-/* Grows a used block in place to `need` bytes or slightly more, if the memory behind it is free or can be made so. */
+/* In place to `need` bytes or slightly more, if the memory behind is free or can be made so. */
 static bool grow_block(struct HmmHeap *heap, struct block *block, size_t need) {
     size_t size = block_size(block);
     struct block *next = proved_next(heap, block);
@@ -332,7 +332,7 @@ static bool grow_block(struct HmmHeap *heap, struct block *block, size_t need) {
     return true;
 }
 
-/* Moves a block to a place with `need` bytes; NULL, with nothing changed, if there is no memory. */
+/* NULL, with nothing changed, if there is no memory. */
 static struct block *move_block(struct HmmHeap *heap, struct block *block, size_t need) {
     struct block *copy = take_block(heap, need);
     if (copy != NULL) {

@@ -70,8 +70,8 @@ int hmm_option_get(const char *name, char *value, size_t size) {
     return error;
 }
 
-/* The loader may have allocated before there was an environment to read. Those few blocks stay on the real break, and
- * the heap continues on the one that the options request. */
+/* The loader may have allocated before there was an environment. Those few blocks stay on the real break, and the heap
+ * continues on the one that the options request. */
 void hmm_options_begin(char *const *environment) {
     bool locked = heap_enter(&hmm_heap, "start");
     uint32_t was = hmm_options()->break_kind;

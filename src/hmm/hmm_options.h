@@ -20,7 +20,7 @@ struct hmm_options {
 /* Under the heap's lock. */
 const struct hmm_options *hmm_options(void);
 
-/* Not under the lock. */
+/* Call it without the lock. */
 bool hmm_keeps_deepbind(void);
 
 /* Takes no lock: a signal handler may need the answer. */

@@ -3,9 +3,9 @@
 #include "heap_state.h"
 #include "quick_list.h"
 
-/* Releases the lock, if the reporting thread holds it, once the report no longer depends on it: the program's own code
- * may run before the end. Allocations then come from memory that was never used (heap.faulty); a second fault there
- * ends the program without that code. Other threads may find the damage too and report it. */
+/* Releases the lock, if the reporting thread holds it, once the report no longer depends on it: the program's code may
+ * run before the end. Allocations then come from memory that was never used (heap.faulty); a second fault there ends
+ * the program without that code. Other threads may find the damage too and report it. */
 static void leave_heap(struct HmmHeap *heap) {
     uint32_t thread = system_thread();
     if (heap->faulty == thread) {
@@ -49,7 +49,7 @@ static const char *state_word(const struct block *block) {
     return (block->header & BLOCK_CACHED) != 0 ? "cached" : "used";
 }
 
-/* Adds where a used block was allocated, if known. */
+/* Nothing if the site is unknown. */
 static void put_site(struct fmt *state, struct block *block) {
 #ifdef HMM_TAGS
     const char *site = *block_site(block);
@@ -61,9 +61,9 @@ static void put_site(struct fmt *state, struct block *block) {
 #endif
 }
 
-/* Where a walk from the start of an address's region has led. */
+/* A walk from the start of an address's region. */
 struct find {
-    struct block *block; /* the block around the address, or the one with a damaged header */
+    struct block *block; /* around the address, or with a damaged header */
     struct block *prev;  /* the one before it, or NULL */
     bool damaged;
 };
@@ -156,7 +156,7 @@ COLD void hmm_report_previous(struct HmmHeap *heap, struct block *block) {
         "the free block before it: written to after it was freed, or past the end of the block before that");
 }
 
-/* Says what happened to a block that nobody holds. */
+/* What happened to a block that nobody holds. */
 static const char *suffered(const struct block *block) {
     return block_sound(block) ? "written to after it was freed"
                               : "its header is overwritten: past the end of the block before it";

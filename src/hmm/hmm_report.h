@@ -38,7 +38,7 @@ COLD _Noreturn void hmm_report_cached_block(struct HmmHeap *heap, const char *op
 
 #else
 
-/* Only the operation. */
+/* Names only the operation. */
 COLD _Noreturn void hmm_report_short(struct HmmHeap *heap, const char *operation);
 
 #define hmm_report_fault(heap, operation, address, problem, state) hmm_report_short(heap, operation)

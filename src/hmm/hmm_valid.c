@@ -1,9 +1,9 @@
-/* hmm_valid.c - checks every invariant that the headers of this folder state. */
+/* hmm_valid.c - checks every invariant that this folder's headers state. */
 #include "free_list.h"
 #include "heap_state.h"
 #include "hmm_alloc.h"
 
-/* What the walk over all blocks found, to be compared with the lists. */
+/* Found by the walk over all blocks, to be compared with the lists. */
 struct tally {
     size_t bytes; /* of all blocks */
     size_t blocks;
@@ -12,7 +12,7 @@ struct tally {
     size_t cached_blocks;
 };
 
-/* What is wrong with a block, given whether the one before it is free, or NULL. */
+/* NULL if nothing is wrong. */
 static const char *block_flaw(struct HmmHeap *heap, struct block *block, const struct region *region, bool prev_free) {
     size_t size = block_size(block);
     if (!block_sound(block)) {
@@ -93,7 +93,7 @@ static const char *counters_flaw(const struct HmmHeap *heap, const struct tally 
     return NULL;
 }
 
-/* Whether the untouched part of the region that grows is zero, but for the heap's own end. O(bytes never used). */
+/* The untouched part of the region that grows must be zero, but for the heap's own end. O(bytes never used). */
 static const char *touched_flaw(struct HmmHeap *heap) {
     if (!SYSTEM_MAY_ZERO || heap->end == NULL || heap->touched >= (uintptr_t)heap->end) {
         return NULL;
@@ -108,7 +108,7 @@ static const char *touched_flaw(struct HmmHeap *heap) {
     return NULL;
 }
 
-/* Sound blocks, as many as the walk found, are the same blocks. The one being cut is in no bin. */
+/* If there are as many sound blocks as the walk found, they are the same ones. The one being cut is in no bin. */
 static const char *free_list_flaw(struct HmmHeap *heap, const struct tally *tally) {
     const struct free_list *list = &heap->free_list;
     size_t count = heap->cut != NULL;

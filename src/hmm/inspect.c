@@ -5,7 +5,7 @@
 #include "hmm_report.h"
 #include "quick_list.h"
 
-/* How many blocks a search for the largest looks at; those of its bin differ by at most 1/16. */
+/* Blocks to search for the largest; those of a bin differ by at most 1/16. */
 #define LARGEST_PROBES 64u
 
 static enum HmmState state_of(const struct block *block) {
@@ -37,7 +37,7 @@ static int walk_locked(struct HmmHeap *heap, int (*visit)(const struct HmmBlock 
     return 0;
 }
 
-/* Takes the lock even in a process with one thread, because the visit may create another. */
+/* Locks even in a process with one thread, because the visit may create another. */
 int hmm_walk(struct HmmHeap *heap, int (*visit)(const struct HmmBlock *block, void *context), void *context) {
     hmm_heap_lock(heap, "HmmWalk");
     heap->operation = "HmmWalk";
@@ -48,7 +48,7 @@ int hmm_walk(struct HmmHeap *heap, int (*visit)(const struct HmmBlock *block, vo
     return result;
 }
 
-/* The size of the block being cut; 0 if there is none. */
+/* The size of the block being cut, or 0. */
 static size_t cut_size(struct HmmHeap *heap) {
     if (heap->cut == NULL) {
         return 0;
@@ -57,7 +57,7 @@ static size_t cut_size(struct HmmHeap *heap) {
     return block_size(heap->cut);
 }
 
-/* The size of the largest free block among the first of the highest bin. */
+/* Among the first of the highest bin. */
 static size_t largest_free(struct HmmHeap *heap) {
     const struct free_list *list = &heap->free_list;
     size_t largest = cut_size(heap);

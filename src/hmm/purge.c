@@ -5,11 +5,11 @@
 
 #if HMM_BREAK && __STDC_HOSTED__
 
-/* How many blocks a search for pages to purge looks at, and their minimum size. */
+/* Blocks to search for pages to purge, and their minimum size. */
 #define PURGE_PROBES 16
 #define PURGE_BYTES ((size_t)64 << 10)
 
-/* Purges the pages between the links and the footer of a proved free block; returns their bytes. */
+/* Between the links and the footer of a proved free block; returns the bytes. */
 static size_t purge_block(struct HmmHeap *heap, struct block *block) {
     struct program_break *brk = &heap->brk;
     struct block *next = block_next(block);
@@ -54,11 +54,11 @@ size_t hmm_purge_all(struct HmmHeap *heap) {
     return done;
 }
 
-/* How many pages are looked at to decide how memory is cleared. */
+/* Pages to look at before memory is cleared. */
 #define CLEAR_PROBES 16
 
-/* Of a page the first word is read, and the word a multiple of pages from the block's start, where those write who
- * touch each page once. */
+/* Reads each page's first word, and the one a multiple of pages from the block's start, where those write who touch
+ * each page once. */
 static bool is_sparse(const char *block, size_t head, size_t size, size_t page) {
     const size_t step = round_down(size / CLEAR_PROBES, page);
     unsigned used = 0;

@@ -9,7 +9,6 @@ void hmm_region_start(struct HmmHeap *heap) {
     }
 }
 
-/* The number of regions that begin at or below an address. */
 static unsigned regions_below(const struct HmmHeap *heap, const void *address) {
     unsigned low = 0;
     unsigned high = heap->region_count;
@@ -43,14 +42,12 @@ void hmm_region_look(struct HmmHeap *heap, const struct region *region) {
     heap->grains = region->grains;
 }
 
-/* Whether a block of the region can be at this address. */
 static inline bool has_block(const struct region *region, uintptr_t block) {
     return word_rotate(block - (uintptr_t)region->first, BLOCK_ALIGN_BITS) < region->grains;
 }
 
-/* The region in which a block can be at this address; NULL if there is none. */
 static inline const struct region *region_with(const struct HmmHeap *heap, const struct block *block) {
-#if HMM_REGIONS <= 8 /* a linear search is faster and shorter; regions that do not exist have no grains */
+#if HMM_REGIONS <= 8 /* a linear search is faster and shorter; missing regions have no grains */
     const struct region *region = heap->regions;
     for (unsigned i = 0; i < HMM_REGIONS; i++, region++) {
         if (has_block(region, (uintptr_t)block)) {
@@ -110,14 +107,14 @@ struct region *hmm_region_add(struct HmmHeap *heap, char *start, char *end) {
     return region;
 }
 
-/* Whether two ranges, each up to but not including its end, have an address in common. */
+/* Ranges do not include their ends. */
 static bool overlap(const void *start, const void *end, const void *other, const void *other_end) {
     return (uintptr_t)start < (uintptr_t)other_end && (uintptr_t)other < (uintptr_t)end;
 }
 
 int hmm_region_add_memory(struct HmmHeap *heap, void *memory, size_t size) {
     char *end = (char *)((uintptr_t)memory + size);
-    /* What the regions do not show: the heap's state, and memory that the break has not reached. */
+    /* Not in the regions: the heap's state, and memory that the break has not reached. */
     if (memory == NULL || overlap(memory, end, heap, heap + 1) ||
         overlap(memory, end, heap->brk.start, heap->brk.end)) {
         return EINVAL;

@@ -1,4 +1,4 @@
-/* system.c - system.h on an operating system: the lock, the choice of a break, and fork. */
+/* system.c - system.h on an operating system. */
 #include "system.h"
 
 #include "heap_state.h"
@@ -63,11 +63,11 @@ bool hmm_system_break(struct program_break *brk) {
     if (options->break_kind == BREAK_AUTO && beside_malloc && hmm_break_more(brk, 0, 0)) {
         return true;
     }
-    /* Reserved memory replaces a real break that cannot be moved at all. */
+    /* If the real break cannot be moved at all. */
     return hmm_break_real(brk) || hmm_break_more(brk, 0, 0);
 }
 
-/* A heap at a known address replaces the one that was there before. */
+/* Replaces an earlier heap at the same address. */
 void hmm_system_made(struct HmmHeap *heap) {
     heap->own = heap_own(heap);
     for (uint32_t i = 0; i < HMM_HEAPS_KNOWN; i++) {
@@ -88,7 +88,7 @@ static void each_lock(void (*act)(struct lock *lock)) {
     act(&hmm_root.lock);
 }
 
-/* The thread has a new id in the child, and so has a visit of HmmWalk that it is in. */
+/* In the child, the thread and a visit of HmmWalk that it is in have a new id. */
 static void recover(bool alone) {
     (void)alone;
     if (system_walker() != 0) {

@@ -5,7 +5,7 @@
 
 #include "ranks.h"
 
-/* Handler and context belong together, so both are read and written under the lock. */
+/* Handler and context belong together, so both are accessed under the lock. */
 static struct {
     struct lock lock;
     void (*handler)(const struct mems_error *error, void *context);

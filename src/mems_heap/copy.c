@@ -22,7 +22,7 @@ void copy_end(struct mems_space *space, const void *v_ptr) {
     lock_take(&space->lock);
     struct sub_node *node = dict_search(&space->dict, handle_address((uintptr_t)v_ptr));
     if (node == NULL || node->copies == 0) {
-        return; /* forgotten in a child: it was forked by a signal handler that interrupted the copy */
+        return; /* in a child: a signal handler that interrupted the copy forked it */
     }
     if (copy_over(space, node) && sub_node_kind(node) == SEGMENT_DOOMED) {
         space_give_block(space, node);

@@ -1,4 +1,3 @@
-/* dict.c - reading the dictionary, with the lock and without. */
 #include "dict.h"
 
 #include "base/broken.h"
@@ -21,7 +20,7 @@ ALWAYS_INLINE uintptr_t find_entry(const struct dict *dict, uintptr_t offset) {
     }
     while (type_of(entry) == TYPE_TABLE) {
         if (UNLIKELY(height == 0)) {
-            return 0; /* the root and the height were read at different moments */
+            return 0; /* the root and the height are from different moments */
         }
         height--;
         entry = OBSERVE(table_of(entry)[offset >> span_bits(height) & (TABLE_SIZE - 1)]);
@@ -29,7 +28,7 @@ ALWAYS_INLINE uintptr_t find_entry(const struct dict *dict, uintptr_t offset) {
     return entry;
 }
 
-/* The last PROCESS at or before an offset that has addresses in its frame. */
+/* With addresses in the offset's frame. */
 static struct sub_node *search(const struct dict *dict, uintptr_t offset) {
     uintptr_t entry = find_entry(dict, offset);
     return is_leaf(entry) ? search_leaf(entry, key_of(offset)) : node_of(entry);
@@ -40,18 +39,18 @@ struct sub_node *dict_search(const struct dict *dict, uintptr_t v_address) {
     return node != NULL && node->start <= v_address && v_address <= node->last ? node : NULL;
 }
 
-/* Reads a cell that may have become a HOLE. These words then belong to its tree node, whose writer does not use
- * PUBLISH; the sequence reveals that, and the value is discarded. */
+/* The cell may have become a HOLE. These words then belong to its tree node, whose writer does not use PUBLISH; the
+ * sequence reveals that, and the value is discarded. */
 RACY_INLINE char *observe_physical(const struct sub_node *node) {
     return OBSERVE(node->physical);
 }
 
-/* Whether all that was read since the sequence is valid. Those loads are acquire: they pair with PUBLISH. */
+/* All that was read since the sequence is valid. Those loads are acquire: they pair with PUBLISH. */
 ALWAYS_INLINE bool is_unchanged(const struct dict *dict, uint64_t sequence) {
     return __atomic_load_n(&dict->sequence, __ATOMIC_RELAXED) == sequence && (sequence & 1) == 0;
 }
 
-/* The physical address by a sub node: of a PROCESS alone in its frame, or with bytes elsewhere; as dict_translate. */
+/* A PROCESS alone in its frame, or with bytes elsewhere; as dict_translate. */
 static void *translate_by_node(const struct dict *dict, const struct sub_node *node, uintptr_t handle,
                                uint64_t sequence) {
     if (UNLIKELY(node == NULL)) {
@@ -66,7 +65,7 @@ static void *translate_by_node(const struct dict *dict, const struct sub_node *n
     return fits && is_unchanged(dict, sequence) ? physical + (v_address - start) : NULL;
 }
 
-/* The same by an entry of any kind, if the quarter of a full leaf does not have it. */
+/* An entry of any kind, if the quarter of a full leaf does not have it. */
 NOINLINE static void *translate_by_entry(const struct dict *dict, uintptr_t entry, uintptr_t handle,
                                          uint64_t sequence) {
     if (!is_leaf(entry)) {
@@ -89,7 +88,7 @@ NOINLINE static void *translate_by_entry(const struct dict *dict, uintptr_t entr
     return LIKELY(fits && is_unchanged(dict, sequence)) ? physical + (offset & (FRAME - 1)) : NULL;
 }
 
-/* The same where handles are plain addresses: by the frame's shortcut if it has one. */
+/* Where handles are plain addresses: by the frame's shortcut, if any. */
 ALWAYS_INLINE void *translate_plain(const struct dict *dict, uintptr_t handle, uint64_t sequence) {
     uintptr_t offset = offset_of(handle);
     uintptr_t entry = OBSERVE(dict->root);
@@ -99,7 +98,7 @@ ALWAYS_INLINE void *translate_plain(const struct dict *dict, uintptr_t handle, u
     }
     while (type_of(entry) == TYPE_TABLE) {
         if (UNLIKELY(height == 0)) {
-            return NULL; /* the root and the height were read at different moments */
+            return NULL; /* the root and the height are from different moments */
         }
         height--;
         size_t index = offset >> span_bits(height) & (TABLE_SIZE - 1);
@@ -165,7 +164,7 @@ static struct sub_node *last_of(uintptr_t entry) {
     return node;
 }
 
-/* The last PROCESS that starts at or before an offset, in or before the entry's addresses. */
+/* In or before the entry's addresses. */
 static struct sub_node *search_before(uintptr_t entry, unsigned height, uintptr_t offset) {
     if (type_of(entry) != TYPE_TABLE) {
         return is_leaf(entry) ? search_leaf(entry, key_of(offset)) : node_of(entry);
@@ -198,14 +197,14 @@ size_t dict_bytes(const struct dict *dict) {
     return bytes;
 }
 
-/* The audit's counts so far: leaves of each kind and maps, and tables. */
+/* Counted so far: leaves of each kind and maps, and tables. */
 struct audit {
     const struct dict *dict;
     size_t tables;
     size_t leaves[LEAF_KINDS + 1];
 };
 
-/* Whether a shortcut agrees with the entry of its frame. Not every full leaf has one. */
+/* Not every full leaf has a shortcut. */
 static const char *shortcut_flaw(struct audit *audit, const struct shortcut *shortcut, uintptr_t entry) {
     if (shortcut->map == NULL) {
         return NULL;

@@ -58,7 +58,7 @@ void dict_init(struct dict *dict, uint32_t number, bool watched);
  * whatever PROCESSes exist. 0, or the failed mapping's error. */
 int dict_reserve(struct dict *dict, uintptr_t start, uintptr_t last);
 
-/* Under its range. */
+/* A PROCESS is filed under its range. */
 void dict_insert(struct dict *dict, struct sub_node *node);
 void dict_remove(struct dict *dict, struct sub_node *node);
 

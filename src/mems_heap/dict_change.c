@@ -1,9 +1,9 @@
-/* dict_change.c - changes of the dictionary by the holder of the lock, while others read it without the lock. */
+/* dict_change.c - changes of the dictionary by the lock's holder, while others read it. */
 #include "base/fault.h"
 #include "dict_entry.h"
 
-/* Between these two, readers discard their results. The fence keeps later writes, even those after the end and before
- * the next beginning, from becoming visible before the odd number, because a cell may become something else by then.
+/* In between, readers discard their results. The fence keeps later writes, even those after the end and before the next
+ * beginning, from becoming visible before the odd number, because a cell may become something else by then.
  * ThreadSanitizer does not support fences, so there an exchange does the same. */
 static void begin_change(struct dict *dict) {
 #ifdef __SANITIZE_THREAD__
@@ -18,7 +18,7 @@ static void end_change(struct dict *dict) {
     PUBLISH(dict->sequence, dict->sequence + 1);
 }
 
-/* Makes a table. If the entry was a sub node for all of its addresses, so is each entry of the table. */
+/* If the entry was a sub node for all of its addresses, so is each entry of the table. */
 static uintptr_t make_table(struct dict *dict, uintptr_t entry) {
     uintptr_t *table = pool_take(&dict->tables); /* tables are never given back, so it reads as zero */
     for (size_t i = 0; entry != 0 && i < TABLE_SIZE; i++) {
@@ -27,7 +27,7 @@ static uintptr_t make_table(struct dict *dict, uintptr_t entry) {
     return (uintptr_t)table | TYPE_TABLE;
 }
 
-/* Moves a leaf's entries to a cell of another kind; returns the frame's new entry. */
+/* To a cell of another kind; returns the frame's new entry. */
 static uintptr_t leaf_resize(struct dict *dict, uintptr_t entry, unsigned kind, uintptr_t base) {
     struct leaf *to = pool_take(&dict->leaves[kind]);
     leaf_fill(to, kind, leaf_of(entry), kind_of(entry), frame_at(dict, base));
@@ -75,7 +75,7 @@ static void frame_remove(struct dict *dict, uintptr_t *entry, uintptr_t base, co
     }
 }
 
-/* Updates a frame's entry for a PROCESS whose end, tag or cell has changed; its cell is now `to`. */
+/* For a PROCESS whose end, tag or cell has changed; its cell is now `to`. */
 static void frame_refresh(const struct dict *dict, uintptr_t *entry, uintptr_t base, const struct sub_node *node,
                           struct sub_node *to) {
     if (is_leaf(*entry)) {
@@ -85,8 +85,8 @@ static void frame_refresh(const struct dict *dict, uintptr_t *entry, uintptr_t b
     }
 }
 
-/* Makes the shortcut of a frame, if it should have one, agree with its entry. A map is reserved unless the leaf became
- * full while it was the root. */
+/* Makes a frame's shortcut agree with its entry. A map is reserved unless the leaf became full while it was the
+ * root. */
 static void update_shortcut(struct dict *dict, uintptr_t entry, struct shortcut *shortcut) {
     struct pool *maps = &dict->leaves[DICT_MAPS];
     struct leaf_map *map = shortcut->map;
@@ -131,7 +131,7 @@ static void change_frame(const struct update *update, uintptr_t *entry, uintptr_
     }
 }
 
-/* Changes an entry whose addresses are all in the range, so that the PROCESS has them alone. */
+/* Its addresses are all in the range, so the PROCESS has them alone. */
 static void change_whole(const struct update *update, uintptr_t *entry) {
     ASSERT(*entry == (update->change == CHANGE_INSERT ? 0 : (uintptr_t)update->node));
     uintptr_t now = update->change == CHANGE_INSERT    ? (uintptr_t)update->node
@@ -140,7 +140,7 @@ static void change_whole(const struct update *update, uintptr_t *entry) {
     PUBLISH(*entry, now);
 }
 
-/* Changes an entry at a height, whose addresses begin at `base` and include some of the range. */
+/* Its addresses begin at `base` and include some of the range. */
 static void change(const struct update *update, uintptr_t *entry, unsigned height, uintptr_t base) {
     if (height == 0) {
         change_frame(update, entry, base);
@@ -172,12 +172,10 @@ static void apply(struct update update, uintptr_t first, uintptr_t last) {
     change(&update, &update.dict->root, update.dict->height, 0);
 }
 
-/* The virtual address at which the next frame begins. */
 static uintptr_t next_frame(uintptr_t v_address) {
     return (offset_of(v_address) | (FRAME - 1)) + 1 + MAIN_CHAIN_START;
 }
 
-/* How many levels of tables it takes to reach v_address. */
 static unsigned height_for(uintptr_t v_address) {
     unsigned height = 0;
     while (offset_of(v_address) >> span_bits(height) != 0) {
@@ -199,7 +197,6 @@ static void raise(struct dict *dict, uintptr_t v_address) {
     }
 }
 
-/* Where the entry of an offset's frame is. */
 static uintptr_t *entry_of(struct dict *dict, uintptr_t offset) {
     uintptr_t *entry = &dict->root;
     for (unsigned height = dict->height; type_of(*entry) == TYPE_TABLE; height--) {
@@ -208,12 +205,12 @@ static uintptr_t *entry_of(struct dict *dict, uintptr_t offset) {
     return entry;
 }
 
-/* Reserves maps for both ends of a PROCESS, if a leaf of this kind may have one. */
+/* For both ends of a PROCESS, if a leaf of this kind may have one. */
 static int reserve_maps(struct dict *dict, unsigned kind) {
     return dict->generations || leaf_is_short(kind) ? 0 : pool_reserve(&dict->leaves[DICT_MAPS], 2);
 }
 
-/* Reserves the leaf that one more PROCESS in a frame takes. */
+/* For one more PROCESS in a frame. */
 static int reserve_leaf(struct dict *dict, uintptr_t v_address) {
     uintptr_t offset = offset_of(v_address);
     uintptr_t entry = offset >> span_bits(dict->height) == 0 ? *entry_of(dict, offset) : 0;
@@ -255,7 +252,7 @@ void dict_remove(struct dict *dict, struct sub_node *node) {
     end_change(dict);
 }
 
-/* Updates the entries for a PROCESS in the frames from first to last. */
+/* In the frames from first to last. */
 static void refresh(struct dict *dict, struct sub_node *node, struct sub_node *to, uintptr_t first, uintptr_t last) {
     apply((struct update){.dict = dict, .change = CHANGE_REFRESH, .node = node, .to = to}, first, last);
 }

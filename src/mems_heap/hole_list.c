@@ -46,7 +46,7 @@ void hole_list_replace(struct hole_list *list, struct sub_node *hole, struct sub
     tree_replace(&list->bins[level][step], &hole->tree, &to->tree);
 }
 
-/* The first HOLE of a bin with at least `size` bytes, or NULL. */
+/* The first that fits in this bin, or NULL. */
 static struct sub_node *first_that_fits(const struct tree *bin, size_t size) {
     struct sub_node *found = NULL;
     const struct tree_node *node = bin->root;
@@ -97,7 +97,7 @@ size_t hole_list_each(struct hole_list *list, size_t size, size_t (*act)(struct 
     return sum;
 }
 
-/* Adds the HOLEs of a bin to *count; returns what is wrong, or NULL. */
+/* Adds to *count; returns what is wrong, or NULL. */
 static const char *bin_flaw(const struct hole_list *list, unsigned level, unsigned step, size_t *count) {
     const struct tree *bin = &list->bins[level][step];
     if (bins_map_get(&list->map, level, step) != (bin->root != NULL)) {

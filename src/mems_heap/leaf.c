@@ -14,7 +14,7 @@ const struct leaf_kind leaf_kinds[LEAF_KINDS] = {
 _Static_assert(offsetof(struct leaf, lanes) + LANES * (3 * sizeof(uint16_t) + sizeof(struct sub_node *)) == POOL_GRAIN,
                "a short leaf with room for 4 PROCESSes fills a cache line");
 
-/* The first granule that a PROCESS has in the frame or quarter at `base`, and the one behind its last. */
+/* A PROCESS's first granule in the frame or quarter at `base`, and the one behind its last. */
 static unsigned key_in(const struct sub_node *node, uintptr_t base) {
     uintptr_t offset = offset_of(node->start);
     return offset > base ? (unsigned)((offset - base) / GRANULE) : 0;
@@ -74,7 +74,7 @@ static void clear_bits(uint64_t words[2], unsigned from, unsigned to) {
     }
 }
 
-/* The first granule after `key` at which a PROCESS begins, or that behind the quarter. */
+/* At which a PROCESS begins; or that behind the quarter. */
 static unsigned next_start(const struct quarter *quarter, unsigned key) {
     for (unsigned word = 0; word < 2; word++) {
         uint64_t later = quarter->starts[word] & bits_between(word, key + 1, QUARTER_GRANULES);
@@ -89,7 +89,6 @@ static size_t quarter_count(const struct quarter *quarter) {
     return count_bits_of_two(quarter->starts[0], quarter->starts[1]);
 }
 
-/* Adds PROCESS `index` of the leaf to the quarter at `base`. */
 static void quarter_add(struct quarter *quarter, size_t index, uintptr_t base, const struct sub_node *node,
                         uint16_t tag) {
     if (offset_of(node->last) < base) {
@@ -108,7 +107,7 @@ static void quarter_add(struct quarter *quarter, size_t index, uintptr_t base, c
     }
 }
 
-/* Removes PROCESS `index`, whose end may have changed. `nodes` are the leaf's, still with this one. */
+/* Its end may have changed. `nodes` are the leaf's, still with this one. */
 static void quarter_drop(struct quarter *quarter, size_t index, uintptr_t base, struct sub_node *const *nodes,
                          bool generations) {
     size_t count = quarter_count(quarter);
@@ -225,7 +224,6 @@ void leaf_refresh(struct leaf *leaf, unsigned kind, struct leaf_frame frame, con
     PUBLISH(leaf_nodes(leaf, kind)[index], to);
 }
 
-/* Copies the entries of a full leaf to another. */
 static void full_copy(struct leaf *to, unsigned to_kind, const struct leaf *from, unsigned from_kind) {
     for (unsigned i = 0; i < QUARTERS; i++) {
         struct quarter *quarter = leaf_quarter(to, i);
@@ -261,7 +259,7 @@ void leaf_fill(struct leaf *to, unsigned to_kind, const struct leaf *from, unsig
 
 /* --- What must hold ---------------------------------------------------------------------------------------------- */
 
-/* How many words of a leaf with `count` PROCESSes are in use, apart from a short leaf's sub nodes. */
+/* Words in use with `count` PROCESSes, apart from a short leaf's sub nodes. */
 static size_t words_in_use(unsigned kind, size_t count) {
     return leaf_is_short(kind) ? 1 + 3 * SHORT_WORDS(kind) : QUARTERS * sizeof(struct quarter) / 8 + count;
 }

@@ -31,7 +31,7 @@
 /* A space's first virtual address. */
 #define MAIN_CHAIN_START 1000u
 
-/* From the first address. */
+/* Offsets count from the first address. */
 static inline uintptr_t offset_of(uintptr_t v_address) {
     return v_address - MAIN_CHAIN_START;
 }

@@ -37,7 +37,7 @@ static void resize_range(struct range_tree *tree, struct range_node *range, uint
     ASSERT(resized);
 }
 
-/* How many of the two neighbours of start..last are memory of the chain: 0, 1 or 2. */
+/* How many neighbours of start..last are memory of the chain. */
 static size_t neighbours(const struct main_chain *chain, uintptr_t start, uintptr_t last) {
     return (size_t)(range_tree_find(&chain->memory, start - 1) != NULL) +
            (size_t)(range_tree_find(&chain->memory, last + 1) != NULL);
@@ -63,7 +63,7 @@ static int map(struct main_chain *chain, uintptr_t near, size_t size, uintptr_t 
     return error;
 }
 
-/* Records that a main node's memory, just mapped, is at `memory`. */
+/* A main node's memory has just been mapped at `memory`. */
 static void remember(struct main_chain *chain, struct main_node *main, uintptr_t memory) {
     uintptr_t last = memory + main_node_size(main) - 1;
     count_pieces(chain, 1 - neighbours(chain, memory, last));
@@ -91,7 +91,7 @@ int main_chain_unmap(struct main_chain *chain, const struct main_node *main, uin
     return error;
 }
 
-/* Inserts a main node after the link `at`, without segments and memory. */
+/* After the link `at`, without segments and memory. */
 static struct main_node *insert(struct main_chain *chain, struct nodes *nodes, struct list *at, uintptr_t start,
                                 uintptr_t last) {
     struct main_node *main = pool_take(&nodes->main);
@@ -147,7 +147,7 @@ struct main_node *main_chain_split(struct main_chain *chain, struct nodes *nodes
     return rest;
 }
 
-/* Where the first `size` bytes of a main node would continue a neighbour's memory; 0: nowhere. */
+/* Where the first `size` bytes would continue a neighbour's memory; 0: nowhere. */
 static uintptr_t near(const struct main_chain *chain, const struct main_node *main, size_t size) {
     const struct main_node *before = main_chain_before(chain, main);
     const struct main_node *after = main_chain_after(chain, main);
@@ -164,7 +164,7 @@ bool main_chain_continues(const struct main_chain *chain, const struct main_node
            after->memory.start == main->memory.last + 1;
 }
 
-/* Lengthens a main node by the next, which has no segments left, and drops that. */
+/* Lengthens a main node by the next, which has no segments left. */
 static void absorb(struct main_chain *chain, struct nodes *nodes, struct main_node *main, struct main_node *next) {
     uintptr_t last = next->range.last;
     list_remove(&next->link);
@@ -209,7 +209,7 @@ void main_chain_join(struct main_chain *chain, struct nodes *nodes, struct main_
     absorb(chain, nodes, main, next);
 }
 
-/* Goes through the chain once and removes each node that can be unmapped; returns how many. */
+/* In one pass; returns how many. */
 static size_t unmap_each(struct main_chain *chain) {
     size_t count = 0;
     for (struct list *link = chain->list.next; link != &chain->list;) {
@@ -224,7 +224,7 @@ static size_t unmap_each(struct main_chain *chain) {
     return count;
 }
 
-/* At its limit of mappings a process cannot unmap the middle of one, but it can once that has become an end. */
+/* At its limit of mappings a process cannot unmap the middle of one, but can once that is an end. */
 size_t main_chain_finish(struct main_chain *chain) {
     while (!list_empty(&chain->list) && unmap_each(chain) > 0) {
     }

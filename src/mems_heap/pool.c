@@ -8,12 +8,12 @@
 #define WORD_BITS ((size_t)64)
 #define MAP_WORDS (POOL_CHUNK / POOL_GRAIN / WORD_BITS)
 
-/* The head of a chunk; the cells begin at FIRST_CELL. */
+/* Cells begin at FIRST_CELL. */
 struct chunk {
     struct list link;
     uint32_t used;
     uint32_t hint;             /* no earlier word of the map has a free cell */
-    uint32_t touched;          /* cells from here on are unused since the memory was fresh */
+    uint32_t touched;          /* cells from here on were never used since the memory was fresh */
     uint64_t taken[MAP_WORDS]; /* a bit per cell */
 };
 
@@ -32,7 +32,7 @@ static void *cell_at(const struct pool *pool, struct chunk *chunk, size_t index)
     return (char *)chunk + FIRST_CELL + index * pool->cell_size;
 }
 
-/* Bytes of a chunk that have been used, in whole pages. */
+/* Used bytes, in whole pages. */
 static size_t chunk_bytes(const struct pool *pool, const struct chunk *chunk) {
     return round_up(FIRST_CELL + chunk->touched * pool->cell_size, os_page_size());
 }
@@ -71,7 +71,7 @@ int pool_reserve(struct pool *pool, size_t count) {
     return error;
 }
 
-/* The index of the first free cell of a chunk that has one. */
+/* The chunk must have a free cell. */
 static size_t first_free(struct chunk *chunk) {
     while (~chunk->taken[chunk->hint] == 0) {
         chunk->hint++;
@@ -98,8 +98,8 @@ void *pool_take(struct pool *pool) {
     return cell_at(pool, chunk, index);
 }
 
-/* Gives back the memory of a roomy chunk without users, except its first page, which holds the head. False if the
- * system refuses: then the chunk is unchanged, or lost together with its addresses. */
+/* Keeps the first page of a roomy chunk without users, which holds the head. False if the system refuses: then the
+ * chunk is unchanged, or lost together with its addresses. */
 static bool shed_chunk(struct pool *pool, struct chunk *chunk) {
     size_t page = os_page_size();
     bool lost = false;
@@ -118,7 +118,7 @@ static bool shed_chunk(struct pool *pool, struct chunk *chunk) {
     return error == 0;
 }
 
-/* Frees the cell; its chunk is no longer full. */
+/* The cell's chunk is no longer full. */
 static void release(struct pool *pool, struct chunk *chunk, const void *cell) {
     size_t index = ((uintptr_t)cell - (uintptr_t)chunk - FIRST_CELL) / pool->cell_size;
     uint32_t word = (uint32_t)(index / WORD_BITS);
@@ -145,7 +145,7 @@ void pool_give(struct pool *pool, void *cell) {
     }
 }
 
-/* The roomy chunk with the fewest users or, to be filled, with the most. */
+/* The roomy chunk with the fewest users or, to be filled, the most. */
 static struct chunk *extreme(struct pool *pool, bool most) {
     struct chunk *found = NULL;
     for (struct list *link = pool->roomy.next; link != &pool->roomy; link = link->next) {
@@ -166,7 +166,7 @@ static void *take_to_fill(struct pool *pool, struct chunk **target) {
     return pool_take(pool);
 }
 
-/* Moves users of a chunk that is in no list to other chunks; returns how many. */
+/* The chunk is in no list; returns how many users moved. */
 static size_t empty_chunk(struct pool *pool, struct chunk *chunk, size_t limit,
                           void (*move)(void *from, void *to, void *context), void *context) {
     size_t moved = 0;

@@ -15,14 +15,14 @@ struct sub_node *resolve_start(const struct mems_space *space, const void *v_ptr
     return LIKELY(node != NULL && node->start == handle_address((uintptr_t)v_ptr)) ? node : NULL;
 }
 
-/* The segment of a main node that holds v_address, which is in no PROCESS. */
+/* Of a main node; v_address is in no PROCESS. */
 static const struct sub_node *find_hole(const struct mems_space *space, const struct main_node *main,
                                         uintptr_t v_address) {
     const struct sub_node *before = dict_search_before(&space->dict, v_address);
     return before != NULL && before->start >= main->range.start ? sub_chain_after(before) : sub_chain_first(main);
 }
 
-/* Says what an unsuitable handle is; returns the error number. */
+/* What is wrong with a handle; returns the error number. */
 static int describe(const struct mems_space *space, struct fmt *line, uintptr_t handle) {
     uintptr_t v_address = space->number != 0 ? handle_address(handle) : handle;
     if (space->number != 0 && handle_number(handle) != space->number) {

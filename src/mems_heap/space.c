@@ -24,11 +24,11 @@ struct shape {
 /* All zero in release builds, so it takes no room in the file, and no memory until it is used. */
 struct mems_space space_default = {.lock = LOCK_INIT(LOCK_SPACE)};
 
-/* The page size with which the default space starts next; 0: the default. Guarded by its lock. */
+/* The default space's next page size; 0: the default. Guarded by its lock. */
 static struct shape next = {.alignment = ALIGNMENT_MIN};
 static bool page_size_chosen;
 
-/* PAGE_SIZE, or the system's page size if that is larger. */
+/* PAGE_SIZE, or the system's if larger. */
 static size_t default_page_size(void) {
     return os_page_size() > PAGE_SIZE ? os_page_size() : PAGE_SIZE;
 }
@@ -37,7 +37,7 @@ static size_t next_page_size(void) {
     return page_size_chosen ? next.page_size : default_page_size();
 }
 
-/* Makes a locked or new space empty and ready. */
+/* The space is locked, or new. */
 static void begin(struct mems_space *space, const struct shape *shape) {
     uint32_t generation = 0;
     space->page_size = shape->page_size;
@@ -64,7 +64,7 @@ static bool is_page_size(size_t size) {
     return size != 0 && size % os_page_size() == 0 && size <= PTRDIFF_MAX;
 }
 
-/* Called with the default space's lock, in state unused or finished. */
+/* With the default space's lock, in state unused or finished. */
 static int start_default(void) {
     next.page_size = next_page_size();
     if (!is_page_size(next.page_size)) {
@@ -109,7 +109,7 @@ void space_set_page_size(size_t page_size) {
     lock_give(&space_default.lock);
 }
 
-/* Turns options into properties, with defaults for zeros. Returns 0, or an error that has been reported. */
+/* Zeros become defaults. 0, or an error that has been reported. */
 static int shape_of(const char *function, const struct mems_space_options *options, bool generations,
                     struct shape *shape) {
     static const struct mems_space_options none;
@@ -152,8 +152,8 @@ int space_set_options(const char *function, const struct mems_space_options *opt
     return error;
 }
 
-/* Gives back all memory and the space's lock, and reports what the system refuses to take. The blocks' memory goes
- * first: at the limit of mappings, that makes room for the rest. */
+/* Gives back all memory and the space's lock, and reports what the system refuses to take. Blocks' memory goes first:
+ * at the limit of mappings, that makes room for the rest. */
 static void end(const char *function, struct mems_space *space) {
     size_t refused = main_chain_finish(&space->chain) + store_finish(&space->store);
     dict_finish(&space->dict);

@@ -54,14 +54,14 @@ void space_finish(const char *function);
 struct mems_space *space_create(const struct mems_space_options *options);
 void space_destroy(const char *function, struct mems_space *space);
 
-/* In space_block.c: blocks. */
+/* In space_block.c: allocating, resizing and freeing blocks. */
 void *space_alloc(const char *function, struct mems_space *space, size_t size);
 void *space_alloc_zeroed(const char *function, struct mems_space *space, size_t count, size_t size);
 void *space_realloc(const char *function, struct mems_space *space, void *v_ptr, size_t size);
 void space_free(const char *function, struct mems_space *space, void *v_ptr);
 size_t space_usable_size(const char *function, struct mems_space *space, void *v_ptr);
 
-/* In space_access.c: their bytes. */
+/* In space_access.c: the bytes of blocks. */
 void *space_get(const char *function, struct mems_space *space, void *v_ptr);
 void *space_pin(const char *function, struct mems_space *space, void *v_ptr);
 void space_unpin(const char *function, struct mems_space *space, void *v_ptr);

@@ -1,4 +1,4 @@
-/* space_access.c - the bytes of blocks: finding, pinning, reading and writing them. */
+/* space_access.c - finding, pinning, reading and writing the bytes of blocks. */
 #include <errno.h>
 #include <string.h>
 
@@ -6,7 +6,7 @@
 #include "copy.h"
 #include "resolve.h"
 
-/* Looks up, under the lock, a handle that was not found without it. */
+/* Under the lock: the handle was not found without it. */
 NOINLINE static void *get_locked(const char *function, struct mems_space *space, void *v_ptr) {
     struct sub_node *node = resolve_enter(function, space, v_ptr);
     if (UNLIKELY(node == NULL)) {
@@ -55,8 +55,8 @@ void space_unpin(const char *function, struct mems_space *space, void *v_ptr) {
     space_leave(space);
 }
 
-/* Finds the bytes v_ptr..v_ptr + size - 1 of a block, for copying from or to `other`, and begins the copy. Returns 0
- * without the lock, or the error, which has been reported. */
+/* Begins a copy of the bytes v_ptr..v_ptr + size - 1 from or to `other`. Returns 0 without the lock, or the error,
+ * which has been reported. */
 static int begin(const char *function, struct mems_space *space, void *v_ptr, const void *other, size_t size,
                  char **physical) {
     uintptr_t v_address = handle_address((uintptr_t)v_ptr);

@@ -1,4 +1,4 @@
-/* space_block.c - the blocks of a space: allocating, resizing and freeing them. */
+/* space_block.c - allocating, resizing and freeing the blocks of a space. */
 #include <errno.h>
 #include <string.h>
 
@@ -8,7 +8,7 @@
 #include "resolve.h"
 #include "space_compact.h"
 
-/* The most cells that a new block takes: for a main node and its HOLE, and the rest of the HOLE that it is cut from. */
+/* The most cells that a new block takes: a main node and its HOLE, and the rest of the HOLE that it is cut from. */
 #define MAIN_NODES_MAX 1
 #define SUB_NODES_MAX 2
 
@@ -20,7 +20,7 @@
 static const char too_much[] = "%u bytes are more than a block can hold";
 static const char no_memory[] = "cannot get memory for %u bytes (mmap failed)";
 
-/* Leaves the space and reports that a request failed. */
+/* Leaves the space and reports the failure. */
 COLD static void *refuse_request(const char *function, struct mems_space *space, const char *format, size_t size) {
     space->failures++;
     space_leave(space);
@@ -30,14 +30,14 @@ COLD static void *refuse_request(const char *function, struct mems_space *space,
 
 /* --- Allocating ----------------------------------------------------------------------------------------------- */
 
-/* Rounds `size`, at most PTRDIFF_MAX, up to whole pages; 0 if that is too much. */
+/* Rounds up to whole pages; 0 if that is too much. `size` is at most PTRDIFF_MAX. */
 static size_t whole_pages(const struct mems_space *space, size_t size) {
     size_t pages = (size - 1) / space->page_size + 1;
     size_t bytes;
     return __builtin_mul_overflow(pages, space->page_size, &bytes) || bytes > PTRDIFF_MAX ? 0 : bytes;
 }
 
-/* Backs the first pages of a main node without memory, and returns their HOLE, unlisted; NULL: no memory. */
+/* Backs the first pages of a main node without memory; returns their HOLE, unlisted; NULL: no memory. */
 static struct sub_node *back_hole(struct mems_space *space, struct sub_node *hole, size_t bytes) {
     struct main_node *main = main_chain_find(&space->chain, hole->start);
     hole_list_remove(&space->reserved, hole);
@@ -52,7 +52,7 @@ static struct sub_node *back_hole(struct mems_space *space, struct sub_node *hol
     return backed ? hole : NULL;
 }
 
-/* A HOLE of at least `size` + `headroom` bytes of new memory, all zero, not in the free list; NULL: no memory. */
+/* A HOLE of new memory, all zero, not in the free list; NULL: no memory. */
 static struct sub_node *fresh_hole(struct mems_space *space, size_t size, size_t headroom) {
     size_t bytes = whole_pages(space, size + headroom);
     if (bytes == 0) {
@@ -69,7 +69,7 @@ static struct sub_node *fresh_hole(struct mems_space *space, size_t size, size_t
     return main_chain_extend(&space->chain, &space->nodes, bytes, &hole) == 0 ? hole : NULL;
 }
 
-/* The same in a movable space, whose HOLEs have no memory: further addresses. */
+/* In a movable space, whose HOLEs have no memory: further addresses. */
 static struct sub_node *further_hole(struct mems_space *space, size_t size, size_t headroom) {
     size_t bytes = whole_pages(space, size + headroom);
     struct main_node *main = main_chain_find(&space->chain, space->chain.next - 1);
@@ -83,8 +83,8 @@ static struct sub_node *further_hole(struct mems_space *space, size_t size, size
     return merge_holes(&space->nodes, &space->holes, hole);
 }
 
-/* If a main node got its memory back and begins with a PROCESS, joins it with those whose memory it continues. New
- * main nodes are never joined: the chain should not depend on where the system places mappings. */
+/* A main node that got its memory back and begins with a PROCESS joins those whose memory it continues. New main nodes
+ * are never joined: the chain should not depend on where the system places mappings. */
 static void join_main_nodes(struct mems_space *space, struct main_node *main) {
     if (main_chain_continues(&space->chain, main)) {
         struct sub_node *last = sub_node_of(main->sub_chain.prev);
@@ -100,8 +100,8 @@ static void join_main_nodes(struct mems_space *space, struct main_node *main) {
     }
 }
 
-/* A HOLE for a block of `size` bytes, not in the free list, with everything reserved that the block takes; *fresh:
- * its memory is new. NULL, with nothing changed, if there is no memory. */
+/* A HOLE, not in the free list, with everything reserved that the block takes; *fresh: its memory is new. NULL, with
+ * nothing changed, if there is no memory. */
 static struct sub_node *take_hole(struct mems_space *space, size_t size, size_t headroom, bool *fresh) {
     if (nodes_reserve(&space->nodes, MAIN_NODES_MAX, SUB_NODES_MAX) != 0) {
         return NULL;
@@ -119,7 +119,7 @@ static struct sub_node *take_hole(struct mems_space *space, size_t size, size_t 
     return hole;
 }
 
-/* A PROCESS of `size` (aligned) bytes, with `headroom` behind it; *zero: it reads as zero. NULL: no memory. */
+/* `size` is aligned; `headroom` is behind the block; *zero: it reads as zero. NULL: no memory. */
 static struct sub_node *take_block(struct mems_space *space, size_t size, size_t headroom, bool *zero) {
     bool fresh;
     uintptr_t end = space->chain.next;
@@ -151,7 +151,7 @@ static struct sub_node *take_block(struct mems_space *space, size_t size, size_t
     return node;
 }
 
-/* The same, with as much headroom as there is memory for; if there is no memory at all, tries again after a trim. */
+/* With as much headroom as there is memory for; if there is none at all, tries again after a trim. */
 static struct sub_node *take_or_trim(struct mems_space *space, size_t size, size_t headroom, bool *zero) {
     struct sub_node *node = take_block(space, size, headroom, zero);
     if (node == NULL && headroom > 0) {
@@ -163,7 +163,7 @@ static struct sub_node *take_or_trim(struct mems_space *space, size_t size, size
     return node;
 }
 
-/* A new block of `size` bytes in the locked space; NULL, with the space left, if there is no memory. */
+/* In the locked space; NULL, with the space left, if there is no memory. */
 static struct sub_node *new_block(const char *function, struct mems_space *space, size_t size, bool *zero) {
     if (size == 0) {
         return refuse_request(function, space, "cannot allocate a block of %u bytes", size);
@@ -233,7 +233,7 @@ struct sub_node *space_give_block(struct mems_space *space, struct sub_node *nod
     return hole;
 }
 
-/* Frees a block that is not pinned; if its bytes are being copied, when that has ended. */
+/* The block is not pinned; if its bytes are being copied, frees it when that has ended. */
 static void drop_block(struct mems_space *space, struct sub_node *node) {
     if (UNLIKELY(node->copies > 0)) {
         copy_doom(space, node);
@@ -277,8 +277,8 @@ size_t space_usable_size(const char *function, struct mems_space *space, void *v
 
 /* --- Resizing ---------------------------------------------------------------------------------------------------- */
 
-/* Moves the end of a block down to `size` bytes; the remainder joins the HOLEs. If there is no cell for a new HOLE,
- * or while its bytes are being copied, the block keeps its length, which is enough. */
+/* The remainder joins the HOLEs. If there is no cell for a new HOLE, or while its bytes are being copied, the block
+ * keeps its length, which is enough. */
 static void shrink(struct mems_space *space, struct sub_node *node, size_t size) {
     uintptr_t last = node->start + size - 1;
     size_t old = sub_node_size(node);
@@ -296,8 +296,8 @@ static void shrink(struct mems_space *space, struct sub_node *node, size_t size)
     space->process_bytes -= old - size;
 }
 
-/* Moves the end of a block up to `size` bytes, into the HOLE behind it, and starts a new generation, because handles of
- * former blocks there may have the block's. False if there is no HOLE, or it is too small. */
+/* Grows the block into the HOLE behind it, with a new generation, because handles of former blocks there may have the
+ * block's. False if there is no HOLE, or it is too small. */
 static bool grow(struct mems_space *space, struct sub_node *node, size_t size) {
     size_t old = sub_node_size(node);
     size_t more = size - old;
@@ -321,7 +321,7 @@ static bool grow(struct mems_space *space, struct sub_node *node, size_t size) {
     return true;
 }
 
-/* Unmaps the old pages of a block that has moved to grow, if it will grow again. */
+/* Unmaps the old pages of a block that has moved and will grow again. */
 static void give_grown(struct mems_space *space, struct sub_node *node) {
     bool large = sub_node_size(node) >= GROWING_MIN;
     struct sub_node *hole = space_give_block(space, node);
@@ -330,7 +330,7 @@ static void give_grown(struct mems_space *space, struct sub_node *node) {
     }
 }
 
-/* Undoes a move during which the block was pinned. */
+/* The block was pinned during the move. */
 static int undo_move(struct mems_space *space, const void *moved) {
     struct sub_node *node = resolve_start(space, moved);
     if (node != NULL) {
@@ -339,8 +339,8 @@ static int undo_move(struct mems_space *space, const void *moved) {
     return EBUSY;
 }
 
-/* Moves a block of the locked space, which is not pinned, to a place with `size` bytes. Returns 0, with its new handle
- * in *v_ptr; ENOMEM if there is no memory, and EBUSY if it is pinned meanwhile: then nothing has changed. */
+/* The space is locked, and the block not pinned. Returns 0, with its new handle in *v_ptr; ENOMEM if there is no
+ * memory, EBUSY if it is pinned meanwhile: then nothing has changed. */
 static int move_to_grow(struct mems_space *space, struct sub_node *node, size_t size, void **v_ptr) {
     bool zero;
     uintptr_t start = node->start;

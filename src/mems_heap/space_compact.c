@@ -4,10 +4,10 @@
 
 #include "os/os.h"
 
-/* The bytes moved in one step, under the lock. */
+/* Moved in one step, under the lock. */
 #define STEP_BYTES ((size_t)128 * 1024)
 
-/* The cost of moving a node or a leaf, in bytes: its neighbours, and everything that points to it, must be visited. */
+/* The cost of moving a node or a leaf: its neighbours, and everything that points to it, must be visited. */
 #define NODE_BYTES ((size_t)1024)
 
 /* If gaps exceed 1/GAPS_MAX of the live bytes, and GAPS_MIN, each new block makes us move AHEAD times its size. With
@@ -45,7 +45,7 @@ static size_t gather_nodes(struct mems_space *space, size_t limit) {
     return moved;
 }
 
-/* Takes one step of at most `limit` bytes. Returns the bytes moved or given back; 0: there is nothing to gain. */
+/* Returns the bytes moved or given back; 0: nothing to gain. */
 static size_t step(struct mems_space *space, size_t limit, size_t *freed) {
     size_t before = space_metadata_bytes(space);
     size_t moved = space->movable ? store_evacuate(&space->store, &space->dict, limit, freed) : 0;
@@ -81,13 +81,13 @@ void space_compact_ahead(struct mems_space *space, size_t size) {
     }
 }
 
-/* Progress so far: bytes moved, and bytes given back. */
+/* Bytes moved, and bytes given back. */
 struct progress {
     size_t moved;
     size_t freed;
 };
 
-/* Takes steps until `budget` bytes have been moved, or until `end` (0: no end). */
+/* Until `budget` bytes have been moved, or until `end` (0: no end). */
 static struct progress compact(const char *function, struct mems_space *space, size_t budget, uint64_t end) {
     struct progress sum = {0};
     bool more = true;

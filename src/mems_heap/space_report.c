@@ -24,7 +24,7 @@ struct snapshot {
     size_t count;
     struct region_numbers *regions;
     size_t region_count;
-    size_t bytes; /* of the mapping with the segments; 0 if there is none */
+    size_t bytes; /* of the mapping with the segments, or 0 */
 };
 
 static void copy_segments(struct mems_space *space, struct snapshot *snapshot) {
@@ -53,7 +53,7 @@ static void copy_segments(struct mems_space *space, struct snapshot *snapshot) {
     }
 }
 
-/* Regions in the space's list, if the space is ready. */
+/* 0 unless the space is ready. */
 static size_t region_count(const struct mems_space *space) {
     return space->state == SPACE_READY ? list_length(&space->store.regions) : 0;
 }
@@ -67,7 +67,7 @@ static void copy_regions(const struct store *store, struct snapshot *snapshot) {
     }
 }
 
-/* Copies the space as it is now; false if that failed, which has been reported. */
+/* False if that failed, which has been reported. */
 static bool take_snapshot(const char *function, struct mems_space *space, struct snapshot *snapshot) {
     if (!space_enter(function, space, NULL)) {
         return false;
@@ -101,7 +101,7 @@ static void drop_snapshot(struct snapshot *snapshot) {
     }
 }
 
-/* How many segments the main node has whose first is segments[from]. */
+/* Of the main node whose first segment is segments[from]. */
 static size_t sub_chain_length(const struct snapshot *snapshot, size_t from) {
     size_t end = from;
     while (end < snapshot->count && snapshot->segments[end].main_index == snapshot->segments[from].main_index) {
@@ -141,7 +141,7 @@ static void print_snapshot(const struct snapshot *snapshot, FILE *stream) {
     fputs("]\n-----------------------------\n", stream);
 }
 
-/* Shows a snapshot on the locked stream. A cancelled thread gives all of it back; a visit that longjmps does not. */
+/* On the locked stream. A cancelled thread gives all of it back; a visit that longjmps does not. */
 struct showing {
     struct snapshot snapshot;
     FILE *stream;

@@ -2,10 +2,10 @@
  * adjacent ones, so its virtual addresses stay reserved; the main node around it is split. */
 #include "space_compact.h"
 
-/* The most cells of each kind that one HOLE takes: for two splits. */
+/* The most cells of each kind for one HOLE: for two splits. */
 #define CELLS_MAX 2
 
-/* The whole pages inside a HOLE of a main node: *first..*end - 1. */
+/* The whole pages in a HOLE are *first..*end - 1. */
 static bool pages_inside(size_t page, const struct main_node *main, const struct sub_node *hole, uintptr_t *first,
                          uintptr_t *end) {
     uintptr_t start = main->range.start;
@@ -14,7 +14,7 @@ static bool pages_inside(size_t page, const struct main_node *main, const struct
     return *first < *end;
 }
 
-/* Joins a main node that has just lost its memory with such neighbours, and lists the HOLE of all. */
+/* A main node that has just lost its memory joins such neighbours; lists the HOLE of all. */
 static void reserve_main_node(struct mems_space *space, struct main_node *main) {
     struct main_node *before = main_chain_before(&space->chain, main);
     struct main_node *after = main_chain_after(&space->chain, main);
@@ -30,7 +30,7 @@ static void reserve_main_node(struct mems_space *space, struct main_node *main) 
     hole_list_insert(&space->reserved, sub_chain_first(main));
 }
 
-/* Makes first..end - 1, in a HOLE that is not in the free list, a main node; the HOLE's other parts enter the list. */
+/* first..end - 1, in a HOLE that is not in the free list, becomes a main node; the other parts enter the list. */
 static struct main_node *isolate(struct mems_space *space, struct main_node *main, struct sub_node *hole,
                                  uintptr_t first, uintptr_t end) {
     if (end <= hole->last) {

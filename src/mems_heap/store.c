@@ -10,7 +10,7 @@
 /* A region has a slot for each BYTES_PER_SLOT bytes; if blocks are smaller on average, it is full before its end. */
 #define BYTES_PER_SLOT 16u
 
-/* A region is worth emptying if gaps are at least 1/GAPS_MIN of it. */
+/* Gaps of this part of a region are worth emptying it. */
 #define GAPS_MIN 16u
 
 /* A region with a single block gives back its end if that is at least END_MIN and half of it. */
@@ -58,7 +58,7 @@ static int make_region(struct store *store, size_t size, uint32_t slots, struct 
     return error;
 }
 
-/* Makes accesses to a region's addresses fault, by not using them again for a while. */
+/* Accesses fault, because the region's addresses are not used for a while. */
 static int forbid(struct store *store, const struct region *region) {
     struct forbidden *oldest = &store->forbidden[store->forbidden_count % STORE_FORBIDDEN];
     int error = oldest->size > 0 ? os_unmap(oldest->start, oldest->size) : 0;
@@ -81,7 +81,7 @@ static void unmap_forbidden(struct store *store) {
     }
 }
 
-/* Unmaps a region without blocks; false if the system refuses, and it stays. */
+/* False if the system refuses; then it stays. */
 static bool unmap_region(struct store *store, struct region *region) {
     int error = store->restless ? forbid(store, region) : os_unmap(region->memory, region->mapped);
     if (error != 0) {
@@ -102,7 +102,7 @@ static void reset(struct store *store, struct region *region) {
     region->given = false;
 }
 
-/* Retires a region without blocks. One is kept for reuse; one that cannot be unmapped stays listed, for later. */
+/* Of regions without blocks, one is kept for reuse; one that cannot be unmapped stays listed, for later. */
 static void retire(struct store *store, struct region *region) {
     reset(store, region);
     if (store->leaving == region) {
@@ -170,7 +170,7 @@ struct place {
     uint32_t slot;
 };
 
-/* Takes a place for a block, which must be reserved. */
+/* The block must be reserved. */
 static struct place take_place(struct store *store, struct sub_node *node, size_t size) {
     struct region *region = store->open;
     if (is_large(store, size)) {
@@ -231,7 +231,7 @@ void store_leave(struct store *store, struct sub_node *node, size_t size) {
     leave_place(store, place_of(node), size);
 }
 
-/* Unmaps the end of a region with a single block, if it is long. */
+/* Unmaps the region's end, if that is long. */
 static void cut_end(struct store *store, struct region *region) {
     size_t needed = whole_pages(store, region->top);
     size_t end = region->size - needed;
@@ -265,7 +265,7 @@ bool store_resize(struct store *store, struct sub_node *node, size_t old, size_t
 
 /* --- Moving ------------------------------------------------------------------------------------------------------ */
 
-/* Moves a block that is neither pinned nor being copied. Returns 0, or an error with nothing changed. */
+/* The block is neither pinned nor being copied. 0, or an error with nothing changed. */
 static int move_block(struct store *store, struct dict *dict, struct sub_node *node) {
     size_t size = sub_node_size(node);
     int error = store_reserve(store, size, 0);
@@ -285,8 +285,8 @@ static int move_block(struct store *store, struct dict *dict, struct sub_node *n
     return 0;
 }
 
-/* Chooses the region with the most gaps between its blocks, if any is worth emptying. Space behind its top has no
- * memory or no slots, so it does not count. False if there is none. */
+/* The region with the most gaps between its blocks, if any is worth emptying. Space behind its top has no memory or no
+ * slots, so it does not count. */
 static bool choose_leaving(struct store *store) {
     struct region *found = NULL;
     for (struct list *link = store->regions.next; link != &store->regions; link = link->next) {
@@ -302,7 +302,6 @@ static bool choose_leaving(struct store *store) {
     return found != NULL;
 }
 
-/* Whether a block's bytes must stay where they are. */
 static bool is_fixed(const struct sub_node *node) {
     return node->pins > 0 || node->copies > 0;
 }

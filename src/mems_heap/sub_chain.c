@@ -20,7 +20,7 @@ char *sub_chain_physical(const struct sub_node *hole) {
     return (char *)CONTAINER_OF(hole->link.prev, struct main_node, sub_chain)->memory.start;
 }
 
-/* Inserts a HOLE after the link `at` of a sub-chain. */
+/* Inserts a HOLE after the link `at`. */
 static struct sub_node *insert_hole(struct nodes *nodes, struct list *at, uintptr_t start, uintptr_t last,
                                     uint32_t generation) {
     struct sub_node *hole = pool_take(&nodes->sub);
@@ -54,7 +54,7 @@ static bool is_hole(const struct sub_node *node) {
     return node != NULL && sub_node_kind(node) == SEGMENT_HOLE;
 }
 
-/* Merges a HOLE with the one behind it, and takes over the newer generation. */
+/* Merges a HOLE with the one behind, and takes over the newer generation. */
 static void swallow(struct nodes *nodes, struct sub_node *hole, struct sub_node *after) {
     PUBLISH(hole->last, after->last);
     sub_node_set_tag(hole, SEGMENT_HOLE, newer(sub_node_generation(hole), sub_node_generation(after)));

@@ -1,4 +1,4 @@
-/* mapping.c - address space. */
+/* mapping.c - reserves, commits, claims, maps, purges, resizes and unmaps address space. */
 #include <errno.h>
 #include <stdatomic.h>
 #include <sys/auxv.h>

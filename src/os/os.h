@@ -105,7 +105,7 @@ size_t os_data_limit(void);
 /* Whether the kernel refuses memory that it cannot back (vm.overcommit_memory is 2). Reads a file. */
 bool os_strict_overcommit(void);
 
-/* In bytes; 0 if unknown. */
+/* The machine's memory in bytes; 0 if unknown. */
 size_t os_physical_memory(void);
 
 /* mlockall; prlimit, with the resource and structures of <sys/resource.h>: process 0 is this one, and either structure

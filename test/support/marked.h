@@ -67,7 +67,7 @@ static inline void marked_fill(const struct marked *block) {
     }
 }
 
-/* In the first `end` bytes. */
+/* Checks the first `end` bytes. */
 static inline bool marked_intact(const struct marked *block, size_t end) {
     end = end < block->size ? end : block->size;
     for (size_t at = 0; at < end; at = marked_next(block, at)) {

@@ -70,7 +70,7 @@ static void copy_touched(char *to, const char *from, size_t bytes) {
     memcpy(to + copied, from + copied, bytes - copied);
 }
 
-/* Its pages are elsewhere already. */
+/* Ends a block whose pages have moved. */
 static void free_moved(void *block) {
     struct large *large = page_map_holds(block) ? large_end(block) : NULL;
     if (large == NULL) {

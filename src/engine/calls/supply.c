@@ -242,7 +242,7 @@ static void *take_or_reclaim(supply_function *take, struct heap *heap, size_t si
     return block;
 }
 
-/* `heap` may be NULL. */
+/* Finishes a block outside the slabs; `heap` may be NULL. */
 static void *finish_big(struct heap *heap, void *block, size_t size, size_t alignment) {
     const uint64_t interval = heap != NULL ? count_and_keep_up(heap, size) : 0;
     fault_if_suspect();

@@ -53,7 +53,7 @@ static bool take_part(const struct sample *sample, enum profile_kind kind, struc
     return wanted;
 }
 
-/* Never freed. */
+/* Chunks are never freed. */
 static const struct sample_chunk *first_chunk(void) {
     lock_take(&samples.lock);
     const struct sample_chunk *chunk = samples.chunks;

@@ -107,7 +107,7 @@ RACY_INLINE bool canary_intact_short(const void *block, size_t slack, size_t roo
                    ((end[-2] ^ canary) & canary_mask_of_word(slack, false))) == 0);
 }
 
-/* For any slack. */
+/* The same for any slack. */
 RACY_INLINE bool canary_intact(const void *block, size_t size, size_t room) {
     return canary_intact_short(block, room - size, room) &&
            (LIKELY(room - size <= sizeof(canary_pair)) || canary_intact_long(block, size, room));

@@ -45,7 +45,7 @@ static inline bool holding_limited(void) {
     return holding_soft() != SIZE_MAX;
 }
 
-/* Whether upkeep is due. */
+/* Whether the heap holds enough for upkeep to be due. */
 static inline bool holding_pressed(void) {
     return atomic_load_explicit(&holding.pressed, memory_order_relaxed);
 }

@@ -24,7 +24,7 @@ static void push(void *piece, size_t size) {
     metadata.spare += size;
 }
 
-/* Of exactly this size. */
+/* Takes a free piece of exactly this size. */
 static void *pop(size_t size) {
     struct metadata_piece *piece = metadata.free[size / METADATA_STEP];
     if (piece != NULL) {
