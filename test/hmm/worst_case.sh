@@ -2,22 +2,18 @@
 # No call of the heap takes more instructions than docs/hmm.md says, compiled as on a device: without quick lists in one
 # and in four pieces of memory; and with quick lists, where a call merges at most HMM_FLUSH_BLOCKS blocks. Nor does a
 # malloc and free of an ordinary mix take more on average with quick lists. The numbers are exact; bench/bench_worst.c
-# has the sequences.
-set -eu
+# has the sequences, and bench/worst counts.
+. "$SOURCE_DIR/test/support/script.sh"
 cd "$SOURCE_DIR"
-if [ "$(uname -m)" != x86_64 ] || ! command -v gcc >/dev/null; then
-    echo "counts instructions of x86-64, compiled by gcc"
+need gcc valgrind
+[ "$(uname -m)" = x86_64 ] || {
+    echo "skipped: the limits are instructions of x86-64"
     exit 77
-fi
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+}
 
 # limit NAME - the page's number for the limit NAME.
 limit() {
-    sed -n "s/^| .* | \`$1\` | \([0-9]*\) |.*/\1/p" docs/hmm.md | grep . || {
-        echo "docs/hmm.md has no limit $1"
-        exit 1
-    }
+    sed -n "s/^| .* | \`$1\` | \([0-9]*\) |.*/\1/p" docs/hmm.md | grep . || fail "docs/hmm.md has no limit $1"
 }
 
 # build QUICK_BYTES - the program that measures a heap with these quick lists.
@@ -33,8 +29,8 @@ four=$(limit four)
 quick=$(limit quick)
 mix=$(limit mix)
 build 0
-"$work/worst" 1 100 "$one"
-"$work/worst" 4 100 "$four"
+bench/worst "$one" "$work/worst" 1 300
+bench/worst "$four" "$work/worst" 4 300
 build 4096
-"$work/worst" 1 25 "$quick"
-"$work/worst" mix 1000 "$mix"
+bench/worst "$quick" "$work/worst" 1 100
+bench/worst "$mix" "$work/worst" mix 1000
