@@ -196,6 +196,23 @@ static void a_freed_block_stays_in_quarantine(void) {
     CHECK(again);
 }
 
+/* The freed samples have half of the window. */
+static void the_quarantine_ends_before_an_allocation_fails(void) {
+    for (unsigned i = 0; i < QUARANTINE_MAX; i++) {
+        engine_free(engine_alloc(SMALL_MAX));
+    }
+    CHECK_EQUAL(samples.quarantined, QUARANTINE_MAX);
+    CHECK(guarded_table.bytes >= 32 * MIB);
+    os_inject(OS_CALL_MMAP, 0, UINT64_MAX, ENOMEM);
+    char *block = engine_alloc(40 * MIB);
+    os_inject_clear();
+    CHECK(block != NULL && window_holds(block));
+    memset(block, 1, 40 * MIB);
+    CHECK_EQUAL(samples.quarantined, 0);
+    CHECK_VALID();
+    engine_free(block);
+}
+
 /* --- Two threads -------------------------------------------------------------------------------------------------- */
 
 static _Atomic unsigned claimed;
@@ -755,6 +772,7 @@ int main(void) {
                     FREED "realloc(@): not a live block: a sampled block of 2000 bytes, free"),
         FRESH_WITH(zeroed_blocks_are_zero, "sample=1"),
         FRESH_WITH(a_freed_block_stays_in_quarantine, "sample=1"),
+        FRESH_WITH(the_quarantine_ends_before_an_allocation_fails, "sample=1,window=64m"),
         FRESH_WITH(of_two_threads_one_claims_a_sample, "sample=1"),
         FRESH_WITH(any_thread_frees_a_sample, "sample=1"),
         FRESH_WITH(guards_are_mappings, "sample=1"),

@@ -165,18 +165,23 @@ bool sample_claim(struct sample *sample) {
                                                    memory_order_relaxed);
 }
 
-/* Appends the record of a cell that is inaccessible by now; the oldest one leaves the queue. */
+/* The oldest record leaves the quarantine, and gives its cell back. Under the lock. */
+static void release_oldest(void) {
+    struct sample *oldest = CONTAINER_OF(samples.quarantine.next, struct sample, link);
+    list_remove(&oldest->link);
+    oldest->quarantined = false;
+    samples.quarantined--;
+    guarded_give(oldest->cell);
+    give_if_done(oldest);
+}
+
+/* Appends the record of a cell that is inaccessible by now. */
 static void quarantine(struct sample *sample) {
     sample->quarantined = true;
     samples.cell_bytes -= guarded_size(sample->cell);
     list_push_back(&samples.quarantine, &sample->link);
     if (++samples.quarantined > QUARANTINE_MAX) {
-        struct sample *oldest = CONTAINER_OF(samples.quarantine.next, struct sample, link);
-        list_remove(&oldest->link);
-        oldest->quarantined = false;
-        samples.quarantined--;
-        guarded_give(oldest->cell);
-        give_if_done(oldest);
+        release_oldest();
     }
 }
 
@@ -222,6 +227,15 @@ size_t samples_trim(void) {
     const size_t given = samples.chunks != NULL ? guarded_trim() : 0;
     lock_give(&samples.lock);
     return given;
+}
+
+void samples_reclaim(void) {
+    lock_take(&samples.lock);
+    while (samples.quarantined != 0) {
+        release_oldest();
+    }
+    lock_give(&samples.lock);
+    (void)samples_trim();
 }
 
 void samples_recover(void) {

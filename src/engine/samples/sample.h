@@ -6,8 +6,8 @@
  *   UNUSED -> WRITING -> LIVE -> CLAIMED -> DEAD -> UNUSED
  *
  * Whoever changes LIVE to CLAIMED, in one atomic operation, frees the block. A dead record stays while its cell is in
- * quarantine (inaccessible, until it is the oldest of QUARANTINE_MAX), and while the peak needs it: a block that was
- * live then is still live, or is in the list `died`, which a new peak empties.
+ * quarantine (inaccessible, until it is the oldest of QUARANTINE_MAX or memory runs out), and while the peak needs it:
+ * a block that was live then is still live, or is in the list `died`, which a new peak empties.
  */
 #pragma once
 
@@ -134,6 +134,9 @@ static inline bool sample_is_live(const struct sample *sample) {
 
 /* Frees the guarded spans that have no cell in use. Returns their bytes. */
 size_t samples_trim(void);
+
+/* Ends the quarantine, and frees these spans too: its addresses are worth less than an allocation that would fail. */
+void samples_reclaim(void);
 
 /* In a forked child: drops records that other threads were writing, and ends samples that they were about to free. */
 void samples_recover(void);

@@ -53,6 +53,7 @@ static void reclaim_all(struct heap *mine) {
 /* If memory or addresses are limited, the dirty units may be exactly what is needed. */
 void upkeep_reclaim_all(struct heap *mine) {
     reclaim_all(mine);
+    samples_reclaim();
     if (holding_limited() || window_is_claimed()) {
         (void)span_purge_all();
     }
