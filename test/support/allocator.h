@@ -26,6 +26,7 @@ struct allocator {
     void (*trim)(void *heap, size_t pad);
     bool (*valid)(void *heap, const char **why);
     int (*option_set)(const char *name, const char *value);
+    const char *usual; /* options of a test, unless it has others */
 };
 
 /* All invariants of the one heap, or of the space `heap`. */

@@ -71,6 +71,7 @@ static const struct allocator allocator = {
     .trim = engine_heap_trim,
     .valid = engine_heap_valid,
     .option_set = engine_option_set,
+    .usual = "sample=0", /* samples take memory too, at random: tests count their own */
 };
 
 /* A sanitizer's shadow exceeds any limit, and needs mappings itself. */

@@ -17,20 +17,28 @@ static struct random fresh_random;
 struct fresh {
     void (*run)(void);
     int (*option_set)(const char *name, const char *value);
+    const char *usual;   /* allocator.usual, which come first */
     const char *options; /* "name=value,name=value" */
     const char *report;  /* the fault report that must end the test (see expect_fault), or NULL */
 };
 
-static inline void fresh_child(void *argument) {
-    const struct fresh *fresh = argument;
+static inline void fresh_set_options(const struct fresh *fresh, const char *options) {
     char text[128];
     char *rest = text;
-    CHECK(strlen(fresh->options) < sizeof text);
-    strcpy(text, fresh->options);
+    CHECK(strlen(options) < sizeof text);
+    strcpy(text, options);
     for (char *item; (item = strsep(&rest, ",")) != NULL && *item != '\0';) {
         const char *name = strsep(&item, "=");
         CHECK_EQUAL(fresh->option_set(name, item), 0);
     }
+}
+
+static inline void fresh_child(void *argument) {
+    const struct fresh *fresh = argument;
+    if (fresh->usual != NULL) {
+        fresh_set_options(fresh, fresh->usual);
+    }
+    fresh_set_options(fresh, fresh->options);
     fresh->run();
 }
 
@@ -47,11 +55,11 @@ static inline void fresh_run(void **state) {
 /* In the list of tests, within the function that runs it. */
 #define FRESH(function) FRESH_WITH(function, "")
 #define FRESH_WITH(function, options) FRESH_FAULT(function, options, NULL)
-#define FRESH_FAULT(function, options, report)                          \
-    {                                                                   \
-        #function " " options, fresh_run, NULL, NULL, &(struct fresh) { \
-            function, allocator.option_set, options, report             \
-        }                                                               \
+#define FRESH_FAULT(function, options, report)                               \
+    {                                                                        \
+        #function " " options, fresh_run, NULL, NULL, &(struct fresh) {      \
+            function, allocator.option_set, allocator.usual, options, report \
+        }                                                                    \
     }
 
 /* The engine's two modes of checking. */

@@ -507,7 +507,8 @@ static void reports_and_goes_on(void) {
 static void reporting_goes_on(void **state) {
     (void)state;
     struct child_result result;
-    struct fresh fresh = {reports_and_goes_on, allocator.option_set, "harden=full,on_fault=report", NULL};
+    struct fresh fresh = {reports_and_goes_on, allocator.option_set, allocator.usual, "harden=full,on_fault=report",
+                          NULL};
     child_run(&result, fresh_child, &fresh);
     assert_int_equal(result.signal, 0);
     assert_int_equal(result.status, 0);
@@ -523,7 +524,8 @@ static void reporting_goes_on(void **state) {
 static void large_blocks_are_swept(void **state) {
     (void)state;
     struct child_result result;
-    struct fresh fresh = {a_large_block_that_is_never_freed, allocator.option_set, "harden=full", NULL};
+    struct fresh fresh = {a_large_block_that_is_never_freed, allocator.option_set, allocator.usual, "harden=full",
+                          NULL};
     child_run(&result, fresh_child, &fresh);
     child_skip_if_cannot(&result);
     assert_int_equal(result.signal, SIGABRT);
@@ -534,17 +536,17 @@ static void large_blocks_are_swept(void **state) {
 static void trapping_is_no_abort(void **state) {
     (void)state;
     struct child_result result;
-    struct fresh fresh = {twice, allocator.option_set, "harden=full,on_fault=trap", NULL};
+    struct fresh fresh = {twice, allocator.option_set, allocator.usual, "harden=full,on_fault=trap", NULL};
     child_run(&result, fresh_child, &fresh);
     assert_true(result.signal == SIGILL || result.signal == SIGTRAP);
 }
 
 #define SLOT(size, class) "a live block of " #size " bytes, slot # of a " #class "-byte slab"
-#define FAULTS(function, options)                                    \
-    {                                                                \
-        #function " " options, faults, NULL, NULL, &(struct fresh) { \
-            function, allocator.option_set, options, NULL            \
-        }                                                            \
+#define FAULTS(function, options)                                          \
+    {                                                                      \
+        #function " " options, faults, NULL, NULL, &(struct fresh) {       \
+            function, allocator.option_set, allocator.usual, options, NULL \
+        }                                                                  \
     }
 #define FULL(function, report) FRESH_FAULT(function, "harden=full", report)
 
