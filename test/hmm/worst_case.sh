@@ -3,6 +3,7 @@
 # and in four pieces of memory; and with quick lists, where a call merges at most HMM_FLUSH_BLOCKS blocks. Nor does a
 # malloc and free of an ordinary mix take more on average with quick lists. The numbers are exact; bench/bench_worst.c
 # has the sequences, and bench/worst counts.
+set -eu
 . "$SOURCE_DIR/test/support/script.sh"
 cd "$SOURCE_DIR"
 need gcc valgrind
