@@ -3,7 +3,7 @@
 /* Beyond the soft limit, upkeep is due each time another such part of it has been taken. */
 #define ATTEND_SHARE 32u
 
-/* The limit is reported again after the heap has held this part of it less. */
+/* The limit is reported again after the heap has held this part less than it. */
 #define REARM_SHARE 16u
 
 struct holding holding = {.hard = SIZE_MAX, .soft = SIZE_MAX, .attend_at = SIZE_MAX};

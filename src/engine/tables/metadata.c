@@ -7,8 +7,8 @@
 #include "ranks.h"
 #include "window.h"
 
-/* The area becomes accessible in steps of an eighth of the used bytes, at least this: few system calls for a large
- * heap. */
+/* The area becomes accessible in steps of about an eighth of the used bytes, within these bounds: few system calls for
+ * a large heap. */
 #define GROWTH ((size_t)64 << 10)
 #define GROWTH_MAX ((size_t)4 << 20)
 
