@@ -15,13 +15,15 @@ fail() {
     exit 1
 }
 
-# build OUTPUT COMPILER STANDARD ARGUMENT...
+# build OUTPUT COMPILER STANDARD ARGUMENT... - optimised by one of the compilers, because that takes long.
 build() {
     output=$work/$1
     compiler=$2
     standard=$3
     shift 3
-    "$compiler" -std="$standard" -O1 -Wall -Wextra -Wconversion -Werror -pthread -I"$SOURCE_DIR/include" -o "$output" "$@"
+    optimisation=-O1
+    [ "$compiler" = "$CXX" ] || optimisation=-O0
+    "$compiler" -std="$standard" "$optimisation" -Wall -Wextra -Wconversion -Werror -pthread -I"$SOURCE_DIR/include" -o "$output" "$@"
 }
 
 for compiler in "$CXX" clang++; do
