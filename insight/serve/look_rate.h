@@ -1,5 +1,6 @@
 /* look_rate.h - how often `mems serve` looks at processes, and so how fresh its answers are: /metrics shows the last
- * look. Looks take a fixed share of a processor. */
+ * look. Looks take a fixed share of a processor. Whatever they cost, a process is not looked
+ * at more than once a second (TICK in watch.c). */
 #pragma once
 
 #include <stdbool.h>

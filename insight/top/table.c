@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "support/support.h"
 #include "support/text.h"
@@ -59,6 +60,21 @@ void table_sort(struct table *table) {
     if (table->count != 0) {
         qsort(table->rows, table->count, sizeof *table->rows, compare_rows);
     }
+}
+
+bool table_sort_by(struct table *table, const char *name) {
+    for (size_t i = 0; name != NULL && i < table->column_count; i++) {
+        if (strcasecmp(name, table->columns[i].title) == 0 || strcmp(name, table->columns[i].key) == 0) {
+            table->sorted_by = i;
+            return true;
+        }
+    }
+    if (name != NULL && strcmp(name, table->names) == 0) {
+        table->sorted_by = table->column_count;
+        table->ascending = true;
+        return true;
+    }
+    return name == NULL;
 }
 
 bool table_shows(const struct table *table, const struct table_row *row, const char *filter) {

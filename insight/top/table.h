@@ -41,6 +41,10 @@ struct table_row *table_add(struct table *table, uint64_t id, char *name);
 
 void table_sort(struct table *table);
 
+/* Chooses what table_sort sorts by: a column's title or key, or the title of the names. False if there is none such;
+ * NULL changes nothing. */
+bool table_sort_by(struct table *table, const char *name);
+
 /* The filter, which may be "", must be part of its name, or of its number as shown. */
 bool table_shows(const struct table *table, const struct table_row *row, const char *filter);
 

@@ -3,8 +3,6 @@
  */
 #include "top/top.h"
 
-#include <string.h>
-#include <strings.h>
 #include <time.h>
 
 #include "support/support.h"
@@ -14,21 +12,6 @@
 
 /* Characters of a line of --batch. */
 #define LINE_MOST 512u
-
-bool table_sort_by(struct table *table, const char *name) {
-    for (size_t i = 0; name != NULL && i < table->column_count; i++) {
-        if (strcasecmp(name, table->columns[i].title) == 0 || strcmp(name, table->columns[i].key) == 0) {
-            table->sorted_by = i;
-            return true;
-        }
-    }
-    if (name != NULL && strcmp(name, table->names) == 0) {
-        table->sorted_by = table->column_count;
-        table->ascending = true;
-        return true;
-    }
-    return name == NULL;
-}
 
 static void print_table(const struct table *table, const char *filter) {
     char line[LINE_MOST];

@@ -61,6 +61,3 @@ int screen_run(const char *name, double interval, const char *sort, const char *
 struct table processes_table(void);
 struct table classes_table(void);
 struct table sites_table(void);
-
-/* By a column's title or key; false if there is none. NULL changes nothing. */
-bool table_sort_by(struct table *table, const char *name);

@@ -1,5 +1,6 @@
 /* space_compact.c - compaction: moves the blocks of a movable space together, and the nodes of any space. Blocks come
- * first, region by region (store.h), then nodes, chunk by chunk (pool.h), with the lock free between steps. */
+ * first, region by region, then nodes, chunk by chunk (pool.h), with the lock free between steps.
+ * This file decides when and how much; store_evacuate decides which blocks. */
 #include "space_compact.h"
 
 #include "os/os.h"

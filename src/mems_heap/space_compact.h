@@ -1,4 +1,5 @@
-/* space_compact.h - moves a movable space's blocks and nodes together, so that memory can go back. */
+/* space_compact.h - moves a movable space's blocks and nodes together, so that memory can go back. store_evacuate
+ * (store.c) chooses which blocks. */
 #pragma once
 
 #include "space.h"

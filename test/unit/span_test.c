@@ -12,6 +12,7 @@
 
 #include "engine/memory/large.h"
 #include "engine/memory/span.h"
+#include "engine/memory/span_age.h"
 #include "engine/root/root.h"
 #include "engine/tables/live_map.h"
 #include "engine/tables/page_map.h"

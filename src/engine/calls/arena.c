@@ -5,6 +5,7 @@
 
 #include "alloc.h"
 #include "base/fault.h"
+#include "calloc.h"
 #include "engine/engine.h"
 #include "engine/heaps/cached_blocks.h"
 #include "engine/heaps/magazine.h"
@@ -22,7 +23,6 @@
 #include "mems.h"
 #include "realloc.h"
 #include "supply.h"
-#include "zeroed.h"
 
 _Static_assert(ARENA_NAME_MAX == MEMS_ARENA_NAME_MAX, "mems.h has room for a name");
 
@@ -289,7 +289,7 @@ void *arena_alloc_zeroed(const char *operation, struct mems_arena *handle, size_
     bool zero;
     void *block = alloc_listed(operation, handle, 1, bytes, &zero);
     if (block != NULL) {
-        zeroed_make(block, bytes, zero);
+        calloc_zero(block, bytes, zero);
     }
     return block;
 }

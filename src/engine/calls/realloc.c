@@ -9,6 +9,7 @@
 #include "engine/engine.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
+#include "engine/memory/span_age.h"
 #include "engine/modes/sampled_block.h"
 #include "engine/reports/fault_report.h"
 #include "harden_resize.h"

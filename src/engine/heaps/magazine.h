@@ -11,6 +11,9 @@
  * So "empty" is a NULL at the top, and "full" an aligned address above it. The capacity is the distance of the bottom
  * from the end, and grows by moving the bottom down.
  *
+ * The most that a magazine of a class may hold is decided by most_in_magazine in size_class.c, and by most_of in
+ * magazine.c until the class is busy.
+ *
  * A small magazine has MAGAZINE_SLOTS slots. Wide ones, for classes whose blocks come and go in large batches, have two
  * or four times as many; "full" is then also found at each inner multiple of MAGAZINE_SLOTS, where the slow path only
  * looks whether the magazine goes on (magazine_has_room).

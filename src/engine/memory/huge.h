@@ -8,7 +8,8 @@
 #include "base/range_tree.h"
 #include "os/lock.h"
 
-/* From this size on blocks are huge, and smaller ones once the window is full; large if mapping fails. */
+/* From this size on blocks are huge, and smaller ones once the window is full; large if mapping fails: take_big
+ * (calls/supply.c) decides. */
 #define HUGE_MIN ((size_t)64 << 20)
 
 /* How many freed blocks are remembered, for reports on stray pointers. */

@@ -6,6 +6,7 @@
 #include "engine/tables/holding.h"
 #include "engine/tables/page_map.h"
 #include "os/os.h"
+#include "span_age.h"
 #include "span_claim.h"
 
 /* If another mapping lies at the end of the window, this many units are skipped, then twice as many, and so on. */

@@ -6,7 +6,7 @@
  * the top that were never used. Adjacent free spans are always merged: the page map tells what each unit is.
  *
  * Dirty memory is purged in two ways: by decay, when a span has been unused for decay_ms, or a part of that if the
- * program does not seem to need it (spans.c), and by a cap, when live and dirty memory together exceed recent live
+ * program does not seem to need it (span_age.c), and by a cap, when live and dirty memory together exceed recent live
  * memory by more than an eighth. Both happen only in span_decay, which takes some 100 microseconds, or a millisecond
  * for long overdue memory, and leaves the rest to the next call. A piece being purged is out of the indexes, and the
  * lock is free during the system call.

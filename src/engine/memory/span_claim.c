@@ -7,6 +7,7 @@
 #include "engine/tables/metadata.h"
 #include "engine/tables/page_map.h"
 #include "span.h"
+#include "span_age.h"
 
 struct free_span *span_claim_top(size_t end) {
     ASSERT(end > spans.top);

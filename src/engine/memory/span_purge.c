@@ -6,6 +6,7 @@
 #include "engine/tables/page_map.h"
 #include "os/os.h"
 #include "span.h"
+#include "span_age.h"
 #include "span_claim.h"
 
 /* In a claimed window, a piece of this many units or more is unmapped rather than purged. */

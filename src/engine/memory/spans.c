@@ -4,26 +4,10 @@
 #include "base/fault.h"
 #include "engine/tables/metadata.h"
 #include "engine/tables/page_map.h"
-#include "ranks.h"
-
-/* Dirty memory is kept while live and dirty memory together do not exceed recent live memory by more than this
- * fraction; and this much in any case. So a program whose demand rises and falls reuses its memory without page faults,
- * and its peak hardly rises. */
-#define DIRTY_SHARE 8u
-#define DIRTY_MIN_UNITS ((size_t)512)
-
-/* Kept memory is purged after decay_ms, and what the program is not known to need again as soon as it has used less
- * than REUSE_SHARE of it for QUIET_SHARE of decay_ms. What it took again after a purge is known to be needed; each
- * decay_ms, KEPT_LAPSE of that is forgotten. */
-#define QUIET_SHARE 24u
-#define REUSE_SHARE 8u
-#define KEPT_MIN_UNITS ((size_t)16)
-#define KEPT_LAPSE 16u
+#include "span_age.h"
 
 /* How many descriptors are freed at a time. */
 #define DESCRIPTORS_STEP 256u
-
-struct spans spans = {.lock = LOCK_INIT(LOCK_SPANS)};
 
 void spans_start(uint32_t decay_ms) {
     list_init(&spans.aging);
@@ -32,75 +16,6 @@ void spans_start(uint32_t decay_ms) {
     spans.due_ms = SPANS_NEVER;
     spans.kept_units = KEPT_MIN_UNITS;
     spans.renewals = SIZE_MAX;
-}
-
-struct free_span *spans_oldest_dirty(void) {
-    return list_empty(&spans.aging) ? NULL : CONTAINER_OF(spans.aging.next, struct free_span, age);
-}
-
-size_t spans_dirty_cap(void) {
-    size_t peak = max_size(spans.peak, spans.peak_before);
-    size_t most = peak + peak / DIRTY_SHARE;
-    return max_size(most > spans.live_units ? most - spans.live_units : 0, DIRTY_MIN_UNITS);
-}
-
-void spans_note_taken(size_t dirty_units, size_t clean_units) {
-    const size_t early = min_size(clean_units, spans.lent_units);
-    spans.lent_units -= early;
-    spans.kept_units += early;
-    spans.reused_units += dirty_units;
-    if (spans.reused_units >= spans.dirty_units / REUSE_SHARE) {
-        spans.reused_units = 0;
-        spans.reused_ms = spans.now_ms;
-    }
-}
-
-bool spans_would_peak(size_t units) {
-    lock_take(&spans.lock);
-    bool peaks = spans.live_units + units >= max_size(spans.peak, spans.peak_before);
-    lock_give(&spans.lock);
-    return peaks;
-}
-
-uint64_t spans_freed_ms(const struct free_span *free) {
-    return spans.now_ms + (uint64_t)(int64_t)(int32_t)(free->freed_ms - (uint32_t)spans.now_ms);
-}
-
-uint64_t spans_due_ms(const struct free_span *oldest) {
-    const uint64_t freed_ms = spans_freed_ms(oldest);
-    const uint64_t quiet_ms = max_size(freed_ms, spans.reused_ms) + spans.decay_ms / QUIET_SHARE;
-    const uint64_t due_ms = freed_ms + spans.decay_ms;
-    return spans.dirty_units > spans.kept_units && quiet_ms < due_ms ? quiet_ms : due_ms;
-}
-
-void spans_set_due(void) {
-    const struct free_span *oldest = spans_oldest_dirty();
-    uint64_t due = SPANS_NEVER;
-    if (oldest != NULL) {
-        due = spans.dirty_units > spans_dirty_cap() ? 0 : spans_due_ms(oldest);
-    }
-    atomic_store_explicit(&spans.due_ms, due, memory_order_relaxed);
-}
-
-void spans_set_decay(uint32_t decay_ms) {
-    lock_take(&spans.lock);
-    spans.decay_ms = decay_ms;
-    if (spans.aging.next != NULL) { /* the engine has started */
-        spans_set_due();
-    }
-    lock_give(&spans.lock);
-}
-
-void spans_begin_period(uint64_t now_ms) {
-    uint64_t age = now_ms - spans.period_ms;
-    spans.now_ms = now_ms;
-    if (age >= spans.decay_ms) {
-        spans.peak_before = age < 2 * (uint64_t)spans.decay_ms ? spans.peak : 0;
-        spans.peak = 0;
-        spans.period_ms += age;
-        spans.kept_units -= (spans.kept_units - KEPT_MIN_UNITS) / KEPT_LAPSE;
-    }
-    spans.peak = max_size(spans.peak, spans.live_units);
 }
 
 /* The indexes. These functions leave the aging list of dirty free spans alone: a span that changes keeps its place. */

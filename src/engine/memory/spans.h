@@ -1,6 +1,7 @@
-/* spans.h - counts of all spans; merging and splitting free ones. Adjacent free spans are always merged: the page map
- * tells which units are dirty. A partly dirty one is also in the aging list, and keeps its place there when its bounds
- * change. Functions that name no lock expect the caller to hold that of the spans. */
+/* spans.h - counts of all spans; merging and splitting free ones; span_age.h says when these are purged. Adjacent free
+ * spans are always merged: the page map tells which units are dirty. A partly dirty one is also in the aging list, and
+ * keeps its place there when its bounds change. Functions that name no lock expect the caller to hold that of the
+ * spans. */
 #pragma once
 
 #include <stdbool.h>
@@ -53,12 +54,9 @@ struct spans {
 /* due_ms while no span is dirty. */
 #define SPANS_NEVER UINT64_MAX
 
-extern struct spans spans;
+extern struct spans spans; /* in span_age.c */
 
 void spans_start(uint32_t decay_ms);
-
-/* Sets how long dirty spans are kept, including existing ones. Takes the lock. */
-void spans_set_decay(uint32_t decay_ms);
 
 static inline uint64_t span_purges(void) {
     return atomic_load_explicit(&spans.purges, memory_order_relaxed);
@@ -68,28 +66,6 @@ static inline uint64_t span_purges(void) {
 static inline bool spans_age(void) {
     return atomic_load_explicit(&spans.due_ms, memory_order_relaxed) != SPANS_NEVER;
 }
-
-/* If the current period of decay_ms is over, remembers its peak and begins a new one with the units live now. */
-void spans_begin_period(uint64_t now_ms);
-
-/* Dirty units beyond this number are due, whatever their age. */
-size_t spans_dirty_cap(void);
-
-/* Units are about to be taken; if clean ones had been dirty before, giving them back to the system was too early. */
-void spans_note_taken(size_t dirty_units, size_t clean_units);
-
-/* Whether this many more units would reach the recent peak. Takes the lock. */
-bool spans_would_peak(size_t units);
-
-void spans_set_due(void);
-
-struct free_span *spans_oldest_dirty(void);
-
-/* When the last part of the span was freed, by the coarse clock in 64 bits. */
-uint64_t spans_freed_ms(const struct free_span *free);
-
-/* When the oldest dirty span is purged. */
-uint64_t spans_due_ms(const struct free_span *oldest);
 
 /* The dirty units of a part of a free span. O(units) only where the span has both kinds. */
 size_t spans_dirty_within(const struct free_span *free, size_t first, size_t units);

@@ -4,6 +4,7 @@
 #include "engine/heaps/heap.h"
 #include "engine/heaps/thread.h"
 #include "engine/memory/harden_guards.h"
+#include "engine/memory/span_age.h"
 #include "engine/modes/background.h"
 #include "engine/modes/harden.h"
 #include "engine/modes/sweep.h"

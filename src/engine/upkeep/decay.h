@@ -1,7 +1,9 @@
-/* decay.h - when memory is flushed, reclaimed and purged. This folder has all policy on that. Every slow path calls
- * upkeep, and each beat of a heap (heap_count) calls upkeep_beat. A heap that is about to grow first flushes unused
- * blocks (before_growth.h), then takes from heaps whose threads are idle (idle.h). Before an allocation fails, all
- * heaps are reclaimed (trim.h). No lock is held at any of these calls, unless noted. */
+/* decay.h - when memory is flushed, reclaimed and purged. This folder decides that, except how old is old enough: the
+ * option decay_ms (engine_options.c) says it for all kinds of memory, span_age.c for dirty spans, depot.c and
+ * large_cache.c for what they hold. page_purge_age_ms is the age of pages in slabs. Every slow path calls upkeep, and
+ * each beat of a heap (heap_count) calls upkeep_beat. A heap that is about to grow first flushes unused blocks
+ * (before_growth.h), then takes from heaps whose threads are idle (idle.h). Before an allocation fails, all heaps are
+ * reclaimed (trim.h). No lock is held at any of these calls, unless noted. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,5 +1,8 @@
-/* trial.c - tries what the kernel or emulator can do: zero purged pages, move pages, guard. Each trial is made once, or
- * by two threads with the same result (relaxed), and again if it failed for lack of memory. */
+/* kernel_trial.c - tries three things that not all kernels and emulators can do: zero purged pages (os_purge_zeroes),
+ * move pages (os_move_pages), and guard pages without a mapping (os_guard). Each trial is made once, or by two threads
+ * with the same result (relaxed), and again if it failed for lack of memory. The engine makes two more: whether slots
+ * are guarded by os_guard or by a mapping (guards_start in harden_guards.c), and whether the system refuses mappings
+ * (engine_confine_if_refused in confine.c). */
 #include <errno.h>
 #include <stdatomic.h>
 #include <sys/random.h>

@@ -1,4 +1,4 @@
-#include "zeroed.h"
+#include "calloc.h"
 
 #include <string.h>
 
@@ -33,7 +33,7 @@ static enum zeros_memory memory_of(const void *block, bool zero) {
     return page_map_holds(block) && span_purges() != 0 ? ZEROS_PURGED : ZEROS_FRESH;
 }
 
-void zeroed_make(void *block, size_t bytes, bool zero) {
+void calloc_zero(void *block, size_t bytes, bool zero) {
     if (zeros_make(block, round_up(bytes, OS_PAGE), memory_of(block, zero), heap_watches(heap_mine)) &&
         page_map_holds(block)) {
         large_watch(block);
@@ -54,7 +54,7 @@ void *engine_alloc_zeroed(size_t count, size_t size) {
     bool zero;
     void *block = alloc_big(bytes, 1, &zero);
     if (block != NULL) {
-        zeroed_make(block, bytes, zero);
+        calloc_zero(block, bytes, zero);
     }
     return block;
 }
