@@ -354,7 +354,7 @@ static COLD void free_slowly(const char *operation, struct mems_arena *handle, v
 void arena_free(const char *operation, struct mems_arena *handle, void *block) {
     struct heap *heap = enter(operation, handle);
     const uint64_t granule = rotate_right((uintptr_t)block - heap->base, GRANULE_SHIFT);
-    const size_t size_class = granule < heap->granules ? fast_class(heap, block) : SIZE_CLASSES;
+    const size_t size_class = granule < heap->granules[HARDEN_OFF] ? fast_class(heap, block) : SIZE_CLASSES;
     const bool fast = size_class < SIZE_CLASSES && !magazine_ends_at(heap->tops[size_class] + 1) &&
                       fast_live_end(heap, block, granule);
     if (LIKELY(fast)) {

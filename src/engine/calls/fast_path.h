@@ -17,12 +17,13 @@
 /* A size beyond the classes, an empty magazine, or a thread without a heap. */
 void *alloc_slow(size_t size);
 
-/* A block in the window, not in the heap's own slabs (with harden=light and full, those too). `differing` is its page
- * map entry XOR the heap's tag. */
-void free_foreign(void *block, struct heap *heap, size_t differing, uint64_t granule, const char *operation);
+/* For a block in the window that is not in the heap's own slabs. `differing` is its page map entry XOR the heap's
+ * tag. */
+void free_foreign(void *block, struct heap *heap, size_t differing);
 
-/* NULL, a block that the heap believes to be outside the window, or an address that is no block. */
-void free_elsewhere(void *block, const char *operation);
+/* For NULL, a block that the heap believes to be outside the window, or an address that is no block; with harden=light
+ * and full, for all. */
+void free_elsewhere(void *block, struct heap *heap, uint64_t granule, const char *operation);
 
 /* For a block about to be handed out when the heap has a beat (heap_count); always for a large or huge one. Returns the
  * block, or a sample in its place. */
@@ -122,8 +123,8 @@ ALWAYS_INLINE bool fast_live_end(struct heap *heap, const void *block, uint64_t 
 ALWAYS_INLINE void fast_free(const char *operation, void *block) {
     struct heap *heap = heap_mine;
     uint64_t granule = rotate_right((uintptr_t)block - heap->base, GRANULE_SHIFT);
-    if (UNLIKELY(granule >= heap->granules)) {
-        free_elsewhere(block, operation);
+    if (UNLIKELY(granule >= heap->granules[HARDEN_OFF])) {
+        free_elsewhere(block, heap, granule, operation);
         return;
     }
     size_t size_class = fast_class(heap, block);
@@ -133,7 +134,7 @@ ALWAYS_INLINE void fast_free(const char *operation, void *block) {
             return;
         }
     } else if (size_class - DEFERRED >= SIZE_CLASSES) {
-        free_foreign(block, heap, size_class, granule, operation);
+        free_foreign(block, heap, size_class);
         return;
     }
     void **top = heap->tops[size_class] + 1;
@@ -150,7 +151,7 @@ ALWAYS_INLINE void fast_free(const char *operation, void *block) {
 ALWAYS_INLINE bool fast_free_sized(void *block, size_t size) {
     struct heap *heap = heap_mine;
     uint64_t granule = rotate_right((uintptr_t)block - heap->base, GRANULE_SHIFT);
-    if (UNLIKELY(granule >= heap->granules || size > SMALL_MAX)) {
+    if (UNLIKELY(granule >= heap->granules[HARDEN_OFF] || size > SMALL_MAX)) {
         return false;
     }
     /* Looking up the magazine need not wait for the page map. */

@@ -101,7 +101,7 @@ static NOINLINE void free_heapless(void *block, uint32_t entry) {
     errno = saved;
 }
 
-static COLD void free_elsewhere_plain(void *block) {
+static COLD void free_outside_plain(void *block) {
     int saved = errno;
     if (window_granule(block) >= window_granules()) {
         if (page_map_holds(block) || !free_huge(block)) {
@@ -125,11 +125,7 @@ static COLD void free_elsewhere_plain(void *block) {
     errno = saved;
 }
 
-NOINLINE void free_foreign(void *block, struct heap *heap, size_t differing, uint64_t granule, const char *operation) {
-    if (heap->hardened != NULL) {
-        harden_free(block, heap, differing, granule, operation);
-        return;
-    }
+NOINLINE void free_foreign(void *block, struct heap *heap, size_t differing) {
     const uint32_t entry = (uint32_t)differing ^ heap->tag;
     if (LIKELY(entry_is_slab(entry) && entry_heap(entry) != HEAP_ABANDONED)) {
         free_remotely(block, entry_class(entry));
@@ -138,11 +134,22 @@ NOINLINE void free_foreign(void *block, struct heap *heap, size_t differing, uin
     }
 }
 
-NOINLINE void free_elsewhere(void *block, const char *operation) {
+static NOINLINE void free_outside(void *block, const char *operation) {
     if (UNLIKELY(heaps.harden != HARDEN_OFF)) {
-        harden_free_elsewhere(block, operation);
+        harden_free_outside(block, operation);
     } else if (block != NULL) {
-        free_elsewhere_plain(block);
+        free_outside_plain(block);
+    }
+}
+
+/* In the hardened modes this is free's usual path. It calls others only as the last thing, so it needs no frame. */
+NOINLINE void free_elsewhere(void *block, struct heap *heap, uint64_t granule, const char *operation) {
+    if (granule < heap->granules[HARDEN_LIGHT]) {
+        harden_free_light(block, heap, granule, operation);
+    } else if (granule < heap->granules[HARDEN_FULL]) {
+        harden_free_full(block, heap, granule, operation);
+    } else {
+        free_outside(block, operation);
     }
 }
 

@@ -35,7 +35,7 @@ void *harden_alloc_beat(void *block, size_t size, size_t alignment, enum origin 
 /* With harden=full: a step of a sweep and a beat, if due. */
 ALWAYS_INLINE void *harden_alloc_end(struct heap *heap, void *block, size_t size, size_t alignment,
                                      enum origin origin) {
-    if (UNLIKELY(--heap->hardened->until_sweep == 0)) {
+    if (UNLIKELY(--heap->until_sweep == 0)) {
         return harden_alloc_swept(heap, block, size, alignment, origin);
     }
     return LIKELY(!heap_count(heap, size)) ? block : harden_alloc_beat(block, size, alignment, origin);

@@ -122,7 +122,7 @@ static bool free_others(const char *operation, void *block, uint32_t entry) {
 /* Of another heap, or of none. */
 static void free_others_slot(const char *operation, void *block, uint32_t entry) {
     if (entry_heap(entry) == HEAP_ABANDONED && free_adopt(block, entry_class(entry))) {
-        harden_free_elsewhere(block, operation);
+        harden_free_outside(block, operation);
     } else if (UNLIKELY(!free_others(operation, block, entry))) {
         fault_report(operation, block);
     }
@@ -180,7 +180,7 @@ ALWAYS_INLINE void end_slot(const struct slot *slot, unsigned record, struct hea
     if (LIKELY(harden_end(operation, slot, record))) {
         harden_check_neighbours(operation, slot);
     }
-    block = hardened_detain(heap->hardened, size_class, block);
+    block = hardened_detain(heap, size_class, block);
     if (LIKELY(block != NULL)) {
         put_in_magazine(block, heap, size_class, operation);
     }
@@ -227,31 +227,29 @@ static NOINLINE void free_own_full(void *block, struct heap *heap, size_t size_c
     end_slot(&slot, record, heap, operation);
 }
 
-/* In the window: an own block that is not short, or any other. */
-static NOINLINE void free_longer(void *block, struct heap *heap, size_t differing, uint64_t granule,
+NOINLINE void harden_free_longer(void *block, struct heap *heap, size_t size_class, uint64_t granule,
                                  const char *operation) {
-    if (LIKELY(differing - OWN_LIGHT < SIZE_CLASSES)) {
-        free_own_light(block, heap, differing - OWN_LIGHT, granule, operation);
-    } else if (LIKELY(differing - OWN_FULL < SIZE_CLASSES)) {
-        free_own_full(block, heap, differing - OWN_FULL, granule, operation);
-    } else {
+    if (UNLIKELY(size_class >= SIZE_CLASSES)) {
         free_beyond_slabs(operation, block);
+    } else if (heaps.harden == HARDEN_LIGHT) {
+        free_own_light(block, heap, size_class, granule, operation);
+    } else {
+        free_own_full(block, heap, size_class, granule, operation);
     }
 }
 
 /* With harden=full: the class has no quarantine yet. */
 static COLD void detain_first(void *block, struct heap *heap, size_t size_class, const char *operation) {
-    block = hardened_detain_first(heap->hardened, (unsigned)size_class, block);
+    block = hardened_detain_first(heap, (unsigned)size_class, block);
     if (block != NULL) {
         put_in_magazine(block, heap, size_class, operation);
     }
 }
 
-NOINLINE void harden_free_other(void *block, struct heap *heap, size_t differing, uint64_t granule,
-                                const char *operation) {
-    const size_t size_class = OPAQUE(differing - OWN_FULL);
+NOINLINE void harden_free_full(void *block, struct heap *heap, uint64_t granule, const char *operation) {
+    const size_t size_class = fast_class(heap, block);
     if (UNLIKELY(size_class >= SHORT_CLASSES)) {
-        free_longer(block, heap, differing, granule, operation);
+        harden_free_longer(block, heap, size_class, granule, operation);
         return;
     }
     if (UNLIKELY(!fast_live_end(heap, block, granule))) {
@@ -268,26 +266,29 @@ NOINLINE void harden_free_other(void *block, struct heap *heap, size_t differing
         end_exact(block, heap, size_class, operation);
         return;
     }
-    zero_write(block, slot.room);
-    struct hardened *hardened = heap->hardened;
-    struct quarantine *quarantine = hardened->quarantines[size_class];
+    zero_write_short(block, size_class * GRANULE);
+    struct quarantine *quarantine = heap->hardened->quarantines[size_class];
     if (UNLIKELY(quarantine == NULL)) {
         detain_first(block, heap, size_class, operation);
         return;
     }
-    block = quarantine_exchange(quarantine, QUARANTINE_MOST, block, hardened_random(hardened));
+    block = quarantine_exchange(quarantine, QUARANTINE_MOST, block, hardened_random(heap));
     if (LIKELY(block != NULL)) {
         put_in_magazine(block, heap, size_class, operation);
     }
 }
 
-void harden_free_elsewhere(void *block, const char *operation) {
+void harden_free_outside(void *block, const char *operation) {
     struct heap *heap = heap_mine;
     if (UNLIKELY(heap->hardened == NULL || window_granule(block) >= window_granules())) {
         free_beyond_slabs(operation, block);
+        return;
+    }
+    /* The heap's copy of window.granules was stale. */
+    heap_catch_up(heap);
+    if (heaps.harden == HARDEN_LIGHT) {
+        harden_free_light(block, heap, window_granule(block), operation);
     } else {
-        /* The heap's copy of window.granules was stale. */
-        heap_catch_up(heap);
-        harden_free(block, heap, fast_class(heap, block), window_granule(block), operation);
+        harden_free_full(block, heap, window_granule(block), operation);
     }
 }

@@ -8,11 +8,13 @@
 #include "engine/modes/harden.h"
 #include "fast_path.h"
 
-/* A block in the window: one of the heap's own that is not short, a short one with harden=full, or any other. */
-void harden_free_other(void *block, struct heap *heap, size_t differing, uint64_t granule, const char *operation);
+/* With harden=light: frees a block in the window that is not a short one of the heap's own; `size_class` is
+ * fast_class(). With harden=full: any block in the window. */
+void harden_free_longer(void *block, struct heap *heap, size_t size_class, uint64_t granule, const char *operation);
+void harden_free_full(void *block, struct heap *heap, uint64_t granule, const char *operation);
 
-/* free_elsewhere in these modes. */
-void harden_free_elsewhere(void *block, const char *operation);
+/* In both modes: a block that the heap believes to be outside the window. */
+void harden_free_outside(void *block, const char *operation);
 
 /* A large block whose pages now belong to another block: nothing is left to check. */
 void harden_free_moved(const char *operation, void *block);
@@ -28,18 +30,17 @@ ALWAYS_INLINE void harden_put(struct heap *heap, size_t size_class, void *block)
     }
 }
 
-/* free_foreign for a heap with hardened blocks. */
-ALWAYS_INLINE void harden_free(void *block, struct heap *heap, size_t differing, uint64_t granule,
-                               const char *operation) {
-    const size_t size_class = OPAQUE(differing - OWN_LIGHT);
+/* With harden=light: frees a block in the window. */
+ALWAYS_INLINE void harden_free_light(void *block, struct heap *heap, uint64_t granule, const char *operation) {
+    const size_t size_class = fast_class(heap, block);
     if (UNLIKELY(size_class >= SHORT_CLASSES)) {
-        harden_free_other(block, heap, differing, granule, operation);
+        harden_free_longer(block, heap, size_class, granule, operation);
         return;
     }
     if (UNLIKELY(!fast_live_end(heap, block, granule))) {
         fault_report(operation, block);
         return;
     }
-    zero_write(block, size_class_room_short(size_class));
+    zero_write_short(block, size_class * GRANULE);
     harden_put(heap, size_class, block);
 }

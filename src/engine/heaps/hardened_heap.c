@@ -12,7 +12,8 @@
 bool hardened_create(struct heap *heap) {
     lock_take(&heap->lock); /* hardened_give_larges */
     if (heap->hardened == NULL && (heap->hardened = metadata_alloc(sizeof *heap->hardened)) != NULL) {
-        *heap->hardened = (struct hardened){.random = os_random() | 1};
+        *heap->hardened = (struct hardened){0};
+        hardened_reseed(heap);
     }
     lock_give(&heap->lock);
     return heap->hardened != NULL;
@@ -35,9 +36,9 @@ void hardened_shuffle(struct heap *heap, unsigned size_class) {
     void **blocks = heap->bottoms[size_class] + 1;
     uint32_t count = magazine_count(heap, size_class);
     for (; count >= SHUFFLED; count -= SHUFFLED, blocks += SHUFFLED) {
-        shuffle_group(blocks, SHUFFLED, hardened_random(heap->hardened));
+        shuffle_group(blocks, SHUFFLED, hardened_random(heap));
     }
-    shuffle_group(blocks, count, hardened_random(heap->hardened));
+    shuffle_group(blocks, count, hardened_random(heap));
 }
 
 /* Begins a write to a page, and leaves its contents alone. */
@@ -62,10 +63,10 @@ void hardened_bring_in(const struct heap *heap, unsigned size_class) {
     }
 }
 
-void *hardened_detain_first(struct hardened *hardened, unsigned size_class, void *block) {
+void *hardened_detain_first(struct heap *heap, unsigned size_class, void *block) {
     struct quarantine *quarantine = quarantine_create(size_classes[size_class].size);
-    hardened->quarantines[size_class] = quarantine;
-    return quarantine != NULL ? hardened_detain(hardened, size_class, block) : block;
+    heap->hardened->quarantines[size_class] = quarantine;
+    return quarantine != NULL ? hardened_detain(heap, size_class, block) : block;
 }
 
 static size_t bytes_of(const struct large *large) {
@@ -98,8 +99,9 @@ static void drop(struct hardened *hardened, unsigned place) {
 }
 
 /* An empty random place, or, if there is none, any but the last block's. */
-static unsigned choose_place(struct hardened *hardened) {
-    const unsigned first = hardened->larges_last + 1 + hardened_below(hardened, HARDENED_LARGES - 1);
+static unsigned choose_place(struct heap *heap) {
+    const struct hardened *hardened = heap->hardened;
+    const unsigned first = hardened->larges_last + 1 + hardened_below(heap, HARDENED_LARGES - 1);
     for (unsigned i = 0; i < HARDENED_LARGES; i++) {
         if (hardened->larges[(first + i) % HARDENED_LARGES] == NULL) {
             return (first + i) % HARDENED_LARGES;
@@ -130,7 +132,7 @@ static bool keeps_too_much(const struct hardened *hardened) {
 
 void hardened_keep_large(struct heap *heap, struct large *large) {
     struct hardened *hardened = heap->hardened;
-    const unsigned chosen = choose_place(hardened);
+    const unsigned chosen = choose_place(heap);
     enqueue(hardened, chosen);
     hardened->larges[chosen] = large;
     hardened->larges_last = chosen;
@@ -203,15 +205,17 @@ RACY_READER size_t hardened_larges(const struct heap *heap, size_t *count) {
     return hardened != NULL ? hardened->larges_bytes : 0;
 }
 
-void hardened_reseed(struct hardened *hardened) {
-    hardened->random = os_random() | 1;
+void hardened_reseed(struct heap *heap) {
+    heap->shuffle = os_random() | 1;
 }
 
-void hardened_forget(struct hardened *hardened) {
+void hardened_forget(struct heap *heap) {
+    struct hardened *hardened = heap->hardened;
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         if (hardened->quarantines[size_class] != NULL) {
             quarantine_dispose(hardened->quarantines[size_class], size_classes[size_class].size);
         }
     }
-    *hardened = (struct hardened){.random = os_random() | 1};
+    *hardened = (struct hardened){0};
+    hardened_reseed(heap);
 }

@@ -22,11 +22,9 @@ struct large;
 #define HARDENED_LARGES_SCARCE ((size_t)64 << 20)
 
 struct hardened {
-    uint64_t random;      /* odd: see hardened_random */
-    uint32_t until_sweep; /* calls until the next step of a sweep (sweep.h) */
-    uint32_t sweeps;      /* steps so far, while they are few */
-    size_t sweep_unit;    /* where that continues, */
-    size_t sweep_offset;  /* and how far into the unit's slab */
+    uint32_t sweeps;     /* steps of a sweep (sweep.h) so far, while they are few */
+    size_t sweep_unit;   /* where that continues, */
+    size_t sweep_offset; /* and how far into the unit's slab */
     struct quarantine *quarantines[SIZE_CLASSES];
     struct large *larges[HARDENED_LARGES_ALL]; /* the random places, then the queue, a ring. NULL: none */
     size_t larges_bytes;
@@ -38,14 +36,14 @@ struct hardened {
 #define HARDENED_MULTIPLIER UINT64_C(0x71de2e85)
 
 /* 32 bits, hard to predict unless many are seen: the upper half of a multiplicative generator, seeded by the kernel. */
-static inline uint32_t hardened_random(struct hardened *hardened) {
-    hardened->random *= HARDENED_MULTIPLIER;
-    return (uint32_t)(hardened->random >> 32);
+static inline uint32_t hardened_random(struct heap *heap) {
+    heap->shuffle *= HARDENED_MULTIPLIER;
+    return (uint32_t)(heap->shuffle >> 32);
 }
 
 /* A number below `end`. */
-static inline uint32_t hardened_below(struct hardened *hardened, uint32_t end) {
-    return (uint32_t)((uint64_t)hardened_random(hardened) * end >> 32);
+static inline uint32_t hardened_below(struct heap *heap, uint32_t end) {
+    return (uint32_t)((uint64_t)hardened_random(heap) * end >> 32);
 }
 
 /* Makes this part of a heap, if it has none; false if there is no memory. */
@@ -66,11 +64,10 @@ void hardened_bring_in(const struct heap *heap, unsigned size_class);
 
 /* Adds a cached block to a magazine with room for it, at a random place near the top, or at the bottom if nearer. */
 ALWAYS_INLINE void hardened_push(struct heap *heap, size_t size_class, void *block) {
-    struct hardened *hardened = heap->hardened;
     void **top = heap->tops[size_class];
     void **bottom = heap->bottoms[size_class];
-    hardened->random *= HARDENED_MULTIPLIER;
-    void **before = top + (hardened->random >> (64 - SCATTERED_BITS)) - ((1u << SCATTERED_BITS) - 1);
+    heap->shuffle *= HARDENED_MULTIPLIER;
+    void **before = top + (heap->shuffle >> (64 - SCATTERED_BITS)) - ((1u << SCATTERED_BITS) - 1);
     before = before < bottom ? bottom : before;
     top[1] = before[1];
     before[1] = block;
@@ -78,15 +75,15 @@ ALWAYS_INLINE void hardened_push(struct heap *heap, size_t size_class, void *blo
 }
 
 /* The same as hardened_detain for a class without a quarantine: it gets one, if there is memory for it. */
-COLD void *hardened_detain_first(struct hardened *hardened, unsigned size_class, void *block);
+COLD void *hardened_detain_first(struct heap *heap, unsigned size_class, void *block);
 
 /* Puts a freed block, which is not live, into quarantine; returns the one that leaves it, or NULL. */
-static inline void *hardened_detain(struct hardened *hardened, unsigned size_class, void *block) {
-    struct quarantine *quarantine = hardened->quarantines[size_class];
+static inline void *hardened_detain(struct heap *heap, unsigned size_class, void *block) {
+    struct quarantine *quarantine = heap->hardened->quarantines[size_class];
     if (UNLIKELY(quarantine == NULL)) {
-        return hardened_detain_first(hardened, size_class, block);
+        return hardened_detain_first(heap, size_class, block);
     }
-    return quarantine_exchange(quarantine, quarantine->places, block, hardened_random(hardened));
+    return quarantine_exchange(quarantine, quarantine->places, block, hardened_random(heap));
 }
 
 /* Keeps a freed large block, and gives back those for which there is no room. Under the heap's lock. */
@@ -109,5 +106,5 @@ size_t hardened_detained(const struct heap *heap, unsigned size_class);
 size_t hardened_larges(const struct heap *heap, size_t *count);
 
 /* In a forked child: starts new random numbers, and gives up what another thread's heap held in quarantine. */
-void hardened_reseed(struct hardened *hardened);
-void hardened_forget(struct hardened *hardened);
+void hardened_reseed(struct heap *heap);
+void hardened_forget(struct heap *heap);

@@ -33,7 +33,7 @@ void heaps_start(bool checks_every, uint32_t harden) {
 }
 
 void heap_catch_up(struct heap *heap) {
-    heap->granules = heaps.harden != HARDEN_OFF && heap->arena != NULL ? 0 : window_granules();
+    heap->granules[heaps.harden] = heaps.harden != HARDEN_OFF && heap->arena != NULL ? 0 : window_granules();
 }
 
 void heap_reset(struct heap *heap) {
@@ -68,11 +68,7 @@ void heap_reset(struct heap *heap) {
 }
 
 uint32_t heap_tag(const struct heap *heap) {
-    uint32_t bits = heap->checks_every ? 0 : DEFERRED;
-    if (heaps.harden != HARDEN_OFF && heap->arena == NULL) {
-        bits |= heaps.harden == HARDEN_LIGHT ? OWN_LIGHT : OWN_FULL;
-    }
-    return page_map_tag(heap->id) | bits;
+    return page_map_tag(heap->id) | (heap->checks_every ? 0 : DEFERRED);
 }
 
 void heap_set_mode(struct heap *heap, bool checks_every) {

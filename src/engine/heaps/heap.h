@@ -79,30 +79,28 @@ struct heap_class {
 
 _Static_assert(SIZE_CLASSES <= DEFERRED && DEFERRED <= CLASS_MASK, "a class and the bit fit into an entry's class");
 
-/* With harden=light and full, a heap's tag has one of these bits, which are above every heap's id. An entry of its own
- * slabs XOR the tag is then the class plus that bit, so free_foreign frees the heap's own blocks too. */
-#define OWN_LIGHT ((size_t)1 << 30)
-#define OWN_FULL ((size_t)1 << 31)
-_Static_assert(HEAPS_MAX <= OWN_LIGHT >> HEAP_ID_SHIFT, "a heap's id has none of these bits");
-
 /* Additional measures against misuse (modes/harden.h). */
 enum harden { HARDEN_OFF, HARDEN_LIGHT, HARDEN_FULL };
+#define HARDEN_MODES (HARDEN_FULL + 1)
 
 /* First come the members that the fast paths touch, with copies of some of the window's, so that one pointer leads to
  * everything. `tops` has two sets of magazine tops: the first is used with check=every, the second, from DEFERRED on,
- * with check=deferred; the others stay empty. A class is at class + mode_offset. `granules` may lag behind the
- * window's; then the slow path catches up. */
+ * with check=deferred; the others stay empty. A class is at class + mode_offset. `granules` is the window's
+ * for the mode of the heap, and 0 for the two others: the fast path takes all blocks of a hardened heap for blocks
+ * outside the window. It may lag behind; then the slow path catches up. */
 struct heap {
     /* Used only by the thread. */
     void **tops[HARDENED + SIZE_CLASSES];
-    uint32_t tag; /* page_map_tag(id), possibly with one of the bits above: see heap_tag */
+    _Alignas(64) uint32_t tag; /* page_map_tag(id), possibly with DEFERRED: see heap_tag */
     uint32_t id;
     uintptr_t base;
-    size_t granules;
+    size_t granules[HARDEN_MODES];
     uintptr_t entry_of_zero;      /* where the page map would have the entry of address 0, */
     uintptr_t live_of_zero;       /* and the live map its word; not pointers, because none may point there */
     size_t until_beat;            /* bytes that may still be requested before the next beat */
-    size_t beat;                  /* their number at its beginning */
+    uint64_t shuffle;             /* with harden=light and full: see hardened_random */
+    uint32_t until_sweep;         /* with harden=full: calls until the next step of a sweep (sweep.h) */
+    size_t beat;                  /* the bytes of until_beat at its beginning */
     uint32_t mode_offset;         /* of the set in use: 0, DEFERRED or HARDENED */
     bool checks_every;            /* frees are checked at the call, not when a magazine is flushed */
     struct hardened *hardened;    /* NULL with harden=off */

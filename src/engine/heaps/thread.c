@@ -168,14 +168,14 @@ void threads_recover(void) {
             heap_reset(heap);
             hardened_give_larges(heap);
             if (heap->hardened != NULL) {
-                hardened_forget(heap->hardened);
+                hardened_forget(heap);
             }
             lock_give(&heap->lock);
             list_push_front(&heaps.unused, &heap->link);
         }
     }
     if (mine != NULL && mine->hardened != NULL) {
-        hardened_reseed(mine->hardened);
+        hardened_reseed(mine);
     }
     atomic_store_explicit(&heaps.in_use, (mine != NULL) + atomic_load_explicit(&heaps.arenas, memory_order_relaxed),
                           memory_order_relaxed);

@@ -10,9 +10,9 @@
  *   freed                is zeroed                            faults when touched
  *
  * No fast path asks for the mode, so harden=off costs nothing. With light, malloc's fast path is the usual one; with
- * full, its magazines are all empty, so all calls go through alloc_slow. With both, a bit in the heap's tag (heap.h)
- * sends all frees to free_foreign. Short blocks, those of the first SHORT_CLASSES, have functions of their own there,
- * which leave what looks wrong to the general ones.
+ * full, its magazines are all empty, so all calls go through alloc_slow. With both, free's fast path believes that the
+ * window is empty (heap.h), and calls free_elsewhere. Short blocks, those of the first SHORT_CLASSES, have functions of
+ * their own there, which leave what looks wrong to the general ones.
  *
  * A remote free first marks the block's record as freed, then checks and clears the block, and only then sets the
  * remote bit. A thread that meanwhile looks at live blocks of its slabs (neighbours, sweep) and finds a canary changed

@@ -137,7 +137,7 @@ void sweep_step(struct heap *heap, const char *operation) {
     struct hardened *hardened = heap->hardened;
     const bool early = hardened->sweeps < SWEEPS_EARLY;
     hardened->sweeps += early;
-    hardened->until_sweep = SWEEP_CALLS;
+    heap->until_sweep = SWEEP_CALLS;
     sweep(heap, early ? SWEEP_SLOTS_EARLY : SWEEP_SLOTS, operation);
 }
 

@@ -133,23 +133,28 @@ void zero_write_long(void *start, size_t bytes);
 bool zero_intact_long(const void *start, size_t bytes);
 struct damage zero_damage(const void *start, size_t bytes);
 
-ALWAYS_INLINE void zero_write(void *start, size_t bytes) {
+/* For at most CANARY_INLINE_MAX bytes: the last pair of them is `to` bytes from the start. */
+ALWAYS_INLINE void zero_write_short(void *start, size_t to) {
     canary_pair *first = start;
-    canary_pair *last = (canary_pair *)((char *)start + bytes) - 1;
-    if (UNLIKELY(bytes > CANARY_INLINE_MAX)) {
-        zero_write_long(start, bytes);
-        return;
-    }
+    canary_pair *last = (canary_pair *)((char *)start + to);
     first[0] = last[0] = (canary_pair){0, 0};
-    if (bytes > 2 * sizeof *first) {
+    if (to > sizeof *first) {
         first[1] = last[-1] = (canary_pair){0, 0};
     }
-    if (bytes > 4 * sizeof *first) {
+    if (to > 3 * sizeof *first) {
         first[2] = first[3] = last[-2] = last[-3] = (canary_pair){0, 0};
     }
-    if (bytes > 8 * sizeof *first) {
+    if (to > 7 * sizeof *first) {
         first[4] = first[5] = first[6] = first[7] = (canary_pair){0, 0};
         last[-4] = last[-5] = last[-6] = last[-7] = (canary_pair){0, 0};
+    }
+}
+
+ALWAYS_INLINE void zero_write(void *start, size_t bytes) {
+    if (UNLIKELY(bytes > CANARY_INLINE_MAX)) {
+        zero_write_long(start, bytes);
+    } else {
+        zero_write_short(start, bytes - sizeof(canary_pair));
     }
 }
 
