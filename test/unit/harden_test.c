@@ -35,6 +35,12 @@ static void a_byte_behind(void) {
     engine_free(block);
 }
 
+static void a_byte_in_an_aligned_block_of_none(void) {
+    char *block = engine_alloc_aligned(64, 0);
+    block[0] = 0;
+    engine_free(block);
+}
+
 static void a_zero_behind(void) {
     char *block = block_of(24);
     block[24] = 0;
@@ -123,6 +129,31 @@ static void a_write_behind_the_slots_in_use(void) {
 static void a_block_that_is_never_freed(void) {
     char *block = block_of(40);
     block[40] = 1;
+    sweep_all(heap_mine, "exit");
+}
+
+/* Its heap must have slabs: a thread's first blocks of a class come from the shared slab. */
+static void *overflow_after_others(void *unused) {
+    for (unsigned i = 0; i < 64; i++) {
+        block_of(40);
+    }
+    block_of(40)[40] = 1;
+    return unused;
+}
+
+static void a_block_of_an_ended_thread(void) {
+    thread_run(overflow_after_others, NULL);
+}
+
+static void *allocate_one(void *block) {
+    *(char **)block = block_of(40);
+    return NULL;
+}
+
+static void a_block_that_an_ended_thread_left(void) {
+    char *block = NULL;
+    thread_run(allocate_one, &block);
+    block[41] = 1;
     sweep_all(heap_mine, "exit");
 }
 
@@ -553,6 +584,8 @@ static void trapping_is_no_abort(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         FULL(a_byte_behind, "free(@): overflow: " SLOT(20, 32) ": 1 byte changed, 0 bytes behind its end"),
+        FULL(a_byte_in_an_aligned_block_of_none,
+             "free(@): overflow: " SLOT(0, 64) ": 1 byte changed, 0 bytes behind its end"),
         FULL(a_zero_behind, "free(@): overflow: " SLOT(24, 32) ": 1 byte changed, 0 bytes behind its end"),
         FULL(bytes_behind_a_large_block,
              "free(@): overflow: a live block of 100000 bytes: 10 bytes changed, 0 to 9 bytes behind its end"),
@@ -580,6 +613,10 @@ int main(void) {
              "1 byte changed, 8 bytes behind its start"),
         FULL(a_block_that_is_never_freed,
              "exit(@): overflow: " SLOT(40, 48) ": 1 byte changed, 0 bytes behind its end"),
+        FULL(a_block_of_an_ended_thread,
+             "pthread_exit(@): overflow: " SLOT(40, 48) ": 1 byte changed, 0 bytes behind its end"),
+        FULL(a_block_that_an_ended_thread_left,
+             "exit(@): overflow: " SLOT(40, 48) ": 1 byte changed, 1 bytes behind its end"),
         FRESH_FAULT(new_and_free, "harden=full", "free(@): wrong kind: " SLOT(40, 48) ", from operator new"),
         FRESH_FAULT(new_array_and_delete, "harden=full,kinds=abort",
                     "operator delete(@): wrong kind: a live block of 40000 bytes, from operator new[]"),

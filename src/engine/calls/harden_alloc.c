@@ -104,12 +104,11 @@ void *harden_alloc(struct heap *heap, size_t size) {
 
 COLD void *harden_alloc_aligned(size_t alignment, size_t size, enum origin origin) {
     struct heap *heap = heap_ensured();
-    size = size != 0 ? size : 1;
     unsigned size_class =
         heaps.harden == HARDEN_FULL ? harden_class_aligned(alignment, size) : size_class_of_aligned(alignment, size);
     if (size_class == SIZE_CLASSES) {
         bool zero;
-        return harden_alloc_big(supply_big, heap, size, alignment, &zero, origin);
+        return harden_alloc_big(supply_big, heap, size != 0 ? size : 1, alignment, &zero, origin);
     }
     if (heaps.harden == HARDEN_FULL) {
         return alloc_exact(heap_mine, size_class, size, alignment, origin);

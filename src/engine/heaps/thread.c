@@ -24,6 +24,7 @@ static TLS bool thread_is_ending;
 
 static pthread_key_t end_of_thread;
 static bool has_end_of_thread;
+static void (*when_ending)(struct heap *heap);
 static void (*when_ended)(void);
 
 /* Ends the use of a heap: its blocks are flushed, its slabs are abandoned, and only then is its inbox closed,
@@ -42,6 +43,9 @@ static void give_up(struct heap *heap) {
 static void thread_end(void *unused) {
     (void)unused;
     struct heap *heap = heap_mine;
+    if (heap != &heap_none) {
+        when_ending(heap);
+    }
     thread_is_ending = true;
     if (heap == &heap_none) {
         return;
@@ -96,7 +100,8 @@ static bool create_key(void) {
 
 #endif
 
-void threads_start(void (*ended)(void)) {
+void threads_start(void (*ending)(struct heap *heap), void (*ended)(void)) {
+    when_ending = ending;
     when_ended = ended;
     has_end_of_thread = create_key();
 }

@@ -5,8 +5,8 @@
 
 #include "heap.h"
 
-/* The engine's start. `ended` is called in each thread that had a heap, after it has returned it. */
-void threads_start(void (*ended)(void));
+/* The engine's start. Two calls in each thread that had a heap: `ending` before it returns the heap, `ended` after. */
+void threads_start(void (*ending)(struct heap *heap), void (*ended)(void));
 
 /* Gives the calling thread a heap if it may have one. NULL when there is no memory, or the thread is ending. */
 struct heap *thread_begin(void);

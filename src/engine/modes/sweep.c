@@ -3,6 +3,7 @@
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
 #include "engine/reports/damage.h"
+#include "engine/slabs/abandoned.h"
 #include "engine/slabs/slab.h"
 #include "engine/tables/live_map.h"
 #include "harden.h"
@@ -30,9 +31,9 @@ struct finding {
     size_t size;
 };
 
-/* Checks the used slots of a slab and the next one, where an overflow of the last would be, from `sweep_offset` on.
- * Skips those whose pages were purged, which reading would bring in. True when one is damaged: *found. */
-static bool check_slab(struct hardened *hardened, const struct slab *slab, size_t *budget, struct finding *found) {
+/* Checks the used slots of a slab and the next one, where an overflow of the last would be, from an offset on. Skips
+ * those whose pages were purged, which reading would bring in. True when one is damaged: *found. */
+static bool check_slab(const struct slab *slab, size_t *from, size_t *budget, struct finding *found) {
     const unsigned size_class = slab_class(slab);
     if (size_class == EMPTY_CLASS) {
         return false;
@@ -43,7 +44,7 @@ static bool check_slab(struct hardened *hardened, const struct slab *slab, size_
     char *start = window_address(slab->span.first);
     const size_t end = min_size(slab_used(slab) + 1, slab->slots) * stride;
     /* Since the last step another slab, of other slots, may have come to this place. */
-    size_t offset = hardened->sweep_offset - hardened->sweep_offset % stride;
+    size_t offset = *from - *from % stride;
     const _Atomic uint16_t *record = slot_of(start, size_class).record + offset / stride;
     size_t present = 0; /* up to here, the pages of the slots that are checked are present */
     bool damaged = false;
@@ -63,7 +64,7 @@ static bool check_slab(struct hardened *hardened, const struct slab *slab, size_
             }
         }
     }
-    hardened->sweep_offset = offset;
+    *from = offset;
     return damaged;
 }
 
@@ -96,7 +97,8 @@ static bool search(struct heap *heap, size_t budget, struct finding *found) {
     for (; units != 0 && budget != 0; units--) {
         hardened->sweep_unit = hardened->sweep_unit < top ? hardened->sweep_unit : 0;
         struct slab *slab = own_slab(heap, hardened->sweep_unit);
-        if (slab != NULL ? check_slab(hardened, slab, &budget, found) : check_large(hardened->sweep_unit, found)) {
+        if (slab != NULL ? check_slab(slab, &hardened->sweep_offset, &budget, found)
+                         : check_large(hardened->sweep_unit, found)) {
             return true;
         }
         if (budget != 0) {
@@ -111,20 +113,24 @@ static bool huge_intact(const void *start, size_t size) {
     return canary_intact(start, size, round_up(size, OS_PAGE));
 }
 
-/* Report without the lock. */
+/* Without a lock. */
+static COLD void tell(const char *operation, const struct finding *found) {
+    const struct slot *slot = &found->slot;
+    const unsigned record = slot->record != NULL ? record_load(slot) : RECORD_LIVE;
+    if (!record_is_live(record)) {
+        damage_after_free(operation, slot, record);
+        return;
+    }
+    damage_overflow(operation, slot->start, slot->record != NULL ? record_size(slot, record) : found->size, slot->room);
+}
+
 static void sweep(struct heap *heap, size_t budget, const char *operation) {
     struct finding found = {0};
     lock_take(&heap->lock);
     const bool damaged = search(heap, budget, &found);
     lock_give(&heap->lock);
     if (UNLIKELY(damaged)) {
-        const unsigned record = found.slot.record != NULL ? record_load(&found.slot) : RECORD_LIVE;
-        if (!record_is_live(record)) {
-            damage_after_free(operation, &found.slot, record);
-            return;
-        }
-        damage_overflow(operation, found.slot.start,
-                        found.slot.record != NULL ? record_size(&found.slot, record) : found.size, found.slot.room);
+        tell(operation, &found);
     }
     size_t size;
     void *huge = huge_find_broken(huge_intact, &size);
@@ -141,8 +147,56 @@ void sweep_step(struct heap *heap, const char *operation) {
     sweep(heap, early ? SWEEP_SLOTS_EARLY : SWEEP_SLOTS, operation);
 }
 
+static bool check_all_of(const struct slab *slab, size_t *budget, struct finding *found) {
+    size_t offset = 0;
+    return slab != NULL && check_slab(slab, &offset, budget, found);
+}
+
+/* The slabs of a list, under the lock that it needs. */
+static bool check_list(const struct list *slabs, size_t *budget, struct finding *found) {
+    for (const struct list *at = slabs->next; at != slabs && *budget != 0; at = at->next) {
+        if (check_all_of(CONTAINER_OF(at, struct slab, link), budget, found)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void sweep_ending(struct heap *heap, const char *operation) {
+    struct finding found = {0};
+    size_t budget = SWEEP_SLOTS_ENDING;
+    bool damaged = false;
+    lock_take(&heap->lock);
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES && !damaged; size_class++) {
+        damaged = check_list(&heap->classes[size_class].slabs, &budget, &found);
+    }
+    lock_give(&heap->lock);
+    if (damaged) {
+        tell(operation, &found);
+    }
+}
+
+/* Slabs of no heap. Other threads may be beginning or ending blocks in them without the lock; these still have, or
+ * already have, their live bit, which changes under it (see slot_intact). */
+static void sweep_abandoned(const char *operation) {
+    size_t budget = SWEEP_SLOTS_LAST;
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        struct abandoned *of = &abandoned[size_class];
+        struct finding found = {0};
+        lock_take(&of->lock);
+        const bool damaged = check_all_of(of->shared, &budget, &found) || check_list(&of->slabs, &budget, &found);
+        lock_give(&of->lock);
+        if (damaged) {
+            tell(operation, &found);
+        }
+    }
+}
+
 void sweep_all(struct heap *heap, const char *operation) {
-    heap->hardened->sweep_unit = 0;
-    heap->hardened->sweep_offset = 0;
-    sweep(heap, SWEEP_SLOTS_LAST, operation);
+    if (heap != &heap_none) {
+        heap->hardened->sweep_unit = 0;
+        heap->hardened->sweep_offset = 0;
+        sweep(heap, SWEEP_SLOTS_LAST, operation);
+    }
+    sweep_abandoned(operation);
 }

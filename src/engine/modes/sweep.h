@@ -1,6 +1,6 @@
 /* sweep.h - with harden=full: checks slots that no call touches, a few at a time, on slow paths. So a canary is checked
  * even if its block is never freed, and a write to freed memory is found even if the slot is not used again. Done by
- * the thread of the heap that owns the slabs. */
+ * the thread of the heap that owns the slabs; slabs of no heap are only checked at exit. */
 #pragma once
 
 #include <stddef.h>
@@ -14,11 +14,16 @@ struct heap;
 #define SWEEP_SLOTS_EARLY 2048u
 #define SWEEPS_EARLY 64u
 
-/* Slots that are checked at exit: some 10 ms. */
+/* Slots that are checked at exit: some 10 ms; and when a thread ends. */
 #define SWEEP_SLOTS_LAST ((size_t)1 << 20)
+#define SWEEP_SLOTS_ENDING ((size_t)1 << 16)
 
 /* Checks some slots, from where the last step ended. Call it with no lock held. */
 void sweep_step(struct heap *heap, const char *operation);
 
-/* Checks all slots, or SWEEP_SLOTS_LAST of them: at exit. */
+/* Checks the heap's slots before its thread ends. */
+void sweep_ending(struct heap *heap, const char *operation);
+
+/* Checks all slots, or SWEEP_SLOTS_LAST of the heap's, and as many in slabs of no heap: at exit. The heap may
+ * be heap_none. */
 void sweep_all(struct heap *heap, const char *operation);

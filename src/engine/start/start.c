@@ -44,6 +44,12 @@ static void read_options(char *const *early) {
     }
 }
 
+static void thread_ending(struct heap *heap) {
+    if (heaps.harden == HARDEN_FULL) {
+        sweep_ending(heap, "pthread_exit");
+    }
+}
+
 /* With check=deferred, a thread's last blocks are checked when it ends. */
 static void thread_ended(void) {
     fault_if_suspect();
@@ -62,7 +68,7 @@ static bool start(void) {
     samples_start();
     mems_root.unwinder = os_unwinder();
     heaps_start(mems_root.options.check == CHECK_EVERY, harden);
-    threads_start(thread_ended);
+    threads_start(thread_ending, thread_ended);
     return true;
 }
 
@@ -129,7 +135,7 @@ __attribute__((destructor)) static void end(void) {
     if (!root_ready()) {
         return;
     }
-    if (heaps.harden == HARDEN_FULL && heap_mine != &heap_none) {
+    if (heaps.harden == HARDEN_FULL) {
         sweep_all(heap_mine, "exit");
     }
     profile_write_at_exit(&mems_root.options);

@@ -122,6 +122,56 @@ static bool write_before(size_t size, size_t count, int what) {
     return true;
 }
 
+static void *in_a_thread(void *function) {
+    ((void (*)(void))function)();
+    return NULL;
+}
+
+/* By a thread that ends afterwards. */
+static void by_one_that_ends(void (*function)(void)) {
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, in_a_thread, (void *)function) != 0) {
+        exit(2);
+    }
+    pthread_join(thread, NULL);
+}
+
+static size_t size_there;
+static char *block_there;
+
+static void overflow_there(void) {
+    block_there = written(size_there, (ptrdiff_t)size_there, 1, 1);
+}
+
+static void allocate_there(void) {
+    block_there = full(size_there);
+}
+
+static void free_there(void) {
+    free(hidden(block_there));
+}
+
+/* A block of a thread that ends: overflowed by that thread, or by another one when it has ended. */
+static bool behind_one_of_an_ended_thread(size_t size) {
+    size_there = size;
+    by_one_that_ends(overflow_there);
+    return true;
+}
+
+static bool behind_one_that_an_ended_thread_left(size_t size) {
+    size_there = size;
+    by_one_that_ends(allocate_there);
+    write_to(block_there, (ptrdiff_t)size, 1, 1);
+    return true;
+}
+
+static bool after_free_by_one_that_ended(size_t size) {
+    block_there = full(size);
+    by_one_that_ends(free_there);
+    write_to(block_there, (ptrdiff_t)size / 2, 1, 1);
+    return true;
+}
+
 static bool before(size_t size) {
     return write_before(size, 1, 1);
 }
@@ -256,6 +306,13 @@ static bool behind_no_bytes(size_t size) {
     return true;
 }
 
+static bool of_no_bytes_aligned(size_t size) {
+    char *block = hidden(aligned_alloc(64, size / SIZE_MAX));
+    write_to(block, 0, 1, 1);
+    free(block);
+    return true;
+}
+
 static bool of_no_bytes_by_calloc(size_t size) {
     char *block = hidden(calloc(size / SIZE_MAX, 8));
     *block = 1;
@@ -279,6 +336,9 @@ const struct kind writes[] = {
     {"behind_a_grown_one", behind_a_grown_one},
     {"behind_before_it_grows", behind_before_it_grows},
     {"behind_and_never_freed", behind_and_never_freed},
+    {"behind_one_of_an_ended_thread", behind_one_of_an_ended_thread},
+    {"behind_one_that_an_ended_thread_left", behind_one_that_an_ended_thread_left},
+    {"after_free_by_one_that_ended", after_free_by_one_that_ended},
     {"before", before},
     {"eight_bytes_before", eight_bytes_before},
     {"zeros_before", zeros_before},
@@ -296,6 +356,7 @@ const struct kind writes[] = {
     {"after_free_into_another", after_free_into_another},
     {"write_of_no_bytes", of_no_bytes},
     {"write_behind_no_bytes", behind_no_bytes},
+    {"write_of_no_bytes_aligned", of_no_bytes_aligned},
     {"write_of_no_bytes_by_calloc", of_no_bytes_by_calloc},
     {NULL, NULL},
 };
