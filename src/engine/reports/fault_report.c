@@ -6,6 +6,7 @@
 #include "base/fmt.h"
 #include "engine/heaps/hardened_heap.h"
 #include "engine/probe.h"
+#include "engine/slabs/slot_record.h"
 #include "sample_report.h"
 
 #define STATE_TEXT 160
@@ -81,6 +82,21 @@ static const char *problem_of(const struct block *block, const char *operation, 
                                                                                     : "not a live block";
 }
 
+/* With harden=full: the exact size of the block that a slot holds, or held until it was freed. Other slots may have the
+ * record of one that was there before their slab was made. */
+static void describe_exact(struct fmt *text, const struct block *block) {
+    if (heaps.harden != HARDEN_FULL || block->kind != BLOCK_SLOT) {
+        return;
+    }
+    const struct slot slot = slot_of((void *)block->start, block->size_class);
+    const unsigned record = record_load(&slot);
+    const bool freed = block->state == BLOCK_STATE_QUARANTINED || block->state == BLOCK_STATE_REMOTE;
+    if (freed || (block->state == BLOCK_STATE_LIVE && record_is_live(record))) {
+        const size_t size = block->size_class != EMPTY_CLASS ? record_size(&slot, record) : 0;
+        fmt_format(text, ", of %u bytes", (uint64_t)size);
+    }
+}
+
 /* Finds the block at an address and describes it in buffer[STATE_TEXT]. */
 static struct block describe_address(struct fmt *text, char *buffer, const void *address) {
     *text = fmt_of(buffer, STATE_TEXT);
@@ -89,6 +105,7 @@ static struct block describe_address(struct fmt *text, char *buffer, const void 
         block.state = BLOCK_STATE_QUARANTINED;
     }
     describe(text, &block, address);
+    describe_exact(text, &block);
     return block;
 }
 
