@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/bits.h"
@@ -124,6 +125,39 @@ static void a_write_behind_the_slots_in_use(void) {
     CHECK(used < slab->slots);
     ((char *)window_address(slab->span.first))[used * size_classes[slab_class(slab)].size + 8] = 1;
     sweep_all(heap_mine, "exit");
+}
+
+static void a_write_before_a_refill(void) {
+    char *block = block_of(40);
+    engine_free(block);
+    block[8] = 1;
+    block_of(500);
+}
+
+static void *wait_for_it(void *flag) {
+    while (!atomic_load((_Atomic bool *)flag)) {
+    }
+    return NULL;
+}
+
+/* A thread may have been clearing a slot when the kernel copied its page. */
+static void a_child_of_several_threads_checks_nothing(void) {
+    _Atomic bool ends = false;
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, wait_for_it, &ends) == 0);
+    char *block = block_of(40);
+    engine_free(block);
+    const pid_t child = fork();
+    if (child == 0) {
+        block[8] = 1;
+        block_of(500);
+        sweep_all(heap_mine, "exit");
+        _exit(0);
+    }
+    int status = 1;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    atomic_store(&ends, true);
+    CHECK(pthread_join(thread, NULL) == 0);
 }
 
 static void a_block_that_is_never_freed(void) {
@@ -605,6 +639,13 @@ int main(void) {
         FULL(a_write_after_free,
              "exit(@): write after free: a quarantined block of 40 bytes, slot # of a 48-byte slab: "
              "2 bytes changed, 8 to 11 bytes behind its start"),
+        FRESH_FAULT(a_write_after_free, "harden=light",
+                    "exit(@): write after free: a freed block of 48 bytes, slot # of a 48-byte slab: "
+                    "2 bytes changed, 8 to 11 bytes behind its start"),
+        FRESH_FAULT(a_write_before_a_refill, "harden=light",
+                    "malloc(@): write after free: a freed block of 48 bytes, slot # of a 48-byte slab: "
+                    "1 byte changed, 8 bytes behind its start"),
+        FRESH_WITH(a_child_of_several_threads_checks_nothing, "harden=light"),
         FULL(a_write_after_free_and_malloc,
              "malloc(@): write after free: a quarantined block of 5000 bytes, slot # of a "
              "5440-byte slab: 1 byte changed, 0 bytes behind its start"),

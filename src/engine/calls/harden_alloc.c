@@ -98,8 +98,13 @@ NOINLINE void *harden_alloc_full(struct heap *heap, size_t size, enum origin ori
 }
 
 void *harden_alloc(struct heap *heap, size_t size) {
-    return heaps.harden == HARDEN_LIGHT ? supply_light(heap, size_class_of(size), size, 1)
-                                        : harden_alloc_full(heap_mine, size, ORIGIN_MALLOC);
+    if (heaps.harden == HARDEN_FULL) {
+        return harden_alloc_full(heap_mine, size, ORIGIN_MALLOC);
+    }
+    if (heap != NULL) {
+        sweep_light(heap, "malloc");
+    }
+    return supply_light(heap, size_class_of(size), size, 1);
 }
 
 COLD void *harden_alloc_aligned(size_t alignment, size_t size, enum origin origin) {

@@ -12,7 +12,16 @@
 /* Reading this many bytes of a slot costs as much as another slot. */
 #define SLOT_BYTES ((size_t)512)
 
+/* With harden=light: a slot that no block has reads as zero. A remotely freed block has its live bit until it is
+ * collected. */
+ALWAYS_INLINE bool reads_as_free(const char *start, size_t room) {
+    return live_bit_is_set(start) || zero_intact(start, room);
+}
+
 static bool slot_intact(const struct slot *slot) {
+    if (slot->record == NULL) {
+        return reads_as_free(slot->start, slot->room);
+    }
     if (live_test(slot->start)) {
         return harden_intact(slot);
     }
@@ -25,11 +34,26 @@ ALWAYS_INLINE bool looks_intact(const char *start, size_t room, unsigned record)
     return record_is_live(record) ? canary_intact(start, room - record_slack(record), room) : zero_intact(start, room);
 }
 
-/* Damage found by a sweep: in a slot, or (record NULL) in a block outside the slabs; `size` is that of a live block. */
+/* Damage found by a sweep: in a slot, which has no record with harden=light, or, if `size` is not 0, in a block of that
+ * size outside the slabs. */
 struct finding {
     struct slot slot;
     size_t size;
 };
+
+/* Set in a child that was forked while other threads ran, with harden=light: it may have copies of slots that these
+ * were clearing. */
+static bool stopped;
+
+void sweep_stop(void) {
+    stopped = heaps.harden == HARDEN_LIGHT;
+}
+
+static struct slot slot_to_check(char *start, unsigned size_class) {
+    return heaps.harden == HARDEN_FULL
+               ? slot_of(start, size_class)
+               : (struct slot){.start = start, .room = size_class_room(size_class), .size_class = size_class};
+}
 
 /* Checks the used slots of a slab and the next one, where an overflow of the last would be, from an offset on. Skips
  * those whose pages were purged, which reading would bring in. True when one is damaged: *found. */
@@ -45,10 +69,11 @@ static bool check_slab(const struct slab *slab, size_t *from, size_t *budget, st
     const size_t end = min_size(slab_used(slab) + 1, slab->slots) * stride;
     /* Since the last step another slab, of other slots, may have come to this place. */
     size_t offset = *from - *from % stride;
-    const _Atomic uint16_t *record = slot_of(start, size_class).record + offset / stride;
+    const bool exact = heaps.harden == HARDEN_FULL;
+    const _Atomic uint16_t *record = exact ? slot_of(start, size_class).record : NULL;
     size_t present = 0; /* up to here, the pages of the slots that are checked are present */
     bool damaged = false;
-    for (; offset < end && *budget != 0; offset += stride, record++) {
+    for (; offset < end && *budget != 0; offset += stride) {
         if (UNLIKELY(offset + stride > present)) {
             if (slab_absent(slab, offset, offset + stride)) {
                 continue;
@@ -56,8 +81,11 @@ static bool check_slab(const struct slab *slab, size_t *from, size_t *budget, st
             present = round_up(offset + stride, OS_PAGE);
         }
         *budget -= cost < *budget ? cost : *budget;
-        if (UNLIKELY(!looks_intact(start + offset, room, atomic_load_explicit(record, memory_order_relaxed)))) {
-            found->slot = slot_of(start + offset, size_class);
+        const bool intact = exact ? looks_intact(start + offset, room,
+                                                 atomic_load_explicit(record + offset / stride, memory_order_relaxed))
+                                  : reads_as_free(start + offset, room);
+        if (UNLIKELY(!intact)) {
+            found->slot = slot_to_check(start + offset, size_class);
             damaged = !slot_intact(&found->slot);
             if (damaged) {
                 break;
@@ -74,9 +102,13 @@ static bool check_large(size_t unit, struct finding *found) {
         return false;
     }
     char *start = window_address(unit);
-    found->size = large_requested(large_of(start));
-    found->slot = (struct slot){.start = start, .room = round_up(found->size, OS_PAGE)};
-    return !canary_intact(start, found->size, found->slot.room);
+    const size_t size = large_requested(large_of(start));
+    const size_t room = round_up(size, OS_PAGE);
+    if (canary_intact(start, size, room)) {
+        return false;
+    }
+    *found = (struct finding){.slot = {.start = start, .room = room}, .size = size};
+    return true;
 }
 
 /* The slab that begins at a unit, if it belongs to the heap. */
@@ -116,17 +148,19 @@ static bool huge_intact(const void *start, size_t size) {
 /* Without a lock. */
 static COLD void tell(const char *operation, const struct finding *found) {
     const struct slot *slot = &found->slot;
-    const unsigned record = slot->record != NULL ? record_load(slot) : RECORD_LIVE;
-    if (!record_is_live(record)) {
+    const unsigned record = slot->record != NULL ? record_load(slot) : 0;
+    if (found->size != 0) {
+        damage_overflow(operation, slot->start, found->size, slot->room);
+    } else if (record_is_live(record)) {
+        damage_overflow(operation, slot->start, record_size(slot, record), slot->room);
+    } else {
         damage_after_free(operation, slot, record);
-        return;
     }
-    damage_overflow(operation, slot->start, slot->record != NULL ? record_size(slot, record) : found->size, slot->room);
 }
 
+/* Gives back the heap's lock, which the caller has taken. */
 static void sweep(struct heap *heap, size_t budget, const char *operation) {
     struct finding found = {0};
-    lock_take(&heap->lock);
     const bool damaged = search(heap, budget, &found);
     lock_give(&heap->lock);
     if (UNLIKELY(damaged)) {
@@ -144,7 +178,12 @@ void sweep_step(struct heap *heap, const char *operation) {
     const bool early = hardened->sweeps < SWEEPS_EARLY;
     hardened->sweeps += early;
     heap->until_sweep = SWEEP_CALLS;
+    lock_take(&heap->lock);
     sweep(heap, early ? SWEEP_SLOTS_EARLY : SWEEP_SLOTS, operation);
+}
+
+static size_t last_slots(void) {
+    return heaps.harden == HARDEN_FULL ? SWEEP_SLOTS_LAST : SWEEP_SLOTS_LAST_LIGHT;
 }
 
 static bool check_all_of(const struct slab *slab, size_t *budget, struct finding *found) {
@@ -162,28 +201,42 @@ static bool check_list(const struct list *slabs, size_t *budget, struct finding 
     return false;
 }
 
-void sweep_ending(struct heap *heap, const char *operation) {
+/* The heap's slabs, without a walk through the window. */
+static void sweep_own(struct heap *heap, size_t budget, const char *operation) {
     struct finding found = {0};
-    size_t budget = SWEEP_SLOTS_ENDING;
     bool damaged = false;
     lock_take(&heap->lock);
     for (unsigned size_class = 0; size_class < SIZE_CLASSES && !damaged; size_class++) {
         damaged = check_list(&heap->classes[size_class].slabs, &budget, &found);
     }
     lock_give(&heap->lock);
-    if (damaged) {
+    if (UNLIKELY(damaged)) {
         tell(operation, &found);
+    }
+}
+
+void sweep_ending(struct heap *heap, const char *operation) {
+    sweep_own(heap, SWEEP_SLOTS_ENDING, operation);
+}
+
+void sweep_light(struct heap *heap, const char *operation) {
+    struct hardened *hardened = heap->hardened;
+    if (UNLIKELY(hardened->sweeps < SWEEPS_LIGHT && !stopped)) {
+        hardened->sweeps++;
+        sweep_own(heap, SWEEP_SLOTS_LIGHT, operation);
     }
 }
 
 /* Slabs of no heap. Other threads may be beginning or ending blocks in them without the lock; these still have, or
  * already have, their live bit, which changes under it (see slot_intact). */
 static void sweep_abandoned(const char *operation) {
-    size_t budget = SWEEP_SLOTS_LAST;
+    size_t budget = last_slots();
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         struct abandoned *of = &abandoned[size_class];
         struct finding found = {0};
-        lock_take(&of->lock);
+        if (!lock_try(&of->lock)) {
+            continue;
+        }
         const bool damaged = check_all_of(of->shared, &budget, &found) || check_list(&of->slabs, &budget, &found);
         lock_give(&of->lock);
         if (damaged) {
@@ -193,10 +246,13 @@ static void sweep_abandoned(const char *operation) {
 }
 
 void sweep_all(struct heap *heap, const char *operation) {
-    if (heap != &heap_none) {
+    if (stopped) {
+        return;
+    }
+    if (heap != &heap_none && lock_try(&heap->lock)) {
         heap->hardened->sweep_unit = 0;
         heap->hardened->sweep_offset = 0;
-        sweep(heap, SWEEP_SLOTS_LAST, operation);
+        sweep(heap, last_slots(), operation);
     }
     sweep_abandoned(operation);
 }

@@ -1,4 +1,5 @@
-/* sweep.h - with harden=full: checks slots that no call touches, a few at a time, on slow paths. So a canary is checked
+/* sweep.h - checks slots that no call touches: with harden=full a few at a time, on slow paths; with harden=light only
+ * at first and at exit, and only that free slots read as zero. So a canary is checked
  * even if its block is never freed, and a write to freed memory is found even if the slot is not used again. Done by
  * the thread of the heap that owns the slabs; slabs of no heap are only checked at exit. */
 #pragma once
@@ -18,12 +19,23 @@ struct heap;
 #define SWEEP_SLOTS_LAST ((size_t)1 << 20)
 #define SWEEP_SLOTS_ENDING ((size_t)1 << 16)
 
+/* The same with harden=light: the first SWEEPS_LIGHT refills of a heap check some; at exit some 0.3 ms. */
+#define SWEEP_SLOTS_LIGHT 512u
+#define SWEEPS_LIGHT 16u
+#define SWEEP_SLOTS_LAST_LIGHT ((size_t)1 << 15)
+
+/* With harden=light: such a check, if it is due. Call it with no lock held. */
+void sweep_light(struct heap *heap, const char *operation);
+
+/* In a forked child whose parent had several threads: with harden=light, ends all checks. */
+void sweep_stop(void);
+
 /* Checks some slots, from where the last step ended. Call it with no lock held. */
 void sweep_step(struct heap *heap, const char *operation);
 
 /* Checks the heap's slots before its thread ends. */
 void sweep_ending(struct heap *heap, const char *operation);
 
-/* Checks all slots, or SWEEP_SLOTS_LAST of the heap's, and as many in slabs of no heap: at exit. The heap may
- * be heap_none. */
+/* Checks all slots, or at most so many of the heap's, and as many in slabs of no heap: at exit. The heap may
+ * be heap_none. Waits for no lock: a signal handler that exits may have interrupted its holder. */
 void sweep_all(struct heap *heap, const char *operation);

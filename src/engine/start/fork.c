@@ -7,6 +7,7 @@
 #include "engine/memory/span.h"
 #include "engine/modes/background.h"
 #include "engine/modes/harden.h"
+#include "engine/modes/sweep.h"
 #include "engine/reports/heap_limit.h"
 #include "engine/root/root.h"
 #include "engine/samples/sample.h"
@@ -48,6 +49,7 @@ void fork_recover(bool alone) {
         metadata_recover();
         spans_recover();
         harden_recover();
+        sweep_stop();
         threads_recover();
         samples_recover();
     }

@@ -135,7 +135,7 @@ __attribute__((destructor)) static void end(void) {
     if (!root_ready()) {
         return;
     }
-    if (heaps.harden == HARDEN_FULL) {
+    if (heaps.harden != HARDEN_OFF) {
         sweep_all(heap_mine, "exit");
     }
     profile_write_at_exit(&mems_root.options);
