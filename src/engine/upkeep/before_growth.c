@@ -12,18 +12,19 @@
 #include "os/os.h"
 #include "page_purge.h"
 
-/* Before slabs exceed their peak memory, empty slabs that no heap has are given up, idle heaps are reclaimed, and the
- * heap that last kept an empty slab loses it: memory that changes hands as a span needs no page fault. If there is no
- * empty slab, free pages are purged. The next time is when slabs hold this much more, plus this fraction; if much was
- * purged, when they hold more by the pages needed again since (purged in vain), plus a fraction of the purged ones. */
+/* Before slabs exceed their peak, empty slabs that no heap owns are given up, idle heaps are reclaimed, and the heap
+ * that was the last to keep an empty slab loses it: memory that changes hands as a span needs no page fault. If that
+ * makes no dirty span, free pages are purged. The next time is when slabs hold this many pages more, or this fraction
+ * if that is more; but if much was purged, when they hold more by the pages that were purged in vain (needed again
+ * since), plus a fraction of those purged. */
 #define PEAK_MIN_PAGES ((size_t)128)
 #define PEAK_SHARE 64u
 #define PEAK_RISE 64u
 
-/* Cached large blocks of up to this part of memory are given up for slabs. */
+/* Slabs get cached large blocks of up to this fraction of memory. */
 #define FLUSH_SHARE 16u
 
-/* Large blocks to flush before checking whether they suffice. */
+/* How many large blocks are flushed before we check whether they suffice. */
 #define LARGES_STEP 8u
 
 /* Idle classes are flushed when a heap's slabs have grown by this much, and by this fraction. */
@@ -35,8 +36,8 @@ void upkeep_flush_later(struct heap *heap) {
     heap->flush_at = heap->slab_bytes + (share > GROWTH_MIN ? share : GROWTH_MIN);
 }
 
-/* Classes whose magazines had no refill since the last time flush their cached blocks, because one block may keep a
- * whole slab from being empty. The last slab of a class stays: a program that allocates and frees in turn needs no
+/* Flushes the cached blocks of classes whose magazines had no refill since the last time, because one block may keep a
+ * whole slab from being empty. The last slab of a class stays: a program that allocates and frees by turns needs no
  * refill either. */
 static bool flush_idle_classes(struct heap *heap) {
     if (heap->slab_bytes < heap->flush_at) {
@@ -58,7 +59,7 @@ bool upkeep_before_growth(struct heap *heap) {
     return depot_flush_if_large(heap) || flush_idle_classes(heap);
 }
 
-/* Flushes cached blocks of a heap, under its lock, up to *left. True when there is a dirty span of the kind wanted. */
+/* Flushes up to *left cached blocks of a heap, under its lock. True once there is a dirty span of the wanted kind. */
 static bool flush_larges(struct heap *heap, size_t units, size_t most, size_t least, size_t *left) {
     bool fits = span_dirty_fits(units, most);
     while (!fits && *left != 0 && large_cache_count(&heap->larges) != 0 &&
@@ -75,7 +76,7 @@ void upkeep_flush_larges(struct heap *mine, size_t units, size_t most, size_t le
     bool fits = false;
     if (mine != NULL && large_cache_used(&mine->larges)) {
         lock_take(&mine->lock);
-        large_cache_decay(&mine->larges, os_coarse_ms(), FLUSHED_LARGES); /* what is flushed counts as just freed */
+        large_cache_decay(&mine->larges, os_coarse_ms(), FLUSHED_LARGES); /* flushed later, it counts as just freed */
         fits = flush_larges(mine, units, most, least, &left);
         lock_give(&mine->lock);
     }
@@ -88,20 +89,21 @@ void upkeep_flush_larges(struct heap *mine, size_t units, size_t most, size_t le
     }
 }
 
-/* What slabs may hold before free pages are purged again, and slabs_returned() at that time (relaxed: a little off). */
+/* How many pages slabs may hold before free ones are purged again, and slabs_returned() when this was set. Relaxed:
+ * they may be a little off. */
 static _Atomic size_t peak_level;
 static _Atomic size_t peak_returned;
 
-/* The pages that are resident, as far as is known, without those of tables. */
+/* The pages that seem to be resident, without those of tables. */
 static size_t resident_pages(void) {
     const size_t held = holding_held() / OS_PAGE;
     const size_t absent = slabs_absent();
     return held > absent ? held - absent : 0;
 }
 
-/* If memory is about to exceed its peak, slabs get what the thread's heap has cached: large blocks that are small
- * beside the heap, and the depot if it has PEAK_MIN_PAGES. Not again before memory has grown by as much, because they
- * may be needed again. */
+/* If memory is about to exceed its peak, flushes what the thread's heap has cached, so that slabs can use it: large
+ * blocks, up to a fraction of memory, and the depot if it has PEAK_MIN_PAGES. Then not again before memory has grown by
+ * as much, because the blocks may be needed again. */
 static void flush_before_peak(struct heap *heap) {
     static _Atomic size_t level; /* relaxed, as peak_level */
     const size_t resident = resident_pages();
@@ -129,7 +131,7 @@ void upkeep_before_peak(struct heap *heap, size_t units) {
         return;
     }
     const uint64_t now_ms = os_coarse_ms();
-    if (!os_single_threaded()) { /* one thread alone shares hardly any slab */
+    if (!os_single_threaded()) { /* with one thread there are hardly any */
         abandoned_drop_empty();
     }
     if (idle_reclaim_for(heap, now_ms, units) || idle_take_empty(heap, units)) {

@@ -16,8 +16,8 @@
 /* How often a heap collects units of classes that it is not using. */
 #define COLLECT_MS 10u
 
-/* After this long without a pass, the next slow call that reads the clock does one: the thread may have slept. One in
- * this many reads it, and all while there are dirty spans. */
+/* After this long without a pass, the next slow call that reads the clock does one, because the thread may have slept.
+ * One in this many reads the clock, and all do while there are dirty spans. */
 #define PASS_LATE_MS 50u
 #define CALLS_PER_CLOCK 8u
 
@@ -30,8 +30,8 @@ void upkeep_decay(void) {
     }
 }
 
-/* Classes that needed neither a refill nor room during the decay time flush their cached blocks; those that needed
- * only room cache fewer from now on. */
+/* In each decay time, flushes the cached blocks of classes that needed neither a refill nor room, and shrinks the
+ * magazines of those that needed only room. */
 static void rest_classes(struct heap *heap, uint64_t now_ms) {
     if (now_ms - heap->rested_ms < atomic_load_explicit(&spans.decay_ms, memory_order_relaxed)) {
         return;
@@ -116,7 +116,7 @@ void upkeep(struct heap *heap) {
     if (counted || now_ms - heap->passed_ms >= PASS_LATE_MS || heap->larges.decaying) {
         pass_if_due(heap, now_ms);
     }
-    span_decay(now_ms); /* each call does its share of what is due */
+    span_decay(now_ms); /* each call purges its share of what is due */
 }
 
 void upkeep_counted(struct heap *heap) {

@@ -11,18 +11,18 @@
 
 #include "engine/heaps/heap.h"
 
-/* A heap looks for unused memory on one in this many slow calls, and at each beat, but not twice within one tick of the
+/* A heap looks for unused memory in one of this many slow calls, and at each beat, but at most once in a tick of the
  * coarse clock. */
 #define CALLS_PER_PASS 16u
 
-/* Counts a slow call of the heap's thread. True for one in CALLS_PER_PASS, which must do a pass. */
+/* Counts a slow call of the heap's thread. One in CALLS_PER_PASS returns true, and must do a pass. */
 static inline bool upkeep_count(struct heap *heap) {
     const uint32_t calls = atomic_load_explicit(&heap->slow_calls, memory_order_relaxed);
     atomic_store_explicit(&heap->slow_calls, calls + 1, memory_order_relaxed);
     return calls % CALLS_PER_PASS == 0;
 }
 
-/* The entry of the slow paths: counts a slow call, and does its share of what is due. */
+/* Slow paths end in it: counts a slow call, and does its share of what is due. */
 void upkeep(struct heap *heap);
 
 /* For a call for which upkeep_count returned true: does the pass. */
@@ -37,8 +37,8 @@ void upkeep_pass(struct heap *heap, uint64_t now_ms);
 /* The same for a thread without a heap: other heaps' memory. */
 void upkeep_of_others(void);
 
-/* For a thread that has time: the same for all heaps. Returns whether anything was purged, or soon will be. */
+/* For a thread that has time: the same for all heaps. Returns whether something was purged, or soon will be. */
 bool upkeep_of_all(void);
 
-/* Where only dirty memory matters. */
+/* Purges only dirty spans, if some are due. */
 void upkeep_decay(void);

@@ -16,12 +16,12 @@
 /* Other heaps that one pass, or one attempt to steal, examines. */
 #define LOOKS 8u
 
-/* Slabs of an idle heap that are searched for a block to steal, and that are skipped on the way. */
+/* How many slabs of an idle heap are searched for a block to steal, and how many others are skipped on the way. */
 #define SEARCHED_SLABS 4u
 #define PASSED_SLABS 64u
 
-/* An empty slab that a heap keeps is the first one of its class with free slots. Of a heap that may be at work no
- * others are looked for: it may have many thousands, and its thread may wait for the lock meanwhile. */
+/* An empty slab that a heap keeps is the first of its class with free slots. In a heap that may be at work, only the
+ * first few slabs are searched: it may have many thousands, and its thread may be waiting for the lock. */
 #define KEPT_SLABS 2u
 
 struct heap *idle_next(void) {
@@ -48,7 +48,8 @@ bool idle_now(struct heap *heap, uint64_t now_ms) {
     return now_ms - atomic_load_explicit(&heap->seen_ms, memory_order_relaxed) >= IDLE_MS;
 }
 
-/* Whether an idle heap has not been reclaimed since its thread was last seen, or has been sent something since. */
+/* Whether there may be something in an idle heap: it has not been reclaimed since its thread last took a slow path, or
+ * remote frees have arrived since. */
 static bool has_more(const struct heap *heap) {
     return inbox_has_units(heap) || atomic_load_explicit(&heap->reclaimed, memory_order_relaxed) !=
                                         atomic_load_explicit(&heap->slow_calls, memory_order_relaxed) + 1;
@@ -57,7 +58,7 @@ static bool has_more(const struct heap *heap) {
 void idle_reclaim(struct heap *heap, size_t units) {
     bool more = inbox_collect(heap, units, false);
     if (heap->arena != NULL) {
-        cached_flush(heap); /* an arena's magazines are under the lock too */
+        cached_flush(heap); /* the lock covers an arena's magazines too */
     }
     depot_flush(heap);
     large_cache_flush(&heap->larges, units);
@@ -108,15 +109,15 @@ bool idle_take_empty(const struct heap *mine, size_t units) {
 
 /* --- Stealing ----------------------------------------------------------------------------------------------------- */
 
-/* A block of the heap that another thread has freed, and its own thread has not taken back: from the first `most` slabs
- * that may have one, skipping up to `passing` whose free slots are all settled. Under the heap's lock. */
+/* A block that another thread freed and the heap's thread has not taken back, from the first `most` slabs that may have
+ * one. Skips up to `passing` slabs whose free slots are all settled. Under the heap's lock. */
 static void *steal_from(struct heap *heap, unsigned size_class, unsigned most, unsigned passing) {
     struct list *slabs = &heap->classes[size_class].slabs;
     unsigned passed = 0;
     for (struct list *link = slabs->next; link != slabs && most != 0 && passed <= passing; link = link->next) {
         struct slab *slab = CONTAINER_OF(link, struct slab, link);
         if (slab_free_slots(slab) == 0) {
-            break; /* so are those behind it */
+            break; /* those behind it are full too */
         }
         most -= slab->unsettled;
         passed += !slab->unsettled;
@@ -164,7 +165,8 @@ void *idle_steal(struct heap *heap, unsigned size_class) {
         block = steal_if_idle(heap_of(heap->victim), heap, size_class, now_ms, &more);
         heap->victim = more ? heap->victim : 0;
     }
-    /* A failed search is not repeated before the clock has moved on: no heap has become idle since. */
+    /* After a failed search there is no other before the clock has moved on, because no heap has become idle
+     * meanwhile. */
     if (heap->victim == 0 && now_ms != heap->searched_ms) {
         heap->searched_ms = now_ms;
         for (unsigned i = looks; heap->victim == 0 && i != 0; i--) {

@@ -9,10 +9,10 @@
 #include "engine/tables/size_class.h"
 #include "idle.h"
 
-/* Slabs of a heap that are examined each time. */
+/* How many slabs of a heap are examined each time. */
 #define PASS_SLABS 256u
 
-/* Does what has been begun, with no lock held while the system works. Returns how many pages were purged. */
+/* Finishes a purge, with no lock held while the system works. Returns how many pages were purged. */
 static unsigned finish(struct slab_purge *purge) {
     if (purge->pages == 0) {
         return 0;
@@ -73,7 +73,7 @@ unsigned page_purge_others(const struct heap *mine, uint64_t now_ms, bool idle, 
     return purged;
 }
 
-/* Each slab once: what is freed meanwhile, or refused by the system, is left. */
+/* Tries each slab once: what is freed meanwhile stays, and so does what the system refuses to purge. */
 static size_t purge_all_abandoned(unsigned size_class, uint64_t now_ms) {
     struct slab_purge purge;
     size_t purged = 0;

@@ -18,7 +18,7 @@
 #include "os/os.h"
 #include "page_purge.h"
 
-/* Memory is short if some thread on the machine waited for memory in this percentage of the last seconds. */
+/* Memory is short if, for this percentage of the last ten seconds, some thread on the machine waited for memory. */
 #define PRESSURE_HIGH 10u
 
 static void flush_own(struct heap *heap) {
@@ -30,7 +30,7 @@ static void flush_own(struct heap *heap) {
     lock_give(&heap->lock);
 }
 
-/* Threads of other heaps wait for their locks meanwhile if they take a slow path. */
+/* Meanwhile threads of other heaps that take a slow path wait for their locks. */
 static void reclaim_all(struct heap *mine) {
     larges_cut_headroom();
     huge_give_addresses();
@@ -50,7 +50,7 @@ static void reclaim_all(struct heap *mine) {
     abandoned_drop_empty();
 }
 
-/* If memory or addresses are limited, the dirty units may be exactly what is needed. */
+/* Purges too if memory or addresses are limited, because the dirty units may be just what is needed. */
 void upkeep_reclaim_all(struct heap *mine) {
     reclaim_all(mine);
     samples_reclaim();

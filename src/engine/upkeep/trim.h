@@ -11,5 +11,5 @@ void upkeep_reclaim_all(struct heap *mine);
 /* The same, and purges all free memory. Returns the bytes purged. */
 size_t upkeep_trim(struct heap *mine);
 
-/* Finds out how much memory the process may have, and if it is short: then trims all heaps. Reads kernel files. */
+/* Finds out how much memory the process may have, and trims all heaps if memory is short. Reads kernel files. */
 void upkeep_ask(void);
