@@ -1,7 +1,8 @@
 /* harden_guards.h - memory between blocks that faults when touched, with harden=light and full. Linux can mark pages
- * for this (MADV_GUARD_INSTALL, since 6.13) in 0.7 us each, without further mappings. Older kernels protect them, which
- * splits mappings, of which a process may have some 65,000, so there are at most GUARDS_PROTECTED_MOST such guards. If
- * both are refused, or the system's pages are larger than OS_PAGE, there are none. A guarded page has no memory. */
+ * for this (MADV_GUARD_INSTALL, since 6.13): 0.7 us each, and no further mappings. With older kernels pages are
+ * protected; that splits mappings, of which a process may have some 65,000, so there are at most GUARDS_PROTECTED_MOST
+ * such guards. There are none if both are refused, or if the system's pages are larger than OS_PAGE. A guarded page has
+ * no memory. */
 #pragma once
 
 #include <stdatomic.h>
@@ -29,11 +30,11 @@ void guards_start(void);
 /* Makes pages fault when touched; false, with nothing changed, if that is impossible. */
 bool guard_set(void *start, size_t size);
 
-/* Ends that: the pages read as zero. False if the system refuses: then they must not be used again. */
+/* Ends that: the pages then read as zero. False if the system refuses: then they must not be used again. */
 bool guard_clear(void *start, size_t size);
 
-/* Gives up the beginning of a guard, or makes it begin earlier, by `size` bytes: the pages from `start` on. False if
- * the system refuses: then those pages are as they were. */
+/* Moves the beginning of a guard by `size` bytes, later or earlier. `start`: the first page that changes. False if the
+ * system refuses: then those pages are as they were. */
 bool guard_shorten(void *start, size_t size);
 bool guard_lengthen(void *start, size_t size);
 

@@ -106,7 +106,7 @@ void huge_give_addresses(void) {
     lock_give(&huge_table.lock);
 }
 
-/* Remembers a freed block for reports; with guards its addresses are kept meanwhile, and fault. */
+/* Remembers a freed block for reports. With guards, its addresses are kept meanwhile, and fault. */
 static void remember(struct huge *huge) {
     const unsigned at = huge_table.freed_next;
     give_addresses(at);
@@ -154,7 +154,8 @@ bool huge_resize(void *block, size_t size, void **resized) {
     const size_t requested = size;
     size = mapping_for(size);
     void *moved = NULL;
-    /* The lock is held throughout: once the pages have moved, their old addresses may be another block's. */
+    /* The lock is held throughout, because once the pages have moved, their old addresses may become another
+     * block's. */
     struct huge *huge = enter(block);
     const size_t before = huge != NULL ? size_of(&huge->node) : 0;
     const size_t more = size > before ? size - before : 0;

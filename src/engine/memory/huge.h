@@ -8,8 +8,8 @@
 #include "base/range_tree.h"
 #include "os/lock.h"
 
-/* From this size on blocks are huge, and smaller ones once the window is full; large if mapping fails: take_big
- * (calls/supply.c) decides. */
+/* From this size on, blocks are huge (large if mapping fails), and smaller ones too once the window is full: take_big
+ * in calls/supply.c decides. */
 #define HUGE_MIN ((size_t)64 << 20)
 
 /* How many freed blocks are remembered, for reports on stray pointers. */
@@ -42,7 +42,7 @@ struct huge_table {
         uintptr_t start;
         uintptr_t last;
     } freed[HUGE_REMEMBERED];
-    bool reserved[HUGE_REMEMBERED]; /* with a guard behind each block: that one's addresses are still ours, and fault */
+    bool reserved[HUGE_REMEMBERED]; /* with guards behind blocks: the freed one's addresses are still ours, and fault */
     unsigned freed_next;
 };
 
@@ -57,7 +57,8 @@ bool huge_free(void *block);
 /* Gives up the addresses of freed blocks, when memory is short. */
 void huge_give_addresses(void);
 
-/* Resizes a live block: *resized is where it is, NULL if there is no memory. False if no live one starts here. */
+/* Resizes a live block. *resized is its new place, or NULL if there is no memory. False if no live block starts
+ * here. */
 bool huge_resize(void *block, size_t size, void **resized);
 
 /* Stores a sample (or NULL) for a live block; returns the previous one, or NULL if no block starts here. */
@@ -66,15 +67,17 @@ struct sample *huge_keep_sample(const void *block, struct sample *sample);
 /* The bytes requested for the live block that starts here; 0 if there is none. */
 size_t huge_requested(const void *block);
 
-/* Records the program's advice on a range of addresses; whether the live block that starts here has some. */
+/* Records the program's advice on a range of addresses; whether it has given some on the live block that starts here.
+ */
 void huge_note_advice(const void *start, size_t size);
 bool huge_advised(const void *block);
 
-/* The origin of the live block that starts here; set once it has a canary, after it was allocated or resized. */
+/* The origin of the live block that starts here. It is set once the block has a canary, after it was allocated or
+ * resized. */
 unsigned huge_origin(const void *block);
 void huge_set_origin(const void *block, unsigned origin);
 
-/* The first live block with a canary for which intact(start, bytes requested) is false, and its size, or NULL. Under
+/* The first live block with a canary for which intact(start, bytes requested) is false, or NULL; and its size. Holds
  * the lock, so no block ends meanwhile; looks at up to 64 blocks. */
 void *huge_find_broken(bool (*intact)(const void *start, size_t size), size_t *size);
 

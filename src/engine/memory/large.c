@@ -69,7 +69,8 @@ void large_clear(struct large *large) {
     clear(start_of(large), large_size(large));
 }
 
-/* A descriptor for a block of `size` bytes, or NULL; complete but for its span, through which others then see it. */
+/* A descriptor for a block of `size` bytes, or NULL. It is complete but for its span, which shows it to other
+ * threads. */
 static struct large *describe(size_t size) {
     struct large *large = metadata_alloc(sizeof *large);
     if (large != NULL) {
@@ -84,7 +85,7 @@ static struct large *describe(size_t size) {
     return large;
 }
 
-/* A live block of the descriptor's span if it was `taken`; otherwise the descriptor is freed. */
+/* If the span was `taken`, makes it a live block; otherwise frees the descriptor. */
 static void *begin(struct large *large, size_t size, bool taken) {
     if (!taken) {
         metadata_free(large, sizeof *large);
@@ -116,7 +117,7 @@ void large_retire(struct large *large, uint64_t freed_ms) {
     } else if (UNLIKELY(large_advised(large))) {
         span_give_advised(&large->span);
     } else if (large->span.units >= HUGE_MIN >> UNIT_SHIFT) {
-        span_give_purged(&large->span); /* as a separate mapping would be */
+        span_give_purged(&large->span); /* as a huge block's mapping would be */
     } else {
         span_give_aged(&large->span, freed_ms);
     }
@@ -134,7 +135,8 @@ void large_destroy(struct large *large) {
 
 /* --- Headroom ----------------------------------------------------------------------------------------------------- */
 
-/* Headroom of at least this size has no memory until used. Smaller headroom may keep old pages, which saves faults. */
+/* Headroom of at least this size has no memory until used. Smaller headroom may keep old pages, which saves page
+ * faults. */
 #define HEADROOM_PURGED ((size_t)1 << 20)
 
 static size_t ample_blocks; /* number of live ample blocks; under the spans' lock */
@@ -164,7 +166,7 @@ COLD void large_end_headroom(struct large *large) {
     lock_give(&spans.lock);
 }
 
-/* Grows a block into its headroom. False if that is too small, or the block shrinks and loses its headroom. */
+/* Grows a block into its headroom. If that is too small, or the block shrinks, it loses its headroom: false. */
 static bool grow_into_headroom(struct large *large, size_t size) {
     lock_take(&spans.lock);
     const bool fits = size >= large_requested(large) && large_units(size) <= large->span.units;
@@ -178,7 +180,7 @@ static bool grow_into_headroom(struct large *large, size_t size) {
     return fits;
 }
 
-/* The units of the span whose first unit, below the top, is given. */
+/* The units of the span that starts at a unit below the top. */
 static size_t units_from(size_t unit) {
     const uint32_t entry = page_map_load(unit);
     const bool has_descriptor = entry_is_slab(entry) || entry == UNIT_LARGE || entry_is_free(entry);
@@ -220,13 +222,13 @@ bool large_resize(void *block, size_t size) {
     if (units > large->span.units && !span_grow(&large->span, units, UNIT_PART)) {
         return false;
     }
-    /* After growing and before shrinking, so that statistics never see a size beyond the span. */
+    /* After the span grows and before it shrinks, so that statistics never see a size beyond it. */
     large_set_size(large, size);
     large->watched = false;
     if (units >= large->span.units) {
         return true;
     }
-    /* Advice would stay with the freed end; so the addresses are kept, without their memory. */
+    /* Advice would stay on the freed end, so the block keeps those addresses, without their memory. */
     if (UNLIKELY(large_advised(large))) {
         size_t kept = units << UNIT_SHIFT;
         (void)os_purge((char *)block + kept, ((size_t)large->span.units << UNIT_SHIFT) - kept);
@@ -236,7 +238,7 @@ bool large_resize(void *block, size_t size) {
     return true;
 }
 
-/* Moves the beginning of the fence to a block's new end, if the block keeps its units. */
+/* Moves the fence to the block's new end. False if the block does not keep its units. */
 static bool move_fence(struct large *large, size_t size) {
     char *start = start_of(large);
     const size_t before = large_size(large);

@@ -1,7 +1,7 @@
-/* large.h - blocks too large, or too strictly aligned, for a slab: each is a span of the window and belongs to no heap.
- * The block starts at the span's first unit, whose page map entry is UNIT_LARGE while a user holds the block, and
- * UNIT_PART otherwise; the live map is not used. The thread that changes the entry (one atomic operation) has freed the
- * block and owns its span, which it may free, or keep for its own next large block (large_cache.h). */
+/* large.h - blocks too large, or too strictly aligned, for a slab. Each has a span of the window, and belongs to no
+ * heap. The page map entry of its first unit is UNIT_LARGE while a user holds the block, otherwise UNIT_PART; the live
+ * map is not used. The thread that changes the entry, by one atomic operation, has freed the block and owns the span:
+ * it gives that back, or keeps it for its own next large block (large_cache.h). */
 #pragma once
 
 #include <stdbool.h>
@@ -15,25 +15,24 @@
 
 struct sample;
 
-/* requested <= units * UNIT; written by the block's user (realloc), read by statistics under the spans' lock (relaxed).
- * watched: calloc has left all of its pages untouched; written by the block's user, read by whoever frees it. ample:
- * the units beyond large_units(requested) may be cut off at any time (larges_cut_headroom); it changes only under the
- * spans' lock, as do requested and span.units while it is set. arena: written before the arena's user gets the block,
- * and by whoever has ended its life. excess: the count of units beyond their need (large_cache.h) that this live block
- * adds to. */
+/* requested <= units * UNIT. Most fields are the user's: written by whoever holds the block, read by whoever frees it.
+ * requested  is read by statistics under the spans' lock (relaxed).
+ * ample      changes only under the spans' lock; while it is set, so do requested and span.units, because the units
+ *            beyond large_units(requested) may be cut off at any time (larges_cut_headroom).
+ * arena      is written before the user gets the block, and by whoever has ended its life. */
 struct large {
     struct span span;
     _Atomic size_t requested; /* bytes requested */
     struct list link;         /* in a heap's cache (large_cache.h), or in an arena's list */
-    uint32_t period;          /* of the cache, when the block entered it */
+    uint32_t period;          /* the cache's, when the block entered it */
     uint8_t origin;           /* enum origin (slot_record.h), with harden=full */
-    uint8_t fence;            /* enum large_fence; written by the block's user, or whoever freed it */
-    bool watched;
+    uint8_t fence;            /* enum large_fence; also written by whoever has freed the block */
+    bool watched;             /* calloc has left all of its pages untouched */
     _Atomic bool advised;     /* see advice.h (relaxed) */
-    _Atomic bool ample;       /* has headroom */
-    struct sample *sample;    /* the sample that the block is (sampled_block.h), or NULL. Its user's */
-    uint32_t arena;           /* the heap of the block's arena, whose list then has the block by `link`; 0: none */
-    _Atomic uint32_t *excess; /* where its excess units are counted, or NULL. Its user's */
+    _Atomic bool ample;       /* it has headroom */
+    struct sample *sample;    /* the sample that the block is (sampled_block.h), or NULL */
+    uint32_t arena;           /* its arena's heap, whose list then holds the block by `link`; 0: none */
+    _Atomic uint32_t *excess; /* counts units that it does not need (large_cache.h), or NULL */
 };
 
 static inline size_t large_requested(const struct large *large) {
@@ -49,7 +48,7 @@ static inline bool large_advised(const struct large *large) {
     return atomic_load_explicit(&large->advised, memory_order_relaxed);
 }
 
-/* Acquire: pairs with the release of whoever cuts off the headroom, so that the span's new end is seen. */
+/* Acquire: pairs with set_ample's release, so that after the headroom was cut off, the span's new end is seen. */
 static inline bool large_is_ample(const struct large *large) {
     return atomic_load_explicit(&large->ample, memory_order_acquire);
 }
@@ -77,10 +76,10 @@ void large_clear(struct large *large);
 /* Fences and purges all of a block that nobody holds. False if that is impossible. */
 bool large_fence_all(struct large *large);
 
-/* A block of `size` bytes at a multiple of `alignment`; *zero: it reads as zero. NULL if there is no room. */
+/* A block of `size` bytes at a multiple of `alignment`, or NULL if there is no room. *zero: it reads as zero. */
 void *large_alloc(size_t size, size_t alignment, bool *zero);
 
-/* The same from a free span of at most `most` units that has been used and not purged. */
+/* The same from a dirty free span of at most `most` units. */
 void *large_alloc_dirty(size_t size, size_t alignment, size_t most);
 
 static inline void large_set_size(struct large *large, size_t size) {
@@ -92,7 +91,7 @@ static inline bool large_is_plain(const struct large *large) {
     return !large->watched && large->sample == NULL && large->arena == 0 && !large_advised(large);
 }
 
-/* Revives the block of a descriptor that nobody holds, at a size that its units have room for, and its fence allows. */
+/* Makes a block that nobody holds live again, with a size that its units and its fence have room for. */
 static inline void *large_reuse(struct large *large, size_t size) {
     large_set_size(large, size);
     large->watched = false;
@@ -113,13 +112,13 @@ static inline bool large_is_live(const struct large *large) {
  * without moving. `purge`: large headroom is purged. */
 void large_keep_headroom(void *block, size_t size, bool purge);
 
-/* A block whose life has ended keeps all of its units. */
+/* For a block whose life has ended: its headroom becomes part of it. */
 COLD void large_end_headroom(struct large *large);
 
-/* Takes a block's excess units from the count, because its life has ended or it is about to be resized. */
+/* For a block whose life has ended, or that is to be resized: its excess units are no longer counted. */
 COLD void large_narrow(struct large *large);
 
-/* Gives back the headroom of all live blocks, when memory is short. O(spans) if there is any. */
+/* Frees the headroom of all live blocks, when memory is short. O(spans) if there is any. */
 void larges_cut_headroom(void);
 
 /* Ends the life of the block that starts here; returns its descriptor, now the caller's, or NULL if none is live. If
@@ -135,7 +134,7 @@ static inline struct large *large_end(void *block) {
         page_map_store(unit, UNIT_PART);
     } else if (!atomic_compare_exchange_strong_explicit(&window.page_map[unit], &entry, UNIT_PART, memory_order_acq_rel,
                                                         memory_order_relaxed)) {
-        return NULL; /* acquire and release: what the block's users did precedes its reuse */
+        return NULL; /* acquire and release: what the block's users did comes before its reuse */
     }
     struct large *large = large_of(block);
     if (UNLIKELY(large_is_ample(large))) {
@@ -147,7 +146,7 @@ static inline struct large *large_end(void *block) {
     return large;
 }
 
-/* Gives back the span and the descriptor of a block that nobody holds. */
+/* Frees the span and the descriptor of a block that nobody holds. */
 void large_destroy(struct large *large);
 
 /* The same for a block that has been unused since `freed_ms`, by the coarse clock. */
@@ -156,14 +155,14 @@ void large_retire(struct large *large, uint64_t freed_ms);
 /* The same for a block whose pages have been moved to another. */
 void large_destroy_moved(struct large *large);
 
-/* Resizes a live block in place; false if that is impossible. */
+/* Resizes a live block in place. False if that is impossible. */
 bool large_resize(void *block, size_t size);
 
-/* The same for blocks that end with a fence, which moves with the end. Pages that the block gains read as zero if free
- * memory does; those that it loses are cleared. A block that shrinks by less than half keeps its units. */
+/* The same for a block that ends with a fence, which moves with the end. Pages that it gains read as zero if free
+ * memory does; those that it loses are cleared. If it shrinks by less than half, it keeps its units. */
 bool large_resize_fenced(void *block, size_t size);
 
-/* Forgets a live block whose addresses were lost to another mapping; the same for the descriptor of one whose life has
- * ended, and whose memory cannot be used again. */
+/* Forgets a live block whose addresses another mapping has taken; and the descriptor of one whose life has ended, and
+ * whose memory cannot be used again. */
 void large_lose(void *block);
 void large_lose_ended(struct large *large);

@@ -41,7 +41,7 @@ size_t large_cache_units(const struct large_cache *cache) {
 struct large *large_cache_take_wider(struct large_cache *cache, size_t units) {
     const size_t most = units + LARGE_WIDER - atomic_load_explicit(&cache->wider, memory_order_relaxed);
     if (units == 0 || most >= LARGE_UNITS_END) {
-        return NULL; /* 0: of a size that is out of range */
+        return NULL; /* 0: the size was out of range */
     }
     const unsigned last = large_cache_bin(most);
     for (unsigned bin = large_cache_bin(units); bin <= last; bin++) {
@@ -92,7 +92,7 @@ static bool is_unused(const struct large_cache *cache, const struct large *large
     return cache->period - large->period >= 2;
 }
 
-/* Takes the oldest block of a bin, if it has been there for a whole period; otherwise NULL. */
+/* The oldest block of a bin, taken out if it has been there for a whole period; else NULL. */
 static struct large *take_unused(struct large_cache *cache, unsigned bin) {
     struct list *blocks = &cache->bins[bin];
     if (!list_empty(blocks)) {

@@ -1,13 +1,14 @@
 /*
- * large_cache.h - whole large blocks that a heap's thread has freed and may soon need again.
+ * large_cache.h - large blocks that a heap's thread has freed, kept whole because it may soon need them again.
  *
- * A cached block keeps its span and its descriptor, so a pair of malloc and free costs the same for 40 KiB and for 60
- * MiB. Blocks are found by their exact number of units, or a ready one that is slightly *wider* is taken, so changing
- * sizes do not split and merge a span over and over. They are flushed after decay_ms in the cache, and before the
- * process's memory grows: like free spans, cached memory can serve any request, so no byte count bounds it.
+ * A cached block keeps its span and its descriptor, so a pair of malloc and free costs the same for 40 KiB as for 60
+ * MiB. A request takes a block of exactly its number of units, or a ready one that is slightly *wider*, so changing
+ * sizes do not split and merge a span over and over. Blocks are flushed after decay_ms, and before the process's memory
+ * grows. Their bytes have no other bound: like free spans, they can serve any request.
  *
- * All under the lock of the cache's heap, except the *ready* block of each bin, the one freed last. The heap's thread
- * stores into an empty place and takes without the lock; others only take, holding it; whoever takes uses an exchange.
+ * All is under the lock of the cache's heap, except the *ready* block of each bin, the one freed last. The heap's
+ * thread fills an empty place and takes from it without the lock. Others only take, and hold the lock. Both take by an
+ * exchange.
  */
 #pragma once
 
@@ -32,22 +33,22 @@
 /* How many blocks of a bin a search looks at. */
 #define LARGE_PROBES 8u
 
-/* The excess units that a heap's live blocks may have in total; like cached memory, they are kept. */
+/* How many units a heap's live blocks may have in total beyond their need; like cached memory, they are kept. */
 #define LARGE_WIDER 8u
 
 _Static_assert(LARGE_UNITS_END == HUGE_MIN >> UNIT_SHIFT, "a block that is not huge has a bin");
 
-/* All written under the lock, except `used`, `ready` and `wider`; `listed` and `units` are also read without it
+/* All is written under the lock, except `used`, `ready` and `wider`. `listed` and `units` are also read without it
  * (relaxed), as hints and for statistics. A cached block has no sample, no arena and no headroom. */
 struct large_cache {
-    _Atomic bool used;                  /* may have blocks. Only the thread writes it (relaxed) */
+    _Atomic bool used;                  /* it may have blocks. Only the thread writes it (relaxed) */
     _Atomic uint64_t ready[LARGE_BINS]; /* units << 32 | first unit of a block; 0: none */
     struct list bins[LARGE_BINS];       /* of struct large, by `link`, newest first; their live bits are clear */
     _Atomic size_t listed;              /* blocks in the bins' lists, */
     _Atomic size_t units;               /* and their units */
     uint64_t period_ms;                 /* the start of this decay period, by the coarse clock */
     uint64_t before_ms;                 /* and that of the one before */
-    uint32_t period;                    /* its number, modulo 2^32 */
+    uint32_t period;                    /* this period's number, modulo 2^32 */
     _Atomic uint32_t wider; /* excess units of live blocks taken from here (relaxed); a reused heap keeps the count */
     bool decaying;          /* some block may be older than the last period */
 };
@@ -68,7 +69,7 @@ static inline bool large_cache_used(const struct large_cache *cache) {
     return atomic_load_explicit(&cache->used, memory_order_relaxed);
 }
 
-/* How many blocks the cache has, and how many units these have; approximate without the lock. */
+/* The cache's blocks, and their units; approximate without the lock. */
 size_t large_cache_count(const struct large_cache *cache);
 size_t large_cache_units(const struct large_cache *cache);
 
@@ -102,7 +103,8 @@ static inline void large_cache_make_ready(struct large_cache *cache, unsigned bi
     atomic_store_explicit(&cache->ready[bin], large_ready_word(large), memory_order_release);
 }
 
-/* Makes a block ready in its bin, by the heap's thread without the lock. False if one is, or it may not be cached. */
+/* For the heap's thread, without the lock: makes a block ready in its bin. False if another is, or it may not be
+ * cached. */
 static inline bool large_cache_put_ready(struct large_cache *cache, struct large *large) {
     const size_t units = large->span.units;
     if (!large_cache_accepts(units)) {
@@ -116,7 +118,7 @@ static inline bool large_cache_put_ready(struct large_cache *cache, struct large
     return empty;
 }
 
-/* Empties a ready place; returns its block, or NULL. Acquire: pairs with the release of whoever put it there. */
+/* Takes the block of a ready place; NULL if it is empty. Acquire: pairs with the release of whoever put it there. */
 static inline struct large *large_cache_take_place(_Atomic uint64_t *ready) {
     uint64_t word = atomic_load_explicit(ready, memory_order_relaxed);
     if (os_single_threaded()) {
@@ -127,7 +129,7 @@ static inline struct large *large_cache_take_place(_Atomic uint64_t *ready) {
     return word != 0 ? CONTAINER_OF(window.spans[(uint32_t)word], struct large, span) : NULL;
 }
 
-/* Takes the ready block of exactly this many units, or returns NULL; for the heap's thread without the lock. */
+/* For the heap's thread, without the lock: takes the ready block of exactly this many units, or returns NULL. */
 static inline struct large *large_cache_take_ready(struct large_cache *cache, size_t units) {
     if (units >= LARGE_UNITS_END) {
         return NULL;
@@ -137,11 +139,11 @@ static inline struct large *large_cache_take_ready(struct large_cache *cache, si
     return large_ready_units(word) == units && units != 0 ? large_cache_take_place(ready) : NULL;
 }
 
-/* The same for a ready block that is wider than this many units. The cache counts the excess until large_narrow. */
+/* The same for a wider ready block. The cache counts the excess units until large_narrow. */
 struct large *large_cache_take_wider(struct large_cache *cache, size_t units);
 
-/* Adds a block that nobody holds, as its bin's ready one, for the heap's thread; the one before goes into the list.
- * False if the cache is full, or the block may not be cached. */
+/* For the heap's thread: makes a block that nobody holds its bin's ready one; the one before goes into the list. False
+ * if the cache is full, or the block may not be cached. */
 static inline bool large_cache_put(struct large_cache *cache, struct large *large) {
     const size_t units = large->span.units;
     if (!large_cache_accepts(units) || large_cache_listed(cache) == LARGES_MAX) {
@@ -166,7 +168,7 @@ static inline void large_cache_remove(struct large_cache *cache, struct large *l
     large_cache_list(cache, (size_t)-1, -(size_t)large->span.units);
 }
 
-/* The last freed block of exactly this many units in the lists, or NULL. O(1): it looks at only a few of a bin. */
+/* The last freed block of exactly this many units in the lists, or NULL. O(1): it looks at LARGE_PROBES blocks. */
 static inline struct large *large_cache_take(struct large_cache *cache, size_t units) {
     if (units >= LARGE_UNITS_END) {
         return NULL;
@@ -189,7 +191,8 @@ void large_cache_flush(struct large_cache *cache, size_t most);
 /* Flushes blocks of up to `units` units in total, the largest that fit first. Returns how many units they had. */
 size_t large_cache_flush_units(struct large_cache *cache, size_t units);
 
-/* Flushes up to `most` blocks that were here for a whole period, by the coarse clock; purges them if that is quick. */
+/* Flushes up to `most` blocks that were here for a whole period, by the coarse clock, and purges them if that is
+ * quick. */
 void large_cache_decay(struct large_cache *cache, uint64_t now_ms, size_t most);
 
 /* O(blocks). */

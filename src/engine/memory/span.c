@@ -21,7 +21,8 @@ static size_t aligned_unit(size_t unit, size_t align) {
     return round_up(base + unit, align) - base;
 }
 
-/* From one index: an aligned one among the first few that are long enough, or one long enough for any alignment. */
+/* From one index: one of the first few that are long enough, if it has room for aligned units; else one that is long
+ * enough for any alignment. */
 static struct free_span *find_in(const struct free_span_index *index, size_t units, size_t align) {
     struct free_span *free = free_span_find(index, units);
     for (unsigned tries = 0; free != NULL && tries < ALIGNED_TRIES; tries++) {
@@ -40,7 +41,8 @@ static struct free_span *find_free(size_t units, size_t align) {
     if (free != NULL) {
         return free;
     }
-    /* The free span at the top may fit as it lies, or with units from above; if need be beyond other mappings. */
+    /* The free span at the top may fit as it is, or with units above it; if another mapping is in the way, beyond
+     * that. */
     for (size_t passed = PASSED_MIN;; passed *= 2) {
         struct free_span *last = spans_free_before(spans.top);
         size_t end = aligned_unit(last != NULL ? last->span.first : spans.top, align) + units;
@@ -75,7 +77,7 @@ static bool take_from(struct free_span *free, struct span *span, size_t units, s
     return zero;
 }
 
-/* Counts the memory that units of a free span will newly hold. False if that would exceed the limit. */
+/* Counts the memory that a free span's units will newly hold. False if that would exceed the limit. */
 static bool charge(const struct free_span *free, size_t first, size_t units) {
     const size_t clean = units - spans_dirty_within(free, first, units);
     if (!holding_take(clean << UNIT_SHIFT)) {
@@ -85,7 +87,7 @@ static bool charge(const struct free_span *free, size_t first, size_t units) {
     return true;
 }
 
-/* A free span with room for the units, all of them usable; NULL when there is none. */
+/* A free span with room for the units, which are all mapped; NULL if there is none. */
 static struct free_span *find_mapped(size_t units, size_t align) {
     for (;;) {
         struct free_span *free = spans_descriptors_suffice() ? find_free(units, align) : NULL;

@@ -3,15 +3,15 @@
 #include "base/bits.h"
 #include "ranks.h"
 
-/* Dirty memory is kept while live and dirty memory together do not exceed recent live memory by more than this
- * fraction; and this much in any case. So a program whose demand rises and falls reuses its memory without page faults,
- * and its peak hardly rises. */
+/* Dirty memory is kept while live and dirty memory together exceed recent live memory by at most this fraction; and
+ * this much in any case. So a program whose demand rises and falls reuses its memory without page faults, and its peak
+ * hardly rises. */
 #define DIRTY_SHARE 8u
 #define DIRTY_MIN_UNITS ((size_t)512)
 
-/* Kept memory is purged after decay_ms, and what the program is not known to need again as soon as it has used less
- * than 1/REUSE_SHARE of it for 1/QUIET_SHARE of decay_ms. What it took again after a purge is known to be needed; each
- * decay_ms, 1/KEPT_LAPSE of that is forgotten. */
+/* Kept memory is purged after decay_ms. What the program is not known to need again is purged earlier: once the program
+ * has used less than 1/REUSE_SHARE of it for 1/QUIET_SHARE of decay_ms. What it took again after a purge is known to be
+ * needed; each decay_ms, 1/KEPT_LAPSE of that is forgotten. */
 #define QUIET_SHARE 24u
 #define REUSE_SHARE 8u
 #define KEPT_LAPSE 16u

@@ -20,7 +20,7 @@ void spans_begin_period(uint64_t now_ms);
 /* Dirty units beyond this number are due, whatever their age. */
 size_t spans_dirty_cap(void);
 
-/* Units are about to be taken; if clean ones had been dirty before, giving them back to the system was too early. */
+/* Call it before units are taken. If clean ones were dirty before, they were purged too early. */
 void spans_note_taken(size_t dirty_units, size_t clean_units);
 
 /* Whether this many more units would reach the recent peak. Takes the lock. */

@@ -11,11 +11,12 @@
  * mapping, and the kernel allows a process some 65,000 mappings. */
 #define UNMAP_SHARE 4096u
 
-/* Adds units at the top to the window's use, as a fresh free span that ends at `end`. NULL when that fails. */
+/* Makes units at the top, up to `end`, part of a fresh free span that ends there. NULL if that fails. */
 struct free_span *span_claim_top(size_t end);
 
-/* If another mapping lies at the window's end: frees the accessible units and skips those behind. False: impossible. */
+/* If another mapping lies at the window's end: makes the accessible units free, and skips `units` behind them. False if
+ * that is impossible. */
 bool span_claim_beyond(size_t units);
 
-/* Claims the unmapped ones of these units. 0, ENOMEM, or EEXIST: a unit is lost, and the free span has changed. */
+/* Claims the unmapped ones of these units. 0; ENOMEM; or EEXIST: a unit was lost, and the free span has changed. */
 int span_claim(struct free_span *free, size_t first, size_t units);

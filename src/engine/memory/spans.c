@@ -18,7 +18,7 @@ void spans_start(uint32_t decay_ms) {
     spans.renewals = SIZE_MAX;
 }
 
-/* The indexes. These functions leave the aging list of dirty free spans alone: a span that changes keeps its place. */
+/* The indexes. These functions do not change the order of the aging list: a span that changes keeps its place. */
 static void index_insert(struct free_span *free) {
     window.spans[free->span.first] = &free->span;
     window.spans[free->span.first + free->span.units - 1] = &free->span;
@@ -168,7 +168,7 @@ bool spans_carve(struct free_span *free, size_t first, size_t units) {
 void spans_trim_descriptors(void) {
     bool more = true;
     while (more) {
-        /* A few at a time, or others would wait too long. */
+        /* A few at a time, so that others need not wait long. */
         struct list unneeded;
         list_init(&unneeded);
         lock_take(&spans.lock);
@@ -191,7 +191,7 @@ void spans_trim_descriptors(void) {
 }
 
 const struct free_span *span_around(size_t unit) {
-    /* In a free span only the first and the last unit point at it; the pointers of the others are stale. */
+    /* Only the first and last unit of a free span point at it; the other units' pointers are stale. */
     for (size_t first = unit + 1; first-- > 0 && entry_is_free(page_map_load(first));) {
         const struct span *span = window.spans[first];
         bool starts = first == 0 || !entry_is_free(page_map_load(first - 1));

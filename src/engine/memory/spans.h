@@ -18,8 +18,8 @@
 
 /* All under `lock`. top = live_units + free_units + lost_units + the units of `purging`; dirty_units = the sum of
  * dirty_units over the free spans. Freeing a span must not fail, so free-span descriptors are made when spans are
- * taken. Between two taken spans there is at most one free span, or two around one being purged, so `descriptors` >=
- * taken + SPANS_SPARE suffices. */
+ * taken. Between two taken spans there is at most one free span, or two if one in the middle is being purged, so
+ * `descriptors` >= taken + SPANS_SPARE is enough. */
 struct spans {
     struct lock lock;
     struct free_span_index fresh;
@@ -33,9 +33,9 @@ struct spans {
     size_t live_units;
     size_t free_units;
     size_t dirty_units;
-    size_t lent_units;   /* purged, and not taken again since */
-    size_t kept_units;   /* those that were taken again, forgotten with time: as many dirty ones are kept longer */
-    size_t reused_units; /* dirty ones taken since reused_ms, when they were a good part of all */
+    size_t lent_units;   /* purged and not taken again since */
+    size_t kept_units;   /* those taken again, forgotten with time; as many dirty units are kept longer */
+    size_t reused_units; /* dirty ones taken since reused_ms */
     uint64_t reused_ms;
     size_t unmapped_units; /* of the free ones */
     size_t lost_units;
@@ -78,18 +78,18 @@ struct free_span *spans_free_from(size_t unit);
 bool spans_descriptors_suffice(void);
 
 /* Frees first .. first + units - 1, whose entries say which units are dirty, and merges them with free neighbours. The
- * merged span is as old as its largest dirty part, so a small piece does not change when a large one decays; an aged
- * one goes before all others. */
+ * merged span is as old as its largest dirty part, so a small piece does not change when a large one decays. An `aged`
+ * one becomes the oldest of all. */
 void spans_release(size_t first, size_t units, size_t dirty_units, uint64_t since_ms, bool aged);
 
 /* Takes first .. first + units - 1 out of a free span. Returns whether they are all fresh. */
 bool spans_carve(struct free_span *free, size_t first, size_t units);
 
-/* Takes a free span out of its index so that it may change; afterwards it is settled, or its descriptor discarded. */
+/* Takes a free span out of its index so that it may change. Then settle it, or discard its descriptor. */
 void spans_lift(struct free_span *free);
 
-/* Gives `free` (in no index) the units first .. first + units - 1, dirty only before dirty_end, and puts it into an
- * index; an empty one becomes a spare descriptor. */
+/* Gives `free`, which is in no index, the units first .. first + units - 1, dirty only before dirty_end, and puts it
+ * into an index. With no units, it becomes a spare descriptor. */
 void spans_settle(struct free_span *free, size_t first, size_t units, size_t dirty_units, size_t dirty_end);
 void spans_discard(struct free_span *free);
 
@@ -97,5 +97,5 @@ void spans_discard(struct free_span *free);
 void spans_trim_descriptors(void);
 
 /* The free span that contains a unit whose entry says that it is free. Takes no lock, because reports may be made under
- * any; if others change the window meanwhile, the answer may be stale or NULL. O(units). */
+ * any lock; if others change the window meanwhile, the answer may be stale or NULL. O(units). */
 const struct free_span *span_around(size_t unit);

@@ -8,23 +8,23 @@
 #include "os/futex.h"
 #include "os/os.h"
 
-/* When HABIT blocks in a row were used, and after each further one, the next AHEAD blocks are made present; and from
- * STEADY on, the next AHEAD_STEADY. If both kinds come at random, at most a fifth more is present than is used. */
+/* Once HABIT blocks in a row were used, and at each further one, the next AHEAD blocks are made present; from STEADY
+ * on, the next AHEAD_STEADY. If used and unused blocks come at random, at most a fifth more is present than is used. */
 #define HABIT 4u
 #define AHEAD 3u
 #define STEADY 16u
 #define AHEAD_STEADY 15u
 
-/* A block counts as used if USED_QUARTERS / 4 or more of the sampled pages were used. */
+/* A block counts as used if at least USED_QUARTERS / 4 of the sampled pages were. */
 #define USED_QUARTERS 3u
 
-/* How many pages of a block are sampled, and how many empty ones are enough to decide if they come first: of a freed
+/* How many pages of a block are sampled; and how many unused ones decide if the first ones are unused: of a freed
  * block, and of a live one, which is looked at again. */
 #define SAMPLES ((size_t)16)
 #define UNUSED_AT_ONCE ((size_t)3)
 #define UNUSED_LIVE ((size_t)1)
 
-/* Used memory of up to this many bytes is always cleared: a system call and a few page faults take as long. */
+/* Used memory of up to this many bytes is always cleared: purging, a system call and page faults, takes as long. */
 #define CLEARED_MAX ((size_t)128 << 10)
 
 /* How often a live block is looked at before it counts as unused. */
@@ -45,13 +45,13 @@ static bool is_used(const void *page) {
     return word != 0;
 }
 
-/* The same for a block whose user may do anything with it meanwhile. */
+/* The same for a live block, whose user may do anything with it meanwhile. */
 static bool is_used_by_others(const void *page) {
     return futex_word_is_not(page, 0);
 }
 
-/* Whether most of a block's pages hold data. Reading an untouched page costs a fault, so the search stops as soon as
- * too many are empty. A used page that begins with a zero counts as untouched: that is the cheaper mistake. */
+/* Whether most of a block's pages hold data. Reading an untouched page costs a fault, so the search stops once too many
+ * are unused. A used page that begins with a zero counts as unused, which is the cheaper mistake. */
 static bool seems_used(const void *block, size_t bytes, page_reader *reads, size_t unused_at_once) {
     const size_t page = os_page_size();
     const size_t pages = (bytes + page - 1) / page;
@@ -61,7 +61,7 @@ static bool seems_used(const void *block, size_t bytes, page_reader *reads, size
     size_t used = 0;
     size_t unused = 0;
     while (used + unused < samples && unused <= unused_most && (used != 0 || unused < unused_at_once)) {
-        /* Unevenly spaced, or a program that uses every other page might appear to use all. */
+        /* Unevenly spaced, so that a program that uses every other page does not appear to use all. */
         size_t i = samples - 1 - used - unused;
         size_t at = apart * i + 5 * i % apart;
         const bool holds = reads((const char *)block + at * page);
@@ -71,7 +71,7 @@ static bool seems_used(const void *block, size_t bytes, page_reader *reads, size
     return used + unused == samples && unused <= unused_most;
 }
 
-/* A block has told whether it was used. */
+/* Notes whether a block was used. */
 static void count(struct zeros_habit *habit, bool used, size_t bytes) {
     const uint32_t streak = used ? atomic_load_explicit(&habit->streak, memory_order_relaxed) + 1 : 0;
     const uint32_t ahead = streak >= STEADY ? AHEAD_STEADY : AHEAD;
@@ -81,11 +81,11 @@ static void count(struct zeros_habit *habit, bool used, size_t bytes) {
     }
 }
 
-/* Looks at the live block when `block` is allocated. The program may fill it a little later. */
+/* Looks at the watched block when `block` is allocated. If it is unused yet, the program may fill it later. */
 static void look_at_live(struct zeros_watch *watch, struct zeros_habit *habit, const void *block) {
     const void *live = (const void *)(watch->live - watch->live % UNIT);
     const size_t bytes = watch->live % UNIT * OS_PAGE;
-    /* Resized and then freed, or freed by another thread: it tells nothing. */
+    /* It was resized and then freed, or freed by another thread, so it tells nothing. */
     if (watch->live == 0 || live == block || !page_map_holds(live) || page_map_load(window_unit(live)) != UNIT_LARGE) {
         watch->live = 0;
         return;
@@ -105,7 +105,8 @@ static void watch_from_now_on(struct zeros_watch *watch, const void *block, size
     }
 }
 
-/* Makes a fresh block present if the program is expected to use it. */
+/* Makes a block that reads as zero present if the program is expected to use it. True if it stays untouched, and tells
+ * later whether it was used. */
 static bool leave_untouched(void *block, size_t bytes, struct zeros_watch *watches) {
     if (bytes >= ZEROS_SPARSE_MIN) {
         return false;
@@ -126,7 +127,7 @@ static bool leave_untouched(void *block, size_t bytes, struct zeros_watch *watch
     return true;
 }
 
-/* Whether a block that holds what its last user left is cleared in place. */
+/* Whether a used block is cleared in place, not purged. */
 static bool is_to_be_cleared(const void *block, size_t bytes) {
     return bytes <= CLEARED_MAX || seems_used(block, bytes, is_used, UNUSED_AT_ONCE);
 }
