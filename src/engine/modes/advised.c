@@ -5,7 +5,7 @@
 #include "engine/slabs/advice.h"
 #include "engine/tables/window.h"
 
-/* In a child that shares the process's memory the pages are the same. */
+/* Also in a child that shares the process's memory: its pages are the same. */
 void engine_advised(const void *start, size_t size) {
     uintptr_t end = (uintptr_t)start + size;
     if (mems_root.options.advice != TOGGLE_ON || !root_ready()) {

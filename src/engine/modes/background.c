@@ -9,17 +9,17 @@
 #include "engine/upkeep/trim.h"
 #include "os/os.h"
 
-/* The thread needs little stack, but the C library's part of it may exceed PTHREAD_STACK_MIN. */
+/* The thread needs little stack, but the C library's part of that may exceed PTHREAD_STACK_MIN. */
 #define STACK_SIZE ((size_t)128 << 10)
 
-/* It sleeps for a quarter of the decay time, and up to this long while nothing happens. */
+/* It sleeps for a quarter of the decay time, and longer, up to SLEEP_MAX_MS, while nothing happens. */
 #define SLEEP_MIN_MS 10u
 #define SLEEP_MAX_MS 1000u
 
 /* How often it checks the available memory, in milliseconds. */
 #define ASK_MS 2000u
 
-static _Atomic bool running; /* relaxed: whoever creates the thread has won an exchange */
+static _Atomic bool running; /* relaxed: an exchange decides who creates the thread */
 
 static _Atomic bool enabled; /* relaxed: it takes effect sooner or later */
 
@@ -62,7 +62,7 @@ static void *keep_up(void *unused) {
     return NULL;
 }
 
-/* All signals are blocked, which the thread inherits: none of the program's handlers runs in it. */
+/* The thread inherits the blocked signals, so that none of the program's handlers runs in it. */
 static bool make(background_create *create) {
     pthread_t thread;
     pthread_attr_t attributes;

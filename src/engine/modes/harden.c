@@ -63,7 +63,7 @@ void harden_tell_kind(const char *operation, void *block, size_t size, enum orig
     }
 }
 
-/* An exchange that changes nothing: its release part ensures that the canary was read before the record. */
+/* Writes what is there already, for its release: the canary was read before the record. */
 bool harden_intact_again(const struct slot *slot, unsigned record) {
     return atomic_fetch_or_explicit(slot->record, 0, memory_order_acq_rel) != record ||
            canary_intact(slot->start, record_size(slot, record), slot->room);
@@ -81,7 +81,7 @@ void harden_tell_after_free(void *start, unsigned size_class) {
     damage_after_free("malloc", &slot, record_load(&slot));
 }
 
-/* A block that was not freed remotely, and has a live bit but no live record, may be changing: it is left alone. */
+/* Leaves alone a slot with a live bit, not freed remotely, and without a live record: it may be changing. */
 static void recover_slot(const struct slot *slot) {
     const unsigned record = record_load(slot);
     const bool freed = live_freed_remotely(slot->start);

@@ -9,14 +9,14 @@
  *   a large block        ends with a canary and a guard       the same
  *   freed                is zeroed                            faults when touched
  *
- * No fast path asks for the mode, so harden=off costs nothing. With light, malloc's fast path is the usual one; with
- * full, its magazines are all empty, so all calls go through alloc_slow. With both, free's fast path believes that the
- * window is empty (heap.h), and calls free_elsewhere. Short blocks, those of the first SHORT_CLASSES, have functions of
- * their own there, which leave what looks wrong to the general ones.
+ * No fast path asks for the mode, so harden=off costs nothing. With light, malloc's fast path is the usual one. With
+ * full, its magazines are always empty, so all calls go through alloc_slow. In both, free's fast path believes that the
+ * window is empty (heap.h), and calls free_elsewhere. Short blocks, those of the first SHORT_CLASSES, have their own
+ * functions there, which leave whatever looks wrong to the general ones.
  *
  * A remote free first marks the block's record as freed, then checks and clears the block, and only then sets the
- * remote bit. A thread that meanwhile looks at live blocks of its slabs (neighbours, sweep) and finds a canary changed
- * reads record and canary again before it reports that.
+ * remote bit. So a thread that looks at live blocks of its slabs (neighbours, sweep) may meanwhile find a canary
+ * changed; it reads record and canary again before it reports that.
  */
 #pragma once
 
@@ -32,7 +32,7 @@
 /* Part of the engine's start, before the size classes are set up: what each class needs. */
 void harden_start(unsigned harden);
 
-/* The same as harden_class for sizes that may fill a slot that ends with a guard. */
+/* harden_class for sizes that may fill a slot that ends with a guard. */
 COLD unsigned harden_class_at_page(size_t size);
 
 /* With harden=full: the class for a block of this size; SIZE_CLASSES if it is large. */
@@ -40,24 +40,24 @@ ALWAYS_INLINE unsigned harden_class(size_t size) {
     if (UNLIKELY(size % OS_PAGE == 0 || size > SMALL_MAX)) {
         return harden_class_at_page(size);
     }
-    return size_class_of_granules[size / GRANULE + 1]; /* at least a byte is left */
+    return size_class_of_granules[size / GRANULE + 1]; /* leaves at least one byte */
 }
 
 /* The same for an aligned one. */
 unsigned harden_class_aligned(size_t alignment, size_t size);
 
-/* In a forked child, before frees are collected: slots that other threads were handing out or freeing become what their
- * records and bits say. The kernel copies pages while these threads run, so the child's copy of a block may be older
- * than that of its record, or newer. That looks like damage, so earlier damage is not reported here. */
+/* In a forked child, before frees are collected: finishes what other threads were handing out or freeing, according to
+ * records and bits. The kernel copies pages while these threads run, so the child's copy of a block may be older or
+ * newer than that of its record. That looks like damage, so earlier damage is not reported here. */
 void harden_recover(void);
 
-/* Reports a slot of a class that is about to be handed out, and is not zero; clears it. */
+/* Reports that a slot of a class, about to be handed out, is not zero; and clears it. */
 COLD void harden_tell_after_free(void *start, unsigned size_class);
 
 _Static_assert(CANARY_INLINE_MAX == SHORT_CLASSES * GRANULE, "short blocks are cleared and checked without a loop");
 _Static_assert(QUARANTINE_BYTES >= QUARANTINE_MOST * CANARY_INLINE_MAX, "and have whole quarantines");
 
-/* slot_of for a slot of one of the first SHORT_CLASSES, in a slab of the heap's. */
+/* slot_of for one of the first SHORT_CLASSES, in a slab of the heap. */
 ALWAYS_INLINE struct slot harden_slot_short(const struct heap *heap, void *start, size_t size_class) {
     const uint32_t number = size_class_slot(size_class, (uintptr_t)start % UNIT);
     return (struct slot){
@@ -69,7 +69,7 @@ ALWAYS_INLINE struct slot harden_slot_short(const struct heap *heap, void *start
     };
 }
 
-/* With harden=full: turns a slot that any heap has just handed out into a block. */
+/* With harden=full: makes a slot that was just handed out, of whichever heap, a block. */
 ALWAYS_INLINE void harden_begin(const struct slot *slot, size_t size, enum origin origin) {
     if (LIKELY(slot->size_class != EMPTY_CLASS)) {
         if (UNLIKELY(!zero_intact(slot->start, slot->room))) {
@@ -106,7 +106,7 @@ ALWAYS_INLINE void harden_check_kind(const char *operation, void *block, size_t 
     }
 }
 
-/* Ends a live block in a slot with this record, after checking it, and clears it. False for a zero-size block. */
+/* Checks a live block in a slot with this record, which is about to end, and clears it. False for a zero-size block. */
 ALWAYS_INLINE bool harden_end(const char *operation, const struct slot *slot, unsigned record) {
     const size_t size = record_size(slot, record);
     harden_check_kind(operation, slot->start, size, record_origin(record));
@@ -120,7 +120,7 @@ ALWAYS_INLINE bool harden_end(const char *operation, const struct slot *slot, un
     return true;
 }
 
-/* Looks again at a slot whose canary seemed changed; true if it is not, or is not a live block's. */
+/* Looks again at a slot whose canary seemed changed. True if it is not, or is not that of a live block. */
 bool harden_intact_again(const struct slot *slot, unsigned record);
 
 /* Whether the canary of a slot's block, if there is one, is intact; for the thread that owns the slab. */
@@ -130,11 +130,12 @@ ALWAYS_INLINE bool harden_intact(const struct slot *slot) {
            harden_intact_again(slot, record);
 }
 
-/* Looks again at a slot of a class whose canary seemed changed, and reports that if it is. */
+/* Looks again at a slot of a class whose canary seemed changed, and reports it if it is. */
 COLD void harden_tell_overflow(const char *operation, void *start, unsigned size_class);
 
-/* Whether the end of the canary of the slot before (-1) or behind (1) another one of the same slab is intact, if a
- * block lives there. Their records are adjacent, and the one behind the last slot's is not live (size_class_start). */
+/* Whether the end of the canary is intact in the slot before (-1) or behind (1) another one of the same slab; true if
+ * no block lives there. Their records are adjacent, and the one behind the last slot's is not live
+ * (size_class_start). */
 ALWAYS_INLINE bool harden_beside_intact(const struct slot *slot, ptrdiff_t by, size_t stride) {
     const unsigned record = atomic_load_explicit(slot->record + by, memory_order_relaxed);
     return !record_is_live(record) ||

@@ -67,7 +67,7 @@ NOINLINE void *sampled_block_take(struct heap *heap, size_t size, size_t alignme
     return (void *)start;
 }
 
-/* The first byte of the slack that was overwritten; its length when none was. */
+/* The first byte of the slack that was overwritten, or its length. */
 static size_t damaged(const struct sample *sample) {
     const unsigned char *slack = (const unsigned char *)(sample->start + sample->size);
     const size_t length = slack_of(sample);
@@ -120,7 +120,7 @@ static uintptr_t end_of(void *block, size_t bytes) {
     return huge_end(block);
 }
 
-/* Sets the sample stored with the block (NULL: none). Returns the previous one. */
+/* Sets the sample stored with the block (NULL: none). Returns the one before. */
 static struct sample *keep(void *block, struct sample *sample) {
     if (!page_map_holds(block)) {
         return huge_keep_sample(block, sample);
@@ -131,14 +131,14 @@ static struct sample *keep(void *block, struct sample *sample) {
     return before;
 }
 
-/* A guard takes a system call, and one more when the block ends; each may stop all threads. So in one tick of the clock
- * only one block gets one, unless all are to be samples: who asks for that looks for a bug. */
+/* A guard takes a system call, and another when the block ends; each may stop all threads. So only one block gets one
+ * in a tick of the clock; unless all are samples, because whoever wants that is looking for a bug. */
 static bool may_fence(const struct sample *sample) {
     const uint64_t ms = os_coarse_ms();
     return sample->interval == 1 || atomic_exchange_explicit(&guarded_table.fenced_ms, ms, memory_order_relaxed) != ms;
 }
 
-/* A guard in the headroom would be lost with it. */
+/* A guard in the headroom would be lost with that. */
 static void keep_units(void *block) {
     if (page_map_holds(block) && large_is_ample(large_of(block))) {
         large_end_headroom(large_of(block));

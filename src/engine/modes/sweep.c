@@ -12,7 +12,7 @@
 /* Reading this many bytes of a slot costs as much as another slot. */
 #define SLOT_BYTES ((size_t)512)
 
-/* With harden=light: a slot that no block has reads as zero. A remotely freed block has its live bit until it is
+/* With harden=light: a slot without a block reads as zero. A remotely freed one has its live bit until it is
  * collected. */
 ALWAYS_INLINE bool reads_as_free(const char *start, size_t room) {
     return live_bit_is_set(start) || zero_intact(start, room);
@@ -25,11 +25,11 @@ static bool slot_intact(const struct slot *slot) {
     if (live_test(slot->start)) {
         return harden_intact(slot);
     }
-    /* This includes remotely freed blocks, which are cleared before their remote bit is set. */
+    /* Remotely freed blocks too: they are cleared before their remote bit is set. */
     return record_is_live(record_load(slot)) || zero_intact(slot->start, slot->room);
 }
 
-/* The same by the record alone. It may say that a slot is not which another thread frees at this moment. */
+/* The same by the record alone. Wrong about a slot that another thread is freeing just now. */
 ALWAYS_INLINE bool looks_intact(const char *start, size_t room, unsigned record) {
     return record_is_live(record) ? canary_intact(start, room - record_slack(record), room) : zero_intact(start, room);
 }
@@ -41,8 +41,8 @@ struct finding {
     size_t size;
 };
 
-/* Set in a child that was forked while other threads ran, with harden=light: it may have copies of slots that these
- * were clearing. */
+/* Set in a child that was forked while other threads ran, with harden=light: its copies of slots may be older than
+ * those threads' clearing. */
 static bool stopped;
 
 void sweep_stop(void) {
@@ -55,8 +55,8 @@ static struct slot slot_to_check(char *start, unsigned size_class) {
                : (struct slot){.start = start, .room = size_class_room(size_class), .size_class = size_class};
 }
 
-/* Checks the used slots of a slab and the next one, where an overflow of the last would be, from an offset on. Skips
- * those whose pages were purged, which reading would bring in. True when one is damaged: *found. */
+/* Checks the used slots of a slab from an offset on, and one more, where the last one's overflow would be. Skips slots
+ * whose pages were purged, which reading would bring back. True if one is damaged: *found. */
 static bool check_slab(const struct slab *slab, size_t *from, size_t *budget, struct finding *found) {
     const unsigned size_class = slab_class(slab);
     if (size_class == EMPTY_CLASS) {
@@ -67,11 +67,11 @@ static bool check_slab(const struct slab *slab, size_t *from, size_t *budget, st
     const size_t cost = 1 + stride / SLOT_BYTES;
     char *start = window_address(slab->span.first);
     const size_t end = min_size(slab_used(slab) + 1, slab->slots) * stride;
-    /* Since the last step another slab, of other slots, may have come to this place. */
+    /* Since the last step, a slab of other slots may have taken this place. */
     size_t offset = *from - *from % stride;
     const bool exact = heaps.harden == HARDEN_FULL;
     const _Atomic uint16_t *record = exact ? slot_of(start, size_class).record : NULL;
-    size_t present = 0; /* up to here, the pages of the slots that are checked are present */
+    size_t present = 0; /* up to here, the slots' pages are present */
     bool damaged = false;
     for (; offset < end && *budget != 0; offset += stride) {
         if (UNLIKELY(offset + stride > present)) {
@@ -96,7 +96,7 @@ static bool check_slab(const struct slab *slab, size_t *from, size_t *budget, st
     return damaged;
 }
 
-/* The same for a large block. Another thread might free and fence it meanwhile, so there must be no other. */
+/* The same for a large block. Only if there is no other thread, which might free and fence it meanwhile. */
 static bool check_large(size_t unit, struct finding *found) {
     if (!os_single_threaded() || page_map_load(unit) != UNIT_LARGE) {
         return false;
@@ -121,7 +121,7 @@ static struct slab *own_slab(const struct heap *heap, size_t unit) {
     return slab->span.first == unit ? slab : NULL;
 }
 
-/* Under the heap's lock, so that no slab of it ends meanwhile. At most once through the window. */
+/* Under the heap's lock, so that none of its slabs ends meanwhile. Goes through the window at most once. */
 static bool search(struct heap *heap, size_t budget, struct finding *found) {
     struct hardened *hardened = heap->hardened;
     const size_t top = window_granules() >> (UNIT_SHIFT - GRANULE_SHIFT);
