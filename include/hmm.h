@@ -160,8 +160,8 @@ struct HmmStats {
     uint64_t failures;    /* number of failed allocations */
 };
 
-/* HmmStats - fills in *stats from counters, in constant time. It looks at up to 65 free blocks for the largest; a
- * damaged one is a fault. */
+/* HmmStats - fills in *stats, unless it is NULL, from counters, in constant time. It looks at up to 65 free blocks for
+ * the largest; a damaged one is a fault. */
 void HmmStats(struct HmmStats *stats);
 void HmmHeapStats(struct HmmHeap *heap, struct HmmStats *stats);
 
@@ -180,8 +180,9 @@ struct HmmBlock {
 /*
  * HmmWalk - calls visit(block, context) for every block in address order until it returns a value other than 0.
  *
- * Returns the last value that visit returned; 0 for an empty heap. The heap is locked meanwhile, so a visit must not
- * call any function of the heap, nor malloc under libhmm.so: that is a fault. It must return, not longjmp.
+ * Returns the last value that visit returned; 0 for an empty heap; -1 with errno EINVAL if visit is NULL. The heap is
+ * locked meanwhile, so a visit must not call any function of the heap, nor malloc under libhmm.so: that is a fault. It
+ * must return, not longjmp.
  */
 int HmmWalk(int (*visit)(const struct HmmBlock *block, void *context), void *context);
 int HmmHeapWalk(struct HmmHeap *heap, int (*visit)(const struct HmmBlock *block, void *context), void *context);

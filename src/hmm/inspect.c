@@ -39,6 +39,10 @@ static int walk_locked(struct HmmHeap *heap, int (*visit)(const struct HmmBlock 
 
 /* Locks even in a process with one thread, because the visit may create another. */
 int hmm_walk(struct HmmHeap *heap, int (*visit)(const struct HmmBlock *block, void *context), void *context) {
+    if (visit == NULL) {
+        system_set_errno(EINVAL);
+        return -1;
+    }
     hmm_heap_lock(heap, "HmmWalk");
     heap->operation = "HmmWalk";
     hmm_heap_set_walker(heap, system_thread());
@@ -75,6 +79,9 @@ static size_t largest_free(struct HmmHeap *heap) {
 
 /* Reads counters, so the lock is held for a constant time. */
 void hmm_stats(struct HmmHeap *heap, struct HmmStats *stats) {
+    if (stats == NULL) {
+        return;
+    }
     bool locked = heap_enter(heap, "stats");
     const size_t overhead = BLOCK_HEADER + BLOCK_SITE; /* of a block */
     struct quick_total cached = hmm_quick_total(heap);

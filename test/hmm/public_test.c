@@ -22,6 +22,9 @@ static void blocks_are_what_hmm_h_promises(void) {
     HmmFree(other);
     HmmFree(NULL);
     CHECK(HmmUsableSize(NULL) == 0);
+    HmmStats(NULL);
+    errno = 0;
+    CHECK(HmmWalk(NULL, NULL) == -1 && errno == EINVAL);
     block = HmmRealloc(NULL, 50);
     CHECK(block != NULL && HmmUsableSize(block) >= 50);
     HmmFree(block);
