@@ -456,9 +456,10 @@ void mems_unpin(void *v_ptr);
  * mems_read, mems_write - copy `size` bytes out of or into a block, starting at v_ptr, which may be anywhere inside it.
  *
  * Return 0, or an error, which is also in errno, with nothing copied: EFAULT if v_ptr is in no block; ERANGE if the
- * block ends before v_ptr + size; EINVAL if the other pointer is NULL and size is not 0. Two threads that copy to and
- * from the same bytes at the same time race, as with memcpy. Other threads can use the space meanwhile. If a block is
- * freed while it is being copied, its handle is invalid at once, and its memory is free when the copy has ended.
+ * block ends before v_ptr + size; EINVAL if the other pointer is NULL, or in the first page, and size is not 0. Two
+ * threads that copy to and from the same bytes at the same time race, as with memcpy. Other threads can use the space
+ * meanwhile. If a block is freed while it is being copied, its handle is invalid at once, and its memory is free when
+ * the copy has ended.
  */
 int mems_read(void *v_ptr, void *to, size_t size);
 int mems_write(void *v_ptr, const void *from, size_t size);
@@ -583,7 +584,7 @@ struct mems_space;
 struct mems_space *mems_space_create(const struct mems_space_options *options);
 void mems_space_destroy(struct mems_space *space);
 
-/* The functions above on a given space. A NULL space is an error, errno EINVAL. */
+/* The functions above on a given space. A space that is NULL, or in the first page, is an error, errno EINVAL. */
 void *mems_space_malloc(struct mems_space *space, size_t size);
 void *mems_space_calloc(struct mems_space *space, size_t count, size_t size);
 void *mems_space_realloc(struct mems_space *space, void *v_ptr, size_t size);

@@ -220,8 +220,9 @@ void space_destroy(const char *function, struct mems_space *space) {
 }
 
 bool space_enter(const char *function, struct mems_space *space, const void *v_ptr) {
-    if (space == NULL) {
-        complain(function, EINVAL, "the space is NULL", 0);
+    if (UNLIKELY(space_is_null(space))) {
+        complain(function, EINVAL, space == NULL ? "the space is NULL" : "no space is at address %u",
+                 (uint64_t)(uintptr_t)space);
         return false;
     }
     lock_take(&space->lock);

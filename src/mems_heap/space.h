@@ -85,6 +85,11 @@ size_t space_trim_hole(struct mems_space *space, struct sub_node *hole);
 /* With the space locked: turns a block into a HOLE, which it returns. */
 struct sub_node *space_give_block(struct mems_space *space, struct sub_node *node);
 
+/* Whether a pointer is NULL, or NULL with an offset, such as a member's: no memory is in the first page. */
+static inline bool space_is_null(const void *ptr) {
+    return (uintptr_t)ptr < 4096;
+}
+
 /* Takes the space's lock. If the space is NULL or finished, reports this, with the virtual address that the function
  * was given (may be NULL), and returns false without the lock. An unused space can be entered: it is empty. */
 bool space_enter(const char *function, struct mems_space *space, const void *v_ptr);

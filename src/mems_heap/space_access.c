@@ -19,7 +19,7 @@ NOINLINE static void *get_locked(const char *function, struct mems_space *space,
 }
 
 HOT void *space_get(const char *function, struct mems_space *space, void *v_ptr) {
-    void *physical = space != NULL ? dict_translate(&space->dict, (uintptr_t)v_ptr) : NULL;
+    void *physical = !space_is_null(space) ? dict_translate(&space->dict, (uintptr_t)v_ptr) : NULL;
     return LIKELY(physical != NULL) ? physical : get_locked(function, space, v_ptr);
 }
 
@@ -69,9 +69,12 @@ static int begin(const char *function, struct mems_space *space, void *v_ptr, co
         complaint_begin(&complaint, function, (uintptr_t)v_ptr, ERANGE);
         fmt_format(&complaint.message.line, "%u bytes from %u on go beyond the block %u:%u", (uint64_t)size,
                    (uint64_t)v_address, (uint64_t)node->start, (uint64_t)node->last);
-    } else if (other == NULL && size > 0) {
+    } else if (space_is_null(other) && size > 0) {
         complaint_begin(&complaint, function, (uintptr_t)v_ptr, EINVAL);
-        fmt_format(&complaint.message.line, "cannot copy %u bytes from or to NULL", (uint64_t)size);
+        fmt_format(&complaint.message.line,
+                   other == NULL ? "cannot copy %u bytes from or to NULL"
+                                 : "cannot copy %u bytes from or to address %u",
+                   (uint64_t)size, (uint64_t)(uintptr_t)other);
     } else {
         *physical = copy_begin(space, node) + (v_address - node->start);
         space_leave(space);

@@ -41,8 +41,9 @@ void space_collect(const struct mems_space *space, struct mems_stats *stats) {
 }
 
 int space_stats(const char *function, struct mems_space *space, struct mems_stats *stats) {
-    if (stats == NULL) {
-        complain(function, EINVAL, "stats is NULL", 0);
+    if (space_is_null(stats)) {
+        complain(function, EINVAL, stats == NULL ? "stats is NULL" : "stats cannot be at address %u",
+                 (uint64_t)(uintptr_t)stats);
         return EINVAL;
     }
     *stats = (struct mems_stats){0};
