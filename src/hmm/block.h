@@ -87,8 +87,21 @@ static inline uintptr_t block_secret(void) {
 #define BLOCK_KEY_SET ((uintptr_t)UINT32_C(0x01010101))
 #endif
 
-/* The part of a checksum that depends on the block's address and the secret, not on the tag: half of the work, so code
- * that proves a header and rewrites it computes it once. With -Os the key is empty, and header_of does it all. */
+struct key_constants {
+    uintptr_t mix, set, keep;
+};
+#define KEY_CONSTANTS \
+    { BLOCK_MIX, BLOCK_KEY_SET, ~(BLOCK_KEY_SET << 1) }
+
+/* In memory, where an instruction has no room for such a constant but can take it from there. */
+#if UINTPTR_MAX > UINT32_MAX
+extern const struct key_constants hmm_key_constants __attribute__((visibility("hidden")));
+#else
+static const struct key_constants hmm_key_constants = KEY_CONSTANTS;
+#endif
+
+/* The part of a checksum that depends on the block's address and the secret, not on the tag. It is half of the work, so
+ * code that proves a header and rewrites it computes it once. With -Os the key is empty, and header_of does it all. */
 struct block_key {
 #ifndef __OPTIMIZE_SIZE__
     uintptr_t mixed;
@@ -97,11 +110,11 @@ struct block_key {
 };
 
 static inline uintptr_t block_mixed(const struct block *block) {
-    return ((uintptr_t)block ^ block_secret()) * BLOCK_MIX;
+    return ((uintptr_t)block ^ block_secret()) * hmm_key_constants.mix;
 }
 
 static inline uintptr_t block_factor(uintptr_t mixed) {
-    return (word_rotate(mixed, WORD_BITS / 2) | BLOCK_KEY_SET) & ~(BLOCK_KEY_SET << 1);
+    return (word_rotate(mixed, WORD_BITS / 2) | hmm_key_constants.set) & hmm_key_constants.keep;
 }
 
 /* A block's header, from its key and tag. The checksum is the upper bits of tag times factor: without the secret nobody

@@ -27,6 +27,9 @@ struct free_list {
 #endif
 };
 
+/* Sizes of fewer grains than this have a bin of their own, whose number is that of the grains. */
+#define EXACT_GRAINS (2 * FREE_STEPS)
+
 _Static_assert(FREE_LEVELS <= WORD_BITS, "a word has a bit for each level");
 
 /* grains >> shift is the step, with a leading bit from FREE_STEPS on, which makes the level one higher. */

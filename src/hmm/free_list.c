@@ -6,8 +6,10 @@
 /* Shared parts are copied into each call, unless the code should be small. */
 #ifdef __OPTIMIZE_SIZE__
 #define FAST_INLINE static
+#define FAST_NOINLINE inline
 #else
 #define FAST_INLINE ALWAYS_INLINE
+#define FAST_NOINLINE NOINLINE
 #endif
 
 /* --- What is proved ------------------------------------------------------------------------------------------- */
@@ -211,7 +213,9 @@ static inline void note_taken(struct HmmHeap *heap, const struct block *rest) {
         heap->touched = touched > heap->touched ? touched : heap->touched;
     }
     size_t taken = heap->room - heap->free_bytes;
-    heap->most = taken > heap->most ? taken : heap->most;
+    if (UNLIKELY(taken > heap->most)) {
+        heap->most = taken;
+    }
 }
 
 /* The first `size` bytes of a proved free block, which are in no list, become a used one. */
@@ -286,13 +290,11 @@ FAST_INLINE void replace_block(struct HmmHeap *heap, struct block *old, unsigned
     note_free(heap);
 }
 
-/* Merges a used block with its free neighbours, at least one. The next header has been proved; `told` is what it
- * becomes, or 0 if that block is free. Everything else is proved before it is used. */
-static NOINLINE struct block *join_blocks(struct HmmHeap *heap, struct block *block, struct block_key key,
-                                          struct block *next, uintptr_t told) {
+/* Merges a used block with its free neighbours. The next header has been proved; if that block is used, `told` is what
+ * its header becomes. Everything else is proved before it is used. */
+FAST_INLINE struct block *join_blocks(struct HmmHeap *heap, struct block *block, struct block_key key,
+                                      struct block *next, uintptr_t told, bool next_free, bool prev_free) {
     size_t size = block_size(block);
-    bool next_free = told == 0;
-    bool prev_free = (block->header & BLOCK_PREV_USED) == 0;
     struct block *whole = block;
     struct block *old = next; /* its place in the list becomes the whole's */
     unsigned from = NO_BIN;
@@ -325,20 +327,36 @@ static NOINLINE struct block *join_blocks(struct HmmHeap *heap, struct block *bl
     return whole;
 }
 
+static FAST_NOINLINE struct block *join_next(struct HmmHeap *heap, struct block *block, struct block_key key,
+                                             struct block *next) {
+    return join_blocks(heap, block, key, next, 0, true, false);
+}
+
+static FAST_NOINLINE struct block *join_previous(struct HmmHeap *heap, struct block *block, struct block_key key,
+                                                 struct block *next, uintptr_t told) {
+    return join_blocks(heap, block, key, next, told, false, true);
+}
+
+static FAST_NOINLINE struct block *join_both(struct HmmHeap *heap, struct block *block, struct block_key key,
+                                             struct block *next) {
+    return join_blocks(heap, block, key, next, 0, true, true);
+}
+
 struct block *hmm_merge_blocks(struct HmmHeap *heap, struct block *block, struct block_key key) {
     size_t size = block_size(block);
     struct block *next = block_after(block, size);
     struct block_key next_key = prove_next(heap, block, next);
-    uintptr_t told = 0;
-    if ((next->header & BLOCK_USED) != 0) {
-        told = told_header(next, next_key, 0);
-        if ((block->header & BLOCK_PREV_USED) != 0) {
-            insert_block(heap, block, key, size);
-            next->header = told;
-            return block;
-        }
+    bool prev_free = (block->header & BLOCK_PREV_USED) == 0;
+    if ((next->header & BLOCK_USED) == 0) {
+        return prev_free ? join_both(heap, block, key, next) : join_next(heap, block, key, next);
     }
-    return join_blocks(heap, block, key, next, told);
+    uintptr_t told = told_header(next, next_key, 0);
+    if (prev_free) {
+        return join_previous(heap, block, key, next, told);
+    }
+    insert_block(heap, block, key, size);
+    next->header = told;
+    return block;
 }
 
 static NOINLINE struct block *take_whole(struct HmmHeap *heap, struct block *block, unsigned bin,
@@ -411,8 +429,8 @@ struct block *hmm_find_free_block(struct HmmHeap *heap, size_t size) {
 }
 
 /* Whether some bin may hold a block of this size or more. */
-static inline bool bins_reach(const struct HmmHeap *heap, unsigned bin) {
-    return heap->free_list.levels >> bin / FREE_STEPS != 0;
+static inline bool bins_reach(const struct HmmHeap *heap, size_t size) {
+    return heap->free_list.levels >> bin_of(size) / FREE_STEPS != 0;
 }
 
 /* The tag of the block being cut has been proved. */
@@ -426,16 +444,21 @@ static NOINLINE struct block *cut_off(struct HmmHeap *heap, struct block *cut, s
     return take(heap, cut, key, size);
 }
 
-/* Takes the first block of a bin for this size alone: as hmm_split_block does, but it is known what must be found. */
-static struct block *take_exact(struct HmmHeap *heap, struct block *block, unsigned bin, size_t size) {
+/* Takes the first block of a bin for this size alone: as hmm_split_block does, but it is known what must be found. It
+ * calls nothing that returns, so it needs no frame. */
+static FAST_NOINLINE struct block *take_exact(struct HmmHeap *heap, struct block *block, size_t size) {
 #ifdef __OPTIMIZE_SIZE__
-    (void)bin;
     return hmm_split_block(heap, block, size);
 #else
-    struct block_key key = block_key(block);
+    size_t bin = size / BLOCK_ALIGN;
     struct block *following = block->next; /* in the bin */
-    if (UNLIKELY(block->header != key_seal(block, key, size | BLOCK_PREV_USED) || block->grains != size / BLOCK_ALIGN ||
-                 block->prev != heap_list_end(heap) || !next_sound(heap, block))) {
+    if (following != heap_list_end(heap) && UNLIKELY(!region_was_last(heap, following))) {
+        return hmm_split_block(heap, block, size);
+    }
+    struct block_key key = block_key(block);
+    if (UNLIKELY(block->header != key_seal(block, key, size | BLOCK_PREV_USED) || block->grains != bin ||
+                 block->prev != heap_list_end(heap) ||
+                 (following != heap_list_end(heap) && following->prev != block))) {
         report_damaged(heap, block);
     }
     struct block *next = block_after(block, size);
@@ -446,7 +469,7 @@ static struct block *take_exact(struct HmmHeap *heap, struct block *block, unsig
         following->prev = heap_list_end(heap);
     } else {
         heap->free_list.heads[bin] = NULL;
-        bin_emptied(&heap->free_list, bin);
+        bin_emptied(&heap->free_list, (unsigned)bin);
     }
     heap->free_blocks--;
     heap->free_bytes -= size;
@@ -455,11 +478,10 @@ static struct block *take_exact(struct HmmHeap *heap, struct block *block, unsig
 }
 
 struct block *hmm_cut_block(struct HmmHeap *heap, size_t size) {
-    unsigned bin = bin_of(size);
-    if (bin < 2 * FREE_STEPS) { /* these bins hold one size each */
-        struct block *exact = heap->free_list.heads[bin];
+    if (size < EXACT_GRAINS * BLOCK_ALIGN) {
+        struct block *exact = heap->free_list.heads[size / BLOCK_ALIGN];
         if (exact != NULL) {
-            return take_exact(heap, exact, bin, size);
+            return take_exact(heap, exact, size);
         }
     }
     struct block *cut = heap->cut;
@@ -467,7 +489,7 @@ struct block *hmm_cut_block(struct HmmHeap *heap, size_t size) {
         return NULL;
     }
     size_t have = block_size(cut);
-    if (have < size + BLOCK_MIN || (block_after(cut, have) == heap->end && bins_reach(heap, bin))) {
+    if (have < size + BLOCK_MIN || (block_after(cut, have) == heap->end && bins_reach(heap, size))) {
         return NULL;
     }
     return cut_off(heap, cut, prove_tag(heap, cut), have, size);

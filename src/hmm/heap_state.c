@@ -2,6 +2,10 @@
 
 #include "hmm_report.h"
 
+#if UINTPTR_MAX > UINT32_MAX
+const struct key_constants hmm_key_constants = KEY_CONSTANTS;
+#endif
+
 /* Asking who we are costs a system call, and matters only during a walk of a heap with this lock. */
 NOINLINE void hmm_heap_check(struct HmmHeap *heap, const char *operation) {
     uint32_t walker = atomic_load_explicit(&heap->walker, memory_order_relaxed);

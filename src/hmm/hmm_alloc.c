@@ -80,13 +80,9 @@ static struct block *take_large(struct HmmHeap *heap, size_t size) {
     return block;
 }
 
-/* The quick list is empty. Small blocks are cut from one block, so those made together lie together. */
-static struct block *take_small(struct HmmHeap *heap, size_t size) {
-    struct block *block = !heap_faulty(heap) ? hmm_cut_block(heap, size) : NULL;
-    if (LIKELY(block != NULL)) {
-        return block;
-    }
-    block = find_block(heap, size);
+/* The same for a small block that hmm_cut_block does not have. */
+static NOINLINE struct block *find_small(struct HmmHeap *heap, size_t size) {
+    struct block *block = find_block(heap, size);
     if (UNLIKELY(block == NULL)) {
         return NULL;
     }
@@ -94,7 +90,13 @@ static struct block *take_small(struct HmmHeap *heap, size_t size) {
     return cuts ? hmm_cut_from(heap, block, size) : hmm_split_block(heap, block, size);
 }
 
-/* Gives excess memory to the system. */
+/* The same if the quick list is empty. Small blocks are cut from one block, so those made together lie together. */
+static inline struct block *take_small(struct HmmHeap *heap, size_t size) {
+    struct block *block = !heap_faulty(heap) ? hmm_cut_block(heap, size) : NULL;
+    return LIKELY(block != NULL) ? block : find_small(heap, size);
+}
+
+/* Puts a used block in the free list, and gives excess memory to the system. */
 static NOINLINE void give_block(struct HmmHeap *heap, struct block *block, struct block_key key) {
     hmm_advice_end_if_any(heap, block);
     block = hmm_merge_blocks(heap, block, key);
@@ -151,18 +153,24 @@ HOT void *hmm_alloc(struct HmmHeap *heap, size_t size) {
     return alloc_slow(heap, size);
 }
 
-/* A user's block and its key. Only this function trusts a user's pointer. */
+/* Proves that a block of the heap is used, and returns its key. */
+ALWAYS_INLINE struct block_key prove_used(struct HmmHeap *heap, const char *operation, struct block *block,
+                                          const char *freed) {
+    struct block_key key = block_key(block);
+    if (UNLIKELY(!block_fits(block, key) || (block->header & (BLOCK_USED | BLOCK_CACHED)) != BLOCK_USED)) {
+        hmm_report_pointer(heap, operation, block_payload(block), freed);
+    }
+    return key;
+}
+
+/* The block that a user holds at `payload`, and its key. Only this and hmm_free trust a user's pointer. */
 ALWAYS_INLINE struct block *users_block(struct HmmHeap *heap, const char *operation, void *payload, const char *freed,
                                         struct block_key *key) {
     struct block *block = block_of(payload);
-    bool sound = heap_contains(heap, block);
-    if (LIKELY(sound)) {
-        *key = block_key(block);
-        sound = block_fits(block, *key) && (block->header & (BLOCK_USED | BLOCK_CACHED)) == BLOCK_USED;
-    }
-    if (UNLIKELY(!sound)) {
+    if (UNLIKELY(!heap_contains(heap, block))) {
         hmm_report_pointer(heap, operation, payload, freed);
     }
+    *key = prove_used(heap, operation, block, freed);
     return block;
 }
 
@@ -181,19 +189,20 @@ static NOINLINE void free_slow(struct HmmHeap *heap, const char *operation, void
 }
 
 HOT void hmm_free(struct HmmHeap *heap, const char *operation, void *payload) {
-    if (UNLIKELY(payload == NULL)) {
-        return;
-    }
-    if (LIKELY(heap_alone(heap))) {
-        struct block_key key;
-        struct block *block = users_block(heap, operation, payload, double_free, &key);
+#ifndef __OPTIMIZE_SIZE__
+    struct block *block = block_of(payload);
+    if (LIKELY(heap_alone(heap) && region_was_last(heap, block))) {
+        struct block_key key = prove_used(heap, operation, block, double_free);
         if (UNLIKELY(!quick_push(heap, block, key))) {
             heap->operation = operation;
             give_block(heap, block, key);
         }
         return;
     }
-    free_slow(heap, operation, payload);
+#endif
+    if (payload != NULL) {
+        free_slow(heap, operation, payload);
+    }
 }
 
 void hmm_free_sized(struct HmmHeap *heap, const char *operation, void *payload, size_t size, size_t alignment) {

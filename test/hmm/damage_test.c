@@ -119,9 +119,55 @@ static void damage_is_reported_or_does_no_harm(void **state) {
     assert_in_range(reports, TRIALS / 4, TRIALS); /* the others hit bytes that nobody reads */
 }
 
+/* --- Free blocks of one size, in a bin of their own, in two regions --------------------------------------------- */
+
+#define SIZE 200
+#define LISTED 4
+
+static _Alignas(64) unsigned char memory[2][1 << 15];
+
+/* Overwrites one of a free block's words: its header, link to the next or to the previous, or size. Its bin has
+ * LISTED blocks, from either region in turn. */
+static void overwrite(void *argument) {
+    unsigned which = *(unsigned *)argument;
+    struct HmmHeap *heap = HmmHeapCreate(memory[0], sizeof memory[0], NULL);
+    CHECK(heap != NULL && HmmHeapAddRegion(heap, memory[1] + 3, sizeof memory[1] - 3) == 0);
+    HmmHeapSetFaultHandler(heap, reported);
+    unsigned char *blocks[512];
+    size_t count = 0;
+    while (count < 512 && (blocks[count] = HmmHeapAlloc(heap, SIZE)) != NULL) {
+        count++;
+    }
+    unsigned char *listed[LISTED];
+    for (size_t i = 0; i < LISTED; i++) {
+        listed[i] = blocks[(i % 2 == 0 ? 0 : count - LISTED * 4) + 4 * (i / 2) + 1]; /* neighbours stay used */
+        HmmHeapFree(heap, listed[i]);
+    }
+    HmmHeapTrim(heap);
+    uintptr_t *word = (uintptr_t *)(void *)(listed[which % LISTED] - sizeof(uintptr_t)) + which / LISTED % 4;
+    uintptr_t value = which / LISTED / 4 == 0 ? 0 : (uintptr_t)(listed[(which + 1) % LISTED] - sizeof(uintptr_t));
+    *word = *word != value ? value : ~value;
+    written = true;
+    for (size_t i = 0; i < LISTED; i++) {
+        CHECK(HmmHeapAlloc(heap, SIZE) != NULL);
+    }
+}
+
+static void a_list_through_two_regions_is_proved(void **state) {
+    (void)state;
+    for (unsigned which = 0; which < LISTED * 4 * 2; which++) {
+        struct child_result result;
+        child_run(&result, overwrite, &which);
+        if (result.signal != 0 || result.status != REPORTED) {
+            fail_msg("word %u: signal %d, status %d: %s", which, result.signal, result.status, result.err);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(damage_is_reported_or_does_no_harm),
+        cmocka_unit_test(a_list_through_two_regions_is_proved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
