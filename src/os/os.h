@@ -45,6 +45,11 @@ int os_map_near(void *near, size_t size, void **out);
 /* Works on any part of a mapping. */
 int os_unmap(void *start, size_t size);
 
+/* Calls use() with room of `size` bytes, at most OS_SCRATCH_MOST and undefined, for what is too large for a thread's
+ * stack of 16 KiB. The room is a mapping, or on the stack if there is no memory. */
+#define OS_SCRATCH_MOST ((size_t)9216)
+void os_with_scratch(size_t size, void (*use)(void *room, void *context), void *context);
+
 /* Releases the memory but keeps its addresses, which fault until os_unmap. */
 int os_forbid(void *start, size_t size);
 

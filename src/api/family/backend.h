@@ -91,12 +91,18 @@ struct backend_figures {
     size_t trimmable;     /* part of free, which malloc_trim would give back */
     size_t reserved;      /* address space */
     size_t accessible;    /* readable and writable, part of reserved */
-    size_t row_count;     /* rows filled in, in order of size */
-    struct backend_row rows[BACKEND_ROWS];
 };
 void backend_figures(struct backend_figures *figures);
 
-/* The heap's statistics as a table for people. Allocates nothing. */
+/* The same with the rows of free blocks, of the same moment, in order of size. */
+struct backend_table {
+    struct backend_figures figures;
+    size_t row_count;
+    struct backend_row rows[BACKEND_ROWS];
+};
+void backend_table(struct backend_table *table);
+
+/* The heap's statistics as a table for people. Allocates nothing. Like the two above, it needs little of the stack. */
 void backend_report(int fd);
 
 /* Our malloc, which no other library can replace. */

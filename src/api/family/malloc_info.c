@@ -12,6 +12,7 @@
 
 #include "api/family/backend.h"
 #include "base/compiler.h"
+#include "os/os.h"
 
 /* As in glibc's <malloc.h>; musl has none of this. */
 struct mallinfo {
@@ -143,10 +144,10 @@ static void put_row(FILE *stream, const char *kind, size_t count, size_t size) {
     fprintf(stream, "<total type=\"%s\" count=\"%zu\" size=\"%zu\"/>\n", kind, count, size);
 }
 
-static void put_sizes(FILE *stream, const struct backend_figures *figures) {
+static void put_sizes(FILE *stream, const struct backend_table *table) {
     fputs("<sizes>\n", stream);
-    for (size_t i = 0; i < figures->row_count; i++) {
-        const struct backend_row *row = &figures->rows[i];
+    for (size_t i = 0; i < table->row_count; i++) {
+        const struct backend_row *row = &table->rows[i];
         fprintf(stream, "<size from=\"%zu\" to=\"%zu\" total=\"%zu\" count=\"%zu\"/>\n", row->from, row->to, row->bytes,
                 row->count);
     }
@@ -165,24 +166,29 @@ static void put_sums(FILE *stream, const struct backend_figures *figures) {
             figures->reserved, figures->accessible);
 }
 
-/* XML with glibc's names and order: one heap, then the sums. "fast" is cached memory, "rest" other free memory. Figures
- * are collected first, because the stream may allocate. */
+/* Figures are collected first, because the stream may allocate. */
+static void write_info(void *room, void *stream) {
+    struct backend_table *table = room;
+    const struct backend_figures *figures = &table->figures;
+    backend_table(table);
+    fputs("<malloc version=\"1\">\n<heap nr=\"0\">\n", stream);
+    put_sizes(stream, table);
+    put_totals(stream, figures);
+    put_sums(stream, figures);
+    fputs("</heap>\n", stream);
+    put_totals(stream, figures);
+    put_row(stream, "mmap", figures->mapped_blocks, figures->mapped);
+    put_sums(stream, figures);
+    fputs("</malloc>\n", stream);
+}
+
+/* XML with glibc's names and order: one heap, then the sums. "fast" is cached memory, "rest" other free memory. */
 EXPORT int malloc_info(int options, FILE *stream) {
     if (options != 0) {
         errno = EINVAL;
         return -1;
     }
-    struct backend_figures figures;
-    backend_figures(&figures);
-    fputs("<malloc version=\"1\">\n<heap nr=\"0\">\n", stream);
-    put_sizes(stream, &figures);
-    put_totals(stream, &figures);
-    put_sums(stream, &figures);
-    fputs("</heap>\n", stream);
-    put_totals(stream, &figures);
-    put_row(stream, "mmap", figures.mapped_blocks, figures.mapped);
-    put_sums(stream, &figures);
-    fputs("</malloc>\n", stream);
+    os_with_scratch(sizeof(struct backend_table), write_info, stream);
     return ferror(stream) ? -1 : 0;
 }
 

@@ -9,18 +9,6 @@
 
 _Static_assert(HMM_ROWS <= BACKEND_ROWS, "there is room for all rows");
 
-static void figure_rows(struct backend_figures *figures) {
-    struct hmm_row rows[HMM_ROWS];
-    hmm_rows(&hmm_heap, rows);
-    for (unsigned i = 0; i < HMM_ROWS; i++) {
-        size_t from = BLOCK_ALIGN << i;
-        if (rows[i].blocks > 0) {
-            figures->rows[figures->row_count++] = (struct backend_row){
-                .from = from, .to = from + (from - 1), .count = rows[i].blocks, .bytes = rows[i].bytes};
-        }
-    }
-}
-
 /* A block's header counts as part of it, or merging two free blocks would change the bytes in use. Numbers come from
  * counters, read one after another; with other threads, each is right for a moment. */
 void backend_figures(struct backend_figures *figures) {
@@ -41,7 +29,20 @@ void backend_figures(struct backend_figures *figures) {
         .reserved = stats.region,
         .accessible = stats.region,
     };
-    figure_rows(figures);
+}
+
+void backend_table(struct backend_table *table) {
+    struct hmm_row rows[HMM_ROWS];
+    backend_figures(&table->figures);
+    hmm_rows(&hmm_heap, rows);
+    table->row_count = 0;
+    for (unsigned i = 0; i < HMM_ROWS; i++) {
+        size_t from = BLOCK_ALIGN << i;
+        if (rows[i].blocks > 0) {
+            table->rows[table->row_count++] = (struct backend_row){
+                .from = from, .to = from + (from - 1), .count = rows[i].blocks, .bytes = rows[i].bytes};
+        }
+    }
 }
 
 static void put_row(struct fmt *out, const char *name, size_t bytes, const char *meaning) {

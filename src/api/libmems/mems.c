@@ -6,6 +6,7 @@
 #include "base/compiler.h"
 #include "engine/engine.h"
 #include "engine/reports/stats_report.h"
+#include "engine/root/root.h"
 
 EXPORT int mems_version(void) {
     return MEMS_VERSION;
@@ -33,13 +34,12 @@ EXPORT void mems_engine_stats(struct mems_engine_stats *stats) {
     }
 }
 
-static int report(int fd, void (*write_report)(const struct mems_engine_stats *, int)) {
+static int report(int fd, void (*write_report)(int fd)) {
     if (fd < 0) {
         return EBADF;
     }
-    struct mems_engine_stats stats;
-    engine_stats(&stats);
-    write_report(&stats, fd);
+    root_start(); /* so that an unused heap has its size classes too */
+    write_report(fd);
     return 0;
 }
 

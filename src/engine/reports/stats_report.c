@@ -8,6 +8,7 @@
 #include "base/fmt.h"
 #include "engine/heaps/heap.h"
 #include "engine/reports/arena_stats.h"
+#include "engine/reports/stats.h"
 #include "engine/root/root.h"
 #include "os/message.h"
 #include "os/os.h"
@@ -23,12 +24,24 @@
 struct report {
     struct fmt out;
     int fd;
+    struct mems_engine_stats stats;
     char buffer[BUFFER_SIZE];
 };
 
-static void report_start(struct report *report, int fd) {
-    report->fd = fd;
+/* Which report is wanted. */
+struct request {
+    int fd;
+    void (*put)(struct report *report, const struct mems_engine_stats *stats);
+};
+
+static void write_report(void *room, void *context) {
+    struct report *report = room;
+    const struct request *request = context;
+    report->fd = request->fd;
     report->out = fmt_of(report->buffer, sizeof report->buffer);
+    stats_collect(&report->stats);
+    request->put(report, &report->stats);
+    fmt_flush(&report->out, report->fd);
 }
 
 static struct fmt *report_line(struct report *report) {
@@ -224,16 +237,17 @@ static void put_arenas(struct report *report) {
     }
 }
 
-void stats_report_text(const struct mems_engine_stats *stats, int fd) {
-    struct report report;
-    report_start(&report, fd);
-    put_heading(&report);
-    put_window(&report, stats);
-    put_memory(&report, stats);
-    put_classes(&report, stats);
-    put_arenas(&report);
-    put_counters(&report, stats);
-    fmt_flush(&report.out, fd);
+static void put_text(struct report *report, const struct mems_engine_stats *stats) {
+    put_heading(report);
+    put_window(report, stats);
+    put_memory(report, stats);
+    put_classes(report, stats);
+    put_arenas(report);
+    put_counters(report, stats);
+}
+
+void stats_report_text(int fd) {
+    os_with_scratch(sizeof(struct report), write_report, &(struct request){.fd = fd, .put = put_text});
 }
 
 /* In quotes. Bytes beyond ASCII become code points of Latin-1, so any name gives valid JSON. */
@@ -275,27 +289,28 @@ static void put_json_arena(struct report *report, const struct mems_arena_stats 
                (uint64_t)arena->held);
 }
 
-void stats_report_json(const struct mems_engine_stats *stats, int fd) {
-    struct report report;
-    report_start(&report, fd);
-    fmt_format(report_line(&report), "{\"version\":%u,\"pid\":%u,\"program\":", (uint64_t)stats->version,
+static void put_json(struct report *report, const struct mems_engine_stats *stats) {
+    fmt_format(report_line(report), "{\"version\":%u,\"pid\":%u,\"program\":", (uint64_t)stats->version,
                os_process_id());
-    put_json_string(report_line(&report), program_invocation_short_name);
-    put_json_rows(&report, stats, window_rows, COUNT(window_rows));
-    put_json_rows(&report, stats, other_rows, COUNT(other_rows));
-    put_json_rows(&report, stats, counter_rows, COUNT(counter_rows));
-    fmt_format(report_line(&report), ",\"resident\":%u,\"classes\":[", (uint64_t)stats->resident);
+    put_json_string(report_line(report), program_invocation_short_name);
+    put_json_rows(report, stats, window_rows, COUNT(window_rows));
+    put_json_rows(report, stats, other_rows, COUNT(other_rows));
+    put_json_rows(report, stats, counter_rows, COUNT(counter_rows));
+    fmt_format(report_line(report), ",\"resident\":%u,\"classes\":[", (uint64_t)stats->resident);
     bool first = true;
     for (uint32_t i = 0; i < stats->class_count; i++) {
         if (stats->classes[i].slabs > 0) {
-            put_json_class(&report, &stats->classes[i], first);
+            put_json_class(report, &stats->classes[i], first);
             first = false;
         }
     }
-    fmt_text(report_line(&report), "],\"arenas\":[");
-    each_arena(&report, put_json_arena);
-    fmt_text(report_line(&report), "]}\n");
-    fmt_flush(&report.out, fd);
+    fmt_text(report_line(report), "],\"arenas\":[");
+    each_arena(report, put_json_arena);
+    fmt_text(report_line(report), "]}\n");
+}
+
+void stats_report_json(int fd) {
+    os_with_scratch(sizeof(struct report), write_report, &(struct request){.fd = fd, .put = put_json});
 }
 
 /* A copy of standard error, with a number above those that programs use; and which file that was. */
@@ -352,15 +367,15 @@ static int open_report(const char *pattern) {
     return fd;
 }
 
-void stats_report_at_exit(const struct options *options, const struct mems_engine_stats *stats) {
+void stats_report_at_exit(const struct options *options) {
     if (options->stats == STATS_NONE) {
         return;
     }
     int fd = open_report(options->stats_file);
     if (options->stats == STATS_JSON) {
-        stats_report_json(stats, fd);
+        stats_report_json(fd);
     } else {
-        stats_report_text(stats, fd);
+        stats_report_text(fd);
     }
     if (fd > STDERR_FILENO) {
         os_close(fd);

@@ -2,15 +2,13 @@
  * it works without memory. It takes the locks of arenas, one at a time. */
 #pragma once
 
-#include "mems.h"
-
 #include "engine/root/engine_options.h"
 
-/* A table whose rows add up. */
-void stats_report_text(const struct mems_engine_stats *stats, int fd);
+/* A table whose rows add up. Both reports need little of the stack. */
+void stats_report_text(int fd);
 
 /* One line, with members named after those of struct mems_engine_stats. */
-void stats_report_json(const struct mems_engine_stats *stats, int fd);
+void stats_report_json(int fd);
 
 /* If the options ask for a report, keeps a copy of standard error, which many programs close in exit handlers that run
  * before the report. Call it once, when the options have been read. */
@@ -22,4 +20,4 @@ void stats_report_path(struct fmt *path, const char *pattern);
 
 /* What the options ask for at exit: appends to options->stats_file, or writes to standard error if that is empty or
  * cannot be opened (and says so). */
-void stats_report_at_exit(const struct options *options, const struct mems_engine_stats *stats);
+void stats_report_at_exit(const struct options *options);

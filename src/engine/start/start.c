@@ -139,10 +139,5 @@ __attribute__((destructor)) static void end(void) {
         sweep_all(heap_mine, "exit");
     }
     profile_write_at_exit(&mems_root.options);
-    if (mems_root.options.stats == STATS_NONE) {
-        return;
-    }
-    static struct mems_engine_stats stats; /* too large for a stack of unknown size */
-    stats_collect(&stats);
-    stats_report_at_exit(&mems_root.options, &stats);
+    stats_report_at_exit(&mems_root.options);
 }
