@@ -59,6 +59,10 @@ void engine_confine(void);
  * another try is worthwhile. */
 bool engine_confine_if_refused(void);
 
+/* The system has refused the program memory for something else: the same, or, if the reservation was given up before,
+ * all free memory goes back to the system. True if what was refused is worth another try. */
+bool engine_make_room(void);
+
 /* The program has used madvise or mlock here: the effect, which would outlive its blocks, ends with them. No effect
  * with advice=off, or outside the heap. */
 void engine_advised(const void *start, size_t size);

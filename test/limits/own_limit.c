@@ -2,7 +2,8 @@
  * own_limit WAY as|data BYTES - a process that uses the heap, limits its own memory with the function WAY (setrlimit,
  * setrlimit64, prlimit, prlimit64, prlimit_pid, vfork), and continues: threads start, memory can be mapped, the heap
  * allocates most of what is allowed and no more, and what was freed can be mapped. With the WAY child, another process
- * limits it: the same, from the first thread that the system refuses.
+ * limits it: the same, from the first thread that the system refuses. With the WAY untrimmed, it never calls
+ * malloc_trim.
  *
  * By vfork, a child that shares the process's memory limits only itself: the process's address space is unchanged.
  */
@@ -138,6 +139,21 @@ static void mistakes_are_errors(int resource) {
     CHECK(prlimit(0, 1000, &limit, NULL) == -1 && errno == EINVAL);
 }
 
+/* Without malloc_trim: free memory that the heap still has leaves room for the rest of the process, too. Of a small
+ * limit, only for threads. */
+static void go_on_untrimmed(int resource, size_t bytes) {
+    CHECK(set_limit("setrlimit", resource, bytes) == 0);
+    static const size_t sizes[] = {100000, MIB, 10 * MIB};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        CHECK_AT_MOST(bytes / 2, take_all(sizes[i], SIZE_MAX) + OTHERS);
+        free_all();
+        start_threads();
+        if (bytes > 200 * MIB) {
+            map_memory(bytes / 2);
+        }
+    }
+}
+
 int main(int count, char **arguments) {
     alarm(WATCHDOG);
     CHECK(count == 4);
@@ -146,6 +162,10 @@ int main(int count, char **arguments) {
     size_t bytes = strtoul(arguments[3], NULL, 0);
     mistakes_are_errors(resource);
     take_all(1000, 8 * MIB);
+    if (strcmp(way, "untrimmed") == 0) {
+        go_on_untrimmed(resource, bytes);
+        return 0;
+    }
     size_t before = address_space();
     if (strcmp(way, "vfork") == 0) {
         pid_t child = vfork();

@@ -29,6 +29,8 @@ for limit in as data; do
 done
 expect "$work/own_limit" setrlimit as 500000000
 expect "$work/own_limit" child as 100000000
+expect "$work/own_limit" untrimmed as 500000000
+expect "$work/own_limit" untrimmed data 50000000
 
 expect "$work/moving_limit"
 

@@ -1,5 +1,5 @@
 /* pthread_create.c - the C library's pthread_create. After the first thread it starts ours, if the option background
- * asks for it. If the reservation leaves no room for a thread, the heap gives it up. */
+ * asks for it. If the heap leaves no room for a thread, it gives up its reservation, or its free memory. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
@@ -31,7 +31,7 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, v
         return EAGAIN;
     }
     int error = next(thread, attributes, run, argument);
-    if (error == EAGAIN && engine_confine_if_refused()) {
+    if (error == EAGAIN && engine_make_room()) {
         error = next(thread, attributes, run, argument);
     }
     if (error == 0) {

@@ -4,7 +4,7 @@
  * A cached block keeps its span and its descriptor, so a pair of malloc and free costs the same for 40 KiB as for 60
  * MiB. A request takes a block of exactly its number of units, or a ready one that is slightly *wider*, so changing
  * sizes do not split and merge a span over and over. Blocks are flushed after decay_ms, and before the process's memory
- * grows. Their bytes have no other bound: like free spans, they can serve any request.
+ * grows. Like free spans, they can serve any request, so no byte count bounds them unless a limit does.
  *
  * All is under the lock of the cache's heap, except the *ready* block of each bin, the one freed last. The heap's
  * thread fills an empty place and takes from it without the lock. Others only take, and hold the lock. Both take by an
@@ -29,6 +29,10 @@
 #define LARGE_BINS ((1u << LARGE_EXACT_SHIFT) + 2 * (LARGE_UNITS_SHIFT - LARGE_EXACT_SHIFT))
 
 #define LARGES_MAX 256u
+
+/* In a claimed window, where cached blocks take from what a limit leaves for the rest of the process, this bounds the
+ * units of those that are not ready. */
+#define LARGES_CLAIMED_UNITS ((size_t)256)
 
 /* How many blocks of a bin a search looks at. */
 #define LARGE_PROBES 8u
@@ -142,11 +146,18 @@ static inline struct large *large_cache_take_ready(struct large_cache *cache, si
 /* The same for a wider ready block. The cache counts the excess units until large_narrow. */
 struct large *large_cache_take_wider(struct large_cache *cache, size_t units);
 
+/* Whether the cache's lists have no room for another `units`. */
+static inline bool large_cache_full(const struct large_cache *cache, size_t units) {
+    return large_cache_listed(cache) == LARGES_MAX ||
+           (window_is_claimed() &&
+            atomic_load_explicit(&cache->units, memory_order_relaxed) + units > LARGES_CLAIMED_UNITS);
+}
+
 /* For the heap's thread: makes a block that nobody holds its bin's ready one; the one before goes into the list. False
  * if the cache is full, or the block may not be cached. */
 static inline bool large_cache_put(struct large_cache *cache, struct large *large) {
     const size_t units = large->span.units;
-    if (!large_cache_accepts(units) || large_cache_listed(cache) == LARGES_MAX) {
+    if (!large_cache_accepts(units) || large_cache_full(cache, units)) {
         return false;
     }
     const unsigned bin = large_cache_bin(units);

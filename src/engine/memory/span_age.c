@@ -1,6 +1,7 @@
 #include "span_age.h"
 
 #include "base/bits.h"
+#include "engine/tables/window.h"
 #include "ranks.h"
 
 /* Dirty memory is kept while live and dirty memory together exceed recent live memory by at most this fraction; and
@@ -22,8 +23,13 @@ struct free_span *spans_oldest_dirty(void) {
     return list_empty(&spans.aging) ? NULL : CONTAINER_OF(spans.aging.next, struct free_span, age);
 }
 
+/* In a claimed window, dirty memory takes from what the limit leaves for threads and the program's own mappings; so it
+ * is kept only up to DIRTY_SHARE of the peak, unless the program wants to keep what it has freed. */
 size_t spans_dirty_cap(void) {
     size_t peak = max_size(spans.peak, spans.peak_before);
+    if (window_is_claimed() && spans.decay_ms != SPANS_KEPT_MS) {
+        return max_size(peak / DIRTY_SHARE, DIRTY_MIN_UNITS);
+    }
     size_t most = peak + peak / DIRTY_SHARE;
     return max_size(most > spans.live_units ? most - spans.live_units : 0, DIRTY_MIN_UNITS);
 }

@@ -15,7 +15,7 @@
 /* A forked child maps memory anew at most this many times. */
 #define RENEWALS_FORKED ((size_t)1024)
 
-/* One call purges for this long, or, if memory has been due for another decay_ms, for PURGE_OVERDUE_US. The clock is
+/* One call purges for this long, or, if it is urgent (purge_us), for PURGE_OVERDUE_US. The clock is
  * read between pieces, the first of which takes some 30 microseconds if it is resident. Each time one took less than
  * QUICK_US, the next is twice as long, up to PIECE_MOST. */
 #define PURGE_US 100u
@@ -131,9 +131,12 @@ static size_t unneeded_units(void) {
     return spans.dirty_units > spans.kept_units ? spans.dirty_units - spans.kept_units : 0;
 }
 
-/* How long a call may purge; `now_ms` as in purge_beyond. */
-static uint64_t purge_us(uint64_t now_ms) {
-    return now_ms != SPANS_NEVER && due_since(now_ms, spans.decay_ms) ? PURGE_OVERDUE_US : PURGE_US;
+/* How long a call may purge; the arguments are those of purge_beyond. In a claimed window, what is too much is as
+ * urgent as what is overdue. */
+static uint64_t purge_us(size_t most, uint64_t now_ms) {
+    const bool urgent = (now_ms != SPANS_NEVER && due_since(now_ms, spans.decay_ms)) ||
+                        (window_is_claimed() && spans.dirty_units > most);
+    return urgent ? PURGE_OVERDUE_US : PURGE_US;
 }
 
 /* Purges one piece after another while there are more than `most` dirty units, or some are due. The last argument is
@@ -144,7 +147,7 @@ static void purge_beyond(size_t most, uint64_t now_ms) {
     size_t piece = least;
     uint64_t took_us = 0;
     while ((spans.dirty_units > most || (now_ms != SPANS_NEVER && due_since(now_ms, 0))) &&
-           purge_oldest(max_size(min_size(piece, unneeded_units()), least)) && took_us < purge_us(now_ms)) {
+           purge_oldest(max_size(min_size(piece, unneeded_units()), least)) && took_us < purge_us(most, now_ms)) {
         const uint64_t before_us = took_us;
         took_us = os_fine_us() - start_us;
         piece <<= took_us - before_us < QUICK_US && piece < PIECE_MOST;

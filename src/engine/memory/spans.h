@@ -54,6 +54,9 @@ struct spans {
 /* due_ms while no span is dirty. */
 #define SPANS_NEVER UINT64_MAX
 
+/* The decay time with which free memory is kept: mallopt(M_TRIM_THRESHOLD, -1). */
+#define SPANS_KEPT_MS UINT32_MAX
+
 extern struct spans spans; /* in span_age.c */
 
 void spans_start(uint32_t decay_ms);

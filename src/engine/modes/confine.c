@@ -46,3 +46,8 @@ bool engine_confine_if_refused(void) {
     engine_confine();
     return window_is_claimed();
 }
+
+bool engine_make_room(void) {
+    return engine_confine_if_refused() ||
+           (window_is_claimed() && upkeep_trim(heap_mine != &heap_none ? heap_mine : NULL) != 0);
+}
