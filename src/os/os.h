@@ -174,6 +174,7 @@ int os_read_text(const char *path, char *text, size_t size);
 struct os_usage {
     size_t resident;
     size_t mapped;
+    size_t data; /* of mapped: writable and private, which RLIMIT_DATA counts, and the stack */
     uint64_t minor_faults;
     uint64_t major_faults;
 };

@@ -49,7 +49,7 @@ static size_t next_number(const char **text) {
     return number;
 }
 
-/* statm begins with address space and resident memory, in kernel pages. */
+/* statm begins with address space and resident memory, in kernel pages; data is its sixth number. */
 static void read_statm(struct os_usage *usage) {
     char buffer[128];
     if (os_read_text("/proc/self/statm", buffer, sizeof buffer) != 0) {
@@ -58,6 +58,10 @@ static void read_statm(struct os_usage *usage) {
     const char *text = buffer;
     usage->mapped = next_number(&text) * os_page_size();
     usage->resident = next_number(&text) * os_page_size();
+    for (unsigned i = 0; i < 3; i++) {
+        (void)next_number(&text);
+    }
+    usage->data = next_number(&text) * os_page_size();
 }
 
 void os_usage(struct os_usage *usage) {

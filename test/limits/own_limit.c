@@ -154,6 +154,23 @@ static void go_on_untrimmed(int resource, size_t bytes) {
     }
 }
 
+/* A limit below what the process has: the heap goes on with the memory that it has. */
+static void go_on_below(int resource, size_t bytes) {
+    take_all(1000, 8 * MIB);
+    struct node *freed = blocks;
+    blocks = NULL;
+    take_all(MIB, 2 * bytes);
+    blocks = freed;
+    free_all();
+    CHECK(set_limit("setrlimit", resource, bytes) == 0);
+    CHECK(mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED);
+    for (int i = 0; i < 3; i++) {
+        CHECK_AT_MOST(6 * MIB, take_all(i % 2 == 0 ? 1000 : 20000, SIZE_MAX));
+        free_all();
+        malloc_trim(0);
+    }
+}
+
 int main(int count, char **arguments) {
     alarm(WATCHDOG);
     CHECK(count == 4);
@@ -164,6 +181,10 @@ int main(int count, char **arguments) {
     take_all(1000, 8 * MIB);
     if (strcmp(way, "untrimmed") == 0) {
         go_on_untrimmed(resource, bytes);
+        return 0;
+    }
+    if (strcmp(way, "below") == 0) {
+        go_on_below(resource, bytes);
         return 0;
     }
     size_t before = address_space();

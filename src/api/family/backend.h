@@ -25,6 +25,7 @@
 #define backend_usable_size(operation, block) hmm_usable_size(&hmm_heap, operation, block)
 #define backend_trim(pad) hmm_trim(&hmm_heap, pad)
 #define backend_confine hmm_confine
+#define backend_confine_to(limit, data) ((void)(limit), (void)(data), hmm_confine())
 #define backend_advised(start, size, advice, over) ((void)(over), hmm_advised(start, size, advice))
 #define backend_limits_changed hmm_ask_limits
 #define backend_keeps_deepbind hmm_keeps_deepbind
@@ -53,6 +54,7 @@
 #define backend_usable_size engine_usable_size
 #define backend_trim(pad) engine_trim()
 #define backend_confine engine_confine
+#define backend_confine_to engine_confine_to
 #define backend_advised(start, size, advice, over) ((over) ? (void)0 : engine_advised(start, size))
 #define backend_limits_changed() ((void)0) /* the engine does not query them again */
 #define backend_set_trim(never) ((void)engine_option_set("decay_ms", (never) ? "4294967295" : "0"))

@@ -16,7 +16,7 @@ int process_limits_set(pid_t process, int resource, const struct rlimit *limit, 
     const bool ours =
         limit != NULL && counts_memory(resource) && (process == 0 || (uint64_t)process == os_process_id());
     if (ours && limit->rlim_cur != RLIM_INFINITY) {
-        backend_confine();
+        backend_confine_to((size_t)limit->rlim_cur, resource == RLIMIT_DATA);
     }
     int error = os_process_limit(process, resource, limit, old);
     if (ours && error == 0) {

@@ -122,7 +122,8 @@ void spans_unmap(void) {
     if (end > spans.top && spans_descriptors_suffice()) {
         span_claim_top(end);
     }
-    for (size_t unit = 0; window_is_claimed() && unit < spans.top; unit++) {
+    const bool unmaps = window_is_claimed() && !atomic_load_explicit(&spans.keeps_mapped, memory_order_relaxed);
+    for (size_t unit = 0; unmaps && unit < spans.top; unit++) {
         struct free_span *free = spans_free_from(unit);
         if (free != NULL) {
             unmap_free(free);

@@ -66,16 +66,20 @@ static enum unit_kind renew(struct span span) {
 
 enum way { BY_PURGING, BY_RENEWING, BY_UNMAPPING };
 
+/* Whether free units may be unmapped, because they can be claimed again. */
+static bool may_unmap(void) {
+    return window_is_claimed() && !atomic_load_explicit(&spans.keeps_mapped, memory_order_relaxed);
+}
+
 /* Gives the memory of units that nobody owns to the system, and returns their new kind. Without the lock. */
 static enum unit_kind give_back(struct span span, enum way way) {
-    bool claimed = window_is_claimed();
     if (way == BY_UNMAPPING && window_unmap(span.first, span.units)) {
         return UNIT_UNMAPPED;
     }
     if (way != BY_RENEWING && window_purge(span.first, span.units)) {
         return os_purge_zeroes() ? UNIT_FRESH : UNIT_DIRTY;
     }
-    if (claimed && way != BY_UNMAPPING && window_unmap(span.first, span.units)) {
+    if (may_unmap() && way != BY_UNMAPPING && window_unmap(span.first, span.units)) {
         return UNIT_UNMAPPED;
     }
     return renew(span);
@@ -83,7 +87,7 @@ static enum unit_kind give_back(struct span span, enum way way) {
 
 /* Whether this many units in a row are unmapped instead of purged. */
 static bool worth_unmapping(size_t units) {
-    return window_is_claimed() && units >= max_size(UNMAP_MIN, spans.top / UNMAP_SHARE);
+    return may_unmap() && units >= max_size(UNMAP_MIN, spans.top / UNMAP_SHARE);
 }
 
 /* Gives up to `most` units of the oldest dirty span back to the system, from its last dirty unit downwards. False when
@@ -169,7 +173,7 @@ void span_give_advised(const struct span *span) {
 }
 
 void span_give_purged(const struct span *span) {
-    give_as(span, give_back(*span, window_is_claimed() ? BY_UNMAPPING : BY_PURGING));
+    give_as(span, give_back(*span, may_unmap() ? BY_UNMAPPING : BY_PURGING));
 }
 
 void span_give_moved(const struct span *span) {

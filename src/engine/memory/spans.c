@@ -18,6 +18,12 @@ void spans_start(uint32_t decay_ms) {
     spans.renewals = SIZE_MAX;
 }
 
+void spans_keep_mapped(bool keep) {
+    lock_take(&spans.lock);
+    atomic_store_explicit(&spans.keeps_mapped, keep, memory_order_relaxed);
+    lock_give(&spans.lock);
+}
+
 /* The indexes. These functions do not change the order of the aging list: a span that changes keeps its place. */
 static void index_insert(struct free_span *free) {
     window.spans[free->span.first] = &free->span;

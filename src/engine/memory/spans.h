@@ -37,7 +37,8 @@ struct spans {
     size_t kept_units;   /* those taken again, forgotten with time; as many dirty units are kept longer */
     size_t reused_units; /* dirty ones taken since reused_ms */
     uint64_t reused_ms;
-    size_t unmapped_units; /* of the free ones */
+    size_t unmapped_units;     /* of the free ones */
+    _Atomic bool keeps_mapped; /* see spans_keep_mapped; read without the lock (relaxed) */
     size_t lost_units;
     size_t lost_spans;
     uint64_t now_ms;         /* the coarse clock when it was last read */
@@ -60,6 +61,9 @@ struct spans {
 extern struct spans spans; /* in span_age.c */
 
 void spans_start(uint32_t decay_ms);
+
+/* Whether free units stay mapped, also in a claimed window: the process could not map them again. Takes the lock. */
+void spans_keep_mapped(bool keep);
 
 static inline uint64_t span_purges(void) {
     return atomic_load_explicit(&spans.purges, memory_order_relaxed);

@@ -11,12 +11,24 @@
 #include "os/os.h"
 #include "os/process.h"
 
-void engine_confine(void) {
+/* Whether the process exceeds the limit also without the heap's free memory. Unknown counts as no. */
+static bool exceeds(size_t limit, bool data) {
+    struct os_usage usage;
+    os_usage(&usage);
+    const size_t has = data ? usage.data : usage.mapped;
+    lock_take(&spans.lock);
+    const size_t free = (spans.free_units - spans.unmapped_units) << UNIT_SHIFT;
+    lock_give(&spans.lock);
+    return has > free && has - free > limit;
+}
+
+void engine_confine_to(size_t limit, bool data) {
     if (mems_root.options.confine == TOGGLE_OFF || !process_is_own()) {
         return;
     }
     /* Frees memory that heaps keep. */
     if (root_ready()) {
+        spans_keep_mapped(true);
         upkeep_reclaim_all(heap_mine != &heap_none ? heap_mine : NULL);
     }
     /* Delays a concurrent start, which looks for limits itself, but does not see a lock on future memory. */
@@ -29,9 +41,14 @@ void engine_confine(void) {
     lock_give(&spans.lock);
     lock_give(&heaps.lock);
     if (root_ready()) {
+        spans_keep_mapped(exceeds(limit, data));
         spans_unmap();
     }
     lock_give(&mems_root.lock);
+}
+
+void engine_confine(void) {
+    engine_confine_to(SIZE_MAX, false);
 }
 
 bool engine_confine_if_refused(void) {
