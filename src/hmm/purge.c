@@ -9,14 +9,57 @@
 #define PURGE_PROBES 16
 #define PURGE_BYTES ((size_t)64 << 10)
 
-/* Between the links and the footer of a proved free block; returns the bytes. */
-static size_t purge_block(struct HmmHeap *heap, struct block *block) {
+/* How many times a purge goes on behind pages that the system refuses. */
+#define PURGE_PARTS 8u
+
+/* How many bytes from `start` on can be purged, and are: fewer than `size`, which the system refuses as a whole. */
+static size_t purge_up_to_refused(struct program_break *brk, char *start, size_t size) {
+    size_t good = 0;
+    size_t bad = size;
+    for (size_t step = brk->grain; bad - good > brk->grain; step = round_up((bad - good) / 2, brk->grain)) {
+        if (!brk->purge(brk, start + good, step)) {
+            bad = good + step;
+        } else {
+            good += step;
+        }
+    }
+    return good;
+}
+
+/* Purges pages; returns their bytes. The system refuses locked ones, and all that follow in the same call; so it goes
+ * on behind them, each time twice as far if the next ones are refused as well. */
+static size_t purge_around_refused(struct program_break *brk, char *start, size_t size) {
+    size_t done = 0;
+    size_t skip = brk->grain;
+    for (unsigned parts = 0; parts < PURGE_PARTS && size != 0; parts++) {
+        if (brk->purge(brk, start, size)) {
+            return done + size;
+        }
+        const size_t good = purge_up_to_refused(brk, start, size);
+        done += good;
+        skip = good != 0 ? brk->grain : 2 * skip;
+        const size_t passed = good + skip < size ? good + skip : size;
+        start += passed;
+        size -= passed;
+    }
+    return done;
+}
+
+/* Between the links and the footer of a proved free block; returns the bytes. `around`: also behind pages that the
+ * system refuses. */
+static size_t purge_block(struct HmmHeap *heap, struct block *block, bool around) {
     struct program_break *brk = &heap->brk;
     struct block *next = block_next(block);
     char *start = (char *)block;
     size_t skip = round_up((uintptr_t)(start + sizeof *block), brk->grain) - (uintptr_t)start;
     size_t end = round_down((uintptr_t)block_footer_before(next), brk->grain) - (uintptr_t)start;
-    return skip < end && brk->purge(brk, start + skip, end - skip) ? end - skip : 0;
+    if (skip >= end) {
+        return 0;
+    }
+    if (around) {
+        return purge_around_refused(brk, start + skip, end - skip);
+    }
+    return brk->purge(brk, start + skip, end - skip) ? end - skip : 0;
 }
 
 void hmm_purge_freelist(struct HmmHeap *heap, size_t bytes) {
@@ -31,7 +74,7 @@ void hmm_purge_freelist(struct HmmHeap *heap, size_t bytes) {
         struct block *block = heap->free_list.heads[bin];
         for (; block != NULL && block != heap_list_end(heap) && probes < PURGE_PROBES && done < bytes; probes++) {
             hmm_prove_free_block(heap, block);
-            done += block_next(block) != heap->end ? purge_block(heap, block) : 0;
+            done += block_next(block) != heap->end ? purge_block(heap, block, false) : 0;
             block = block->next;
         }
     }
@@ -48,7 +91,7 @@ size_t hmm_purge_all(struct HmmHeap *heap) {
         struct block *block = heap->free_list.heads[bin];
         for (; block != NULL && block != heap_list_end(heap); block = block->next) {
             hmm_prove_free_block(heap, block);
-            done += purge_block(heap, block);
+            done += purge_block(heap, block, true);
         }
     }
     return done;

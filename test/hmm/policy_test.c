@@ -218,6 +218,21 @@ static void trimming_gives_back_the_pages_inside(void) {
     }
 }
 
+/* Several runs of them, one as long as a few pages. */
+static void trimming_gives_back_what_lies_behind_locked_pages(void) {
+    need_purging();
+    char *hole = make_hole();
+    char *start = hole + round_up((uintptr_t)hole, os_page_size()) - (uintptr_t)hole;
+    for (size_t i = 1; i <= 3; i++) {
+        if (os_lock_pages(start + i * MIB, i * os_page_size(), 0) != 0) {
+            child_cannot();
+        }
+    }
+    hmm_trim(&hmm_heap, 0);
+    CHECK_VALID();
+    CHECK_AT_MOST(kept(hole), 12 * os_page_size());
+}
+
 /* Zeroed blocks, hardly used, one after the other in untouched memory, which remains the system's. */
 static void zeroed_blocks_do_not_touch_what_nobody_has_touched(void) {
     enum { BLOCKS = 200 };
@@ -317,6 +332,7 @@ int main(void) {
         ON_BOTH_BREAKS(pages_of_the_block_being_cut_go_back),
         ON_BOTH_BREAKS(pages_that_the_system_keeps_are_as_they_were),
         ON_BOTH_BREAKS(trimming_gives_back_the_pages_inside),
+        ON_BOTH_BREAKS(trimming_gives_back_what_lies_behind_locked_pages),
         ON_BOTH_BREAKS(zeroed_blocks_do_not_touch_what_nobody_has_touched),
         ON_BOTH_BREAKS(no_page_goes_back_for_what_moves_or_is_not_large),
         ON_BOTH_BREAKS(sparse_blocks_stay_sparse_when_they_are_zeroed_again),
