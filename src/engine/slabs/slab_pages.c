@@ -82,40 +82,64 @@ void slab_pages_touch(struct slab *slab, size_t from, size_t to) {
     slab->resting &= ~pages;
 }
 
+static uint64_t first_run(uint64_t pages) {
+    const unsigned from = lowest_bit(pages);
+    const uint64_t behind = ~(pages >> from);
+    return page_bits(from, from + (behind != 0 ? lowest_bit(behind) : 64));
+}
+
 static bool slots_free(const struct slab *slab, unsigned first, unsigned last) {
     const unsigned end = (unsigned)min_size(last + 1, slab_covered(slab));
     return first >= end || bitmap_find_clear(slab->bitmap, first, end) == BITMAP_NONE;
 }
 
-static uint64_t free_pages(const struct slab *slab) {
+/* Of these pages, those that have nothing but free slots. Looks at the slots of each. */
+static uint64_t free_of(const struct slab *slab, uint64_t pages) {
     const unsigned size_class = slab_class(slab);
-    uint64_t pages = 0;
-    for (unsigned page = 0; page < pages_of(slab); page++) {
-        size_t start = (size_t)page << PAGE_SHIFT;
-        unsigned first = size_class_slot(size_class, start);
-        unsigned last = size_class_slot(size_class, start + (SLAB_PAGE)-1);
+    uint64_t free = 0;
+    for (uint64_t left = pages; left != 0; left &= left - 1) {
+        const size_t start = (size_t)lowest_bit(left) << PAGE_SHIFT;
+        const unsigned first = size_class_slot(size_class, start);
+        const unsigned last = size_class_slot(size_class, start + (SLAB_PAGE)-1);
         if (slots_free(slab, first, (unsigned)min_size(last, slab->slots - 1u))) {
-            pages |= UINT64_C(1) << page;
+            free |= left & -left;
         }
     }
+    return free;
+}
+
+/* The same for a slab whose bitmap is one word: looks at each run of slots that are not free. */
+static uint64_t free_of_few(const struct slab *slab, uint64_t pages) {
+    const size_t size = size_classes[slab_class(slab)].size;
+    uint64_t taken = slab_covered(slab) != 0 ? ~bitmap_load(slab->bitmap, 0) & page_bits(0, slab_covered(slab)) : 0;
+    while (taken != 0) {
+        const uint64_t run = first_run(taken);
+        const size_t from = lowest_bit(run) * size;
+        const size_t to = from + count_bits(run) * size;
+        pages &= ~page_bits(from >> PAGE_SHIFT, round_up(to, SLAB_PAGE) >> PAGE_SHIFT);
+        taken &= ~run;
+    }
     return pages;
+}
+
+/* Pages that have nothing but free slots; absent ones are. */
+static uint64_t free_pages(const struct slab *slab) {
+    const uint64_t here = page_bits(0, pages_of(slab)) & ~slab->absent;
+    return slab->absent | (slab->slots <= BITMAP_WORD_BITS ? free_of_few(slab, here) : free_of(slab, here));
 }
 
 /* Of these pages, those that form whole system pages. */
 static uint64_t whole_pages(uint64_t pages) {
     const unsigned step = (unsigned)(os_page_size() >> PAGE_SHIFT);
+    if (step == 1) {
+        return pages;
+    }
     uint64_t whole = 0;
     for (unsigned page = 0; page < 64; page += step) {
         uint64_t bits = page_bits(page, page + step);
         whole |= (pages & bits) == bits ? bits : 0;
     }
     return whole;
-}
-
-static uint64_t first_run(uint64_t pages) {
-    const unsigned from = lowest_bit(pages);
-    const uint64_t behind = ~(pages >> from);
-    return page_bits(from, from + (behind != 0 ? lowest_bit(behind) : 64));
 }
 
 /* The pages to be purged of a slab that was found old enough: at most `most`. Those that are free and stay are resting
@@ -187,9 +211,12 @@ size_t slabs_age(struct list *slabs, struct list *aging, uint64_t now_ms) {
 }
 
 const char *slab_pages_broken(const struct slab *slab) {
-    const uint64_t free = free_pages(slab);
+    const uint64_t free = free_of(slab, page_bits(0, pages_of(slab)));
     if ((slab->absent & ~free) != 0) {
         return "a page of a slab is absent, and has a slot that is not free";
+    }
+    if (free_pages(slab) != free) {
+        return "pages of a slab are found free, and have a slot that is not, or the reverse";
     }
     if ((slab->resting & (slab->absent | ~free)) != 0) {
         return "a page of a slab rests that is absent, or has a slot that is not free";
