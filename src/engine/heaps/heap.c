@@ -254,9 +254,9 @@ static void note_emptied(const struct heap *heap) {
 /* Slots of a slab have become free. If it was full it goes to second place: the first is being used up, so the others
  * may become empty. An empty one is destroyed, unless it is the last of its class, so that allocating and freeing one
  * block does not cost a span each time. */
-static void regain(struct heap *heap, struct slab *slab, bool was_full) {
+static void regain(struct heap *heap, unsigned size_class, struct slab *slab, bool was_full) {
     ASSERT(lock_held(&heap->lock));
-    struct list *slabs = &heap->classes[slab_class(slab)].slabs;
+    struct list *slabs = &heap->classes[size_class].slabs;
     if (was_full && slab_free_slots(slab) != 0) {
         list_remove(&slab->link);
         struct slab *first = first_slab(slabs);
@@ -272,12 +272,24 @@ static void regain(struct heap *heap, struct slab *slab, bool was_full) {
     }
 }
 
+/* Whether regain has something to do. Mostly not: the slab had free slots, has others that are taken, and is aging. */
+static bool must_regain(const struct slab *slab, bool was_full) {
+    return was_full || slab_empty(slab) || list_empty(&slab->age);
+}
+
 void heap_give(struct heap *heap, void *const *blocks, size_t count) {
+    if (count == 0) {
+        return;
+    }
+    const unsigned size_class = slab_class(slab_of(blocks[0]));
+    slab_count_free(heap->id, size_class, count);
     while (count != 0) {
         struct slab *slab = slab_of(blocks[0]);
-        bool was_full = slab_free_slots(slab) == 0;
-        size_t given = slab_give(slab, blocks, count);
-        regain(heap, slab, was_full);
+        const bool was_full = slab_free_slots(slab) == 0;
+        const size_t given = slab_give_counted(slab, size_class, blocks, count);
+        if (must_regain(slab, was_full)) {
+            regain(heap, size_class, slab, was_full);
+        }
         blocks += given;
         count -= given;
     }
@@ -287,7 +299,7 @@ void heap_collect_unit(struct heap *heap, size_t unit, bool writer) {
     struct slab *slab = slab_of(window_address(unit));
     bool was_full = slab_free_slots(slab) == 0;
     slab_collect(slab, unit, writer);
-    regain(heap, slab, was_full);
+    regain(heap, slab_class(slab), slab, was_full);
 }
 
 size_t heap_age(struct heap *heap, uint64_t now_ms) {

@@ -259,7 +259,7 @@ bool heap_adopt_of(struct heap *heap, const void *block, unsigned size_class);
 /* The slab has just become full: moves it behind those with free slots. */
 void heap_slab_full(struct heap *heap, unsigned size_class, struct slab *slab);
 
-/* Gives blocks that are not live back to the heap's own slabs. */
+/* Gives blocks of one class that are not live back to the heap's own slabs. */
 void heap_give(struct heap *heap, void *const *blocks, size_t count);
 
 /* Collects remote frees in a unit of the heap. `writer`: see slab_collect. */

@@ -10,10 +10,6 @@
 #include "os/os.h"
 #include "slot_record.h"
 
-static unsigned smaller(unsigned a, unsigned b) {
-    return a < b ? a : b;
-}
-
 static size_t descriptor_size(unsigned size_class) {
     return sizeof(struct slab) + bitmap_words(size_classes[size_class].slots) * sizeof(bitmap_word);
 }
@@ -30,9 +26,13 @@ static uint64_t all_free(const struct slab *slab, unsigned word) {
 
 struct slab_counts slab_counts[SLAB_COUNT_ROWS][SIZE_CLASSES];
 
+static struct slab_counts *counts_of_heap(uint32_t id, unsigned size_class) {
+    return &slab_counts[(id - 1) % SLAB_COUNT_ROWS][size_class];
+}
+
 static struct slab_counts *counts_of(const struct slab *slab) {
-    uint32_t entry = page_map_load(slab->span.first);
-    return &slab_counts[(entry_heap(entry) - 1) % SLAB_COUNT_ROWS][entry_class(entry)];
+    const uint32_t entry = page_map_load(slab->span.first);
+    return counts_of_heap(entry_heap(entry), entry_class(entry));
 }
 
 static void set_free_slots(struct slab *slab, unsigned free) {
@@ -200,24 +200,13 @@ static void free_slots(struct slab *slab, unsigned word, uint64_t bits, unsigned
     set_free_slots(slab, slab_free_slots(slab) + count);
 }
 
+void slab_count_free(uint32_t id, unsigned size_class, size_t count) {
+    slab_count_add(&counts_of_heap(id, size_class)->free, count);
+}
+
 size_t slab_give(struct slab *slab, void *const *blocks, size_t count) {
-    const unsigned size_class = slab_class(slab);
-    const uintptr_t start = (uintptr_t)window_address(slab->span.first);
-    const size_t bytes = (size_t)slab->span.units << UNIT_SHIFT;
-    unsigned hint = slab->hint;
-    size_t given = 0;
-    for (; given < count; given++) {
-        size_t offset = (uintptr_t)blocks[given] - start;
-        if (offset >= bytes) {
-            break;
-        }
-        unsigned slot = size_class_slot(size_class, offset);
-        ASSERT(!slab_slot_free(slab, slot) && !live_test(blocks[given]));
-        bitmap_set(slab->bitmap, slot);
-        hint = smaller(hint, slot / BITMAP_WORD_BITS);
-    }
-    slab->hint = (uint8_t)hint;
-    set_free_slots(slab, slab_free_slots(slab) + (unsigned)given);
+    const size_t given = slab_give_counted(slab, slab_class(slab), blocks, count);
+    slab_count_add(&counts_of(slab)->free, given);
     return given;
 }
 
@@ -238,9 +227,10 @@ static void run_add(struct slab *slab, struct run *run, unsigned slot) {
 }
 
 /* Collects the remote bits of one word of the live map, which begins at an offset of the slab. Only a slab that is not
- * settled has remote bits of slots that are free already. */
-static void collect_word(struct slab *slab, struct run *run, size_t offset, uint64_t remote, bool writer) {
-    const unsigned size_class = slab_class(slab);
+ * settled has remote bits of slots that are free already. All of these slots were handed out, so the bitmap's words for
+ * them are initialised. */
+static void collect_word(struct slab *slab, unsigned size_class, struct run *run, size_t offset, uint64_t remote,
+                         bool writer) {
     const bool settled = !slab->unsettled;
     char *start = window_address(slab->span.first);
     struct live_word *word = live_word_of(start + offset);
@@ -250,7 +240,7 @@ static void collect_word(struct slab *slab, struct run *run, size_t offset, uint
     }
     for (uint64_t bits = remote & ~wrong; bits != 0; bits &= bits - 1) {
         unsigned slot = size_class_slot(size_class, offset + lowest_bit(bits) * GRANULE);
-        if (settled || !slab_slot_free(slab, slot)) {
+        if (settled || !bitmap_test(slab->bitmap, slot)) {
             run_add(slab, run, slot);
         }
     }
@@ -274,7 +264,8 @@ static size_t next_remote(const struct live_word *words, size_t at, size_t step)
 /* Neighbouring blocks mostly share a word of the slab's bitmap, which is written once for all of them. For slots
  * larger than a word of the live map, only the words in which a slot starts are read. */
 void slab_collect(struct slab *slab, size_t unit, bool writer) {
-    const size_t size = size_classes[slab_class(slab)].size;
+    const unsigned size_class = slab_class(slab);
+    const size_t size = size_classes[size_class].size;
     const size_t first = (unit - slab->span.first) << UNIT_SHIFT;
     const size_t step = size <= LIVE_WORD_BYTES ? LIVE_WORD_BYTES : size;
     const size_t free_before = slab_free_slots(slab);
@@ -283,7 +274,7 @@ void slab_collect(struct slab *slab, size_t unit, bool writer) {
     size_t at = next_remote(words, (first + step - 1) / step * step - first, step);
     while (at < UNIT) {
         uint64_t remote = atomic_load_explicit(&words[at / LIVE_WORD_BYTES].remote, memory_order_acquire);
-        collect_word(slab, &run, first + round_down(at, LIVE_WORD_BYTES), remote, writer);
+        collect_word(slab, size_class, &run, first + round_down(at, LIVE_WORD_BYTES), remote, writer);
         at = next_remote(words, at + step, step);
     }
     free_slots(slab, run.word, run.bits, run.count);

@@ -39,9 +39,12 @@
 
 #include "base/bitmap.h"
 #include "base/compiler.h"
+#include "base/fault.h"
 #include "base/list.h"
 #include "engine/memory/span.h"
+#include "engine/tables/live_map.h"
 #include "engine/tables/page_map.h"
+#include "engine/tables/size_class.h"
 #include "os/os.h"
 
 /* free = the set bits of the initialised words + the slots past them. No word below `hint` has a set bit. `unsettled`:
@@ -145,6 +148,27 @@ unsigned slab_take(struct slab *slab, void **top, unsigned count);
 /* Gives back blocks[0], a slot of this slab that is not live, and the following ones, up to `count`, while they are
  * slots of it too. Returns how many. */
 size_t slab_give(struct slab *slab, void *const *blocks, size_t count);
+
+/* The same for a slab of this class, by a caller that has counted the slots as free (slab_count_free), once for all
+ * slabs that get some: the counts are shared by threads, and the blocks of a magazine often lie in as many slabs. */
+static inline size_t slab_give_counted(struct slab *slab, unsigned size_class, void *const *blocks, size_t count) {
+    const uintptr_t start = (uintptr_t)window_address(slab->span.first);
+    const size_t bytes = (size_t)slab->span.units << UNIT_SHIFT;
+    uint32_t hint = slab->hint;
+    size_t given = 0;
+    for (size_t offset; given < count && (offset = (uintptr_t)blocks[given] - start) < bytes; given++) {
+        const uint32_t slot = size_class_slot(size_class, offset);
+        ASSERT(!slab_slot_free(slab, slot) && !live_test(blocks[given]));
+        bitmap_set(slab->bitmap, slot);
+        hint = slot / BITMAP_WORD_BITS < hint ? slot / BITMAP_WORD_BITS : hint;
+    }
+    slab->hint = (uint8_t)hint;
+    atomic_store_explicit(&slab->free, (uint16_t)(slab_free_slots(slab) + given), memory_order_relaxed);
+    return given;
+}
+
+/* Counts blocks of a class that are about to become free slots of a heap's slabs. */
+void slab_count_free(uint32_t id, unsigned size_class, size_t count);
 
 /* Collects remote frees in a unit of the slab: the slots become free. `writer`: the caller may write the slab's live
  * bits, and settles the slots. */
