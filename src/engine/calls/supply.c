@@ -122,6 +122,41 @@ static bool refill_from_fresh(struct heap *heap, unsigned size_class, void **blo
     return filled;
 }
 
+/* Before a class touches fresh pages of its slab, it borrows a block that the thread has freed in a slightly larger
+ * class, if that is ready: a program that does little with many sizes would otherwise hold a few pages more for each.
+ * A class without free slots borrows none: others would then get slabs in its place, later and amidst large blocks,
+ * which would find less room to grow. Blocks up to BORROW_MIN are many to a page. The slot is longer than the request
+ * by at most 1/BORROW_SHARE of that, so the request is above half of it, as realloc and sized frees expect
+ * (realloc_keeps_from). */
+#define BORROW_MIN 256u
+#define BORROW_SHARE 2u
+
+/* Each borrowed block costs a slow call, so after this many a class refills its magazine. */
+#define BORROWED_MAX 128u
+
+static bool may_borrow(struct heap *heap, unsigned size_class, size_t alignment) {
+    if (size_classes[size_class].size <= BORROW_MIN || size_class >= MEDIUM_CLASS || alignment > GRANULE ||
+        heap->classes[size_class].borrowed == BORROWED_MAX) {
+        return false;
+    }
+    lock_take(&heap->lock);
+    const bool fresh = cached_needs_fresh(heap, size_class);
+    lock_give(&heap->lock);
+    return fresh;
+}
+
+static void *borrow(struct heap *heap, unsigned size_class, size_t size) {
+    void *block = NULL;
+    for (unsigned larger = size_class + 1;
+         block == NULL && larger < MEDIUM_CLASS && size_classes[larger].size <= size + size / BORROW_SHARE; larger++) {
+        block = fast_pop(heap, larger);
+    }
+    if (block != NULL) {
+        heap->classes[size_class].borrowed++;
+    }
+    return block;
+}
+
 bool supply_magazine(struct heap *heap, unsigned size_class, void **block) {
     return refill(heap, size_class, block) || refill_from_fresh(heap, size_class, block);
 }
@@ -144,9 +179,10 @@ static bool may_steal(struct heap *heap, unsigned size_class) {
     return false;
 }
 
-/* Tries the heap's own memory, idle heaps', fresh memory, and last what any heap keeps. `harden`: takes recently freed
- * blocks from another heap only when memory runs out. *interval: see count_and_keep_up. */
-ALWAYS_INLINE void *obtain(struct heap *heap, unsigned size_class, size_t size, unsigned harden, uint64_t *interval) {
+/* Tries the heap's own memory, idle heaps', fresh memory, and last what any heap keeps. `harden`: borrows no block, and
+ * takes recently freed ones from another heap only when memory runs out. *interval: see count_and_keep_up. */
+ALWAYS_INLINE void *obtain(struct heap *heap, unsigned size_class, size_t size, size_t alignment, unsigned harden,
+                           uint64_t *interval) {
     PROBE_2(refill, size_class, size);
     void *block = NULL;
     *interval = 0;
@@ -160,7 +196,10 @@ ALWAYS_INLINE void *obtain(struct heap *heap, unsigned size_class, size_t size, 
             return block != NULL ? block : out_of_memory();
         }
     }
-    bool filled = refill(heap, size_class, &block);
+    if (harden == HARDEN_OFF && may_borrow(heap, size_class, alignment)) {
+        block = borrow(heap, size_class, size);
+    }
+    bool filled = block != NULL || refill(heap, size_class, &block);
     if (!filled) {
         block = harden == HARDEN_OFF && may_steal(heap, size_class) ? idle_steal(heap, size_class) : NULL;
         filled = block != NULL || refill_from_fresh(heap, size_class, &block);
@@ -185,7 +224,7 @@ ALWAYS_INLINE void *obtain(struct heap *heap, unsigned size_class, size_t size, 
 /* Also makes it a sample, if it is to be one. */
 ALWAYS_INLINE void *supply(struct heap *heap, unsigned size_class, size_t size, size_t alignment, unsigned harden) {
     uint64_t interval;
-    void *block = obtain(heap, size_class, size, harden, &interval);
+    void *block = obtain(heap, size_class, size, alignment, harden, &interval);
     return LIKELY(interval == 0) || block == NULL ? block : supply_sampled(block, size, alignment, interval);
 }
 
@@ -198,7 +237,7 @@ void *supply_light(struct heap *heap, unsigned size_class, size_t size, size_t a
 }
 
 void *supply_exact(struct heap *heap, unsigned size_class, size_t size, uint64_t *interval) {
-    return obtain(heap, size_class, size, HARDEN_FULL, interval);
+    return obtain(heap, size_class, size, 1, HARDEN_FULL, interval);
 }
 
 /* --- Large and huge blocks ---------------------------------------------------------------------------------------- */

@@ -88,9 +88,22 @@ bool cached_refill(struct heap *heap, unsigned size_class) {
         hardened_shuffle(heap, size_class);
     }
     of->strays = 0;
+    of->borrowed = 0;
     counter_add(&heap->counters.refills, got != 0);
     class_counter_add(&heap->counters.class_refills[size_class]);
     return got != 0;
+}
+
+bool cached_needs_fresh(const struct heap *heap, unsigned size_class) {
+    ASSERT(lock_held(&heap->lock));
+    const struct slab *slab = heap_slab_with_room(heap, size_class);
+    if (slab == NULL || slab_free_slots(slab) != slab->slots - slab_used(slab) ||
+        heap->classes[size_class].stock.count != 0) {
+        return false;
+    }
+    const size_t size = size_classes[size_class].size;
+    const size_t next = slab_used(slab) * size;
+    return slab_absent(slab, next, next + size);
 }
 
 void *cached_take_one(struct heap *heap, unsigned size_class) {

@@ -11,6 +11,9 @@ struct heap;
  * class in the heap's inbox, from abandoned slabs. False when none of these has any: then the heap has to grow. */
 bool cached_refill(struct heap *heap, unsigned size_class);
 
+/* Whether a refill would take slots that were never used, from pages of a slab that hold no memory. */
+bool cached_needs_fresh(const struct heap *heap, unsigned size_class);
+
 /* After cached_refill, when the heap has slots but cannot have a magazine for them: a live block, or NULL. */
 void *cached_take_one(struct heap *heap, unsigned size_class);
 

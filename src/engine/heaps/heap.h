@@ -60,12 +60,13 @@ struct heap_class {
     _Atomic uint32_t remote; /* blocks of the class that the thread has freed in others' slabs; see slab_counts */
     uint8_t share;           /* blocks that may still come from the shared slab, while there is no magazine; of a medium
                                 class: from the cache of large blocks, before it has slabs */
-    uint8_t strays;  /* frees into abandoned slabs since the last refill, up to STRAYS_MAX. Used only by the thread */
-    bool refilled;   /* its magazine has been refilled since the last look */
-    bool idle;       /* its magazine was neither refilled nor full since the last look */
-    uint16_t slots;  /* of the magazine's memory; undefined if there is none */
-    uint8_t bounces; /* blocks that the thread has stolen from idle heaps and then freed; and the low bits of */
-    uint8_t freed;   /* `remote` when it last stole one. Both used only by the thread (supply.c) */
+    uint8_t strays;          /* frees into abandoned slabs since the last refill, up to STRAYS_MAX; */
+    uint8_t borrowed;        /* and blocks of larger classes that it got (supply.c). Both used only by the thread */
+    bool refilled : 1;       /* its magazine has been refilled since the last look */
+    bool idle : 1;           /* its magazine was neither refilled nor full since the last look */
+    uint16_t slots;          /* of the magazine's memory; undefined if there is none */
+    uint8_t bounces;         /* blocks that the thread has stolen from idle heaps and then freed; and the low bits of */
+    uint8_t freed;           /* `remote` when it last stole one. Both used only by the thread (supply.c) */
 };
 
 #define INBOX_CLOSED UINT32_MAX
