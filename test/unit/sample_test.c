@@ -589,7 +589,7 @@ static char *outpace(size_t size, unsigned pairs) {
     const uint64_t paced = (os_coarse_ms() - start_ms) * SAMPLE_PACE / MIB;
     const double off = samples.allocated.bytes - before.bytes - (double)size * pairs;
     const double variance = samples.allocated.bytes_variance - before.bytes_variance;
-    CHECK(taken >= SAMPLE_BURST && taken <= paced + SAMPLE_BURST * (SAMPLE_DOUBLINGS + 1));
+    CHECK(taken >= SAMPLE_BURST && taken <= paced + SAMPLE_CREDIT / MIB + SAMPLE_BURST * SAMPLE_DOUBLINGS);
     CHECK(heap_mine->ahead != 0 && heap_mine->interval > MIB);
     CHECK(off * off < 25 * variance);
     return held;

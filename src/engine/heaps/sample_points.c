@@ -1,5 +1,6 @@
 #include "sample_points.h"
 
+#include "base/compiler.h"
 #include "base/exponential.h"
 #include "engine/samples/sample.h"
 #include "engine/tables/holding.h"
@@ -37,7 +38,10 @@ static bool has_begun(uint64_t interval, size_t held) {
 
 /* How many times as long the mean interval is, for a thread this far ahead. */
 static uint64_t times_ahead(const struct heap *heap, uint64_t interval) {
-    const uint64_t doublings = heap->ahead != 0 ? heap->ahead / (SAMPLE_BURST * interval) : 0;
+    if (LIKELY(heap->ahead <= SAMPLE_CREDIT)) {
+        return 1;
+    }
+    const uint64_t doublings = (heap->ahead - SAMPLE_CREDIT) / (SAMPLE_BURST * interval) + 1;
     return UINT64_C(1) << (doublings < SAMPLE_DOUBLINGS ? doublings : SAMPLE_DOUBLINGS);
 }
 

@@ -13,8 +13,9 @@
  *
  * A sample costs some microseconds, while a pair of malloc and free may take tens of nanoseconds for a block that is
  * longer than the interval. So there is a pace: what a thread's samples stand for may be SAMPLE_PACE bytes a
- * millisecond. For each SAMPLE_BURST samples that it is ahead of that, its mean interval doubles, until the clock has
- * caught up. With an interval below SAMPLE_PACED the user has asked for many samples, and gets them.
+ * millisecond, and SAMPLE_CREDIT bytes ahead of that. For each SAMPLE_BURST samples beyond, its mean interval doubles,
+ * until the clock has caught up. With an interval below SAMPLE_PACED the user has asked for many samples, and gets
+ * them.
  *
  * An interval follows from what was before, never from the block that is counted next, and each sample records its own.
  * So estimates stay unbiased, although those of a small process, or a fast one, are less certain.
@@ -31,6 +32,7 @@
 #define SAMPLE_SMALL_TIMES 4u
 
 #define SAMPLE_PACE ((uint64_t)1 << 20)
+#define SAMPLE_CREDIT ((uint64_t)128 << 20)
 #define SAMPLE_PACED ((uint64_t)64 << 10)
 #define SAMPLE_BURST 8u
 #define SAMPLE_DOUBLINGS 20u
