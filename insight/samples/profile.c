@@ -25,6 +25,11 @@ const char *profile_kind_name(enum profile_kind kind) {
 
 /* --- Gathering ---------------------------------------------------------------------------------------------------- */
 
+/* Whether a kind has the sums of stacks, not live samples alone. */
+static bool is_of_stacks(enum profile_kind kind) {
+    return kind == PROFILE_ALLOCATED || kind == PROFILE_LIFETIME;
+}
+
 static struct site *add_site(struct profile *profile, const struct call_stack *stack, uint64_t group) {
     profile->sites = grow(profile->sites, profile->count, sizeof *profile->sites);
     struct site *site = &profile->sites[profile->count++];
@@ -100,17 +105,29 @@ static void gather_samples(struct profile *profile) {
     }
 }
 
+/* The sums of a stack are kept by class, and never by thread. */
+static uint64_t group_of_part(const struct profile *profile, const struct stack_part *part) {
+    const struct engine *engine = &profile->session->engine;
+    if (profile->group != GROUP_CLASS || !profile->samples.has_classes) {
+        return 0;
+    }
+    return part->size_class < engine->class_count ? engine->classes[part->size_class].size
+           : part->size_class == layout_constant(engine->layout, "STACK_HUGE", UINT64_MAX)  ? GROUP_HUGE
+           : part->size_class == layout_constant(engine->layout, "STACK_LARGE", UINT64_MAX) ? GROUP_LARGE
+                                                                                            : 0;
+}
+
 static void gather_stacks(struct profile *profile) {
     const struct samples *samples = &profile->samples;
-    for (size_t i = 0; i < samples->stack_count; i++) {
-        const struct call_stack *stack = &samples->stacks[i];
-        if (stack->allocated.samples != 0) {
-            struct site *site = add_site(profile, stack, 0);
-            site->allocated = stack->allocated;
-            site->freed = stack->freed;
-            memcpy(site->lives, stack->lives, sizeof site->lives);
-            if (profile->kind == PROFILE_ALLOCATED || profile->kind == PROFILE_LIFETIME) {
-                site->value = stack->allocated;
+    for (size_t i = 0; i < samples->part_count; i++) {
+        const struct stack_part *part = &samples->parts[i];
+        if (part->sums.allocated.samples != 0) {
+            struct site *site = add_site(profile, part->stack, group_of_part(profile, part));
+            site->allocated = part->sums.allocated;
+            site->freed = part->sums.freed;
+            memcpy(site->lives, part->sums.lives, sizeof site->lives);
+            if (is_of_stacks(profile->kind)) {
+                site->value = part->sums.allocated;
             }
         }
     }
@@ -159,8 +176,11 @@ void profile_take(struct profile *profile, struct session *session, enum profile
     if (!samples_read(&profile->samples, session)) {
         fail("%s: its library takes no samples, or they cannot be read", session->target.name);
     }
+    if (is_of_stacks(kind) && group == GROUP_CLASS && !profile->samples.has_classes) {
+        fail("%s: its library keeps what has been allocated by call site alone, not by class", session->target.name);
+    }
     calls_open(&profile->calls, session);
-    if (kind == PROFILE_LIFETIME || kind == PROFILE_ALLOCATED || beside) {
+    if (is_of_stacks(kind) || beside) {
         gather_stacks(profile);
     }
     if (kind != PROFILE_ALLOCATED) {
@@ -188,6 +208,7 @@ char *profile_group_name(struct profile *profile, const struct site *site) {
     if (profile->group == GROUP_CLASS) {
         return site->group == GROUP_LARGE  ? copy_text("large blocks")
                : site->group == GROUP_HUGE ? copy_text("huge blocks")
+               : site->group == 0          ? copy_text("blocks of a class that is not known")
                                            : make_text("blocks of up to %lu bytes", site->group);
     }
     for (size_t i = 0; profile->group == GROUP_THREAD && i < profile->samples.count; i++) {
@@ -303,12 +324,12 @@ static void write_form(struct profile *profile, enum profile_form form) {
 static void check_arguments(const struct arguments *arguments) {
     const enum profile_form form = arguments->json ? FORM_JSON : arguments->form;
     const char *kind = profile_kind_name(arguments->kind);
-    const bool by_stack_alone = arguments->kind == PROFILE_ALLOCATED || arguments->kind == PROFILE_LIFETIME;
+    const bool of_stacks = is_of_stacks(arguments->kind);
     const bool is_table = form <= FORM_INVERTED || form == FORM_JSON;
-    if (by_stack_alone && arguments->group != GROUP_NONE) {
-        fail("--%s is counted by call site alone, not by thread or class", kind);
+    if (of_stacks && arguments->group == GROUP_THREAD) {
+        fail("--%s is counted by call site and class, not by thread", kind);
     }
-    if ((form == FORM_PPROF || form == FORM_HEAP_V2) && by_stack_alone) {
+    if ((form == FORM_PPROF || form == FORM_HEAP_V2) && of_stacks) {
         fail("this format has what has been allocated beside what is live: leave --%s out", kind);
     }
     if (arguments->kind == PROFILE_LIFETIME && !is_table) {

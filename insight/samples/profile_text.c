@@ -291,7 +291,9 @@ void profile_lifetimes(struct profile *profile) {
         print_estimate(profile, &site->value);
         printf("%10.0f  ", larger_double(site->allocated.blocks - site->freed.blocks, 0));
         print_median(median_life(site));
-        putchar('\n');
+        char *group = profile_group_name(profile, site);
+        printf("%s%s\n", group != NULL ? "  " : "", group != NULL ? group : "");
+        free(group);
         calls_print(&profile->calls, site->stack, 60, stdout);
     }
     print_other(profile, &rows);

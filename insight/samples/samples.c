@@ -58,7 +58,8 @@ struct reader {
     struct field record, state, kind, died, quarantined, number, start, size, interval, allocated, freed;
     struct field event_stack, event_ms, event_thread, event_pointer;
     struct field sums_samples, sums_blocks, sums_bytes, sums_blocks_variance, sums_bytes_variance;
-    struct field stack, stack_next, stack_depth, stack_cut, stack_allocated, stack_freed, stack_lives, stack_frames;
+    struct field stack, stack_next, stack_depth, stack_cut, stack_class, stack_allocated, stack_freed, stack_lives,
+        stack_frames;
     uint64_t live, claimed, dead;
 };
 
@@ -112,6 +113,9 @@ static bool find_fields(struct reader *reader) {
         all &= layout_has(reader->layout, the_samples, fields[i].name);
         *fields[i].field = layout_field(reader->layout, fields[i].name);
     }
+    /* Older libraries keep a stack's blocks of all classes together. */
+    reader->stack_class = layout_field(reader->layout, "stack.size_class");
+    reader->samples->has_classes = reader->stack_class.size != 0;
     reader->live = layout_constant(reader->layout, "SAMPLE_LIVE", UINT64_MAX);
     reader->claimed = layout_constant(reader->layout, "SAMPLE_CLAIMED", UINT64_MAX);
     reader->dead = layout_constant(reader->layout, "SAMPLE_DEAD", UINT64_MAX);
@@ -191,10 +195,12 @@ static bool read_chunks(struct reader *reader, uint64_t chunk) {
     return true;
 }
 
-static void read_stack(struct reader *reader, uint64_t address, uint64_t *next) {
+/* Reads what is kept at an address; its frames become a stack of its own at first (unite_stacks). */
+static void read_part(struct reader *reader, uint64_t address, uint64_t *next) {
     struct samples *samples = reader->samples;
     char copy[1024 + FRAMES_MAX * 8];
     struct call_stack stack = {.address = address};
+    struct stack_part part = {.address = address};
     const size_t size = reader->stack.size;
     *next = 0;
     if (size == 0 || size > 1024 || !target_read(reader->target, address, copy, size)) {
@@ -203,10 +209,11 @@ static void read_stack(struct reader *reader, uint64_t address, uint64_t *next) 
     *next = field_of(copy, size, reader->stack_next);
     stack.depth = (unsigned)smaller(field_of(copy, size, reader->stack_depth), FRAMES_MAX);
     stack.cut = field_of(copy, size, reader->stack_cut) != 0;
-    stack.allocated = read_sums(reader, copy, size, reader->stack_allocated);
-    stack.freed = read_sums(reader, copy, size, reader->stack_freed);
+    part.size_class = field_of(copy, size, reader->stack_class);
+    part.sums.allocated = read_sums(reader, copy, size, reader->stack_allocated);
+    part.sums.freed = read_sums(reader, copy, size, reader->stack_freed);
     for (unsigned i = 0; i < LIVES && (i + 1) * sizeof(double) <= reader->stack_lives.size; i++) {
-        stack.lives[i] = double_of(copy, size, (struct field){reader->stack_lives.offset + i * 8, 8});
+        part.sums.lives[i] = double_of(copy, size, (struct field){reader->stack_lives.offset + i * 8, 8});
     }
     if (!target_read(reader->target, address + reader->stack_frames.offset, stack.frames,
                      stack.depth * sizeof *stack.frames)) {
@@ -214,12 +221,78 @@ static void read_stack(struct reader *reader, uint64_t address, uint64_t *next) 
     }
     samples->stacks = grow(samples->stacks, samples->stack_count, sizeof *samples->stacks);
     samples->stacks[samples->stack_count++] = stack;
+    samples->parts = grow(samples->parts, samples->part_count, sizeof *samples->parts);
+    samples->parts[samples->part_count++] = part;
 }
 
 static int by_address(const void *a, const void *b) {
     const struct call_stack *left = a;
     const struct call_stack *right = b;
     return left->address < right->address ? -1 : left->address > right->address;
+}
+
+static int by_part_address(const void *a, const void *b) {
+    const struct stack_part *left = a;
+    const struct stack_part *right = b;
+    return left->address < right->address ? -1 : left->address > right->address;
+}
+
+static int compare_frames(const struct call_stack *a, const struct call_stack *b) {
+    if (a->depth != b->depth || a->cut != b->cut) {
+        return a->depth != b->depth ? (a->depth < b->depth ? -1 : 1) : (a->cut ? 1 : -1);
+    }
+    return memcmp(a->frames, b->frames, a->depth * sizeof *a->frames);
+}
+
+static int by_frames(const void *a, const void *b) {
+    const int compared = compare_frames(a, b);
+    return compared != 0 ? compared : by_address(a, b);
+}
+
+static void stack_sums_add(struct stack_sums *sums, const struct stack_sums *other) {
+    estimate_add(&sums->allocated, &other->allocated);
+    estimate_add(&sums->freed, &other->freed);
+    for (unsigned i = 0; i < LIVES; i++) {
+        sums->lives[i] += other->lives[i];
+    }
+}
+
+static struct call_stack *stack_with(const struct samples *samples, uint64_t address) {
+    const struct call_stack key = {.address = address};
+    return samples->stack_count == 0 ? NULL
+                                     : bsearch(&key, samples->stacks, samples->stack_count, sizeof key, by_address);
+}
+
+static struct stack_part *part_at(const struct samples *samples, uint64_t address) {
+    const struct stack_part key = {.address = address};
+    return samples->part_count == 0 ? NULL
+                                    : bsearch(&key, samples->parts, samples->part_count, sizeof key, by_part_address);
+}
+
+/* Of stacks with the same frames one remains, with the sums of them all; the parts know it. */
+static void unite_stacks(struct samples *samples) {
+    struct call_stack *stacks = samples->stacks;
+    uint64_t *first = make_zeroed(larger(samples->part_count, 1), sizeof *first); /* the address of each part's stack */
+    size_t kept = 0;
+    qsort(stacks, samples->stack_count, sizeof *stacks, by_frames);
+    qsort(samples->parts, samples->part_count, sizeof *samples->parts, by_part_address);
+    for (size_t i = 0; i < samples->stack_count; i++) {
+        const uint64_t address = stacks[i].address;
+        if (kept == 0 || compare_frames(&stacks[kept - 1], &stacks[i]) != 0) {
+            stacks[kept++] = stacks[i];
+        }
+        first[part_at(samples, address) - samples->parts] = stacks[kept - 1].address;
+    }
+    samples->stack_count = kept;
+    qsort(stacks, kept, sizeof *stacks, by_address);
+    for (size_t i = 0; i < samples->part_count; i++) {
+        struct call_stack *stack = stack_with(samples, first[i]);
+        if (stack != NULL) { /* else a damaged table has it twice */
+            stack_sums_add(&stack->sums, &samples->parts[i].sums);
+            samples->parts[i].stack = stack;
+        }
+    }
+    free(first);
 }
 
 /* While they are read, stacks change only their sums. */
@@ -232,25 +305,27 @@ static void read_stacks(struct reader *reader, uint64_t table) {
     if (buckets.size <= 1 << 24 && target_read(reader->target, table + buckets.offset, heads, buckets.size)) {
         for (size_t i = 0; i < buckets.size / 8; i++) {
             struct circle circle = {0};
-            for (uint64_t at = heads[i]; at != 0 && !circle_closed(&circle, at) && samples->stack_count < STACKS_LIMIT;
+            for (uint64_t at = heads[i]; at != 0 && !circle_closed(&circle, at) && samples->part_count < STACKS_LIMIT;
                  at = next) {
-                read_stack(reader, at, &next);
+                read_part(reader, at, &next);
             }
         }
     }
     free(heads);
     if (other.size != 0) {
-        read_stack(reader, table + other.offset, &next);
+        read_part(reader, table + other.offset, &next);
     }
-    if (samples->stack_count != 0) {
-        qsort(samples->stacks, samples->stack_count, sizeof *samples->stacks, by_address);
+    if (samples->part_count != 0) {
+        unite_stacks(samples);
     }
 }
 
-static const struct call_stack *find_stack(const struct samples *samples, uint64_t address) {
-    const struct call_stack key = {.address = address};
-    return samples->stack_count == 0 ? NULL
-                                     : bsearch(&key, samples->stacks, samples->stack_count, sizeof key, by_address);
+static void find_calls(const struct samples *samples, struct sample_event *event) {
+    const struct stack_part *part = part_at(samples, event->stack);
+    if (part != NULL && part->stack != NULL) {
+        event->calls = part->stack;
+        event->stack = part->stack->address;
+    }
 }
 
 static int by_number(const void *a, const void *b) {
@@ -331,8 +406,8 @@ bool samples_read(struct samples *samples, struct session *session) {
         read_stacks(&reader, table);
     }
     for (size_t i = 0; i < samples->count; i++) {
-        samples->all[i].allocated.calls = find_stack(samples, samples->all[i].allocated.stack);
-        samples->all[i].freed.calls = find_stack(samples, samples->all[i].freed.stack);
+        find_calls(samples, &samples->all[i].allocated);
+        find_calls(samples, &samples->all[i].freed);
     }
     if (samples->count != 0) {
         qsort(samples->all, samples->count, sizeof *samples->all, by_number);
@@ -344,6 +419,7 @@ bool samples_read(struct samples *samples, struct session *session) {
 void samples_free(struct samples *samples) {
     free(samples->all);
     free(samples->stacks);
+    free(samples->parts);
 }
 
 /* --- Looking up --------------------------------------------------------------------------------------------------- */

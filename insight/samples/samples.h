@@ -35,14 +35,26 @@ struct estimate estimate_of(double weight, double bytes);
 double estimate_deviation(double variance, uint64_t samples);
 double estimate_bar(double variance, uint64_t samples);
 
+struct stack_sums {
+    struct estimate allocated;
+    struct estimate freed;
+    double lives[LIVES]; /* of the freed ones: blocks that lived less than 4^i ms, and the rest in the last */
+};
+
 struct call_stack {
     uint64_t address;
     unsigned depth;
     bool cut;
     uint64_t frames[FRAMES_MAX]; /* return addresses, the innermost first */
-    struct estimate allocated;
-    struct estimate freed;
-    double lives[LIVES]; /* freed blocks that lived less than 4^i ms; the rest in the last */
+    struct stack_sums sums;      /* of all classes */
+};
+
+/* What the library keeps of a stack: its blocks of one class. */
+struct stack_part {
+    uint64_t address;
+    uint64_t size_class; /* its number, or one of the constants STACK_LARGE and STACK_HUGE */
+    const struct call_stack *stack;
+    struct stack_sums sums;
 };
 
 struct sample_event {
@@ -80,6 +92,9 @@ struct samples {
     size_t count;
     struct call_stack *stacks; /* ascending by address */
     size_t stack_count;
+    bool has_classes;         /* the library keeps stacks by class */
+    struct stack_part *parts; /* ascending by address */
+    size_t part_count;
 };
 
 /* False if the library takes no samples, or they cannot be read. */

@@ -204,16 +204,16 @@ static void fill_sites(struct process *process, struct table *table) {
     struct site *sites = make(samples.stack_count * sizeof *sites);
     for (size_t i = 0; i < samples.stack_count; i++) {
         const struct call_stack *stack = &samples.stacks[i];
-        sites[i] = (struct site){stack->address, stack->allocated.bytes};
-        if (stack->allocated.samples == 0) {
+        sites[i] = (struct site){stack->address, stack->sums.allocated.bytes};
+        if (stack->sums.allocated.samples == 0) {
             continue;
         }
         struct table_row *row = table_add(table, stack->address, site_name(process, stack));
         row->numbers[SITE_LIVE] = live[i];
-        row->numbers[SITE_ALLOCATED] = stack->allocated.bytes;
+        row->numbers[SITE_ALLOCATED] = stack->sums.allocated.bytes;
         if (process->seconds > 0) {
             row->numbers[SITE_RATE] =
-                (stack->allocated.bytes - allocated_before(process, stack->address)) / process->seconds;
+                (stack->sums.allocated.bytes - allocated_before(process, stack->address)) / process->seconds;
         }
     }
     process->sampled_rate =

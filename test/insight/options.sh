@@ -28,8 +28,8 @@ profile --lifetime --format speedscope 1|this format has no lifetimes
 profile --lifetime --format collapsed 1|this format has no lifetimes
 profile --lifetime --format pprof 1|leave --lifetime out
 profile --allocated --format heap_v2 1|leave --allocated out
-profile --allocated --thread 1|--allocated is counted by call site alone
-profile --lifetime --class --json 1|--lifetime is counted by call site alone
+profile --allocated --thread 1|--allocated is counted by call site and class, not by thread
+profile --lifetime --thread --json 1|--lifetime is counted by call site and class, not by thread
 profile --thread --format heap_v2 1|heap_v2 has no threads and classes
 profile --rows 3 --format pprof 1|--rows shortens text and JSON
 profile --rows 3 --format html 1|--rows shortens text and JSON

@@ -48,7 +48,25 @@ profile --resident --json "$process" >"$work/resident.json"
 holds "$work/resident.json" 'all(s["bytes"] > 8e6 for s in it["sites"]
     if any(f["function"] == "large_site" for f in s["frames"]))'
 ! "$INSIGHT" profile --allocated --thread "$process" 2>"$work/error" || fail "sums by stack alone are divided by thread"
-grep -q 'by call site alone' "$work/error" || fail "it says $(cat "$work/error")"
+grep -q 'not by thread' "$work/error" || fail "it says $(cat "$work/error")"
+
+# What a site has allocated of each class; together as much as without classes, where each stack stands once.
+profile --allocated --class --json --rows=0 "$process" >"$work/classes.json"
+holds "$work/classes.json" 'len({s["class"] for s in it["sites"]
+    if any(f["function"] == "mixed_site" for f in s["frames"])}) > 5'
+holds "$work/classes.json" '{s["class"] for s in it["sites"]
+    if any(f["function"] == "large_site" for f in s["frames"])} == {"large blocks"}'
+holds "$work/classes.json" '{s["class"] for s in it["sites"]
+    if any(f["function"] == "dropped_site" for f in s["frames"])} == {"blocks of up to 704 bytes"}'
+python3 - "$work/allocated.json" "$work/classes.json" <<'END_OF_CHECK' || fail "--class changes the sums"
+import json, sys
+whole, classes = (json.load(open(path)) for path in sys.argv[1:])
+frames = [tuple(f["address"] for f in s["frames"]) for s in whole["sites"]]
+assert len(set(frames)) == len(frames), "a stack stands there twice"
+assert len(classes["sites"]) > len(frames), "no stack has several classes"
+assert abs(whole["total"]["bytes"] - classes["total"]["bytes"]) < 1, (whole["total"], classes["total"])
+END_OF_CHECK
+profile --lifetime --class "$process" | grep -q 'longer than seen  blocks of up to 48 bytes' || fail "lifetimes have no class"
 
 # The formats of other programs.
 profile --format=collapsed "$process" >"$work/collapsed"

@@ -20,14 +20,24 @@ static void a_stack_is_kept_once(void) {
     CHECK(root_start());
     for (unsigned depth = 0; depth <= STACK_DEPTH; depth++) {
         struct stack_frames frames = frames_of(depth * 1000, depth);
-        struct stack *stack = stack_intern(&frames);
+        struct stack *stack = stack_intern(&frames, 0);
         CHECK(stack->depth == depth && !stack->cut);
         CHECK(memcmp(stack->frames, frames.frames, depth * sizeof(uintptr_t)) == 0);
-        CHECK(stack_intern(&frames) == stack);
+        CHECK(stack_intern(&frames, 0) == stack);
         frames.cut = true;
-        CHECK(stack_intern(&frames) != stack);
+        CHECK(stack_intern(&frames, 0) != stack);
     }
     CHECK_EQUAL(stack_table.count, 2 * (STACK_DEPTH + 1));
+}
+
+static void a_stack_is_kept_for_each_class(void) {
+    CHECK(root_start());
+    const struct stack_frames frames = frames_of(1000, 10);
+    struct stack *first = stack_intern(&frames, 3);
+    struct stack *large = stack_intern(&frames, STACK_LARGE);
+    CHECK(first != large && first->size_class == 3 && large->size_class == STACK_LARGE);
+    CHECK(stack_intern(&frames, 3) == first && stack_intern(&frames, STACK_LARGE) == large);
+    CHECK(large->next == first); /* in one bucket */
 }
 
 /* Of the stacks with the same bucket, or the same head in the index, the most. */
@@ -52,12 +62,12 @@ static void many_stacks_are_found_as_fast_as_few(void) {
     for (unsigned i = 0; i < MANY; i++) {
         const struct stack_frames frames = frames_of(i * 16, 5);
         CHECK(i <= STACK_FEW || stack_table.index[stacks[0]->hash / STACK_PART_HEADS % STACK_PARTS] != NULL);
-        stacks[i] = stack_intern(&frames);
+        stacks[i] = stack_intern(&frames, 0);
     }
     CHECK_EQUAL(stack_table.count, MANY);
     for (unsigned i = 0; i < MANY; i++) {
         const struct stack_frames frames = frames_of(i * 16, 5);
-        CHECK(stack_intern(&frames) == stacks[i]);
+        CHECK(stack_intern(&frames, 0) == stacks[i]);
     }
     CHECK_EQUAL(stack_table.count, MANY);
     CHECK(longest_chain() < 20);
@@ -76,11 +86,11 @@ static void without_memory_for_the_index_stacks_are_kept_twice(void) {
     unsigned count = 0;
     while (stack_table.beyond == 0) { /* until the window is full */
         const struct stack_frames frames = frames_of(count++ * 16, 5);
-        (void)stack_intern(&frames);
+        (void)stack_intern(&frames, 0);
     }
     CHECK(stack_table.count > STACK_FEW && stack_table.count == count - 1);
     const struct stack_frames frames = frames_of(0, 5);
-    CHECK(stack_intern(&frames) != NULL);
+    CHECK(stack_intern(&frames, 0) != NULL);
 }
 
 /* Beyond the bound all are one. */
@@ -88,7 +98,7 @@ static void stacks_that_find_no_room_are_counted(void) {
     CHECK(root_start());
     stack_table.bytes = STACKS_MAX;
     struct stack_frames frames = frames_of(1000, 10);
-    CHECK(stack_intern(&frames) == &stack_table.other);
+    CHECK(stack_intern(&frames, 0) == &stack_table.other);
     CHECK_EQUAL(stack_table.beyond, 1);
     CHECK(stack_table.other.cut && stack_table.other.depth == 0);
 }
@@ -162,6 +172,7 @@ static void the_truth_lies_within_the_bars_as_often_as_they_say(void) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         FRESH(a_stack_is_kept_once),
+        FRESH(a_stack_is_kept_for_each_class),
         FRESH(many_stacks_are_found_as_fast_as_few),
         FRESH_WITH(without_memory_for_the_index_stacks_are_kept_twice, "window=16m"),
         FRESH(stacks_that_find_no_room_are_counted),

@@ -64,10 +64,10 @@
     STRUCTURE(sample_chunk, next, samples)                                                                             \
     STRUCTURE(sample, state, kind, quarantined, died, number, start, size, interval, allocated, freed)                 \
     CONSTANT(SAMPLE_LIVE) CONSTANT(SAMPLE_CLAIMED) CONSTANT(SAMPLE_DEAD) CONSTANT(SAMPLE_SMALL)                        \
-    CONSTANT(SAMPLE_LARGE) CONSTANT(SAMPLE_BEGIN_HELD)                                                                 \
+    CONSTANT(SAMPLE_LARGE) CONSTANT(SAMPLE_BEGIN_HELD) CONSTANT(STACK_LARGE) CONSTANT(STACK_HUGE)                      \
     STRUCTURE(sample_event, stack, ms, thread, pointer)                                                                \
     STRUCTURE(stack_sums, samples, blocks, bytes, blocks_variance, bytes_variance)                                     \
-    STRUCTURE(stack, next, depth, cut, allocated, freed, lives, frames[0])                                             \
+    STRUCTURE(stack, next, depth, cut, size_class, allocated, freed, lives, frames[0])                                 \
     STRUCTURE(stack_table, buckets, beyond, other)                                                                     \
     STRUCTURE(guarded, span, kind, cells)                                                                              \
     STRUCTURE(guarded_table, unguarded)                                                                                \

@@ -4,6 +4,7 @@
 #include "base/exponential.h"
 #include "base/fault.h"
 #include "engine/tables/page_map.h"
+#include "engine/tables/size_class.h"
 #include "os/os.h"
 #include "ranks.h"
 
@@ -68,6 +69,10 @@ static void give_if_done(struct sample *sample) {
     }
 }
 
+static uint8_t stack_class_of(enum sample_kind kind, size_t size) {
+    return kind == SAMPLE_SMALL ? (uint8_t)size_class_of(size) : kind == SAMPLE_LARGE ? STACK_LARGE : STACK_HUGE;
+}
+
 struct sample *sample_make(enum sample_kind kind, size_t size, uint64_t interval, const struct sample_site *site) {
     lock_take(&samples.lock);
     atomic_store_explicit(&guarded_table.marks_first, interval < GUARDED_FREQUENT, memory_order_relaxed);
@@ -86,7 +91,7 @@ struct sample *sample_make(enum sample_kind kind, size_t size, uint64_t interval
         sample->size = size;
         sample->interval = interval;
         sample->allocated = site->event;
-        sample->allocated.stack = stack_intern(&site->frames);
+        sample->allocated.stack = stack_intern(&site->frames, stack_class_of(kind, size));
         sample->freed = (struct sample_event){0};
         sample->cell = cell;
         samples.cell_bytes += kind == SAMPLE_SMALL ? guarded_size(cell) : 0;
@@ -212,7 +217,7 @@ void sample_end(struct sample *sample, const struct sample_site *site) {
     ASSERT(state_of(sample) == SAMPLE_CLAIMED);
     lock_take(&samples.lock);
     sample->freed = site->event;
-    sample->freed.stack = stack_intern(&site->frames);
+    sample->freed.stack = stack_intern(&site->frames, STACK_FREES);
     end(sample);
     lock_give(&samples.lock);
 }

@@ -3,16 +3,20 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "engine/tables/size_class.h"
 #include "os/os.h"
 
 _Static_assert(sizeof(struct stack) + STACK_DEPTH * sizeof(uintptr_t) <= METADATA_MAX,
                "a stack is a piece of metadata");
+
+_Static_assert(SIZE_CLASSES <= STACK_FREES, "the number of a size class means nothing else");
 
 _Static_assert(sizeof(struct stack_table) <= OS_PAGE, "the table is a page");
 
 /* Zero at first, so not in the library's file, with a page to itself, untouched while there are no samples. */
 _Alignas(OS_PAGE) struct stack_table stack_table;
 
+/* Of the frames alone: for readers, the classes of a stack are in one bucket, the first one last. */
 static uint32_t hash_of(const struct stack_frames *frames) {
     uint64_t hash = frames->depth;
     for (unsigned i = 0; i < frames->depth; i++) {
@@ -26,9 +30,9 @@ static size_t frames_size(unsigned depth) {
     return depth * sizeof(uintptr_t);
 }
 
-static bool is_that(const struct stack *stack, uint32_t hash, const struct stack_frames *frames) {
-    return stack->hash == hash && stack->depth == frames->depth && stack->cut == frames->cut &&
-           memcmp(stack->frames, frames->frames, frames_size(frames->depth)) == 0;
+static bool is_that(const struct stack *stack, uint32_t hash, const struct stack_frames *frames, uint8_t size_class) {
+    return stack->hash == hash && stack->size_class == size_class && stack->depth == frames->depth &&
+           stack->cut == frames->cut && memcmp(stack->frames, frames->frames, frames_size(frames->depth)) == 0;
 }
 
 static bool has_index(void) {
@@ -64,11 +68,11 @@ static void make_index(void) {
     }
 }
 
-static struct stack *find(uint32_t hash, const struct stack_frames *frames) {
+static struct stack *find(uint32_t hash, const struct stack_frames *frames, uint8_t size_class) {
     const bool indexed = has_index();
     struct stack **head = indexed ? head_of(hash) : &stack_table.buckets[hash % STACK_BUCKETS];
     struct stack *stack = head != NULL ? *head : NULL;
-    while (stack != NULL && !is_that(stack, hash, frames)) {
+    while (stack != NULL && !is_that(stack, hash, frames, size_class)) {
         stack = indexed ? stack->indexed : stack->next;
     }
     return stack;
@@ -87,10 +91,10 @@ static void add(struct stack *stack, size_t size) {
     }
 }
 
-struct stack *stack_intern(const struct stack_frames *frames) {
+struct stack *stack_intern(const struct stack_frames *frames, uint8_t size_class) {
     stack_table.other.cut = true; /* written before the table is read: a page that is read first faults twice */
     const uint32_t hash = hash_of(frames);
-    struct stack *stack = find(hash, frames);
+    struct stack *stack = find(hash, frames, size_class);
     if (stack != NULL) {
         return stack;
     }
@@ -100,7 +104,8 @@ struct stack *stack_intern(const struct stack_frames *frames) {
         stack_table.beyond++;
         return &stack_table.other;
     }
-    *stack = (struct stack){.hash = hash, .depth = (uint16_t)frames->depth, .cut = frames->cut};
+    *stack =
+        (struct stack){.hash = hash, .depth = (uint16_t)frames->depth, .cut = frames->cut, .size_class = size_class};
     memcpy(stack->frames, frames->frames, frames_size(frames->depth));
     add(stack, size);
     return stack;

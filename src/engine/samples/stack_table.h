@@ -1,5 +1,6 @@
-/* stack_table.h - the distinct stacks of samples, with sums over their samples. A stack is never freed, so no pointer
- * to it needs a lock. Stacks beyond a bound count as one without frames. */
+/* stack_table.h - the distinct stacks of samples, with sums over their samples. A stack that has allocated blocks of
+ * several size classes is kept once for each, and once more if it has freed any. None is freed, so no pointer to it
+ * needs a lock. Stacks beyond a bound count as one without frames. */
 #pragma once
 
 #include <stdbool.h>
@@ -21,6 +22,9 @@
 /* Memory that all stacks together may take. */
 #define STACKS_MAX ((size_t)64 << 20)
 
+/* Beside the numbers of size classes: what else a stack's blocks are. */
+enum stack_class { STACK_FREES = 253, STACK_LARGE, STACK_HUGE };
+
 /* Lifetimes are counted by powers of 4: less than 1 ms, 4 ms, 16 ms, ... and those from 4^(STACK_LIVES - 2) ms on. */
 #define STACK_LIVES 16u
 
@@ -41,13 +45,14 @@ struct stack_sums {
     double bytes_variance;
 };
 
-/* `next`, `depth`, `cut` and the frames never change. */
+/* `next`, `depth`, `cut`, `size_class` and the frames never change. */
 struct stack {
     struct stack *next;    /* of the same bucket */
     struct stack *indexed; /* the next one with the same head in the index */
     uint32_t hash;
     uint16_t depth;
-    bool cut; /* the outermost frame was not reached */
+    bool cut;           /* the outermost frame was not reached */
+    uint8_t size_class; /* of the blocks that it allocates, or an enum stack_class */
     struct stack_sums allocated;
     struct stack_sums freed;
     double lives[STACK_LIVES]; /* of the freed ones, in blocks, by lifetime */
@@ -66,8 +71,8 @@ struct stack_table {
 
 extern struct stack_table stack_table;
 
-/* The stack with these frames. Under samples.lock. */
-struct stack *stack_intern(const struct stack_frames *frames);
+/* The stack with these frames and this class. Under samples.lock. */
+struct stack *stack_intern(const struct stack_frames *frames, uint8_t size_class);
 
 /* Adds a sample of `size` bytes that was taken with probability `share`. */
 void stack_sums_add(struct stack_sums *sums, uint64_t size, double share);
