@@ -185,12 +185,12 @@ int mems_profile_write(int fd, int kind);
  */
 
 /*
- * mems_good_size - how many bytes malloc(size) really gives.
+ * mems_good_size - how many bytes malloc(size) gives at least.
  *
- * Requesting this size instead of `size` costs nothing: the block is the same. Sometimes a block is longer still, which
- * malloc_usable_size tells. size: bytes. Returns the bytes of the
- * block, at least `size` and at least 16; `size` itself if no block can be that large. Some ten instructions; never
- * fails. Origin: this project; macOS has malloc_good_size, jemalloc nallocx.
+ * Requesting this size instead of `size` costs nothing: the block is the same. malloc_usable_size tells when a block
+ * is longer still. size: bytes. Returns a number of bytes, at least `size` and at least 16; `size` itself if no block
+ * can be that large. Some ten instructions; never fails. Origin: this project; macOS has malloc_good_size, jemalloc
+ * nallocx.
  */
 size_t mems_good_size(size_t size);
 
