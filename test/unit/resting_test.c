@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "engine/heaps/heap.h"
+#include "engine/heaps/magazine_budget.h"
 #include "engine/slabs/lookup.h"
 #include "engine/slabs/slab.h"
 #include "engine/upkeep/decay.h"
@@ -274,7 +275,7 @@ static void a_class_without_a_magazine_gets_a_small_one(void) {
     enum { BUDGET = 256 << 10 };
     begin_heap();
     atomic_store(&heaps.magazine_limit, BUDGET);
-    magazines_set_budget();
+    magazine_budget_set();
     for (size_t size = 16; size <= 1024; size += 16) {
         fill(200, size);
         for (size_t i = 0; i < 200; i++) {

@@ -1,4 +1,4 @@
-/* alloc.c - malloc and aligned_alloc beyond the fast path. */
+/* alloc.c - malloc beyond the fast path. */
 #include "alloc.h"
 
 #include <stdint.h>
@@ -10,6 +10,7 @@
 #include "fast_path.h"
 #include "harden_alloc.h"
 #include "supply.h"
+#include "supply_big.h"
 
 /* --- Small blocks ------------------------------------------------------------------------------------------------- */
 
@@ -174,9 +175,9 @@ void *alloc_large(size_t size, size_t alignment, bool *zero) {
     return alloc_by(supply_large, size, alignment, zero);
 }
 
-/* --- Aligned and ample blocks ------------------------------------------------------------------------------------- */
+/* --- Blocks of a given class ------------------------------------------------------------------------------------- */
 
-static void *alloc_of_class(unsigned size_class, size_t size, size_t alignment) {
+void *alloc_of_class(unsigned size_class, size_t size, size_t alignment) {
     struct heap *heap = heap_mine;
     void *block = fast_pop(heap, size_class);
     if (block == NULL) {
@@ -187,31 +188,4 @@ static void *alloc_of_class(unsigned size_class, size_t size, size_t alignment) 
 
 void *alloc_ample(size_t size, size_t ample) {
     return ample <= SMALL_MAX ? alloc_of_class(size_class_of(ample), size, 1) : alloc_uncached(size);
-}
-
-void *engine_alloc_aligned(size_t alignment, size_t size) {
-    return engine_alloc_aligned_as(ORIGIN_MALLOC, alignment, size);
-}
-
-void *engine_alloc_aligned_as(enum origin origin, size_t alignment, size_t size) {
-    if (alignment <= GRANULE) {
-        return origin == ORIGIN_MALLOC ? engine_alloc(size) : engine_alloc_as(origin, size);
-    }
-    if (size > PTRDIFF_MAX || alignment > PTRDIFF_MAX || size + alignment > PTRDIFF_MAX) {
-        return out_of_memory();
-    }
-    if (UNLIKELY(!root_plain())) {
-        if (!root_start()) {
-            return out_of_memory();
-        }
-        if (!root_plain()) {
-            return harden_alloc_aligned(alignment, size, origin);
-        }
-    }
-    unsigned size_class = size_class_of_aligned(alignment, size);
-    if (size_class < SIZE_CLASSES) {
-        return alloc_of_class(size_class, size, alignment);
-    }
-    bool zero;
-    return alloc_big(size ? size : 1, alignment, &zero);
 }

@@ -14,6 +14,9 @@ void *alloc_large(size_t size, size_t alignment, bool *zero);
  * memory; `purge`: otherwise its headroom must have none. */
 void *alloc_grown(size_t size, size_t ample, bool purge, bool *fresh);
 
+/* A block of a class with room for `size` bytes, whose slots are all at multiples of `alignment`. */
+void *alloc_of_class(unsigned size_class, size_t size, size_t alignment);
+
 /* A block for `size` bytes, in a slot for at least `ample`. */
 void *alloc_ample(size_t size, size_t ample);
 

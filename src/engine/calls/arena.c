@@ -9,6 +9,7 @@
 #include "engine/engine.h"
 #include "engine/heaps/cached_blocks.h"
 #include "engine/heaps/magazine.h"
+#include "engine/heaps/magazine_budget.h"
 #include "engine/heaps/remote.h"
 #include "engine/memory/large.h"
 #include "engine/modes/harden.h"
@@ -130,7 +131,7 @@ static void dispose_magazines(struct heap *heap) {
             magazine_dispose(heap, size_class);
         }
     }
-    magazines_return(heap);
+    magazine_budget_return(heap);
 }
 
 /* Ends all blocks, and frees the spans of slots; free_larges does so for large blocks. */

@@ -11,6 +11,7 @@
 #include "engine/modes/harden.h"
 #include "fast_path.h"
 #include "supply.h"
+#include "supply_big.h"
 
 /* The magazine that malloc's fast path looks at is empty; `heap` may be NULL. Takes no size class: since the caller
  * looked it up, the engine may have started and set up the classes. */

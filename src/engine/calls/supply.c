@@ -4,36 +4,20 @@
 
 #include "engine/engine.h"
 #include "engine/heaps/cached_blocks.h"
-#include "engine/heaps/sample_points.h"
-#include "engine/memory/huge.h"
 #include "engine/memory/large.h"
 #include "engine/modes/sampled_block.h"
 #include "engine/probe.h"
 #include "engine/reports/heap_limit.h"
 #include "engine/slabs/abandoned.h"
 #include "engine/upkeep/before_growth.h"
-#include "engine/upkeep/decay.h"
 #include "engine/upkeep/idle.h"
 #include "engine/upkeep/trim.h"
 #include "fast_path.h"
-#include "heap_request.h"
 
 void *out_of_memory(void) {
     atomic_fetch_add_explicit(&mems_root.failures, 1, memory_order_relaxed);
     errno = ENOMEM;
     return NULL;
-}
-
-/* Ends a slow path. Returns the mean sampling interval if the block is to be a sample, else 0. */
-static uint64_t count_and_keep_up(struct heap *heap, size_t size) {
-    uint64_t interval = 0;
-    upkeep(heap);
-    if (heap_count(heap, size)) {
-        interval = sample_points_beat(heap);
-        upkeep_beat(heap);
-    }
-    heap_request_serve();
-    return interval;
 }
 
 /* NULL if there is no memory. */
@@ -180,7 +164,7 @@ static bool may_steal(struct heap *heap, unsigned size_class) {
 }
 
 /* Tries the heap's own memory, idle heaps', fresh memory, and last what any heap keeps. `harden`: borrows no block, and
- * takes recently freed ones from another heap only when memory runs out. *interval: see count_and_keep_up. */
+ * takes recently freed ones from another heap only when memory runs out. *interval: see supply_keep_up. */
 ALWAYS_INLINE void *obtain(struct heap *heap, unsigned size_class, size_t size, size_t alignment, unsigned harden,
                            uint64_t *interval) {
     PROBE_2(refill, size_class, size);
@@ -215,7 +199,7 @@ ALWAYS_INLINE void *obtain(struct heap *heap, unsigned size_class, size_t size, 
     if (filled && block == NULL) {
         block = fast_pop(heap, size_class + (harden == HARDEN_FULL ? HARDENED : 0));
     }
-    *interval = count_and_keep_up(heap, size);
+    *interval = supply_keep_up(heap, size);
     fault_if_suspect();
     heap_limit_attend(heap);
     return block != NULL ? block : out_of_memory();
@@ -238,83 +222,4 @@ void *supply_light(struct heap *heap, unsigned size_class, size_t size, size_t a
 
 void *supply_exact(struct heap *heap, unsigned size_class, size_t size, uint64_t *interval) {
     return obtain(heap, size_class, size, 1, HARDEN_FULL, interval);
-}
-
-/* --- Large and huge blocks ---------------------------------------------------------------------------------------- */
-
-/* A dirty span that fits well; any, once the heaps have flushed cached blocks; if there is none, memory grows. */
-static void *take_large(struct heap *heap, size_t size, size_t alignment, bool *zero) {
-    const size_t good = 2 * large_units(size);
-    *zero = false;
-    void *block = large_alloc_dirty(size, alignment, good);
-    if (block == NULL) {
-        upkeep_flush_larges(heap, large_units(size), good, 0);
-        block = large_alloc_dirty(size, alignment, SIZE_MAX);
-    }
-    return block != NULL ? block : large_alloc(size, alignment, zero);
-}
-
-static void *take_big(struct heap *heap, size_t size, size_t alignment, bool *zero) {
-    bool small_enough =
-        (size < HUGE_MIN && alignment < HUGE_MIN) || atomic_load_explicit(&mems_root.no_mapping, memory_order_relaxed);
-    void *block = small_enough ? take_large(heap, size, alignment, zero) : NULL;
-    if (block == NULL) {
-        block = huge_alloc(size, alignment);
-        *zero = true;
-    }
-    if (block == NULL && !small_enough) {
-        block = engine_confine_if_refused() ? huge_alloc(size, alignment) : large_alloc(size, alignment, zero);
-    }
-    return block;
-}
-
-void engine_set_mapping(bool maps) {
-    atomic_store_explicit(&mems_root.no_mapping, !maps, memory_order_relaxed);
-}
-
-static void *take_or_reclaim(supply_function *take, struct heap *heap, size_t size, size_t alignment, bool *zero) {
-    void *block = take(heap, size, alignment, zero);
-    if (block == NULL) {
-        upkeep_reclaim_all(heap);
-        block = take(heap, size, alignment, zero);
-    }
-    return block;
-}
-
-/* Finishes a block outside the slabs; `heap` may be NULL. */
-static void *finish_big(struct heap *heap, void *block, size_t size, size_t alignment) {
-    const uint64_t interval = heap != NULL ? count_and_keep_up(heap, size) : 0;
-    fault_if_suspect();
-    heap_limit_attend(heap);
-    if (block == NULL) {
-        return out_of_memory();
-    }
-    if (page_map_holds(block)) {
-        heap_count_large(heap_mine, large_size(large_of(block)));
-    }
-    return LIKELY(interval == 0) ? block : supply_sampled(block, size, alignment, interval);
-}
-
-/* Without a heap there are no beats. */
-ALWAYS_INLINE void *supply_by(supply_function *take, struct heap *heap, size_t size, size_t alignment, bool *zero) {
-    if (heap == NULL) {
-        upkeep_decay();
-    }
-    return finish_big(heap, take_or_reclaim(take, heap, size, alignment, zero), size, alignment);
-}
-
-void *supply_large(struct heap *heap, size_t size, size_t alignment, bool *zero) {
-    return supply_by(take_large, heap, size, alignment, zero);
-}
-
-void *supply_big(struct heap *heap, size_t size, size_t alignment, bool *zero) {
-    return supply_by(take_big, heap, size, alignment, zero);
-}
-
-void *supply_grown(struct heap *heap, size_t size, size_t ample, bool purge, bool *fresh) {
-    void *block = take_or_reclaim(take_large, heap, ample, 1, fresh);
-    if (block != NULL && ample > size) {
-        large_keep_headroom(block, size, purge && !*fresh);
-    }
-    return finish_big(heap, block, size, 1);
 }

@@ -1,5 +1,6 @@
-/* supply.h - where blocks come from when no magazine or cache of the thread's has one. These functions end with what a
- * slow path owes: upkeep, a request from outside, the heap's limit, and samples. Call them with no lock held. */
+/* supply.h - where slots come from when no magazine of the thread's has one; supply_big.h: other blocks. These
+ * functions end with what a slow path owes: upkeep, a request from outside, the heap's limit, and samples. Call them
+ * with no lock held. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,8 +9,11 @@
 
 #include "base/compiler.h"
 #include "engine/heaps/heap.h"
+#include "engine/heaps/sample_points.h"
 #include "engine/heaps/thread.h"
 #include "engine/root/root.h"
+#include "engine/upkeep/decay.h"
+#include "heap_request.h"
 
 /* Makes the thread's heap if necessary; NULL if it can have none. */
 static inline struct heap *heap_ensured(void) {
@@ -35,15 +39,18 @@ void *supply_light(struct heap *heap, unsigned size_class, size_t size, size_t a
  * to be a sample (supply_sampled), else 0. */
 void *supply_exact(struct heap *heap, unsigned size_class, size_t size, uint64_t *interval);
 
+/* Ends a slow path that has supplied `size` bytes. Returns the mean sampling interval if the block is to be a sample,
+ * else 0. */
+static inline uint64_t supply_keep_up(struct heap *heap, size_t size) {
+    uint64_t interval = 0;
+    upkeep(heap);
+    if (heap_count(heap, size)) {
+        interval = sample_points_beat(heap);
+        upkeep_beat(heap);
+    }
+    heap_request_serve();
+    return interval;
+}
+
 /* Makes a block a sample, or replaces a small block by one with a guard, a medium one by a large one. */
 void *supply_sampled(void *block, size_t size, size_t alignment, uint64_t interval);
-
-/* A block outside the slabs, for the calling thread's heap (NULL: it has none). *zero: it reads as zero. */
-typedef void *supply_function(struct heap *heap, size_t size, size_t alignment, bool *zero);
-
-/* In the window; or, as the size demands, in a mapping. */
-supply_function supply_large;
-supply_function supply_big;
-
-/* See alloc_grown (alloc.h). */
-void *supply_grown(struct heap *heap, size_t size, size_t ample, bool purge, bool *fresh);

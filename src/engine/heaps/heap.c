@@ -7,6 +7,7 @@
 #include "engine/slabs/slab.h"
 #include "engine/tables/metadata.h"
 #include "magazine.h"
+#include "magazine_budget.h"
 #include "ranks.h"
 
 /* Idle classes are first flushed when a heap's slabs have this much (before_growth.h). */

@@ -1,13 +1,13 @@
 /*
  * heap.h - what one thread owns: magazines, a depot, slabs, an inbox; and the table of all heaps.
  *
- * Only the thread uses its magazines and the live bits of its slabs, without a lock; everything else is reached under
- * the heap's lock. The thread takes that on slow paths, about once in 32 blocks, almost always uncontended; others take
- * it if the heap is idle, or memory is short (idle.h).
+ * Only the thread uses its magazines and the live bits of its slabs, without a lock. Everything else is under the
+ * heap's lock. The thread takes it on slow paths, about once in 32 blocks, almost always uncontended; others take it if
+ * the heap is idle, or memory is short (idle.h).
  *
- * The page map stores a heap's number, its *id*, for each of its slabs. When its thread ends, the heap gives everything
- * back and waits for another; its memory is never unmapped, so a stale id leads to some heap, possibly the wrong one,
- * and whoever acts on it re-checks it.
+ * The page map has a heap's number, its *id*, for each of its slabs. When its thread ends, the heap gives everything
+ * back and waits for another thread. Its memory is never unmapped, so a stale id leads to some heap, possibly the wrong
+ * one: whoever acts on an id re-checks it.
  */
 #pragma once
 
@@ -28,7 +28,8 @@
 #include "os/lock.h"
 #include "os/stack.h"
 
-/* Statistics, kept from owner to owner: written under the heap's lock or by its thread, read by anyone (relaxed). */
+/* Statistics, which the heap keeps when its owner changes: written under its lock or by its thread, read by anyone
+ * (relaxed). */
 struct heap_counters {
     _Atomic uint64_t refills;
     _Atomic uint64_t flushes;
@@ -52,7 +53,7 @@ static inline void class_counter_add(_Atomic uint32_t *counter) {
 /* A thread adopts an abandoned slab once it has freed this many blocks into such slabs (free.c). */
 #define STRAYS_MAX 2u
 
-/* A class of a heap. Slabs with free slots precede those without, so the first tells whether there are any. */
+/* A class of a heap. Slabs with free slots come before those without, so the first one tells whether there are any. */
 struct heap_class {
     struct list slabs;
     struct stock stock;      /* in the depot */
@@ -71,11 +72,11 @@ struct heap_class {
 
 #define INBOX_CLOSED UINT32_MAX
 
-/* With check=deferred a heap's tag has this bit set, so that its own entry XOR the tag is the class plus DEFERRED,
- * and leads to the second half of its tops. */
+/* With check=deferred a heap's tag has this bit set. So the tag XOR its own entry is the class plus DEFERRED, the index
+ * of a top in the second set. */
 #define DEFERRED 128u
 
-/* With harden=full the magazines' tops are a third set behind the others, which no fast path looks at. */
+/* With harden=full the tops in use are a third set behind the others, which no fast path looks at. */
 #define HARDENED (DEFERRED + SIZE_CLASSES)
 
 _Static_assert(SIZE_CLASSES <= DEFERRED && DEFERRED <= CLASS_MASK, "a class and the bit fit into an entry's class");
@@ -85,10 +86,10 @@ enum harden { HARDEN_OFF, HARDEN_LIGHT, HARDEN_FULL };
 #define HARDEN_MODES (HARDEN_FULL + 1)
 
 /* First come the members that the fast paths touch, with copies of some of the window's, so that one pointer leads to
- * everything. `tops` has two sets of magazine tops: the first is used with check=every, the second, from DEFERRED on,
- * with check=deferred; the others stay empty. A class is at class + mode_offset. `granules` is the window's
- * for the mode of the heap, and 0 for the two others: the fast path takes all blocks of a hardened heap for blocks
- * outside the window. It may lag behind; then the slow path catches up. */
+ * everything. `tops` has the tops of magazines in sets: the first is used with check=every, the second, from DEFERRED
+ * on, with check=deferred; the others are empty. A class's top is at class + mode_offset. `granules` is the window's
+ * for the heap's mode and 0 for the two others, so the fast path takes all blocks of a hardened heap for blocks outside
+ * the window. It may be out of date; then the slow path catches up. */
 struct heap {
     /* Used only by the thread. */
     void **tops[HARDENED + SIZE_CLASSES];
@@ -125,7 +126,7 @@ struct heap {
     /* Under the lock. */
     struct lock lock;
     struct heap_class classes[SIZE_CLASSES]; /* except their members for the thread alone */
-    size_t magazine_cost;                    /* of its magazines (magazine.h) */
+    size_t magazine_cost;                    /* of its magazines (magazine_budget.h) */
     size_t magazine_drawn;                   /* from the budget of all heaps, to pay for them */
     size_t slab_bytes;                       /* in slots of the heap's slabs */
     struct list aging;                       /* slabs (slab.h) */
@@ -179,7 +180,7 @@ struct heaps {
 
 extern struct heaps heaps;
 
-/* For threads without a heap: each of its magazines is both empty and full. */
+/* For threads without a heap: its magazines are all both empty and full. */
 extern struct heap heap_none;
 
 /* The calling thread's heap. */
@@ -213,8 +214,8 @@ void heap_catch_up(struct heap *heap);
 void heap_reset(struct heap *heap);
 
 /* An unused or new heap for the thread with this thread pointer (0: for none); NULL if there is no memory. *alone: no
- * other thread has one. A thread that gets its first block as its last destructors run ends without giving up its heap:
- * the next thread with its thread pointer gets that heap as it is, inbox open. */
+ * other thread has one. A thread that allocates for the first time in its last destructors ends without giving up its
+ * heap; the next thread with its thread pointer gets that heap as it is, with an open inbox. */
 struct heap *heap_obtain(uintptr_t thread, bool *alone);
 
 /* Sets whether frees are checked at the call, for a heap without magazines. */
@@ -229,8 +230,8 @@ void heap_retire(struct heap *heap);
 /* Bytes from one beat of a heap to the next. */
 #define HEAP_BEAT ((size_t)256 << 10)
 
-/* Counts bytes that the heap's thread requests; true at a *beat*, when sample_points_beat and upkeep_beat must be
- * called. So a thread whose magazines serve all its calls also does upkeep. */
+/* Counts bytes that the heap's thread requests. True at a *beat*: then call sample_points_beat and upkeep_beat. So a
+ * thread does upkeep even if its magazines serve all its calls. */
 ALWAYS_INLINE bool heap_count(struct heap *heap, size_t bytes) {
     return count_down(&heap->until_beat, bytes);
 }
@@ -281,11 +282,11 @@ void heap_purge_end(const struct slab_purge *purge);
 /* In a forked child, with all locks free: ends the purges of threads that do not exist there. */
 void heaps_purge_recover(void);
 
-/* Gives back the spans of empty slabs: of each class, of those among the first `most`. */
+/* Gives back the spans of empty slabs that are among the first `most` of their class. */
 void heap_drop_empty(struct heap *heap, unsigned most);
 
-/* Gives back the spans of all slabs, even with live blocks; those of slabs that are purging when that has ended. The
- * magazines must be empty, and remote frees collected. */
+/* Gives back the spans of all slabs, even with live blocks; of slabs being purged, once that has ended. The magazines
+ * must be empty, and remote frees collected. */
 void heap_drop_all(struct heap *heap);
 
 /* In a forked child, under the heap's lock: gives up the large blocks that lost threads were freeing. */

@@ -4,106 +4,16 @@
 
 #include "base/bits.h"
 #include "base/compiler.h"
-#include "engine/slabs/slab.h"
 #include "engine/tables/live_map.h"
 #include "engine/tables/metadata.h"
 #include "heap.h"
-#include "os/os.h"
+#include "magazine_budget.h"
 
-/* A magazine's initial capacity. It doubles whenever it proves too small, so a thread that does little keeps little. */
+/* A magazine's initial capacity. It doubles when it proves too small, so a thread that does little keeps little. */
 #define CAPACITY_START 8u
-
-/* A cached block keeps its whole page resident unless others on the page are live, so small blocks cost more than their
- * bytes, but less than a page, because neighbours are mostly cached together. */
-#define COST_MIN 1024u
-#define COST_MORE_MIN 256u /* for those beyond a small magazine: the more are cached, the more are neighbours */
-
-/* The budget of all magazines: this fraction of what slabs hold, and this much for each heap in use; but at most
- * this fraction of the memory that the process may have, if that is known. */
-#define BUDGET_SHARE 8u
-#define BUDGET_HEAP ((size_t)32 << 10)
-#define BUDGET_LIMIT_SHARE 32u
-
-/* This fraction of the budget is for the first blocks of each class: without any, each call takes the heap's lock. */
-#define RESERVED_SHARE 4u
-
-/* The first blocks of a class: as many as fit on a page, but at most FIRST_MOST. They are neighbours, and any one of
- * them keeps its page resident, so they cost as much as one. */
-#define FIRST_MOST 16u
-
-/* A heap draws on the budget in these steps, so that most draws need no atomic operation. */
-#define DRAW_STEP ((size_t)16 << 10)
 
 static unsigned smaller(unsigned a, unsigned b) {
     return a < b ? a : b;
-}
-
-void magazines_set_budget(void) {
-    size_t most = max_size(BUDGET_HEAP * atomic_load_explicit(&heaps.in_use, memory_order_relaxed),
-                           slabs_present() * OS_PAGE / BUDGET_SHARE);
-    const size_t limit = atomic_load_explicit(&heaps.magazine_limit, memory_order_relaxed);
-    atomic_store_explicit(&heaps.magazine_most, min_size(max_size(most, MAGAZINES_MIN), limit), memory_order_relaxed);
-}
-
-void magazines_ask_limit(void) {
-    atomic_store_explicit(&heaps.magazine_limit, os_memory_allowed() / BUDGET_LIMIT_SHARE, memory_order_relaxed);
-    magazines_set_budget();
-}
-
-static unsigned first_blocks(unsigned size_class) {
-    const size_t blocks = OS_PAGE / size_classes[size_class].size;
-    return (unsigned)max_size(min_size(blocks, FIRST_MOST), 1);
-}
-
-/* The cost of `capacity` blocks of a class. */
-static size_t cost_of(unsigned size_class, unsigned capacity) {
-    const size_t size = size_classes[size_class].size;
-    const unsigned few = smaller(capacity, MAGAZINE_SLOTS - 1);
-    const unsigned first = smaller(few, first_blocks(size_class));
-    return ((first != 0) + few - first) * max_size(size, COST_MIN) + (capacity - few) * max_size(size, COST_MORE_MIN);
-}
-
-/* Draws if all heaps then have drawn at most `most`. Relaxed: only a bound. While the budget is used up, threads ask
- * repeatedly, so it is read before it is written. */
-static bool draw(struct heap *heap, size_t bytes, size_t most) {
-    if (atomic_load_explicit(&heaps.magazine_drawn, memory_order_relaxed) + bytes > most) {
-        return false;
-    }
-    if (atomic_fetch_add_explicit(&heaps.magazine_drawn, bytes, memory_order_relaxed) + bytes > most) {
-        atomic_fetch_sub_explicit(&heaps.magazine_drawn, bytes, memory_order_relaxed);
-        return false;
-    }
-    heap->magazine_drawn += bytes;
-    return true;
-}
-
-/* `reserved`: may use all of the budget. */
-static bool pay(struct heap *heap, size_t cost, bool reserved) {
-    const size_t most = atomic_load_explicit(&heaps.magazine_most, memory_order_relaxed);
-    const size_t needed = heap->magazine_cost + cost;
-    const size_t paid = MAGAZINE_FREE + heap->magazine_drawn;
-    if (needed > paid && !draw(heap, round_up(needed - paid, DRAW_STEP), most - most / RESERVED_SHARE) &&
-        !(reserved && draw(heap, needed - paid, most))) {
-        return false;
-    }
-    heap->magazine_cost = needed;
-    return true;
-}
-
-static void refund(struct heap *heap, size_t cost) {
-    heap->magazine_cost -= cost;
-    if (heap->magazine_drawn + MAGAZINE_FREE >= heap->magazine_cost + 4 * DRAW_STEP) {
-        magazines_return(heap);
-    }
-}
-
-void magazines_return(struct heap *heap) {
-    size_t beyond = heap->magazine_cost > MAGAZINE_FREE ? heap->magazine_cost - MAGAZINE_FREE : 0;
-    size_t kept = round_up(beyond, DRAW_STEP);
-    if (heap->magazine_drawn > kept) {
-        atomic_fetch_sub_explicit(&heaps.magazine_drawn, heap->magazine_drawn - kept, memory_order_relaxed);
-        heap->magazine_drawn = kept;
-    }
 }
 
 /* Statistics also call it for other threads' heaps, whose plain words may be changing (atomics would cost each malloc
@@ -126,7 +36,7 @@ bool magazine_has_room(const struct heap *heap, unsigned size_class) {
 }
 
 size_t magazine_cost(const struct heap *heap, unsigned size_class) {
-    return cost_of(size_class, magazine_capacity(heap, size_class));
+    return magazine_budget_cost(size_class, magazine_capacity(heap, size_class));
 }
 
 void magazine_install(struct heap *heap, unsigned size_class, void **bottom, unsigned slots, unsigned count) {
@@ -177,13 +87,10 @@ static unsigned most_of(const struct heap *heap, unsigned size_class) {
     return bounded ? (unsigned)(MAGAZINE_BYTES / of->size) : of->magazine;
 }
 
-/* Relaxed: only a bound. Draws would fail one after the other, so the budget is looked at once. */
 bool magazine_is_short(const struct heap *heap, unsigned size_class) {
     const unsigned capacity = magazine_capacity(heap, size_class);
-    const size_t most = atomic_load_explicit(&heaps.magazine_most, memory_order_relaxed);
-    return capacity >= first_blocks(size_class) && capacity < most_of(heap, size_class) &&
-           heap->magazine_cost + COST_MORE_MIN > MAGAZINE_FREE + heap->magazine_drawn &&
-           atomic_load_explicit(&heaps.magazine_drawn, memory_order_relaxed) + DRAW_STEP > most - most / RESERVED_SHARE;
+    return capacity >= magazine_budget_first(size_class) && capacity < most_of(heap, size_class) &&
+           magazine_budget_is_spent(heap);
 }
 
 bool magazine_grow(struct heap *heap, unsigned size_class) {
@@ -195,14 +102,14 @@ bool magazine_grow(struct heap *heap, unsigned size_class) {
     if (capacity >= most) {
         return false;
     }
-    const size_t cost = cost_of(size_class, capacity);
+    const size_t cost = magazine_budget_cost(size_class, capacity);
     unsigned by = smaller(next_capacity(capacity), most) - capacity;
-    while (by != 0 &&
-           !pay(heap, cost_of(size_class, capacity + by) - cost, capacity + by <= first_blocks(size_class))) {
+    while (by != 0 && !magazine_budget_pay(heap, magazine_budget_cost(size_class, capacity + by) - cost,
+                                           capacity + by <= magazine_budget_first(size_class))) {
         by /= 2;
     }
     if (by != 0 && !resize(heap, size_class, capacity + by)) {
-        refund(heap, cost_of(size_class, capacity + by) - cost);
+        magazine_budget_refund(heap, magazine_budget_cost(size_class, capacity + by) - cost);
         return false;
     }
     return by != 0;
@@ -213,7 +120,7 @@ void magazine_shrink(struct heap *heap, unsigned size_class) {
     const unsigned capacity = magazine_capacity(heap, size_class);
     const unsigned rest = capacity / 2;
     if (rest != 0 && magazine_count(heap, size_class) <= rest && resize(heap, size_class, rest)) {
-        refund(heap, cost - cost_of(size_class, rest));
+        magazine_budget_refund(heap, cost - magazine_budget_cost(size_class, rest));
     }
 }
 
@@ -231,7 +138,7 @@ void magazine_dispose(struct heap *heap, unsigned size_class) {
     void **bottom = heap->bottoms[size_class];
     if (bottom != NULL) {
         const unsigned slots = heap->classes[size_class].slots;
-        refund(heap, magazine_cost(heap, size_class));
+        magazine_budget_refund(heap, magazine_cost(heap, size_class));
         metadata_free(magazine_start(bottom, slots), slots * sizeof *bottom);
         heap->bottoms[size_class] = NULL;
         heap->tops[heap->mode_offset + size_class] = MAGAZINE_NONE;

@@ -18,9 +18,9 @@
  * or four times as many; "full" is then also found at each inner multiple of MAGAZINE_SLOTS, where the slow path only
  * looks whether the magazine goes on (magazine_has_room).
  *
- * Blocks in a magazine keep memory from other threads, so they are paid for: MAGAZINE_FREE is free for each heap, and
- * the rest is drawn from a budget of all heaps. If that is nearly used up, magazines do not grow beyond the first
- * blocks, as many as fit on a page; if it is used up, blocks go straight from a slab to the user and back.
+ * Blocks in a magazine keep memory from other threads, so they are paid for (magazine_budget.h). If the budget is
+ * nearly used up, magazines do not grow beyond the first blocks, as many as fit on a page; if it is used up, blocks go
+ * straight from a slab to the user and back.
  *
  * A class without a magazine (and a thread without a heap) has its top at the last slot of `magazine_none`, NULL: both
  * empty and full.
@@ -38,10 +38,6 @@
 #define MAGAZINE_NONE (&magazine_none[MAGAZINE_SLOTS - 1])
 
 extern void *magazine_none[MAGAZINE_SLOTS]; /* in heap.c */
-
-/* The cost of magazines that a heap need not draw from the budget, and the minimum of the budget. */
-#define MAGAZINE_FREE ((size_t)4 << 10)
-#define MAGAZINES_MIN ((size_t)32 << 20)
 
 /* A class gets a wide magazine for its refills, or one of more than MAGAZINE_BYTES, after this many refills. */
 #define REFILLS_BEFORE_BUSY 16u
@@ -74,7 +70,7 @@ unsigned magazine_capacity(const struct heap *heap, unsigned size_class);
 
 bool magazine_has_room(const struct heap *heap, unsigned size_class);
 
-/* Makes the slots above `bottom`, of which `count` hold blocks, the heap's magazine of a class, of `slots` slots. */
+/* Makes `slots` slots, of which `count` above `bottom` hold blocks, the heap's magazine of a class. */
 void magazine_install(struct heap *heap, unsigned size_class, void **bottom, unsigned slots, unsigned count);
 
 /* Whether the heap has refilled its magazine of a class often. */
@@ -82,7 +78,7 @@ bool magazine_busy(const struct heap *heap, unsigned size_class);
 
 size_t magazine_cost(const struct heap *heap, unsigned size_class);
 
-/* Makes the heap's magazine of a class, or at most doubles its capacity. False if it cannot grow. */
+/* Makes the heap's magazine of a class, or doubles its capacity at most. False if it cannot grow. */
 bool magazine_grow(struct heap *heap, unsigned size_class);
 
 /* Whether the heap's magazine of a class has only the first blocks or a few more, because the budget is used up. */
@@ -91,21 +87,12 @@ bool magazine_is_short(const struct heap *heap, unsigned size_class);
 /* Halves the capacity of a magazine if its blocks still fit, and there is memory for a smaller one. */
 void magazine_shrink(struct heap *heap, unsigned size_class);
 
-/* With check=deferred a block in a magazine still has its live bit. Ends the lives of `count` blocks; returns how many
+/* With check=deferred, a block in a magazine still has its live bit. Ends the lives of `count` blocks. Returns how many
  * were live, up to the first that was not, which becomes suspect (live_map.h). */
 unsigned magazine_prove(void *const *blocks, unsigned count);
 
 /* Frees the memory of an empty magazine. */
 void magazine_dispose(struct heap *heap, unsigned size_class);
-
-/* Sets the budget of all magazines from the memory in slabs and the number of heaps in use. */
-void magazines_set_budget(void);
-
-/* The same after determining how much memory the process may have, which bounds the budget. Reads kernel files. */
-void magazines_ask_limit(void);
-
-/* Returns to the budget what the heap has drawn beyond the cost of its magazines. */
-void magazines_return(struct heap *heap);
 
 /* How many blocks are in the heap's magazine of a class; approximate for another thread's heap. */
 unsigned magazine_count(const struct heap *heap, unsigned size_class);

@@ -8,6 +8,7 @@
 #include "engine/slabs/slab.h"
 #include "hardened_heap.h"
 #include "magazine.h"
+#include "magazine_budget.h"
 #include "remote.h"
 #include "sample_points.h"
 
@@ -15,11 +16,11 @@
 #define SHARE 4u
 #define SHARED_SIZE_MAX 2048u
 
-/* This many cached large blocks serve requests for a medium class before it has slabs. So a program that frees none has
- * none, which need more metadata than large blocks that it does not write. */
+/* Before a medium class has slabs, this many of its requests are served by cached large blocks. So a program that frees
+ * none gets no such slabs, which need more metadata than large blocks that it does not write. */
 #define MEDIUM_SHARE 32u
 
-/* The thread's heap is gone, and it must not get another, which nobody would take back. */
+/* The thread's heap is gone, and the thread must not get another, which nobody would take back. */
 static TLS bool thread_is_ending;
 
 static pthread_key_t end_of_thread;
@@ -57,7 +58,7 @@ static void thread_end(void *unused) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         magazine_dispose(heap, size_class);
     }
-    magazines_return(heap);
+    magazine_budget_return(heap);
     give_up(heap);
     heap_reset(heap);
     lock_give(&heap->lock);
@@ -71,8 +72,8 @@ static void thread_end(void *unused) {
 /* The last of the keys whose values need no memory in glibc. */
 #define HIGH_KEY 31u
 
-/* The C libraries of all namespaces (dlmopen) keep the values of their keys in the same place, each counting from 0. So
- * ours is a high one: with a low one a plug-in would find our value under its own key. */
+/* The C libraries of all namespaces (dlmopen) keep the values of their keys in the same place, and each counts from 0.
+ * So our key is a high one: with a low one, a plug-in would find our value under its own key. */
 static bool create_key(void) {
     pthread_key_t lower[HIGH_KEY];
     unsigned count = 0;
@@ -106,7 +107,7 @@ void threads_start(void (*ending)(struct heap *heap), void (*ended)(void)) {
     has_end_of_thread = create_key();
 }
 
-/* The blocks of a class that come from elsewhere first. */
+/* How many blocks of a class first come from elsewhere. */
 static uint8_t share_of(unsigned size_class, bool alone) {
     if (size_class >= MEDIUM_CLASS && size_class < EMPTY_CLASS) {
         return MEDIUM_SHARE;

@@ -9,7 +9,7 @@
 #include "os/lock.h"
 
 /* From this size on, blocks are huge (large if mapping fails), and smaller ones too once the window is full: take_big
- * in calls/supply.c decides. */
+ * in calls/supply_big.c decides. */
 #define HUGE_MIN ((size_t)64 << 20)
 
 /* How many freed blocks are remembered, for reports on stray pointers. */

@@ -4,6 +4,7 @@
 #include "engine/heaps/hardened_heap.h"
 #include "engine/heaps/heap.h"
 #include "engine/heaps/magazine.h"
+#include "engine/heaps/magazine_budget.h"
 #include "engine/heaps/remote.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"

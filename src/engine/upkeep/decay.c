@@ -6,6 +6,7 @@
 #include "engine/heaps/cached_blocks.h"
 #include "engine/heaps/depot.h"
 #include "engine/heaps/magazine.h"
+#include "engine/heaps/magazine_budget.h"
 #include "engine/heaps/remote.h"
 #include "engine/memory/span.h"
 #include "engine/slabs/slab.h"
@@ -48,7 +49,7 @@ static void rest_classes(struct heap *heap, uint64_t now_ms) {
         of->idle = true;
         of->refilled = false;
     }
-    magazines_return(heap);
+    magazine_budget_return(heap);
 }
 
 /* Reclaims an idle heap, and purges free pages of its slabs. Returns whether there was anything. */
@@ -83,7 +84,7 @@ void upkeep_pass(struct heap *heap, uint64_t now_ms) {
     span_purge(units);
     span_decay(now_ms);
     page_purge_aged(heap, now_ms);
-    magazines_set_budget();
+    magazine_budget_set();
     if (now_ms - heap->looked_ms >= LOOK_MS) {
         heap->looked_ms = now_ms;
         reclaim_idle(heap, now_ms);
@@ -142,6 +143,6 @@ bool upkeep_of_all(void) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         page_purge_abandoned(size_class, now_ms, page_purge_age_ms(), UINT_MAX);
     }
-    magazines_set_budget();
+    magazine_budget_set();
     return busy || slabs_present() != before;
 }

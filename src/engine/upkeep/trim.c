@@ -6,7 +6,7 @@
 #include "engine/heaps/cached_blocks.h"
 #include "engine/heaps/hardened_heap.h"
 #include "engine/heaps/heap.h"
-#include "engine/heaps/magazine.h"
+#include "engine/heaps/magazine_budget.h"
 #include "engine/heaps/remote.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/span.h"
@@ -60,7 +60,7 @@ void upkeep_reclaim_all(struct heap *mine) {
 }
 
 size_t upkeep_trim(struct heap *mine) {
-    magazines_ask_limit();
+    magazine_budget_ask_limit();
     reclaim_all(mine);
     size_t given = page_purge_all() * OS_PAGE;
     (void)samples_trim();
@@ -70,7 +70,7 @@ size_t upkeep_trim(struct heap *mine) {
 }
 
 void upkeep_ask(void) {
-    magazines_ask_limit();
+    magazine_budget_ask_limit();
     if (os_memory_pressure() >= PRESSURE_HIGH) {
         upkeep_trim(NULL);
     }
