@@ -10,7 +10,7 @@
 #include "magazine.h"
 #include "remote.h"
 
-/* Units that a refill collects before it looks elsewhere. Usually the first one has something. */
+/* How many units a refill collects before it looks elsewhere. Usually the first one has a block. */
 #define COLLECTIONS 128u
 
 RACY_READER size_t cached_count(const struct heap *heap, unsigned size_class) {
@@ -56,12 +56,12 @@ bool cached_refill(struct heap *heap, unsigned size_class) {
     struct heap_class *of = &heap->classes[size_class];
     of->idle = false;
     of->refilled = true;
-    /* Making the thread's heap may itself have allocated: then the magazine is not empty. */
+    /* Making the thread's heap may itself have allocated, so the magazine may not be empty. */
     if (heap->bottoms[size_class] != NULL && (heap->tops[heap->mode_offset + size_class] != heap->bottoms[size_class] ||
                                               depot_bring_back(heap, size_class))) {
         return true;
     }
-    /* A magazine grows only when it has been filled: one refill may be tried several times. */
+    /* A magazine grows only once it can be filled, because one refill may be tried several times. */
     if (find_slab(heap, size_class) == NULL) {
         return false;
     }

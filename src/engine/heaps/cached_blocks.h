@@ -8,16 +8,16 @@
 struct heap;
 
 /* Refills the heap's magazine of a class if it is empty: from the depot, from slabs with free slots, from units of the
- * class in the heap's inbox, from abandoned slabs. False when none of these has any: then the heap has to grow. */
+ * class in the heap's inbox, from abandoned slabs. False if none of these has a block: then the heap has to grow. */
 bool cached_refill(struct heap *heap, unsigned size_class);
 
 /* Whether a refill would take slots that were never used, from pages of a slab that hold no memory. */
 bool cached_needs_fresh(const struct heap *heap, unsigned size_class);
 
-/* After cached_refill, when the heap has slots but cannot have a magazine for them: a live block, or NULL. */
+/* After cached_refill, if the heap has slots but cannot have a magazine for them: a live block, or NULL. */
 void *cached_take_one(struct heap *heap, unsigned size_class);
 
-/* Makes room for a block in the heap's magazine of a class, if need be. False when it cannot have a magazine. */
+/* Makes room for a block in the heap's magazine of a class, if necessary. False if it cannot have a magazine. */
 bool cached_make_room(struct heap *heap, unsigned size_class);
 
 /* Flushes all blocks of a class, in its magazine and in the depot, to their slabs. */

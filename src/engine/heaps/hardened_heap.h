@@ -1,4 +1,4 @@
-/* hardened_heap.h - what harden=light and full add to a heap: random numbers, quarantines, large blocks freed last.
+/* hardened_heap.h - what harden=light and full add to a heap: random numbers, quarantines, the large blocks freed last.
  * Only its thread uses it, except for the large blocks, which are under the heap's lock. */
 #pragma once
 
@@ -11,10 +11,10 @@
 
 struct large;
 
-/* A freed large block takes a random place; when another one needs that, it goes to the end of a queue if it is
- * *fenced* (large.h): without memory, and accesses fault. Smaller ones, with harden=light, are zero and may be reused
- * from their places. The bytes, mostly only addresses, are bounded for each heap, and for all heaps if address space is
- * limited. */
+/* A freed large block takes a random place. The one that was there goes to the end of a queue if it is *fenced*
+ * (large.h), that is, has no memory and faults when touched. Smaller ones, with harden=light, are zero, and may be
+ * reused from their places. The bytes, mostly mere addresses, are bounded for each heap, and over all heaps if address
+ * space is limited. */
 #define HARDENED_LARGES 16u
 #define HARDENED_LARGES_QUEUED 64u
 #define HARDENED_LARGES_ALL (HARDENED_LARGES + HARDENED_LARGES_QUEUED)
@@ -35,7 +35,8 @@ struct hardened {
 /* A multiplier that passes the spectral test and fits into an instruction. */
 #define HARDENED_MULTIPLIER UINT64_C(0x71de2e85)
 
-/* 32 bits, hard to predict unless many are seen: the upper half of a multiplicative generator, seeded by the kernel. */
+/* 32 bits, hard to predict for whoever does not see many: the upper half of a multiplicative generator, seeded by the
+ * kernel. */
 static inline uint32_t hardened_random(struct heap *heap) {
     heap->shuffle *= HARDENED_MULTIPLIER;
     return (uint32_t)(heap->shuffle >> 32);
@@ -49,17 +50,17 @@ static inline uint32_t hardened_below(struct heap *heap, uint32_t end) {
 /* Makes this part of a heap, if it has none; false if there is no memory. */
 bool hardened_create(struct heap *heap);
 
-/* Shuffles the slots that the heap's magazine of a class has got from slabs, each among SHUFFLED neighbours: beyond
- * that, the processor could no longer prefetch blocks used in the order of their allocation. Those from the depot got
- * there as freed blocks, each at a random place. */
+/* Shuffles the slots that the heap's magazine of a class got from slabs, each among SHUFFLED neighbours: beyond that,
+ * the processor could no longer prefetch blocks used in the order of their allocation. Those from the depot need none:
+ * when they were freed, each came to a random place. */
 #define SHUFFLED 8u
 void hardened_shuffle(struct heap *heap, unsigned size_class);
 
-/* With harden=full: brings in the pages of these slots, before the shuffle. The slots are read before they are written,
- * and each page that is not there would cost two faults: one for the system's page of zeros, and one for its copy. */
+/* With harden=full, before the shuffle: makes the pages of these slots present. The slots are read before they are
+ * written, so an absent page would cost two faults: one for the system's page of zeros, and one for its copy. */
 void hardened_bring_in(const struct heap *heap, unsigned size_class);
 
-/* A block that is freed comes to one of this many places on the top of its magazine, for the same reason. */
+/* A freed block comes to one of this many places at the top of its magazine; no more, for the same reason. */
 #define SCATTERED_BITS 4u
 
 /* Adds a cached block to a magazine with room for it, at a random place near the top, or at the bottom if nearer. */
@@ -74,10 +75,10 @@ ALWAYS_INLINE void hardened_push(struct heap *heap, size_t size_class, void *blo
     heap->tops[size_class] = top + 1;
 }
 
-/* The same as hardened_detain for a class without a quarantine: it gets one, if there is memory for it. */
+/* hardened_detain for a class that has no quarantine yet: makes one, if there is memory for it. */
 COLD void *hardened_detain_first(struct heap *heap, unsigned size_class, void *block);
 
-/* Puts a freed block, which is not live, into quarantine; returns the one that leaves it, or NULL. */
+/* Puts a freed block, which is not live, into quarantine. Returns the one that leaves it, or NULL. */
 static inline void *hardened_detain(struct heap *heap, unsigned size_class, void *block) {
     struct quarantine *quarantine = heap->hardened->quarantines[size_class];
     if (UNLIKELY(quarantine == NULL)) {
@@ -102,7 +103,7 @@ bool hardened_detains(const void *block);
 /* How many blocks of a class are in quarantine; approximate for another thread's heap. */
 size_t hardened_detained(const struct heap *heap, unsigned size_class);
 
-/* The bytes of the kept large blocks, and in *count how many more; approximate for another thread's heap. */
+/* The bytes of the kept large blocks, and in *count their number; approximate for another thread's heap. */
 size_t hardened_larges(const struct heap *heap, size_t *count);
 
 /* In a forked child: starts new random numbers, and gives up what another thread's heap held in quarantine. */

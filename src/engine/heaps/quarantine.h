@@ -1,10 +1,10 @@
 /*
  * quarantine.h - freed blocks that are not reused for a while, with harden=full.
  *
- * A freed block takes a random place; the block that was there goes to the end of a queue, and the oldest leaves at its
- * front, so nobody can predict when a block comes back. Each class of a heap has a quarantine with as many places as
- * fit into QUARANTINE_BYTES, up to QUARANTINE_MOST; all heaps together hold at most as much as their magazines
- * (heaps.magazine_limit), and QUARANTINES_MOST; beyond, freed blocks may come back at once.
+ * A freed block takes a random place; the one that was there goes to the end of a queue, and the oldest of the queue
+ * leaves. So nobody can predict when a block comes back. Each class of a heap has a quarantine with as many places as
+ * fit into QUARANTINE_BYTES, up to QUARANTINE_MOST. All heaps together hold at most QUARANTINES_MOST, and as much as
+ * their magazines (heaps.magazine_limit); beyond that, freed blocks may come back at once.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 
 #include "base/compiler.h"
 
-#define QUARANTINE_BYTES ((size_t)16 << 10) /* of blocks at random places; the queue has as much again */
+#define QUARANTINE_BYTES ((size_t)16 << 10) /* of the blocks at random places; the queue has as many again */
 #define QUARANTINE_MOST 64u
 #define QUARANTINES_MOST ((size_t)64 << 20)
 

@@ -4,7 +4,7 @@
 #include "engine/slabs/abandoned.h"
 #include "engine/slabs/slab.h"
 
-/* How many units are sorted at a time, and how many times in a row while looking for one of a class. */
+/* How many units are sorted at a time; and how many times in a row while looking for one of a class. */
 #define SORTED_UNITS 64u
 #define SORTS 16u
 
@@ -28,21 +28,23 @@ static bool push(struct heap *heap, size_t unit) {
     return true;
 }
 
-/* Sets the link of a unit; false if another thread has, and will push it. seq_cst: see live_end_remotely. */
+/* Sets the link of a unit. False if another thread has set it, which will push the unit. seq_cst: see
+ * live_end_remotely. */
 static bool claim(size_t unit) {
     uint32_t clear = 0;
     return atomic_compare_exchange_strong_explicit(link_of(unit), &clear, LINK_SET, memory_order_seq_cst,
                                                    memory_order_seq_cst);
 }
 
-/* The unit belongs to no slab: all frees there have been collected. False if a block of it is freed after all: it has
- * become a slab's again, and the freeing thread found the link set and relied on us; then the link is set again. */
+/* For a unit of no slab, all of whose frees have been collected: clears its link. If a block there is freed after all,
+ * the unit is a slab's again, and the freeing thread may have found the link set and relied on us. Then the link is set
+ * again: false. */
 static bool let_go(size_t unit) {
     atomic_store_explicit(link_of(unit), 0, memory_order_seq_cst);
     return live_find_remote(unit) == NULL || !claim(unit);
 }
 
-/* Whether a unit that let_go kept has a slab. If not, its block was freed twice at the same moment. */
+/* Whether a unit that let_go kept belongs to a slab. If not, two threads freed its block at the same moment. */
 static bool is_slab_again(size_t unit) {
     bool is_slab = entry_is_slab(page_map_acquire(unit));
     if (UNLIKELY(!is_slab)) {
@@ -127,8 +129,8 @@ static size_t ring_take(struct heap *heap, unsigned size_class) {
     return first - 1;
 }
 
-/* Sorts some units of the inbox by class, the oldest first. False if there were none. The units remain the heap's while
- * they wait: a slab with a link set is not destroyed, and the inbox is closed when its thread ends. */
+/* Sorts some units of the inbox by class, the oldest first. False if there were none. They remain the heap's while they
+ * wait: a slab with a link set is not destroyed, and the inbox is closed when its thread ends. */
 static bool sort(struct heap *heap) {
     size_t units[SORTED_UNITS];
     size_t count = 0;
@@ -187,7 +189,7 @@ bool inbox_collect(struct heap *heap, size_t units, bool writer) {
 
 void inbox_close(struct heap *heap) {
     ASSERT(lock_held(&heap->lock));
-    /* Acquire, for the pushed units. Release, so that whoever finds it closed sees that the slabs are abandoned. */
+    /* Acquire, for the units that were pushed. Release: whoever finds it closed sees that the slabs are abandoned. */
     uint32_t chain = atomic_exchange_explicit(&heap->inbox, INBOX_CLOSED, memory_order_acq_rel);
     while (chain != 0 && chain != INBOX_CLOSED) {
         route(pop(&chain));

@@ -1,23 +1,23 @@
 /*
- * remote.h - blocks that a thread frees and another thread's heap owns.
+ * remote.h - frees of blocks in another thread's heap.
  *
- * Such a free sets the block's remote bit (live_map.h), which checks the free, needs no memory and cannot fail. The
+ * Such a free sets the block's remote bit (live_map.h); that checks the free, needs no memory and cannot fail. The
  * first one in a unit since it was last collected also puts the unit into the *inbox* of the slab's heap: a stack of
- * units, linked through window.inbox_links, which any thread pushes to. The holder of the heap's lock takes it whole
- * and sorts the units by class. They are collected when the class needs blocks, the oldest first: by then the freeing
- * threads are most likely done with the unit, so its cache lines change hands once, not for each block. Until then its
- * link stays set, nobody announces it again, and the slab is not destroyed.
+ * units, linked through window.inbox_links, to which any thread pushes. Whoever holds the heap's lock takes it whole,
+ * and sorts the units by class. Those of a class are collected when it needs blocks, the oldest first: by then the
+ * freeing threads are probably done with the unit, so its cache lines change hands once, not for each block. Until then
+ * the unit's link stays set, so nobody announces it again, and the slab is not destroyed.
  *
  *   inbox:    unit + 1 of the newest, 0, or INBOX_CLOSED while no thread has the heap
  *   backlog:  units that left the inbox and are not sorted yet; the same as the inbox
  *   ring:     of each class, unit + 1 of the last one in a ring, whose link leads to the first; or 0
  *   link:     0, or LINK_SET | unit + 1 of the next, or LINK_SET alone at the end of a stack
  *
- * A thread that frees sets a bit and then reads the link; a collector clears the link and then reads the bits. Both are
- * seq_cst, so at least one sees what the other has done: no freed block is forgotten.
+ * A freeing thread sets a bit and then reads the link; a collector clears the link and then reads the bits. Both are
+ * seq_cst, so at least one sees what the other did, and no freed block is forgotten.
  *
- * If a thread stops between setting the bit and pushing the unit, the unit may meanwhile belong to another heap, or to
- * none; so whoever finds a unit in the wrong inbox routes it on.
+ * If a thread stops between setting the bit and pushing the unit, the unit may meanwhile get another heap, or none. So
+ * whoever finds a unit in the wrong inbox routes it on.
  */
 #pragma once
 
@@ -58,7 +58,8 @@ static inline bool inbox_has_units(const struct heap *heap) {
     return head != 0 && head != INBOX_CLOSED;
 }
 
-/* Collects the longest waiting unit of a class, by the heap's own thread; false if a limited search finds none. */
+/* For the heap's own thread: collects the unit of a class that has waited longest. False if a limited search finds
+ * none. */
 bool inbox_collect_class(struct heap *heap, unsigned size_class);
 
 /* Collects up to `units` units of the heap's inbox. False when none are left. `writer`: the caller is the heap's own
@@ -68,7 +69,8 @@ bool inbox_collect(struct heap *heap, size_t units, bool writer);
 /* Closes the inbox until the next thread, and routes on its units. The heap's slabs are abandoned already. */
 void inbox_close(struct heap *heap);
 
-/* In a forked child: empties all inboxes and clears all links, some of them set by threads that it does not have. */
+/* In a forked child: empties all inboxes and clears all links, because some were set by threads that it does not
+ * have. */
 void inboxes_clear(void);
 
 /* After inboxes_clear: announces all remote frees again. */

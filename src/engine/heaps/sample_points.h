@@ -1,9 +1,10 @@
 /*
  * sample_points.h - which allocations are sampled: one per `sample` bytes (the option) on average, at random.
  *
- * A heap's beat (heap_count) counts the bytes that its thread requests, so sampling costs malloc nothing until a sample
- * is due: the next beat comes after HEAP_BEAT bytes, or at the next point. Each byte is equally likely to be a point
- * (base/exponential.h), so blocks of other heaps that the thread frees may count: a point there is ignored.
+ * A heap's beat (heap_count) counts the bytes that its thread requests, and comes after HEAP_BEAT bytes, or at the next
+ * sample point if that is nearer. So sampling costs malloc nothing until a sample is due. Each byte is equally likely
+ * to be a point (base/exponential.h). So blocks of other heaps that the thread frees may count too: a point there is
+ * ignored.
  *
  * A sample costs a small process pages, mostly of unwind tables, mapped 64 KiB at a time. So, unless all are samples,
  *
@@ -11,14 +12,13 @@
  *     estimate; samples.held_before says how much was held.
  *   - while it holds less than SAMPLE_SMALL_HELD intervals, the mean interval is SAMPLE_SMALL_TIMES as long.
  *
- * A sample costs some microseconds, while a pair of malloc and free may take tens of nanoseconds for a block that is
- * longer than the interval. So there is a pace: what a thread's samples stand for may be SAMPLE_PACE bytes a
- * millisecond, and SAMPLE_CREDIT bytes ahead of that. For each SAMPLE_BURST samples beyond, its mean interval doubles,
- * until the clock has caught up. With an interval below SAMPLE_PACED the user has asked for many samples, and gets
- * them.
+ * A sample takes some microseconds, but a pair of malloc and free for a block longer than the interval may take only
+ * tens of nanoseconds. So there is a pace: a thread's samples may stand for SAMPLE_PACE bytes a millisecond, and be
+ * SAMPLE_CREDIT bytes ahead of that. For each SAMPLE_BURST samples beyond, its mean interval doubles, until the clock
+ * has caught up. With an interval below SAMPLE_PACED the user has asked for many samples, and gets them.
  *
- * An interval follows from what was before, never from the block that is counted next, and each sample records its own.
- * So estimates stay unbiased, although those of a small process, or a fast one, are less certain.
+ * An interval follows from what came before, never from the block that is counted next, and each sample records its
+ * own. So estimates stay unbiased, although those of a small or fast process are less certain.
  */
 #pragma once
 
@@ -37,7 +37,7 @@
 #define SAMPLE_BURST 8u
 #define SAMPLE_DOUBLINGS 20u
 
-/* A longer interval than this is never made longer still. */
+/* An interval longer than this is never lengthened. */
 #define SAMPLE_LONGEST ((uint64_t)1 << 35)
 
 /* A thread has taken the heap, and its first beat begins. */
