@@ -52,7 +52,7 @@ static uint32_t all_cells(const struct guarded *guarded) {
     return (UINT32_C(1) << guarded->cells) - 1;
 }
 
-/* Makes pages fault that are later opened in `pieces` parts; returns how. */
+/* Makes pages fault that will be opened in `pieces` parts; returns how. */
 static enum guard_state guard(void *start, size_t size, uint32_t pieces) {
     if (atomic_load_explicit(&guarded_table.marks_first, memory_order_relaxed) && os_guard(start, size) == 0) {
         return GUARD_MARKED;
@@ -66,7 +66,7 @@ static enum guard_state guard(void *start, size_t size, uint32_t pieces) {
     return os_guard(start, size) == 0 ? GUARD_MARKED : GUARD_NONE;
 }
 
-/* Makes pages accessible, `pieces` of whose guards are mappings. */
+/* Makes pages accessible, of whose guards `pieces` are mappings. */
 static bool unclose(void *start, size_t size, uint32_t pieces) {
     if (pieces != 0 && os_commit(start, size) != 0) {
         return false;
@@ -79,7 +79,7 @@ static bool unguard(void *start, size_t size, enum guard_state state) {
     return state == GUARD_MARKED ? os_guard_end(start, size) == 0 : unclose(start, size, state == GUARD_CLOSED);
 }
 
-/* Makes a new span inaccessible, and takes the memory of its last user away. */
+/* Makes a new span inaccessible, and gives up its memory. */
 static void shut(struct guarded *guarded, bool zero) {
     char *start = window_address(guarded->span.first);
     const size_t size = (size_t)guarded->span.units << UNIT_SHIFT;
@@ -161,7 +161,7 @@ void guarded_close(struct guarded_cell cell) {
     guarded->used[cell.index] = !purged;
 }
 
-/* Makes pages accessible of which it is not known whether and how they are guarded. `state`: what was noted last. */
+/* Makes pages accessible whose guards are not known. `state`: what was noted last. */
 static bool reopen(void *start, size_t size, uint8_t *state) {
     (void)os_guard_end(start, size); /* fails where there are no marks */
     const bool opened = os_commit(start, size) == 0;

@@ -1,15 +1,15 @@
 /*
  * guarded_span.h - separate pages for sampled small blocks, between inaccessible ones.
  *
- * A guarded span is a span of the window, cut into cells of a few pages with a guard page behind each; a block ends
- * where its cell's last page ends, as far as its alignment allows, so the first byte behind its last granule faults.
+ * A guarded span is a span of the window, cut into cells of a few pages, with a guard page behind each. A block ends
+ * where its cell ends, as far as its alignment allows, so the first byte behind its last granule faults.
  *
  *   | cell 0: pages ... block | guard | cell 1: pages ... block | guard | ...
  *
  * An unused cell is completely inaccessible and has no memory. Guards are separate mappings (os_close_pages), because
- * gdb's gcore leaves out what follows another kind of inaccessible page in a mapping. A process can have only a limited
- * number of these, and they take longer to make: beyond a bound, or if samples are frequent, guards are markers in the
- * page tables (os_guard). Where the kernel has neither, cells have no guard, and are counted.
+ * gdb's gcore leaves out what follows another kind of inaccessible page in a mapping. Mappings take longer, and a
+ * process can have only a limited number. So beyond a bound, or if samples are frequent, guards are markers in the page
+ * tables (os_guard). Where the kernel allows neither, cells have no guard, and are counted.
  */
 #pragma once
 
@@ -86,8 +86,9 @@ bool guarded_open(struct guarded_cell cell);
 /* Takes a cell's memory away and makes it inaccessible, as far as the system allows. */
 void guarded_close(struct guarded_cell cell);
 
-/* The same in a forked child, for a cell that another thread was opening or closing: whether and how its pages were
- * guarded by then was not noted. A second kind of guard on top of the first would stay when the cell is opened. */
+/* In a forked child: the same for a cell that another thread was opening or closing. It is not known whether and how
+ * its pages were guarded by then, and a second kind of guard on top of a first one would stay when the cell is
+ * opened. */
 void guarded_recover(struct guarded_cell cell);
 
 /* Gives a cell back. Under samples.lock. */
@@ -100,7 +101,7 @@ uintptr_t guarded_end(struct guarded_cell cell);
 /* The cell around an address in a unit of UNIT_SAMPLES, or ending right before it; false if there is none. */
 bool guarded_find(const void *address, struct guarded_cell *cell);
 
-/* Makes the page at an address, behind a large or huge block, inaccessible; returns how. */
+/* Makes the page behind a large or huge block inaccessible; returns how. */
 enum guard_state guarded_fence(void *page);
 
 /* Makes it accessible again; false if the system does not allow it. */

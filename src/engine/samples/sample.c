@@ -165,7 +165,7 @@ void samples_cells(size_t *live, size_t *rest) {
 
 bool sample_claim(struct sample *sample) {
     uint32_t live = SAMPLE_LIVE;
-    /* Acquire and release: the block's users' accesses come before its end, as in large_end. */
+    /* Acquire and release: what the block's users did comes before its end, as in large_end. */
     return atomic_compare_exchange_strong_explicit(&sample->state, &live, SAMPLE_CLAIMED, memory_order_acq_rel,
                                                    memory_order_relaxed);
 }
@@ -180,7 +180,7 @@ static void release_oldest(void) {
     give_if_done(oldest);
 }
 
-/* Appends the record of a cell that is inaccessible by now. */
+/* Appends a record, whose cell is already inaccessible. */
 static void quarantine(struct sample *sample) {
     sample->quarantined = true;
     samples.cell_bytes -= guarded_size(sample->cell);

@@ -1,13 +1,13 @@
 /*
  * sample.h - records of sampled blocks: who allocated them, when, and who freed them.
  *
- * A record lies in a chunk of records, which is never freed, so a reader from outside finds all. The life of a record:
+ * Records are in chunks that are never freed, so that a reader from outside finds all. The life of a record:
  *
  *   UNUSED -> WRITING -> LIVE -> CLAIMED -> DEAD -> UNUSED
  *
  * Whoever changes LIVE to CLAIMED, in one atomic operation, frees the block. A dead record stays while its cell is in
  * quarantine (inaccessible, until it is the oldest of QUARANTINE_MAX or memory runs out), and while the peak needs it:
- * a block that was live then is still live, or is in the list `died`, which a new peak empties.
+ * of the blocks that were live at the peak, the dead ones are in the list `died`, which a new peak empties.
  */
 #pragma once
 
@@ -46,8 +46,8 @@ struct sample_site {
     struct sample_event event; /* all but the stack */
 };
 
-/* `state`: release when a live sample is complete, acquire and release by whoever claims it. The rest is written by the
- * thread that the state makes its owner, or under samples.lock. */
+/* `state`: release when a sample is complete and live; acquire and release by whoever claims it. The rest is written by
+ * the thread that owns the sample in its state, or under samples.lock. */
 struct sample {
     _Atomic uint32_t state; /* enum sample_state */
     uint8_t kind;           /* enum sample_kind */
@@ -92,7 +92,7 @@ struct samples {
     double peak_bytes;    /* its highest value, */
     uint64_t peak_ms;     /* when that was, */
     uint64_t peak_number; /* and the last sample taken by then */
-    uint64_t missed;      /* samples that were due but not taken, for lack of memory or because of their alignment */
+    uint64_t missed;      /* due but not taken, for lack of memory or because of their alignment */
     size_t cell_bytes;    /* of the pages of live small samples' cells */
     uint64_t cut;         /* samples whose stack was cut short */
     _Atomic uint64_t huge_live;
@@ -119,7 +119,7 @@ void sample_miss(void);
 /* The bytes of guarded spans: the pages of live blocks, and the rest, which is inaccessible. For statistics. */
 void samples_cells(size_t *live, size_t *rest);
 
-/* Claims a sample for the calling thread, which then frees it; true for exactly one of several. */
+/* Claims a sample for the calling thread, which then frees it. Of several threads exactly one gets true. */
 bool sample_claim(struct sample *sample);
 
 /* The end of a sample that the thread has claimed. A small block's cell is already inaccessible. */
@@ -135,7 +135,7 @@ static inline bool sample_is_live(const struct sample *sample) {
 /* Frees the guarded spans that have no cell in use. Returns their bytes. */
 size_t samples_trim(void);
 
-/* Ends the quarantine, and frees these spans too: its addresses are worth less than an allocation that would fail. */
+/* Ends the quarantine and does the same, because an allocation that would fail is worth more than these addresses. */
 void samples_reclaim(void);
 
 /* In a forked child: drops records that other threads were writing, and ends samples that they were about to free. */

@@ -13,7 +13,8 @@ _Static_assert(SIZE_CLASSES <= STACK_FREES, "the number of a size class means no
 
 _Static_assert(sizeof(struct stack_table) <= OS_PAGE, "the table is a page");
 
-/* Zero at first, so not in the library's file, with a page to itself, untouched while there are no samples. */
+/* Zero at first, so it takes no space in the library's file. On its own pages, which stay untouched while there are no
+ * samples. */
 _Alignas(OS_PAGE) struct stack_table stack_table;
 
 /* Of the frames alone: for readers, the classes of a stack are in one bucket, the first one last. */
@@ -92,7 +93,7 @@ static void add(struct stack *stack, size_t size) {
 }
 
 struct stack *stack_intern(const struct stack_frames *frames, uint8_t size_class) {
-    stack_table.other.cut = true; /* written before the table is read: a page that is read first faults twice */
+    stack_table.other.cut = true; /* written before the table is read, because a page that is read first faults twice */
     const uint32_t hash = hash_of(frames);
     struct stack *stack = find(hash, frames, size_class);
     if (stack != NULL) {

@@ -1,6 +1,5 @@
-/* stack_table.h - the distinct stacks of samples, with sums over their samples. A stack that has allocated blocks of
- * several size classes is kept once for each, and once more if it has freed any. None is freed, so no pointer to it
- * needs a lock. Stacks beyond a bound count as one without frames. */
+/* stack_table.h - the distinct stacks of samples, with sums over their samples. Stacks are never freed, so pointers to
+ * them need no lock. Those beyond a bound count as one without frames. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,7 +13,7 @@
 /* As many as fit into a page with the rest of the table. */
 #define STACK_BUCKETS 440u
 
-/* A table with more stacks than this gets an index: parts of METADATA_MAX bytes, each made when it is needed. */
+/* With more stacks than this, the table gets an index, in parts of METADATA_MAX bytes, each made when it is needed. */
 #define STACK_FEW 2048u
 #define STACK_PARTS 32u
 #define STACK_PART_HEADS (METADATA_MAX / sizeof(struct stack *))
@@ -65,7 +64,7 @@ struct stack_table {
     struct stack **index[STACK_PARTS]; /* STACK_PART_HEADS heads each; NULL: not made */
     size_t count;
     size_t bytes;
-    uint64_t beyond;    /* stacks that found no room, */
+    uint64_t beyond;    /* stacks for which there was no room, */
     struct stack other; /* and the one that stands for them */
 };
 
@@ -77,5 +76,5 @@ struct stack *stack_intern(const struct stack_frames *frames, uint8_t size_class
 /* Adds a sample of `size` bytes that was taken with probability `share`. */
 void stack_sums_add(struct stack_sums *sums, uint64_t size, double share);
 
-/* The same for a freed one that lived this long. */
+/* The same for a freed sample that lived this long. */
 void stack_count_freed(struct stack *stack, uint64_t size, double share, uint64_t lived_ms);
