@@ -22,7 +22,7 @@ static void available_add(struct abandoned *of, uint32_t by) {
     atomic_store_explicit(&of->available, available + by, memory_order_relaxed);
 }
 
-/* Destroys the spare slab, if there is one: it is then the only one with free slots. */
+/* Destroys the spare slab, if there is one, which is then the only one with free slots. */
 static void drop_spare(struct abandoned *of) {
     const bool one = atomic_load_explicit(&of->available, memory_order_relaxed) == 1;
     struct slab *slab = one ? CONTAINER_OF(of->slabs.next, struct slab, link) : NULL;
@@ -58,8 +58,8 @@ static void grow_old(struct abandoned *of, struct slab *slab) {
 }
 
 /* Whether an empty slab that a thread leaves stays as the *spare* one of its class: if it is small, and no other has
- * free slots. Otherwise each of many short threads would make its slabs again; it goes when the shared slab does, or
- * when another gets free slots. */
+ * free slots. Otherwise each of many short-lived threads would make its slabs anew. It is destroyed with the shared
+ * slab, or when another slab gets free slots. */
 static bool stays_as_spare(const struct abandoned *of, const struct slab *slab) {
     return slab->span.units == 1 && atomic_load_explicit(&of->available, memory_order_relaxed) == 0;
 }
@@ -127,8 +127,9 @@ struct slab *abandoned_adopt_of(const void *block, unsigned size_class, uint32_t
     return slab;
 }
 
-/* Call this after slots of the slab became free: moves it to its place in the list, or destroys it. The shared slab
- * stays when it is empty, or short threads would make it anew; it goes after a purge, or by abandoned_drop_empty. */
+/* Call it when slots of the slab have become free: moves it to its place in the list, or destroys it. An empty shared
+ * slab stays, because short-lived threads would make it anew; it is destroyed after a purge, or by
+ * abandoned_drop_empty. */
 static void regain(struct abandoned *of, struct slab *slab, bool was_full) {
     if (was_full && slab_free_slots(slab) != 0) {
         list_remove(&slab->link);

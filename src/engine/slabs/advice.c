@@ -3,7 +3,7 @@
 #include "engine/memory/large.h"
 #include "slab.h"
 
-/* A separate mapping takes its advice along when it is unmapped (see huge_advised). */
+/* Huge blocks need none of this: a mapping that is unmapped takes its advice along (huge_advised). */
 void advice_note(const void *start, size_t size) {
     const uintptr_t end = (uintptr_t)start + size;
     lock_take(&spans.lock);

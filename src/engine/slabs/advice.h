@@ -1,6 +1,7 @@
-/* advice.h - the program's own madvise and mlock on pages of its blocks. The effects stay with the addresses until they
- * are mapped anew: a later user would have unwanted huge pages, or memory that a forked child does not get. So spans
- * with advised blocks are marked, and mapped anew when freed (span_give_advised): for a slot, with its slab. */
+/* advice.h - the program's own madvise and mlock on pages of its blocks. Their effects stay with the addresses until
+ * these are mapped anew: a later user would have unwanted huge pages, or memory that a forked child does not get. So
+ * spans with advised blocks are marked, and mapped anew when they are freed (span_give_advised); a slot's, with its
+ * whole slab. */
 #pragma once
 
 #include <stddef.h>

@@ -91,7 +91,8 @@ struct block block_at(const void *address) {
     return block;
 }
 
-/* As in fast_free, one comparison proves address and alignment, and the live bit the start. */
+/* As in fast_free: one comparison proves that the address is in the window and aligned, the live bit that it is a
+ * start. */
 unsigned lookup_slot_class(const void *block) {
     uint64_t granule = rotate_right((uintptr_t)block - window.base, GRANULE_SHIFT);
     if (UNLIKELY(granule >= window_granules())) {

@@ -15,13 +15,13 @@ enum block_kind {
     BLOCK_SAMPLE, /* a sampled small block, or within a page of its end */
     BLOCK_LARGE,
     BLOCK_HUGE,
-    BLOCK_HUGE_FREED /* was in a recently freed huge block */
+    BLOCK_HUGE_FREED /* in a huge block that was freed recently */
 };
 
 enum block_state {
     BLOCK_STATE_LIVE,
     BLOCK_STATE_CACHED,      /* in a magazine or the depot */
-    BLOCK_STATE_QUARANTINED, /* freed, and not reused for a while: of a large block, its memory is fenced */
+    BLOCK_STATE_QUARANTINED, /* freed, and not reused for a while; the memory of a large block is fenced */
     BLOCK_STATE_REMOTE,      /* freed by a thread that does not own it, and not collected yet */
     BLOCK_STATE_FREE         /* of a sample: in quarantine */
 };

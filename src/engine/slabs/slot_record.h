@@ -1,5 +1,5 @@
 /*
- * slot_record.h - with harden=full: 16 bits for each slot, in a table of the window, beside its other bits.
+ * slot_record.h - with harden=full: 16 bits for each slot, in a table of the window.
  *
  *    15            4 3      1    0
  *   +---------------+--------+------+
@@ -9,9 +9,9 @@
  *   +---------------+--------+------+
  *
  * The records of a slab's slots are adjacent, starting with that of the first granule of its first unit. A record is
- * written by whoever changes the slot's state: its slab's writer, or the thread that frees the block remotely. That one
- * marks the record as freed, touches the block, and only then sets the remote bit; so a thread that reads a block which
- * others may free reads its record again afterwards. Otherwise relaxed: see harden.c.
+ * written by whoever changes the slot's state: the slab's writer, or a thread that frees the block remotely. That
+ * thread marks the record as freed, then touches the block, and only then sets the remote bit. So whoever reads a block
+ * that others may free reads its record again afterwards. Otherwise relaxed: see harden.c.
  */
 #pragma once
 
@@ -69,7 +69,7 @@ static inline bool record_is_live(unsigned record) {
     return (record & RECORD_LIVE) != 0;
 }
 
-/* The bytes from the end of the slot's block, or of its last one, to that of the room. */
+/* The bytes from the end of the slot's block, or of its last one, to the end of its room. */
 static inline size_t record_slack(unsigned record) {
     return record >> RECORD_SLACK_SHIFT;
 }
