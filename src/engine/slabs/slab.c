@@ -121,7 +121,7 @@ void slab_destroy(struct slab *slab) {
     size_t size = descriptor_size(slab_class(slab));
     ASSERT(slab_empty(slab) && !slab->purging);
     list_remove(&slab->age);
-    /* Always: a remote bit left here, by a block freed twice at the same moment, would hit the next slab. */
+    /* Always, because a remote bit left here, by a block freed twice at the same moment, would hit the next slab. */
     slab_settle(slab);
     count_slab(slab, (size_t)-1);
     slab_pages_end(slab);
@@ -226,9 +226,9 @@ static void run_add(struct slab *slab, struct run *run, unsigned slot) {
     run->count++;
 }
 
-/* Collects the remote bits of one word of the live map, which begins at an offset of the slab. Only a slab that is not
- * settled has remote bits of slots that are free already. All of these slots were handed out, so the bitmap's words for
- * them are initialised. */
+/* Collects the remote bits of one word of the live map, at an offset of the slab. Slots that are free already have
+ * remote bits only in an unsettled slab. All of these slots were handed out, so their words of the bitmap are
+ * initialised. */
 static void collect_word(struct slab *slab, unsigned size_class, struct run *run, size_t offset, uint64_t remote,
                          bool writer) {
     const bool settled = !slab->unsettled;
@@ -253,7 +253,7 @@ static void collect_word(struct slab *slab, unsigned size_class, struct run *run
 
 /* The first offset of at, at + step, ... in the unit of these words whose word has a remote bit; UNIT or more: none.
  * seq_cst, after the unit's link is cleared: partner of live_end_remotely, which sets a bit and then reads the link.
- * Acquire: the block's user's accesses come before those of its next user. */
+ * Acquire: what the block's user did comes before what its next user does. */
 static size_t next_remote(const struct live_word *words, size_t at, size_t step) {
     while (at < UNIT && atomic_load_explicit(&words[at / LIVE_WORD_BYTES].remote, memory_order_seq_cst) == 0) {
         at += step;
@@ -261,8 +261,8 @@ static size_t next_remote(const struct live_word *words, size_t at, size_t step)
     return at;
 }
 
-/* Neighbouring blocks mostly share a word of the slab's bitmap, which is written once for all of them. For slots
- * larger than a word of the live map, only the words in which a slot starts are read. */
+/* Neighbouring blocks mostly share a word of the bitmap, which is written once for all of them. If slots are larger
+ * than a word of the live map covers, only the words in which a slot starts are read. */
 void slab_collect(struct slab *slab, size_t unit, bool writer) {
     const unsigned size_class = slab_class(slab);
     const size_t size = size_classes[size_class].size;
@@ -281,10 +281,10 @@ void slab_collect(struct slab *slab, size_t unit, bool writer) {
     slab_count_add(&counts_of(slab)->remote, free_before - slab_free_slots(slab));
 }
 
-/* From this slot size on, slab_collect reads so few words of a unit that it takes less than a search of the unit. */
+/* With slots of this size or more, slab_collect reads so few words that it is faster than a search of the unit. */
 #define COLLECT_SIZE (8 * LIVE_WORD_BYTES)
 
-/* Few units have remote bits: looking for one takes less than slab_collect does to find none. */
+/* Few units have remote bits, and a search finds none faster than slab_collect does. */
 void slab_settle(struct slab *slab) {
     const bool collects = size_classes[slab_class(slab)].size >= COLLECT_SIZE;
     for (size_t unit = slab->span.first; unit < slab->span.first + slab->span.units; unit++) {

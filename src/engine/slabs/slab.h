@@ -16,19 +16,18 @@
  *      0       1      1     freed by another thread, not collected yet
  *      1       1      1     free, collected by a thread that may not write live bits: to be settled (slab_settle)
  *
- * A slab belongs to a heap, or to its class (abandoned.h), and all of it except the live bits is reached under that
- * one's lock. Live bits are written by the heap's thread without a lock, or under the class's lock.
+ * A slab belongs to a heap, or to its class (abandoned.h), and is under its owner's lock, except for the live bits. A
+ * heap's thread writes these without a lock; those of a class's slab are under the class's lock.
  *
- * Pages that hold no memory, as far as is known, are *absent*: those of a fresh slab that were never handed out, and
- * those that were purged. A page on which every slot is free is *resting* from the first time that slab_purge_begin
- * finds it so until a slot of it is handed out. Slabs that may have such pages are *aging*: in a list of their heap or
- * class, oldest first.
+ * A page that seems to hold no memory is *absent*: in a fresh slab, because it was never handed out, or because it was
+ * purged. A page on which every slot is free is *resting* from when slab_purge_begin first finds it so until a slot of
+ * it is handed out. Slabs that may have such pages are *aging*: in a list of their heap or class, the oldest first.
  *
- * The lock is free while the system takes pages back. Meanwhile the slab is *purging*: it hands out no slot and is not
- * destroyed, but stays in its list, its slots can be freed, and it may change hands.
+ * No lock is held while the system takes pages back. Meanwhile the slab is *purging*: it hands out no slot and is not
+ * destroyed, but it stays in its list, its slots can be freed, and it may change owners.
  *
- * The slots from `used` on were never handed out. The words of the bitmap that cover only such slots are not
- * initialised, and all of their slots are free: a fresh slab costs nothing but its header.
+ * The slots from `used` on were never handed out. They are all free, and bitmap words that cover only such slots are
+ * not initialised, so a fresh slab costs nothing but its header.
  */
 #pragma once
 
@@ -59,9 +58,9 @@ struct slab {
     _Atomic uint16_t free;
     _Atomic uint16_t used;
     uint8_t hint; /* a word */
-    bool purging; /* some thread purges pages of it, and ends that (heap_purge_end) */
+    bool purging; /* a thread is purging pages of it, and will end that (heap_purge_end) */
     bool unsettled;
-    uint8_t guards;       /* in it (harden_guards.h) */
+    uint8_t guards;       /* guards in it (harden_guards.h) */
     _Atomic bool fresh;   /* the span read as zero: slots from `used` on hold no memory */
     _Atomic bool advised; /* see advice.h (relaxed) */
     uint32_t born_s;      /* when it was made, by the coarse clock: for readers from outside */
@@ -71,13 +70,13 @@ struct slab {
 };
 
 /* Slabs and their slots by class, for statistics: each number is the sum over the rows, modulo 2^64. A slab usually
- * counts in the row of its heap's id; the first heap's is the first, where small processes have other data. Threads add
- * to it under different locks (relaxed). */
+ * counts in the row of its heap's id; the first heap's is the first row, where small processes have other data. Threads
+ * add to it under different locks (relaxed). */
 struct slab_counts {
     _Atomic size_t slabs;
     _Atomic size_t free;
     _Atomic size_t untouched; /* free slots that hold no memory */
-    _Atomic size_t remote;    /* with that of all heaps' classes: slots freed by other threads, not collected yet */
+    _Atomic size_t remote; /* slots freed remotely and not collected yet; the rest of these is in heap_class.remote */
 };
 
 #define SLAB_COUNT_ROWS 16u
@@ -130,27 +129,27 @@ static inline struct slab *slab_of(const void *block) {
 /* A fresh slab of the heap `id`, in no list; NULL when there is no memory. */
 struct slab *slab_create(unsigned size_class, uint32_t id);
 
-/* Frees the span of a slab that is empty and in no list. No thread can hold a pointer into it, so any holder of
- * the slab's lock may call this. */
+/* Frees the span of a slab that is empty and in no list. No thread can hold a pointer into it, so any holder of its
+ * lock may call this. */
 void slab_destroy(struct slab *slab);
 
-/* The first slab of a list that can hand out a slot, or NULL. Those with free slots precede those without. */
+/* The first slab of a list that can hand out a slot, or NULL. Those with free slots come first. */
 struct slab *slabs_first_with_room(const struct list *slabs);
 
-/* Makes all slots free, whoever holds them. For the writer, when no magazine holds any of them and nothing is left
- * to collect. */
+/* Makes all slots free, whoever holds them. For the writer, if no magazine holds any, and nothing is left to
+ * collect. */
 void slab_wipe(struct slab *slab);
 
-/* Takes up to `count` free slots, lowest first, and stores their addresses at top[0], top[-1], ...: on a stack that
- * grows upwards the lowest address is then popped first. Returns how many. For the writer of the live bits. */
+/* Takes up to `count` free slots, lowest first, and stores their addresses at top[0], top[-1], ...: a stack that grows
+ * upwards then pops the lowest address first. Returns how many. For the writer of the live bits. */
 unsigned slab_take(struct slab *slab, void **top, unsigned count);
 
-/* Gives back blocks[0], a slot of this slab that is not live, and the following ones, up to `count`, while they are
- * slots of it too. Returns how many. */
+/* Gives back blocks[0], a slot of this slab that is not live, and those after it, up to `count`, while they are slots
+ * of it too. Returns how many. */
 size_t slab_give(struct slab *slab, void *const *blocks, size_t count);
 
-/* The same for a slab of this class, by a caller that has counted the slots as free (slab_count_free), once for all
- * slabs that get some: the counts are shared by threads, and the blocks of a magazine often lie in as many slabs. */
+/* The same for a slab of this class, by a caller that has already counted the slots as free (slab_count_free), once for
+ * all slabs: the counts are shared by threads, and each block of a magazine often lies in another slab. */
 static inline size_t slab_give_counted(struct slab *slab, unsigned size_class, void *const *blocks, size_t count) {
     const uintptr_t start = (uintptr_t)window_address(slab->span.first);
     const size_t bytes = (size_t)slab->span.units << UNIT_SHIFT;
@@ -177,8 +176,7 @@ void slab_collect(struct slab *slab, size_t unit, bool writer);
 /* The same for all units of the slab, for the writer: afterwards no slot is unsettled. */
 void slab_settle(struct slab *slab);
 
-/* Makes a free slot that is settled a live block; NULL when there is none. For a thread that is not the slab's
- * writer. */
+/* Makes a free, settled slot a live block; NULL if there is none. For a thread that is not the slab's writer. */
 void *slab_steal(struct slab *slab);
 
 /* Makes all used slots read as zero, as free ones do with harden=light and full. */
@@ -211,8 +209,7 @@ static inline void slab_touch(struct slab *slab, size_t from, size_t to) {
 /* Whether any page between two offsets of a slab is absent. */
 bool slab_absent(const struct slab *slab, size_t from, size_t to);
 
-/* How many pages of a slab hold memory, as far as is known; and of all slabs; and how many pages of all slabs do not.
- */
+/* How many pages of a slab, and of all slabs, seem to hold memory; and how many pages of all slabs do not. */
 unsigned slab_present(const struct slab *slab);
 size_t slabs_present(void);
 size_t slabs_absent(void);
@@ -220,8 +217,8 @@ size_t slabs_absent(void);
 /* How many purged pages were needed again, modulo 2^64. */
 size_t slabs_returned(void);
 
-/* Puts the slab, which has free slots, into an aging list, if it is in none. Not while it is purging: whoever purges it
- * does so afterwards. */
+/* Puts the slab, which has free slots, into an aging list if it is in none; unless it is purging: then whoever purges
+ * it does so afterwards. */
 static inline void slab_age(struct slab *slab, struct list *aging, uint64_t now_ms) {
     if (list_empty(&slab->age) && !slab->purging) {
         slab->aged_ms = now_ms;
@@ -229,29 +226,29 @@ static inline void slab_age(struct slab *slab, struct list *aging, uint64_t now_
     }
 }
 
-/* The same for all slabs of a list that have free slots and precede those without. Returns how many the aging list then
- * has. */
+/* The same for all slabs of a list that have free slots, which come first. Returns how many are then in the aging
+ * list. */
 size_t slabs_age(struct list *slabs, struct list *aging, uint64_t now_ms);
 
 /* What a thread purges in a slab. */
 struct slab_purge {
     struct slab *slab;
-    uint64_t pages;  /* to be purged; then those that were */
+    uint64_t pages;  /* to be purged; then those that were purged */
     uint64_t now_ms; /* when it began, by the coarse clock */
     unsigned free;   /* the slab's free slots then */
-    bool insists;    /* after a refusal it is not tried again until something has changed */
+    bool insists;    /* if the system refuses, the slab is not tried again before it has changed */
 };
 
-/* Begins to purge the oldest slab of an aging list, if it has been there for `age_ms`: up to `most` of the pages that
- * were resting, or of all whose slots are free if age_ms is 0; the others are then resting. The slab leaves the list.
- * False when none is old enough. Otherwise, if there are pages, the slab is purging: call slab_purge_pages and then
+/* Begins to purge the oldest slab of an aging list, if it has been there for `age_ms`: up to `most` pages that were
+ * resting, or, if age_ms is 0, whose slots are all free; the others are then resting. The slab leaves the list. False
+ * if none is old enough. Otherwise, if there are pages, the slab is purging: call slab_purge_pages and then
  * heap_purge_end, with no lock held. */
 bool slab_purge_begin(struct list *aging, uint64_t now_ms, uint64_t age_ms, unsigned most, struct slab_purge *purge);
 
 /* Purges the pages. The system may refuse some. Without a lock. */
 void slab_purge_pages(struct slab_purge *purge);
 
-/* The slab is no longer purging. Returns whether it is to age again. Under the lock of the slab's heap or class. */
+/* Ends the purge of the slab. Returns whether it is to age again. Under the lock of the slab's heap or class. */
 bool slab_purge_end(const struct slab_purge *purge);
 
 /* Which invariant of `absent` and `resting` does not hold, or NULL. */

@@ -62,7 +62,7 @@ bool slab_absent(const struct slab *slab, size_t from, size_t to) {
             page_bits(round_down(from, SLAB_PAGE) >> PAGE_SHIFT, round_up(to, SLAB_PAGE) >> PAGE_SHIFT)) != 0;
 }
 
-/* Some absent pages are about to be used. Those of slots that were handed out before have been purged. */
+/* Some absent pages are about to be used. Those of slots that were handed out before had been purged. */
 static void bring_back(struct slab *slab, uint64_t pages) {
     const size_t used = slab_used(slab) * (size_t)size_classes[slab_class(slab)].size;
     const uint64_t purged = used != 0 ? pages & page_bits(0, round_up(used, SLAB_PAGE) >> PAGE_SHIFT) : 0;
@@ -93,7 +93,7 @@ static bool slots_free(const struct slab *slab, unsigned first, unsigned last) {
     return first >= end || bitmap_find_clear(slab->bitmap, first, end) == BITMAP_NONE;
 }
 
-/* Of these pages, those that have nothing but free slots. Looks at the slots of each. */
+/* Of these pages, those with only free slots. Looks at the slots of each. */
 static uint64_t free_of(const struct slab *slab, uint64_t pages) {
     const unsigned size_class = slab_class(slab);
     uint64_t free = 0;
@@ -122,7 +122,7 @@ static uint64_t free_of_few(const struct slab *slab, uint64_t pages) {
     return pages;
 }
 
-/* Pages that have nothing but free slots; absent ones are. */
+/* The pages with only free slots; absent ones are among them. */
 static uint64_t free_pages(const struct slab *slab) {
     const uint64_t here = page_bits(0, pages_of(slab)) & ~slab->absent;
     return slab->absent | (slab->slots <= BITMAP_WORD_BITS ? free_of_few(slab, here) : free_of(slab, here));
@@ -142,8 +142,8 @@ static uint64_t whole_pages(uint64_t pages) {
     return whole;
 }
 
-/* The pages to be purged of a slab that was found old enough: at most `most`. Those that are free and stay are resting
- * then, and so are these until they are purged. */
+/* The pages to be purged, at most `most`, of a slab that was found old enough. All free pages are then resting, until
+ * they are purged. */
 static uint64_t pages_due(struct slab *slab, bool resting, unsigned most) {
     if (slab_free_slots(slab) * (size_t)size_classes[slab_class(slab)].size < SLAB_PAGE) {
         slab->resting = 0;
