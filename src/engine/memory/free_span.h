@@ -15,7 +15,8 @@ struct span {
     uint32_t units;
 };
 
-/* dirty_units counts those with entry UNIT_DIRTY, all before dirty_end. In `aging` if and only if there are any. */
+/* dirty_units counts the units with entry UNIT_DIRTY, all before dirty_end. The span is in `aging` if, and only if,
+ * there are any. */
 struct free_span {
     struct span span; /* does not change while the span is in an index */
     uint32_t dirty_units;
@@ -35,7 +36,7 @@ void free_span_insert(struct free_span_index *index, struct free_span *free);
 
 void free_span_remove(struct free_span_index *index, struct free_span *free);
 
-/* The smallest of at least `units` units and, among equals, the first, which stays in the index; NULL: none. */
+/* The smallest span of at least `units` units and, of equals, the first, which stays in the index; NULL: none. */
 struct free_span *free_span_find(const struct free_span_index *index, size_t units);
 
 /* O(number of spans). */

@@ -15,9 +15,9 @@
 /* A forked child maps memory anew at most this many times. */
 #define RENEWALS_FORKED ((size_t)1024)
 
-/* One call purges for this long, or, if it is urgent (purge_us), for PURGE_OVERDUE_US. The clock is
- * read between pieces, the first of which takes some 30 microseconds if it is resident. Each time one took less than
- * QUICK_US, the next is twice as long, up to PIECE_MOST. */
+/* One call purges for this long, or, if it is urgent (purge_us), for PURGE_OVERDUE_US. The clock is read between
+ * pieces, the first of which takes some 30 microseconds if it is resident. After each that took less than QUICK_US, the
+ * next is twice as long, up to PIECE_MOST. */
 #define PURGE_US 100u
 #define PURGE_OVERDUE_US 1000u
 #define PIECE_UNITS ((size_t)8)
@@ -46,7 +46,8 @@ static void end_purge(struct span span, enum unit_kind kind) {
 }
 
 /* Maps units anew, and returns their new kind. Not in a claimed window, because the process may lock memory as it is
- * mapped. If it does so by a call that we have not seen, the new pages are locked too; then this is not done again. */
+ * mapped. If the process has asked for that by a call that we have not seen, the new pages are locked too; then we do
+ * not do it again. */
 static enum unit_kind renew(struct span span) {
     lock_take(&spans.lock);
     bool may = spans.renewals != 0 && !window_is_claimed();
@@ -71,7 +72,7 @@ static bool may_unmap(void) {
     return window_is_claimed() && !atomic_load_explicit(&spans.keeps_mapped, memory_order_relaxed);
 }
 
-/* Gives the memory of units that nobody owns to the system, and returns their new kind. Without the lock. */
+/* Gives the memory of units that nobody owns back to the system, and returns their new kind. Without the lock. */
 static enum unit_kind give_back(struct span span, enum way way) {
     if (way == BY_UNMAPPING && window_unmap(span.first, span.units)) {
         return UNIT_UNMAPPED;
@@ -90,8 +91,8 @@ static bool worth_unmapping(size_t units) {
     return may_unmap() && units >= max_size(UNMAP_MIN, spans.top / UNMAP_SHARE);
 }
 
-/* Gives up to `most` units of the oldest dirty span back to the system, from its last dirty unit downwards. False when
- * there is none, another thread is doing so, or the system refused. */
+/* Gives up to `most` units of the oldest dirty span back to the system, from its last dirty unit down. False if there
+ * is none, if another thread is doing so, or if the system refused. */
 static bool purge_oldest(size_t most) {
     struct free_span *free = spans_oldest_dirty();
     if (free == NULL || spans.purging.units) {
@@ -130,7 +131,7 @@ static bool due_since(uint64_t now_ms, uint64_t ms) {
     return oldest != NULL && spans_due_ms(oldest) + ms <= now_ms;
 }
 
-/* Dirty units beyond what the program is known to need again. */
+/* The dirty units that the program is not known to need again. */
 static size_t unneeded_units(void) {
     return spans.dirty_units > spans.kept_units ? spans.dirty_units - spans.kept_units : 0;
 }
@@ -143,8 +144,8 @@ static uint64_t purge_us(size_t most, uint64_t now_ms) {
     return urgent ? PURGE_OVERDUE_US : PURGE_US;
 }
 
-/* Purges one piece after another while there are more than `most` dirty units, or some are due. The last argument is
- * the time, or SPANS_NEVER to purge nothing by age. */
+/* Purges one piece after another while there are more than `most` dirty units, or some are due at `now_ms`;
+ * SPANS_NEVER: no matter how old they are. */
 static void purge_beyond(size_t most, uint64_t now_ms) {
     const uint64_t start_us = os_fine_us();
     const size_t least = window_is_claimed() ? max_size(PIECE_UNITS, spans.top / UNMAP_SHARE) : PIECE_UNITS;
@@ -203,8 +204,8 @@ void span_purge(size_t units) {
 size_t span_purge_all(void) {
     lock_take(&spans.lock);
     uint64_t before = spans.purged_units;
-    /* One try for each: pages that the system refuses, such as locked ones, go to the end of the list. A span may
-     * be dirty on both sides of an unmapped piece, so only a failed try counts. */
+    /* One try for each span: those whose pages the system refuses, such as locked ones, go to the end of the list. A
+     * span may be dirty on both sides of an unmapped piece, so only a failed try counts. */
     for (size_t tries = list_length(&spans.aging); tries;) {
         tries -= !purge_oldest(SIZE_MAX) || spans.unmapped_units == 0;
     }
@@ -217,7 +218,7 @@ void spans_recover(void) {
     if (spans.purging.units == 0) {
         return;
     }
-    /* If they were being unmapped, the system may or may not have done it. */
+    /* The system may have unmapped them, or not yet. */
     int error = window_is_claimed() ? window_map(spans.purging.first, spans.purging.units) : EEXIST;
     const struct span purging = spans.purging;
     spans.purging.units = 0;
