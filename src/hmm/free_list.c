@@ -478,7 +478,7 @@ static FAST_NOINLINE struct block *take_exact(struct HmmHeap *heap, struct block
 }
 
 struct block *hmm_cut_block(struct HmmHeap *heap, size_t size) {
-    if (size < EXACT_GRAINS * BLOCK_ALIGN) {
+    if (size < (size_t)EXACT_GRAINS * BLOCK_ALIGN) {
         struct block *exact = heap->free_list.heads[size / BLOCK_ALIGN];
         if (exact != NULL) {
             return take_exact(heap, exact, size);
