@@ -12,9 +12,9 @@
 #include "harden_resize.h"
 #include "realloc.h"
 
-/* Whether a live block may have been requested with this size. Large and huge blocks record it. A slot is of the size's
- * class; of one that realloc left it in, or, if realloc had no memory to move it, of any larger one; an aligned block's
- * may be much larger. */
+/* Whether a live block may have been requested with this size. Large and huge blocks record it. A slot may be of the
+ * size's class, or of a larger one in which realloc left the block; of any larger one if realloc had no memory to move
+ * it; and of a much larger one if the block is aligned. */
 static bool size_fits(const struct block *block, void *start, size_t size, size_t alignment) {
     if (atomic_load_explicit(&mems_root.kept, memory_order_relaxed) != 0) {
         return size <= block->size;

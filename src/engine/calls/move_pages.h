@@ -12,7 +12,7 @@
  * separate mapping would be split and could not be resized. */
 bool move_pages(void *from, void *to, size_t bytes, bool *lost);
 
-/* What to allocate for a large block that must move to grow. One that grows in small steps will probably keep growing,
- * and untouched headroom costs only addresses; none if those are limited. One that grows by more than a third moves
- * rarely, and headroom would not fit into the places that others have left. */
+/* How much to allocate for a large block that must move to grow. One that grows in small steps will probably keep
+ * growing, and untouched headroom costs only addresses; if these are limited, it gets none. One that grows by more than
+ * a third moves rarely, and with headroom it would not fit into the places that others have left. */
 size_t with_headroom(size_t old_size, size_t size);

@@ -25,9 +25,9 @@ static bool slot_fits(unsigned size_class, size_t size) {
     return size <= slot && (size > realloc_keeps_from(slot) || class_fits(size, size_class));
 }
 
-/* Where a big block moves. Its pages move, unless the new place has pages and the process has needed more memory than
- * it would then have: dropping pages that will probably be needed again costs more than a copy. Otherwise they are
- * better dropped: no block then has its memory twice. */
+/* Where a big block moves. Its pages are moved, so that no block has its memory twice. But if the new place has pages,
+ * and the process has needed more memory than it then would have, it is copied: these pages will probably be needed
+ * again, and to drop them costs more than a copy. */
 struct place {
     void *block;
     bool by_pages;

@@ -106,11 +106,11 @@ static bool refill_from_fresh(struct heap *heap, unsigned size_class, void **blo
     return filled;
 }
 
-/* Before a class touches fresh pages of its slab, it borrows a block that the thread has freed in a slightly larger
- * class, if that is ready: a program that does little with many sizes would otherwise hold a few pages more for each.
- * A class without free slots borrows none: others would then get slabs in its place, later and amidst large blocks,
- * which would find less room to grow. Blocks up to BORROW_MIN are many to a page. The slot is longer than the request
- * by at most 1/BORROW_SHARE of that, so the request is above half of it, as realloc and sized frees expect
+/* Before a class touches fresh pages of its slab, it borrows a ready block that the thread has freed in a slightly
+ * larger class. Otherwise a program that does little with many sizes would hold a few more pages for each. A class
+ * without free slots borrows nothing, because other classes would then get slabs instead, later and amidst large
+ * blocks, which would have less room to grow. Blocks up to BORROW_MIN are many to a page. The slot is longer than the
+ * request by at most 1/BORROW_SHARE of it, so more than half of the slot is used, as realloc and sized frees expect
  * (realloc_keeps_from). */
 #define BORROW_MIN 256u
 #define BORROW_SHARE 2u

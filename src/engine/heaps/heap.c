@@ -245,16 +245,16 @@ static bool has_another(const struct list *slabs, const struct slab *slab) {
     return other != slabs && slab_free_slots(CONTAINER_OF(other, struct slab, link)) != 0;
 }
 
-/* Usually it is this heap's already: then nothing is written that all threads share. */
+/* Usually it is this heap already: then we do not write a word that all threads share. */
 static void note_emptied(const struct heap *heap) {
     if (atomic_load_explicit(&heaps.emptied, memory_order_relaxed) != heap->id) {
         atomic_store_explicit(&heaps.emptied, heap->id, memory_order_relaxed);
     }
 }
 
-/* Slots of a slab have become free. If it was full it goes to second place: the first is being used up, so the others
- * may become empty. An empty one is destroyed, unless it is the last of its class, so that allocating and freeing one
- * block does not cost a span each time. */
+/* For a slab in which slots have become free. If it was full, it goes to second place: the first is being used up, so
+ * the others may become empty. An empty one is destroyed, unless it is the last of its class, so that allocating and
+ * freeing one block by turns does not cost a span each time. */
 static void regain(struct heap *heap, unsigned size_class, struct slab *slab, bool was_full) {
     ASSERT(lock_held(&heap->lock));
     struct list *slabs = &heap->classes[size_class].slabs;
@@ -323,7 +323,7 @@ static void end_purge(struct heap *heap, const struct slab_purge *purge) {
     }
 }
 
-/* The slab is not destroyed meanwhile, but its thread may end, and another thread adopt it. */
+/* The slab is not destroyed meanwhile, but its thread may end, and another may adopt it. */
 void heap_purge_end(const struct slab_purge *purge) {
     const size_t unit = purge->slab->span.first;
     bool ended = false;

@@ -276,7 +276,7 @@ static inline bool heap_purge_begin(struct heap *heap, uint64_t now_ms, uint64_t
     return slab_purge_begin(&heap->aging, now_ms, age_ms, most, purge);
 }
 
-/* Ends a purge of a slab of any heap or class. Takes the lock of whichever has the slab by now. */
+/* Ends a purge of a slab of any heap or class. Takes the lock of its present owner. */
 void heap_purge_end(const struct slab_purge *purge);
 
 /* In a forked child, with all locks free: ends the purges of threads that do not exist there. */

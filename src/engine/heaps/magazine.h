@@ -70,7 +70,7 @@ unsigned magazine_capacity(const struct heap *heap, unsigned size_class);
 
 bool magazine_has_room(const struct heap *heap, unsigned size_class);
 
-/* Makes `slots` slots, of which `count` above `bottom` hold blocks, the heap's magazine of a class. */
+/* Makes an array of `slots` slots the heap's magazine of a class, with `count` blocks above `bottom`. */
 void magazine_install(struct heap *heap, unsigned size_class, void **bottom, unsigned slots, unsigned count);
 
 /* Whether the heap has refilled its magazine of a class often. */

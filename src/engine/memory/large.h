@@ -162,7 +162,7 @@ bool large_resize(void *block, size_t size);
  * memory does; those that it loses are cleared. If it shrinks by less than half, it keeps its units. */
 bool large_resize_fenced(void *block, size_t size);
 
-/* Forgets a live block whose addresses another mapping has taken; and the descriptor of one whose life has ended, and
+/* Forgets a live block whose addresses another mapping has taken. large_lose_ended: a block whose life has ended, and
  * whose memory cannot be used again. */
 void large_lose(void *block);
 void large_lose_ended(struct large *large);

@@ -1,5 +1,5 @@
-/* span_age.h - how long dirty spans are kept, and how many: when the oldest one is due to be purged. Functions that
- * name no lock expect the caller to hold that of the spans. */
+/* span_age.h - how long dirty spans are kept, and how many: when the oldest one is due to be purged. Call functions
+ * that name no lock with the lock of the spans held. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,7 +1,6 @@
 /* spans.h - counts of all spans; merging and splitting free ones; span_age.h says when these are purged. Adjacent free
  * spans are always merged: the page map tells which units are dirty. A partly dirty one is also in the aging list, and
- * keeps its place there when its bounds change. Functions that name no lock expect the caller to hold that of the
- * spans. */
+ * keeps its place there when its bounds change. Call functions that name no lock with the lock of the spans held. */
 #pragma once
 
 #include <stdbool.h>

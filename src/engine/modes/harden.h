@@ -69,7 +69,7 @@ ALWAYS_INLINE struct slot harden_slot_short(const struct heap *heap, void *start
     };
 }
 
-/* With harden=full: makes a slot that was just handed out, of whichever heap, a block. */
+/* With harden=full: makes a block of a slot that any heap has just handed out. */
 ALWAYS_INLINE void harden_begin(const struct slot *slot, size_t size, enum origin origin) {
     if (LIKELY(slot->size_class != EMPTY_CLASS)) {
         if (UNLIKELY(!zero_intact(slot->start, slot->room))) {

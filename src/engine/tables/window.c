@@ -193,9 +193,9 @@ static void lay_out_units(uintptr_t start, size_t units, bool claimed) {
     window.base = start;
 }
 
-/* A random address for `size` bytes below `limit`, which came from the kernel: so processor, kernel and sanitizer allow
- * it, except what they keep for themselves in between. The first attempt draws from the whole range, each further one
- * from the upper half of the previous. 0: none. */
+/* A random address for `size` bytes below `limit`, or 0 if there is none. The kernel has chosen `limit`, so processor,
+ * kernel and sanitizer allow what is below it, except for what they keep themselves. The first attempt draws from the
+ * whole range, each further one from the upper half of the one before. */
 static uintptr_t random_place(uintptr_t limit, size_t size, unsigned attempt) {
     uintptr_t lowest = max_size(limit - (limit >> attempt), PLACE_MIN);
     if (limit < lowest || limit - lowest <= size) {

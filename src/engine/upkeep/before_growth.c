@@ -12,11 +12,10 @@
 #include "os/os.h"
 #include "page_purge.h"
 
-/* Before slabs exceed their peak, empty slabs that no heap owns are given up, idle heaps are reclaimed, and the heap
- * that was the last to keep an empty slab loses it: memory that changes hands as a span needs no page fault. If that
- * makes no dirty span, free pages are purged. The next time is when slabs hold this many pages more, or this fraction
- * if that is more; but if much was purged, when they hold more by the pages that were purged in vain (needed again
- * since), plus a fraction of those purged. */
+/* Before slabs exceed their peak, we look for empty slabs: those that no heap owns, those of idle heaps, the one that a
+ * heap kept last. Memory that changes hands as a span needs no page fault. If that makes no dirty span, free pages are
+ * purged. We look again when slabs hold this many pages more, or this fraction if that is more; but after much was
+ * purged, when they hold more by the pages purged in vain (needed again since), plus a fraction of those purged. */
 #define PEAK_MIN_PAGES ((size_t)128)
 #define PEAK_SHARE 64u
 #define PEAK_RISE 64u
