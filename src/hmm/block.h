@@ -101,7 +101,7 @@ static const struct key_constants hmm_key_constants = KEY_CONSTANTS;
 #endif
 
 /* The part of a checksum that depends on the block's address and the secret, not on the tag. It is half of the work, so
- * code that proves a header and rewrites it computes it once. With -Os the key is empty, and header_of does it all. */
+ * code that proves a header and rewrites it computes it once. With -Os the key is empty; key_product does it all. */
 struct block_key {
 #ifndef __OPTIMIZE_SIZE__
     uintptr_t mixed;

@@ -50,7 +50,7 @@ static inline void class_counter_add(_Atomic uint32_t *counter) {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
-/* A thread adopts an abandoned slab once it has freed this many blocks into such slabs (free.c). */
+/* A thread adopts an abandoned slab once it has freed this many blocks into such slabs (free_block.c). */
 #define STRAYS_MAX 2u
 
 /* A class of a heap. Slabs with free slots come before those without, so the first one tells whether there are any. */
@@ -160,7 +160,7 @@ struct arena {
     struct list larges; /* struct large, by `link`: live ones, and those that a thread is about to take out */
 };
 
-/* All heaps. `by_id` is window.heaps. */
+/* All heaps. window.heaps has them by id. */
 struct heaps {
     struct lock lock;
     _Atomic uint32_t made; /* heaps exist for the ids 1 .. made (written under the lock, read relaxed) */

@@ -176,7 +176,7 @@ bool abandoned_collect(size_t unit) {
     if (collects) {
         struct slab *slab = slab_of(window_address(unit));
         bool was_full = slab_free_slots(slab) == 0;
-        /* seq_cst: partner of live_end_remotely, as in remote_collect. */
+        /* seq_cst: partner of live_end_remotely, as in collect_first (remote.c). */
         atomic_store_explicit(&window.inbox_links[unit], 0, memory_order_seq_cst);
         slab_collect(slab, unit, true);
         regain(of, slab, was_full);
