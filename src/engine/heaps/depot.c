@@ -59,7 +59,6 @@ static size_t add_drawn(size_t bytes) {
     return drawn;
 }
 
-/* Draws on the bound over all heaps. */
 static bool draw(struct depot *depot, size_t bytes) {
     if (atomic_load_explicit(&spans.decay_ms, memory_order_relaxed) == 0) {
         return false; /* nothing that is unused may be kept */

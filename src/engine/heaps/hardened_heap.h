@@ -42,7 +42,6 @@ static inline uint32_t hardened_random(struct heap *heap) {
     return (uint32_t)(heap->shuffle >> 32);
 }
 
-/* A number below `end`. */
 static inline uint32_t hardened_below(struct heap *heap, uint32_t end) {
     return (uint32_t)((uint64_t)hardened_random(heap) * end >> 32);
 }

@@ -231,7 +231,6 @@ void heap_slab_full(struct heap *heap, unsigned size_class, struct slab *slab) {
     list_push_back(&heap->classes[size_class].slabs, &slab->link);
 }
 
-/* Frees an empty slab's memory for any other use. */
 static void drop(struct heap *heap, struct slab *slab) {
     ASSERT(lock_held(&heap->lock));
     list_remove(&slab->link);

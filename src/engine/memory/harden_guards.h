@@ -12,7 +12,6 @@
 
 #define GUARDS_PROTECTED_MOST 8192u
 
-/* How pages are guarded. */
 enum guard_means { GUARDS_NONE, GUARDS_BY_PROTECTION, GUARDS_BY_MARKS };
 
 /* `means` is set at the start; the rest is for statistics and the bound on protected guards (relaxed). */

@@ -284,7 +284,7 @@ void slab_collect(struct slab *slab, size_t unit, bool writer) {
 /* With slots of this size or more, slab_collect reads so few words that it is faster than a search of the unit. */
 #define COLLECT_SIZE (8 * LIVE_WORD_BYTES)
 
-/* Few units have remote bits, and a search finds none faster than slab_collect does. */
+/* Few units have remote bits, and a search sees sooner than slab_collect that one has none. */
 void slab_settle(struct slab *slab) {
     const bool collects = size_classes[slab_class(slab)].size >= COLLECT_SIZE;
     for (size_t unit = slab->span.first; unit < slab->span.first + slab->span.units; unit++) {

@@ -29,7 +29,6 @@
 #define RECORD_SLACK_SHIFT 4u
 #define RECORD_SLACK_MAX ((1u << (16 - RECORD_SLACK_SHIFT)) - 1)
 
-/* A slot: its slab's class, its start, and its record. */
 struct slot {
     char *start;
     size_t room; /* bytes that a block may use */
