@@ -89,8 +89,8 @@ static size_t descriptor_of(const struct engine *engine, uint32_t entry, uint64_
 }
 
 /* What else to read of the units in the buffer: descriptors, and slabs' live map. Units of a span share a descriptor,
- * and neighbours' bits are read together. Returns the number of readings; descriptors come first, and `units` says of
- * which unit each is. */
+ * and neighbours' bits are read together, across a few units that are no slab's: their bits fill no page. Returns the
+ * number of readings; descriptors come first, and `units` says of which unit each is. */
 static size_t plan_details(struct engine_walk *walk, struct reading *readings, unsigned *units, size_t *descriptors) {
     const struct engine *engine = walk->engine;
     const uint64_t live = live_unit_bytes(engine);
@@ -108,8 +108,9 @@ static size_t plan_details(struct engine_walk *walk, struct reading *readings, u
     for (unsigned i = 0; i < walk->loaded; i++) {
         if (kind_of(engine, walk->entries[i]) == SPAN_SLAB) {
             const uint64_t address = engine->live_map + (walk->first + i) * live;
-            if (count > *descriptors && readings[count - 1].address + readings[count - 1].size == address) {
-                readings[count - 1].size += live;
+            struct reading *last = count > *descriptors ? &readings[count - 1] : NULL;
+            if (last != NULL && address - (last->address + last->size) < engine->target->page_size) {
+                last->size = address + live - last->address;
             } else {
                 readings[count++] = (struct reading){address, walk->live_map + i * live, live, false};
             }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # What a look costs, in system calls: `mems stats`, `map` and `whatis` read a heap in a few calls for hundreds of units,
 # and let the kernel count the pages once at most; the looks of `mems serve` and `mems top` at a process that is known
-# take a few dozen, whatever its heap has, and the kernel need not count its pages.
+# take a few dozen, whatever its heap has, samples too, and the kernel need not count its pages.
 . "${0%/*}/lib.sh"
 need python3 strace
 own_user
@@ -22,7 +22,7 @@ int main(void) {
 END
 "$CC" -O1 -fno-builtin -o "$work/many" "$work/many.c"
 # shellcheck disable=SC2086 # words
-launch "$work/list" $user "$work/many"
+MEMS_OPTIONS=sample=2m launch "$work/list" $user "$work/many"
 
 # calls FILE NAME - how many of them there were.
 calls() {
