@@ -9,6 +9,7 @@ own_user # so the server does not look at processes of other tests
 # shellcheck disable=SC2086 # words
 launch "$work/list" $user "$work/blocks"
 "$INSIGHT" map --html "$work/map.html" "$process" || fail "mems map --html"
+: >"$work/server"
 # shellcheck disable=SC2086 # words
 $user "$INSIGHT" serve --listen 127.0.0.1:0 >"$work/server" 2>&1 &
 processes="$processes $!"

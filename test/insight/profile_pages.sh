@@ -37,6 +37,7 @@ holds "$work/map.json" "[(s['size'], s['class'], it['sites'][s['site']].startswi
     if s['start'] == $live] == [(100, 112, True)]"
 holds "$work/map.json" "sum(s['kind'] == 'samples' for s in it['spans']) > 10"
 
+: >"$work/server"
 # shellcheck disable=SC2086 # words
 $user "$INSIGHT" serve --listen 127.0.0.1:0 >"$work/server" 2>&1 &
 processes="$processes $!"
