@@ -108,6 +108,36 @@ static void a_write_after_free(void) {
     sweep_all(heap_mine, "exit");
 }
 
+/* The block is in the depot, if not in quarantine. */
+static void a_write_after_many_frees(void) {
+    enum { MANY = 3000 };
+    static char *blocks[MANY];
+    for (unsigned i = 0; i < MANY; i++) {
+        blocks[i] = block_of(40);
+    }
+    for (unsigned i = 0; i < MANY; i++) {
+        engine_free(blocks[i]);
+    }
+    CHECK(heap_mine->classes[size_class_of(40)].stock.count != 0 || heaps.harden == HARDEN_FULL);
+    for (unsigned i = 0; i < MANY; i++) {
+        blocks[i][8] = 1;
+    }
+    sweep_all(heap_mine, "exit");
+}
+
+/* A signal handler may exit after the block's life has ended, and before it is cleared. */
+static void a_free_that_was_interrupted_is_no_write(void) {
+    for (size_t size = 40; size < 30000; size *= 3) {
+        char *block = block_of(size);
+        CHECK(live_end(block));
+        if (heaps.harden == HARDEN_FULL) {
+            const struct slot slot = slot_of(block, harden_class(size));
+            record_store(&slot, record_ended(record_load(&slot)));
+        }
+    }
+    sweep_all(heap_mine, "exit");
+}
+
 /* The slot is about to be handed out again. */
 static void a_write_after_free_and_malloc(void) {
     char *block = block_of(5000);
@@ -642,6 +672,14 @@ int main(void) {
         FRESH_FAULT(a_write_after_free, "harden=light",
                     "exit(@): write after free: a freed block of 48 bytes, slot # of a 48-byte slab: "
                     "2 bytes changed, 8 to 11 bytes behind its start"),
+        FRESH_FAULT(a_write_after_many_frees, "harden=light",
+                    "exit(@): write after free: a freed block of 48 bytes, slot # of a 48-byte slab: "
+                    "1 byte changed, 8 bytes behind its start"),
+        FULL(a_write_after_many_frees,
+             "exit(@): write after free: a freed block of 40 bytes, slot # of a 48-byte slab: "
+             "1 byte changed, 8 bytes behind its start"),
+        FRESH_WITH(a_free_that_was_interrupted_is_no_write, "harden=light"),
+        FRESH_WITH(a_free_that_was_interrupted_is_no_write, "harden=full"),
         FRESH_FAULT(a_write_before_a_refill, "harden=light",
                     "malloc(@): write after free: a freed block of 48 bytes, slot # of a 48-byte slab: "
                     "1 byte changed, 8 bytes behind its start"),

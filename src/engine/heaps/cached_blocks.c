@@ -17,6 +17,23 @@ RACY_READER size_t cached_count(const struct heap *heap, unsigned size_class) {
     return magazine_count(heap, size_class) + (size_t)heap->classes[size_class].stock.count * stored_size(size_class);
 }
 
+static bool is_among(void *const *blocks, size_t count, const void *block) {
+    size_t i = 0;
+    while (i < count && blocks[i] != block) {
+        i++;
+    }
+    return i < count;
+}
+
+bool cached_holds(const struct heap *heap, unsigned size_class, const void *block) {
+    const struct stored *stored = heap->classes[size_class].stock.magazines;
+    while (stored != NULL && !is_among(stored_blocks(stored, size_class), stored_size(size_class), block)) {
+        stored = stored->next;
+    }
+    const unsigned count = magazine_count(heap, size_class);
+    return stored != NULL || (count != 0 && is_among(heap->bottoms[size_class] + 1, count, block));
+}
+
 /* A slab with free slots, so that the heap need not grow. An arena uses only its own blocks, so it adopts none. */
 static struct slab *find_slab(struct heap *heap, unsigned size_class) {
     struct slab *slab = heap_slab_with_room(heap, size_class);

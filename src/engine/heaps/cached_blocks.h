@@ -26,5 +26,8 @@ void cached_flush_class(struct heap *heap, unsigned size_class);
 /* Flushes the depot and all magazines. */
 void cached_flush(struct heap *heap);
 
+/* Whether a block of a class is in the heap's magazine or depot. */
+bool cached_holds(const struct heap *heap, unsigned size_class, const void *block);
+
 /* How many blocks of a class the heap has in the magazine and the depot; an estimate for another thread's heap. */
 size_t cached_count(const struct heap *heap, unsigned size_class);

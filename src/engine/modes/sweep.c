@@ -1,5 +1,7 @@
 #include "sweep.h"
 
+#include "engine/heaps/cached_blocks.h"
+#include "engine/heaps/hardened_heap.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
 #include "engine/reports/damage.h"
@@ -55,6 +57,18 @@ static struct slot slot_to_check(char *start, unsigned size_class) {
                : (struct slot){.start = start, .room = size_class_room(size_class), .size_class = size_class};
 }
 
+/* Whether the free of a slot's block is complete: the slab has it, or the heap's caches. A signal handler that exits
+ * may have interrupted its thread between the end of a block's life and its clearing. */
+static bool is_put_away(const struct slab *slab, const struct slot *slot) {
+    const struct heap *heap = heap_mine;
+    const size_t offset = (uintptr_t)slot->start - (uintptr_t)window_address(slab->span.first);
+    if (slab_slot_free(slab, size_class_slot(slot->size_class, offset))) {
+        return true;
+    }
+    return entry_heap(page_map_load(slab->span.first)) == heap->id &&
+           (cached_holds(heap, slot->size_class, slot->start) || hardened_detains(slot->start));
+}
+
 /* Checks the used slots of a slab from an offset on, and one more, where the last one's overflow would be. Skips slots
  * whose pages were purged, which reading would bring back. True if one is damaged: *found. */
 static bool check_slab(const struct slab *slab, size_t *from, size_t *budget, struct finding *found) {
@@ -86,7 +100,8 @@ static bool check_slab(const struct slab *slab, size_t *from, size_t *budget, st
                                   : reads_as_free(start + offset, room);
         if (UNLIKELY(!intact)) {
             found->slot = slot_to_check(start + offset, size_class);
-            damaged = !slot_intact(&found->slot);
+            damaged =
+                !slot_intact(&found->slot) && (live_bit_is_set(start + offset) || is_put_away(slab, &found->slot));
             if (damaged) {
                 break;
             }
