@@ -54,9 +54,9 @@ size_t engine_trim(void);
  * memory (vfork), or with confine=off. */
 void engine_confine(void);
 
-/* The same for a process that will be allowed this much address space (`data`: writable memory). If it has more even
- * without the heap's free memory, nothing can be mapped afterwards, so the heap keeps that memory. */
-void engine_confine_to(size_t limit, bool data);
+/* The same for a process that will be allowed this much address space and writable memory (SIZE_MAX: any). If it has
+ * more even without the heap's free memory, nothing can be mapped afterwards, so the heap keeps that memory. */
+void engine_confine_to(size_t addresses, size_t data);
 
 /* The system has refused memory: calls engine_confine if even the smallest huge block would be refused. The process may
  * have been limited by another one, or by a call that we do not see. True if the reservation was given up, so that

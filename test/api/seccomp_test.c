@@ -10,6 +10,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -208,6 +209,22 @@ static void run_sandboxed(void *unused) {
     _exit(0);
 }
 
+#ifdef LIBRARY_mems
+
+/* Limited by a call that the library does not see: a refused block makes the heap give up its reservation. */
+static void be_refused(void *unused) {
+    (void)unused;
+    free(malloc(1));
+    const struct rlimit limit = {64 * MIB, 64 * MIB};
+    CHECK(syscall(SYS_prlimit64, 0, RLIMIT_AS, &limit, NULL) == 0);
+    allow_few_calls();
+    CHECK(malloc(100 * MIB) == NULL);
+    CHECK(malloc(5 * MIB) != NULL);
+    _exit(0);
+}
+
+#endif
+
 static void make_another_call(void *unused) {
     (void)unused;
     allow_few_calls();
@@ -222,6 +239,9 @@ static void malloc_and_free_make_few_system_calls(void **state) {
     child_skip_if_cannot(&result);
     assert_int_equal(result.signal, SIGSYS);
     expect_success(run_sandboxed, NULL);
+#ifdef LIBRARY_mems
+    expect_success(be_refused, NULL);
+#endif
 }
 
 int main(void) {

@@ -168,6 +168,7 @@ static void go_on_below(int resource, size_t bytes) {
         CHECK_AT_MOST(6 * MIB, take_all(i % 2 == 0 ? 1000 : 20000, SIZE_MAX));
         free_all();
         malloc_trim(0);
+        (void)mlockall(MCL_CURRENT); /* whether it succeeds or not */
     }
 }
 

@@ -25,7 +25,7 @@
 #define backend_usable_size(operation, block) hmm_usable_size(&hmm_heap, operation, block)
 #define backend_trim(pad) hmm_trim(&hmm_heap, pad)
 #define backend_confine hmm_confine
-#define backend_confine_to(limit, data) ((void)(limit), (void)(data), hmm_confine())
+#define backend_confine_to(addresses, data) ((void)(addresses), (void)(data), hmm_confine())
 #define backend_advised(start, size, advice, over) ((void)(over), hmm_advised(start, size, advice))
 #define backend_limits_changed hmm_ask_limits
 #define backend_keeps_deepbind hmm_keeps_deepbind

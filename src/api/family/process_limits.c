@@ -16,7 +16,9 @@ int process_limits_set(pid_t process, int resource, const struct rlimit *limit, 
     const bool ours =
         limit != NULL && counts_memory(resource) && (process == 0 || (uint64_t)process == os_process_id());
     if (ours && limit->rlim_cur != RLIM_INFINITY) {
-        backend_confine_to((size_t)limit->rlim_cur, resource == RLIMIT_DATA);
+        const size_t bytes = (size_t)limit->rlim_cur;
+        backend_confine_to(resource == RLIMIT_AS ? bytes : os_address_limit(),
+                           resource == RLIMIT_DATA ? bytes : os_data_limit());
     }
     int error = os_process_limit(process, resource, limit, old);
     if (ours && error == 0) {

@@ -11,21 +11,25 @@
 #include "os/os.h"
 #include "os/process.h"
 
-/* Whether the process exceeds the limit also without the heap's free memory. Unknown counts as no. */
-static bool exceeds(size_t limit, bool data) {
-    struct os_usage usage;
-    os_usage(&usage);
-    const size_t has = data ? usage.data : usage.mapped;
-    lock_take(&spans.lock);
-    const size_t free = (spans.free_units - spans.unmapped_units) << UNIT_SHIFT;
-    lock_give(&spans.lock);
+static bool is_beyond(size_t has, size_t free, size_t limit) {
     return has > free && has - free > limit;
 }
 
-void engine_confine_to(size_t limit, bool data) {
-    if (mems_root.options.confine == TOGGLE_OFF || !process_is_own()) {
-        return;
+/* Whether the process exceeds a limit also without the heap's free memory. Unknown counts as no. */
+static bool exceeds(size_t addresses, size_t data) {
+    if (addresses == SIZE_MAX && data == SIZE_MAX) {
+        return false;
     }
+    struct os_usage usage;
+    os_usage(&usage);
+    lock_take(&spans.lock);
+    const size_t free = (spans.free_units - spans.unmapped_units) << UNIT_SHIFT;
+    lock_give(&spans.lock);
+    return is_beyond(usage.mapped, free, addresses) || is_beyond(usage.data, free, data);
+}
+
+/* Without limits, it makes only the system calls that malloc may make. */
+static void give_way(size_t addresses, size_t data) {
     /* Frees memory that heaps keep. */
     if (root_ready()) {
         spans_keep_mapped(true);
@@ -41,26 +45,32 @@ void engine_confine_to(size_t limit, bool data) {
     lock_give(&spans.lock);
     lock_give(&heaps.lock);
     if (root_ready()) {
-        spans_keep_mapped(exceeds(limit, data));
+        spans_keep_mapped(exceeds(addresses, data));
         spans_unmap();
     }
     lock_give(&mems_root.lock);
 }
 
+void engine_confine_to(size_t addresses, size_t data) {
+    if (mems_root.options.confine != TOGGLE_OFF && process_is_own()) {
+        give_way(addresses, data);
+    }
+}
+
 void engine_confine(void) {
-    engine_confine_to(SIZE_MAX, false);
+    engine_confine_to(os_address_limit(), os_data_limit());
 }
 
 bool engine_confine_if_refused(void) {
     void *probe;
-    if (!root_ready() || window_is_claimed()) {
+    if (!root_ready() || window_is_claimed() || mems_root.options.confine == TOGGLE_OFF) {
         return false;
     }
     if (os_map(HUGE_MIN, OS_PAGE, &probe) == 0) {
         os_unmap(probe, HUGE_MIN);
         return false;
     }
-    engine_confine();
+    give_way(SIZE_MAX, SIZE_MAX);
     return window_is_claimed();
 }
 
