@@ -307,6 +307,30 @@ static void tables_that_are_refused_stay_reserved(void) {
     CHECK_VALID();
 }
 
+/* How much of BLOCKS and more is kept when all is freed under a limit. */
+static size_t kept_below(size_t limit) {
+    static void *many[3 * BLOCKS];
+    for (int i = 0; i < 3 * BLOCKS; i++) {
+        many[i] = large(BLOCK, 1);
+    }
+    engine_confine_to(limit, SIZE_MAX);
+    for (int i = 0; i < 3 * BLOCKS; i++) {
+        engine_free(many[i]);
+    }
+    struct mems_engine_stats stats;
+    stats_collect(&stats);
+    CHECK_VALID();
+    return stats.dirty + stats.cached;
+}
+
+static void under_a_high_limit_freed_memory_is_kept(void) {
+    CHECK_AT_MOST(3 * BLOCKS * BLOCK - 20 * BLOCK, kept_below((size_t)4 << 30));
+}
+
+static void under_a_low_limit_freed_memory_soon_goes(void) {
+    CHECK_AT_MOST(kept_below(200 * BLOCK), 3 * BLOCKS * BLOCK / 2 + 10 * BLOCK);
+}
+
 static void before_the_start_nothing_is_reserved(void) {
     not_beside_a_sanitizer();
     size_t before = mapped_bytes();
@@ -344,6 +368,8 @@ int main(void) {
         FRESH(a_refusal_leaves_the_window_reserved),
         FRESH(tables_that_are_refused_stay_reserved),
         FRESH(before_the_start_nothing_is_reserved),
+        FRESH_WITH(under_a_high_limit_freed_memory_is_kept, "decay_ms=100000"),
+        FRESH_WITH(under_a_low_limit_freed_memory_soon_goes, "decay_ms=100000"),
         FRESH_WITH(the_option_off_leaves_all_as_it_is, "confine=off"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

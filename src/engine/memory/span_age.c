@@ -10,6 +10,9 @@
 #define DIRTY_SHARE 8u
 #define DIRTY_MIN_UNITS ((size_t)512)
 
+/* A limit far above what the program uses leaves room for free memory as well, up to this fraction of it. */
+#define ALLOWED_SHARE 4u
+
 /* Kept memory is purged after decay_ms. What the program is not known to need again is purged earlier: once the program
  * has used less than 1/REUSE_SHARE of it for 1/QUIET_SHARE of decay_ms. What it took again after a purge is known to be
  * needed; each decay_ms, 1/KEPT_LAPSE of that is forgotten. */
@@ -24,14 +27,16 @@ struct free_span *spans_oldest_dirty(void) {
 }
 
 /* In a claimed window, dirty memory takes from what the limit leaves for threads and the program's own mappings; so it
- * is kept only up to DIRTY_SHARE of the peak, unless the program wants to keep what it has freed. */
+ * is kept only up to DIRTY_SHARE of the peak, or ALLOWED_SHARE of what is allowed, unless the program wants to keep
+ * what it has freed. */
 size_t spans_dirty_cap(void) {
-    size_t peak = max_size(spans.peak, spans.peak_before);
+    const size_t peak = max_size(spans.peak, spans.peak_before);
+    const size_t most = peak + peak / DIRTY_SHARE;
+    size_t cap = most > spans.live_units ? most - spans.live_units : 0;
     if (window_is_claimed() && spans.decay_ms != SPANS_KEPT_MS) {
-        return max_size(peak / DIRTY_SHARE, DIRTY_MIN_UNITS);
+        cap = min_size(cap, max_size(peak / DIRTY_SHARE, spans.allowed_units / ALLOWED_SHARE));
     }
-    size_t most = peak + peak / DIRTY_SHARE;
-    return max_size(most > spans.live_units ? most - spans.live_units : 0, DIRTY_MIN_UNITS);
+    return max_size(cap, DIRTY_MIN_UNITS);
 }
 
 void spans_note_taken(size_t dirty_units, size_t clean_units) {

@@ -24,6 +24,12 @@ void spans_keep_mapped(bool keep) {
     lock_give(&spans.lock);
 }
 
+void spans_allow(size_t bytes) {
+    lock_take(&spans.lock);
+    spans.allowed_units = bytes >> UNIT_SHIFT;
+    lock_give(&spans.lock);
+}
+
 /* The indexes. These functions do not change the order of the aging list: a span that changes keeps its place. */
 static void index_insert(struct free_span *free) {
     window.spans[free->span.first] = &free->span;

@@ -38,6 +38,7 @@ struct spans {
     uint64_t reused_ms;
     size_t unmapped_units;     /* of the free ones */
     _Atomic bool keeps_mapped; /* see spans_keep_mapped; read without the lock (relaxed) */
+    size_t allowed_units;      /* see spans_allow */
     size_t lost_units;
     size_t lost_spans;
     uint64_t now_ms;         /* the coarse clock when it was last read */
@@ -63,6 +64,9 @@ void spans_start(uint32_t decay_ms);
 
 /* Whether free units stay mapped, also in a claimed window: the process could not map them again. Takes the lock. */
 void spans_keep_mapped(bool keep);
+
+/* How much memory the process may have, if the window is claimed. Takes the lock. */
+void spans_allow(size_t bytes);
 
 static inline uint64_t span_purges(void) {
     return atomic_load_explicit(&spans.purges, memory_order_relaxed);

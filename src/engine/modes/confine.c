@@ -1,5 +1,6 @@
 /* confine.c - the program is about to limit its address space or data (setrlimit), or to lock its memory (mlockall):
  * the heap gives up reserved address space that is not in use. */
+#include "base/bits.h"
 #include "engine/engine.h"
 #include "engine/heaps/heap.h"
 #include "engine/memory/huge.h"
@@ -53,6 +54,7 @@ static void give_way(size_t addresses, size_t data) {
 
 void engine_confine_to(size_t addresses, size_t data) {
     if (mems_root.options.confine != TOGGLE_OFF && process_is_own()) {
+        spans_allow(min_size(addresses, data));
         give_way(addresses, data);
     }
 }
@@ -70,6 +72,7 @@ bool engine_confine_if_refused(void) {
         os_unmap(probe, HUGE_MIN);
         return false;
     }
+    spans_allow(0);
     give_way(SIZE_MAX, SIZE_MAX);
     return window_is_claimed();
 }

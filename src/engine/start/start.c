@@ -1,4 +1,5 @@
 /* start.c - the engine's start and end, and its options. */
+#include "base/bits.h"
 #include "base/fault.h"
 #include "engine/engine.h"
 #include "engine/heaps/heap.h"
@@ -64,6 +65,9 @@ static bool start(void) {
     harden_start(harden);
     size_class_start(guard_size() != 0, harden == HARDEN_FULL);
     spans_start(mems_root.options.decay_ms);
+    if (window_is_claimed()) {
+        spans_allow(min_size(os_address_limit(), os_data_limit()));
+    }
     abandoned_start();
     samples_start();
     mems_root.unwinder = os_unwinder();
