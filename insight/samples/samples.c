@@ -313,7 +313,11 @@ static void read_stacks(struct reader *reader, uint64_t table) {
     }
     free(heads);
     if (other.size != 0) {
+        const size_t before = samples->part_count;
         read_part(reader, table + other.offset, &next);
+        if (samples->part_count != before) {
+            samples->parts[before].size_class = UINT64_MAX; /* blocks of any class */
+        }
     }
     if (samples->part_count != 0) {
         unite_stacks(samples);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "engine/root/root.h"
+#include "engine/samples/sample.h"
 #include "engine/tables/window.h"
 
 static uint64_t state;
@@ -69,6 +70,8 @@ int main(int count, char **words) {
         {(void *)window.heaps, 64},
         {mems_root.window, sizeof window},
         {&mems_root, sizeof mems_root},
+        {mems_root.samples, sizeof *mems_root.samples},
+        {mems_root.stack_table, sizeof *mems_root.stack_table},
         {(void *)(uintptr_t)mems_root.head.rows, 4000},
     };
     for (;;) {

@@ -47,9 +47,11 @@ printf '\267' | dd of="$work/saved" bs=1 seek=18 conv=notrunc 2>/dev/null
 "$CC" -std=c17 -D_GNU_SOURCE -O1 -g -fno-builtin -w -I"$SOURCE_DIR/src" -I"$SOURCE_DIR/include" -o "$work/hostile" \
     "$SOURCE_DIR/test/insight/hostile.c" -L"${LIBMEMS%/*}" -lmems -Wl,-rpath,"${LIBMEMS%/*}"
 for seed in 1 2 3; do
-    PRELOAD='' launch "$work/list" "$work/hostile" $seed
+    MEMS_OPTIONS=sample=4k PRELOAD='' launch "$work/list" "$work/hostile" $seed
     for _ in $(seq $rounds); do
-        for verb in stats map check 'stats --json' 'map --json' leaks 'leaks --json' 'top --batch -n 1 -i 0.05' "whatis $(address "$work/list" live)"; do
+        for verb in stats map check 'stats --json' 'map --json' leaks 'leaks --json' 'profile --class' \
+            'profile --lifetime --class --json' 'profile --format pprof' 'top --batch -n 1 -i 0.05' \
+            "whatis $(address "$work/list" live)"; do
             status=0
             # shellcheck disable=SC2086 # words
             timeout 100 prlimit --as=8000000000 "$INSIGHT" $verb "$process" >"$work/output" 2>"$work/error" ||

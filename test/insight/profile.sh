@@ -3,6 +3,7 @@
 # lines and inlined calls; says the same of a process, its core and its saved heap; and writes what pprof reads.
 . "${0%/*}/lib.sh"
 need python3 gdb
+: "${LIBMEMS:?}"
 compile sites
 profile() {
     "$INSIGHT" profile "$@" || fail "mems profile $*"
@@ -165,4 +166,11 @@ status=0
 "$INSIGHT" profile "$process" >"$work/none" 2>&1 || status=$?
 [ $status -eq 2 ] || fail "without samples the status is $status"
 grep -q 'mems set PID sample=2m' "$work/none" || fail "it does not say how to start: $(cat "$work/none")"
+kill -9 "$process"
+
+# Stacks that found no room are one, whose blocks are of any class.
+compile no_room -w -I"$SOURCE_DIR/src" -I"$SOURCE_DIR/include" -L"${LIBMEMS%/*}" -lmems -Wl,-rpath,"${LIBMEMS%/*}"
+PRELOAD='' MEMS_OPTIONS=sample=1 launch "$work/list" "$work/no_room"
+profile --allocated --class --json "$process" >"$work/no_room.json"
+holds "$work/no_room.json" '[s["class"] for s in it["sites"] if not s["frames"]] == ["blocks of a class that is not known"]'
 kill -9 "$process"

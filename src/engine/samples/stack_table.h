@@ -65,7 +65,7 @@ struct stack_table {
     size_t count;
     size_t bytes;
     uint64_t beyond;    /* stacks for which there was no room, */
-    struct stack other; /* and the one that stands for them */
+    struct stack other; /* and the one that stands for them, whatever their class */
 };
 
 extern struct stack_table stack_table;
