@@ -134,6 +134,9 @@ int HmmSetHooks(const struct HmmHooks *hooks);
  * heap's own state. size: its bytes. hooks: copied; may be NULL. Returns the heap; NULL with errno EINVAL for NULL
  * memory, a size that is too small or too large for a region, or hooks that HmmSetHooks would refuse. Heaps without a
  * lock of their own share the process's. Origin: this project.
+ *
+ * NULL in place of a heap: HmmHeapStats gives zeros, HmmHeapWalk returns -1, HmmHeapAddRegion EINVAL, other functions
+ * NULL or 0, with errno EINVAL. A block in a call for such a heap is a fault.
  */
 struct HmmHeap *HmmHeapCreate(void *memory, size_t size, const struct HmmHooks *hooks);
 

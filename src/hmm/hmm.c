@@ -7,8 +7,25 @@
 #include "hmm_alloc.h"
 #include "region.h"
 
+/* What HmmHeapCreate returns when it fails is no heap, and no block is from it. */
+static inline bool no_heap(const struct HmmHeap *heap) {
+    if (LIKELY(heap != NULL)) {
+        return false;
+    }
+    system_set_errno(EINVAL);
+    return true;
+}
+
+static inline bool no_heap_of(const struct HmmHeap *heap, const char *operation, const void *ptr) {
+    (void)operation;
+    if (UNLIKELY(heap == NULL) && ptr != NULL) {
+        system_fault(operation, ptr, "not from this heap", "the heap is NULL");
+    }
+    return no_heap(heap);
+}
+
 EXPORT void *(HmmHeapAlloc)(struct HmmHeap *heap, size_t size) {
-    return hmm_alloc(heap, size);
+    return no_heap(heap) ? NULL : hmm_alloc(heap, size);
 }
 
 EXPORT void *(HmmAlloc)(size_t size) {
@@ -16,7 +33,9 @@ EXPORT void *(HmmAlloc)(size_t size) {
 }
 
 EXPORT void HmmHeapFree(struct HmmHeap *heap, void *ptr) {
-    hmm_free(heap, "HmmFree", ptr);
+    if (!no_heap_of(heap, "HmmFree", ptr)) {
+        hmm_free(heap, "HmmFree", ptr);
+    }
 }
 
 EXPORT void HmmFree(void *ptr) {
@@ -24,7 +43,7 @@ EXPORT void HmmFree(void *ptr) {
 }
 
 EXPORT void *(HmmHeapCalloc)(struct HmmHeap *heap, size_t count, size_t size) {
-    return hmm_alloc_zeroed(heap, count, size);
+    return no_heap(heap) ? NULL : hmm_alloc_zeroed(heap, count, size);
 }
 
 EXPORT void *(HmmCalloc)(size_t count, size_t size) {
@@ -32,6 +51,9 @@ EXPORT void *(HmmCalloc)(size_t count, size_t size) {
 }
 
 EXPORT void *(HmmHeapRealloc)(struct HmmHeap *heap, void *ptr, size_t size) {
+    if (no_heap_of(heap, "HmmRealloc", ptr)) {
+        return NULL;
+    }
     if (size == 0 && ptr != NULL) {
         hmm_free(heap, "HmmRealloc", ptr);
         return NULL;
@@ -48,7 +70,7 @@ EXPORT void *(HmmHeapAlignedAlloc)(struct HmmHeap *heap, size_t alignment, size_
         system_set_errno(EINVAL);
         return NULL;
     }
-    return hmm_alloc_aligned(heap, alignment, size);
+    return no_heap(heap) ? NULL : hmm_alloc_aligned(heap, alignment, size);
 }
 
 EXPORT void *(HmmAlignedAlloc)(size_t alignment, size_t size) {
@@ -56,7 +78,7 @@ EXPORT void *(HmmAlignedAlloc)(size_t alignment, size_t size) {
 }
 
 EXPORT size_t HmmHeapUsableSize(struct HmmHeap *heap, void *ptr) {
-    return hmm_usable_size(heap, "HmmUsableSize", ptr);
+    return no_heap_of(heap, "HmmUsableSize", ptr) ? 0 : hmm_usable_size(heap, "HmmUsableSize", ptr);
 }
 
 EXPORT size_t HmmUsableSize(void *ptr) {
@@ -64,7 +86,7 @@ EXPORT size_t HmmUsableSize(void *ptr) {
 }
 
 EXPORT size_t HmmHeapTrim(struct HmmHeap *heap) {
-    return hmm_trim(heap, 0);
+    return no_heap(heap) ? 0 : hmm_trim(heap, 0);
 }
 
 EXPORT size_t HmmTrim(void) {
@@ -72,7 +94,11 @@ EXPORT size_t HmmTrim(void) {
 }
 
 EXPORT void HmmHeapStats(struct HmmHeap *heap, struct HmmStats *stats) {
-    hmm_stats(heap, stats);
+    if (!no_heap(heap)) {
+        hmm_stats(heap, stats);
+    } else if (stats != NULL) {
+        *stats = (struct HmmStats){0};
+    }
 }
 
 EXPORT void HmmStats(struct HmmStats *stats) {
@@ -80,7 +106,7 @@ EXPORT void HmmStats(struct HmmStats *stats) {
 }
 
 EXPORT int HmmHeapWalk(struct HmmHeap *heap, int (*visit)(const struct HmmBlock *block, void *context), void *context) {
-    return hmm_walk(heap, visit, context);
+    return no_heap(heap) ? -1 : hmm_walk(heap, visit, context);
 }
 
 EXPORT int HmmWalk(int (*visit)(const struct HmmBlock *block, void *context), void *context) {
@@ -110,6 +136,9 @@ EXPORT int HmmUseBuffer(void *buffer, size_t size) {
 #endif
 
 EXPORT int HmmHeapAddRegion(struct HmmHeap *heap, void *memory, size_t size) {
+    if (heap == NULL) {
+        return EINVAL;
+    }
     bool locked = heap_enter(heap, "HmmAddRegion");
     int error = hmm_region_add_memory(heap, memory, size);
     heap_leave(heap, locked);
@@ -163,6 +192,9 @@ EXPORT struct HmmHeap *HmmHeapCreate(void *memory, size_t size, const struct Hmm
 }
 
 EXPORT HmmFaultHandler HmmHeapSetFaultHandler(struct HmmHeap *heap, HmmFaultHandler handler) {
+    if (no_heap(heap)) {
+        return NULL;
+    }
     bool locked = heap_enter(heap, "HmmSetFaultHandler");
     HmmFaultHandler before = heap->handler;
     heap->handler = handler;
@@ -176,7 +208,9 @@ EXPORT HmmFaultHandler HmmSetFaultHandler(HmmFaultHandler handler) {
 
 #if __STDC_HOSTED__
 EXPORT void HmmHeapPrintFreelist(struct HmmHeap *heap, FILE *stream) {
-    hmm_print_freelist(heap, stream);
+    if (!no_heap(heap)) {
+        hmm_print_freelist(heap, stream);
+    }
 }
 
 EXPORT void HmmPrintFreelist(FILE *stream) {

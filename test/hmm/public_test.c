@@ -158,6 +158,55 @@ static void a_heap_of_its_own_knows_nothing_of_others(void) {
     CHECK(stats.used_blocks == 0 && stats.free_blocks == 1);
 }
 
+static int see_none(const struct HmmBlock *block, void *context) {
+    (void)block, (void)context;
+    return 7;
+}
+
+/* What HmmHeapCreate returned, and nobody looked at. */
+static void null_is_refused_as_a_heap(void) {
+#define REFUSED(call) CHECK((errno = 0, (call)) && errno == EINVAL)
+    REFUSED(HmmHeapAlloc(NULL, 100) == NULL);
+    REFUSED(HmmHeapCalloc(NULL, 10, 10) == NULL);
+    REFUSED(HmmHeapRealloc(NULL, NULL, 100) == NULL);
+    REFUSED(HmmHeapAlignedAlloc(NULL, 64, 100) == NULL);
+    REFUSED(HmmHeapUsableSize(NULL, NULL) == 0);
+    REFUSED(HmmHeapTrim(NULL) == 0);
+    REFUSED(HmmHeapWalk(NULL, see_none, NULL) == -1);
+    REFUSED(HmmHeapSetFaultHandler(NULL, NULL) == NULL);
+#undef REFUSED
+    HmmHeapFree(NULL, NULL);
+    HmmHeapPrintFreelist(NULL, NULL);
+    CHECK(HmmHeapAddRegion(NULL, pools[0], POOL) == EINVAL);
+    struct HmmStats stats;
+    memset(&stats, 1, sizeof stats);
+    HmmHeapStats(NULL, &stats);
+    CHECK(stats.region == 0 && stats.used == 0 && stats.failures == 0);
+    HmmHeapStats(NULL, NULL);
+}
+
+static void free_into_none(void *unused) {
+    (void)unused;
+    HmmHeapFree(NULL, HmmAlloc(100));
+}
+
+static void resize_in_none(void *unused) {
+    (void)unused;
+    (void)HmmHeapRealloc(NULL, HmmAlloc(100), 0);
+}
+
+static void measure_in_none(void *unused) {
+    (void)unused;
+    (void)HmmHeapUsableSize(NULL, HmmAlloc(100));
+}
+
+static void a_block_of_no_heap_is_a_fault(void **state) {
+    (void)state;
+    expect_fault(free_into_none, NULL, "HmmFree(@): not from this heap: the heap is NULL");
+    expect_fault(resize_in_none, NULL, "HmmRealloc(@): not from this heap: the heap is NULL");
+    expect_fault(measure_in_none, NULL, "HmmUsableSize(@): not from this heap: the heap is NULL");
+}
+
 static void free_into_another(void *unused) {
     (void)unused;
     struct HmmHeap *one = HmmHeapCreate(pools[0], POOL, NULL);
@@ -446,6 +495,8 @@ int main(int count, char **arguments) {
         FRESH(heaps_are_created_in_memory_with_room_for_them),
         FRESH(a_heap_of_its_own_knows_nothing_of_others),
         cmocka_unit_test(a_block_of_another_heap_is_a_fault),
+        FRESH(null_is_refused_as_a_heap),
+        cmocka_unit_test(a_block_of_no_heap_is_a_fault),
         FRESH(added_memory_is_used),
         FRESH(memory_can_be_added_to_the_heap_of_the_process),
         FRESH(most_and_least_are_kept),
