@@ -190,7 +190,8 @@ static NOINLINE void free_slow(struct HmmHeap *heap, const char *operation, void
 
 HOT void hmm_free(struct HmmHeap *heap, const char *operation, void *payload) {
 #ifndef __OPTIMIZE_SIZE__
-    struct block *block = block_of(payload);
+    /* Not by block_of: NULL, which is in no region, has no address before it. */
+    struct block *block = (struct block *)((uintptr_t)payload - BLOCK_HEADER);
     if (LIKELY(heap_alone(heap) && region_was_last(heap, block))) {
         struct block_key key = prove_used(heap, operation, block, double_free);
         if (UNLIKELY(!quick_push(heap, block, key))) {
