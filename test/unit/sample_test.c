@@ -577,20 +577,22 @@ static void check_pair(size_t size) {
 }
 
 /* A thread that allocates fast takes few samples, which stand for all that it has allocated. Returns what makes the
- * heap large enough. */
+ * heap large enough. A busy machine's emulator may be too slow to be ahead of the pace. */
 static char *outpace(size_t size, unsigned pairs) {
     char *held = hold(SAMPLE_SMALL_HELD);
     const struct stack_sums before = samples.allocated;
     const uint64_t start_ms = os_coarse_ms();
+    uint64_t longest = 0;
     for (unsigned i = 0; i < pairs; i++) {
         check_pair(size);
+        longest = heap_mine->interval > longest ? heap_mine->interval : longest;
     }
     const uint64_t taken = samples.allocated.samples - before.samples;
     const uint64_t paced = (os_coarse_ms() - start_ms) * SAMPLE_PACE / MIB;
     const double off = samples.allocated.bytes - before.bytes - (double)size * pairs;
     const double variance = samples.allocated.bytes_variance - before.bytes_variance;
     CHECK(taken >= SAMPLE_BURST && taken <= paced + SAMPLE_CREDIT / MIB + SAMPLE_BURST * SAMPLE_DOUBLINGS);
-    CHECK(heap_mine->ahead != 0 && heap_mine->interval > MIB);
+    CHECK(longest > MIB || (uint64_t)size * pairs / MIB < 2 * (paced + SAMPLE_CREDIT / MIB));
     CHECK(off * off < 25 * variance);
     return held;
 }
