@@ -2,6 +2,7 @@
  * bench_space.c - what the MeMS heap costs with many segments, compared with a plain hash table of as many entries.
  *
  * usage: bench_space SEGMENTS OPERATIONS
+ *        bench_space generations SEGMENTS OPERATIONS
  *        bench_space compact BLOCKS
  *
  * Prints one line: nanoseconds of processor time a pair and a get, of both; bytes of metadata a segment. Or the results
@@ -9,9 +10,10 @@
  *
  * The heap holds SEGMENTS blocks of mixed sizes. A pair frees a random one and allocates another of a new random size;
  * a get translates a random address in a random block. The hash table (open addressing, at most half full) maps a
- * block's virtual address to its index; there a pair removes an entry and inserts another, and a get looks up a random
+ * block's handle to its index; there a pair removes an entry and inserts another, and a get looks up a random
  * one. Both use the same random blocks. What to look up is drawn before the clock starts, because finding a random
- * block among a million costs as many cache misses as a get.
+ * block among a million costs as many cache misses as a get. With `generations`, handles have them; otherwise they are
+ * plain addresses.
  *
  * For compaction a movable space gets BLOCKS blocks of 16 to 4,096 bytes, of which a random three quarters are freed.
  * Then it prints what is resident relative to what is in use; the time relative to a memcpy of as many bytes as were
@@ -281,14 +283,14 @@ static void compact(void) {
 
 int main(int argc, char **argv) {
     bool compaction = argc == 3 && strcmp(argv[1], "compact") == 0;
-    if (compaction) {
-        argv[1] = argv[2];
-    }
-    count = argc == 3 ? strtoul(argv[1], NULL, 10) : 0;
-    size_t operations = argc == 3 ? strtoul(argv[2], NULL, 10) : 0;
+    bool generations = argc == 4 && strcmp(argv[1], "generations") == 0;
+    char **numbers = argv + (compaction || generations);
+    count = argc == 3 || generations ? strtoul(numbers[1], NULL, 10) : 0;
+    size_t operations = compaction ? 1 : count != 0 ? strtoul(numbers[2], NULL, 10) : 0;
     if (count == 0 || operations == 0) {
-        die("usage: bench_space SEGMENTS OPERATIONS, or bench_space compact BLOCKS");
+        die("usage: bench_space [generations] SEGMENTS OPERATIONS, or bench_space compact BLOCKS");
     }
+    mems_set_options(&(struct mems_space_options){.generations = generations ? 1 : -1});
     blocks = calloc(count, sizeof *blocks);
     sizes = calloc(count, sizeof *sizes);
     if (blocks == NULL || sizes == NULL) {
