@@ -8,8 +8,8 @@
 
 static const char dict_names[] =
     "mems_space.dict.root mems_space.dict.height mems_space.dict.count mems_space.dict.leaves pool pool.cell_size "
-    "quarter quarter.starts quarter.first POOL_GRAIN TABLE_BITS TYPE_TABLE TYPE_LEAF FRAME_BITS GRANULE "
-    "MAIN_CHAIN_START LEAF_SHORT_KINDS LEAF_SHORT_SHARE LEAF_NO_KEY QUARTERS";
+    "full_leaf full_leaf.starts full_leaf.before POOL_GRAIN TABLE_BITS TYPE_TABLE TYPE_LEAF FRAME_BITS GRANULE "
+    "MAIN_CHAIN_START LEAF_SHORT_KINDS LEAF_SHORT_SHARE LEAF_NO_KEY";
 
 /* Offsets of the first and last address; `met`: to how many of its bytes the dictionary leads. */
 struct process {
@@ -26,7 +26,7 @@ struct spaces {
     struct process *processes;
     size_t count;
     uint64_t table_bits, frame_bits, granule, origin, type_mask, type_table, type_leaf;
-    uint64_t short_kinds, short_share, no_key, quarters;
+    uint64_t short_kinds, short_share, no_key;
 };
 
 static void find(const struct spaces *spaces, uint64_t where, const char *what) {
@@ -90,27 +90,26 @@ static void check_short_leaf(struct spaces *spaces, const uint64_t *cell, uint64
     }
 }
 
-/* By quarter: a bit for each granule where a PROCESS begins. */
+/* A bit for each granule where a PROCESS begins; and how many do up to the end of each part of the frame. */
 static void check_full_leaf(struct spaces *spaces, const uint64_t *cell, uint64_t size, uint64_t base) {
-    const struct layout *layout = spaces->layout;
-    const struct field quarter = layout_field(layout, "quarter");
-    const struct field starts = layout_field(layout, "quarter.starts");
-    const struct field first = layout_field(layout, "quarter.first");
-    const uint64_t bytes = ((uint64_t)1 << spaces->frame_bits) / spaces->quarters;
-    const uint64_t nodes = spaces->quarters * quarter.size / 8;
-    for (uint64_t i = 0; i < spaces->quarters; i++) {
-        const char *own = (const char *)cell + i * quarter.size;
-        uint64_t index = *(const uint16_t *)(const void *)(own + first.offset);
-        for (uint64_t key = 0; key < (uint64_t)starts.size * 8; key++) {
-            const uint64_t word = *(const uint64_t *)(const void *)(own + starts.offset + key / 64 * 8);
-            if ((word >> key % 64 & 1) == 0) {
-                continue;
-            }
-            if (nodes + index >= size / 8) {
+    const struct field starts = layout_field(spaces->layout, "full_leaf.starts");
+    const struct field before = layout_field(spaces->layout, "full_leaf.before");
+    const uint16_t *counts = (const uint16_t *)(const void *)((const char *)cell + before.offset);
+    const uint64_t nodes = layout_field(spaces->layout, "full_leaf").size / 8;
+    const uint64_t keys = (uint64_t)starts.size * 8;
+    const uint64_t part = keys / (before.size / 2);
+    uint64_t count = 0;
+    for (uint64_t key = 0; key < keys; key++) {
+        if ((cell[starts.offset / 8 + key / 64] >> key % 64 & 1) != 0) {
+            if (nodes + count >= size / 8) {
                 find(spaces, base, "a leaf of the dictionary has too many PROCESSes");
                 return;
             }
-            check_part(spaces, cell[nodes + index++], base + i * bytes, base + (i + 1) * bytes - 1, key);
+            check_part(spaces, cell[nodes + count++], base, base + ((uint64_t)1 << spaces->frame_bits) - 1, key);
+        }
+        if (key % part == part - 1 && counts[key / part] != count) {
+            find(spaces, base, "a leaf of the dictionary counts its PROCESSes wrong");
+            return;
         }
     }
 }
@@ -120,7 +119,7 @@ static void check_leaf(struct spaces *spaces, uint64_t leaf, uint64_t kind, uint
     struct target *target = &spaces->check->session->target;
     const struct field leaves = layout_field(spaces->layout, "mems_space.dict.leaves");
     const struct field pool = layout_field(spaces->layout, "pool");
-    const uint64_t quarters = spaces->quarters * layout_field(spaces->layout, "quarter").size;
+    const uint64_t full = layout_field(spaces->layout, "full_leaf").size;
     uint64_t cell[1 << 10];
     uint64_t size = 0;
     if ((kind + 1) * pool.size <= leaves.size) {
@@ -128,7 +127,7 @@ static void check_leaf(struct spaces *spaces, uint64_t leaf, uint64_t kind, uint
                    layout_field(spaces->layout, "pool.cell_size"), &size);
     }
     const bool is_short = kind < spaces->short_kinds;
-    if (size < (is_short ? 8 * spaces->short_share / 4 : quarters) || size > sizeof cell || size % 8 != 0 ||
+    if (size < (is_short ? 8 * spaces->short_share / 4 : full) || size > sizeof cell || size % 8 != 0 ||
         !target_read(target, leaf, cell, size)) {
         find(spaces, leaf, "a leaf of the dictionary cannot be read");
     } else if (is_short) {
@@ -235,15 +234,15 @@ static bool read_constants(struct spaces *spaces) {
     spaces->short_kinds = layout_constant(layout, "LEAF_SHORT_KINDS", 0);
     spaces->short_share = layout_constant(layout, "LEAF_SHORT_SHARE", 0);
     spaces->no_key = layout_constant(layout, "LEAF_NO_KEY", 0);
-    spaces->quarters = layout_constant(layout, "QUARTERS", 0);
-    const struct field quarter = layout_field(layout, "quarter");
-    const struct field starts = layout_field(layout, "quarter.starts");
-    const struct field first = layout_field(layout, "quarter.first");
+    const struct field full_leaf = layout_field(layout, "full_leaf");
+    const struct field starts = layout_field(layout, "full_leaf.starts");
+    const struct field before = layout_field(layout, "full_leaf.before");
     return spaces->table_bits >= 1 && spaces->table_bits <= 12 && spaces->frame_bits <= 24 &&
            (spaces->type_mask & (spaces->type_mask + 1)) == 0 && spaces->short_share >= 8 + 3 * 2 &&
-           spaces->quarters >= 1 && spaces->quarters <= 64 && quarter.size % 8 == 0 && quarter.size <= 1024 &&
-           starts.offset % 8 == 0 && starts.size % 8 == 0 && starts.offset + starts.size <= quarter.size &&
-           first.offset % 2 == 0 && first.offset + 2 <= quarter.size;
+           spaces->granule >= 1 && full_leaf.size % 8 == 0 && full_leaf.size <= 4096 && starts.offset % 8 == 0 &&
+           starts.size % 8 == 0 && starts.offset + starts.size <= full_leaf.size && before.offset % 2 == 0 &&
+           before.size >= 2 && (uint64_t)starts.size * 8 % (before.size / 2) == 0 &&
+           before.offset + before.size <= full_leaf.size;
 }
 
 void check_spaces(struct check *check, struct layout *layout) {

@@ -65,7 +65,7 @@ static void *translate_by_node(const struct dict *dict, const struct sub_node *n
     return fits && is_unchanged(dict, sequence) ? physical + (v_address - start) : NULL;
 }
 
-/* An entry of any kind, if the quarter of a full leaf does not have it. */
+/* An entry of any kind, where no map leads. */
 NOINLINE static void *translate_by_entry(const struct dict *dict, uintptr_t entry, uintptr_t handle,
                                          uint64_t sequence) {
     if (!is_leaf(entry)) {
@@ -79,8 +79,8 @@ NOINLINE static void *translate_by_entry(const struct dict *dict, uintptr_t entr
     if (UNLIKELY(index >= leaf_room(kind))) {
         return NULL;
     }
-    char *physical = OBSERVE(leaf->physical);
-    if (!leaf_is_short(kind) || UNLIKELY(physical == NULL)) {
+    char *physical = leaf_is_short(kind) ? OBSERVE(leaf->physical) : NULL;
+    if (physical == NULL) {
         return translate_by_node(dict, OBSERVE(leaf_nodes(leaf, kind)[index]), handle, sequence);
     }
     bool fits =
@@ -88,9 +88,18 @@ NOINLINE static void *translate_by_entry(const struct dict *dict, uintptr_t entr
     return LIKELY(fits && is_unchanged(dict, sequence)) ? physical + (offset & (FRAME - 1)) : NULL;
 }
 
-/* Where handles are plain addresses: by the frame's shortcut, if any. */
-ALWAYS_INLINE void *translate_plain(const struct dict *dict, uintptr_t handle, uint64_t sequence) {
-    uintptr_t offset = offset_of(handle);
+/* Whether a frame's map leads a handle to its block. Of a run without a tag in the map, it does not. */
+ALWAYS_INLINE bool map_fits(const void *map, uintptr_t handle, bool generations) {
+    uint16_t key = key_of(offset_of(handle_address(handle)));
+    if (!generations) {
+        return leaf_map_uses(map, key);
+    }
+    size_t number = runs_up_to(map, key) - 1;
+    return LIKELY(number < RUNS_TAGS) && runs_tag(map, number) == handle_tag(handle);
+}
+
+ALWAYS_INLINE void *translate(const struct dict *dict, uintptr_t handle, uint64_t sequence, bool generations) {
+    uintptr_t offset = offset_of(handle_address(handle));
     uintptr_t entry = OBSERVE(dict->root);
     unsigned height = OBSERVE(dict->height);
     if (UNLIKELY(offset >> span_bits(height) != 0)) {
@@ -102,12 +111,13 @@ ALWAYS_INLINE void *translate_plain(const struct dict *dict, uintptr_t handle, u
         }
         height--;
         size_t index = offset >> span_bits(height) & (TABLE_SIZE - 1);
-        const struct shortcut *shortcut = table_shortcut(table_of(entry), index);
-        const struct leaf_map *map = height == 0 ? OBSERVE(shortcut->map) : NULL;
-        if (LIKELY(map != NULL)) {
+        if (LIKELY(height == 0) && LIKELY(OBSERVE(dict->shortcuts))) {
+            const struct shortcut *shortcut = table_shortcut(table_of(entry), index);
+            const void *map = OBSERVE(shortcut->map);
             char *physical = OBSERVE(shortcut->physical);
-            bool fits = leaf_map_uses(map, key_of(offset));
-            return LIKELY(fits && is_unchanged(dict, sequence)) ? physical + (offset & (FRAME - 1)) : NULL;
+            if (LIKELY(map != NULL && map_fits(map, handle, generations))) {
+                return LIKELY(is_unchanged(dict, sequence)) ? physical + (offset & (FRAME - 1)) : NULL;
+            }
         }
         entry = OBSERVE(table_of(entry)[index]);
     }
@@ -120,31 +130,7 @@ HOT void *dict_translate(const struct dict *dict, uintptr_t handle) {
     if (UNLIKELY(readers != 0 ? handle_number(handle) != readers : handle != handle_address(handle))) {
         return NULL;
     }
-    if (readers == 0) {
-        return translate_plain(dict, handle, sequence);
-    }
-    uintptr_t offset = offset_of(handle_address(handle));
-    uintptr_t entry = find_entry(dict, offset);
-    if (UNLIKELY(type_of(entry) < TYPE_LEAF + LEAF_SHORT_KINDS)) {
-        return translate_by_entry(dict, entry, handle, sequence);
-    }
-    uint16_t key = key_of(offset);
-    const struct quarter *quarter = leaf_quarter_of(leaf_of(entry), key);
-    if (UNLIKELY(!quarter_uses(quarter, key))) {
-        return NULL;
-    }
-    size_t rank = quarter_up_to(quarter, key) - 1;
-    if (UNLIKELY(rank >= QUARTER_TAGS)) {
-        return translate_by_entry(dict, entry, handle, sequence);
-    }
-    if (UNLIKELY(OBSERVE(quarter->tags[rank]) != handle_tag(handle))) {
-        return NULL;
-    }
-    char *physical = OBSERVE(quarter->physical);
-    if (UNLIKELY(physical == NULL)) {
-        return translate_by_entry(dict, entry, handle, sequence);
-    }
-    return LIKELY(is_unchanged(dict, sequence)) ? physical + (offset & (QUARTER - 1)) : NULL;
+    return readers == 0 ? translate(dict, handle, sequence, false) : translate(dict, handle, sequence, true);
 }
 
 /* The last PROCESS below an entry. */
@@ -205,7 +191,8 @@ struct audit {
 };
 
 /* Not every full leaf has a shortcut. */
-static const char *shortcut_flaw(struct audit *audit, const struct shortcut *shortcut, uintptr_t entry) {
+static const char *shortcut_flaw(struct audit *audit, const struct shortcut *shortcut, uintptr_t entry,
+                                 uintptr_t base) {
     if (shortcut->map == NULL) {
         return NULL;
     }
@@ -213,14 +200,25 @@ static const char *shortcut_flaw(struct audit *audit, const struct shortcut *sho
     if (!is_leaf(entry) || leaf_is_short(kind_of(entry))) {
         return "dictionary: a shortcut to a frame without a full leaf";
     }
-    struct leaf_map anew;
-    leaf_map_fill(&anew, leaf_of(entry));
-    for (size_t i = 0; i < sizeof anew.used / sizeof *anew.used; i++) {
-        if (anew.used[i] != shortcut->map->used[i]) {
+    union {
+        struct leaf_map map;
+        struct leaf_runs runs;
+        uint64_t words[sizeof(struct leaf_runs) / sizeof(uint64_t)];
+    } anew;
+    struct leaf_frame frame = frame_at(audit->dict, base);
+    if (frame.generations) {
+        leaf_runs_fill(&anew.runs, leaf_of(entry), kind_of(entry), frame);
+    } else {
+        leaf_map_fill(&anew.map, leaf_of(entry), kind_of(entry), frame);
+    }
+    size_t size = frame.generations ? sizeof anew.runs : sizeof anew.map;
+    for (size_t i = 0; i < size / sizeof *anew.words; i++) {
+        if (anew.words[i] != ((const uint64_t *)shortcut->map)[i]) {
             return "dictionary: a map does not agree with its leaf";
         }
     }
-    return shortcut->physical == NULL || shortcut->physical != leaf_of(entry)->physical
+    const char *physical = frame_physical(leaf_nodes(leaf_of(entry), kind_of(entry))[0], base);
+    return physical == NULL || shortcut->physical != physical
                ? "dictionary: a shortcut does not lead to its frame's bytes"
                : NULL;
 }
@@ -235,9 +233,10 @@ static const char *entry_flaw(struct audit *audit, uintptr_t entry, unsigned hei
         audit->tables++;
         const char *flaw = height == 0 ? "dictionary: a table below the frames" : NULL;
         for (size_t i = 0; flaw == NULL && i < TABLE_SIZE; i++) {
-            flaw = entry_flaw(audit, table_of(entry)[i], height - 1, base + (i << span_bits(height - 1)));
-            if (flaw == NULL && !audit->dict->generations) {
-                flaw = shortcut_flaw(audit, table_shortcut(table_of(entry), i), table_of(entry)[i]);
+            uintptr_t own_base = base + (i << span_bits(height - 1));
+            flaw = entry_flaw(audit, table_of(entry)[i], height - 1, own_base);
+            if (flaw == NULL && audit->dict->shortcuts) {
+                flaw = shortcut_flaw(audit, table_shortcut(table_of(entry), i), table_of(entry)[i], own_base);
             }
         }
         return flaw;

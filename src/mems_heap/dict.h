@@ -11,9 +11,10 @@
  *
  * A search follows one pointer per level, as many as the addresses in use require, and scans the few keys of a leaf.
  *
- * Where handles are plain addresses, a reader only asks whether a granule is in use, and where its frame is. So the
- * lowest tables also have a *shortcut* for each frame with a full leaf: to its map (struct leaf_map) and its bytes.
- * With a million small blocks, leaves have some six times as many bytes as shortcuts and maps.
+ * A reader only asks where its frame is, and whether a granule is in use or, if handles have generations, by a block of
+ * the handle's generation. So unless blocks move, the lowest tables also have a *shortcut* for each frame with a full
+ * leaf: to its map (leaf.h) and its bytes. With a million small blocks, leaves have two to four times as many bytes as
+ * shortcuts and maps.
  *
  * Readers take no lock. Writers, who hold the space's lock, make `sequence` odd during a change. A result is valid if a
  * reader finds the same even number before and after. What it sees in between may be stale or half written, but
@@ -49,10 +50,14 @@ struct dict {
     struct pool leaves[LEAF_KINDS + 1]; /* by size, smallest first; and DICT_MAPS: maps */
     size_t count;                       /* number of PROCESSes */
     bool generations;                   /* handles have generations */
+    bool shortcuts;                     /* the lowest tables have them */
 };
 
-/* number: the one in the handles; watched: nobody may read without the lock. */
-void dict_init(struct dict *dict, uint32_t number, bool watched);
+/* Whether blocks move; if always, nobody may read without the lock. */
+enum dict_moves { DICT_BLOCKS_STAY, DICT_BLOCKS_MOVE, DICT_BLOCKS_MOVE_ALWAYS };
+
+/* number: the one in the handles. */
+void dict_init(struct dict *dict, uint32_t number, enum dict_moves moves);
 
 /* Reserves the cells to insert a PROCESS start..last, to extend one to that range, or to cut one to end at last,
  * whatever PROCESSes exist. 0, or the failed mapping's error. */

@@ -42,9 +42,8 @@ static void frame_insert(struct dict *dict, uintptr_t *entry, uintptr_t base, st
     uintptr_t now = *entry;
     if (!is_leaf(now)) {
         struct sub_node *other = node_of(now);
-        char *physical = other->region == NULL ? other->physical + base - offset_of(other->start) : NULL;
         struct leaf *leaf = pool_take(&dict->leaves[0]);
-        leaf_clear(leaf, 0, physical);
+        leaf_clear(leaf, 0, frame_physical(other, base));
         leaf_insert(leaf, 0, frame_at(dict, base), other);
         now = (uintptr_t)leaf | TYPE_LEAF;
     } else if (leaf_count(leaf_of(now), kind_of(now)) == leaf_room(kind_of(now))) {
@@ -85,28 +84,6 @@ static void frame_refresh(const struct dict *dict, uintptr_t *entry, uintptr_t b
     }
 }
 
-/* Makes a frame's shortcut agree with its entry. A map is reserved unless the leaf became full while it was the
- * root. */
-static void update_shortcut(struct dict *dict, uintptr_t entry, struct shortcut *shortcut) {
-    struct pool *maps = &dict->leaves[DICT_MAPS];
-    struct leaf_map *map = shortcut->map;
-    if (!is_leaf(entry) || leaf_is_short(kind_of(entry)) || leaf_of(entry)->physical == NULL) {
-        if (map != NULL) {
-            PUBLISH(shortcut->map, NULL);
-            pool_give(maps, map);
-        }
-        return;
-    }
-    if (map == NULL && maps->spare > 0) {
-        map = pool_take(maps);
-    }
-    if (map != NULL) {
-        leaf_map_fill(map, leaf_of(entry));
-        PUBLISH(shortcut->physical, leaf_of(entry)->physical);
-        PUBLISH(shortcut->map, map);
-    }
-}
-
 enum change { CHANGE_INSERT, CHANGE_REMOVE, CHANGE_REFRESH };
 
 struct update {
@@ -140,6 +117,42 @@ static void change_whole(const struct update *update, uintptr_t *entry) {
     PUBLISH(*entry, now);
 }
 
+/* Gives a frame with a full leaf a shortcut. A map is reserved unless the leaf became full while it was the root. */
+static void add_shortcut(struct dict *dict, uintptr_t entry, struct leaf_frame frame, struct shortcut *shortcut) {
+    struct pool *maps = &dict->leaves[DICT_MAPS];
+    if (maps->spare == 0) {
+        return;
+    }
+    void *map = pool_take(maps);
+    if (dict->generations) {
+        leaf_runs_fill(map, leaf_of(entry), kind_of(entry), frame);
+    } else {
+        leaf_map_fill(map, leaf_of(entry), kind_of(entry), frame);
+    }
+    PUBLISH(shortcut->physical, frame_physical(leaf_nodes(leaf_of(entry), kind_of(entry))[0], frame.base));
+    PUBLISH(shortcut->map, map);
+}
+
+/* Makes a frame's shortcut agree with its entry after a change. */
+static void update_shortcut(const struct update *update, uintptr_t entry, uintptr_t base, struct shortcut *shortcut) {
+    struct dict *dict = update->dict;
+    struct leaf_frame frame = frame_at(dict, base);
+    bool removed = update->change == CHANGE_REMOVE;
+    void *map = shortcut->map;
+    if (!is_leaf(entry) || leaf_is_short(kind_of(entry))) {
+        if (map != NULL) {
+            PUBLISH(shortcut->map, NULL);
+            pool_give(&dict->leaves[DICT_MAPS], map);
+        }
+    } else if (map == NULL) {
+        add_shortcut(dict, entry, frame, shortcut);
+    } else if (dict->generations) {
+        leaf_runs_update(map, leaf_of(entry), kind_of(entry), frame, update->node, removed);
+    } else {
+        leaf_map_update(map, leaf_of(entry), frame, update->node, removed);
+    }
+}
+
 /* Its addresses begin at `base` and include some of the range. */
 static void change(const struct update *update, uintptr_t *entry, unsigned height, uintptr_t base) {
     if (height == 0) {
@@ -160,8 +173,8 @@ static void change(const struct update *update, uintptr_t *entry, unsigned heigh
     uintptr_t *table = table_of(*entry);
     for (uintptr_t i = from; i <= to; i++) {
         change(update, &table[i], height - 1, base + (i << bits));
-        if (height == 1 && !update->dict->generations) {
-            update_shortcut(update->dict, table[i], table_shortcut(table, i));
+        if (height == 1 && update->dict->shortcuts) {
+            update_shortcut(update, table[i], base + (i << bits), table_shortcut(table, i));
         }
     }
 }
@@ -207,7 +220,7 @@ static uintptr_t *entry_of(struct dict *dict, uintptr_t offset) {
 
 /* For both ends of a PROCESS, if a leaf of this kind may have one. */
 static int reserve_maps(struct dict *dict, unsigned kind) {
-    return dict->generations || leaf_is_short(kind) ? 0 : pool_reserve(&dict->leaves[DICT_MAPS], 2);
+    return !dict->shortcuts || leaf_is_short(kind) ? 0 : pool_reserve(&dict->leaves[DICT_MAPS], 2);
 }
 
 /* For one more PROCESS in a frame. */
@@ -320,17 +333,18 @@ size_t dict_gather(struct dict *dict, unsigned kind, size_t limit) {
     return pool_gather(&dict->leaves[kind], limit, move_leaf, &(struct leaf_move){dict, kind});
 }
 
-void dict_init(struct dict *dict, uint32_t number, bool watched) {
+void dict_init(struct dict *dict, uint32_t number, enum dict_moves moves) {
     dict->generations = number != 0;
-    PUBLISH(dict->readers, watched ? DICT_NO_READERS : number);
+    PUBLISH(dict->shortcuts, moves == DICT_BLOCKS_STAY);
+    PUBLISH(dict->readers, moves == DICT_BLOCKS_MOVE_ALWAYS ? DICT_NO_READERS : number);
     PUBLISH(dict->height, 0);
     PUBLISH(dict->root, (uintptr_t)0);
     dict->count = 0;
-    pool_init(&dict->tables, table_bytes(dict->generations));
+    pool_init(&dict->tables, table_bytes(dict->shortcuts));
     for (unsigned kind = 0; kind < LEAF_KINDS; kind++) {
         pool_init(&dict->leaves[kind], leaf_size(kind));
     }
-    pool_init(&dict->leaves[DICT_MAPS], sizeof(struct leaf_map));
+    pool_init(&dict->leaves[DICT_MAPS], dict->generations ? sizeof(struct leaf_runs) : sizeof(struct leaf_map));
 }
 
 void dict_finish(struct dict *dict) {

@@ -26,19 +26,19 @@ static inline uintptr_t *table_of(uintptr_t entry) {
     return (uintptr_t *)(entry & ~TYPE_MASK);
 }
 
-/* For a frame with a full leaf, if handles are plain addresses. */
+/* For a frame with a full leaf. */
 struct shortcut {
-    struct leaf_map *map; /* NULL: none */
-    char *physical;       /* where the frame's bytes are */
+    void *map;      /* struct leaf_runs, or leaf_map if handles are plain addresses; NULL: none */
+    char *physical; /* where the frame's bytes are */
 };
 
-/* Where handles are plain addresses, shortcuts are behind a table's entries. */
+/* Unless blocks move, shortcuts are behind a table's entries. */
 static inline struct shortcut *table_shortcut(uintptr_t *table, size_t index) {
     return (struct shortcut *)(table + TABLE_SIZE) + index;
 }
 
-static inline size_t table_bytes(bool generations) {
-    return TABLE_SIZE * (sizeof(uintptr_t) + (generations ? 0 : sizeof(struct shortcut)));
+static inline size_t table_bytes(bool shortcuts) {
+    return TABLE_SIZE * (sizeof(uintptr_t) + (shortcuts ? sizeof(struct shortcut) : 0));
 }
 
 static inline struct sub_node *node_of(uintptr_t entry) {

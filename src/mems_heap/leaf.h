@@ -2,8 +2,8 @@
  * leaf.h - the dictionary's data for a frame in which several PROCESSes have addresses.
  *
  * A leaf is read without the lock (dict.h): all of it is written with PUBLISH, and a reader relies only on its being a
- * cell of this kind. Everything a reader needs is in one cache line, found without a branch that depends on where
- * blocks begin, so in a sequence of translations the processor fetches several lines at a time.
+ * cell of this kind. Most readers need one cache line, or two adjacent ones, and no branch that depends on where blocks
+ * begin, so in a sequence of translations the processor fetches several lines at a time.
  *
  * A short leaf has room for 4 or 8 PROCESSes. Each has its *key*, the first granule that it has in the frame; its
  * *end*, the granule behind its last; and its *tag*. These are lanes of 16 bits, four in a word, so keys are compared
@@ -11,12 +11,16 @@
  *
  *   | physical | keys | ends | tags | ... nodes |
  *
- * A full leaf describes each quarter of the frame in a cache line (struct quarter).
+ * A full leaf has a bit for each granule of the frame; those at which a PROCESS begins are set, and bit 0 also if one
+ * began earlier. So a PROCESS's index is a number of bits.
  *
- *   | quarter | quarter | quarter | quarter | nodes |
+ *   | starts | counts of bits | nodes |
  *
- * In both, the sub nodes are at the end, in order; readers need them only if blocks have separate places, as in a
- * movable space, where `physical` is NULL.
+ * In both, the sub nodes are at the end, in order.
+ *
+ * A reader of a full leaf would need three dependent cache lines. Unless blocks move, it uses a *map* of the frame
+ * instead, in a pool of maps alone, which are dense: of used granules (struct leaf_map), or, if handles have
+ * generations, of runs (struct leaf_runs).
  */
 #pragma once
 
@@ -42,7 +46,8 @@ static inline uint16_t key_of(uintptr_t offset) {
 
 /* A tag in a leaf: 0 if no handle leads there, otherwise the bits of the generation that handles have. */
 #define LEAF_GENERATION_BITS 11u
-#define LEAF_TAG_ALIVE 0x8000u
+#define LEAF_TAG_ALIVE (1u << LEAF_GENERATION_BITS)
+#define LEAF_TAG_BITS (LEAF_GENERATION_BITS + 1)
 
 static inline uint16_t leaf_tag_of(uint32_t tag, bool generations) {
     uint32_t generation = generations ? tag >> SEGMENT_BITS & ((1u << LEAF_GENERATION_BITS) - 1) : 0;
@@ -76,10 +81,33 @@ static inline bool leaf_is_short(unsigned kind) {
     return kind < LEAF_SHORT_KINDS;
 }
 
+/* The granules of a frame, as bits. */
+#define FRAME_GRANULES ((unsigned)(FRAME / GRANULE))
+#define FRAME_WORDS (FRAME_GRANULES / 64)
+
+/* Of a short leaf. */
 struct leaf {
-    char *physical;   /* where the frame's bytes are; NULL in a movable space */
-    uint64_t lanes[]; /* of a short leaf */
+    char *physical; /* where the frame's bytes are; NULL in a movable space */
+    uint64_t lanes[];
 };
+
+/* Of a full leaf. A part is two words of starts; `before` has, for each part but the first, the number of PROCESSes
+ * that begin in earlier parts, and then that of all. */
+#define LEAF_PARTS 4u
+#define LEAF_PART (FRAME_GRANULES / LEAF_PARTS)
+
+struct full_leaf {
+    uint64_t starts[FRAME_WORDS];
+    uint16_t before[LEAF_PARTS];
+};
+
+ALWAYS_INLINE struct full_leaf *leaf_full(const struct leaf *leaf) {
+    return (struct full_leaf *)(uintptr_t)leaf;
+}
+
+ALWAYS_INLINE uint64_t *leaf_starts(const struct leaf *leaf) {
+    return leaf_full(leaf)->starts;
+}
 
 static inline struct sub_node **leaf_nodes(const struct leaf *leaf, unsigned kind) {
     return (struct sub_node **)((uintptr_t)leaf + leaf_size(kind)) - leaf_room(kind);
@@ -116,76 +144,27 @@ ALWAYS_INLINE size_t short_up_to(const struct leaf *leaf, unsigned kind, uint16_
 
 /* --- Full leaves ------------------------------------------------------------------------------------------------- */
 
-#define QUARTERS 4u
-#define QUARTER (FRAME / QUARTERS)
-#define QUARTER_GRANULES ((unsigned)(QUARTER / GRANULE))
-#define QUARTER_TAGS 11u
-
-/*
- * A quarter of a frame. PROCESS i of the leaf has addresses here if and only if
- *
- *   first <= i < first + the number of bits in starts.
- *
- * The bits of starts say at which granules these begin; one that began earlier has bit 0. The bits of used say which
- * granules belong to them, except to doomed ones. tags[n] is that of PROCESS first + n; sub nodes tell the others.
- */
-struct quarter {
-    char *physical; /* where the quarter's bytes are; NULL in a movable space */
-    uint64_t starts[QUARTER_GRANULES / 64];
-    uint64_t used[QUARTER_GRANULES / 64];
-    uint16_t first;
-    uint16_t tags[QUARTER_TAGS];
-};
-
-_Static_assert(sizeof(struct quarter) == POOL_GRAIN, "a quarter fills a cache line");
-_Static_assert(QUARTER_GRANULES == 128, "the granules of a quarter take two words");
-
-ALWAYS_INLINE struct quarter *leaf_quarter(const struct leaf *leaf, unsigned index) {
-    return (struct quarter *)((uintptr_t)leaf + index * sizeof(struct quarter));
-}
-
-ALWAYS_INLINE struct quarter *leaf_quarter_of(const struct leaf *leaf, uint16_t key) {
-    return leaf_quarter(leaf, key / QUARTER_GRANULES);
-}
-
-ALWAYS_INLINE bool quarter_uses(const struct quarter *quarter, uint16_t key) {
-    return (OBSERVE(quarter->used[key / 64 % 2]) >> key % 64 & 1) != 0;
-}
-
-/* PROCESSes of a quarter that begin at or before a granule. */
-ALWAYS_INLINE size_t quarter_up_to(const struct quarter *quarter, uint16_t key) {
+/* PROCESSes that begin at or before a granule. */
+static inline size_t full_up_to(const struct leaf *leaf, uint16_t key) {
+    const struct full_leaf *full = leaf_full(leaf);
+    size_t part = key / LEAF_PART;
     uint64_t up_to = ~UINT64_C(0) >> (63 - key % 64);
     uint64_t upper = UINT64_C(0) - (key / 64 % 2); /* all bits or none: a branch would be unpredictable */
-    return count_bits_of_two(OBSERVE(quarter->starts[0]) & (up_to | upper),
-                             OBSERVE(quarter->starts[1]) & up_to & upper);
+    size_t before = part > 0 ? OBSERVE(full->before[part - 1]) : 0;
+    return before + count_bits_of_two(OBSERVE(full->starts[part * 2]) & (up_to | upper),
+                                      OBSERVE(full->starts[part * 2 + 1]) & up_to & upper);
 }
-
-/* The `used` bits of a full leaf's quarters, in order: a cache line. */
-struct leaf_map {
-    uint64_t used[FRAME / GRANULE / 64];
-};
-
-_Static_assert(sizeof(struct leaf_map) == POOL_GRAIN, "a map fills a cache line");
-
-ALWAYS_INLINE bool leaf_map_uses(const struct leaf_map *map, uint16_t key) {
-    return (OBSERVE(map->used[key / 64]) >> key % 64 & 1) != 0;
-}
-
-void leaf_map_fill(struct leaf_map *map, const struct leaf *leaf);
 
 /* --- Both -------------------------------------------------------------------------------------------------------- */
 
 /* PROCESSes that begin at or before a granule. Never exceeds the leaf's room, unless the leaf is being changed. */
 ALWAYS_INLINE size_t leaf_up_to(const struct leaf *leaf, unsigned kind, uint16_t key) {
-    if (leaf_is_short(kind)) {
-        return short_up_to(leaf, kind, key);
-    }
-    const struct quarter *quarter = leaf_quarter_of(leaf, key);
-    return OBSERVE(quarter->first) + quarter_up_to(quarter, key);
+    return leaf_is_short(kind) ? short_up_to(leaf, kind, key) : full_up_to(leaf, key);
 }
 
 static inline size_t leaf_count(const struct leaf *leaf, unsigned kind) {
-    return leaf_up_to(leaf, kind, FRAME / GRANULE - 1);
+    return leaf_is_short(kind) ? short_up_to(leaf, kind, FRAME_GRANULES - 1)
+                               : OBSERVE(leaf_full(leaf)->before[LEAF_PARTS - 1]);
 }
 
 /* A frame's place, and the form of its tags. */
@@ -193,6 +172,9 @@ struct leaf_frame {
     uintptr_t base;   /* the offset at which it begins */
     bool generations; /* tags have them */
 };
+
+/* Where a frame's bytes are, by any of its PROCESSes; NULL in a movable space. */
+char *frame_physical(const struct sub_node *node, uintptr_t base);
 
 /* Makes a cell an empty leaf for the frame at `physical`. */
 void leaf_clear(struct leaf *leaf, unsigned kind, char *physical);
@@ -211,3 +193,59 @@ void leaf_refresh(struct leaf *leaf, unsigned kind, struct leaf_frame frame, con
 
 /* What is wrong with a leaf, or NULL. */
 const char *leaf_flaw(const struct leaf *leaf, unsigned kind, struct leaf_frame frame);
+
+/* --- Maps -------------------------------------------------------------------------------------------------------- */
+
+/* If handles are plain addresses: the granules that belong to PROCESSes, except to doomed ones. */
+struct leaf_map {
+    uint64_t used[FRAME_WORDS];
+};
+
+_Static_assert(sizeof(struct leaf_map) == POOL_GRAIN, "a map fills a cache line");
+
+ALWAYS_INLINE bool leaf_map_uses(const struct leaf_map *map, uint16_t key) {
+    return (OBSERVE(map->used[key / 64]) >> key % 64 & 1) != 0;
+}
+
+/*
+ * If handles have generations: the frame as *runs*. A run is a PROCESS's part of the frame, or what is between two.
+ * Doomed PROCESSes do not count. These are two adjacent cache lines, which a reader fetches at the same time:
+ *
+ *   bounds      bits, set where a run begins, so always in granule 0;
+ *   before      for each word of bounds: the number of runs that begin in earlier words, but at most RUNS_MANY;
+ *   low, high   the tags of the first RUNS_TAGS runs, 8 and 4 bits of each; 0 between PROCESSes. Few runs have none.
+ */
+#define RUNS_TAGS ((size_t)37)
+#define RUNS_MANY 255u
+
+struct leaf_runs {
+    uint64_t bounds[FRAME_WORDS];
+    uint8_t before[FRAME_WORDS];
+    uint8_t low[RUNS_TAGS];
+    uint8_t high[(RUNS_TAGS + 1) / 2];
+};
+
+_Static_assert(sizeof(struct leaf_runs) == 2 * POOL_GRAIN, "runs fill two cache lines");
+_Static_assert(LEAF_TAG_BITS <= 8 + 4, "low and high have a tag's bits");
+
+/* The number of runs that begin at or before a granule; possibly less if more than RUNS_MANY. */
+ALWAYS_INLINE size_t runs_up_to(const struct leaf_runs *runs, size_t key) {
+    size_t word = key / 64;
+    return OBSERVE(runs->before[word]) + count_bits(OBSERVE(runs->bounds[word]) << (63 - key % 64));
+}
+
+/* Of a run below RUNS_TAGS. */
+ALWAYS_INLINE unsigned runs_tag(const struct leaf_runs *runs, size_t number) {
+    unsigned high = OBSERVE(runs->high[number / 2]) >> number % 2 * 4 & 0xfu;
+    return high << 8 | OBSERVE(runs->low[number]);
+}
+
+/* Makes a map agree with a full leaf. */
+void leaf_map_fill(struct leaf_map *map, const struct leaf *leaf, unsigned kind, struct leaf_frame frame);
+void leaf_runs_fill(struct leaf_runs *runs, const struct leaf *leaf, unsigned kind, struct leaf_frame frame);
+
+/* Makes it agree after a change of the leaf that concerns a PROCESS, which it has or, if `removed`, had. */
+void leaf_map_update(struct leaf_map *map, const struct leaf *leaf, struct leaf_frame frame,
+                     const struct sub_node *node, bool removed);
+void leaf_runs_update(struct leaf_runs *runs, const struct leaf *leaf, unsigned kind, struct leaf_frame frame,
+                      const struct sub_node *node, bool removed);

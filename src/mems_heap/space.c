@@ -50,7 +50,10 @@ static void begin(struct mems_space *space, const struct shape *shape) {
     memset(&space->holes, 0, sizeof space->holes);
     memset(&space->reserved, 0, sizeof space->reserved);
     nodes_init(&space->nodes);
-    dict_init(&space->dict, space->number, shape->restless);
+    dict_init(&space->dict, space->number,
+              shape->restless  ? DICT_BLOCKS_MOVE_ALWAYS
+              : shape->movable ? DICT_BLOCKS_MOVE
+                               : DICT_BLOCKS_STAY);
     store_init(&space->store, space->page_size, shape->restless);
     space->processes = 0;
     space->process_bytes = 0;

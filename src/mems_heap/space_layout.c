@@ -13,12 +13,12 @@
     STRUCTURE(sub_node, link, start, last, physical, region, slot, tag)                                                \
     CONSTANT(SEGMENT_HOLE) CONSTANT(SEGMENT_PROCESS) CONSTANT(SEGMENT_DOOMED) CONSTANT(SEGMENT_BITS)                   \
     CONSTANT(DICT_ADDRESS_BITS) CONSTANT(HANDLE_NUMBER_BITS) CONSTANT(HANDLE_GENERATION_BITS)                          \
-    STRUCTURE(quarter, starts, first)                                                                                  \
+    STRUCTURE(full_leaf, starts, before)                                                                               \
     STRUCTURE(region, link, memory, size, mapped, top, live, blocks, slots, slots_max, only)                           \
     STRUCTURE(pool, roomy, full, empty, cell_size)                                                                     \
     CONSTANT(POOL_CHUNK) CONSTANT(POOL_GRAIN) CONSTANT(TABLE_BITS) CONSTANT(TYPE_TABLE) CONSTANT(TYPE_LEAF)            \
     CONSTANT(FRAME_BITS) CONSTANT(GRANULE) CONSTANT(MAIN_CHAIN_START) CONSTANT(LEAF_SHORT_KINDS)                       \
-    CONSTANT(LEAF_SHORT_SHARE) CONSTANT(LEAF_NO_KEY) CONSTANT(QUARTERS)
+    CONSTANT(LEAF_SHORT_SHARE) CONSTANT(LEAF_NO_KEY)
 /* clang-format on */
 
 LAYOUT_DEFINE(space_layout, SPACE_ROWS);

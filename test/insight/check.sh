@@ -197,11 +197,11 @@ END
 
 # shellcheck disable=SC2046,SC2016 # ten times; the debugger's variable
 change $(yes '$block=mems_malloc(24)' | head -10) # and now a full leaf describes it
-quarter="((struct quarter *)($leaf))"
-for part in 'starts[0]' 'first'; do
-    change "$quarter->$part = $quarter->$part ^ 1"
+full="((struct full_leaf *)($leaf))"
+for part in 'starts[0]' 'before[0]' 'before[3]'; do
+    change "$full->$part = $full->$part ^ 1"
     damaged dictionary "$process"
-    change "$quarter->$part = $quarter->$part ^ 1"
+    change "$full->$part = $full->$part ^ 1"
     "$INSIGHT" check "$process" >"$work/check" || fail "the spaces are damaged: $(cat "$work/check")"
 done
 
