@@ -236,8 +236,8 @@ ALWAYS_INLINE size_t runs_up_to(const struct leaf_runs *runs, size_t key) {
 
 /* Of a run below RUNS_TAGS. */
 ALWAYS_INLINE unsigned runs_tag(const struct leaf_runs *runs, size_t number) {
-    unsigned high = OBSERVE(runs->high[number / 2]) >> number % 2 * 4 & 0xfu;
-    return high << 8 | OBSERVE(runs->low[number]);
+    unsigned pair = OBSERVE(runs->high[number / 2]);
+    return (pair >> number % 2 * 4 & 0xf) << 8 | OBSERVE(runs->low[number]);
 }
 
 /* Makes a map agree with a full leaf. */
