@@ -30,5 +30,5 @@ void hole_list_replace(struct hole_list *list, struct sub_node *hole, struct sub
 size_t hole_list_each(struct hole_list *list, size_t size, size_t (*act)(struct sub_node *hole, void *context),
                       void *context);
 
-/* Also that there are *count HOLEs. */
+/* Also sets *count to the number of HOLEs. */
 bool hole_list_valid(const struct hole_list *list, size_t *count, const char **why);

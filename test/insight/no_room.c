@@ -15,7 +15,7 @@ int main(void) {
     for (size_t i = 0; i < 1000; i++) {
         free(malloc(sizes[i % 4]));
     }
-    puts("nothing"); /* of its own: all are freed */
+    puts("nothing"); /* all blocks of the loop are freed */
     fflush(stdout);
     pause();
     return 0;

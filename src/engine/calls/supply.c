@@ -118,27 +118,35 @@ static bool refill_from_fresh(struct heap *heap, unsigned size_class, void **blo
 /* Each borrowed block costs a slow call, so after this many a class refills its magazine. */
 #define BORROWED_MAX 128u
 
-static bool may_borrow(struct heap *heap, unsigned size_class, size_t alignment) {
-    if (size_classes[size_class].size <= BORROW_MIN || size_class >= MEDIUM_CLASS || alignment > GRANULE ||
+/* The class of a ready block that a request may borrow, or size_class itself. */
+static unsigned lender(const struct heap *heap, unsigned size_class, size_t size) {
+    for (unsigned larger = size_class + 1;
+         larger < MEDIUM_CLASS && size_classes[larger].size <= size + size / BORROW_SHARE; larger++) {
+        if (*heap->tops[larger] != NULL) {
+            return larger;
+        }
+    }
+    return size_class;
+}
+
+/* The lock, which a refill would take too, is taken only if there is something to borrow. */
+static void *borrow(struct heap *heap, unsigned size_class, size_t size, size_t alignment) {
+    if (size_classes[size_class].size <= BORROW_MIN || alignment > GRANULE ||
         heap->classes[size_class].borrowed == BORROWED_MAX) {
-        return false;
+        return NULL;
+    }
+    const unsigned larger = lender(heap, size_class, size);
+    if (larger == size_class) {
+        return NULL;
     }
     lock_take(&heap->lock);
     const bool fresh = cached_needs_fresh(heap, size_class);
     lock_give(&heap->lock);
-    return fresh;
-}
-
-static void *borrow(struct heap *heap, unsigned size_class, size_t size) {
-    void *block = NULL;
-    for (unsigned larger = size_class + 1;
-         block == NULL && larger < MEDIUM_CLASS && size_classes[larger].size <= size + size / BORROW_SHARE; larger++) {
-        block = fast_pop(heap, larger);
+    if (!fresh) {
+        return NULL;
     }
-    if (block != NULL) {
-        heap->classes[size_class].borrowed++;
-    }
-    return block;
+    heap->classes[size_class].borrowed++;
+    return fast_pop(heap, larger);
 }
 
 bool supply_magazine(struct heap *heap, unsigned size_class, void **block) {
@@ -180,8 +188,8 @@ ALWAYS_INLINE void *obtain(struct heap *heap, unsigned size_class, size_t size, 
             return block != NULL ? block : out_of_memory();
         }
     }
-    if (harden == HARDEN_OFF && may_borrow(heap, size_class, alignment)) {
-        block = borrow(heap, size_class, size);
+    if (harden == HARDEN_OFF) {
+        block = borrow(heap, size_class, size, alignment);
     }
     bool filled = block != NULL || refill(heap, size_class, &block);
     if (!filled) {
