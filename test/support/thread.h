@@ -1,5 +1,5 @@
 /*
- * thread.h - runs a function in a thread, and scales the work of tests.
+ * thread.h - runs a function in a thread, to its end or to a barrier, and scales the work of tests.
  */
 #pragma once
 
@@ -25,6 +25,22 @@
 static inline void thread_run(void *(*function)(void *), void *argument) {
     pthread_t thread;
     CHECK(pthread_create(&thread, NULL, function, argument) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+}
+
+/* Starts function(argument) in a thread and meets it at a barrier for two, where it first waits: it has then done
+ * what stands before. Both may go on to meet there. */
+static inline pthread_t thread_hold(void *(*function)(void *), void *argument, pthread_barrier_t *step) {
+    pthread_t thread;
+    CHECK(pthread_barrier_init(step, NULL, 2) == 0);
+    CHECK(pthread_create(&thread, NULL, function, argument) == 0);
+    pthread_barrier_wait(step);
+    return thread;
+}
+
+/* Lets the thread go on from the barrier where it waits last, and waits for its end. */
+static inline void thread_release(pthread_t thread, pthread_barrier_t *step) {
+    pthread_barrier_wait(step);
     CHECK(pthread_join(thread, NULL) == 0);
 }
 

@@ -392,11 +392,8 @@ static void *wait_for_the_end(void *unused) {
 }
 
 static void a_forked_child_has_the_arena_whole(void) {
-    pthread_t thread;
     struct mems_arena *arena = arena_create("inherited");
-    CHECK(pthread_barrier_init(&step, NULL, 2) == 0);
-    CHECK(pthread_create(&thread, NULL, wait_for_the_end, NULL) == 0);
-    pthread_barrier_wait(&step);
+    pthread_t thread = thread_hold(wait_for_the_end, NULL, &step);
     fill(arena);
     free_some(&(size_t){0});
     struct child_result result;
@@ -404,8 +401,7 @@ static void a_forked_child_has_the_arena_whole(void) {
     fputs(result.err, stderr);
     CHECK(result.signal == 0 && result.status == 0);
     check_marks(1, 4);
-    pthread_barrier_wait(&step);
-    CHECK(pthread_join(thread, NULL) == 0);
+    thread_release(thread, &step);
     arena_destroy("test", arena);
     check_nothing_left();
 }

@@ -34,11 +34,8 @@ static void *hold_blocks(void *unused) {
 }
 
 static pthread_t start_holder(void) {
-    pthread_t thread;
     engine_free(engine_alloc(1));
-    CHECK(pthread_barrier_init(&step, NULL, 2) == 0);
-    CHECK(pthread_create(&thread, NULL, hold_blocks, NULL) == 0);
-    pthread_barrier_wait(&step);
+    pthread_t thread = thread_hold(hold_blocks, NULL, &step);
     return thread;
 }
 
@@ -102,8 +99,7 @@ static void a_child_finds_what_was_freed_remotely(void) {
     fputs(result.err, stderr);
     CHECK(result.signal == 0 && result.status == 0);
     CHECK_VALID(); /* the parent is not affected */
-    pthread_barrier_wait(&step);
-    CHECK(pthread_join(holder, NULL) == 0);
+    thread_release(holder, &step);
     CHECK_VALID();
     free_from(1, 3, BLOCKS);
     free_from(2, 3, BLOCKS);
@@ -153,8 +149,7 @@ static void a_child_has_its_own_inbox(void) {
     child_run(&result, free_what_is_left, NULL);
     fputs(result.err, stderr);
     CHECK(result.signal == 0 && result.status == 0);
-    pthread_barrier_wait(&step);
-    CHECK(pthread_join(other, NULL) == 0);
+    thread_release(other, &step);
     CHECK_VALID();
 }
 

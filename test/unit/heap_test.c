@@ -245,18 +245,14 @@ static void use_the_other_thread_s_blocks(void *unused) {
 }
 
 static void a_child_takes_over_what_other_threads_had(void) {
-    pthread_t thread;
     struct child_result result;
     void *block = engine_alloc(10);
     engine_free(engine_alloc(MEDIUM_MAX + 1));
-    CHECK(pthread_barrier_init(&step, NULL, 2) == 0);
-    CHECK(pthread_create(&thread, NULL, hold_blocks, NULL) == 0);
-    pthread_barrier_wait(&step);
+    pthread_t thread = thread_hold(hold_blocks, NULL, &step);
     child_run(&result, use_the_other_thread_s_blocks, NULL);
     fputs(result.err, stderr);
     CHECK(result.signal == 0 && result.status == 0);
-    pthread_barrier_wait(&step);
-    CHECK(pthread_join(thread, NULL) == 0);
+    thread_release(thread, &step);
     engine_free(block);
     CHECK_VALID(); /* the parent is not affected */
     for (int i = 0; i < BLOCKS / 2; i++) {

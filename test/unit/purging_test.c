@@ -215,19 +215,15 @@ static void *hold_with_heap(void *unused) {
 
 /* A sleeper whose blocks this thread frees, and collects. */
 static pthread_t start_sleeper(void) {
-    pthread_t thread;
     engine_free(engine_alloc(1));
-    CHECK(pthread_barrier_init(&step, NULL, 2) == 0);
-    CHECK(pthread_create(&thread, NULL, hold_with_heap, NULL) == 0);
-    pthread_barrier_wait(&step);
+    pthread_t thread = thread_hold(hold_with_heap, NULL, &step);
     free_most();
     collect(heap_of(2), SIZE_MAX, false);
     return thread;
 }
 
 static void wake(pthread_t thread) {
-    pthread_barrier_wait(&step);
-    CHECK(pthread_join(thread, NULL) == 0);
+    thread_release(thread, &step);
 }
 
 static void no_thief_gets_a_slot_of_it(void) {

@@ -386,11 +386,8 @@ static void *alloc_then_wait(void *batch) {
 
 /* A thread has allocated, and waits; this one has freed half of it. */
 static pthread_t owner_with_frees_under_way(struct batch *batch) {
-    pthread_t thread;
-    CHECK(pthread_barrier_init(&step, NULL, 2) == 0);
     engine_free(engine_alloc(1));
-    CHECK(pthread_create(&thread, NULL, alloc_then_wait, batch) == 0);
-    pthread_barrier_wait(&step);
+    pthread_t thread = thread_hold(alloc_then_wait, batch, &step);
     for (size_t i = 0; i < batch->count / 2; i++) {
         engine_free(batch->blocks[i]);
     }
@@ -400,8 +397,7 @@ static pthread_t owner_with_frees_under_way(struct batch *batch) {
 }
 
 static void end_owner(pthread_t thread) {
-    pthread_barrier_wait(&step);
-    CHECK(pthread_join(thread, NULL) == 0);
+    thread_release(thread, &step);
 }
 
 static void a_thread_that_ends_collects_what_others_freed(void) {
@@ -466,12 +462,9 @@ static void *adopt_then_wait(void *unused) {
 
 static void a_unit_of_a_slab_that_was_adopted_is_routed_on(void) {
     static struct batch batch = {.size = 320, .count = 40};
-    pthread_t thread;
-    CHECK(pthread_barrier_init(&step, NULL, 2) == 0);
     engine_free(engine_alloc(1));
     thread_run(alloc_in_thread, &batch);
-    CHECK(pthread_create(&thread, NULL, adopt_then_wait, NULL) == 0);
-    pthread_barrier_wait(&step);
+    pthread_t thread = thread_hold(adopt_then_wait, NULL, &step);
     size_t unit = window_unit(batch.blocks[39]);
     uint32_t id = entry_heap(page_map_load(unit));
     CHECK(id != HEAP_ABANDONED && id != heap_mine->id);
@@ -531,11 +524,8 @@ static void *end_with_a_full_inbox(void *argument) {
 
 static void what_is_in_an_inbox_that_closes_is_routed_on(void) {
     static struct batch batch = {.size = 320, .count = 2000};
-    pthread_t thread;
-    CHECK(pthread_barrier_init(&step, NULL, 2) == 0);
     engine_free(engine_alloc(1));
-    CHECK(pthread_create(&thread, NULL, end_with_a_full_inbox, &batch) == 0);
-    pthread_barrier_wait(&step);
+    pthread_t thread = thread_hold(end_with_a_full_inbox, &batch, &step);
     for (size_t i = 0; i < batch.count / 2; i += 2) {
         engine_free(batch.blocks[i]);
     }

@@ -139,11 +139,8 @@ static void *leave_one_and_sleep(void *unused) {
 }
 
 static void those_of_a_sleeper_go_back_too(void) {
-    pthread_t thread;
-    CHECK(pthread_barrier_init(&step, NULL, 2) == 0);
     engine_free(engine_alloc(100));
-    CHECK(pthread_create(&thread, NULL, leave_one_and_sleep, NULL) == 0);
-    pthread_barrier_wait(&step);
+    pthread_t thread = thread_hold(leave_one_and_sleep, NULL, &step);
     for (int i = 0; i < 40; i++) {
         usleep(DECAY_US / 4);
         heap_mine->looked_ms = 0;
@@ -151,8 +148,7 @@ static void those_of_a_sleeper_go_back_too(void) {
     }
     CHECK_AT_MOST(slabs_present(), 3 * BLOCKS / 2000 + 64);
     CHECK_VALID();
-    pthread_barrier_wait(&step);
-    CHECK(pthread_join(thread, NULL) == 0);
+    thread_release(thread, &step);
     check_and_free_rest(BLOCKS, 64, 2000);
     CHECK_VALID();
 }

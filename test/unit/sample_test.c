@@ -678,12 +678,9 @@ static void *be_in_the_middle(void *unused) {
 }
 
 static void a_forked_child_has_no_half_written_sample(void) {
-    pthread_t thread;
     void *own = engine_alloc(100);
     memset(own, 3, 100);
-    CHECK(pthread_barrier_init(&step, NULL, 2) == 0);
-    CHECK(pthread_create(&thread, NULL, be_in_the_middle, NULL) == 0);
-    pthread_barrier_wait(&step);
+    pthread_t thread = thread_hold(be_in_the_middle, NULL, &step);
     const uint64_t live = samples.live;
     pid_t child = fork();
     CHECK(child >= 0);
@@ -698,8 +695,7 @@ static void a_forked_child_has_no_half_written_sample(void) {
         _exit(0);
     }
     child_wait(child);
-    pthread_barrier_wait(&step);
-    CHECK(pthread_join(thread, NULL) == 0);
+    thread_release(thread, &step);
 }
 
 /* About to open a cell of which the guards are mappings. */
@@ -713,11 +709,8 @@ static void *be_before_the_opening(void *unused) {
 }
 
 static void a_forked_child_opens_a_cell_however_it_is_guarded(void) {
-    pthread_t thread;
     engine_free(engine_alloc(100));
-    CHECK(pthread_barrier_init(&step, NULL, 2) == 0);
-    CHECK(pthread_create(&thread, NULL, be_before_the_opening, NULL) == 0);
-    pthread_barrier_wait(&step);
+    pthread_t thread = thread_hold(be_before_the_opening, NULL, &step);
     void *own = engine_alloc(100);
     CHECK(is_sampled(own) && atomic_load(&guarded_table.marks_first));
     const uint32_t mappings = atomic_load(&guarded_table.mappings);
@@ -734,8 +727,7 @@ static void a_forked_child_opens_a_cell_however_it_is_guarded(void) {
         _exit(0);
     }
     child_wait(child);
-    pthread_barrier_wait(&step);
-    CHECK(pthread_join(thread, NULL) == 0);
+    thread_release(thread, &step);
 }
 
 static void a_forked_child_has_other_random_numbers(void) {

@@ -75,14 +75,11 @@ static void *sleep_with_blocks(void *argument) {
 static void sleeper_start(struct sleeper *sleeper) {
     CHECK(sleeper->count <= BLOCKS_MAX && sleeper->cached <= 64);
     sleeper->blocks = sleeper->blocks != NULL ? sleeper->blocks : sleeper_blocks;
-    CHECK(pthread_barrier_init(&sleeper->step, NULL, 2) == 0);
-    CHECK(pthread_create(&sleeper->thread, NULL, sleep_with_blocks, sleeper) == 0);
-    pthread_barrier_wait(&sleeper->step);
+    sleeper->thread = thread_hold(sleep_with_blocks, sleeper, &sleeper->step);
 }
 
 static void sleeper_end(struct sleeper *sleeper) {
-    pthread_barrier_wait(&sleeper->step);
-    CHECK(pthread_join(sleeper->thread, NULL) == 0);
+    thread_release(sleeper->thread, &sleeper->step);
 }
 
 /* Every `stride`-th of its blocks, from `first` on. */
