@@ -2,7 +2,7 @@
 #include "hmm.h"
 
 #include "base/bits.h"
-#include "growth.h"
+#include "break_moves.h"
 #include "heap_state.h"
 #include "hmm_alloc.h"
 #include "region.h"
@@ -127,7 +127,7 @@ EXPORT int HmmUseBuffer(void *buffer, size_t size) {
         struct program_break brk;
         error = buffer != NULL && hmm_break_simulated(&brk, buffer, size) ? 0 : EINVAL;
         if (error == 0) {
-            hmm_growth_use_break(heap, &brk);
+            hmm_use_break(heap, &brk);
         }
     }
     heap_leave(heap, locked);

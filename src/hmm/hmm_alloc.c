@@ -3,8 +3,8 @@
 
 #include "advice.h"
 #include "block.h"
+#include "break_moves.h"
 #include "free_list.h"
-#include "growth.h"
 #include "heap_state.h"
 #include "hmm_report.h"
 #include "purge.h"
@@ -102,7 +102,7 @@ static NOINLINE void give_block(struct HmmHeap *heap, struct block *block, struc
     block = hmm_merge_blocks(heap, block, key);
     size_t size = block_size(block);
     if (UNLIKELY(block_after(block, size) == heap->end && size >= heap->trim_at)) {
-        (void)hmm_trim_break(heap, hmm_growth_extra(heap));
+        (void)hmm_trim_break(heap, hmm_break_extra(heap));
     }
 }
 

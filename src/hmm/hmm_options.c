@@ -1,6 +1,6 @@
 #include "hmm_options.h"
 
-#include "growth.h"
+#include "break_moves.h"
 #include "hmm_alloc.h"
 #include "os/settings.h"
 
@@ -79,7 +79,7 @@ void hmm_options_begin(char *const *environment) {
     struct program_break brk;
     if (started() && chosen.break_kind != was && chosen.break_kind == BREAK_SIMULATED &&
         hmm_break_reserved(&brk, chosen.size) == 0) {
-        hmm_growth_use_break(&hmm_heap, &brk);
+        hmm_use_break(&hmm_heap, &brk);
     }
     heap_leave(&hmm_heap, locked);
 }

@@ -1,4 +1,4 @@
-#include "growth.h"
+#include "break_moves.h"
 
 #include "free_list.h"
 #include "hmm_report.h"
@@ -24,12 +24,12 @@
 
 _Static_assert(REGION_OVERHEAD + BLOCK_MIN <= BREAK_MIN, "the smallest buffer has room for a block");
 
-void hmm_growth_use_break(struct HmmHeap *heap, const struct program_break *brk) {
+void hmm_use_break(struct HmmHeap *heap, const struct program_break *brk) {
     hmm_region_start(heap);
     heap->brk = *brk;
 }
 
-size_t hmm_growth_extra(const struct HmmHeap *heap) {
+size_t hmm_break_extra(const struct HmmHeap *heap) {
     size_t share = heap->size / EXTRA_SHARE;
     return share > EXTRA_MIN ? share : EXTRA_MIN;
 }
@@ -156,7 +156,7 @@ static bool raise_for(struct HmmHeap *heap, size_t size, const struct block *las
         return false;
     }
     char *now = where;
-    size_t extra = hmm_growth_extra(heap);
+    size_t extra = hmm_break_extra(heap);
     size_t need = size + REGION_OVERHEAD;
     bool joins = continues(heap, now, size + extra);
     if (joins) {
@@ -171,10 +171,10 @@ static bool raise_for(struct HmmHeap *heap, size_t size, const struct block *las
 static bool continue_elsewhere(struct HmmHeap *heap, size_t size) {
     struct program_break brk = heap->brk;
     if (brk.more == NULL || heap->region_count == HMM_REGIONS ||
-        !brk.more(&brk, size + REGION_OVERHEAD + hmm_growth_extra(heap), heap->size)) {
+        !brk.more(&brk, size + REGION_OVERHEAD + hmm_break_extra(heap), heap->size)) {
         return false;
     }
-    hmm_growth_use_break(heap, &brk);
+    hmm_use_break(heap, &brk);
     return true;
 }
 
@@ -184,7 +184,7 @@ struct block *hmm_alloc_extra(struct HmmHeap *heap, size_t size) {
         if (heap != &hmm_heap || !hmm_system_break(&brk)) {
             return NULL;
         }
-        hmm_growth_use_break(heap, &brk);
+        hmm_use_break(heap, &brk);
     }
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         struct block *last = last_free_block(heap);
