@@ -1,0 +1,47 @@
+/* advice.c - the program's own madvise and mlock on pages of its blocks. Their effects stay with the addresses until
+ * these are mapped anew: a later user would have unwanted huge pages, or memory that a forked child does not get. So
+ * spans with advised blocks are marked, and mapped anew when they are freed (span_give_advised); a slot's, with its
+ * whole slab. */
+#include "engine/engine.h"
+#include "engine/memory/huge.h"
+#include "engine/memory/large.h"
+#include "engine/root/root.h"
+#include "engine/slabs/slab.h"
+#include "engine/tables/window.h"
+
+/* Marks the spans of the window that overlap these bytes. Huge blocks need none of this: a mapping that is unmapped
+ * takes its advice along (huge_advised). */
+static void mark_spans(const void *start, size_t size) {
+    const uintptr_t end = (uintptr_t)start + size;
+    lock_take(&spans.lock);
+    uintptr_t at = (uintptr_t)start > window.base ? (uintptr_t)start : window.base;
+    size_t units = 1;
+    for (size_t unit = (at - window.base) >> UNIT_SHIFT; unit < spans.top; unit += units) {
+        if ((uintptr_t)window_address(unit) >= end) {
+            break;
+        }
+        uint32_t entry = page_map_load(unit);
+        struct span *span = window.spans[unit];
+        units = 1;
+        if (entry_is_slab(entry)) {
+            atomic_store_explicit(&CONTAINER_OF(span, struct slab, span)->advised, true, memory_order_relaxed);
+            units = span->first + span->units - unit;
+        } else if (entry == UNIT_LARGE || entry == UNIT_PART) {
+            atomic_store_explicit(&CONTAINER_OF(span, struct large, span)->advised, true, memory_order_relaxed);
+            units = span->first + span->units - unit;
+        }
+    }
+    lock_give(&spans.lock);
+}
+
+/* Also in a child that shares the process's memory: its pages are the same. */
+void engine_advised(const void *start, size_t size) {
+    uintptr_t end = (uintptr_t)start + size;
+    if (mems_root.options.advice != TOGGLE_ON || !root_ready()) {
+        return;
+    }
+    huge_note_advice(start, size);
+    if (end > window.base && (uintptr_t)start < window.base + window.units_area.size) {
+        mark_spans(start, size);
+    }
+}
