@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "engine/calls/batch.h"
+#include "engine/calls/good_size.h"
 #include "engine/heaps/heap.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"

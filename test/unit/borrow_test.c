@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "engine/calls/batch.h"
+#include "engine/calls/good_size.h"
 #include "engine/calls/realloc.h"
 #include "engine/heaps/heap.h"
 #include "engine/heaps/magazine.h"

@@ -4,7 +4,7 @@
 #include "support/fresh.h"
 
 #include "base/bits.h"
-#include "engine/calls/batch.h"
+#include "engine/calls/good_size.h"
 #include "engine/heaps/heap.h"
 #include "engine/tables/page_map.h"
 #include "engine/tables/window.h"

@@ -1,16 +1,8 @@
-/* batch.c - mems.h: true sizes of blocks, and batches. */
+/* batch.c - mems.h: batches. */
 #include "engine/calls/batch.h"
 
 #include "base/compiler.h"
 #include "mems.h"
-
-EXPORT size_t mems_good_size(size_t size) {
-    return good_size(size);
-}
-
-EXPORT void *mems_alloc_at_least(size_t size, size_t *usable) {
-    return alloc_at_least(size, usable);
-}
 
 EXPORT size_t mems_alloc_batch(size_t size, size_t count, void **blocks) {
     return batch_alloc(size, count, blocks);

@@ -1,0 +1,10 @@
+/* good_size.h - the real sizes of blocks. */
+#pragma once
+
+#include <stddef.h>
+
+/* What a request of `size` gets; `size` if that is impossible. */
+size_t good_size(size_t size);
+
+/* A block of good_size(size) bytes, also stored in *usable (may be NULL); NULL if there is no memory. */
+void *alloc_at_least(size_t size, size_t *usable);
