@@ -1,16 +1,16 @@
 /*
- * malloc_info.c - glibc's functions that query and tune malloc. A program means the heap that it uses, so none may
- * reach the C library's unused arena. In glibc's terms:
+ * malloc_info.c - glibc's statistics of malloc. A program means the heap that it uses, so none may reach the C
+ * library's unused arena. In glibc's terms:
  *
  *   arena = uordblks + fordblks;  uordblks: used;  fordblks: cached + free
  */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "api/family/backend.h"
+#include "api/family/with_malloc.h"
 #include "base/compiler.h"
 #include "os/os.h"
 
@@ -30,30 +30,11 @@ struct mallinfo2 {
     size_t fordblks; /* bytes free */
     size_t keepcost; /* what malloc_trim could give back at once */
 };
-enum {
-    M_MXFAST = 1,
-    M_TRIM_THRESHOLD = -1,
-    M_TOP_PAD = -2,
-    M_MMAP_THRESHOLD = -3,
-    M_MMAP_MAX = -4,
-    M_CHECK_ACTION = -5,
-    M_PERTURB = -6,
-    M_ARENA_TEST = -7,
-    M_ARENA_MAX = -8
-};
-
-/* The largest values that glibc takes. */
-enum { MXFAST_MOST = 160, MMAP_THRESHOLD_MOST = 32 << 20 };
 
 struct mallinfo mallinfo(void);
 struct mallinfo2 mallinfo2(void);
-int mallopt(int parameter, int value);
-int malloc_trim(size_t pad);
 void malloc_stats(void);
 int malloc_info(int options, FILE *stream);
-
-/* A static link must take malloc too: these functions must not describe a heap that is not in use. */
-__attribute__((used)) static void *(*const with_malloc)(size_t) = malloc;
 
 static struct mallinfo2 info_collect(void) {
     struct backend_figures figures;
@@ -98,42 +79,6 @@ static struct mallinfo info_capped(void) {
 
 EXPORT struct mallinfo mallinfo(void) {
     return info_capped();
-}
-
-/* 1 for each parameter and value that glibc accepts (docs/malloc.md); otherwise 0, and nothing changes. */
-static int tune(int parameter, int value) {
-    switch (parameter) {
-    case M_TRIM_THRESHOLD:
-        if (value <= 0) {
-            backend_set_trim(value < 0);
-        }
-        return 1;
-    case M_MMAP_MAX:
-        backend_set_mapping(value != 0);
-        return 1;
-    case M_MXFAST:
-        return value >= 0 && value <= MXFAST_MOST;
-    case M_MMAP_THRESHOLD:
-        return value >= 0 && value <= MMAP_THRESHOLD_MOST;
-    case M_TOP_PAD:
-    case M_CHECK_ACTION:
-    case M_PERTURB:
-    case M_ARENA_TEST:
-    case M_ARENA_MAX:
-        return 1;
-    default:
-        return 0;
-    }
-}
-
-EXPORT int mallopt(int parameter, int value) {
-    return tune(parameter, value);
-}
-
-/* 1 if memory went back. All free memory goes: there is no top to pad. */
-EXPORT int malloc_trim(size_t pad) {
-    (void)pad;
-    return backend_trim(pad) > 0;
 }
 
 EXPORT void malloc_stats(void) {
@@ -195,14 +140,9 @@ EXPORT int malloc_info(int options, FILE *stream) {
 #ifdef __GLIBC__
 
 struct mallinfo __libc_mallinfo(void);
-int __libc_mallopt(int parameter, int value);
 
 EXPORT struct mallinfo __libc_mallinfo(void) {
     return info_capped();
-}
-
-EXPORT int __libc_mallopt(int parameter, int value) {
-    return tune(parameter, value);
 }
 
 #endif
