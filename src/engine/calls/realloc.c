@@ -254,18 +254,3 @@ void *engine_realloc(const char *operation, void *block, size_t size) {
     }
     return size > PTRDIFF_MAX ? out_of_memory() : realloc_big(&old, size);
 }
-
-size_t engine_usable_size(const char *operation, const void *block) {
-    if (block == NULL) {
-        return 0;
-    }
-    if (UNLIKELY(heaps.harden != HARDEN_OFF)) {
-        return harden_usable_size(operation, block);
-    }
-    unsigned size_class = lookup_slot_class(block);
-    if (LIKELY(size_class < SIZE_CLASSES)) {
-        return size_classes[size_class].size;
-    }
-    const struct block found = fault_unless_live(operation, block);
-    return found.kind != BLOCK_OUTSIDE ? found.size : 0;
-}
