@@ -41,7 +41,7 @@ static const struct verb verbs[] = {
     {"list", "", "processes on the libraries: Rss, live bytes, version, mode",
      "A process whose memory may not be read is listed if it maps a library under its usual name.", 0, 0, HAS_JSON,
      verb_list},
-    {"top", "[PID]", "the same live in the terminal, or one process: its size classes and call sites",
+    {"top", "[PID]", "a live list of processes in the terminal; or one process: its size classes and call sites",
      "Keys: arrows and Page Up and Down move, < and > choose the column to sort by, r reverses the order, / filters by "
      "name, enter opens a process and escape leaves it, tab switches between classes and call sites, space pauses, q "
      "quits. Large heaps are counted less often than once a second, to keep the cost low.",
@@ -50,7 +50,7 @@ static const struct verb verbs[] = {
      "Divides each resident page among rows by what lies on it. A row says why its memory is there and when it goes. "
      "The rows sum to what the kernel counts as Rss. The size classes follow.",
      1, 1, HAS_JSON | HAS_SYMBOLS, verb_stats},
-    {"profile", "TARGET", "which call sites allocated what is there, estimated from samples, with error bars",
+    {"profile", "TARGET", "which call sites allocated the live blocks, estimated from samples, with error bars",
      "With the option sample=SIZE the library samples about one in SIZE requested bytes; `mems set PID sample=2m` "
      "starts that in a running process. The numbers are estimates, each with half the width of its 95 % confidence "
      "interval.",
@@ -64,26 +64,26 @@ static const struct verb verbs[] = {
      "An ADDRESS is a number in decimal or, with 0x, in hexadecimal; it may lie anywhere in a block.", 2, NO_LIMIT,
      HAS_JSON | HAS_SYMBOLS, verb_whatis},
     {"check", "TARGET", "whether the heaps' data structures are intact: exit status 0, or 1 for damage",
-     "A running process is stopped while its metadata is copied, when no thread holds a lock of the heap. The output "
-     "says for how long.",
+     "A running process is stopped while its metadata is copied, at a moment when no thread holds a lock of the "
+     "heap. The output says for how long.",
      1, 1, HAS_JSON, verb_check},
     {"leaks", "TARGET", "blocks that can no longer be reached: exit status 0, or 1 if there are some",
      "Every aligned word in the program's data, stacks, thread-local storage and registers that is an address in a "
      "block counts as a pointer to it, and so does every such word in a block that was reached. The other blocks are "
-     "leaked. Reported are those that no other leaked block leads to, with the sum of what they lead to. A running "
-     "process is stopped while its memory is copied, and the output says for how long.",
+     "leaked. The report names those that no other leaked block leads to, with the sum of all that they lead to. A "
+     "running process is stopped while its memory is copied; the output says for how long.",
      1, 1, HAS_JSON | HAS_LEAKS | HAS_WHY | HAS_SYMBOLS, verb_leaks},
     {"save", "TARGET FILE", "save what the verbs read in a file, without the contents of blocks",
      "The file can be the TARGET of every verb but set, trim and leaks.", 2, 2, 0, verb_save},
     {"diff", "TARGET TARGET", "what changed between two moments: processes, cores or saved heaps",
-     "Rows and classes that are the same are left out of the text.", 2, 2, HAS_JSON | HAS_SYMBOLS, verb_diff},
+     "The text leaves out rows and classes that did not change.", 2, 2, HAS_JSON | HAS_SYMBOLS, verb_diff},
     {"set", "PID NAME=VALUE", "set an option of a running process",
      "Any option of MEMS_OPTIONS that may change after the start. The library sets it on one of the process's next "
      "slow paths. If there is none within the timeout, the exit status is 2, and the option is set later.",
      2, 2, HAS_JSON | HAS_TIMEOUT, verb_set},
     {"trim", "PID", "make a running process return all free memory, as malloc_trim does",
-     "The library does so on one of the process's next slow paths. If there is none within the timeout, the exit "
-     "status is 2, and it happens later.",
+     "The library trims on one of the process's next slow paths. If there is none within the timeout, the exit "
+     "status is 2, and it trims later.",
      1, 1, HAS_JSON | HAS_TIMEOUT, verb_trim},
     {"run", "-- COMMAND...", "run a command on the library, and explain a signal that ends it",
      "The exit status is the command's, or 128 plus the number of the signal. A static program, one for another C "
@@ -109,11 +109,11 @@ static void print_help(void) {
     printf("usage: mems VERB [OPTION...] ARGUMENT...\n\n"
            "Looks into the heap of a process on libmems or libhmm, living or dead. TARGET is a process id, or the path "
            "of\n"
-           "a core or of a file that `mems save` has written.\n\n");
+           "a core or of a file written by `mems save`.\n\n");
     for (size_t i = 0; i < COUNT_OF(verbs); i++) {
         printf("  %-8s %s\n", verbs[i].name, verbs[i].brief);
     }
-    printf("  %-8s %s\n", "help", "show this text, or everything about a verb");
+    printf("  %-8s %s\n", "help", "show this text, or the help for a verb");
     printf("\nmems VERB --help lists the options of a verb. Exit status: 0, or 2 if the question could not be "
            "answered.\n\n"
            "`mems CORE` says what ended the process of a core, and which block a fault was about.\n");
@@ -169,23 +169,21 @@ static const struct {
     {HAS_JSON, {"json", OPTION_JSON, NULL, 0, "print one JSON object (docs/insight.md has its form)", 0}},
     {HAS_SYMBOLS,
      {"symbols", OPTION_SYMBOLS, "FOLDER", 0,
-      "also look here for the target's files; may be repeated (MEMS_SYMBOLS has folders, too)", 0}},
+      "also look here for the target's files; may be repeated (also: MEMS_SYMBOLS)", 0}},
     {HAS_TIMEOUT, {"timeout", OPTION_TIMEOUT, "SECONDS", 0, "time to wait for an answer (2)", 0}},
     {HAS_HTML, {"html", OPTION_HTML, "FILE", 0, "write a page for browsers (-: to standard output)", 0}},
     {HAS_LISTEN,
      {"listen", OPTION_LISTEN, "ADDRESS:PORT", 0, "address to listen at (127.0.0.1:6367); port 0: any free port", 0}},
     {HAS_LISTEN, {"host", OPTION_HOST, "NAME", 0, "also answer requests for this host name", 0}},
-    {HAS_LISTEN,
-     {"open", OPTION_OPEN, NULL, 0, "show everybody who reaches it the pages as well, not only metrics", 0}},
+    {HAS_LISTEN, {"open", OPTION_OPEN, NULL, 0, "show the pages, not only metrics, to everybody who can connect", 0}},
     {HAS_PROFILE, {"peak", OPTION_PEAK, NULL, 0, "what was live at the peak", 0}},
     {HAS_PROFILE, {"allocated", OPTION_ALLOCATED, NULL, 0, "all that was ever allocated, freed or not", 0}},
     {HAS_PROFILE, {"lifetime", OPTION_LIFETIME, NULL, 0, "how long blocks live", 0}},
     {HAS_PROFILE, {"resident", OPTION_RESIDENT, NULL, 0, "the resident part of live blocks", 0}},
     {HAS_PROFILE,
      {"thread", OPTION_THREAD, NULL, 0,
-      "divided by allocating thread; not with --allocated and --lifetime, whose sums are kept by call site and class",
-      0}},
-    {HAS_PROFILE, {"class", OPTION_CLASS, NULL, 0, "divided by size class", 0}},
+      "divide by allocating thread; not with --allocated and --lifetime, which are counted by call site and class", 0}},
+    {HAS_PROFILE, {"class", OPTION_CLASS, NULL, 0, "divide by size class", 0}},
     {HAS_PROFILE, {"tree", OPTION_TREE, NULL, 0, "from the outermost caller on (the default)", 0}},
     {HAS_PROFILE, {"flat", OPTION_FLAT, NULL, 0, "a row for each function", 0}},
     {HAS_PROFILE, {"inverted", OPTION_INVERTED, NULL, 0, "from the function that allocates to its callers", 0}},
@@ -194,9 +192,9 @@ static const struct {
       "text, pprof (profile.proto, gzip), heap_v2, collapsed (for flame graphs), json, html (a page with a flame "
       "graph) or speedscope",
       0}},
-    {HAS_PROFILE, {"rows", OPTION_ROWS, "N", 0, "rows at most (40); 0: all; of text and JSON", 0}},
+    {HAS_PROFILE, {"rows", OPTION_ROWS, "N", 0, "maximum number of rows of text and JSON (40); 0: all", 0}},
     {HAS_RUN, {"option", 'o', "NAME=VALUE", 0, "an option of the heap, as in MEMS_OPTIONS; may be repeated", 0}},
-    {HAS_RUN, {"stats", OPTION_STATS, NULL, 0, "when the command ends, show its `mems stats`", 0}},
+    {HAS_RUN, {"stats", OPTION_STATS, NULL, 0, "when the command ends, show its statistics", 0}},
     {HAS_TOP, {"batch", OPTION_BATCH, NULL, 0, "print a table for each look", 0}},
     {HAS_TOP, {"interval", 'i', "SECONDS", 0, "time between looks (1)", 0}},
     {HAS_TOP, {"count", 'n', "N", 0, "number of looks (--batch: unlimited; --json: 1)", 0}},
@@ -209,14 +207,14 @@ static const struct {
     {HAS_RUN,
      {"leaks", OPTION_LEAKS, NULL, 0,
       "when the command ends, report its leaks on standard error; exit status 0 becomes 1 if there are some", 0}},
-    {HAS_RUN, {"map", OPTION_MAP, NULL, 0, "and its `mems map`", 0}},
+    {HAS_RUN, {"map", OPTION_MAP, NULL, 0, "when the command ends, show its map", 0}},
     {HAS_RUN,
      {"save", OPTION_SAVE, "FILE", 0,
-      "and save its heap in a file, as `mems save` does; %p in the name becomes the process id", 0}},
+      "when the command ends, save its heap to a file; %p in the name becomes the process id", 0}},
     {HAS_RUN,
      {"detach", OPTION_DETACH, NULL, 0, "do not trace it: its end is not explained, and debuggers may attach", 0}},
-    {HAS_RUN, {"hmm", OPTION_HMM, NULL, 0, "on libhmm", 0}},
-    {HAS_RUN, {"library", OPTION_LIBRARY, "PATH", 0, "on this library, not on the one beside mems", 0}},
+    {HAS_RUN, {"hmm", OPTION_HMM, NULL, 0, "run it on libhmm", 0}},
+    {HAS_RUN, {"library", OPTION_LIBRARY, "PATH", 0, "use this library, not the one beside mems", 0}},
 };
 
 _Static_assert(COUNT_OF(options) <= 64, "a bit for each option");

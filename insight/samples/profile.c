@@ -177,7 +177,7 @@ void profile_take(struct profile *profile, struct session *session, enum profile
         fail("%s: its library takes no samples, or they cannot be read", session->target.name);
     }
     if (is_of_stacks(kind) && group == GROUP_CLASS && !profile->samples.has_classes) {
-        fail("%s: its library keeps what has been allocated by call site alone, not by class", session->target.name);
+        fail("%s: its library counts all that was allocated by call site only, not by class", session->target.name);
     }
     calls_open(&profile->calls, session);
     if (is_of_stacks(kind) || beside) {
@@ -330,7 +330,7 @@ static void check_arguments(const struct arguments *arguments) {
         fail("--%s is counted by call site and class, not by thread", kind);
     }
     if ((form == FORM_PPROF || form == FORM_HEAP_V2) && of_stacks) {
-        fail("this format has what has been allocated beside what is live: leave --%s out", kind);
+        fail("this format has allocated and live memory side by side: leave --%s out", kind);
     }
     if (arguments->kind == PROFILE_LIFETIME && !is_table) {
         fail("this format has no lifetimes: --lifetime is shown as text or JSON");

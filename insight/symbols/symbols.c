@@ -152,7 +152,7 @@ struct symbols *symbols_open(struct target *target) {
     symbols->socket = ends[0];
     if (symbols->child < 0) {
         symbols->child = 0;
-        warn("there are no names of symbols: cannot start a process that reads them: %s", strerror(errno));
+        warn("no symbol names: cannot start the process that reads them: %s", strerror(errno));
     }
     return symbols;
 }
@@ -215,7 +215,7 @@ static char *ask(struct symbols *symbols, enum question_kind kind, uint64_t addr
     free(answer);
     *size = 0;
     end_child(symbols);
-    warn("names of symbols are missing: reading them from the program's files failed, or took too long");
+    warn("symbol names are missing: reading the program's files failed, or took too long");
     return NULL;
 }
 

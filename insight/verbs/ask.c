@@ -98,15 +98,14 @@ static void open_engine_process(struct session *session, const char *name) {
 static int tell_silence(const struct arguments *arguments, const struct target *target) {
     fflush(stdout);
     if (target_is_stopped(target)) {
-        warn("no answer in %.1f s: the process is stopped; it will be done when the process goes on (kill -CONT %d) "
-             "and a "
-             "thread of it next takes a slow path",
+        warn("no answer in %.1f s: the process is stopped; it answers once it continues (kill -CONT %d) and a thread "
+             "takes "
+             "a slow path",
              arguments->timeout, target->pid);
         return EXIT_TROUBLE;
     }
     warn("no answer in %.1f s: the process allocates and frees nothing, and has no background thread (background=on); "
-         "it "
-         "will be done when a thread of it next takes a slow path",
+         "it answers when a thread next takes a slow path",
          arguments->timeout);
     return EXIT_TROUBLE;
 }
@@ -200,7 +199,7 @@ static uint64_t value_of(struct session *session, const struct option_text *opti
     } else if (option->kind == layout_constant(layout, "OPTION_SIZE", 2)) {
         known = parse_size(text, &value);
     } else {
-        fail("%s: options that are texts cannot be set from outside", option->name);
+        fail("%s: text options cannot be set from outside", option->name);
     }
     if (!known) {
         fail("%s: invalid value %s; it takes %s", option->name, text, option->values);
@@ -237,7 +236,7 @@ int verb_set(const struct arguments *arguments) {
     size_t count = read_options(&session, options);
     uint32_t order = find_option(options, count, name);
     if (options[order - 1].fixed) {
-        fail("%s: it shapes the heap and cannot be changed once the process has started", name);
+        fail("%s: this option must be set before the process starts", name);
     }
     uint64_t number = value_of(&session, &options[order - 1], value);
     struct root_request answer;

@@ -46,8 +46,8 @@ refused() {
 refused 'no such option; it has check, harden' colour=red
 refused 'invalid value x; it takes MILLISECONDS' decay_ms=x
 refused 'invalid value x; it takes 0|text|json' stats=x
-refused 'shapes the heap' check=deferred
-refused 'options that are texts cannot be set' stats_file=/tmp/x
+refused 'before the process starts' check=deferred
+refused 'text options cannot be set' stats_file=/tmp/x
 refused 'set as NAME=VALUE' decay_ms
 refused 'refuses it: Invalid argument' decay_ms=99999999999
 
@@ -56,7 +56,7 @@ status=0
 [ $status -eq 2 ] || fail "an idle process: status $status"
 grep -q 'no answer in 0.2 s' "$work/error" || fail "of an idle process it says $(cat "$work/error")"
 
-# A stopped process carries it out when it goes on.
+# A stopped process carries it out when it continues.
 halt "$busy"
 status=0
 "$INSIGHT" set --timeout 0.2 "$busy" decay_ms=78 2>"$work/error" || status=$?

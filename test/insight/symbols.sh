@@ -22,7 +22,7 @@ ask() {
 
 for how in crash hang long; do
     ask $how
-    [ "$(grep -c 'names of symbols are missing' "$work/errors")" -eq 1 ] || fail "$how: it warns $(cat "$work/errors")"
+    [ "$(grep -c 'symbol names are missing' "$work/errors")" -eq 1 ] || fail "$how: it warns $(cat "$work/errors")"
 done
 ask grow
 grep -q '^  limited$' "$work/told" || fail "memory is not limited: $(cat "$work/told")"
