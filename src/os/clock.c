@@ -2,6 +2,7 @@
 
 #include <stdatomic.h>
 
+#include "inject.h"
 #include "os.h"
 #include "syscall.h"
 #include "vdso.h"
@@ -42,6 +43,10 @@ void os_sleep_ms(uint32_t ms) {
 }
 
 uint64_t os_coarse_ms(void) {
+    const uint64_t injected = os_injected_ms();
+    if (injected != 0) {
+        return injected;
+    }
     struct timespec now = clock_read(CLOCK_MONOTONIC_COARSE);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }

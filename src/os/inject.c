@@ -36,4 +36,14 @@ int os_injected(enum os_call call) {
     return fails ? atomic_load(&injections[call].error) : 0;
 }
 
+static _Atomic uint64_t injected_ms;
+
+void os_inject_clock(uint64_t ms) {
+    atomic_store(&injected_ms, ms);
+}
+
+uint64_t os_injected_ms(void) {
+    return atomic_load(&injected_ms);
+}
+
 #endif

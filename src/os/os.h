@@ -201,4 +201,8 @@ enum os_call { OS_CALL_MMAP, OS_CALL_MUNMAP, OS_CALL_MPROTECT, OS_CALL_MADVISE, 
 void os_inject(enum os_call call, uint64_t after, uint64_t count, int error);
 void os_inject_clear(void);
 uint64_t os_inject_calls(enum os_call call);
+
+/* From now on os_coarse_ms() is `ms`, so that it does not matter how fast the machine is; 0: it follows the kernel's
+ * clock again. */
+void os_inject_clock(uint64_t ms);
 #endif

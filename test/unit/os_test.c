@@ -16,6 +16,7 @@
 
 #include "os/os.h"
 #include "support/child.h"
+#include "support/clock.h"
 #include "support/kernel.h"
 
 #define UNIT ((size_t)65536)
@@ -234,6 +235,21 @@ static void the_coarse_clock_goes_on_and_never_back(void **state) {
     }
 }
 
+static void a_test_can_stop_the_coarse_clock(void **state) {
+    (void)state;
+    clock_stop();
+    const uint64_t stopped = os_coarse_ms();
+    while (monotonic_ms() < stopped + 20) {
+        assert_true(os_coarse_ms() == stopped);
+    }
+    clock_advance(7);
+    assert_true(os_coarse_ms() == stopped + 7);
+    os_inject_clock(0);
+    while (os_coarse_ms() <= stopped + 7) {
+        continue; /* it goes on from the time that the kernel knows */
+    }
+}
+
 static void assert_random_looks_so(void) {
     uint64_t values[256];
     uint64_t ever_set = 0;
@@ -380,6 +396,7 @@ int main(void) {
 #endif
         cmocka_unit_test(failures_leave_errno_alone),
         cmocka_unit_test(the_coarse_clock_goes_on_and_never_back),
+        cmocka_unit_test(a_test_can_stop_the_coarse_clock),
         cmocka_unit_test(random_numbers_differ_in_every_bit),
         cmocka_unit_test(the_address_limit_is_the_process_s),
         cmocka_unit_test(ids_are_true_in_threads_and_children),
