@@ -6,7 +6,6 @@
 #include "support/fresh.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 #include "engine/heaps/heap.h"
 #include "engine/heaps/magazine_budget.h"
@@ -14,12 +13,13 @@
 #include "engine/slabs/slab.h"
 #include "engine/upkeep/decay.h"
 #include "os/os.h"
+#include "support/clock.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
 #include "support/thread.h"
 
 /* With decay_ms=20. */
-#define DECAY_US 20000u
+#define DECAY_MS 20u
 
 #define BLOCKS 100000u
 static void *blocks[BLOCKS];
@@ -54,7 +54,7 @@ static void check_and_free_rest(size_t count, size_t size, size_t stride) {
 /* Passes of upkeep, for more than twice the time that memory is kept. */
 static void rest(void) {
     for (int i = 0; i < 16; i++) {
-        usleep(DECAY_US / 4);
+        clock_advance(DECAY_MS / 4);
         upkeep_pass(heap_mine, os_coarse_ms());
     }
 }
@@ -81,7 +81,7 @@ static void pages_in_use_do_not_go_back(void) {
     free_all_but(5000, 2);
     size_t present = slabs_present();
     for (int i = 0; i < 12; i++) {
-        usleep(DECAY_US / 4);
+        clock_advance(DECAY_MS / 4);
         for (size_t k = 1; k < 5000; k += 2) {
             blocks[k] = engine_alloc(64);
         }
@@ -107,7 +107,7 @@ static void those_of_abandoned_slabs_go_back_too(void) {
     engine_free(engine_alloc(100));
     for (unsigned i = 0; i < 3 * SIZE_CLASSES; i++) {
         if (i % SIZE_CLASSES == 0) {
-            usleep(DECAY_US);
+            clock_advance(DECAY_MS);
         }
         upkeep_pass(heap_mine, os_coarse_ms());
     }
@@ -121,7 +121,7 @@ static void those_of_abandoned_slabs_go_back_too(void) {
 static void a_thread_with_time_gives_them_all_back(void) {
     thread_run(leave_one_in_2000, NULL);
     for (unsigned i = 0; i < 6; i++) {
-        usleep(DECAY_US);
+        clock_advance(DECAY_MS);
         upkeep_of_all();
     }
     CHECK_AT_MOST(slabs_present(), 3 * BLOCKS / 2000 + 8);
@@ -142,7 +142,7 @@ static void those_of_a_sleeper_go_back_too(void) {
     engine_free(engine_alloc(100));
     pthread_t thread = thread_hold(leave_one_and_sleep, NULL, &step);
     for (int i = 0; i < 40; i++) {
-        usleep(DECAY_US / 4);
+        clock_advance(DECAY_MS / 4);
         heap_mine->looked_ms = 0;
         upkeep_pass(heap_mine, os_coarse_ms());
     }
@@ -341,7 +341,7 @@ static void a_busy_thread_gives_memory_back(void) {
     uint64_t refills = heap_mine->counters.refills;
     CHECK(slabs_present() * OS_PAGE + (spans.dirty_units << UNIT_SHIFT) > 10 * MIB || !os_purge_zeroes());
     for (int i = 0; i < 12; i++) {
-        usleep(DECAY_US / 4);
+        clock_advance(DECAY_MS / 4);
         for (size_t bytes = 0; bytes <= HEAP_BEAT; bytes += 100) {
             engine_free(engine_alloc(100));
         }
@@ -388,5 +388,6 @@ int main(void) {
         FRESH_WITH(a_busy_thread_gives_memory_back, "decay_ms=20"),
         FRESH(a_thread_that_only_frees_for_others_has_beats),
     };
+    clock_stop(); /* each test's process inherits it */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
