@@ -11,12 +11,10 @@
 #include "engine/slabs/lookup.h"
 #include "engine/tables/metadata.h"
 #include "os/os.h"
+#include "support/clock.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
 #include "support/thread.h"
-
-/* Longer than a test takes, and three times shorter than the machine has been up. */
-#define LONG_DECAY "decay_ms=20000"
 
 /* Frees as many blocks of 64 bytes, allocated together, as it takes to store `stock` magazines; the rest stays in
  * the magazine. The first is freed first. */
@@ -305,15 +303,16 @@ int main(void) {
         IN_BOTH_MODES(little_is_kept_when_the_heap_grows),
         IN_BOTH_MODES(what_is_idle_while_the_heap_grows_goes_back),
         IN_BOTH_MODES(what_comes_and_goes_in_turn_keeps_its_slab),
-        FRESH_WITH(what_is_stored_decays, LONG_DECAY),
-        FRESH_WITH(storing_into_an_empty_depot_begins_a_period, LONG_DECAY),
-        FRESH_WITH(much_is_flushed_bit_by_bit, LONG_DECAY),
-        FRESH_WITH(what_lies_idle_is_flushed, LONG_DECAY),
+        FRESH(what_is_stored_decays),
+        FRESH(storing_into_an_empty_depot_begins_a_period),
+        FRESH(much_is_flushed_bit_by_bit),
+        FRESH(what_lies_idle_is_flushed),
         IN_BOTH_MODES(without_memory_half_of_a_magazine_is_flushed),
         IN_BOTH_MODES(all_heaps_share_one_bound_of_stored_magazines),
         FRESH(a_trim_brings_the_sweep_near),
         FRESH_WITH(without_a_decay_nothing_is_kept, "decay_ms=0"),
         FRESH(the_next_thread_is_swept_in_time),
     };
+    clock_stop(); /* each test's process inherits it */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
