@@ -13,12 +13,10 @@
 #include "engine/slabs/lookup.h"
 #include "engine/upkeep/decay.h"
 #include "os/os.h"
+#include "support/clock.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
 #include "support/thread.h"
-
-/* Longer than a test takes, and three times shorter than the machine has been up. */
-#define LONG_DECAY "decay_ms=20000"
 
 /* A large block of one unit; if it is not aligned, it is a medium one. */
 #define LARGE (SMALL_MAX + 1)
@@ -505,25 +503,25 @@ static void freeing_what_lies_in_the_first_unit_is_a_fault(void) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         FRESH(a_block_comes_back),
-        FRESH_WITH(a_batch_comes_back_in_order, LONG_DECAY),
-        FRESH_WITH(an_aligned_block_is_not_taken_from_the_cache, LONG_DECAY),
-        FRESH_WITH(every_size_is_found_in_its_bin, LONG_DECAY),
-        FRESH_WITH(pairs_cost_no_page_and_no_system_call, LONG_DECAY),
-        FRESH_WITH(nothing_grows_while_blocks_are_cached, LONG_DECAY),
-        FRESH_WITH(others_give_up_what_they_cache, LONG_DECAY),
-        FRESH_WITH(a_ready_block_is_taken_once, LONG_DECAY),
-        FRESH_WITH(sizes_in_turn_share_a_block, LONG_DECAY),
-        FRESH_WITH(blocks_are_wider_by_few_units, LONG_DECAY),
-        FRESH_WITH(a_cached_block_counts_little, LONG_DECAY),
-        FRESH_WITH(blocks_decay, LONG_DECAY),
-        FRESH_WITH(some_units_are_flushed, LONG_DECAY),
-        FRESH_WITH(a_pass_gives_few_back, LONG_DECAY),
-        FRESH_WITH(a_thread_that_wakes_and_grows_gives_all_back, LONG_DECAY),
-        FRESH_WITH(a_thread_that_wakes_and_has_slots_gives_all_back, LONG_DECAY),
+        FRESH(a_batch_comes_back_in_order),
+        FRESH(an_aligned_block_is_not_taken_from_the_cache),
+        FRESH(every_size_is_found_in_its_bin),
+        FRESH(pairs_cost_no_page_and_no_system_call),
+        FRESH(nothing_grows_while_blocks_are_cached),
+        FRESH(others_give_up_what_they_cache),
+        FRESH(a_ready_block_is_taken_once),
+        FRESH(sizes_in_turn_share_a_block),
+        FRESH(blocks_are_wider_by_few_units),
+        FRESH(a_cached_block_counts_little),
+        FRESH(blocks_decay),
+        FRESH(some_units_are_flushed),
+        FRESH(a_pass_gives_few_back),
+        FRESH(a_thread_that_wakes_and_grows_gives_all_back),
+        FRESH(a_thread_that_wakes_and_has_slots_gives_all_back),
         FRESH_WITH(a_cache_makes_nothing_fail, "window=4m"),
         FRESH_WITH(a_cache_makes_nothing_large_fail, "window=4m"),
         FRESH_WITH(without_a_decay_nothing_is_kept, "decay_ms=0"),
-        FRESH_WITH(a_thread_that_only_frees_gives_back, LONG_DECAY),
+        FRESH(a_thread_that_only_frees_gives_back),
         FRESH_FAULT(freeing_a_cached_block_is_a_fault, "",
                     "free(@): double free: a large block of 36864 bytes, cached"),
         FRESH_FAULT(freeing_a_unit_of_a_block_is_a_fault, "",
@@ -531,5 +529,6 @@ int main(void) {
         FRESH_FAULT(freeing_what_lies_in_the_first_unit_is_a_fault, "",
                     "free(@): not a block's start: 1024 bytes into a large block of 196608 bytes, live"),
     };
+    clock_stop(); /* each test's process inherits it */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
