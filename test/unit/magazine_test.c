@@ -12,6 +12,7 @@
 #include "engine/slabs/slab.h"
 #include "engine/tables/metadata.h"
 #include "os/os.h"
+#include "support/clock.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
 
@@ -277,5 +278,6 @@ int main(void) {
         IN_BOTH_MODES(without_memory_for_a_magazine_allocation_fails),
         IN_BOTH_MODES(without_budget_a_class_caches_the_blocks_of_a_page),
     };
+    clock_stop(); /* each test's process inherits it */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
