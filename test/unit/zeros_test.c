@@ -7,6 +7,7 @@
 
 #include "engine/heaps/heap.h"
 #include "os/os.h"
+#include "support/clock.h"
 #include "support/engine_heap.h"
 #include "support/kernel.h"
 #include "support/thread.h"
@@ -362,5 +363,6 @@ int main(void) {
         FRESH(a_refused_purge_clears_in_place),
         FRESH(all_of_a_block_is_zero),
     };
+    clock_stop(); /* each test's process inherits it */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
