@@ -9,6 +9,7 @@
 #include "engine/slabs/slab.h"
 #include "engine/slabs/slot_record.h"
 #include "engine/tables/live_map.h"
+#include "support/clock.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
 #include "support/thread.h"
@@ -274,5 +275,6 @@ int main(void) {
         FRESH(a_link_that_leads_nowhere_keeps_nothing_in_the_child),
         FRESH_WITH(a_child_takes_no_old_copies_for_damage, "harden=full"),
     };
+    clock_stop(); /* each test's process inherits it */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
