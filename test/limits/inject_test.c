@@ -25,6 +25,13 @@ static struct marked blocks[BLOCKS];
 /* What a child process reports by its exit status; anything else is a failure. */
 enum { REACHED = 0, NOT_REACHED = 7 };
 
+/* Fills a block of this size. Few words of a large one, because each touches a page in each of hundreds of processes. */
+static void fill(struct marked *block, size_t size) {
+    block->size = size;
+    block->stride = size / 6 / MARKED_WORD * MARKED_WORD;
+    marked_fill(block);
+}
+
 /* An allocation either succeeds or sets ENOMEM. */
 static void accept(struct marked *block, unsigned char *memory, size_t size, uint64_t mark) {
     if (memory == NULL) {
@@ -32,8 +39,8 @@ static void accept(struct marked *block, unsigned char *memory, size_t size, uin
         *block = (struct marked){.memory = NULL};
         return;
     }
-    *block = (struct marked){.memory = memory, .size = size, .mark = mark};
-    marked_fill(block);
+    *block = (struct marked){.memory = memory, .mark = mark};
+    fill(block, size);
 }
 
 static void make(struct marked *block, size_t size, uint64_t mark) {
@@ -68,8 +75,7 @@ static void resize(struct marked *block, size_t size) {
     }
     block->memory = memory;
     CHECK(marked_intact(block, size));
-    block->size = size;
-    marked_fill(block);
+    fill(block, size);
 }
 
 static void destroy(struct marked *block) {
@@ -82,7 +88,7 @@ static void destroy(struct marked *block) {
 
 /* Small, large and huge sizes in turn; the k-th block of a call is the same in every run. */
 static size_t size_of(size_t k) {
-    static const size_t sizes[] = {24, 200, 3000, 40 * KIB, 100 * KIB, 400 * KIB, 1500 * KIB, 70 * MIB};
+    static const size_t sizes[] = {24, 200, 3000, 40 * KIB, 100 * KIB, 400 * KIB, 1100 * KIB, 70 * MIB};
     return sizes[k % (sizeof sizes / sizeof sizes[0])] + k;
 }
 
