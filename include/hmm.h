@@ -3,7 +3,7 @@
  * the program break.
  *
  * The break is the process's own (sbrk), or a simulated one that moves inside a buffer: on a device without an
- * operating system, where the core compiles freestanding, or in a program that wants its heap in a place of its choice.
+ * operating system, where the core compiles freestanding, or in a program that chooses where its heap lies.
  * libhmm.so's malloc family uses this heap too. A program can also make any number of further heaps in its own memory
  * (HmmHeapCreate); each function has a second form that takes such a heap.
  *
@@ -39,8 +39,8 @@ struct HmmHeap;
  * HmmAlloc - allocates a block of at least `size` bytes, aligned to two words (16 bytes; 8 where a pointer has 4).
  *
  * size: bytes; 0 gives a distinct block that holds nothing. Returns the block, with undefined contents; NULL with errno
- * ENOMEM if size is above PTRDIFF_MAX, or if the break cannot be moved far enough and no free block that a bounded
- * search sees fits. Constant time, apart from the system's. Origin: this project; like C's malloc.
+ * ENOMEM if size is above PTRDIFF_MAX, or if the break cannot be moved far enough and a bounded search finds no free
+ * block that fits. Constant time, apart from the system's. Origin: this project; like C's malloc.
  */
 void *HmmAlloc(size_t size);
 void *HmmHeapAlloc(struct HmmHeap *heap, size_t size);
@@ -91,7 +91,7 @@ size_t HmmTrim(void);
 size_t HmmHeapTrim(struct HmmHeap *heap);
 
 /*
- * HmmUseBuffer - makes a buffer of the caller's the heap: the break is simulated and moves within it.
+ * HmmUseBuffer - makes a buffer the heap: the break is simulated and moves within it.
  *
  * buffer: memory that belongs to the heap from then on; size: its bytes, all that the heap will ever have. Must precede
  * the first allocation. Returns 0; EINVAL for NULL or a size without room for one block; EBUSY if the heap is in use.
@@ -128,15 +128,15 @@ struct HmmHooks {
 int HmmSetHooks(const struct HmmHooks *hooks);
 
 /*
- * HmmHeapCreate - makes a heap in memory of the caller's; it uses no other unless HmmHeapAddRegion adds some.
+ * HmmHeapCreate - makes a heap in the caller's memory; it uses no other unless HmmHeapAddRegion adds some.
  *
  * memory: belongs to the heap until the program reuses it; there is nothing to destroy. Its first 1 to 8 KiB hold the
  * heap's own state. size: its bytes. hooks: copied; may be NULL. Returns the heap; NULL with errno EINVAL for NULL
  * memory, a size that is too small or too large for a region, or hooks that HmmSetHooks would refuse. Heaps without a
  * lock of their own share the process's. Origin: this project.
  *
- * NULL in place of a heap: HmmHeapStats gives zeros, HmmHeapWalk returns -1, HmmHeapAddRegion EINVAL, other functions
- * NULL or 0, with errno EINVAL. A block in a call for such a heap is a fault.
+ * With NULL as the heap, HmmHeapStats gives zeros, HmmHeapWalk returns -1, HmmHeapAddRegion EINVAL, and other functions
+ * NULL or 0, with errno EINVAL. Passing a block together with a NULL heap is a fault.
  */
 struct HmmHeap *HmmHeapCreate(void *memory, size_t size, const struct HmmHooks *hooks);
 

@@ -34,24 +34,23 @@ int mems_version(void);
  * mems_option_set - sets one option, as MEMS_OPTIONS="name=value" in the environment does.
  *
  * name: an option's name; value: its value as text. MEMS_OPTIONS=help prints the options, their values and defaults.
- * Returns 0; EINVAL for NULL, an unknown name or a value that the option does not take; EBUSY for an option that shapes
- * the heap (window, check) once the heap is in use. On an error nothing changes; errno is unchanged either way. Origin:
- * this project.
+ * Returns 0; EINVAL for NULL, an unknown name or a value that the option does not take; EBUSY for an option that is
+ * fixed once the heap is in use (check, harden, window). On an error nothing changes; errno is unchanged either way.
+ * Origin: this project.
  */
 int mems_option_set(const char *name, const char *value);
 
 /*
  * mems_option_get - the value of an option as text.
  *
- * name: an option's name; value: receives the text, cut to fit and always ended by '\0'; size: bytes at value.
+ * name: an option's name; value: receives the text, cut to fit and always terminated by '\0'; size: bytes at value.
  * Returns 0; EINVAL for an unknown name, or when value is NULL or size is 0; ERANGE when the text was cut. errno is
- * unchanged.
- * Origin: this project.
+ * unchanged. Origin: this project.
  */
 int mems_option_get(const char *name, char *value, size_t size);
 
 /*
- * mems_on_limit - has a function called when the engine's heap holds more than the option limit_soft.
+ * mems_on_limit - registers a function to be called when the engine's heap holds more than the option limit_soft.
  *
  * handler: receives how many bytes the heap holds, limit_soft, and the context given here; NULL: no function is called
  * (a line goes to standard error in any case). It is called in a thread that allocates, after all free memory has gone
@@ -75,7 +74,7 @@ void mems_check_write(const char *function, const void *address, size_t size);
 
 /*
  * One size class of small blocks. slots = live + cached + free. A block that another thread has freed counts as cached
- * until the heap that owns it has got it back.
+ * until the heap that owns it has collected it.
  */
 struct mems_class_stats {
     size_t size;   /* bytes of a slot */
@@ -103,7 +102,7 @@ struct mems_engine_stats {
     size_t cached;     /* in magazines and depots, slots and large blocks */
     size_t free;       /* free slots that have been used before */
     size_t untouched;  /* free slots that hold no memory: never used */
-    size_t dirty;      /* free spans whose memory the system has not got back yet */
+    size_t dirty;      /* free spans whose memory has not gone back to the system */
     size_t fresh;      /* free spans that read as zero: never used, or given back */
     size_t accessible; /* the part of the window that is readable and writable */
     size_t window;     /* the window's address space, accessible or not */
@@ -185,7 +184,7 @@ int mems_profile_write(int fd, int kind);
  */
 
 /*
- * mems_good_size - how many bytes malloc(size) gives at least.
+ * mems_good_size - how many bytes a block of malloc(size) has at least.
  *
  * Requesting this size instead of `size` costs nothing: the block is the same. malloc_usable_size tells when a block
  * is longer still. size: bytes. Returns a number of bytes, at least `size` and at least 16; `size` itself if no block
@@ -207,7 +206,7 @@ void *mems_alloc_at_least(size_t size, size_t *usable);
  * mems_alloc_batch - many blocks of one size at once.
  *
  * size: bytes of each; count: how many; blocks: receives their addresses, blocks[0 .. count - 1]. Each is a separate
- * block, as from malloc(size), and is freed alone or in a batch. Returns how many blocks there are: `count`, or fewer
+ * block, as from malloc(size), and is freed alone or in a batch. Returns how many it allocated: `count`, or fewer
  * when memory ran out (errno ENOMEM); those are valid. For small blocks this costs about a fifth less than as many
  * calls of malloc and free. Origin: this project; jemalloc and rpmalloc have similar functions.
  */
@@ -235,7 +234,7 @@ void mems_free_batch(void *const *blocks, size_t count);
  * thread's does. A forked child has a copy of all arenas. Only memory limits their number: each takes some 6 KiB, and a
  * unit of 64 KiB for the first block of each size class.
  *
- * Passing something that is no arena, or a destroyed one, ends the program with a report. So does freeing a block
+ * Passing a pointer that is not an arena, or a destroyed one, ends the program with a report. So does freeing a block
  * twice, even one that went with its arena, unless its address has been used again.
  */
 struct mems_arena;
@@ -282,7 +281,7 @@ void mems_arena_free(struct mems_arena *arena, void *block);
 /* What an arena holds. */
 struct mems_arena_stats {
     struct mems_arena *arena;
-    char name[MEMS_ARENA_NAME_MAX]; /* ended by '\0' */
+    char name[MEMS_ARENA_NAME_MAX]; /* terminated by '\0' */
     size_t blocks;                  /* number of live blocks */
     size_t bytes;                   /* of these, as whole slots and whole pages */
     size_t held;                    /* bytes of memory that no one else can use: slabs, large blocks */
@@ -334,8 +333,8 @@ size_t mems_arena_list(struct mems_arena **arenas, size_t most);
  * of a function that may move blocks: mems_space_malloc, _calloc, _realloc, _trim, _compact, _compact_for. A block that
  * is *pinned* stays where it is (mems_pin).
  *
- * Errors: a call that makes no sense changes nothing, sets errno, and is reported to the error handler; by default as
- * one line on standard error, such as
+ * Errors: an invalid call changes nothing, sets errno, and is reported to the error handler; by default as one line on
+ * standard error, such as
  *
  *   mems_free: 4008 is inside the block 4000:4999, not its start
  *
@@ -580,7 +579,7 @@ struct mems_space;
  * options, ENOMEM if there is no memory. Up to 31 spaces with generations have different numbers; beyond that, a space
  * may accept the handle of another one with the same number, if the generation is the same by chance.
  *
- * mems_space_destroy - unmaps all of a space; no thread may use it any more, or be in one of its functions.
+ * mems_space_destroy - unmaps all of a space. No thread may be in one of its functions, or use it afterwards.
  */
 struct mems_space *mems_space_create(const struct mems_space_options *options);
 void mems_space_destroy(struct mems_space *space);
@@ -606,7 +605,7 @@ void mems_space_stats(struct mems_space *space, struct mems_stats *stats);
 int mems_space_walk(struct mems_space *space, int (*visit)(const struct mems_segment *segment, void *context),
                     void *context);
 
-/* In a file that has a PAGE_SIZE of its own, the calls that may start the default space start it with that. */
+/* In a file that defines PAGE_SIZE, the calls that may start the default space start it with that. */
 #ifdef MEMS_PAGE_SIZE_GIVEN
 #define mems_init() (mems_set_page_size(PAGE_SIZE), mems_init())
 #define mems_malloc(size) (mems_set_page_size(PAGE_SIZE), mems_malloc(size))
