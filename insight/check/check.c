@@ -39,7 +39,7 @@ void check_find(struct check *check, const char *heap, uint64_t where, const cha
 
 void check_count(struct check *check, uint64_t where, const char *what, uint64_t counted, uint64_t told) {
     if (counted != told) {
-        FIND(check, where, "%s: there are %" PRIu64 ", and the heap says %" PRIu64, what, counted, told);
+        FIND(check, where, "%s: counted %" PRIu64 ", but the heap says %" PRIu64, what, counted, told);
     }
 }
 

@@ -48,8 +48,8 @@ static bool check_cached(const struct engine_cached *cached, void *context) {
     hand->blocks[hand->count++] = cached->block;
     if (cached->block < engine->base || unit >= engine->top ||
         check_entry(engine, unit) != (cached->heap << engine->heap_shift | cached->size_class)) {
-        FIND(check, cached->block, "heap %" PRIu64 " has in %s what is no block of its class %u", cached->heap,
-             cached->where, cached->size_class);
+        FIND(check, cached->block, "heap %" PRIu64 " has in %s an address that is not a block of its class %u",
+             cached->heap, cached->where, cached->size_class);
     }
     return true;
 }
@@ -87,7 +87,7 @@ static void check_at_hand(struct check *check, const struct at_hand *hand) {
             uint64_t size = engine->classes[walk.span.size_class].size;
             uint64_t slot = (block - walk.span.start) / size;
             if ((block - walk.span.start) % size != 0 || slot >= walk.span.slots) {
-                FIND(check, block, "what is cached is no slot's start");
+                FIND(check, block, "a cached address is not the start of a slot");
             } else if (engine_slot_state(&walk, (unsigned)slot) == STATE_FREE) {
                 FIND(check, block, "a cached block is free in its slab");
             } else if (engine_slot_state(&walk, (unsigned)slot) != STATE_CACHED && live++ == 0) {
@@ -195,7 +195,7 @@ static void visit_slab(struct check *check, uint64_t slab, void *context) {
         FIND(check, slab, "a slab is in the list of another heap or class");
     } else if (field_read(check->engine->target, slab, check->engine->fields.slab_free, &free)) {
         if (free != 0 && list->full_seen) {
-            FIND(check, slab, "a slab with free slots stands behind a full one: nobody finds them");
+            FIND(check, slab, "a slab with free slots is behind a full one, so they are never used");
         }
         list->full_seen |= free == 0;
     }
@@ -211,7 +211,7 @@ static void visit_aging(struct check *check, uint64_t slab, void *context) {
 /* In the list whose head is at an address; returns how many. */
 static uint64_t check_slab_list(struct check *check, uint64_t head, uint64_t entry) {
     struct slab_list list = {.entry = entry, .mask = UINT32_MAX};
-    check_list(check, head, layout_field(check->engine->layout, "slab.link"), "a list of slabs is torn", visit_slab,
+    check_list(check, head, layout_field(check->engine->layout, "slab.link"), "a list of slabs is broken", visit_slab,
                &list);
     return list.count;
 }
@@ -261,7 +261,7 @@ static void check_slabs(struct check *check) {
 static void check_aging_list(struct check *check, uint64_t head, uint64_t id) {
     const struct engine *engine = check->engine;
     struct slab_list list = {.entry = id << engine->heap_shift, .mask = UINT32_MAX & ~engine->class_mask};
-    check_list(check, head, layout_field(engine->layout, "slab.age"), "a list of aging slabs is torn", visit_aging,
+    check_list(check, head, layout_field(engine->layout, "slab.age"), "a list of aging slabs is broken", visit_aging,
                &list);
 }
 
@@ -302,7 +302,7 @@ static void check_use(struct check *check, uint64_t in_use) {
     const uint64_t head =
         engine_structure(engine, "mems_root.heaps") + layout_field(engine->layout, "heaps.unused").offset;
     uint64_t unused = 0;
-    if (!check_list(check, head, layout_field(engine->layout, "heap.link"), "the list of unused heaps is torn",
+    if (!check_list(check, head, layout_field(engine->layout, "heap.link"), "the list of unused heaps is broken",
                     visit_unused, &unused)) {
         return;
     }
@@ -319,7 +319,7 @@ void check_heaps(struct check *check) {
     for (uint64_t id = 1; engine->has_heaps && id <= engine->heaps_made; id++) {
         struct engine_heap heap;
         if (!engine_heap(engine, id, &heap)) {
-            FIND(check, engine->heaps + id * 8, "heap %" PRIu64 " cannot be read, or takes itself for another", id);
+            FIND(check, engine->heaps + id * 8, "heap %" PRIu64 " cannot be read, or has another number", id);
         }
         in_use += heap.in_use;
     }
@@ -350,7 +350,7 @@ static bool meet_unit(struct inboxes *inboxes, uint64_t unit, uint64_t where) {
         return false;
     }
     if (inboxes->met[unit]) {
-        FIND(check, where, "a unit is in two inboxes, or an inbox runs in a circle");
+        FIND(check, where, "a unit is in two inboxes, or an inbox has a cycle");
         return false;
     }
     inboxes->met[unit] = true;
@@ -411,7 +411,7 @@ static void check_links(struct inboxes *inboxes) {
     }
     if (lost > check->in_flight) {
         FIND(check, engine->base + first * engine->unit,
-             "%" PRIu64 " units are said to be in an inbox, and are in none: nobody collects them", lost);
+             "%" PRIu64 " units are marked as in an inbox but are in none, so they are never collected", lost);
     }
 }
 

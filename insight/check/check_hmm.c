@@ -71,7 +71,7 @@ static struct listed *meet(const struct heap *heap, uint64_t address, enum hmm_s
     const struct listed key = {.address = address};
     struct listed *block = heap->count != 0 ? bsearch(&key, heap->blocks, heap->count, sizeof key, by_address) : NULL;
     if (block == NULL || block->state != state || block->met) {
-        find(heap, address, "what is in a list of blocks is none of them, or is there twice");
+        find(heap, address, "an entry of a list of blocks is not one of them, or is there twice");
         return NULL;
     }
     block->met = true;
@@ -121,7 +121,7 @@ static void check_free_list(const struct heap *heap) {
     const uint64_t each = layout_constant(layout, "FREE_STEPS", 0);
     const uint64_t levels = number(heap, heap->address, "HmmHeap.free_list.levels");
     if (bins * 8 != heads.size || each == 0 || each > 16 || bins / each * 2 != steps.size) {
-        find(heap, heap->address, "its bins make no sense");
+        find(heap, heap->address, "its bins are invalid");
         return;
     }
     for (uint64_t bin = 0; bin < bins; bin++) {
@@ -130,7 +130,7 @@ static void check_free_list(const struct heap *heap) {
         target_read_pointer(target, heap->address + heads.offset + bin * 8, &head);
         target_read_number(target, heap->address + steps.offset + bin / each * 2, 2, &bits);
         if ((bits >> bin % each & 1) != (head != 0) || (levels >> bin / each & 1) != (bits != 0)) {
-            find(heap, heap->address, "a bit does not tell whether its bin is empty");
+            find(heap, heap->address, "a bin's bit does not match whether the bin is empty");
         }
         if (head != 0) {
             check_bin(heap, bin, head);
@@ -142,7 +142,7 @@ static void check_free_list(const struct heap *heap) {
     }
     for (size_t i = 0; i < heap->count; i++) {
         if (heap->blocks[i].state == HMM_FREE && !heap->blocks[i].met) {
-            find(heap, heap->blocks[i].address, "a free block is in no bin: nobody finds it");
+            find(heap, heap->blocks[i].address, "a free block is in no bin, so it is never reused");
         }
     }
 }
@@ -175,7 +175,7 @@ static void check_quick_list(const struct heap *heap, uint64_t list, uint64_t si
         at = link;
     }
     if (waiting != number(heap, list, "quick_list.waiting")) {
-        find(heap, list, "a quick list is not as long as it says");
+        find(heap, list, "a quick list's recorded length is wrong");
     }
 }
 
@@ -187,7 +187,7 @@ static void check_quick_lists(const struct heap *heap) {
     uint64_t secret;
     target_read_pointer(&heap->check->session->target, number(heap, heap->layout->start, "hmm_root.secret"), &secret);
     if (lists * each.size > quick.size) {
-        find(heap, heap->address, "its quick lists make no sense");
+        find(heap, heap->address, "its quick lists are invalid");
         return;
     }
     for (uint64_t i = 0; i < lists; i++) {
@@ -195,7 +195,7 @@ static void check_quick_lists(const struct heap *heap) {
     }
     for (size_t i = 0; i < heap->count; i++) {
         if (heap->blocks[i].state == HMM_CACHED && !heap->blocks[i].met) {
-            find(heap, heap->blocks[i].address, "a cached block is on no quick list: nobody finds it");
+            find(heap, heap->blocks[i].address, "a cached block is on no quick list, so it is lost");
         }
     }
 }
@@ -213,7 +213,7 @@ static void check_counts(const struct heap *heap) {
     for (size_t i = 0; i < COUNT_OF(counts); i++) {
         const uint64_t told = number(heap, heap->address, counts[i].name);
         if (told != counts[i].counted) {
-            check_find(heap->check, "hmm", heap->address, "%s: there are %" PRIu64 ", and the heap says %" PRIu64,
+            check_find(heap->check, "hmm", heap->address, "%s: counted %" PRIu64 ", but the heap says %" PRIu64,
                        counts[i].name, counts[i].counted, told);
         }
     }

@@ -45,7 +45,7 @@ static bool meet(struct spaces *spaces, uint64_t node, uint64_t first, uint64_t 
     struct process *process =
         spaces->count != 0 ? bsearch(&key, spaces->processes, spaces->count, sizeof key, by_node) : NULL;
     if (process == NULL || first < process->first || last > process->last || last < first) {
-        find(spaces, node, "the dictionary leads to what is no PROCESS, or does not have the address");
+        find(spaces, node, "the dictionary leads to a place that is not a PROCESS with the address");
         return false;
     }
     process->met += last - first + 1;
@@ -58,7 +58,7 @@ static void check_single(struct spaces *spaces, uint64_t node, uint64_t base, ui
     const struct process *process =
         spaces->count != 0 ? bsearch(&key, spaces->processes, spaces->count, sizeof key, by_node) : NULL;
     if (process == NULL) {
-        find(spaces, node, "the dictionary leads to what is no PROCESS, or does not have the address");
+        find(spaces, node, "the dictionary leads to a place that is not a PROCESS with the address");
     } else {
         meet(spaces, node, larger(base, process->first), smaller(last, process->last));
     }
@@ -108,7 +108,7 @@ static void check_full_leaf(struct spaces *spaces, const uint64_t *cell, uint64_
             check_part(spaces, cell[nodes + count++], base, base + ((uint64_t)1 << spaces->frame_bits) - 1, key);
         }
         if (key % part == part - 1 && counts[key / part] != count) {
-            find(spaces, base, "a leaf of the dictionary counts its PROCESSes wrong");
+            find(spaces, base, "a leaf of the dictionary has a wrong count of PROCESSes");
             return;
         }
     }
@@ -179,7 +179,7 @@ static void check_dictionary(struct spaces *spaces) {
         return;
     }
     if (told != spaces->count) {
-        find(spaces, spaces->space, "the dictionary of a space counts other PROCESSes");
+        find(spaces, spaces->space, "the dictionary of a space has a wrong count of PROCESSes");
     }
     check_entry_of(spaces, root, height, 0);
     for (size_t i = 0; i < spaces->count; i++) {

@@ -49,7 +49,7 @@ static void check_slots(struct check *check, const struct engine_walk *walk) {
         all += count_bits(walk->live[word]) + count_bits(walk->remote[word]);
     }
     if (all != seen) {
-        FIND(check, span->start, "%" PRIu64 " bits of the live map are no slot's", all > seen ? all - seen : 0);
+        FIND(check, span->start, "%" PRIu64 " bits of the live map belong to no slot", all > seen ? all - seen : 0);
     }
     check->slots += span->slots;
     check->slabs++;
@@ -83,7 +83,7 @@ void check_window(struct check *check) {
         } else if (walk.span.kind == SPAN_LARGE || walk.span.kind == SPAN_SAMPLES) {
             check_entries(check, &walk);
         } else if (walk.span.kind == SPAN_TORN) {
-            FIND(check, walk.span.start, "a unit's entry, or the descriptor of its span, makes no sense");
+            FIND(check, walk.span.start, "a unit's entry, or the descriptor of its span, is invalid");
         }
         progress("checking", walk.next, engine->top);
     }
@@ -137,7 +137,7 @@ static struct free_span read_free_span(struct check *check, const struct engine_
     if (!field_read(engine->target, span, engine->fields.span_first, &found.first) || found.first != walk->span.unit ||
         !field_read(engine->target, span, units, &found.units) || found.units == 0 ||
         found.units > engine->top - walk->span.unit) {
-        FIND(check, walk->span.start, "a free span's descriptor makes no sense");
+        FIND(check, walk->span.start, "a free span's descriptor is invalid");
         found.first = walk->span.unit;
         found.units = 1;
     } else if (!target_read_pointer(engine->target, engine->spans + (found.first + found.units - 1) * 8, &end) ||
@@ -225,12 +225,13 @@ static void check_tree(struct check *check, struct free_spans *all, const char *
     uint64_t *found = tree_structures(engine->target, root, &fields, all->count + 1, &count, &whole);
     const struct free_span *before = NULL;
     if (!whole) {
-        FIND(check, place, "a tree of free spans is torn, or has others");
+        FIND(check, place, "a tree of free spans is broken, or has other spans");
     }
     for (size_t i = 0; i < count; i++) {
         struct free_span *span = free_span_at(all, found[i]);
         if (span == NULL || span->in_tree || (span->dirty != 0) != dirty) {
-            FIND(check, found[i], "what is in a tree of free spans is none, or is there twice, or in the wrong one");
+            FIND(check, found[i],
+                 "an entry of a tree of free spans is not one, is there twice, or is in the wrong tree");
             continue;
         }
         if (before != NULL && !in_order(before, span)) {
@@ -245,7 +246,7 @@ static void check_tree(struct check *check, struct free_spans *all, const char *
 static void visit_aging(struct check *check, uint64_t structure, void *context) {
     struct free_span *span = free_span_at(context, structure);
     if (span == NULL || span->dirty == 0 || span->ages) {
-        FIND(check, structure, "what ages is no dirty span, or is there twice");
+        FIND(check, structure, "an entry of the age list is not a dirty span, or is there twice");
     } else {
         span->ages = true;
     }
@@ -265,14 +266,15 @@ void check_free_spans(struct check *check) {
     check_tree(check, &all, "spans.fresh.tree.root", false);
     check_tree(check, &all, "spans.dirty.tree.root", true);
     check_list(check, engine_structure(engine, "mems_root.spans") + layout_field(layout, "spans.aging").offset,
-               layout_field(layout, "free_span.age"), "the list of dirty spans is torn", visit_aging, &all);
+               layout_field(layout, "free_span.age"), "the list of dirty spans is broken", visit_aging, &all);
     for (size_t i = 0; i < all.count; i++) {
         const struct free_span *span = &all.spans[i];
         if (!span->in_tree) {
-            FIND(check, engine->base + span->first * engine->unit, "a free span is in no tree: nobody finds it");
+            FIND(check, engine->base + span->first * engine->unit, "a free span is in no tree, so it is never reused");
         }
         if (span->dirty != 0 && !span->ages) {
-            FIND(check, engine->base + span->first * engine->unit, "a dirty span does not age: it never goes back");
+            FIND(check, engine->base + span->first * engine->unit,
+                 "a dirty span is not in the age list, so it is never purged");
         }
     }
     free(all.spans);

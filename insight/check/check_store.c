@@ -71,7 +71,7 @@ static bool meet_block(struct check *check, const struct layout *layout, struct 
 static uint64_t check_region(struct check *check, const struct layout *layout, uint64_t address) {
     struct region region = {.address = address};
     if (!read_region(check, layout, &region)) {
-        check_find(check, "spaces", address, "a region of a movable space makes no sense");
+        check_find(check, "spaces", address, "a region of a movable space is invalid");
         return 0;
     }
     region.end = region.memory;
@@ -82,8 +82,8 @@ static uint64_t check_region(struct check *check, const struct layout *layout, u
             return 0;
         }
         if (node != 0 && !meet_block(check, layout, &region, node, slot)) {
-            check_find(check, "spaces", node, "slot %" PRIu64 " of a region leads to no block of it, or out of order",
-                       slot);
+            check_find(check, "spaces", node,
+                       "slot %" PRIu64 " of a region leads to no block of the region, or out of order", slot);
             return region.found;
         }
     }
@@ -109,7 +109,7 @@ void check_store(struct check *check, struct layout *layout, uint64_t space, uin
     uint64_t at = head;
     while (field_read(target, at, next, &at) && at != head) {
         if (circle_closed(&circle, at)) {
-            check_find(check, "spaces", at, "the list of a movable space's regions is torn");
+            check_find(check, "spaces", at, "the list of a movable space's regions is broken");
             return;
         }
         blocks += check_region(check, layout, at - link.offset);

@@ -87,11 +87,11 @@ bit="(1ul << ($live - window.base) / 16 % 64)"
 each_damaged <<END
 spans.live_units = spans.live_units + 1|spans.live_units = spans.live_units - 1|units of slabs and large blocks
 $slab->free = $slab->free + 1|$slab->free = $slab->free - 1|count of free slots is not that of its bitmap
-$slab->span.first = $slab->span.first + 1|$slab->span.first = $slab->span.first - 1|makes no sense
-$word.live = $word.live ^ $bit << 1|$word.live = $word.live ^ $bit << 1|bits of the live map are no slot's
+$slab->span.first = $slab->span.first + 1|$slab->span.first = $slab->span.first - 1|is invalid
+$word.live = $word.live ^ $bit << 1|$word.live = $word.live ^ $bit << 1|bits of the live map belong to no slot
 $word.remote = $word.remote ^ $bit << 7|$word.remote = $word.remote ^ $bit << 7|freed remotely and not live
 heaps.in_use = heaps.in_use + 1|heaps.in_use = heaps.in_use - 1|heaps in use
-huge_table.live.count = 7|huge_table.live.count = 1|huge blocks: there are 1, and the heap says 7
+huge_table.live.count = 7|huge_table.live.count = 1|huge blocks: counted 1, but the heap says 7
 END
 
 # The same with everything that a heap can have: free spans of both kinds, depots, aging slabs, units in an inbox.
@@ -109,9 +109,9 @@ $dirty->dirty_units = $dirty->dirty_units + 1|$dirty->dirty_units = $dirty->dirt
 $clean->span.units = $clean->span.units + 1|$clean->span.units = $clean->span.units - 1|free span's ends do not point at it
 $word.live = 1|$word.live = 0|live map is set in a free span
 spans.dirty.tree.root->left = spans.dirty.tree.root->left->left|spans.dirty.tree.root->left = spans.dirty.tree.root->left->parent|a free span is in no tree
-spans.fresh.tree.root->left = spans.fresh.tree.root|spans.fresh.tree.root->left = (void *)$left|is torn, or has others
-spans.aging.prev = spans.aging.prev->prev|spans.aging.prev = spans.aging.prev->next|list of dirty spans is torn
-$heap->aging.prev = $heap->aging.prev->prev|$heap->aging.prev = $heap->aging.prev->next|list of aging slabs is torn
+spans.fresh.tree.root->left = spans.fresh.tree.root|spans.fresh.tree.root->left = (void *)$left|is broken, or has other spans
+spans.aging.prev = spans.aging.prev->prev|spans.aging.prev = spans.aging.prev->next|list of dirty spans is broken
+$heap->aging.prev = $heap->aging.prev->prev|$heap->aging.prev = $heap->aging.prev->next|list of aging slabs is broken
 $heap->depot.stored_count = $heap->depot.stored_count + 1|$heap->depot.stored_count = $heap->depot.stored_count - 1|stored magazines of a heap
 $heap->depot.stored_credit = $heap->depot.stored_credit + 1|$heap->depot.stored_credit = $heap->depot.stored_credit - 1|bytes of all depots
 $heap->classes[$class].stock.count = $heap->classes[$class].stock.count + 1|$heap->classes[$class].stock.count = $heap->classes[$class].stock.count - 1|stored magazines of a class
@@ -119,7 +119,7 @@ $heap->slab_bytes = $heap->slab_bytes + 16|$heap->slab_bytes = $heap->slab_bytes
 $heap->backlog = spans.top + 1|$heap->backlog = 0|inbox leads out of the window
 window.heaps[2]->inbox = 0|window.heaps[2]->inbox = 0xffffffff|in use, and in the list of unused ones
 heaps.in_use = (heaps.unused.next = heaps.unused.prev = &heaps.unused, heaps.in_use + 1)|heaps.in_use = (heaps.unused.next = heaps.unused.prev = &window.heaps[2]->link, heaps.in_use - 1)|heaps are neither in use nor in the list of unused ones
-window.inbox_links[spans.top - 1] = 0x80000000|window.inbox_links[spans.top - 1] = 0|units are said to be in an inbox
+window.inbox_links[spans.top - 1] = 0x80000000|window.inbox_links[spans.top - 1] = 0|units are marked as in an inbox
 END
 
 # A live block without its live bit is not damage but a leak; a live block that is in a magazine is damage.
@@ -143,10 +143,10 @@ sound "$process"
 cp "$work/check.json" "$work/before.json"
 made='((struct HmmHeap *)hmm_root.made[0])'
 each_damaged <<END
-hmm_heap.free_blocks = hmm_heap.free_blocks + 1|hmm_heap.free_blocks = hmm_heap.free_blocks - 1|HmmHeap.free_blocks: there are .*, and the heap says
-$made->room = $made->room + 16|$made->room = $made->room - 16|HmmHeap.room: there are .*, and the heap says
-$made->free_list.levels = $made->free_list.levels ^ 0x80000|$made->free_list.levels = $made->free_list.levels ^ 0x80000|whether its bin is empty
-$made->quick[10].waiting = $made->quick[10].waiting + 16|$made->quick[10].waiting = $made->quick[10].waiting - 16|not as long as it says
+hmm_heap.free_blocks = hmm_heap.free_blocks + 1|hmm_heap.free_blocks = hmm_heap.free_blocks - 1|HmmHeap.free_blocks: counted .*, but the heap says
+$made->room = $made->room + 16|$made->room = $made->room - 16|HmmHeap.room: counted .*, but the heap says
+$made->free_list.levels = $made->free_list.levels ^ 0x80000|$made->free_list.levels = $made->free_list.levels ^ 0x80000|whether the bin is empty
+$made->quick[10].waiting = $made->quick[10].waiting + 16|$made->quick[10].waiting = $made->quick[10].waiting - 16|recorded length is wrong
 $made->cut->header = $made->cut->header ^ 64|$made->cut->header = $made->cut->header ^ 64|header is damaged
 END
 
@@ -182,7 +182,7 @@ while IFS='|' read -r harm cure finding; do
     change "$cure"
     "$INSIGHT" check "$process" >"$work/check" || fail "the spaces are damaged: $(cat "$work/check")"
 done <<END
-space_default.dict.count = space_default.dict.count + 1|space_default.dict.count = space_default.dict.count - 1|dictionary of a space counts
+space_default.dict.count = space_default.dict.count + 1|space_default.dict.count = space_default.dict.count - 1|dictionary of a space has a wrong count
 space_default.dict.root = space_default.dict.root ^ 64|space_default.dict.root = space_default.dict.root ^ 64|dictionary
 ((struct leaf *)($leaf))->lanes[0] = ((struct leaf *)($leaf))->lanes[0] + 65536|((struct leaf *)($leaf))->lanes[0] = ((struct leaf *)($leaf))->lanes[0] - 65536|out of order
 ((struct leaf *)($leaf))->lanes[1] = ((struct leaf *)($leaf))->lanes[1] - 65536|((struct leaf *)($leaf))->lanes[1] = ((struct leaf *)($leaf))->lanes[1] + 65536|does not lead to all
@@ -190,9 +190,9 @@ $first->last = $first->last + 8|$first->last = $first->last - 8|do not tile it
 $first->physical = $first->physical + 8|$first->physical = $first->physical - 8|memory that is its own
 $first->tag = $first->tag ^ 2|$first->tag = $first->tag ^ 2|no known kind
 $region->blocks = $region->blocks + 1|$region->blocks = $region->blocks - 1|by its own count
-$slot = (void *)((long)$slot ^ 64)|$slot = (void *)((long)$slot ^ 64)|leads to no block of it
-($slot)->slot = ($slot)->slot ^ 1|($slot)->slot = ($slot)->slot ^ 1|leads to no block of it
-$region->top = $region->size + 1|$region->top = $region->clean|makes no sense
+$slot = (void *)((long)$slot ^ 64)|$slot = (void *)((long)$slot ^ 64)|leads to no block of the region
+($slot)->slot = ($slot)->slot ^ 1|($slot)->slot = ($slot)->slot ^ 1|leads to no block of the region
+$region->top = $region->size + 1|$region->top = $region->clean|is invalid
 END
 
 # shellcheck disable=SC2046,SC2016 # ten times; the debugger's variable
