@@ -195,7 +195,7 @@ static size_t resident_bytes(void) {
     unsigned long pages = 0;
     FILE *file = fopen("/proc/self/statm", "r");
     if (file == NULL || fscanf(file, "%*u %lu", &pages) != 1) {
-        die("nobody says what is resident");
+        die("resident memory is unknown");
     }
     fclose(file);
     return pages * 4096;

@@ -79,7 +79,7 @@ static void counting_stop(void) {
     CALLGRIND_TOGGLE_COLLECT;
 }
 
-/* What was counted last was a call of this name. */
+/* Attributes the last count to a call of this name. */
 static void count(const char *call) {
     CALLGRIND_DUMP_STATS_AT(call);
 }

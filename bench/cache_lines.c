@@ -89,7 +89,7 @@ void lines_places(FILE *stream) {
     }
 }
 
-/* What the calling thread counts now; NULL: nothing. */
+/* The count that the calling thread adds to; NULL: none. */
 static struct line_counts *counted(void) {
     struct thread *thread = mine();
     return thread->counting ? &thread->counts[thread->upkeep] : NULL;

@@ -16,7 +16,7 @@ NOT_QUICK = ("return/*_trim", "return/busy_large", "owners/freer_2", "owners/fre
              "batches/batch_200k", "batches/batch_30m", "calloc/recycled_64k", "calloc/recycled_256k",
              "calloc/recycled_8m")
 
-# What some of them are linked with, beside the C library.
+# Libraries that some of them need besides the C library.
 LIBRARIES = {"delete": ["-lstdc++"]}
 
 

@@ -21,7 +21,7 @@ struct ring {
     _Alignas(CACHE_LINE) void *batches[16][256];
 };
 
-/* What passes through a ring. */
+/* An element of a ring. */
 struct traffic {
     size_t length; /* of a batch */
     void *(*make)(uint64_t *random);

@@ -3,7 +3,7 @@
  */
 #include "workload.h"
 
-/* What a thread finds and leaves behind. */
+/* Blocks that a thread takes over and leaves behind. */
 struct tenancy {
     uint64_t random;
     void *left[100];

@@ -48,7 +48,7 @@ static void add_written(struct pieces *plan, struct target *target, const struct
     residency_end(&residency);
 }
 
-/* What to copy: writable mappings, the heap's that the program has made read-only, and written pages of others. */
+/* Selects writable mappings, those of the heap that the program made read-only, and written pages of others. */
 static struct pieces make_plan(struct session *session) {
     struct target *target = &session->target;
     struct pieces heap = find_heap(session);

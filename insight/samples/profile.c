@@ -61,7 +61,7 @@ static uint64_t group_of(const struct profile *profile, const struct sample *sam
     }
 }
 
-/* What is in memory of a block. */
+/* The resident bytes of a block. */
 static double resident_bytes(struct profile *profile, const struct sample *sample) {
     const uint64_t page = profile->session->target.page_size;
     const uint64_t end = sample->start + sample->size;

@@ -49,7 +49,7 @@ struct call_stack {
     struct stack_sums sums;      /* of all classes */
 };
 
-/* What the library keeps of a stack: its blocks of one class. */
+/* The library's counts of a stack's blocks of one class. */
 struct stack_part {
     uint64_t address;
     uint64_t size_class; /* its number, or one of the constants STACK_LARGE and STACK_HUGE */

@@ -92,7 +92,7 @@ static int look(struct looker *looker, pid_t pid) {
     return status;
 }
 
-/* What a look frees serves the next one, instead of going back to the system. */
+/* Memory that a look frees is kept for the next one. */
 static void keep_memory(void) {
 #ifdef M_TRIM_THRESHOLD
     mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);

@@ -349,7 +349,7 @@ static double rest_of(const struct watch *watch, double now) {
     return rest > 0 ? rest : 0;
 }
 
-/* What the server itself does here counts, too. */
+/* The server's own work counts, too. */
 double watch_run(struct watch *watch) {
     double before = worker_seconds_of(getpid());
     double now = now_seconds();

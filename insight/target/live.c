@@ -144,7 +144,7 @@ bool target_update_mappings(struct target *target) {
     return read && (residency_measure(target) || target_read_mappings(target));
 }
 
-/* What the kernel shows to everybody, as part of a sentence; "" if nothing. */
+/* The information that the kernel shows to everybody, as part of a sentence; "" if none. */
 static const char *resident_told(pid_t pid) {
     static char text[64];
     char status[4096];
@@ -451,7 +451,7 @@ static int stop_others(pid_t pid) {
     for (size_t i = before; i < stopped_count; i++) {
         int status;
         waitpid(stopped[i], &status, __WALL);
-        /* A signal that has just arrived is given back when the thread goes on. */
+        /* A signal that has just arrived is delivered when the thread continues. */
         if (WIFSTOPPED(status) && status >> 16 == 0) {
             ptrace(PTRACE_CONT, stopped[i], NULL, (void *)(intptr_t)WSTOPSIG(status));
             ptrace(PTRACE_INTERRUPT, stopped[i], NULL, NULL);

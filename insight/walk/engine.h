@@ -89,7 +89,7 @@ struct engine {
     uint64_t heaps_made;
     uint64_t decay_ms; /* 0: or not known */
 
-    /* What the library describes beside the window. */
+    /* Tables that the library describes besides the window. */
     bool has_heaps, has_counters, has_cached, has_huge, has_freed;
 
     /* As they were when the engine was opened, with their refills and flushes of each class. */
@@ -125,5 +125,5 @@ struct engine {
 void engine_open(struct engine *engine, struct target *target, struct layout *layout);
 void engine_close(struct engine *engine);
 
-/* What a member of the root points at; 0 if the root lacks the member. */
+/* The address in a member of the root; 0 if the root lacks the member. */
 uint64_t engine_structure(struct engine *engine, const char *member);

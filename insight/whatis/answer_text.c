@@ -5,7 +5,7 @@
 #include "support/text.h"
 #include "whatis/answer.h"
 
-/* Who has allocated the block, and freed it. */
+/* The threads that allocated and freed the block. */
 static void print_sample(struct origins *origins, const struct sample *sample) {
     origins_print(origins, "allocated", &sample->allocated, stdout);
     if (!sample->live) {

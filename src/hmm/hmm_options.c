@@ -49,7 +49,7 @@ bool hmm_keeps_deepbind(void) {
     return keeps;
 }
 
-/* A word that changes at most once, while it is read, is the one or the other. */
+/* The word changes at most once, so a race reads the old value or the new one. */
 RACY_READER bool hmm_ends_advice(void) {
     return chosen.advice == TOGGLE_ON;
 }

@@ -156,7 +156,7 @@ COLD void hmm_report_previous(struct HmmHeap *heap, struct block *block) {
         "the free block before it: written to after it was freed, or past the end of the block before that");
 }
 
-/* What happened to a block that nobody holds. */
+/* The damage to a block that nobody holds. */
 static const char *suffered(const struct block *block) {
     return block_sound(block) ? "written to after it was freed"
                               : "its header is overwritten: past the end of the block before it";

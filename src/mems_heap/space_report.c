@@ -8,7 +8,7 @@
 #include "complaint.h"
 #include "os/os.h"
 
-/* What is shown of a region of the store. */
+/* A region of the store, as it is shown. */
 struct region_numbers {
     const void *physical;
     size_t size;

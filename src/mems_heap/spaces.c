@@ -15,7 +15,7 @@ struct space_root space_root = {
 
 ROOT_NOTE(space_root, space_root);
 
-/* Who has which number. [0] is not used. */
+/* The spaces with each number. [0] is not used. */
 static struct {
     struct lock lock;
     uint32_t users[HANDLE_NUMBERS];

@@ -199,7 +199,7 @@ static struct unwind_rule rule_of_offset(enum unwind_rule_kind kind, int64_t off
     return (struct unwind_rule){.kind = kind, .offset = offset};
 }
 
-/* What follows a length. */
+/* An expression, which begins with its length. */
 static struct unwind_rule take_expression(enum unwind_rule_kind kind, const uint8_t **at) {
     const struct unwind_rule rule = {.kind = kind, .expression = *at};
     const uint64_t length = dwarf_number(at);

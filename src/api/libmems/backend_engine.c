@@ -8,7 +8,7 @@
 
 _Static_assert(MEMS_SIZE_CLASSES <= BACKEND_ROWS, "each size class has a row");
 
-/* What is counted by class. */
+/* The counts by class. */
 static void figure_classes(struct backend_figures *figures, const struct mems_engine_stats *stats) {
     for (uint32_t i = 0; i < stats->class_count; i++) {
         const struct mems_class_stats *size_class = &stats->classes[i];
