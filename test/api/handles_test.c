@@ -147,7 +147,7 @@ static void the_default_space_may_have_generations(void **state) {
     assert_int_equal(mems_init(), 0);
 }
 
-/* What a block grows into may have had a block whose handle looks like its own. */
+/* A block may grow into the place of one whose handle looks like its own. */
 static void a_block_that_grows_has_a_new_handle(void **state) {
     (void)state;
     struct mems_space *space = mems_space_create(NULL);

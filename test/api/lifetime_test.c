@@ -127,7 +127,7 @@ static void run_threads(int threads) {
     }
 }
 
-/* What ending threads do leaks nothing: no block, and no heap or slab where there are any. */
+/* Ending threads leak nothing: no block, and no heap or slab where there are any. */
 static void assert_many_threads_leak_nothing(void) {
     struct mallinfo2 info_before = mallinfo2();
 #ifdef LIBRARY_mems

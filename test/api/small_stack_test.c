@@ -12,7 +12,7 @@
 
 #define STACK ((size_t)128 << 10)
 #define PAINT 0xa5
-/* What the painting function itself may have below its frame. */
+/* Stack that the painting function itself may use below its frame. */
 #define MARGIN 256
 #define BLOCKS 20000
 

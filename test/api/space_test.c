@@ -43,7 +43,7 @@ static const char fourth_freed_picture[] =
 
 /* --- Help -------------------------------------------------------------------------------------------------------- */
 
-/* What a file descriptor receives between two calls, as a string. */
+/* The text that a file descriptor receives between two calls. */
 struct capture {
     int fd;
     int saved;

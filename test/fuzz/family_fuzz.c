@@ -11,7 +11,7 @@
 #include "api/family/backend.h"
 #include "program.h"
 
-/* What a heap without blocks uses: the ends of HMM's region. */
+/* Bytes used by a heap without blocks: the ends of HMM's region. */
 #ifdef BACKEND_HMM
 #define backend_valid(why) hmm_valid(&hmm_heap, why)
 #define IDLE_BYTES_MAX 32

@@ -57,7 +57,7 @@ static void every_flipped_bit_is_seen(void **state) {
     }
 }
 
-/* What a program may have written there: zeros, text, pointers, small numbers, and another block's header. */
+/* Words that a program may have written there: zeros, text, pointers, small numbers, and another block's header. */
 static void other_data_does_not_pass_for_a_header(void **state) {
     (void)state;
     struct random random = random_start();

@@ -42,7 +42,7 @@ for cpu in cortex-m0 cortex-m3; do
         done
     done
 
-    # What a program that allocates, resizes and frees links.
+    # The functions that a program links if it allocates, resizes and frees.
     compile "$work/core.o" -mcpu=$cpu -Os -ffunction-sections -fdata-sections -DHMM_REPORTS=0 -DHMM_BREAK=0 -c "$work/hmm.c"
     compile "$work/small.elf" -mcpu=$cpu -Os -nostdlib -Wl,--gc-sections,-e,main,--defsym,memcpy=0,--defsym,memset=0 \
         -x c - -x none "$work/core.o" <<'END_OF_PROGRAM'

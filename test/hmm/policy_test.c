@@ -91,7 +91,7 @@ static void small_blocks_are_cut_side_by_side_from_one_free_block(void) {
     CHECK_VALID();
 }
 
-/* What is freed on either side of the block being cut becomes part of it. */
+/* A block freed on either side of the block being cut becomes part of it. */
 static void what_is_freed_beside_the_block_being_cut_becomes_part_of_it(void) {
     char *large[4];
     for (int i = 0; i < 4; i++) {

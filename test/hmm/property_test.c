@@ -12,7 +12,7 @@
 #define STEPS 6000
 #define BUFFER ((size_t)256 << 10)
 
-/* What happens while the model works. */
+/* Events while the model works. */
 enum disturbance { QUIET, FOREIGN_MOVES, REFUSALS };
 
 static void disturb(enum disturbance disturbance) {

@@ -43,7 +43,7 @@ static struct stats *parse(size_t heaps, size_t arenas, size_t target_size, size
     return parsed;
 }
 
-/* What is left for the target, which may be less than nothing. */
+/* The part left for the target, which may be negative. */
 static size_t left(size_t heaps, size_t arenas) {
     return REST - heaps * sizeof(struct engine_heap) - arenas * sizeof(struct arena_account);
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What a look costs, in system calls: `mems stats`, `map` and `whatis` read a heap in a few calls for hundreds of units,
+# The cost of a look, in system calls: `mems stats`, `map` and `whatis` read a heap in a few calls for hundreds of units,
 # and let the kernel count the pages once at most; the looks of `mems serve` and `mems top` at a process that is known
 # take a few dozen, whatever its heap has, samples too, and the kernel need not count its pages.
 . "${0%/*}/lib.sh"

@@ -29,10 +29,10 @@ it = json.load(open(sys.argv[2]))
 places = {state: {int(word[1], 16): word[2] for word in told if word[0] == state and len(word) > 2}
           for state in ("kept", "leaked", "below", "cycle", "mangled")}
 found = {address for group in it["groups"] for address in group["addresses"]}
-wrong = ["%s is told as a leak" % places["kept"][a] for a in found if a in places["kept"]]
+wrong = ["%s is reported as a leak" % places["kept"][a] for a in found if a in places["kept"]]
 wrong += ["%s is not told" % how for a, how in places["leaked"].items() if a not in found]
-wrong += ["%s is told" % how for a, how in places["below"].items() if a in found]
-wrong += ["mangled is told" for a in places["mangled"] if a in found]
+wrong += ["%s is reported" % how for a, how in places["below"].items() if a in found]
+wrong += ["mangled is reported" for a in places["mangled"] if a in found]
 if len([a for a in found if a in places["cycle"]]) != 1 or sum(g["cycles"] for g in it["groups"]) != 1:
     wrong.append("of a cycle one block is told, as such")
 if it["below_blocks"] != len(places["below"]) + 2 or it["leaks"] != len(places["leaked"]) + 1:

@@ -80,7 +80,7 @@ static void *in_thread(void *how) {
     }
 }
 
-/* What returned functions have left on the stack is not a pointer. */
+/* Words that returned functions left on the stack are not pointers. */
 static __attribute__((noinline)) void wipe_stack(void) {
     volatile char space[20000];
     memset((void *)(uintptr_t)space, 0, sizeof space);

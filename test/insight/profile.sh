@@ -51,7 +51,7 @@ holds "$work/resident.json" 'all(s["bytes"] > 8e6 for s in it["sites"]
 ! "$INSIGHT" profile --allocated --thread "$process" 2>"$work/error" || fail "sums by stack alone are divided by thread"
 grep -q 'not by thread' "$work/error" || fail "it says $(cat "$work/error")"
 
-# What a site has allocated of each class; together as much as without classes, where each stack stands once.
+# Allocated bytes of a site by class; their sum is that without classes, where each stack stands once.
 profile --allocated --class --json --rows=0 "$process" >"$work/classes.json"
 holds "$work/classes.json" 'len({s["class"] for s in it["sites"]
     if any(f["function"] == "mixed_site" for f in s["frames"])}) > 5'
@@ -115,7 +115,7 @@ let_leak() {
     done
 }
 
-# What has changed since, beyond the noise.
+# Changes beyond the noise.
 let_leak
 "$INSIGHT" diff --json "$work/saved" "$process" >"$work/diff.json" || fail "mems diff"
 holds "$work/diff.json" 'it["profile"]["significant"] == 1 and it["profile"]["within_noise"] >= 5'
@@ -125,7 +125,7 @@ holds "$work/diff.json" '20e6 < it["profile"]["sites"][0]["change"] < 40e6'
 grep -q 'leak_site sites.c' "$work/diff" || fail "the text of the diff does not name the site: $(cat "$work/diff")"
 kill -9 "$process"
 
-# Who holds the slabs' memory: one block in fifty.
+# One block in fifty holds the slabs' memory.
 compile holders
 MEMS_OPTIONS=sample=16k,decay_ms=60000 launch "$work/list" "$work/holders"
 "$INSIGHT" stats --json "$process" >"$work/stats.json" || fail "mems stats"

@@ -189,7 +189,7 @@ for _ in $(seq 300); do
     grep -q "pid=\"$process\"" "$work/metrics" || break
     sleep 0.2
 done
-! grep -q "pid=\"$process\"" "$work/metrics" || fail "process $process is gone, and is told of"
+! grep -q "pid=\"$process\"" "$work/metrics" || fail "process $process is gone, but still reported"
 kill -INT "$server_process_first"
 ended=0
 wait "$server_process_first" || ended=$?

@@ -1,6 +1,6 @@
 #!/bin/sh
-# What comes with the command: the manual page, the completions and `mems help` have the same verbs and options, and gdb's
-# commands give the same answers as mems, for a process and for a core.
+# The files beside the command agree: the manual page, the completions and `mems help` have the same verbs and options,
+# and gdb's commands give the same answers as mems, for a process and for a core.
 . "${0%/*}/lib.sh"
 need python3 gdb
 share=$SOURCE_DIR/insight/share

@@ -65,7 +65,7 @@ for who in "$process" "$child"; do
 done
 kill -9 "$process" "$child"
 
-# What only readers need, the rows and the roots, makes a process at most 8 KiB larger.
+# The rows and roots, which only readers need, make a process at most 8 KiB larger.
 for table in engine_layout space_layout mems_root space_root; do
     nm -S "$LIBRARY" | awk -v table=$table '$4 == table { print $2 }'
 done | python3 -c 'import sys

@@ -26,7 +26,7 @@ swap_out "$process"
 "$INSIGHT" stats --json "$process" >"$work/after.json"
 holds "$work/after.json" 'it["swap"] > 0 and sum(r["resident"] for r in it["rows"]) == it["rss"]'
 holds "$work/after.json" 'sum(r["swapped"] for r in it["rows"]) > 0'
-python3 - "$work" <<'END' || fail "the heap is told differently when it is swapped out"
+python3 - "$work" <<'END' || fail "the heap is reported differently when it is swapped out"
 import json, sys
 before, after = (json.load(open("%s/%s.json" % (sys.argv[1], name))) for name in ("before", "after"))
 slots = [[{k: c[k] for k in ("size", "live", "free")} for c in it["classes"]] for it in (before, after)]

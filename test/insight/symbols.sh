@@ -27,7 +27,7 @@ done
 ask grow
 grep -q '^  limited$' "$work/told" || fail "memory is not limited: $(cat "$work/told")"
 ask lie
-grep -q 'evil?\[31m???name$' "$work/told" || fail "a name is told as $(cat -v "$work/told")"
+grep -q 'evil?\[31m???name$' "$work/told" || fail "a name is printed as $(cat -v "$work/told")"
 [ ! -s "$work/errors" ] || fail "it warns $(cat "$work/errors")"
 
 # A core whose program is elsewhere: places in files, or the names from there; another file of that name is not taken.

@@ -44,7 +44,7 @@ for limit in "-v $((100 * 1024))" "-d $((100 * 1024))" "-v $((300 * 1024))"; do
     expect $limit "$work/exhaust" 64,100,5000,40000,24,3000000,1000,200000,24 $((40 * 1024 * 1024)) 0x1000000000
 done
 
-# What is kept of freed blocks, even only their addresses, is given back before an allocation fails.
+# Freed blocks that are kept, even only by address, are given back before an allocation fails.
 "$CC" -std=c17 -O1 -fno-builtin -pthread -o "$work/kept" "$SOURCE_DIR/test/limits/kept.c" || exit 1
 for mode in off light full; do
     expect -v 300000 env MEMS_OPTIONS=harden=$mode "$work/kept" 100000 1000000 5000000 30000000 70000000 100000000

@@ -22,7 +22,7 @@
 
 static struct marked blocks[BLOCKS];
 
-/* What a child process reports by its exit status; anything else is a failure. */
+/* Exit statuses of a child process; any other is a failure. */
 enum { REACHED = 0, NOT_REACHED = 7 };
 
 /* Fills a block of this size. Few words of a large one, because each touches a page in each of hundreds of processes. */

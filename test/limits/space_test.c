@@ -32,7 +32,7 @@ static int listen(void **state) {
 
 /* --- Growing ----------------------------------------------------------------------------------------------------- */
 
-/* What a block occupies while it grows to 4 MiB in steps of 4 KiB. */
+/* Memory that a block occupies while it grows to 4 MiB in steps of 4 KiB. */
 static void grow(const struct mems_space_options *options, size_t most) {
     struct mems_space *space = space_create(options);
     struct mems_stats stats;

@@ -55,7 +55,7 @@ static inline void copy(struct crowd_entry *entry, struct random *random) {
 
 /* --- Looking on -------------------------------------------------------------------------------------------------- */
 
-/* What a walk has seen of a space so far: its segments are adjacent. */
+/* The progress of a walk over a space, whose segments are adjacent. */
 struct sight {
     uintptr_t next;
     size_t segments;

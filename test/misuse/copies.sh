@@ -37,7 +37,7 @@ is_stopped() {
         "$work/err" || fail "$@"
 }
 
-# What works is tried in one process for all functions.
+# One process tries the correct calls of all functions.
 small=
 huge=
 for function in $functions; do

@@ -2,7 +2,8 @@
  * copy_program.c - copy_program [FUNCTION SIZE OFFSET COUNT]...: FUNCTION writes COUNT bytes at OFFSET of a block of
  * SIZE bytes. Ends with status 0 if exactly these have changed, and each function returned what it must. What is
  * appended to is a text of two bytes before OFFSET. A function with a number of bytes that is not theirs, such as
- * strncat's, is given a source that goes on behind them; one that pads is given a source that ends after half of them.
+ * strncat's, is given a source that continues behind them; one that pads is given a source that ends after half of
+ * them.
  *
  * FUNCTION is a function of libmems-copy.so, or "down" or "up": memmove where the source overlaps with the destination
  * from below or from above. A _chk form is given the room ROOM, or else unknown room.
@@ -25,7 +26,7 @@ char *__strncat_chk(char *to, const char *from, size_t most, size_t room);
 
 static size_t room = SIZE_MAX;
 
-/* What is written by a copy: no byte is the block's own. */
+/* The source of copies: no byte of it occurs in a block. */
 static char source_byte(size_t at) {
     return (char)('a' + at % 23);
 }

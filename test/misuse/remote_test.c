@@ -18,7 +18,7 @@ static void free_remotely(void *block) {
     thread_run(free_in_thread, block);
 }
 
-/* What the first thread of a process makes the C library allocate must not land where a block has just been freed. */
+/* Blocks that the C library allocates for the first thread must not land where one has just been freed. */
 static void warm_up(void) {
     free_remotely(malloc(1));
 }
@@ -100,7 +100,7 @@ static const char *const problems[] = {
     [USABLE_SIZE] = "malloc_usable_size(@): not a live block",
 };
 
-/* What the owner's magazine holds is its own: another thread's trim leaves it there. */
+/* Another thread's trim leaves the blocks in the owner's magazine there. */
 static const char *state_of(const struct misuse *misuse) {
     if (misuse->collection == BY_OWNER || (misuse->collection == BY_ANOTHER && misuse->first_there)) {
         return "free";

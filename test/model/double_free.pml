@@ -1,5 +1,5 @@
 /*
- * Two frees of one block, one after the other: the second one is told at the call, whoever does the two and whoever
+ * Two frees of one block, one after the other: the second one is reported at the call, whoever does the two and whoever
  * collects meanwhile; so is a reader that comes after a free. A single free is never told.
  *
  * other: live_end_remotely; as a reader: live_test. owner: live_end and fast_live_end, with slab_settle at any time.

@@ -24,7 +24,7 @@
 
 #define LINK 9 /* a word of a HOLE's tree node */
 
-/* What the writer knew at its last release fence, which each later store of its own passes on. */
+/* The writer's knowledge at its last release fence, which each of its later stores passes on. */
 View fenced[THREADS];
 
 inline fence_release() {

@@ -28,7 +28,7 @@ for package in libmems1 libhmm1 libmems-dev mems; do
     mv "$work"/deb/"$package"_*.deb "$work/packages/"
 done
 
-# What is done in the clean system.
+# The steps in the clean system.
 cat >"$work/use.sh" <<'END_OF_SCRIPT'
 set -eux
 export DEBIAN_FRONTEND=noninteractive

@@ -40,7 +40,7 @@ for goal in deps run test bench; do
     grep -q 'install .*cmake ninja-build' "$work/installed" || fail "make $goal has not installed cmake and ninja"
 done
 
-# What is there is not installed again.
+# Installed packages are not installed again.
 for command in cmake ninja; do
     printf '#!/bin/sh\necho %s "$@"\n' $command >"$bin/$command"
     chmod +x "$bin/$command"

@@ -36,7 +36,7 @@ charts_page
 compare "chromium" 1 sh "$directory/session.sh" "$directory/charts.html"
 check_found "$directory/libc.output"
 
-# What it says on the console goes to its messages.
+# Its console output goes to its messages.
 ! grep CONSOLE "$directory/libc.messages" || fail "the page said something on the console"
 network=$directory/work/network.json
 grep -q '"constants"' "$network" || fail "there is no record of the network"

@@ -132,7 +132,7 @@ static void inject(struct random *random) {
     }
 }
 
-/* What the leading thread does in a round. */
+/* The leading thread's part of a round. */
 static void lead(struct random *random) {
     for (size_t i = 0; i < THREADS; i++) {
         if (workers[i].ends) {

@@ -26,7 +26,7 @@
 #define ROUNDS (4 - 2 * UNDER_TSAN)
 #endif
 
-/* What a thread does to its blocks in the destructors of its keys, some of which run after the engine's own. */
+/* A thread's work on its blocks in the destructors of its keys, some of which run after the engine's own. */
 struct will {
     struct random random;
     unsigned calls;

@@ -160,7 +160,7 @@ static inline void crowd_stop(pthread_t threads[CROWD_THREADS]) {
     }
 }
 
-/* What a thread beside the crowd does. */
+/* The work of a thread beside the crowd. */
 struct crowd_task {
     void *(*run)(void *argument);
     uintptr_t argument;

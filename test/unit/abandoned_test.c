@@ -211,7 +211,7 @@ static void every_block_of_many_abandoned_slabs_can_be_freed_in_any_order(void) 
     check_nothing_left();
 }
 
-/* What a thread does that cannot get a heap. */
+/* The work of a thread that cannot get a heap. */
 static void blocks_come_from_abandoned_slabs_without_a_heap(void) {
     CHECK(root_start());
     unsigned size_class = size_class_of(2000);

@@ -54,7 +54,7 @@ static void no_magazine_is_both_empty_and_full(void) {
     CHECK_VALID();
 }
 
-/* What a magazine must be after each call. */
+/* Checked after each call. */
 struct model {
     unsigned size_class;
     unsigned capacity;
@@ -96,7 +96,7 @@ static void check_model(const struct heap *heap, const struct model *model) {
     CHECK_EQUAL(heap->counters.flushes, model->flushes);
 }
 
-/* What the heap can fill a magazine with: the free slots of its slabs or, if there are none, of a fresh slab. */
+/* Slots that can fill a magazine: the free ones of the heap's slabs or, if there are none, of a fresh slab. */
 static unsigned free_slots(const struct heap *heap, unsigned size_class) {
     const struct list *slabs = &heap->classes[size_class].slabs;
     unsigned count = 0;
@@ -247,7 +247,7 @@ static void without_memory_for_a_magazine_allocation_fails(void) {
     CHECK_VALID();
 }
 
-/* What the budget has beside its reserved part is less than a heap draws at a time. */
+/* The unreserved part of the budget is less than a heap draws at a time. */
 static void without_budget_a_class_caches_the_blocks_of_a_page(void) {
     enum { BLOCKS = 1024 };
     static void *blocks[BLOCKS];

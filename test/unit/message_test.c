@@ -10,7 +10,7 @@
 #include "os/message.h"
 #include "support/child.h"
 
-/* What the function writes to standard error. */
+/* The text that the function writes to standard error. */
 static const char *told_by(void (*function)(void *)) {
     static struct child_result result;
     child_run(&result, function, NULL);

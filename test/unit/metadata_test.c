@@ -208,7 +208,7 @@ static void much_metadata_costs_few_system_calls(void) {
     CHECK_AT_MOST(os_inject_calls(OS_CALL_MPROTECT) - calls, 64);
 }
 
-/* What many descriptors used goes back, except the pages that hold one in use; and it serves any other size. */
+/* The memory of many descriptors goes back, except pages that hold one in use; and it serves any other size. */
 static void free_pages_go_back(void) {
     enum { COUNT = 4000, KEPT = 16 };
     static struct marked kept[KEPT];

@@ -1,5 +1,5 @@
 /*
- * Options as text: what each accepts and refuses, that a refusal changes nothing, and what the user is told.
+ * Options as text: what each accepts and refuses, that a refusal changes nothing, and what the user reads.
  */
 #include "support/test.h"
 

@@ -163,7 +163,7 @@ static void a_backlog_is_collected_bit_by_bit(void) {
     check_nothing_left();
 }
 
-/* What other classes have waits, and is not announced again. */
+/* Units of other classes wait, and are not announced again. */
 static void a_refill_collects_the_oldest_unit_of_its_class(void) {
     static struct batch batch = {.size = 64, .count = 4096};
     static struct batch other = {.size = 400, .count = 1000};
@@ -217,7 +217,7 @@ static void one_refill_collects_a_bounded_number_of_units(void) {
     CHECK_VALID();
 }
 
-/* What arrives while a backlog waits goes behind it. */
+/* A unit that arrives while a backlog waits goes behind it. */
 static void what_arrives_behind_a_backlog_is_not_lost(void) {
     static struct batch first = {.size = 4096, .count = 200};
     static struct batch second = {.size = 2048, .count = 200};
@@ -413,7 +413,7 @@ static void a_thread_that_ends_collects_what_others_freed(void) {
     check_nothing_left();
 }
 
-/* What a freer does that is stopped before the announcement. */
+/* A free that is stopped before the announcement. */
 static void free_halfway(void *block) {
     CHECK(live_end_remotely(block));
 }

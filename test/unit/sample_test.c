@@ -122,7 +122,7 @@ static void the_page_behind_a_large_or_huge_block_faults(void) {
         engine_free(block);
         CHECK_EQUAL(samples.live, 0);
     }
-    /* What comes next in the same places has no guard in it. */
+    /* The next blocks in the same places have no guard in them. */
     CHECK_EQUAL(engine_option_set("sample", "0"), 0);
     for (size_t size = 40000; size < 8 * MIB; size = size * 3 / 2) {
         char *block = engine_alloc(size);
@@ -257,7 +257,7 @@ static void any_thread_frees_a_sample(void) {
 
 /* --- What the kernel refuses -------------------------------------------------------------------------------------- */
 
-/* Which emulators and older kernels do not have. */
+/* Emulators and older kernels have none. */
 static void need_guards_of_the_kernel(void) {
     void *page;
     CHECK(os_map(os_page_size(), os_page_size(), &page) == 0);

@@ -53,7 +53,7 @@ static char *slot_address(const struct slab *slab, size_t slot) {
     return (char *)window_address(slab->span.first) + slot * size_classes[slab_class(slab)].size;
 }
 
-/* What malloc does with a block of a slab: here for one that is taken, not put into a magazine. */
+/* As malloc does with a block of a slab, here for one that is taken, not put into a magazine. */
 static void *take_one(struct slab *slab) {
     void *block = NULL;
     CHECK_EQUAL(slab_take(slab, &block, 1), 1);
@@ -234,7 +234,7 @@ static void a_slab_that_cannot_be_made_leaves_nothing_behind(void) {
 
 /* --- Frees by other threads -------------------------------------------------------------------------------------- */
 
-/* What another thread does when it frees a block, except announcing its unit. */
+/* Another thread's free of a block, without announcing its unit. */
 static void free_remotely(void *block) {
     CHECK(live_end_remotely(block));
 }

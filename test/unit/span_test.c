@@ -322,8 +322,8 @@ static void decay_what_is_due(void) {
     }
 }
 
-/* What was live a moment ago may stay dirty; when the peak is forgotten, an eighth of what is live, and 32 MiB in any
- * case; what was freed first goes back first. */
+/* Memory that was live a moment ago may stay dirty; when the peak is forgotten, an eighth of what is live, and 32 MiB
+ * in any case; what was freed first goes back first. */
 static void dirty_memory_is_capped(void) {
     enum { COUNT = 6000 };
     struct large *row = take_row(COUNT, 1);
@@ -400,7 +400,7 @@ static void quick_purges_take_more_at_a_time(void) {
     CHECK_VALID();
 }
 
-/* What nobody uses for a part of the decay time goes back, but for as much as was needed again before. */
+/* Spans unused for a part of the decay time go back, except as much as was needed again before. */
 static void dirty_memory_that_nobody_uses_goes_back_early(void) {
     enum { COUNT = 200, LEAST = 16, PIECE = 8 };
     static const struct round {

@@ -114,7 +114,7 @@ static void lifetimes_are_counted_by_powers_of_four(void) {
     CHECK(stack->freed.samples == 7 && stack->freed.bytes == 1400);
 }
 
-/* What a site allocates, over and over: sizes from `least` to `most`. */
+/* A site's allocations, over and over: sizes from `least` to `most`. */
 struct site {
     uint64_t least;
     uint64_t most;

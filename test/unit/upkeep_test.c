@@ -145,7 +145,7 @@ static void an_idle_heap_is_reclaimed_and_no_other(void) {
     check_nothing_left();
 }
 
-/* What arrives in a heap that was reclaimed is reclaimed as well; the last slab of a class goes, too. */
+/* Blocks that arrive in a reclaimed heap are reclaimed as well; the last slab of a class goes, too. */
 static void an_idle_heap_is_reclaimed_again(void) {
     struct sleeper sleeper = {.size = 4096, .count = 400, .flushes = true};
     const struct list *slabs;
@@ -542,7 +542,7 @@ static uint64_t stolen_by_pairs(const struct sleeper *sleeper, size_t pairs) {
     return sleeper->heap->counters.stolen - before;
 }
 
-/* What is stolen and freed goes back, and would be stolen again: rather, the thread gets a slab of its own. */
+/* A stolen block that is freed goes back, and would be stolen again; so the thread gets its own slab. */
 static void blocks_do_not_bounce_between_a_thread_and_an_idle_heap(void) {
     struct sleeper sleeper = {.size = 1000, .count = 2000};
     engine_free(engine_alloc(1));

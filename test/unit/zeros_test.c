@@ -69,7 +69,7 @@ static void what_is_used_is_present(void) {
     need_to_see_pages();
     CHECK_EQUAL(untouched_of(32, 4), 4 + 28 / 4); /* four make a habit, and then one in four tells */
     CHECK_EQUAL(untouched_of(32, 3), 5);          /* the last of them is the sixteenth: then one in sixteen tells */
-    CHECK_EQUAL(allocate(MIB, &block), 0);        /* so much may be sparse all the same, */
+    CHECK_EQUAL(allocate(MIB, &block), 0);        /* this much may be sparse, */
     release(block);
     CHECK_EQUAL(allocate(SIZE / 3, &block), 0); /* and so may be other sizes */
     release(block);
@@ -301,7 +301,7 @@ static void users_and_non_users_are_told_apart(void) {
     }
 }
 
-/* What is written by mistake into memory that went back is gone when it is reused. */
+/* Stray writes into memory that went back are gone when it is reused. */
 static void a_stale_write_does_not_show(void) {
     (void)engine_alloc(1);
     for (size_t size = 40 * KIB; size <= 8 * MIB; size *= 2) {

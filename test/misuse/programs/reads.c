@@ -42,7 +42,7 @@ static bool after_realloc(size_t size) {
     return sees(kept, 0, size);
 }
 
-/* What the last user left is there for the next one. */
+/* A block still has its last user's contents. */
 static bool never_written(size_t size) {
     for (int i = 0; i < 100; i++) {
         char *block = full(size);

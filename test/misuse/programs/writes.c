@@ -5,7 +5,7 @@
 
 #include <malloc.h>
 
-/* What is written where, by write_it. */
+/* What write_it writes, and where. */
 static ptrdiff_t from;
 static size_t bytes;
 static int value;
