@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-/* What a request of `size` gets; `size` if that is impossible. */
+/* The size of a block for `size` bytes; `size` if there is none. */
 size_t good_size(size_t size);
 
 /* A block of good_size(size) bytes, also stored in *usable (may be NULL); NULL if there is no memory. */

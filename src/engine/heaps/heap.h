@@ -221,7 +221,7 @@ struct heap *heap_obtain(uintptr_t thread, bool *alone);
 /* Sets whether frees are checked at the call, for a heap without magazines. */
 void heap_set_mode(struct heap *heap, bool checks_every);
 
-/* What the tag of a heap must be, given its mode. */
+/* The tag that a heap must have in its mode. */
 uint32_t heap_tag(const struct heap *heap);
 
 /* Gives up an empty heap. */

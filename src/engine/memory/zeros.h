@@ -38,7 +38,7 @@ struct zeros_watch {
     uint32_t looks; /* how many more times it is looked at */
 };
 
-/* What is in a block's memory when zeros_make gets it. */
+/* The contents of a block's memory when zeros_make gets it. */
 enum zeros_memory {
     ZEROS_USED,   /* what its last user left */
     ZEROS_PURGED, /* purged: zero, except for stray writes since */

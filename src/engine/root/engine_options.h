@@ -13,7 +13,7 @@ enum check { CHECK_EVERY, CHECK_DEFERRED };
 /* With harden=full: what happens if a block is freed by the wrong kind of function. */
 enum kinds { KINDS_ABORT, KINDS_REPORT, KINDS_OFF };
 
-/* What is reported at exit. */
+/* The report at exit. */
 enum stats_form { STATS_NONE, STATS_TEXT, STATS_JSON };
 
 /* The longest path, including '\0'. */

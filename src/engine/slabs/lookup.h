@@ -35,7 +35,7 @@ struct block {
     uint32_t slot;
 };
 
-/* What an address is. Takes the lock of the huge blocks for an address outside the window. */
+/* Describes an address. Takes the lock of the huge blocks for an address outside the window. */
 struct block block_at(const void *address);
 
 /* Whether the address is the start of a live block. */

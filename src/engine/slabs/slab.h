@@ -251,5 +251,5 @@ void slab_purge_pages(struct slab_purge *purge);
 /* Ends the purge of the slab. Returns whether it is to age again. Under the lock of the slab's heap or class. */
 bool slab_purge_end(const struct slab_purge *purge);
 
-/* Which invariant of `absent` and `resting` does not hold, or NULL. */
+/* The invariant of `absent` and `resting` that does not hold, or NULL. */
 const char *slab_pages_broken(const struct slab *slab);

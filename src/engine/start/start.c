@@ -134,7 +134,7 @@ __attribute__((constructor(PROCESS_JOIN))) static void join(void) {
     process_join(&participant);
 }
 
-/* What the options ask for at exit; after the program's exit handlers. */
+/* Writes the reports that the options ask for; after the program's exit handlers. */
 __attribute__((destructor)) static void end(void) {
     if (!root_ready()) {
         return;
