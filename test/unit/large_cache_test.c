@@ -207,6 +207,7 @@ static void others_give_up_what_they_cache(void) {
 }
 
 static _Atomic bool enough_taken;
+static _Atomic bool gone; /* the other thread, perhaps before this one has seen its heap */
 
 /* Tells its heap, then allocates and frees large blocks. */
 static void *come_and_go(void *heap) {
@@ -216,7 +217,7 @@ static void *come_and_go(void *heap) {
         CHECK(large_is_live(large_of(block)));
         engine_free(block);
     }
-    atomic_store((_Atomic(struct heap *) *)heap, NULL);
+    atomic_store(&gone, true);
     return NULL;
 }
 
@@ -231,7 +232,7 @@ static void a_ready_block_is_taken_once(void) {
     }
     /* On a busy machine the other thread may get the lock only once in a millisecond. */
     size_t taken = 0;
-    while (atomic_load(&told) != NULL) {
+    while (!atomic_load(&gone)) {
         lock_take(&heap->lock);
         taken += large_cache_count(&heap->larges);
         large_cache_flush(&heap->larges, SIZE_MAX);
