@@ -63,7 +63,7 @@ status=0
 [ $status -eq 2 ] || fail "a stopped process: status $status"
 grep -q "is stopped; .*kill -CONT $busy" "$work/error" || fail "of a stopped process it says $(cat "$work/error")"
 kill -CONT "$busy"
-for _ in $(seq 100); do
+for _ in $(seq 3000); do
     ! "$INSIGHT" list | grep -q "^ *$busy busy .*decay_ms=78" || break
     sleep 0.1
 done
@@ -71,5 +71,5 @@ done
 
 # A background thread answers for an idle process.
 MEMS_OPTIONS=background=on launch "$work/list" "$work/blocks"
-"$INSIGHT" set --timeout 5 "$process" decay_ms=66 >/dev/null || fail "the background thread does not answer"
+"$INSIGHT" set --timeout 60 "$process" decay_ms=66 >/dev/null || fail "the background thread does not answer"
 "$INSIGHT" list | grep -q "^ *$process .*decay_ms=66" || fail "the background thread has set nothing"

@@ -58,7 +58,7 @@ done
 $user "$INSIGHT" serve --listen 127.0.0.1:0 >"$work/server" 2>&1 &
 server=$!
 processes="$processes $server"
-for _ in $(seq 300); do
+for _ in $(seq 3000); do
     worker=$(cut -d ' ' -f 1 "/proc/$server/task/$server/children")
     [ -z "$worker" ] || break
     sleep 0.1
@@ -74,7 +74,7 @@ for _ in 1 2 3; do
     echo "$! $born" >>"$work/born"
     sleep 0.4
 done
-for _ in $(seq 600); do
+for _ in $(seq 3000); do
     seen=$(grep -c " process_vm_readv($process," "$work/serve" || true)
     [ "$seen" -lt 200 ] || ! grep -q "/proc/$!/maps" "$work/serve" || break
     sleep 0.2

@@ -9,7 +9,7 @@ import struct
 import subprocess
 import sys
 
-SECONDS = 20
+SECONDS = 100
 MEMORY = 4 << 30
 
 

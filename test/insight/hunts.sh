@@ -15,7 +15,7 @@ at() {
 MEMS_OPTIONS=sample=16k,decay_ms=600000 LD_PRELOAD=$LIBRARY "$work/sessions" >"$work/output" &
 process=$!
 processes="$processes $process"
-for _ in $(seq 600); do
+for _ in $(seq 3000); do
     ! grep -q closed "$work/output" || break
     sleep 0.1
 done
@@ -24,7 +24,7 @@ holds "$work/before.json" '[r["resident"] for r in it["rows"] if r["name"] == "l
 "$INSIGHT" stats "$process" >"$work/stats"
 line=$(at sessions.c 'malloc(1000);' | head -1)
 grep -q "MiB .*write_log sessions.c:$line " "$work/stats" || fail "write_log is not to blame: $(cat "$work/stats")"
-"$INSIGHT" trim --timeout=60 "$process" >"$work/trim" || fail "mems trim"
+"$INSIGHT" trim --timeout=600 "$process" >"$work/trim" || fail "mems trim"
 "$INSIGHT" stats --json "$process" >"$work/after.json"
 holds "$work/after.json" 'it["rss"] < 20 << 20'
 

@@ -43,10 +43,12 @@ launch() {
     LD_PRELOAD=${PRELOAD-$LIBRARY} "$@" >"$list" 2>"$list.errors" &
     process=$!
     processes="$processes $process"
-    for _ in $(seq 600); do
+    for _ in $(seq 3000); do # it may take minutes on a busy machine
         ! grep -q '^nothing' "$list" || return 0
+        kill -0 "$process" || break
         sleep 0.1
     done
+    ! grep -q '^nothing' "$list" || return 0 # just before it ended
     fail "$* has told nothing: $(cat "$list.errors")"
 }
 
@@ -65,7 +67,7 @@ address() {
 
 # gdb_core FILE PROCESS - a core by gdb.
 gdb_core() {
-    timeout 100 gcore -o "$1" "$2" >"$1.log" 2>&1 || fail "gcore: $(cat "$1.log")"
+    timeout 600 gcore -o "$1" "$2" >"$1.log" 2>&1 || fail "gcore: $(cat "$1.log")"
     mv "$1.$2" "$1"
 }
 

@@ -36,7 +36,7 @@ def rows(data, at):
 
 
 def run(command):
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=600)
     if done.returncode not in (0, 1, 2):
         sys.exit("%s: status %d: %s" % (command, done.returncode, done.stderr))
     return done

@@ -13,7 +13,7 @@ launch "$work/list" $user "$work/blocks"
 # shellcheck disable=SC2086 # words
 $user "$INSIGHT" serve --listen 127.0.0.1:0 >"$work/server" 2>&1 &
 processes="$processes $!"
-for _ in $(seq 600); do
+for _ in $(seq 3000); do
     server=$(sed -n 's/^serving at \(.*\)\/$/\1/p' "$work/server")
     [ -z "$server" ] || break
     ! grep -q 'without libmicrohttpd' "$work/server" || {

@@ -70,7 +70,7 @@ holds "$work/stats.json" 'sum(c["live"] for c in it["classes"] if c["size"] == 1
 
 # The first thread has ended, and the others go on.
 launch "$work/list" "$work/unusual" 1
-for _ in $(seq 100); do
+for _ in $(seq 3000); do
     ! grep -q '^State:.Z' "/proc/$process/status" || break
     sleep 0.1
 done
@@ -110,7 +110,7 @@ kernel=$(awk '$4 == 2 { print $1; exit }' /proc/[0-9]*/stat 2>/dev/null) || true
 if unshare -m sh -c 'mount -t tmpfs none /proc' 2>/dev/null; then
     for words in list "stats $process" "check $process" 'top --batch -n 1' 'serve --listen 127.0.0.1:0'; do
         status=0
-        unshare -m sh -c "mount -t tmpfs none /proc && exec timeout 20 '$INSIGHT' $words" >"$work/output" 2>"$work/error" ||
+        unshare -m sh -c "mount -t tmpfs none /proc && exec timeout 200 '$INSIGHT' $words" >"$work/output" 2>"$work/error" ||
             status=$?
         if [ "$words" = 'serve --listen 127.0.0.1:0' ] && grep -q 'without libmicrohttpd' "$work/error"; then
             continue

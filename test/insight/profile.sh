@@ -109,7 +109,7 @@ done
 # Lets the program leak, and waits until it has.
 let_leak() {
     kill -USR1 "$process"
-    for _ in $(seq 600); do
+    for _ in $(seq 3000); do
         grep -q '^leaked' "$work/list" && break
         sleep 0.1
     done

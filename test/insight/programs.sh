@@ -74,7 +74,7 @@ begin() {
     (cd "$folder" && exec prlimit --core=unlimited "$@" >"$file" 2>"$file.errors" </dev/null) &
     process=$!
     processes="$processes $process"
-    for _ in $(seq 300); do
+    for _ in $(seq 3000); do
         ! grep -qi 'ready\|^nothing' "$file" || return 0
         sleep 0.1
     done
@@ -210,7 +210,7 @@ if unshare -r -p -f -m true 2>/dev/null; then
         LD_PRELOAD=/lib/libmems.so.1 exec chroot '$root' /blocks" >"$work/list" 2>"$work/errors" &
     outer=$!
     processes="$processes $outer"
-    for _ in $(seq 600); do
+    for _ in $(seq 3000); do
         ! grep -q '^nothing' "$work/list" || break
         sleep 0.1
     done

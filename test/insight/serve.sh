@@ -17,7 +17,7 @@ serve() {
     "$@" >"$work/server" 2>"$work/server.errors" &
     server_process=$!
     processes="$processes $server_process"
-    for _ in $(seq 600); do
+    for _ in $(seq 3000); do
         server=$(sed -n 's/^serving at \(.*\)\/$/\1/p' "$work/server" 2>/dev/null) || true
         [ -z "$server" ] || return 0
         sleep 0.1
@@ -184,7 +184,7 @@ expect 200 "$server/healthz"
 
 # --- Processes come and go; nothing is shown of a process that has ended.
 kill -9 "$process"
-for _ in $(seq 300); do
+for _ in $(seq 3000); do
     curl -s "$server/metrics" >"$work/metrics"
     grep -q "pid=\"$process\"" "$work/metrics" || break
     sleep 0.2

@@ -13,7 +13,7 @@ block=$(address "$work/list" live)
 # ask HOW - what it says of code, and of a block.
 ask() {
     status=0
-    LD_PRELOAD=$work/hostile.so HOSTILE=$1 timeout 60 "$INSIGHT" whatis "$code" "$block" "$process" \
+    LD_PRELOAD=$work/hostile.so HOSTILE=$1 timeout 600 "$INSIGHT" whatis "$code" "$block" "$process" \
         >"$work/told" 2>"$work/errors" || status=$?
     [ $status -eq 0 ] || fail "$1: status $status, $(cat "$work/errors")"
     grep -q '/blocks, at 0x' "$work/told" || fail "$1: the mapping is not told: $(cat "$work/told")"

@@ -66,7 +66,7 @@ refused '--interval x: not a number of seconds' --batch -i x
 # When the process ends, it says so.
 "$INSIGHT" top --batch -i 0.1 "$process" >"$work/text" 2>"$work/error" &
 looker=$!
-for _ in $(seq 300); do
+for _ in $(seq 3000); do
     [ ! -s "$work/text" ] || break
     sleep 0.1
 done
