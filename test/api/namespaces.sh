@@ -62,7 +62,7 @@ static void *use(void *unused) {
 }
 int main(int count, char **arguments) {
     (void)count;
-    alarm(100);
+    alarm(900);
     free(malloc(1)); /* the heap has its key before the plug-in */
     void *plugin = dlmopen(LM_ID_NEWLM, arguments[1], RTLD_NOW);
     if (plugin == NULL) {

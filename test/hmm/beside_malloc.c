@@ -50,7 +50,7 @@ static void *use_hmm(void *seed) {
 }
 
 int main(int count, char **arguments) {
-    alarm(300);
+    alarm(900);
     CHECK(count == 2);
     start_of_break = sbrk(0);
     void *library = dlopen(arguments[1], RTLD_NOW | RTLD_LOCAL);

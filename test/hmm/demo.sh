@@ -110,7 +110,7 @@ for block in blocks:
     assert page_offsets(block) in printed, f"nothing has printed this:\n{block}"
 
 for number, line in enumerate((work / "lines").read_text().splitlines(keepends=True)):
-    done = subprocess.run([work / "mistakes", str(number)], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([work / "mistakes", str(number)], capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == -signal.SIGABRT, f"mistake {number}: exit status {done.returncode}"
     assert without_numbers(done.stderr) == without_numbers(line), f"expected: {line}received: {done.stderr}"
 END_OF_PROGRAM

@@ -441,7 +441,7 @@ static void die_with_handler(void *argument) {
     pthread_t thread;
     signal(SIGABRT, allocate_and_leave);
     CHECK(pthread_create(&thread, NULL, sleep_on, NULL) == 0);
-    alarm(300);
+    alarm(900);
     make_row(LARGE);
     switch (*(int *)argument) {
     case 0:

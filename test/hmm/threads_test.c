@@ -164,7 +164,7 @@ static uint64_t some_number(void *unused) {
 static int create_and_allocate(const struct HmmBlock *block, void *other) {
     (void)block;
     CHECK(HmmHeapCreate(pools[0], POOL, &(struct HmmHooks){.entropy = some_number}) != NULL);
-    alarm(60);
+    alarm(900);
     (void)HmmHeapAlloc(other, 100);
     return 1;
 }
@@ -185,7 +185,7 @@ static int fork_and_allocate(const struct HmmBlock *block, void *unused) {
     (void)block, (void)unused;
     pid_t child = fork();
     if (child == 0) {
-        alarm(300);
+        alarm(900);
         (void)HmmAlloc(100);
         _exit(1);
     }

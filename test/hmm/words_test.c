@@ -186,7 +186,7 @@ static size_t damage_words(unsigned char *memory, size_t size) {
     size_t reports = 0;
     uintptr_t *words = (uintptr_t *)(void *)memory;
     for (size_t word = 0; word < size / sizeof *words; word += SLOW ? 5 : 1) {
-        alarm(60); /* if a function does not end */
+        alarm(900); /* if a function does not end */
         for (unsigned way = 0; way < WAYS; way++) {
             uintptr_t value = some_value(words[word], way);
             for (size_t which = 0; which < CALLS + 3 * BLOCKS && value != words[word]; which++) {

@@ -34,7 +34,7 @@ make_core() {
         sleep 0.1
     done
     if [ "$maker" = gdb ]; then
-        timeout 60 gcore -o "$work/$name.gdb" "$process" > "$work/$name.log" 2>&1
+        timeout 600 gcore -o "$work/$name.gdb" "$process" > "$work/$name.log" 2>&1
         mv "$work/$name.gdb.$process" "$work/$name" 2> /dev/null
     fi
     exec 3>&-

@@ -283,6 +283,6 @@ int main(void) {
         cmocka_unit_test(a_refused_mremap_fails_allocations_and_nothing_else),
         cmocka_unit_test(everything_refused_at_once_fails_allocations_and_nothing_else),
     };
-    alarm(900);
+    alarm(1800);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@
 extern _Atomic unsigned long interposed_calls __attribute__((weak));
 
 /* A heap that hangs must not outlive its test. */
-#define WATCHDOG 300
+#define WATCHDOG 900
 
 #define BLOCKS 2000
 #define MIB ((size_t)1 << 20)

@@ -15,7 +15,7 @@
 #include "support/check.h"
 
 /* A heap that hangs must not outlive its test. */
-#define WATCHDOG 300
+#define WATCHDOG 900
 
 #define NOBODY 65534
 #define MIB ((size_t)1 << 20)

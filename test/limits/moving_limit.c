@@ -16,7 +16,7 @@
 #define BLOCKS 3000
 #define CHANGES 300
 #define LATER 200
-#define WATCHDOG 300
+#define WATCHDOG 900
 #define MIB ((size_t)1 << 20)
 
 static void set(pid_t process, int resource, rlim_t bytes) {

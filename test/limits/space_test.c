@@ -225,6 +225,6 @@ int main(void) {
         cmocka_unit_test_setup(nodes_use_few_mappings, listen),
         cmocka_unit_test_setup(a_cancelled_picture_leaves_its_stream_free, listen),
     };
-    alarm(300);
+    alarm(900);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

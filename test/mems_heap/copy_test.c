@@ -196,6 +196,6 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_block_that_is_freed_while_it_moves_is_freed_once, begin, end),
         cmocka_unit_test_setup_teardown(a_block_that_is_pinned_while_it_moves_stays, begin, end),
     };
-    alarm(300);
+    alarm(900);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

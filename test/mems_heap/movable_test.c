@@ -326,6 +326,6 @@ int main(void) {
         cmocka_unit_test(an_old_address_is_found_at_once),
         cmocka_unit_test(threads_work_while_blocks_move),
     };
-    alarm(300);
+    alarm(900);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

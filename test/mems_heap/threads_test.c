@@ -18,6 +18,6 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(threads_share_spaces, spaces_begin, spaces_end),
     };
-    alarm(300);
+    alarm(900);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

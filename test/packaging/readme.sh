@@ -59,7 +59,7 @@ def run(commands):
     script = re.sub(r"&$", f"&{STARTED}", script, flags=re.MULTILINE) + "\nkill $(jobs -p) 2>/dev/null || true\n"
     script = re.sub(r"^(.*?)\s+# aborts(.*)$", r"\1\2", script, flags=re.MULTILINE)
     done = subprocess.run(["bash", "-euc", exports + script], cwd=tree, env=environment, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=100)
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900)
     if done.returncode != 0:
         sys.exit(f"README.md: this failed:\n{commands}\n{done.stdout}")
     return done.stdout

@@ -55,14 +55,14 @@ served() {
     find "$records" -type f -exec grep -l '[1-9]' {} + | wc -l
 }
 
-# with_libc, with_library COMMAND... - run it under the one malloc or the other, for four minutes at most: a test takes
-# seconds, but others may keep the machine busy.
+# with_libc, with_library COMMAND... - run it under the one malloc or the other, for a quarter of an hour at most: a test
+# takes seconds, but others may keep the machine busy.
 with_libc() {
-    timeout 240 "$@"
+    timeout 900 "$@"
 }
 
 with_library() {
-    timeout 240 env LD_PRELOAD="$LIBRARY $WITNESS" WITNESS_LIBRARY="$LIBRARY" WITNESS_RECORDS="$records" "$@"
+    timeout 900 env LD_PRELOAD="$LIBRARY $WITNESS" WITNESS_LIBRARY="$LIBRARY" WITNESS_RECORDS="$records" "$@"
 }
 
 # run HEAP COMMAND... - with_HEAP COMMAND in an empty directory, always the same; leaves HEAP.output, .messages, .status.

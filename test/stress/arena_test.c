@@ -83,7 +83,7 @@ static void fork_now(void) {
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-        alarm(300);
+        alarm(900);
         CHECK_VALID();
         for (unsigned i = 0; i < ARENAS; i++) {
             CHECK(arena_alloc("test", arenas[i], 100) != NULL);

@@ -9,7 +9,7 @@
 #include "support/crowd.h"
 #include "support/engine_heap.h"
 
-#define WATCHDOG 300
+#define WATCHDOG 900
 #define SIZE_MAX_RARE (2 * MIB)
 
 /* What a thread that a child does not have may have held: a block in its hands, and magazines of small blocks. */
@@ -163,6 +163,6 @@ int main(void) {
     crowd.entries = CROWD_ENTRIES;
     crowd.size_bits = 16;
     crowd.rare_size = SIZE_MAX_RARE;
-    alarm(600);
+    alarm(1800);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@
 #define BLOCKS 30
 #define FAULTS 500
 #define THREADS 3
-#define WATCHDOG 300
+#define WATCHDOG 900
 
 static _Thread_local sigjmp_buf before;
 

@@ -17,7 +17,7 @@ static void *work(void *unused) {
 }
 
 int main(void) {
-    alarm(300);
+    alarm(900);
     pthread_t thread;
     if (pthread_create(&thread, NULL, work, NULL) != 0) {
         return 1;

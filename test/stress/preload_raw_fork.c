@@ -24,7 +24,7 @@
 
 #define BLOCKS 256
 #define THREADS 2
-#define WATCHDOG 300
+#define WATCHDOG 900
 
 extern char **environ;
 

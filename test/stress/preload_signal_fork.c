@@ -26,7 +26,7 @@ static void handle(int signal) {
 }
 
 int main(void) {
-    alarm(300);
+    alarm(900);
     struct sigaction action = {.sa_handler = handle, .sa_flags = SA_RESTART};
     sigaction(SIGVTALRM, &action, NULL);
     const struct itimerval often = {.it_interval = {.tv_usec = 1000}, .it_value = {.tv_usec = 1000}};

@@ -17,7 +17,7 @@
 #define READERS 2
 #define FORKS 100
 #define LINES 11
-#define WATCHDOG 300
+#define WATCHDOG 900
 
 static atomic_bool stop;
 

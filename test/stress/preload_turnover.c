@@ -15,7 +15,7 @@
 #define TOTAL 30000
 #define LIVE_THREADS 4
 #define SLACK ((size_t)4 << 20)
-#define WATCHDOG 300
+#define WATCHDOG 900
 
 static pthread_key_t key;
 

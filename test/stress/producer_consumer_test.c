@@ -125,6 +125,6 @@ int main(void) {
         cmocka_unit_test(what_one_producer_makes_comes_back_from_a_thread_that_only_frees),
         cmocka_unit_test(what_three_producers_make_comes_back_from_a_thread_that_only_frees),
     };
-    alarm(600);
+    alarm(1800);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,7 @@
 #include "mems_heap/space_crowd.h"
 #include "support/child.h"
 
-#define WATCHDOG 300
+#define WATCHDOG 900
 
 /* A child's life: it continues with all blocks that it can see and with its own threads, and ends every space. */
 static void live_as_child(uintptr_t seed, unsigned generations) {
@@ -93,6 +93,6 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_child_of_a_busy_process_works, spaces_begin, spaces_end),
         cmocka_unit_test_setup_teardown(two_threads_can_fork_at_once, spaces_begin, spaces_end),
     };
-    alarm(300);
+    alarm(900);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

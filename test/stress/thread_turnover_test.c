@@ -181,7 +181,7 @@ int main(void) {
         cmocka_unit_test(last_destructors_leave_nothing),
         cmocka_unit_test(threads_that_only_free_at_their_end_leave_nothing),
     };
-    alarm(600);
+    alarm(1800);
     /* Destructors run in the order of the keys: one before the engine's key, if it creates one when first used, ... */
     CHECK(pthread_key_create(&keys[0], last_will) == 0);
     thread_run(short_life, NULL);

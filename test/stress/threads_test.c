@@ -257,6 +257,6 @@ int main(void) {
         cmocka_unit_test(small_blocks_change_hands),
         cmocka_unit_test(large_blocks_change_hands),
     };
-    alarm(600);
+    alarm(1800);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

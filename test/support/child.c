@@ -14,7 +14,7 @@
 #include "check.h"
 
 /* Seconds; far more than any child needs, even under emulators and sanitizers. */
-#define WATCHDOG 300
+#define WATCHDOG 900
 
 /* Of a child that calls child_cannot(). */
 #define CANNOT 77
