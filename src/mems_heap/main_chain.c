@@ -11,12 +11,9 @@ void main_chain_init(struct main_chain *chain, uintptr_t limit, uint32_t generat
     list_init(&chain->list);
 }
 
-static struct main_node *main_of_range(struct range_node *range) {
-    return range != NULL ? CONTAINER_OF(range, struct main_node, range) : NULL;
-}
-
 struct main_node *main_chain_find(const struct main_chain *chain, uintptr_t v_address) {
-    return main_of_range(range_tree_find(&chain->dict, v_address));
+    struct range_node *range = range_tree_find(&chain->dict, v_address);
+    return range != NULL ? CONTAINER_OF(range, struct main_node, range) : NULL;
 }
 
 struct main_node *main_chain_before(const struct main_chain *chain, const struct main_node *main) {

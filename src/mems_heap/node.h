@@ -95,10 +95,6 @@ static inline void sub_node_set_tag(struct sub_node *node, enum segment kind, ui
     PUBLISH(node->tag, sub_node_tag(kind, generation));
 }
 
-static inline void sub_node_set_kind(struct sub_node *node, enum segment kind) {
-    sub_node_set_tag(node, kind, sub_node_generation(node));
-}
-
 /* Generations count modulo 2^30. */
 static inline uint32_t newer(uint32_t a, uint32_t b) {
     return (int32_t)((a - b) << SEGMENT_BITS) > 0 ? a : b;

@@ -24,10 +24,6 @@ static struct chunk *chunk_of_link(struct list *link) {
     return CONTAINER_OF(link, struct chunk, link);
 }
 
-static struct chunk *chunk_of_cell(const void *cell) {
-    return (struct chunk *)round_down((uintptr_t)cell, POOL_CHUNK);
-}
-
 static void *cell_at(const struct pool *pool, struct chunk *chunk, size_t index) {
     return (char *)chunk + FIRST_CELL + index * pool->cell_size;
 }
@@ -132,7 +128,7 @@ static void release(struct pool *pool, struct chunk *chunk, const void *cell) {
 }
 
 void pool_give(struct pool *pool, void *cell) {
-    struct chunk *chunk = chunk_of_cell(cell);
+    struct chunk *chunk = (struct chunk *)round_down((uintptr_t)cell, POOL_CHUNK);
     if (chunk->used == pool->cells) {
         list_remove(&chunk->link);
         list_push_front(&pool->roomy, &chunk->link);

@@ -227,7 +227,7 @@ struct sub_node *space_give_block(struct mems_space *space, struct sub_node *nod
     if (space->movable) {
         store_leave(&space->store, node, sub_node_size(node));
     }
-    sub_node_set_kind(node, SEGMENT_HOLE);
+    sub_node_set_tag(node, SEGMENT_HOLE, sub_node_generation(node));
     struct sub_node *hole = merge_holes(&space->nodes, &space->holes, node);
     hole_list_insert(&space->holes, hole);
     return hole;

@@ -2,7 +2,7 @@
  * A reader of the MeMS heap's dictionary takes no lock, while a block is freed, its cell becomes a HOLE's, and then
  * another block's: what the reader takes for the place of a block is never a word of the HOLE, nor of the other block.
  *
- * reader: dict_translate and translate_by_node. writer: give_block, with dict_remove, sub_node_set_kind and
+ * reader: dict_translate and translate_by_node. writer: give_block, with dict_remove, sub_node_set_tag and
  * hole_list_insert, and take_block with dict_insert.
  *
  * broken FENCE_LEFT_OUT: begin_change has no fence
