@@ -44,8 +44,9 @@ for name in ("MEMS_OPTIONS", "HMM_OPTIONS", "LD_PRELOAD", "PKG_CONFIG_PATH"):
     environment.pop(name, None)
 
 
-# A busy machine may take long to start what a command runs in the background.
-STARTED = " for _ in {1..300}; do ! grep -qs /libmems.so /proc/$!/maps || break; sleep 0.1; done; sleep 1"
+# A busy machine may take long to start what a command runs in the background: it has allocated when it sleeps.
+STARTED = (" for _ in {1..3000}; do ! grep -qs /libmems.so /proc/$!/maps || ! grep -qs '^State:.S' /proc/$!/status ||"
+           " break; sleep 0.1; done; sleep 1")
 
 
 def shape(line):
