@@ -58,6 +58,10 @@ void engine_confine(void);
  * more even without the heap's free memory, nothing can be mapped afterwards, so the heap keeps that memory. */
 void engine_confine_to(size_t addresses, size_t data);
 
+/* Future memory will be locked, and only a limited amount may be: blocks take no more than their pages. No effect with
+ * confine=off. */
+void engine_save_locked(void);
+
 /* The system has refused memory: calls engine_confine if even the smallest huge block would be refused. The process may
  * have been limited by another one, or by a call that we do not see. True if the reservation was given up, so that
  * another try is worthwhile. */

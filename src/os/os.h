@@ -113,6 +113,9 @@ bool os_strict_overcommit(void);
 /* The machine's memory in bytes; 0 if unknown. */
 size_t os_physical_memory(void);
 
+/* How much memory the process may lock (RLIMIT_MEMLOCK); SIZE_MAX: any, which a privileged process may. */
+size_t os_lock_limit(void);
+
 /* mlockall; prlimit, with the resource and structures of <sys/resource.h>: process 0 is this one, and either structure
  * may be NULL. */
 struct rlimit;

@@ -24,6 +24,34 @@ size_t os_data_limit(void) {
     return limit_of(RLIMIT_DATA);
 }
 
+/* The kernel's interface, whose header not every C library's include path has. */
+#define CAPABILITY_VERSION 0x20080522u
+#define CAPABILITY_IPC_LOCK 14u
+
+struct capability_header {
+    uint32_t version;
+    int thread;
+};
+
+struct capability_words {
+    uint32_t effective;
+    uint32_t permitted;
+    uint32_t inheritable;
+};
+
+/* False if unknown. */
+static bool may_lock_any(void) {
+    struct capability_header header = {.version = CAPABILITY_VERSION};
+    struct capability_words words[2] = {{0}};
+    return SYSCALL(SYS_capget, syscall_address(&header), syscall_address(words)) == 0 &&
+           (words[0].effective >> CAPABILITY_IPC_LOCK & 1) != 0;
+}
+
+size_t os_lock_limit(void) {
+    const size_t limit = limit_of(RLIMIT_MEMLOCK);
+    return limit != SIZE_MAX && may_lock_any() ? SIZE_MAX : limit;
+}
+
 int os_lock_memory(int flags) {
     return syscall_error(SYSCALL(SYS_mlockall, flags));
 }

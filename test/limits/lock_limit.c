@@ -56,6 +56,23 @@ static size_t locked_memory(void) {
     return locked;
 }
 
+/* Blocks that end within a unit of the heap lock no more than their pages, once the memory that was locked and free
+ * before is used up. */
+static void check_odd_blocks(int flags) {
+    enum { SIZE = 100000, SPAN = 20 };
+    size_t locked[BLOCKS + 1] = {locked_memory()};
+    size_t taken = 0;
+    size_t most = 0;
+    while (taken < BLOCKS && (blocks[taken] = malloc(SIZE)) != NULL) {
+        locked[++taken] = locked_memory();
+        if (taken >= SPAN && locked[taken] > locked[taken - SPAN] + most) {
+            most = locked[taken] - locked[taken - SPAN];
+        }
+    }
+    CHECK((flags & MCL_FUTURE) == 0 || most <= SPAN * SIZE / 1024 * 11 / 10);
+    give(taken);
+}
+
 int main(int count, char **arguments) {
     alarm(WATCHDOG);
     CHECK(count == 3);
@@ -83,6 +100,7 @@ int main(int count, char **arguments) {
         give(blocks_taken);
         CHECK_AT_MOST(locked_memory(), bytes / 1024);
     }
+    check_odd_blocks(flags);
     size_t all = take(MIB, BLOCKS);
     CHECK(all == BLOCKS || (flags & MCL_FUTURE) != 0);
     CHECK_AT_MOST(locked_memory(), bytes / 1024);

@@ -11,6 +11,7 @@
 #include "engine/memory/span.h"
 #include "engine/root/root.h"
 #include "engine/slabs/lookup.h"
+#include "engine/tables/metadata.h"
 #include "engine/tables/page_map.h"
 #include "engine/tables/window.h"
 #include "os/os.h"
@@ -110,6 +111,30 @@ static void free_units_go_with_what_is_reserved(void) {
 }
 
 /* As when another process has limited this one. */
+/* After a peak, tables describe few units again. */
+static void a_trim_gives_back_the_window_s_end_with_its_tables(void) {
+    void *small = engine_alloc(100);
+    engine_confine();
+    fill();
+    const size_t before = window.metadata_area.accessible;
+    for (int i = 0; i < BLOCKS; i++) {
+        check_and_free(i);
+    }
+    engine_trim();
+    CHECK_VALID();
+    CHECK_AT_MOST(window.units_area.accessible, BLOCK);
+    CHECK_AT_MOST(window.live_map_area.accessible, 2 * UNIT);
+    CHECK_AT_MOST(window.metadata_area.accessible, metadata.used + 2 * UNIT);
+    CHECK(window.metadata_area.accessible < before);
+    fill();
+    CHECK_VALID();
+    for (int i = 0; i < BLOCKS; i++) {
+        check_and_free(i);
+    }
+    engine_free(small);
+    check_nothing_left();
+}
+
 static void a_refused_mapping_makes_the_window_give_way(void) {
     engine_free(engine_alloc(1));
     CHECK(!engine_confine_if_refused() && !window_is_claimed());
@@ -355,6 +380,7 @@ int main(void) {
         FRESH_WITH(what_is_reserved_goes_and_blocks_stay, "window=64m"),
         FRESH(the_heap_grows_on_piece_by_piece),
         FRESH(free_units_go_with_what_is_reserved),
+        FRESH(a_trim_gives_back_the_window_s_end_with_its_tables),
         FRESH(a_refused_mapping_makes_the_window_give_way),
         FRESH(unmapped_memory_reads_as_zero_when_it_is_back),
         FRESH(what_another_mapping_has_got_is_lost),

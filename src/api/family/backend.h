@@ -25,6 +25,7 @@
 #define backend_usable_size(operation, block) hmm_usable_size(&hmm_heap, operation, block)
 #define backend_trim(pad) hmm_trim(&hmm_heap, pad)
 #define backend_confine hmm_confine
+#define backend_save_locked() ((void)0) /* the break moves by pages */
 #define backend_confine_to(addresses, data) ((void)(addresses), (void)(data), hmm_confine())
 #define backend_advised(start, size, advice, over) ((void)(over), hmm_advised(start, size, advice))
 #define backend_limits_changed hmm_ask_limits
@@ -54,6 +55,7 @@
 #define backend_usable_size engine_usable_size
 #define backend_trim(pad) engine_trim()
 #define backend_confine engine_confine
+#define backend_save_locked engine_save_locked
 #define backend_confine_to engine_confine_to
 #define backend_advised(start, size, advice, over) ((over) ? (void)0 : engine_advised(start, size))
 #define backend_limits_changed() ((void)0) /* the engine does not query them again */

@@ -158,7 +158,8 @@ static COLD void *shrink_in_place(const struct block *old, size_t size, int save
 static void *resize_big(const struct block *old, size_t size) {
     void *block = (void *)old->start;
     void *resized = realloc_in_place(old, size) ? block : NULL;
-    if (old->kind == BLOCK_HUGE && size > realloc_keeps_from(HUGE_MIN) && !huge_resize(block, size, &resized)) {
+    if (old->kind == BLOCK_HUGE && size > realloc_keeps_from(min_size(old->size, HUGE_MIN)) &&
+        !huge_resize(block, size, &resized)) {
         fault_report("realloc", block); /* freed meanwhile */
     }
     return resized;

@@ -22,11 +22,28 @@ static void *take_large(struct heap *heap, size_t size, size_t alignment, bool *
     return block != NULL ? block : large_alloc(size, alignment, zero);
 }
 
+/* A large block in mapped free units, or a huge one; NULL if that is not what saves locked memory. */
+static void *take_exact(size_t size, size_t alignment, bool *zero) {
+    if (LIKELY(!huge_saves_locked(size)) || atomic_load_explicit(&mems_root.no_mapping, memory_order_relaxed)) {
+        return NULL;
+    }
+    *zero = false;
+    void *block = large_alloc_dirty(size, alignment, 2 * large_units(size));
+    if (block == NULL) {
+        block = huge_alloc(size, alignment);
+        *zero = true;
+    }
+    return block;
+}
+
 /* Huge from HUGE_MIN on, unless mappings are switched off, and if the window is full; large if mapping fails. */
 static void *take_big(struct heap *heap, size_t size, size_t alignment, bool *zero) {
     bool small_enough =
         (size < HUGE_MIN && alignment < HUGE_MIN) || atomic_load_explicit(&mems_root.no_mapping, memory_order_relaxed);
-    void *block = small_enough ? take_large(heap, size, alignment, zero) : NULL;
+    void *block = small_enough ? take_exact(size, alignment, zero) : NULL;
+    if (block == NULL && small_enough) {
+        block = take_large(heap, size, alignment, zero);
+    }
     if (block == NULL) {
         block = huge_alloc(size, alignment);
         *zero = true;

@@ -97,7 +97,8 @@ static void set_up(struct heap *heap, uint32_t id) {
 /* Makes a new heap. Under the heaps' lock. */
 static struct heap *heap_create(void) {
     uint32_t id = atomic_load_explicit(&heaps.made, memory_order_relaxed) + 1;
-    if (id >= HEAPS_MAX || area_reach(&window.heaps_area, (id + 1) * sizeof *window.heaps, UNIT)) {
+    if (id >= HEAPS_MAX ||
+        area_reach(&window.heaps_area, (id + 1) * sizeof *window.heaps, area_step(&window.heaps_area))) {
         return NULL;
     }
     struct heap *heap = metadata_alloc(sizeof *heap);

@@ -35,10 +35,26 @@ static void unmap_stuck(void) {
     }
 }
 
+/* A span's last unit may exceed its block by this part of the block, even where locked memory counts. */
+#define UNLOCKED_SHARE 8u
+
+static bool is_exact(void) {
+    return atomic_load_explicit(&huge_table.exact, memory_order_relaxed);
+}
+
+void huge_be_exact(void) {
+    atomic_store_explicit(&huge_table.exact, true, memory_order_relaxed);
+}
+
+bool huge_saves_locked(size_t size) {
+    return is_exact() && round_up(size, UNIT) - size > size / UNLOCKED_SHARE;
+}
+
 /* The size of the mapping that a block needs. */
 static size_t mapping_for(size_t requested) {
-    return huge_table.guard == 0 ? round_up(requested, UNIT)
-                                 : round_up(round_up(requested, OS_PAGE) + huge_table.guard, UNIT);
+    const size_t step = is_exact() ? os_page_size() : UNIT;
+    return huge_table.guard == 0 ? round_up(requested, step)
+                                 : round_up(round_up(requested, OS_PAGE) + huge_table.guard, step);
 }
 
 static char *behind(const struct huge *huge) {

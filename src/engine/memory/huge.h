@@ -37,6 +37,7 @@ struct huge_table {
     struct range_tree live;
     size_t bytes;       /* of the live blocks */
     size_t guard;       /* minimum bytes of a guard behind each block; set at the start */
+    _Atomic bool exact; /* see huge_be_exact (relaxed) */
     struct huge *stuck; /* freed blocks that could not be unmapped (too many mappings); tried again later */
     struct {
         uintptr_t start;
@@ -50,6 +51,12 @@ extern struct huge_table huge_table;
 
 /* A zeroed block of at least `size` bytes at a multiple of `alignment`; NULL if there is no memory. */
 void *huge_alloc(size_t size, size_t alignment);
+
+/* From now on no mapping is more than a page longer than its block, because the process may lock little memory. */
+void huge_be_exact(void);
+
+/* Whether a block should be huge, however small, because it would lock much more memory than it needs in a span. */
+bool huge_saves_locked(size_t size);
 
 /* Frees a block; false if no live one starts here. */
 bool huge_free(void *block);

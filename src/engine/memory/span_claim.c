@@ -113,6 +113,7 @@ static void lower_top(void) {
     spans.unmapped_units -= last->span.units;
     spans.top = last->span.first;
     window_retreat(spans.top);
+    metadata_retreat(spans.top);
     spans_discard(last);
 }
 

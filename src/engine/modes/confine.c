@@ -41,7 +41,7 @@ static void give_way(size_t addresses, size_t data) {
     lock_take(&heaps.lock);
     lock_take(&spans.lock);
     lock_take(&metadata.lock);
-    window_confine();
+    window_confine((heaps_made() + 1) * sizeof *window.heaps, metadata.used);
     lock_give(&metadata.lock);
     lock_give(&spans.lock);
     lock_give(&heaps.lock);
@@ -61,6 +61,12 @@ void engine_confine_to(size_t addresses, size_t data) {
 
 void engine_confine(void) {
     engine_confine_to(os_address_limit(), os_data_limit());
+}
+
+void engine_save_locked(void) {
+    if (mems_root.options.confine != TOGGLE_OFF && process_is_own()) {
+        huge_be_exact();
+    }
 }
 
 bool engine_confine_if_refused(void) {

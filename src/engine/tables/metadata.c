@@ -7,9 +7,8 @@
 #include "ranks.h"
 #include "window.h"
 
-/* The area becomes accessible in steps of about an eighth of the used bytes, within these bounds: few system calls for
- * a large heap. */
-#define GROWTH ((size_t)64 << 10)
+/* The area becomes accessible in steps of about an eighth of the used bytes, from area_step to this: few system calls
+ * for a large heap. */
 #define GROWTH_MAX ((size_t)4 << 20)
 
 /* Pieces are merged once this part of the free bytes has been freed since the last merge. */
@@ -80,7 +79,7 @@ static void *cut_returned(size_t size) {
 }
 
 static int reach(size_t bytes) {
-    size_t step = GROWTH;
+    size_t step = area_step(&window.metadata_area);
     while (step < GROWTH_MAX && step < metadata.used / 8) {
         step *= 2;
     }
@@ -188,6 +187,17 @@ void *metadata_alloc(size_t size) {
 void metadata_reserve(size_t units) {
     lock_take(&metadata.lock);
     (void)reach(units * METADATA_OF_UNIT);
+    lock_give(&metadata.lock);
+}
+
+void metadata_retreat(size_t units) {
+    struct area *area = &window.metadata_area;
+    lock_take(&metadata.lock);
+    const size_t kept = round_up(max_size(metadata.used, units * METADATA_OF_UNIT), area_step(area));
+    if (area->claimed && kept < area->accessible &&
+        os_unmap((void *)(area->start + kept), area->accessible - kept) == 0) {
+        area->accessible = kept;
+    }
     lock_give(&metadata.lock);
 }
 

@@ -58,6 +58,9 @@ void *metadata_alloc(size_t size);
 /* Makes that accessible for `units` units, if the system allows it. */
 void metadata_reserve(size_t units);
 
+/* The window has been shrunk to these units: what was made accessible for more is claimed again when needed. */
+void metadata_retreat(size_t units);
+
 void metadata_free(void *piece, size_t size);
 
 /* Gives completely free pages back to the system; returns the bytes. O(free pieces), with the lock held except during

@@ -16,7 +16,7 @@
 #define GROWTH_MAX ((size_t)64 << 20)
 #define GROWTH_CLAIMED ((size_t)256 << 10)
 
-/* Tables of a claimed window grow by this much, or a page, because they may be locked in memory. */
+/* Tables of a claimed window grow in steps of this, or of a page, because they may be locked in memory. */
 #define TABLE_STEP_CLAIMED (UNIT / 4)
 
 #define METADATA_SHARE 32u
@@ -66,7 +66,7 @@ int area_reach(struct area *area, size_t bytes, size_t step) {
         return ENOMEM;
     }
     /* If the system refuses a step, there may be room for the minimum. */
-    const size_t steps[] = {step, UNIT};
+    const size_t steps[] = {step, min_size(step, UNIT)};
     int error = ENOMEM;
     for (unsigned i = 0; i < 2; i++) {
         size_t end = min_size(round_up(bytes, steps[i]), area->size);
@@ -81,8 +81,12 @@ int area_reach(struct area *area, size_t bytes, size_t step) {
     return error == EEXIST ? EEXIST : ENOMEM;
 }
 
+size_t area_step(const struct area *table) {
+    return table->claimed ? max_size(TABLE_STEP_CLAIMED, os_page_size()) : UNIT;
+}
+
 static int reach_table(struct area *area, size_t bytes) {
-    return area_reach(area, bytes, area->claimed ? max_size(TABLE_STEP_CLAIMED, os_page_size()) : UNIT);
+    return area_reach(area, bytes, area_step(area));
 }
 
 /* Bytes of a table that describe `units` units; 0 if its length does not depend on them. */
@@ -321,22 +325,20 @@ static bool release_unused(struct area *area, size_t used, uintptr_t end) {
     return released;
 }
 
-/* Bytes of a table that are in use, or will be when all accessible units are. */
-static size_t used_of_table(const struct area *area) {
-    const size_t used = bytes_for(area, window.units_area.accessible >> UNIT_SHIFT);
-    return used != 0 ? used : area->accessible;
-}
-
 /* No mapping is split: a piece ends where the protection does. If the kernel refuses the units, nothing changes. */
-void window_confine(void) {
+void window_confine(size_t heaps, size_t metadata) {
     confined = true;
     if (window.guarded_size == 0 || !release(&window.units_area, window.guarded_start + window.guarded_size)) {
         return;
     }
+    const size_t units = window.units_area.accessible >> UNIT_SHIFT;
     os_unmap((void *)window.guarded_start, window.base - window.guarded_start);
     os_unmap((void *)window.tables_start, tables[0]->start - window.tables_start);
     for (unsigned i = 0; i < TABLES; i++) {
-        release_unused(tables[i], used_of_table(tables[i]),
+        const size_t used = tables[i] == &window.heaps_area      ? heaps
+                            : tables[i] == &window.metadata_area ? metadata
+                                                                 : bytes_for(tables[i], units);
+        release_unused(tables[i], used,
                        i + 1 < TABLES ? tables[i + 1]->start : window.tables_start + window.tables_size);
     }
     window.guarded_size = 0;

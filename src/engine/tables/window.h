@@ -90,13 +90,17 @@ extern HIDDEN struct window window;
  * 0 or ENOMEM. */
 int window_start(size_t size, bool records);
 
-/* Gives up address space that is reserved and inaccessible; from now on it is claimed piece by piece. Before the start:
- * nothing will be reserved. Under the locks of the heaps' table, the spans and the metadata. */
-void window_confine(void);
+/* Gives up address space that is reserved, and what tables do not use of theirs: given are the bytes in use of the
+ * tables that other files fill. From now on it is claimed piece by piece. Before the start: nothing will be reserved.
+ * Under the locks of the heaps' table, the spans and the metadata. */
+void window_confine(size_t heaps, size_t metadata);
 
-/* Makes the first `bytes` of an area accessible, and a little more, in steps of `step`, a power of two from UNIT on (a
- * multiple of every page size of Linux). 0, ENOMEM, or EEXIST: another mapping is there. */
+/* Makes the first `bytes` of an area accessible, and a little more, in steps of `step`, a power of two from the page
+ * size on. 0, ENOMEM, or EEXIST: another mapping is there. */
 int area_reach(struct area *area, size_t bytes, size_t step);
+
+/* The smallest step for a table. */
+size_t area_step(const struct area *table);
 
 /* Makes the first units usable, with their tables; results as area_reach. Under the spans' lock. */
 int window_reach(size_t units);

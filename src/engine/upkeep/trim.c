@@ -65,6 +65,9 @@ size_t upkeep_trim(struct heap *mine) {
     size_t given = page_purge_all() * OS_PAGE;
     (void)samples_trim();
     given += span_purge_all();
+    if (window_is_claimed()) {
+        spans_unmap(); /* the window's end, with its tables */
+    }
     spans_trim_descriptors();
     return given + metadata_trim();
 }
