@@ -239,7 +239,7 @@ static void check_slabs(struct check *check) {
     }
     for (uint64_t id = 1; id <= engine->heaps_made; id++) {
         struct engine_heap heap;
-        if (engine_heap(engine, id, &heap)) {
+        if (engine_heap(engine, id, &heap) && !heap.bare) {
             check_heap_slabs(check, &heap, &slabs);
         }
     }
@@ -273,7 +273,7 @@ static void check_aging(struct check *check) {
     }
     for (uint64_t id = 1; id <= engine->heaps_made; id++) {
         struct engine_heap heap;
-        if (engine_heap(engine, id, &heap)) {
+        if (engine_heap(engine, id, &heap) && !heap.bare) {
             check_aging_list(check, heap.address + layout_field(layout, "heap.aging").offset, id);
         }
     }

@@ -24,8 +24,8 @@ static void read_arena(struct engine *engine, uint64_t arena, struct engine_heap
 
 /* Where a heap has its numbers. */
 struct heap_fields {
-    struct field whole, id, arena, checks_every, inbox, thread, slab_bytes, stored_bytes, large_units, large_ready,
-        refills, flushes, remote_frees, adoptions, stolen, class_refills, class_flushes;
+    struct field whole, id, bare, arena, checks_every, inbox, thread, slab_bytes, stored_bytes, large_units,
+        large_ready, refills, flushes, remote_frees, adoptions, stolen, class_refills, class_flushes;
     uint64_t closed;
 };
 
@@ -37,6 +37,7 @@ static struct heap_fields find_fields(const struct layout *layout) {
     } names[] = {
         {"heap", &fields.whole},
         {"heap.id", &fields.id},
+        {"heap.bare", &fields.bare},
         {"heap.arena", &fields.arena},
         {"heap.checks_every", &fields.checks_every},
         {"heap.inbox", &fields.inbox},
@@ -66,6 +67,7 @@ static bool take_heap(struct engine *engine, const struct heap_fields *fields, c
     const size_t size = fields->whole.size;
     heap->checks_every = field_of(copy, size, fields->checks_every) != 0;
     heap->in_use = field_of(copy, size, fields->inbox) != fields->closed;
+    heap->bare = field_of(copy, size, fields->bare) != 0;
     heap->thread = field_of(copy, size, fields->thread);
     heap->slab_bytes = field_of(copy, size, fields->slab_bytes);
     heap->stored_bytes = field_of(copy, size, fields->stored_bytes);

@@ -7,6 +7,7 @@ struct engine_heap {
     uint64_t id;
     uint64_t address;
     bool in_use;
+    bool bare; /* nobody uses it, and its lists are undefined */
     bool checks_every;
     uint64_t thread; /* its thread's thread pointer; 0: unknown */
     bool is_arena;

@@ -6,10 +6,15 @@
 #include <limits.h>
 
 #include "engine/heaps/heap.h"
+#include "engine/heaps/unused_heaps.h"
 #include "engine/slabs/lookup.h"
 #include "engine/slabs/slab.h"
+#include "engine/upkeep/decay.h"
+#include "engine/upkeep/idle.h"
+#include "engine/upkeep/trim.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
+#include "support/kernel.h"
 #include "support/thread.h"
 
 #define BLOCKS 4000
@@ -99,22 +104,107 @@ static void *hold_a_heap(void *unused) {
     return heap_mine;
 }
 
-static void threads_at_once_have_heaps_of_their_own(void) {
-    enum { THREADS = 30 };
+#define THREADS 30
+
+static void *their_heaps[THREADS];
+
+/* That many threads at once have had heaps, which are unused now. */
+static void threads_come_and_go(unsigned count) {
     pthread_t threads[THREADS];
-    void *their_heaps[THREADS];
-    CHECK(pthread_barrier_init(&step, NULL, THREADS) == 0);
-    for (int i = 0; i < THREADS; i++) {
+    CHECK(pthread_barrier_init(&step, NULL, count) == 0);
+    for (unsigned i = 0; i < count; i++) {
         CHECK(pthread_create(&threads[i], NULL, hold_a_heap, NULL) == 0);
     }
-    for (int i = 0; i < THREADS; i++) {
+    for (unsigned i = 0; i < count; i++) {
         CHECK(pthread_join(threads[i], &their_heaps[i]) == 0);
+    }
+    CHECK_EQUAL(heaps.made, THREADS);
+    CHECK_VALID();
+}
+
+static void threads_at_once_have_heaps_of_their_own(void) {
+    threads_come_and_go(THREADS);
+    for (int i = 0; i < THREADS; i++) {
         for (int j = 0; j < i; j++) {
             CHECK(their_heaps[j] != their_heaps[i]);
         }
     }
-    CHECK_EQUAL(heaps.made, THREADS);
     CHECK_EQUAL(heaps.in_use, 0);
+    check_nothing_left();
+}
+
+static unsigned bare_heaps(void) {
+    unsigned bare = 0;
+    for (uint32_t id = 1; id <= heaps.made; id++) {
+        bare += heap_is_bare(heap_of(id));
+    }
+    return bare;
+}
+
+/* The pages that only heaps without a thread need. */
+static size_t present_in_heaps(void) {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    size_t bytes = 0;
+    for (uint32_t id = 1; id <= heaps.made; id++) {
+        const uintptr_t start = round_up((uintptr_t)heap_of(id), page);
+        const uintptr_t end = round_down((uintptr_t)heap_of(id) + HEAP_BARE_BYTES, page);
+        bytes += start < end ? present_bytes((void *)start, end - start) : 0;
+    }
+    return bytes;
+}
+
+/* All that looks at other threads' heaps looks at bare ones too. */
+static void look_at_all_heaps(void) {
+    struct mems_engine_stats stats;
+    engine_trim();
+    upkeep_of_all();
+    upkeep_reclaim_all(heap_mine);
+    idle_steal_anywhere(heap_mine, size_class_of(100));
+    engine_stats(&stats);
+    CHECK_VALID();
+}
+
+static void use_bare_heaps(void *unused) {
+    (void)unused;
+    CHECK_VALID();
+    look_at_all_heaps();
+    CHECK_EQUAL(bare_heaps(), THREADS - 1);
+    threads_come_and_go(THREADS - 1);
+    CHECK_EQUAL(bare_heaps(), 0);
+    check_nothing_left();
+}
+
+static void unused_heaps_are_bare_after_a_trim(void) {
+    begin_heap();
+    threads_come_and_go(THREADS - 1);
+    const size_t before = present_in_heaps();
+    engine_trim();
+    CHECK_EQUAL(bare_heaps(), THREADS - 1);
+    CHECK(present_in_heaps() <= 2 * (size_t)sysconf(_SC_PAGESIZE) || !os_purge_zeroes()); /* one is in use */
+    CHECK(before == 0 || before > (THREADS - 1) * (HEAP_BARE_BYTES - 2 * OS_PAGE));
+    look_at_all_heaps();
+    expect_success(use_bare_heaps, NULL); /* in the child too */
+    use_bare_heaps(NULL);
+}
+
+/* In each period some are needed again, and stay as they are. */
+static void heaps_not_needed_for_long_are_bare(void) {
+    const uint64_t decay_ms = spans.decay_ms;
+    uint64_t now_ms = os_coarse_ms();
+    begin_heap();
+    threads_come_and_go(THREADS - 1);
+    unused_heaps_decay(now_ms);
+    threads_come_and_go(10);
+    unused_heaps_decay(now_ms + decay_ms - 1);
+    CHECK_EQUAL(bare_heaps(), 0);
+    unused_heaps_decay(now_ms += decay_ms);
+    CHECK_EQUAL(bare_heaps(), THREADS - 1 - 10);
+    threads_come_and_go(5);
+    CHECK_EQUAL(bare_heaps(), THREADS - 1 - 10); /* the others come first */
+    unused_heaps_decay(now_ms += decay_ms);
+    CHECK_EQUAL(bare_heaps(), THREADS - 1 - 5);
+    threads_come_and_go(THREADS - 1);
+    CHECK_EQUAL(bare_heaps(), 0);
     check_nothing_left();
 }
 
@@ -268,6 +358,8 @@ int main(void) {
         FRESH(a_heap_that_an_ended_thread_has_left_is_used_again),
         FRESH(a_thread_that_neither_allocates_nor_frees_has_no_heap),
         FRESH(threads_at_once_have_heaps_of_their_own),
+        IN_BOTH_MODES(unused_heaps_are_bare_after_a_trim),
+        FRESH(heaps_not_needed_for_long_are_bare),
         FRESH(blocks_given_go_to_their_slabs),
         IN_BOTH_MODES(empty_slabs_go_back_but_for_the_last),
         IN_BOTH_MODES(the_slab_that_is_filled_up_has_free_slots),

@@ -13,6 +13,8 @@ bool hardened_create(struct heap *heap) {
     lock_take(&heap->lock); /* hardened_give_larges */
     if (heap->hardened == NULL && (heap->hardened = metadata_alloc(sizeof *heap->hardened)) != NULL) {
         *heap->hardened = (struct hardened){0};
+    }
+    if (heap->shuffle == 0) { /* the heap is new, or was bare */
         hardened_reseed(heap);
     }
     lock_give(&heap->lock);

@@ -1,6 +1,7 @@
 #include "heap.h"
 
 #include <stdalign.h>
+#include <string.h>
 
 #include "base/fault.h"
 #include "engine/slabs/abandoned.h"
@@ -9,11 +10,10 @@
 #include "magazine.h"
 #include "magazine_budget.h"
 #include "ranks.h"
+#include "unused_heaps.h"
 
 /* Idle classes are first flushed when a heap's slabs have this much (before_growth.h). */
 #define FLUSH_START ((size_t)1 << 20)
-
-struct heaps heaps = {.lock = LOCK_INIT(LOCK_HEAPS)};
 
 /* The magazine of heap_none, and of a class that has none yet. */
 alignas(MAGAZINE_SIZE) void *magazine_none[MAGAZINE_SLOTS];
@@ -30,7 +30,7 @@ void heaps_start(bool checks_every, uint32_t harden) {
     heaps.harden = harden;
     atomic_store_explicit(&heaps.magazine_most, MAGAZINES_MIN, memory_order_relaxed);
     atomic_store_explicit(&heaps.magazine_limit, SIZE_MAX, memory_order_relaxed);
-    list_init(&heaps.unused);
+    unused_heaps_start();
 }
 
 void heap_catch_up(struct heap *heap) {
@@ -81,14 +81,19 @@ void heap_set_mode(struct heap *heap, bool checks_every) {
     heap->tag = heap_tag(heap);
 }
 
-/* Sets what never changes about a heap. */
-static void set_up(struct heap *heap, uint32_t id) {
-    heap->id = id;
+/* Sets what never changes in the members that a bare heap gives back. */
+static void set_constants(struct heap *heap) {
     heap_set_mode(heap, heaps.checks_every);
     heap->base = window.base;
     heap->entry_of_zero = (uintptr_t)window.page_map - window.base / UNIT * sizeof *window.page_map;
     heap->live_of_zero = (uintptr_t)window.live_map - window.base / GRANULE / LIVE_WORD_BITS * sizeof(struct live_word);
     heap->records_of_zero = (uintptr_t)window.records - window.base / UNIT * RECORDS_BYTES;
+}
+
+/* Sets what never changes about a heap. */
+static void set_up(struct heap *heap, uint32_t id) {
+    heap->id = id;
+    set_constants(heap);
     lock_init(&heap->lock, LOCK_HEAP);
     list_init(&heap->link);
     atomic_store_explicit(&heap->inbox, INBOX_CLOSED, memory_order_relaxed);
@@ -139,13 +144,14 @@ static struct heap *left_behind(uintptr_t thread) {
     return heap != NULL && is_in_use_by(heap, thread) ? heap : NULL;
 }
 
-static struct heap *unused_heap(void) {
-    if (list_empty(&heaps.unused)) {
-        return heap_create();
-    }
-    struct heap *heap = CONTAINER_OF(heaps.unused.next, struct heap, link);
-    list_remove(&heap->link);
-    return heap;
+/* Makes a bare heap what heap_reset left. Its memory need not be zero: the system may have refused to take it. */
+static COLD void restore(struct heap *heap) {
+    lock_take(&heap->lock); /* others ask whether it is bare */
+    memset(heap, 0, HEAP_BARE_BYTES);
+    set_constants(heap);
+    heap_reset(heap);
+    heap->bare = false;
+    lock_give(&heap->lock);
 }
 
 struct heap *heap_obtain(uintptr_t thread, bool *alone) {
@@ -158,7 +164,8 @@ struct heap *heap_obtain(uintptr_t thread, bool *alone) {
         lock_give(&heaps.lock);
         return heap;
     }
-    heap = unused_heap();
+    heap = unused_heap_take();
+    heap = heap != NULL ? heap : heap_create();
     if (heap != NULL) {
         heap->thread = thread;
         if (heap->id != FIRST_HEAP) {
@@ -170,6 +177,9 @@ struct heap *heap_obtain(uintptr_t thread, bool *alone) {
         heap->thread_number = ++heaps.started;
     }
     lock_give(&heaps.lock);
+    if (heap != NULL && UNLIKELY(heap->bare)) {
+        restore(heap);
+    }
     return heap;
 }
 
@@ -177,7 +187,7 @@ void heap_retire(struct heap *heap) {
     lock_take(&heaps.lock);
     atomic_store_explicit(&heaps.in_use, atomic_load_explicit(&heaps.in_use, memory_order_relaxed) - 1,
                           memory_order_relaxed);
-    list_push_front(&heaps.unused, &heap->link);
+    unused_heap_put(heap);
     lock_give(&heaps.lock);
 }
 
@@ -306,7 +316,7 @@ void heap_collect_unit(struct heap *heap, size_t unit, bool writer) {
 size_t heap_age(struct heap *heap, uint64_t now_ms) {
     ASSERT(lock_held(&heap->lock));
     size_t aging = 0;
-    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES && !heap_is_bare(heap); size_class++) {
         aging = slabs_age(&heap->classes[size_class].slabs, &heap->aging, now_ms);
     }
     return aging;
@@ -355,7 +365,7 @@ void heaps_purge_recover(void) {
 }
 
 void heap_drop_empty(struct heap *heap, unsigned most) {
-    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES && !heap_is_bare(heap); size_class++) {
         struct list *slabs = &heap->classes[size_class].slabs;
         unsigned left = most;
         for (struct list *link = slabs->next, *next; link != slabs && left != 0; link = next, left--) {

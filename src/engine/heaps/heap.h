@@ -6,8 +6,8 @@
  * the heap is idle, or memory is short (idle.h).
  *
  * The page map has a heap's number, its *id*, for each of its slabs. When its thread ends, the heap gives everything
- * back and waits for another thread. Its memory is never unmapped, so a stale id leads to some heap, possibly the wrong
- * one: whoever acts on an id re-checks it.
+ * back and waits for another thread (unused_heaps.h). Its memory is never unmapped, so a stale id leads to some heap,
+ * possibly the wrong one: whoever acts on an id re-checks it.
  */
 #pragma once
 
@@ -94,7 +94,6 @@ struct heap {
     /* Used only by the thread. */
     void **tops[HARDENED + SIZE_CLASSES];
     _Alignas(64) uint32_t tag; /* page_map_tag(id), possibly with DEFERRED: see heap_tag */
-    uint32_t id;
     uintptr_t base;
     size_t granules[HARDEN_MODES];
     uintptr_t entry_of_zero;      /* where the page map would have the entry of address 0, */
@@ -105,7 +104,6 @@ struct heap {
     size_t beat;                  /* the bytes of until_beat at its beginning */
     uint32_t mode_offset;         /* of the set in use: 0, DEFERRED or HARDENED */
     bool checks_every;            /* frees are checked at the call, not when a magazine is flushed */
-    struct hardened *hardened;    /* NULL with harden=off */
     uintptr_t records_of_zero;    /* with harden=full: where the slot records would have those of address 0 */
     void **bottoms[SIZE_CLASSES]; /* of the magazines; NULL if there is none */
     uint32_t victim;              /* the heap that gave memory last (idle.c); 0: none */
@@ -124,7 +122,6 @@ struct heap {
     struct zeros_watch watches[ZEROS_SIZES];
 
     /* Under the lock. */
-    struct lock lock;
     struct heap_class classes[SIZE_CLASSES]; /* except their members for the thread alone */
     size_t magazine_cost;                    /* of its magazines (magazine_budget.h) */
     size_t magazine_drawn;                   /* from the budget of all heaps, to pay for them */
@@ -132,13 +129,19 @@ struct heap {
     struct list aging;                       /* slabs (slab.h) */
     size_t flush_at;                         /* idle classes are flushed before slab_bytes exceed this */
     struct depot depot;
+    uint32_t backlog; /* units that left the inbox and are not sorted yet (remote.h) */
+    uint32_t waiting; /* units in the rings of all classes (heap_class) */
     struct large_cache larges;
-    uint32_t backlog;       /* units that left the inbox and are not sorted yet (remote.h) */
-    uint32_t waiting;       /* units in the rings of all classes (heap_class) */
-    struct list link;       /* in heaps.unused */
-    uintptr_t thread;       /* the thread pointer of its present or last thread: for readers from outside */
-    uint64_t thread_number; /* of the same: threads are numbered from 1 as they get heaps */
-    struct arena *arena;    /* the arena that has the heap (calls/arena.h); NULL: a thread's, or nobody's */
+
+    /* From larges.wider on, a bare heap keeps its memory (heap_is_bare). Under the lock. */
+    struct lock lock;
+    uint32_t id;               /* constant */
+    bool bare;                 /* all before larges.wider is undefined */
+    struct list link;          /* in heaps.unused; under the lock of the table */
+    uintptr_t thread;          /* the thread pointer of its present or last thread: for readers from outside */
+    uint64_t thread_number;    /* of the same: threads are numbered from 1 as they get heaps */
+    struct arena *arena;       /* the arena that has the heap (calls/arena.h); NULL: a thread's, or nobody's */
+    struct hardened *hardened; /* NULL with harden=off */
     struct heap_counters counters;
 
     /* Used by everybody. The inbox has its own cache line, because other threads write to it. */
@@ -150,6 +153,15 @@ struct heap {
     _Atomic uint32_t reclaimed; /* slow_calls when the heap was last reclaimed (relaxed) */
     _Atomic uintptr_t handle;   /* of its arena (calls/arena.h); 0: none. Written under the lock */
 };
+
+/* The bytes at the start of a heap that an unused one may give back. */
+#define HEAP_BARE_BYTES (offsetof(struct heap, larges) + offsetof(struct large_cache, wider))
+
+/* Whether an unused heap has given the memory of its first members back (unused_heaps.h). Whoever uses their lists asks
+ * first. Under the heap's lock. */
+static inline bool heap_is_bare(const struct heap *heap) {
+    return heap->bare;
+}
 
 /* Bytes of a name, including its end. */
 #define ARENA_NAME_MAX 32u
@@ -165,11 +177,15 @@ struct heaps {
     struct lock lock;
     _Atomic uint32_t made; /* heaps exist for the ids 1 .. made (written under the lock, read relaxed) */
     _Atomic uint32_t in_use;
-    _Atomic uint32_t arenas; /* number of those in use */
-    bool checks_every;       /* of every heap; set at the start */
-    uint32_t harden;         /* the same: enum harden */
-    uint64_t started;        /* how often a thread got a heap */
-    struct list unused;
+    _Atomic uint32_t arenas;       /* number of those in use */
+    bool checks_every;             /* of every heap; set at the start */
+    uint32_t harden;               /* the same: enum harden */
+    uint64_t started;              /* how often a thread got a heap */
+    struct list unused;            /* see unused_heaps.h, as the four below */
+    struct list *first_bare;       /* in it; its head if there is none */
+    size_t full;                   /* heaps in it that are not bare, */
+    size_t surplus;                /* the fewest in this period, */
+    _Atomic uint64_t period_ms;    /* and its start (written under the lock, read relaxed) */
     _Atomic uint64_t large_bytes;  /* of large blocks that threads without a heap allocated, less freed (relaxed) */
     _Atomic size_t magazine_drawn; /* by all heaps (relaxed) */
     _Atomic size_t magazine_most;  /* the budget: the maximum of magazine_drawn (relaxed) */
@@ -178,7 +194,7 @@ struct heaps {
     _Atomic size_t depot_bytes;    /* in the depots of all heaps, and what they have drawn beyond (relaxed) */
 };
 
-extern struct heaps heaps;
+extern struct heaps heaps; /* in unused_heaps.c */
 
 /* For threads without a heap: its magazines are all both empty and full. */
 extern struct heap heap_none;
@@ -210,7 +226,7 @@ void heaps_start(bool checks_every, uint32_t harden);
 /* Updates the heap's copy of window.granules. 0 for a hardened arena, so arena_free takes no short way. */
 void heap_catch_up(struct heap *heap);
 
-/* Prepares a heap for its next thread. */
+/* Prepares a heap for its next thread. Not a bare one. */
 void heap_reset(struct heap *heap);
 
 /* An unused or new heap for the thread with this thread pointer (0: for none); NULL if there is no memory. *alone: no
@@ -273,7 +289,7 @@ size_t heap_age(struct heap *heap, uint64_t now_ms);
 /* Begins to purge the oldest slab (slab_purge_begin). */
 static inline bool heap_purge_begin(struct heap *heap, uint64_t now_ms, uint64_t age_ms, unsigned most,
                                     struct slab_purge *purge) {
-    return slab_purge_begin(&heap->aging, now_ms, age_ms, most, purge);
+    return !heap_is_bare(heap) && slab_purge_begin(&heap->aging, now_ms, age_ms, most, purge);
 }
 
 /* Ends a purge of a slab of any heap or class. Takes the lock of its present owner. */

@@ -210,6 +210,9 @@ void inboxes_clear(void) {
     }
     for (uint32_t id = 1; id <= heaps_made(); id++) {
         struct heap *heap = heap_of(id);
+        if (heap_is_bare(heap)) {
+            continue;
+        }
         heap->backlog = 0;
         heap->waiting = 0;
         for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {

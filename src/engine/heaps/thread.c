@@ -11,6 +11,7 @@
 #include "magazine_budget.h"
 #include "remote.h"
 #include "sample_points.h"
+#include "unused_heaps.h"
 
 /* With several threads, a thread's first SHARE blocks of each class up to SHARED_SIZE_MAX come from the shared slab. */
 #define SHARE 4u
@@ -154,7 +155,7 @@ bool thread_take_share(struct heap *heap, unsigned size_class) {
  * threads' magazines may be half changed, so their blocks are lost. */
 void threads_recover(void) {
     struct heap *mine = heap_mine != &heap_none ? heap_mine : NULL;
-    list_init(&heaps.unused);
+    unused_heaps_start();
     inboxes_clear(); /* first: a set link keeps an empty slab from going back */
     heaps_purge_recover();
     uint32_t made = heaps_made();
@@ -166,6 +167,8 @@ void threads_recover(void) {
             lock_take(&heap->lock);
             heap_let_ended_go(heap);
             lock_give(&heap->lock);
+        } else if (heap != mine && heap_is_bare(heap)) {
+            unused_heap_put(heap);
         } else if (heap != mine) {
             lock_take(&heap->lock);
             depot_flush(heap);
@@ -177,7 +180,7 @@ void threads_recover(void) {
                 hardened_forget(heap);
             }
             lock_give(&heap->lock);
-            list_push_front(&heaps.unused, &heap->link);
+            unused_heap_put(heap);
         }
     }
     if (mine != NULL && mine->hardened != NULL) {

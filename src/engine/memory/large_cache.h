@@ -53,8 +53,9 @@ struct large_cache {
     uint64_t period_ms;                 /* the start of this decay period, by the coarse clock */
     uint64_t before_ms;                 /* and that of the one before */
     uint32_t period;                    /* this period's number, modulo 2^32 */
-    _Atomic uint32_t wider; /* excess units of live blocks taken from here (relaxed); a reused heap keeps the count */
-    bool decaying;          /* some block may be older than the last period */
+    bool decaying;                      /* some block may be older than the last period */
+    _Atomic uint32_t wider; /* excess units of live blocks taken from here (relaxed); a reused heap keeps the count, a
+                               bare one too */
 };
 
 void large_cache_init(struct large_cache *cache);

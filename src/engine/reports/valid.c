@@ -233,6 +233,9 @@ static bool magazine_valid(const struct heap *heap, unsigned size_class, const c
 
 /* A heap without a thread owns nothing and receives no units. */
 static bool is_vacant(const struct heap *heap) {
+    if (heap_is_bare(heap)) {
+        return atomic_load_explicit(&heap->inbox, memory_order_relaxed) == INBOX_CLOSED;
+    }
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         const struct heap_class *of = &heap->classes[size_class];
         if (!list_empty(&of->slabs) || heap->bottoms[size_class] != NULL || of->stock.magazines != NULL ||
@@ -260,7 +263,7 @@ static bool heaps_valid(const char **why) {
     }
     for (uint32_t id = 1; id <= made; id++) {
         const struct heap *heap = heap_of(id);
-        if (heap->id != id || heap->tag != heap_tag(heap)) {
+        if (heap->id != id || (!heap_is_bare(heap) && heap->tag != heap_tag(heap))) {
             return broken(why, "a heap's id is not its number");
         }
         open += atomic_load_explicit(&heap->inbox, memory_order_relaxed) != INBOX_CLOSED;
@@ -452,6 +455,9 @@ bool engine_valid(const char **why) {
     }
     for (uint32_t id = 1; id <= heaps.made; id++) {
         const struct heap *heap = heap_of(id);
+        if (heap_is_bare(heap)) {
+            continue;
+        }
         if (!heap_valid(heap, &listed, &cached, why)) {
             return false;
         }

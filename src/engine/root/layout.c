@@ -45,7 +45,7 @@
     STRUCTURE(list, next, prev)                                                                                        \
     STRUCTURE(slab, span, link, age, slots, free, used, unsettled, born_s, bitmap[0])                                  \
     STRUCTURE(heaps, lock.state, made, in_use, unused, depot_bytes)                                                    \
-    STRUCTURE(heap, tops, id, link, mode_offset, checks_every, lock.state, classes, slab_bytes, aging,                 \
+    STRUCTURE(heap, tops, id, bare, link, mode_offset, checks_every, lock.state, classes, slab_bytes, aging,                 \
         depot.stored_count, depot.stored_bytes, depot.stored_credit, larges.ready, larges.units, backlog, thread,      \
         arena, hardened, thread_number, counters.refills, counters.flushes, counters.remote_frees,                     \
         counters.adoptions, counters.stolen, counters.class_refills, counters.class_flushes, inbox)                    \

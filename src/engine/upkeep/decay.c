@@ -8,6 +8,7 @@
 #include "engine/heaps/magazine.h"
 #include "engine/heaps/magazine_budget.h"
 #include "engine/heaps/remote.h"
+#include "engine/heaps/unused_heaps.h"
 #include "engine/memory/span.h"
 #include "engine/slabs/slab.h"
 #include "idle.h"
@@ -84,6 +85,7 @@ void upkeep_pass(struct heap *heap, uint64_t now_ms) {
     span_purge(units);
     span_decay(now_ms);
     page_purge_aged(heap, now_ms);
+    unused_heaps_decay(now_ms);
     magazine_budget_set();
     if (now_ms - heap->looked_ms >= LOOK_MS) {
         heap->looked_ms = now_ms;
@@ -97,6 +99,7 @@ void upkeep_of_others(void) {
     if (now_ms - atomic_load_explicit(&passed_ms, memory_order_relaxed) >= LOOK_MS) {
         atomic_store_explicit(&passed_ms, now_ms, memory_order_relaxed);
         span_decay(now_ms);
+        unused_heaps_decay(now_ms);
         reclaim_idle(NULL, now_ms);
     }
 }
@@ -143,6 +146,7 @@ bool upkeep_of_all(void) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         page_purge_abandoned(size_class, now_ms, page_purge_age_ms(), UINT_MAX);
     }
+    unused_heaps_decay(now_ms);
     magazine_budget_set();
     return busy || slabs_present() != before;
 }

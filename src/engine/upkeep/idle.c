@@ -55,16 +55,20 @@ static bool has_more(const struct heap *heap) {
                                         atomic_load_explicit(&heap->slow_calls, memory_order_relaxed) + 1;
 }
 
-void idle_reclaim(struct heap *heap, size_t units) {
-    bool more = inbox_collect(heap, units, false);
+/* Returns whether there may be more than that. */
+static bool reclaim(struct heap *heap, size_t units) {
+    const bool more = inbox_collect(heap, units, false);
     if (heap->arena != NULL) {
         cached_flush(heap); /* the lock covers an arena's magazines too */
     }
     depot_flush(heap);
     large_cache_flush(&heap->larges, units);
-    more = more || large_cache_count(&heap->larges) != 0;
     heap_drop_empty(heap, UINT_MAX);
-    if (!more) {
+    return more || large_cache_count(&heap->larges) != 0;
+}
+
+void idle_reclaim(struct heap *heap, size_t units) {
+    if (heap_is_bare(heap) || !reclaim(heap, units)) {
         atomic_store_explicit(&heap->reclaimed, atomic_load_explicit(&heap->slow_calls, memory_order_relaxed) + 1,
                               memory_order_relaxed);
     }
@@ -114,6 +118,9 @@ bool idle_take_empty(const struct heap *mine, size_t units) {
 static void *steal_from(struct heap *heap, unsigned size_class, unsigned most, unsigned passing) {
     struct list *slabs = &heap->classes[size_class].slabs;
     unsigned passed = 0;
+    if (heap_is_bare(heap)) {
+        return NULL;
+    }
     for (struct list *link = slabs->next; link != slabs && most != 0 && passed <= passing; link = link->next) {
         struct slab *slab = CONTAINER_OF(link, struct slab, link);
         if (slab_free_slots(slab) == 0) {

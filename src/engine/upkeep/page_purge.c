@@ -57,7 +57,7 @@ void page_purge_aged(struct heap *heap, uint64_t now_ms) {
 
 /* Whether a heap may have free pages. A wrong answer does no harm. */
 static RACY_READER bool has_aging(const struct heap *heap) {
-    return heap->aging.next != &heap->aging;
+    return !heap->bare && heap->aging.next != &heap->aging;
 }
 
 unsigned page_purge_others(const struct heap *mine, uint64_t now_ms, bool idle, unsigned most) {

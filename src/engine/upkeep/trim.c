@@ -8,6 +8,7 @@
 #include "engine/heaps/heap.h"
 #include "engine/heaps/magazine_budget.h"
 #include "engine/heaps/remote.h"
+#include "engine/heaps/unused_heaps.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/span.h"
 #include "engine/samples/sample.h"
@@ -69,6 +70,7 @@ size_t upkeep_trim(struct heap *mine) {
         spans_unmap(); /* the window's end, with its tables */
     }
     spans_trim_descriptors();
+    given += unused_heaps_bare(SIZE_MAX);
     return given + metadata_trim();
 }
 
