@@ -34,7 +34,7 @@ static bool parse_number(const char *text, uint64_t limit, uint64_t *out, const 
 
 /* k, m, g or t in either case, or none; as a power of two. */
 static bool parse_suffix(const char *text, unsigned *shift) {
-    static const char letters[] = "kmgt";
+    const char *const letters = "kmgt"; /* a literal lies with what each start needs; an array would not */
     *shift = 0;
     if (text[0] == '\0') {
         return true;
