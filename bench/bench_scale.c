@@ -26,6 +26,7 @@
 #include "cache_lines.h"
 #include "engine/calls/batch.h"
 #include "engine/engine.h"
+#include "engine/samples/sample.h"
 
 #define TABLE 1000
 #define BATCH_MAX 4096
@@ -269,6 +270,7 @@ int main(int argc, char **argv) {
     printf("done %lu\n", done);
     report("calls", false);
     report("upkeep", true);
+    printf("samples taken=%lu\n", samples.number);
     lines_places(stdout);
     return 0;
 }

@@ -4,4 +4,4 @@
 set -eu
 command -v addr2line >/dev/null || exit 77
 exec "$SOURCE_DIR/bench/scale" --check --build "$BUILD_DIR/scale" --threads 8 \
-    --workloads pairs,batches,frees,hand
+    --workloads pairs,unsampled,batches,frees,hand
