@@ -467,6 +467,21 @@ static void the_work_of_a_call_is_bounded(void) {
     CHECK_EQUAL(list_length(&spans.aging), 0);
 }
 
+/* What is purged early is as much on a fast machine: where the next blocks lie depends on it. */
+static void a_call_without_haste_purges_few_units(void) {
+    enum { UNITS = 4096, MOST = 64 };
+    struct large *row = take_row(2, UNITS);
+    need_purging();
+    span_give(&row[0].span);
+    spans.peak = spans.peak_before = 0; /* so it is too much, though not old */
+    spans_set_due();
+    CHECK_EQUAL(spans.due_ms, 0);
+    span_decay(os_coarse_ms());
+    CHECK(spans.purged_units != 0);
+    CHECK_AT_MOST(spans.purged_units, MOST);
+    CHECK_VALID();
+}
+
 /* The smallest span that fits is taken, however many are a little smaller, and of equal ones the first. */
 static void the_best_fit_is_found_among_many(void) {
     enum { COUNT = 3000 };
@@ -674,6 +689,7 @@ int main(void) {
         FRESH_WITH(dirty_memory_that_nobody_uses_goes_back_early, "decay_ms=60000"),
         FRESH_WITH(dirty_memory_that_is_used_stays, "decay_ms=60000"),
         FRESH_WITH(the_work_of_a_call_is_bounded, "decay_ms=1000000"),
+        FRESH_WITH(a_call_without_haste_purges_few_units, "decay_ms=1000000"),
         FRESH_WITH(quick_purges_take_more_at_a_time, "decay_ms=1000000"),
         FRESH_WITH(the_best_fit_is_found_among_many, UNDECAYED),
         FRESH_WITH(a_peak_is_forgotten, UNDECAYED),

@@ -15,9 +15,12 @@
 /* A forked child maps memory anew at most this many times. */
 #define RENEWALS_FORKED ((size_t)1024)
 
-/* One call purges for this long, or, if it is urgent (purge_us), for PURGE_OVERDUE_US. The clock is read between
- * pieces, the first of which takes some 30 microseconds if it is resident. After each that took less than QUICK_US, the
- * next is twice as long, up to PIECE_MOST. */
+/* One call purges this many units, which takes some 100 microseconds if they are resident, and on a slow machine no
+ * more than PURGE_US. It is the same number on most machines, because what a program finds dirty decides where its next
+ * blocks lie. If it is urgent (may_go_on), a call purges for PURGE_OVERDUE_US. The clock is read between pieces, the
+ * first of which takes some 30 microseconds if it is resident. After each that took less than QUICK_US, the next is
+ * twice as long, up to PIECE_MOST. */
+#define PURGE_UNITS ((size_t)32)
 #define PURGE_US 100u
 #define PURGE_OVERDUE_US 1000u
 #define PIECE_UNITS ((size_t)8)
@@ -136,12 +139,12 @@ static size_t unneeded_units(void) {
     return spans.dirty_units > spans.kept_units ? spans.dirty_units - spans.kept_units : 0;
 }
 
-/* How long a call may purge; the arguments are those of purge_beyond. In a claimed window, what is too much is as
- * urgent as what is overdue. */
-static uint64_t purge_us(size_t most, uint64_t now_ms) {
+/* Whether purge_beyond, with these arguments, may purge another piece after so many units and so long. In a claimed
+ * window, what is too much is as urgent as what is overdue. */
+static bool may_go_on(size_t most, uint64_t now_ms, uint64_t units, uint64_t took_us) {
     const bool urgent = (now_ms != SPANS_NEVER && due_since(now_ms, spans.decay_ms)) ||
                         (window_is_claimed() && spans.dirty_units > most);
-    return urgent ? PURGE_OVERDUE_US : PURGE_US;
+    return urgent ? took_us < PURGE_OVERDUE_US : took_us < PURGE_US && units < PURGE_UNITS;
 }
 
 /* Purges one piece after another while there are more than `most` dirty units, or some are due at `now_ms`;
@@ -150,9 +153,11 @@ static void purge_beyond(size_t most, uint64_t now_ms) {
     const uint64_t start_us = os_fine_us();
     const size_t least = window_is_claimed() ? max_size(PIECE_UNITS, spans.top / UNMAP_SHARE) : PIECE_UNITS;
     size_t piece = least;
+    const uint64_t purged = spans.purged_units;
     uint64_t took_us = 0;
     while ((spans.dirty_units > most || (now_ms != SPANS_NEVER && due_since(now_ms, 0))) &&
-           purge_oldest(max_size(min_size(piece, unneeded_units()), least)) && took_us < purge_us(most, now_ms)) {
+           may_go_on(most, now_ms, spans.purged_units - purged, took_us) &&
+           purge_oldest(max_size(min_size(piece, unneeded_units()), least))) {
         const uint64_t before_us = took_us;
         took_us = os_fine_us() - start_us;
         piece <<= took_us - before_us < QUICK_US && piece < PIECE_MOST;
