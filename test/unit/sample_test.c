@@ -17,6 +17,7 @@
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
 #include "engine/memory/span.h"
+#include "engine/memory/span_age.h"
 #include "engine/modes/sampled_block.h"
 #include "engine/reports/profile.h"
 #include "engine/reports/stats.h"
@@ -647,6 +648,52 @@ static void a_profile_scales_samples_of_all_intervals(void) {
     engine_free(large);
 }
 
+/* How often the heap's thread is slow, or does upkeep, while it allocates and frees small and cached large blocks. */
+static uint32_t calls_of_pairs(void) {
+    const uint32_t before = heap_mine->slow_calls;
+    for (size_t i = 0; i < 50000; i++) {
+        engine_free(engine_alloc(1000));
+    }
+    for (size_t i = 0; i < 320; i++) {
+        engine_free(engine_alloc(8 * MIB));
+    }
+    return heap_mine->slow_calls - before;
+}
+
+/* Otherwise what a program does with samples would differ from what it does without. */
+static void samples_cause_no_upkeep(void) {
+    const uint64_t interval = atomic_exchange(&samples.interval, 0);
+    beat();
+    (void)calls_of_pairs();
+    const uint32_t without = calls_of_pairs();
+    CHECK_EQUAL(samples.number, 0);
+    atomic_store(&samples.interval, interval);
+    beat();
+    const uint32_t with = calls_of_pairs();
+    CHECK(samples.number > 300);
+    CHECK_AT_MOST(with, without + 1);
+    CHECK_AT_MOST(without, with + 1);
+}
+
+/* Although there is too much dirty memory, of which each slow call purges some. */
+static void the_end_of_a_large_sample_purges_nothing(void) {
+    enum { UNITS = 8192, PAIRS = 64, UPKEEP = 20, MOST = 64 };
+    struct span dirty;
+    bool zero;
+    engine_free(engine_alloc(8 * MIB));
+    CHECK(span_take(&dirty, UNITS, 1, UNIT_PART, &zero));
+    span_give(&dirty);
+    spans.peak = spans.peak_before = 0;
+    spans_set_due();
+    const uint64_t before = samples.number;
+    for (size_t i = 0; i < PAIRS; i++) {
+        engine_free(engine_alloc(8 * MIB));
+    }
+    CHECK(samples.number > before + PAIRS / 2);
+    CHECK_AT_MOST(spans.purged_units, UPKEEP * MOST);
+    CHECK_VALID();
+}
+
 static void sampling_starts_and_stops_in_a_running_process(void) {
     char *before = engine_alloc(100);
     CHECK(!is_sampled(before));
@@ -788,6 +835,8 @@ int main(void) {
         FRESH_WITH(samples_of_small_blocks_keep_a_pace, "sample=1m"),
         FRESH_WITH(a_thread_that_slows_down_has_more_samples, "sample=1m"),
         FRESH_WITH(one_large_block_gets_a_guard_in_a_tick, "sample=2"),
+        FRESH_WITH(samples_cause_no_upkeep, "sample=60k,decay_ms=3600000"),
+        FRESH_WITH(the_end_of_a_large_sample_purges_nothing, "sample=60k,decay_ms=3600000"),
         FRESH(sampling_starts_and_stops_in_a_running_process),
         FRESH_WITH(a_forked_child_has_no_half_written_sample, "sample=1"),
         FRESH_WITH(a_forked_child_opens_a_cell_however_it_is_guarded, "sample=1"),

@@ -23,14 +23,14 @@ static COLD void *alloc_refill(unsigned size_class, size_t size, size_t alignmen
     return supply_small(heap, size_class, size, alignment);
 }
 
-/* A cached block beyond SMALL_MAX counts at most this towards the beat, unless the next sample point may be in it: it
- * takes no memory, and beats with nothing to do would cost more than the call. A medium block that is not cached takes
+/* A cached block beyond SMALL_MAX counts at most this towards the next pass: it takes no memory, and passes with
+ * nothing to do would cost more than the call. A medium block that is not cached takes
  * the slow path, which counts all of it. */
 #define LARGE_COUNT (HEAP_BEAT / CALLS_PER_PASS)
 #define MEDIUM_COUNT (LARGE_COUNT / 4)
 
 static size_t counted(struct heap *heap, size_t size, size_t most) {
-    return size > most && sample_points_pass(heap, size - most) ? most : size;
+    return size > most && sample_points_skip(heap, size - most) ? most : size;
 }
 
 /* From the cache's lists, or a ready block that is wider. heap_none has neither. */

@@ -24,15 +24,16 @@ static NOINLINE bool cache_large(struct heap *heap, struct large *large) {
     return kept;
 }
 
-/* Caches a large block whose life has ended, or frees its span. */
-static COLD void end_large(struct heap *heap, struct large *large) {
-    const int saved = errno;
+ALWAYS_INLINE bool cache_plain(struct heap *heap, struct large *large) {
+    return LIKELY(heap != &heap_none && large_is_plain(large)) &&
+           (large_cache_put_ready(&heap->larges, large) || cache_large(heap, large));
+}
+
+/* Caches a large block whose life has ended and that is not plain, or frees its span. */
+static void end_unlike_others(struct heap *heap, struct large *large) {
     bool kept = false;
     if (UNLIKELY(large->arena != 0)) {
         heap_let_go(large);
-    }
-    if (!sampled_block_end_large(heap, large)) {
-        return;
     }
     if (large->watched) {
         zeros_learn(window_address(large->span.first), large_size(large), heap_watches(heap));
@@ -47,6 +48,18 @@ static COLD void end_large(struct heap *heap, struct large *large) {
         upkeep_decay();
     } else {
         upkeep(heap);
+    }
+}
+
+/* For a block that cache_plain refused. A sample ends as the block would end without it, and upkeep is the same. */
+static COLD void end_large(struct heap *heap, struct large *large) {
+    const int saved = errno;
+    const bool sampled = large->sample != NULL;
+    const bool usable = sampled_block_end_large(heap, large);
+    if (usable && !(sampled && cache_plain(heap, large))) {
+        end_unlike_others(heap, large);
+    } else if (usable && upkeep_count(heap)) {
+        upkeep_counted(heap);
     }
     errno = saved;
 }
@@ -66,8 +79,7 @@ ALWAYS_INLINE bool free_large(void *block) {
     }
     struct heap *heap = heap_mine;
     heap_count_large(heap, -(uint64_t)large_size(large));
-    if (heap == &heap_none || !large_is_plain(large) ||
-        (!large_cache_put_ready(&heap->larges, large) && !cache_large(heap, large))) {
+    if (UNLIKELY(!cache_plain(heap, large))) {
         end_large(heap, large);
     } else if (UNLIKELY(upkeep_count(heap))) {
         keep_up(heap);

@@ -4,7 +4,6 @@
 
 #include "engine/heaps/cached_blocks.h"
 #include "engine/heaps/remote.h"
-#include "engine/heaps/sample_points.h"
 #include "engine/memory/huge.h"
 #include "engine/modes/sampled_block.h"
 #include "engine/slabs/abandoned.h"
@@ -12,6 +11,7 @@
 #include "engine/upkeep/decay.h"
 #include "fast_path.h"
 #include "heap_request.h"
+#include "supply.h"
 
 /* For statistics: until it is collected, the block is neither live nor free. */
 static inline void count_remote(struct heap *heap, unsigned size_class) {
@@ -57,8 +57,7 @@ bool free_adopt(const void *block, unsigned size_class) {
 
 static COLD void free_beat(void) {
     int saved = errno;
-    (void)sample_points_beat(heap_mine);
-    upkeep_beat(heap_mine);
+    (void)supply_beat(heap_mine);
     heap_request_serve();
     errno = saved;
 }

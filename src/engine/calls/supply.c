@@ -49,8 +49,7 @@ COLD void *supply_sampled(void *block, size_t size, size_t alignment, uint64_t i
 
 COLD void *alloc_beat(void *block, size_t size, size_t alignment) {
     int saved = errno;
-    const uint64_t interval = sample_points_beat(heap_mine);
-    upkeep_beat(heap_mine);
+    const uint64_t interval = supply_beat(heap_mine);
     heap_request_serve();
     fault_if_suspect();
     if (interval != 0) {
@@ -182,8 +181,7 @@ ALWAYS_INLINE void *obtain(struct heap *heap, unsigned size_class, size_t size, 
         block = take_shared(heap, size_class_room(size_class));
         if (block != NULL || heap == NULL) {
             if (heap != NULL && heap_count(heap, size)) {
-                *interval = sample_points_beat(heap);
-                upkeep_beat(heap);
+                *interval = supply_beat(heap);
             }
             return block != NULL ? block : out_of_memory();
         }

@@ -39,14 +39,24 @@ void *supply_light(struct heap *heap, unsigned size_class, size_t size, size_t a
  * to be a sample (supply_sampled), else 0. */
 void *supply_exact(struct heap *heap, unsigned size_class, size_t size, uint64_t *interval);
 
+/* Ends a beat of the heap (heap_count), and does upkeep if that is due. Returns the mean sampling interval if the block
+ * is to be a sample, else 0. */
+static inline uint64_t supply_beat(struct heap *heap) {
+    bool pass;
+    const uint64_t interval = sample_points_beat(heap, &pass);
+    if (pass) {
+        upkeep_beat(heap);
+    }
+    return interval;
+}
+
 /* Ends a slow path that has supplied `size` bytes. Returns the mean sampling interval if the block is to be a sample,
  * else 0. */
 static inline uint64_t supply_keep_up(struct heap *heap, size_t size) {
     uint64_t interval = 0;
     upkeep(heap);
     if (heap_count(heap, size)) {
-        interval = sample_points_beat(heap);
-        upkeep_beat(heap);
+        interval = supply_beat(heap);
     }
     heap_request_serve();
     return interval;

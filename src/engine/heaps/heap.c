@@ -59,6 +59,7 @@ void heap_reset(struct heap *heap) {
     heap->until_beat = HEAP_BEAT;
     heap->beat = HEAP_BEAT;
     heap->beat_to_sample = UINT64_MAX;
+    heap->beat_to_pass = 0;
     heap->interval = 0;
     heap->random = 0;
     heap->stack = (struct os_stack){0};

@@ -113,7 +113,8 @@ struct heap {
     uint64_t passed_ms;           /* its last pass of upkeep, */
     uint8_t purged_class;         /* whose abandoned slabs that looked at, */
     uint64_t rested_ms;           /* and when it last gave up what idle classes have cached */
-    uint64_t beat_to_sample;      /* bytes from the end of the beat to the next sample (sample_points.h) */
+    uint64_t beat_to_sample;      /* bytes from the end of the beat to the next sample (sample_points.h), */
+    uint64_t beat_to_pass;        /* and to the next pass of upkeep */
     uint64_t interval;            /* mean distance of samples; 0: there are none */
     uint64_t random;              /* the state of its random numbers; 0: not started */
     uint64_t ahead;               /* by how many bytes its samples are ahead of the clock, */
@@ -243,11 +244,11 @@ uint32_t heap_tag(const struct heap *heap);
 /* Gives up an empty heap. */
 void heap_retire(struct heap *heap);
 
-/* Bytes from one beat of a heap to the next. */
+/* Bytes from one pass of a heap's upkeep to the next, and the most from one beat to the next. */
 #define HEAP_BEAT ((size_t)256 << 10)
 
-/* Counts bytes that the heap's thread requests. True at a *beat*: then call sample_points_beat and upkeep_beat. So a
- * thread does upkeep even if its magazines serve all its calls. */
+/* Counts bytes that the heap's thread requests. True at a *beat*: then call supply_beat. So a thread does upkeep even
+ * if its magazines serve all its calls. */
 ALWAYS_INLINE bool heap_count(struct heap *heap, size_t bytes) {
     return count_down(&heap->until_beat, bytes);
 }

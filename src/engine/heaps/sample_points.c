@@ -7,20 +7,23 @@
 #include "heap.h"
 #include "os/os.h"
 
-/* Begins a beat, this many bytes before the next sample point. */
-static void begin_beat(struct heap *heap, uint64_t until_sample) {
-    heap->beat = until_sample < HEAP_BEAT ? (size_t)until_sample : HEAP_BEAT;
+/* Begins a beat, this many bytes before the next sample point and pass. */
+static void begin_beat(struct heap *heap, uint64_t until_sample, uint64_t until_pass) {
+    const uint64_t until = until_sample < until_pass ? until_sample : until_pass;
+    heap->beat = until < HEAP_BEAT ? (size_t)until : HEAP_BEAT;
     heap->until_beat = heap->beat;
     heap->beat_to_sample = until_sample - heap->beat;
+    heap->beat_to_pass = until_pass - heap->beat;
 }
 
-/* The same before a point drawn with this mean interval. */
-static void begin_interval(struct heap *heap, uint64_t interval) {
+/* The same before a sample point drawn with this mean interval. */
+static void begin_interval(struct heap *heap, uint64_t interval, uint64_t until_pass) {
     heap->interval = interval;
     if (interval != 0 && heap->random == 0) {
         heap->random = os_random() | 1;
     }
-    begin_beat(heap, interval != 0 ? exponential_draw(exponential_random(&heap->random), interval) : UINT64_MAX);
+    begin_beat(heap, interval != 0 ? exponential_draw(exponential_random(&heap->random), interval) : UINT64_MAX,
+               until_pass);
 }
 
 /* Whether sampling has begun: the engine holds enough now, or has held it. */
@@ -73,21 +76,24 @@ static uint64_t wanted(const struct heap *heap) {
 }
 
 void sample_points_begin(struct heap *heap) {
-    begin_interval(heap, wanted(heap));
+    begin_interval(heap, wanted(heap), HEAP_BEAT);
 }
 
-uint64_t sample_points_beat(struct heap *heap) {
+uint64_t sample_points_beat(struct heap *heap, bool *pass) {
     const uint64_t counted = heap->beat - heap->until_beat;
     const uint64_t until_sample = heap->beat + heap->beat_to_sample;
+    const uint64_t until_pass = heap->beat + heap->beat_to_pass;
     const uint64_t interval = heap->interval;
     /* No point falls in a block of no bytes, but with an interval of 1 every block is a sample. */
     const bool due = interval == 1 || (interval != 0 && counted > until_sample);
+    *pass = counted >= until_pass;
+    const uint64_t next_pass = *pass ? HEAP_BEAT : until_pass - counted;
     keep_pace(heap, due);
     const uint64_t next = wanted(heap);
     if (due || interval != next || interval == 0) {
-        begin_interval(heap, next);
+        begin_interval(heap, next, next_pass);
     } else {
-        begin_beat(heap, until_sample - counted);
+        begin_beat(heap, until_sample - counted, next_pass);
     }
     return due && atomic_load_explicit(&samples.armed, memory_order_relaxed) ? interval : 0;
 }

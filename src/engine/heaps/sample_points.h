@@ -1,10 +1,10 @@
 /*
  * sample_points.h - which allocations are sampled: one per `sample` bytes (the option) on average, at random.
  *
- * A heap's beat (heap_count) counts the bytes that its thread requests, and comes after HEAP_BEAT bytes, or at the next
- * sample point if that is nearer. So sampling costs malloc nothing until a sample is due. Each byte is equally likely
- * to be a point (base/exponential.h). So blocks of other heaps that the thread frees may count too: a point there is
- * ignored.
+ * A heap's beat (heap_count) counts the bytes that its thread requests, and comes when a pass of upkeep is due, after
+ * HEAP_BEAT bytes, or at the next sample point if that is nearer. So sampling costs malloc nothing until a sample is
+ * due, and passes come after the same calls with it and without. Each byte is equally likely to be a point
+ * (base/exponential.h). So blocks of other heaps that the thread frees may count too: a point there is ignored.
  *
  * A sample costs a small process pages, mostly of unwind tables, mapped 64 KiB at a time. So, unless all are samples,
  *
@@ -43,14 +43,16 @@
 /* A thread has taken the heap, and its first beat begins. */
 void sample_points_begin(struct heap *heap);
 
-/* Ends a beat of the heap and begins the next. Returns the mean interval if the block is to be sampled, else 0. */
-uint64_t sample_points_beat(struct heap *heap);
+/* Ends a beat of the heap and begins the next. Returns the mean interval if the block is to be sampled, else 0. *pass:
+ * upkeep is due. */
+uint64_t sample_points_beat(struct heap *heap, bool *pass);
 
-/* Counts bytes of a block towards the next sample point, but not towards the beat. False if the point may be among
- * them: then the beat has to count them. */
-static inline bool sample_points_pass(struct heap *heap, size_t bytes) {
+/* Counts bytes of a block towards the next sample point, but not towards the next pass. False if the point may be among
+ * them: then the beat has to count them too. */
+static inline bool sample_points_skip(struct heap *heap, size_t bytes) {
     uint64_t left;
     if (__builtin_sub_overflow(heap->beat_to_sample, bytes, &left)) {
+        heap->beat_to_pass += bytes;
         return false;
     }
     heap->beat_to_sample = left;

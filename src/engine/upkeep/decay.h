@@ -1,9 +1,9 @@
 /* decay.h - when memory is flushed, reclaimed and purged. This folder decides that, except how old is old enough: the
  * option decay_ms (engine_options.c) says it for all kinds of memory, span_age.c for dirty spans, depot.c and
  * large_cache.c for what they hold. page_purge_age_ms is the age of pages in slabs. Every slow path calls upkeep, and
- * each beat of a heap (heap_count) calls upkeep_beat. A heap that is about to grow first flushes unused blocks
- * (before_growth.h), then takes from heaps whose threads are idle (idle.h). Before an allocation fails, all heaps are
- * reclaimed (trim.h). No lock is held at any of these calls, unless noted. */
+ * each beat at which a pass is due (sample_points.h) calls upkeep_beat. A heap that is about to grow first flushes
+ * unused blocks (before_growth.h), then takes from heaps whose threads are idle (idle.h). Before an allocation fails,
+ * all heaps are reclaimed (trim.h). No lock is held at any of these calls, unless noted. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,7 +11,7 @@
 
 #include "engine/heaps/heap.h"
 
-/* A heap looks for unused memory in one of this many slow calls, and at each beat, but at most once in a tick of the
+/* A heap looks for unused memory in one of this many slow calls, and at such a beat, but at most once in a tick of the
  * coarse clock. */
 #define CALLS_PER_PASS 16u
 
@@ -28,7 +28,7 @@ void upkeep(struct heap *heap);
 /* For a call for which upkeep_count returned true: does the pass. */
 void upkeep_counted(struct heap *heap);
 
-/* A beat of the heap (heap_count): does a pass. */
+/* At a beat of the heap: does a pass. */
 void upkeep_beat(struct heap *heap);
 
 /* Flushes the heap's unused magazines and depot, purges dirty memory and free pages, and reclaims an idle heap. */
