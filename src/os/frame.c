@@ -144,37 +144,49 @@ static bool evaluate(const uint8_t *expression, const struct frame *frame, const
 }
 
 /* A frame's address is the caller's stack pointer. */
-static bool frame_address(const struct unwind_row *row, const struct frame *frame, const struct bounds *bounds,
-                          uintptr_t *address) {
-    if (row->frame.kind == RULE_VALUE) {
-        return evaluate(row->frame.expression, frame, bounds, NULL, address);
+static bool frame_address(const struct unwind_function *function, const struct unwind_row *row,
+                          const struct frame *frame, const struct bounds *bounds, uintptr_t *address) {
+    const uint32_t number = (uint32_t)row->values[UNWIND_FRAME];
+    if (row->kinds[UNWIND_FRAME] == RULE_VALUE) {
+        return evaluate(unwind_expression(function, row, UNWIND_FRAME), frame, bounds, NULL, address);
     }
-    if (row->frame.kind != RULE_REGISTER || row->frame.number >= UNWIND_REGISTERS) {
+    if (row->kinds[UNWIND_FRAME] != RULE_REGISTER || number >= UNWIND_REGISTERS) {
         return false;
     }
-    *address = frame->registers[row->frame.number] + (uintptr_t)row->frame_offset;
+    *address = frame->registers[number] + (uintptr_t)row->frame_offset;
     return true;
 }
 
-static bool apply_rule(const struct unwind_rule *rule, const struct frame *frame, const struct bounds *bounds,
-                       uintptr_t address, uintptr_t *value) {
-    switch (rule->kind) {
+static bool apply_expression(const uint8_t *expression, bool saved, const struct frame *frame,
+                             const struct bounds *bounds, uintptr_t address, uintptr_t *value) {
+    uintptr_t result;
+    if (!evaluate(expression, frame, bounds, &address, &result)) {
+        return false;
+    }
+    *value = result;
+    return !saved || read_word(bounds, result, value);
+}
+
+/* Sets *value, the register's in the frame, to the caller's. */
+static bool apply_rule(const struct unwind_function *function, const struct unwind_row *row, unsigned number,
+                       const struct frame *frame, const struct bounds *bounds, uintptr_t address, uintptr_t *value) {
+    const enum unwind_rule kind = (enum unwind_rule)row->kinds[number];
+    const int32_t of = row->values[number];
+    switch (kind) {
     case RULE_AT_OFFSET:
-        return read_word(bounds, address + (uintptr_t)rule->offset, value);
+        return read_word(bounds, address + (uintptr_t)of, value);
     case RULE_OFFSET:
-        *value = address + (uintptr_t)rule->offset;
+        *value = address + (uintptr_t)of;
         return true;
     case RULE_REGISTER:
-        *value = rule->number < UNWIND_REGISTERS ? frame->registers[rule->number] : 0;
-        return rule->number < UNWIND_REGISTERS;
-    case RULE_AT_VALUE: {
-        uintptr_t at;
-        return evaluate(rule->expression, frame, bounds, &address, &at) && read_word(bounds, at, value);
-    }
+        *value = (uint32_t)of < UNWIND_REGISTERS ? frame->registers[of] : 0;
+        return (uint32_t)of < UNWIND_REGISTERS;
+    case RULE_AT_VALUE:
     case RULE_VALUE:
-        return evaluate(rule->expression, frame, bounds, &address, value);
+        return apply_expression(unwind_expression(function, row, number), kind == RULE_AT_VALUE, frame, bounds, address,
+                                value);
     default:
-        return true;
+        return kind != RULE_BEYOND;
     }
 }
 
@@ -182,16 +194,16 @@ static NOINLINE enum frame_caller apply(const struct unwind_function *function, 
                                         struct frame *frame, const struct bounds *bounds) {
     uintptr_t address;
     uintptr_t callers[UNWIND_REGISTERS];
-    if (row->registers[function->return_register].kind == RULE_UNDEFINED) {
+    if (row->kinds[function->return_register] == RULE_UNDEFINED) {
         return FRAME_OUTERMOST;
     }
-    if (!frame_address(row, frame, bounds, &address)) {
+    if (!frame_address(function, row, frame, bounds, &address)) {
         return FRAME_UNKNOWN;
     }
     memcpy(callers, frame->registers, sizeof callers);
     callers[UNWIND_STACK_POINTER] = address;
     for (unsigned number = 0; number < UNWIND_REGISTERS; number++) {
-        if (!apply_rule(&row->registers[number], frame, bounds, address, &callers[number])) {
+        if (!apply_rule(function, row, number, frame, bounds, address, &callers[number])) {
             return FRAME_UNKNOWN;
         }
     }
@@ -232,23 +244,23 @@ static const uint8_t kept_registers[] = {3, 6, 12, 13, 14, 15};
 /* Bit 0: valid. 1 to 5: the frame's register. 6 to 23: its offset. Then 6 bits per preserved register: words below the
  * frame. Returns 0 if the rules are not simple. */
 static uint64_t simple_rules(const struct unwind_function *function, const struct unwind_row *row) {
-    const struct unwind_rule *returned = &row->registers[function->return_register];
-    if (returned->kind == RULE_UNDEFINED) {
+    const unsigned returned = function->return_register;
+    const uint32_t base = (uint32_t)row->values[UNWIND_FRAME];
+    if (row->kinds[returned] == RULE_UNDEFINED) {
         return KNOWN_OUTERMOST;
     }
-    if (function->signal || row->frame.kind != RULE_REGISTER || row->frame.number > 15 || row->frame_offset < 0 ||
-        row->frame_offset >= 1 << 18 || returned->kind != RULE_AT_OFFSET || returned->offset != -8) {
+    if (function->signal || row->kinds[UNWIND_FRAME] != RULE_REGISTER || base > 15 || row->frame_offset < 0 ||
+        row->frame_offset >= 1 << 18 || row->kinds[returned] != RULE_AT_OFFSET || row->values[returned] != -8) {
         return 0;
     }
-    uint64_t rules = KNOWN_VALID | row->frame.number << 1 | (uint64_t)row->frame_offset << 6;
+    uint64_t rules = KNOWN_VALID | base << 1 | (uint64_t)row->frame_offset << 6;
     unsigned shift = 24;
     for (unsigned number = 0; number < UNWIND_REGISTERS; number++) {
-        const struct unwind_rule *rule = &row->registers[number];
         const bool is_kept = memchr(kept_registers, (int)number, KEPT) != NULL;
-        if (is_kept && rule->kind == RULE_AT_OFFSET && rule->offset % 8 == 0 && rule->offset < 0 &&
-            rule->offset > -INT64_C(512)) {
-            rules |= (uint64_t)(-rule->offset / 8) << shift;
-        } else if (rule->kind != RULE_SAME && number != function->return_register) {
+        const int32_t offset = row->values[number];
+        if (is_kept && row->kinds[number] == RULE_AT_OFFSET && offset % 8 == 0 && offset < 0 && offset > -512) {
+            rules |= (uint64_t)(-offset / 8) << shift;
+        } else if (row->kinds[number] != RULE_SAME && number != returned) {
             return 0;
         }
         shift += is_kept ? 6 : 0;

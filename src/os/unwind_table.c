@@ -183,33 +183,47 @@ struct program {
     uintptr_t until; /* rules from here on belong to later instructions */
 };
 
-static void set_rule(struct program *program, uint64_t number, struct unwind_rule rule) {
+static void set_rule(struct program *program, uint64_t number, enum unwind_rule kind, int64_t value) {
+    if (number < UNWIND_RULES) {
+        const bool fits = value >= INT32_MIN && value <= INT32_MAX;
+        program->row.kinds[number] = (uint8_t)(fits ? kind : RULE_BEYOND);
+        program->row.values[number] = fits ? (int32_t)value : 0;
+    }
+}
+
+/* Of a register: the tables have no number for the frame's address. */
+static void set_register(struct program *program, uint64_t number, enum unwind_rule kind, int64_t value) {
     if (number < UNWIND_REGISTERS) {
-        program->row.registers[number] = rule;
+        set_rule(program, number, kind, value);
     }
 }
 
 static void restore(struct program *program, uint64_t number) {
     if (number < UNWIND_REGISTERS) {
-        program->row.registers[number] = program->initial.registers[number];
+        program->row.kinds[number] = program->initial.kinds[number];
+        program->row.values[number] = program->initial.values[number];
     }
 }
 
-static struct unwind_rule rule_of_offset(enum unwind_rule_kind kind, int64_t offset) {
-    return (struct unwind_rule){.kind = kind, .offset = offset};
-}
-
-/* An expression, which begins with its length. */
-static struct unwind_rule take_expression(enum unwind_rule_kind kind, const uint8_t **at) {
-    const struct unwind_rule rule = {.kind = kind, .expression = *at};
+/* The value of an expression's rule. The expression follows a length, which it begins with. */
+static int64_t take_expression(const struct program *program, const uint8_t **at) {
+    const int64_t distance = *at - program->function->own;
     const uint64_t length = dwarf_number(at);
     *at += length;
-    return rule;
+    return distance;
+}
+
+static void set_frame_offset(struct program *program, int64_t offset) {
+    if (offset >= INT32_MIN && offset <= INT32_MAX) {
+        program->row.frame_offset = (int32_t)offset;
+    } else {
+        set_rule(program, UNWIND_FRAME, RULE_BEYOND, 0);
+    }
 }
 
 static void take_frame(struct program *program, const uint8_t **at, int64_t factor) {
-    program->row.frame = (struct unwind_rule){.kind = RULE_REGISTER, .number = dwarf_number(at)};
-    program->row.frame_offset = factor == 1 ? (int64_t)dwarf_number(at) : dwarf_offset(at) * factor;
+    set_rule(program, UNWIND_FRAME, RULE_REGISTER, (int64_t)dwarf_number(at));
+    set_frame_offset(program, factor == 1 ? (int64_t)dwarf_number(at) : dwarf_offset(at) * factor);
 }
 
 /* False if the instruction is not about a register. */
@@ -218,32 +232,33 @@ static bool apply_register_rule(struct program *program, uint8_t code, const uin
     const uint64_t number = dwarf_number(at);
     switch (code) {
     case CFA_OFFSET_EXTENDED:
-        set_rule(program, number, rule_of_offset(RULE_AT_OFFSET, (int64_t)dwarf_number(at) * factor));
+        set_register(program, number, RULE_AT_OFFSET, (int64_t)dwarf_number(at) * factor);
         return true;
     case CFA_RESTORE_EXTENDED:
         restore(program, number);
         return true;
     case CFA_UNDEFINED:
-        set_rule(program, number, rule_of_offset(RULE_UNDEFINED, 0));
+        set_register(program, number, RULE_UNDEFINED, 0);
         return true;
     case CFA_SAME_VALUE:
-        set_rule(program, number, rule_of_offset(RULE_SAME, 0));
+        set_register(program, number, RULE_SAME, 0);
         return true;
     case CFA_REGISTER:
-        set_rule(program, number, (struct unwind_rule){.kind = RULE_REGISTER, .number = dwarf_number(at)});
+        set_register(program, number, RULE_REGISTER, (int64_t)dwarf_number(at));
         return true;
     case CFA_EXPRESSION:
     case CFA_VAL_EXPRESSION:
-        set_rule(program, number, take_expression(code == CFA_EXPRESSION ? RULE_AT_VALUE : RULE_VALUE, at));
+        set_register(program, number, code == CFA_EXPRESSION ? RULE_AT_VALUE : RULE_VALUE,
+                     take_expression(program, at));
         return true;
     case CFA_OFFSET_EXTENDED_SF:
-        set_rule(program, number, rule_of_offset(RULE_AT_OFFSET, dwarf_offset(at) * factor));
+        set_register(program, number, RULE_AT_OFFSET, dwarf_offset(at) * factor);
         return true;
     case CFA_VAL_OFFSET:
-        set_rule(program, number, rule_of_offset(RULE_OFFSET, (int64_t)dwarf_number(at) * factor));
+        set_register(program, number, RULE_OFFSET, (int64_t)dwarf_number(at) * factor);
         return true;
     case CFA_VAL_OFFSET_SF:
-        set_rule(program, number, rule_of_offset(RULE_OFFSET, dwarf_offset(at) * factor));
+        set_register(program, number, RULE_OFFSET, dwarf_offset(at) * factor);
         return true;
     default:
         return false;
@@ -261,16 +276,16 @@ static bool apply_frame_rule(struct program *program, uint8_t code, const uint8_
         take_frame(program, at, factor);
         return true;
     case CFA_DEF_CFA_REGISTER:
-        program->row.frame = (struct unwind_rule){.kind = RULE_REGISTER, .number = dwarf_number(at)};
+        set_rule(program, UNWIND_FRAME, RULE_REGISTER, (int64_t)dwarf_number(at));
         return true;
     case CFA_DEF_CFA_OFFSET:
-        program->row.frame_offset = (int64_t)dwarf_number(at);
+        set_frame_offset(program, (int64_t)dwarf_number(at));
         return true;
     case CFA_DEF_CFA_OFFSET_SF:
-        program->row.frame_offset = dwarf_offset(at) * factor;
+        set_frame_offset(program, dwarf_offset(at) * factor);
         return true;
     case CFA_DEF_CFA_EXPRESSION:
-        program->row.frame = take_expression(RULE_VALUE, at);
+        set_rule(program, UNWIND_FRAME, RULE_VALUE, take_expression(program, at));
         return true;
     default:
         return false;
@@ -322,8 +337,7 @@ static bool run(struct program *program, const uint8_t *at, const uint8_t *end) 
             program->location += number * program->function->code_factor;
             break;
         case CFA_OFFSET:
-            set_rule(program, number,
-                     rule_of_offset(RULE_AT_OFFSET, (int64_t)dwarf_number(&at) * program->function->data_factor));
+            set_register(program, number, RULE_AT_OFFSET, (int64_t)dwarf_number(&at) * program->function->data_factor);
             break;
         case CFA_RESTORE:
             restore(program, number);

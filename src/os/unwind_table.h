@@ -14,31 +14,29 @@
 #define UNWIND_STACK_POINTER 31u
 #endif
 
-enum unwind_rule_kind {
+enum unwind_rule {
     RULE_SAME,
     RULE_UNDEFINED,
     RULE_AT_OFFSET,
     RULE_OFFSET,
     RULE_REGISTER,
     RULE_AT_VALUE,
-    RULE_VALUE
+    RULE_VALUE,
+    RULE_BEYOND /* its value does not fit */
 };
 
-/* The caller's value of a register is the frame's address plus an offset, or saved there; in another register; the
- * result of an expression, or saved there. */
-struct unwind_rule {
-    enum unwind_rule_kind kind;
-    union {
-        int64_t offset;
-        uint64_t number;
-        const uint8_t *expression;
-    };
-};
+/* Behind the registers: the rule for the frame's address. */
+#define UNWIND_FRAME UNWIND_REGISTERS
+#define UNWIND_RULES (UNWIND_REGISTERS + 1)
 
+/* Rules for the caller's values of registers: the frame's address plus an offset, or saved there; in another register;
+ * the result of an expression, or saved there. The frame's address is a register plus frame_offset (RULE_REGISTER), or
+ * the result of an expression (RULE_VALUE). Small, because walks run on small stacks: of an expression there is the
+ * distance from the function's own rules. */
 struct unwind_row {
-    struct unwind_rule frame; /* its address: RULE_REGISTER and frame_offset, or RULE_VALUE */
-    int64_t frame_offset;
-    struct unwind_rule registers[UNWIND_REGISTERS];
+    int32_t values[UNWIND_RULES];
+    int32_t frame_offset;
+    uint8_t kinds[UNWIND_RULES]; /* enum unwind_rule */
 };
 
 /* What the tables say about a function. */
@@ -57,6 +55,11 @@ struct unwind_function {
 };
 
 bool unwind_tables_exist(void);
+
+static inline const uint8_t *unwind_expression(const struct unwind_function *function, const struct unwind_row *row,
+                                               unsigned number) {
+    return function->own + row->values[number];
+}
 
 /* False if nothing describes the code. */
 bool unwind_find_function(uintptr_t pc, struct unwind_function *function);

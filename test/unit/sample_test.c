@@ -715,7 +715,7 @@ static pthread_barrier_t step;
 /* Half way through taking one sample and freeing another. */
 static void *be_in_the_middle(void *unused) {
     (void)unused;
-    struct sample_site site = {.frames.depth = 1};
+    const struct sample_site site = {.frames = NULL};
     void *block = engine_alloc(100);
     CHECK(sample_claim(sample_of(block)));
     CHECK(sample_make(SAMPLE_SMALL, 100, 1, &site) != NULL);
@@ -748,7 +748,7 @@ static void a_forked_child_has_no_half_written_sample(void) {
 /* About to open a cell of which the guards are mappings. */
 static void *be_before_the_opening(void *unused) {
     (void)unused;
-    struct sample_site site = {.frames.depth = 1};
+    const struct sample_site site = {.frames = NULL};
     CHECK(sample_make(SAMPLE_SMALL, 12000, GUARDED_FREQUENT, &site) != NULL);
     pthread_barrier_wait(&step);
     pthread_barrier_wait(&step);

@@ -17,19 +17,25 @@
 /* Fills the slack behind a small block: neither 0 nor the end of a string. */
 #define SLACK 0xb5
 
-static void describe(struct heap *heap, struct sample_site *site) {
+static void walk(struct heap *heap, struct stack_frames *frames) {
     struct os_stack unknown = {0};
-    const bool has_heap = heap != &heap_none;
-    site->event = (struct sample_event){
-        .ms = os_coarse_ms(),
-        .thread = has_heap ? heap->thread_number : 0,
-        .pointer = (uintptr_t)__builtin_thread_pointer(),
-    };
-    struct stack_frames *frames = &site->frames;
-    const unsigned depth = os_stack_walk(has_heap ? &heap->stack : &unknown, frames->frames, STACK_DEPTH, &frames->cut);
+    struct os_stack *stack = heap != &heap_none ? &heap->stack : &unknown;
+    const unsigned depth = os_stack_walk(stack, frames->frames, STACK_DEPTH, &frames->cut);
     const unsigned own = os_stack_own(frames->frames, depth);
     frames->depth = depth - own;
     memmove(frames->frames, frames->frames + own, frames->depth * sizeof *frames->frames);
+}
+
+static void describe(struct heap *heap, struct sample_site *site) {
+    site->event = (struct sample_event){
+        .ms = os_coarse_ms(),
+        .thread = heap != &heap_none ? heap->thread_number : 0,
+        .pointer = (uintptr_t)__builtin_thread_pointer(),
+    };
+    site->frames = sample_frames_take();
+    if (site->frames != NULL) {
+        walk(heap, site->frames);
+    }
 }
 
 void sampled_block_end(struct heap *heap, struct sample *sample) {

@@ -9,6 +9,7 @@
 #include "ranks.h"
 
 _Static_assert(sizeof(struct sample_chunk) <= METADATA_MAX, "a chunk is a piece of metadata");
+_Static_assert(sizeof(struct stack_frames) <= METADATA_MAX, "so are frames");
 
 struct samples samples = {.lock = LOCK_INIT(LOCK_SAMPLES)};
 
@@ -73,6 +74,32 @@ static uint8_t stack_class_of(enum sample_kind kind, size_t size) {
     return kind == SAMPLE_SMALL ? (uint8_t)size_class_of(size) : kind == SAMPLE_LARGE ? STACK_LARGE : STACK_HUGE;
 }
 
+struct stack_frames *sample_frames_take(void) {
+    lock_take(&samples.lock);
+    struct stack_frames *frames = samples.frames;
+    if (frames != NULL) {
+        samples.frames = frames->next;
+    } else {
+        frames = metadata_alloc(sizeof *frames);
+    }
+    lock_give(&samples.lock);
+    return frames;
+}
+
+/* Under the lock. */
+static void give_frames(struct stack_frames *frames) {
+    if (frames != NULL) {
+        frames->next = samples.frames;
+        samples.frames = frames;
+    }
+}
+
+/* Counts a live small sample's cell, or with -1 no longer. */
+static void count_cell(struct guarded_cell cell, size_t by) {
+    samples.cells += by;
+    samples.cell_bytes += by * guarded_size(cell);
+}
+
 struct sample *sample_make(enum sample_kind kind, size_t size, uint64_t interval, const struct sample_site *site) {
     lock_take(&samples.lock);
     atomic_store_explicit(&guarded_table.marks_first, interval < GUARDED_FREQUENT, memory_order_relaxed);
@@ -91,14 +118,17 @@ struct sample *sample_make(enum sample_kind kind, size_t size, uint64_t interval
         sample->size = size;
         sample->interval = interval;
         sample->allocated = site->event;
-        sample->allocated.stack = stack_intern(&site->frames, stack_class_of(kind, size));
+        sample->allocated.stack = stack_intern(site->frames, stack_class_of(kind, size));
         sample->freed = (struct sample_event){0};
         sample->cell = cell;
-        samples.cell_bytes += kind == SAMPLE_SMALL ? guarded_size(cell) : 0;
-        samples.cut += site->frames.cut;
+        if (kind == SAMPLE_SMALL) {
+            count_cell(cell, 1);
+        }
+        samples.cut += site->frames != NULL && site->frames->cut;
     } else {
         samples.missed++;
     }
+    give_frames(site->frames);
     lock_give(&samples.lock);
     return sample;
 }
@@ -217,7 +247,8 @@ void sample_end(struct sample *sample, const struct sample_site *site) {
     ASSERT(state_of(sample) == SAMPLE_CLAIMED);
     lock_take(&samples.lock);
     sample->freed = site->event;
-    sample->freed.stack = stack_intern(&site->frames, STACK_FREES);
+    sample->freed.stack = stack_intern(site->frames, STACK_FREES);
+    give_frames(site->frames);
     end(sample);
     lock_give(&samples.lock);
 }

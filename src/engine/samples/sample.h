@@ -42,8 +42,8 @@ struct sample_event {
 
 /* The same before the stack is looked up. */
 struct sample_site {
-    struct stack_frames frames;
-    struct sample_event event; /* all but the stack */
+    struct stack_frames *frames; /* by sample_frames_take */
+    struct sample_event event;   /* all but the stack */
 };
 
 /* `state`: release when a sample is complete and live; acquire and release by whoever claims it. The rest is written by
@@ -88,13 +88,15 @@ struct samples {
     uint32_t quarantined;
     uint64_t number; /* of the last sample */
     uint64_t live;
-    double live_bytes;    /* estimate: the sum of size / probability */
-    double peak_bytes;    /* its highest value, */
-    uint64_t peak_ms;     /* when that was, */
-    uint64_t peak_number; /* and the last sample taken by then */
-    uint64_t missed;      /* due but not taken, for lack of memory or because of their alignment */
-    size_t cell_bytes;    /* of the pages of live small samples' cells */
-    uint64_t cut;         /* samples whose stack was cut short */
+    double live_bytes;           /* estimate: the sum of size / probability */
+    double peak_bytes;           /* its highest value, */
+    uint64_t peak_ms;            /* when that was, */
+    uint64_t peak_number;        /* and the last sample taken by then */
+    uint64_t missed;             /* due but not taken, for lack of memory or because of their alignment */
+    size_t cells;                /* of live small samples, */
+    size_t cell_bytes;           /* and of the pages of these */
+    uint64_t cut;                /* samples whose stack was cut short */
+    struct stack_frames *frames; /* unused ones */
     _Atomic uint64_t huge_live;
     struct stack_sums allocated;
     struct stack_sums freed;
@@ -103,6 +105,11 @@ struct samples {
 extern struct samples samples;
 
 void samples_start(void);
+
+/* For a site that is about to become a sample, or a sample's end: that gives them back. Not on the stack, because many
+ * threads and signal handlers have little of it. A forked child loses those of other threads. NULL: there is no
+ * memory. */
+struct stack_frames *sample_frames_take(void);
 
 /* A record for a block of `size` bytes, with a cell if it is small. NULL, and counted, if there is no memory. */
 struct sample *sample_make(enum sample_kind kind, size_t size, uint64_t interval, const struct sample_site *site);

@@ -92,8 +92,8 @@ static void add(struct stack *stack, size_t size) {
     }
 }
 
-struct stack *stack_intern(const struct stack_frames *frames, uint8_t size_class) {
-    stack_table.other.cut = true; /* written before the table is read, because a page that is read first faults twice */
+/* NULL: there is no room. */
+static struct stack *intern(const struct stack_frames *frames, uint8_t size_class) {
     const uint32_t hash = hash_of(frames);
     struct stack *stack = find(hash, frames, size_class);
     if (stack != NULL) {
@@ -102,13 +102,22 @@ struct stack *stack_intern(const struct stack_frames *frames, uint8_t size_class
     const size_t size = sizeof(struct stack) + frames_size(frames->depth);
     stack = stack_table.bytes + size <= STACKS_MAX ? metadata_alloc(size) : NULL;
     if (stack == NULL) {
-        stack_table.beyond++;
-        return &stack_table.other;
+        return NULL;
     }
     *stack =
         (struct stack){.hash = hash, .depth = (uint16_t)frames->depth, .cut = frames->cut, .size_class = size_class};
     memcpy(stack->frames, frames->frames, frames_size(frames->depth));
     add(stack, size);
+    return stack;
+}
+
+struct stack *stack_intern(const struct stack_frames *frames, uint8_t size_class) {
+    stack_table.other.cut = true; /* written before the table is read, because a page that is read first faults twice */
+    struct stack *stack = frames != NULL ? intern(frames, size_class) : NULL;
+    if (stack == NULL) {
+        stack_table.beyond++;
+        stack = &stack_table.other;
+    }
     return stack;
 }
 

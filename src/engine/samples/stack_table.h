@@ -32,6 +32,7 @@ struct stack_frames {
     uintptr_t frames[STACK_DEPTH];
     unsigned depth;
     bool cut;
+    struct stack_frames *next; /* among unused ones */
 };
 
 /* Sums of estimates: a sample that was taken with probability p stands for w = 1 / p blocks. The variance of a sum of
@@ -70,7 +71,7 @@ struct stack_table {
 
 extern struct stack_table stack_table;
 
-/* The stack with these frames and this class. Under samples.lock. */
+/* The stack with these frames and this class; NULL frames: there was no room for them. Under samples.lock. */
 struct stack *stack_intern(const struct stack_frames *frames, uint8_t size_class);
 
 /* Adds a sample of `size` bytes that was taken with probability `share`. */
