@@ -90,14 +90,16 @@ struct mems_class_stats {
  *
  *   live + slack + cached + free + untouched + dirty + fresh = accessible
  *
- * Of these, live + slack + cached + free + dirty may be resident; metadata and huge are not part of the window.
+ * live is the sum of live * size over the classes, large_bytes and sampled_bytes.
+ *
+ * Of the rows, live + slack + cached + free + dirty may be resident; metadata and huge are not part of the window.
  */
 struct mems_engine_stats {
     uint32_t version;     /* of this structure: MEMS_ENGINE_STATS_VERSION */
     uint32_t class_count; /* number: entries of classes that are filled in */
     struct mems_class_stats classes[MEMS_SIZE_CLASSES];
 
-    size_t live;       /* allocated blocks, whole slots and large blocks, in the window */
+    size_t live;       /* allocated blocks in the window: whole slots, large blocks, samples' pages */
     size_t slack;      /* ends of spans too short for a slot, and the rounding of large blocks to whole units */
     size_t cached;     /* in magazines and depots, slots and large blocks */
     size_t free;       /* free slots that have been used before */
@@ -112,6 +114,10 @@ struct mems_engine_stats {
     size_t large_bytes;  /* their bytes, part of live */
     size_t huge_blocks;  /* number of live huge blocks */
     size_t huge_bytes;   /* their bytes, apart from live */
+
+    size_t
+        sampled_blocks; /* number of live small blocks that are samples; in no class, because each has its own pages */
+    size_t sampled_bytes; /* these pages, part of live */
 
     uint64_t threads;      /* number of heaps in use */
     uint64_t heaps_made;   /* number of heaps ever made for a thread */
@@ -133,7 +139,7 @@ struct mems_engine_stats {
     size_t quarantined;      /* bytes of freed blocks in quarantine and of unused guarded pages, part of cached */
 };
 
-#define MEMS_ENGINE_STATS_VERSION 3
+#define MEMS_ENGINE_STATS_VERSION 4
 
 /*
  * mems_engine_stats - the current state of the engine's heap.

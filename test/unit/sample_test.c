@@ -343,11 +343,14 @@ static void what_samples_keep_is_not_live(void) {
     }
     stats_collect(&stats);
     CHECK_EQUAL(stats.live, 50 * os_page_size());
+    CHECK_EQUAL(stats.sampled_blocks, 50);
+    CHECK_EQUAL(stats.sampled_bytes, stats.live);
     for (unsigned i = 0; i < 50; i++) {
         engine_free(blocks[i]);
     }
     stats_collect(&stats);
     CHECK_EQUAL(stats.live, 0);
+    CHECK_EQUAL(stats.sampled_blocks, 0);
     CHECK(stats.quarantined >= 50 * 2 * os_page_size());
     CHECK(stats.slack < UNIT);
 }

@@ -85,10 +85,9 @@ static size_t units_of(const struct mems_engine_stats *stats) {
 
 /* The spans of small samples: blocks, freed ones, and empty cells. */
 static void count_samples(struct mems_engine_stats *stats) {
-    size_t live;
     size_t rest;
-    samples_cells(&live, &rest);
-    stats->live += live;
+    samples_cells(&stats->sampled_blocks, &stats->sampled_bytes, &rest);
+    stats->live += stats->sampled_bytes;
     stats->cached += rest;
     stats->quarantined += rest;
 }

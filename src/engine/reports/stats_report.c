@@ -63,7 +63,7 @@ struct row {
 
 /* accessible is the sum of these. */
 static const struct row window_rows[] = {
-    ROW(live, "allocated blocks, as whole slots and large blocks"),
+    ROW(live, "allocated blocks: slots, large blocks, samples' pages"),
     ROW(slack, "ends of spans too short for a slot, large blocks' rounding"),
     ROW(cached, "in magazines and depots"),
     ROW(free, "free slots, used before"),
@@ -74,8 +74,8 @@ static const struct row window_rows[] = {
 
 /* Parts of the rows above, and memory outside them. */
 static const struct row other_rows[] = {
-    ROW(accessible, ""),  ROW(window, ""),      ROW(metadata, ""),   ROW(large_blocks, ""),
-    ROW(large_bytes, ""), ROW(huge_blocks, ""), ROW(huge_bytes, ""),
+    ROW(accessible, ""),  ROW(window, ""),     ROW(metadata, ""),       ROW(large_blocks, ""),  ROW(large_bytes, ""),
+    ROW(huge_blocks, ""), ROW(huge_bytes, ""), ROW(sampled_blocks, ""), ROW(sampled_bytes, ""),
 };
 
 /* uint64_t; these count events or things. */
@@ -168,6 +168,8 @@ static void put_memory(struct report *report, const struct mems_engine_stats *st
     fmt_format(out, "  %u large blocks (part of live): %u bytes; %u huge blocks: %u bytes\n",
                (uint64_t)stats->large_blocks, (uint64_t)stats->large_bytes, (uint64_t)stats->huge_blocks,
                (uint64_t)stats->huge_bytes);
+    fmt_format(out, "  %u sampled small blocks (part of live): %u bytes of pages\n", (uint64_t)stats->sampled_blocks,
+               (uint64_t)stats->sampled_bytes);
 }
 
 static void put_class(struct report *report, const struct mems_class_stats *size_class) {

@@ -173,7 +173,7 @@ void sample_complete(struct sample *sample, uintptr_t start) {
 /* Under the lock. */
 static void drop(struct sample *sample) {
     if (sample->cell.of != NULL) {
-        samples.cell_bytes -= guarded_size(sample->cell);
+        count_cell(sample->cell, (size_t)-1);
         guarded_give(sample->cell);
     }
     give_record(sample);
@@ -186,9 +186,10 @@ void sample_drop(struct sample *sample) {
     lock_give(&samples.lock);
 }
 
-void samples_cells(size_t *live, size_t *rest) {
+void samples_cells(size_t *live, size_t *bytes, size_t *rest) {
     lock_take(&samples.lock);
-    *live = samples.cell_bytes;
+    *live = samples.cells;
+    *bytes = samples.cell_bytes;
     *rest = guarded_table.bytes - samples.cell_bytes;
     lock_give(&samples.lock);
 }
@@ -213,7 +214,7 @@ static void release_oldest(void) {
 /* Appends a record, whose cell is already inaccessible. */
 static void quarantine(struct sample *sample) {
     sample->quarantined = true;
-    samples.cell_bytes -= guarded_size(sample->cell);
+    count_cell(sample->cell, (size_t)-1);
     list_push_back(&samples.quarantine, &sample->link);
     if (++samples.quarantined > QUARANTINE_MAX) {
         release_oldest();
@@ -315,6 +316,7 @@ bool samples_valid(const char **why) {
     uint64_t live = 0;
     uint64_t quarantined = 0;
     uint64_t cells = 0;
+    size_t live_cells = 0;
     size_t cell_bytes = 0;
     for (const struct sample_chunk *chunk = samples.chunks; chunk != NULL; chunk = chunk->next) {
         for (unsigned i = 0; i < SAMPLES_IN_CHUNK; i++) {
@@ -324,13 +326,16 @@ bool samples_valid(const char **why) {
             }
             live += sample_is_live(sample);
             quarantined += sample->quarantined;
-            cell_bytes += sample_is_live(sample) && sample->kind == SAMPLE_SMALL ? guarded_size(sample->cell) : 0;
+            if (sample_is_live(sample) && sample->kind == SAMPLE_SMALL) {
+                live_cells++;
+                cell_bytes += guarded_size(sample->cell);
+            }
             cells += sample->kind == SAMPLE_SMALL && (sample_is_live(sample) || sample->quarantined);
         }
     }
     return ((live == samples.live && quarantined == samples.quarantined && quarantined <= QUARANTINE_MAX) ||
             broken(why, "the samples that are live, or in quarantine, are not what is counted")) &&
-           (cell_bytes == samples.cell_bytes ||
-            broken(why, "the bytes of the live samples' cells are not what is counted")) &&
+           ((live_cells == samples.cells && cell_bytes == samples.cell_bytes) ||
+            broken(why, "the live samples' cells, or their bytes, are not what is counted")) &&
            (cells == guarded_table.cells_taken || broken(why, "the cells of samples are not those that are taken"));
 }

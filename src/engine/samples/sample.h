@@ -123,8 +123,9 @@ void sample_drop(struct sample *sample);
 /* A sample was due but cannot be taken. */
 void sample_miss(void);
 
-/* The bytes of guarded spans: the pages of live blocks, and the rest, which is inaccessible. For statistics. */
-void samples_cells(size_t *live, size_t *rest);
+/* For statistics: the number of live small samples, the bytes of their pages, and those of the rest of guarded spans,
+ * which is inaccessible. */
+void samples_cells(size_t *live, size_t *bytes, size_t *rest);
 
 /* Claims a sample for the calling thread, which then frees it. Of several threads exactly one gets true. */
 bool sample_claim(struct sample *sample);
