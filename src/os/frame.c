@@ -3,19 +3,34 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/bits.h"
 #include "base/compiler.h"
 #include "dwarf.h"
+#include "futex.h"
 #include "os.h"
 
 #define OPERANDS 8u /* values on the stack of an expression */
 
-struct bounds {
-    uintptr_t low;
-    uintptr_t high;
-};
+static bool is_readable(uintptr_t page) {
+    return futex_word_is_not((const void *)page, 1) || futex_word_is((const void *)page, 1);
+}
 
-static bool read_word(const struct bounds *bounds, uintptr_t at, uintptr_t *word) {
+/* Frames come one after another, so mostly the pages that are known grow by one. */
+static NOINLINE bool know(struct frame_bounds *bounds, uintptr_t first, uintptr_t end) {
+    if (!is_readable(first) || (first + os_page_size() != end && !is_readable(end - os_page_size()))) {
+        return false;
+    }
+    bounds->known = first == bounds->known_end ? bounds->known : first;
+    bounds->known_end = end;
+    return true;
+}
+
+bool frame_read(struct frame_bounds *bounds, uintptr_t at, uintptr_t *word) {
     if (at < bounds->low || at > bounds->high - sizeof *word) {
+        return false;
+    }
+    if ((at < bounds->known || at + sizeof *word > bounds->known_end) &&
+        !know(bounds, round_down(at, os_page_size()), round_up(at + sizeof *word, os_page_size()))) {
         return false;
     }
     memcpy(word, (const void *)at, sizeof *word);
@@ -45,7 +60,7 @@ enum operation {
 
 struct evaluation {
     const struct frame *frame;
-    const struct bounds *bounds;
+    struct frame_bounds *bounds;
     uint64_t stack[OPERANDS];
     unsigned depth;
 };
@@ -106,8 +121,8 @@ static bool operate(struct evaluation *state, const uint8_t **at) {
     }
     switch (operation) {
     case OP_DEREF:
-        return state->depth != 0 && read_word(state->bounds, (uintptr_t)state->stack[state->depth - 1],
-                                              (uintptr_t *)&state->stack[state->depth - 1]);
+        return state->depth != 0 && frame_read(state->bounds, (uintptr_t)state->stack[state->depth - 1],
+                                               (uintptr_t *)&state->stack[state->depth - 1]);
     case OP_CONSTU:
         return push(state, dwarf_number(at));
     case OP_CONSTS:
@@ -126,7 +141,7 @@ static bool operate(struct evaluation *state, const uint8_t **at) {
 }
 
 /* The expression begins with its length. `first` is already on its stack. */
-static bool evaluate(const uint8_t *expression, const struct frame *frame, const struct bounds *bounds,
+static bool evaluate(const uint8_t *expression, const struct frame *frame, struct frame_bounds *bounds,
                      const uintptr_t *first, uintptr_t *value) {
     struct evaluation state = {.frame = frame, .bounds = bounds};
     const uint64_t length = dwarf_number(&expression);
@@ -145,7 +160,7 @@ static bool evaluate(const uint8_t *expression, const struct frame *frame, const
 
 /* A frame's address is the caller's stack pointer. */
 static bool frame_address(const struct unwind_function *function, const struct unwind_row *row,
-                          const struct frame *frame, const struct bounds *bounds, uintptr_t *address) {
+                          const struct frame *frame, struct frame_bounds *bounds, uintptr_t *address) {
     const uint32_t number = (uint32_t)row->values[UNWIND_FRAME];
     if (row->kinds[UNWIND_FRAME] == RULE_VALUE) {
         return evaluate(unwind_expression(function, row, UNWIND_FRAME), frame, bounds, NULL, address);
@@ -158,23 +173,23 @@ static bool frame_address(const struct unwind_function *function, const struct u
 }
 
 static bool apply_expression(const uint8_t *expression, bool saved, const struct frame *frame,
-                             const struct bounds *bounds, uintptr_t address, uintptr_t *value) {
+                             struct frame_bounds *bounds, uintptr_t address, uintptr_t *value) {
     uintptr_t result;
     if (!evaluate(expression, frame, bounds, &address, &result)) {
         return false;
     }
     *value = result;
-    return !saved || read_word(bounds, result, value);
+    return !saved || frame_read(bounds, result, value);
 }
 
 /* Sets *value, the register's in the frame, to the caller's. */
 static bool apply_rule(const struct unwind_function *function, const struct unwind_row *row, unsigned number,
-                       const struct frame *frame, const struct bounds *bounds, uintptr_t address, uintptr_t *value) {
+                       const struct frame *frame, struct frame_bounds *bounds, uintptr_t address, uintptr_t *value) {
     const enum unwind_rule kind = (enum unwind_rule)row->kinds[number];
     const int32_t of = row->values[number];
     switch (kind) {
     case RULE_AT_OFFSET:
-        return read_word(bounds, address + (uintptr_t)of, value);
+        return frame_read(bounds, address + (uintptr_t)of, value);
     case RULE_OFFSET:
         *value = address + (uintptr_t)of;
         return true;
@@ -191,7 +206,7 @@ static bool apply_rule(const struct unwind_function *function, const struct unwi
 }
 
 static NOINLINE enum frame_caller apply(const struct unwind_function *function, const struct unwind_row *row,
-                                        struct frame *frame, const struct bounds *bounds) {
+                                        struct frame *frame, struct frame_bounds *bounds) {
     uintptr_t address;
     uintptr_t callers[UNWIND_REGISTERS];
     if (row->kinds[function->return_register] == RULE_UNDEFINED) {
@@ -296,18 +311,18 @@ static uint64_t recall(uintptr_t pc) {
     return (rules & KNOWN_VALID) != 0 && (check ^ rules) == pc ? rules : 0;
 }
 
-static enum frame_caller apply_simple(uint64_t rules, struct frame *frame, const struct bounds *bounds) {
+static enum frame_caller apply_simple(uint64_t rules, struct frame *frame, struct frame_bounds *bounds) {
     if (rules == KNOWN_OUTERMOST) {
         return FRAME_OUTERMOST;
     }
     const uintptr_t address = frame->registers[rules >> 1 & 31] + (rules >> 6 & 0x3ffff);
     uintptr_t pc;
-    if (!read_word(bounds, address - 8, &pc)) {
+    if (!frame_read(bounds, address - 8, &pc)) {
         return FRAME_UNKNOWN;
     }
     for (unsigned i = 0; i < KEPT; i++) {
         const uint64_t words = rules >> (24 + 6 * i) & 63;
-        if (words != 0 && !read_word(bounds, address - 8 * words, &frame->registers[kept_registers[i]])) {
+        if (words != 0 && !frame_read(bounds, address - 8 * words, &frame->registers[kept_registers[i]])) {
             return FRAME_UNKNOWN;
         }
     }
@@ -322,15 +337,14 @@ static enum frame_caller apply_simple(uint64_t rules, struct frame *frame, const
 
 #endif
 
-enum frame_caller frame_unwind(struct frame *frame, uintptr_t low, uintptr_t high) {
-    const struct bounds bounds = {.low = low, .high = high};
+enum frame_caller frame_unwind(struct frame *frame, struct frame_bounds *bounds) {
     struct unwind_function function = {0};
     struct unwind_row row;
     const uintptr_t pc = frame->interrupted ? frame->pc : frame->pc - 1;
 #if defined(__x86_64__)
     const uint64_t rules = recall(pc);
     if (rules != 0) {
-        return apply_simple(rules, frame, &bounds);
+        return apply_simple(rules, frame, bounds);
     }
 #endif
     if (!unwind_tables_exist() || !unwind_find_function(pc, &function) || !unwind_find_row(&function, pc, &row)) {
@@ -339,5 +353,5 @@ enum frame_caller frame_unwind(struct frame *frame, uintptr_t low, uintptr_t hig
 #if defined(__x86_64__)
     remember(pc, simple_rules(&function, &row));
 #endif
-    return apply(&function, &row, frame, &bounds);
+    return apply(&function, &row, frame, bounds);
 }

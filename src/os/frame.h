@@ -1,5 +1,6 @@
 /* frame.h - steps from a frame to its caller's with the unwind tables. Reads the stack only within given bounds, unlike
- * the compiler's unwinder, because the first return address of a coroutine may be made up. */
+ * the compiler's unwinder, because the first return address of a coroutine may be made up. Within them, the kernel says
+ * of each page whether it is readable: a guard may lie behind a coroutine's stack. */
 #pragma once
 
 #include <stdbool.h>
@@ -28,5 +29,15 @@ static inline uintptr_t frame_return_address(uintptr_t word) {
 #endif
 }
 
-/* Replaces a frame by its caller's. Reads the stack only from `low` to `high`. */
-enum frame_caller frame_unwind(struct frame *frame, uintptr_t low, uintptr_t high);
+struct frame_bounds {
+    uintptr_t low;
+    uintptr_t high;
+    uintptr_t known;     /* pages from here */
+    uintptr_t known_end; /* to here are readable; initially both 0 */
+};
+
+/* Reads a word of the stack. False if it is out of bounds, or not readable. */
+bool frame_read(struct frame_bounds *bounds, uintptr_t at, uintptr_t *word);
+
+/* Replaces a frame by its caller's. */
+enum frame_caller frame_unwind(struct frame *frame, struct frame_bounds *bounds);

@@ -14,8 +14,8 @@
 
 struct walk {
     struct os_stack *own;
-    struct os_stack bounds; /* of the stack that the last frame lies on */
-    uintptr_t last;         /* the last frame's stack pointer; 0: none yet */
+    struct frame_bounds bounds; /* of the stack that the last frame lies on */
+    uintptr_t last;             /* the last frame's stack pointer; 0: none yet */
     uintptr_t *frames;
     unsigned count;
     unsigned most;
@@ -56,18 +56,15 @@ static bool on_own_stack(struct os_stack *own, uintptr_t at) {
     return true;
 }
 
-/* Which stack the thread is on, and how much of it is mapped: at least this page. */
+static struct frame_bounds bounds_of(const struct os_stack *stack) {
+    return (struct frame_bounds){.low = stack->low, .high = stack->high};
+}
+
+/* Which stack the thread is on. */
 static void find_bounds(struct walk *walk, uintptr_t at) {
-    if (on_own_stack(walk->own, at)) {
-        walk->bounds = *walk->own;
-        return;
-    }
-    const uintptr_t page = round_down(at, os_page_size());
-    uintptr_t high = page + OS_STACK_FOREIGN;
-    while (high > page + os_page_size() && !is_mapped(page, high)) {
-        high -= (high - page) / 2;
-    }
-    walk->bounds = (struct os_stack){.low = page, .high = round_up(high, os_page_size())};
+    struct os_stack foreign = {.low = round_down(at, os_page_size())};
+    foreign.high = foreign.low + OS_STACK_FOREIGN;
+    walk->bounds = bounds_of(on_own_stack(walk->own, at) ? walk->own : &foreign);
 }
 
 /* A walk goes upwards, or back onto the thread's own stack. */
@@ -78,7 +75,7 @@ static bool may_go_to(struct walk *walk, uintptr_t at) {
         find_bounds(walk, at);
         allowed = true;
     } else if (!within && walk->bounds.high != walk->own->high && on_own_stack(walk->own, at)) {
-        walk->bounds = *walk->own;
+        walk->bounds = bounds_of(walk->own);
         allowed = true;
     }
     walk->last = at;
@@ -129,7 +126,7 @@ static void by_tables(struct walk *walk) {
         if (!first && !add(walk, frame.pc)) {
             return;
         }
-        caller = frame_unwind(&frame, walk->bounds.low, walk->bounds.high);
+        caller = frame_unwind(&frame, &walk->bounds);
         at = frame.registers[UNWIND_STACK_POINTER];
     }
     walk->cut = caller != FRAME_OUTERMOST;
@@ -137,16 +134,19 @@ static void by_tables(struct walk *walk) {
 
 /* A frame pointer points at the caller's, with the return address behind it; the outermost is 0. */
 static void by_frame_pointers(struct walk *walk) {
-    const uintptr_t *frame = __builtin_frame_address(0);
-    while (frame != NULL) {
-        if ((uintptr_t)frame % sizeof *frame != 0 || !may_go_to(walk, (uintptr_t)frame)) {
+    uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+    while (frame != 0) {
+        uintptr_t outer;
+        uintptr_t returns;
+        if (frame % sizeof frame != 0 || !may_go_to(walk, frame) || !frame_read(&walk->bounds, frame, &outer) ||
+            !frame_read(&walk->bounds, frame + sizeof outer, &returns)) {
             walk->cut = true;
             return;
         }
-        if (frame[1] == 0 || !add(walk, frame_return_address(frame[1]))) {
+        if (returns == 0 || !add(walk, frame_return_address(returns))) {
             return;
         }
-        frame = (const uintptr_t *)frame[0];
+        frame = outer;
     }
 }
 

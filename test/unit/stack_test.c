@@ -153,10 +153,12 @@ static void a_stack_that_ends_at_once_is_not_left(void **state) {
     char *stack = mmap(NULL, STACK_SIZE + OS_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_true(stack != MAP_FAILED);
     assert_int_equal(mprotect(stack, STACK_SIZE, PROT_READ | PROT_WRITE), 0);
-    assert_int_equal(munmap(stack + STACK_SIZE, OS_PAGE), 0);
-    call_on(stack + STACK_SIZE, called);
-    assert_true(passes(called));
-    assert_true(walked.cut);
+    for (int unmapped = 0; unmapped <= 1; unmapped++) { /* at first a guard is behind it */
+        call_on(stack + STACK_SIZE, called);
+        assert_true(passes(called));
+        assert_true(walked.cut);
+        assert_int_equal(munmap(stack + STACK_SIZE, OS_PAGE), 0);
+    }
 }
 #endif
 
