@@ -185,8 +185,9 @@ static bool apply_expression(const uint8_t *expression, bool saved, const struct
 /* Sets *value, the register's in the frame, to the caller's. */
 static bool apply_rule(const struct unwind_function *function, const struct unwind_row *row, unsigned number,
                        const struct frame *frame, struct frame_bounds *bounds, uintptr_t address, uintptr_t *value) {
-    const enum unwind_rule kind = (enum unwind_rule)row->kinds[number];
-    const int32_t of = row->values[number];
+    const unsigned rule = number - UNWIND_FIRST;
+    const enum unwind_rule kind = (enum unwind_rule)row->kinds[rule];
+    const int32_t of = row->values[rule];
     switch (kind) {
     case RULE_AT_OFFSET:
         return frame_read(bounds, address + (uintptr_t)of, value);
@@ -198,7 +199,7 @@ static bool apply_rule(const struct unwind_function *function, const struct unwi
         return (uint32_t)of < UNWIND_REGISTERS;
     case RULE_AT_VALUE:
     case RULE_VALUE:
-        return apply_expression(unwind_expression(function, row, number), kind == RULE_AT_VALUE, frame, bounds, address,
+        return apply_expression(unwind_expression(function, row, rule), kind == RULE_AT_VALUE, frame, bounds, address,
                                 value);
     default:
         return kind != RULE_BEYOND;
@@ -209,7 +210,11 @@ static NOINLINE enum frame_caller apply(const struct unwind_function *function, 
                                         struct frame *frame, struct frame_bounds *bounds) {
     uintptr_t address;
     uintptr_t callers[UNWIND_REGISTERS];
-    if (row->kinds[function->return_register] == RULE_UNDEFINED) {
+    const unsigned returned = function->return_register - UNWIND_FIRST;
+    if (returned >= UNWIND_FRAME) {
+        return FRAME_UNKNOWN;
+    }
+    if (row->kinds[returned] == RULE_UNDEFINED) {
         return FRAME_OUTERMOST;
     }
     if (!frame_address(function, row, frame, bounds, &address)) {
@@ -217,7 +222,7 @@ static NOINLINE enum frame_caller apply(const struct unwind_function *function, 
     }
     memcpy(callers, frame->registers, sizeof callers);
     callers[UNWIND_STACK_POINTER] = address;
-    for (unsigned number = 0; number < UNWIND_REGISTERS; number++) {
+    for (unsigned number = UNWIND_FIRST; number < UNWIND_REGISTERS; number++) {
         if (!apply_rule(function, row, number, frame, bounds, address, &callers[number])) {
             return FRAME_UNKNOWN;
         }

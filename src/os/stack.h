@@ -3,9 +3,9 @@
  *
  * Frames are found by unwind tables (frame.h) with glibc 2.35 or later, elsewhere by frame pointers, if any.
  *
- * A walk takes no lock, allocates nothing, and uses about 1.2 KiB of stack (2 on aarch64). It reads only the current
- * stack, upwards, and asks the kernel about each page first. A stack that is not the thread's own (a signal handler's,
- * a coroutine's) is followed for OS_STACK_FOREIGN bytes, and back onto the thread's own.
+ * A walk takes no lock, allocates nothing, and uses about 1.2 KiB of stack. It reads only the current stack, upwards,
+ * and asks the kernel about each page first. A stack that is not the thread's own (a signal handler's, a coroutine's)
+ * is followed for OS_STACK_FOREIGN bytes, and back onto the thread's own.
  */
 #pragma once
 

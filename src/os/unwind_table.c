@@ -175,7 +175,7 @@ enum code {
 
 struct program {
     const struct unwind_function *function;
-    struct unwind_row row;
+    struct unwind_row *row;
     struct unwind_row initial;
     struct unwind_row remembered[REMEMBERED];
     unsigned depth;
@@ -183,25 +183,24 @@ struct program {
     uintptr_t until; /* rules from here on belong to later instructions */
 };
 
-static void set_rule(struct program *program, uint64_t number, enum unwind_rule kind, int64_t value) {
-    if (number < UNWIND_RULES) {
-        const bool fits = value >= INT32_MIN && value <= INT32_MAX;
-        program->row.kinds[number] = (uint8_t)(fits ? kind : RULE_BEYOND);
-        program->row.values[number] = fits ? (int32_t)value : 0;
-    }
+static void set_rule(struct program *program, uint64_t rule, enum unwind_rule kind, int64_t value) {
+    const bool fits = value >= INT32_MIN && value <= INT32_MAX;
+    program->row->kinds[rule] = (uint8_t)(fits ? kind : RULE_BEYOND);
+    program->row->values[rule] = fits ? (int32_t)value : 0;
 }
 
-/* Of a register: the tables have no number for the frame's address. */
 static void set_register(struct program *program, uint64_t number, enum unwind_rule kind, int64_t value) {
-    if (number < UNWIND_REGISTERS) {
-        set_rule(program, number, kind, value);
+    const uint64_t rule = number - UNWIND_FIRST;
+    if (rule < UNWIND_FRAME) {
+        set_rule(program, rule, kind, value);
     }
 }
 
 static void restore(struct program *program, uint64_t number) {
-    if (number < UNWIND_REGISTERS) {
-        program->row.kinds[number] = program->initial.kinds[number];
-        program->row.values[number] = program->initial.values[number];
+    const uint64_t rule = number - UNWIND_FIRST;
+    if (rule < UNWIND_FRAME) {
+        program->row->kinds[rule] = program->initial.kinds[rule];
+        program->row->values[rule] = program->initial.values[rule];
     }
 }
 
@@ -215,7 +214,7 @@ static int64_t take_expression(const struct program *program, const uint8_t **at
 
 static void set_frame_offset(struct program *program, int64_t offset) {
     if (offset >= INT32_MIN && offset <= INT32_MAX) {
-        program->row.frame_offset = (int32_t)offset;
+        program->row->frame_offset = (int32_t)offset;
     } else {
         set_rule(program, UNWIND_FRAME, RULE_BEYOND, 0);
     }
@@ -311,13 +310,13 @@ static bool apply_other(struct program *program, uint8_t code, const uint8_t **a
         if (program->depth == REMEMBERED) {
             return false;
         }
-        program->remembered[program->depth++] = program->row;
+        program->remembered[program->depth++] = *program->row;
         return true;
     case CFA_RESTORE_STATE:
         if (program->depth == 0) {
             return false;
         }
-        program->row = program->remembered[--program->depth];
+        *program->row = program->remembered[--program->depth];
         return true;
     case CFA_GNU_ARGS_SIZE:
         (void)dwarf_number(at);
@@ -353,16 +352,13 @@ static bool run(struct program *program, const uint8_t *at, const uint8_t *end) 
 
 /* Not inlined: the program's rows must be off the stack when the caller applies one. */
 NOINLINE bool unwind_find_row(const struct unwind_function *function, uintptr_t pc, struct unwind_row *row) {
-    struct program program = {.function = function, .location = function->start, .until = UINTPTR_MAX};
+    struct program program = {.function = function, .row = row, .location = function->start, .until = UINTPTR_MAX};
+    *row = (struct unwind_row){0};
     if (!run(&program, function->common, function->common_end)) {
         return false;
     }
-    program.initial = program.row;
+    program.initial = *row;
     program.location = function->start;
     program.until = pc;
-    if (!run(&program, function->own, function->own_end)) {
-        return false;
-    }
-    *row = program.row;
-    return true;
+    return run(&program, function->own, function->own_end);
 }

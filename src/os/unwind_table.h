@@ -5,11 +5,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Registers as numbered in the tables: those that a call preserves, and the return address. */
+/* Registers as numbered in the tables: those that a call preserves, and the return address. Rules for those before the
+ * first are ignored. */
 #if defined(__x86_64__)
+#define UNWIND_FIRST 0u
 #define UNWIND_REGISTERS 17u
 #define UNWIND_STACK_POINTER 7u
 #elif defined(__aarch64__)
+#define UNWIND_FIRST 19u
 #define UNWIND_REGISTERS 32u
 #define UNWIND_STACK_POINTER 31u
 #endif
@@ -26,8 +29,8 @@ enum unwind_rule {
 };
 
 /* Behind the registers: the rule for the frame's address. */
-#define UNWIND_FRAME UNWIND_REGISTERS
-#define UNWIND_RULES (UNWIND_REGISTERS + 1)
+#define UNWIND_FRAME (UNWIND_REGISTERS - UNWIND_FIRST)
+#define UNWIND_RULES (UNWIND_FRAME + 1)
 
 /* Rules for the caller's values of registers: the frame's address plus an offset, or saved there; in another register;
  * the result of an expression, or saved there. The frame's address is a register plus frame_offset (RULE_REGISTER), or
@@ -57,8 +60,8 @@ struct unwind_function {
 bool unwind_tables_exist(void);
 
 static inline const uint8_t *unwind_expression(const struct unwind_function *function, const struct unwind_row *row,
-                                               unsigned number) {
-    return function->own + row->values[number];
+                                               unsigned rule) {
+    return function->own + row->values[rule];
 }
 
 /* False if nothing describes the code. */
