@@ -36,6 +36,8 @@ with open("nginx.conf", "w") as configuration:
             server {{ listen 127.0.0.1:{port}; root html; }} }}""")
 server = os.spawnlp(os.P_NOWAIT, "nginx", "nginx", "-p", os.getcwd(), "-c", "nginx.conf")
 results = [None] * 6
+while not os.path.exists("nginx.pid"):  # until then a SIGHUP would end it
+    time.sleep(0.05)
 threads = [threading.Thread(target=client, args=(results, i)) for i in range(6)]
 for thread in threads:
     thread.start()
