@@ -15,8 +15,8 @@
 void *engine_alloc(size_t size);
 
 /* For a function other than malloc, and for an alignment: with harden=full each block records its origin
- * (slot_record.h) and must be freed by a matching function. */
-enum origin { ORIGIN_MALLOC, ORIGIN_NEW, ORIGIN_NEW_ARRAY, ORIGIN_NEW_ALIGNED, ORIGINS };
+ * (slot_record.h), with harden=light each large and huge one, and must be freed by a matching function. */
+enum origin { ORIGIN_MALLOC, ORIGIN_NEW, ORIGIN_NEW_ARRAY, ORIGIN_NEW_ALIGNED, ORIGIN_NEW_ARRAY_ALIGNED, ORIGINS };
 void *engine_alloc_as(enum origin origin, size_t size);
 void *engine_alloc_aligned_as(enum origin origin, size_t alignment, size_t size);
 
@@ -29,12 +29,16 @@ void *engine_alloc_aligned(size_t alignment, size_t size);
 /* NULL is ignored; errno is unchanged. */
 void engine_free(void *block);
 
-/* Under another function's name, which with harden=full determines the kind of block that it takes. */
+/* Under another function's name, which in the hardened modes determines the kind of block that it takes. */
 void engine_free_as(const char *operation, void *block);
 
 /* `size` as last requested, `alignment` as requested (0: none). A block that cannot have come from that request is a
  * fault ("size mismatch"). */
 void engine_free_sized(const char *operation, void *block, size_t size, size_t alignment);
+
+/* Of an aligned delete. An alignment that the block cannot have been requested with is a fault ("alignment
+ * mismatch"). */
+void engine_free_aligned(const char *operation, void *block, size_t alignment);
 
 /* Possibly moves the block, with its first min(old, new) bytes; on failure returns NULL and leaves the old one alone. A
  * NULL block is allocated; size 0 is the smallest size (the caller may free). */

@@ -93,7 +93,7 @@ static void a_fault_names_the_function_that_was_called(void **state) {
         {call_delete_sized, "operator delete" FOREIGN},
         {call_delete_array_sized, "operator delete[]" FOREIGN},
         {call_delete_aligned, FREED_BY("aligned operator delete") FOREIGN},
-        {call_delete_sized_aligned, "operator delete" FOREIGN},
+        {call_delete_sized_aligned, "aligned operator delete" FOREIGN},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         expect_fault(cases[i].call, hidden(foreign), cases[i].report);

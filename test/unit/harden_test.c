@@ -164,6 +164,40 @@ static void a_write_before_a_refill(void) {
     block_of(500);
 }
 
+/* The magazine has more slots, so no slow path is taken. */
+static void a_write_before_the_next_call(void) {
+    char *block = block_of(40);
+    engine_free(block);
+    block[8] = 1;
+    block_of(40);
+}
+
+static void a_write_to_what_is_used_again(void) {
+    char *block = block_of(40);
+    engine_free(block);
+    block[8] = 1;
+    for (unsigned i = 0; i < 1000; i++) {
+        block_of(40);
+    }
+}
+
+static void a_write_to_a_freed_large_block(void) {
+    char *block = block_of(100000);
+    engine_free(block);
+    block[50000] = 1;
+    sweep_all(heap_mine, "exit");
+}
+
+/* The block freed last does not come back. */
+static void a_write_to_a_large_block_that_is_used_again(void) {
+    char *block = block_of(100000);
+    char *other = block_of(100000);
+    engine_free(block);
+    block[0] = 1;
+    engine_free(other);
+    block_of(100000);
+}
+
 static void *wait_for_it(void *flag) {
     while (!atomic_load((_Atomic bool *)flag)) {
     }
@@ -246,10 +280,29 @@ static void kinds_that_belong_together(void) {
     engine_free_as("operator delete[]", engine_alloc_as(ORIGIN_NEW_ARRAY, 40));
     engine_free_sized("operator delete[]", engine_alloc_as(ORIGIN_NEW_ARRAY, 40), 40, 0);
     for (size_t alignment = 8; alignment <= 8192; alignment *= 2) {
-        engine_free_as("aligned operator delete", engine_alloc_aligned_as(ORIGIN_NEW_ALIGNED, alignment, 40));
-        engine_free_sized("operator delete", engine_alloc_aligned_as(ORIGIN_NEW_ALIGNED, alignment, 40), 40, alignment);
+        for (size_t size = 0; size < 100000; size = size * 3 + 8) {
+            engine_free_aligned("aligned operator delete", engine_alloc_aligned_as(ORIGIN_NEW_ALIGNED, alignment, size),
+                                alignment);
+            engine_free_aligned("aligned operator delete[]",
+                                engine_alloc_aligned_as(ORIGIN_NEW_ARRAY_ALIGNED, alignment, size), alignment);
+            engine_free_sized("aligned operator delete", engine_alloc_aligned_as(ORIGIN_NEW_ALIGNED, alignment, size),
+                              size, alignment);
+        }
     }
     CHECK_VALID();
+}
+
+static void aligned_array_and_delete(void) {
+    engine_free_aligned("aligned operator delete", engine_alloc_aligned_as(ORIGIN_NEW_ARRAY_ALIGNED, 64, 40), 64);
+}
+
+static void an_alignment_that_it_does_not_have(void) {
+    engine_free_aligned("aligned operator delete", engine_alloc_aligned_as(ORIGIN_NEW_ALIGNED, 64, 40),
+                        (size_t)1 << 40);
+}
+
+static void an_alignment_of_another_class(void) {
+    engine_free_aligned("aligned operator delete", engine_alloc_aligned_as(ORIGIN_NEW_ALIGNED, 128, 40), 32);
 }
 
 static void another_size(void) {
@@ -271,6 +324,13 @@ static void twice(void) {
     char *block = block_of(40);
     engine_free(block);
     engine_free(block);
+}
+
+static void twice_after_others(void) {
+    for (unsigned i = 0; i < EARLY_FREES; i++) {
+        engine_free(block_of(40));
+    }
+    twice();
 }
 
 static void twice_by_threads(void) {
@@ -439,6 +499,13 @@ static void touch_what_was_moved(void) {
     char *moved = engine_realloc("realloc", block, 8 << 20);
     CHECK(moved != block);
     *(volatile char *)block = 1;
+}
+
+/* The thread has freed nothing else, and has ended. */
+static void touch_what_another_thread_freed(void) {
+    char *block = block_of(100000);
+    thread_run(free_it, block);
+    block[50000] = 1;
 }
 
 static void faults(void **state) {
@@ -683,6 +750,18 @@ int main(void) {
         FRESH_FAULT(a_write_before_a_refill, "harden=light",
                     "malloc(@): write after free: a freed block of 48 bytes, slot # of a 48-byte slab: "
                     "1 byte changed, 8 bytes behind its start"),
+        FULL(a_write_before_the_next_call,
+             "malloc(@): write after free: a quarantined block of 40 bytes, slot # of a 48-byte slab: "
+             "1 byte changed, 8 bytes behind its start"),
+        FRESH_FAULT(a_write_to_what_is_used_again, "harden=light",
+                    "malloc(@): write after free: a freed block of 48 bytes, slot # of a 48-byte slab: "
+                    "1 byte changed, 8 bytes behind its start"),
+        FRESH_FAULT(a_write_to_a_freed_large_block, "harden=light",
+                    "exit(@): write after free: a quarantined block of 100000 bytes: "
+                    "1 byte changed, 50000 bytes behind its start"),
+        FRESH_FAULT(a_write_to_a_large_block_that_is_used_again, "harden=light",
+                    "malloc(@): write after free: a quarantined block of 100000 bytes: "
+                    "1 byte changed, 0 bytes behind its start"),
         FRESH_WITH(a_child_of_several_threads_checks_nothing, "harden=light"),
         FULL(a_write_after_free_and_malloc,
              "malloc(@): write after free: a quarantined block of 5000 bytes, slot # of a "
@@ -699,17 +778,32 @@ int main(void) {
         FRESH_FAULT(new_and_free, "harden=full", "free(@): wrong kind: " SLOT(40, 48) ", from operator new"),
         FRESH_FAULT(new_array_and_delete, "harden=full,kinds=abort",
                     "operator delete(@): wrong kind: a live block of 40000 bytes, from operator new[]"),
+        FRESH_FAULT(new_array_and_delete, "harden=light",
+                    "operator delete(@): wrong kind: a live block of 40000 bytes, from operator new[]"),
+        FULL(aligned_array_and_delete,
+             "aligned operator delete(@): wrong kind: " SLOT(40, 64) ", from operator new[] with an alignment"),
+        FRESH_FAULT(an_alignment_that_it_does_not_have, "harden=off",
+                    "aligned operator delete(@): alignment mismatch: slot # of a 64-byte slab, live, freed with an "
+                    "alignment of 1099511627776 bytes"),
+        FULL(an_alignment_that_it_does_not_have,
+             "aligned operator delete(@): alignment mismatch: slot # of a 64-byte slab, live, of 40 bytes, freed with "
+             "an alignment of 1099511627776 bytes"),
+        FULL(an_alignment_of_another_class,
+             "aligned operator delete(@): alignment mismatch: slot # of a 128-byte slab, live, of 40 bytes, freed with "
+             "an alignment of 32 bytes"),
         FULL(another_size,
              "free_sized(@): size mismatch: slot # of a 48-byte slab, live, of 40 bytes, freed as 41 bytes"),
         FULL(a_byte_behind_freed_by_another_thread,
              "free(@): overflow: " SLOT(20, 32) ": 1 byte changed, 1 bytes behind its end"),
         FULL(twice, "free(@): double free: slot # of a 48-byte slab, quarantined, of 40 bytes"),
         FULL(a_large_block_twice, "free(@): double free: a large block of # bytes, quarantined"),
-        FRESH_FAULT(twice, "harden=light", "free(@): double free: slot # of a 48-byte slab, cached"),
+        FRESH_FAULT(twice, "harden=light", "free(@): double free: slot # of a 48-byte slab, free"),
+        FRESH_FAULT(twice_after_others, "harden=light", "free(@): double free: slot # of a 48-byte slab, cached"),
         FULL(twice_by_threads, "free(@): double free: slot # of a 48-byte slab, freed by another thread, of 40 bytes"),
         FRESH_FAULT(twice_by_threads, "harden=light",
                     "free(@): double free: slot # of a 48-byte slab, freed by another thread"),
         FRESH_WITH(kinds_that_belong_together, "harden=full,kinds=abort"),
+        FRESH_WITH(kinds_that_belong_together, "harden=light,kinds=abort"),
         FRESH_WITH(a_block_has_its_exact_size, "harden=full"),
         FRESH_WITH(a_freed_block_reads_as_zero, "harden=full"),
         FRESH_WITH(a_freed_block_reads_as_zero, "harden=light"),
@@ -731,6 +825,8 @@ int main(void) {
              "free(@): overflow: a live block of 4194305 bytes: 1 byte changed, 0 bytes behind its end"),
         FAULTS(touch_a_page_behind, "harden=full"),
         FAULTS(touch_a_page_behind, "harden=light"),
+        FAULTS(touch_what_another_thread_freed, "harden=full"),
+        FAULTS(touch_what_another_thread_freed, "harden=light"),
         FAULTS(touch_what_was_moved, "harden=full"),
         FAULTS(touch_what_was_moved, "harden=light"),
         FRESH_WITH(cleared_by_another_thread, "harden=full"),

@@ -15,10 +15,11 @@
 
 #define backend_alloc(size) hmm_alloc(&hmm_heap, size)
 #define backend_alloc_new(array, size) ((void)(array), hmm_alloc(&hmm_heap, size))
-#define backend_alloc_new_aligned(alignment, size) hmm_alloc_aligned(&hmm_heap, alignment, size)
+#define backend_alloc_new_aligned(array, alignment, size) ((void)(array), hmm_alloc_aligned(&hmm_heap, alignment, size))
 #define backend_alloc_zeroed(count, size) hmm_alloc_zeroed(&hmm_heap, count, size)
 #define backend_alloc_aligned(alignment, size) hmm_alloc_aligned(&hmm_heap, alignment, size)
 #define backend_free(operation, block) hmm_free(&hmm_heap, operation, block)
+#define backend_free_aligned(operation, block, alignment) ((void)(alignment), backend_free(operation, block))
 #define backend_free_sized(operation, block, size, alignment) \
     hmm_free_sized(&hmm_heap, operation, block, size, alignment)
 #define backend_realloc(operation, block, size) hmm_realloc(&hmm_heap, operation, block, size)
@@ -46,10 +47,12 @@
 
 #define backend_alloc engine_alloc
 #define backend_alloc_new(array, size) engine_alloc_as((array) ? ORIGIN_NEW_ARRAY : ORIGIN_NEW, size)
-#define backend_alloc_new_aligned(alignment, size) engine_alloc_aligned_as(ORIGIN_NEW_ALIGNED, alignment, size)
+#define backend_alloc_new_aligned(array, alignment, size) \
+    engine_alloc_aligned_as((array) ? ORIGIN_NEW_ARRAY_ALIGNED : ORIGIN_NEW_ALIGNED, alignment, size)
 #define backend_alloc_zeroed engine_alloc_zeroed
 #define backend_alloc_aligned engine_alloc_aligned
 #define backend_free(operation, block) engine_free_as(operation, block)
+#define backend_free_aligned engine_free_aligned
 #define backend_free_sized engine_free_sized
 #define backend_realloc engine_realloc
 #define backend_usable_size engine_usable_size

@@ -136,7 +136,7 @@ static void *allocate(struct request of) {
     if (of.alignment == 0) {
         return backend_alloc_new(of.array, of.size);
     }
-    return is_power_of_two(of.alignment) ? backend_alloc_new_aligned(of.alignment, of.size) : NULL;
+    return is_power_of_two(of.alignment) ? backend_alloc_new_aligned(of.array, of.alignment, of.size) : NULL;
 }
 
 /* [new.delete.single]: the handler finds memory, throws, ends the program, or is removed. */
@@ -179,7 +179,9 @@ static void *new_array(size_t size) {
 }
 
 static void *new_array_aligned(size_t size, size_t alignment) {
-    return _ZnwmSt11align_val_t(size, alignment);
+    return LIKELY(_ZnwmSt11align_val_t == new_aligned)
+               ? new_of((struct request){.size = size, .alignment = alignment, .array = true})
+               : _ZnwmSt11align_val_t(size, alignment);
 }
 
 /* The nothrow forms should call the throwing ones and catch, which C cannot. This matters only if there is a handler,
@@ -235,8 +237,7 @@ static void delete_plain(void *block) {
 }
 
 static void delete_aligned(void *block, size_t alignment) {
-    (void)alignment;
-    backend_free("aligned operator delete", block);
+    backend_free_aligned("aligned operator delete", block, alignment);
 }
 
 static void delete_array(void *block) {
@@ -248,7 +249,11 @@ static void delete_array(void *block) {
 }
 
 static void delete_array_aligned(void *block, size_t alignment) {
-    _ZdlPvSt11align_val_t(block, alignment);
+    if (LIKELY(_ZdlPvSt11align_val_t == delete_aligned)) {
+        backend_free_aligned("aligned operator delete[]", block, alignment);
+    } else {
+        _ZdlPvSt11align_val_t(block, alignment);
+    }
 }
 
 OPERATOR void _ZdlPvRKSt9nothrow_t(void *block, const struct nothrow *tag) {
@@ -303,7 +308,7 @@ OPERATOR HOT void _ZdaPvm(void *block, size_t size) {
 
 OPERATOR void _ZdlPvmSt11align_val_t(void *block, size_t size, size_t alignment) {
     if (LIKELY(aligned_is_ours())) {
-        backend_free_sized("operator delete", block, size, alignment);
+        backend_free_sized("aligned operator delete", block, size, alignment);
     } else {
         _ZdlPvSt11align_val_t(block, alignment);
     }
@@ -311,7 +316,7 @@ OPERATOR void _ZdlPvmSt11align_val_t(void *block, size_t size, size_t alignment)
 
 OPERATOR void _ZdaPvmSt11align_val_t(void *block, size_t size, size_t alignment) {
     if (LIKELY(array_aligned_is_ours())) {
-        backend_free_sized("operator delete[]", block, size, alignment);
+        backend_free_sized("aligned operator delete[]", block, size, alignment);
     } else {
         _ZdaPvSt11align_val_t(block, alignment);
     }

@@ -125,11 +125,14 @@ void *engine_alloc(size_t size) {
 
 /* For a function other than malloc. */
 static NOINLINE void *alloc_as_any(size_t size, enum origin origin) {
-    if (LIKELY(root_plain()) || !root_start() || heaps.harden != HARDEN_FULL) {
+    if (LIKELY(root_plain()) || !root_start() || heaps.harden == HARDEN_OFF) {
         return engine_alloc(size);
     }
     (void)heap_ensured();
-    return harden_alloc_full(heap_mine, size, origin);
+    if (heaps.harden == HARDEN_FULL) {
+        return harden_alloc_full(heap_mine, size, origin);
+    }
+    return size <= SMALL_MAX ? engine_alloc(size) : harden_alloc_beyond(size, origin);
 }
 
 void *engine_alloc_as(enum origin origin, size_t size) {

@@ -1,4 +1,4 @@
-/* free_sized.c - sized delete, free_sized, free_aligned_sized. */
+/* free_sized.c - sized and aligned delete, free_sized, free_aligned_sized. */
 #include <stdint.h>
 
 #include "base/compiler.h"
@@ -56,4 +56,20 @@ void engine_free_sized(const char *operation, void *block, size_t size, size_t a
         return;
     }
     engine_free_as(operation, block);
+}
+
+static COLD void tell_alignment(const char *operation, void *block, size_t alignment) {
+    if (fault_unless_live(operation, block).kind != BLOCK_OUTSIDE) {
+        fault_report_alignment(operation, block, alignment, true);
+    }
+}
+
+void engine_free_aligned(const char *operation, void *block, size_t alignment) {
+    if (UNLIKELY(((uintptr_t)block & (alignment - 1)) != 0)) {
+        tell_alignment(operation, block, alignment);
+    } else if (UNLIKELY(heaps.harden == HARDEN_FULL)) {
+        harden_free_aligned(operation, block, alignment);
+    } else {
+        engine_free_as(operation, block);
+    }
 }

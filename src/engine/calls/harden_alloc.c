@@ -7,6 +7,20 @@
 #include "engine/slabs/slot_record.h"
 #include "fast_path.h"
 
+/* How much is checked at each end of a large block that is used again: clearing it costs enough. */
+#define LARGE_END_CHECKED ((size_t)1 << 10)
+
+/* Makes a kept block live again, which has read as zero since it was freed. */
+static void *reuse_kept(struct large *kept, size_t size) {
+    char *start = window_address(kept->span.first);
+    const size_t room = large_size(kept);
+    if (UNLIKELY(!zero_intact(start, LARGE_END_CHECKED) ||
+                 !zero_intact(start + room - LARGE_END_CHECKED, LARGE_END_CHECKED))) {
+        damage_after_free_large("malloc", start, large_requested(kept));
+    }
+    return large_reuse(kept, size);
+}
+
 COLD void *harden_alloc_big(supply_function *supply, struct heap *heap, size_t size, size_t alignment, bool *zero,
                             enum origin origin) {
     struct large *kept = NULL;
@@ -18,7 +32,7 @@ COLD void *harden_alloc_big(supply_function *supply, struct heap *heap, size_t s
     void *block;
     if (kept != NULL) {
         *zero = false;
-        block = large_reuse(kept, size);
+        block = reuse_kept(kept, size);
         heap_count_large(heap, large_size(kept));
         block = LIKELY(!heap_count(heap, size)) ? block : alloc_beat(block, size, alignment);
     } else {
@@ -86,7 +100,7 @@ ALWAYS_INLINE void *alloc_exact(struct heap *heap, unsigned size_class, size_t s
     return harden_alloc_end(heap, block, size, alignment, origin);
 }
 
-static COLD void *alloc_full_big(size_t size, enum origin origin) {
+COLD void *harden_alloc_beyond(size_t size, enum origin origin) {
     bool zero;
     return size <= PTRDIFF_MAX ? harden_alloc_big(supply_big, heap_or_null(), size, 1, &zero, origin) : out_of_memory();
 }
@@ -94,7 +108,7 @@ static COLD void *alloc_full_big(size_t size, enum origin origin) {
 NOINLINE void *harden_alloc_full(struct heap *heap, size_t size, enum origin origin) {
     const unsigned size_class = harden_class(size);
     return LIKELY(size_class < SIZE_CLASSES) ? alloc_exact(heap, size_class, size, 1, origin)
-                                             : alloc_full_big(size, origin);
+                                             : harden_alloc_beyond(size, origin);
 }
 
 void *harden_alloc(struct heap *heap, size_t size) {

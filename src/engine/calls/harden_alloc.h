@@ -24,6 +24,9 @@ void *harden_alloc_full(struct heap *heap, size_t size, enum origin origin);
 void *harden_alloc_big(supply_function *supply, struct heap *heap, size_t size, size_t alignment, bool *zero,
                        enum origin origin);
 
+/* The same by a function of this kind. */
+void *harden_alloc_beyond(size_t size, enum origin origin);
+
 /* For an alignment above GRANULE. */
 void *harden_alloc_aligned(size_t alignment, size_t size, enum origin origin);
 

@@ -9,6 +9,7 @@
 #include "engine/reports/damage.h"
 #include "engine/upkeep/decay.h"
 #include "free_block.h"
+#include "supply.h"
 
 /* With harden=light, freed large blocks up to this size are cleared, and may be reused as they are. */
 #define LARGE_KEPT ((size_t)128 << 10)
@@ -23,29 +24,28 @@ static void withdraw(struct large *large) {
 /* Ends a live block beyond the slabs, after checking it and its kind. */
 static void end_big(const char *operation, void *block, size_t size, enum origin origin) {
     const size_t room = round_up(size, OS_PAGE);
-    if (heaps.harden == HARDEN_FULL) {
-        harden_check_kind(operation, block, size, origin);
-    }
+    harden_check_kind(operation, block, size, origin);
     if (UNLIKELY(!canary_intact(block, size, room))) {
         damage_overflow(operation, block, size, room);
     }
 }
 
+/* A thread without a heap gets one, which keeps the block. */
 static void detain_large(const char *operation, struct large *large) {
-    struct heap *heap = heap_mine;
-    if (!sampled_block_end_large(heap, large)) {
+    struct heap *heap = heap_ensured();
+    if (!sampled_block_end_large(heap_mine, large)) {
         return;
     }
-    heap_count_large(heap, -(uint64_t)large_size(large));
+    heap_count_large(heap_mine, -(uint64_t)large_size(large));
     withdraw(large);
-    if (heap != &heap_none && !large_advised(large)) {
+    if (heap != NULL && !large_advised(large)) {
         lock_take(&heap->lock);
         hardened_keep_large(heap, large);
         lock_give(&heap->lock);
     } else {
         large_destroy(large);
     }
-    if (heap != &heap_none) {
+    if (heap != NULL) {
         upkeep(heap);
         if (heaps.harden == HARDEN_FULL) {
             sweep_step(heap, operation);
@@ -278,13 +278,39 @@ NOINLINE void harden_free_full(void *block, struct heap *heap, uint64_t granule,
     }
 }
 
+/* With harden=light, which has checked that the block is in the window: one of the thread's first frees. */
+static COLD void free_early(void *block, struct heap *heap, const char *operation) {
+    const size_t size_class = fast_class(heap, block);
+    if (size_class >= SIZE_CLASSES) {
+        free_beyond_slabs(operation, block);
+        return;
+    }
+    if (UNLIKELY(!fast_live_end(heap, block, window_granule(block)))) {
+        fault_report(operation, block);
+        return;
+    }
+    if (size_class != EMPTY_CLASS) {
+        zero_write(block, size_class_room((unsigned)size_class));
+    }
+    const int saved = errno;
+    lock_take(&heap->lock);
+    heap_give(heap, &block, 1);
+    lock_give(&heap->lock);
+    heap->early_frees--;
+    errno = saved;
+}
+
 void harden_free_outside(void *block, const char *operation) {
     struct heap *heap = heap_mine;
     if (UNLIKELY(heap->hardened == NULL || window_granule(block) >= window_granules())) {
         free_beyond_slabs(operation, block);
         return;
     }
-    /* The heap's copy of window.granules was stale. */
+    if (heap->early_frees != 0) {
+        free_early(block, heap, operation);
+        return;
+    }
+    /* The heap's copy of window.granules was stale, or is 0 because of early frees. */
     heap_catch_up(heap);
     if (heaps.harden == HARDEN_LIGHT) {
         harden_free_light(block, heap, window_granule(block), operation);

@@ -1,4 +1,4 @@
-/* harden_resize.c - sizes of hardened blocks. */
+/* harden_resize.c - sizes and alignments of hardened blocks. */
 #include "harden_resize.h"
 
 #include <errno.h>
@@ -77,9 +77,15 @@ static bool has_canary(const struct hardened_block *of) {
                                         : of->block.kind != BLOCK_SAMPLE;
 }
 
+/* Whether the kind of function that the block came from is known. */
+static bool has_origin(const struct hardened_block *of) {
+    return of->block.kind == BLOCK_LARGE || of->block.kind == BLOCK_HUGE ||
+           (of->block.kind == BLOCK_SLOT && heaps.harden == HARDEN_FULL);
+}
+
 static void check(const char *operation, const struct hardened_block *of) {
     void *start = (void *)of->block.start;
-    if (heaps.harden == HARDEN_FULL && of->block.kind != BLOCK_SAMPLE) {
+    if (has_origin(of)) {
         harden_check_kind(operation, start, of->size, origin_of(of));
     }
     if (has_canary(of) && !canary_intact(start, of->size, of->room)) {
@@ -234,6 +240,28 @@ void *harden_realloc(const char *operation, void *block, size_t size) {
     return move(operation, &of, size);
 }
 
+/* A block's class follows from its alignment and its size, but several alignments may lead to the same. */
+static void check_alignment(const char *operation, const struct hardened_block *of, size_t alignment) {
+    if (of->block.kind != BLOCK_SLOT || origin_of(of) != harden_origin(operation) ||
+        mems_root.options.kinds == KINDS_OFF) {
+        return;
+    }
+    const unsigned size_class =
+        alignment <= GRANULE ? harden_class(of->size) : harden_class_aligned(alignment, of->size);
+    if (UNLIKELY(size_class != of->block.size_class)) {
+        fault_report_alignment(operation, (void *)of->block.start, alignment, mems_root.options.kinds == KINDS_ABORT);
+    }
+}
+
+void harden_free_aligned(const char *operation, void *block, size_t alignment) {
+    struct hardened_block of;
+    if (block == NULL || !find(operation, block, &of)) {
+        return;
+    }
+    check_alignment(operation, &of, alignment);
+    engine_free_as(operation, block);
+}
+
 void harden_free_sized(const char *operation, void *block, size_t size, size_t alignment) {
     struct hardened_block of;
     if (!find(operation, block, &of)) {
@@ -245,7 +273,10 @@ void harden_free_sized(const char *operation, void *block, size_t size, size_t a
         fault_report_size(operation, block, size);
         return;
     }
-    engine_free_as(alignment != 0 && operation[0] == 'o' ? "aligned operator delete" : operation, block);
+    if (operation[0] == 'a') {
+        check_alignment(operation, &of, alignment);
+    }
+    engine_free_as(operation, block);
 }
 
 /* To the end of the live block around an address; SIZE_MAX if none is found without a lock. */

@@ -4,6 +4,7 @@
 
 #include "engine/memory/large.h"
 #include "engine/slabs/slot_record.h"
+#include "engine/tables/canary.h"
 #include "engine/tables/holding.h"
 #include "engine/tables/metadata.h"
 #include "magazine.h"
@@ -160,9 +161,30 @@ struct large *hardened_take_large(struct heap *heap, size_t units, size_t size) 
     return NULL;
 }
 
+const struct large *hardened_find_written(const struct heap *heap) {
+    const struct hardened *hardened = heap->hardened;
+    for (unsigned place = 0; hardened != NULL && place < HARDENED_LARGES; place++) {
+        const struct large *large = hardened->larges[place];
+        if (large != NULL && large->fence != FENCE_ALL &&
+            !zero_intact(window_address(large->span.first), large_size(large))) {
+            return large;
+        }
+    }
+    return NULL;
+}
+
 void hardened_give_larges(struct heap *heap) {
     for (unsigned place = 0; heap->hardened != NULL && place < HARDENED_LARGES_ALL; place++) {
         drop(heap->hardened, place);
+    }
+}
+
+void hardened_keep_addresses(struct heap *heap) {
+    for (unsigned place = 0; heap->hardened != NULL && place < HARDENED_LARGES_ALL; place++) {
+        struct large *large = heap->hardened->larges[place];
+        if (large != NULL && large->fence != FENCE_ALL && !large_fence_all(large)) {
+            drop(heap->hardened, place);
+        }
     }
 }
 
@@ -179,7 +201,6 @@ void hardened_flush(struct heap *heap) {
             hardened->quarantines[size_class] = NULL;
         }
     }
-    hardened_give_larges(heap);
 }
 
 RACY_READER bool hardened_detains(const void *block) {

@@ -32,6 +32,10 @@ struct hardened {
     unsigned larges_next; /* where in the queue its oldest is, and the next one comes */
 };
 
+/* With harden=light, so many of the blocks that a thread frees first go back to their slabs, not into magazines: they
+ * do not come back at once, and the first refills check them (sweep.h). */
+#define EARLY_FREES 64u
+
 /* A multiplier that passes the spectral test and fits into an instruction. */
 #define HARDENED_MULTIPLIER UINT64_C(0x71de2e85)
 
@@ -92,9 +96,16 @@ void hardened_keep_large(struct heap *heap, struct large *large);
 /* A kept block of exactly this size, in whole pages, that may be reused; or NULL. Under the heap's lock. */
 struct large *hardened_take_large(struct heap *heap, size_t units, size_t size);
 
-/* Gives the large blocks of a heap back, if it has any; or all, by its thread. Under the heap's lock. */
+/* A kept block that has memory and no longer reads as zero, or NULL. Under the heap's lock. */
+const struct large *hardened_find_written(const struct heap *heap);
+
+/* Gives back the large blocks of a heap, if it has any; or the blocks in its quarantines, by its thread. Under the
+ * heap's lock. */
 void hardened_give_larges(struct heap *heap);
 void hardened_flush(struct heap *heap);
+
+/* Gives back the memory of the large blocks. Their addresses, which fault, are kept for the heap's next thread. */
+void hardened_keep_addresses(struct heap *heap);
 
 /* Whether a freed block in a slot is in the quarantine of the slab's heap; approximate for another thread's heap. */
 bool hardened_detains(const void *block);

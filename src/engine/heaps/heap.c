@@ -34,7 +34,8 @@ void heaps_start(bool checks_every, uint32_t harden) {
 }
 
 void heap_catch_up(struct heap *heap) {
-    heap->granules[heaps.harden] = heaps.harden != HARDEN_OFF && heap->arena != NULL ? 0 : window_granules();
+    const bool slow = heaps.harden != HARDEN_OFF && (heap->arena != NULL || heap->early_frees != 0);
+    heap->granules[heaps.harden] = slow ? 0 : window_granules();
 }
 
 void heap_reset(struct heap *heap) {

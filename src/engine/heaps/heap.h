@@ -101,6 +101,7 @@ struct heap {
     size_t until_beat;            /* bytes that may still be requested before the next beat */
     uint64_t shuffle;             /* with harden=light and full: see hardened_random */
     uint32_t until_sweep;         /* with harden=full: calls until the next step of a sweep (sweep.h) */
+    uint32_t early_frees;         /* with harden=light: how many more blocks go to their slabs (EARLY_FREES) */
     size_t beat;                  /* the bytes of until_beat at its beginning */
     uint32_t mode_offset;         /* of the set in use: 0, DEFERRED or HARDENED */
     bool checks_every;            /* frees are checked at the call, not when a magazine is flushed */
@@ -224,7 +225,8 @@ static inline struct zeros_watch *heap_watches(struct heap *heap) {
 
 void heaps_start(bool checks_every, uint32_t harden);
 
-/* Updates the heap's copy of window.granules. 0 for a hardened arena, so arena_free takes no short way. */
+/* Updates the heap's copy of window.granules. 0 for a hardened arena, so arena_free takes no short way, and for a heap
+ * that is to have early frees. */
 void heap_catch_up(struct heap *heap);
 
 /* Prepares a heap for its next thread. Not a bare one. */

@@ -55,6 +55,7 @@ static void thread_end(void *unused) {
     heap_mine = &heap_none;
     lock_take(&heap->lock);
     cached_flush(heap);
+    hardened_keep_addresses(heap);
     inbox_collect(heap, SIZE_MAX, true);
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         magazine_dispose(heap, size_class);
@@ -129,6 +130,7 @@ struct heap *thread_begin(void) {
         heap_retire(heap);
         return NULL;
     }
+    heap->early_frees = heaps.harden == HARDEN_LIGHT ? EARLY_FREES : 0;
     heap_catch_up(heap);
     sample_points_begin(heap);
     inbox_open(heap);

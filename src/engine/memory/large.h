@@ -25,7 +25,7 @@ struct large {
     _Atomic size_t requested; /* bytes requested */
     struct list link;         /* in a heap's cache (large_cache.h), or in an arena's list */
     uint32_t period;          /* the cache's, when the block entered it */
-    uint8_t origin;           /* enum origin (slot_record.h), with harden=full */
+    uint8_t origin;           /* enum origin (engine.h), in the hardened modes */
     uint8_t fence;            /* enum large_fence; also written by whoever has freed the block */
     bool watched;             /* calloc has left all of its pages untouched */
     _Atomic bool advised;     /* see advice.h (relaxed) */

@@ -92,7 +92,7 @@ ALWAYS_INLINE enum origin harden_origin(const char *operation) {
         return ORIGIN_MALLOC;
     }
     if (operation[0] == 'a') {
-        return ORIGIN_NEW_ALIGNED; /* aligned operator delete */
+        return operation[sizeof "aligned operator delete" - 1] == '[' ? ORIGIN_NEW_ARRAY_ALIGNED : ORIGIN_NEW_ALIGNED;
     }
     return operation[sizeof "operator delete" - 1] == '[' ? ORIGIN_NEW_ARRAY : ORIGIN_NEW;
 }

@@ -192,9 +192,20 @@ void sweep_step(struct heap *heap, const char *operation) {
     struct hardened *hardened = heap->hardened;
     const bool early = hardened->sweeps < SWEEPS_EARLY;
     hardened->sweeps += early;
-    heap->until_sweep = SWEEP_CALLS;
+    heap->until_sweep = hardened->sweeps <= SWEEPS_AT_ONCE ? 1 : SWEEP_CALLS;
     lock_take(&heap->lock);
     sweep(heap, early ? SWEEP_SLOTS_EARLY : SWEEP_SLOTS, operation);
+}
+
+/* Gives back the heap's lock, which the caller has taken. */
+static void sweep_kept(struct heap *heap, const char *operation) {
+    const struct large *written = hardened_find_written(heap);
+    void *start = written != NULL ? window_address(written->span.first) : NULL;
+    const size_t size = written != NULL ? large_requested(written) : 0;
+    lock_give(&heap->lock);
+    if (UNLIKELY(written != NULL)) {
+        damage_after_free_large(operation, start, size);
+    }
 }
 
 static size_t last_slots(void) {
@@ -268,6 +279,8 @@ void sweep_all(struct heap *heap, const char *operation) {
         heap->hardened->sweep_unit = 0;
         heap->hardened->sweep_offset = 0;
         sweep(heap, last_slots(), operation);
+        lock_take(&heap->lock);
+        sweep_kept(heap, operation);
     }
     sweep_abandoned(operation);
 }

@@ -9,8 +9,10 @@
 struct heap;
 
 /* How many calls a thread makes between steps, if it takes no slow path; and how many slots a step checks. The first
- * SWEEPS_EARLY steps check more, because most mistakes show early. */
+ * SWEEPS_EARLY steps check more, because most mistakes show early, and each of the first SWEEPS_AT_ONCE is followed by
+ * one at the thread's next call. */
 #define SWEEP_CALLS 128u
+#define SWEEPS_AT_ONCE 16u
 #define SWEEP_SLOTS 24u
 #define SWEEP_SLOTS_EARLY 2048u
 #define SWEEPS_EARLY 64u

@@ -52,12 +52,24 @@ void damage_after_free(const char *operation, const struct slot *slot, unsigned 
     zero_write(slot->start, slot->room);
 }
 
+void damage_after_free_large(const char *operation, void *start, size_t size) {
+    char buffer[TEXT];
+    struct fmt text = fmt_of(buffer, sizeof buffer);
+    const struct damage damage = zero_damage(start, round_up(size, OS_PAGE));
+    fmt_format(&text, "a quarantined block of %u bytes", (uint64_t)size);
+    describe_damage(&text, &damage, 0, "behind its start");
+    sample_tell_around(start);
+    fault_tell(operation, start, "write after free", buffer, true);
+    zero_write(start, round_up(size, OS_PAGE));
+}
+
 void damage_kind(const char *operation, void *block, size_t size, enum origin origin) {
     static const char *const names[ORIGINS] = {
         [ORIGIN_MALLOC] = "malloc",
         [ORIGIN_NEW] = "operator new",
         [ORIGIN_NEW_ARRAY] = "operator new[]",
         [ORIGIN_NEW_ALIGNED] = "operator new with an alignment",
+        [ORIGIN_NEW_ARRAY_ALIGNED] = "operator new[] with an alignment",
     };
     char buffer[TEXT];
     struct fmt text = fmt_of(buffer, sizeof buffer);

@@ -13,6 +13,9 @@ COLD void damage_overflow(const char *operation, void *block, size_t size, size_
 /* A slot should read as zero. `record` is its last block's. */
 COLD void damage_after_free(const char *operation, const struct slot *slot, unsigned record);
 
+/* The same for a large block that reads as zero while nobody holds it. */
+COLD void damage_after_free_large(const char *operation, void *start, size_t size);
+
 /* The block came from another kind of function. Reported according to the option kinds. */
 COLD void damage_kind(const char *operation, void *block, size_t size, enum origin origin);
 

@@ -135,6 +135,15 @@ void fault_report_size(const char *operation, const void *address, size_t claime
     fault_tell(operation, address, "size mismatch", buffer, true);
 }
 
+void fault_report_alignment(const char *operation, const void *address, size_t claimed, bool ends) {
+    char buffer[STATE_TEXT];
+    struct fmt text;
+    (void)describe_address(&text, buffer, address);
+    fmt_format(&text, ", freed with an alignment of %u bytes", (uint64_t)claimed);
+    sample_tell_around(address);
+    fault_tell(operation, address, "alignment mismatch", buffer, ends);
+}
+
 struct block fault_unless_live(const char *operation, const void *address) {
     struct block block = block_at(address);
     if (UNLIKELY(!block_is_live_start(&block, address))) {

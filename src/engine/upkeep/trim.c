@@ -25,6 +25,7 @@
 static void flush_own(struct heap *heap) {
     lock_take(&heap->lock);
     cached_flush(heap);
+    hardened_give_larges(heap);
     inbox_collect(heap, SIZE_MAX, true);
     heap_drop_empty(heap, UINT_MAX);
     upkeep_flush_later(heap);

@@ -151,6 +151,12 @@ static bool inside(size_t size) {
     return true;
 }
 
+/* Where another block could start, if there were no block here. */
+static bool a_unit_inside(size_t size) {
+    free_by_thread(full(size) + 65536);
+    return true;
+}
+
 static bool in_the_middle(size_t size) {
     free_by_thread(full(size) + size / 2);
     return true;
@@ -219,6 +225,25 @@ static bool of_a_mapping(size_t size) {
     return true;
 }
 
+static bool of_a_protected_mapping(size_t size) {
+    void *mapped = mmap(NULL, 65536, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    (void)size;
+    free_by_thread((char *)mapped);
+    return true;
+}
+
+static bool realloc_of_the_stack(size_t size) {
+    __attribute__((aligned(16))) char bytes[256];
+    memset(bytes, 0, sizeof bytes);
+    return realloc(hidden(bytes), size) != NULL;
+}
+
+static bool size_of_the_stack(size_t size) {
+    __attribute__((aligned(16))) char bytes[256];
+    memset(bytes, 0, sizeof bytes);
+    return malloc_usable_size(hidden(bytes) + size % 2) != 0;
+}
+
 static bool never_set(size_t size) {
     char *block = hidden((void *)(uintptr_t)0x1234567890);
     (void)size;
@@ -277,6 +302,7 @@ const struct kind frees[] = {
     {"moved_twice", moved_twice},
     {"freed_by_realloc", freed_by_realloc},
     {"inside", inside},
+    {"a_unit_inside", a_unit_inside},
     {"in_the_middle", in_the_middle},
     {"inside_an_aligned_one", inside_an_aligned_one},
     {"before_an_aligned_one", before_an_aligned_one},
@@ -289,6 +315,9 @@ const struct kind frees[] = {
     {"of_code", of_code},
     {"of_the_environment", of_the_environment},
     {"of_a_mapping", of_a_mapping},
+    {"of_a_protected_mapping", of_a_protected_mapping},
+    {"realloc_of_the_stack", realloc_of_the_stack},
+    {"size_of_the_stack", size_of_the_stack},
     {"never_set", never_set},
     {"realloc_of_freed", realloc_of_freed},
     {"realloc_inside", realloc_inside},

@@ -19,6 +19,7 @@ void _ZdaPv(void *block);
 void _ZdlPvm(void *block, size_t size);
 void _ZdaPvm(void *block, size_t size);
 void *_ZnwmSt11align_val_t(size_t size, size_t alignment);
+void *_ZnamSt11align_val_t(size_t size, size_t alignment);
 void _ZdlPvSt11align_val_t(void *block, size_t alignment);
 void _ZdlPvmSt11align_val_t(void *block, size_t size, size_t alignment);
 #ifdef __cplusplus
@@ -33,6 +34,7 @@ void _ZdlPvmSt11align_val_t(void *block, size_t size, size_t alignment);
 #pragma weak _ZdlPvm
 #pragma weak _ZdaPvm
 #pragma weak _ZnwmSt11align_val_t
+#pragma weak _ZnamSt11align_val_t
 #pragma weak _ZdlPvSt11align_val_t
 #pragma weak _ZdlPvmSt11align_val_t
 
@@ -146,6 +148,26 @@ static bool aligned_new_deleted_as_larger(size_t size) {
     return true;
 }
 
+/* The block may be at a multiple of it by chance. */
+static bool deleted_as_more_aligned(size_t size) {
+    char *block = hidden(_ZnwmSt11align_val_t(size, 64));
+    if ((uintptr_t)block % 65536 == 0) {
+        return false;
+    }
+    _ZdlPvSt11align_val_t(block, 65536);
+    return true;
+}
+
+static bool deleted_as_less_aligned(size_t size) {
+    _ZdlPvSt11align_val_t(hidden(_ZnwmSt11align_val_t(size, 4096)), 32);
+    return true;
+}
+
+static bool aligned_array_deleted_as_one(size_t size) {
+    _ZdlPvSt11align_val_t(hidden(_ZnamSt11align_val_t(size, 64)), 64);
+    return true;
+}
+
 static bool freed_as_aligned(size_t size) {
     char *block = hidden(memalign(64, size));
     if (free_aligned_sized == NULL || (uintptr_t)block % 65536 == 0) {
@@ -213,6 +235,9 @@ const struct kind sizes[] = {
     {"aligned_new_deleted", aligned_new_deleted},
     {"new_deleted_as_aligned", new_deleted_as_aligned},
     {"aligned_new_deleted_as_larger", aligned_new_deleted_as_larger},
+    {"deleted_as_more_aligned", deleted_as_more_aligned},
+    {"deleted_as_less_aligned", deleted_as_less_aligned},
+    {"aligned_array_deleted_as_one", aligned_array_deleted_as_one},
     {"freed_as_aligned", freed_as_aligned},
     {"counted_array_deleted_as_one", counted_array_deleted_as_one},
     {"deleted_twice", deleted_twice},

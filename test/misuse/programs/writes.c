@@ -283,6 +283,27 @@ static bool after_free_seen(size_t size) {
     return false;
 }
 
+/* The slot is used again. */
+static bool after_free_and_before_others(size_t size) {
+    char *block = full(size);
+    free(block);
+    write_to(block, (ptrdiff_t)size / 2, 1, 1);
+    for (int i = 0; i < 1000; i++) {
+        hidden(malloc(size));
+    }
+    return true;
+}
+
+static bool after_free_and_before_pairs(size_t size) {
+    char *block = full(size);
+    free(block);
+    write_to(block, (ptrdiff_t)size / 2, 1, 1);
+    for (int i = 0; i < 1000; i++) {
+        free(hidden(malloc(size)));
+    }
+    return true;
+}
+
 /* The block that was freed is another's now. */
 static bool after_free_into_another(size_t size) {
     char *block = full(size);
@@ -353,6 +374,8 @@ const struct kind writes[] = {
     {"after_free_of_an_aligned_one", after_free_of_an_aligned_one},
     {"after_realloc", after_realloc},
     {"after_free_seen", after_free_seen},
+    {"after_free_and_before_others", after_free_and_before_others},
+    {"after_free_and_before_pairs", after_free_and_before_pairs},
     {"after_free_into_another", after_free_into_another},
     {"write_of_no_bytes", of_no_bytes},
     {"write_behind_no_bytes", behind_no_bytes},
