@@ -41,7 +41,8 @@ static void give_way(size_t addresses, size_t data) {
     lock_take(&heaps.lock);
     lock_take(&spans.lock);
     lock_take(&metadata.lock);
-    window_confine((heaps_made() + 1) * sizeof *window.heaps, metadata.used);
+    const size_t units = window.units_area.accessible >> UNIT_SHIFT;
+    window_confine((heaps_made() + 1) * sizeof *window.heaps, max_size(metadata.used, units * METADATA_OF_UNIT));
     lock_give(&metadata.lock);
     lock_give(&spans.lock);
     lock_give(&heaps.lock);
