@@ -25,7 +25,8 @@ static struct marked blocks[BLOCKS];
 /* Exit statuses of a child process; any other is a failure. */
 enum { REACHED = 0, NOT_REACHED = 7 };
 
-/* Fills a block of this size. Few words of a large one, because each touches a page in each of hundreds of processes. */
+/* Fills a block of this size. Few words of a large one, because each touches a page in each of hundreds of processes.
+ */
 static void fill(struct marked *block, size_t size) {
     block->size = size;
     block->stride = size / 6 / MARKED_WORD * MARKED_WORD;
