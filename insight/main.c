@@ -50,10 +50,10 @@ static const struct verb verbs[] = {
      "Divides each resident page among rows by what lies on it. A row says why its memory is there and when it goes. "
      "The rows sum to what the kernel counts as Rss. The size classes follow.",
      1, 1, HAS_JSON | HAS_SYMBOLS, verb_stats},
-    {"profile", "TARGET", "which call sites allocated the live blocks, estimated from samples, with error bars",
-     "With the option sample=SIZE the library samples about one in SIZE requested bytes; `mems set PID sample=2m` "
-     "starts that in a running process. The numbers are estimates, each with half the width of its 95 % confidence "
-     "interval.",
+    {"profile", "TARGET", "which call sites allocated what is there, estimated from samples, with error bars",
+     "The library samples about one in 2 MiB of requested bytes, or in SIZE with the option sample=SIZE; `mems set PID "
+     "sample=SIZE` changes that in a running process. The numbers are estimates, each with half the width of its 95 % "
+     "confidence interval.",
      1, 1, HAS_JSON | HAS_PROFILE | HAS_SYMBOLS, verb_profile},
     {"map", "TARGET [ADDRESS]", "pictures of the heaps; with an ADDRESS, its slab slot by slot",
      "Each character stands for a stretch of the heap: it shows how much is live, and its colour how much is resident. "

@@ -35,12 +35,17 @@ own_user() {
 }
 
 # launch LIST COMMAND... - starts a command on $LIBRARY and waits until it has printed its last block, "nothing". $process
-# is its number, and the file LIST has its output.
+# is its number, and the file LIST has its output. Samples are at random: it has some only if MEMS_OPTIONS asks for them.
 launch() {
     list=$1
     shift
     : >"$list"
-    LD_PRELOAD=${PRELOAD-$LIBRARY} "$@" >"$list" 2>"$list.errors" &
+    launch_options=${MEMS_OPTIONS-}
+    case $launch_options in
+    *sample=*) ;;
+    *) launch_options=sample=0${launch_options:+,$launch_options} ;;
+    esac
+    LD_PRELOAD=${PRELOAD-$LIBRARY} MEMS_OPTIONS=$launch_options "$@" >"$list" 2>"$list.errors" &
     process=$!
     processes="$processes $process"
     for _ in $(seq 3000); do # it may take minutes on a busy machine

@@ -160,6 +160,13 @@ profile --json "$process" >"$work/late.json"
 holds "$work/late.json" 'it["held_before"] > 4 * 65536'
 kill -9 "$process"
 
+# A process without options has been sampled, too.
+launch "$work/list" env -u MEMS_OPTIONS "$work/sites"
+profile --json "$process" >"$work/default.json"
+holds "$work/default.json" 'it["taken"] > 5 and it["interval"] == 2097152'
+holds "$work/default.json" 'any(f["function"] == "main" for s in it["sites"] for f in s["frames"])'
+kill -9 "$process"
+
 # Sampling starts in a running process.
 MEMS_OPTIONS=sample=0 launch "$work/list" "$work/sites"
 status=0

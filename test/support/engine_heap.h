@@ -7,6 +7,7 @@
 #include "child.h"
 #include "engine/engine.h"
 #include "engine/reports/stats.h"
+#include "engine/samples/sample.h"
 #include "os/os.h"
 
 static inline void *engine_heap_alloc(void *heap, size_t size) {
@@ -83,9 +84,11 @@ static inline void not_beside_a_sanitizer(void) {
     }
 }
 
-/* After all other threads have ended and all blocks are freed, only free memory is left. */
+/* Checks that only free memory is left once all other threads have ended and all blocks are freed, sampled ones that
+ * stay inaccessible aside. */
 static inline void check_nothing_left(void) {
     struct mems_engine_stats stats;
+    samples_reclaim();
     engine_trim();
     CHECK_VALID();
     stats_collect(&stats);

@@ -44,7 +44,7 @@ static const struct option options[] = {
     OPTION_DEEPBIND(struct options),
     CHOICE(advice, OPTION_WORD, "on|off", "on", "when a block is freed, undo what madvise and mlock set for it",
            .words = toggle_words),
-    CHOICE(sample, OPTION_SIZE, "0|SIZE[k|m|g|t]", "0",
+    CHOICE(sample, OPTION_SIZE, "0|SIZE[k|m|g|t]", "2m",
            "record who allocates, about once in this many bytes; 1: every time", .words = sample_words),
     CHOICE(profile_file, OPTION_TEXT, "PATH (up to 255 bytes)", "",
            "write a heap profile (heap_v2) to this file at exit (%p: process id)", .words = NULL),
