@@ -31,7 +31,7 @@
 #define SAMPLE_SMALL_HELD 16u
 #define SAMPLE_SMALL_TIMES 4u
 
-#define SAMPLE_PACE ((uint64_t)1 << 20)
+#define SAMPLE_PACE ((uint64_t)1 << 17)
 #define SAMPLE_CREDIT ((uint64_t)128 << 20)
 #define SAMPLE_PACED ((uint64_t)64 << 10)
 #define SAMPLE_BURST 8u
