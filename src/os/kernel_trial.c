@@ -78,10 +78,17 @@ static int attempt_guard(char *scratch, size_t page) {
     return error == 0 && !futex_word_is(scratch, 0) ? 0 : ENOSYS;
 }
 
+/* If the pages are several mappings, the kernel may have marked some when it refuses another, such as a locked one. */
 int os_guard(void *start, size_t size) {
     static _Atomic int known;
-    const int error = try_once(&known, attempt_guard);
-    return error != 0 ? error : sys_madvise(start, size, MADV_GUARD_INSTALL);
+    int error = try_once(&known, attempt_guard);
+    if (error == 0) {
+        error = sys_madvise(start, size, MADV_GUARD_INSTALL);
+        if (error != 0) {
+            (void)os_guard_end(start, size);
+        }
+    }
+    return error;
 }
 
 /* The kernel unmaps the destination first. If it then fails (at its limit of mappings, or if the source is several),

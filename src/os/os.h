@@ -66,7 +66,8 @@ int os_advise(void *start, size_t size, int advice);
 int os_lock_pages(const void *start, size_t size, unsigned flags);
 
 /* Frees pages and makes them fault, without splitting the mapping; os_guard_end makes them accessible, and zero. EINVAL
- * for locked pages and before Linux 6.13 (ENOSYS once that is known). */
+ * for locked pages and before Linux 6.13 (ENOSYS once that is known): then the pages are accessible, but may have been
+ * freed. */
 int os_guard(void *start, size_t size);
 int os_guard_end(void *start, size_t size);
 

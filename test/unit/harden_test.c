@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -556,6 +557,18 @@ static void freed_large_blocks_are_kept(void) {
     CHECK_VALID();
 }
 
+static void a_locked_page_may_be_in_a_freed_block(void) {
+    char *block = block_of(300000);
+    if (mlock(block + 2 * UNIT, OS_PAGE) != 0) {
+        child_cannot();
+    }
+    engine_free(block);
+    for (int i = 0; i < 100; i++) {
+        engine_free(block_of(300000));
+    }
+    CHECK_VALID();
+}
+
 static void an_address_is_not_used_again_soon(void) {
     char *first = block_of(100000);
     engine_free(first);
@@ -834,6 +847,8 @@ int main(void) {
         FRESH_WITH(a_freed_block_does_not_come_back_at_once, "harden=full"),
         FRESH_WITH(freed_large_blocks_are_kept, "harden=full"),
         FRESH_WITH(freed_large_blocks_are_kept, "harden=light"),
+        FRESH_WITH(a_locked_page_may_be_in_a_freed_block, "harden=light"),
+        FRESH_WITH(a_locked_page_may_be_in_a_freed_block, "harden=full"),
         FRESH_WITH(an_address_is_not_used_again_soon, "harden=full"),
         FRESH_WITH(what_another_thread_keeps_is_given_back, "harden=full"),
         FRESH_WITH(what_another_thread_keeps_is_given_back, "harden=light"),

@@ -125,6 +125,16 @@ static void purged_pages_read_as_zero(void **state) {
     unmap(start, 4 * UNIT);
 }
 
+/* The kernel marks what comes before the hole, and then refuses. */
+static void a_guard_that_is_refused_leaves_pages_accessible(void **state) {
+    (void)state;
+    char *start = map(2 * UNIT);
+    unmap(start + UNIT, UNIT);
+    assert_int_not_equal(os_guard(start, 2 * UNIT), 0);
+    memset(start, 1, UNIT);
+    unmap(start, UNIT);
+}
+
 static void a_map_changes_its_size(void **state) {
     (void)state;
     char *start = map(4 * UNIT);
@@ -389,6 +399,7 @@ int main(void) {
         cmocka_unit_test(sizes_that_overflow_are_refused),
         cmocka_unit_test(a_claim_takes_free_addresses_only),
         cmocka_unit_test(purged_pages_read_as_zero),
+        cmocka_unit_test(a_guard_that_is_refused_leaves_pages_accessible),
         cmocka_unit_test(a_map_changes_its_size),
         cmocka_unit_test(the_break_moves_where_the_c_library_lets_it),
 #ifdef __GLIBC__

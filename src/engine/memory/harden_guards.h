@@ -26,14 +26,15 @@ extern struct guards guards;
 /* Finds out by trial how pages can be guarded. Part of the engine's start. */
 void guards_start(void);
 
-/* Makes pages fault when touched; false, with nothing changed, if that is impossible. */
+/* Makes pages fault when touched; false if that is impossible: then they are accessible, but may read as zero, because
+ * a part may have been freed. */
 bool guard_set(void *start, size_t size);
 
 /* Ends that: the pages then read as zero. False if the system refuses: then they must not be used again. */
 bool guard_clear(void *start, size_t size);
 
 /* Moves the beginning of a guard by `size` bytes, later or earlier. `start`: the first page that changes. False if the
- * system refuses: then those pages are as they were. */
+ * system refuses: then those pages are as accessible as they were. */
 bool guard_shorten(void *start, size_t size);
 bool guard_lengthen(void *start, size_t size);
 
