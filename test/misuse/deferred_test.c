@@ -5,6 +5,7 @@
 #include "misuse.h"
 
 #include <malloc.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "mems.h"
@@ -18,8 +19,9 @@ __attribute__((constructor)) static void choose(void) {
 
 /* If the dynamic linker allocates before any constructor, the environment must say it. */
 static void choose_by_environment(char **arguments) {
-    if (refused != 0 && getenv("MEMS_OPTIONS") == NULL) {
-        setenv("MEMS_OPTIONS", "check=deferred", 1);
+    const char *options = getenv("MEMS_OPTIONS");
+    if (refused != 0 && (options == NULL || strstr(options, "check=") == NULL)) {
+        setenv("MEMS_OPTIONS", "check=deferred,sample=0", 1);
         execv("/proc/self/exe", arguments);
     }
 }
