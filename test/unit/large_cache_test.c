@@ -71,6 +71,9 @@ static void a_batch_comes_back_in_order(void) {
         }
         CHECK_EQUAL(spans.taken, taken);
         CHECK_VALID();
+        for (unsigned i = 0; i < COUNT; i++) {
+            engine_free(blocks[i]);
+        }
         engine_trim();
     }
 }
