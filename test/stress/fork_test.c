@@ -41,7 +41,7 @@ static void live_as_child(unsigned generations, uintptr_t seed) {
     engine_trim();
     CHECK_VALID();
     stats_collect(&stats);
-    CHECK_AT_MOST(stats.live + stats.cached, (CROWD_THREADS + 1) * LOST_MAX);
+    CHECK_AT_MOST(stats.live + stats.cached - stats.quarantined, (CROWD_THREADS + 1) * LOST_MAX);
     CHECK_AT_MOST((size_t)stats.threads, 1);
 }
 
