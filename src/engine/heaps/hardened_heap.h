@@ -32,8 +32,8 @@ struct hardened {
     unsigned larges_next; /* where in the queue its oldest is, and the next one comes */
 };
 
-/* With harden=light, so many of the blocks that a thread frees first go back to their slabs, not into magazines: they
- * do not come back at once, and the first refills check them (sweep.h). */
+/* With harden=light, a thread's first frees, this many, put blocks back into their slabs instead of magazines: these
+ * are not reused at once, and the first refills check them (sweep.h). */
 #define EARLY_FREES 64u
 
 /* A multiplier that passes the spectral test and fits into an instruction. */

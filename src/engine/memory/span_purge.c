@@ -139,8 +139,8 @@ static size_t unneeded_units(void) {
     return spans.dirty_units > spans.kept_units ? spans.dirty_units - spans.kept_units : 0;
 }
 
-/* Whether purge_beyond, with these arguments, may purge another piece after so many units and so long. In a claimed
- * window, what is too much is as urgent as what is overdue. */
+/* Whether purge_beyond (same arguments) may purge another piece, having purged `units` units in `took_us`. In a claimed
+ * window, an excess is as urgent as what is overdue. */
 static bool may_go_on(size_t most, uint64_t now_ms, uint64_t units, uint64_t took_us) {
     const bool urgent = (now_ms != SPANS_NEVER && due_since(now_ms, spans.decay_ms)) ||
                         (window_is_claimed() && spans.dirty_units > most);

@@ -126,22 +126,23 @@ void fault_report_end(const char *operation, const void *address) {
     fault(operation, address, problem_of(&block, operation, address), buffer);
 }
 
-void fault_report_size(const char *operation, const void *address, size_t claimed) {
+/* What a free claims of the block is not so; `claim` has a %u for the bytes. */
+static void report_claim(const char *operation, const void *address, const char *problem, const char *claim,
+                         size_t bytes, bool ends) {
     char buffer[STATE_TEXT];
     struct fmt text;
     (void)describe_address(&text, buffer, address);
-    fmt_format(&text, ", freed as %u bytes", (uint64_t)claimed);
+    fmt_format(&text, claim, (uint64_t)bytes);
     sample_tell_around(address);
-    fault_tell(operation, address, "size mismatch", buffer, true);
+    fault_tell(operation, address, problem, buffer, ends);
+}
+
+void fault_report_size(const char *operation, const void *address, size_t claimed) {
+    report_claim(operation, address, "size mismatch", ", freed as %u bytes", claimed, true);
 }
 
 void fault_report_alignment(const char *operation, const void *address, size_t claimed, bool ends) {
-    char buffer[STATE_TEXT];
-    struct fmt text;
-    (void)describe_address(&text, buffer, address);
-    fmt_format(&text, ", freed with an alignment of %u bytes", (uint64_t)claimed);
-    sample_tell_around(address);
-    fault_tell(operation, address, "alignment mismatch", buffer, ends);
+    report_claim(operation, address, "alignment mismatch", ", freed with an alignment of %u bytes", claimed, ends);
 }
 
 struct block fault_unless_live(const char *operation, const void *address) {
