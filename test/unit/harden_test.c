@@ -558,15 +558,18 @@ static void freed_large_blocks_are_kept(void) {
 }
 
 static void a_locked_page_may_be_in_a_freed_block(void) {
-    char *block = block_of(300000);
-    if (mlock(block + 2 * UNIT, OS_PAGE) != 0) {
-        child_cannot();
+    static const size_t sizes[] = {300000, GUARD_CLOSED_LEAST + 1};
+    for (unsigned i = 0; i < 2; i++) {
+        char *block = block_of(sizes[i]);
+        if (mlock(block + 2 * UNIT, OS_PAGE) != 0) {
+            child_cannot();
+        }
+        engine_free(block);
+        for (int again = 0; again < 100; again++) {
+            engine_free(block_of(sizes[i]));
+        }
+        CHECK_VALID();
     }
-    engine_free(block);
-    for (int i = 0; i < 100; i++) {
-        engine_free(block_of(300000));
-    }
-    CHECK_VALID();
 }
 
 static void an_address_is_not_used_again_soon(void) {
@@ -586,6 +589,24 @@ static void *give_everything_back(void *unused) {
     CHECK_EQUAL(stats.quarantined, 0);
     CHECK_VALID();
     return unused;
+}
+
+/* However the system is told so. */
+static void a_freed_block_has_no_memory_left(void) {
+    static const size_t sizes[] = {300000, GUARD_CLOSED_LEAST, GUARD_CLOSED_LEAST + 16};
+    for (unsigned i = 0; i < 3; i++) {
+        const uint32_t before = atomic_load(&guards.set);
+        const size_t resident = resident_bytes();
+        engine_free(block_of(sizes[i]));
+        CHECK_EQUAL(atomic_load(&guards.set), before + (guard_size() != 0));
+        CHECK(guard_size() == 0 || resident_bytes() < resident + ((size_t)1 << 20));
+        thread_run(give_everything_back, NULL);
+        CHECK_EQUAL(atomic_load(&guards.set), before);
+        char *block = engine_alloc_zeroed(1, sizes[i]);
+        CHECK(block != NULL && zero_intact(block, sizes[i] / 16 * 16));
+        engine_free(block);
+        thread_run(give_everything_back, NULL);
+    }
 }
 
 static void what_another_thread_keeps_is_given_back(void) {
@@ -848,6 +869,8 @@ int main(void) {
         FRESH_WITH(freed_large_blocks_are_kept, "harden=full"),
         FRESH_WITH(freed_large_blocks_are_kept, "harden=light"),
         FRESH_WITH(a_locked_page_may_be_in_a_freed_block, "harden=light"),
+        FRESH_WITH(a_freed_block_has_no_memory_left, "harden=light"),
+        FRESH_WITH(a_freed_block_has_no_memory_left, "harden=full"),
         FRESH_WITH(a_locked_page_may_be_in_a_freed_block, "harden=full"),
         FRESH_WITH(an_address_is_not_used_again_soon, "harden=full"),
         FRESH_WITH(what_another_thread_keeps_is_given_back, "harden=full"),

@@ -54,6 +54,40 @@ bool guard_clear(void *start, size_t size) {
     return clear(start, size, 1);
 }
 
+/* Closed first, so that a write after the free cannot fill a page behind the purge. */
+static bool close_freed(void *start, size_t size) {
+    if (os_close_pages(start, size) != 0) {
+        return false;
+    }
+    const bool purged = os_purge(start, size) == 0;
+    if (!purged) {
+        (void)os_commit(start, size); /* a whole mapping, which counts as committed still */
+    }
+    return purged;
+}
+
+static bool is_closed_when_freed(size_t size) {
+    return guards.means == GUARDS_BY_MARKS && size >= GUARD_CLOSED_LEAST;
+}
+
+bool guard_set_freed(void *start, size_t size) {
+    if (!is_closed_when_freed(size)) {
+        return guard_set(start, size);
+    }
+    const bool set = close_freed(start, size);
+    atomic_fetch_add_explicit(set ? &guards.set : &guards.refused, 1, memory_order_relaxed);
+    return set;
+}
+
+bool guard_clear_freed(void *start, size_t size) {
+    if (!is_closed_when_freed(size)) {
+        return guard_clear(start, size);
+    }
+    const bool cleared = os_commit(start, size) == 0;
+    atomic_fetch_sub_explicit(&guards.set, cleared, memory_order_relaxed);
+    return cleared;
+}
+
 unsigned guard_slab(void *start, unsigned size_class) {
     const struct size_class *of = &size_classes[size_class];
     const size_t bytes = (size_t)of->units << UNIT_SHIFT;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define GUARDS_PROTECTED_MOST 8192u
+#define GUARD_CLOSED_LEAST ((size_t)2 << 20)
 
 enum guard_means { GUARDS_NONE, GUARDS_BY_PROTECTION, GUARDS_BY_MARKS };
 
@@ -37,6 +38,12 @@ bool guard_clear(void *start, size_t size);
  * system refuses: then those pages are as accessible as they were. */
 bool guard_shorten(void *start, size_t size);
 bool guard_lengthen(void *start, size_t size);
+
+/* The same for all of a freed block, in which there are no guards. From GUARD_CLOSED_LEAST on, it is protected, because
+ * marks take 20 ns for each page, even for those that the block's user never touched. How much freed memory is kept
+ * bounds the number of such mappings. */
+bool guard_set_freed(void *start, size_t size);
+bool guard_clear_freed(void *start, size_t size);
 
 /* The size of a guard behind a separate block: a page, or 0 if there are no guards. */
 size_t guard_size(void);

@@ -41,19 +41,19 @@ static void fence_end(struct large *large) {
 
 /* False if the system refuses: then the span must not be used again. */
 static bool unfence(struct large *large) {
-    const size_t size = large->fence == FENCE_ALL ? 0 : large_size(large);
-    if (large->fence != FENCE_NONE && !guard_clear(start_of(large) + size, bytes_of(large) - size)) {
-        return false;
-    }
-    large->fence = FENCE_NONE;
-    return true;
+    const size_t size = large_size(large);
+    const bool cleared = large->fence == FENCE_NONE  ? true
+                         : large->fence == FENCE_ALL ? guard_clear_freed(start_of(large), bytes_of(large))
+                                                     : guard_clear(start_of(large) + size, bytes_of(large) - size);
+    large->fence = cleared ? FENCE_NONE : large->fence;
+    return cleared;
 }
 
 bool large_fence_all(struct large *large) {
     if (large->fence == FENCE_END && !unfence(large)) {
         return false;
     }
-    if (guard_set(start_of(large), bytes_of(large))) {
+    if (guard_set_freed(start_of(large), bytes_of(large))) {
         large->fence = FENCE_ALL;
     }
     return large->fence == FENCE_ALL;
