@@ -50,6 +50,12 @@ static void check_and_free(int i) {
     engine_free(blocks[i]);
 }
 
+static void check_and_free_all(void) {
+    for (int i = 0; i < BLOCKS; i++) {
+        check_and_free(i);
+    }
+}
+
 static void what_is_reserved_goes_and_blocks_stay(void) {
     fill();
     void *small = engine_alloc(100);
@@ -63,9 +69,7 @@ static void what_is_reserved_goes_and_blocks_stay(void) {
     /* Nearly all of the window, and of the tables behind it. */
     CHECK_AT_MOST(mapped_bytes(), before - window.units_area.size);
     CHECK(!mapped((char *)window.base + window.units_area.accessible));
-    for (int i = 0; i < BLOCKS; i++) {
-        check_and_free(i);
-    }
+    check_and_free_all();
     engine_free(small);
     check_nothing_left();
 }
@@ -104,22 +108,17 @@ static void free_units_go_with_what_is_reserved(void) {
         blocks[i] = large(BLOCK, i + 1);
     }
     CHECK_VALID();
-    for (int i = 0; i < BLOCKS; i++) {
-        check_and_free(i);
-    }
+    check_and_free_all();
     check_nothing_left();
 }
 
-/* As when another process has limited this one. */
 /* After a peak, tables describe few units again. */
 static void a_trim_gives_back_the_window_s_end_with_its_tables(void) {
     void *small = engine_alloc(100);
     engine_confine();
     fill();
     const size_t before = window.metadata_area.accessible;
-    for (int i = 0; i < BLOCKS; i++) {
-        check_and_free(i);
-    }
+    check_and_free_all();
     engine_trim();
     CHECK_VALID();
     CHECK_AT_MOST(window.units_area.accessible, BLOCK);
@@ -128,13 +127,12 @@ static void a_trim_gives_back_the_window_s_end_with_its_tables(void) {
     CHECK(window.metadata_area.accessible < before);
     fill();
     CHECK_VALID();
-    for (int i = 0; i < BLOCKS; i++) {
-        check_and_free(i);
-    }
+    check_and_free_all();
     engine_free(small);
     check_nothing_left();
 }
 
+/* As when another process has limited this one. */
 static void a_refused_mapping_makes_the_window_give_way(void) {
     engine_free(engine_alloc(1));
     CHECK(!engine_confine_if_refused() && !window_is_claimed());
@@ -150,9 +148,7 @@ static void unmapped_memory_reads_as_zero_when_it_is_back(void) {
     not_beside_a_sanitizer();
     engine_confine();
     fill();
-    for (int i = 0; i < BLOCKS; i++) {
-        check_and_free(i);
-    }
+    check_and_free_all();
     engine_trim();
     unsigned char *block = engine_alloc_zeroed(8, BLOCK);
     CHECK(block != NULL);
@@ -184,9 +180,7 @@ static void what_another_mapping_has_got_is_lost(void) {
     engine_free(large(BLOCK - UNIT, 1)); /* the rest of the hole, except its last unit */
     CHECK_EQUAL(spans.lost_units, 2);
     CHECK(first[0] == 0x77 && first[UNIT - 1] == 0x77 && last[0] == 0x77 && last[UNIT - 1] == 0x77);
-    for (int i = 0; i < BLOCKS; i++) {
-        check_and_free(i);
-    }
+    check_and_free_all();
     engine_trim();
     CHECK(first[0] == 0x77 && last[UNIT - 1] == 0x77);
     CHECK_VALID();
@@ -267,9 +261,7 @@ static void the_window_goes_on_behind_other_mappings(void) {
         CHECK(others[i][0] == 0x77 && others[i][size - 1] == 0x77);
     }
     engine_free(small);
-    for (int i = 0; i < BLOCKS; i++) {
-        check_and_free(i);
-    }
+    check_and_free_all();
     CHECK_VALID();
 }
 
@@ -277,9 +269,7 @@ static void what_cannot_be_claimed_again_is_tried_again(void) {
     not_beside_a_sanitizer();
     engine_confine();
     fill();
-    for (int i = 0; i < BLOCKS; i++) {
-        check_and_free(i);
-    }
+    check_and_free_all();
     engine_trim();
     os_inject(OS_CALL_MMAP, 0, UINT64_MAX, ENOMEM);
     errno = 0;
@@ -296,9 +286,7 @@ static void what_cannot_be_unmapped_is_purged(void) {
     not_beside_a_sanitizer();
     engine_confine();
     fill();
-    for (int i = 0; i < BLOCKS; i++) {
-        check_and_free(i);
-    }
+    check_and_free_all();
     os_inject(OS_CALL_MUNMAP, 0, UINT64_MAX, ENOMEM);
     CHECK(engine_trim() != 0);
     os_inject_clear();

@@ -27,81 +27,73 @@ static char *written(size_t size, ptrdiff_t at, size_t count, int what) {
     return block;
 }
 
-static bool one_byte_behind(size_t size) {
-    free(written(size, (ptrdiff_t)size, 1, 1));
+static bool free_written(char *block, ptrdiff_t at, size_t count, int what) {
+    write_to(block, at, count, what);
+    free(block);
     return true;
+}
+
+static bool write_behind(size_t size, size_t count, int what) {
+    return free_written(full(size), (ptrdiff_t)size, count, what);
+}
+
+static bool one_byte_behind(size_t size) {
+    return write_behind(size, 1, 1);
 }
 
 static bool a_zero_behind(size_t size) {
-    free(written(size, (ptrdiff_t)size, 1, 0));
-    return true;
+    return write_behind(size, 1, 0);
 }
 
 static bool eight_bytes_behind(size_t size) {
-    free(written(size, (ptrdiff_t)size, 8, 1));
-    return true;
+    return write_behind(size, 8, 1);
 }
 
 static bool many_bytes_behind(size_t size) {
-    free(written(size, (ptrdiff_t)size, 100, 1));
-    return true;
+    return write_behind(size, 100, 1);
 }
 
 static bool zeros_behind(size_t size) {
-    free(written(size, (ptrdiff_t)size, 32, 0));
-    return true;
+    return write_behind(size, 32, 0);
 }
 
 static bool ones_behind(size_t size) {
-    free(written(size, (ptrdiff_t)size, 16, 0xff));
-    return true;
+    return write_behind(size, 16, 0xff);
 }
 
 static bool a_page_behind(size_t size) {
-    free(written(size, (ptrdiff_t)size, 8192, 1));
-    return true;
+    return write_behind(size, 8192, 1);
 }
 
 static bool behind_and_never_freed(size_t size) {
     return written(size, (ptrdiff_t)size, 1, 1) != NULL;
 }
 
-static void free_written(char *block, ptrdiff_t at, size_t count, int what) {
-    write_to(block, at, count, what);
-    free(block);
-}
-
 static bool behind_calloc(size_t size) {
-    free_written(hidden(calloc(1, size)), (ptrdiff_t)size, 1, 1);
-    return true;
+    return free_written(hidden(calloc(1, size)), (ptrdiff_t)size, 1, 1);
 }
 
 static bool behind_an_aligned_one(size_t size) {
-    free_written(hidden(memalign(64, size)), (ptrdiff_t)size, 1, 1);
-    return true;
+    return free_written(hidden(memalign(64, size)), (ptrdiff_t)size, 1, 1);
 }
 
 static bool behind_an_aligned_page(size_t size) {
-    free_written(hidden(memalign(4096, size)), (ptrdiff_t)size, 1, 0);
-    return true;
+    return free_written(hidden(memalign(4096, size)), (ptrdiff_t)size, 1, 0);
 }
 
 static bool behind_all_that_is_usable(size_t size) {
     char *block = full(size);
-    free_written(block, (ptrdiff_t)malloc_usable_size(block), 1, 1);
-    return true;
+    return free_written(block, (ptrdiff_t)malloc_usable_size(block), 1, 1);
 }
 
 static bool behind_a_shrunk_one(size_t size) {
     char *block = hidden(realloc(full(size), size - 5));
-    free_written(block, (ptrdiff_t)size - 1, 1, 1);
-    return true;
+    return free_written(block, (ptrdiff_t)size - 1, 1, 1);
 }
 
 static bool behind_a_grown_one(size_t size) {
     char *block = hidden(realloc(full(size), size * 2));
-    free_written(block, (ptrdiff_t)size * 2, 1, 1);
-    return true;
+    return free_written(block, (ptrdiff_t)size * 2, 1, 1);
 }
 
 static bool behind_before_it_grows(size_t size) {
