@@ -3,24 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/sorted.h"
 #include "support/support.h"
 #include "target/residency.h"
 #include "walk/engine_heaps.h"
 #include "walk/engine_huge.h"
 #include "walk/engine_slots.h"
 
-static int by_heap(const void *id, const void *arena) {
-    const uint64_t *left = id;
-    const struct arena_account *right = arena;
-    return *left < right->heap ? -1 : *left > right->heap;
-}
-
 /* If an arena owns the walk's current span. */
 static void count_in_arena(struct account *account, const struct engine_walk *walk, uint64_t blocks, uint64_t bytes) {
-    struct arena_account *arena =
-        account->arena_count == 0
-            ? NULL
-            : bsearch(&walk->span.heap, account->arenas, account->arena_count, sizeof *account->arenas, by_heap);
+    struct arena_account *arena = sorted_find(account->arenas, account->arena_count, sizeof *arena, walk->span.heap);
     if (arena != NULL) {
         arena->blocks += blocks;
         arena->bytes += bytes;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "check/check.h"
+#include "support/sorted.h"
 #include "support/support.h"
 #include "walk/engine_heaps.h"
 #include "walk/engine_slots.h"
@@ -52,12 +53,6 @@ static bool check_cached(const struct engine_cached *cached, void *context) {
              cached->heap, cached->where, cached->size_class);
     }
     return true;
-}
-
-static int by_number(const void *a, const void *b) {
-    const uint64_t *left = a;
-    const uint64_t *right = b;
-    return *left < *right ? -1 : *left > *right;
 }
 
 /* A block is cached once, and neither free nor live in its slab. */
@@ -110,9 +105,7 @@ static void check_all_cached(struct check *check) {
     for (uint64_t id = 1; id <= check->engine->heaps_made; id++) {
         engine_cached(check->engine, id, check_cached, &hand);
     }
-    if (hand.count != 0) {
-        qsort(hand.blocks, hand.count, sizeof *hand.blocks, by_number);
-    }
+    sort(hand.blocks, hand.count, sizeof *hand.blocks);
     check_at_hand(check, &hand);
     free(hand.blocks);
 }
@@ -161,11 +154,8 @@ static void check_depots(struct check *check) {
     if (!engine->has_cached || !layout_has(engine->layout, "whether depots are counted right", depot_names)) {
         return;
     }
-    for (uint64_t id = 1; id <= engine->heaps_made; id++) {
-        struct engine_heap heap;
-        if (engine_heap(engine, id, &heap)) {
-            check_depot(check, &heap, &bytes);
-        }
+    for (size_t i = 0; i < engine->heap_count; i++) {
+        check_depot(check, &engine->heap_list[i], &bytes);
     }
     check_number(check, "bytes of all depots", bytes, "mems_root.heaps", "heaps.depot_bytes");
 }
@@ -237,10 +227,9 @@ static void check_slabs(struct check *check) {
     if (!engine->has_heaps || !layout_has(layout, "whether slabs are in their lists", slab_names)) {
         return;
     }
-    for (uint64_t id = 1; id <= engine->heaps_made; id++) {
-        struct engine_heap heap;
-        if (engine_heap(engine, id, &heap) && !heap.bare) {
-            check_heap_slabs(check, &heap, &slabs);
+    for (size_t i = 0; i < engine->heap_count; i++) {
+        if (!engine->heap_list[i].bare) {
+            check_heap_slabs(check, &engine->heap_list[i], &slabs);
         }
     }
     const struct field abandoned = layout_field(layout, "abandoned");
@@ -271,10 +260,10 @@ static void check_aging(struct check *check) {
     if (!engine->has_heaps || !layout_has(layout, "whether slabs age in their lists", aging_names)) {
         return;
     }
-    for (uint64_t id = 1; id <= engine->heaps_made; id++) {
-        struct engine_heap heap;
-        if (engine_heap(engine, id, &heap) && !heap.bare) {
-            check_aging_list(check, heap.address + layout_field(layout, "heap.aging").offset, id);
+    for (size_t i = 0; i < engine->heap_count; i++) {
+        const struct engine_heap *heap = &engine->heap_list[i];
+        if (!heap->bare) {
+            check_aging_list(check, heap->address + layout_field(layout, "heap.aging").offset, heap->id);
         }
     }
     for (unsigned size_class = 0; size_class < engine->class_count; size_class++) {
@@ -441,11 +430,8 @@ void check_inboxes(struct check *check) {
     if (!read_links(engine, inboxes.links)) {
         FIND(check, engine->tables[TABLE_LINKS].start, "the links of the inboxes cannot be read");
     } else {
-        for (uint64_t id = 1; id <= engine->heaps_made; id++) {
-            struct engine_heap heap;
-            if (engine_heap(engine, id, &heap)) {
-                check_inbox(&inboxes, &heap);
-            }
+        for (size_t i = 0; i < engine->heap_count; i++) {
+            check_inbox(&inboxes, &engine->heap_list[i]);
         }
         check_links(&inboxes);
     }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "check/check.h"
+#include "support/sorted.h"
 #include "support/support.h"
 #include "walk/hmm.h"
 
@@ -60,16 +61,9 @@ static bool take_block(const struct hmm_block *block, void *context) {
     return true;
 }
 
-static int by_address(const void *a, const void *b) {
-    const struct listed *left = a;
-    const struct listed *right = b;
-    return left->address < right->address ? -1 : left->address > right->address;
-}
-
 /* NULL, and a finding, if a listed block has another state or was met before. */
 static struct listed *meet(const struct heap *heap, uint64_t address, enum hmm_state state) {
-    const struct listed key = {.address = address};
-    struct listed *block = heap->count != 0 ? bsearch(&key, heap->blocks, heap->count, sizeof key, by_address) : NULL;
+    struct listed *block = sorted_find(heap->blocks, heap->count, sizeof *block, address);
     if (block == NULL || block->state != state || block->met) {
         find(heap, address, "an entry of a list of blocks is not one of them, or is there twice");
         return NULL;
@@ -226,9 +220,7 @@ static void check_heap(struct check *check, struct layout *layout, uint64_t addr
     if (broken != NULL) {
         find(&heap, where, broken);
     } else {
-        if (heap.count != 0) {
-            qsort(heap.blocks, heap.count, sizeof *heap.blocks, by_address);
-        }
+        sort(heap.blocks, heap.count, sizeof *heap.blocks);
         if (layout_has(layout, "whether HMM's free list is whole", free_names)) {
             check_free_list(&heap);
         }

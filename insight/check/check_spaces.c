@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "check/check.h"
+#include "support/sorted.h"
 #include "support/support.h"
 #include "walk/spaces.h"
 
@@ -33,17 +34,13 @@ static void find(const struct spaces *spaces, uint64_t where, const char *what) 
     check_find(spaces->check, "spaces", where, "%s", what);
 }
 
-static int by_node(const void *a, const void *b) {
-    const struct process *left = a;
-    const struct process *right = b;
-    return left->node < right->node ? -1 : left->node > right->node;
+static struct process *find_process(const struct spaces *spaces, uint64_t node) {
+    return sorted_find(spaces->processes, spaces->count, sizeof *spaces->processes, node);
 }
 
 /* The dictionary says that a PROCESS has the offsets first .. last. */
 static bool meet(struct spaces *spaces, uint64_t node, uint64_t first, uint64_t last) {
-    const struct process key = {.node = node};
-    struct process *process =
-        spaces->count != 0 ? bsearch(&key, spaces->processes, spaces->count, sizeof key, by_node) : NULL;
+    struct process *process = find_process(spaces, node);
     if (process == NULL || first < process->first || last > process->last || last < first) {
         find(spaces, node, "the dictionary leads to a place that is not a PROCESS with the address");
         return false;
@@ -54,9 +51,7 @@ static bool meet(struct spaces *spaces, uint64_t node, uint64_t first, uint64_t 
 
 /* An entry's only PROCESS. */
 static void check_single(struct spaces *spaces, uint64_t node, uint64_t base, uint64_t last) {
-    const struct process key = {.node = node};
-    const struct process *process =
-        spaces->count != 0 ? bsearch(&key, spaces->processes, spaces->count, sizeof key, by_node) : NULL;
+    const struct process *process = find_process(spaces, node);
     if (process == NULL) {
         find(spaces, node, "the dictionary leads to a place that is not a PROCESS with the address");
     } else {
@@ -66,9 +61,7 @@ static void check_single(struct spaces *spaces, uint64_t node, uint64_t base, ui
 
 /* In the addresses base .. last, from `key` granules on. */
 static void check_part(struct spaces *spaces, uint64_t node, uint64_t base, uint64_t last, uint64_t key) {
-    const struct process wanted = {.node = node};
-    const struct process *process =
-        spaces->count != 0 ? bsearch(&wanted, spaces->processes, spaces->count, sizeof wanted, by_node) : NULL;
+    const struct process *process = find_process(spaces, node);
     if (process != NULL && base + key * spaces->granule != larger(base, process->first)) {
         find(spaces, node, "a leaf of the dictionary is out of order");
         return;
@@ -168,9 +161,7 @@ static void check_dictionary(struct spaces *spaces) {
     uint64_t root;
     uint64_t height;
     uint64_t told;
-    if (spaces->count != 0) {
-        qsort(spaces->processes, spaces->count, sizeof *spaces->processes, by_node);
-    }
+    sort(spaces->processes, spaces->count, sizeof *spaces->processes);
     if (!field_read(target, spaces->space, layout_field(layout, "mems_space.dict.root"), &root) ||
         !field_read(target, spaces->space, layout_field(layout, "mems_space.dict.height"), &height) ||
         !field_read(target, spaces->space, layout_field(layout, "mems_space.dict.count"), &told) ||

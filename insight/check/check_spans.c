@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "check/check.h"
+#include "support/sorted.h"
 #include "support/support.h"
 #include "walk/engine_huge.h"
 #include "walk/engine_spans.h"
@@ -195,15 +196,8 @@ static void find_free_spans(struct check *check, struct free_spans *all) {
     engine_walk_end(&walk);
 }
 
-static int by_descriptor(const void *a, const void *b) {
-    const struct free_span *left = a;
-    const struct free_span *right = b;
-    return left->descriptor < right->descriptor ? -1 : left->descriptor > right->descriptor;
-}
-
 static struct free_span *free_span_at(const struct free_spans *all, uint64_t descriptor) {
-    const struct free_span key = {.descriptor = descriptor};
-    return all->count != 0 ? bsearch(&key, all->spans, all->count, sizeof key, by_descriptor) : NULL;
+    return sorted_find(all->spans, all->count, sizeof *all->spans, descriptor);
 }
 
 /* By size, then by place in the window. */
@@ -260,9 +254,7 @@ void check_free_spans(struct check *check) {
         return;
     }
     find_free_spans(check, &all);
-    if (all.count != 0) {
-        qsort(all.spans, all.count, sizeof *all.spans, by_descriptor);
-    }
+    sort(all.spans, all.count, sizeof *all.spans);
     check_tree(check, &all, "spans.fresh.tree.root", false);
     check_tree(check, &all, "spans.dirty.tree.root", true);
     check_list(check, engine_structure(engine, "mems_root.spans") + layout_field(layout, "spans.aging").offset,

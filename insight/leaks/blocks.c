@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "samples/samples.h"
+#include "support/sorted.h"
 #include "support/support.h"
 #include "walk/engine_huge.h"
 #include "walk/engine_slots.h"
@@ -205,12 +206,6 @@ struct numbered {
     uint32_t number;
 };
 
-static int by_start(const void *a, const void *b) {
-    const struct numbered *left = a;
-    const struct numbered *right = b;
-    return left->extent.start < right->extent.start ? -1 : left->extent.start > right->extent.start;
-}
-
 static bool is_sorted(const struct extent *extents, size_t count) {
     for (size_t i = 1; i < count; i++) {
         if (extents[i].start < extents[i - 1].start || extents[i].start - extents[i - 1].start < extents[i - 1].size) {
@@ -229,7 +224,7 @@ static void sort_extents(struct extent *extents, uint32_t *numbers, size_t count
     for (size_t i = 0; i < count; i++) {
         sorted[i] = (struct numbered){extents[i], numbers[i]};
     }
-    qsort(sorted, count, sizeof *sorted, by_start);
+    sort(sorted, count, sizeof *sorted);
     for (size_t i = 0; i < count; i++) {
         uint64_t start = sorted[i].extent.start;
         uint64_t limit = i + 1 < count ? sorted[i + 1].extent.start - start : UINT64_MAX - start;
@@ -363,20 +358,12 @@ void blocks_free(struct blocks *blocks) {
 }
 
 static bool find_huge(const struct blocks *blocks, uint64_t address, struct block *block) {
-    size_t low = blocks->huge;
-    size_t high = blocks->row_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (blocks->rows[middle].start + blocks->rows[middle].size <= address) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    if (low == blocks->row_count || address < blocks->rows[low].start) {
+    const struct row *rows = blocks->rows + blocks->huge;
+    const size_t behind = sorted_behind(rows, blocks->row_count - blocks->huge, sizeof *rows, address);
+    if (behind == 0 || address - rows[behind - 1].start >= rows[behind - 1].size) {
         return false;
     }
-    const struct row *row = &blocks->rows[low];
+    const struct row *row = &rows[behind - 1];
     *block = (struct block){row->first, row->start, row->size};
     return true;
 }
@@ -384,23 +371,17 @@ static bool find_huge(const struct blocks *blocks, uint64_t address, struct bloc
 /* A number's place in its set is its extent's, except for handles, whose block is elsewhere. */
 static bool find_in_set(const struct blocks *blocks, const struct set *set, uint64_t address, struct block *block) {
     const size_t bucket = (size_t)((address - set->low) >> set->shift);
-    size_t low = set->buckets[bucket];
-    size_t high = smaller((uint64_t)set->buckets[bucket + 1] + 1, set->count);
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (set->extents[middle].start + set->extents[middle].size <= address) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    if (low >= set->count || address < set->extents[low].start) {
+    const size_t first = set->buckets[bucket];
+    const size_t count = smaller((uint64_t)set->buckets[bucket + 1] + 1, set->count) - first;
+    const size_t behind = first + sorted_behind(set->extents + first, count, sizeof *set->extents, address);
+    if (behind == first || address - set->extents[behind - 1].start >= set->extents[behind - 1].size) {
         return false;
     }
+    const size_t place = behind - 1;
     if (set->numbers != NULL) {
-        *block = blocks_by_number(blocks, set->first + set->numbers[low], NULL, NULL);
+        *block = blocks_by_number(blocks, set->first + set->numbers[place], NULL, NULL);
     } else {
-        *block = (struct block){set->first + low, set->extents[low].start, set->extents[low].size};
+        *block = (struct block){set->first + place, set->extents[place].start, set->extents[place].size};
     }
     return true;
 }
@@ -417,17 +398,10 @@ bool blocks_elsewhere(const struct blocks *blocks, uint64_t address, struct bloc
 
 /* The row of a number. */
 static const struct row *row_of(const struct blocks *blocks, uint64_t number) {
-    size_t low = 0;
-    size_t high = blocks->row_count;
-    while (high - low > 1) {
-        size_t middle = low + (high - low) / 2;
-        if (blocks->rows[middle].first <= number) {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    return low < high && number - blocks->rows[low].first < blocks->rows[low].slots ? &blocks->rows[low] : NULL;
+    const struct row *rows = blocks->rows;
+    const size_t behind =
+        sorted_search(rows, blocks->row_count, sizeof *rows, offsetof(struct row, first), number, true);
+    return behind != 0 && number - rows[behind - 1].first < rows[behind - 1].slots ? &rows[behind - 1] : NULL;
 }
 
 struct block blocks_by_number(const struct blocks *blocks, uint64_t number, enum block_kind *kind, uint64_t *born_s) {

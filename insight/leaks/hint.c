@@ -11,39 +11,11 @@
 #define TEXT_SURE 16u
 
 void hints_start(struct hints *hints, struct session *session, const struct image *image) {
-    *hints = (struct hints){.session = session, .image = image, .room = 64};
-    hints->names = make_zeroed(hints->room, sizeof *hints->names);
+    *hints = (struct hints){.session = session, .image = image};
 }
 
 void hints_end(struct hints *hints) {
-    for (size_t i = 0; i < hints->room; i++) {
-        free(hints->names[i].name);
-    }
-    free(hints->names);
-}
-
-/* The address's place, or a free one. */
-static struct hint_name *place_of(struct hint_name *names, size_t room, uint64_t address) {
-    size_t at = (size_t)((address * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (room - 1);
-    while (names[at].address != 0 && names[at].address != address) {
-        at = (at + 1) & (room - 1);
-    }
-    return &names[at];
-}
-
-static void make_room(struct hints *hints) {
-    if (2 * hints->count < hints->room) {
-        return;
-    }
-    struct hint_name *names = make_zeroed(2 * hints->room, sizeof *names);
-    for (size_t i = 0; i < hints->room; i++) {
-        if (hints->names[i].address != 0) {
-            *place_of(names, 2 * hints->room, hints->names[i].address) = hints->names[i];
-        }
-    }
-    free(hints->names);
-    hints->names = names;
-    hints->room *= 2;
+    known_free(&hints->names, free);
 }
 
 /* A class's virtual table without the offset into it. */
@@ -60,13 +32,12 @@ static const char *symbol_at(struct hints *hints, uint64_t address) {
     if (address == 0 || mapping == NULL || mapping->path[0] != '/') {
         return NULL;
     }
-    make_room(hints);
-    struct hint_name *place = place_of(hints->names, hints->room, address);
-    if (place->address == 0) {
-        *place = (struct hint_name){address, without_place(session_name(hints->session, address))};
-        hints->count++;
+    bool is_new;
+    void **name = known_find(&hints->names, address, &is_new);
+    if (is_new) {
+        *name = without_place(session_name(hints->session, address));
     }
-    return place->name;
+    return *name;
 }
 
 /* 0 if there is no text at the start. */

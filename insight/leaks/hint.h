@@ -3,6 +3,7 @@
 #pragma once
 
 #include "leaks/blocks.h"
+#include "support/known.h"
 #include "target/image.h"
 
 enum hint_kind { HINT_NONE, HINT_SYMBOL, HINT_TEXT, HINT_ZERO };
@@ -15,15 +16,10 @@ struct hint {
     char text[HINT_TEXT_MAX]; /* the first bytes of a text */
 };
 
-/* Names found, by their addresses. */
 struct hints {
     struct session *session;
     const struct image *image;
-    struct hint_name {
-        uint64_t address; /* 0: the place is free */
-        char *name;       /* NULL: the address has no name */
-    } *names;
-    size_t count, room;
+    struct known names; /* texts; NULL: the address has no name */
 };
 
 void hints_start(struct hints *hints, struct session *session, const struct image *image);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/sorted.h"
 #include "support/support.h"
 
 /* So many groups are compared with sampled ones. */
@@ -109,9 +110,7 @@ static struct member *find_members(struct leaks *leaks) {
         members[i] =
             (struct member){leak, hint_of(&leaks->hints, &leak->block), origins_of(&leaks->origins, leak->block.start)};
     }
-    if (leaked->count != 0) {
-        qsort(members, leaked->count, sizeof *members, by_likeness);
-    }
+    sort_by(members, leaked->count, sizeof *members, by_likeness);
     return members;
 }
 
@@ -127,9 +126,7 @@ void leak_groups_make(struct leak_groups *groups, struct leaks *leaks) {
         }
         add_member(&groups->groups[groups->count - 1], &members[i]);
     }
-    if (groups->count != 0) {
-        qsort(groups->groups, groups->count, sizeof *groups->groups, by_weight);
-    }
+    sort_by(groups->groups, groups->count, sizeof *groups->groups, by_weight);
     infer_stacks(leaks, groups);
     free(members);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "leaks/reach.h"
+#include "support/sorted.h"
 #include "support/support.h"
 
 /* --- The order in which a depth-first search leaves blocks -------------------------------------------------------- */
@@ -164,9 +165,7 @@ void leaked_find(struct leaked *leaked, const struct blocks *blocks, const struc
     }
     free(first);
     add_cycles(leaked, &reach);
-    if (leaked->count != 0) {
-        qsort(leaked->leaks, leaked->count, sizeof *leaked->leaks, by_address);
-    }
+    sort_by(leaked->leaks, leaked->count, sizeof *leaked->leaks, by_address);
     free(reach.unreached);
     reach_end(&reach);
 }

@@ -4,7 +4,10 @@
 #include <string.h>
 
 #include "map/map_samples.h"
+#include "support/known.h"
+#include "support/sorted.h"
 #include "support/support.h"
+#include "support/texts.h"
 #include "target/residency.h"
 #include "walk/engine_heaps.h"
 #include "walk/engine_huge.h"
@@ -28,13 +31,8 @@ struct writer {
     struct engine_cached *cached;
     size_t cached_count;
 
-    /* First words that point at symbols; a name has its word's index. */
-    struct first_word {
-        uint64_t word;
-        char *name; /* NULL: it has none */
-    } *words;
-    size_t word_count, word_room, named;
-    char **names;
+    struct known words; /* the names of first words; NULL: it has none */
+    struct texts names;
     uint64_t told;
 };
 
@@ -96,27 +94,17 @@ static bool keep_cached(const struct engine_cached *cached, void *context) {
     return true;
 }
 
-static int by_block(const void *a, const void *b) {
-    const struct engine_cached *left = a;
-    const struct engine_cached *right = b;
-    return left->block < right->block ? -1 : left->block > right->block;
-}
-
 static void find_cached(struct writer *writer) {
     struct engine *engine = &writer->session->engine;
     for (uint64_t id = 1; id <= engine->heaps_made; id++) {
         engine_cached(engine, id, keep_cached, writer);
     }
-    if (writer->cached_count != 0) {
-        qsort(writer->cached, writer->cached_count, sizeof *writer->cached, by_block);
-    }
+    sort(writer->cached, writer->cached_count, sizeof *writer->cached);
 }
 
 /* m in a magazine, d in a depot, c in transit. */
 static char cached_letter(const struct writer *writer, uint64_t block) {
-    const struct engine_cached key = {.block = block};
-    const struct engine_cached *found =
-        writer->cached_count != 0 ? bsearch(&key, writer->cached, writer->cached_count, sizeof key, by_block) : NULL;
+    const struct engine_cached *found = sorted_find(writer->cached, writer->cached_count, sizeof *found, block);
     return found == NULL ? 'c' : strcmp(found->where, "its depot") == 0 ? 'd' : 'm';
 }
 
@@ -177,50 +165,14 @@ static bool may_be_named(const struct target *target, uint64_t word) {
     return mapping != NULL && mapping->path[0] == '/';
 }
 
-static void make_room(struct writer *writer) {
-    struct first_word *old = writer->words;
-    size_t count = writer->word_room;
-    writer->word_room = count != 0 ? 2 * count : 256;
-    writer->words = make_zeroed(writer->word_room, sizeof *writer->words);
-    for (size_t i = 0; i < count; i++) {
-        size_t at = old[i].word * UINT64_C(0x9e3779b97f4a7c15) >> 32 & (writer->word_room - 1);
-        for (; old[i].word != 0 && writer->words[at].word != 0; at = (at + 1) & (writer->word_room - 1)) {
-        }
-        if (old[i].word != 0) {
-            writer->words[at] = old[i];
-        }
-    }
-    free(old);
-}
-
 /* Remembered; NULL: no name, or too many. */
 static const char *name_of(struct writer *writer, uint64_t word) {
-    if (4 * writer->word_count >= 3 * writer->word_room) {
-        make_room(writer);
+    bool is_new;
+    void **name = known_find(&writer->words, word, &is_new);
+    if (is_new && writer->words.count <= NAMES_MOST) {
+        *name = session_name(writer->session, word);
     }
-    size_t at = word * UINT64_C(0x9e3779b97f4a7c15) >> 32 & (writer->word_room - 1);
-    while (writer->words[at].word != 0 && writer->words[at].word != word) {
-        at = (at + 1) & (writer->word_room - 1);
-    }
-    if (writer->words[at].word == 0) {
-        if (writer->word_count >= NAMES_MOST) {
-            return NULL;
-        }
-        writer->words[at] = (struct first_word){word, session_name(writer->session, word)};
-        writer->word_count++;
-    }
-    return writer->words[at].name;
-}
-
-static size_t name_index(struct writer *writer, const char *name) {
-    for (size_t i = 0; i < writer->named; i++) {
-        if (strcmp(writer->names[i], name) == 0) {
-            return i;
-        }
-    }
-    writer->names = grow(writer->names, writer->named, sizeof *writer->names);
-    writer->names[writer->named] = copy_text(name);
-    return writer->named++;
+    return *name;
 }
 
 static void tell_first_word(struct writer *writer, json_t *list, uint64_t slot, uint64_t word) {
@@ -228,7 +180,7 @@ static void tell_first_word(struct writer *writer, json_t *list, uint64_t slot, 
     if (name != NULL && writer->told < FIRST_WORDS_MOST) {
         writer->told++;
         json_array_append_new(list, json_integer((json_int_t)slot));
-        json_array_append_new(list, json_integer((json_int_t)name_index(writer, name)));
+        json_array_append_new(list, json_integer((json_int_t)texts_place(&writer->names, name)));
     }
 }
 
@@ -353,13 +305,11 @@ static void write_huge(struct writer *writer) {
 
 static void write_heaps(struct writer *writer) {
     struct engine *engine = &writer->session->engine;
-    for (uint64_t id = 1; id <= engine->heaps_made; id++) {
-        struct engine_heap heap;
-        if (engine_heap(engine, id, &heap)) {
-            pid_t thread = heap.in_use ? target_thread_of(engine->target, heap.thread) : 0;
-            write_line(writer, json_pack("{s:I, s:b, s:i}", "id", (json_int_t)id, "in_use", heap.in_use, "thread",
-                                         (int)thread));
-        }
+    for (size_t i = 0; i < engine->heap_count; i++) {
+        const struct engine_heap *heap = &engine->heap_list[i];
+        pid_t thread = heap->in_use ? target_thread_of(engine->target, heap->thread) : 0;
+        write_line(writer, json_pack("{s:I, s:b, s:i}", "id", (json_int_t)heap->id, "in_use", heap->in_use, "thread",
+                                     (int)thread));
     }
 }
 
@@ -417,19 +367,15 @@ static void begin(struct writer *writer, struct session *session, FILE *to, enum
 /* The spans' `first` has the indices of `names`. */
 static void end(struct writer *writer) {
     begin_array(writer, "names");
-    for (size_t i = 0; i < writer->named; i++) {
+    for (size_t i = 0; i < writer->names.count; i++) {
         fputs(i != 0 ? ",\n" : "\n", writer->to);
-        json_t *text = json_text(writer->names[i]);
+        json_t *text = json_text(writer->names.texts[i]);
         json_dumpf(text, writer->to, JSON_ENSURE_ASCII | JSON_ENCODE_ANY);
         json_decref(text);
-        free(writer->names[i]);
     }
     fputs("]}\n", writer->to);
-    for (size_t i = 0; i < writer->word_room; i++) {
-        free(writer->words[i].name);
-    }
-    free(writer->names);
-    free(writer->words);
+    known_free(&writer->words, free);
+    texts_free(&writer->names);
     free(writer->cached);
 }
 

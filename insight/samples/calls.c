@@ -13,11 +13,11 @@
 #define NAME_MOST 90u
 
 void calls_open(struct calls *calls, struct session *session) {
-    *calls = (struct calls){.session = session, .size = 1024};
-    calls->table = make_zeroed(calls->size, sizeof *calls->table);
+    *calls = (struct calls){.session = session};
 }
 
-static void drop(struct call *call) {
+static void drop(void *value) {
+    struct call *call = value;
     for (size_t i = 0; i < call->place_count; i++) {
         free(call->places[i].function);
         free(call->places[i].file);
@@ -27,32 +27,7 @@ static void drop(struct call *call) {
 }
 
 void calls_close(struct calls *calls) {
-    for (size_t i = 0; i < calls->size; i++) {
-        if (calls->table[i] != NULL) {
-            drop(calls->table[i]);
-        }
-    }
-    free(calls->table);
-}
-
-static struct call **slot_of(struct call **table, size_t size, uint64_t address) {
-    size_t at = (size_t)(address * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (size - 1);
-    while (table[at] != NULL && table[at]->address != address) {
-        at = (at + 1) & (size - 1);
-    }
-    return &table[at];
-}
-
-static void enlarge(struct calls *calls) {
-    struct call **larger_table = make_zeroed(2 * calls->size, sizeof *larger_table);
-    for (size_t i = 0; i < calls->size; i++) {
-        if (calls->table[i] != NULL) {
-            *slot_of(larger_table, 2 * calls->size, calls->table[i]->address) = calls->table[i];
-        }
-    }
-    free(calls->table);
-    calls->table = larger_table;
-    calls->size *= 2;
+    known_free(&calls->known, drop);
 }
 
 /* The functions with which a program allocates memory. */
@@ -86,9 +61,10 @@ static bool in_library(const struct calls *calls, const struct call *call) {
 }
 
 const struct call *calls_find(struct calls *calls, uint64_t address) {
-    struct call **slot = slot_of(calls->table, calls->size, address);
-    if (*slot != NULL) {
-        return *slot;
+    bool is_new;
+    void **known = known_find(&calls->known, address, &is_new);
+    if (!is_new) {
+        return *known;
     }
     struct symbols *symbols = session_symbols(calls->session);
     struct call *call = make_zeroed(1, sizeof *call);
@@ -96,10 +72,7 @@ const struct call *calls_find(struct calls *calls, uint64_t address) {
     call->places = symbols_places(symbols, address - 1, &call->place_count);
     call->has_module = symbols_module(symbols, address - 1, &call->module);
     call->is_heap = in_library(calls, call) || is_allocation(call->places[call->place_count - 1].function);
-    *slot = call;
-    if (2 * ++calls->count > calls->size) {
-        enlarge(calls);
-    }
+    *known = call;
     return call;
 }
 

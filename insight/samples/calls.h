@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "samples/samples.h"
+#include "support/known.h"
 #include "symbols/symbols.h"
 #include "walk/session.h"
 
@@ -23,9 +24,7 @@ struct call {
 /* All addresses that have been looked up. */
 struct calls {
     struct session *session;
-    struct call **table; /* hashed by address */
-    size_t size;
-    size_t count;
+    struct known known; /* struct call */
 };
 
 void calls_open(struct calls *calls, struct session *session);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "samples/profile.h"
+#include "support/sorted.h"
 #include "support/support.h"
 #include "support/text.h"
 
@@ -73,14 +74,8 @@ static void add_class(struct pins *pins, uint64_t size, uint64_t lost) {
 
 /* False when the target takes no samples. */
 static bool take(struct pins *pins, struct session *session, const struct account *account) {
-    struct samples samples;
     *pins = (struct pins){0};
-    if (!session->has_engine || !samples_read(&samples, session)) {
-        return false;
-    }
-    const bool any = samples.taken != 0;
-    samples_free(&samples);
-    if (!any) {
+    if (!samples_any(session)) {
         return false;
     }
     profile_take(&pins->profile, session, PROFILE_LIVE, GROUP_CLASS, false);
@@ -90,9 +85,7 @@ static bool take(struct pins *pins, struct session *session, const struct accoun
             add_class(pins, session->engine.classes[size_class].size, lost);
         }
     }
-    if (pins->count != 0) {
-        qsort(pins->pins, pins->count, sizeof *pins->pins, by_pinned);
-    }
+    sort_by(pins->pins, pins->count, sizeof *pins->pins, by_pinned);
     return true;
 }
 

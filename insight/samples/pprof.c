@@ -7,6 +7,7 @@
 
 #include "samples/profile.h"
 #include "support/support.h"
+#include "support/texts.h"
 
 /* --- Messages ----------------------------------------------------------------------------------------------------- */
 
@@ -52,23 +53,6 @@ static void put_message(struct bytes *to, unsigned field, struct bytes *message)
 
 /* --- Tables ------------------------------------------------------------------------------------------------------- */
 
-/* Distinct; a text's number is its place. */
-struct texts {
-    char **texts;
-    size_t count;
-};
-
-static uint64_t text_number(struct texts *texts, const char *text) {
-    for (size_t i = 0; i < texts->count; i++) {
-        if (strcmp(texts->texts[i], text) == 0) {
-            return i;
-        }
-    }
-    texts->texts = grow(texts->texts, texts->count, sizeof *texts->texts);
-    texts->texts[texts->count] = copy_text(text);
-    return texts->count++;
-}
-
 /* By name and file; numbers from 1. */
 struct functions {
     struct function_key {
@@ -81,7 +65,7 @@ struct functions {
 struct writer {
     struct profile *profile;
     struct bytes out;
-    struct texts texts;
+    struct texts texts; /* a text's number is its place */
     struct functions functions;
     struct code_module *mappings;
     size_t mapping_count;
@@ -91,8 +75,8 @@ struct writer {
 
 static uint64_t function_number(struct writer *writer, const struct code_place *place) {
     struct functions *functions = &writer->functions;
-    const uint64_t name = text_number(&writer->texts, place->function);
-    const uint64_t file = text_number(&writer->texts, place->file != NULL ? place->file : "");
+    const uint64_t name = texts_place(&writer->texts, place->function);
+    const uint64_t file = texts_place(&writer->texts, place->file != NULL ? place->file : "");
     for (size_t i = 0; i < functions->count; i++) {
         if (functions->keys[i].name == name && functions->keys[i].file == file) {
             return i + 1;
@@ -130,8 +114,8 @@ static uint64_t location_number(struct writer *writer, const struct call *call) 
 
 static void put_value_type(struct writer *writer, unsigned field, const char *type, const char *unit) {
     struct bytes message = {0};
-    put_number(&message, 1, text_number(&writer->texts, type));
-    put_number(&message, 2, text_number(&writer->texts, unit));
+    put_number(&message, 1, texts_place(&writer->texts, type));
+    put_number(&message, 2, texts_place(&writer->texts, unit));
     put_message(&writer->out, field, &message);
 }
 
@@ -152,8 +136,8 @@ static void put_sample(struct writer *writer, const struct site *site) {
     put_message(&message, 2, &packed);
     char *group = profile_group_name(profile, site);
     if (group != NULL) {
-        put_number(&packed, 1, text_number(&writer->texts, profile->group == GROUP_THREAD ? "thread" : "class"));
-        put_number(&packed, 2, text_number(&writer->texts, group));
+        put_number(&packed, 1, texts_place(&writer->texts, profile->group == GROUP_THREAD ? "thread" : "class"));
+        put_number(&packed, 2, texts_place(&writer->texts, group));
         put_message(&message, 3, &packed);
         free(group);
     }
@@ -181,8 +165,8 @@ static void put_mapping(struct writer *writer, size_t number) {
     put_number(&message, 1, number + 1);
     put_number(&message, 2, module->start);
     put_number(&message, 3, module->end);
-    put_number(&message, 5, text_number(&writer->texts, module->path != NULL ? module->path : ""));
-    put_number(&message, 6, text_number(&writer->texts, module->build_id));
+    put_number(&message, 5, texts_place(&writer->texts, module->path != NULL ? module->path : ""));
+    put_number(&message, 6, texts_place(&writer->texts, module->build_id));
     put_number(&message, 7, 1); /* has_functions, has_filenames, has_line_numbers, has_inline_frames */
     put_number(&message, 8, 1);
     put_number(&message, 9, 1);
@@ -216,7 +200,7 @@ static void put_program_first(struct writer *writer) {
 
 static void put_profile(struct writer *writer) {
     struct profile *profile = writer->profile;
-    (void)text_number(&writer->texts, "");
+    (void)texts_place(&writer->texts, "");
     put_value_type(writer, 1, "alloc_objects", "count");
     put_value_type(writer, 1, "alloc_space", "bytes");
     put_value_type(writer, 1, "inuse_objects", "count");
@@ -236,7 +220,7 @@ static void put_profile(struct writer *writer) {
     }
     put_value_type(writer, 11, "space", "bytes");
     put_number(&writer->out, 12, profile_interval(profile));
-    put_number(&writer->out, 14, text_number(&writer->texts, "inuse_space"));
+    put_number(&writer->out, 14, texts_place(&writer->texts, "inuse_space"));
     for (size_t i = 0; i < writer->texts.count; i++) {
         put_block(&writer->out, 6, writer->texts.texts[i], strlen(writer->texts.texts[i]));
     }
@@ -281,10 +265,7 @@ void profile_pprof(struct profile *profile) {
     struct writer writer = {.profile = profile};
     put_profile(&writer);
     write_gzip(writer.out.bytes, writer.out.count);
-    for (size_t i = 0; i < writer.texts.count; i++) {
-        free(writer.texts.texts[i]);
-    }
-    free(writer.texts.texts);
+    texts_free(&writer.texts);
     free(writer.functions.keys);
     free(writer.mappings);
     free(writer.locations);

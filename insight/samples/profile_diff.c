@@ -99,19 +99,9 @@ static int by_significance(const void *a, const void *b) {
     return more < 0 ? -1 : more > 0;
 }
 
-static bool has_samples(struct session *session) {
-    struct samples samples;
-    if (!session->has_engine || !samples_read(&samples, session)) {
-        return false;
-    }
-    const bool any = samples.taken != 0;
-    samples_free(&samples);
-    return any;
-}
-
 static bool take(struct changes *changes, struct session *before, struct session *after) {
     *changes = (struct changes){0};
-    if (!has_samples(before) || !has_samples(after)) {
+    if (!samples_any(before) || !samples_any(after)) {
         return false;
     }
     profile_take(&changes->sides[0], before, PROFILE_LIVE, GROUP_NONE, false);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "samples/profile.h"
+#include "support/sorted.h"
 #include "support/support.h"
 #include "support/text.h"
 
@@ -52,9 +53,7 @@ static int by_whole(const void *a, const void *b) {
 }
 
 static void sort_nodes(struct node *node) {
-    if (node->child_count != 0) {
-        qsort(node->children, node->child_count, sizeof *node->children, by_whole);
-    }
+    sort_by(node->children, node->child_count, sizeof *node->children, by_whole);
     for (size_t i = 0; i < node->child_count; i++) {
         sort_nodes(&node->children[i]);
     }
@@ -213,9 +212,7 @@ void profile_flat(struct profile *profile) {
     for (size_t i = 0; i < profile->count; i++) {
         add_to_table(profile, &root, i);
     }
-    if (root.child_count != 0) {
-        qsort(root.children, root.child_count, sizeof *root.children, by_self);
-    }
+    sort_by(root.children, root.child_count, sizeof *root.children, by_self);
     struct rows rows = rows_of(profile);
     print_heading("with callees  what allocates");
     for (size_t i = 0; i < root.child_count; i++) {

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "support/sorted.h"
 #include "support/support.h"
 #include "walk/engine_heaps.h"
 
@@ -75,10 +76,7 @@ static const char the_samples[] = "what was sampled";
 
 /* False if the library lacks one. */
 static bool find_fields(struct reader *reader) {
-    const struct {
-        const char *name;
-        struct field *field;
-    } fields[] = {
+    const struct wanted fields[] = {
         {"sample", &reader->record},
         {"sample.state", &reader->state},
         {"sample.kind", &reader->kind},
@@ -108,11 +106,8 @@ static bool find_fields(struct reader *reader) {
         {"stack.lives", &reader->stack_lives},
         {"stack.frames[0]", &reader->stack_frames},
     };
-    bool all = layout_has(reader->layout, the_samples, sample_names);
-    for (size_t i = 0; i < COUNT_OF(fields); i++) {
-        all &= layout_has(reader->layout, the_samples, fields[i].name);
-        *fields[i].field = layout_field(reader->layout, fields[i].name);
-    }
+    const bool found = layout_find(reader->layout, the_samples, fields, COUNT_OF(fields));
+    const bool all = layout_has(reader->layout, the_samples, sample_names) && found;
     /* Older libraries keep a stack's blocks of all classes together. */
     reader->stack_class = layout_field(reader->layout, "stack.size_class");
     reader->samples->has_classes = reader->stack_class.size != 0;
@@ -225,18 +220,6 @@ static void read_part(struct reader *reader, uint64_t address, uint64_t *next) {
     samples->parts[samples->part_count++] = part;
 }
 
-static int by_address(const void *a, const void *b) {
-    const struct call_stack *left = a;
-    const struct call_stack *right = b;
-    return left->address < right->address ? -1 : left->address > right->address;
-}
-
-static int by_part_address(const void *a, const void *b) {
-    const struct stack_part *left = a;
-    const struct stack_part *right = b;
-    return left->address < right->address ? -1 : left->address > right->address;
-}
-
 static int compare_frames(const struct call_stack *a, const struct call_stack *b) {
     if (a->depth != b->depth || a->cut != b->cut) {
         return a->depth != b->depth ? (a->depth < b->depth ? -1 : 1) : (a->cut ? 1 : -1);
@@ -245,8 +228,10 @@ static int compare_frames(const struct call_stack *a, const struct call_stack *b
 }
 
 static int by_frames(const void *a, const void *b) {
-    const int compared = compare_frames(a, b);
-    return compared != 0 ? compared : by_address(a, b);
+    const struct call_stack *left = a;
+    const struct call_stack *right = b;
+    const int compared = compare_frames(left, right);
+    return compared != 0 ? compared : left->address < right->address ? -1 : left->address > right->address;
 }
 
 static void stack_sums_add(struct stack_sums *sums, const struct stack_sums *other) {
@@ -258,15 +243,11 @@ static void stack_sums_add(struct stack_sums *sums, const struct stack_sums *oth
 }
 
 static struct call_stack *stack_with(const struct samples *samples, uint64_t address) {
-    const struct call_stack key = {.address = address};
-    return samples->stack_count == 0 ? NULL
-                                     : bsearch(&key, samples->stacks, samples->stack_count, sizeof key, by_address);
+    return sorted_find(samples->stacks, samples->stack_count, sizeof *samples->stacks, address);
 }
 
 static struct stack_part *part_at(const struct samples *samples, uint64_t address) {
-    const struct stack_part key = {.address = address};
-    return samples->part_count == 0 ? NULL
-                                    : bsearch(&key, samples->parts, samples->part_count, sizeof key, by_part_address);
+    return sorted_find(samples->parts, samples->part_count, sizeof *samples->parts, address);
 }
 
 /* Of stacks with the same frames one remains, with the sums of them all; the parts know it. */
@@ -275,7 +256,7 @@ static void unite_stacks(struct samples *samples) {
     uint64_t *first = make_zeroed(larger(samples->part_count, 1), sizeof *first); /* the address of each part's stack */
     size_t kept = 0;
     qsort(stacks, samples->stack_count, sizeof *stacks, by_frames);
-    qsort(samples->parts, samples->part_count, sizeof *samples->parts, by_part_address);
+    sort(samples->parts, samples->part_count, sizeof *samples->parts);
     for (size_t i = 0; i < samples->stack_count; i++) {
         const uint64_t address = stacks[i].address;
         if (kept == 0 || compare_frames(&stacks[kept - 1], &stacks[i]) != 0) {
@@ -284,7 +265,7 @@ static void unite_stacks(struct samples *samples) {
         first[part_at(samples, address) - samples->parts] = stacks[kept - 1].address;
     }
     samples->stack_count = kept;
-    qsort(stacks, kept, sizeof *stacks, by_address);
+    sort(stacks, kept, sizeof *stacks);
     for (size_t i = 0; i < samples->part_count; i++) {
         struct call_stack *stack = stack_with(samples, first[i]);
         if (stack != NULL) { /* else a damaged table has it twice */
@@ -330,12 +311,6 @@ static void find_calls(const struct samples *samples, struct sample_event *event
         event->calls = part->stack;
         event->stack = part->stack->address;
     }
-}
-
-static int by_number(const void *a, const void *b) {
-    const struct sample *left = a;
-    const struct sample *right = b;
-    return left->number < right->number ? -1 : left->number > right->number;
 }
 
 /* A process's clock; a core's latest time. */
@@ -413,11 +388,19 @@ bool samples_read(struct samples *samples, struct session *session) {
         find_calls(samples, &samples->all[i].allocated);
         find_calls(samples, &samples->all[i].freed);
     }
-    if (samples->count != 0) {
-        qsort(samples->all, samples->count, sizeof *samples->all, by_number);
-    }
+    sort(samples->all, samples->count, sizeof *samples->all);
     samples->now_ms = clock_of(&reader);
     return true;
+}
+
+bool samples_any(struct session *session) {
+    struct samples samples;
+    if (!samples_read(&samples, session)) {
+        return false;
+    }
+    const bool any = samples.taken != 0;
+    samples_free(&samples);
+    return any;
 }
 
 void samples_free(struct samples *samples) {

@@ -66,10 +66,10 @@ struct sample_event {
 };
 
 struct sample {
+    uint64_t number;
     bool live;
     bool died; /* dead, and live at the peak */
     uint64_t kind;
-    uint64_t number;
     uint64_t start;
     uint64_t size;
     uint64_t interval;
@@ -100,6 +100,9 @@ struct samples {
 /* False if the library takes no samples, or they cannot be read. */
 bool samples_read(struct samples *samples, struct session *session);
 void samples_free(struct samples *samples);
+
+/* Whether any have been taken. */
+bool samples_any(struct session *session);
 
 /* The newest sample with the address in its block, page or guard; or NULL. */
 const struct sample *samples_find(const struct samples *samples, uint64_t address);

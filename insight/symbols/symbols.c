@@ -15,6 +15,7 @@
 
 #include "support/memory.h"
 #include "support/support.h"
+#include "support/texts.h"
 #include "symbols/names.h"
 
 /* Limits of the child's memory and of an answer's time; a browser's debugging information takes seconds. */
@@ -33,8 +34,7 @@ struct symbols {
     const struct target *target;
     pid_t child; /* 0: none, so nothing has a name */
     int socket;
-    char **paths; /* of modules, each once */
-    size_t path_count;
+    struct texts paths; /* of modules */
 };
 
 /* --- The child ---------------------------------------------------------------------------------------------------- */
@@ -170,10 +170,7 @@ void symbols_close(struct symbols *symbols) {
     if (symbols->socket >= 0) {
         close(symbols->socket);
     }
-    for (size_t i = 0; i < symbols->path_count; i++) {
-        free(symbols->paths[i]);
-    }
-    free(symbols->paths);
+    texts_free(&symbols->paths);
     free(symbols);
 }
 
@@ -287,13 +284,10 @@ struct code_place *symbols_places(struct symbols *symbols, uint64_t address, siz
 }
 
 static const char *keep_path(struct symbols *symbols, const char *path) {
-    for (size_t i = 0; i < symbols->path_count; i++) {
-        if (strcmp(symbols->paths[i], path) == 0) {
-            return symbols->paths[i];
-        }
-    }
-    symbols->paths = grow(symbols->paths, symbols->path_count, sizeof *symbols->paths);
-    return symbols->paths[symbols->path_count++] = make_printable(copy_text(path));
+    char *printable = make_printable(copy_text(path));
+    const size_t place = texts_place(&symbols->paths, printable);
+    free(printable);
+    return symbols->paths.texts[place];
 }
 
 bool symbols_module(struct symbols *symbols, uint64_t address, struct code_module *module) {

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "support/sorted.h"
 #include "support/support.h"
 #include "target/registers.h"
 #include "target/saved.h"
@@ -20,8 +21,8 @@
 
 /* Memory that is in the file. Ascending and disjoint. */
 struct segment {
-    uint64_t address;
-    uint64_t size;
+    uint64_t start;
+    uint64_t end;
     uint64_t offset;
 };
 
@@ -215,18 +216,6 @@ static void read_notes(struct target *target, Elf *elf, const GElf_Phdr *header)
 
 /* --- Memory ------------------------------------------------------------------------------------------------------- */
 
-static int by_start(const void *a, const void *b) {
-    const struct mapping *left = a;
-    const struct mapping *right = b;
-    return left->start < right->start ? -1 : left->start > right->start;
-}
-
-static int by_address(const void *a, const void *b) {
-    const struct segment *left = a;
-    const struct segment *right = b;
-    return left->address < right->address ? -1 : left->address > right->address;
-}
-
 static void add_segment(struct target *target, const GElf_Phdr *header) {
     struct core *core = target->core;
     if (header->p_memsz == 0 || header->p_vaddr + header->p_memsz < header->p_vaddr) {
@@ -246,23 +235,18 @@ static void add_segment(struct target *target, const GElf_Phdr *header) {
     if (size != 0) {
         core->segments = grow(core->segments, core->segment_count, sizeof *core->segments);
         core->segments[core->segment_count++] =
-            (struct segment){.address = header->p_vaddr, .size = size, .offset = header->p_offset};
+            (struct segment){.start = header->p_vaddr, .end = header->p_vaddr + size, .offset = header->p_offset};
     }
 }
 
 /* Only hostile files have overlapping segments; later ones are left out. */
 static void sort_segments(struct target *target) {
     struct core *core = target->core;
-    if (core->segment_count != 0) {
-        qsort(core->segments, core->segment_count, sizeof *core->segments, by_address);
-    }
-    if (target->mapping_count != 0) {
-        qsort(target->mappings, target->mapping_count, sizeof *target->mappings, by_start);
-    }
+    sort(core->segments, core->segment_count, sizeof *core->segments);
+    sort(target->mappings, target->mapping_count, sizeof *target->mappings);
     size_t kept = 0;
     for (size_t i = 0; i < core->segment_count; i++) {
-        if (kept == 0 ||
-            core->segments[i].address >= core->segments[kept - 1].address + core->segments[kept - 1].size) {
+        if (kept == 0 || core->segments[i].start >= core->segments[kept - 1].end) {
             core->segments[kept++] = core->segments[i];
         }
     }
@@ -288,8 +272,8 @@ static bool is_zero(const struct core *core, uint64_t offset, uint64_t size) {
 /* For a file without holes: all-zero pages take their place. */
 static uint64_t data_without_holes(const struct core *core, const struct segment *segment, uint64_t address,
                                    uint64_t page_size, uint64_t *data_end) {
-    const uint64_t end = segment->address + segment->size;
-    const uint64_t shift = segment->offset - segment->address;
+    const uint64_t end = segment->end;
+    const uint64_t shift = segment->offset - segment->start;
     while (address < end && is_zero(core, address + shift, smaller(page_size, end - address))) {
         address += page_size;
     }
@@ -305,8 +289,8 @@ static uint64_t data_without_holes(const struct core *core, const struct segment
 /* The first byte from an address on that the file has a block for, and where the blocks end. */
 static uint64_t data_between_holes(const struct core *core, const struct segment *segment, uint64_t address,
                                    uint64_t *data_end) {
-    const uint64_t end = segment->address + segment->size;
-    const uint64_t shift = segment->offset - segment->address;
+    const uint64_t end = segment->end;
+    const uint64_t shift = segment->offset - segment->start;
     off_t data = lseek(core->file, (off_t)(address + shift), SEEK_DATA);
     if (data < 0 || (uint64_t)data - shift >= end) {
         return end;
@@ -318,39 +302,30 @@ static uint64_t data_between_holes(const struct core *core, const struct segment
 
 /* The segment that holds an address, or the next one, or NULL. */
 static const struct segment *segment_from(const struct core *core, uint64_t address) {
-    size_t low = 0;
-    size_t high = core->segment_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (core->segments[middle].address + core->segments[middle].size <= address) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low < core->segment_count ? &core->segments[low] : NULL;
+    const size_t index = ranges_from(core->segments, core->segment_count, sizeof *core->segments, address);
+    return index < core->segment_count ? &core->segments[index] : NULL;
 }
 
 static const struct segment *segment_of(const struct core *core, uint64_t address) {
     const struct segment *segment = segment_from(core, address);
-    return segment != NULL && segment->address <= address ? segment : NULL;
+    return segment != NULL && segment->start <= address ? segment : NULL;
 }
 
 uint64_t core_data_from(struct target *target, uint64_t address, uint64_t end, uint64_t *data_end) {
     const struct core *core = target->core;
     while (address < end) {
         const struct segment *segment = segment_from(core, address);
-        if (segment == NULL || segment->address >= end) {
+        if (segment == NULL || segment->start >= end) {
             break;
         }
-        address = larger(address, segment->address);
+        address = larger(address, segment->start);
         uint64_t data = core->has_holes ? data_between_holes(core, segment, address, data_end)
                                         : data_without_holes(core, segment, address, target->page_size, data_end);
-        if (data < segment->address + segment->size) {
+        if (data < segment->end) {
             *data_end = smaller(*data_end, end);
             return smaller(data, end);
         }
-        address = segment->address + segment->size;
+        address = segment->end;
     }
     *data_end = end;
     return end;
@@ -364,8 +339,8 @@ size_t core_read(struct target *target, uint64_t address, void *to, size_t size)
         if (segment == NULL) {
             break;
         }
-        uint64_t skip = address + done - segment->address;
-        size_t part = (size_t)smaller(size - done, segment->size - skip);
+        uint64_t skip = address + done - segment->start;
+        size_t part = (size_t)smaller(size - done, segment->end - segment->start - skip);
         ssize_t got = pread(core->file, (char *)to + done, part, (off_t)(segment->offset + skip));
         if (got <= 0) {
             break;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "support/memory.h"
+#include "support/sorted.h"
 #include "support/support.h"
 #include "support/text.h"
 #include "target/residency.h"
@@ -244,17 +245,8 @@ uint64_t image_resident(struct target *target, uint64_t start, uint64_t end) {
 }
 
 const struct image_range *image_range_from(const struct image *image, uint64_t address) {
-    size_t low = 0;
-    size_t high = image->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (image->ranges[middle].end <= address) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low < image->count ? &image->ranges[low] : NULL;
+    const size_t index = ranges_from(image->ranges, image->count, sizeof *image->ranges, address);
+    return index < image->count ? &image->ranges[index] : NULL;
 }
 
 bool image_has(const struct image *image, uint64_t start, size_t size) {

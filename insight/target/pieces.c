@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "support/sorted.h"
 #include "support/support.h"
 
 void pieces_add(struct pieces *pieces, uint64_t start, uint64_t end) {
@@ -11,17 +12,9 @@ void pieces_add(struct pieces *pieces, uint64_t start, uint64_t end) {
     }
 }
 
-static int by_start(const void *a, const void *b) {
-    const struct piece *left = a;
-    const struct piece *right = b;
-    return left->start < right->start ? -1 : left->start > right->start;
-}
-
 void pieces_merge(struct pieces *pieces) {
     size_t kept = 0;
-    if (pieces->count != 0) {
-        qsort(pieces->pieces, pieces->count, sizeof *pieces->pieces, by_start);
-    }
+    sort(pieces->pieces, pieces->count, sizeof *pieces->pieces);
     for (size_t i = 0; i < pieces->count; i++) {
         struct piece *piece = &pieces->pieces[i];
         if (kept != 0 && piece->start <= pieces->pieces[kept - 1].end) {
@@ -35,17 +28,7 @@ void pieces_merge(struct pieces *pieces) {
 
 /* The index of the first piece that ends behind an address. */
 static size_t piece_from(const struct pieces *pieces, uint64_t address) {
-    size_t low = 0;
-    size_t high = pieces->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (pieces->pieces[middle].end <= address) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
+    return ranges_from(pieces->pieces, pieces->count, sizeof *pieces->pieces, address);
 }
 
 bool pieces_overlap(const struct pieces *pieces, uint64_t start, uint64_t end) {

@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "support/sorted.h"
 #include "support/support.h"
 #include "target/core.h"
 
@@ -154,18 +155,9 @@ static void read_core(struct residency *residency, uint64_t start, uint64_t end)
 /* The saved runs are ascending, and disjoint. */
 static void read_saved(struct residency *residency, uint64_t start, uint64_t end) {
     const struct target *target = residency->target;
-    size_t low = 0;
-    size_t high = target->page_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (target->pages[middle].end <= start) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    for (; low < target->page_count && target->pages[low].start < end; low++) {
-        add_run(residency, target->pages[low].start, target->pages[low].end, (unsigned)target->pages[low].state);
+    size_t at = ranges_from(target->pages, target->page_count, sizeof *target->pages, start);
+    for (; at < target->page_count && target->pages[at].start < end; at++) {
+        add_run(residency, target->pages[at].start, target->pages[at].end, (unsigned)target->pages[at].state);
     }
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "support/sorted.h"
 #include "support/support.h"
 #include "target/pieces.h"
 
@@ -91,18 +92,10 @@ void saved_read_note(struct target *target, unsigned type, const char *bytes, si
 
 /* --- Writing ------------------------------------------------------------------------------------------------------ */
 
-static int by_run(const void *a, const void *b) {
-    const struct page_run *left = a;
-    const struct page_run *right = b;
-    return left->start < right->start ? -1 : left->start > right->start;
-}
-
 /* Ascending, and disjoint. */
 static void merge_runs(struct record *record) {
     size_t kept = 0;
-    if (record->run_count != 0) {
-        qsort(record->runs, record->run_count, sizeof *record->runs, by_run);
-    }
+    sort(record->runs, record->run_count, sizeof *record->runs);
     for (size_t i = 0; i < record->run_count; i++) {
         struct page_run run = record->runs[i];
         if (kept != 0 && run.start < record->runs[kept - 1].end) {

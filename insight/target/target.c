@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "support/sorted.h"
 #include "support/support.h"
 #include "target/image.h"
 
@@ -155,17 +156,8 @@ bool target_read_text(struct target *target, uint64_t address, char *text, size_
 }
 
 struct mapping *target_mapping_from(struct target *target, uint64_t address) {
-    size_t low = 0;
-    size_t high = target->mapping_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (target->mappings[middle].end <= address) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low < target->mapping_count ? &target->mappings[low] : NULL;
+    const size_t index = ranges_from(target->mappings, target->mapping_count, sizeof *target->mappings, address);
+    return index < target->mapping_count ? &target->mappings[index] : NULL;
 }
 
 const struct mapping *target_mapping(const struct target *target, uint64_t address) {

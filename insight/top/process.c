@@ -6,6 +6,7 @@
 #include "account/account.h"
 #include "samples/calls.h"
 #include "samples/samples.h"
+#include "support/sorted.h"
 #include "support/support.h"
 #include "support/text.h"
 #include "top/top.h"
@@ -158,19 +159,10 @@ static void fill_classes(const struct process *process, struct table *table) {
     }
 }
 
-/* The bytes that a stack had allocated at the previous look; NAN: it is new. */
+/* The bytes that a stack had allocated at the previous look; 0: it is new. */
 static double allocated_before(const struct process *process, uint64_t stack) {
-    size_t low = 0;
-    size_t high = process->site_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (process->sites[middle].stack < stack) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low < process->site_count && process->sites[low].stack == stack ? process->sites[low].allocated : 0;
+    const struct site *site = sorted_find(process->sites, process->site_count, sizeof *site, stack);
+    return site != NULL ? site->allocated : 0;
 }
 
 /* The function that has called the heap, and its caller. */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "support/sorted.h"
 #include "support/support.h"
 #include "support/text.h"
 #include "walk/session.h"
@@ -57,9 +58,7 @@ static int compare_rows(const void *a, const void *b) {
 
 void table_sort(struct table *table) {
     sorted = table;
-    if (table->count != 0) {
-        qsort(table->rows, table->count, sizeof *table->rows, compare_rows);
-    }
+    sort_by(table->rows, table->count, sizeof *table->rows, compare_rows);
 }
 
 bool table_sort_by(struct table *table, const char *name) {

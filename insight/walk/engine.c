@@ -164,10 +164,7 @@ static bool take_classes(struct engine *engine, const struct structures *structu
 }
 
 static void find_fields(struct engine *engine) {
-    const struct {
-        const char *name;
-        struct field *field;
-    } fields[] = {
+    const struct wanted fields[] = {
         {"live_word", &engine->fields.live_word},
         {"live_word.live", &engine->fields.live_word_live},
         {"live_word.remote", &engine->fields.live_word_remote},
@@ -184,9 +181,7 @@ static void find_fields(struct engine *engine) {
         {"large.requested", &engine->fields.large_requested},
         {"large.arena", &engine->fields.large_arena},
     };
-    for (size_t i = 0; i < COUNT_OF(fields); i++) {
-        *fields[i].field = layout_field(engine->layout, fields[i].name);
-    }
+    layout_find(engine->layout, NULL, fields, COUNT_OF(fields));
     struct field units = layout_field(engine->layout, "span.units");
     engine->fields.slab_first = field_within(engine->fields.slab_span, engine->fields.span_first);
     engine->fields.slab_units = field_within(engine->fields.slab_span, units);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/sorted.h"
 #include "support/support.h"
 #include "walk/engine_hardened.h"
 
@@ -29,12 +30,9 @@ struct heap_fields {
     uint64_t closed;
 };
 
-static struct heap_fields find_fields(const struct layout *layout) {
+static struct heap_fields find_fields(struct layout *layout) {
     struct heap_fields fields;
-    const struct {
-        const char *name;
-        struct field *field;
-    } names[] = {
+    const struct wanted names[] = {
         {"heap", &fields.whole},
         {"heap.id", &fields.id},
         {"heap.bare", &fields.bare},
@@ -54,9 +52,7 @@ static struct heap_fields find_fields(const struct layout *layout) {
         {"heap.counters.class_refills", &fields.class_refills},
         {"heap.counters.class_flushes", &fields.class_flushes},
     };
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        *names[i].field = layout_field(layout, names[i].name);
-    }
+    layout_find(layout, NULL, names, COUNT_OF(names));
     fields.closed = layout_constant(layout, "INBOX_CLOSED", UINT32_MAX);
     return fields;
 }
@@ -222,12 +218,6 @@ const char *engine_heap_keeps(struct engine *engine, uint64_t id, uint64_t block
     return sought.where;
 }
 
-static int by_number(const void *a, const void *b) {
-    const uint64_t *left = a;
-    const uint64_t *right = b;
-    return *left < *right ? -1 : *left > *right;
-}
-
 static bool add_deferred(const struct engine_cached *cached, void *context) {
     struct engine *engine = context;
     engine->deferred = grow(engine->deferred, engine->deferred_count, sizeof *engine->deferred);
@@ -273,9 +263,7 @@ static void read_deferred(struct engine *engine) {
             engine_cached(engine, engine->heap_list[i].id, add_deferred, engine);
         }
     }
-    if (engine->deferred_count != 0) {
-        qsort(engine->deferred, engine->deferred_count, sizeof *engine->deferred, by_number);
-    }
+    sort(engine->deferred, engine->deferred_count, sizeof *engine->deferred);
 }
 
 void engine_read_heaps(struct engine *engine) {

@@ -3,17 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/sorted.h"
 #include "support/support.h"
 #include "walk/tree.h"
 
 /* A target with more huge blocks is hostile. */
 #define HUGE_LIMIT 65536u
-
-static int by_huge_start(const void *a, const void *b) {
-    const struct engine_huge *left = a;
-    const struct engine_huge *right = b;
-    return left->start < right->start ? -1 : left->start > right->start;
-}
 
 struct engine_huge *engine_huge_blocks(struct engine *engine, size_t *count) {
     const struct layout *layout = engine->layout;
@@ -41,9 +36,7 @@ struct engine_huge *engine_huge_blocks(struct engine *engine, size_t *count) {
         }
     }
     free(found);
-    if (*count != 0) {
-        qsort(blocks, *count, sizeof *blocks, by_huge_start);
-    }
+    sort(blocks, *count, sizeof *blocks);
     return blocks;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/sorted.h"
 #include "support/support.h"
 #include "walk/engine_huge.h"
 #include "walk/engine_slots.h"
@@ -153,21 +154,6 @@ static bool loaded(struct engine_walk *walk, uint64_t unit, uint64_t units) {
            (load(walk, unit) && units <= walk->loaded);
 }
 
-/* The index of the first block in a magazine at or after an address. */
-static size_t deferred_from(const struct engine *engine, uint64_t address) {
-    size_t low = 0;
-    size_t high = engine->deferred_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (engine->deferred[middle] < address) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
 /* From the read-ahead buffer; clears the live bits of blocks in magazines. */
 static void take_live(struct engine_walk *walk) {
     struct engine *engine = walk->engine;
@@ -184,7 +170,8 @@ static void take_live(struct engine_walk *walk) {
     }
     walk->has_remote = any != 0;
     const uint64_t end = span->start + span->units * engine->unit;
-    for (size_t i = deferred_from(engine, span->start); i < engine->deferred_count && engine->deferred[i] < end; i++) {
+    size_t i = sorted_from(engine->deferred, engine->deferred_count, sizeof *engine->deferred, span->start);
+    for (; i < engine->deferred_count && engine->deferred[i] < end; i++) {
         uint64_t granule = (engine->deferred[i] - span->start) / engine->granule;
         walk->live[granule / 64] &= ~((uint64_t)1 << granule % 64);
     }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/sorted.h"
 #include "support/support.h"
 
 /* No library has more rows, segments or notes. */
@@ -61,9 +62,7 @@ static bool read_rows(struct target *target, uint64_t rows, struct layout *layou
         at += step;
     }
     free(bytes);
-    if (layout->row_count != 0) {
-        qsort(layout->rows, layout->row_count, sizeof *layout->rows, compare_rows);
-    }
+    sort_by(layout->rows, layout->row_count, sizeof *layout->rows, compare_rows);
     return whole && layout->row_count != 0;
 }
 
@@ -295,19 +294,31 @@ static void tell_lack(struct layout *layout, const char *report, const char *nam
     snprintf(lack->name, sizeof lack->name, "%s", name);
 }
 
+static bool has_row(struct layout *layout, const char *report, const char *name) {
+    const bool has = find_row(layout, name) != NULL;
+    if (!has && !is_told(layout, report, name)) {
+        tell_lack(layout, report, name);
+    }
+    return has;
+}
+
 bool layout_has(struct layout *layout, const char *report, const char *names) {
     bool all = true;
     char *words = copy_text(names);
     char *rest = words;
     for (char *name; (name = strsep(&rest, " ")) != NULL;) {
-        if (find_row(layout, name) == NULL) {
-            if (!is_told(layout, report, name)) {
-                tell_lack(layout, report, name);
-            }
-            all = false;
-        }
+        all &= has_row(layout, report, name);
     }
     free(words);
+    return all;
+}
+
+bool layout_find(struct layout *layout, const char *report, const struct wanted *wanted, size_t count) {
+    bool all = true;
+    for (size_t i = 0; i < count; i++) {
+        all &= report == NULL || has_row(layout, report, wanted[i].name);
+        *wanted[i].field = layout_field(layout, wanted[i].name);
+    }
     return all;
 }
 

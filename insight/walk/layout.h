@@ -66,6 +66,14 @@ struct layout *layouts_of(struct layouts *layouts, enum root_heap heap);
  * out; the caller skips the report. */
 bool layout_has(struct layout *layout, const char *report, const char *names);
 
+/* Looks up members and structures; size 0 for those that the library lacks. With a report, says as layout_has whether
+ * it has all. */
+struct wanted {
+    const char *name;
+    struct field *field;
+};
+bool layout_find(struct layout *layout, const char *report, const struct wanted *wanted, size_t count);
+
 /* Size 0 if there is none. */
 struct field layout_field(const struct layout *layout, const char *name);
 

@@ -3,17 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/sorted.h"
 #include "support/support.h"
 
 /* A target with more nodes is hostile. */
 #define NODES_LIMIT ((uint64_t)1 << 26)
 
+/* Beside those of find_fields. */
 static const char walk_names[] =
-    "space_root.spaces space_root.first list.next mems_space.link mems_space.state mems_space.chain.list "
-    "mems_space.movable mems_space.number main_node main_node.link main_node.range.start main_node.range.last "
-    "main_node.sub_chain main_node.memory.start sub_node sub_node.link sub_node.start sub_node.last "
-    "sub_node.physical sub_node.tag SPACE_READY SEGMENT_HOLE SEGMENT_PROCESS SEGMENT_DOOMED SEGMENT_BITS "
-    "DICT_ADDRESS_BITS HANDLE_NUMBER_BITS HANDLE_GENERATION_BITS";
+    "SPACE_READY SEGMENT_HOLE SEGMENT_PROCESS SEGMENT_DOOMED SEGMENT_BITS DICT_ADDRESS_BITS HANDLE_NUMBER_BITS "
+    "HANDLE_GENERATION_BITS";
 
 static const char lock_names[] = "space_root.lock.state mems_space.lock.state";
 
@@ -27,8 +26,9 @@ static const char store_names[] =
 
 static const char all_spaces[] = "all of the MeMS heap";
 
-/* Of a space, main node or sub node. */
+/* Of the root, a space, main node or sub node. */
 struct fields {
+    struct field first, spaces;
     struct field next; /* of a list */
     struct field space_link, space_state, space_chain, space_movable, space_number;
     struct field main, main_link, main_start, main_last, main_segments, main_memory;
@@ -37,11 +37,11 @@ struct fields {
     uint64_t kind_bits, address_bits, number_bits, generation_bits;
 };
 
-static void find_fields(struct layout *layout, struct fields *fields) {
-    const struct {
-        const char *name;
-        struct field *field;
-    } names[] = {
+/* False if the library lacks one. */
+static bool find_fields(struct layout *layout, struct fields *fields) {
+    const struct wanted names[] = {
+        {"space_root.first", &fields->first},
+        {"space_root.spaces", &fields->spaces},
         {"list.next", &fields->next},
         {"mems_space.link", &fields->space_link},
         {"mems_space.state", &fields->space_state},
@@ -61,9 +61,6 @@ static void find_fields(struct layout *layout, struct fields *fields) {
         {"sub_node.physical", &fields->sub_physical},
         {"sub_node.tag", &fields->sub_tag},
     };
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        *names[i].field = layout_field(layout, names[i].name);
-    }
     fields->ready = layout_constant(layout, "SPACE_READY", 1);
     fields->hole = layout_constant(layout, "SEGMENT_HOLE", 0);
     fields->process = layout_constant(layout, "SEGMENT_PROCESS", 0);
@@ -72,6 +69,8 @@ static void find_fields(struct layout *layout, struct fields *fields) {
     fields->address_bits = layout_constant(layout, "DICT_ADDRESS_BITS", 0);
     fields->number_bits = layout_constant(layout, "HANDLE_NUMBER_BITS", 0);
     fields->generation_bits = layout_constant(layout, "HANDLE_GENERATION_BITS", 0);
+    const bool found = layout_find(layout, all_spaces, names, COUNT_OF(names));
+    return layout_has(layout, all_spaces, walk_names) && found;
 }
 
 struct walk {
@@ -197,21 +196,19 @@ static const char *walk_space(struct walk *walk, uint64_t space, unsigned number
 const char *spaces_walk(struct target *target, struct layout *layout,
                         bool (*visit)(const struct space_segment *segment, void *context), void *context) {
     struct walk walk = {.target = target, .visit = visit, .context = context};
-    struct field spaces = layout_field(layout, "space_root.spaces");
     uint64_t space;
-    if (!layout_has(layout, all_spaces, walk_names)) {
+    if (!find_fields(layout, &walk.fields)) {
         return NULL;
     }
-    find_fields(layout, &walk.fields);
     if (walk.fields.kind_bits == 0 || walk.fields.kind_bits > 31 || walk.fields.address_bits == 0 ||
         walk.fields.address_bits + walk.fields.number_bits + walk.fields.generation_bits != 64) {
         return "its root leads to invalid data";
     }
-    if (!field_read(target, layout->start, layout_field(layout, "space_root.first"), &space)) {
+    if (!field_read(target, layout->start, walk.fields.first, &space)) {
         return "the default space cannot be found";
     }
     const char *broken = walk_space(&walk, space, 0);
-    uint64_t head = layout->start + spaces.offset;
+    uint64_t head = layout->start + walk.fields.spaces.offset;
     uint64_t link;
     if (broken != NULL || !field_read(target, head, walk.fields.next, &link)) {
         return broken != NULL ? broken : "the list of spaces cannot be read";
@@ -243,20 +240,17 @@ bool segment_held(const struct space_segment *segment, uint64_t handle) {
 /* --- Each space --------------------------------------------------------------------------------------------------- */
 
 /* Visits every space's address, until `visit` returns false. */
-static void each_space(struct target *target, struct layout *layout,
+static void each_space(struct target *target, struct layout *layout, const struct fields *fields,
                        bool (*visit)(struct layout *layout, uint64_t space, void *context), void *context) {
-    struct field link = layout_field(layout, "mems_space.link");
-    struct field next = layout_field(layout, "list.next");
-    uint64_t head = layout->start + layout_field(layout, "space_root.spaces").offset;
+    uint64_t head = layout->start + fields->spaces.offset;
     uint64_t space;
-    if (!field_read(target, layout->start, layout_field(layout, "space_root.first"), &space) ||
-        !visit(layout, space, context)) {
+    if (!field_read(target, layout->start, fields->first, &space) || !visit(layout, space, context)) {
         return;
     }
     struct circle circle = {0};
     uint64_t at = head;
-    while (field_read(target, at, next, &at) && at != head && !circle_closed(&circle, at) &&
-           visit(layout, at - link.offset, context)) {
+    while (field_read(target, at, fields->next, &at) && at != head && !circle_closed(&circle, at) &&
+           visit(layout, at - fields->space_link.offset, context)) {
     }
 }
 
@@ -274,15 +268,16 @@ static bool is_free(struct layout *layout, uint64_t space, void *context) {
 
 const char *spaces_held(struct target *target, struct layout *layout) {
     struct locks locks = {.target = target};
+    struct fields fields;
     uint64_t state;
-    if (!layout_has(layout, all_spaces, walk_names) ||
+    if (!find_fields(layout, &fields) ||
         !layout_has(layout, "whether a thread holds a lock of the MeMS heap", lock_names)) {
         return NULL;
     }
     if (field_read(target, layout->start, layout_field(layout, "space_root.lock.state"), &state) && state != 0) {
         return "space_root.lock.state";
     }
-    each_space(target, layout, is_free, &locks);
+    each_space(target, layout, &fields, is_free, &locks);
     return locks.held ? "mems_space.lock.state" : NULL;
 }
 
@@ -312,12 +307,6 @@ static bool show_segment(const struct space_segment *segment, void *context) {
         tour->places[tour->count++] = (struct place){segment->physical, end};
     }
     return true;
-}
-
-static int by_start(const void *a, const void *b) {
-    const struct place *left = a;
-    const struct place *right = b;
-    return left->start < right->start ? -1 : left->start > right->start;
 }
 
 /* The chunks of one of a pool's lists, whose head was copied. An unused pool has no lists yet. */
@@ -350,21 +339,6 @@ static void show_pools(const struct tour *tour, struct layout *layout, uint64_t 
     free(copy);
 }
 
-/* The index of the first place at or after an address. */
-static size_t place_from(const struct tour *tour, uint64_t address) {
-    size_t low = 0;
-    size_t high = tour->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (tour->places[middle].start < address) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
 /* Of a movable space: the bytes outside blocks, and the slots. */
 static void show_region(struct tour *tour, struct layout *layout, uint64_t region) {
     uint64_t memory;
@@ -377,7 +351,8 @@ static void show_region(struct tour *tour, struct layout *layout, uint64_t regio
         return;
     }
     uint64_t at = memory;
-    for (size_t i = place_from(tour, memory); i < tour->count && at < memory + size; i++) {
+    size_t i = sorted_from(tour->places, tour->count, sizeof *tour->places, memory);
+    for (; i < tour->count && at < memory + size; i++) {
         const struct place *place = &tour->places[i];
         if (place->start >= memory + size) {
             break;
@@ -439,11 +414,10 @@ const char *spaces_areas(struct target *target, struct layout *layout,
                          void *context) {
     struct tour tour = {.target = target, .visit = visit, .context = context};
     const char *trouble = spaces_walk(target, layout, show_segment, &tour);
-    if (tour.count != 0) {
-        qsort(tour.places, tour.count, sizeof *tour.places, by_start);
-    }
-    if (layout_has(layout, all_spaces, walk_names)) {
-        each_space(target, layout, show_space, &tour);
+    sort(tour.places, tour.count, sizeof *tour.places);
+    struct fields fields;
+    if (find_fields(layout, &fields)) {
+        each_space(target, layout, &fields, show_space, &tour);
     }
     free(tour.places);
     return trouble;
