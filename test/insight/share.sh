@@ -4,13 +4,14 @@
 . "${0%/*}/lib.sh"
 need python3 gdb
 share=$SOURCE_DIR/insight/share
+manual=$BUILD_DIR/man/man1/mems.1
 compile blocks
 
 verbs=$("$INSIGHT" help | awk '/^  [a-z]/ { print $1 }')
 [ "$(echo "$verbs" | wc -l)" -ge 11 ] || fail "mems help tells few verbs: $verbs"
 for verb in $verbs; do
-    for file in mems.1 mems.bash _mems mems.fish; do
-        grep -qw -- "$verb" "$share/$file" || fail "$file does not know $verb"
+    for file in "$manual" "$share/mems.bash" "$share/_mems" "$share/mems.fish"; do
+        grep -qw -- "$verb" "$file" || fail "$file does not know $verb"
     done
     [ "$verb" = help ] && continue
     "$INSIGHT" help "$verb" >"$work/help" || fail "mems help $verb"
@@ -20,7 +21,7 @@ for verb in $verbs; do
         for file in mems.bash _mems mems.fish; do
             grep -q -- "$option" "$share/$file" || fail "$file does not know --$option"
         done
-        grep -qF -- "\\-\\-$option" "$share/mems.1" || fail "mems.1 does not know --$option"
+        grep -qF -- "\\-\\-$option" "$manual" || fail "mems.1 does not know --$option"
     done
 done
 for verb in $verbs; do
@@ -37,7 +38,7 @@ if command -v zsh >/dev/null; then
     zsh -n "$share/_mems" || fail "zsh does not take its completion"
 fi
 if command -v man >/dev/null; then
-    [ -z "$(man -l --warnings -E UTF-8 "$share/mems.1" 2>&1 >/dev/null)" ] || fail "man complains about mems.1"
+    [ -z "$(man -l --warnings -E UTF-8 "$manual" 2>&1 >/dev/null)" ] || fail "man complains about mems.1"
 fi
 
 # debug TARGET-OPTION TARGET - the output of gdb's commands.

@@ -15,8 +15,7 @@ fail() {
     exit 1
 }
 
-for page in "$man"/man7/libmems.7 "$man"/man3/mems.3 "$man"/man3/mems_malloc.3 "$man"/man3/hmm.3 \
-    "$SOURCE_DIR"/insight/share/mems.1; do
+for page in "$man"/man1/mems.1 "$man"/man3/mems.3 "$man"/man3/mems_malloc.3 "$man"/man3/hmm.3 "$man"/man7/libmems.7; do
     groff -man -ww -Tascii -P-cbou "$page" >"$work/$(basename "$page").txt" 2>"$work/warnings"
     [ ! -s "$work/warnings" ] || fail "$page: $(cat "$work/warnings")"
 done
