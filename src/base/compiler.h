@@ -102,14 +102,6 @@ ALWAYS_INLINE bool word_is_zero(const _Atomic uint64_t *word) {
 #endif
 }
 
-/* Stops compilers from repeating a part of the computation in each address. */
-#define OPAQUE(value)                     \
-    __extension__({                       \
-        __typeof__(value) opaque = value; \
-        __asm__("" : "+r"(opaque));       \
-        opaque;                           \
-    })
-
 /* For the body of a spin loop. */
 #if defined(__x86_64__)
 #define SPIN_PAUSE() __builtin_ia32_pause()

@@ -196,7 +196,7 @@ struct heaps {
     _Atomic size_t depot_bytes;    /* in the depots of all heaps, and what they have drawn beyond (relaxed) */
 };
 
-extern struct heaps heaps; /* in unused_heaps.c */
+extern struct heaps heaps;
 
 /* For threads without a heap: its magazines are all both empty and full. */
 extern struct heap heap_none;

@@ -4,12 +4,9 @@
 #include "base/fault.h"
 #include "heap.h"
 #include "os/os.h"
-#include "ranks.h"
 
 /* The most heaps that one call of upkeep makes bare; each costs a system call. */
 #define BARED_AT_ONCE 32u
-
-struct heaps heaps = {.lock = LOCK_INIT(LOCK_HEAPS)};
 
 void unused_heaps_start(void) {
     list_init(&heaps.unused);
