@@ -1,6 +1,5 @@
 /* check.c - `mems check`: checks the invariants of the heaps' structures from outside. A live process is stopped while
- * its metadata is copied, at a moment when no thread holds a lock of the heap, and resumes while the copy is
- * examined. */
+ * its metadata is copied, when no thread holds a lock of the heap; then the copy is examined. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>

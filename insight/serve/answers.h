@@ -1,6 +1,5 @@
 /* answers.h - browsers' questions about one process, answered by workers. A question is asked once for all who wait for
- * it, and its answer is valid for a time proportional to its cost, so however many browsers ask, looking takes only
- * part of a processor. */
+ * it, and its answer is valid for a time proportional to its cost: many browsers cost no more than one. */
 #pragma once
 
 #include <stdbool.h>

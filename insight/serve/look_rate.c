@@ -6,8 +6,7 @@
 #define SHARE 0.009
 #define ALLOWANCE_MOST 0.05
 
-/* A look that costs more delays the next look at its own process (look_rate_interval), but all others only as if it had
- * cost this. */
+/* A look that costs more delays the next look at its own process (look_rate_interval), but others only by this. */
 #define DEBT_MOST 0.15
 
 void look_rate_start(struct look_rate *rate, double now) {

@@ -16,12 +16,10 @@
 #define LOOK_MOST 30.0 /* that a look may take */
 #define WORKER_MOST 1e9
 
-/* A process that has not run counts as unchanged this long. Then we look again, because the kernel may have swapped or
- * shared its pages. */
+/* A process that has not run counts as unchanged this long. Then we look again: its pages may be swapped or shared. */
 #define UNCHANGED_MOST 60.0
 
-/* If more processes are due than the share allows, the one due longest is first; one never looked at counts as due for
- * this long. */
+/* If more processes are due than the share allows, the one due longest is first; a new one counts as due this long. */
 #define NEVER_LOOKED 5.0
 
 /* Many processes are short-lived, so one that starts is probed after PAUSE_LEAST. One without our heaps may execute a

@@ -1,6 +1,5 @@
-/* target.h - the target: a live process, a core, or a file from `mems save`. Its memory and mappings are read without
- * running any code in it. No data from a target is trusted: an address may not be mapped, and data may have changed or
- * be forged. */
+/* target.h - the target: a live process, a core, or a file from `mems save`. It is read without running any code in it.
+ * No data from a target is trusted: an address may not be mapped, and data may have changed or be forged. */
 #pragma once
 
 #include <signal.h>

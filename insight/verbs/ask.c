@@ -1,5 +1,4 @@
-/* ask.c - `mems set` and `mems trim`: requests to a running process, which its library serves and answers on a slow
- * path. */
+/* ask.c - `mems set` and `mems trim`: requests to a running process, which its library answers on a slow path. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

@@ -50,8 +50,7 @@ struct layouts {
 /* All roots of the target, by its modules' notes. Warns of each that cannot be read. */
 void layouts_find(struct layouts *layouts, struct target *target);
 
-/* Whether a process is on the libraries, and their roots. If its memory must not be read, there are no roots; its
- * files' usual names tell. */
+/* Whether a process is on the libraries, and their roots. If its memory must not be read, its files' names tell. */
 bool layouts_recognize(struct layouts *layouts, struct target *target);
 
 void layouts_free(struct layouts *layouts);
@@ -66,8 +65,7 @@ struct layout *layouts_of(struct layouts *layouts, enum root_heap heap);
  * out; the caller skips the report. */
 bool layout_has(struct layout *layout, const char *report, const char *names);
 
-/* Looks up members and structures; size 0 for those that the library lacks. With a report, says as layout_has whether
- * it has all. */
+/* Looks up members and structures; size 0 for those that the library lacks. With a report, returns as layout_has. */
 struct wanted {
     const char *name;
     struct field *field;

@@ -1,6 +1,5 @@
 /* range_tree.h - finds which of many disjoint ranges holds an address. Nodes are embedded in the user's descriptors and
- * ordered by start, so a balanced tree (tree.h) is an interval tree. All operations but the walk are O(log n). The
- * caller locks. */
+ * ordered by start, in a balanced tree (tree.h). All operations but the walk are O(log n). The caller locks. */
 #pragma once
 
 #include <stdbool.h>

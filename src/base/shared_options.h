@@ -1,5 +1,4 @@
-/* shared_options.h - options of every heap behind malloc: table entries (option_text.h) for members of the same
- * names. */
+/* shared_options.h - options of every heap behind malloc: entries (option_text.h) for members of that name. */
 #pragma once
 
 #include "option_text.h"

@@ -1,5 +1,4 @@
-/* break_moves.h - how far the break rises and falls, and with it the region that grows: its end is the program break.
- */
+/* break_moves.h - how far the break rises and falls, and the region that grows with it: its end is the break. */
 #pragma once
 
 #include "heap_state.h"

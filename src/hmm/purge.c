@@ -45,8 +45,7 @@ static size_t purge_around_refused(struct program_break *brk, char *start, size_
     return done;
 }
 
-/* Between the links and the footer of a proved free block; returns the bytes. `around`: also behind pages that the
- * system refuses. */
+/* Between the links and the footer of a proved free block; returns the bytes. `around`: also behind refused pages. */
 static size_t purge_block(struct HmmHeap *heap, struct block *block, bool around) {
     struct program_break *brk = &heap->brk;
     struct block *next = block_next(block);

@@ -1,6 +1,5 @@
 /* hole_list.h - chooses the HOLE that serves a request: the smallest that fits and, among equals, the lowest address.
- * The HOLEs of each two-level bin (base/bins.h) are a balanced tree by size and address, so all operations take O(log
- * n). */
+ * Each two-level bin (base/bins.h) is a balanced tree by size and address. All operations take O(log n). */
 #pragma once
 
 #include "base/bins.h"

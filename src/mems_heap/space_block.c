@@ -13,8 +13,7 @@
 #define SUB_NODES_MAX 2
 
 /* A block of at least GROWING_MIN that must move to grow will probably grow again: it gets half as much again, and the
- * pages that it leaves are unmapped. So it occupies at most two and a half times its size, and at most three times its
- * size is copied. */
+ * pages that it leaves are unmapped. So it takes at most 2.5 times its size, and at most 3 times its size is copied. */
 #define GROWING_MIN ((size_t)64 * 1024)
 
 static const char too_much[] = "%u bytes are more than a block can hold";

@@ -66,8 +66,7 @@ int os_advise(void *start, size_t size, int advice);
 int os_lock_pages(const void *start, size_t size, unsigned flags);
 
 /* Frees pages and makes them fault, without splitting the mapping; os_guard_end makes them accessible, and zero. EINVAL
- * for locked pages and before Linux 6.13 (ENOSYS once that is known): then the pages are accessible, but may have been
- * freed. */
+ * for locked pages and before Linux 6.13 (ENOSYS once known): then they are accessible, but may have been freed. */
 int os_guard(void *start, size_t size);
 int os_guard_end(void *start, size_t size);
 
@@ -117,8 +116,7 @@ size_t os_physical_memory(void);
 /* How much memory the process may lock (RLIMIT_MEMLOCK); SIZE_MAX: any, which a privileged process may. */
 size_t os_lock_limit(void);
 
-/* mlockall; prlimit, with the resource and structures of <sys/resource.h>: process 0 is this one, and either structure
- * may be NULL. */
+/* mlockall; prlimit, with the types of <sys/resource.h>: process 0 is this one; both structures may be NULL. */
 struct rlimit;
 int os_lock_memory(int flags);
 int os_process_limit(int process, int resource, const struct rlimit *limit, struct rlimit *old);
@@ -127,8 +125,7 @@ int os_process_limit(int process, int resource, const struct rlimit *limit, stru
 uint64_t os_thread_id(void);
 uint64_t os_process_id(void);
 
-/* libc's flag for a process with one thread, if it has it. A thread that reads true stays alone until it makes
- * another. */
+/* libc's flag for a process with one thread, if it has it. Whoever reads true stays alone until it makes another. */
 extern char __libc_single_threaded __attribute__((weak));
 static inline bool os_single_threaded(void) {
     return &__libc_single_threaded != NULL && __libc_single_threaded != 0;
@@ -199,14 +196,12 @@ void os_build_id(struct build_id *id);
 
 #ifdef MEMS_FAULT_INJECTION
 /* For tests: `count` calls of a kind fail with `error`, starting with the `after`-th from now (0: the next). Threads
- * share the counters. A call that fails has no effect, except that a moving mremap with ENOMEM unmaps its
- * destination. */
+ * share the counters. A failed call has no effect, but a moving mremap with ENOMEM unmaps its destination. */
 enum os_call { OS_CALL_MMAP, OS_CALL_MUNMAP, OS_CALL_MPROTECT, OS_CALL_MADVISE, OS_CALL_MREMAP, OS_CALL_BRK, OS_CALLS };
 void os_inject(enum os_call call, uint64_t after, uint64_t count, int error);
 void os_inject_clear(void);
 uint64_t os_inject_calls(enum os_call call);
 
-/* From now on os_coarse_ms() is `ms`, so that it does not matter how fast the machine is; 0: it follows the kernel's
- * clock again. */
+/* From now on os_coarse_ms() is `ms`, however slow the machine is; 0: it follows the kernel's clock again. */
 void os_inject_clock(uint64_t ms);
 #endif

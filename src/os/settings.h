@@ -1,7 +1,6 @@
 /* settings.h - a heap's current options: defaults, overridden by the environment, overridden by the program. The
- * environment is read as soon as libc has it, which may be after a heap has started and an option was set. `fixed`
- * options keep their values once the heap has started. Call these functions under a lock of the heap, settings_read
- * first. */
+ * environment is read as soon as libc has it, perhaps after a heap has started and an option was set. A started heap's
+ * `fixed` options keep their values. Call these functions under a lock of the heap, settings_read first. */
 #pragma once
 
 #include <stdbool.h>
@@ -19,8 +18,7 @@ struct settings {
 };
 
 /* The first call sets the defaults; the first that finds an environment reads it, reports mistakes on standard error,
- * and returns true. early: the loader's environment, used while libc has none; may be NULL. started: fixed options
- * stay. */
+ * and returns true. early: the loader's, used while libc has none, or NULL. started: fixed options stay. */
 bool settings_read(struct settings *settings, char *const *early, bool started);
 
 /* 0; EINVAL as options_set; EBUSY for a fixed option of a started heap. */

@@ -1,5 +1,4 @@
-/* with_malloc.h - a static link that takes this file takes malloc too: its functions must not describe a heap that is
- * not in use. */
+/* with_malloc.h - a static link that takes this file takes malloc too: its functions describe the heap in use. */
 #pragma once
 
 #include <stdlib.h>
