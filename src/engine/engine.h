@@ -36,8 +36,7 @@ void engine_free_as(const char *operation, void *block);
  * fault ("size mismatch"). */
 void engine_free_sized(const char *operation, void *block, size_t size, size_t alignment);
 
-/* Of an aligned delete. An alignment that the block cannot have been requested with is a fault ("alignment
- * mismatch"). */
+/* Of an aligned delete. An alignment that cannot be the block's is a fault ("alignment mismatch"). */
 void engine_free_aligned(const char *operation, void *block, size_t alignment);
 
 /* Possibly moves the block, with its first min(old, new) bytes; on failure returns NULL and leaves the old one alone. A
@@ -62,8 +61,7 @@ void engine_confine(void);
  * more even without the heap's free memory, nothing can be mapped afterwards, so the heap keeps that memory. */
 void engine_confine_to(size_t addresses, size_t data);
 
-/* Future memory will be locked, and only a limited amount may be: blocks take no more than their pages. No effect with
- * confine=off. */
+/* Future memory will be locked, within a limit: blocks take no more than their pages. No effect with confine=off. */
 void engine_save_locked(void);
 
 /* The system has refused memory: calls engine_confine if even the smallest huge block would be refused. The process may

@@ -78,8 +78,7 @@ static NOINLINE void *alloc_slow_large(size_t size) {
     return LIKELY(large != NULL) ? reuse(heap, large, size) : alloc_unready(heap, size);
 }
 
-/* A medium block whose magazine is empty; a large one in the hardened modes, without a heap, or before the class has
- * slabs. */
+/* A medium block whose magazine is empty; a large one if hardened, without a heap, or before the class has slabs. */
 static NOINLINE void *alloc_medium_refill(unsigned size_class, size_t size) {
     struct heap *heap = heap_ensured();
     if (heap == NULL || !root_plain()) {

@@ -50,8 +50,7 @@ static inline uint64_t supply_beat(struct heap *heap) {
     return interval;
 }
 
-/* Ends a slow path that has supplied `size` bytes. Returns the mean sampling interval if the block is to be a sample,
- * else 0. */
+/* Ends a slow path that has supplied `size` bytes. Returns the mean interval if the block is to be a sample, or 0. */
 static inline uint64_t supply_keep_up(struct heap *heap, size_t size) {
     uint64_t interval = 0;
     upkeep(heap);

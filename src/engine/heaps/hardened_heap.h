@@ -99,8 +99,7 @@ struct large *hardened_take_large(struct heap *heap, size_t units, size_t size);
 /* A kept block that has memory and no longer reads as zero, or NULL. Under the heap's lock. */
 const struct large *hardened_find_written(const struct heap *heap);
 
-/* Gives back the large blocks of a heap, if it has any; or the blocks in its quarantines, by its thread. Under the
- * heap's lock. */
+/* Gives back the large blocks of a heap, if it has any; or, by its thread, those in its quarantines. Under its lock. */
 void hardened_give_larges(struct heap *heap);
 void hardened_flush(struct heap *heap);
 

@@ -58,8 +58,7 @@ static inline bool inbox_has_units(const struct heap *heap) {
     return head != 0 && head != INBOX_CLOSED;
 }
 
-/* For the heap's own thread: collects the unit of a class that has waited longest. False if a limited search finds
- * none. */
+/* For the heap's own thread: collects the unit of a class that has waited longest. False: a short search found none. */
 bool inbox_collect_class(struct heap *heap, unsigned size_class);
 
 /* Collects up to `units` units of the heap's inbox. False when none are left. `writer`: the caller is the heap's own
@@ -69,8 +68,7 @@ bool inbox_collect(struct heap *heap, size_t units, bool writer);
 /* Closes the inbox until the next thread, and routes on its units. The heap's slabs are abandoned already. */
 void inbox_close(struct heap *heap);
 
-/* In a forked child: empties all inboxes and clears all links, because some were set by threads that it does not
- * have. */
+/* In a forked child: empties all inboxes and clears all links, some set by threads that it does not have. */
 void inboxes_clear(void);
 
 /* After inboxes_clear: announces all remote frees again. */

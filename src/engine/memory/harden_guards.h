@@ -1,8 +1,7 @@
 /* harden_guards.h - memory between blocks that faults when touched, with harden=light and full. Linux can mark pages
- * for this (MADV_GUARD_INSTALL, since 6.13): 0.7 us each, and no further mappings. With older kernels pages are
- * protected; that splits mappings, of which a process may have some 65,000, so there are at most GUARDS_PROTECTED_MOST
- * such guards. There are none if both are refused, or if the system's pages are larger than OS_PAGE. A guarded page has
- * no memory. */
+ * for this (MADV_GUARD_INSTALL, since 6.13) without further mappings. With older kernels pages are protected; that
+ * splits mappings, of which a process may have some 65,000, so there are at most GUARDS_PROTECTED_MOST such guards.
+ * There are none if both are refused, or the system's pages are larger than OS_PAGE. A guarded page has no memory. */
 #pragma once
 
 #include <stdatomic.h>

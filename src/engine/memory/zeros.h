@@ -19,8 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Blocks of 2^ZEROS_SHIFT bytes and more are classed by doublings; those of ZEROS_SPARSE_MIN and more stay
- * untouched. */
+/* Blocks of 2^ZEROS_SHIFT bytes and more are classed by doublings; from ZEROS_SPARSE_MIN on they stay untouched. */
 #define ZEROS_SHIFT 15u
 #define ZEROS_SPARSE_SHIFT 20u
 #define ZEROS_SPARSE_MIN ((size_t)1 << ZEROS_SPARSE_SHIFT)

@@ -14,8 +14,7 @@
 /* Reading this many bytes of a slot costs as much as another slot. */
 #define SLOT_BYTES ((size_t)512)
 
-/* With harden=light: a slot without a block reads as zero. A remotely freed one has its live bit until it is
- * collected. */
+/* With harden=light: a slot without a block reads as zero. A remotely freed one is live until collected. */
 ALWAYS_INLINE bool reads_as_free(const char *start, size_t room) {
     return live_bit_is_set(start) || zero_intact(start, room);
 }

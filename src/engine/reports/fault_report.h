@@ -16,8 +16,7 @@ COLD void fault_report(const char *operation, const void *address);
 /* A live block does not have the size that the caller gave. */
 COLD void fault_report_size(const char *operation, const void *address, size_t claimed);
 
-/* A live block cannot have been requested with the alignment that the caller gave. The program goes on unless
- * `ends`. */
+/* A live block cannot have been requested with the alignment that the caller gave. Returns unless `ends`. */
 COLD void fault_report_alignment(const char *operation, const void *address, size_t claimed, bool ends);
 
 /* For operations that cannot continue. */

@@ -63,8 +63,7 @@ unsigned shared_class(size_t size);
 /* Puts all slabs of a class with free slots into its aging list. Returns how many that then has. */
 size_t abandoned_age(unsigned size_class, uint64_t now_ms);
 
-/* Begins to purge the oldest slab of a class (slab_purge_begin). If it is the shared slab, that becomes an abandoned
- * one. */
+/* Begins to purge the oldest slab of a class (slab_purge_begin). A shared slab becomes an abandoned one. */
 bool abandoned_purge_begin(unsigned size_class, uint64_t now_ms, uint64_t age_ms, unsigned most,
                            struct slab_purge *purge);
 

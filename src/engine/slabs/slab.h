@@ -113,8 +113,7 @@ static inline bool slab_empty(const struct slab *slab) {
     return slab_free_slots(slab) == slab->slots;
 }
 
-/* Whether the slab can be destroyed: all slots are free, it is not purging, and no unit is in an inbox or on its way
- * there. */
+/* Whether the slab can be destroyed: all slots are free, it is not purging, and no unit is in an inbox, or will be. */
 bool slab_disposable(const struct slab *slab);
 
 static inline unsigned slab_class(const struct slab *slab) {
@@ -136,8 +135,7 @@ void slab_destroy(struct slab *slab);
 /* The first slab of a list that can hand out a slot, or NULL. Those with free slots come first. */
 struct slab *slabs_first_with_room(const struct list *slabs);
 
-/* Makes all slots free, whoever holds them. For the writer, if no magazine holds any, and nothing is left to
- * collect. */
+/* Makes all slots free, whoever holds them. For the writer, if no magazine holds any and all are collected. */
 void slab_wipe(struct slab *slab);
 
 /* Takes up to `count` free slots, lowest first, and stores their addresses at top[0], top[-1], ...: a stack that grows
@@ -226,8 +224,7 @@ static inline void slab_age(struct slab *slab, struct list *aging, uint64_t now_
     }
 }
 
-/* The same for all slabs of a list that have free slots, which come first. Returns how many are then in the aging
- * list. */
+/* The same for all slabs of a list that have free slots, which come first. Returns how many then are aging. */
 size_t slabs_age(struct list *slabs, struct list *aging, uint64_t now_ms);
 
 /* What a thread purges in a slab. */

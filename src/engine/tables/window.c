@@ -50,8 +50,7 @@ static bool confined;
 
 static bool keeps_records;
 
-/* Cores include one unit more than is accessible (see os_dump), so an area can grow even at the kernel's limit of
- * mappings. */
+/* Cores include one unit more than is accessible (see os_dump), so areas can grow at the limit of mappings. */
 static int commit(const struct area *area, void *start, size_t size) {
     size_t left = area->size - area->accessible;
     os_dump(start, size + UNIT < left ? size + UNIT : left);

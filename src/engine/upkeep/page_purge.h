@@ -14,8 +14,7 @@ struct heap;
 /* A page is purged when it was found free twice, half the decay time apart; this is that half. */
 uint64_t page_purge_age_ms(void);
 
-/* Pages of a heap's slabs. Takes the lock for each slab, does not wait for it, and examines PASS_SLABS slabs at
- * most. */
+/* Pages of a heap's slabs. Takes the lock for each slab without waiting, and examines at most PASS_SLABS slabs. */
 unsigned page_purge_heap(struct heap *heap, uint64_t now_ms, uint64_t age_ms, unsigned most);
 
 /* Pages of the abandoned slabs of a class. */
