@@ -1,18 +1,11 @@
 #!/bin/sh
 # The C++ header, in programs that are linked with the library, and static, with each standard from C++17 on that the
 # compilers have; and the example of arenas.
-set -eu
+. "$SOURCE_DIR/test/support/script.sh"
 : "${CXX:=c++}"
 command -v "$CXX" >/dev/null || {
     echo "there is no C++ compiler"
     exit 77
-}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-
-fail() {
-    echo "$*"
-    exit 1
 }
 
 # build OUTPUT COMPILER STANDARD ARGUMENT... - optimised by one of the compilers, because that takes long.

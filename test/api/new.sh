@@ -1,24 +1,17 @@
 #!/bin/sh
 # The C++ operators in programs that are linked with the library, preloaded with it, and static; in programs that replace
 # some of them; and in C programs that load C++ plug-ins.
-set -eu
+. "$SOURCE_DIR/test/support/script.sh"
 : "${CXX:=c++}"
 command -v "$CXX" >/dev/null || {
     echo "there is no C++ compiler"
     exit 77
 }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 sources=$SOURCE_DIR/test/api
 
 # Not optimised, because a compiler may drop a new together with its delete.
 cxx() {
     "$CXX" -std=c++17 -O0 -Wall -fsized-deallocation -fno-builtin "$@"
-}
-
-fail() {
-    echo "$*"
-    exit 1
 }
 
 cxx -o "$work/plain" "$sources/new_test.cpp"

@@ -1,14 +1,12 @@
 #!/bin/sh
 # The core of HMM works, and detects damage, on a big-endian machine: a 32-bit PowerPC in an emulator, without a C
 # library.
-set -eu
-cd "$SOURCE_DIR"
+. "$SOURCE_DIR/test/support/script.sh"
+cd "$SOURCE_DIR" || exit
 if ! command -v powerpc-linux-gnu-gcc || ! command -v qemu-ppc; then
     echo "skipped: one of powerpc-linux-gnu-gcc and qemu-ppc is missing"
     exit 77
 fi
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 device=test/hmm/device
 
 for mistake in 0 1 2 3 4; do

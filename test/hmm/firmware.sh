@@ -2,16 +2,14 @@
 # The core of HMM as firmware for a bare Cortex-M with 32-bit addresses, even one that cannot divide or count zeros: it
 # compiles without a warning, does not even need the compiler's library, works in an emulator, and reports each kind of
 # damage. Without reports and a break its code is less than 4 KiB.
-set -eu
-cd "$SOURCE_DIR"
+. "$SOURCE_DIR/test/support/script.sh"
+cd "$SOURCE_DIR" || exit
 for program in arm-none-eabi-gcc qemu-system-arm python3; do
     command -v "$program" >/dev/null || {
         echo "skipped: there is no $program"
         exit 77
     }
 done
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 device=test/hmm/device
 
 # compile OBJECT OPTION... - with the compiler's headers alone; warnings are errors.

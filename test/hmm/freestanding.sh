@@ -3,11 +3,9 @@
 # compiles with the compiler's own headers alone and needs only memcpy, memmove, memset and memcmp. It keeps the
 # contents of its blocks, and reports each kind of damage. All its global names have a prefix, because a device links
 # its objects with others.
-set -eu
-cd "$SOURCE_DIR"
+. "$SOURCE_DIR/test/support/script.sh"
+cd "$SOURCE_DIR" || exit
 core=$(cat test/hmm/device/core_sources.txt)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 
 fail() {
     echo "$compiler $optimisation $machine $options: $*"

@@ -2,14 +2,12 @@
 # HMM as one file: it is made from the current sources, compiles without a warning by the commands at its top, and is
 # the library, with the same exported names (except dlopen), for any program. As the core of a device it does the
 # device's work. If a file of its lists is missing, it fails.
-set -eu
-cd "$SOURCE_DIR"
+. "$SOURCE_DIR/test/support/script.sh"
+cd "$SOURCE_DIR" || exit
 command -v python3 >/dev/null || {
     echo "there is no python3 to make it"
     exit 77
 }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 
 tools/hmm_file "$work/hmm.c"
 if [ -e "$BUILD_DIR/hmm.c" ]; then

@@ -2,19 +2,12 @@
 # Debian's packages: lintian finds no errors; apt-get installs them in a clean system together with their dependencies;
 # programs run with the libraries preloaded and linked; mems inspects one; and removing the packages leaves nothing
 # behind.
-set -eu
-for command in dpkg-buildpackage dh lintian mmdebstrap xz; do
-    command -v $command >/dev/null || {
-        echo "skipped: there is no $command"
-        exit 77
-    }
-done
+. "$SOURCE_DIR/test/support/script.sh"
+need dpkg-buildpackage dh lintian mmdebstrap xz
 [ "$(id -u)" -eq 0 ] || {
     echo "skipped: only root may chroot"
     exit 77
 }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 chmod 755 "$work"
 
 cp -R "$SOURCE_DIR/test/packaging/consumer" "$work/consumer"

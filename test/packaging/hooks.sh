@@ -1,17 +1,10 @@
 #!/bin/sh
 # After `make hooks` git refuses a commit that clang-format would change, that breaks the layers of src/, or whose
 # subject is too long. It accepts all others, and checks what is committed rather than the work tree.
-set -eu
-for command in git clang-format-16; do
-    command -v $command >/dev/null || {
-        echo "skipped: there is no $command"
-        exit 77
-    }
-done
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$SOURCE_DIR/test/support/script.sh"
+need git clang-format-16
 (cd "$SOURCE_DIR" && tar -c --exclude=./build --exclude=./.git .) | tar -x -C "$work"
-cd "$work"
+cd "$work" || exit
 export HOME="$work" GIT_CONFIG_NOSYSTEM=1
 unset LIBMEMS LIBHMM
 git init -q .
@@ -19,11 +12,6 @@ git config user.name tester
 git config user.email tester@localhost
 make -s hooks
 git add .
-
-fail() {
-    echo "$*" >&2
-    exit 1
-}
 
 # refused TEXT MESSAGE - git refuses to commit the changes, and says TEXT.
 refused() {

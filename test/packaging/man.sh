@@ -1,18 +1,11 @@
 #!/bin/sh
 # groff finds no mistake in the manual pages; they have every option and every public function; and each function has a
 # page under its name.
-set -eu
+. "$SOURCE_DIR/test/support/script.sh"
 man=$BUILD_DIR/man
 [ -d "$man" ] || {
     echo "skipped: there are no pages without python3"
     exit 77
-}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-
-fail() {
-    echo "$*" >&2
-    exit 1
 }
 
 for page in "$man"/man1/mems.1 "$man"/man3/mems.3 "$man"/man3/mems_malloc.3 "$man"/man3/hmm.3 "$man"/man7/libmems.7; do

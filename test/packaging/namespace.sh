@@ -1,15 +1,8 @@
 #!/bin/sh
 # Programs and the private names of an archive: one that uses all of them for its own variables, one that has both
 # heaps, and a C++ program that replaces only operator new.
-set -eu
+. "$SOURCE_DIR/test/support/script.sh"
 : "${CXX:=c++}"
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-
-fail() {
-    echo "$*"
-    exit 1
-}
 
 # $work/names.c defines each global name of the archive that is not public, as in the sources, as a variable.
 collect_names() {

@@ -3,19 +3,12 @@
 # apart from the numbers; and what it links to exists (bench.tables checks its figures). The tree has been
 # built, so `make` builds nothing here and installs from there (packaging.package does both); goals that take long need
 # only exist.
-set -eu
-for command in python3 pkg-config; do
-    command -v $command >/dev/null || {
-        echo "skipped: there is no $command"
-        exit 77
-    }
-done
+. "$SOURCE_DIR/test/support/script.sh"
+need python3 pkg-config
 [ -n "$INSIGHT" ] || {
     echo "skipped: the command mems is not built here"
     exit 77
 }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 mkdir "$work/tools" "$work/tree" "$work/home"
 ln -s "$BUILD_DIR" "$work/tree/build"
 make=$(command -v make)
