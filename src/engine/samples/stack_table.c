@@ -35,32 +35,44 @@ static bool is_that(const struct stack *stack, uint32_t hash, const struct stack
            stack->cut == frames->cut && memcmp(stack->frames, frames->frames, frames_size(frames->depth)) == 0;
 }
 
-static bool has_index(void) {
-    return stack_table.count > STACK_FEW;
-}
-
-/* The head for a hash in the index; NULL: its part is not made. */
+/* The head for a hash in the index. */
 static struct stack **head_of(uint32_t hash) {
-    struct stack **part = stack_table.index[hash / STACK_PART_HEADS % STACK_PARTS];
-    return part != NULL ? &part[hash % STACK_PART_HEADS] : NULL;
+    const uint32_t head = hash & (stack_table.heads - 1);
+    return &stack_table.index[head / STACK_PART_HEADS][head % STACK_PART_HEADS];
 }
 
-/* Without memory for its part, a stack is not in the index: equal stacks are then kept more than once. */
 static void add_to_index(struct stack *stack) {
-    struct stack ***part = &stack_table.index[stack->hash / STACK_PART_HEADS % STACK_PARTS];
-    if (*part == NULL) {
-        *part = metadata_alloc(METADATA_MAX);
-        if (*part == NULL) {
-            return;
-        }
-        memset(*part, 0, METADATA_MAX);
-    }
     struct stack **head = head_of(stack->hash);
     stack->indexed = *head;
     *head = stack;
 }
 
-static void make_index(void) {
+static bool make_parts(uint32_t heads) {
+    bool made = true;
+    for (uint32_t part = 0; made && part * STACK_PART_HEADS < heads; part++) {
+        struct stack ***place = &stack_table.index[part];
+        *place = *place != NULL ? *place : metadata_alloc(METADATA_MAX);
+        made = *place != NULL;
+    }
+    return made;
+}
+
+static void clear_heads(void) {
+    for (uint32_t head = 0; head < stack_table.heads; head += STACK_PART_HEADS) {
+        const uint32_t left = stack_table.heads - head;
+        const size_t heads = left < STACK_PART_HEADS ? left : STACK_PART_HEADS;
+        memset(stack_table.index[head / STACK_PART_HEADS], 0, heads * sizeof(struct stack *));
+    }
+}
+
+/* Without memory, the index stays as it is. */
+static void grow_index(void) {
+    const uint32_t heads = stack_table.heads != 0 ? 2 * stack_table.heads : STACK_HEADS_FIRST;
+    if (!make_parts(heads)) {
+        return;
+    }
+    stack_table.heads = heads;
+    clear_heads();
     for (unsigned i = 0; i < STACK_BUCKETS; i++) {
         for (struct stack *stack = stack_table.buckets[i]; stack != NULL; stack = stack->next) {
             add_to_index(stack);
@@ -69,13 +81,17 @@ static void make_index(void) {
 }
 
 static struct stack *find(uint32_t hash, const struct stack_frames *frames, uint8_t size_class) {
-    const bool indexed = has_index();
-    struct stack **head = indexed ? head_of(hash) : &stack_table.buckets[hash % STACK_BUCKETS];
-    struct stack *stack = head != NULL ? *head : NULL;
+    const bool indexed = stack_table.heads != 0;
+    struct stack *stack = indexed ? *head_of(hash) : stack_table.buckets[hash % STACK_BUCKETS];
     while (stack != NULL && !is_that(stack, hash, frames, size_class)) {
         stack = indexed ? stack->indexed : stack->next;
     }
     return stack;
+}
+
+static bool is_index_small(void) {
+    return stack_table.count > STACK_FEW && stack_table.count > stack_table.heads / 2 &&
+           stack_table.heads < STACK_PARTS * STACK_PART_HEADS;
 }
 
 static void add(struct stack *stack, size_t size) {
@@ -84,10 +100,11 @@ static void add(struct stack *stack, size_t size) {
     *bucket = stack;
     stack_table.count++;
     stack_table.bytes += size;
-    if (stack_table.count == STACK_FEW + 1) {
-        make_index();
-    } else if (has_index()) {
+    if (stack_table.heads != 0) {
         add_to_index(stack);
+    }
+    if (is_index_small()) {
+        grow_index();
     }
 }
 

@@ -13,8 +13,10 @@
 /* As many as fit into a page with the rest of the table. */
 #define STACK_BUCKETS 440u
 
-/* With more stacks than this, the table gets an index, in parts of METADATA_MAX bytes, each made when it is needed. */
-#define STACK_FEW 2048u
+/* With more stacks than this, the table gets an index. A stack is cold memory, so most heads have none or one: there
+ * are more than twice as many as stacks, up to STACK_PARTS parts of METADATA_MAX bytes. */
+#define STACK_FEW 128u
+#define STACK_HEADS_FIRST 512u
 #define STACK_PARTS 32u
 #define STACK_PART_HEADS (METADATA_MAX / sizeof(struct stack *))
 
@@ -63,6 +65,7 @@ struct stack {
 struct stack_table {
     struct stack *buckets[STACK_BUCKETS];
     struct stack **index[STACK_PARTS]; /* STACK_PART_HEADS heads each; NULL: not made */
+    uint32_t heads;                    /* in use, a power of two; 0: there is no index */
     size_t count;
     size_t bytes;
     uint64_t beyond;    /* stacks for which there was no room, */
