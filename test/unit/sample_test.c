@@ -552,6 +552,18 @@ static void take_samples(unsigned count) {
     }
 }
 
+/* By the option: a small heap's samples are four times as far apart, a fast thread's farther still. */
+static void guards_of_frequent_samples_are_marks(void) {
+    need_guards_of_the_kernel();
+    engine_free(engine_alloc(100));
+    char *large = hold(1);
+    take_samples(20);
+    CHECK(heap_mine->interval >= GUARDED_FREQUENT);
+    CHECK_EQUAL(guarded_table.mappings, 0);
+    engine_free(large);
+    CHECK_VALID();
+}
+
 /* The live bytes that a reader of a profile estimates: it scales each line by the interval of the first one. */
 static double bytes_read(FILE *profile) {
     char line[2048];
@@ -753,7 +765,9 @@ static void a_forked_child_has_no_half_written_sample(void) {
 static void *be_before_the_opening(void *unused) {
     (void)unused;
     const struct sample_site site = {.frames = NULL};
+    atomic_store(&samples.interval, GUARDED_FREQUENT);
     CHECK(sample_make(SAMPLE_SMALL, 12000, GUARDED_FREQUENT, &site) != NULL);
+    atomic_store(&samples.interval, 1);
     pthread_barrier_wait(&step);
     pthread_barrier_wait(&step);
     return NULL;
@@ -833,6 +847,7 @@ int main(void) {
         FRESH_WITH(estimates_are_near_the_truth, "sample=10k"),
         FRESH_WITH(a_heap_is_sampled_once_it_has_held_enough, "sample=1m"),
         FRESH_WITH(guards_of_rare_samples_are_mappings, "sample=1m"),
+        FRESH_WITH(guards_of_frequent_samples_are_marks, "sample=128k"),
         FRESH_WITH(a_small_heap_has_fewer_samples, "sample=1m"),
         FRESH_WITH(a_profile_scales_samples_of_all_intervals, "sample=1m"),
         FRESH_WITH(samples_of_large_blocks_keep_a_pace, "sample=1m"),

@@ -31,7 +31,7 @@ struct sample;
 /* The maximum number of guards that are mappings. An unused cell counts as two, because it is opened in the middle. */
 #define GUARDED_MAPPINGS_MAX 4096u
 
-/* With a mean interval below this, samples are frequent. */
+/* If the option `sample` is below this, samples are frequent. */
 #define GUARDED_FREQUENT ((uint64_t)512 << 10)
 
 enum guard_state {

@@ -100,9 +100,15 @@ static void count_cell(struct guarded_cell cell, size_t by) {
     samples.cell_bytes += by * guarded_size(cell);
 }
 
+/* By the interval that is set: those that a fast thread's samples are drawn with may be far longer. */
+static void choose_guards(void) {
+    const uint64_t interval = atomic_load_explicit(&samples.interval, memory_order_relaxed);
+    atomic_store_explicit(&guarded_table.marks_first, interval < GUARDED_FREQUENT, memory_order_relaxed);
+}
+
 struct sample *sample_make(enum sample_kind kind, size_t size, uint64_t interval, const struct sample_site *site) {
     lock_take(&samples.lock);
-    atomic_store_explicit(&guarded_table.marks_first, interval < GUARDED_FREQUENT, memory_order_relaxed);
+    choose_guards();
     struct sample *sample = take_record();
     struct guarded_cell cell = {0};
     if (sample != NULL && kind == SAMPLE_SMALL && !guarded_take(size, sample, &cell)) {
