@@ -11,29 +11,22 @@
 
 #define OPERANDS 8u /* values on the stack of an expression */
 
-static bool is_readable(uintptr_t page) {
+bool frame_is_readable(uintptr_t page) {
     return futex_word_is_not((const void *)page, 1) || futex_word_is((const void *)page, 1);
 }
 
 /* Frames come one after another, so mostly the pages that are known grow by one. */
-static NOINLINE bool know(struct frame_bounds *bounds, uintptr_t first, uintptr_t end) {
-    if (!is_readable(first) || (first + os_page_size() != end && !is_readable(end - os_page_size()))) {
+NOINLINE bool frame_know(struct frame_bounds *bounds, uintptr_t at) {
+    if (at < bounds->low || at > bounds->high - sizeof(uintptr_t)) {
+        return false;
+    }
+    const uintptr_t first = round_down(at, os_page_size());
+    const uintptr_t end = round_up(at + sizeof(uintptr_t), os_page_size());
+    if (!frame_is_readable(first) || (first + os_page_size() != end && !frame_is_readable(end - os_page_size()))) {
         return false;
     }
     bounds->known = first == bounds->known_end ? bounds->known : first;
     bounds->known_end = end;
-    return true;
-}
-
-bool frame_read(struct frame_bounds *bounds, uintptr_t at, uintptr_t *word) {
-    if (at < bounds->low || at > bounds->high - sizeof *word) {
-        return false;
-    }
-    if ((at < bounds->known || at + sizeof *word > bounds->known_end) &&
-        !know(bounds, round_down(at, os_page_size()), round_up(at + sizeof *word, os_page_size()))) {
-        return false;
-    }
-    memcpy(word, (const void *)at, sizeof *word);
     return true;
 }
 
@@ -242,24 +235,34 @@ static NOINLINE enum frame_caller apply(const struct unwind_function *function, 
 /* A cache of simple rules, which most code has: the frame is a register plus an offset, preserved registers are at
  * offsets from it, and the return address is right below it. Such rules fit in a word. An entry is that word, and the
  * word combined with the code's address, so a half-written entry matches nothing. Code loaded where other code was may
- * match stale rules: the stack is then wrong, but reads stay within the bounds. The first KNOWN_FEW rules share one
- * page, so a small program touches no more; later ones spread over the whole table, which forgets the first. */
+ * match stale rules: the stack is then wrong, but reads stay within the bounds.
+ *
+ * A set is a cache line. The first rules share one page, so a small program touches no more; later ones spread over
+ * four pages, then over the whole table, which each time forgets those before. */
+#define KNOWN_WAYS 4u
 #define KNOWN_SHIFT 10u
-#define KNOWN_SHIFT_FEW 8u
-#define KNOWN_FEW 512u
+#define KNOWN_SHIFT_SOME 8u
+#define KNOWN_SHIFT_FEW 6u
 #define KNOWN_VALID UINT64_C(1)
 #define KNOWN_OUTERMOST (KNOWN_VALID | 31u << 1) /* instead of a register: there is no caller */
 
-static _Alignas(OS_PAGE) struct {
+struct known_rules {
     _Atomic uint64_t rules; /* both relaxed: see above */
     _Atomic uint64_t check;
-} known[1u << KNOWN_SHIFT];
+};
 
-/* Rules entered so far, up to KNOWN_FEW. Relaxed: any value is harmless. */
+static _Alignas(OS_PAGE) struct known_rules known[1u << KNOWN_SHIFT][KNOWN_WAYS];
+
+/* Rules entered so far. Relaxed: any value is harmless. */
 static _Atomic uint32_t known_count;
 
 static const uint8_t kept_registers[] = {3, 6, 12, 13, 14, 15};
 #define KEPT (sizeof kept_registers / sizeof *kept_registers)
+#define KEPT_WORDS UINT64_C(63) /* how far below the frame at most */
+
+static bool is_kept(unsigned number) {
+    return ((1u << 3 | 1u << 6 | 0xfu << 12) >> number & 1) != 0;
+}
 
 /* Bit 0: valid. 1 to 5: the frame's register. 6 to 23: its offset. Then 6 bits per preserved register: words below the
  * frame. Returns 0 if the rules are not simple. */
@@ -276,32 +279,38 @@ static uint64_t simple_rules(const struct unwind_function *function, const struc
     uint64_t rules = KNOWN_VALID | base << 1 | (uint64_t)row->frame_offset << 6;
     unsigned shift = 24;
     for (unsigned number = 0; number < UNWIND_REGISTERS; number++) {
-        const bool is_kept = memchr(kept_registers, (int)number, KEPT) != NULL;
+        const bool kept = is_kept(number);
         const int32_t offset = row->values[number];
-        if (is_kept && row->kinds[number] == RULE_AT_OFFSET && offset % 8 == 0 && offset < 0 && offset > -512) {
+        if (kept && row->kinds[number] == RULE_AT_OFFSET && offset % 8 == 0 && offset < 0 &&
+            offset >= -8 * (int32_t)KEPT_WORDS) {
             rules |= (uint64_t)(-offset / 8) << shift;
         } else if (row->kinds[number] != RULE_SAME && number != returned) {
             return 0;
         }
-        shift += is_kept ? 6 : 0;
+        shift += kept ? 6 : 0;
     }
     return rules;
 }
 
-static size_t known_place(uintptr_t pc, uint32_t count) {
-    const unsigned shift = count < KNOWN_FEW ? KNOWN_SHIFT_FEW : KNOWN_SHIFT;
-    return (size_t)(pc * UINT64_C(0x9e3779b97f4a7c15) >> (64 - shift));
+static struct known_rules *known_set(uintptr_t pc, uint32_t count) {
+    const unsigned shift = count < KNOWN_WAYS << KNOWN_SHIFT_FEW    ? KNOWN_SHIFT_FEW
+                           : count < KNOWN_WAYS << KNOWN_SHIFT_SOME ? KNOWN_SHIFT_SOME
+                                                                    : KNOWN_SHIFT;
+    return known[pc * UINT64_C(0x9e3779b97f4a7c15) >> (64 - shift)];
 }
 
 static void remember(uintptr_t pc, uint64_t rules) {
     const uint32_t count = atomic_load_explicit(&known_count, memory_order_relaxed);
     if (rules != 0) {
-        const size_t place = known_place(pc, count);
-        atomic_store_explicit(&known[place].rules, rules, memory_order_relaxed);
-        atomic_store_explicit(&known[place].check, pc ^ rules, memory_order_relaxed);
-        if (count < KNOWN_FEW) {
-            atomic_store_explicit(&known_count, count + 1, memory_order_relaxed);
+        struct known_rules *set = known_set(pc, count);
+        unsigned way = 0;
+        while (way < KNOWN_WAYS && atomic_load_explicit(&set[way].rules, memory_order_relaxed) != 0) {
+            way++;
         }
+        struct known_rules *entry = &set[way < KNOWN_WAYS ? way : count % KNOWN_WAYS];
+        atomic_store_explicit(&entry->rules, rules, memory_order_relaxed);
+        atomic_store_explicit(&entry->check, pc ^ rules, memory_order_relaxed);
+        atomic_store_explicit(&known_count, count + 1 != 0 ? count + 1 : count, memory_order_relaxed);
     }
 }
 
@@ -310,10 +319,44 @@ static uint64_t recall(uintptr_t pc) {
     if (count == 0) {
         return 0; /* untouched: a page that is read before it is written faults twice */
     }
-    const size_t place = known_place(pc, count);
-    const uint64_t rules = atomic_load_explicit(&known[place].rules, memory_order_relaxed);
-    const uint64_t check = atomic_load_explicit(&known[place].check, memory_order_relaxed);
-    return (rules & KNOWN_VALID) != 0 && (check ^ rules) == pc ? rules : 0;
+    struct known_rules *set = known_set(pc, count);
+    for (unsigned way = 0; way < KNOWN_WAYS; way++) {
+        const uint64_t rules = atomic_load_explicit(&set[way].rules, memory_order_relaxed);
+        const uint64_t check = atomic_load_explicit(&set[way].check, memory_order_relaxed);
+        if ((check ^ rules) == pc && (rules & KNOWN_VALID) != 0) {
+            return rules;
+        }
+    }
+    return 0;
+}
+
+/* Whether all that simple rules read of a frame is known. */
+static bool is_known(const struct frame_bounds *bounds, uintptr_t address) {
+    return address <= bounds->known_end && address >= bounds->known + 8 * KEPT_WORDS;
+}
+
+/* Where all is known: without branches, which the processor would often guess wrong. */
+static void load_kept(uint64_t rules, uintptr_t address, uintptr_t *registers) {
+#pragma GCC unroll 6
+    for (unsigned i = 0; i < KEPT; i++) {
+        uintptr_t *value = &registers[kept_registers[i]];
+        const uint64_t words = rules >> (24 + 6 * i) & KEPT_WORDS;
+        memcpy(value, words != 0 ? (const void *)(address - 8 * words) : value, sizeof *value);
+    }
+}
+
+static bool read_kept(uint64_t rules, uintptr_t address, uintptr_t *registers, struct frame_bounds *bounds) {
+    if (LIKELY(is_known(bounds, address))) {
+        load_kept(rules, address, registers);
+        return true;
+    }
+    for (unsigned i = 0; i < KEPT; i++) {
+        const uint64_t words = rules >> (24 + 6 * i) & KEPT_WORDS;
+        if (words != 0 && !frame_read(bounds, address - 8 * words, &registers[kept_registers[i]])) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static enum frame_caller apply_simple(uint64_t rules, struct frame *frame, struct frame_bounds *bounds) {
@@ -322,14 +365,8 @@ static enum frame_caller apply_simple(uint64_t rules, struct frame *frame, struc
     }
     const uintptr_t address = frame->registers[rules >> 1 & 31] + (rules >> 6 & 0x3ffff);
     uintptr_t pc;
-    if (!frame_read(bounds, address - 8, &pc)) {
+    if (!frame_read(bounds, address - 8, &pc) || !read_kept(rules, address, frame->registers, bounds)) {
         return FRAME_UNKNOWN;
-    }
-    for (unsigned i = 0; i < KEPT; i++) {
-        const uint64_t words = rules >> (24 + 6 * i) & 63;
-        if (words != 0 && !frame_read(bounds, address - 8 * words, &frame->registers[kept_registers[i]])) {
-            return FRAME_UNKNOWN;
-        }
     }
     if (pc == 0) {
         return FRAME_OUTERMOST;
@@ -342,16 +379,10 @@ static enum frame_caller apply_simple(uint64_t rules, struct frame *frame, struc
 
 #endif
 
-enum frame_caller frame_unwind(struct frame *frame, struct frame_bounds *bounds) {
+/* Not inlined: most frames need none of its memory cleared. */
+static NOINLINE enum frame_caller unwind_by_tables(uintptr_t pc, struct frame *frame, struct frame_bounds *bounds) {
     struct unwind_function function = {0};
     struct unwind_row row;
-    const uintptr_t pc = frame->interrupted ? frame->pc : frame->pc - 1;
-#if defined(__x86_64__)
-    const uint64_t rules = recall(pc);
-    if (rules != 0) {
-        return apply_simple(rules, frame, bounds);
-    }
-#endif
     if (!unwind_tables_exist() || !unwind_find_function(pc, &function) || !unwind_find_row(&function, pc, &row)) {
         return FRAME_UNKNOWN;
     }
@@ -359,4 +390,15 @@ enum frame_caller frame_unwind(struct frame *frame, struct frame_bounds *bounds)
     remember(pc, simple_rules(&function, &row));
 #endif
     return apply(&function, &row, frame, bounds);
+}
+
+enum frame_caller frame_unwind(struct frame *frame, struct frame_bounds *bounds) {
+    const uintptr_t pc = frame->interrupted ? frame->pc : frame->pc - 1;
+#if defined(__x86_64__)
+    const uint64_t rules = recall(pc);
+    if (rules != 0) {
+        return apply_simple(rules, frame, bounds);
+    }
+#endif
+    return unwind_by_tables(pc, frame, bounds);
 }

@@ -5,7 +5,9 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
+#include "base/compiler.h"
 #include "unwind_table.h"
 
 struct frame {
@@ -36,8 +38,20 @@ struct frame_bounds {
     uintptr_t known_end; /* to here are readable; initially both 0 */
 };
 
+bool frame_is_readable(uintptr_t page);
+
+/* Makes the pages of a word of the stack known. False if it is out of bounds, or not readable. */
+bool frame_know(struct frame_bounds *bounds, uintptr_t at);
+
 /* Reads a word of the stack. False if it is out of bounds, or not readable. */
-bool frame_read(struct frame_bounds *bounds, uintptr_t at, uintptr_t *word);
+static inline bool frame_read(struct frame_bounds *bounds, uintptr_t at, uintptr_t *word) {
+    const bool known = at >= bounds->known && at < bounds->known_end && bounds->known_end - at >= sizeof *word;
+    if (UNLIKELY(!known) && !frame_know(bounds, at)) {
+        return false;
+    }
+    memcpy(word, (const void *)at, sizeof *word);
+    return true;
+}
 
 /* Replaces a frame by its caller's. */
 enum frame_caller frame_unwind(struct frame *frame, struct frame_bounds *bounds);

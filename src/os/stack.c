@@ -6,7 +6,6 @@
 #include "base/bits.h"
 #include "base/compiler.h"
 #include "frame.h"
-#include "memory_calls.h"
 #include "os.h"
 
 /* A frame has at least a return address and a frame pointer. */
@@ -15,6 +14,7 @@
 struct walk {
     struct os_stack *own;
     struct frame_bounds bounds; /* of the stack that the last frame lies on */
+    bool on_own;                /* that is the thread's own */
     uintptr_t last;             /* the last frame's stack pointer; 0: none yet */
     uintptr_t *frames;
     unsigned count;
@@ -22,11 +22,13 @@ struct walk {
     bool cut;
 };
 
-/* Advice that changes nothing fails where nothing is mapped, and touches no page. */
-static bool is_mapped(uintptr_t low, uintptr_t high) {
-    const uintptr_t page = os_page_size();
-    low = round_down(low, page);
-    return sys_madvise((void *)low, round_up(high, page) - low, MADV_NORMAL) == 0;
+/* From the page of `low` to that of the last byte. */
+static bool are_readable(uintptr_t low, uintptr_t high) {
+    uintptr_t page = round_down(low, os_page_size());
+    while (page < high && frame_is_readable(page)) {
+        page += os_page_size();
+    }
+    return page >= high;
 }
 
 /* The first thread's thread pointer, if that thread loads the library; otherwise its stack counts as foreign. */
@@ -42,13 +44,14 @@ static uintptr_t stack_end(void) {
     return thread == first_thread ? getauxval(AT_EXECFN) : thread;
 }
 
-/* If an address is on the thread's own stack, extends the known part down to it. */
+/* If an address is on the thread's own stack, extends the known part down to it. What is readable now stays so while
+ * the thread runs, for there is a guard between its stack and what else may be mapped below. */
 static bool on_own_stack(struct os_stack *own, uintptr_t at) {
     if (at >= own->low && at < own->high) {
         return true;
     }
     const uintptr_t end = stack_end();
-    if (at >= end || !is_mapped(at, own->high == end ? own->low : end)) {
+    if (at >= end || !are_readable(at, own->high == end ? own->low : end)) {
         return false;
     }
     own->low = round_down(at, os_page_size());
@@ -56,15 +59,23 @@ static bool on_own_stack(struct os_stack *own, uintptr_t at) {
     return true;
 }
 
-static struct frame_bounds bounds_of(const struct os_stack *stack) {
-    return (struct frame_bounds){.low = stack->low, .high = stack->high};
+/* Goes on on the thread's own stack, if the address is there. */
+static bool go_to_own(struct walk *walk, uintptr_t at) {
+    const struct os_stack *own = walk->own;
+    if (!on_own_stack(walk->own, at)) {
+        return false;
+    }
+    walk->on_own = true;
+    walk->bounds = (struct frame_bounds){.low = own->low, .high = own->high, .known = own->low, .known_end = own->high};
+    return true;
 }
 
 /* Which stack the thread is on. */
 static void find_bounds(struct walk *walk, uintptr_t at) {
-    struct os_stack foreign = {.low = round_down(at, os_page_size())};
-    foreign.high = foreign.low + OS_STACK_FOREIGN;
-    walk->bounds = bounds_of(on_own_stack(walk->own, at) ? walk->own : &foreign);
+    const uintptr_t page = round_down(at, os_page_size());
+    if (!go_to_own(walk, at)) {
+        walk->bounds = (struct frame_bounds){.low = page, .high = page + OS_STACK_FOREIGN};
+    }
 }
 
 /* A walk goes upwards, or back onto the thread's own stack. */
@@ -74,9 +85,8 @@ static bool may_go_to(struct walk *walk, uintptr_t at) {
     if (walk->last == 0) {
         find_bounds(walk, at);
         allowed = true;
-    } else if (!within && walk->bounds.high != walk->own->high && on_own_stack(walk->own, at)) {
-        walk->bounds = bounds_of(walk->own);
-        allowed = true;
+    } else if (!within && !walk->on_own) {
+        allowed = go_to_own(walk, at);
     }
     walk->last = at;
     return allowed;
@@ -157,24 +167,28 @@ enum os_unwinder os_unwinder(void) {
 /* The linker defines this: the ELF header of the file that contains this code. */
 extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
 
-static bool is_own(uintptr_t address) {
+/* From the file's first code to its last. */
+static void find_own_code(uintptr_t *first, uintptr_t *size) {
     const uintptr_t start = (uintptr_t)&__ehdr_start;
     const ElfW(Phdr) *segments = (const ElfW(Phdr) *)(start + __ehdr_start.e_phoff);
-    for (unsigned i = 0; i < __ehdr_start.e_phnum; i++) {
-        if (segments[i].p_type == PT_LOAD && (segments[i].p_flags & PF_X) != 0 &&
-            address - start - segments[i].p_vaddr < segments[i].p_memsz) {
-            return true;
+    *first = 0;
+    for (unsigned i = 0; i < __ehdr_start.e_phnum; i++) { /* in ascending order */
+        if (segments[i].p_type == PT_LOAD && (segments[i].p_flags & PF_X) != 0) {
+            *first = *first != 0 ? *first : start + segments[i].p_vaddr;
+            *size = start + segments[i].p_vaddr + segments[i].p_memsz - *first;
         }
     }
-    return false;
 }
 
 unsigned os_stack_own(const uintptr_t *frames, unsigned count) {
+    uintptr_t first;
+    uintptr_t size = 0;
     unsigned own = 0;
-    if (is_own(getauxval(AT_ENTRY))) {
+    find_own_code(&first, &size);
+    if (getauxval(AT_ENTRY) - first < size) {
         return 0; /* in the program, beside its own functions */
     }
-    while (own < count && is_own(frames[own])) {
+    while (own < count && frames[own] - first < size) {
         own++;
     }
     return own;

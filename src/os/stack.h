@@ -4,8 +4,9 @@
  * Frames are found by unwind tables (frame.h) with glibc 2.35 or later, elsewhere by frame pointers, if any.
  *
  * A walk takes no lock, allocates nothing, and uses about 1.2 KiB of stack. It reads only the current stack, upwards,
- * and asks the kernel about each page first. A stack that is not the thread's own (a signal handler's, a coroutine's)
- * is followed for OS_STACK_FOREIGN bytes, and back onto the thread's own.
+ * and asks the kernel about each page first: once if it is the thread's own stack, of which all from here to the end
+ * must be readable, and in each walk if it is another (a signal handler's, a coroutine's). Such a stack is followed for
+ * OS_STACK_FOREIGN bytes, and back onto the thread's own.
  */
 #pragma once
 
@@ -15,7 +16,7 @@
 
 #define OS_STACK_FOREIGN ((size_t)64 << 10)
 
-/* The part of a thread's own stack that is known to be mapped. Initially zero. */
+/* The part of a thread's own stack that is known to be readable. Initially zero. */
 struct os_stack {
     uintptr_t low;
     uintptr_t high;

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#include "os/frame.h"
 #include "os/os.h"
 #include "os/stack.h"
 #include "os/unwind_table.h"
@@ -140,7 +141,7 @@ static void a_swapped_stack_is_followed_to_its_end(void **state) {
 
 #ifdef __x86_64__
 /* Calls a function on a stack whose frames lead to a return address that was made up, with nothing behind it. */
-static void call_on(void *top, void (*function)(void)) {
+__attribute__((noinline)) static void call_on(void *top, void (*function)(void)) {
     __asm__ volatile("movq %%rsp, %%rbx\n\tmovq %0, %%rsp\n\tcallq *%1\n\tmovq %%rbx, %%rsp"
                      :
                      : "r"(top), "r"(function)
@@ -181,6 +182,49 @@ static void a_deep_stack_is_cut(void **state) {
     assert_int_equal(walked.depth, DEPTH);
     assert_true(walked.cut);
 }
+
+__attribute__((noinline)) static void walk_below_an_array(void) {
+    volatile char array[5 * OS_PAGE];
+    array[0] = array[sizeof array - 1] = 1;
+    called();
+    array[0] = array[1];
+}
+
+/* The kernel is asked once about the pages of the thread's own stack. */
+static void what_is_known_of_a_stack_is_kept(void **state) {
+    (void)state;
+    skip_without_tables();
+    const uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+    memset(&own, 0, sizeof own);
+    walk_below_an_array();
+    assert_false(walked.cut);
+    const struct os_stack before = own;
+    assert_true(before.low < here - 5 * OS_PAGE && before.high > here);
+    called();
+    assert_memory_equal(&own, &before, sizeof own);
+#ifdef __x86_64__
+    call_on((char *)new_stack() + STACK_SIZE, called);
+    assert_memory_equal(&own, &before, sizeof own);
+#endif
+}
+
+#ifdef __x86_64__
+/* A guard lies above, so this is not the thread's own stack. */
+static void a_stack_within_the_own_is_not_left(void **state) {
+    (void)state;
+    skip_without_tables();
+    _Alignas(OS_PAGE) char stacks[8 * OS_PAGE];
+    char *guard = stacks + 4 * OS_PAGE;
+    memset(stacks, 0, sizeof stacks);
+    memset(&own, 0, sizeof own);
+    assert_int_equal(mprotect(guard, OS_PAGE, PROT_NONE), 0);
+    call_on(guard, called);
+    assert_true(walked.cut && passes(called) && own.high == 0);
+    assert_int_equal(mprotect(guard, OS_PAGE, PROT_READ | PROT_WRITE), 0);
+    call_on(stacks + sizeof stacks, called);
+    assert_true(passes(called) && own.high != 0);
+}
+#endif
 
 /* Below the stack pointer nothing is touched but what the walk needs. */
 static void a_walk_takes_4_kib_of_stack_at_most(void **state) {
@@ -300,6 +344,63 @@ static void every_function_is_found_in_its_table(void **state) {
     CHECK(total > 1000);
 }
 
+#if defined(__GLIBC__) && defined(__x86_64__)
+#if __GLIBC_PREREQ(2, 35)
+#define COUNTS_LOOKUPS
+
+/* In place of glibc's: counts look-ups. */
+static unsigned lookups;
+
+int _dl_find_object(void *address, struct dl_find_object *object) {
+    static int (*find)(void *, struct dl_find_object *);
+    if (find == NULL) {
+        *(void **)&find = dlsym(RTLD_NEXT, "_dl_find_object");
+    }
+    lookups++;
+    return find(address, object);
+}
+
+enum { RULES = 300 };
+
+/* Finds the callers of this many of a module's functions, as if each had just been called. */
+static int unwind_functions(struct dl_phdr_info *module, size_t size, void *done) {
+    (void)size;
+    uintptr_t stack[] = {4711, 4712};
+    for (unsigned i = 0; i < module->dlpi_phnum && *(unsigned *)done < RULES; i++) {
+        const char *header = (const char *)module->dlpi_addr + module->dlpi_phdr[i].p_vaddr;
+        if (module->dlpi_phdr[i].p_type != PT_GNU_EH_FRAME || (unsigned char)header[3] != 0x3b) {
+            continue;
+        }
+        const int32_t *pairs = (const int32_t *)(header + 12);
+        for (uint32_t at = 1; at < (uint32_t)pairs[-1] && *(unsigned *)done < RULES; at++) {
+            const uintptr_t start = (uintptr_t)header + (uintptr_t)(intptr_t)pairs[2 * at];
+            struct frame frame = {.pc = start, .interrupted = true};
+            struct frame_bounds bounds = {.low = (uintptr_t)stack, .high = (uintptr_t)(stack + 2)};
+            frame.registers[UNWIND_STACK_POINTER] = (uintptr_t)stack;
+            if (frame_unwind(&frame, &bounds) == FRAME_FOUND && frame.pc == 4711) {
+                CHECK_EQUAL(frame.registers[UNWIND_STACK_POINTER], (uintptr_t)(stack + 1));
+                ++*(unsigned *)done;
+            }
+        }
+    }
+    return 0;
+}
+
+static void rules_are_looked_up_once(void **state) {
+    (void)state;
+    skip_without_tables();
+    for (unsigned time = 0; time < 3; time++) { /* many rules displace the first */
+        unsigned done = 0;
+        lookups = 0;
+        dl_iterate_phdr(unwind_functions, &done);
+        assert_int_equal(done, RULES);
+    }
+    assert_true(lookups < RULES / 3); /* where they are kept depends on addresses, so some still do */
+}
+
+#endif
+#endif
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_walk_comes_to_the_end_of_the_stack),
@@ -312,10 +413,17 @@ int main(void) {
         cmocka_unit_test(a_stack_that_ends_at_once_is_not_left),
 #endif
         cmocka_unit_test(a_deep_stack_is_cut),
+        cmocka_unit_test(what_is_known_of_a_stack_is_kept),
+#ifdef __x86_64__
+        cmocka_unit_test(a_stack_within_the_own_is_not_left),
+#endif
         cmocka_unit_test(a_walk_takes_4_kib_of_stack_at_most),
         cmocka_unit_test(walks_beside_a_thread_that_loads_libraries),
         cmocka_unit_test(a_walk_within_a_walk_finds_nothing),
         cmocka_unit_test(every_function_is_found_in_its_table),
+#ifdef COUNTS_LOOKUPS
+        cmocka_unit_test(rules_are_looked_up_once),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
