@@ -6,6 +6,7 @@
 #include "base/exponential.h"
 #include "engine/root/root.h"
 #include "engine/samples/stack_table.h"
+#include "engine/tables/size_class.h"
 #include "support/engine_heap.h"
 
 static struct stack_frames frames_of(uintptr_t first, unsigned depth) {
@@ -62,14 +63,14 @@ static void many_stacks_are_found_as_fast_as_few(void) {
     unsigned longest;
     CHECK(root_start());
     for (unsigned i = 0; i < MANY; i++) {
-        const struct stack_frames frames = frames_of(i * 16, 5);
-        stacks[i] = stack_intern(&frames, 0);
+        const struct stack_frames frames = frames_of(i / SIZE_CLASSES * 16, 5);
+        stacks[i] = stack_intern(&frames, (uint8_t)(i % SIZE_CLASSES));
         CHECK(i < STACK_FEW || stack_table.heads >= 2 * i || stack_table.heads == STACK_PARTS * STACK_PART_HEADS);
     }
     CHECK_EQUAL(stack_table.count, MANY);
     for (unsigned i = 0; i < MANY; i++) {
-        const struct stack_frames frames = frames_of(i * 16, 5);
-        CHECK(stack_intern(&frames, 0) == stacks[i]);
+        const struct stack_frames frames = frames_of(i / SIZE_CLASSES * 16, 5);
+        CHECK(stack_intern(&frames, (uint8_t)(i % SIZE_CLASSES)) == stacks[i]);
     }
     CHECK_EQUAL(stack_table.count, MANY);
     CHECK_EQUAL(indexed(&longest), MANY);

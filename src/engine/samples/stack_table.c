@@ -35,14 +35,14 @@ static bool is_that(const struct stack *stack, uint32_t hash, const struct stack
            stack->cut == frames->cut && memcmp(stack->frames, frames->frames, frames_size(frames->depth)) == 0;
 }
 
-/* The head for a hash in the index. */
-static struct stack **head_of(uint32_t hash) {
-    const uint32_t head = hash & (stack_table.heads - 1);
+/* The head in the index. Blocks of many classes may come from the same frames. */
+static struct stack **head_of(uint32_t hash, uint8_t size_class) {
+    const uint32_t head = (hash + size_class * UINT32_C(0x9e3779b1)) & (stack_table.heads - 1);
     return &stack_table.index[head / STACK_PART_HEADS][head % STACK_PART_HEADS];
 }
 
 static void add_to_index(struct stack *stack) {
-    struct stack **head = head_of(stack->hash);
+    struct stack **head = head_of(stack->hash, stack->size_class);
     stack->indexed = *head;
     *head = stack;
 }
@@ -82,7 +82,7 @@ static void grow_index(void) {
 
 static struct stack *find(uint32_t hash, const struct stack_frames *frames, uint8_t size_class) {
     const bool indexed = stack_table.heads != 0;
-    struct stack *stack = indexed ? *head_of(hash) : stack_table.buckets[hash % STACK_BUCKETS];
+    struct stack *stack = indexed ? *head_of(hash, size_class) : stack_table.buckets[hash % STACK_BUCKETS];
     while (stack != NULL && !is_that(stack, hash, frames, size_class)) {
         stack = indexed ? stack->indexed : stack->next;
     }
