@@ -8,11 +8,16 @@
 
 _Atomic bool hmm_advice_given;
 
+/* By number: not in the headers of every C library. */
+#define GUARD_INSTALL 102
+#define GUARD_REMOVE 103
+
 static const struct {
     int given, back;
 } kinds[] = {
     {MADV_DONTFORK, MADV_DOFORK},       {MADV_WIPEONFORK, MADV_KEEPONFORK}, {MADV_DONTDUMP, MADV_DODUMP},
     {MADV_MERGEABLE, MADV_UNMERGEABLE}, {MADV_SEQUENTIAL, MADV_NORMAL},     {MADV_RANDOM, MADV_NORMAL},
+    {GUARD_INSTALL, GUARD_REMOVE},      {HMM_PROTECTED, HMM_OPENED},
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 
@@ -71,6 +76,10 @@ static void forget_within(struct range *range, uintptr_t start, uintptr_t end) {
     }
 }
 
+static void take_back(uintptr_t start, size_t size, int back) {
+    (void)(back == HMM_OPENED ? os_commit((void *)start, size) : os_advise((void *)start, size, back));
+}
+
 static void end_kind(unsigned kind, uintptr_t start, uintptr_t end) {
     for (unsigned i = 0; i < RANGES; i++) {
         struct range *range = &ranges[kind][i];
@@ -79,7 +88,7 @@ static void end_kind(unsigned kind, uintptr_t start, uintptr_t end) {
         from = from > start ? from : start;
         to = to < end ? to : end;
         if (atomic_load_explicit(&range->start, memory_order_relaxed) != 0 && from < to) {
-            (void)os_advise((void *)from, to - from, kinds[kind].back);
+            take_back(from, to - from, kinds[kind].back);
             forget_within(range, start, end);
         }
     }

@@ -1,5 +1,5 @@
-/* advice.h - ends what the program's madvise has set for whole pages of a block together with the block. Only for the
- * heap behind malloc. Advice on huge pages stays, because nothing takes it back. */
+/* advice.h - ends what the program's madvise and mprotect have set for whole pages of a block together with the block.
+ * Only for the heap behind malloc. Advice on huge pages stays, because nothing takes it back. */
 #pragma once
 
 #include <stddef.h>
@@ -17,6 +17,10 @@ struct HmmHeap;
 
 /* Whether advice may be in force anywhere. Relaxed: a block's user had it before whoever frees the block. */
 extern _Atomic bool hmm_advice_given __attribute__((visibility("hidden")));
+
+/* What mprotect does, as advice: pages may no longer be read and written, or may be again. */
+#define HMM_PROTECTED (-1)
+#define HMM_OPENED (-2)
 
 /* Even if it failed: a part may be done. No lock: signal handlers may call madvise. */
 void hmm_advised(const void *memory, size_t size, int advice);

@@ -18,7 +18,7 @@ static const struct option options[] = {
     OPTION_CONFINE(struct hmm_options),
     OPTION_DEEPBIND(struct hmm_options),
     OPTION(struct hmm_options, advice, OPTION_WORD, "on|off", "on",
-           "when a block is freed, undo what madvise set for it", .words = toggle_words),
+           "when a block is freed, undo what madvise and mprotect set for it", .words = toggle_words),
 };
 
 static const struct option_table table = {

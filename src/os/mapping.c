@@ -131,6 +131,10 @@ int os_advise(void *start, size_t size, int advice) {
     return syscall_error(SYSCALL(SYS_madvise, syscall_address(start), (long)size, advice));
 }
 
+int os_protect(void *start, size_t size, int protection) {
+    return syscall_error(SYSCALL(SYS_mprotect, syscall_address(start), (long)size, protection));
+}
+
 int os_lock_pages(const void *start, size_t size, unsigned flags) {
     return syscall_error(flags == 0 ? SYSCALL(SYS_mlock, syscall_address(start), (long)size)
                                     : SYSCALL(SYS_mlock2, syscall_address(start), (long)size, (long)flags));

@@ -61,8 +61,9 @@ int os_purge(void *start, size_t size);
  * there. On an error nothing has changed, unless *lost: then the addresses are no longer ours. */
 int os_replace(void *start, size_t size, bool *lost);
 
-/* madvise and mlock (mlock2 if flags are not 0) for the program: any addresses, any advice. */
+/* madvise, mprotect and mlock (mlock2 if flags are not 0) for the program: any addresses, any advice. */
 int os_advise(void *start, size_t size, int advice);
+int os_protect(void *start, size_t size, int protection);
 int os_lock_pages(const void *start, size_t size, unsigned flags);
 
 /* Frees pages and makes them fault, without splitting the mapping; os_guard_end makes them accessible, and zero. EINVAL

@@ -6,9 +6,11 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "support/check.h"
 #include "support/child.h"
 
 #ifdef LIBRARY_mems
@@ -196,6 +198,32 @@ static void blocks_outlive_their_thread(void **state) {
     }
 }
 
+/* As a translator does that makes code read-only, or a library of coroutines with guards below their stacks. */
+static void close_pages(void *unused) {
+    enum { BLOCKS = 8 };
+    const size_t size = 300000, page = (size_t)sysconf(_SC_PAGESIZE);
+    (void)unused;
+    for (int round = 0; round < 3; round++) {
+        char *blocks[BLOCKS];
+        for (int i = 0; i < BLOCKS; i++) {
+            CHECK(posix_memalign((void **)&blocks[i], page, size) == 0);
+            memset(blocks[i], round, size);
+        }
+        for (int i = 0; i < BLOCKS; i++) {
+            CHECK(mprotect(blocks[i], page, PROT_NONE) == 0);
+            CHECK(mprotect(blocks[i] + 2 * page, page, i % 2 ? PROT_READ : PROT_READ | PROT_EXEC) == 0);
+            free(blocks[i]);
+        }
+    }
+    errno = 0;
+    CHECK(mprotect((void *)1, page, PROT_READ) == -1 && errno == EINVAL);
+}
+
+static void pages_that_the_program_has_closed_are_open_for_the_next_block(void **state) {
+    (void)state;
+    expect_success(close_pages, NULL);
+}
+
 /* As a daemon does that closes all files, and then opens its own. */
 static void close_all(void *unused) {
     (void)unused;
@@ -229,6 +257,7 @@ int main(void) {
         cmocka_unit_test(destructors_of_thread_specific_data_allocate_and_free),
         cmocka_unit_test(threads_that_only_free_need_no_block_of_their_own),
         cmocka_unit_test(blocks_outlive_their_thread),
+        cmocka_unit_test(pages_that_the_program_has_closed_are_open_for_the_next_block),
         cmocka_unit_test(the_heap_neither_keeps_nor_writes_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

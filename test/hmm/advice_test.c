@@ -118,6 +118,28 @@ static void other_memory_and_neighbours_keep_their_advice(void) {
     CHECK_VALID();
 }
 
+/* Also the page that the heap writes its links to. */
+static void closed_pages_are_open_when_the_heap_needs_them(void) {
+    for (int round = 0; round < 100; round++) {
+        char *block = make_block();
+        CHECK(mprotect(block, 2 * page, round % 2 ? PROT_NONE : PROT_READ) == 0);
+        hmm_advised(block, 2 * page, HMM_PROTECTED);
+        HmmFree(block);
+        block[page] = 1;
+    }
+    CHECK_VALID();
+}
+
+/* A guard is a mark on pages that stay mapped, since Linux 6.13. */
+static void guards_end_with_the_block(void) {
+    enum { GUARD_INSTALL = 102 };
+    char *block = make_block();
+    set(block, 2 * page, GUARD_INSTALL);
+    HmmFree(block);
+    CHECK(block[page] == 0);
+    CHECK_VALID();
+}
+
 static void advice_is_kept_if_the_option_says_so(void) {
     char *block = make_block();
     set(block, PAGES * page, MADV_DONTFORK);
@@ -133,6 +155,8 @@ int main(void) {
         FRESH(advice_ends_with_a_block_that_moves_or_shrinks),
         FRESH(many_blocks_lose_their_advice),
         FRESH(other_memory_and_neighbours_keep_their_advice),
+        FRESH(closed_pages_are_open_when_the_heap_needs_them),
+        FRESH(guards_end_with_the_block),
         FRESH_WITH(advice_is_kept_if_the_option_says_so, "advice=off"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "engine/memory/huge.h"
 #include "engine/memory/span.h"
 #include "engine/root/root.h"
 #include "engine/tables/page_map.h"
@@ -88,6 +89,30 @@ static void advice_ends_with_large_blocks(void) {
 
 static void advice_ends_with_a_slab(void) {
     end_with_blocks_of(OS_PAGE);
+}
+
+/* A garbage collector protects its own memory while all other threads are stopped, one of which holds a lock. */
+static void protections_end_with_large_blocks_and_elsewhere_take_no_lock(void) {
+    fill(MIB);
+    for (int i = 0; i < BLOCKS; i++) {
+        char *closed = blocks[i] + MIB / 2;
+        CHECK(mprotect(closed, OS_PAGE, i % 2 ? PROT_READ : PROT_NONE) == 0);
+        engine_protected(closed, OS_PAGE);
+    }
+    free_all();
+    fill(MIB);
+    char *huge = engine_alloc(HUGE_MIN);
+    char *mapped = mmap(NULL, OS_PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(huge != NULL && mapped != MAP_FAILED);
+    lock_take(&huge_table.lock);
+    lock_take(&spans.lock);
+    engine_protected(mapped, OS_PAGE);
+    engine_protected(huge, OS_PAGE);
+    lock_give(&spans.lock);
+    lock_give(&huge_table.lock);
+    free_all();
+    engine_free(huge);
+    CHECK_VALID();
 }
 
 static void advice_is_kept_if_the_option_says_so(void) {
@@ -245,6 +270,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         FRESH_WITH(advice_ends_with_large_blocks, UNDECAYED),
         FRESH_WITH(advice_ends_with_a_slab, UNDECAYED),
+        FRESH_WITH(protections_end_with_large_blocks_and_elsewhere_take_no_lock, UNDECAYED),
         FRESH_WITH(advice_is_kept_if_the_option_says_so, UNDECAYED ",advice=off"),
         FRESH_WITH(any_page_of_a_block_counts, UNDECAYED),
         FRESH_WITH(an_advised_block_that_shrinks_keeps_its_addresses, UNDECAYED),

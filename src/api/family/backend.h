@@ -29,6 +29,7 @@
 #define backend_save_locked() ((void)0) /* the break moves by pages */
 #define backend_confine_to(addresses, data) ((void)(addresses), (void)(data), hmm_confine())
 #define backend_advised(start, size, advice, over) ((void)(over), hmm_advised(start, size, advice))
+#define backend_protected(start, size, open) hmm_advised(start, size, (open) ? HMM_OPENED : HMM_PROTECTED)
 #define backend_limits_changed hmm_ask_limits
 #define backend_keeps_deepbind hmm_keeps_deepbind
 #define backend_set_trim(never) ((void)(never))
@@ -61,6 +62,7 @@
 #define backend_save_locked engine_save_locked
 #define backend_confine_to engine_confine_to
 #define backend_advised(start, size, advice, over) ((over) ? (void)0 : engine_advised(start, size))
+#define backend_protected(start, size, open) ((open) ? (void)0 : engine_protected(start, size))
 #define backend_limits_changed() ((void)0) /* the engine does not query them again */
 #define backend_set_trim(never) ((void)engine_option_set("decay_ms", (never) ? "4294967295" : "0"))
 #define backend_set_mapping engine_set_mapping

@@ -1,7 +1,7 @@
-/* advice.c - the program's own madvise and mlock on pages of its blocks. Their effects stay with the addresses until
- * these are mapped anew: a later user would have unwanted huge pages, or memory that a forked child does not get. So
- * spans with advised blocks are marked, and mapped anew when they are freed (span_give_advised); a slot's, with its
- * whole slab. */
+/* advice.c - the program's own madvise, mlock and mprotect on pages of its blocks. Their effects stay with the
+ * addresses until these are mapped anew: a later user would have unwanted huge pages, memory that a forked child does
+ * not get, or pages that fault. So spans with advised blocks are marked, and mapped anew when they are freed
+ * (span_give_advised); a slot's, with its whole slab. */
 #include "engine/engine.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
@@ -34,14 +34,28 @@ static void mark_spans(const void *start, size_t size) {
     lock_give(&spans.lock);
 }
 
-/* Also in a child that shares the process's memory: its pages are the same. */
-void engine_advised(const void *start, size_t size) {
-    uintptr_t end = (uintptr_t)start + size;
-    if (mems_root.options.advice != TOGGLE_ON || !root_ready()) {
-        return;
-    }
-    huge_note_advice(start, size);
+static bool ends_with_blocks(void) {
+    return mems_root.options.advice == TOGGLE_ON && root_ready();
+}
+
+static void mark_in_window(const void *start, size_t size) {
+    const uintptr_t end = (uintptr_t)start + size;
     if (end > window.base && (uintptr_t)start < window.base + window.units_area.size) {
         mark_spans(start, size);
+    }
+}
+
+/* Also in a child that shares the process's memory: its pages are the same. */
+void engine_advised(const void *start, size_t size) {
+    if (ends_with_blocks()) {
+        huge_note_advice(start, size);
+        mark_in_window(start, size);
+    }
+}
+
+/* A huge block needs no mark: pages of different protections do not move, and are unmapped with it. */
+void engine_protected(const void *start, size_t size) {
+    if (ends_with_blocks()) {
+        mark_in_window(start, size);
     }
 }
