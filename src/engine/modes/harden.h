@@ -135,11 +135,13 @@ COLD void harden_tell_overflow(const char *operation, void *start, unsigned size
 
 /* Whether the end of the canary is intact in the slot before (-1) or behind (1) another one of the same slab; true if
  * no block lives there. Their records are adjacent, and the one behind the last slot's is not live
- * (size_class_start). */
+ * (size_class_start). Whether a neighbour lives is hard to predict, so this does not branch: if none does, it looks at
+ * the slot itself, with a slack of 0. */
 ALWAYS_INLINE bool harden_beside_intact(const struct slot *slot, ptrdiff_t by, size_t stride) {
-    const unsigned record = atomic_load_explicit(slot->record + by, memory_order_relaxed);
-    return !record_is_live(record) ||
-           canary_end_intact(slot->start + by * (ptrdiff_t)stride, record_slack(record), slot->room);
+    const size_t record = atomic_load_explicit(slot->record + by, memory_order_relaxed);
+    const size_t if_live = -(record & RECORD_LIVE);
+    return canary_end_intact(slot->start + (by * (ptrdiff_t)stride & (ptrdiff_t)if_live),
+                             record >> RECORD_SLACK_SHIFT & if_live, slot->room);
 }
 
 /* Whether a live block of one of the first SHORT_CLASSES may end, and be cleared, without a report: it is of the kind

@@ -158,24 +158,21 @@ ALWAYS_INLINE void zero_write(void *start, size_t bytes) {
     }
 }
 
+/* Up to 64 bytes without a branch: programs mix such sizes, so one would often be mispredicted. */
 RACY_INLINE bool zero_intact(const void *start, size_t bytes) {
-    const canary_word *first = start;
-    const canary_word *end = (const canary_word *)((const char *)start + bytes);
+    const canary_pair *first = start;
+    const canary_pair *end = (const canary_pair *)((const char *)start + bytes);
     if (UNLIKELY(bytes > CANARY_INLINE_MAX)) {
         return zero_intact_long(start, bytes);
     }
-    uint64_t any = first[0] | first[1] | end[-1] | end[-2];
-    if (bytes > 2 * sizeof(canary_pair)) {
-        any |= first[2] | first[3] | end[-3] | end[-4];
+    const size_t two = bytes < 2 * sizeof *first ? bytes : 2 * sizeof *first;
+    canary_pair any = (first[0] | *((const canary_pair *)((const char *)first + two) - 1)) |
+                      (end[-1] | *(const canary_pair *)((const char *)end - two));
+    if (bytes > 4 * sizeof *first) {
+        any |= (first[2] | first[3]) | (end[-3] | end[-4]);
     }
-    if (bytes > 4 * sizeof(canary_pair)) {
-        const canary_pair *pair = start;
-        const canary_pair *past = (const canary_pair *)((const char *)start + bytes);
-        canary_pair more = (pair[2] | pair[3]) | (past[-3] | past[-4]);
-        if (bytes > 8 * sizeof *pair) {
-            more |= ((pair[4] | pair[5]) | (pair[6] | pair[7])) | ((past[-5] | past[-6]) | (past[-7] | past[-8]));
-        }
-        any |= more[0] | more[1];
+    if (bytes > 8 * sizeof *first) {
+        any |= ((first[4] | first[5]) | (first[6] | first[7])) | ((end[-5] | end[-6]) | (end[-7] | end[-8]));
     }
-    return any == 0;
+    return (any[0] | any[1]) == 0;
 }
