@@ -43,6 +43,33 @@ static void a_byte_in_an_aligned_block_of_none(void) {
     engine_free(block);
 }
 
+/* In the same slot. */
+static char *block_resized(size_t from, size_t size) {
+    char *block = block_of(from);
+    CHECK(engine_realloc("realloc", block, size) == block);
+    CHECK(engine_usable_size("malloc_usable_size", block) == size);
+    for (size_t at = 0; at < size; at++) {
+        CHECK(block[at] == (at < from ? 7 : 0));
+    }
+    return block;
+}
+
+static void a_byte_behind_a_lengthened_block(void) {
+    char *block = block_resized(18, 28);
+    block[28] = 0;
+    engine_free(block);
+}
+
+static void a_byte_behind_a_shortened_block(void) {
+    char *block = block_resized(28, 18);
+    block[18] = 1;
+    engine_free(block);
+}
+
+static void new_and_realloc(void) {
+    (void)engine_realloc("realloc", engine_alloc_as(ORIGIN_NEW, 20), 24);
+}
+
 static void a_zero_behind(void) {
     char *block = block_of(24);
     block[24] = 0;
@@ -751,6 +778,11 @@ int main(void) {
         FULL(a_byte_behind, "free(@): overflow: " SLOT(20, 32) ": 1 byte changed, 0 bytes behind its end"),
         FULL(a_byte_in_an_aligned_block_of_none,
              "free(@): overflow: " SLOT(0, 64) ": 1 byte changed, 0 bytes behind its end"),
+        FULL(a_byte_behind_a_lengthened_block,
+             "free(@): overflow: " SLOT(28, 32) ": 1 byte changed, 0 bytes behind its end"),
+        FULL(a_byte_behind_a_shortened_block,
+             "free(@): overflow: " SLOT(18, 32) ": 1 byte changed, 0 bytes behind its end"),
+        FULL(new_and_realloc, "realloc(@): wrong kind: " SLOT(20, 32) ", from operator new"),
         FULL(a_zero_behind, "free(@): overflow: " SLOT(24, 32) ": 1 byte changed, 0 bytes behind its end"),
         FULL(bytes_behind_a_large_block,
              "free(@): overflow: a live block of 100000 bytes: 10 bytes changed, 0 to 9 bytes behind its end"),

@@ -13,6 +13,7 @@
 #include "engine/reports/fault_report.h"
 #include "engine/root/engine_options.h"
 #include "engine/slabs/lookup.h"
+#include "fast_path.h"
 #include "harden_free.h"
 #include "move_pages.h"
 #include "realloc.h"
@@ -131,11 +132,16 @@ static bool resize_large(const struct hardened_block *of, size_t size) {
     return resized;
 }
 
+/* With harden=light: whether a slot of a class, but EMPTY_CLASS, keeps its block at another size above 0. */
+static bool slot_stays(unsigned size_class, size_t size) {
+    const size_t room = size_class_room(size_class);
+    return size <= room && (size > realloc_keeps_from(room) || class_fits(size, size_class));
+}
+
 /* Whether a block could be resized without moving. */
 static bool resize_in_place(const struct hardened_block *of, size_t size) {
     if (of->block.kind == BLOCK_SLOT && heaps.harden == HARDEN_LIGHT) {
-        return size != 0 && of->block.size_class != EMPTY_CLASS && size <= of->room &&
-               (size > realloc_keeps_from(of->room) || class_fits(size, of->block.size_class));
+        return size != 0 && of->block.size_class != EMPTY_CLASS && slot_stays(of->block.size_class, size);
     }
     if (of->block.kind == BLOCK_SLOT) {
         const bool fits = size != 0 && harden_class(size) == of->block.size_class;
@@ -167,11 +173,11 @@ static bool resize_huge(const struct hardened_block *of, size_t size, void **res
 }
 
 /* A block that should shrink, but cannot move for lack of memory, keeps its size. */
-static void *keep(const struct hardened_block *of, int saved) {
+static COLD void *keep(void *block, int saved) {
     errno = saved;
     atomic_fetch_sub_explicit(&mems_root.failures, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&mems_root.kept, 1, memory_order_relaxed);
-    return (void *)of->block.start;
+    return block;
 }
 
 /* A large block that grows in small steps gets headroom, a part of its fence. */
@@ -205,7 +211,7 @@ static void *move(const char *operation, const struct hardened_block *of, size_t
         bool lost = false;
         void *to = take_place(of, size);
         if (to == NULL) {
-            return size <= of->size ? keep(of, saved) : NULL;
+            return size <= of->size ? keep((void *)of->block.start, saved) : NULL;
         }
         if (move_large(operation, of, to, size, &lost)) {
             return to;
@@ -220,7 +226,7 @@ static void *move(const char *operation, const struct hardened_block *of, size_t
     }
 }
 
-void *harden_realloc(const char *operation, void *block, size_t size) {
+static NOINLINE void *realloc_any(const char *operation, void *block, size_t size) {
     struct hardened_block of;
     if (!find(operation, block, &of)) {
         return NULL;
@@ -238,6 +244,80 @@ void *harden_realloc(const char *operation, void *block, size_t size) {
         return resized;
     }
     return move(operation, &of, size);
+}
+
+/* Copies a block in a slot to another place. */
+static void *move_slot(const char *operation, void *block, size_t old_size, size_t size) {
+    const int saved = errno;
+    void *to = engine_alloc(size);
+    if (UNLIKELY(to == NULL)) {
+        return size <= old_size ? keep(block, saved) : NULL;
+    }
+    memcpy(to, block, old_size < size ? old_size : size);
+    engine_free_as(operation, block);
+    return to;
+}
+
+/* With harden=light. */
+static void *realloc_slot(const char *operation, void *block, unsigned size_class, size_t size) {
+    const size_t room = size_class_room(size_class);
+    return slot_stays(size_class, size) ? block : move_slot(operation, block, room, size);
+}
+
+/* With harden=full: gives a short block of the thread's own another size in its slot. If a signal handler exits
+ * meanwhile, the sweep takes the block for one that is being freed. */
+static void resize_short(const struct slot *slot, unsigned record, size_t size) {
+    const size_t slack = slot->room - size;
+    const uint64_t canary = canary_of(slot->start);
+    canary_pair *last = (canary_pair *)(slot->start + slot->room) - 1;
+    record_store(slot, record_ended(record));
+    atomic_signal_fence(memory_order_seq_cst);
+    *last = (*last & ~(canary_mask(record_slack(record)) | canary_mask(slack))) |
+            ((canary_pair){canary, canary} & canary_mask(slack));
+    atomic_signal_fence(memory_order_seq_cst);
+    record_store(slot, record_of_slack(slack, record_origin(record)));
+}
+
+/* With harden=full: reallocates a short block in the thread's own slab. False if it is not such a block, or anything is
+ * wrong with it. */
+static bool realloc_short(const char *operation, void *block, size_t size, void **resized) {
+    struct heap *heap = heap_mine;
+    if (UNLIKELY(heap->hardened == NULL || window_granule(block) >= window_granules())) {
+        return false;
+    }
+    const size_t size_class = fast_class(heap, block);
+    if (size_class >= SHORT_CLASSES || !live_test(block)) {
+        return false;
+    }
+    const struct slot slot = harden_slot_short(heap, block, size_class);
+    const unsigned record = record_load(&slot);
+    const size_t slack = record_slack(record);
+    if (UNLIKELY(!record_is_live(record) || record_origin(record) != ORIGIN_MALLOC || slack > sizeof(canary_pair) ||
+                 !canary_intact_short(block, slack, slot.room))) {
+        return false;
+    }
+    if (size / GRANULE == size_class) {
+        resize_short(&slot, record, size);
+        *resized = block;
+    } else {
+        *resized = move_slot(operation, block, slot.room - slack, size);
+    }
+    return true;
+}
+
+void *harden_realloc(const char *operation, void *block, size_t size) {
+    if (LIKELY(size - 1 < SMALL_MAX)) {
+        const bool light = heaps.harden == HARDEN_LIGHT;
+        const unsigned size_class = light ? lookup_slot_class(block) : SIZE_CLASSES;
+        if (size_class < EMPTY_CLASS) {
+            return realloc_slot(operation, block, size_class, size);
+        }
+        void *resized;
+        if (!light && realloc_short(operation, block, size, &resized)) {
+            return resized;
+        }
+    }
+    return realloc_any(operation, block, size);
 }
 
 /* A block's class follows from its alignment and its size, but several alignments may lead to the same. */
