@@ -252,6 +252,37 @@ static void a_child_of_several_threads_checks_nothing(void) {
     CHECK(pthread_join(thread, NULL) == 0);
 }
 
+/* What a child's malloc returns, after one call. */
+static void allocate_in_a_child(void **blocks, unsigned count) {
+    const pid_t child = fork();
+    if (child == 0) {
+        block_of(40);
+        for (unsigned i = 0; i < count; i++) {
+            blocks[i] = block_of(40);
+        }
+        _exit(0);
+    }
+    int status = 1;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
+static void children_choose_differently(void) {
+    enum { KEPT = 1000, COMPARED = 32 };
+    void *kept[KEPT];
+    for (unsigned i = 0; i < KEPT; i++) {
+        kept[i] = block_of(40);
+    }
+    for (unsigned i = 0; i < KEPT; i += 2) {
+        engine_free(kept[i]);
+    }
+    void **blocks =
+        mmap(NULL, 2 * COMPARED * sizeof *blocks, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(blocks != MAP_FAILED);
+    allocate_in_a_child(blocks, COMPARED);
+    allocate_in_a_child(blocks + COMPARED, COMPARED);
+    CHECK(memcmp(blocks, blocks + COMPARED, COMPARED * sizeof *blocks) != 0);
+}
+
 static void a_block_that_is_never_freed(void) {
     char *block = block_of(40);
     block[40] = 1;
@@ -829,6 +860,8 @@ int main(void) {
                     "malloc(@): write after free: a quarantined block of 100000 bytes: "
                     "1 byte changed, 0 bytes behind its start"),
         FRESH_WITH(a_child_of_several_threads_checks_nothing, "harden=light"),
+        FRESH_WITH(children_choose_differently, "harden=light"),
+        FRESH_WITH(children_choose_differently, "harden=full"),
         FULL(a_write_after_free_and_malloc,
              "malloc(@): write after free: a quarantined block of 5000 bytes, slot # of a "
              "5440-byte slab: 1 byte changed, 0 bytes behind its start"),

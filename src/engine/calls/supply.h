@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/compiler.h"
+#include "engine/heaps/hardened_heap.h"
 #include "engine/heaps/heap.h"
 #include "engine/heaps/sample_points.h"
 #include "engine/heaps/thread.h"
@@ -46,6 +47,9 @@ static inline uint64_t supply_beat(struct heap *heap) {
     const uint64_t interval = sample_points_beat(heap, &pass);
     if (pass) {
         upkeep_beat(heap);
+    }
+    if (UNLIKELY(heap->hardened != NULL && heap->hardened->forked)) {
+        hardened_shuffle_all(heap);
     }
     return interval;
 }

@@ -9,6 +9,7 @@
 #include "engine/tables/metadata.h"
 #include "magazine.h"
 #include "os/os.h"
+#include "sample_points.h"
 
 bool hardened_create(struct heap *heap) {
     lock_take(&heap->lock); /* hardened_give_larges */
@@ -230,6 +231,23 @@ RACY_READER size_t hardened_larges(const struct heap *heap, size_t *count) {
 
 void hardened_reseed(struct heap *heap) {
     heap->shuffle = os_random() | 1;
+}
+
+void hardened_fork(struct heap *heap) {
+    if (heap->hardened != NULL) {
+        hardened_reseed(heap);
+        heap->hardened->forked = true;
+        sample_points_hasten(heap);
+    }
+}
+
+void hardened_shuffle_all(struct heap *heap) {
+    heap->hardened->forked = false;
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        if (heap->bottoms[size_class] != NULL) {
+            hardened_shuffle(heap, size_class);
+        }
+    }
 }
 
 void hardened_forget(struct heap *heap) {

@@ -23,6 +23,7 @@ struct large;
 
 struct hardened {
     uint32_t sweeps;     /* steps of a sweep (sweep.h) so far, while they are few */
+    bool forked;         /* in a child whose magazines are still in the parent's order */
     size_t sweep_unit;   /* where that continues, */
     size_t sweep_offset; /* and how far into the unit's slab */
     struct quarantine *quarantines[SIZE_CLASSES];
@@ -115,6 +116,14 @@ size_t hardened_detained(const struct heap *heap, unsigned size_class);
 /* The bytes of the kept large blocks, and in *count their number; approximate for another thread's heap. */
 size_t hardened_larges(const struct heap *heap, size_t *count);
 
-/* In a forked child: starts new random numbers, and gives up what another thread's heap held in quarantine. */
+/* Starts new random numbers. */
 void hardened_reseed(struct heap *heap);
+
+/* In a forked child, for its thread's heap: makes it choose unlike the parent and the parent's other children. The
+ * magazines follow at the next beat, which comes with the next allocation, because a signal handler that forked may
+ * have interrupted malloc or free. */
+void hardened_fork(struct heap *heap);
+void hardened_shuffle_all(struct heap *heap);
+
+/* In a forked child: gives up what another thread's heap held in quarantine. */
 void hardened_forget(struct heap *heap);

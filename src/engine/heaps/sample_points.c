@@ -98,6 +98,14 @@ uint64_t sample_points_beat(struct heap *heap, bool *pass) {
     return due && atomic_load_explicit(&samples.armed, memory_order_relaxed) ? interval : 0;
 }
 
+void sample_points_hasten(struct heap *heap) {
+    const size_t left = heap->until_beat > 1 ? heap->until_beat - 1 : 0;
+    heap->until_beat -= left;
+    heap->beat -= left;
+    heap->beat_to_sample += left;
+    heap->beat_to_pass += left;
+}
+
 void sample_points_fork(struct heap *heap) {
     if (heap->random != 0) {
         heap->random = os_random() | 1;

@@ -59,5 +59,8 @@ static inline bool sample_points_skip(struct heap *heap, size_t bytes) {
     return true;
 }
 
+/* Ends the beat with the next allocation, and leaves the next sample point and the next pass where they are. */
+void sample_points_hasten(struct heap *heap);
+
 /* In a forked child, for the heap of its thread: random numbers that differ from the parent's. */
 void sample_points_fork(struct heap *heap);

@@ -185,9 +185,6 @@ void threads_recover(void) {
             unused_heap_put(heap);
         }
     }
-    if (mine != NULL && mine->hardened != NULL) {
-        hardened_reseed(mine);
-    }
     atomic_store_explicit(&heaps.in_use, (mine != NULL) + atomic_load_explicit(&heaps.arenas, memory_order_relaxed),
                           memory_order_relaxed);
     atomic_store_explicit(&heaps.magazine_drawn, drawn, memory_order_relaxed);

@@ -1,5 +1,6 @@
 #include "fork.h"
 
+#include "engine/heaps/hardened_heap.h"
 #include "engine/heaps/heap.h"
 #include "engine/heaps/sample_points.h"
 #include "engine/heaps/thread.h"
@@ -44,6 +45,7 @@ void fork_recover(bool alone) {
     }
     spans_forked();
     sample_points_fork(heap_mine);
+    hardened_fork(heap_mine);
     heap_limit_recover();
     if (!alone) {
         metadata_recover();
