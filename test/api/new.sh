@@ -17,7 +17,8 @@ cxx() {
 cxx -o "$work/plain" "$sources/new_test.cpp"
 cxx -o "$work/linked" "$sources/new_test.cpp" "$LIBRARY" -Wl,-rpath,"$(dirname "$LIBRARY")"
 cxx -static -o "$work/static" "$sources/new_test.cpp" -Wl,--undefined=malloc "$LIBRARY_STATIC"
-LD_PRELOAD=$LIBRARY "$work/plain" || fail "preloaded: new_test"
+LD_PRELOAD=$LIBRARY "$work/plain" unaligned || fail "preloaded: new_test"
+MEMS_OPTIONS=harden=full LD_PRELOAD=$LIBRARY "$work/plain" unaligned || fail "harden=full: new_test"
 "$work/linked" || fail "linked: new_test"
 "$work/static" || fail "static: new_test"
 

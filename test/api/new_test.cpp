@@ -1,5 +1,6 @@
 /* The C++ operators new and delete in all forms: they use this heap, and fail as the standard requires. */
-/* With the argument "mismatch" it deletes a block with the wrong size, which must end it. */
+/* With the argument "mismatch" it deletes a block with the wrong size, which must end it; with another one, the
+ * operators take an alignment of 0 for none. */
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -59,6 +60,22 @@ static void test_forms(std::size_t size) {
     operator delete[](block, size, strict);
     check_block(block = operator new[](size, strict, std::nothrow), size, 4096);
     operator delete[](block, strict, std::nothrow);
+}
+
+/* As with libc++. A static program may have libstdc++'s operators, which refuse it. */
+static void test_no_alignment(std::size_t size) {
+    const std::align_val_t none{0};
+    void *block;
+    check_block(block = operator new(size, none), size, 16);
+    operator delete(block, none);
+    check_block(block = operator new(size, none), size, 16);
+    operator delete(block, size, none);
+    check_block(block = operator new(size, none, std::nothrow), size, 16);
+    operator delete(block, none, std::nothrow);
+    check_block(block = operator new[](size, none), size, 16);
+    operator delete[](block, none);
+    check_block(block = operator new[](size, none), size, 16);
+    operator delete[](block, size, none);
 }
 
 static void test_null_and_zero() {
@@ -157,6 +174,9 @@ int main(int count, char **arguments) {
     }
     for (std::size_t size : {std::size_t(0), std::size_t(1), small, std::size_t(5000), std::size_t(200000), huge}) {
         test_forms(size);
+    }
+    if (count > 1) {
+        test_no_alignment(small);
     }
     test_null_and_zero();
     test_memory_is_this_heaps();

@@ -124,12 +124,18 @@ static COLD _Noreturn void throw_bad_alloc(size_t size) {
     abort();
 }
 
-/* `alignment` 0 means the default. */
+/* `alignment` 0 means that the function has none. */
 struct request {
     size_t size;
     size_t alignment;
     bool array; /* libmems distinguishes new and new[] */
 };
+
+/* std::align_val_t(0): libc++ takes it for none, libstdc++ throws. The block's delete has the same alignment, so it is
+ * an aligned one. */
+static size_t alignment_given(size_t alignment) {
+    return alignment != 0 ? alignment : 1;
+}
 
 /* NULL on failure, and for an alignment that is not a power of two. */
 static void *allocate(struct request of) {
@@ -171,7 +177,7 @@ static void *new_plain(size_t size) {
 }
 
 static void *new_aligned(size_t size, size_t alignment) {
-    return new_of((struct request){.size = size, .alignment = alignment});
+    return new_of((struct request){.size = size, .alignment = alignment_given(alignment)});
 }
 
 static void *new_array(size_t size) {
@@ -180,7 +186,7 @@ static void *new_array(size_t size) {
 
 static void *new_array_aligned(size_t size, size_t alignment) {
     return LIKELY(_ZnwmSt11align_val_t == new_aligned)
-               ? new_of((struct request){.size = size, .alignment = alignment, .array = true})
+               ? new_of((struct request){.size = size, .alignment = alignment_given(alignment), .array = true})
                : _ZnwmSt11align_val_t(size, alignment);
 }
 
@@ -224,12 +230,13 @@ OPERATOR void *_ZnamRKSt9nothrow_t(size_t size, const struct nothrow *tag) {
 }
 
 OPERATOR void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t size, size_t alignment, const struct nothrow *tag) {
-    return nothrow_of(__func__, (struct request){.size = size, .alignment = alignment}, true, tag, aligned_is_ours());
+    return nothrow_of(__func__, (struct request){.size = size, .alignment = alignment_given(alignment)}, true, tag,
+                      aligned_is_ours());
 }
 
 OPERATOR void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t size, size_t alignment, const struct nothrow *tag) {
-    return nothrow_of(__func__, (struct request){.size = size, .alignment = alignment, .array = true}, true, tag,
-                      array_aligned_is_ours());
+    return nothrow_of(__func__, (struct request){.size = size, .alignment = alignment_given(alignment), .array = true},
+                      true, tag, array_aligned_is_ours());
 }
 
 static void delete_plain(void *block) {

@@ -58,15 +58,18 @@ void engine_free_sized(const char *operation, void *block, size_t size, size_t a
     engine_free_as(operation, block);
 }
 
-static COLD void tell_alignment(const char *operation, void *block, size_t alignment) {
-    if (fault_unless_live(operation, block).kind != BLOCK_OUTSIDE) {
+/* An alignment of 0 is none, as with libc++, whose operator new accepts it. */
+static COLD void free_misaligned(const char *operation, void *block, size_t alignment) {
+    if (alignment == 0) {
+        engine_free_aligned(operation, block, GRANULE);
+    } else if (fault_unless_live(operation, block).kind != BLOCK_OUTSIDE) {
         fault_report_alignment(operation, block, alignment, true);
     }
 }
 
 void engine_free_aligned(const char *operation, void *block, size_t alignment) {
     if (UNLIKELY(((uintptr_t)block & (alignment - 1)) != 0)) {
-        tell_alignment(operation, block, alignment);
+        free_misaligned(operation, block, alignment);
     } else if (UNLIKELY(heaps.harden == HARDEN_FULL)) {
         harden_free_aligned(operation, block, alignment);
     } else {
