@@ -10,9 +10,11 @@
 #include <unistd.h>
 
 #include "base/bits.h"
-#include "engine/heaps/hardened_heap.h"
+#include "engine/heaps/hardened_larges.h"
 #include "engine/heaps/heap.h"
+#include "engine/heaps/unused_heaps.h"
 #include "engine/memory/harden_guards.h"
+#include "engine/memory/large.h"
 #include "engine/modes/harden.h"
 #include "engine/modes/sweep.h"
 #include "engine/reports/stats.h"
@@ -567,6 +569,61 @@ static void touch_what_another_thread_freed(void) {
     block[50000] = 1;
 }
 
+enum { SOME = 8 };
+
+/* What a thread freed before it ended, and its heap. */
+struct some {
+    char *blocks[SOME];
+    const struct heap *heap;
+};
+
+static void *free_some(void *argument) {
+    struct some *some = argument;
+    for (unsigned i = 0; i < SOME; i++) {
+        some->blocks[i] = block_of(100000);
+    }
+    for (unsigned i = 0; i < SOME; i++) {
+        engine_free(some->blocks[i]);
+    }
+    some->heap = heap_mine;
+    return NULL;
+}
+
+static void run_threads_that_free(unsigned count, struct some *last) {
+    for (unsigned i = 0; i < count; i++) {
+        thread_run(free_some, last);
+    }
+}
+
+/* The first blocks that ending threads leave are fenced; afterwards the next thread gets them with their memory. A
+ * fenced block is not reused, nor is the one freed last. */
+static void threads_that_end_leave_memory_to_the_next(void) {
+    struct some last, next;
+    run_threads_that_free(16, &last);
+    run_threads_that_free(1, &next);
+    unsigned reused = 0;
+    for (unsigned i = 0; i < SOME * SOME; i++) {
+        reused += next.blocks[i / SOME] == last.blocks[i % SOME];
+    }
+    CHECK(reused >= SOME / 2);
+    CHECK_VALID();
+}
+
+static void memory_left_by_threads_is_given_back(void) {
+    struct some last;
+    run_threads_that_free(16, &last);
+    const struct hardened *hardened = last.heap->hardened;
+    const size_t left = hardened->larges_left;
+    CHECK(left != 0 && left <= HARDENED_LARGES_LEFT);
+    CHECK(unused_heaps_bare(SIZE_MAX) >= left);
+    CHECK_EQUAL(hardened->larges_left, 0);
+    for (unsigned place = 0; place < HARDENED_LARGES; place++) {
+        CHECK(hardened->larges[place] == NULL || hardened->larges[place]->fence == FENCE_ALL);
+    }
+    run_threads_that_free(1, &last);
+    CHECK_VALID();
+}
+
 static void faults(void **state) {
     struct child_result result;
     child_run(&result, fresh_child, *state);
@@ -862,6 +919,8 @@ int main(void) {
         FRESH_WITH(a_child_of_several_threads_checks_nothing, "harden=light"),
         FRESH_WITH(children_choose_differently, "harden=light"),
         FRESH_WITH(children_choose_differently, "harden=full"),
+        FRESH_WITH(threads_that_end_leave_memory_to_the_next, "harden=light,decay_ms=4294967295"),
+        FRESH_WITH(memory_left_by_threads_is_given_back, "harden=light,decay_ms=4294967295"),
         FULL(a_write_after_free_and_malloc,
              "malloc(@): write after free: a quarantined block of 5000 bytes, slot # of a "
              "5440-byte slab: 1 byte changed, 0 bytes behind its start"),

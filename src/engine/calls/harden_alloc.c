@@ -1,6 +1,7 @@
 #include "harden_alloc.h"
 
 #include "engine/engine.h"
+#include "engine/heaps/hardened_larges.h"
 #include "engine/memory/large.h"
 #include "engine/modes/harden.h"
 #include "engine/modes/sweep.h"

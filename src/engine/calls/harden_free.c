@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "engine/heaps/hardened_larges.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
 #include "engine/modes/sampled_block.h"

@@ -1,5 +1,5 @@
-/* hardened_heap.h - what harden=light and full add to a heap: random numbers, quarantines, the large blocks freed last.
- * Only its thread uses it, except for the large blocks, which are under the heap's lock. */
+/* hardened_heap.h - what harden=light and full add to a heap: random numbers, quarantines, the large blocks freed last
+ * (hardened_larges.h). Only its thread uses it, except for these blocks, which are under the heap's lock. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,15 +11,10 @@
 
 struct large;
 
-/* A freed large block takes a random place. The one that was there goes to the end of a queue if it is *fenced*
- * (large.h), that is, has no memory and faults when touched. Smaller ones, with harden=light, are zero, and may be
- * reused from their places. The bytes, mostly mere addresses, are bounded for each heap, and over all heaps if address
- * space is limited. */
+/* The places for large blocks: random ones, and a queue. */
 #define HARDENED_LARGES 16u
 #define HARDENED_LARGES_QUEUED 64u
 #define HARDENED_LARGES_ALL (HARDENED_LARGES + HARDENED_LARGES_QUEUED)
-#define HARDENED_LARGES_BYTES ((size_t)256 << 20)
-#define HARDENED_LARGES_SCARCE ((size_t)64 << 20)
 
 struct hardened {
     uint32_t sweeps;     /* steps of a sweep (sweep.h) so far, while they are few */
@@ -29,6 +24,7 @@ struct hardened {
     struct quarantine *quarantines[SIZE_CLASSES];
     struct large *larges[HARDENED_LARGES_ALL]; /* the random places, then the queue, a ring. NULL: none */
     size_t larges_bytes;
+    size_t larges_left;   /* of those that keep their memory, while no thread has the heap (hardened_leave_larges) */
     unsigned larges_last; /* the place of the last one, which does not come back at once */
     unsigned larges_next; /* where in the queue its oldest is, and the next one comes */
 };
@@ -91,30 +87,14 @@ static inline void *hardened_detain(struct heap *heap, unsigned size_class, void
     return quarantine_exchange(quarantine, quarantine->places, block, hardened_random(heap));
 }
 
-/* Keeps a freed large block, and gives back those for which there is no room. Under the heap's lock. */
-void hardened_keep_large(struct heap *heap, struct large *large);
-
-/* A kept block of exactly this size, in whole pages, that may be reused; or NULL. Under the heap's lock. */
-struct large *hardened_take_large(struct heap *heap, size_t units, size_t size);
-
-/* A kept block that has memory and no longer reads as zero, or NULL. Under the heap's lock. */
-const struct large *hardened_find_written(const struct heap *heap);
-
-/* Gives back the large blocks of a heap, if it has any; or, by its thread, those in its quarantines. Under its lock. */
-void hardened_give_larges(struct heap *heap);
+/* Gives back the blocks in the heap's quarantines. For its thread, under its lock. */
 void hardened_flush(struct heap *heap);
-
-/* Gives back the memory of the large blocks. Their addresses, which fault, are kept for the heap's next thread. */
-void hardened_keep_addresses(struct heap *heap);
 
 /* Whether a freed block in a slot is in the quarantine of the slab's heap; approximate for another thread's heap. */
 bool hardened_detains(const void *block);
 
 /* How many blocks of a class are in quarantine; approximate for another thread's heap. */
 size_t hardened_detained(const struct heap *heap, unsigned size_class);
-
-/* The bytes of the kept large blocks, and in *count their number; approximate for another thread's heap. */
-size_t hardened_larges(const struct heap *heap, size_t *count);
 
 /* Starts new random numbers. */
 void hardened_reseed(struct heap *heap);

@@ -7,6 +7,7 @@
 #include "engine/slabs/abandoned.h"
 #include "engine/slabs/slab.h"
 #include "hardened_heap.h"
+#include "hardened_larges.h"
 #include "magazine.h"
 #include "magazine_budget.h"
 #include "remote.h"
@@ -55,7 +56,7 @@ static void thread_end(void *unused) {
     heap_mine = &heap_none;
     lock_take(&heap->lock);
     cached_flush(heap);
-    hardened_keep_addresses(heap);
+    hardened_leave_larges(heap);
     inbox_collect(heap, SIZE_MAX, true);
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         magazine_dispose(heap, size_class);

@@ -2,6 +2,7 @@
 
 #include "base/bits.h"
 #include "base/fault.h"
+#include "hardened_larges.h"
 #include "heap.h"
 #include "os/os.h"
 
@@ -63,11 +64,13 @@ static struct heap *take_oldest(void) {
     return heap;
 }
 
-/* From now on nobody uses the first members. */
-static void set_bare(struct heap *heap) {
+/* From now on nobody uses the first members. Returns the bytes given back of large blocks. */
+static size_t set_bare(struct heap *heap) {
     lock_take(&heap->lock);
+    const size_t bytes = hardened_keep_addresses(heap);
     heap->bare = true;
     lock_give(&heap->lock);
+    return bytes;
 }
 
 static size_t give_back(struct heap *heap) {
@@ -79,7 +82,7 @@ static size_t give_back(struct heap *heap) {
 size_t unused_heaps_bare(size_t most) {
     size_t bytes = 0;
     for (struct heap *heap; most != 0 && (heap = take_oldest()) != NULL; most--) {
-        set_bare(heap);
+        bytes += set_bare(heap);
         bytes += give_back(heap);
         lock_take(&heaps.lock);
         put_bare(heap);

@@ -2,6 +2,7 @@
 
 #include "engine/heaps/cached_blocks.h"
 #include "engine/heaps/hardened_heap.h"
+#include "engine/heaps/hardened_larges.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
 #include "engine/reports/damage.h"

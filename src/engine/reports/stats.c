@@ -4,6 +4,7 @@
 
 #include "engine/heaps/cached_blocks.h"
 #include "engine/heaps/hardened_heap.h"
+#include "engine/heaps/hardened_larges.h"
 #include "engine/heaps/heap.h"
 #include "engine/memory/harden_guards.h"
 #include "engine/memory/huge.h"

@@ -4,7 +4,7 @@
 
 #include "before_growth.h"
 #include "engine/heaps/cached_blocks.h"
-#include "engine/heaps/hardened_heap.h"
+#include "engine/heaps/hardened_larges.h"
 #include "engine/heaps/heap.h"
 #include "engine/heaps/magazine_budget.h"
 #include "engine/heaps/remote.h"
