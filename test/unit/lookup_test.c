@@ -211,6 +211,22 @@ static void freeing_with_another_size_is_a_fault(void) {
     engine_free_sized("free_sized", engine_alloc(100), 200, 0);
 }
 
+/* As a thread finds it whose free of a block comes right after another's: the span is not a block's any more, but the
+ * entry that was read says so. */
+static void a_descriptor_that_was_freed_leads_nowhere(void) {
+    static struct span gone = {.first = UINT32_MAX, .units = UINT32_MAX};
+    void *blocks[] = {engine_alloc(10 * UNIT), engine_alloc(100)};
+    for (unsigned i = 0; i < 2; i++) {
+        const size_t unit = window_unit(blocks[i]);
+        struct span *const span = window.spans[unit];
+        engine_free(blocks[i]);
+        window.spans[unit] = i == 0 ? &gone : NULL;
+        const struct block block = block_at(blocks[i]);
+        CHECK(block.kind == BLOCK_FREE && block.start == (uintptr_t)blocks[i] - (uintptr_t)blocks[i] % UNIT);
+        window.spans[unit] = span;
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         FRESH(every_address_of_a_live_block_leads_to_it),
@@ -222,6 +238,7 @@ int main(void) {
         FRESH(the_tables_of_the_heap_are_metadata),
         FRESH(what_was_never_part_of_a_span_is_unused),
         FRESH(a_lost_unit_is_unused),
+        FRESH(a_descriptor_that_was_freed_leads_nowhere),
         FRESH_FAULT(asking_the_size_of_a_foreign_pointer_is_a_fault, "",
                     "malloc_usable_size(@): not from this heap: outside the heap: from another allocator, a stack, or "
                     "static data"),

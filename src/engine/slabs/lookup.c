@@ -18,14 +18,22 @@ static enum block_state slot_state(const struct slab *slab, uint32_t slot, const
     return live_freed_remotely(start) ? BLOCK_STATE_REMOTE : BLOCK_STATE_CACHED;
 }
 
-static struct block block_in_slab(const void *address, unsigned size_class) {
+/* The first unit of the span around a used unit. SIZE_MAX if its descriptor is none any more: another thread has just
+ * freed the same block, and the descriptor may hold anything. Volatile, so that what was checked is what is used. */
+static size_t first_unit(size_t unit) {
+    const struct span *span = window.spans[unit];
+    const size_t first = span != NULL ? *(const volatile uint32_t *)&span->first : SIZE_MAX;
+    return first <= unit ? first : SIZE_MAX;
+}
+
+static struct block block_in_slab(const void *address, unsigned size_class, size_t first) {
     const struct slab *slab = slab_of(address);
-    uintptr_t start = (uintptr_t)window_address(slab->span.first);
+    uintptr_t start = (uintptr_t)window_address(first);
     const size_t stride = size_classes[size_class].size;
     struct block block = {.kind = BLOCK_SLOT, .size_class = size_class, .size = size_class_room(size_class)};
     block.slot = size_class_slot(size_class, (uintptr_t)address - start);
     block.start = start + block.slot * stride;
-    if (block.slot >= slab->slots) {
+    if (block.slot >= slab->slots || block.slot >= size_classes[size_class].slots) {
         block.kind = BLOCK_TAIL;
     } else {
         block.state = slot_state(slab, block.slot, (const void *)block.start);
@@ -45,31 +53,50 @@ static struct block block_sampled(const void *address) {
     return block;
 }
 
-static struct block block_in_window(const void *address) {
-    size_t unit = window_unit(address);
-    uint32_t entry = page_map_load(unit);
-    if (entry_is_slab(entry)) {
-        return block_in_slab(address, entry_class(entry));
-    }
+static struct block block_large(const void *address, size_t first) {
+    const struct large *large = large_of(address);
+    return (struct block){
+        .kind = BLOCK_LARGE,
+        .state = page_map_load(first) == UNIT_LARGE ? BLOCK_STATE_LIVE
+                 : large->fence == FENCE_ALL        ? BLOCK_STATE_QUARANTINED
+                                                    : BLOCK_STATE_CACHED,
+        .start = (uintptr_t)window_address(first),
+        .size = large_size(large),
+    };
+}
+
+static struct block block_free(size_t unit) {
+    const struct free_span *around = span_around(unit);
+    return (struct block){
+        .kind = BLOCK_FREE,
+        .size = around != NULL ? (size_t)around->span.units << UNIT_SHIFT : UNIT,
+        .start = (uintptr_t)window_address(around != NULL ? around->span.first : unit),
+    };
+}
+
+static struct block block_in_unit(const void *address, size_t unit, uint32_t entry) {
     if (entry == UNIT_SAMPLES) {
         return block_sampled(address);
     }
-    struct block block = {.kind = BLOCK_UNUSED};
-    if (entry == UNIT_LARGE || entry == UNIT_PART) {
-        const struct large *large = large_of(address);
-        block.kind = BLOCK_LARGE;
-        block.state = large_is_live(large)        ? BLOCK_STATE_LIVE
-                      : large->fence == FENCE_ALL ? BLOCK_STATE_QUARANTINED
-                                                  : BLOCK_STATE_CACHED;
-        block.start = (uintptr_t)window_address(large->span.first);
-        block.size = large_size(large);
-    } else if (entry_is_free(entry) || entry == UNIT_PURGING) {
-        const struct free_span *around = span_around(unit);
-        block.kind = BLOCK_FREE;
-        block.size = around != NULL ? (size_t)around->span.units << UNIT_SHIFT : UNIT;
-        block.start = (uintptr_t)window_address(around != NULL ? around->span.first : unit);
+    const bool is_large = entry == UNIT_LARGE || entry == UNIT_PART;
+    const size_t first = is_large || entry_is_slab(entry) ? first_unit(unit) : SIZE_MAX;
+    if (first != SIZE_MAX) {
+        return is_large ? block_large(address, first) : block_in_slab(address, entry_class(entry), first);
     }
-    return block;
+    const bool is_free = is_large || entry_is_slab(entry) || entry_is_free(entry) || entry == UNIT_PURGING;
+    return is_free ? block_free(unit) : (struct block){.kind = BLOCK_UNUSED};
+}
+
+/* If the unit has changed meanwhile, what was read may be a mixture. */
+static struct block block_in_window(const void *address) {
+    const size_t unit = window_unit(address);
+    for (;;) {
+        const uint32_t entry = page_map_load(unit);
+        const struct block block = block_in_unit(address, unit, entry);
+        if (page_map_load(unit) == entry) {
+            return block;
+        }
+    }
 }
 
 struct block block_at(const void *address) {
