@@ -1,7 +1,6 @@
 /* check_heaps.c - `mems check`: the engine's heaps, with slabs, cached blocks and inboxes. */
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "check/check.h"
 #include "support/sorted.h"

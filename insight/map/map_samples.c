@@ -1,7 +1,6 @@
 #include "map/map_samples.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "samples/calls.h"
 #include "samples/samples.h"

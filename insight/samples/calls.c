@@ -1,6 +1,5 @@
 #include "samples/calls.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,7 +1,6 @@
 /* live.c - a live process: memory by process_vm_readv or /proc/PID/mem, mappings from smaps. */
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>

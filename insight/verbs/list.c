@@ -2,7 +2,6 @@
  * list.c - `mems list`: the processes on the libraries.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "support/support.h"
 #include "support/text.h"

@@ -5,13 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "account/account.h"
 #include "samples/pinned.h"
 #include "support/support.h"
 #include "support/text.h"
 #include "verbs.h"
-#include "walk/engine_heaps.h"
-#include "walk/session.h"
 
 /* The columns of a row before its explanation. */
 #define ROW_COLUMNS 34u

@@ -1,7 +1,6 @@
 #include "walk/spaces.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "support/sorted.h"
 #include "support/support.h"

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "support/support.h"
-#include "walk/engine_hardened.h"
 #include "walk/engine_heaps.h"
 #include "walk/engine_huge.h"
 #include "walk/engine_slots.h"

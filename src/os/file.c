@@ -1,7 +1,6 @@
 /* file.c - reading and writing files. */
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 
 #include "base/fmt.h"
 #include "os.h"

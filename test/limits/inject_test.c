@@ -5,7 +5,6 @@
 #include "support/test.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
 

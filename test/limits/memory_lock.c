@@ -3,7 +3,6 @@
  * be given back (locked pages are not purged) is reused.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>

@@ -7,7 +7,6 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include "base/compiler.h"
 #include "support/engine_heap.h"
 #include "support/kernel.h"
 #include "support/random.h"

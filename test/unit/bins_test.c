@@ -3,8 +3,6 @@
  */
 #include "support/test.h"
 
-#include <string.h>
-
 #include "base/bins.h"
 #include "support/random.h"
 

@@ -5,7 +5,6 @@
 #include "support/fresh.h"
 
 #include <errno.h>
-#include <sys/mman.h>
 
 #include "engine/memory/huge.h"
 #include "engine/memory/span.h"

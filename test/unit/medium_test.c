@@ -3,7 +3,6 @@
  */
 #include "support/fresh.h"
 
-#include "base/bits.h"
 #include "engine/calls/good_size.h"
 #include "engine/heaps/heap.h"
 #include "engine/tables/page_map.h"
