@@ -27,7 +27,7 @@ static void random_operations_keep_all_bytes(void **state) {
     for (size_t kind = 0; kind < 3; kind++) {
         herd_begin(&herd, &kinds[kind]);
         for (size_t i = 0; i < affordable(6000); i++) {
-            herd_act(&herd, &random, i / 1000 % 2 == 0);
+            herd_act(&herd, &random, i / affordable(1000) % 2 == 0);
             if (i % 64 == 0) {
                 herd_check(&herd);
             }
@@ -47,7 +47,7 @@ static void failed_operations_change_nothing(void **state) {
                 enum os_call call = random_below(&random, 2) == 0 ? OS_CALL_MMAP : OS_CALL_MUNMAP;
                 os_inject(call, random_below(&random, 3), 1 + random_below(&random, 4), ENOMEM);
             }
-            herd_act(&herd, &random, i / 1000 % 2 == 0);
+            herd_act(&herd, &random, i / affordable(1000) % 2 == 0);
             os_inject_clear();
             if (i % 64 == 0) {
                 herd_check(&herd);
@@ -120,7 +120,7 @@ static void compaction_leaves_what_is_in_use(void **state) {
 
 /* The smallest blocks use up a region's slots before its end: that is not a gap, and no reason to keep moving them. */
 static void tiny_blocks_are_moved_once(void **state) {
-    enum { COUNT = 300000 };
+    enum { COUNT = 300000 / (SLOW > 1 ? 2 : 1) }; /* many more bytes than a region */
     static void *tiny[COUNT];
     struct mems_stats stats;
     struct mems_space *space = space_create(&kinds[0]);

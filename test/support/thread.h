@@ -46,15 +46,17 @@ static inline void thread_release(pthread_t thread, pthread_barrier_t *step) {
 
 /* A step takes many times as long beside ThreadSanitizer, and in an emulator. */
 #ifdef __aarch64__
-#define SLOW 1
+#define SLOW 5u
+#elif UNDER_TSAN
+#define SLOW 15u
 #else
-#define SLOW UNDER_TSAN
+#define SLOW 1u
 #endif
 
-/* A fifth of n random steps where they are slow, for a single thread: they are no race, and the same on each
+/* So many of n random steps where they are slow, for a single thread: they are no race, and the same on each
  * processor. */
 static inline unsigned affordable(unsigned n) {
-    return SLOW ? n / 5 : n;
+    return n / SLOW;
 }
 
 /* STRESS_SCALE percent of n; at least 1. */

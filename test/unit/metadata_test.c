@@ -13,6 +13,7 @@
 #include "os/os.h"
 #include "support/engine_heap.h"
 #include "support/marked.h"
+#include "support/thread.h"
 
 #define PIECES 400
 
@@ -38,7 +39,7 @@ static void pieces_are_apart_and_aligned(void) {
     CHECK(root_start());
     size_t others = metadata.used - metadata.spare;
     size_t held = 0;
-    for (unsigned step = 0; step < 20000; step++) {
+    for (unsigned step = 0; step < affordable(20000); step++) {
         struct marked *piece = &pieces[random_below(&fresh_random, PIECES)];
         if (piece->memory != NULL) {
             CHECK(marked_intact(piece, SIZE_MAX));
@@ -54,7 +55,7 @@ static void pieces_are_apart_and_aligned(void) {
             marked_fill(piece);
             held += round_up(size, METADATA_STEP);
         }
-        if (step % 1000 == 0) {
+        if (step % affordable(1000) == 0) {
             metadata_trim();
             CHECK_VALID();
         }
