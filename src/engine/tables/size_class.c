@@ -6,8 +6,9 @@ struct size_class size_classes[SIZE_CLASSES + 1];
 
 /* CLASS(class, before, size): serves requests of more than `before` and up to `size` bytes. Classes are 16 bytes apart
  * up to 128, eight to a doubling up to 2 KiB. Above, they are parts of a slab: 1/31 to 1/8 of a unit, 1/15 to 1/8 of
- * two units, 1/15 to 1/4 of four, rounded down to a cache line so that aligned requests fit. Two more serve common
- * requests slightly above a kilobyte or a page: 1040, and 4368, which sqlite3 uses. */
+ * two units, 1/15 to 1/4 of four, rounded down to a cache line so that aligned requests fit. A few more have the sizes
+ * of common requests that would else waste much: 1040, slightly above a kilobyte, and those of which a program's heap
+ * may mostly consist: 400 (jq), 4368 (sqlite3), 4800 and 11200 (gawk). */
 /* clang-format off */
 #define CLASSES \
     CLASS(0, 0, 16) CLASS(1, 16, 32) CLASS(2, 32, 48) CLASS(3, 48, 64) \
@@ -15,22 +16,22 @@ struct size_class size_classes[SIZE_CLASSES + 1];
     CLASS(8, 128, 144) CLASS(9, 144, 160) CLASS(10, 160, 176) CLASS(11, 176, 192) \
     CLASS(12, 192, 208) CLASS(13, 208, 224) CLASS(14, 224, 240) CLASS(15, 240, 256) \
     CLASS(16, 256, 288) CLASS(17, 288, 320) CLASS(18, 320, 352) CLASS(19, 352, 384) \
-    CLASS(20, 384, 416) CLASS(21, 416, 448) CLASS(22, 448, 480) CLASS(23, 480, 512) \
-    CLASS(24, 512, 576) CLASS(25, 576, 640) CLASS(26, 640, 704) CLASS(27, 704, 768) \
-    CLASS(28, 768, 832) CLASS(29, 832, 896) CLASS(30, 896, 960) CLASS(31, 960, 1024) \
-    CLASS(32, 1024, 1040) CLASS(33, 1040, 1152) CLASS(34, 1152, 1280) CLASS(35, 1280, 1408) \
-    CLASS(36, 1408, 1536) CLASS(37, 1536, 1664) CLASS(38, 1664, 1792) CLASS(39, 1792, 1920) \
-    CLASS(40, 1920, 2048) CLASS(41, 2048, 2112) CLASS(42, 2112, 2176) CLASS(43, 2176, 2240) \
-    CLASS(44, 2240, 2304) CLASS(45, 2304, 2368) CLASS(46, 2368, 2496) CLASS(47, 2496, 2560) \
-    CLASS(48, 2560, 2688) CLASS(49, 2688, 2816) CLASS(50, 2816, 2944) CLASS(51, 2944, 3072) \
-    CLASS(52, 3072, 3264) CLASS(53, 3264, 3392) CLASS(54, 3392, 3584) CLASS(55, 3584, 3840) \
-    CLASS(56, 3840, 4096) CLASS(57, 4096, 4368) CLASS(58, 4368, 4672) CLASS(59, 4672, 4992) \
-    CLASS(60, 4992, 5440) CLASS(61, 5440, 5952) CLASS(62, 5952, 6528) CLASS(63, 6528, 7232) \
-    CLASS(64, 7232, 8192) CLASS(65, 8192, 8704) CLASS(66, 8704, 9344) CLASS(67, 9344, 10048) \
-    CLASS(68, 10048, 10880) CLASS(69, 10880, 11904) CLASS(70, 11904, 13056) CLASS(71, 13056, 14528) \
-    CLASS(72, 14528, 16384) CLASS(73, 16384, 17472) CLASS(74, 17472, 18688) CLASS(75, 18688, 20160) \
-    CLASS(76, 20160, 21824) CLASS(77, 21824, 23808) CLASS(78, 23808, 26176) CLASS(79, 26176, 29120) \
-    CLASS(80, 29120, 32768)
+    CLASS(20, 384, 400) CLASS(21, 400, 416) CLASS(22, 416, 448) CLASS(23, 448, 480) \
+    CLASS(24, 480, 512) CLASS(25, 512, 576) CLASS(26, 576, 640) CLASS(27, 640, 704) \
+    CLASS(28, 704, 768) CLASS(29, 768, 832) CLASS(30, 832, 896) CLASS(31, 896, 960) \
+    CLASS(32, 960, 1024) CLASS(33, 1024, 1040) CLASS(34, 1040, 1152) CLASS(35, 1152, 1280) \
+    CLASS(36, 1280, 1408) CLASS(37, 1408, 1536) CLASS(38, 1536, 1664) CLASS(39, 1664, 1792) \
+    CLASS(40, 1792, 1920) CLASS(41, 1920, 2048) CLASS(42, 2048, 2112) CLASS(43, 2112, 2176) \
+    CLASS(44, 2176, 2240) CLASS(45, 2240, 2304) CLASS(46, 2304, 2368) CLASS(47, 2368, 2496) \
+    CLASS(48, 2496, 2560) CLASS(49, 2560, 2688) CLASS(50, 2688, 2816) CLASS(51, 2816, 2944) \
+    CLASS(52, 2944, 3072) CLASS(53, 3072, 3264) CLASS(54, 3264, 3392) CLASS(55, 3392, 3584) \
+    CLASS(56, 3584, 3840) CLASS(57, 3840, 4096) CLASS(58, 4096, 4368) CLASS(59, 4368, 4672) \
+    CLASS(60, 4672, 4800) CLASS(61, 4800, 4992) CLASS(62, 4992, 5440) CLASS(63, 5440, 5952) \
+    CLASS(64, 5952, 6528) CLASS(65, 6528, 7232) CLASS(66, 7232, 8192) CLASS(67, 8192, 8704) \
+    CLASS(68, 8704, 9344) CLASS(69, 9344, 10048) CLASS(70, 10048, 10880) CLASS(71, 10880, 11200) \
+    CLASS(72, 11200, 11904) CLASS(73, 11904, 13056) CLASS(74, 13056, 14528) CLASS(75, 14528, 16384) \
+    CLASS(76, 16384, 17472) CLASS(77, 17472, 18688) CLASS(78, 18688, 20160) CLASS(79, 20160, 21824) \
+    CLASS(80, 21824, 23808) CLASS(81, 23808, 26176) CLASS(82, 26176, 29120) CLASS(83, 29120, 32768)
 /* clang-format on */
 
 #define CLASS(class, before, size) [(before) / GRANULE + 1 ...(size) / GRANULE] = (class),
@@ -60,9 +61,16 @@ static uint16_t most_in_magazine(uint32_t size) {
     return (uint16_t)capacity;
 }
 
+/* Whether slots of this size fill a slab of `units` units: there are enough, and what is left at its end is less than a
+ * cache line a slot, where slots are not small. */
+static bool fills(size_t size, size_t units) {
+    const size_t slots = units * UNIT / size;
+    return slots >= SLAB_SLOTS_MIN && (size <= 2048 || units * UNIT - slots * size < slots * 64);
+}
+
 static struct size_class make(uint32_t size, unsigned guard_pages, size_t tail, bool cleared) {
     size_t units = 1;
-    while (units < SLAB_UNITS_MAX && units * UNIT < SLAB_SLOTS_MIN * (size_t)size) {
+    while (units < SLAB_UNITS_MAX && !fills(size, units)) {
         units *= 2;
     }
     const uint32_t stride = size + (guard_pages << GUARD_PAGE_SHIFT);

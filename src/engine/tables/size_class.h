@@ -3,8 +3,8 @@
  *
  * Classes are 16 bytes apart up to 128, then at least eight to a doubling up to SMALL_MAX, so a block wastes at most an
  * eighth of its size and a cache line (or more where an alignment requires it). Those above 2 KiB are equal parts of a
- * slab, rounded down to a cache line, so little is wasted at its end. A slab has at least eight slots, in the smallest
- * power of two of units with room for them.
+ * slab, rounded down to a cache line, so little is wasted at its end, except a few sizes that common programs ask for.
+ * A slab has at least eight slots, in the smallest power of two of units that they fill, or in the largest slab.
  *
  * A few more classes, beyond SMALL_MAX, are for *medium* blocks, which malloc gives in a process with one thread. Their
  * slabs have four to seven slots. Other blocks beyond SMALL_MAX are large: calloc wants memory that reads as zero,
@@ -26,10 +26,10 @@
 
 #define SMALL_MAX ((size_t)32768)
 #define MEDIUM_MAX ((size_t)65536)
-#define SIZE_CLASSES 86u
+#define SIZE_CLASSES 89u
 
 /* Medium classes are 1/7, 1/6, 1/5 and 1/4 of a slab. */
-#define MEDIUM_CLASS 81u
+#define MEDIUM_CLASS 84u
 #define MEDIUM_CLASSES 4u
 
 /* The classes up to 256 bytes, which are multiples of GRANULE. Their slabs are single units. */
