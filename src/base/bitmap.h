@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "compiler.h"
+
 #define BITMAP_WORD_BITS 64u
 #define BITMAP_NONE SIZE_MAX
 
@@ -29,8 +31,10 @@ static inline bool bitmap_test(const bitmap_word *map, size_t bit) {
 }
 
 static inline void bitmap_set(bitmap_word *map, size_t bit) {
-    size_t word = bit / BITMAP_WORD_BITS;
-    bitmap_store(map, word, bitmap_load(map, word) | UINT64_C(1) << (bit % BITMAP_WORD_BITS));
+    bitmap_word *word = &map[bit / BITMAP_WORD_BITS];
+    uint64_t bits = atomic_load_explicit(word, memory_order_relaxed);
+    bit_set(&bits, bit);
+    atomic_store_explicit(word, bits, memory_order_relaxed);
 }
 
 static inline void bitmap_clear(bitmap_word *map, size_t bit) {

@@ -151,15 +151,15 @@ size_t slab_give(struct slab *slab, void *const *blocks, size_t count);
 static inline size_t slab_give_counted(struct slab *slab, unsigned size_class, void *const *blocks, size_t count) {
     const uintptr_t start = (uintptr_t)window_address(slab->span.first);
     const size_t bytes = (size_t)slab->span.units << UNIT_SHIFT;
-    uint32_t hint = slab->hint;
+    uint32_t lowest = slab->hint * BITMAP_WORD_BITS;
     size_t given = 0;
     for (size_t offset; given < count && (offset = (uintptr_t)blocks[given] - start) < bytes; given++) {
         const uint32_t slot = size_class_slot(size_class, offset);
         ASSERT(!slab_slot_free(slab, slot) && !live_test(blocks[given]));
         bitmap_set(slab->bitmap, slot);
-        hint = slot / BITMAP_WORD_BITS < hint ? slot / BITMAP_WORD_BITS : hint;
+        lowest = slot < lowest ? slot : lowest;
     }
-    slab->hint = (uint8_t)hint;
+    slab->hint = (uint8_t)(lowest / BITMAP_WORD_BITS);
     atomic_store_explicit(&slab->free, (uint16_t)(slab_free_slots(slab) + given), memory_order_relaxed);
     return given;
 }
