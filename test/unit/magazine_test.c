@@ -70,7 +70,7 @@ struct model {
 static unsigned most_in(const struct model *model) {
     const struct size_class *of = &size_classes[model->size_class];
     const unsigned bounded = (unsigned)(64 * KIB / of->size);
-    return bounded < of->magazine && model->class_refills < 16 ? bounded : of->magazine;
+    return bounded < of->magazine && model->class_refills < REFILLS_BEFORE_BUSY ? bounded : of->magazine;
 }
 
 static unsigned grown(const struct model *model) {
@@ -84,7 +84,7 @@ static unsigned grown(const struct model *model) {
 
 /* A refill makes a wide magazine only for a class that has been refilled often. */
 static unsigned grown_for_refill(const struct model *model) {
-    const bool stays = model->capacity >= MAGAZINE_SLOTS - 1 && model->class_refills < 16;
+    const bool stays = model->capacity >= MAGAZINE_SLOTS - 1 && model->class_refills < REFILLS_BEFORE_BUSY;
     return stays ? model->capacity : grown(model);
 }
 
@@ -269,6 +269,79 @@ static void without_budget_a_class_caches_the_blocks_of_a_page(void) {
     CHECK_VALID();
 }
 
+/* What threads allocate. */
+static size_t threads_size = 64;
+
+/* What a thread finds at its first block of the class: 0 if that comes from the shared slab. */
+static void *first_capacity(void *capacity) {
+    void *block = engine_alloc(threads_size);
+    *(unsigned *)capacity = magazine_capacity(heap_mine, size_class_of(threads_size));
+    engine_free(block);
+    return NULL;
+}
+
+static void *fill_magazine(void *capacity) {
+    enum { BLOCKS = 100 };
+    void *held[BLOCKS];
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        held[i] = engine_alloc(threads_size);
+    }
+    CHECK_AT_MOST(MAGAZINE_SLOTS - 1, magazine_capacity(heap_mine, size_class_of(threads_size)));
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        engine_free(held[i]);
+    }
+    return first_capacity(capacity);
+}
+
+static unsigned found_by(void *(*function)(void *)) {
+    unsigned capacity = 0;
+    thread_run(function, &capacity);
+    return capacity;
+}
+
+static void a_magazine_begins_with_half_of_what_the_last_thread_s_grew_to(void) {
+    (void)begin_heap();
+    CHECK_EQUAL(found_by(first_capacity), 0);
+    for (int lives = 0; lives < 3; lives++) {
+        (void)found_by(fill_magazine);
+        CHECK_EQUAL(found_by(first_capacity), 4 * CAPACITY_START);
+        CHECK_EQUAL(found_by(first_capacity), 2 * CAPACITY_START);
+        CHECK_EQUAL(found_by(first_capacity), 0);
+    }
+    threads_size = 512;
+    (void)found_by(fill_magazine);
+    CHECK_EQUAL(found_by(first_capacity), 2 * OS_PAGE / 512);
+    threads_size = 1024;
+    (void)found_by(fill_magazine);
+    CHECK_EQUAL(found_by(first_capacity), 0);
+    CHECK_VALID();
+}
+
+/* What the class's refills in earlier threads were does not count. */
+static void *is_busy(void *unused) {
+    (void)unused;
+    engine_free(engine_alloc(threads_size));
+    CHECK(!magazine_busy(heap_mine, size_class_of(threads_size)));
+    enum { BLOCKS = 63 * (REFILLS_BEFORE_BUSY + 1) };
+    static void *held[BLOCKS];
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        held[i] = engine_alloc(threads_size);
+    }
+    CHECK(magazine_busy(heap_mine, size_class_of(threads_size)));
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        engine_free(held[i]);
+    }
+    return NULL;
+}
+
+static void a_thread_s_own_refills_make_a_class_busy(void) {
+    (void)begin_heap();
+    for (int lives = 0; lives < 3; lives++) {
+        thread_run(is_busy, NULL);
+    }
+    CHECK_VALID();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         FRESH(the_capacity_is_told_by_the_bottom),
@@ -278,6 +351,8 @@ int main(void) {
         IN_BOTH_MODES(disposal_leaves_nothing),
         IN_BOTH_MODES(without_memory_for_a_magazine_allocation_fails),
         IN_BOTH_MODES(without_budget_a_class_caches_the_blocks_of_a_page),
+        IN_BOTH_MODES(a_magazine_begins_with_half_of_what_the_last_thread_s_grew_to),
+        IN_BOTH_MODES(a_thread_s_own_refills_make_a_class_busy),
     };
     clock_stop(); /* each test's process inherits it */
     return cmocka_run_group_tests(tests, NULL, NULL);

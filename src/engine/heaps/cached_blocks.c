@@ -107,6 +107,7 @@ bool cached_refill(struct heap *heap, unsigned size_class) {
     of->borrowed = 0;
     counter_add(&heap->counters.refills, got != 0);
     class_counter_add(&heap->counters.class_refills[size_class]);
+    of->refills = (uint8_t)(of->refills + (of->refills != REFILLS_BEFORE_BUSY)) & REFILLS_BEFORE_BUSY;
     return got != 0;
 }
 

@@ -45,7 +45,7 @@ void heap_reset(struct heap *heap) {
         heap->tops[size_class + HARDENED] = MAGAZINE_NONE;
         slab_count_add(&slab_counts[0][size_class].remote,
                        atomic_load_explicit(&heap->classes[size_class].remote, memory_order_relaxed));
-        heap->classes[size_class] = (struct heap_class){0};
+        heap->classes[size_class] = (struct heap_class){.grown = heap->classes[size_class].grown};
         heap->bottoms[size_class] = NULL;
         list_init(&heap->classes[size_class].slabs);
     }

@@ -61,8 +61,10 @@ struct heap_class {
     _Atomic uint32_t remote; /* blocks of the class that the thread has freed in others' slabs; see slab_counts */
     uint8_t share;           /* blocks that may still come from the shared slab, while there is no magazine; of a medium
                                 class: from the cache of large blocks, before it has slabs */
-    uint8_t strays;          /* frees into abandoned slabs since the last refill, up to STRAYS_MAX; */
-    uint8_t borrowed;        /* and blocks of larger classes that it got (supply.c). Both used only by the thread */
+    uint8_t strays : 2;      /* frees into abandoned slabs since the last refill, up to STRAYS_MAX; */
+    uint8_t grown : 2;       /* how often the magazine of the heap's last thread had doubled when that ended; */
+    uint8_t refills : 4;     /* of the magazine, up to REFILLS_BEFORE_BUSY; */
+    uint8_t borrowed;        /* and blocks of larger classes that it got (supply.c). All used only by the thread */
     bool refilled : 1;       /* its magazine has been refilled since the last look */
     bool idle : 1;           /* its magazine was neither refilled nor full since the last look */
     uint16_t slots;          /* of the magazine's memory; undefined if there is none */

@@ -9,7 +9,9 @@
 #include "heap.h"
 #include "magazine_budget.h"
 
-/* A magazine's initial capacity. It doubles when it proves too small, so a thread that does little keeps little. */
+/* A magazine's initial capacity. It doubles when it proves too small, so a thread that does little keeps little. A
+ * thread probably does what the one did that had the heap before: its magazines begin with half of what those grew
+ * to. */
 #define CAPACITY_START 8u
 
 static unsigned smaller(unsigned a, unsigned b) {
@@ -68,16 +70,28 @@ static bool resize(struct heap *heap, unsigned size_class, unsigned capacity) {
     return true;
 }
 
+/* Of larger blocks only so far that the next thread's first refill takes no more than fit on a page. */
+void magazine_note_grown(struct heap *heap, unsigned size_class) {
+    const unsigned most = 4 * size_class_slot(size_class, OS_PAGE);
+    unsigned capacity = smaller(magazine_capacity(heap, size_class), most);
+    unsigned grown = 0;
+    for (; capacity > CAPACITY_START; capacity /= 2) {
+        grown++;
+    }
+    heap->classes[size_class].grown = smaller(grown, MAGAZINE_GROWN_MAX) & MAGAZINE_GROWN_MAX;
+}
+
 /* The capacity after this one. One slot of each magazine's memory is the bottom. */
-static unsigned next_capacity(unsigned capacity) {
+static unsigned next_capacity(const struct heap *heap, unsigned size_class, unsigned capacity) {
     if (capacity == 0) {
-        return CAPACITY_START;
+        const unsigned grown = heap->classes[size_class].grown;
+        return CAPACITY_START << (grown != 0 ? grown - 1 : 0);
     }
     return capacity < MAGAZINE_SLOTS - 1 ? smaller(2 * capacity, MAGAZINE_SLOTS - 1) : 2 * capacity + 1;
 }
 
 bool magazine_busy(const struct heap *heap, unsigned size_class) {
-    return atomic_load_explicit(&heap->counters.class_refills[size_class], memory_order_relaxed) >= REFILLS_BEFORE_BUSY;
+    return heap->classes[size_class].refills == REFILLS_BEFORE_BUSY;
 }
 
 /* The largest capacity of the heap's magazine of a class. */
@@ -87,23 +101,24 @@ static unsigned most_of(const struct heap *heap, unsigned size_class) {
     return bounded ? (unsigned)(MAGAZINE_BYTES / of->size) : of->magazine;
 }
 
+/* Given its capacity, which is not the largest. */
+static bool is_short(const struct heap *heap, unsigned size_class, unsigned capacity) {
+    return capacity >= magazine_budget_first(size_class) && magazine_budget_is_spent(heap);
+}
+
 bool magazine_is_short(const struct heap *heap, unsigned size_class) {
     const unsigned capacity = magazine_capacity(heap, size_class);
-    return capacity >= magazine_budget_first(size_class) && capacity < most_of(heap, size_class) &&
-           magazine_budget_is_spent(heap);
+    return capacity < most_of(heap, size_class) && is_short(heap, size_class, capacity);
 }
 
 bool magazine_grow(struct heap *heap, unsigned size_class) {
-    if (magazine_is_short(heap, size_class)) {
-        return false;
-    }
     const unsigned capacity = magazine_capacity(heap, size_class);
     const unsigned most = most_of(heap, size_class);
-    if (capacity >= most) {
+    if (capacity >= most || is_short(heap, size_class, capacity)) {
         return false;
     }
     const size_t cost = magazine_budget_cost(size_class, capacity);
-    unsigned by = smaller(next_capacity(capacity), most) - capacity;
+    unsigned by = smaller(next_capacity(heap, size_class, capacity), most) - capacity;
     while (by != 0 && !magazine_budget_pay(heap, magazine_budget_cost(size_class, capacity + by) - cost,
                                            capacity + by <= magazine_budget_first(size_class))) {
         by /= 2;

@@ -40,7 +40,7 @@
 extern void *magazine_none[MAGAZINE_SLOTS]; /* in heap.c */
 
 /* A class gets a wide magazine for its refills, or one of more than MAGAZINE_BYTES, after this many refills. */
-#define REFILLS_BEFORE_BUSY 16u
+#define REFILLS_BEFORE_BUSY 15u
 
 struct heap;
 
@@ -73,7 +73,7 @@ bool magazine_has_room(const struct heap *heap, unsigned size_class);
 /* Makes an array of `slots` slots the heap's magazine of a class, with `count` blocks above `bottom`. */
 void magazine_install(struct heap *heap, unsigned size_class, void **bottom, unsigned slots, unsigned count);
 
-/* Whether the heap has refilled its magazine of a class often. */
+/* Whether the heap's thread has refilled its magazine of a class often. */
 bool magazine_busy(const struct heap *heap, unsigned size_class);
 
 size_t magazine_cost(const struct heap *heap, unsigned size_class);
@@ -90,6 +90,12 @@ void magazine_shrink(struct heap *heap, unsigned size_class);
 /* With check=deferred, a block in a magazine still has its live bit. Ends the lives of `count` blocks. Returns how many
  * were live, up to the first that was not, which becomes suspect (live_map.h). */
 unsigned magazine_prove(void *const *blocks, unsigned count);
+
+/* The most doublings that struct heap_class counts: from then on a small magazine has all its slots. */
+#define MAGAZINE_GROWN_MAX 3u
+
+/* For a thread that ends: notes for the heap's next thread how far its magazine of a class has grown. */
+void magazine_note_grown(struct heap *heap, unsigned size_class);
 
 /* Frees the memory of an empty magazine. */
 void magazine_dispose(struct heap *heap, unsigned size_class);

@@ -39,7 +39,7 @@ void magazine_budget_ask_limit(void) {
 }
 
 unsigned magazine_budget_first(unsigned size_class) {
-    const size_t blocks = OS_PAGE / size_classes[size_class].size;
+    const size_t blocks = size_class_slot(size_class, OS_PAGE);
     return (unsigned)max_size(min_size(blocks, FIRST_MOST), 1);
 }
 

@@ -14,9 +14,11 @@
 #include "sample_points.h"
 #include "unused_heaps.h"
 
-/* With several threads, a thread's first SHARE blocks of each class up to SHARED_SIZE_MAX come from the shared slab. */
+/* With several threads, a thread's first SHARE blocks of each class up to SHARED_SIZE_MAX come from the shared slab,
+ * unless the magazine of the heap's last thread had doubled GROWN_UNSHARED times. */
 #define SHARE 4u
 #define SHARED_SIZE_MAX 2048u
+#define GROWN_UNSHARED 2u
 
 /* Before a medium class has slabs, this many of its requests are served by cached large blocks. So a program that frees
  * none gets no such slabs, which need more metadata than large blocks that it does not write. */
@@ -59,6 +61,7 @@ static void thread_end(void *unused) {
     hardened_leave_larges(heap);
     inbox_collect(heap, SIZE_MAX, true);
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        magazine_note_grown(heap, size_class);
         magazine_dispose(heap, size_class);
     }
     magazine_budget_return(heap);
@@ -111,11 +114,12 @@ void threads_start(void (*ending)(struct heap *heap), void (*ended)(void)) {
 }
 
 /* How many blocks of a class first come from elsewhere. */
-static uint8_t share_of(unsigned size_class, bool alone) {
+static uint8_t share_of(const struct heap *heap, unsigned size_class, bool alone) {
     if (size_class >= MEDIUM_CLASS && size_class < EMPTY_CLASS) {
         return MEDIUM_SHARE;
     }
-    return !alone && size_classes[size_class].size <= SHARED_SIZE_MAX && heaps.harden == HARDEN_OFF ? SHARE : 0;
+    const bool shares = !alone && heap->classes[size_class].grown < GROWN_UNSHARED;
+    return shares && size_classes[size_class].size <= SHARED_SIZE_MAX && heaps.harden == HARDEN_OFF ? SHARE : 0;
 }
 
 struct heap *thread_begin(void) {
@@ -136,7 +140,7 @@ struct heap *thread_begin(void) {
     sample_points_begin(heap);
     inbox_open(heap);
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
-        heap->classes[size_class].share = share_of(size_class, alone);
+        heap->classes[size_class].share = share_of(heap, size_class, alone);
         heap->classes[size_class].bounces = 0;
     }
     /* The heap is in place before this call, which may itself allocate. */
