@@ -91,15 +91,26 @@ static void advice_ends_with_a_slab(void) {
     end_with_blocks_of(OS_PAGE);
 }
 
-/* A garbage collector protects its own memory while all other threads are stopped, one of which holds a lock. */
-static void protections_end_with_large_blocks_and_elsewhere_take_no_lock(void) {
-    fill(MIB);
+static void free_closed(size_t size) {
+    fill(size);
     for (int i = 0; i < BLOCKS; i++) {
-        char *closed = blocks[i] + MIB / 2;
+        char *closed = blocks[i] + round_down(size / 2, OS_PAGE);
         CHECK(mprotect(closed, OS_PAGE, i % 2 ? PROT_READ : PROT_NONE) == 0);
         engine_protected(closed, OS_PAGE);
     }
     free_all();
+    fill(size);
+    free_all();
+    CHECK_VALID();
+}
+
+static void protections_end_with_large_blocks(void) {
+    free_closed(UNIT + OS_PAGE);
+    free_closed(MIB);
+}
+
+/* A garbage collector protects its own memory while all other threads are stopped, one of which holds a lock. */
+static void protections_elsewhere_take_no_lock(void) {
     fill(MIB);
     char *huge = engine_alloc(HUGE_MIN);
     char *mapped = mmap(NULL, OS_PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -270,7 +281,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         FRESH_WITH(advice_ends_with_large_blocks, UNDECAYED),
         FRESH_WITH(advice_ends_with_a_slab, UNDECAYED),
-        FRESH_WITH(protections_end_with_large_blocks_and_elsewhere_take_no_lock, UNDECAYED),
+        FRESH_WITH(protections_end_with_large_blocks, UNDECAYED),
+        FRESH_WITH(protections_end_with_large_blocks, UNDECAYED ",harden=light"),
+        FRESH_WITH(protections_end_with_large_blocks, UNDECAYED ",harden=full"),
+        FRESH_WITH(protections_elsewhere_take_no_lock, UNDECAYED),
         FRESH_WITH(advice_is_kept_if_the_option_says_so, UNDECAYED ",advice=off"),
         FRESH_WITH(any_page_of_a_block_counts, UNDECAYED),
         FRESH_WITH(an_advised_block_that_shrinks_keeps_its_addresses, UNDECAYED),

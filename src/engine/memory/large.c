@@ -59,14 +59,15 @@ bool large_fence_all(struct large *large) {
     return large->fence == FENCE_ALL;
 }
 
-static void clear(void *start, size_t size) {
-    if (size <= LARGE_CLEARED || os_purge(start, size) != 0 || !os_purge_zeroes()) {
+/* closed: pages may not be writable. */
+static void clear(void *start, size_t size, bool closed) {
+    if ((size <= LARGE_CLEARED && !closed) || os_purge(start, size) != 0 || !os_purge_zeroes()) {
         zero_write(start, size);
     }
 }
 
 void large_clear(struct large *large) {
-    clear(start_of(large), large_size(large));
+    clear(start_of(large), large_size(large), large_advised(large));
 }
 
 /* A descriptor for a block of `size` bytes, or NULL. It is complete but for its span, which shows it to other
@@ -269,7 +270,7 @@ bool large_resize_fenced(void *block, size_t size) {
     const size_t before = large_size(large);
     large_set_size(large, size);
     if (large_size(large) < before) {
-        clear(start_of(large) + large_size(large), before - large_size(large));
+        clear(start_of(large) + large_size(large), before - large_size(large), large_advised(large));
     }
     if (units < large->span.units && !large_advised(large)) {
         span_shrink(&large->span, units);
