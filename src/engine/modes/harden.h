@@ -133,15 +133,21 @@ ALWAYS_INLINE bool harden_intact(const struct slot *slot) {
 /* Looks again at a slot of a class whose canary seemed changed, and reports it if it is. */
 COLD void harden_tell_overflow(const char *operation, void *start, unsigned size_class);
 
-/* Whether the end of the canary is intact in the slot before (-1) or behind (1) another one of the same slab; true if
- * no block lives there. Their records are adjacent, and the one behind the last slot's is not live
- * (size_class_start). Whether a neighbour lives is hard to predict, so this does not branch: if none does, it looks at
- * the slot itself, with a slack of 0. */
-ALWAYS_INLINE bool harden_beside_intact(const struct slot *slot, ptrdiff_t by, size_t stride) {
-    const size_t record = atomic_load_explicit(slot->record + by, memory_order_relaxed);
+/* Whether the end of the canary is intact in the slot before (-1) or behind (1) another one of the same slab, with this
+ * record; true if no block lives there: then it looks at the slot itself, with a slack of 0, because whether a
+ * neighbour lives is hard to predict for a branch. */
+ALWAYS_INLINE bool harden_beside_intact(const struct slot *slot, ptrdiff_t by, size_t stride, size_t record) {
     const size_t if_live = -(record & RECORD_LIVE);
     return canary_end_intact(slot->start + (by * (ptrdiff_t)stride & (ptrdiff_t)if_live),
                              record >> RECORD_SLACK_SHIFT & if_live, slot->room);
+}
+
+/* The same for both. Their records are adjacent, and the one behind the last slot's is not live (size_class_start). */
+ALWAYS_INLINE bool harden_neighbours_intact(const struct slot *slot, size_t stride) {
+    const size_t before = LIKELY(slot->number != 0) ? atomic_load_explicit(slot->record - 1, memory_order_relaxed) : 0;
+    const size_t after = atomic_load_explicit(slot->record + 1, memory_order_relaxed);
+    return ((before | after) & RECORD_LIVE) == 0 || (LIKELY(harden_beside_intact(slot, -1, stride, before)) &&
+                                                     LIKELY(harden_beside_intact(slot, 1, stride, after)));
 }
 
 /* Whether a live block of one of the first SHORT_CLASSES may end, and be cleared, without a report: it is of the kind
@@ -149,11 +155,9 @@ ALWAYS_INLINE bool harden_beside_intact(const struct slot *slot, ptrdiff_t by, s
 ALWAYS_INLINE bool harden_ends_short(const char *operation, const struct slot *slot, unsigned record) {
     const enum origin origin = LIKELY(operation[0] == 'f') ? ORIGIN_MALLOC : harden_origin(operation);
     const size_t slack = record_slack(record);
-    const size_t stride = slot->room;
     return LIKELY(record_origin(record) == origin) && LIKELY(slack <= sizeof(canary_pair)) &&
            LIKELY(canary_intact_short(slot->start, slack, slot->room)) &&
-           (UNLIKELY(slot->number == 0) || LIKELY(harden_beside_intact(slot, -1, stride))) &&
-           LIKELY(harden_beside_intact(slot, 1, stride));
+           LIKELY(harden_neighbours_intact(slot, slot->room));
 }
 
 /* The same, with a report. */
