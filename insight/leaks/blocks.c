@@ -358,8 +358,9 @@ void blocks_free(struct blocks *blocks) {
 }
 
 static bool find_huge(const struct blocks *blocks, uint64_t address, struct block *block) {
-    const struct row *rows = blocks->rows + blocks->huge;
-    const size_t behind = sorted_behind(rows, blocks->row_count - blocks->huge, sizeof *rows, address);
+    const size_t count = blocks->row_count - blocks->huge;
+    const struct row *rows = count != 0 ? blocks->rows + blocks->huge : NULL;
+    const size_t behind = sorted_behind(rows, count, sizeof *rows, address);
     if (behind == 0 || address - rows[behind - 1].start >= rows[behind - 1].size) {
         return false;
     }
