@@ -23,7 +23,7 @@ static const struct sub_node *find_hole(const struct mems_space *space, const st
 }
 
 /* What is wrong with a handle; returns the error number. */
-static int describe(const struct mems_space *space, struct fmt *line, uintptr_t handle) {
+static int describe_handle(const struct mems_space *space, struct fmt *line, uintptr_t handle) {
     uintptr_t v_address = space->number != 0 ? handle_address(handle) : handle;
     if (space->number != 0 && handle_number(handle) != space->number) {
         fmt_format(line, "%u belongs to another space", (uint64_t)v_address);
@@ -51,7 +51,7 @@ static int describe(const struct mems_space *space, struct fmt *line, uintptr_t 
 COLD void resolve_refuse(const char *function, struct mems_space *space, const void *v_ptr) {
     struct complaint complaint;
     complaint_begin(&complaint, function, (uintptr_t)v_ptr, 0);
-    complaint.error.error = describe(space, &complaint.message.line, (uintptr_t)v_ptr);
+    complaint.error.error = describe_handle(space, &complaint.message.line, (uintptr_t)v_ptr);
     space_leave(space);
     complaint_tell(&complaint);
 }

@@ -38,7 +38,7 @@ static size_t next_page_size(void) {
 }
 
 /* The space is locked, or new. */
-static void begin(struct mems_space *space, const struct shape *shape) {
+static void space_begin(struct mems_space *space, const struct shape *shape) {
     uint32_t generation = 0;
     space->page_size = shape->page_size;
     space->alignment = shape->alignment;
@@ -73,7 +73,7 @@ static int start_default(void) {
     if (!is_page_size(next.page_size)) {
         return EINVAL;
     }
-    begin(&space_default, &next);
+    space_begin(&space_default, &next);
     return 0;
 }
 
@@ -157,7 +157,7 @@ int space_set_options(const char *function, const struct mems_space_options *opt
 
 /* Gives back all memory and the space's lock, and reports what the system refuses to take. Blocks' memory goes first:
  * at the limit of mappings, that makes room for the rest. */
-static void end(const char *function, struct mems_space *space) {
+static void space_end(const char *function, struct mems_space *space) {
     size_t refused = main_chain_finish(&space->chain) + store_finish(&space->store);
     dict_finish(&space->dict);
     pool_finish(&space->nodes.sub);
@@ -177,7 +177,7 @@ void space_finish(const char *function) {
     struct mems_space *space = &space_default;
     if (space_enter(function, space, NULL)) {
         if (space->state != SPACE_UNUSED) {
-            end(function, space);
+            space_end(function, space);
         } else {
             space_leave(space);
         }
@@ -201,7 +201,7 @@ struct mems_space *space_create(const struct mems_space_options *options) {
     }
     struct mems_space *space = memory;
     lock_init(&space->lock, LOCK_SPACE);
-    begin(space, &shape);
+    space_begin(space, &shape);
     spaces_add(space);
     return space;
 }
@@ -218,7 +218,7 @@ void space_destroy(const char *function, struct mems_space *space) {
     space_leave(space);
     spaces_remove(space); /* its lock comes before a space's */
     lock_take(&space->lock);
-    end(function, space);
+    space_end(function, space);
     (void)os_unmap(space, space_bytes());
 }
 

@@ -56,8 +56,8 @@ void space_unpin(const char *function, struct mems_space *space, void *v_ptr) {
 }
 
 /* Begins a copy of the bytes v_ptr..v_ptr + size - 1 from or to `other`. 0 without the lock, or a reported error. */
-static int begin(const char *function, struct mems_space *space, void *v_ptr, const void *other, size_t size,
-                 char **physical) {
+static int begin_copy(const char *function, struct mems_space *space, void *v_ptr, const void *other, size_t size,
+                      char **physical) {
     uintptr_t v_address = handle_address((uintptr_t)v_ptr);
     struct sub_node *node = resolve_enter(function, space, v_ptr);
     if (node == NULL) {
@@ -94,7 +94,7 @@ static void copy(struct mems_space *space, const void *v_ptr, void *to, const vo
 
 int space_read(const char *function, struct mems_space *space, void *v_ptr, void *to, size_t size) {
     char *physical;
-    int error = begin(function, space, v_ptr, to, size, &physical);
+    int error = begin_copy(function, space, v_ptr, to, size, &physical);
     if (error == 0) {
         copy(space, v_ptr, to, physical, size);
     }
@@ -103,7 +103,7 @@ int space_read(const char *function, struct mems_space *space, void *v_ptr, void
 
 int space_write(const char *function, struct mems_space *space, void *v_ptr, const void *from, size_t size) {
     char *physical;
-    int error = begin(function, space, v_ptr, from, size, &physical);
+    int error = begin_copy(function, space, v_ptr, from, size, &physical);
     if (error == 0) {
         copy(space, v_ptr, physical, from, size);
     }

@@ -156,7 +156,7 @@ static bool has_memory(const struct large *large) {
 
 void hardened_leave_larges(struct heap *heap) {
     struct hardened *hardened = heap->hardened;
-    for (unsigned place = 0; hardened != NULL && place < HARDENED_LARGES_ALL; place++) {
+    for (unsigned place = 0; place < HARDENED_LARGES_ALL; place++) {
         if (has_memory(hardened->larges[place]) && !may_be_left(hardened, hardened->larges[place])) {
             keep_address(hardened, place);
         }
@@ -165,7 +165,7 @@ void hardened_leave_larges(struct heap *heap) {
 
 size_t hardened_keep_addresses(struct heap *heap) {
     struct hardened *hardened = heap->hardened;
-    const size_t left = hardened != NULL ? hardened->larges_left : 0;
+    const size_t left = hardened->larges_left;
     for (unsigned place = 0; left != 0 && place < HARDENED_LARGES; place++) {
         if (has_memory(hardened->larges[place])) {
             keep_address(hardened, place);

@@ -37,11 +37,12 @@ const struct large *hardened_find_written(const struct heap *heap);
 /* Gives back the blocks of a heap, if it has any. */
 void hardened_give_larges(struct heap *heap);
 
-/* The heap's thread ends; its next one begins. */
+/* The thread of a hardened heap ends; its next one begins. */
 void hardened_leave_larges(struct heap *heap);
 void hardened_take_over(struct heap *heap);
 
-/* Gives back the memory of what a thread has left. The addresses, which fault, are kept. Returns the bytes. */
+/* Gives back the memory of what a hardened heap's thread has left. The addresses, which fault, are kept. Returns the
+ * bytes. */
 size_t hardened_keep_addresses(struct heap *heap);
 
 /* The bytes of the kept large blocks, and in *count their number; approximate for another thread's heap. */

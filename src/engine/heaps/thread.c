@@ -58,7 +58,9 @@ static void thread_end(void *unused) {
     heap_mine = &heap_none;
     lock_take(&heap->lock);
     cached_flush(heap);
-    hardened_leave_larges(heap);
+    if (heap->hardened != NULL) {
+        hardened_leave_larges(heap);
+    }
     inbox_collect(heap, SIZE_MAX, true);
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         magazine_note_grown(heap, size_class);

@@ -67,7 +67,7 @@ static struct heap *take_oldest(void) {
 /* From now on nobody uses the first members. Returns the bytes given back of large blocks. */
 static size_t set_bare(struct heap *heap) {
     lock_take(&heap->lock);
-    const size_t bytes = hardened_keep_addresses(heap);
+    const size_t bytes = heap->hardened != NULL ? hardened_keep_addresses(heap) : 0;
     heap->bare = true;
     lock_give(&heap->lock);
     return bytes;

@@ -17,7 +17,7 @@ static void describe_distance(struct fmt *text, const struct block *block, const
     }
 }
 
-static void describe(struct fmt *text, const struct block *block, const void *address) {
+static void describe_block(struct fmt *text, const struct block *block, const void *address) {
     static const char *const states[] = {
         [BLOCK_STATE_LIVE] = "live",
         [BLOCK_STATE_CACHED] = "cached",
@@ -104,7 +104,7 @@ static struct block describe_address(struct fmt *text, char *buffer, const void 
     if (block.kind == BLOCK_SLOT && block.state == BLOCK_STATE_CACHED && hardened_detains((void *)block.start)) {
         block.state = BLOCK_STATE_QUARANTINED;
     }
-    describe(text, &block, address);
+    describe_block(text, &block, address);
     describe_exact(text, &block);
     return block;
 }
