@@ -26,11 +26,19 @@ static void drop_side(struct side *side) {
     session_close(&side->session);
 }
 
-/* The class of a size on one side, or NULL. */
-static const struct class_account *class_of(const struct side *side, uint64_t size) {
-    for (unsigned size_class = 0; side->session.has_engine && size_class < side->session.engine.class_count;
-         size_class++) {
-        if (side->session.engine.classes[size_class].size == size) {
+/* Libraries of other versions may have other classes, so they are matched by size. */
+static bool is_like(const struct engine *engine, unsigned size_class, const struct engine *other,
+                    unsigned other_class) {
+    const bool is_last = size_class + 1 == engine->class_count; /* for blocks of 0 bytes, with the size of the first */
+    return engine->classes[size_class].size == other->classes[other_class].size &&
+           is_last == (other_class + 1 == other->class_count);
+}
+
+/* One side's class that is like the other side's, or NULL. */
+static const struct class_account *class_of(const struct side *side, const struct side *other, unsigned other_class) {
+    const struct engine *engine = &side->session.engine;
+    for (unsigned size_class = 0; side->session.has_engine && size_class < engine->class_count; size_class++) {
+        if (is_like(engine, size_class, &other->session.engine, other_class)) {
             return &side->account.classes[size_class];
         }
     }
@@ -77,7 +85,7 @@ static void print_classes(const struct side *a, const struct side *b) {
            colour_off());
     for (unsigned size_class = 0; b->session.has_engine && size_class < b->session.engine.class_count; size_class++) {
         uint64_t size = b->session.engine.classes[size_class].size;
-        const struct class_account *before = class_of(a, size);
+        const struct class_account *before = class_of(a, b, size_class);
         const struct class_account *after = &b->account.classes[size_class];
         if (class_changed(before, after)) {
             printf("%8" PRIu64 "  %12" PRIu64 "  %12" PRIu64 "  %+12" PRId64 "  ", size, live_of(before),
@@ -107,7 +115,7 @@ static json_t *diff_json(const struct side *a, const struct side *b) {
     }
     for (unsigned size_class = 0; b->session.has_engine && size_class < b->session.engine.class_count; size_class++) {
         uint64_t size = b->session.engine.classes[size_class].size;
-        const struct class_account *before = class_of(a, size);
+        const struct class_account *before = class_of(a, b, size_class);
         const struct class_account *after = &b->account.classes[size_class];
         if (class_changed(before, after)) {
             json_array_append_new(classes,

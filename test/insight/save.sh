@@ -25,6 +25,8 @@ for library in $LIBMEMS $LIBHMM; do
     same stats
     same map
     same check
+    "$INSIGHT" diff --json "$work/saved" "$work/saved" >"$work/diff.json" || fail "mems diff"
+    holds "$work/diff.json" 'it["classes"] == [] and all(row["change"] == 0 for row in it["rows"])'
     ! grep -q "nobody else's business" "$work/saved" || fail "a block's contents were saved"
     "$INSIGHT" whatis --json "$(address "$work/list" live)" "$(address "$work/list" cached)" "$work/saved" >"$work/whatis"
     holds "$work/whatis" 'it["answers"][0]["state"] == "live" and it["answers"][1]["state"] in ("cached", "free")'
