@@ -1,5 +1,6 @@
 /* answers.h - browsers' questions about one process, answered by workers. A question is asked once for all who wait for
- * it, and its answer is valid for a time proportional to its cost: many browsers cost no more than one. */
+ * it, and its answer is valid for a time proportional to its cost, so however many browsers ask, looking takes only
+ * part of a processor. */
 #pragma once
 
 #include <stdbool.h>

@@ -19,7 +19,8 @@
 /* A process that has not run counts as unchanged this long. Then we look again: its pages may be swapped or shared. */
 #define UNCHANGED_MOST 60.0
 
-/* If more processes are due than the share allows, the one due longest is first; a new one counts as due this long. */
+/* If more processes are due than the share allows, the one due longest is first; one never looked at counts as due for
+ * this long. */
 #define NEVER_LOOKED 5.0
 
 /* Many processes are short-lived, so one that starts is probed after PAUSE_LEAST. One without our heaps may execute a

@@ -26,7 +26,8 @@ bool worker_start(struct worker *worker, int (*run)(const void *context), const 
 /* The next question for a worker that stays. False if it has ended. */
 bool worker_ask(struct worker *worker, const void *question, size_t size, double seconds);
 
-/* In such a worker: waits for a question, false if there are no more; ends an answer, its standard output since. */
+/* In such a worker: waits for a question, false if there are no more; ends an answer, which is all that it has
+ * written to standard output since. */
 bool worker_question(void *question, size_t size);
 void worker_answer(int status);
 

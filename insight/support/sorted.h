@@ -12,7 +12,8 @@ void sort(void *array, size_t count, size_t size);
 /* The same in another order, as qsort. */
 void sort_by(void *array, size_t count, size_t size, int (*order)(const void *a, const void *b));
 
-/* The first element whose member at `offset` is at least `least`, or above it. */
+/* The index of the first element whose member, a uint64_t at `offset`, is at least `least`, or with `above` greater;
+ * `count` if there is none. */
 static inline size_t sorted_search(const void *array, size_t count, size_t size, size_t offset, uint64_t least,
                                    bool above) {
     size_t low = 0;

@@ -22,7 +22,8 @@ struct stats {
  * JSON text of an earlier time, which does not change. Returns an exit status. */
 int stats_write(struct session *session, char **target);
 
-/* Parses what stats_write wrote, in place, so *text must stay and be aligned for any type. NULL: other data. */
+/* Parses what stats_write wrote, in place, so *text must stay and be aligned for any type. NULL: it is something
+ * else. */
 struct stats *stats_parse(char *text, size_t size);
 
 /* With why each row is there, and when it goes; without `pinned`, which takes symbols. */

@@ -36,5 +36,6 @@ void engine_cached(struct engine *engine, uint64_t id, bool (*visit)(const struc
 /* Where a heap keeps a block that is not live, or NULL. */
 const char *engine_heap_keeps(struct engine *engine, uint64_t id, uint64_t block);
 
-/* Fills in heap_list, and `deferred` with the blocks in magazines of heaps with deferred checks: live by their bits. */
+/* Fills in heap_list, and `deferred` with the blocks in magazines of heaps with deferred checks, whose live bits are
+ * set. */
 void engine_read_heaps(struct engine *engine);

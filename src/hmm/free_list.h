@@ -32,7 +32,8 @@ void hmm_remove_from_freelist(struct HmmHeap *heap, struct block *block);
 /* Frees a used block with this key; returns the result, merged with adjacent free blocks and listed. */
 struct block *hmm_merge_blocks(struct HmmHeap *heap, struct block *block, struct block_key key);
 
-/* Makes a listed block a used one of `need` bytes, which it returns, and a free one of a rest that is large enough. */
+/* Makes a listed block a used one of `need` bytes, which it returns, and a free one of the rest, unless that is too
+ * small. */
 struct block *hmm_split_block(struct HmmHeap *heap, struct block *block, size_t need);
 
 /* Ends where `block` begins. PREV_USED of `block` must be clear. */

@@ -1,5 +1,6 @@
 /* heap_state.h - the state of a heap, and its lock: that of the heap's hooks, or one shared by all heaps without hooks,
- * not taken with one thread. Call functions between heap_enter() and heap_leave() unless stated otherwise. */
+ * which a process with a single thread does not take. Functions are called between heap_enter() and heap_leave() unless
+ * stated otherwise. */
 #pragma once
 
 #include <stdatomic.h>

@@ -1,5 +1,6 @@
 /* hmm_report.h - fault reports: what an address is, and what damaged a block. These functions do not return. They walk
- * over the blocks under the heap's lock, and release it before they report: the program's handler may allocate. */
+ * over the blocks, as far as headers allow, under the heap's lock, and release it before they report, so the program's
+ * handler may allocate. */
 #pragma once
 
 #include "base/compiler.h"

@@ -21,7 +21,8 @@ void hmm_purge_freelist(struct HmmHeap *heap, size_t bytes);
 size_t hmm_purge_all(struct HmmHeap *heap);
 
 /* Zeroes memory below a break that nobody else knows. Purges its pages if the last user touched less than half of them,
- * because writing would make all present: two words in each of 16 pages tell. No lock; the break may be a copy. */
+ * because writing would make all present: two words in each of 16 pages tell. Takes no lock; the break may be a copy.
+ */
 void hmm_clear_large(struct program_break *brk, void *start, size_t size);
 
 #else

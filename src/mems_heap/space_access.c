@@ -55,7 +55,8 @@ void space_unpin(const char *function, struct mems_space *space, void *v_ptr) {
     space_leave(space);
 }
 
-/* Begins a copy of the bytes v_ptr..v_ptr + size - 1 from or to `other`. 0 without the lock, or a reported error. */
+/* Begins a copy of the bytes v_ptr..v_ptr + size - 1 from or to `other`. Returns without the lock: 0, or the error,
+ * which has been reported. */
 static int begin_copy(const char *function, struct mems_space *space, void *v_ptr, const void *other, size_t size,
                       char **physical) {
     uintptr_t v_address = handle_address((uintptr_t)v_ptr);

@@ -19,7 +19,8 @@ static int ask_kernel(clockid_t clock, struct timespec *now) {
     return (int)SYSCALL(SYS_clock_gettime, clock, syscall_address(now));
 }
 
-/* The vDSO takes nanoseconds, a system call a hundred times that. Relaxed: all find the same. */
+/* The vDSO takes nanoseconds, a system call a hundred times that. Relaxed: threads that look it up at once find the
+ * same function. */
 static clock_function *fastest(void) {
     static _Atomic(clock_function *) known;
     clock_function *function = atomic_load_explicit(&known, memory_order_relaxed);

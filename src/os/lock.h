@@ -74,6 +74,7 @@ bool lock_none_held(void);
 /* Frees the lock, whoever held it. Only in a forked child. */
 void lock_reset(struct lock *lock);
 
-/* In between, this thread may take several locks of one rank, as fork does. Pairs may nest. Only debug builds check. */
+/* In between, this thread may take several locks of one rank, as fork does. Pairs may nest. No effect in release
+ * builds. */
 void lock_ranks_suspend(void);
 void lock_ranks_resume(void);

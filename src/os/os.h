@@ -117,7 +117,8 @@ size_t os_physical_memory(void);
 /* How much memory the process may lock (RLIMIT_MEMLOCK); SIZE_MAX: any, which a privileged process may. */
 size_t os_lock_limit(void);
 
-/* mlockall; prlimit, with the types of <sys/resource.h>: process 0 is this one; both structures may be NULL. */
+/* mlockall; prlimit, with the types of <sys/resource.h>: process 0 is this one; either structure may be
+ * NULL. */
 struct rlimit;
 int os_lock_memory(int flags);
 int os_process_limit(int process, int resource, const struct rlimit *limit, struct rlimit *old);

@@ -18,7 +18,8 @@ struct settings {
 };
 
 /* The first call sets the defaults; the first that finds an environment reads it, reports mistakes on standard error,
- * and returns true. early: the loader's, used while libc has none, or NULL. started: fixed options stay. */
+ * and returns true. early: the loader's environment, used while libc has none; may be NULL. started: fixed options
+ * stay. */
 bool settings_read(struct settings *settings, char *const *early, bool started);
 
 /* 0; EINVAL as options_set; EBUSY for a fixed option of a started heap. */

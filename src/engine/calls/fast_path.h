@@ -17,7 +17,8 @@
 /* A size beyond the classes, an empty magazine, or a thread without a heap. */
 void *alloc_slow(size_t size);
 
-/* For a block in the window that is not in the heap's own slabs. `differing`: its page map entry XOR the tag. */
+/* For a block in the window that is not in the heap's own slabs. `differing` is its page map entry XOR the heap's
+ * tag. */
 void free_foreign(void *block, struct heap *heap, size_t differing);
 
 /* For NULL, a block that the heap believes to be outside the window, or an address that is no block; with harden=light

@@ -28,7 +28,8 @@ unsigned magazine_budget_first(unsigned size_class);
 /* The cost of a magazine of a class with this capacity. */
 size_t magazine_budget_cost(unsigned size_class, unsigned capacity);
 
-/* Pays for blocks that cost this much; false if the budget is used up. `reserved`: even the part for first blocks. */
+/* Pays for blocks that cost this much; false if the budget is used up. `reserved`: it may use the part that is kept for
+ * first blocks. */
 bool magazine_budget_pay(struct heap *heap, size_t cost, bool reserved);
 
 /* Ends the payment for blocks that cost this much. */

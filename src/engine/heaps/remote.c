@@ -28,7 +28,8 @@ static bool push(struct heap *heap, size_t unit) {
     return true;
 }
 
-/* Sets the link of a unit. False if another thread has, which pushes the unit. seq_cst: see live_end_remotely. */
+/* Sets the link of a unit. False if another thread has set it, which will push the unit. seq_cst: see
+ * live_end_remotely. */
 static bool claim(size_t unit) {
     uint32_t clear = 0;
     return atomic_compare_exchange_strong_explicit(link_of(unit), &clear, LINK_SET, memory_order_seq_cst,

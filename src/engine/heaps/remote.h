@@ -68,7 +68,8 @@ bool inbox_collect(struct heap *heap, size_t units, bool writer);
 /* Closes the inbox until the next thread, and routes on its units. The heap's slabs are abandoned already. */
 void inbox_close(struct heap *heap);
 
-/* In a forked child: empties all inboxes and clears all links, some set by threads that it does not have. */
+/* In a forked child: empties all inboxes and clears all links, because some were set by threads that it does not
+ * have. */
 void inboxes_clear(void);
 
 /* After inboxes_clear: announces all remote frees again. */

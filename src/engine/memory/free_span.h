@@ -15,7 +15,8 @@ struct span {
     uint32_t units;
 };
 
-/* dirty_units counts the units with entry UNIT_DIRTY, all before dirty_end. In `aging` if and only if there are any. */
+/* dirty_units counts the units with entry UNIT_DIRTY, all before dirty_end. The span is in `aging` if, and only if,
+ * there are any. */
 struct free_span {
     struct span span; /* does not change while the span is in an index */
     uint32_t dirty_units;

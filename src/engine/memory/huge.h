@@ -64,7 +64,8 @@ bool huge_free(void *block);
 /* Gives up the addresses of freed blocks, when memory is short. */
 void huge_give_addresses(void);
 
-/* Resizes a live block. *resized is its new place, or NULL if there is no memory. False: no live block is here. */
+/* Resizes a live block. *resized is its new place, or NULL if there is no memory. False if no live block starts
+ * here. */
 bool huge_resize(void *block, size_t size, void **resized);
 
 /* Stores a sample (or NULL) for a live block; returns the previous one, or NULL if no block starts here. */

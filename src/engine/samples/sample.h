@@ -123,7 +123,8 @@ void sample_drop(struct sample *sample);
 /* A sample was due but cannot be taken. */
 void sample_miss(void);
 
-/* For statistics: the number of live small samples, the bytes of their pages, and of the rest of guarded spans. */
+/* For statistics: the number of live small samples, the bytes of their pages, and those of the rest of guarded spans,
+ * which is inaccessible. */
 void samples_cells(size_t *live, size_t *bytes, size_t *rest);
 
 /* Claims a sample for the calling thread, which then frees it. Of several threads exactly one gets true. */

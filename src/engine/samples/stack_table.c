@@ -13,7 +13,8 @@ _Static_assert(SIZE_CLASSES <= STACK_FREES, "the number of a size class means no
 
 _Static_assert(sizeof(struct stack_table) <= OS_PAGE, "the table is a page");
 
-/* Zero at first, so it takes no space in the library's file. On its own pages, untouched without samples. */
+/* Zero at first, so it takes no space in the library's file. On its own pages, which stay untouched while there are no
+ * samples. */
 _Alignas(OS_PAGE) struct stack_table stack_table;
 
 /* Of the frames alone: for readers, the classes of a stack are in one bucket, the first one last. */

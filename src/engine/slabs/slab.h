@@ -113,7 +113,8 @@ static inline bool slab_empty(const struct slab *slab) {
     return slab_free_slots(slab) == slab->slots;
 }
 
-/* Whether the slab can be destroyed: all slots are free, it is not purging, and no unit is in an inbox, or will be. */
+/* Whether the slab can be destroyed: all slots are free, it is not purging, and no unit is in an inbox or on its way
+ * there. */
 bool slab_disposable(const struct slab *slab);
 
 static inline unsigned slab_class(const struct slab *slab) {

@@ -1,6 +1,7 @@
 /* holding.h - how much memory the heap holds and may hold (the options limit and limit_soft). It holds memory that may
  * be resident: units that are live, dirty or being purged, and huge blocks; not fresh units, nor the engine's tables.
- * Memory counts from before it is used until the system has it back. No function takes a lock. */
+ * Memory counts from before it is used until the system has it back. These functions take no lock and may be called
+ * with any held. */
 #pragma once
 
 #include <stdatomic.h>

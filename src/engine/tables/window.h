@@ -111,7 +111,8 @@ size_t window_ahead(size_t units);
 /* Skips units that another mapping occupies. 0 or ENOMEM. Under the spans' lock. */
 int window_skip(size_t units);
 
-/* Purges units (UNIT_PURGING), and the pages of the live map for only them, whose bits are clear. False: refused. */
+/* Purges units (UNIT_PURGING), and the pages of the live map that describe only them, whose bits are all clear. False
+ * if the system refused. */
 bool window_purge(size_t first, size_t units);
 
 /* os_replace for units; purges the live map as window_purge does. */
