@@ -61,7 +61,8 @@ static unsigned take_slots(struct heap *heap, unsigned size_class, void **slots,
 }
 
 /* How many blocks a refill fetches, and a full magazine gives back. Half of its capacity, so that neither the next
- * mallocs nor the next frees reach an end at once; all of it if it is short: a lock for few blocks costs more. */
+ * mallocs nor the next frees reach an end at once; all of it if it is short, because a lock for each few blocks
+ * costs more. */
 static unsigned batch(const struct heap *heap, unsigned size_class) {
     const unsigned capacity = magazine_capacity(heap, size_class);
     return magazine_is_short(heap, size_class) ? capacity : (capacity + 1) / 2;
@@ -107,7 +108,9 @@ bool cached_refill(struct heap *heap, unsigned size_class) {
     of->borrowed = 0;
     counter_add(&heap->counters.refills, got != 0);
     class_counter_add(&heap->counters.class_refills[size_class]);
-    of->refills = (uint8_t)(of->refills + (of->refills != REFILLS_BEFORE_BUSY)) & REFILLS_BEFORE_BUSY;
+    if (of->refills != REFILLS_BEFORE_BUSY) {
+        of->refills++;
+    }
     return got != 0;
 }
 

@@ -61,16 +61,21 @@ struct heap_class {
     _Atomic uint32_t remote; /* blocks of the class that the thread has freed in others' slabs; see slab_counts */
     uint8_t share;           /* blocks that may still come from the shared slab, while there is no magazine; of a medium
                                 class: from the cache of large blocks, before it has slabs */
-    uint8_t strays : 2;      /* frees into abandoned slabs since the last refill, up to STRAYS_MAX; */
-    uint8_t grown : 2;       /* how often the magazine of the heap's last thread had doubled when that ended; */
-    uint8_t refills : 4;     /* of the magazine, up to REFILLS_BEFORE_BUSY; */
-    uint8_t borrowed;        /* and blocks of larger classes that it got (supply.c). All used only by the thread */
-    bool refilled : 1;       /* its magazine has been refilled since the last look */
-    bool idle : 1;           /* its magazine was neither refilled nor full since the last look */
-    uint16_t slots;          /* of the magazine's memory; undefined if there is none */
-    uint8_t bounces;         /* blocks that the thread has stolen from idle heaps and then freed; and the low bits of */
-    uint8_t freed;           /* `remote` when it last stole one. Both used only by the thread (supply.c) */
+    /* Used only by the thread. */
+    uint8_t strays : 2;  /* frees into abandoned slabs since the last refill, up to STRAYS_MAX */
+    uint8_t grown : 2;   /* how often the magazine of the heap's last thread had doubled when that thread ended */
+    uint8_t refills : 4; /* of the magazine, by this thread, up to REFILLS_BEFORE_BUSY */
+    uint8_t borrowed;    /* blocks of larger classes that it got since the last refill (supply.c) */
+
+    bool refilled : 1; /* its magazine has been refilled since the last look */
+    bool idle : 1;     /* its magazine was neither refilled nor full since the last look */
+    uint16_t slots;    /* of the magazine's memory; undefined if there is none */
+    uint8_t bounces;   /* blocks that the thread has stolen from idle heaps and then freed; and the low bits of */
+    uint8_t freed;     /* `remote` when it last stole one. Both used only by the thread (supply.c) */
 };
+
+_Static_assert(STRAYS_MAX < 1u << 2 && MAGAZINE_GROWN_MAX < 1u << 2 && REFILLS_BEFORE_BUSY < 1u << 4,
+               "the counters of a class fit into their bits");
 
 #define INBOX_CLOSED UINT32_MAX
 
