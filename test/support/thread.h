@@ -53,8 +53,8 @@ static inline void thread_release(pthread_t thread, pthread_barrier_t *step) {
 #define SLOW 1u
 #endif
 
-/* So many of n random steps where they are slow, for a single thread: they are no race, and the same on each
- * processor. */
+/* Of n random steps, as many as there is time for. Only for a single thread: fewer steps find no fewer races, and they
+ * are the same on each processor. */
 static inline unsigned affordable(unsigned n) {
     return n / SLOW;
 }
