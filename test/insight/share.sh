@@ -6,22 +6,24 @@ need python3 gdb
 share=$SOURCE_DIR/insight/share
 manual=$BUILD_DIR/man/man1/mems.1
 compile blocks
+sed 's/\\-/-/g' "$manual" >"$work/mems.1" # dashes are escaped there
 
 verbs=$("$INSIGHT" help | awk '/^  [a-z]/ { print $1 }')
 [ "$(echo "$verbs" | wc -l)" -ge 11 ] || fail "mems help tells few verbs: $verbs"
 for verb in $verbs; do
-    for file in "$manual" "$share/mems.bash" "$share/_mems" "$share/mems.fish"; do
+    for file in "$share/mems.bash" "$share/_mems" "$share/mems.fish"; do
         grep -qw -- "$verb" "$file" || fail "$file does not know $verb"
     done
+    grep -qx "\.B mems $verb" "$manual" || fail "mems.1 does not know $verb"
     [ "$verb" = help ] && continue
     "$INSIGHT" help "$verb" >"$work/help" || fail "mems help $verb"
     grep -q "^Usage: mems $verb" "$work/help" || fail "mems help $verb says $(cat "$work/help")"
-    options=$(grep -o '^ .*--[a-z]*' "$work/help" | grep -o '[a-z]*$' | grep -vx 'help\|usage\|version') || continue
+    options=$(sed -n 's/^ *\(-., \)\{0,1\}--\([a-z-]*\).*/\2/p' "$work/help" | grep -vx 'help\|usage\|version') || continue
     for option in $options; do
         for file in mems.bash _mems mems.fish; do
             grep -q -- "$option" "$share/$file" || fail "$file does not know --$option"
         done
-        grep -qF -- "\\-\\-$option" "$manual" || fail "mems.1 does not know --$option"
+        grep -q -- "--$option\"" "$work/mems.1" || fail "mems.1 does not explain --$option"
     done
 done
 for verb in $verbs; do
