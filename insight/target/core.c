@@ -124,13 +124,18 @@ static void read_files(struct target *target, struct bytes note) {
     }
 }
 
+/* gdb's gcore stops a process, and notes the signal that did, which ends none. */
+static int ending(int signal) {
+    return signal != SIGSTOP ? signal : 0;
+}
+
 static void read_thread(struct target *target, struct bytes note) {
     struct elf_prstatus status;
     if (!take(&note, &status, sizeof status)) {
         return;
     }
     if (target->thread_count == 0) {
-        target->signal = status.pr_cursig;
+        target->signal = ending(status.pr_cursig);
     }
     target->threads = grow(target->threads, target->thread_count, sizeof *target->threads);
     struct thread *thread = &target->threads[target->thread_count++];
@@ -163,7 +168,7 @@ static void read_process(struct target *target, struct bytes note) {
 static void read_signal(struct target *target, struct bytes note) {
     siginfo_t info;
     if (take(&note, &info, sizeof info)) {
-        target->signal = info.si_signo;
+        target->signal = ending(info.si_signo);
         target->blow = target_blow(&info);
     }
 }

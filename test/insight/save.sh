@@ -44,6 +44,9 @@ holds "$work/diff.json" 'next(r["change"] for r in it["rows"] if r["name"] == "f
 holds "$work/diff.json" 'it["rss_after"] < it["rss_before"]'
 holds "$work/diff.json" 'next(c for c in it["classes"] if c["size"] == 1024)["resident_after"] < 1_000_000'
 "$INSIGHT" diff "$work/before" "$process" | grep -q -- '-[0-9.]* MiB  free pages' || fail "the text of mems diff"
+gdb_core "$work/core" "$process"
+"$INSIGHT" "$work/core" >"$work/ending" || fail "mems CORE"
+grep -q '^no signal has ended it' "$work/ending" || fail "gdb's stop passes for an end: $(cat "$work/ending")"
 
 # Into a pipe, and not in place of it or of a link.
 mkfifo "$work/pipe"
