@@ -3,10 +3,7 @@
 # compilers have; and the example of arenas.
 . "$SOURCE_DIR/test/support/script.sh"
 : "${CXX:=c++}"
-command -v "$CXX" >/dev/null || {
-    echo "there is no C++ compiler"
-    exit 77
-}
+need "$CXX"
 
 # compile COMPILER STANDARD - the test into test.o, optimised by one of the compilers, because that takes long.
 compile() {

@@ -3,10 +3,7 @@
 # some of them; and in C programs that load C++ plug-ins.
 . "$SOURCE_DIR/test/support/script.sh"
 : "${CXX:=c++}"
-command -v "$CXX" >/dev/null || {
-    echo "there is no C++ compiler"
-    exit 77
-}
+need "$CXX"
 sources=$SOURCE_DIR/test/api
 
 # Not optimised, because a compiler may drop a new together with its delete.

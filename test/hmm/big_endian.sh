@@ -3,10 +3,7 @@
 # library.
 . "$SOURCE_DIR/test/support/script.sh"
 cd "$SOURCE_DIR" || exit
-if ! command -v powerpc-linux-gnu-gcc || ! command -v qemu-ppc; then
-    echo "skipped: one of powerpc-linux-gnu-gcc and qemu-ppc is missing"
-    exit 77
-fi
+need powerpc-linux-gnu-gcc qemu-ppc
 device=test/hmm/device
 
 for mistake in 0 1 2 3 4; do

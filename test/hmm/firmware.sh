@@ -4,12 +4,7 @@
 # damage. Without reports and a break its code is less than 4 KiB.
 . "$SOURCE_DIR/test/support/script.sh"
 cd "$SOURCE_DIR" || exit
-for program in arm-none-eabi-gcc qemu-system-arm python3; do
-    command -v "$program" >/dev/null || {
-        echo "skipped: there is no $program"
-        exit 77
-    }
-done
+need arm-none-eabi-gcc qemu-system-arm python3
 device=test/hmm/device
 
 # compile OBJECT OPTION... - with the compiler's headers alone; warnings are errors.

@@ -4,10 +4,7 @@
 # device's work. If a file of its lists is missing, it fails.
 . "$SOURCE_DIR/test/support/script.sh"
 cd "$SOURCE_DIR" || exit
-command -v python3 >/dev/null || {
-    echo "there is no python3 to make it"
-    exit 77
-}
+need python3
 
 tools/hmm_file "$work/hmm.c"
 if [ -e "$BUILD_DIR/hmm.c" ]; then
