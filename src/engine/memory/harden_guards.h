@@ -39,8 +39,8 @@ bool guard_shorten(void *start, size_t size);
 bool guard_lengthen(void *start, size_t size);
 
 /* The same for all of a freed block, in which there are no guards. From GUARD_CLOSED_LEAST on, it is protected, because
- * marks take 20 ns for each page, even for those that the block's user never touched. How much freed memory is kept
- * bounds the number of such mappings. */
+ * marks take time for each page, even for those that the block's user never touched. How much freed memory is kept
+ * bounds the number of such mappings (hardened_larges.h). */
 bool guard_set_freed(void *start, size_t size);
 bool guard_clear_freed(void *start, size_t size);
 
