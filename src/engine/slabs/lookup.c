@@ -18,8 +18,8 @@ static enum block_state slot_state(const struct slab *slab, uint32_t slot, const
     return live_freed_remotely(start) ? BLOCK_STATE_REMOTE : BLOCK_STATE_CACHED;
 }
 
-/* The first unit of the span around a used unit. SIZE_MAX if its descriptor is none any more: another thread has just
- * freed the same block, and the descriptor may hold anything. Volatile, so that what was checked is what is used. */
+/* The first unit of the span around a used unit. SIZE_MAX if the span has gone: another thread may just have freed the
+ * same block, and then the descriptor holds anything. Volatile, so that the value that is checked is the one used. */
 static size_t first_unit(size_t unit) {
     const struct span *span = window.spans[unit];
     const size_t first = span != NULL ? *(const volatile uint32_t *)&span->first : SIZE_MAX;
@@ -87,7 +87,7 @@ static struct block block_in_unit(const void *address, size_t unit, uint32_t ent
     return is_free ? block_free(unit) : (struct block){.kind = BLOCK_UNUSED};
 }
 
-/* If the unit has changed meanwhile, what was read may be a mixture. */
+/* Reads again if the unit has changed meanwhile, because then what was read may be a mixture. */
 static struct block block_in_window(const void *address) {
     const size_t unit = window_unit(address);
     for (;;) {
