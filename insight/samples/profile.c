@@ -371,7 +371,10 @@ int verb_profile(const struct arguments *arguments) {
     if (!any) {
         tell_none(&profile.samples, arguments->words[0]);
     }
-    write_form(&profile, arguments->json ? FORM_JSON : arguments->form);
+    const enum profile_form form = arguments->json ? FORM_JSON : arguments->form;
+    if (any || form > FORM_INVERTED) { /* an empty table would tell nothing more; other forms are whole documents */
+        write_form(&profile, form);
+    }
     profile_free(&profile);
     session_close(&session);
     return any ? EXIT_FINE : EXIT_TROUBLE;

@@ -173,6 +173,7 @@ status=0
 "$INSIGHT" profile "$process" >"$work/none" 2>&1 || status=$?
 [ $status -eq 2 ] || fail "without samples the status is $status"
 grep -q 'mems set PID sample=2m' "$work/none" || fail "it does not say how to start: $(cat "$work/none")"
+[ "$(wc -l <"$work/none")" -eq 1 ] || fail "it shows an empty table: $(cat "$work/none")"
 kill -9 "$process"
 
 # Stacks that found no room are one, whose blocks are of any class.
