@@ -22,12 +22,17 @@ struct walk {
     bool cut;
 };
 
-/* From the page of `low` to that of the last byte. */
-static bool are_readable(uintptr_t low, uintptr_t high) {
+/* From the page of `low` to that of the last byte. If not, keeps which page is not: the next walk asks about it first.
+ */
+static bool are_readable(struct os_stack *own, uintptr_t low, uintptr_t high) {
     uintptr_t page = round_down(low, os_page_size());
+    if (own->hole > page && own->hole < high && !frame_is_readable(own->hole)) {
+        return false;
+    }
     while (page < high && frame_is_readable(page)) {
         page += os_page_size();
     }
+    own->hole = page < high ? page : 0;
     return page >= high;
 }
 
@@ -45,13 +50,15 @@ static uintptr_t stack_end(void) {
 }
 
 /* If an address is on the thread's own stack, extends the known part down to it. What is readable now stays so while
- * the thread runs, for there is a guard between its stack and what else may be mapped below. */
+ * the thread runs, for there is a guard between its stack and what else may be mapped below. Far below is other memory:
+ * asking about all of that would take long, and fill pages. */
 static bool on_own_stack(struct os_stack *own, uintptr_t at) {
     if (at >= own->low && at < own->high) {
         return true;
     }
     const uintptr_t end = stack_end();
-    if (at >= end || !are_readable(at, own->high == end ? own->low : end)) {
+    const uintptr_t from = own->high == end ? own->low : end;
+    if (at >= end || from - at > OS_STACK_STEP || !are_readable(own, at, from)) {
         return false;
     }
     own->low = round_down(at, os_page_size());
@@ -59,14 +66,15 @@ static bool on_own_stack(struct os_stack *own, uintptr_t at) {
     return true;
 }
 
-/* Goes on on the thread's own stack, if the address is there. */
+/* Goes on on the thread's own stack, if the address is there. Pages below it may be closed meanwhile, as Java's. */
 static bool go_to_own(struct walk *walk, uintptr_t at) {
-    const struct os_stack *own = walk->own;
     if (!on_own_stack(walk->own, at)) {
         return false;
     }
+    const uintptr_t low = round_down(at, os_page_size());
+    const uintptr_t high = walk->own->high;
     walk->on_own = true;
-    walk->bounds = (struct frame_bounds){.low = own->low, .high = own->high, .known = own->low, .known_end = own->high};
+    walk->bounds = (struct frame_bounds){.low = low, .high = high, .known = low, .known_end = high};
     return true;
 }
 

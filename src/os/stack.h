@@ -15,11 +15,13 @@
 #include <stdint.h>
 
 #define OS_STACK_FOREIGN ((size_t)64 << 10)
+#define OS_STACK_STEP ((size_t)64 << 20) /* what is further below the known part of the own stack counts as another */
 
 /* The part of a thread's own stack that is known to be readable. Initially zero. */
 struct os_stack {
     uintptr_t low;
     uintptr_t high;
+    uintptr_t hole; /* below that: a page that was not readable; 0: none */
 };
 
 enum os_unwinder { OS_UNWINDER_TABLES, OS_UNWINDER_FRAME_POINTERS };

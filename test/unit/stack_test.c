@@ -209,6 +209,49 @@ static void what_is_known_of_a_stack_is_kept(void **state) {
 }
 
 #ifdef __x86_64__
+/* Asking about a page of shared memory fills it. */
+static void memory_far_below_the_stack_is_not_asked_about(void **state) {
+    (void)state;
+    skip_without_tables();
+    char *stack = mmap(NULL, 2 * STACK_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(stack != MAP_FAILED);
+    call_on(stack + 4 * OS_PAGE, called);
+    assert_true(walked.cut && passes(called));
+    unsigned char resident = 0;
+    assert_int_equal(mincore(stack + STACK_SIZE, OS_PAGE, &resident), 0);
+    assert_int_equal(resident & 1, 0);
+}
+
+static char *false_frame;
+
+/* Its caller is found by a frame pointer, which is wrong, as behind code that has replaced other code. */
+__attribute__((noinline)) static void walk_with_a_false_frame(void) {
+    volatile char *array = __builtin_alloca(walked.depth + 1);
+    array[0] = 1;
+    __asm__ volatile("movq %%rbp, %%rbx\n\tmovq %0, %%rbp\n\tcallq *%1\n\tmovq %%rbx, %%rbp"
+                     :
+                     : "r"(false_frame), "r"(called)
+                     : "rbx", "memory", "cc", "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11");
+}
+
+/* As Java closes the ends of its stacks. */
+static void a_walk_reads_nothing_below_itself(void **state) {
+    (void)state;
+    skip_without_tables();
+    _Alignas(OS_PAGE) char stacks[8 * OS_PAGE];
+    memset(stacks, 0, sizeof stacks);
+    call_on(stacks + 4 * OS_PAGE, called);
+    assert_true(own.low < (uintptr_t)stacks + 4 * OS_PAGE);
+    char *closed = (char *)own.low;
+    false_frame = closed + OS_PAGE / 2;
+    assert_int_equal(mprotect(closed, OS_PAGE, PROT_NONE), 0);
+    call_on(stacks + sizeof stacks, walk_with_a_false_frame);
+    assert_true(walked.cut);
+    assert_int_equal(mprotect(closed, OS_PAGE, PROT_READ | PROT_WRITE), 0);
+}
+#endif
+
+#ifdef __x86_64__
 /* A guard lies above, so this is not the thread's own stack. */
 static void a_stack_within_the_own_is_not_left(void **state) {
     (void)state;
@@ -219,8 +262,16 @@ static void a_stack_within_the_own_is_not_left(void **state) {
     memset(&own, 0, sizeof own);
     assert_int_equal(mprotect(guard, OS_PAGE, PROT_NONE), 0);
     call_on(guard, called);
-    assert_true(walked.cut && passes(called) && own.high == 0);
+    assert_true(walked.cut && passes(called) && own.high == 0 && own.hole == (uintptr_t)guard);
+    char *upper = guard + 2 * OS_PAGE; /* one hole is enough: the pages before it are not asked about again */
+    own.hole = (uintptr_t)upper;
+    assert_int_equal(mprotect(upper, OS_PAGE, PROT_NONE), 0);
+    call_on(guard, called);
+    assert_true(walked.cut && passes(called) && own.high == 0 && own.hole == (uintptr_t)upper);
+    assert_int_equal(mprotect(upper, OS_PAGE, PROT_READ | PROT_WRITE), 0);
     assert_int_equal(mprotect(guard, OS_PAGE, PROT_READ | PROT_WRITE), 0);
+    call_on(guard, called);
+    assert_true(passes(called) && own.high != 0 && own.hole == 0);
     call_on(stacks + sizeof stacks, called);
     assert_true(passes(called) && own.high != 0);
 }
@@ -416,6 +467,8 @@ int main(void) {
         cmocka_unit_test(what_is_known_of_a_stack_is_kept),
 #ifdef __x86_64__
         cmocka_unit_test(a_stack_within_the_own_is_not_left),
+        cmocka_unit_test(memory_far_below_the_stack_is_not_asked_about),
+        cmocka_unit_test(a_walk_reads_nothing_below_itself),
 #endif
         cmocka_unit_test(a_walk_takes_4_kib_of_stack_at_most),
         cmocka_unit_test(walks_beside_a_thread_that_loads_libraries),
