@@ -77,8 +77,8 @@ bool engine_make_room(void);
  * with advice=off, or outside the heap. */
 void engine_advised(const void *start, size_t size);
 
-/* The same after mprotect, unless it has made the pages accessible. Outside the window it takes no lock: a garbage
- * collector may call mprotect while all other threads, which may hold locks, are stopped. */
+/* The same after mprotect, unless it has made the pages accessible. Waits for no lock: a signal handler may call
+ * mprotect for a block, and a garbage collector while all other threads, which may hold locks, are stopped. */
 void engine_protected(const void *start, size_t size);
 
 /* mems_on_limit in mems.h: the handler of the soft limit (heap_limit.h); may be NULL. */

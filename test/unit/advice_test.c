@@ -110,7 +110,7 @@ static void protections_end_with_large_blocks(void) {
 }
 
 /* A garbage collector protects its own memory while all other threads are stopped, one of which holds a lock. */
-static void protections_elsewhere_take_no_lock(void) {
+static void protections_wait_for_no_lock(void) {
     fill(MIB);
     char *huge = engine_alloc(HUGE_MIN);
     char *mapped = mmap(NULL, OS_PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -119,8 +119,14 @@ static void protections_elsewhere_take_no_lock(void) {
     lock_take(&spans.lock);
     engine_protected(mapped, OS_PAGE);
     engine_protected(huge, OS_PAGE);
+    for (int i = 0; i < BLOCKS; i++) {
+        CHECK(mprotect(blocks[i], OS_PAGE, PROT_NONE) == 0);
+        engine_protected(blocks[i], OS_PAGE);
+    }
     lock_give(&spans.lock);
     lock_give(&huge_table.lock);
+    free_all();
+    fill(MIB);
     free_all();
     engine_free(huge);
     CHECK_VALID();
@@ -284,7 +290,7 @@ int main(void) {
         FRESH_WITH(protections_end_with_large_blocks, UNDECAYED),
         FRESH_WITH(protections_end_with_large_blocks, UNDECAYED ",harden=light"),
         FRESH_WITH(protections_end_with_large_blocks, UNDECAYED ",harden=full"),
-        FRESH_WITH(protections_elsewhere_take_no_lock, UNDECAYED),
+        FRESH_WITH(protections_wait_for_no_lock, UNDECAYED),
         FRESH_WITH(advice_is_kept_if_the_option_says_so, UNDECAYED ",advice=off"),
         FRESH_WITH(any_page_of_a_block_counts, UNDECAYED),
         FRESH_WITH(an_advised_block_that_shrinks_keeps_its_addresses, UNDECAYED),

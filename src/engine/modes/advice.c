@@ -10,10 +10,9 @@
 #include "engine/tables/window.h"
 
 /* Marks the spans of the window that overlap these bytes. Huge blocks need none of this: a mapping that is unmapped
- * takes its advice along (huge_advised). */
-static void mark_spans(const void *start, size_t size) {
+ * takes its advice along (huge_advised). Without the lock, only for pages of the caller's blocks, whose spans stay. */
+static RACY_READER void mark_spans(const void *start, size_t size) {
     const uintptr_t end = (uintptr_t)start + size;
-    lock_take(&spans.lock);
     uintptr_t at = (uintptr_t)start > window.base ? (uintptr_t)start : window.base;
     size_t units = 1;
     for (size_t unit = (at - window.base) >> UNIT_SHIFT; unit < spans.top; unit += units) {
@@ -31,31 +30,36 @@ static void mark_spans(const void *start, size_t size) {
             units = span->first + span->units - unit;
         }
     }
-    lock_give(&spans.lock);
 }
 
 static bool ends_with_blocks(void) {
     return mems_root.options.advice == TOGGLE_ON && root_ready();
 }
 
-static void mark_in_window(const void *start, size_t size) {
+static bool is_in_window(const void *start, size_t size) {
     const uintptr_t end = (uintptr_t)start + size;
-    if (end > window.base && (uintptr_t)start < window.base + window.units_area.size) {
-        mark_spans(start, size);
-    }
+    return end > window.base && (uintptr_t)start < window.base + window.units_area.size;
 }
 
 /* Also in a child that shares the process's memory: its pages are the same. */
 void engine_advised(const void *start, size_t size) {
     if (ends_with_blocks()) {
         huge_note_advice(start, size);
-        mark_in_window(start, size);
+        if (is_in_window(start, size)) {
+            lock_take(&spans.lock);
+            mark_spans(start, size);
+            lock_give(&spans.lock);
+        }
     }
 }
 
 /* A huge block needs no mark: pages of different protections do not move, and are unmapped with it. */
 void engine_protected(const void *start, size_t size) {
-    if (ends_with_blocks()) {
-        mark_in_window(start, size);
+    if (ends_with_blocks() && is_in_window(start, size)) {
+        const bool locked = lock_try(&spans.lock);
+        mark_spans(start, size);
+        if (locked) {
+            lock_give(&spans.lock);
+        }
     }
 }
