@@ -108,9 +108,8 @@ static void calloc_is_zero_up_to_the_usable_size(void **state) {
         unsigned char *block = calloc(1, size);
         assert_non_null(block);
         size_t usable = malloc_usable_size(block);
-        for (size_t at = 0; at < usable; at++) {
-            assert_int_equal(block[at], 0);
-        }
+        /* Its first byte is zero, and each other is like the one before: quicker than to assert each. */
+        assert_true(usable == 0 || (block[0] == 0 && memcmp(block, block + 1, usable - 1) == 0));
         free(block);
     }
 }
