@@ -2,4 +2,4 @@
 # clang-tidy reports nothing about the sources; .clang-tidy chooses its checks.
 set -eu
 cd "$SOURCE_DIR"
-find src insight -name '*.c' -print0 | xargs -0 -P "$(nproc)" -n 4 clang-tidy --quiet -p "$BUILD_DIR" --warnings-as-errors='*'
+find src insight -name '*.c' -print0 | xargs -0 -P "$(nproc)" -n 16 clang-tidy --quiet -p "$BUILD_DIR" --warnings-as-errors='*'
