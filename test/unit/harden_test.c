@@ -687,6 +687,20 @@ static void a_locked_page_may_be_in_a_freed_block(void) {
     }
 }
 
+/* As where a block lies in two mappings, and there may be no third. */
+static void what_is_closed_in_part_is_opened(void) {
+    engine_free(block_of(100000));
+    if (guards.means != GUARDS_BY_MARKS) {
+        child_cannot();
+    }
+    char *block = mmap(NULL, GUARD_CLOSED_LEAST, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(block != MAP_FAILED && munmap(block + GUARD_CLOSED_LEAST - OS_PAGE, OS_PAGE) == 0);
+    const uint32_t before = atomic_load(&guards.set);
+    CHECK(!guard_set_freed(block, GUARD_CLOSED_LEAST));
+    CHECK_EQUAL(atomic_load(&guards.set), before);
+    memset(block, 1, GUARD_CLOSED_LEAST - OS_PAGE);
+}
+
 static void an_address_is_not_used_again_soon(void) {
     char *first = block_of(100000);
     engine_free(first);
@@ -996,6 +1010,7 @@ int main(void) {
         FRESH_WITH(a_freed_block_has_no_memory_left, "harden=light"),
         FRESH_WITH(a_freed_block_has_no_memory_left, "harden=full"),
         FRESH_WITH(a_locked_page_may_be_in_a_freed_block, "harden=full"),
+        FRESH_WITH(what_is_closed_in_part_is_opened, "harden=light"),
         FRESH_WITH(an_address_is_not_used_again_soon, "harden=full"),
         FRESH_WITH(what_another_thread_keeps_is_given_back, "harden=full"),
         FRESH_WITH(what_another_thread_keeps_is_given_back, "harden=light"),

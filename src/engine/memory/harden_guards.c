@@ -54,16 +54,14 @@ bool guard_clear(void *start, size_t size) {
     return clear(start, size, 1);
 }
 
-/* Closed first, so that a write after the free cannot fill a page behind the purge. */
+/* Closed first, so that a write after the free cannot fill a page behind the purge. What has failed may be half done,
+ * and is opened again. */
 static bool close_freed(void *start, size_t size) {
-    if (os_close_pages(start, size) != 0) {
-        return false;
+    const bool closed = os_close_pages(start, size) == 0 && os_purge(start, size) == 0;
+    if (!closed) {
+        (void)os_commit(start, size);
     }
-    const bool purged = os_purge(start, size) == 0;
-    if (!purged) {
-        (void)os_commit(start, size); /* a whole mapping, which counts as committed still */
-    }
-    return purged;
+    return closed;
 }
 
 static bool is_closed_when_freed(size_t size) {
