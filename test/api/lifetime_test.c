@@ -216,7 +216,7 @@ static void close_pages(void *unused) {
         }
     }
     errno = 0;
-    CHECK(mprotect((void *)1, page, PROT_READ) == -1 && errno == EINVAL);
+    CHECK(mprotect(NULL, page, PROT_READ | PROT_GROWSDOWN | PROT_GROWSUP) == -1 && errno == EINVAL);
 }
 
 static void pages_that_the_program_has_closed_are_open_for_the_next_block(void **state) {

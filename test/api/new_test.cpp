@@ -33,6 +33,23 @@ static void check_block(void *block, std::size_t size, std::size_t alignment) {
     std::memset(block, 1, size < small ? size : small);
 }
 
+/* Each new of `given` alignment with each delete that may take its block, which lies at a multiple of `least`. */
+static void test_aligned_forms(std::size_t size, std::align_val_t given, std::size_t least) {
+    void *block;
+    check_block(block = operator new(size, given), size, least);
+    operator delete(block, given);
+    check_block(block = operator new(size, given), size, least);
+    operator delete(block, size, given);
+    check_block(block = operator new(size, given, std::nothrow), size, least);
+    operator delete(block, given, std::nothrow);
+    check_block(block = operator new[](size, given), size, least);
+    operator delete[](block, given);
+    check_block(block = operator new[](size, given), size, least);
+    operator delete[](block, size, given);
+    check_block(block = operator new[](size, given, std::nothrow), size, least);
+    operator delete[](block, given, std::nothrow);
+}
+
 /* Each new with each delete that may take its block. */
 static void test_forms(std::size_t size) {
     void *block;
@@ -48,34 +65,7 @@ static void test_forms(std::size_t size) {
     operator delete[](block, size);
     check_block(block = operator new[](size, std::nothrow), size, 16);
     operator delete[](block, std::nothrow);
-    check_block(block = operator new(size, strict), size, 4096);
-    operator delete(block, strict);
-    check_block(block = operator new(size, strict), size, 4096);
-    operator delete(block, size, strict);
-    check_block(block = operator new(size, strict, std::nothrow), size, 4096);
-    operator delete(block, strict, std::nothrow);
-    check_block(block = operator new[](size, strict), size, 4096);
-    operator delete[](block, strict);
-    check_block(block = operator new[](size, strict), size, 4096);
-    operator delete[](block, size, strict);
-    check_block(block = operator new[](size, strict, std::nothrow), size, 4096);
-    operator delete[](block, strict, std::nothrow);
-}
-
-/* As with libc++. A static program may have libstdc++'s operators, which refuse it. */
-static void test_no_alignment(std::size_t size) {
-    const std::align_val_t none{0};
-    void *block;
-    check_block(block = operator new(size, none), size, 16);
-    operator delete(block, none);
-    check_block(block = operator new(size, none), size, 16);
-    operator delete(block, size, none);
-    check_block(block = operator new(size, none, std::nothrow), size, 16);
-    operator delete(block, none, std::nothrow);
-    check_block(block = operator new[](size, none), size, 16);
-    operator delete[](block, none);
-    check_block(block = operator new[](size, none), size, 16);
-    operator delete[](block, size, none);
+    test_aligned_forms(size, strict, 4096);
 }
 
 static void test_null_and_zero() {
@@ -176,7 +166,7 @@ int main(int count, char **arguments) {
         test_forms(size);
     }
     if (count > 1) {
-        test_no_alignment(small);
+        test_aligned_forms(small, std::align_val_t{0}, 16); // as with libc++; libstdc++'s operators refuse it
     }
     test_null_and_zero();
     test_memory_is_this_heaps();
