@@ -108,7 +108,7 @@ static void blocks_of_at_least_are_freed_with_any_size_up_to_what_they_have(void
             size_t usable = 0;
             unsigned char *block = alloc_at_least(size, &usable);
             CHECK(usable >= size && usable <= engine_usable_size("test", block));
-            memset(block, 1, size % 4096); // not all: the sizes are gigabytes together
+            memset(block, 1, size % 4096); /* not all: the sizes are gigabytes together */
             memset(block + size, 1, usable - size);
             engine_free_sized("free_sized", block, size + (usable - size) / 4 * quarters, 0);
             engine_free_sized("free_sized", alloc_at_least(size, NULL), size, 0);

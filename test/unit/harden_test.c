@@ -720,7 +720,7 @@ static void *give_everything_back(void *unused) {
     return unused;
 }
 
-/* However the system is told so. */
+/* Its pages are marked, or closed if there are many. */
 static void a_freed_block_has_no_memory_left(void) {
     static const size_t sizes[] = {300000, GUARD_CLOSED_LEAST, GUARD_CLOSED_LEAST + 16};
     for (unsigned i = 0; i < 3; i++) {
@@ -736,6 +736,19 @@ static void a_freed_block_has_no_memory_left(void) {
         engine_free(block);
         thread_run(give_everything_back, NULL);
     }
+}
+
+/* Its addresses are then lost, rather than given to somebody whom they would make fault. */
+static void what_cannot_be_opened_is_not_used_again(void) {
+    char *block = block_of(GUARD_CLOSED_LEAST);
+    engine_free(block);
+    os_inject(OS_CALL_MPROTECT, 0, UINT64_MAX, ENOMEM);
+    thread_run(give_everything_back, NULL);
+    os_inject_clear();
+    for (unsigned i = 0; i < 10; i++) {
+        (void)block_of(GUARD_CLOSED_LEAST);
+    }
+    CHECK_VALID();
 }
 
 static void what_another_thread_keeps_is_given_back(void) {
@@ -1011,6 +1024,7 @@ int main(void) {
         FRESH_WITH(a_freed_block_has_no_memory_left, "harden=full"),
         FRESH_WITH(a_locked_page_may_be_in_a_freed_block, "harden=full"),
         FRESH_WITH(what_is_closed_in_part_is_opened, "harden=light"),
+        FRESH_WITH(what_cannot_be_opened_is_not_used_again, "harden=light"),
         FRESH_WITH(an_address_is_not_used_again_soon, "harden=full"),
         FRESH_WITH(what_another_thread_keeps_is_given_back, "harden=full"),
         FRESH_WITH(what_another_thread_keeps_is_given_back, "harden=light"),

@@ -18,8 +18,6 @@
 #include "hardened_heap.h"
 #include "heap.h"
 
-struct large;
-
 #define HARDENED_LARGES_BYTES ((size_t)256 << 20)
 #define HARDENED_LARGES_SCARCE ((size_t)64 << 20)
 #define HARDENED_LARGES_FENCED 64u
