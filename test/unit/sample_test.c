@@ -592,7 +592,7 @@ static void check_pair(size_t size) {
     engine_free(block);
 }
 
-/* A thread that allocates fast takes few samples, which stand for all that it has allocated. Returns what makes the
+/* A process that allocates fast takes few samples, which stand for all that it has allocated. Returns what makes the
  * heap large enough. A busy machine's emulator may be too slow to be ahead of the pace. */
 static char *outpace(size_t size, unsigned pairs) {
     char *held = hold(SAMPLE_SMALL_HELD);
@@ -621,10 +621,31 @@ static void samples_of_small_blocks_keep_a_pace(void) {
     engine_free(outpace(SMALL_MAX, 1000000));
 }
 
-static void a_thread_that_slows_down_has_more_samples(void) {
+static void *allocate_much(void *unused) {
+    for (unsigned i = 0; i < 3000; i++) {
+        engine_free(engine_alloc(SMALL_MAX));
+    }
+    return unused;
+}
+
+/* Each of these threads could have as many samples as the process may have ahead of the clock. */
+static void threads_keep_the_pace_together(void) {
+    char *held = hold(SAMPLE_SMALL_HELD);
+    const struct stack_sums before = samples.allocated;
+    const uint64_t start_ms = os_coarse_ms();
+    for (unsigned i = 0; i < 8; i++) {
+        thread_run(allocate_much, NULL);
+    }
+    const uint64_t taken = samples.allocated.samples - before.samples;
+    const uint64_t paced = (os_coarse_ms() - start_ms) * SAMPLE_PACE / MIB;
+    CHECK(taken <= paced + SAMPLE_CREDIT / MIB + SAMPLE_BURST * SAMPLE_DOUBLINGS);
+    engine_free(held);
+}
+
+static void a_process_that_slows_down_has_more_samples(void) {
     char *held = outpace(3 * MIB, 10000);
     /* Meanwhile the clock catches up by more than the sample that a beat may take. */
-    while (heap_mine->ahead != 0) {
+    while (sample_points_ahead() != 0) {
         usleep(1000 * (4 * MIB / SAMPLE_PACE));
         beat();
     }
@@ -852,7 +873,8 @@ int main(void) {
         FRESH_WITH(a_profile_scales_samples_of_all_intervals, "sample=1m"),
         FRESH_WITH(samples_of_large_blocks_keep_a_pace, "sample=1m"),
         FRESH_WITH(samples_of_small_blocks_keep_a_pace, "sample=1m"),
-        FRESH_WITH(a_thread_that_slows_down_has_more_samples, "sample=1m"),
+        FRESH_WITH(threads_keep_the_pace_together, "sample=1m"),
+        FRESH_WITH(a_process_that_slows_down_has_more_samples, "sample=1m"),
         FRESH_WITH(one_large_block_gets_a_guard_in_a_tick, "sample=2"),
         FRESH_WITH(samples_cause_no_upkeep, "sample=60k,decay_ms=3600000"),
         FRESH_WITH(the_end_of_a_large_sample_purges_nothing, "sample=60k,decay_ms=3600000"),

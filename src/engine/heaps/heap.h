@@ -125,8 +125,6 @@ struct heap {
     uint64_t beat_to_pass;        /* and to the next pass of upkeep */
     uint64_t interval;            /* mean distance of samples; 0: there are none */
     uint64_t random;              /* the state of its random numbers; 0: not started */
-    uint64_t ahead;               /* by how many bytes its samples are ahead of the clock, */
-    uint64_t paced_ms;            /* at this time */
     struct os_stack stack;        /* the known bounds of the thread's stack */
     struct zeros_watch watches[ZEROS_SIZES];
 

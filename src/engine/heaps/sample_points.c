@@ -39,30 +39,41 @@ static bool has_begun(uint64_t interval, size_t held) {
     return true;
 }
 
-/* How many times as long the mean interval is, for a thread this far ahead. */
-static uint64_t times_ahead(const struct heap *heap, uint64_t interval) {
-    if (LIKELY(heap->ahead <= SAMPLE_CREDIT)) {
+/* The samples taken so far are paid for at this time, by the coarse clock times SAMPLE_PACE. Relaxed: only a bound. */
+static _Atomic uint64_t paid_at;
+
+uint64_t sample_points_ahead(void) {
+    const uint64_t paid = atomic_load_explicit(&paid_at, memory_order_relaxed);
+    const uint64_t now = paid != 0 ? os_coarse_ms() * SAMPLE_PACE : 0;
+    return paid > now ? paid - now : 0;
+}
+
+/* How many times as long the mean interval is, with the process this far ahead. */
+static uint64_t times_ahead(uint64_t interval) {
+    const uint64_t ahead = sample_points_ahead();
+    if (LIKELY(ahead <= SAMPLE_CREDIT)) {
         return 1;
     }
-    const uint64_t doublings = (heap->ahead - SAMPLE_CREDIT) / (SAMPLE_BURST * interval) + 1;
+    const uint64_t doublings = (ahead - SAMPLE_CREDIT) / (SAMPLE_BURST * interval) + 1;
     return UINT64_C(1) << (doublings < SAMPLE_DOUBLINGS ? doublings : SAMPLE_DOUBLINGS);
 }
 
-/* Lets the clock catch up with the thread, which is an interval further ahead if a sample is due. */
-static void keep_pace(struct heap *heap, bool due) {
-    if (LIKELY(heap->ahead == 0 && !due)) {
+/* A sample is due, so the process is an interval further ahead. */
+static void keep_pace(void) {
+    const uint64_t interval = atomic_load_explicit(&samples.interval, memory_order_relaxed);
+    if (interval < SAMPLE_PACED) {
         return;
     }
-    const uint64_t interval = atomic_load_explicit(&samples.interval, memory_order_relaxed);
-    const uint64_t now_ms = os_coarse_ms();
-    const uint64_t passed = (now_ms - heap->paced_ms) * SAMPLE_PACE;
-    heap->paced_ms = now_ms;
-    heap->ahead = passed < heap->ahead ? heap->ahead - passed : 0;
-    heap->ahead += due && interval >= SAMPLE_PACED ? interval : 0;
+    const uint64_t now = os_coarse_ms() * SAMPLE_PACE;
+    uint64_t paid = atomic_load_explicit(&paid_at, memory_order_relaxed);
+    uint64_t next;
+    do {
+        next = (paid > now ? paid : now) + interval;
+    } while (!atomic_compare_exchange_weak_explicit(&paid_at, &paid, next, memory_order_relaxed, memory_order_relaxed));
 }
 
 /* The mean interval that is due at present. */
-static uint64_t wanted(const struct heap *heap) {
+static uint64_t wanted(void) {
     const uint64_t interval = atomic_load_explicit(&samples.interval, memory_order_relaxed);
     const size_t held = holding_held();
     if (interval == 0 || !has_begun(interval, held)) {
@@ -72,11 +83,11 @@ static uint64_t wanted(const struct heap *heap) {
         return interval;
     }
     const uint64_t times = held / SAMPLE_SMALL_HELD < interval ? SAMPLE_SMALL_TIMES : 1;
-    return times * times_ahead(heap, interval) * interval;
+    return times * times_ahead(interval) * interval;
 }
 
 void sample_points_begin(struct heap *heap) {
-    begin_interval(heap, wanted(heap), HEAP_BEAT);
+    begin_interval(heap, wanted(), HEAP_BEAT);
 }
 
 uint64_t sample_points_beat(struct heap *heap, bool *pass) {
@@ -88,8 +99,10 @@ uint64_t sample_points_beat(struct heap *heap, bool *pass) {
     const bool due = interval == 1 || (interval != 0 && counted > until_sample);
     *pass = counted >= until_pass;
     const uint64_t next_pass = *pass ? HEAP_BEAT : until_pass - counted;
-    keep_pace(heap, due);
-    const uint64_t next = wanted(heap);
+    if (due) {
+        keep_pace();
+    }
+    const uint64_t next = wanted();
     if (due || interval != next || interval == 0) {
         begin_interval(heap, next, next_pass);
     } else {
