@@ -9,7 +9,8 @@ profile() {
     "$INSIGHT" profile "$@" || fail "mems profile $*"
 }
 
-for interval in 1 4k 64k; do
+# From 64k on there is a pace; below, each sample is taken.
+for interval in 1 4k 64k 32k; do
     MEMS_OPTIONS=sample=$interval launch "$work/list" "$work/sites"
     for kind in live peak allocated; do
         option=--$kind
@@ -17,7 +18,7 @@ for interval in 1 4k 64k; do
         profile "$option" --json --rows=0 "$process" >"$work/$kind.json"
         python3 "$SOURCE_DIR/test/insight/profile.py" $kind "$work/list" "$work/$kind.json" || fail "sample=$interval"
     done
-    [ $interval = 64k ] || kill -9 "$process"
+    [ $interval = 32k ] || kill -9 "$process"
 done
 
 # Names, lines, inlined functions; the heap's own functions are left out.
@@ -31,7 +32,7 @@ holds "$work/live.json" 'sum(s["cut"] for s in it["sites"]) <= 1'
 # The formats for people.
 profile "$process" >"$work/tree"
 grep -q 'small_site sites.c:[0-9]' "$work/tree" || fail "the tree does not name the site: $(cat "$work/tree")"
-grep -q 'estimated from [0-9]* samples, one in 64.0 KiB' "$work/tree" || fail "the tree does not tell the interval"
+grep -q 'estimated from [0-9]* samples, one in 32.0 KiB' "$work/tree" || fail "the tree does not tell the interval"
 profile --flat --rows=2 "$process" >"$work/flat"
 grep -q 'other: [0-9]* more' "$work/flat" || fail "the table is not capped: $(cat "$work/flat")"
 profile --inverted "$process" | grep -q 'thread_site' || fail "the inverted tree does not name the thread's site"
@@ -73,7 +74,7 @@ profile --lifetime --class "$process" | grep -q 'longer than seen  blocks of up 
 profile --format=collapsed "$process" >"$work/collapsed"
 grep -q 'main;.*repeat;small_site;inlined [0-9]*$' "$work/collapsed" || fail "collapsed: $(head -3 "$work/collapsed")"
 profile --format=heap_v2 "$process" >"$work/heap_v2"
-grep -q '^heap profile: .* @ heap_v2/65536$' "$work/heap_v2" || fail "heap_v2 begins $(head -1 "$work/heap_v2")"
+grep -q '^heap profile: .* @ heap_v2/32768$' "$work/heap_v2" || fail "heap_v2 begins $(head -1 "$work/heap_v2")"
 profile --format=pprof "$process" >"$work/profile.pb.gz"
 gzip -dc "$work/profile.pb.gz" | grep -aq small_site || fail "the file for pprof does not name the site"
 
@@ -136,11 +137,11 @@ grep -q 'hold holders.c:[0-9]* < main' "$work/stats" || fail "the text does not 
 kill -9 "$process"
 
 # With two intervals, raw samples are those of the smaller one.
-MEMS_OPTIONS=sample=64k,background=on launch "$work/list" "$work/sites"
+MEMS_OPTIONS=sample=32k,background=on launch "$work/list" "$work/sites"
 "$INSIGHT" set "$process" sample=1m >/dev/null || fail "mems set"
 let_leak
-profile --format=heap_v2 "$process" | grep -q '^heap profile: .* @ heap_v2/65536$' || fail "raw samples of a larger interval"
-profile "$process" | grep -q "samples, one in 64.0 KiB to [0-9]*[.]0 MiB$" || fail "the tree does not tell the larger interval"
+profile --format=heap_v2 "$process" | grep -q '^heap profile: .* @ heap_v2/32768$' || fail "raw samples of a larger interval"
+profile "$process" | grep -q "samples, one in 32.0 KiB to [0-9]*[.]0 MiB$" || fail "the tree does not tell the larger interval"
 profile --json "$process" >"$work/both.json"
 holds "$work/both.json" 'any(f["function"] == "leak_site" and s["samples"] < 60 for s in it["sites"] for f in s["frames"])'
 kill -9 "$process"

@@ -607,8 +607,9 @@ static char *outpace(size_t size, unsigned pairs) {
     const uint64_t paced = (os_coarse_ms() - start_ms) * SAMPLE_PACE / MIB;
     const double off = samples.allocated.bytes - before.bytes - (double)size * pairs;
     const double variance = samples.allocated.bytes_variance - before.bytes_variance;
-    CHECK(taken >= SAMPLE_BURST && taken <= paced + SAMPLE_CREDIT / MIB + SAMPLE_BURST * SAMPLE_DOUBLINGS);
-    CHECK(longest > MIB || (uint64_t)size * pairs / MIB < 2 * (paced + SAMPLE_CREDIT / MIB));
+    CHECK(taken >= SAMPLE_BURST &&
+          taken <= paced + SAMPLE_CREDIT_MS * SAMPLE_PACE / MIB + SAMPLE_BURST * SAMPLE_DOUBLINGS);
+    CHECK(longest > MIB || (uint64_t)size * pairs / MIB < 2 * (paced + SAMPLE_CREDIT_MS * SAMPLE_PACE / MIB));
     CHECK(off * off < 25 * variance);
     return held;
 }
@@ -638,14 +639,14 @@ static void threads_keep_the_pace_together(void) {
     }
     const uint64_t taken = samples.allocated.samples - before.samples;
     const uint64_t paced = (os_coarse_ms() - start_ms) * SAMPLE_PACE / MIB;
-    CHECK(taken <= paced + SAMPLE_CREDIT / MIB + SAMPLE_BURST * SAMPLE_DOUBLINGS);
+    CHECK(taken <= paced + SAMPLE_CREDIT_MS * SAMPLE_PACE / MIB + SAMPLE_BURST * SAMPLE_DOUBLINGS);
     engine_free(held);
 }
 
 static void a_process_that_slows_down_has_more_samples(void) {
     char *held = outpace(3 * MIB, 10000);
     /* Meanwhile the clock catches up by more than the sample that a beat may take. */
-    while (sample_points_ahead() != 0) {
+    while (sample_points_ahead_ms() != 0) {
         usleep(1000 * (4 * MIB / SAMPLE_PACE));
         beat();
     }

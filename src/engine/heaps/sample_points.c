@@ -39,37 +39,41 @@ static bool has_begun(uint64_t interval, size_t held) {
     return true;
 }
 
-/* The samples taken so far are paid for at this time, by the coarse clock times SAMPLE_PACE. Relaxed: only a bound. */
-static _Atomic uint64_t paid_at;
+/* When the samples taken so far are paid for, by the coarse clock. Relaxed: only a bound. */
+static _Atomic uint64_t paid_ms;
 
-uint64_t sample_points_ahead(void) {
-    const uint64_t paid = atomic_load_explicit(&paid_at, memory_order_relaxed);
-    const uint64_t now = paid != 0 ? os_coarse_ms() * SAMPLE_PACE : 0;
+uint64_t sample_points_ahead_ms(void) {
+    const uint64_t paid = atomic_load_explicit(&paid_ms, memory_order_relaxed);
+    const uint64_t now = paid != 0 ? os_coarse_ms() : 0;
     return paid > now ? paid - now : 0;
+}
+
+static uint64_t price_ms(uint64_t interval) {
+    return interval > SAMPLE_PACE ? interval / SAMPLE_PACE : 1;
 }
 
 /* How many times as long the mean interval is, with the process this far ahead. */
 static uint64_t times_ahead(uint64_t interval) {
-    const uint64_t ahead = sample_points_ahead();
-    if (LIKELY(ahead <= SAMPLE_CREDIT)) {
+    const uint64_t ahead_ms = sample_points_ahead_ms();
+    if (LIKELY(ahead_ms <= SAMPLE_CREDIT_MS)) {
         return 1;
     }
-    const uint64_t doublings = (ahead - SAMPLE_CREDIT) / (SAMPLE_BURST * interval) + 1;
+    const uint64_t doublings = (ahead_ms - SAMPLE_CREDIT_MS) / (SAMPLE_BURST * price_ms(interval)) + 1;
     return UINT64_C(1) << (doublings < SAMPLE_DOUBLINGS ? doublings : SAMPLE_DOUBLINGS);
 }
 
-/* A sample is due, so the process is an interval further ahead. */
+/* A sample is due, and has its price. */
 static void keep_pace(void) {
     const uint64_t interval = atomic_load_explicit(&samples.interval, memory_order_relaxed);
     if (interval < SAMPLE_PACED) {
         return;
     }
-    const uint64_t now = os_coarse_ms() * SAMPLE_PACE;
-    uint64_t paid = atomic_load_explicit(&paid_at, memory_order_relaxed);
+    const uint64_t now = os_coarse_ms();
+    uint64_t paid = atomic_load_explicit(&paid_ms, memory_order_relaxed);
     uint64_t next;
     do {
-        next = (paid > now ? paid : now) + interval;
-    } while (!atomic_compare_exchange_weak_explicit(&paid_at, &paid, next, memory_order_relaxed, memory_order_relaxed));
+        next = (paid > now ? paid : now) + price_ms(interval);
+    } while (!atomic_compare_exchange_weak_explicit(&paid_ms, &paid, next, memory_order_relaxed, memory_order_relaxed));
 }
 
 /* The mean interval that is due at present. */
