@@ -8,6 +8,7 @@
 
 #include "check/check.h"
 #include "check/in_flight.h"
+#include "support/json.h"
 #include "support/support.h"
 #include "support/text.h"
 #include "verbs.h"

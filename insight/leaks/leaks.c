@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "leaks/reach.h"
+#include "support/json.h"
 #include "support/support.h"
 #include "target/core.h"
 

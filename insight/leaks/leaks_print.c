@@ -4,6 +4,7 @@
 
 #include "leaks/leak_groups.h"
 #include "samples/profile.h"
+#include "support/json.h"
 #include "support/text.h"
 
 /* Addresses in a line. */

@@ -6,6 +6,7 @@
 
 #include "leaks/leaks.h"
 #include "leaks/reach.h"
+#include "support/json.h"
 #include "support/support.h"
 #include "support/text.h"
 #include "target/registers.h"

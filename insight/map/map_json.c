@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "map/map_samples.h"
+#include "support/json.h"
 #include "support/known.h"
 #include "support/sorted.h"
 #include "support/support.h"

@@ -4,6 +4,7 @@
 
 #include "samples/calls.h"
 #include "samples/samples.h"
+#include "support/json.h"
 #include "support/support.h"
 
 /* A call site's functions: the one that allocated, and its callers. */

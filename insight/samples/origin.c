@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "samples/profile.h"
+#include "support/json.h"
 #include "support/support.h"
 #include "support/text.h"
 

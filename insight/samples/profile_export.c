@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "samples/profile.h"
+#include "support/json.h"
 #include "support/support.h"
 
 /* --- Collapsed ---------------------------------------------------------------------------------------------------- */

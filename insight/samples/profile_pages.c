@@ -3,6 +3,7 @@
 
 #include "samples/flame.h"
 #include "samples/profile.h"
+#include "support/json.h"
 #include "support/support.h"
 #include "walk/session.h"
 

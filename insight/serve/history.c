@@ -1,7 +1,7 @@
 #include "serve/history.h"
 
+#include "support/json.h"
 #include "support/support.h"
-#include "walk/session.h"
 
 #define LIST_SAMPLES 60u
 

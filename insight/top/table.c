@@ -5,10 +5,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "support/json.h"
 #include "support/sorted.h"
 #include "support/support.h"
 #include "support/text.h"
-#include "walk/session.h"
 
 /* Of a column, with the space before it. */
 #define WIDTH 11

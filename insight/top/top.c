@@ -5,10 +5,10 @@
 
 #include <time.h>
 
+#include "support/json.h"
 #include "support/support.h"
 #include "support/text.h"
 #include "verbs.h"
-#include "walk/session.h"
 
 /* Characters of a line of --batch. */
 #define LINE_MOST 512u

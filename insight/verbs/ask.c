@@ -6,6 +6,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "support/json.h"
 #include "support/support.h"
 #include "support/text.h"
 #include "verbs.h"

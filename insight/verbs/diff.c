@@ -4,6 +4,7 @@
 
 #include "account/account.h"
 #include "samples/profile_diff.h"
+#include "support/json.h"
 #include "support/support.h"
 #include "support/text.h"
 #include "verbs.h"

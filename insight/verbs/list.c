@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 
+#include "support/json.h"
 #include "support/support.h"
 #include "support/text.h"
 #include "target/proc.h"
@@ -10,7 +11,6 @@
 #include "walk/engine_heaps.h"
 #include "walk/engine_spans.h"
 #include "walk/hmm.h"
-#include "walk/session.h"
 
 /* On one of the libraries, or perhaps so. */
 struct found {

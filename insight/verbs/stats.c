@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "samples/pinned.h"
+#include "support/json.h"
 #include "support/support.h"
 #include "support/text.h"
 #include "verbs.h"

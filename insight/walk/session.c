@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "support/json.h"
 #include "support/support.h"
 
 static void open_engine(struct session *session, bool needs_heap) {
@@ -127,19 +128,6 @@ char *session_title(const struct session *session) {
 
 static const char *heap_names[] = {[ROOT_ENGINE] = "engine", [ROOT_SPACES] = "spaces", [ROOT_HMM] = "hmm"};
 
-json_t *json_text(const char *text) {
-    json_t *json = json_string(text);
-    if (json == NULL) {
-        char *plain = copy_text(text);
-        for (char *at = plain; *at != '\0'; at++) {
-            *at = (signed char)*at < 0 ? '?' : *at;
-        }
-        json = json_string(plain);
-        free(plain);
-    }
-    return json;
-}
-
 json_t *session_json(const struct session *session) {
     static const char *const kinds[] = {[TARGET_LIVE] = "process", [TARGET_CORE] = "core", [TARGET_SAVED] = "saved"};
     const struct target *target = &session->target;
@@ -164,12 +152,4 @@ json_t *session_json(const struct session *session) {
         json_object_set_new(json, "fault_address", json_integer((json_int_t)target->blow.fault));
     }
     return json;
-}
-
-void print_json(json_t *json) {
-    if (json == NULL || json_dumpf(json, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII) != 0) {
-        fail("cannot write the result as JSON");
-    }
-    putchar('\n');
-    json_decref(json);
 }

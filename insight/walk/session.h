@@ -45,9 +45,3 @@ char *session_title(const struct session *session);
 
 /* An object "target" with kind, name, pid, program and the heaps' versions. */
 json_t *session_json(const struct session *session);
-
-/* A target's text may be any bytes: those that are not UTF-8 become question marks. */
-json_t *json_text(const char *text);
-
-/* To standard output; frees the JSON. */
-void print_json(json_t *json);

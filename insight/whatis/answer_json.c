@@ -1,3 +1,4 @@
+#include "support/json.h"
 #include "whatis/answer.h"
 
 static void set_number(json_t *json, const char *key, uint64_t number) {

@@ -3,6 +3,7 @@
  */
 #include "whatis/whatis.h"
 
+#include "support/json.h"
 #include "support/support.h"
 #include "verbs.h"
 #include "whatis/answer.h"
