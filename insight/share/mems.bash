@@ -1,48 +1,19 @@
-# bash completion for mems(1).
+# bash completion for mems(1): verbs and options from its help, processes and files.
 _mems() {
     local word=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]}
-    local verbs='list top stats profile map whatis check leaks save diff set trim run serve help'
+    local words=
     COMPREPLY=()
-    if [ "$COMP_CWORD" -eq 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "$verbs --version --help" -- "$word")
-        return
-    fi
-    case $word in
-    -*)
-        local options='--help --usage'
-        case $verb in
-        map) options="$options --json --html --symbols" ;;
-        list | check) options="$options --json" ;;
-        stats | whatis | diff) options="$options --json --symbols" ;;
-        top) options="$options --json --batch --interval --count --sort --filter" ;;
-        leaks) options="$options --json --symbols --why --suppressions --no-suppressions" ;;
-        serve) options="$options --listen --host --open" ;;
-        profile)
-            options="$options --json --peak --allocated --lifetime --resident --thread --class --tree --flat --inverted"
-            options="$options --format --rows --symbols"
-            ;;
-        set | trim) options="$options --json --timeout" ;;
-        run) options="$options --option --stats --map --save --detach --hmm --library --leaks"
-            options="$options --suppressions --no-suppressions --" ;;
-        esac
-        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
-        return
+    case $COMP_CWORD:$verb:$word in
+    1:* | *:help:*) words=$(mems help | awk '/^  [a-z]/ { print $1 }; END { print "--version\n--help" }') ;;
+    *:*:-*) words=$(mems help "$verb" 2>/dev/null | sed -n 's,^  ....\(--[a-z-]*\).*,\1,p') ;;
+    [3-9]:set:*) words='sample=2m sample=0 decay_ms= stats=0 stats=text stats=json' ;;
+    *:list:* | *:serve:*) ;;
+    *:run:*) mapfile -t COMPREPLY < <(compgen -c -- "$word") ;;
+    *)
+        words=$(mems list 2>/dev/null | awk 'NR > 1 { print $1 }')
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
         ;;
     esac
-    case $verb in
-    help) mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$word") ;;
-    run) mapfile -t COMPREPLY < <(compgen -c -- "$word") ;;
-    set)
-        if [ "$COMP_CWORD" -gt 2 ]; then
-            mapfile -t COMPREPLY < <(compgen -W 'sample=2m sample=0 decay_ms= stats=0 stats=text stats=json' -- "$word")
-            return
-        fi
-        ;;& # and the processes
-    top | stats | profile | map | whatis | check | leaks | save | diff | set | trim)
-        local processes
-        processes=$(mems list 2>/dev/null | awk 'NR > 1 { print $1 }')
-        mapfile -t COMPREPLY < <(compgen -W "$processes" -- "$word"; compgen -f -- "$word")
-        ;;
-    esac
+    mapfile -O "${#COMPREPLY[@]}" -t COMPREPLY < <(compgen -W "$words" -- "$word")
 }
 complete -F _mems mems

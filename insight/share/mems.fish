@@ -1,56 +1,18 @@
-# fish completion for mems(1).
-set -l verbs list top stats profile map whatis check leaks save diff set trim run serve help
+# fish completion for mems(1): verbs and options from its help, processes and files.
+function __mems_verbs
+    mems help | string replace -rf '^  ([a-z]+) +(.*)' '$1\t$2'
+end
+function __mems_options
+    set -l words (commandline -opc)
+    ARGP_HELP_FMT=rmargin=1000 mems help $words[2] 2>/dev/null | string replace -rf '^  ....(--[a-z-]+)\S* +(.*)' '$1\t$2'
+end
+function __mems_processes
+    mems list 2>/dev/null | tail -n +2 | string trim | string replace -r '^(\d+) (\S+).*' '$1\t$2'
+end
 complete -c mems -f
-complete -c mems -n "not __fish_seen_subcommand_from $verbs" -a list -d 'processes on the libraries'
-complete -c mems -n "not __fish_seen_subcommand_from $verbs" -a top -d 'processes live in the terminal'
-complete -c mems -n "not __fish_seen_subcommand_from $verbs" -a stats -d 'what holds the memory'
-complete -c mems -n "not __fish_seen_subcommand_from $verbs" -a profile -d 'which call sites allocated the live blocks'
-complete -c mems -n "not __fish_seen_subcommand_from $verbs" -a map -d 'pictures of the heaps'
-complete -c mems -n "not __fish_seen_subcommand_from $verbs" -a whatis -d 'what is at an address'
-complete -c mems -n "not __fish_seen_subcommand_from $verbs" -a check -d 'whether the heaps are intact'
-complete -c mems -n "not __fish_seen_subcommand_from $verbs" -a leaks -d 'blocks that can no longer be reached'
-complete -c mems -n "not __fish_seen_subcommand_from $verbs" -a save -d 'save a heap to a file'
-complete -c mems -n "not __fish_seen_subcommand_from $verbs" -a diff -d 'what changed between two moments'
-complete -c mems -n "not __fish_seen_subcommand_from $verbs" -a set -d 'set an option of a running process'
-complete -c mems -n "not __fish_seen_subcommand_from $verbs" -a trim -d 'make a process return free memory'
-complete -c mems -n "not __fish_seen_subcommand_from $verbs" -a run -d 'run a command on the library'
-complete -c mems -n "not __fish_seen_subcommand_from $verbs" -a serve -d 'the heaps in a browser, and as metrics'
-complete -c mems -n "not __fish_seen_subcommand_from $verbs" -a help -d 'show help for a verb'
-complete -c mems -n '__fish_seen_subcommand_from top stats profile map whatis check leaks save diff set trim' -F \
-    -a "(mems list 2>/dev/null | tail -n +2 | string trim | string replace -r '^(\d+) (\S+).*' '\$1\t\$2')"
-complete -c mems -n '__fish_seen_subcommand_from help' -a "$verbs"
+complete -c mems -n __fish_use_subcommand -a '(__mems_verbs)'
+complete -c mems -n '__fish_seen_subcommand_from help' -a '(__mems_verbs)'
+complete -c mems -n 'not __fish_use_subcommand; and string match -q -- "-*" (commandline -ct)' -a '(__mems_options)'
 complete -c mems -n '__fish_seen_subcommand_from run' -a '(__fish_complete_subcommand --fcs-skip=2)'
-complete -c mems -n '__fish_seen_subcommand_from list top stats profile map whatis check leaks diff set trim' -l json -d 'print JSON'
-complete -c mems -n '__fish_seen_subcommand_from profile' -l peak -d 'what was live at the peak'
-complete -c mems -n '__fish_seen_subcommand_from profile' -l allocated -d 'all that was ever allocated'
-complete -c mems -n '__fish_seen_subcommand_from profile' -l lifetime -d 'how long blocks live'
-complete -c mems -n '__fish_seen_subcommand_from profile' -l resident -d 'what is in memory'
-complete -c mems -n '__fish_seen_subcommand_from profile' -l thread -d 'divide by allocating thread'
-complete -c mems -n '__fish_seen_subcommand_from profile' -l class -d 'divide by size class'
-complete -c mems -n '__fish_seen_subcommand_from profile' -l tree -d 'from the outermost caller on'
-complete -c mems -n '__fish_seen_subcommand_from profile' -l flat -d 'a row for each function'
-complete -c mems -n '__fish_seen_subcommand_from profile' -l inverted -d 'from the allocating function to its callers'
-complete -c mems -n '__fish_seen_subcommand_from profile' -l format -x -a 'text pprof heap_v2 collapsed speedscope html json' -d 'output format'
-complete -c mems -n '__fish_seen_subcommand_from profile' -l rows -x -d 'maximum number of rows'
-complete -c mems -n '__fish_seen_subcommand_from set trim' -l timeout -x -d 'seconds to wait'
-complete -c mems -n '__fish_seen_subcommand_from run' -s o -l option -x -d 'an option of the heap, NAME=VALUE'
-complete -c mems -n '__fish_seen_subcommand_from run' -l stats -d 'show its statistics at the end'
-complete -c mems -n '__fish_seen_subcommand_from run' -l map -d 'show its map at the end'
-complete -c mems -n '__fish_seen_subcommand_from run' -l save -r -F -d 'save its heap to a file'
-complete -c mems -n '__fish_seen_subcommand_from run' -l detach -d 'do not trace it'
-complete -c mems -n '__fish_seen_subcommand_from run' -l hmm -d 'on libhmm'
-complete -c mems -n '__fish_seen_subcommand_from run' -l library -r -F -d 'on this library'
-complete -c mems -n '__fish_seen_subcommand_from map' -l html -r -F -d 'write a page for browsers'
-complete -c mems -n '__fish_seen_subcommand_from serve' -l listen -x -d 'ADDRESS:PORT'
-complete -c mems -n '__fish_seen_subcommand_from serve' -l host -x -d 'another name of this host'
-complete -c mems -n '__fish_seen_subcommand_from serve' -l open -d 'show the pages to everybody'
-complete -c mems -n '__fish_seen_subcommand_from top' -l batch -d 'print tables as text'
-complete -c mems -n '__fish_seen_subcommand_from top' -s i -l interval -x -d 'seconds between looks'
-complete -c mems -n '__fish_seen_subcommand_from top' -s n -l count -x -d 'stop after this many looks'
-complete -c mems -n '__fish_seen_subcommand_from top' -l sort -x -d 'by this column'
-complete -c mems -n '__fish_seen_subcommand_from top' -l filter -x -d 'only rows with this text'
-complete -c mems -n '__fish_seen_subcommand_from leaks' -l why -x -d 'how the block at an address is reached'
-complete -c mems -n '__fish_seen_subcommand_from run' -l leaks -d 'report its leaks at the end'
-complete -c mems -n '__fish_seen_subcommand_from leaks run' -l suppressions -r -F -d 'rules for leaks not to report'
-complete -c mems -n '__fish_seen_subcommand_from leaks run' -l no-suppressions -d 'do not use the rules that come with mems'
-complete -c mems -n '__fish_seen_subcommand_from stats profile map whatis leaks diff' -l symbols -r -F -d 'also look here for files'
+complete -c mems -n '__fish_seen_subcommand_from top stats profile map whatis check leaks save diff set trim' -F \
+    -a '(__mems_processes)'

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The files beside the command agree: the manual page, the completions and `mems help` have the same verbs and options,
-# and gdb's commands give the same answers as mems, for a process and for a core.
+# The files beside the command agree: the manual page and `mems help` have the same verbs and options, the shells
+# complete these, and gdb's commands give the same answers as mems, for a process and for a core.
 . "${0%/*}/lib.sh"
 need python3 gdb
 share=$SOURCE_DIR/insight/share
@@ -8,21 +8,26 @@ manual=$BUILD_DIR/man/man1/mems.1
 compile blocks
 sed 's/\\-/-/g' "$manual" >"$work/mems.1" # dashes are escaped there
 
+PATH=${INSIGHT%/*}:$PATH # the completions ask the command
+
+# completed WORD... - how bash completes the last word, in one line.
+completed() {
+    # shellcheck disable=SC2016 # expanded there
+    bash -c '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _mems; echo "${COMPREPLY[*]}"' "$share/mems.bash" "$@"
+}
+
 verbs=$("$INSIGHT" help | awk '/^  [a-z]/ { print $1 }')
 [ "$(echo "$verbs" | wc -l)" -ge 11 ] || fail "mems help tells few verbs: $verbs"
 for verb in $verbs; do
-    for file in "$share/mems.bash" "$share/_mems" "$share/mems.fish"; do
-        grep -qw -- "$verb" "$file" || fail "$file does not know $verb"
-    done
+    [ "$(completed mems "$verb")" = "$verb" ] || fail "bash does not complete $verb"
     grep -qx "\.B mems $verb" "$manual" || fail "mems.1 does not know $verb"
     [ "$verb" = help ] && continue
     "$INSIGHT" help "$verb" >"$work/help" || fail "mems help $verb"
     grep -q "^Usage: mems $verb" "$work/help" || fail "mems help $verb says $(cat "$work/help")"
     options=$(sed -n 's/^ *\(-., \)\{0,1\}--\([a-z-]*\).*/\2/p' "$work/help" | grep -vx 'help\|usage\|version') || continue
+    complete=$(completed mems "$verb" --)
     for option in $options; do
-        for file in mems.bash _mems mems.fish; do
-            grep -q -- "$option" "$share/$file" || fail "$file does not know --$option"
-        done
+        echo "$complete" | grep -qw -- "--$option" || fail "bash: mems $verb has no --$option"
         grep -q -- "--$option\"" "$work/mems.1" || fail "mems.1 does not explain --$option"
     done
 done
@@ -30,14 +35,23 @@ for verb in $verbs; do
     grep -q "mems $verb" "$SOURCE_DIR/docs/insight.md" || [ "$verb" = help ] || fail "docs/insight.md: no mems $verb"
 done
 
-# The shells accept the completions.
-bash -c '. "$0"; COMP_WORDS=(mems wh); COMP_CWORD=1; _mems; [ "${COMPREPLY[*]}" = whatis ]' "$share/mems.bash" ||
-    fail "bash does not complete wh"
+[ "$(completed mems set 1 sample=0)" = sample=0 ] || fail "bash does not complete mems set"
+[ "$(completed mems list x)" = '' ] || fail "bash completes mems list"
+cd "$work" || exit
+completed mems stats mem | grep -qw mems.1 || fail "bash does not complete files"
 if command -v fish >/dev/null; then
-    fish -c "source $share/mems.fish; complete -C 'mems wh'" | grep -q '^whatis' || fail "fish does not complete wh"
+    fish -c "source $share/mems.fish; complete -C 'mems wh'; complete -C 'mems profile --th'" >"$work/fish"
+    grep -q '^whatis.*state' "$work/fish" || fail "fish does not complete wh"
+    grep -q '^--thread.*divide' "$work/fish" || fail "fish does not complete --th"
 fi
 if command -v zsh >/dev/null; then
-    zsh -n "$share/_mems" || fail "zsh does not take its completion"
+    for words in 'mems wh' 'mems profile --th'; do
+        # shellcheck disable=SC2016 # expanded there
+        zsh -fc '_describe() { print -rl -- "${(@P)2}"; }; words=(${(z)1}) CURRENT=${#words} PREFIX=$words[-1]
+            source $2' zsh "$words" "$share/_mems" >>"$work/zsh"
+    done
+    grep -q '^whatis:.*state' "$work/zsh" || fail "zsh does not complete wh"
+    grep -q '^--thread:.*divide' "$work/zsh" || fail "zsh does not complete --th"
 fi
 if command -v man >/dev/null; then
     [ -z "$(man -l --warnings -E UTF-8 "$manual" 2>&1 >/dev/null)" ] || fail "man complains about mems.1"
