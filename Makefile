@@ -17,6 +17,7 @@
 #   make dist        pack the sources of a release, build/mems-VERSION.tar.xz: the same sources give the same bytes
 #   make deb         make Debian's packages in build/deb
 #   make install     install under PREFIX (/usr/local); DESTDIR is honoured
+#   make uninstall   remove what was installed last; the same DESTDIR
 #   make hooks       have git check the format, the layers and the subject of each commit in this checkout
 #   make clean       remove what was compiled
 #   make fclean      remove build/
@@ -64,10 +65,13 @@ hooks:
 install: all
 	@cmake --install build --prefix "$(PREFIX)"
 
+uninstall:
+	@sed "s,^,$(DESTDIR)," build/install_manifest.txt | xargs -d '\n' rm -f
+
 clean:
 	@for tree in build build/*/; do [ ! -e $$tree/build.ninja ] || ninja -C $$tree --quiet clean; done
 
 fclean:
 	@rm -rf build
 
-.PHONY: all tools_to_build deps run test bench dist deb hooks install clean fclean
+.PHONY: all tools_to_build deps run test bench dist deb hooks install uninstall clean fclean

@@ -1,7 +1,7 @@
 #!/bin/sh
 # `make install` of a clean checkout into a scratch root for the prefix /usr, as when a package is made. It installs
 # exactly what a package would list; programs find the libraries in that root, run with them preloaded, and build
-# against them with the pkg-config files as they will be on the system.
+# against them with the pkg-config files as they will be on the system. `make uninstall` leaves nothing.
 . "$SOURCE_DIR/test/support/script.sh"
 root=$work/root
 
@@ -44,3 +44,7 @@ for package in mems hmm; do
     $CC "$source" -o "$work/program" $(pc --cflags --libs $package)
     LD_LIBRARY_PATH=$libdir "$work/program" || fail "a program linked with $package failed"
 done
+
+make -C "$work/tree" uninstall DESTDIR="$root" || fail "make uninstall failed"
+left=$(find "$root" ! -type d)
+[ -z "$left" ] || fail "make uninstall leaves $left"
