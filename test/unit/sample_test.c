@@ -14,6 +14,7 @@
 #include "base/exponential.h"
 #include "engine/heaps/heap.h"
 #include "engine/heaps/sample_points.h"
+#include "engine/memory/guard_limits.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/large.h"
 #include "engine/memory/span.h"
@@ -283,10 +284,10 @@ static void guards_are_mappings(void) {
 
 static void beyond_the_bound_blocks_have_no_guard_and_are_counted(void) {
     os_inject(OS_CALL_MADVISE, 0, UINT64_MAX, EINVAL);
-    for (unsigned i = 0; i < GUARDED_MAPPINGS_MAX + 50; i++) {
+    for (unsigned i = 0; i < SAMPLE_GUARDS_MAX + 50; i++) {
         memset(engine_alloc(100), 1, 100);
     }
-    CHECK_EQUAL(guarded_table.mappings, GUARDED_MAPPINGS_MAX);
+    CHECK_EQUAL(guarded_table.mappings, SAMPLE_GUARDS_MAX);
     CHECK_EQUAL(guarded_table.unguarded, 50);
     os_inject_clear();
     CHECK_VALID();

@@ -1,6 +1,7 @@
 #include "harden_guards.h"
 
 #include "base/bits.h"
+#include "engine/memory/guard_limits.h"
 #include "engine/tables/size_class.h"
 #include "os/os.h"
 
@@ -32,7 +33,7 @@ bool guard_set(void *start, size_t size) {
         return false;
     }
     const uint32_t before = atomic_fetch_add_explicit(&guards.set, 1, memory_order_relaxed);
-    const bool may = guards.means == GUARDS_BY_MARKS || before < GUARDS_PROTECTED_MOST;
+    const bool may = guards.means == GUARDS_BY_MARKS || before < HARDEN_GUARDS_MAX;
     const bool set = may && guard_lengthen(start, size);
     if (!set) {
         atomic_fetch_sub_explicit(&guards.set, 1, memory_order_relaxed);

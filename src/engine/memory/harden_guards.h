@@ -1,7 +1,7 @@
 /* harden_guards.h - memory between blocks that faults when touched, with harden=light and full. Linux can mark pages
- * for this (MADV_GUARD_INSTALL, since 6.13) without further mappings. With older kernels pages are protected; that
- * splits mappings, of which a process may have some 65,000, so there are at most GUARDS_PROTECTED_MOST such guards.
- * There are none if both are refused, or the system's pages are larger than OS_PAGE. A guarded page has no memory. */
+ * for this (MADV_GUARD_INSTALL, since 6.13) without further mappings. With older kernels pages are protected, which
+ * splits mappings (guard_limits.h). There are no guards if both are refused, or the system's pages are larger than
+ * OS_PAGE. A guarded page has no memory. */
 #pragma once
 
 #include <stdatomic.h>
@@ -9,7 +9,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GUARDS_PROTECTED_MOST 8192u
 #define GUARD_CLOSED_LEAST ((size_t)2 << 20)
 
 enum guard_means { GUARDS_NONE, GUARDS_BY_PROTECTION, GUARDS_BY_MARKS };

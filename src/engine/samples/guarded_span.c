@@ -4,6 +4,7 @@
 
 #include "base/bits.h"
 #include "base/compiler.h"
+#include "engine/memory/guard_limits.h"
 #include "engine/tables/metadata.h"
 #include "engine/tables/page_map.h"
 #include "os/os.h"
@@ -59,7 +60,7 @@ static enum guard_state guard(void *start, size_t size, uint32_t pieces) {
     }
     /* Relaxed: only a bound. */
     const uint32_t before = atomic_fetch_add_explicit(&guarded_table.mappings, pieces, memory_order_relaxed);
-    if (before + pieces <= GUARDED_MAPPINGS_MAX && os_close_pages(start, size) == 0) {
+    if (before + pieces <= SAMPLE_GUARDS_MAX && os_close_pages(start, size) == 0) {
         return GUARD_CLOSED;
     }
     atomic_fetch_sub_explicit(&guarded_table.mappings, pieces, memory_order_relaxed);

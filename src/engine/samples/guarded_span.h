@@ -7,9 +7,9 @@
  *   | cell 0: pages ... block | guard | cell 1: pages ... block | guard | ...
  *
  * An unused cell is completely inaccessible and has no memory. Guards are separate mappings (os_close_pages), because
- * gdb's gcore leaves out what follows another kind of inaccessible page in a mapping. Mappings take longer, and a
- * process can have only a limited number. So beyond a bound, or if samples are frequent, guards are markers in the page
- * tables (os_guard). Where the kernel allows neither, cells have no guard, and are counted.
+ * gdb's gcore leaves out what follows another kind of inaccessible page in a mapping. Mappings take longer, and their
+ * number is limited (guard_limits.h). So beyond that, or if samples are frequent, guards are marks in the page tables
+ * (os_guard). Where the kernel allows neither, cells have no guard, and are counted.
  */
 #pragma once
 
@@ -27,9 +27,6 @@ struct sample;
 
 /* Cells have 1, 2, 4 or 8 pages. */
 #define GUARDED_KINDS 4u
-
-/* The maximum number of guards that are mappings. An unused cell counts as two, because it is opened in the middle. */
-#define GUARDED_MAPPINGS_MAX 4096u
 
 /* If the option `sample` is below this, samples are frequent. */
 #define GUARDED_FREQUENT ((uint64_t)512 << 10)
