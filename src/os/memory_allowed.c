@@ -1,5 +1,5 @@
-/* memory_allowed.c - how much memory the machine and the control groups allow, and how scarce it is. Reading the
- * kernel's files takes some ten microseconds each: too slow for malloc and free. */
+/* memory_allowed.c - how much memory the machine and the control groups allow, and how scarce it is. Reading one
+ * of the kernel's files takes three system calls: too slow for malloc and free. */
 #include <string.h>
 
 #include "base/bits.h"

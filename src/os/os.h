@@ -183,7 +183,7 @@ struct os_usage {
 };
 void os_usage(struct os_usage *usage);
 
-/* The machine's memory, or less if control groups (versions 1 and 2) limit it. Some ten microseconds per group. */
+/* The machine's memory, or less if control groups (versions 1 and 2) limit it. Reads a file for each group. */
 size_t os_memory_allowed(void);
 
 /* The control groups' limit alone, from files such as /proc/self/cgroup and /sys/fs/cgroup; SIZE_MAX: none. */
