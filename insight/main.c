@@ -328,59 +328,109 @@ static void add_heap_option(struct argp_state *state, struct arguments *argument
     free(before);
 }
 
-/* False for other options than those of `mems profile`. */
-static bool parse_profile_option(int key, const char *text, struct argp_state *state, struct arguments *arguments) {
-    static const char *const formats[] = {
-        [FORM_TREE] = "text", [FORM_PPROF] = "pprof", [FORM_HEAP_V2] = "heap_v2",       [FORM_COLLAPSED] = "collapsed",
-        [FORM_JSON] = "json", [FORM_HTML] = "html",   [FORM_SPEEDSCOPE] = "speedscope",
-    };
-    static const int kinds[] = {OPTION_PEAK, OPTION_ALLOCATED, OPTION_LIFETIME, OPTION_RESIDENT};
-    static const int groups[] = {OPTION_THREAD, OPTION_CLASS};
-    static const int forms[] = {OPTION_TREE, OPTION_FLAT, OPTION_INVERTED};
-    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
-        if (key == kinds[i]) {
-            arguments->kind = (enum profile_kind)(PROFILE_PEAK + i);
-            return true;
+/* Options that set one member of struct arguments, and what to: a text to the option's value, a flag to true, an enum
+ * to `value`. */
+static const struct simple {
+    int key;
+    size_t member;
+    enum { SETS_FLAG, SETS_TEXT, SETS_ENUM } what;
+    unsigned value;
+} simple_options[] = {
+    {OPTION_JSON, offsetof(struct arguments, json), SETS_FLAG, 0},
+    {OPTION_STATS, offsetof(struct arguments, show_stats), SETS_FLAG, 0},
+    {OPTION_MAP, offsetof(struct arguments, show_map), SETS_FLAG, 0},
+    {OPTION_LEAKS, offsetof(struct arguments, show_leaks), SETS_FLAG, 0},
+    {OPTION_DETACH, offsetof(struct arguments, detached), SETS_FLAG, 0},
+    {OPTION_HMM, offsetof(struct arguments, hmm), SETS_FLAG, 0},
+    {OPTION_OPEN, offsetof(struct arguments, open), SETS_FLAG, 0},
+    {OPTION_BATCH, offsetof(struct arguments, batch), SETS_FLAG, 0},
+    {OPTION_NO_SUPPRESSIONS, offsetof(struct arguments, no_suppressions), SETS_FLAG, 0},
+    {OPTION_SAVE, offsetof(struct arguments, save_to), SETS_TEXT, 0},
+    {OPTION_LIBRARY, offsetof(struct arguments, library), SETS_TEXT, 0},
+    {OPTION_HTML, offsetof(struct arguments, html), SETS_TEXT, 0},
+    {OPTION_LISTEN, offsetof(struct arguments, listen), SETS_TEXT, 0},
+    {OPTION_HOST, offsetof(struct arguments, host), SETS_TEXT, 0},
+    {OPTION_SORT, offsetof(struct arguments, sort), SETS_TEXT, 0},
+    {OPTION_FILTER, offsetof(struct arguments, filter), SETS_TEXT, 0},
+    {OPTION_WHY, offsetof(struct arguments, why), SETS_TEXT, 0},
+    {OPTION_PEAK, offsetof(struct arguments, kind), SETS_ENUM, PROFILE_PEAK},
+    {OPTION_ALLOCATED, offsetof(struct arguments, kind), SETS_ENUM, PROFILE_ALLOCATED},
+    {OPTION_LIFETIME, offsetof(struct arguments, kind), SETS_ENUM, PROFILE_LIFETIME},
+    {OPTION_RESIDENT, offsetof(struct arguments, kind), SETS_ENUM, PROFILE_RESIDENT},
+    {OPTION_THREAD, offsetof(struct arguments, group), SETS_ENUM, GROUP_THREAD},
+    {OPTION_CLASS, offsetof(struct arguments, group), SETS_ENUM, GROUP_CLASS},
+    {OPTION_TREE, offsetof(struct arguments, form), SETS_ENUM, FORM_TREE},
+    {OPTION_FLAT, offsetof(struct arguments, form), SETS_ENUM, FORM_FLAT},
+    {OPTION_INVERTED, offsetof(struct arguments, form), SETS_ENUM, FORM_INVERTED},
+};
+
+_Static_assert(sizeof(enum profile_kind) == sizeof(unsigned) && sizeof(enum profile_form) == sizeof(unsigned) &&
+                   sizeof(enum profile_group) == sizeof(unsigned),
+               "a member of these is set by copying an unsigned");
+
+/* False for other options. */
+static bool set_simple(int key, const char *text, struct arguments *arguments) {
+    const bool yes = true;
+    for (size_t i = 0; i < COUNT_OF(simple_options); i++) {
+        const struct simple *option = &simple_options[i];
+        char *member = (char *)arguments + option->member;
+        if (option->key != key) {
+            continue;
         }
-    }
-    for (size_t i = 0; i < COUNT_OF(groups); i++) {
-        if (key == groups[i]) {
-            arguments->group = (enum profile_group)(GROUP_THREAD + i);
-            return true;
+        if (option->what == SETS_FLAG) {
+            memcpy(member, &yes, sizeof yes);
+        } else if (option->what == SETS_TEXT) {
+            memcpy(member, &text, sizeof text);
+        } else {
+            memcpy(member, &option->value, sizeof option->value);
         }
-    }
-    for (size_t i = 0; i < COUNT_OF(forms); i++) {
-        if (key == forms[i]) {
-            arguments->form = (enum profile_form)(FORM_TREE + i);
-            return true;
-        }
-    }
-    if (key == OPTION_ROWS) {
-        if (!parse_number(text, &arguments->rows)) {
-            argp_error(state, "%s: not a number of rows", text);
-        }
-        arguments->has_rows = true;
         return true;
-    }
-    for (size_t i = 0; key == OPTION_FORMAT && i < COUNT_OF(formats); i++) {
-        if (formats[i] != NULL && strcmp(text, formats[i]) == 0) {
-            arguments->form = (enum profile_form)i;
-            return true;
-        }
-    }
-    if (key == OPTION_FORMAT) {
-        argp_error(state,
-                   "%s: unknown format; the formats are text, pprof, heap_v2, collapsed, json, html and speedscope",
-                   text);
     }
     return false;
 }
 
-/* The options of top; false for any other. */
-static bool parse_top_option(int key, char *text, struct argp_state *state, struct arguments *arguments) {
+static enum profile_form parse_form(const char *text, struct argp_state *state) {
+    static const char *const formats[] = {
+        [FORM_TREE] = "text", [FORM_PPROF] = "pprof", [FORM_HEAP_V2] = "heap_v2",       [FORM_COLLAPSED] = "collapsed",
+        [FORM_JSON] = "json", [FORM_HTML] = "html",   [FORM_SPEEDSCOPE] = "speedscope",
+    };
+    for (size_t i = 0; i < COUNT_OF(formats); i++) {
+        if (formats[i] != NULL && strcmp(text, formats[i]) == 0) {
+            return (enum profile_form)i;
+        }
+    }
+    argp_error(state, "%s: unknown format; the formats are text, pprof, heap_v2, collapsed, json, html and speedscope",
+               text);
+    return FORM_TREE;
+}
+
+/* Options whose value is not taken as it is; false for others. */
+static bool parse_value(int key, const char *text, struct argp_state *state, struct arguments *arguments) {
     switch (key) {
-    case OPTION_BATCH:
-        arguments->batch = true;
+    case OPTION_SYMBOLS:
+        symbols_search(text);
+        return true;
+    case OPTION_TIMEOUT:
+        if (!parse_seconds(text, &arguments->timeout)) {
+            argp_error(state, "%s: not a number of seconds", text);
+        }
+        return true;
+    case 'o':
+        add_heap_option(state, arguments, text);
+        return true;
+    case OPTION_SUPPRESSIONS:
+        arguments->suppressions =
+            grow(arguments->suppressions, arguments->suppression_count, sizeof *arguments->suppressions);
+        arguments->suppressions[arguments->suppression_count++] = text;
+        return true;
+    case OPTION_FORMAT:
+        arguments->form = parse_form(text, state);
+        return true;
+    case OPTION_ROWS:
+        arguments->has_rows = true;
+        if (!parse_number(text, &arguments->rows)) {
+            argp_error(state, "%s: not a number of rows", text);
+        }
         return true;
     case 'i':
         if (!parse_seconds(text, &arguments->interval) || arguments->interval < 0.01) {
@@ -393,34 +443,6 @@ static bool parse_top_option(int key, char *text, struct argp_state *state, stru
             argp_error(state, "--count %s: not a number (1 or more)", text);
         }
         return true;
-    case OPTION_SORT:
-        arguments->sort = text;
-        return true;
-    case OPTION_FILTER:
-        arguments->filter = text;
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* Those about leaks. */
-static bool parse_leaks_option(int key, char *text, struct arguments *arguments) {
-    switch (key) {
-    case OPTION_WHY:
-        arguments->why = text;
-        return true;
-    case OPTION_SUPPRESSIONS:
-        arguments->suppressions =
-            grow(arguments->suppressions, arguments->suppression_count, sizeof *arguments->suppressions);
-        arguments->suppressions[arguments->suppression_count++] = text;
-        return true;
-    case OPTION_NO_SUPPRESSIONS:
-        arguments->no_suppressions = true;
-        return true;
-    case OPTION_LEAKS:
-        arguments->show_leaks = true;
-        return true;
     default:
         return false;
     }
@@ -431,50 +453,6 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
     struct arguments *arguments = &parsed->arguments;
     note_given(parsed, key, text, state);
     switch (key) {
-    case OPTION_JSON:
-        arguments->json = true;
-        return 0;
-    case OPTION_SYMBOLS:
-        symbols_search(text);
-        return 0;
-    case OPTION_TIMEOUT:
-        if (!parse_seconds(text, &arguments->timeout)) {
-            argp_error(state, "%s: not a number of seconds", text);
-        }
-        return 0;
-    case 'o':
-        add_heap_option(state, arguments, text);
-        return 0;
-    case OPTION_STATS:
-        arguments->show_stats = true;
-        return 0;
-    case OPTION_MAP:
-        arguments->show_map = true;
-        return 0;
-    case OPTION_SAVE:
-        arguments->save_to = text;
-        return 0;
-    case OPTION_DETACH:
-        arguments->detached = true;
-        return 0;
-    case OPTION_HMM:
-        arguments->hmm = true;
-        return 0;
-    case OPTION_HTML:
-        arguments->html = text;
-        return 0;
-    case OPTION_LISTEN:
-        arguments->listen = text;
-        return 0;
-    case OPTION_HOST:
-        arguments->host = text;
-        return 0;
-    case OPTION_OPEN:
-        arguments->open = true;
-        return 0;
-    case OPTION_LIBRARY:
-        arguments->library = text;
-        return 0;
     case ARGP_KEY_ARG:
         arguments->words[arguments->word_count++] = text;
         arguments->words[arguments->word_count] = NULL;
@@ -490,10 +468,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
         check_combination(parsed, state);
         return 0;
     default:
-        return parse_profile_option(key, text, state, arguments) || parse_top_option(key, text, state, arguments) ||
-                       parse_leaks_option(key, text, arguments)
-                   ? 0
-                   : ARGP_ERR_UNKNOWN;
+        return set_simple(key, text, arguments) || parse_value(key, text, state, arguments) ? 0 : ARGP_ERR_UNKNOWN;
     }
 }
 
