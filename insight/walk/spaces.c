@@ -79,6 +79,8 @@ struct walk {
     void *context;
     uint64_t nodes;
     uint64_t number; /* of the space's handles */
+    unsigned spaces; /* walked so far */
+    const char *broken;
     bool enough;
 };
 
@@ -192,10 +194,37 @@ static const char *walk_space(struct walk *walk, uint64_t space, unsigned number
     return NULL;
 }
 
+/* Visits every space's address, until `visit` returns false. NULL, or what is wrong. */
+static const char *each_space(struct target *target, struct layout *layout, const struct fields *fields,
+                              bool (*visit)(struct layout *layout, uint64_t space, void *context), void *context) {
+    const uint64_t head = layout->start + fields->spaces.offset;
+    uint64_t at = head;
+    uint64_t space;
+    if (!field_read(target, layout->start, fields->first, &space)) {
+        return "the default space cannot be found";
+    }
+    struct circle circle = {0};
+    for (; visit(layout, space, context); space = at - fields->space_link.offset) {
+        if (!field_read(target, at, fields->next, &at) || circle_closed(&circle, at)) {
+            return "the list of spaces is torn";
+        }
+        if (at == head) {
+            break;
+        }
+    }
+    return NULL;
+}
+
+static bool walk_next(struct layout *layout, uint64_t space, void *context) {
+    struct walk *walk = context;
+    (void)layout;
+    walk->broken = walk_space(walk, space, walk->spaces++);
+    return walk->broken == NULL && !walk->enough;
+}
+
 const char *spaces_walk(struct target *target, struct layout *layout,
                         bool (*visit)(const struct space_segment *segment, void *context), void *context) {
     struct walk walk = {.target = target, .visit = visit, .context = context};
-    uint64_t space;
     if (!find_fields(layout, &walk.fields)) {
         return NULL;
     }
@@ -203,23 +232,8 @@ const char *spaces_walk(struct target *target, struct layout *layout,
         walk.fields.address_bits + walk.fields.number_bits + walk.fields.generation_bits != 64) {
         return "its root leads to invalid data";
     }
-    if (!field_read(target, layout->start, walk.fields.first, &space)) {
-        return "the default space cannot be found";
-    }
-    const char *broken = walk_space(&walk, space, 0);
-    uint64_t head = layout->start + walk.fields.spaces.offset;
-    uint64_t link;
-    if (broken != NULL || !field_read(target, head, walk.fields.next, &link)) {
-        return broken != NULL ? broken : "the list of spaces cannot be read";
-    }
-    struct circle circle = {0};
-    for (unsigned number = 1; link != head && !walk.enough && broken == NULL; number++) {
-        broken = walk_space(&walk, link - walk.fields.space_link.offset, number);
-        if (broken == NULL && (circle_closed(&circle, link) || !field_read(target, link, walk.fields.next, &link))) {
-            broken = "the list of spaces is torn";
-        }
-    }
-    return broken;
+    const char *torn = each_space(target, layout, &walk.fields, walk_next, &walk);
+    return walk.broken != NULL ? walk.broken : torn;
 }
 
 const char *const space_kind_names[] = {
@@ -236,22 +250,7 @@ bool segment_held(const struct space_segment *segment, uint64_t handle) {
            (handle & ~changeable) - (segment->handle & ~changeable) <= segment->last - segment->start;
 }
 
-/* --- Each space --------------------------------------------------------------------------------------------------- */
-
-/* Visits every space's address, until `visit` returns false. */
-static void each_space(struct target *target, struct layout *layout, const struct fields *fields,
-                       bool (*visit)(struct layout *layout, uint64_t space, void *context), void *context) {
-    uint64_t head = layout->start + fields->spaces.offset;
-    uint64_t space;
-    if (!field_read(target, layout->start, fields->first, &space) || !visit(layout, space, context)) {
-        return;
-    }
-    struct circle circle = {0};
-    uint64_t at = head;
-    while (field_read(target, at, fields->next, &at) && at != head && !circle_closed(&circle, at) &&
-           visit(layout, at - fields->space_link.offset, context)) {
-    }
-}
+/* --- Locks -------------------------------------------------------------------------------------------------------- */
 
 struct locks {
     struct target *target;
