@@ -69,21 +69,10 @@ static int by_weight(const void *a, const void *b) {
     return order != 0 ? order : compare(left->addresses[0], right->addresses[0]);
 }
 
-/* Of the class that serves the size; the size itself beyond the classes. */
-static uint64_t slot_size(const struct leaks *leaks, uint64_t size) {
-    const struct engine *engine = &leaks->session->engine;
-    for (unsigned i = 0; leaks->session->has_engine && i < engine->class_count; i++) {
-        if (engine->classes[i].size >= size) {
-            return engine->classes[i].size;
-        }
-    }
-    return size;
-}
-
 static bool look_alike(const struct leaks *leaks, const struct leak_group *group, const struct leak_group *sampled) {
     return group->kind == sampled->kind && group->hint.kind == sampled->hint.kind &&
            (group->hint.kind != HINT_SYMBOL || strcmp(group->hint.symbol, sampled->hint.symbol) == 0) &&
-           group->size == slot_size(leaks, sampled->size);
+           group->size == engine_class_size(&leaks->session->engine, sampled->size, sampled->size);
 }
 
 /* Groups without a stack get that of most blocks that look the same, because samples represent others. The groups with

@@ -135,7 +135,7 @@ static bool fits_call(const char *pattern, const struct call *call) {
 
 /* The heap's own frames do not count. */
 static bool fits_stack(const char *pattern, struct calls *calls, const struct call_stack *stack) {
-    for (unsigned i = stack != NULL ? calls_skip_heap(calls, stack) : 0; stack != NULL && i < stack->depth; i++) {
+    for (unsigned i = calls_skip_heap(calls, stack); stack != NULL && i < stack->depth; i++) {
         if (fits_call(pattern, calls_find(calls, stack->frames[i]))) {
             return true;
         }

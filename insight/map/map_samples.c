@@ -11,27 +11,23 @@
 #define SITE_FUNCTIONS 4u
 
 /* The innermost function is shown with its line or address: a function that allocates in two places has two sites. */
-static void append(char **text, const struct call *call, const struct code_place *place) {
-    char *before = *text;
-    if (before != NULL) {
-        *text = make_text("%s < %s", before, place->function);
-    } else {
-        *text = place->file != NULL ? place_text(place) : make_text("%s (%#lx)", place->function, call->address);
-    }
-    free(before);
+static char *innermost(const struct stack_place *place) {
+    return place->code->file != NULL ? place_text(place->code)
+                                     : make_text("%s (%#lx)", place->code->function, place->call->address);
 }
 
 /* "reserve < load < main"; the caller frees it. */
 static char *site_name(struct calls *calls, const struct call_stack *stack) {
-    char *text = NULL;
-    unsigned told = 0;
-    for (unsigned i = stack != NULL ? calls_skip_heap(calls, stack) : 0; stack != NULL && i < stack->depth; i++) {
-        const struct call *call = calls_find(calls, stack->frames[i]);
-        for (size_t place = 0; place < call->place_count && told < SITE_FUNCTIONS; place++, told++) {
-            append(&text, call, &call->places[place]);
-        }
+    size_t count;
+    struct stack_place *places = calls_places(calls, stack, &count);
+    char *text = count != 0 ? innermost(&places[0]) : copy_text("(no stack is known)");
+    for (size_t i = 1; i < count && i < SITE_FUNCTIONS; i++) {
+        char *before = text;
+        text = make_text("%s < %s", before, places[i].code->function);
+        free(before);
     }
-    return text != NULL ? text : copy_text("(no stack is known)");
+    free(places);
+    return text;
 }
 
 /* Of the samples so far, by the addresses of their stacks. */
@@ -55,24 +51,14 @@ static size_t site_index(struct sites *sites, struct calls *calls, const struct 
     return sites->count++;
 }
 
-/* Of the class that serves it; 0: none, it is large. */
-static uint64_t class_of(const struct engine *engine, uint64_t size) {
-    for (unsigned i = 0; i < engine->class_count; i++) {
-        if (engine->classes[i].size >= size) {
-            return engine->classes[i].size;
-        }
-    }
-    return 0;
-}
-
 static json_t *sample_json(struct session *session, const struct samples *samples, const struct sample *sample,
                            size_t site) {
     const uint64_t age = samples->now_ms - smaller(sample->allocated.ms, samples->now_ms);
     char *thread = samples_thread(session, &sample->allocated);
     json_t *json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:o}", "start", (json_int_t)sample->start, "size",
-                             (json_int_t)sample->size, "class", (json_int_t)class_of(&session->engine, sample->size),
-                             "site", (json_int_t)site, "age_s", (json_int_t)(age / 1000), "weight", sample->weight,
-                             "thread", json_text(thread));
+                             (json_int_t)sample->size, "class",
+                             (json_int_t)engine_class_size(&session->engine, sample->size, 0), "site", (json_int_t)site,
+                             "age_s", (json_int_t)(age / 1000), "weight", sample->weight, "thread", json_text(thread));
     free(thread);
     return json;
 }

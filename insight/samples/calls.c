@@ -77,6 +77,9 @@ const struct call *calls_find(struct calls *calls, uint64_t address) {
 
 unsigned calls_skip_heap(struct calls *calls, const struct call_stack *stack) {
     unsigned first = 0;
+    if (stack == NULL) {
+        return 0;
+    }
     while (is_static(calls) && first < stack->depth && first < OWN_FRAMES &&
            !calls_find(calls, stack->frames[first])->is_heap) {
         first++;
@@ -88,6 +91,19 @@ unsigned calls_skip_heap(struct calls *calls, const struct call_stack *stack) {
         first++;
     }
     return first;
+}
+
+struct stack_place *calls_places(struct calls *calls, const struct call_stack *stack, size_t *count) {
+    struct stack_place *places = NULL;
+    *count = 0;
+    for (unsigned i = calls_skip_heap(calls, stack); stack != NULL && i < stack->depth; i++) {
+        const struct call *call = calls_find(calls, stack->frames[i]);
+        for (size_t at = 0; at < call->place_count; at++) {
+            places = grow(places, *count, sizeof *places);
+            places[(*count)++] = (struct stack_place){call, &call->places[at], at + 1 < call->place_count};
+        }
+    }
+    return places;
 }
 
 char *place_text(const struct code_place *place) {
@@ -105,14 +121,14 @@ void calls_print(struct calls *calls, const struct call_stack *stack, unsigned i
         fprintf(output, "%*sno stack is known\n", (int)indent, "");
         return;
     }
-    for (unsigned i = calls_skip_heap(calls, stack); i < stack->depth; i++) {
-        const struct call *call = calls_find(calls, stack->frames[i]);
-        for (size_t at = 0; at < call->place_count; at++) {
-            char *text = place_text(&call->places[at]);
-            fprintf(output, "%*s%s%s\n", (int)indent, "", text, at + 1 < call->place_count ? " (inlined)" : "");
-            free(text);
-        }
+    size_t count;
+    struct stack_place *places = calls_places(calls, stack, &count);
+    for (size_t i = 0; i < count; i++) {
+        char *text = place_text(places[i].code);
+        fprintf(output, "%*s%s%s\n", (int)indent, "", text, places[i].inlined ? " (inlined)" : "");
+        free(text);
     }
+    free(places);
     if (stack->cut) {
         fprintf(output, "%*s... (the stack was cut short)\n", (int)indent, "");
     }

@@ -33,7 +33,18 @@ void calls_close(struct calls *calls);
 /* An address with its names; good until calls_close. */
 const struct call *calls_find(struct calls *calls, uint64_t address);
 
-/* Skips the heap's own frames; the stack's depth if all are. */
+/* A function of a stack. Those inlined into another share its call, and precede it. */
+struct stack_place {
+    const struct call *call;
+    const struct code_place *code;
+    bool inlined;
+};
+
+/* The functions of a stack without the heap's own, the innermost first; none if the stack is NULL, which means unknown.
+ * The caller frees them. */
+struct stack_place *calls_places(struct calls *calls, const struct call_stack *stack, size_t *count);
+
+/* Skips the heap's own frames; the stack's depth if all are, 0 if the stack is NULL. */
 unsigned calls_skip_heap(struct calls *calls, const struct call_stack *stack);
 
 /* One function a line, indented by `indent` columns. NULL: an unknown stack. */

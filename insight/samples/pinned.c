@@ -96,16 +96,15 @@ static void drop(struct pins *pins) {
 
 /* "function file.c:1 < caller file.c:2 < ..." */
 static void print_places(struct calls *calls, const struct call_stack *stack) {
-    unsigned told = 0;
-    for (unsigned i = stack != NULL ? calls_skip_heap(calls, stack) : 0; stack != NULL && i < stack->depth; i++) {
-        const struct call *call = calls_find(calls, stack->frames[i]);
-        for (size_t place = 0; place < call->place_count && told < PLACES_TOLD; place++, told++) {
-            char *text = place_text(&call->places[place]);
-            printf("%s%s", told != 0 ? " < " : "", text);
-            free(text);
-        }
+    size_t count;
+    struct stack_place *places = calls_places(calls, stack, &count);
+    for (size_t i = 0; i < count && i < PLACES_TOLD; i++) {
+        char *text = place_text(places[i].code);
+        printf("%s%s", i != 0 ? " < " : "", text);
+        free(text);
     }
-    printf("%s\n", told != 0 ? "" : "(no stack is known)");
+    printf("%s\n", count != 0 ? "" : "(no stack is known)");
+    free(places);
 }
 
 void pinned_print(struct session *session, const struct account *account) {

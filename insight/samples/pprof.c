@@ -124,8 +124,7 @@ static void put_sample(struct writer *writer, const struct site *site) {
     const struct call_stack *stack = site->stack;
     struct bytes message = {0};
     struct bytes packed = {0};
-    for (unsigned i = stack != NULL ? calls_skip_heap(&profile->calls, stack) : 0; stack != NULL && i < stack->depth;
-         i++) {
+    for (unsigned i = calls_skip_heap(&profile->calls, stack); stack != NULL && i < stack->depth; i++) {
         put_varint(&packed, location_number(writer, calls_find(&profile->calls, stack->frames[i])));
     }
     put_message(&message, 1, &packed);

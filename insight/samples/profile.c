@@ -37,15 +37,6 @@ static struct site *add_site(struct profile *profile, const struct call_stack *s
     return site;
 }
 
-static uint64_t class_of(const struct engine *engine, uint64_t size) {
-    for (unsigned i = 0; i < engine->class_count; i++) {
-        if (engine->classes[i].size >= size) {
-            return engine->classes[i].size;
-        }
-    }
-    return GROUP_LARGE;
-}
-
 static uint64_t group_of(const struct profile *profile, const struct sample *sample) {
     struct layout *layout = profile->session->engine.layout;
     switch (profile->group) {
@@ -53,7 +44,7 @@ static uint64_t group_of(const struct profile *profile, const struct sample *sam
         return sample->allocated.thread;
     case GROUP_CLASS:
         return sample->kind == layout_constant(layout, "SAMPLE_SMALL", 0)
-                   ? class_of(&profile->session->engine, sample->size)
+                   ? engine_class_size(&profile->session->engine, sample->size, GROUP_LARGE)
                : sample->kind == layout_constant(layout, "SAMPLE_LARGE", 1) ? GROUP_LARGE
                                                                             : GROUP_HUGE;
     default:

@@ -30,7 +30,7 @@ struct changes {
 /* "module+distance;module+distance;..." */
 static char *key_of(struct calls *calls, const struct call_stack *stack) {
     char *key = copy_text("");
-    for (unsigned i = stack != NULL ? calls_skip_heap(calls, stack) : 0; stack != NULL && i < stack->depth; i++) {
+    for (unsigned i = calls_skip_heap(calls, stack); stack != NULL && i < stack->depth; i++) {
         const struct call *call = calls_find(calls, stack->frames[i]);
         const char *path = call->has_module && call->module.path != NULL ? call->module.path : "";
         char *more = make_text("%s;%s+%lx", key, path, call->has_module ? call->address - call->module.start : 0);

@@ -25,25 +25,23 @@ static void print_part(const char *name, bool first) {
 void profile_collapsed(struct profile *profile) {
     for (size_t i = 0; i < profile->count; i++) {
         const struct site *site = &profile->sites[i];
-        const struct call_stack *stack = site->stack;
+        size_t count;
+        struct stack_place *places = calls_places(&profile->calls, site->stack, &count);
         char *group = profile_group_name(profile, site);
         bool first = true;
         if (group != NULL) {
             print_part(group, first);
             first = false;
         }
-        const unsigned from = stack != NULL ? calls_skip_heap(&profile->calls, stack) : 0;
-        for (unsigned at = stack != NULL ? stack->depth : 0; at > from; at--) {
-            const struct call *call = calls_find(&profile->calls, stack->frames[at - 1]);
-            for (size_t place = call->place_count; place != 0; place--, first = false) {
-                print_part(call->places[place - 1].function, first);
-            }
+        for (; count != 0; count--, first = false) {
+            print_part(places[count - 1].code->function, first);
         }
         if (first) {
             print_part("(no stack is known)", first);
         }
         printf(" %.0f\n", site->value.bytes);
         free(group);
+        free(places);
     }
 }
 
@@ -55,10 +53,11 @@ static json_t *estimate_json(const struct estimate *value) {
                      "bytes_stderr", estimate_deviation(value->bytes_variance, value->samples));
 }
 
-static json_t *call_json(const struct call *call, size_t place) {
-    const struct code_place *of = &call->places[place];
+static json_t *place_json(const struct stack_place *place) {
+    const struct call *call = place->call;
+    const struct code_place *of = place->code;
     json_t *json = json_pack("{s:I, s:o, s:b}", "address", (json_int_t)call->address, "function",
-                             json_text(of->function), "inlined", place + 1 < call->place_count);
+                             json_text(of->function), "inlined", place->inlined);
     if (of->file != NULL) {
         json_object_set_new(json, "file", json_text(of->file));
         json_object_set_new(json, "line", json_integer(of->line));
@@ -72,12 +71,12 @@ static json_t *call_json(const struct call *call, size_t place) {
 
 json_t *profile_stack_json(struct calls *calls, const struct call_stack *stack) {
     json_t *frames = json_array();
-    for (unsigned i = stack != NULL ? calls_skip_heap(calls, stack) : 0; stack != NULL && i < stack->depth; i++) {
-        const struct call *call = calls_find(calls, stack->frames[i]);
-        for (size_t place = 0; place < call->place_count; place++) {
-            json_array_append_new(frames, call_json(call, place));
-        }
+    size_t count;
+    struct stack_place *places = calls_places(calls, stack, &count);
+    for (size_t i = 0; i < count; i++) {
+        json_array_append_new(frames, place_json(&places[i]));
     }
+    free(places);
     return frames;
 }
 

@@ -9,23 +9,21 @@
 
 /* From the outermost function to the one that allocated. */
 static json_t *frames_json(struct profile *profile, const struct site *site) {
-    const struct call_stack *stack = site->stack;
+    size_t count;
+    struct stack_place *places = calls_places(&profile->calls, site->stack, &count);
     json_t *frames = json_array();
     char *group = profile_group_name(profile, site);
     if (group != NULL) {
         json_array_append_new(frames, json_text(group));
     }
-    const unsigned from = stack != NULL ? calls_skip_heap(&profile->calls, stack) : 0;
-    for (unsigned at = stack != NULL ? stack->depth : 0; at > from; at--) {
-        const struct call *call = calls_find(&profile->calls, stack->frames[at - 1]);
-        for (size_t place = call->place_count; place != 0; place--) {
-            json_array_append_new(frames, json_text(call->places[place - 1].function));
-        }
+    for (; count != 0; count--) {
+        json_array_append_new(frames, json_text(places[count - 1].code->function));
     }
     if (json_array_size(frames) == 0) {
         json_array_append_new(frames, json_string("(no stack is known)"));
     }
     free(group);
+    free(places);
     return frames;
 }
 

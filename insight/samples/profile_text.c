@@ -61,21 +61,15 @@ static void sort_nodes(struct node *node) {
 
 /* The names of a site's places, innermost first; the caller frees them. */
 static char **names_of(struct profile *profile, const struct site *site, size_t *count) {
-    char **names = NULL;
-    *count = 0;
-    const struct call_stack *stack = site->stack;
-    for (unsigned i = stack != NULL ? calls_skip_heap(&profile->calls, stack) : 0; stack != NULL && i < stack->depth;
-         i++) {
-        const struct call *call = calls_find(&profile->calls, stack->frames[i]);
-        for (size_t at = 0; at < call->place_count; at++) {
-            names = grow(names, *count, sizeof *names);
-            names[(*count)++] = place_text(&call->places[at]);
-        }
+    struct stack_place *places = calls_places(&profile->calls, site->stack, count);
+    char **names = make((*count + 1) * sizeof *names);
+    for (size_t i = 0; i < *count; i++) {
+        names[i] = place_text(places[i].code);
     }
     if (*count == 0) {
-        names = grow(names, *count, sizeof *names);
         names[(*count)++] = copy_text("(no stack is known)");
     }
+    free(places);
     return names;
 }
 

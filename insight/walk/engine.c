@@ -332,3 +332,12 @@ void engine_close(struct engine *engine) {
     engine->heap_list = NULL;
     engine->deferred = NULL;
 }
+
+uint64_t engine_class_size(const struct engine *engine, uint64_t size, uint64_t otherwise) {
+    for (unsigned i = 0; i < engine->class_count; i++) {
+        if (engine->classes[i].size >= size) {
+            return engine->classes[i].size;
+        }
+    }
+    return otherwise;
+}

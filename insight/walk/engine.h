@@ -127,3 +127,6 @@ void engine_close(struct engine *engine);
 
 /* The address in a member of the root; 0 if the root lacks the member. */
 uint64_t engine_structure(struct engine *engine, const char *member);
+
+/* The size of the slots that serve requests of a size; `otherwise` if it is beyond the classes. */
+uint64_t engine_class_size(const struct engine *engine, uint64_t size, uint64_t otherwise);
