@@ -36,20 +36,6 @@ void range_tree_remove(struct range_tree *tree, struct range_node *range) {
     tree->count--;
 }
 
-struct range_node *range_tree_find(const struct range_tree *tree, uintptr_t address) {
-    struct range_node *range = range_of(tree->tree.root);
-    while (range != NULL) {
-        if (address < range->start) {
-            range = range_of(range->node.left);
-        } else if (address > range->last) {
-            range = range_of(range->node.right);
-        } else {
-            return range;
-        }
-    }
-    return NULL;
-}
-
 struct range_node *range_tree_floor(const struct range_tree *tree, uintptr_t address) {
     struct range_node *floor = NULL;
     struct range_node *range = range_of(tree->tree.root);
@@ -62,6 +48,11 @@ struct range_node *range_tree_floor(const struct range_tree *tree, uintptr_t add
         }
     }
     return floor;
+}
+
+struct range_node *range_tree_find(const struct range_tree *tree, uintptr_t address) {
+    struct range_node *floor = range_tree_floor(tree, address);
+    return floor != NULL && address <= floor->last ? floor : NULL;
 }
 
 bool range_tree_resize(struct range_tree *tree, struct range_node *range, uintptr_t last) {
