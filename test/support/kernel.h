@@ -79,8 +79,8 @@ static inline size_t resident_bytes(void) {
     return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* -1 if nothing is mapped. */
-static inline int left_out_of_cores(const void *address) {
+/* Whether an address's mapping has a flag, such as " dd", in smaps; -1 if nothing is mapped there. */
+static inline int mapping_has_flag(const void *address, const char *flag) {
     uintptr_t start = 0, end = 0, from, to;
     int answer = -1;
     char line[512];
@@ -90,13 +90,17 @@ static inline int left_out_of_cores(const void *address) {
             start = from;
             end = to;
         } else if (strncmp(line, "VmFlags:", 8) == 0 && (uintptr_t)address >= start && (uintptr_t)address < end) {
-            answer = strstr(line, " dd") != NULL;
+            answer = strstr(line, flag) != NULL;
         }
     }
     if (file != NULL) {
         fclose(file);
     }
     return answer;
+}
+
+static inline int left_out_of_cores(const void *address) {
+    return mapping_has_flag(address, " dd");
 }
 
 /* False under emulators that do not pass the mark on. */

@@ -45,38 +45,19 @@ static void set(void *start, size_t size, int advice) {
     engine_advised(start, size);
 }
 
-/* As the kernel reports it for an address's mapping: a word of VmFlags in smaps. */
-static bool has_flag(const void *address, const char *flag) {
-    uintptr_t start = 0, end = 0, from, to;
-    char line[512];
-    bool found = false;
-    FILE *file = fopen("/proc/self/smaps", "r");
-    CHECK(file != NULL);
-    while (fgets(line, sizeof line, file) != NULL) {
-        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2) {
-            start = from;
-            end = to;
-        } else if (strncmp(line, "VmFlags:", 8) == 0 && (uintptr_t)address >= start && (uintptr_t)address < end) {
-            found = strstr(line, flag) != NULL;
-        }
-    }
-    fclose(file);
-    return found;
-}
-
 /* For large blocks, and for slabs that are given back. */
 static void end_with_blocks_of(size_t size) {
     fill(size);
     for (int i = 0; i < BLOCKS; i += 3) {
         set(blocks[i], size, MADV_DONTFORK);
     }
-    if (!has_flag(blocks[0], " dc")) {
+    if (mapping_has_flag(blocks[0], " dc") != 1) {
         child_cannot(); /* an emulator does not pass it on */
     }
     free_all();
     engine_trim();
     for (int i = 0; i < BLOCKS; i++) {
-        CHECK(!has_flag(blocks[i], " dc"));
+        CHECK(mapping_has_flag(blocks[i], " dc") != 1);
     }
     CHECK_VALID();
     check_nothing_left();
@@ -135,11 +116,11 @@ static void protections_wait_for_no_lock(void) {
 static void advice_is_kept_if_the_option_says_so(void) {
     fill(MIB);
     set(blocks[0], MIB, MADV_DONTFORK);
-    if (!has_flag(blocks[0], " dc")) {
+    if (mapping_has_flag(blocks[0], " dc") != 1) {
         child_cannot();
     }
     engine_free(blocks[0]);
-    CHECK(has_flag(blocks[0], " dc"));
+    CHECK(mapping_has_flag(blocks[0], " dc") == 1);
 }
 
 /* Whole spans are noted, even if the advice is for a page in the middle, or begins before the window. */
@@ -180,7 +161,7 @@ static void pages_that_move_leave_advice_behind(void) {
     set(blocks[0], MIB, MADV_DONTFORK);
     char *moved = engine_realloc("realloc", blocks[0], 8 * MIB);
     CHECK(moved != NULL && moved != blocks[0] && moved[MIB - 1] == 1);
-    CHECK(!has_flag(moved, " dc") && !has_flag(blocks[0], " dc"));
+    CHECK(mapping_has_flag(moved, " dc") != 1 && mapping_has_flag(blocks[0], " dc") != 1);
     CHECK_VALID();
 }
 
