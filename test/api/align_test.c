@@ -24,8 +24,7 @@ static void use(unsigned char *block, size_t alignment, size_t size) {
     free(block);
 }
 
-static void every_alignment_is_kept_with_every_size(void **state) {
-    (void)state;
+static void every_alignment_is_kept_with_every_size(void) {
     static const size_t sizes[] = {0, 1, 24, 100, 1000, 4097, 40000, 65536, 300000, 20 << 20};
     for (size_t alignment = 1; alignment <= ALIGNMENT_MAX; alignment *= 2) {
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -41,8 +40,7 @@ static void every_alignment_is_kept_with_every_size(void **state) {
     }
 }
 
-static void aligned_blocks_do_not_overlap(void **state) {
-    (void)state;
+static void aligned_blocks_do_not_overlap(void) {
     enum { COUNT = 200 };
     unsigned char *blocks[COUNT];
     for (size_t i = 0; i < COUNT; i++) {
@@ -56,8 +54,7 @@ static void aligned_blocks_do_not_overlap(void **state) {
     }
 }
 
-static void aligned_alloc_refuses_bad_alignments_and_impossible_sizes(void **state) {
-    (void)state;
+static void aligned_alloc_refuses_bad_alignments_and_impossible_sizes(void) {
     assert_fails(aligned_alloc(opaque(0), 16), EINVAL);
     assert_fails(aligned_alloc(opaque(3), 16), EINVAL);
     assert_fails(aligned_alloc(opaque(48), 96), EINVAL);
@@ -71,8 +68,7 @@ static void aligned_alloc_refuses_bad_alignments_and_impossible_sizes(void **sta
     assert_fails(aligned_alloc(opaque((size_t)1 << 62), opaque((size_t)1 << 62)), ENOMEM);
 }
 
-static void posix_memalign_refuses_and_leaves_all_alone(void **state) {
-    (void)state;
+static void posix_memalign_refuses_and_leaves_all_alone(void) {
     static const size_t bad[] = {0, 1, 2, 4, 7, 9, 24, 48, 4095, SIZE_MAX};
     char mark;
     void *block = &mark;
@@ -89,8 +85,7 @@ static void posix_memalign_refuses_and_leaves_all_alone(void **state) {
     assert_int_equal(errno, 4711);
 }
 
-static void memalign_rounds_the_alignment_up(void **state) {
-    (void)state;
+static void memalign_rounds_the_alignment_up(void) {
     static const size_t odd[][2] = {{0, 16}, {3, 16}, {24, 32}, {48, 64}, {65, 128}, {4097, 8192}};
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
         void *block = memalign(opaque(odd[i][0]), 10);
@@ -104,8 +99,7 @@ static void memalign_rounds_the_alignment_up(void **state) {
     assert_fails(memalign(64, opaque(SIZE_MAX)), ENOMEM);
 }
 
-static void valloc_and_pvalloc_give_aligned_pages(void **state) {
-    (void)state;
+static void valloc_and_pvalloc_give_aligned_pages(void) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     static const size_t sizes[] = {0, 1, 4095, 4096, 4097, 100000};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -127,12 +121,12 @@ static void valloc_and_pvalloc_give_aligned_pages(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_alignment_is_kept_with_every_size),
-        cmocka_unit_test(aligned_blocks_do_not_overlap),
-        cmocka_unit_test(aligned_alloc_refuses_bad_alignments_and_impossible_sizes),
-        cmocka_unit_test(posix_memalign_refuses_and_leaves_all_alone),
-        cmocka_unit_test(memalign_rounds_the_alignment_up),
-        cmocka_unit_test(valloc_and_pvalloc_give_aligned_pages),
+        PLAIN(every_alignment_is_kept_with_every_size),
+        PLAIN(aligned_blocks_do_not_overlap),
+        PLAIN(aligned_alloc_refuses_bad_alignments_and_impossible_sizes),
+        PLAIN(posix_memalign_refuses_and_leaves_all_alone),
+        PLAIN(memalign_rounds_the_alignment_up),
+        PLAIN(valloc_and_pvalloc_give_aligned_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

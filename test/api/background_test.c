@@ -117,8 +117,7 @@ static void give_back_while_asleep(void *unused) {
     }
 }
 
-static void memory_goes_back_while_all_threads_sleep(void **state) {
-    (void)state;
+static void memory_goes_back_while_all_threads_sleep(void) {
     expect_success(give_back_while_asleep, NULL);
 }
 
@@ -140,8 +139,7 @@ static void give_back_in_a_child(void *unused) {
     child_wait(child);
 }
 
-static void so_it_does_in_a_forked_child(void **state) {
-    (void)state;
+static void so_it_does_in_a_forked_child(void) {
     expect_success(give_back_in_a_child, NULL);
 }
 
@@ -159,8 +157,7 @@ static void keep_without_it(void *unused) {
     expect_threads(1);
 }
 
-static void it_is_there_only_while_it_is_wanted(void **state) {
-    (void)state;
+static void it_is_there_only_while_it_is_wanted(void) {
     expect_success(keep_without_it, NULL);
 }
 
@@ -189,17 +186,16 @@ static void take_signals(void *unused) {
     CHECK(pthread_equal(handled_by, pthread_self()));
 }
 
-static void no_signal_reaches_it(void **state) {
-    (void)state;
+static void no_signal_reaches_it(void) {
     expect_success(take_signals, NULL);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(memory_goes_back_while_all_threads_sleep),
-        cmocka_unit_test(so_it_does_in_a_forked_child),
-        cmocka_unit_test(it_is_there_only_while_it_is_wanted),
-        cmocka_unit_test(no_signal_reaches_it),
+        PLAIN(memory_goes_back_while_all_threads_sleep),
+        PLAIN(so_it_does_in_a_forked_child),
+        PLAIN(it_is_there_only_while_it_is_wanted),
+        PLAIN(no_signal_reaches_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,8 +27,7 @@ static void take_a_slow_path(void) {
     free(malloc(100000));
 }
 
-static void freed_memory_goes_back_by_itself(void **state) {
-    (void)state;
+static void freed_memory_goes_back_by_itself(void) {
     static char *blocks[BLOCKS], *big[BIG_BLOCKS];
     assert_int_equal(mems_option_set("decay_ms", "50"), 0);
     memset(blocks, 1, sizeof blocks); /* resident before the first look */
@@ -60,6 +59,6 @@ static void freed_memory_goes_back_by_itself(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(freed_memory_goes_back_by_itself)};
+    const struct CMUnitTest tests[] = {PLAIN(freed_memory_goes_back_by_itself)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,11 +24,9 @@ static void hear(const struct mems_error *error, void *context) {
     strncpy(text, error->text, sizeof text - 1);
 }
 
-static int listen(void **state) {
-    (void)state;
+static void listen(void) {
     mems_set_error_handler(hear, NULL);
     mistakes = 0;
-    return 0;
 }
 
 static uintptr_t address(const void *v_ptr) {
@@ -58,8 +56,7 @@ static void assert_refused(struct mems_space *space, char *v_ptr) {
 #define BLOCKS 1000
 
 /* However many other blocks there have been since, even in the same place. */
-static void a_stale_handle_is_always_found(void **state) {
-    (void)state;
+static void a_stale_handle_is_always_found(void) {
     struct random random = random_start();
     static void *blocks[BLOCKS];
     struct mems_space *space = mems_space_create(NULL);
@@ -85,8 +82,7 @@ static void a_stale_handle_is_always_found(void **state) {
 }
 
 /* The same place again and again: stale handles are detected as long as generations differ, and not once longer. */
-static void a_place_has_as_many_generations_as_documented(void **state) {
-    (void)state;
+static void a_place_has_as_many_generations_as_documented(void) {
     struct mems_space *space = mems_space_create(NULL);
     char *first = mems_space_malloc(space, 40);
     mems_space_free(space, first);
@@ -101,8 +97,7 @@ static void a_place_has_as_many_generations_as_documented(void **state) {
     mems_space_destroy(space);
 }
 
-static void a_handle_of_another_space_is_found(void **state) {
-    (void)state;
+static void a_handle_of_another_space_is_found(void) {
     struct mems_space *one = mems_space_create(NULL);
     struct mems_space *other = mems_space_create(NULL);
     char *v_ptr = mems_space_malloc(one, 100);
@@ -122,8 +117,7 @@ static void a_handle_of_another_space_is_found(void **state) {
     mems_space_destroy(other);
 }
 
-static void the_default_space_may_have_generations(void **state) {
-    (void)state;
+static void the_default_space_may_have_generations(void) {
     mems_finish();
     assert_int_equal(mems_set_options(&(struct mems_space_options){.generations = 1}), 0);
     assert_int_equal(mems_init(), 0);
@@ -148,8 +142,7 @@ static void the_default_space_may_have_generations(void **state) {
 }
 
 /* A block may grow into the place of one whose handle looks like its own. */
-static void a_block_that_grows_has_a_new_handle(void **state) {
-    (void)state;
+static void a_block_that_grows_has_a_new_handle(void) {
     struct mems_space *space = mems_space_create(NULL);
     char *block = mems_space_malloc(space, 40);
     char *behind = mems_space_malloc(space, 40);
@@ -175,8 +168,7 @@ static int expect_handle(const struct mems_segment *segment, void *context) {
     return 0;
 }
 
-static void pictures_show_addresses_and_walks_have_handles(void **state) {
-    (void)state;
+static void pictures_show_addresses_and_walks_have_handles(void) {
     char *picture = NULL;
     size_t length = 0;
     FILE *stream = open_memstream(&picture, &length);
@@ -219,8 +211,7 @@ static void assert_pins(struct mems_space *space) {
     mems_space_destroy(space);
 }
 
-static void pinned_blocks_are_neither_freed_nor_moved(void **state) {
-    (void)state;
+static void pinned_blocks_are_neither_freed_nor_moved(void) {
     assert_pins(mems_space_create(NULL));
     assert_pins(mems_space_create(&(struct mems_space_options){.movable = MEMS_MOVABLE}));
     assert_pins(mems_space_create(&(struct mems_space_options){.movable = MEMS_MOVES_ALWAYS}));
@@ -229,8 +220,7 @@ static void pinned_blocks_are_neither_freed_nor_moved(void **state) {
 /* --- Movable spaces ---------------------------------------------------------------------------------------------- */
 
 /* Addresses and handles stay, memory falls, and JSON says so. */
-static void compaction_keeps_handles(void **state) {
-    (void)state;
+static void compaction_keeps_handles(void) {
     enum { COUNT = 10000 };
     static void *blocks[COUNT];
     struct mems_stats before, after;
@@ -267,8 +257,7 @@ static int visit_nothing(const struct mems_segment *segment, void *context) {
 
 /* --- NULL -------------------------------------------------------------------------------------------------------- */
 
-static void null_is_refused_where_something_is_needed(void **state) {
-    (void)state;
+static void null_is_refused_where_something_is_needed(void) {
     struct mems_stats stats;
     struct mems_space *space = mems_space_create(NULL);
     mistakes = 0;
@@ -298,15 +287,15 @@ static void null_is_refused_where_something_is_needed(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(a_stale_handle_is_always_found, listen),
-        cmocka_unit_test_setup(a_place_has_as_many_generations_as_documented, listen),
-        cmocka_unit_test_setup(a_handle_of_another_space_is_found, listen),
-        cmocka_unit_test_setup(the_default_space_may_have_generations, listen),
-        cmocka_unit_test_setup(a_block_that_grows_has_a_new_handle, listen),
-        cmocka_unit_test_setup(pictures_show_addresses_and_walks_have_handles, listen),
-        cmocka_unit_test_setup(pinned_blocks_are_neither_freed_nor_moved, listen),
-        cmocka_unit_test_setup(compaction_keeps_handles, listen),
-        cmocka_unit_test_setup(null_is_refused_where_something_is_needed, listen),
+        PLAIN_WITH(a_stale_handle_is_always_found, listen, NULL),
+        PLAIN_WITH(a_place_has_as_many_generations_as_documented, listen, NULL),
+        PLAIN_WITH(a_handle_of_another_space_is_found, listen, NULL),
+        PLAIN_WITH(the_default_space_may_have_generations, listen, NULL),
+        PLAIN_WITH(a_block_that_grows_has_a_new_handle, listen, NULL),
+        PLAIN_WITH(pictures_show_addresses_and_walks_have_handles, listen, NULL),
+        PLAIN_WITH(pinned_blocks_are_neither_freed_nor_moved, listen, NULL),
+        PLAIN_WITH(compaction_keeps_handles, listen, NULL),
+        PLAIN_WITH(null_is_refused_where_something_is_needed, listen, NULL),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,8 +27,7 @@
 #define TRIMS_ALWAYS 1
 #endif
 
-static void mallinfo2_follows_what_is_allocated(void **state) {
-    (void)state;
+static void mallinfo2_follows_what_is_allocated(void) {
     struct mallinfo2 before = mallinfo2();
     void *small[100];
     for (size_t i = 0; i < 100; i++) {
@@ -54,8 +53,7 @@ static void mallinfo2_follows_what_is_allocated(void **state) {
     assert_int_equal(after.usmblks, 0);
 }
 
-static void mallinfo2_adds_up(void **state) {
-    (void)state;
+static void mallinfo2_adds_up(void) {
     free(hidden(malloc(3 * MIB)));
     malloc_trim(0); /* so that some memory counts as the system's */
     free(hidden(malloc(100000)));
@@ -66,8 +64,7 @@ static void mallinfo2_adds_up(void **state) {
     assert_true(info.arena > 0);
 }
 
-static void mallinfo_is_mallinfo2_capped(void **state) {
-    (void)state;
+static void mallinfo_is_mallinfo2_capped(void) {
     void *volatile block = malloc(10 * MIB);
     assert_non_null(block);
     struct mallinfo2 wide = mallinfo2();
@@ -85,8 +82,7 @@ static void mallinfo_is_mallinfo2_capped(void **state) {
 }
 
 /* As mallinfo2 predicted. A break moves by whole pages, and part of it may have fallen when the block was freed. */
-static void malloc_trim_gives_free_memory_back(void **state) {
-    (void)state;
+static void malloc_trim_gives_free_memory_back(void) {
     malloc_trim(0);
     void *block = malloc(8 * MIB);
     memset(block, 1, 8 * MIB);
@@ -102,8 +98,7 @@ static void malloc_trim_gives_free_memory_back(void **state) {
     assert_int_equal(malloc_trim(0), 0);
 }
 
-static void mallopt_takes_what_glibc_takes(void **state) {
-    (void)state;
+static void mallopt_takes_what_glibc_takes(void) {
     static const struct {
         int parameter, value, answer;
     } calls[] = {
@@ -179,8 +174,7 @@ static void map_nothing(void *argument) {
     free(huge);
 }
 
-static void mallopt_does_what_it_takes(void **state) {
-    (void)state;
+static void mallopt_does_what_it_takes(void) {
     if (TRIMS_ALWAYS && purging_zeroes()) {
         expect_success(trim_never, NULL);
         expect_success(trim_always, NULL);
@@ -193,8 +187,7 @@ static void call_malloc_stats(void *argument) {
     malloc_stats();
 }
 
-static void malloc_stats_go_to_standard_error(void **state) {
-    (void)state;
+static void malloc_stats_go_to_standard_error(void) {
     struct child_result result;
     child_run(&result, call_malloc_stats, NULL);
     assert_int_equal(result.signal, 0);
@@ -203,8 +196,7 @@ static void malloc_stats_go_to_standard_error(void **state) {
     assert_non_null(strstr(result.err, SUM));
 }
 
-static void malloc_info_is_xml(void **state) {
-    (void)state;
+static void malloc_info_is_xml(void) {
     void *huge = malloc(100 * MIB);
     void *kept = malloc(100);
     free(malloc(100));
@@ -237,8 +229,7 @@ static void malloc_info_is_xml(void **state) {
     free(huge);
 }
 
-static void malloc_info_refuses_options_and_a_full_device(void **state) {
-    (void)state;
+static void malloc_info_refuses_options_and_a_full_device(void) {
     errno = 0;
     assert_int_equal(malloc_info(1, stdout), -1);
     assert_int_equal(errno, EINVAL);
@@ -252,15 +243,15 @@ static void malloc_info_refuses_options_and_a_full_device(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mallinfo2_follows_what_is_allocated),
-        cmocka_unit_test(mallinfo2_adds_up),
-        cmocka_unit_test(mallinfo_is_mallinfo2_capped),
-        cmocka_unit_test(malloc_trim_gives_free_memory_back),
-        cmocka_unit_test(malloc_stats_go_to_standard_error),
-        cmocka_unit_test(malloc_info_is_xml),
-        cmocka_unit_test(malloc_info_refuses_options_and_a_full_device),
-        cmocka_unit_test(mallopt_does_what_it_takes),
-        cmocka_unit_test(mallopt_takes_what_glibc_takes),
+        PLAIN(mallinfo2_follows_what_is_allocated),
+        PLAIN(mallinfo2_adds_up),
+        PLAIN(mallinfo_is_mallinfo2_capped),
+        PLAIN(malloc_trim_gives_free_memory_back),
+        PLAIN(malloc_stats_go_to_standard_error),
+        PLAIN(malloc_info_is_xml),
+        PLAIN(malloc_info_refuses_options_and_a_full_device),
+        PLAIN(mallopt_does_what_it_takes),
+        PLAIN(mallopt_takes_what_glibc_takes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,8 +48,7 @@ __attribute__((destructor(101))) static void free_late(void) {
     free(malloc(100));
 }
 
-static void malloc_serves_before_main(void **state) {
-    (void)state;
+static void malloc_serves_before_main(void) {
 #ifdef __GLIBC__
     assert_non_null(from_preinit);
 #endif
@@ -76,8 +75,7 @@ static void exit_with_handlers(void *argument) {
     exit(from_main != NULL ? 3 : 4);
 }
 
-static void exit_handlers_allocate_and_free(void **state) {
-    (void)state;
+static void exit_handlers_allocate_and_free(void) {
     struct child_result result;
     child_run(&result, exit_with_handlers, NULL);
     assert_int_equal(result.signal, 0);
@@ -148,8 +146,7 @@ static void assert_many_threads_leak_nothing(void) {
     assert_true(info_after.arena <= info_before.arena + ((size_t)4 << 20));
 }
 
-static void destructors_of_thread_specific_data_allocate_and_free(void **state) {
-    (void)state;
+static void destructors_of_thread_specific_data_allocate_and_free(void) {
     for (size_t i = 0; i < KEYS; i++) {
         assert_int_equal(pthread_key_create(&keys[i], destroy), 0);
     }
@@ -167,8 +164,7 @@ static void *only_free(void *block) {
     return NULL;
 }
 
-static void threads_that_only_free_need_no_block_of_their_own(void **state) {
-    (void)state;
+static void threads_that_only_free_need_no_block_of_their_own(void) {
     for (size_t i = 0; i < EDGE_SIZES; i++) {
         pthread_t thread;
         assert_int_equal(pthread_create(&thread, NULL, only_free, malloc(edge_sizes[i])), 0);
@@ -181,8 +177,7 @@ static void *only_allocate(void *size) {
 }
 
 /* The thread that made the block has ended when it is used, resized and freed. */
-static void blocks_outlive_their_thread(void **state) {
-    (void)state;
+static void blocks_outlive_their_thread(void) {
     for (size_t i = 0; i < EDGE_SIZES; i++) {
         size_t size = edge_sizes[i];
         pthread_t thread;
@@ -219,8 +214,7 @@ static void close_pages(void *unused) {
     CHECK(mprotect(NULL, page, PROT_READ | PROT_GROWSDOWN | PROT_GROWSUP) == -1 && errno == EINVAL);
 }
 
-static void pages_that_the_program_has_closed_are_open_for_the_next_block(void **state) {
-    (void)state;
+static void pages_that_the_program_has_closed_are_open_for_the_next_block(void) {
     expect_success(close_pages, NULL);
 }
 
@@ -245,20 +239,19 @@ static void close_all(void *unused) {
     _exit(fstat(0, &status) == 0 && status.st_size == 0 && open("/", O_RDONLY) == 3 ? 0 : 3);
 }
 
-static void the_heap_neither_keeps_nor_writes_files(void **state) {
-    (void)state;
+static void the_heap_neither_keeps_nor_writes_files(void) {
     expect_success(close_all, NULL);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(malloc_serves_before_main),
-        cmocka_unit_test(exit_handlers_allocate_and_free),
-        cmocka_unit_test(destructors_of_thread_specific_data_allocate_and_free),
-        cmocka_unit_test(threads_that_only_free_need_no_block_of_their_own),
-        cmocka_unit_test(blocks_outlive_their_thread),
-        cmocka_unit_test(pages_that_the_program_has_closed_are_open_for_the_next_block),
-        cmocka_unit_test(the_heap_neither_keeps_nor_writes_files),
+        PLAIN(malloc_serves_before_main),
+        PLAIN(exit_handlers_allocate_and_free),
+        PLAIN(destructors_of_thread_specific_data_allocate_and_free),
+        PLAIN(threads_that_only_free_need_no_block_of_their_own),
+        PLAIN(blocks_outlive_their_thread),
+        PLAIN(pages_that_the_program_has_closed_are_open_for_the_next_block),
+        PLAIN(the_heap_neither_keeps_nor_writes_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,8 +5,7 @@
 
 #include "support/marked.h"
 
-static void malloc_gives_usable_aligned_blocks(void **state) {
-    (void)state;
+static void malloc_gives_usable_aligned_blocks(void) {
     for (size_t i = 0; i < EDGE_SIZES; i++) {
         size_t size = edge_sizes[i];
         unsigned char *block = malloc(size);
@@ -19,8 +18,7 @@ static void malloc_gives_usable_aligned_blocks(void **state) {
     }
 }
 
-static void malloc_of_nothing_is_unique(void **state) {
-    (void)state;
+static void malloc_of_nothing_is_unique(void) {
     void *a = malloc(0);
     void *b = malloc(0);
     assert_non_null(a);
@@ -30,8 +28,7 @@ static void malloc_of_nothing_is_unique(void **state) {
     free(b);
 }
 
-static void blocks_do_not_overlap(void **state) {
-    (void)state;
+static void blocks_do_not_overlap(void) {
     unsigned char *blocks[EDGE_SIZES][4];
     for (size_t i = 0; i < EDGE_SIZES * 4; i++) {
         size_t size = edge_sizes[i / 4];
@@ -48,8 +45,7 @@ static void blocks_do_not_overlap(void **state) {
     }
 }
 
-static void impossible_sizes_fail_with_enomem(void **state) {
-    (void)state;
+static void impossible_sizes_fail_with_enomem(void) {
     void *block = malloc(100);
     memset(block, 7, 100);
     for (size_t i = 0; i < IMPOSSIBLE_SIZES; i++) {
@@ -67,8 +63,7 @@ static void impossible_sizes_fail_with_enomem(void **state) {
     free(block);
 }
 
-static void success_keeps_errno(void **state) {
-    (void)state;
+static void success_keeps_errno(void) {
     errno = 4711;
     for (size_t i = 0; i < EDGE_SIZES; i++) {
         void *block = malloc(edge_sizes[i]);
@@ -82,8 +77,7 @@ static void success_keeps_errno(void **state) {
     assert_int_equal(errno, 4711);
 }
 
-static void calloc_is_zero_also_in_used_memory(void **state) {
-    (void)state;
+static void calloc_is_zero_also_in_used_memory(void) {
     for (int round = 0; round < 3; round++) {
         for (size_t i = 0; i < EDGE_SIZES; i++) {
             size_t size = edge_sizes[i];
@@ -97,8 +91,7 @@ static void calloc_is_zero_also_in_used_memory(void **state) {
     }
 }
 
-static void calloc_is_zero_up_to_the_usable_size(void **state) {
-    (void)state;
+static void calloc_is_zero_up_to_the_usable_size(void) {
     static const size_t large[] = {32 * KIB + 1, 100 * KIB + 5, 700001, MIB + 7, 5 * MIB - 9};
     for (size_t i = 0; i < 3000 + sizeof large / sizeof *large; i++) {
         size_t size = i < 3000 ? i * (i % 3 + 1) : large[i - 3000];
@@ -114,8 +107,7 @@ static void calloc_is_zero_up_to_the_usable_size(void **state) {
     }
 }
 
-static void calloc_fails_when_the_product_overflows(void **state) {
-    (void)state;
+static void calloc_fails_when_the_product_overflows(void) {
     assert_fails(calloc(opaque(SIZE_MAX / 2 + 1), 2), ENOMEM);
     assert_fails(calloc(opaque((size_t)1 << 33), (size_t)1 << 33), ENOMEM);
     assert_fails(calloc(opaque(SIZE_MAX), opaque(SIZE_MAX)), ENOMEM);
@@ -146,8 +138,7 @@ static void resize(struct marked *block, size_t size) {
     assert_true(marked_intact(block, size));
 }
 
-static void realloc_keeps_contents_between_all_kinds(void **state) {
-    (void)state;
+static void realloc_keeps_contents_between_all_kinds(void) {
     static const size_t sizes[] = {1, 16, 100, 4096, 30000, 32769, 65536, 70000, 1 << 20, 3 << 20, 9 << 20, 33 << 20};
     enum { COUNT = sizeof sizes / sizeof *sizes };
     for (size_t from = 0; from < COUNT; from++) {
@@ -160,8 +151,7 @@ static void realloc_keeps_contents_between_all_kinds(void **state) {
     }
 }
 
-static void realloc_keeps_contents_step_by_step(void **state) {
-    (void)state;
+static void realloc_keeps_contents_step_by_step(void) {
     struct marked block = {.memory = NULL};
     for (size_t next = 1; next < 3000000; next += next / 3 + 1) {
         resize(&block, next);
@@ -173,8 +163,7 @@ static void realloc_keeps_contents_step_by_step(void **state) {
     free(block.memory);
 }
 
-static void realloc_to_zero_frees(void **state) {
-    (void)state;
+static void realloc_to_zero_frees(void) {
     errno = 4711;
     assert_null(realloc(malloc(100), opaque(0)));
     assert_null(reallocarray(malloc(1 << 20), opaque(0), 8));
@@ -185,8 +174,7 @@ static void realloc_to_zero_frees(void **state) {
     free(block);
 }
 
-static void reallocarray_fails_when_the_product_overflows(void **state) {
-    (void)state;
+static void reallocarray_fails_when_the_product_overflows(void) {
     char *block = reallocarray(NULL, 10, 10);
     memcpy(block, "still here", 11);
     assert_fails(reallocarray(hidden(block), opaque(SIZE_MAX / 8), 16), ENOMEM);
@@ -198,20 +186,17 @@ static void reallocarray_fails_when_the_product_overflows(void **state) {
     free(block);
 }
 
-static void usable_size_of_null_is_zero(void **state) {
-    (void)state;
+static void usable_size_of_null_is_zero(void) {
     assert_int_equal(malloc_usable_size(NULL), 0);
 }
 
-static void cfree_frees_blocks_and_null(void **state) {
-    (void)state;
+static void cfree_frees_blocks_and_null(void) {
     cfree(NULL);
     cfree(malloc(1));
     cfree(malloc(1 << 24));
 }
 
-static void sized_frees_take_the_size_that_was_asked_for(void **state) {
-    (void)state;
+static void sized_frees_take_the_size_that_was_asked_for(void) {
     errno = 4711;
     free_sized(NULL, 10);
     free_aligned_sized(NULL, 64, 10);
@@ -238,8 +223,7 @@ void *__libc_pvalloc(size_t size);
 int __posix_memalign(void **out, size_t alignment, size_t size);
 
 /* One heap behind both sets of names: each accepts the other's blocks. */
-static void the_names_of_glibc_serve_the_same_heap(void **state) {
-    (void)state;
+static void the_names_of_glibc_serve_the_same_heap(void) {
     free(__libc_malloc(100));
     __libc_free(malloc(100));
     free(__libc_realloc(malloc(100), 100000));
@@ -257,23 +241,23 @@ static void the_names_of_glibc_serve_the_same_heap(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(malloc_gives_usable_aligned_blocks),
-        cmocka_unit_test(malloc_of_nothing_is_unique),
-        cmocka_unit_test(blocks_do_not_overlap),
-        cmocka_unit_test(impossible_sizes_fail_with_enomem),
-        cmocka_unit_test(success_keeps_errno),
-        cmocka_unit_test(calloc_is_zero_also_in_used_memory),
-        cmocka_unit_test(calloc_is_zero_up_to_the_usable_size),
-        cmocka_unit_test(calloc_fails_when_the_product_overflows),
-        cmocka_unit_test(realloc_keeps_contents_between_all_kinds),
-        cmocka_unit_test(realloc_keeps_contents_step_by_step),
-        cmocka_unit_test(realloc_to_zero_frees),
-        cmocka_unit_test(reallocarray_fails_when_the_product_overflows),
-        cmocka_unit_test(usable_size_of_null_is_zero),
-        cmocka_unit_test(cfree_frees_blocks_and_null),
-        cmocka_unit_test(sized_frees_take_the_size_that_was_asked_for),
+        PLAIN(malloc_gives_usable_aligned_blocks),
+        PLAIN(malloc_of_nothing_is_unique),
+        PLAIN(blocks_do_not_overlap),
+        PLAIN(impossible_sizes_fail_with_enomem),
+        PLAIN(success_keeps_errno),
+        PLAIN(calloc_is_zero_also_in_used_memory),
+        PLAIN(calloc_is_zero_up_to_the_usable_size),
+        PLAIN(calloc_fails_when_the_product_overflows),
+        PLAIN(realloc_keeps_contents_between_all_kinds),
+        PLAIN(realloc_keeps_contents_step_by_step),
+        PLAIN(realloc_to_zero_frees),
+        PLAIN(reallocarray_fails_when_the_product_overflows),
+        PLAIN(usable_size_of_null_is_zero),
+        PLAIN(cfree_frees_blocks_and_null),
+        PLAIN(sized_frees_take_the_size_that_was_asked_for),
 #ifdef __GLIBC__
-        cmocka_unit_test(the_names_of_glibc_serve_the_same_heap),
+        PLAIN(the_names_of_glibc_serve_the_same_heap),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,13 +7,11 @@
 
 #include "mems.h"
 
-static void the_version_is_the_headers(void **state) {
-    (void)state;
+static void the_version_is_the_headers(void) {
     assert_int_equal(mems_version(), MEMS_VERSION);
 }
 
-static void options_are_set_and_read_and_mistakes_refused(void **state) {
-    (void)state;
+static void options_are_set_and_read_and_mistakes_refused(void) {
     char value[64];
     errno = 4711;
     assert_int_equal(mems_option_get("decay_ms", value, sizeof value), 0);
@@ -35,8 +33,7 @@ static void options_are_set_and_read_and_mistakes_refused(void **state) {
     assert_int_equal(errno, 4711);
 }
 
-static void the_shape_is_fixed_once_the_heap_is_in_use(void **state) {
-    (void)state;
+static void the_shape_is_fixed_once_the_heap_is_in_use(void) {
     free(hidden(malloc(1)));
     assert_int_equal(mems_option_set("check", "deferred"), EBUSY);
     assert_int_equal(mems_option_set("window", "1g"), EBUSY);
@@ -70,8 +67,7 @@ static void assert_adds_up(const struct mems_engine_stats *stats) {
     assert_int_equal(available, stats->free + stats->untouched);
 }
 
-static void statistics_add_up_and_follow_what_is_allocated(void **state) {
-    (void)state;
+static void statistics_add_up_and_follow_what_is_allocated(void) {
     static struct mems_engine_stats before, during, after;
     mems_engine_stats(&before);
     assert_adds_up(&before);
@@ -98,8 +94,7 @@ static void statistics_add_up_and_follow_what_is_allocated(void **state) {
     assert_int_equal(after.huge_bytes, before.huge_bytes);
 }
 
-static void failures_are_counted(void **state) {
-    (void)state;
+static void failures_are_counted(void) {
     static struct mems_engine_stats before, after;
     mems_engine_stats(&before);
     assert_null(malloc(opaque(SIZE_MAX)));
@@ -120,8 +115,7 @@ static size_t written(int (*report)(int), char *text, size_t capacity) {
     return length;
 }
 
-static void reports_are_written_to_a_file_descriptor(void **state) {
-    (void)state;
+static void reports_are_written_to_a_file_descriptor(void) {
     static char text[65536];
     size_t length = written(mems_engine_stats_text, text, sizeof text);
     assert_non_null(strstr(text, "accessible"));
@@ -133,8 +127,7 @@ static void reports_are_written_to_a_file_descriptor(void **state) {
     assert_int_equal(mems_engine_stats_json(-1), EBADF);
 }
 
-static void reports_allocate_nothing(void **state) {
-    (void)state;
+static void reports_allocate_nothing(void) {
     static struct mems_engine_stats before, after;
     FILE *file = tmpfile();
     assert_non_null(file);
@@ -166,8 +159,7 @@ static void fill_beyond_limits(void *argument) {
     CHECK(malloc(92 << 20) != NULL);
 }
 
-static void the_heap_keeps_within_its_limit_and_says_so(void **state) {
-    (void)state;
+static void the_heap_keeps_within_its_limit_and_says_so(void) {
     struct child_result result;
     child_run(&result, fill_beyond_limits, NULL);
     assert_int_equal(result.signal, 0);
@@ -177,14 +169,14 @@ static void the_heap_keeps_within_its_limit_and_says_so(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_version_is_the_headers),
-        cmocka_unit_test(options_are_set_and_read_and_mistakes_refused),
-        cmocka_unit_test(the_shape_is_fixed_once_the_heap_is_in_use),
-        cmocka_unit_test(statistics_add_up_and_follow_what_is_allocated),
-        cmocka_unit_test(failures_are_counted),
-        cmocka_unit_test(reports_are_written_to_a_file_descriptor),
-        cmocka_unit_test(reports_allocate_nothing),
-        cmocka_unit_test(the_heap_keeps_within_its_limit_and_says_so),
+        PLAIN(the_version_is_the_headers),
+        PLAIN(options_are_set_and_read_and_mistakes_refused),
+        PLAIN(the_shape_is_fixed_once_the_heap_is_in_use),
+        PLAIN(statistics_add_up_and_follow_what_is_allocated),
+        PLAIN(failures_are_counted),
+        PLAIN(reports_are_written_to_a_file_descriptor),
+        PLAIN(reports_allocate_nothing),
+        PLAIN(the_heap_keeps_within_its_limit_and_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,8 +54,7 @@ static void use_heap(void) {
     }
 }
 
-static void the_heap_leaves_the_names_of_the_program_alone(void **state) {
-    (void)state;
+static void the_heap_leaves_the_names_of_the_program_alone(void) {
     unsigned before = calls;
     use_heap();
     assert_int_equal(calls, before);
@@ -64,8 +63,7 @@ static void the_heap_leaves_the_names_of_the_program_alone(void **state) {
     assert_memory_equal(spans, "\1\2\3", 3);
 }
 
-static void the_program_leaves_the_names_of_the_heap_alone(void **state) {
-    (void)state;
+static void the_program_leaves_the_names_of_the_heap_alone(void) {
     unsigned before = calls;
     fault();
     assert_int_equal(block_at(2, 3), 5);
@@ -85,8 +83,7 @@ static void the_program_leaves_the_names_of_the_heap_alone(void **state) {
     hmm_heap = 5;
 }
 
-static void a_double_free_is_a_fault_all_the_same(void **state) {
-    (void)state;
+static void a_double_free_is_a_fault_all_the_same(void) {
 #if defined(LIBRARY_hmm) || defined(LIBRARY_hmm_static)
     expect_fault(free_twice, &(size_t){40}, "free(@): double free: a cached block of 40 bytes");
 #else
@@ -96,9 +93,9 @@ static void a_double_free_is_a_fault_all_the_same(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_heap_leaves_the_names_of_the_program_alone),
-        cmocka_unit_test(the_program_leaves_the_names_of_the_heap_alone),
-        cmocka_unit_test(a_double_free_is_a_fault_all_the_same),
+        PLAIN(the_heap_leaves_the_names_of_the_program_alone),
+        PLAIN(the_program_leaves_the_names_of_the_heap_alone),
+        PLAIN(a_double_free_is_a_fault_all_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

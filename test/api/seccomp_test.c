@@ -232,8 +232,7 @@ static void make_another_call(void *unused) {
     _exit(0);
 }
 
-static void malloc_and_free_make_few_system_calls(void **state) {
-    (void)state;
+static void malloc_and_free_make_few_system_calls(void) {
     struct child_result result;
     child_run(&result, make_another_call, NULL);
     child_skip_if_cannot(&result);
@@ -245,6 +244,6 @@ static void malloc_and_free_make_few_system_calls(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(malloc_and_free_make_few_system_calls)};
+    const struct CMUnitTest tests[] = {PLAIN(malloc_and_free_make_few_system_calls)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -123,14 +123,13 @@ static void measure_all(void *argument) {
     CHECK_AT_MOST(depth(be_refused), 2 * KIB);
 }
 
-static void calls_need_little_of_the_stack(void **state) {
-    (void)state;
+static void calls_need_little_of_the_stack(void) {
     expect_success(measure_all, NULL);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(calls_need_little_of_the_stack),
+        PLAIN(calls_need_little_of_the_stack),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

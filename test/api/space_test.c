@@ -88,26 +88,23 @@ static char *v(uintptr_t v_address) {
     return (char *)v_address;
 }
 
-static int start(void **state) {
-    (void)state;
+static void start(void) {
     mems_finish();
-    return mems_init();
+    assert_int_equal(mems_init(), 0);
 }
 
 /* The blocks 1000:1999, 2000:2999, ... */
-static int start_with_ten(void **state) {
+static void start_with_ten(void) {
     static const uintptr_t expected[] = {1000, 2000, 3000, 4000, 5096, 6096, 7096, 8096, 9192, 10192};
-    int error = start(state);
+    start();
     for (size_t i = 0; i < 10; i++) {
-        error |= mems_malloc(1000) != v(expected[i]);
+        assert_ptr_equal(mems_malloc(1000), v(expected[i]));
     }
-    return error;
 }
 
 /* --- Pictures ---------------------------------------------------------------------------------------------------- */
 
-static void the_picture_shows_blocks_and_holes(void **state) {
-    (void)state;
+static void the_picture_shows_blocks_and_holes(void) {
     assert_picture(ten_picture);
     mems_free(v(4000));
     assert_picture(fourth_freed_picture);
@@ -115,8 +112,7 @@ static void the_picture_shows_blocks_and_holes(void **state) {
     assert_picture(ten_picture);
 }
 
-static void a_heap_that_begins_again_is_empty(void **state) {
-    (void)state;
+static void a_heap_that_begins_again_is_empty(void) {
     assert_picture(empty_picture);
     assert_ptr_equal(mems_malloc(5000), v(1000));
     assert_ptr_equal(mems_malloc(1), v(6000));
@@ -133,8 +129,7 @@ static void a_heap_that_begins_again_is_empty(void **state) {
     assert_ptr_equal(mems_malloc(1000), v(1000));
 }
 
-static void the_picture_after_a_trim_has_fewer_pages(void **state) {
-    (void)state;
+static void the_picture_after_a_trim_has_fewer_pages(void) {
     assert_ptr_equal(mems_malloc(100), v(1000));
     assert_ptr_equal(mems_malloc(20000), v(5096));
     mems_free(v(5096));
@@ -210,14 +205,12 @@ static size_t amount(size_t size) {
     return hidden;
 }
 
-static int start_with_nine(void **state) {
-    int error = start_with_ten(state);
+static void start_with_nine(void) {
+    start_with_ten();
     mems_free(v(4000));
-    return error;
 }
 
-static void a_request_that_cannot_be_granted_is_an_error(void **state) {
-    (void)state;
+static void a_request_that_cannot_be_granted_is_an_error(void) {
     ASSERT_ERROR(mems_malloc(0), NULL, ENOMEM, 0, "mems_malloc: cannot allocate a block of 0 bytes");
     ASSERT_ERROR(mems_malloc(amount(SIZE_MAX)), NULL, ENOMEM, 0,
                  "mems_malloc: 18446744073709551615 bytes are more than a block can hold");
@@ -245,8 +238,7 @@ static void a_request_that_cannot_be_granted_is_an_error(void **state) {
 #define HOLE "4000 is in the HOLE 4000:5095: freed before, or never handed out"
 #define UNKNOWN "13288 was never handed out"
 
-static void an_address_of_no_block_is_an_error(void **state) {
-    (void)state;
+static void an_address_of_no_block_is_an_error(void) {
     ASSERT_ERROR((mems_free(v(3008)), 0), 0, EINVAL, 3008, "mems_free: " INSIDE);
     ASSERT_ERROR((mems_free(v(4000)), 0), 0, EFAULT, 4000, "mems_free: " HOLE);
     ASSERT_ERROR((mems_free(v(13288)), 0), 0, EFAULT, 13288, "mems_free: " UNKNOWN);
@@ -270,8 +262,7 @@ static void an_address_of_no_block_is_an_error(void **state) {
     assert_int_equal(errno, 4711);
 }
 
-static void a_copy_beyond_a_block_is_an_error(void **state) {
-    (void)state;
+static void a_copy_beyond_a_block_is_an_error(void) {
     static char buffer[2000];
     ASSERT_ERROR(mems_read(v(3008), buffer, 993), ERANGE, ERANGE, 3008,
                  "mems_read: 993 bytes from 3008 on go beyond the block 3000:3999");
@@ -289,8 +280,7 @@ static void a_copy_beyond_a_block_is_an_error(void **state) {
     assert_int_equal(errno, 0);
 }
 
-static void a_space_that_cannot_be_is_an_error(void **state) {
-    (void)state;
+static void a_space_that_cannot_be_is_an_error(void) {
     ASSERT_ERROR(mems_space_create(&(struct mems_space_options){.page_size = 5000}), NULL, EINVAL, 0,
                  "mems_space_create: a PAGE_SIZE of 5000 is not a multiple of the system's page size, 4096");
     ASSERT_ERROR(mems_space_create(&(struct mems_space_options){.alignment = 24}), NULL, EINVAL, 0,
@@ -318,8 +308,7 @@ static int visit_nothing(const struct mems_segment *segment, void *context) {
 }
 
 /* All functions report the same, and only mems_init starts the heap again. */
-static void every_call_after_the_end_is_an_error(void **state) {
-    (void)state;
+static void every_call_after_the_end_is_an_error(void) {
     struct capture err;
     struct mems_stats stats;
     char buffer[8];
@@ -358,8 +347,7 @@ static void assert_all(const char *bytes, char value, size_t size) {
     }
 }
 
-static void an_address_inside_a_block_is_translated(void **state) {
-    (void)state;
+static void an_address_inside_a_block_is_translated(void) {
     char *physical = mems_get(v(5096));
     memset(physical, 'a', 1000);
     for (uintptr_t i = 0; i < 1000; i++) {
@@ -371,8 +359,7 @@ static void an_address_inside_a_block_is_translated(void **state) {
     assert_all(physical, 'a', 1000);
 }
 
-static void read_and_write_copy(void **state) {
-    (void)state;
+static void read_and_write_copy(void) {
     char buffer[16] = {0};
     assert_int_equal(mems_write(v(2010), "something", 9), 0);
     assert_int_equal(mems_read(v(2014), buffer, 5), 0);
@@ -380,8 +367,7 @@ static void read_and_write_copy(void **state) {
     assert_memory_equal(mems_get(v(2010)), "something", 9);
 }
 
-static void realloc_grows_into_the_next_hole(void **state) {
-    (void)state;
+static void realloc_grows_into_the_next_hole(void) {
     mems_free(v(2000));
     mems_free(v(3000));
     char *physical = mems_get(v(1000));
@@ -396,8 +382,7 @@ static void realloc_grows_into_the_next_hole(void **state) {
     assert_ptr_equal(mems_malloc(2992), v(1008)); /* the remainder */
 }
 
-static void realloc_moves_a_block_that_cannot_grow(void **state) {
-    (void)state;
+static void realloc_moves_a_block_that_cannot_grow(void) {
     memset(mems_get(v(1000)), 'a', 1000);
     assert_ptr_equal(mems_realloc(v(1000), 1001), v(11192));
     assert_all(mems_get(v(11192)), 'a', 1000);
@@ -409,8 +394,7 @@ static void realloc_moves_a_block_that_cannot_grow(void **state) {
     assert_ptr_equal(mems_malloc(500), v(12200));
 }
 
-static void calloc_clears_recycled_memory(void **state) {
-    (void)state;
+static void calloc_clears_recycled_memory(void) {
     memset(mems_get(v(3000)), 'a', 1000);
     mems_free(v(3000));
     assert_ptr_equal(mems_calloc(111, 9), v(3000));
@@ -419,8 +403,7 @@ static void calloc_clears_recycled_memory(void **state) {
     assert_all(mems_get(large), 0, 15000);
 }
 
-static void spaces_are_apart(void **state) {
-    (void)state;
+static void spaces_are_apart(void) {
     struct mems_space *space =
         mems_space_create(&(struct mems_space_options){.page_size = 8192, .alignment = 16, .generations = -1});
     struct mems_space *other = mems_space_create(&(struct mems_space_options){.generations = -1});
@@ -457,8 +440,7 @@ static int free_third(const struct mems_segment *segment, void *context) {
     return 0;
 }
 
-static void a_walk_ends_when_it_is_told_to(void **state) {
-    (void)state;
+static void a_walk_ends_when_it_is_told_to(void) {
     unsigned visits = 0;
     assert_int_equal(mems_walk(free_third, &visits), 4711);
     assert_int_equal(visits, 3);
@@ -467,21 +449,21 @@ static void a_walk_ends_when_it_is_told_to(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(the_picture_shows_blocks_and_holes, start_with_ten),
-        cmocka_unit_test_setup(a_heap_that_begins_again_is_empty, start),
-        cmocka_unit_test_setup(the_picture_after_a_trim_has_fewer_pages, start),
-        cmocka_unit_test_setup(a_request_that_cannot_be_granted_is_an_error, start_with_nine),
-        cmocka_unit_test_setup(an_address_of_no_block_is_an_error, start_with_nine),
-        cmocka_unit_test_setup(a_copy_beyond_a_block_is_an_error, start_with_nine),
-        cmocka_unit_test_setup(a_space_that_cannot_be_is_an_error, start_with_nine),
-        cmocka_unit_test_setup(every_call_after_the_end_is_an_error, start_with_ten),
-        cmocka_unit_test_setup(an_address_inside_a_block_is_translated, start_with_ten),
-        cmocka_unit_test_setup(read_and_write_copy, start_with_ten),
-        cmocka_unit_test_setup(realloc_grows_into_the_next_hole, start_with_ten),
-        cmocka_unit_test_setup(realloc_moves_a_block_that_cannot_grow, start_with_ten),
-        cmocka_unit_test_setup(calloc_clears_recycled_memory, start_with_ten),
-        cmocka_unit_test_setup(spaces_are_apart, start_with_ten),
-        cmocka_unit_test_setup(a_walk_ends_when_it_is_told_to, start_with_ten),
+        PLAIN_WITH(the_picture_shows_blocks_and_holes, start_with_ten, NULL),
+        PLAIN_WITH(a_heap_that_begins_again_is_empty, start, NULL),
+        PLAIN_WITH(the_picture_after_a_trim_has_fewer_pages, start, NULL),
+        PLAIN_WITH(a_request_that_cannot_be_granted_is_an_error, start_with_nine, NULL),
+        PLAIN_WITH(an_address_of_no_block_is_an_error, start_with_nine, NULL),
+        PLAIN_WITH(a_copy_beyond_a_block_is_an_error, start_with_nine, NULL),
+        PLAIN_WITH(a_space_that_cannot_be_is_an_error, start_with_nine, NULL),
+        PLAIN_WITH(every_call_after_the_end_is_an_error, start_with_ten, NULL),
+        PLAIN_WITH(an_address_inside_a_block_is_translated, start_with_ten, NULL),
+        PLAIN_WITH(read_and_write_copy, start_with_ten, NULL),
+        PLAIN_WITH(realloc_grows_into_the_next_hole, start_with_ten, NULL),
+        PLAIN_WITH(realloc_moves_a_block_that_cannot_grow, start_with_ten, NULL),
+        PLAIN_WITH(calloc_clears_recycled_memory, start_with_ten, NULL),
+        PLAIN_WITH(spaces_are_apart, start_with_ten, NULL),
+        PLAIN_WITH(a_walk_ends_when_it_is_told_to, start_with_ten, NULL),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

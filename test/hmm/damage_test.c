@@ -102,8 +102,7 @@ static void go_wrong(void *argument) {
     HmmTrim();
 }
 
-static void damage_is_reported_or_does_no_harm(void **state) {
-    (void)state;
+static void damage_is_reported_or_does_no_harm(void) {
     struct random random = random_start();
     size_t reports = 0;
     for (size_t trial = 0; trial < TRIALS; trial++) {
@@ -153,8 +152,7 @@ static void overwrite(void *argument) {
     }
 }
 
-static void a_list_through_two_regions_is_proved(void **state) {
-    (void)state;
+static void a_list_through_two_regions_is_proved(void) {
     for (unsigned which = 0; which < LISTED * 4 * 2; which++) {
         struct child_result result;
         child_run(&result, overwrite, &which);
@@ -166,8 +164,8 @@ static void a_list_through_two_regions_is_proved(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(damage_is_reported_or_does_no_harm),
-        cmocka_unit_test(a_list_through_two_regions_is_proved),
+        PLAIN(damage_is_reported_or_does_no_harm),
+        PLAIN(a_list_through_two_regions_is_proved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,8 +70,7 @@ static void exhaust(void *argument) {
     require_empty();
 }
 
-static void a_full_buffer_serves_as_much_again_once_it_is_freed(void **state) {
-    (void)state;
+static void a_full_buffer_serves_as_much_again_once_it_is_freed(void) {
     const size_t sizes[] = {0, 24, 40, 100, 1000, 5000, 20000};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         expect_success(exhaust, &(size_t){sizes[i]});
@@ -123,8 +122,7 @@ static void grow_by_the_last_bytes(void *argument) {
     CHECK(HmmUsableSize(block) > BUFFER - 96);
 }
 
-static void the_last_block_grows_into_the_last_bytes(void **state) {
-    (void)state;
+static void the_last_block_grows_into_the_last_bytes(void) {
     for (size_t left = 0; left < 128; left += 8) {
         expect_success(grow_by_the_last_bytes, &left);
     }
@@ -315,8 +313,7 @@ static void blame_the_neighbour(void *which) {
     CHECK(false);
 }
 
-static void of_two_free_blocks_the_damaged_one_is_named(void **state) {
-    (void)state;
+static void of_two_free_blocks_the_damaged_one_is_named(void) {
     expect_success(blame_the_neighbour, &(int){1});
     expect_success(blame_the_neighbour, &(int){3});
 }
@@ -512,8 +509,7 @@ static void free_in_a_gap(void *unused) {
     HmmFree(page + 4096);
 }
 
-static void what_lies_between_regions_is_not_from_this_heap(void **state) {
-    (void)state;
+static void what_lies_between_regions_is_not_from_this_heap(void) {
     if (real_break_moves()) {
         expect_fault(free_in_a_gap, NULL, "HmmFree(@): not from this heap");
     }
@@ -521,9 +517,9 @@ static void what_lies_between_regions_is_not_from_this_heap(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_full_buffer_serves_as_much_again_once_it_is_freed),
+        PLAIN(a_full_buffer_serves_as_much_again_once_it_is_freed),
         FRESH(cached_blocks_are_merged_in_need),
-        cmocka_unit_test(the_last_block_grows_into_the_last_bytes),
+        PLAIN(the_last_block_grows_into_the_last_bytes),
         FRESH(a_realloc_that_fails_leaves_the_block),
         FRESH(sizes_that_cannot_be_granted_fail_with_enomem),
         FRESH(every_alignment_up_to_a_mebibyte_is_kept),
@@ -534,7 +530,7 @@ int main(void) {
         FRESH(a_break_that_is_refused_leaves_a_valid_heap),
         FRESH(a_reserved_break_replaces_one_that_is_refused),
         FRESH(less_is_reserved_where_the_address_space_is_short),
-        cmocka_unit_test(of_two_free_blocks_the_damaged_one_is_named),
+        PLAIN(of_two_free_blocks_the_damaged_one_is_named),
         FRESH_WITH(calloc_is_zero_to_the_end_of_the_block, "break=simulated,size=64k"),
         FRESH_WITH(calloc_is_zero_to_the_end_of_the_block, "break=real,size=64k"),
         FRESH_WITH(calloc_is_zero_where_the_system_keeps_the_pages, "break=simulated,size=64k"),
@@ -546,7 +542,7 @@ int main(void) {
         FRESH(the_heap_goes_on_where_something_lies_above_the_break),
         FRESH(further_regions_are_small_where_the_address_space_is_limited),
         FRESH(a_break_that_others_move_again_and_again_is_given_up),
-        cmocka_unit_test(what_lies_between_regions_is_not_from_this_heap),
+        PLAIN(what_lies_between_regions_is_not_from_this_heap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,8 +53,7 @@ static void free_twice_when_trimmed(void *unused) {
     HmmFree(row.block);
 }
 
-static void a_double_free_is_a_fault(void **state) {
-    (void)state;
+static void a_double_free_is_a_fault(void) {
     expect_fault(free_twice, &(size_t){SMALL}, "HmmFree(@): double free: a cached block of 40 bytes");
     expect_fault(free_twice, &(size_t){LARGE}, "HmmFree(@): double free: a free block of 5000 bytes");
     expect_fault(free_twice_when_merged, &(size_t){LARGE},
@@ -74,8 +73,7 @@ static void resize_freed(void *argument) {
     (void)HmmRealloc(row.block, 100);
 }
 
-static void using_a_freed_block_is_a_fault(void **state) {
-    (void)state;
+static void using_a_freed_block_is_a_fault(void) {
     expect_fault(use_freed, &(size_t){SMALL}, "HmmUsableSize(@): not a live block: a cached block of 40 bytes");
     expect_fault(resize_freed, &(size_t){LARGE}, "HmmRealloc(@): not a live block: a free block of 5000 bytes");
 }
@@ -85,8 +83,7 @@ static void free_inside(void *argument) {
     HmmFree(row.block + *(ptrdiff_t *)argument);
 }
 
-static void freeing_what_is_not_the_start_of_a_block_is_a_fault(void **state) {
-    (void)state;
+static void freeing_what_is_not_the_start_of_a_block_is_a_fault(void) {
     expect_fault(free_inside, &(ptrdiff_t){16},
                  "HmmFree(@): not a block's start: 16 bytes into a used block of 5000 bytes");
     expect_fault(free_inside, &(ptrdiff_t){1},
@@ -105,8 +102,7 @@ static void free_before_all(void *pointer) {
     HmmFree(pointer);
 }
 
-static void freeing_a_foreign_pointer_is_a_fault(void **state) {
-    (void)state;
+static void freeing_a_foreign_pointer_is_a_fault(void) {
     int local = 0;
     expect_fault(free_foreign, &local, "HmmFree(@): not from this heap");
     expect_fault(free_foreign, (void *)(uintptr_t)16, "HmmFree(0x10): not from this heap");
@@ -120,8 +116,7 @@ static void free_with_size(void *argument) {
     hmm_free_sized(&hmm_heap, "free_sized", row.block, sizes[0], sizes[1]);
 }
 
-static void freeing_with_a_size_that_cannot_be_is_a_fault(void **state) {
-    (void)state;
+static void freeing_with_a_size_that_cannot_be_is_a_fault(void) {
     expect_fault(free_with_size, (size_t[]){41, 0},
                  "free_sized(@): size mismatch: a block of 40 bytes is not one of size 41");
     expect_fault(free_with_size, (size_t[]){40, (size_t)1 << 40},
@@ -167,8 +162,7 @@ static void overflow_then_free_behind(void *unused) {
     HmmFree(row.after + 16);
 }
 
-static void a_damaged_header_is_a_fault_that_names_the_neighbour(void **state) {
-    (void)state;
+static void a_damaged_header_is_a_fault_that_names_the_neighbour(void) {
     expect_fault(
         overflow_then_free_next, &(size_t){SMALL},
         "HmmFree(@): damaged header: written before its start, or past the end of the used block of 40 bytes at @");
@@ -222,8 +216,7 @@ static void zero_free(void *argument) {
     }
 }
 
-static void zeroes_over_a_link_are_a_fault(void **state) {
-    (void)state;
+static void zeroes_over_a_link_are_a_fault(void) {
     const char *cached = "alloc(@): damaged cached block: written to after it was freed";
     const char *free = "alloc(@): damaged free block: written to after it was freed";
     for (ptrdiff_t from = 0; from <= 8; from += 8) {
@@ -265,8 +258,7 @@ static void exchange_links(void *argument) {
     }
 }
 
-static void words_that_change_together_are_a_fault(void **state) {
-    (void)state;
+static void words_that_change_together_are_a_fault(void) {
     const size_t sizes[] = {SMALL, LARGE};
     for (size_t i = 0; i < 2; i++) {
         for (uintptr_t flipped = 0; flipped <= 64; flipped += 16) {
@@ -293,8 +285,7 @@ static void revive_merged(void *argument) {
     HmmFree(row.block);
 }
 
-static void a_merged_header_is_forgotten(void **state) {
-    (void)state;
+static void a_merged_header_is_forgotten(void) {
     expect_fault(revive_merged, &(size_t){SMALL},
                  "HmmFree(@): not a block's start: 48 bytes into a used block of 88 bytes");
     expect_fault(revive_merged, &(size_t){LARGE},
@@ -338,8 +329,7 @@ static void damage_cached(void *argument) {
     (void)HmmAlloc(SMALL);
 }
 
-static void a_write_to_a_free_block_is_a_fault(void **state) {
-    (void)state;
+static void a_write_to_a_free_block_is_a_fault(void) {
     const char *links = "HmmFree(@): damaged free block: written to after it was freed";
     expect_fault(write_after_free, &(size_t){0}, links);
     expect_fault(write_after_free, &(size_t){8}, links);
@@ -387,8 +377,7 @@ static void walk(void *visit) {
     HmmWalk(*(int (**)(const struct HmmBlock *, void *))visit, NULL);
 }
 
-static void a_call_from_a_visit_is_a_fault(void **state) {
-    (void)state;
+static void a_call_from_a_visit_is_a_fault(void) {
     int (*visits[])(const struct HmmBlock *, void *) = {visit_and_allocate, visit_and_free, visit_and_walk};
     expect_fault(walk, &visits[0], "alloc(0x0): called by a visit of HmmWalk");
     expect_fault(walk, &visits[1], "HmmFree(0x0): called by a visit of HmmWalk");
@@ -406,8 +395,7 @@ static void free_twice_with_handler(void *unused) {
     free_twice(&(size_t){SMALL});
 }
 
-static void a_fault_handler_has_the_line_before_the_end(void **state) {
-    (void)state;
+static void a_fault_handler_has_the_line_before_the_end(void) {
     struct child_result result;
     child_run(&result, free_twice_with_handler, NULL);
     assert_int_equal(result.signal, SIGABRT);
@@ -462,8 +450,7 @@ static void die_with_handler(void *argument) {
     }
 }
 
-static void a_handler_of_the_abort_may_allocate(void **state) {
-    (void)state;
+static void a_handler_of_the_abort_may_allocate(void) {
     for (int mistake = 0; mistake < 4; mistake++) {
         struct child_result result;
         child_run(&result, die_with_handler, &mistake);
@@ -486,8 +473,7 @@ static void die_twice(void *unused) {
 }
 
 /* A program whose handler keeps making mistakes ends all the same. */
-static void a_fault_in_the_handler_of_the_abort_ends_the_program(void **state) {
-    (void)state;
+static void a_fault_in_the_handler_of_the_abort_ends_the_program(void) {
     struct child_result result;
     child_run(&result, die_twice, NULL);
     assert_int_equal(result.signal, SIGABRT);
@@ -495,20 +481,20 @@ static void a_fault_in_the_handler_of_the_abort_ends_the_program(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_double_free_is_a_fault),
-        cmocka_unit_test(using_a_freed_block_is_a_fault),
-        cmocka_unit_test(freeing_what_is_not_the_start_of_a_block_is_a_fault),
-        cmocka_unit_test(freeing_a_foreign_pointer_is_a_fault),
-        cmocka_unit_test(freeing_with_a_size_that_cannot_be_is_a_fault),
-        cmocka_unit_test(a_damaged_header_is_a_fault_that_names_the_neighbour),
-        cmocka_unit_test(a_write_to_a_free_block_is_a_fault),
-        cmocka_unit_test(zeroes_over_a_link_are_a_fault),
-        cmocka_unit_test(words_that_change_together_are_a_fault),
-        cmocka_unit_test(a_merged_header_is_forgotten),
-        cmocka_unit_test(a_call_from_a_visit_is_a_fault),
-        cmocka_unit_test(a_fault_handler_has_the_line_before_the_end),
-        cmocka_unit_test(a_handler_of_the_abort_may_allocate),
-        cmocka_unit_test(a_fault_in_the_handler_of_the_abort_ends_the_program),
+        PLAIN(a_double_free_is_a_fault),
+        PLAIN(using_a_freed_block_is_a_fault),
+        PLAIN(freeing_what_is_not_the_start_of_a_block_is_a_fault),
+        PLAIN(freeing_a_foreign_pointer_is_a_fault),
+        PLAIN(freeing_with_a_size_that_cannot_be_is_a_fault),
+        PLAIN(a_damaged_header_is_a_fault_that_names_the_neighbour),
+        PLAIN(a_write_to_a_free_block_is_a_fault),
+        PLAIN(zeroes_over_a_link_are_a_fault),
+        PLAIN(words_that_change_together_are_a_fault),
+        PLAIN(a_merged_header_is_forgotten),
+        PLAIN(a_call_from_a_visit_is_a_fault),
+        PLAIN(a_fault_handler_has_the_line_before_the_end),
+        PLAIN(a_handler_of_the_abort_may_allocate),
+        PLAIN(a_fault_in_the_handler_of_the_abort_ends_the_program),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,8 +57,7 @@ static void fill_quick_list(void *argument) {
     CHECK_VALID();
 }
 
-static void quick_lists_are_short(void **state) {
-    (void)state;
+static void quick_lists_are_short(void) {
     for (size_t size = 24; size <= 1032; size += 112) {
         expect_success(fill_quick_list, &size);
     }
@@ -324,7 +323,7 @@ static void blocks_are_zero_where_the_system_keeps_the_pages(void) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         FRESH(blocks_are_merged_at_once_behind_a_free_one),
-        cmocka_unit_test(quick_lists_are_short),
+        PLAIN(quick_lists_are_short),
         FRESH(small_blocks_are_cut_side_by_side_from_one_free_block),
         FRESH(what_is_freed_beside_the_block_being_cut_becomes_part_of_it),
         ON_BOTH_BREAKS(the_break_stays_where_it_is_needed_again),

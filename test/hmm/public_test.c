@@ -88,8 +88,7 @@ static void a_buffer_is_refused_once_the_heap_is_in_use(void) {
     CHECK(HmmUseBuffer(buffer, sizeof buffer) == EBUSY);
 }
 
-static void the_smallest_buffers_are_used_within_their_bounds(void **state) {
-    (void)state;
+static void the_smallest_buffers_are_used_within_their_bounds(void) {
     for (size_t size = 60; size < 200; size++) {
         expect_success(use_smallest_buffer, &size);
     }
@@ -200,8 +199,7 @@ static void measure_in_none(void *unused) {
     (void)HmmHeapUsableSize(NULL, HmmAlloc(100));
 }
 
-static void a_block_of_no_heap_is_a_fault(void **state) {
-    (void)state;
+static void a_block_of_no_heap_is_a_fault(void) {
     expect_fault(free_into_none, NULL, "HmmFree(@): not from this heap: the heap is NULL");
     expect_fault(resize_in_none, NULL, "HmmRealloc(@): not from this heap: the heap is NULL");
     expect_fault(measure_in_none, NULL, "HmmUsableSize(@): not from this heap: the heap is NULL");
@@ -213,8 +211,7 @@ static void free_into_another(void *unused) {
     HmmHeapFree(one, HmmAlloc(100));
 }
 
-static void a_block_of_another_heap_is_a_fault(void **state) {
-    (void)state;
+static void a_block_of_another_heap_is_a_fault(void) {
     expect_fault(free_into_another, NULL, "HmmFree(@): not from this heap");
 }
 
@@ -473,8 +470,7 @@ static int read_variable(void) {
     return HmmAlloc(600 << 10) == NULL && HmmAlloc(400 << 10) != NULL ? 0 : 1;
 }
 
-static void the_variable_is_read_and_its_mistakes_are_told(void **state) {
-    (void)state;
+static void the_variable_is_read_and_its_mistakes_are_told(void) {
     struct child_result result;
     child_run(&result, run_with_variable, NULL);
     child_skip_if_cannot(&result);
@@ -490,13 +486,13 @@ int main(int count, char **arguments) {
     const struct CMUnitTest tests[] = {
         FRESH(blocks_are_what_hmm_h_promises),
         FRESH(a_buffer_serves_blocks_and_nothing_beyond_it_is_touched),
-        cmocka_unit_test(the_smallest_buffers_are_used_within_their_bounds),
+        PLAIN(the_smallest_buffers_are_used_within_their_bounds),
         FRESH(a_buffer_is_refused_once_the_heap_is_in_use),
         FRESH(heaps_are_created_in_memory_with_room_for_them),
         FRESH(a_heap_of_its_own_knows_nothing_of_others),
-        cmocka_unit_test(a_block_of_another_heap_is_a_fault),
+        PLAIN(a_block_of_another_heap_is_a_fault),
         FRESH(null_is_refused_as_a_heap),
-        cmocka_unit_test(a_block_of_no_heap_is_a_fault),
+        PLAIN(a_block_of_no_heap_is_a_fault),
         FRESH(added_memory_is_used),
         FRESH(memory_can_be_added_to_the_heap_of_the_process),
         FRESH(most_and_least_are_kept),
@@ -510,7 +506,7 @@ int main(int count, char **arguments) {
         FRESH(a_free_list_is_printed_to_a_stream_that_allocates),
         FRESH(the_block_being_cut_is_printed_as_free),
         FRESH(options_are_set_before_the_first_block_and_fixed_then),
-        cmocka_unit_test(the_variable_is_read_and_its_mistakes_are_told),
+        PLAIN(the_variable_is_read_and_its_mistakes_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

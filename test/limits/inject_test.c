@@ -215,14 +215,12 @@ static void refuse_each(struct trial trial) {
     }
 }
 
-static void a_refused_mmap_fails_allocations_and_nothing_else(void **state) {
-    (void)state;
+static void a_refused_mmap_fails_allocations_and_nothing_else(void) {
     refuse_each((struct trial){.call = OS_CALL_MMAP, .error = ENOMEM});
     refuse_each((struct trial){.call = OS_CALL_MMAP, .error = ENOMEM, .started = true});
 }
 
-static void a_refused_mmap_where_addresses_are_limited_fails_allocations_and_nothing_else(void **state) {
-    (void)state;
+static void a_refused_mmap_where_addresses_are_limited_fails_allocations_and_nothing_else(void) {
     if (UNDER_TSAN) {
         skip(); /* TSan itself needs more address space than that */
     }
@@ -230,24 +228,20 @@ static void a_refused_mmap_where_addresses_are_limited_fails_allocations_and_not
     refuse_each((struct trial){.call = OS_CALL_MMAP, .error = EEXIST, .limited = true, .started = true});
 }
 
-static void a_refused_munmap_fails_allocations_and_nothing_else(void **state) {
-    (void)state;
+static void a_refused_munmap_fails_allocations_and_nothing_else(void) {
     refuse_each((struct trial){.call = OS_CALL_MUNMAP, .error = ENOMEM});
 }
 
-static void a_refused_mprotect_fails_allocations_and_nothing_else(void **state) {
-    (void)state;
+static void a_refused_mprotect_fails_allocations_and_nothing_else(void) {
     refuse_each((struct trial){.call = OS_CALL_MPROTECT, .error = ENOMEM});
 }
 
-static void a_refused_madvise_fails_allocations_and_nothing_else(void **state) {
-    (void)state;
+static void a_refused_madvise_fails_allocations_and_nothing_else(void) {
     refuse_each((struct trial){.call = OS_CALL_MADVISE, .error = EPERM});
     refuse_each((struct trial){.call = OS_CALL_MADVISE, .error = EINVAL, .started = true});
 }
 
-static void a_refused_mremap_fails_allocations_and_nothing_else(void **state) {
-    (void)state;
+static void a_refused_mremap_fails_allocations_and_nothing_else(void) {
     refuse_each((struct trial){.call = OS_CALL_MREMAP, .error = ENOMEM});
     refuse_each((struct trial){.call = OS_CALL_MREMAP, .error = EPERM});
 }
@@ -266,8 +260,7 @@ static void refuse_everything(void *argument) {
     CHECK_VALID();
 }
 
-static void everything_refused_at_once_fails_allocations_and_nothing_else(void **state) {
-    (void)state;
+static void everything_refused_at_once_fails_allocations_and_nothing_else(void) {
     for (unsigned i = 0; i < 4; i++) {
         expect_success(refuse_everything, &(struct trial){.after = i % 2, .started = i >= 2});
     }
@@ -275,13 +268,13 @@ static void everything_refused_at_once_fails_allocations_and_nothing_else(void *
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_refused_mmap_fails_allocations_and_nothing_else),
-        cmocka_unit_test(a_refused_mmap_where_addresses_are_limited_fails_allocations_and_nothing_else),
-        cmocka_unit_test(a_refused_munmap_fails_allocations_and_nothing_else),
-        cmocka_unit_test(a_refused_mprotect_fails_allocations_and_nothing_else),
-        cmocka_unit_test(a_refused_madvise_fails_allocations_and_nothing_else),
-        cmocka_unit_test(a_refused_mremap_fails_allocations_and_nothing_else),
-        cmocka_unit_test(everything_refused_at_once_fails_allocations_and_nothing_else),
+        PLAIN(a_refused_mmap_fails_allocations_and_nothing_else),
+        PLAIN(a_refused_mmap_where_addresses_are_limited_fails_allocations_and_nothing_else),
+        PLAIN(a_refused_munmap_fails_allocations_and_nothing_else),
+        PLAIN(a_refused_mprotect_fails_allocations_and_nothing_else),
+        PLAIN(a_refused_madvise_fails_allocations_and_nothing_else),
+        PLAIN(a_refused_mremap_fails_allocations_and_nothing_else),
+        PLAIN(everything_refused_at_once_fails_allocations_and_nothing_else),
     };
     alarm(1800);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,10 +23,8 @@ static void hear(const struct mems_error *error, void *context) {
     (void)context;
 }
 
-static int listen(void **state) {
-    (void)state;
+static void listen(void) {
     complaint_set_handler(hear, NULL);
-    return 0;
 }
 
 /* --- Growing ----------------------------------------------------------------------------------------------------- */
@@ -52,8 +50,7 @@ static void grow(const struct mems_space_options *options, size_t most) {
     space_destroy("destroy", space);
 }
 
-static void a_block_that_grows_takes_little_more_than_it_has(void **state) {
-    (void)state;
+static void a_block_that_grows_takes_little_more_than_it_has(void) {
     grow(NULL, 8 << 20);
     grow(&(struct mems_space_options){.movable = MEMS_MOVABLE}, 10 << 20);
 }
@@ -84,8 +81,7 @@ static void ask_at_the_limit(void *options) {
     CHECK_VALID_SPACE(space);
 }
 
-static void before_a_request_fails_holes_are_given_back(void **state) {
-    (void)state;
+static void before_a_request_fails_holes_are_given_back(void) {
     if (UNDER_TSAN) {
         skip(); /* it maps terabytes */
     }
@@ -112,8 +108,7 @@ static size_t mappings(void) {
 
 /* Every other page is a HOLE, and 100 are twice as large: these go back first, then as many as possible. When all is
  * free, all goes back. */
-static void a_trim_leaves_mappings_to_others(void **state) {
-    (void)state;
+static void a_trim_leaves_mappings_to_others(void) {
     struct mems_space *space = space_create(NULL);
     struct mems_stats stats;
     size_t before = mappings(), page = os_page_size(), large = 0;
@@ -148,8 +143,7 @@ static void a_trim_leaves_mappings_to_others(void **state) {
 }
 
 /* Hundreds of thousands of blocks come and go, and leave only a few mappings behind. */
-static void nodes_use_few_mappings(void **state) {
-    (void)state;
+static void nodes_use_few_mappings(void) {
     enum { COUNT = 400000 };
     static void *blocks[COUNT];
     struct mems_space *space = space_create(NULL);
@@ -187,8 +181,7 @@ static void *print(void *unused) {
 }
 
 /* A thread is cancelled in the middle of a picture, because nobody reads its output. */
-static void a_cancelled_picture_leaves_its_stream_free(void **state) {
-    (void)state;
+static void a_cancelled_picture_leaves_its_stream_free(void) {
     int ends[2], waiting = 0, last = -1;
     void *result;
     pthread_t thread;
@@ -218,11 +211,11 @@ static void a_cancelled_picture_leaves_its_stream_free(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(a_block_that_grows_takes_little_more_than_it_has, listen),
-        cmocka_unit_test_setup(before_a_request_fails_holes_are_given_back, listen),
-        cmocka_unit_test_setup(a_trim_leaves_mappings_to_others, listen),
-        cmocka_unit_test_setup(nodes_use_few_mappings, listen),
-        cmocka_unit_test_setup(a_cancelled_picture_leaves_its_stream_free, listen),
+        PLAIN_WITH(a_block_that_grows_takes_little_more_than_it_has, listen, NULL),
+        PLAIN_WITH(before_a_request_fails_holes_are_given_back, listen, NULL),
+        PLAIN_WITH(a_trim_leaves_mappings_to_others, listen, NULL),
+        PLAIN_WITH(nodes_use_few_mappings, listen, NULL),
+        PLAIN_WITH(a_cancelled_picture_leaves_its_stream_free, listen, NULL),
     };
     alarm(900);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,23 +46,20 @@ static void hear(const struct mems_error *error, void *context) {
     (void)context;
 }
 
-static int begin(void **state) {
-    (void)state;
+static void begin(void) {
     page_size = os_page_size();
     complaint_set_handler(hear, NULL);
     space = space_create(NULL);
     block = space_alloc("malloc", space, SIZE);
     memset(space_get("get", space, block), 1, SIZE);
-    return space_alloc("malloc", space, 8) == NULL; /* so that the block cannot grow in place */
+    assert_non_null(space_alloc("malloc", space, 8)); /* so that the block cannot grow in place */
 }
 
-static int end(void **state) {
-    (void)state;
+static void end(void) {
     CHECK_VALID_SPACE(space);
     assert_int_equal(faults, 1);
     assert_int_equal(space->copying, 0);
     space_destroy("destroy", space);
-    return 0;
 }
 
 static void nothing(void) {}
@@ -90,24 +87,21 @@ static void free_it(void) {
     use_others();
 }
 
-static void read_copies_without_the_lock(void **state) {
+static void read_copies_without_the_lock(void) {
     static char bytes[SIZE];
-    (void)state;
     arm(space_get("get", space, block), use_it);
     assert_int_equal(space_read("read", space, block, bytes, SIZE), 0);
     assert_int_equal(bytes[SIZE - 1], 1);
 }
 
-static void write_copies_without_the_lock(void **state) {
+static void write_copies_without_the_lock(void) {
     static char bytes[SIZE];
-    (void)state;
     arm(space_get("get", space, block), use_it);
     assert_int_equal(space_write("write", space, block, bytes, SIZE), 0);
     assert_int_equal(*((char *)space_get("get", space, block) + SIZE - 1), 0);
 }
 
-static void realloc_copies_without_the_lock(void **state) {
-    (void)state;
+static void realloc_copies_without_the_lock(void) {
     arm(space_get("get", space, block), use_it);
     char *moved = space_realloc("realloc", space, block, 2 * SIZE);
     assert_ptr_not_equal(moved, block);
@@ -128,8 +122,7 @@ static bool memset_goes_on(void) {
     return true;
 }
 
-static void calloc_clears_without_the_lock(void **state) {
-    (void)state;
+static void calloc_clears_without_the_lock(void) {
     if (!memset_goes_on()) {
         skip();
     }
@@ -139,10 +132,9 @@ static void calloc_clears_without_the_lock(void **state) {
     assert_int_equal(*(char *)space_get("get", space, again + SIZE - 1), 0);
 }
 
-static void a_block_that_is_freed_during_a_copy_is_gone_at_once(void **state) {
+static void a_block_that_is_freed_during_a_copy_is_gone_at_once(void) {
     static char bytes[SIZE];
     struct mems_stats stats;
-    (void)state;
     arm(space_get("get", space, block), free_it);
     assert_int_equal(space_read("read", space, block, bytes, SIZE), 0);
     assert_int_equal(bytes[SIZE - 1], 1);
@@ -150,9 +142,8 @@ static void a_block_that_is_freed_during_a_copy_is_gone_at_once(void **state) {
     assert_int_equal(stats.processes, 1);
 }
 
-static void a_block_that_is_freed_while_it_moves_is_freed_once(void **state) {
+static void a_block_that_is_freed_while_it_moves_is_freed_once(void) {
     struct mems_stats stats;
-    (void)state;
     arm(space_get("get", space, block), free_it);
     char *moved = space_realloc("realloc", space, block, 2 * SIZE);
     assert_int_equal(*(char *)space_get("get", space, moved + SIZE - 1), 1);
@@ -166,9 +157,8 @@ static void pin_it(void) {
 }
 
 /* Its physical address was promised to stay, so it stays where it is. */
-static void a_block_that_is_pinned_while_it_moves_stays(void **state) {
+static void a_block_that_is_pinned_while_it_moves_stays(void) {
     struct mems_stats stats;
-    (void)state;
     char *bytes = space_get("get", space, block);
     arm(bytes, pin_it);
     errno = 0;
@@ -188,13 +178,13 @@ static void a_block_that_is_pinned_while_it_moves_stays(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(read_copies_without_the_lock, begin, end),
-        cmocka_unit_test_setup_teardown(write_copies_without_the_lock, begin, end),
-        cmocka_unit_test_setup_teardown(realloc_copies_without_the_lock, begin, end),
-        cmocka_unit_test_setup_teardown(calloc_clears_without_the_lock, begin, end),
-        cmocka_unit_test_setup_teardown(a_block_that_is_freed_during_a_copy_is_gone_at_once, begin, end),
-        cmocka_unit_test_setup_teardown(a_block_that_is_freed_while_it_moves_is_freed_once, begin, end),
-        cmocka_unit_test_setup_teardown(a_block_that_is_pinned_while_it_moves_stays, begin, end),
+        PLAIN_WITH(read_copies_without_the_lock, begin, end),
+        PLAIN_WITH(write_copies_without_the_lock, begin, end),
+        PLAIN_WITH(realloc_copies_without_the_lock, begin, end),
+        PLAIN_WITH(calloc_clears_without_the_lock, begin, end),
+        PLAIN_WITH(a_block_that_is_freed_during_a_copy_is_gone_at_once, begin, end),
+        PLAIN_WITH(a_block_that_is_freed_while_it_moves_is_freed_once, begin, end),
+        PLAIN_WITH(a_block_that_is_pinned_while_it_moves_stays, begin, end),
     };
     alarm(900);
     return cmocka_run_group_tests(tests, NULL, NULL);

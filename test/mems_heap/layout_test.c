@@ -93,8 +93,7 @@ static void step(size_t number, struct random *random, bool growing) {
 }
 
 /* Each twin grows for a while and then shrinks, so that many segments come and go. */
-static void spaces_are_laid_out_as_the_model_says(void **state) {
-    (void)state;
+static void spaces_are_laid_out_as_the_model_says(void) {
     struct random random = random_start();
     for (size_t number = 0; number < 5; number++) {
         begin(number);
@@ -113,8 +112,7 @@ static void spaces_are_laid_out_as_the_model_says(void **state) {
 }
 
 /* If mmap fails now and then, a failed operation changes nothing. */
-static void failed_operations_change_nothing(void **state) {
-    (void)state;
+static void failed_operations_change_nothing(void) {
     struct random random = random_start();
     begin(1);
     struct twin *twin = &twins[1];
@@ -143,8 +141,8 @@ static void failed_operations_change_nothing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(spaces_are_laid_out_as_the_model_says),
-        cmocka_unit_test(failed_operations_change_nothing),
+        PLAIN(spaces_are_laid_out_as_the_model_says),
+        PLAIN(failed_operations_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -113,25 +113,21 @@ static void run(int generations, unsigned movable) {
     space_destroy("test", space);
 }
 
-static void with_generations(void **state) {
-    (void)state;
+static void with_generations(void) {
     run(1, 0);
 }
 
-static void without_generations(void **state) {
-    (void)state;
+static void without_generations(void) {
     run(-1, 0);
 }
 
-static void in_a_movable_space(void **state) {
-    (void)state;
+static void in_a_movable_space(void) {
     run(1, MEMS_MOVABLE);
     run(-1, MEMS_MOVABLE);
 }
 
 /* A handle of a space without generations has nothing above its address. */
-static void bits_above_an_address_are_refused(void **state) {
-    (void)state;
+static void bits_above_an_address_are_refused(void) {
     space = space_create(&(struct mems_space_options){.generations = -1});
     char *blocks[40];
     for (size_t i = 0; i < 40; i++) {
@@ -148,10 +144,10 @@ static void bits_above_an_address_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(with_generations),
-        cmocka_unit_test(without_generations),
-        cmocka_unit_test(in_a_movable_space),
-        cmocka_unit_test(bits_above_an_address_are_refused),
+        PLAIN(with_generations),
+        PLAIN(without_generations),
+        PLAIN(in_a_movable_space),
+        PLAIN(bits_above_an_address_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,8 +21,7 @@ static const struct mems_space_options kinds[] = {
     {.movable = MEMS_MOVES_ALWAYS},
 };
 
-static void random_operations_keep_all_bytes(void **state) {
-    (void)state;
+static void random_operations_keep_all_bytes(void) {
     struct random random = random_start();
     for (size_t kind = 0; kind < 3; kind++) {
         herd_begin(&herd, &kinds[kind]);
@@ -36,8 +35,7 @@ static void random_operations_keep_all_bytes(void **state) {
     }
 }
 
-static void failed_operations_change_nothing(void **state) {
-    (void)state;
+static void failed_operations_change_nothing(void) {
     struct random random = random_start();
     for (size_t kind = 0; kind < 3; kind++) {
         herd_begin(&herd, &kinds[kind]);
@@ -95,8 +93,7 @@ static void assert_contents(struct mems_space *space) {
 }
 
 /* A tenth more than what is in use stays mapped, including nodes and tables, and each byte moves about once. */
-static void compaction_leaves_what_is_in_use(void **state) {
-    (void)state;
+static void compaction_leaves_what_is_in_use(void) {
     struct random random = random_start();
     struct mems_space *space = make_gaps(&random);
     struct mems_stats before, after;
@@ -119,12 +116,11 @@ static void compaction_leaves_what_is_in_use(void **state) {
 }
 
 /* The smallest blocks use up a region's slots before its end: that is not a gap, and no reason to keep moving them. */
-static void tiny_blocks_are_moved_once(void **state) {
+static void tiny_blocks_are_moved_once(void) {
     enum { COUNT = 300000 / (SLOW > 1 ? 2 : 1) }; /* many more bytes than a region */
     static void *tiny[COUNT];
     struct mems_stats stats;
     struct mems_space *space = space_create(&kinds[0]);
-    (void)state;
     for (size_t i = 0; i < COUNT; i++) {
         tiny[i] = space_alloc("malloc", space, 8);
         *(size_t *)space_get("get", space, tiny[i]) = i;
@@ -147,8 +143,7 @@ static void tiny_blocks_are_moved_once(void **state) {
 }
 
 /* A call moves about as many bytes as allowed: at most one block more. */
-static void a_step_is_bounded(void **state) {
-    (void)state;
+static void a_step_is_bounded(void) {
     struct random random = random_start();
     struct mems_space *space = make_gaps(&random);
     for (size_t budget = 1; budget < 1 << 20; budget *= 3) {
@@ -165,8 +160,7 @@ static void a_step_is_bounded(void **state) {
 }
 
 /* A pinned block stays, and its region with it; the others leave, and it follows when it is unpinned. */
-static void pinned_blocks_stay(void **state) {
-    (void)state;
+static void pinned_blocks_stay(void) {
     struct random random = random_start();
     struct mems_space *space = make_gaps(&random);
     size_t pinned = 0;
@@ -189,8 +183,7 @@ static void pinned_blocks_stay(void **state) {
 }
 
 /* Under churn memory does not grow, although nobody asks for compaction. */
-static void churn_does_not_grow(void **state) {
-    (void)state;
+static void churn_does_not_grow(void) {
     struct random random = random_start();
     struct mems_space *space = make_gaps(&random);
     struct mems_stats stats;
@@ -236,8 +229,7 @@ static void use_a_pinned_address(void *unused) {
     CHECK(*(char *)space_get("get", space, v_ptr) == 2);
 }
 
-static void an_old_address_is_found_at_once(void **state) {
-    (void)state;
+static void an_old_address_is_found_at_once(void) {
     struct child_result result;
     child_run(&result, use_an_old_address, NULL);
     assert_true(result.signal == SIGSEGV || result.signal == SIGBUS || UNDER_TSAN);
@@ -295,8 +287,7 @@ static void *compact_on(void *unused) {
     return NULL;
 }
 
-static void threads_work_while_blocks_move(void **state) {
-    (void)state;
+static void threads_work_while_blocks_move(void) {
     pthread_t threads[THREADS + 1];
     shared = space_create(&kinds[0]);
     assert_non_null(shared);
@@ -316,15 +307,15 @@ static void threads_work_while_blocks_move(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_operations_keep_all_bytes),
-        cmocka_unit_test(failed_operations_change_nothing),
-        cmocka_unit_test(compaction_leaves_what_is_in_use),
-        cmocka_unit_test(tiny_blocks_are_moved_once),
-        cmocka_unit_test(a_step_is_bounded),
-        cmocka_unit_test(pinned_blocks_stay),
-        cmocka_unit_test(churn_does_not_grow),
-        cmocka_unit_test(an_old_address_is_found_at_once),
-        cmocka_unit_test(threads_work_while_blocks_move),
+        PLAIN(random_operations_keep_all_bytes),
+        PLAIN(failed_operations_change_nothing),
+        PLAIN(compaction_leaves_what_is_in_use),
+        PLAIN(tiny_blocks_are_moved_once),
+        PLAIN(a_step_is_bounded),
+        PLAIN(pinned_blocks_stay),
+        PLAIN(churn_does_not_grow),
+        PLAIN(an_old_address_is_found_at_once),
+        PLAIN(threads_work_while_blocks_move),
     };
     alarm(900);
     return cmocka_run_group_tests(tests, NULL, NULL);

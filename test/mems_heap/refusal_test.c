@@ -110,13 +110,11 @@ static void refuse_each(enum os_call call, uint64_t expected) {
     assert_true(sum >= expected);
 }
 
-static void what_a_refused_mmap_fails_has_changed_nothing(void **state) {
-    (void)state;
+static void what_a_refused_mmap_fails_has_changed_nothing(void) {
     refuse_each(OS_CALL_MMAP, 30);
 }
 
-static void what_a_refused_munmap_fails_has_changed_nothing(void **state) {
-    (void)state;
+static void what_a_refused_munmap_fails_has_changed_nothing(void) {
     refuse_each(OS_CALL_MUNMAP, 6);
 }
 
@@ -128,8 +126,7 @@ static int visit_nothing(const struct mems_segment *segment, void *context) {
     return 0;
 }
 
-static void a_report_without_memory_is_an_error(void **state) {
-    (void)state;
+static void a_report_without_memory_is_an_error(void) {
     char *text = NULL;
     size_t length = 0;
     FILE *stream = open_memstream(&text, &length);
@@ -168,8 +165,7 @@ static void begin_default(void) {
 }
 
 /* A temporary refusal is made up for; a lasting one is reported, and the space ends all the same. */
-static void a_space_is_finished_although_munmap_is_refused(void **state) {
-    (void)state;
+static void a_space_is_finished_although_munmap_is_refused(void) {
     for (uint64_t after = 0; after < 5; after++) {
         begin_default();
         twin_listen();
@@ -196,10 +192,10 @@ static void a_space_is_finished_although_munmap_is_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_a_refused_mmap_fails_has_changed_nothing),
-        cmocka_unit_test(what_a_refused_munmap_fails_has_changed_nothing),
-        cmocka_unit_test(a_report_without_memory_is_an_error),
-        cmocka_unit_test(a_space_is_finished_although_munmap_is_refused),
+        PLAIN(what_a_refused_mmap_fails_has_changed_nothing),
+        PLAIN(what_a_refused_munmap_fails_has_changed_nothing),
+        PLAIN(a_report_without_memory_is_an_error),
+        PLAIN(a_space_is_finished_although_munmap_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -116,9 +116,8 @@ static inline void *create_and_destroy(void *count) {
 
 /* --- All together ------------------------------------------------------------------------------------------------ */
 
-static inline int spaces_begin(void **state) {
+static inline void spaces_begin(void) {
     static const struct mems_space_options options[SPACES] = {{4096, 8, -1, 0}, {8192, 16, 1, 0}, {4096, 16, 0, 0}};
-    (void)state;
     for (size_t i = 0; i < SPACES; i++) {
         spaces[i] = space_create(&options[i]);
         CHECK(spaces[i] != NULL);
@@ -134,12 +133,11 @@ static inline int spaces_begin(void **state) {
     for (size_t i = 0; i <= SPACES; i++) {
         crowd.heaps[i] = spaces[i];
     }
-    return space_start("mems_init");
+    CHECK_EQUAL(space_start("mems_init"), 0);
 }
 
 /* Once all blocks are freed, only HOLEs are left, and after a trim no memory. */
-static inline int spaces_end(void **state) {
-    (void)state;
+static inline void spaces_end(void) {
     crowd_clear(1);
     check_spaces();
     for (size_t i = 0; i <= SPACES; i++) {
@@ -154,5 +152,4 @@ static inline int spaces_end(void **state) {
     CHECK(movable->processes == 0 && movable->copying == 0);
     space_destroy("destroy", movable);
     space_finish("mems_finish");
-    return 0;
 }

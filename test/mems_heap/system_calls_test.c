@@ -118,8 +118,7 @@ static void act(void *unused) {
     CHECK(maps > 100 && maps <= os_inject_calls(OS_CALL_MUNMAP) - unmaps);
 }
 
-static void memory_comes_from_mmap_and_goes_by_munmap(void **state) {
-    (void)state;
+static void memory_comes_from_mmap_and_goes_by_munmap(void) {
     if (UNDER_TSAN) {
         skip(); /* TSan manages memory of its own */
     }
@@ -140,8 +139,7 @@ static void purge(void *unused) {
     (void)os_purge(page, OS_PAGE);
 }
 
-static void the_filter_ends_a_child_at_any_other_call(void **state) {
-    (void)state;
+static void the_filter_ends_a_child_at_any_other_call(void) {
     if (UNDER_TSAN) {
         skip();
     }
@@ -154,8 +152,8 @@ static void the_filter_ends_a_child_at_any_other_call(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(memory_comes_from_mmap_and_goes_by_munmap),
-        cmocka_unit_test(the_filter_ends_a_child_at_any_other_call),
+        PLAIN(memory_comes_from_mmap_and_goes_by_munmap),
+        PLAIN(the_filter_ends_a_child_at_any_other_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

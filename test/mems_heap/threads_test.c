@@ -7,8 +7,7 @@
 
 #include "space_crowd.h"
 
-static void threads_share_spaces(void **state) {
-    (void)state;
+static void threads_share_spaces(void) {
     unsigned length = scaled(1500);
     crowd_run((struct crowd_task[]){{look_on, length}, {create_and_destroy, length}, {look_on, length}}, 3);
     check_spaces();
@@ -16,7 +15,7 @@ static void threads_share_spaces(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(threads_share_spaces, spaces_begin, spaces_end),
+        PLAIN_WITH(threads_share_spaces, spaces_begin, spaces_end),
     };
     alarm(900);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,18 +14,14 @@
 
 static struct twin twin;
 
-static int begin(void **state) {
-    (void)state;
+static void begin(void) {
     twin_begin(&twin, space_create(&(struct mems_space_options){.page_size = PAGE}), PAGE, 8);
-    return 0;
 }
 
-static int end(void **state) {
-    (void)state;
+static void end(void) {
     twin_compare(&twin);
     twin_check_contents(&twin);
     space_destroy("mems_space_destroy", twin.space);
-    return 0;
 }
 
 /* A main node of eight pages with the blocks 1000:1999 and, from the second quarter of the sixth page, 22504:33767,
@@ -42,8 +38,7 @@ static char *make_gap(void) {
     return twin.layout.pieces[0].physical;
 }
 
-static void pages_leave_and_neighbours_stay(void **state) {
-    (void)state;
+static void pages_leave_and_neighbours_stay(void) {
     char *memory = make_gap();
     twin_trim(&twin);
     for (size_t i = 0; i < 8; i++) {
@@ -58,8 +53,7 @@ static void pages_leave_and_neighbours_stay(void **state) {
 }
 
 /* The remaining HOLEs are filled first; then the reserved addresses, from the lowest, with new pages. */
-static void reserved_addresses_are_used_again(void **state) {
-    (void)state;
+static void reserved_addresses_are_used_again(void) {
     make_gap();
     twin_trim(&twin);
     twin_alloc(&twin, 3 * PAGE, true);
@@ -74,8 +68,7 @@ static void reserved_addresses_are_used_again(void **state) {
 }
 
 /* A split main node is joined again when its addresses are backed, if the system gives the same place. */
-static void a_main_node_that_was_divided_is_joined(void **state) {
-    (void)state;
+static void a_main_node_that_was_divided_is_joined(void) {
     char *memory = make_gap();
     struct mems_stats stats;
     twin_trim(&twin);
@@ -91,8 +84,7 @@ static void a_main_node_that_was_divided_is_joined(void **state) {
     assert_int_equal(stats.pieces, same ? 1 : 3);
 }
 
-static void main_nodes_without_memory_join(void **state) {
-    (void)state;
+static void main_nodes_without_memory_join(void) {
     static const size_t order[] = {3, 0, 2, 1, 4};
     for (size_t i = 0; i < 5; i++) {
         twin_alloc(&twin, PAGE, false);
@@ -119,8 +111,7 @@ static void trim_in_vain(enum os_call call, char *memory) {
 }
 
 /* Without a free cell for the nodes of a split, trimming gets some; without memory for them, it does nothing. */
-static void a_trim_gets_the_nodes_that_it_needs(void **state) {
-    (void)state;
+static void a_trim_gets_the_nodes_that_it_needs(void) {
     char *memory = make_gap();
     while (twin.space->nodes.main.spare > 0) {
         twin_alloc(&twin, 6 * PAGE, false); /* too large for the gap */
@@ -131,8 +122,7 @@ static void a_trim_gets_the_nodes_that_it_needs(void **state) {
     assert_false(mapped(memory + PAGE));
 }
 
-static void pages_that_the_system_keeps_are_used_again(void **state) {
-    (void)state;
+static void pages_that_the_system_keeps_are_used_again(void) {
     char *memory = make_gap();
     trim_in_vain(OS_CALL_MUNMAP, memory);
     twin_alloc(&twin, 4 * PAGE, true);
@@ -141,12 +131,12 @@ static void pages_that_the_system_keeps_are_used_again(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(pages_leave_and_neighbours_stay, begin, end),
-        cmocka_unit_test_setup_teardown(reserved_addresses_are_used_again, begin, end),
-        cmocka_unit_test_setup_teardown(a_main_node_that_was_divided_is_joined, begin, end),
-        cmocka_unit_test_setup_teardown(main_nodes_without_memory_join, begin, end),
-        cmocka_unit_test_setup_teardown(a_trim_gets_the_nodes_that_it_needs, begin, end),
-        cmocka_unit_test_setup_teardown(pages_that_the_system_keeps_are_used_again, begin, end),
+        PLAIN_WITH(pages_leave_and_neighbours_stay, begin, end),
+        PLAIN_WITH(reserved_addresses_are_used_again, begin, end),
+        PLAIN_WITH(a_main_node_that_was_divided_is_joined, begin, end),
+        PLAIN_WITH(main_nodes_without_memory_join, begin, end),
+        PLAIN_WITH(a_trim_gets_the_nodes_that_it_needs, begin, end),
+        PLAIN_WITH(pages_that_the_system_keeps_are_used_again, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

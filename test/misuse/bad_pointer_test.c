@@ -5,16 +5,14 @@
 
 #include <sys/mman.h>
 
-static void freeing_the_inside_of_a_slot_is_a_fault(void **state) {
-    (void)state;
+static void freeing_the_inside_of_a_slot_is_a_fault(void) {
     expect_fault(free_inside, &(struct inside){48, 16},
                  "free(@): not a block's start: 16 bytes into slot # of a 48-byte slab, live");
     expect_fault(free_inside, &(struct inside){30000, 29999},
                  "free(@): not a block's start: 29999 bytes into slot # of a 32768-byte slab, live");
 }
 
-static void freeing_a_misaligned_pointer_is_a_fault(void **state) {
-    (void)state;
+static void freeing_a_misaligned_pointer_is_a_fault(void) {
     expect_fault(free_inside, &(struct inside){48, 1},
                  "free(@): not a block's start: 1 bytes into slot # of a 48-byte slab, live");
     expect_fault(free_inside, &(struct inside){16, 8},
@@ -23,16 +21,14 @@ static void freeing_a_misaligned_pointer_is_a_fault(void **state) {
                  "free(@): not a block's start: 1 bytes into a large block of 200704 bytes, live");
 }
 
-static void freeing_the_inside_of_a_large_block_is_a_fault(void **state) {
-    (void)state;
+static void freeing_the_inside_of_a_large_block_is_a_fault(void) {
     expect_fault(free_inside, &(struct inside){200000, 16},
                  "free(@): not a block's start: 16 bytes into a large block of 200704 bytes, live");
     expect_fault(free_inside, &(struct inside){200000, 131072},
                  "free(@): not a block's start: 131072 bytes into a large block of 200704 bytes, live");
 }
 
-static void freeing_the_inside_of_a_huge_block_is_a_fault(void **state) {
-    (void)state;
+static void freeing_the_inside_of_a_huge_block_is_a_fault(void) {
     expect_fault(free_inside, &(struct inside){100 << 20, 16},
                  "free(@): not a block's start: 16 bytes into a huge block of 104857600 bytes, live");
     expect_fault(free_inside, &(struct inside){100 << 20, 50 << 20},
@@ -48,8 +44,7 @@ static void ask_size(void *pointer) {
     (void)malloc_usable_size(hidden(pointer));
 }
 
-static void a_pointer_never_from_this_heap_is_a_fault(void **state) {
-    (void)state;
+static void a_pointer_never_from_this_heap_is_a_fault(void) {
     static char data[64];
     _Alignas(16) char stack[64];
     void *mapped = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -63,8 +58,7 @@ static void a_pointer_never_from_this_heap_is_a_fault(void **state) {
     munmap(mapped, 4096);
 }
 
-static void a_never_used_part_of_the_window_is_a_fault(void **state) {
-    (void)state;
+static void a_never_used_part_of_the_window_is_a_fault(void) {
     char *block = malloc(100);
     expect_fault(free_pointer, block + ((size_t)256 << 20), "free(@): not from this heap: in the window, never used");
     free(block);
@@ -72,12 +66,9 @@ static void a_never_used_part_of_the_window_is_a_fault(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(freeing_the_inside_of_a_slot_is_a_fault),
-        cmocka_unit_test(freeing_a_misaligned_pointer_is_a_fault),
-        cmocka_unit_test(freeing_the_inside_of_a_large_block_is_a_fault),
-        cmocka_unit_test(freeing_the_inside_of_a_huge_block_is_a_fault),
-        cmocka_unit_test(a_pointer_never_from_this_heap_is_a_fault),
-        cmocka_unit_test(a_never_used_part_of_the_window_is_a_fault),
+        PLAIN(freeing_the_inside_of_a_slot_is_a_fault),        PLAIN(freeing_a_misaligned_pointer_is_a_fault),
+        PLAIN(freeing_the_inside_of_a_large_block_is_a_fault), PLAIN(freeing_the_inside_of_a_huge_block_is_a_fault),
+        PLAIN(a_pointer_never_from_this_heap_is_a_fault),      PLAIN(a_never_used_part_of_the_window_is_a_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,8 +11,7 @@ static void resize_freed(void *argument) {
     (void)hidden(moved);
 }
 
-static void resizing_a_freed_block_is_a_fault(void **state) {
-    (void)state;
+static void resizing_a_freed_block_is_a_fault(void) {
     expect_fault(resize_freed, &(size_t){48}, "realloc(@): not a live block: slot # of a 48-byte slab, cached");
     expect_fault(resize_freed, &(size_t){200000}, "realloc(@): not a live block: a large block of # bytes, cached");
     expect_fault(resize_freed, &(size_t){100 << 20},
@@ -26,8 +25,7 @@ static void resize_inside(void *argument) {
     (void)hidden(moved);
 }
 
-static void resizing_the_inside_of_a_slot_is_a_fault(void **state) {
-    (void)state;
+static void resizing_the_inside_of_a_slot_is_a_fault(void) {
     expect_fault(resize_inside, NULL, "realloc(@): not a block's start: 16 bytes into slot # of a 48-byte slab, live");
 }
 
@@ -38,8 +36,7 @@ static void ask_size_of_freed(void *argument) {
     (void)malloc_usable_size(hidden(block));
 }
 
-static void asking_the_size_of_a_freed_block_is_a_fault(void **state) {
-    (void)state;
+static void asking_the_size_of_a_freed_block_is_a_fault(void) {
     expect_fault(ask_size_of_freed, &(size_t){48},
                  "malloc_usable_size(@): not a live block: slot # of a 48-byte slab, cached");
     expect_fault(ask_size_of_freed, &(size_t){100 << 20},
@@ -56,8 +53,7 @@ static void free_what_realloc_moved(void *argument) {
     }
 }
 
-static void freeing_what_realloc_has_moved_is_a_fault(void **state) {
-    (void)state;
+static void freeing_what_realloc_has_moved_is_a_fault(void) {
     expect_fault(free_what_realloc_moved, &(size_t){48}, "free(@): double free: slot # of a 48-byte slab, cached");
     expect_fault(free_what_realloc_moved, &(size_t){20000},
                  "free(@): double free: slot # of a 20160-byte slab, cached");
@@ -72,18 +68,17 @@ static void free_what_realloc_to_zero_freed(void *argument) {
     }
 }
 
-static void freeing_what_realloc_to_zero_has_freed_is_a_fault(void **state) {
-    (void)state;
+static void freeing_what_realloc_to_zero_has_freed_is_a_fault(void) {
     expect_fault(free_what_realloc_to_zero_freed, NULL, "free(@): double free: slot # of a 48-byte slab, cached");
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(resizing_a_freed_block_is_a_fault),
-        cmocka_unit_test(resizing_the_inside_of_a_slot_is_a_fault),
-        cmocka_unit_test(asking_the_size_of_a_freed_block_is_a_fault),
-        cmocka_unit_test(freeing_what_realloc_has_moved_is_a_fault),
-        cmocka_unit_test(freeing_what_realloc_to_zero_has_freed_is_a_fault),
+        PLAIN(resizing_a_freed_block_is_a_fault),
+        PLAIN(resizing_the_inside_of_a_slot_is_a_fault),
+        PLAIN(asking_the_size_of_a_freed_block_is_a_fault),
+        PLAIN(freeing_what_realloc_has_moved_is_a_fault),
+        PLAIN(freeing_what_realloc_to_zero_has_freed_is_a_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,22 +31,19 @@ static void free_twice_and_flush(void *argument) {
     turn_over(*(size_t *)argument);
 }
 
-static void the_mode_is_on(void **state) {
-    (void)state;
+static void the_mode_is_on(void) {
     char value[16];
     assert_int_equal(mems_option_get("check", value, sizeof value), 0);
     assert_string_equal(value, "deferred");
 }
 
-static void a_double_free_is_a_fault_at_the_flush(void **state) {
-    (void)state;
+static void a_double_free_is_a_fault_at_the_flush(void) {
     expect_fault(free_twice_and_flush, &(size_t){48}, "free(@): double free: slot # of a 48-byte slab, cached");
     expect_fault(free_twice_and_flush, &(size_t){3000}, "free(@): double free: slot # of a 3072-byte slab, cached");
 }
 
 /* Blocks without a magazine are checked at once in either mode. */
-static void a_double_free_of_large_and_huge_blocks_is_a_fault_at_once(void **state) {
-    (void)state;
+static void a_double_free_of_large_and_huge_blocks_is_a_fault_at_once(void) {
     expect_fault(free_twice_and_flush, &(size_t){200000}, "free(@): double free: a large block of # bytes, cached");
     expect_fault(free_twice_and_flush, &(size_t){100 << 20},
                  "free(@): double free: a huge block of 104857600 bytes, free");
@@ -58,8 +55,7 @@ static void free_inside_and_flush(void *argument) {
     turn_over(inside->size);
 }
 
-static void freeing_the_inside_of_a_block_is_a_fault_at_the_flush(void **state) {
-    (void)state;
+static void freeing_the_inside_of_a_block_is_a_fault_at_the_flush(void) {
     expect_fault(free_inside_and_flush, &(struct inside){48, 16},
                  "free(@): not a block's start: 16 bytes into slot # of a 48-byte slab, live");
     expect_fault(free_inside_and_flush, &(struct inside){200000, 16},
@@ -67,14 +63,12 @@ static void freeing_the_inside_of_a_block_is_a_fault_at_the_flush(void **state) 
 }
 
 /* A misaligned pointer cannot be in a magazine. */
-static void freeing_a_misaligned_pointer_is_a_fault(void **state) {
-    (void)state;
+static void freeing_a_misaligned_pointer_is_a_fault(void) {
     expect_fault(free_inside_and_flush, &(struct inside){48, 8},
                  "free(@): not a block's start: 8 bytes into slot # of a 48-byte slab, live");
 }
 
-static void a_pointer_never_from_this_heap_is_a_fault(void **state) {
-    (void)state;
+static void a_pointer_never_from_this_heap_is_a_fault(void) {
     static char data[64];
     expect_fault(free_pointer, data, "free" FOREIGN);
 }
@@ -113,8 +107,7 @@ static void freed_there_then_freed_with_its_size(void *argument) {
 }
 
 /* Frees by other threads are checked at once in either mode, and so is every use except a free into a magazine. */
-static void what_another_thread_has_freed_is_a_fault_at_once(void **state) {
-    (void)state;
+static void what_another_thread_has_freed_is_a_fault_at_once(void) {
     size_t size = 3000;
 #define REMOTE ": slot # of a 3072-byte slab, freed by another thread"
     expect_fault(freed_there_twice, &size, "free(@): double free" REMOTE);
@@ -142,8 +135,7 @@ static void freed_here_then_there_and_flushed(void *argument) {
 }
 
 /* The owner's own free goes into its magazine unchecked. */
-static void a_double_free_of_the_owner_and_another_thread_is_a_fault_at_the_flush(void **state) {
-    (void)state;
+static void a_double_free_of_the_owner_and_another_thread_is_a_fault_at_the_flush(void) {
     static const char report[] = "free(@): double free: slot # of a 3072-byte slab, free";
     expect_fault(freed_there_then_here_and_flushed, &(size_t){3000}, report);
     expect_fault(freed_here_then_there_and_flushed, &(size_t){3000}, report);
@@ -153,14 +145,14 @@ int main(int count, char **arguments) {
     (void)count;
     choose_by_environment(arguments);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_mode_is_on),
-        cmocka_unit_test(a_double_free_is_a_fault_at_the_flush),
-        cmocka_unit_test(a_double_free_of_large_and_huge_blocks_is_a_fault_at_once),
-        cmocka_unit_test(freeing_the_inside_of_a_block_is_a_fault_at_the_flush),
-        cmocka_unit_test(freeing_a_misaligned_pointer_is_a_fault),
-        cmocka_unit_test(what_another_thread_has_freed_is_a_fault_at_once),
-        cmocka_unit_test(a_double_free_of_the_owner_and_another_thread_is_a_fault_at_the_flush),
-        cmocka_unit_test(a_pointer_never_from_this_heap_is_a_fault),
+        PLAIN(the_mode_is_on),
+        PLAIN(a_double_free_is_a_fault_at_the_flush),
+        PLAIN(a_double_free_of_large_and_huge_blocks_is_a_fault_at_once),
+        PLAIN(freeing_the_inside_of_a_block_is_a_fault_at_the_flush),
+        PLAIN(freeing_a_misaligned_pointer_is_a_fault),
+        PLAIN(what_another_thread_has_freed_is_a_fault_at_once),
+        PLAIN(a_double_free_of_the_owner_and_another_thread_is_a_fault_at_the_flush),
+        PLAIN(a_pointer_never_from_this_heap_is_a_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,21 +3,18 @@
  */
 #include "misuse.h"
 
-static void a_small_block_freed_twice_is_a_fault(void **state) {
-    (void)state;
+static void a_small_block_freed_twice_is_a_fault(void) {
     expect_fault(free_twice, &(size_t){48}, "free(@): double free: slot # of a 48-byte slab, cached");
     expect_fault(free_twice, &(size_t){0}, "free(@): double free: slot # of a 16-byte slab, cached");
     expect_fault(free_twice, &(size_t){32768}, "free(@): double free: slot # of a 32768-byte slab, cached");
 }
 
-static void a_large_block_freed_twice_is_a_fault(void **state) {
-    (void)state;
+static void a_large_block_freed_twice_is_a_fault(void) {
     expect_fault(free_twice, &(size_t){32769}, "free(@): double free: a large block of 36864 bytes, cached");
     expect_fault(free_twice, &(size_t){1000000}, "free(@): double free: a large block of # bytes, cached");
 }
 
-static void a_huge_block_freed_twice_is_a_fault(void **state) {
-    (void)state;
+static void a_huge_block_freed_twice_is_a_fault(void) {
     expect_fault(free_twice, &(size_t){100 << 20}, "free(@): double free: a huge block of 104857600 bytes, free");
 }
 
@@ -43,8 +40,7 @@ static void later(void *argument) {
     free(hidden(blocks[17]));
 }
 
-static void a_second_free_long_after_the_first_is_a_fault(void **state) {
-    (void)state;
+static void a_second_free_long_after_the_first_is_a_fault(void) {
     expect_fault(later, &(struct later){48, 16}, "free(@): double free: slot # of a 48-byte slab, free");
     /* A size that nobody else uses, so that no slab is left. */
     expect_fault(later, &(struct later){3000, SIZE_MAX},
@@ -65,8 +61,7 @@ static void aligned_then_twice(void *argument) {
     free(hidden(block));
 }
 
-static void a_double_free_is_a_fault_whichever_function_gave_the_block(void **state) {
-    (void)state;
+static void a_double_free_is_a_fault_whichever_function_gave_the_block(void) {
     expect_fault(calloc_then_twice, NULL, "free(@): double free: slot # of a 112-byte slab, cached");
     expect_fault(aligned_then_twice, NULL, "free(@): double free: slot # of a 4096-byte slab, cached");
 }
@@ -85,8 +80,7 @@ static void free_aligned_sized_twice(void *argument) {
     free_aligned_sized(hidden(block), 64, 48);
 }
 
-static void a_sized_free_of_a_freed_block_is_a_fault(void **state) {
-    (void)state;
+static void a_sized_free_of_a_freed_block_is_a_fault(void) {
     expect_fault(free_sized_twice, NULL, "free_sized(@): double free: slot # of a 48-byte slab, cached");
     expect_fault(free_aligned_sized_twice, NULL,
                  "free_aligned_sized(@): double free: slot # of a 64-byte slab, cached");
@@ -94,12 +88,12 @@ static void a_sized_free_of_a_freed_block_is_a_fault(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_small_block_freed_twice_is_a_fault),
-        cmocka_unit_test(a_large_block_freed_twice_is_a_fault),
-        cmocka_unit_test(a_huge_block_freed_twice_is_a_fault),
-        cmocka_unit_test(a_second_free_long_after_the_first_is_a_fault),
-        cmocka_unit_test(a_double_free_is_a_fault_whichever_function_gave_the_block),
-        cmocka_unit_test(a_sized_free_of_a_freed_block_is_a_fault),
+        PLAIN(a_small_block_freed_twice_is_a_fault),
+        PLAIN(a_large_block_freed_twice_is_a_fault),
+        PLAIN(a_huge_block_freed_twice_is_a_fault),
+        PLAIN(a_second_free_long_after_the_first_is_a_fault),
+        PLAIN(a_double_free_is_a_fault_whichever_function_gave_the_block),
+        PLAIN(a_sized_free_of_a_freed_block_is_a_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -108,8 +108,7 @@ static const char *state_of(const struct misuse *misuse) {
     return misuse->first_there ? "freed by another thread" : "cached";
 }
 
-static void a_small_block_that_two_threads_misuse_is_a_fault_at_the_call(void **state) {
-    (void)state;
+static void a_small_block_that_two_threads_misuse_is_a_fault_at_the_call(void) {
     for (unsigned i = 0; i < 3 * 4 * 3; i++) {
         struct misuse misuse = {
             .size = SMALL,
@@ -146,8 +145,7 @@ static void freed_there_twice(void *argument) {
     free_remotely(hidden(block));
 }
 
-static void a_large_block_freed_twice_by_two_threads_is_a_fault(void **state) {
-    (void)state;
+static void a_large_block_freed_twice_by_two_threads_is_a_fault(void) {
     /* The thread that has ended keeps nothing. */
     static const char report[] = "free(@): double free: in free memory of the window (a span of # bytes)";
     expect_fault(freed_here_then_there, &(size_t){200000}, "free(@): double free: a large block of # bytes, cached");
@@ -155,8 +153,7 @@ static void a_large_block_freed_twice_by_two_threads_is_a_fault(void **state) {
     expect_fault(freed_there_twice, &(size_t){200000}, report);
 }
 
-static void a_huge_block_freed_twice_by_two_threads_is_a_fault(void **state) {
-    (void)state;
+static void a_huge_block_freed_twice_by_two_threads_is_a_fault(void) {
     static const char report[] = "free(@): double free: a huge block of 104857600 bytes, free";
     expect_fault(freed_here_then_there, &(size_t){100 << 20}, report);
     expect_fault(freed_there_then_here, &(size_t){100 << 20}, report);
@@ -169,8 +166,7 @@ static void inside(void *argument) {
     free_remotely(hidden(block + offset));
 }
 
-static void freeing_the_inside_of_a_slot_in_another_thread_is_a_fault(void **state) {
-    (void)state;
+static void freeing_the_inside_of_a_slot_in_another_thread_is_a_fault(void) {
     expect_fault(inside, &(size_t){16}, "free(@): not a block's start: 16 bytes into slot # of a 48-byte slab, live");
     expect_fault(inside, &(size_t){1}, "free(@): not a block's start: 1 bytes into slot # of a 48-byte slab, live");
 }
@@ -205,8 +201,7 @@ static void freed_again_while_the_first_freer_stays(void *argument) {
     pthread_join(thread, NULL);
 }
 
-static void a_block_has_one_owner_whoever_frees_it(void **state) {
-    (void)state;
+static void a_block_has_one_owner_whoever_frees_it(void) {
     for (enum operation operation = FREE; operation <= USABLE_SIZE; operation++) {
         char report[128];
         snprintf(report, sizeof report, "%s: slot # of a 64-byte slab, freed by another thread", problems[operation]);
@@ -217,11 +212,11 @@ static void a_block_has_one_owner_whoever_frees_it(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_small_block_that_two_threads_misuse_is_a_fault_at_the_call),
-        cmocka_unit_test(a_large_block_freed_twice_by_two_threads_is_a_fault),
-        cmocka_unit_test(a_huge_block_freed_twice_by_two_threads_is_a_fault),
-        cmocka_unit_test(a_block_has_one_owner_whoever_frees_it),
-        cmocka_unit_test(freeing_the_inside_of_a_slot_in_another_thread_is_a_fault),
+        PLAIN(a_small_block_that_two_threads_misuse_is_a_fault_at_the_call),
+        PLAIN(a_large_block_freed_twice_by_two_threads_is_a_fault),
+        PLAIN(a_huge_block_freed_twice_by_two_threads_is_a_fault),
+        PLAIN(a_block_has_one_owner_whoever_frees_it),
+        PLAIN(freeing_the_inside_of_a_slot_in_another_thread_is_a_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

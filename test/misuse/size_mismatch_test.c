@@ -13,8 +13,7 @@ static void free_with_claim(void *argument) {
     free_sized(malloc(claim->size), claim->claimed);
 }
 
-static void a_wrong_size_for_a_small_block_is_a_fault(void **state) {
-    (void)state;
+static void a_wrong_size_for_a_small_block_is_a_fault(void) {
     expect_fault(free_with_claim, &(struct claim){48, 49},
                  "free_sized(@): size mismatch: slot # of a 48-byte slab, live, freed as 49 bytes");
     expect_fault(free_with_claim, &(struct claim){48, 1000000},
@@ -25,8 +24,7 @@ static void a_wrong_size_for_a_small_block_is_a_fault(void **state) {
                  "free_sized(@): size mismatch: slot # of a 48-byte slab, live, freed as 18446744073709551615 bytes");
 }
 
-static void a_wrong_size_for_large_and_huge_blocks_is_a_fault(void **state) {
-    (void)state;
+static void a_wrong_size_for_large_and_huge_blocks_is_a_fault(void) {
     expect_fault(free_with_claim, &(struct claim){200000, 300000},
                  "free_sized(@): size mismatch: a large block of 200704 bytes, live, freed as 300000 bytes");
     expect_fault(free_with_claim, &(struct claim){200000, 200001},
@@ -47,8 +45,7 @@ static void free_resized_with_old_claim(void *argument) {
 }
 
 /* In place, or elsewhere: what was asked for last counts. */
-static void the_size_before_a_realloc_is_a_fault(void **state) {
-    (void)state;
+static void the_size_before_a_realloc_is_a_fault(void) {
     expect_fault(free_resized_with_old_claim, &(struct claim){200000, 200100},
                  "free_sized(@): size mismatch: a large block of 200704 bytes, live, freed as 200100 bytes");
     expect_fault(free_resized_with_old_claim, &(struct claim){100000000, 99999999},
@@ -60,8 +57,7 @@ static void free_aligned_with_claim(void *argument) {
     free_aligned_sized(aligned_alloc(64, claim->size), 64, claim->claimed);
 }
 
-static void a_wrong_size_for_an_aligned_block_is_a_fault(void **state) {
-    (void)state;
+static void a_wrong_size_for_an_aligned_block_is_a_fault(void) {
     expect_fault(free_aligned_with_claim, &(struct claim){64, 65},
                  "free_aligned_sized(@): size mismatch: slot # of a 64-byte slab, live, freed as 65 bytes");
 }
@@ -74,8 +70,7 @@ static void free_with_wrong_alignment(void *argument) {
 }
 
 /* Of two 64-byte slots in a row one is not aligned to 128. */
-static void an_alignment_that_the_block_does_not_have_is_a_fault(void **state) {
-    (void)state;
+static void an_alignment_that_the_block_does_not_have_is_a_fault(void) {
     expect_fault(free_with_wrong_alignment, NULL,
                  "free_aligned_sized(@): size mismatch: slot # of a 64-byte slab, live, freed as 64 bytes");
 }
@@ -86,20 +81,19 @@ static void free_the_inside_sized(void *argument) {
     free_sized(hidden(block + 16), 32);
 }
 
-static void a_sized_free_of_the_inside_of_a_slot_is_a_fault(void **state) {
-    (void)state;
+static void a_sized_free_of_the_inside_of_a_slot_is_a_fault(void) {
     expect_fault(free_the_inside_sized, NULL,
                  "free_sized(@): not a block's start: 16 bytes into slot # of a 48-byte slab, live");
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_wrong_size_for_a_small_block_is_a_fault),
-        cmocka_unit_test(a_wrong_size_for_large_and_huge_blocks_is_a_fault),
-        cmocka_unit_test(the_size_before_a_realloc_is_a_fault),
-        cmocka_unit_test(a_wrong_size_for_an_aligned_block_is_a_fault),
-        cmocka_unit_test(an_alignment_that_the_block_does_not_have_is_a_fault),
-        cmocka_unit_test(a_sized_free_of_the_inside_of_a_slot_is_a_fault),
+        PLAIN(a_wrong_size_for_a_small_block_is_a_fault),
+        PLAIN(a_wrong_size_for_large_and_huge_blocks_is_a_fault),
+        PLAIN(the_size_before_a_realloc_is_a_fault),
+        PLAIN(a_wrong_size_for_an_aligned_block_is_a_fault),
+        PLAIN(an_alignment_that_the_block_does_not_have_is_a_fault),
+        PLAIN(a_sized_free_of_the_inside_of_a_slot_is_a_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,15 +66,13 @@ static void *clear_whole_table(void *unused) {
     return NULL;
 }
 
-static void a_child_of_a_busy_process_works(void **state) {
-    (void)state;
+static void a_child_of_a_busy_process_works(void) {
     crowd_run((struct crowd_task[]){{fork_repeatedly, 300000}}, 1);
     thread_run(clear_whole_table, NULL);
     check_nothing_left();
 }
 
-static void two_threads_can_fork_at_once(void **state) {
-    (void)state;
+static void two_threads_can_fork_at_once(void) {
     crowd_run((struct crowd_task[]){{fork_repeatedly, 300000}, {fork_repeatedly, 400000}}, 2);
     thread_run(clear_whole_table, NULL);
     check_nothing_left();
@@ -102,8 +100,7 @@ static void *fork_alone(void *unused) {
 }
 
 /* If no other thread is inside the heap, nothing is lost: the child can free every byte. */
-static void a_child_of_a_quiet_process_loses_nothing(void **state) {
-    (void)state;
+static void a_child_of_a_quiet_process_loses_nothing(void) {
     thread_run(fork_alone, NULL);
     check_nothing_left();
 }
@@ -139,8 +136,7 @@ static void live_in_a_line(unsigned generations) {
     child_wait(child);
 }
 
-static void a_line_of_busy_generations_works(void **state) {
-    (void)state;
+static void a_line_of_busy_generations_works(void) {
     if (UNDER_TSAN) {
         skip();
     }
@@ -154,10 +150,10 @@ static void a_line_of_busy_generations_works(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_child_of_a_quiet_process_loses_nothing),
-        cmocka_unit_test(a_child_of_a_busy_process_works),
-        cmocka_unit_test(two_threads_can_fork_at_once),
-        cmocka_unit_test(a_line_of_busy_generations_works),
+        PLAIN(a_child_of_a_quiet_process_loses_nothing),
+        PLAIN(a_child_of_a_busy_process_works),
+        PLAIN(two_threads_can_fork_at_once),
+        PLAIN(a_line_of_busy_generations_works),
     };
     crowd.allocator = &allocator;
     crowd.entries = CROWD_ENTRIES;

@@ -47,8 +47,7 @@ static void live_as_child(uintptr_t seed, unsigned generations) {
 }
 
 /* With one thread the child loses nothing. */
-static void a_child_of_a_quiet_process_loses_nothing(void **state) {
-    (void)state;
+static void a_child_of_a_quiet_process_loses_nothing(void) {
     crowd_churn_a_little((void *)1);
     pid_t child = fork();
     if (child == 0) {
@@ -72,15 +71,13 @@ static void *fork_repeatedly(void *count) {
     return NULL;
 }
 
-static void a_child_of_a_busy_process_works(void **state) {
-    (void)state;
+static void a_child_of_a_busy_process_works(void) {
     unsigned length = scaled(100);
     crowd_run((struct crowd_task[]){{fork_repeatedly, length}, {look_on, length}, {create_and_destroy, length}}, 3);
     check_spaces();
 }
 
-static void two_threads_can_fork_at_once(void **state) {
-    (void)state;
+static void two_threads_can_fork_at_once(void) {
     unsigned length = scaled(60);
     crowd_run((struct crowd_task[]){{fork_repeatedly, length}, {fork_repeatedly, length}}, 2);
     check_spaces();
@@ -89,9 +86,9 @@ static void two_threads_can_fork_at_once(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         /* first, while the process has never had another thread */
-        cmocka_unit_test_setup_teardown(a_child_of_a_quiet_process_loses_nothing, spaces_begin, spaces_end),
-        cmocka_unit_test_setup_teardown(a_child_of_a_busy_process_works, spaces_begin, spaces_end),
-        cmocka_unit_test_setup_teardown(two_threads_can_fork_at_once, spaces_begin, spaces_end),
+        PLAIN_WITH(a_child_of_a_quiet_process_loses_nothing, spaces_begin, spaces_end),
+        PLAIN_WITH(a_child_of_a_busy_process_works, spaces_begin, spaces_end),
+        PLAIN_WITH(two_threads_can_fork_at_once, spaces_begin, spaces_end),
     };
     alarm(900);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -160,26 +160,23 @@ static void run(unsigned total, void *(*life)(void *), void *(*every_third)(void
     check_nothing_left();
 }
 
-static void short_threads_leave_nothing(void **state) {
-    (void)state;
+static void short_threads_leave_nothing(void) {
     run(100000, short_life, short_life);
 }
 
-static void last_destructors_leave_nothing(void **state) {
-    (void)state;
+static void last_destructors_leave_nothing(void) {
     run(30000, life_with_a_will, life_with_a_will);
 }
 
-static void threads_that_only_free_at_their_end_leave_nothing(void **state) {
-    (void)state;
+static void threads_that_only_free_at_their_end_leave_nothing(void) {
     run(30000, short_life, life_of_a_freer);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(short_threads_leave_nothing),
-        cmocka_unit_test(last_destructors_leave_nothing),
-        cmocka_unit_test(threads_that_only_free_at_their_end_leave_nothing),
+        PLAIN(short_threads_leave_nothing),
+        PLAIN(last_destructors_leave_nothing),
+        PLAIN(threads_that_only_free_at_their_end_leave_nothing),
     };
     alarm(1800);
     /* Destructors run in the order of the keys: one before the engine's key, if it creates one when first used, ... */

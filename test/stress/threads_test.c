@@ -226,36 +226,32 @@ static void run(struct load load, uint64_t seed) {
     check_nothing_left();
 }
 
-static void blocks_of_every_size_stay_intact(void **state) {
-    (void)state;
+static void blocks_of_every_size_stay_intact(void) {
     for (uint64_t seed = 1; seed <= 4; seed++) {
         run((struct load){.threads = 100, .operations = 20000, .size_bits = 12, .large_of = 200}, seed);
     }
 }
 
-static void no_two_blocks_overlap(void **state) {
-    (void)state;
+static void no_two_blocks_overlap(void) {
     run((struct load){.threads = 100, .operations = 10000, .size_bits = 14, .large_of = 100, .shadow = true}, 11);
 }
 
 /* Few classes and many frees by others: remote frees, collections and adoptions of the same slabs meet. */
-static void small_blocks_change_hands(void **state) {
-    (void)state;
+static void small_blocks_change_hands(void) {
     run((struct load){.threads = 200, .operations = 20000, .size_bits = 5, .observed = true}, 21);
 }
 
 /* Mostly large blocks: all threads split and join spans at once. */
-static void large_blocks_change_hands(void **state) {
-    (void)state;
+static void large_blocks_change_hands(void) {
     run((struct load){.threads = 30, .operations = 1500, .size_bits = 18, .large_of = 4, .observed = true}, 31);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(blocks_of_every_size_stay_intact),
-        cmocka_unit_test(no_two_blocks_overlap),
-        cmocka_unit_test(small_blocks_change_hands),
-        cmocka_unit_test(large_blocks_change_hands),
+        PLAIN(blocks_of_every_size_stay_intact),
+        PLAIN(no_two_blocks_overlap),
+        PLAIN(small_blocks_change_hands),
+        PLAIN(large_blocks_change_hands),
     };
     alarm(1800);
     return cmocka_run_group_tests(tests, NULL, NULL);

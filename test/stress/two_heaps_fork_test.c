@@ -79,8 +79,7 @@ static void use_both(void *unused) {
     check_heaps();
 }
 
-static void child_of_a_process_that_contends_for_two_heaps_uses_both(void **state) {
-    (void)state;
+static void child_of_a_process_that_contends_for_two_heaps_uses_both(void) {
     pthread_t threads[2 * THREADS_PER_HEAP];
     unsigned forks = scaled(100);
     for (size_t i = 0; i < THREADS_PER_HEAP; i++) {
@@ -99,7 +98,7 @@ static void child_of_a_process_that_contends_for_two_heaps_uses_both(void **stat
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(child_of_a_process_that_contends_for_two_heaps_uses_both),
+        PLAIN(child_of_a_process_that_contends_for_two_heaps_uses_both),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,8 +66,7 @@ static char *tagged_page(void) {
     return page;
 }
 
-static void an_overflow_into_the_next_slot_faults(void **state) {
-    (void)state;
+static void an_overflow_into_the_next_slot_faults(void) {
     char *page = tagged_page();
     char *block = tag_slot(page, page);
     (void)tag_slot(page + SLOT, block);
@@ -76,8 +75,7 @@ static void an_overflow_into_the_next_slot_faults(void **state) {
     assert_true(faults(block + SLOT, false));
 }
 
-static void a_freed_slot_faults(void **state) {
-    (void)state;
+static void a_freed_slot_faults(void) {
     char *page = tagged_page();
     char *block = tag_slot(page, page);
     char *next = tag_slot(page, block);
@@ -87,15 +85,13 @@ static void a_freed_slot_faults(void **state) {
 }
 
 /* So canaries stay: behind a block of 40 bytes, 8 bytes have its tag. */
-static void the_last_granule_is_not_covered(void **state) {
-    (void)state;
+static void the_last_granule_is_not_covered(void) {
     char *block = tag_slot(tagged_page(), NULL);
     assert_false(faults(block + 40, true));
 }
 
 /* Without an exclusion, two tags are equal once in some 15. */
-static void random_tags_must_exclude_the_neighbours(void **state) {
-    (void)state;
+static void random_tags_must_exclude_the_neighbours(void) {
     char *page = tagged_page();
     unsigned equal = 0;
     for (unsigned i = 0; i < 1000; i++) {
@@ -108,10 +104,10 @@ static void random_tags_must_exclude_the_neighbours(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_overflow_into_the_next_slot_faults),
-        cmocka_unit_test(a_freed_slot_faults),
-        cmocka_unit_test(the_last_granule_is_not_covered),
-        cmocka_unit_test(random_tags_must_exclude_the_neighbours),
+        PLAIN(an_overflow_into_the_next_slot_faults),
+        PLAIN(a_freed_slot_faults),
+        PLAIN(the_last_granule_is_not_covered),
+        PLAIN(random_tags_must_exclude_the_neighbours),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,8 +29,7 @@ static void assert_map_is(const struct bins_map *map, const bool filled[BINS]) {
     }
 }
 
-static void the_map_agrees_with_an_array_of_flags(void **state) {
-    (void)state;
+static void the_map_agrees_with_an_array_of_flags(void) {
     struct random random = random_start();
     struct bins_map map = {.levels = 0};
     bool filled[BINS] = {false};
@@ -50,8 +49,7 @@ static void the_map_agrees_with_an_array_of_flags(void **state) {
     assert_memory_equal(&map, &empty, sizeof map);
 }
 
-static void bins_ascend_and_are_narrow(void **state) {
-    (void)state;
+static void bins_ascend_and_are_narrow(void) {
     assert_int_equal(place(1), 1);
     uint64_t first = 1; /* of the bin that holds size - 1 */
     for (uint64_t size = 2; size < 100000; size++) {
@@ -75,8 +73,8 @@ static void bins_ascend_and_are_narrow(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_map_agrees_with_an_array_of_flags),
-        cmocka_unit_test(bins_ascend_and_are_narrow),
+        PLAIN(the_map_agrees_with_an_array_of_flags),
+        PLAIN(bins_ascend_and_are_narrow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

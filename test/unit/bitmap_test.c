@@ -47,8 +47,7 @@ static void fill_at_random(struct random *random) {
     }
 }
 
-static void random_operations_agree_with_a_bool_array(void **state) {
-    (void)state;
+static void random_operations_agree_with_a_bool_array(void) {
     struct random random = random_start();
     fill_at_random(&random);
     for (int step = 0; step < STEPS; step++) {
@@ -68,8 +67,7 @@ static void random_operations_agree_with_a_bool_array(void **state) {
     }
 }
 
-static void every_range_of_three_words_is_counted_and_searched(void **state) {
-    (void)state;
+static void every_range_of_three_words_is_counted_and_searched(void) {
     const size_t bits = 3 * BITMAP_WORD_BITS;
     bitmap_word words[3] = {0};
     for (size_t first = 0; first < bits; first++) {
@@ -86,8 +84,7 @@ static void every_range_of_three_words_is_counted_and_searched(void **state) {
     }
 }
 
-static void a_bitmap_has_a_word_for_every_64_bits_begun(void **state) {
-    (void)state;
+static void a_bitmap_has_a_word_for_every_64_bits_begun(void) {
     assert_int_equal(bitmap_words(0), 0);
     assert_int_equal(bitmap_words(1), 1);
     assert_int_equal(bitmap_words(64), 1);
@@ -96,9 +93,9 @@ static void a_bitmap_has_a_word_for_every_64_bits_begun(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_operations_agree_with_a_bool_array),
-        cmocka_unit_test(every_range_of_three_words_is_counted_and_searched),
-        cmocka_unit_test(a_bitmap_has_a_word_for_every_64_bits_begun),
+        PLAIN(random_operations_agree_with_a_bool_array),
+        PLAIN(every_range_of_three_words_is_counted_and_searched),
+        PLAIN(a_bitmap_has_a_word_for_every_64_bits_begun),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

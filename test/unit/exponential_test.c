@@ -6,8 +6,7 @@
 #include "base/exponential.h"
 #include "support/random.h"
 
-static void a_mean_of_one_samples_everything(void **state) {
-    (void)state;
+static void a_mean_of_one_samples_everything(void) {
     assert_int_equal(exponential_draw(0, 1), 0);
     assert_int_equal(exponential_draw(UINT64_MAX, 1), 0);
     assert_true(exponential_share(1, 1) == 1);
@@ -19,8 +18,7 @@ static double distance(double a, double b) {
 }
 
 /* 1 - exp(-x), by values of a table. */
-static void shares_are_those_of_the_distribution(void **state) {
-    (void)state;
+static void shares_are_those_of_the_distribution(void) {
     const struct {
         uint64_t bytes;
         uint64_t mean;
@@ -37,8 +35,7 @@ static void shares_are_those_of_the_distribution(void **state) {
 }
 
 /* The share of draws of at least `bytes` is exp(-bytes / mean). */
-static void draws_have_the_distribution(void **state) {
-    (void)state;
+static void draws_have_the_distribution(void) {
     const uint64_t mean = 1000;
     const unsigned draws = 1000000;
     uint64_t random = 88172645463325252u;
@@ -59,8 +56,7 @@ static void draws_have_the_distribution(void **state) {
     }
 }
 
-static void the_ends_of_the_range_are_no_exception(void **state) {
-    (void)state;
+static void the_ends_of_the_range_are_no_exception(void) {
     assert_true(exponential_draw(0, 1 << 21) > 0);
     assert_true(exponential_draw(UINT64_MAX, UINT64_C(1) << 21) < 2);
     assert_true(exponential_draw(0, UINT64_MAX) == UINT64_MAX / 4);
@@ -69,10 +65,10 @@ static void the_ends_of_the_range_are_no_exception(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_mean_of_one_samples_everything),
-        cmocka_unit_test(shares_are_those_of_the_distribution),
-        cmocka_unit_test(draws_have_the_distribution),
-        cmocka_unit_test(the_ends_of_the_range_are_no_exception),
+        PLAIN(a_mean_of_one_samples_everything),
+        PLAIN(shares_are_those_of_the_distribution),
+        PLAIN(draws_have_the_distribution),
+        PLAIN(the_ends_of_the_range_are_no_exception),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,8 +57,7 @@ static void in_a_cancelled_thread(void *unused) {
     pthread_join(other, NULL);
 }
 
-static void the_line_names_operation_address_problem_state_and_thread(void **state) {
-    (void)state;
+static void the_line_names_operation_address_problem_state_and_thread(void) {
     const char *line = "mems: free(0x7f52a0c00310): double free: slot 12 of a 48-byte slab, free";
     assert_fault(double_free, line);
     assert_fault(in_a_cancelled_thread, line);
@@ -71,8 +70,7 @@ static void internal(void *unused) {
     fault_internal("slab.c", 42, "live <= slots");
 }
 
-static void an_internal_error_names_file_line_and_condition(void **state) {
-    (void)state;
+static void an_internal_error_names_file_line_and_condition(void) {
     assert_fault(internal, "mems: internal error: slab.c:42: live <= slots");
 }
 
@@ -80,8 +78,7 @@ static void asserted(void *value) {
     ASSERT(value == NULL);
 }
 
-static void an_assertion_fails_when_its_condition_is_false(void **state) {
-    (void)state;
+static void an_assertion_fails_when_its_condition_is_false(void) {
     struct child_result result;
     int some;
     child_run(&result, asserted, NULL);
@@ -101,8 +98,7 @@ static void with_long_state(void *unused) {
     fault("free", NULL, "invalid pointer", text);
 }
 
-static void a_long_line_is_cut_but_its_end(void **state) {
-    (void)state;
+static void a_long_line_is_cut_but_its_end(void) {
     struct child_result result;
     char tail[64];
     child_run(&result, with_long_state, NULL);
@@ -120,8 +116,7 @@ static void double_free_to(void *fd) {
 }
 
 /* A datagram socket keeps writes apart. */
-static void the_line_is_one_write(void **state) {
-    (void)state;
+static void the_line_is_one_write(void) {
     int ends[2];
     char line[FAULT_LINE];
     struct child_result result;
@@ -137,11 +132,11 @@ static void the_line_is_one_write(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_line_names_operation_address_problem_state_and_thread),
-        cmocka_unit_test(an_internal_error_names_file_line_and_condition),
-        cmocka_unit_test(an_assertion_fails_when_its_condition_is_false),
-        cmocka_unit_test(a_long_line_is_cut_but_its_end),
-        cmocka_unit_test(the_line_is_one_write),
+        PLAIN(the_line_names_operation_address_problem_state_and_thread),
+        PLAIN(an_internal_error_names_file_line_and_condition),
+        PLAIN(an_assertion_fails_when_its_condition_is_false),
+        PLAIN(a_long_line_is_cut_but_its_end),
+        PLAIN(the_line_is_one_write),
     };
     return cmocka_run_group_tests(tests, share_thread, NULL);
 }

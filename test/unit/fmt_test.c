@@ -30,8 +30,7 @@ static void assert_text(const char *expected) {
     assert_false(fmt.full);
 }
 
-static void numbers_agree_with_snprintf(void **state) {
-    (void)state;
+static void numbers_agree_with_snprintf(void) {
     struct random random = random_start();
     static const uint64_t edges[] = {0, 9, 10, UINT64_MAX, INT64_MAX, (uint64_t)INT64_MIN};
     for (size_t round = 0; round < ROUNDS; round++) {
@@ -49,15 +48,13 @@ static void numbers_agree_with_snprintf(void **state) {
     }
 }
 
-static void pointers_are_hexadecimal(void **state) {
-    (void)state;
+static void pointers_are_hexadecimal(void) {
     start();
     fmt_format(&fmt, "%p %p", NULL, (void *)(uintptr_t)0x7f52a0c00310);
     assert_text("0x0 0x7f52a0c00310");
 }
 
-static void labels_are_padded_on_the_right(void **state) {
-    (void)state;
+static void labels_are_padded_on_the_right(void) {
     start();
     fmt_label(&fmt, "live", 6);
     fmt_label(&fmt, "untouched", 6);
@@ -66,8 +63,7 @@ static void labels_are_padded_on_the_right(void **state) {
     assert_text("live  untouched  |");
 }
 
-static void a_template_takes_each_kind(void **state) {
-    (void)state;
+static void a_template_takes_each_kind(void) {
     start();
     fmt_format(&fmt, "%s=%u %d %x %p 100%%", "a", UINT64_C(1), INT64_C(-2), UINT64_C(0xabc), (void *)(uintptr_t)0x10);
     assert_text("a=1 -2 0xabc 0x10 100%");
@@ -77,8 +73,7 @@ static void a_template_takes_each_kind(void **state) {
 }
 
 /* Every capacity: what fits is a prefix of the whole text, and no byte behind the buffer changes. */
-static void what_does_not_fit_is_cut(void **state) {
-    (void)state;
+static void what_does_not_fit_is_cut(void) {
     const char whole[] = "slot 12 of a 48-byte slab   ";
     for (size_t capacity = 1; capacity <= sizeof whole + 1; capacity++) {
         memset(buffer, '#', sizeof buffer);
@@ -119,8 +114,7 @@ static void *read_and_interrupt(void *fd) {
     return NULL;
 }
 
-static void flush_writes_all_and_empties(void **state) {
-    (void)state;
+static void flush_writes_all_and_empties(void) {
     int ends[2];
     pthread_t reader;
     struct sigaction action = {.sa_handler = ignore};
@@ -145,8 +139,7 @@ static void flush_writes_all_and_empties(void **state) {
     assert_string_equal(text.text, "");
 }
 
-static void flush_that_fails_is_silent(void **state) {
-    (void)state;
+static void flush_that_fails_is_silent(void) {
     start();
     fmt_text(&fmt, "to nobody");
     errno = EDOM;
@@ -164,8 +157,7 @@ static void *flush_while_cancelled(void *fd) {
     return &fmt;
 }
 
-static void flush_is_no_cancellation_point(void **state) {
-    (void)state;
+static void flush_is_no_cancellation_point(void) {
     int ends[2];
     pthread_t thread;
     void *result = NULL;
@@ -181,10 +173,10 @@ static void flush_is_no_cancellation_point(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(numbers_agree_with_snprintf),    cmocka_unit_test(pointers_are_hexadecimal),
-        cmocka_unit_test(labels_are_padded_on_the_right), cmocka_unit_test(a_template_takes_each_kind),
-        cmocka_unit_test(what_does_not_fit_is_cut),       cmocka_unit_test(flush_writes_all_and_empties),
-        cmocka_unit_test(flush_that_fails_is_silent),     cmocka_unit_test(flush_is_no_cancellation_point),
+        PLAIN(numbers_agree_with_snprintf),    PLAIN(pointers_are_hexadecimal),
+        PLAIN(labels_are_padded_on_the_right), PLAIN(a_template_takes_each_kind),
+        PLAIN(what_does_not_fit_is_cut),       PLAIN(flush_writes_all_and_empties),
+        PLAIN(flush_that_fails_is_silent),     PLAIN(flush_is_no_cancellation_point),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -842,8 +842,7 @@ static void reports_and_goes_on(void) {
     _exit(0);
 }
 
-static void reporting_goes_on(void **state) {
-    (void)state;
+static void reporting_goes_on(void) {
     struct child_result result;
     struct fresh fresh = {reports_and_goes_on, allocator.option_set, allocator.usual, "harden=full,on_fault=report",
                           NULL};
@@ -859,8 +858,7 @@ static void reporting_goes_on(void **state) {
     assert_string_equal(line, "");
 }
 
-static void large_blocks_are_swept(void **state) {
-    (void)state;
+static void large_blocks_are_swept(void) {
     struct child_result result;
     struct fresh fresh = {a_large_block_that_is_never_freed, allocator.option_set, allocator.usual, "harden=full",
                           NULL};
@@ -871,8 +869,7 @@ static void large_blocks_are_swept(void **state) {
                                          "bytes behind its end [thread #]\n"));
 }
 
-static void trapping_is_no_abort(void **state) {
-    (void)state;
+static void trapping_is_no_abort(void) {
     struct child_result result;
     struct fresh fresh = {twice, allocator.option_set, allocator.usual, "harden=full,on_fault=trap", NULL};
     child_run(&result, fresh_child, &fresh);
@@ -1035,9 +1032,9 @@ int main(void) {
         FRESH_WITH(a_canary_is_no_text, "harden=full"),
         FRESH_WITH(a_sweep_goes_on_in_another_slab, "harden=full"),
         FRESH_WITH(a_fresh_page_costs_one_fault, "harden=full"),
-        cmocka_unit_test(reporting_goes_on),
-        cmocka_unit_test(large_blocks_are_swept),
-        cmocka_unit_test(trapping_is_no_abort),
+        PLAIN(reporting_goes_on),
+        PLAIN(large_blocks_are_swept),
+        PLAIN(trapping_is_no_abort),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,8 +39,7 @@ static void *count(void *unused) {
     return NULL;
 }
 
-static void one_holder_at_a_time(void **state) {
-    (void)state;
+static void one_holder_at_a_time(void) {
     pthread_t threads[THREADS];
     counter = 0;
     for (size_t i = 0; i < THREADS; i++) {
@@ -89,8 +88,7 @@ static void ignore(int number) {
 }
 
 /* A signal ends a sleep early, with EINTR. */
-static void sleepers_are_woken_and_errno_is_kept(void **state) {
-    (void)state;
+static void sleepers_are_woken_and_errno_is_kept(void) {
     struct sigaction action = {.sa_handler = ignore};
     struct sleeper sleepers[2] = {0};
     assert_int_equal(sigaction(SIGUSR1, &action, NULL), 0);
@@ -113,8 +111,7 @@ static void sleepers_are_woken_and_errno_is_kept(void **state) {
     }
 }
 
-static void init_makes_a_free_lock(void **state) {
-    (void)state;
+static void init_makes_a_free_lock(void) {
     struct lock lock;
     memset(&lock, 0xff, sizeof lock);
     lock_init(&lock, LOCK_HUGE);
@@ -183,8 +180,7 @@ static void assert_passes(void (*function)(void *)) {
     assert_int_equal(result.signal, 0);
 }
 
-static void ranks_ascend(void **state) {
-    (void)state;
+static void ranks_ascend(void) {
     assert_passes(take_ascending);
     assert_passes(take_all_as_fork_does);
     assert_aborts(take_descending, "ranks_held");
@@ -201,8 +197,7 @@ static void *look_at_low(void *unused) {
 }
 
 /* In debug builds, by the asking thread. */
-static void a_lock_tells_whether_it_is_held(void **state) {
-    (void)state;
+static void a_lock_tells_whether_it_is_held(void) {
     pthread_t other;
     void *seen = &low;
     assert_false(lock_held(&low));
@@ -233,8 +228,7 @@ static void reset_and_take(void *unused) {
 }
 
 /* One held by the forking thread, one by a thread that the child does not have. */
-static void a_forked_child_makes_locks_free(void **state) {
-    (void)state;
+static void a_forked_child_makes_locks_free(void) {
     pthread_t holder;
     struct child_result result;
     pthread_barrier_init(&held, NULL, 2);
@@ -252,12 +246,12 @@ static void a_forked_child_makes_locks_free(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_holder_at_a_time),
-        cmocka_unit_test(sleepers_are_woken_and_errno_is_kept),
-        cmocka_unit_test(init_makes_a_free_lock),
-        cmocka_unit_test(ranks_ascend),
-        cmocka_unit_test(a_lock_tells_whether_it_is_held),
-        cmocka_unit_test(a_forked_child_makes_locks_free),
+        PLAIN(one_holder_at_a_time),
+        PLAIN(sleepers_are_woken_and_errno_is_kept),
+        PLAIN(init_makes_a_free_lock),
+        PLAIN(ranks_ascend),
+        PLAIN(a_lock_tells_whether_it_is_held),
+        PLAIN(a_forked_child_makes_locks_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

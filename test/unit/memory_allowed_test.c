@@ -46,8 +46,7 @@ static int remove_root(void **state) {
     return system(command);
 }
 
-static void the_least_of_a_group_and_those_around_it_counts(void **state) {
-    (void)state;
+static void the_least_of_a_group_and_those_around_it_counts(void) {
     put("a/b/c/memory.max", "max\n");
     put("a/b/memory.max", "1073741824\n");
     put("a/memory.max", "2147483648\n");
@@ -59,16 +58,14 @@ static void the_least_of_a_group_and_those_around_it_counts(void **state) {
     assert_true(limit("0::/\n") == 1000000);
 }
 
-static void both_versions_are_read(void **state) {
-    (void)state;
+static void both_versions_are_read(void) {
     put("memory/d/memory.limit_in_bytes", "700000\n");
     put("memory/memory.limit_in_bytes", "9223372036854771712\n");
     assert_true(limit("9:cpu:/d\n5:memory:/d\n0::/nowhere\n") == 700000);
     assert_true(limit("9:cpu:/d\n5:memory:/\n1:name=systemd:/d\n") == 9223372036854771712u);
 }
 
-static void nonsense_is_no_limit(void **state) {
-    (void)state;
+static void nonsense_is_no_limit(void) {
     assert_true(limit("") == SIZE_MAX);
     assert_true(limit("0::") == 1000000); /* like the root's, above */
     assert_true(limit("what is this") == SIZE_MAX);
@@ -77,8 +74,7 @@ static void nonsense_is_no_limit(void **state) {
     assert_true(os_groups_limit("/nowhere", root) == SIZE_MAX);
 }
 
-static void the_machine_s_memory_is_a_limit(void **state) {
-    (void)state;
+static void the_machine_s_memory_is_a_limit(void) {
     size_t pages = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
     assert_true(os_memory_allowed() <= pages && os_memory_allowed() > 0);
     assert_true(os_memory_pressure() <= 100);
@@ -86,10 +82,10 @@ static void the_machine_s_memory_is_a_limit(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_least_of_a_group_and_those_around_it_counts),
-        cmocka_unit_test(both_versions_are_read),
-        cmocka_unit_test(nonsense_is_no_limit),
-        cmocka_unit_test(the_machine_s_memory_is_a_limit),
+        PLAIN(the_least_of_a_group_and_those_around_it_counts),
+        PLAIN(both_versions_are_read),
+        PLAIN(nonsense_is_no_limit),
+        PLAIN(the_machine_s_memory_is_a_limit),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
 }

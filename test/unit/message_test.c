@@ -24,8 +24,7 @@ static void tell_line(void *unused) {
     message_line("mems: a line");
 }
 
-static void a_line_is_told_with_a_newline(void **state) {
-    (void)state;
+static void a_line_is_told_with_a_newline(void) {
     assert_string_equal(told_by(tell_line), "mems: a line\n");
 }
 
@@ -41,8 +40,7 @@ static void tell_long_line(void *unused) {
     message_tell(&message, STDERR_FILENO);
 }
 
-static void a_long_line_is_cut_before_its_end(void **state) {
-    (void)state;
+static void a_long_line_is_cut_before_its_end(void) {
     const char *told = told_by(tell_long_line);
     static const char end[] = "xxx [the end of the message]\n";
     assert_in_range(strlen(told), MESSAGE_SIZE - MESSAGE_END, MESSAGE_SIZE - 1);
@@ -60,15 +58,13 @@ static void fill_to_the_end(void *unused) {
     message_tell(&message, STDERR_FILENO);
 }
 
-static void a_full_line_still_ends_in_a_newline(void **state) {
-    (void)state;
+static void a_full_line_still_ends_in_a_newline(void) {
     const char *told = told_by(fill_to_the_end);
     assert_int_equal(strlen(told), MESSAGE_SIZE - 1);
     assert_int_equal(told[MESSAGE_SIZE - 2], '\n');
 }
 
-static void telling_keeps_errno(void **state) {
-    (void)state;
+static void telling_keeps_errno(void) {
     struct message message;
     errno = ENOENT;
     message_begin(&message);
@@ -78,10 +74,10 @@ static void telling_keeps_errno(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_line_is_told_with_a_newline),
-        cmocka_unit_test(a_long_line_is_cut_before_its_end),
-        cmocka_unit_test(a_full_line_still_ends_in_a_newline),
-        cmocka_unit_test(telling_keeps_errno),
+        PLAIN(a_line_is_told_with_a_newline),
+        PLAIN(a_long_line_is_cut_before_its_end),
+        PLAIN(a_full_line_still_ends_in_a_newline),
+        PLAIN(telling_keeps_errno),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

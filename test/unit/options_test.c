@@ -40,8 +40,7 @@ static void assert_defaults(const struct options *options) {
     assert_option(options, "window", "auto");
 }
 
-static void every_option_has_its_default(void **state) {
-    (void)state;
+static void every_option_has_its_default(void) {
     struct options options;
     memset(&options, 0xa5, sizeof options);
     options_init(&engine_options, &options);
@@ -52,8 +51,7 @@ static void every_option_has_its_default(void **state) {
     assert_int_equal(options.window, 0);
 }
 
-static void values_are_taken_and_printed(void **state) {
-    (void)state;
+static void values_are_taken_and_printed(void) {
     static const struct {
         const char *name, *value, *printed;
     } cases[] = {
@@ -87,8 +85,7 @@ static void values_are_taken_and_printed(void **state) {
     assert_int_equal(options.window, 5 * 1024 * 1024);
 }
 
-static void bad_values_change_nothing(void **state) {
-    (void)state;
+static void bad_values_change_nothing(void) {
     static const char *const cases[][2] = {
         {"check", ""},
         {"check", "Every"},
@@ -126,8 +123,7 @@ static void bad_values_change_nothing(void **state) {
     assert_defaults(&options);
 }
 
-static void a_path_may_have_255_bytes(void **state) {
-    (void)state;
+static void a_path_may_have_255_bytes(void) {
     char path[OPTIONS_PATH_MAX + 1];
     memset(path, 'p', sizeof path);
     path[OPTIONS_PATH_MAX] = '\0';
@@ -140,8 +136,7 @@ static void a_path_may_have_255_bytes(void **state) {
     assert_option(&options, "stats_file", path);
 }
 
-static void a_value_that_does_not_fit_is_cut_and_an_error(void **state) {
-    (void)state;
+static void a_value_that_does_not_fit_is_cut_and_an_error(void) {
     struct options options;
     options_init(&engine_options, &options);
     char value[6] = "-----";
@@ -157,8 +152,7 @@ static void a_value_that_does_not_fit_is_cut_and_an_error(void **state) {
     assert_int_equal(options_get(&engine_options, &options, NULL, value, 6), EINVAL);
 }
 
-static void a_list_is_read_from_left_to_right(void **state) {
-    (void)state;
+static void a_list_is_read_from_left_to_right(void) {
     struct options options;
     options_init(&engine_options, &options);
     parse(&options, "check=deferred,,stats=json,stats_file=/a=b,window=1g,decay_ms=7,decay_ms=8,");
@@ -173,8 +167,7 @@ static void a_list_is_read_from_left_to_right(void **state) {
     assert_int_equal(lines, 0);
 }
 
-static void mistakes_are_told_and_skipped(void **state) {
-    (void)state;
+static void mistakes_are_told_and_skipped(void) {
     struct options options;
     options_init(&engine_options, &options);
     parse(&options, "chek=every,check=often,decay_ms,stats=text");
@@ -190,8 +183,7 @@ static void mistakes_are_told_and_skipped(void **state) {
     assert_option(&options, "stats", "text");
 }
 
-static void guard_report_is_switched_by_numbers_too(void **state) {
-    (void)state;
+static void guard_report_is_switched_by_numbers_too(void) {
     struct options options;
     options_init(&engine_options, &options);
     const char *const words[] = {"on", "off", "1", "0"};
@@ -202,8 +194,7 @@ static void guard_report_is_switched_by_numbers_too(void **state) {
     assert_int_equal(options_set(&engine_options, &options, "guard_report", "2"), EINVAL);
 }
 
-static void overlong_items_are_told_and_skipped(void **state) {
-    (void)state;
+static void overlong_items_are_told_and_skipped(void) {
     char text[2048];
     memset(text, 'x', sizeof text);
     memcpy(text + sizeof text - 16, ",check=deferred", 16);
@@ -221,8 +212,7 @@ static void overlong_items_are_told_and_skipped(void **state) {
     assert_non_null(strstr(told, "no such option"));
 }
 
-static void help_names_every_option_with_its_default(void **state) {
-    (void)state;
+static void help_names_every_option_with_its_default(void) {
     struct options options;
     options_init(&engine_options, &options);
     parse(&options, "help,decay_ms=9");
@@ -248,8 +238,7 @@ static const struct option other_options[] = {
 };
 static const struct option_table other_table = {.variable = "OTHER_OPTIONS", .options = other_options, .count = 1};
 
-static void a_table_of_another_owner_has_a_variable_and_members_of_its_own(void **state) {
-    (void)state;
+static void a_table_of_another_owner_has_a_variable_and_members_of_its_own(void) {
     struct other other = {.before = 7, .after = 7};
     options_init(&other_table, &other);
     assert_int_equal(other.size, 65536);
@@ -269,17 +258,17 @@ static void a_table_of_another_owner_has_a_variable_and_members_of_its_own(void 
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_option_has_its_default),
-        cmocka_unit_test(values_are_taken_and_printed),
-        cmocka_unit_test(bad_values_change_nothing),
-        cmocka_unit_test(a_path_may_have_255_bytes),
-        cmocka_unit_test(a_value_that_does_not_fit_is_cut_and_an_error),
-        cmocka_unit_test(a_list_is_read_from_left_to_right),
-        cmocka_unit_test(mistakes_are_told_and_skipped),
-        cmocka_unit_test(guard_report_is_switched_by_numbers_too),
-        cmocka_unit_test(overlong_items_are_told_and_skipped),
-        cmocka_unit_test(help_names_every_option_with_its_default),
-        cmocka_unit_test(a_table_of_another_owner_has_a_variable_and_members_of_its_own),
+        PLAIN(every_option_has_its_default),
+        PLAIN(values_are_taken_and_printed),
+        PLAIN(bad_values_change_nothing),
+        PLAIN(a_path_may_have_255_bytes),
+        PLAIN(a_value_that_does_not_fit_is_cut_and_an_error),
+        PLAIN(a_list_is_read_from_left_to_right),
+        PLAIN(mistakes_are_told_and_skipped),
+        PLAIN(guard_report_is_switched_by_numbers_too),
+        PLAIN(overlong_items_are_told_and_skipped),
+        PLAIN(help_names_every_option_with_its_default),
+        PLAIN(a_table_of_another_owner_has_a_variable_and_members_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,8 +56,7 @@ static void skip_where_pages_cannot_move(void) {
     }
 }
 
-static void moved_pages_leave_zero_behind(void **state) {
-    (void)state;
+static void moved_pages_leave_zero_behind(void) {
     skip_where_pages_cannot_move();
     bool lost = true;
     char *start = map(8 * UNIT);
@@ -88,8 +87,7 @@ static void check_moved_pages(void *unused) {
     _exit(!filled_with(start, UNIT, 0) || !filled_with(start + UNIT, UNIT, 7));
 }
 
-static void pages_shared_with_a_child_move_in_it_alone(void **state) {
-    (void)state;
+static void pages_shared_with_a_child_move_in_it_alone(void) {
     skip_where_pages_cannot_move();
     struct child_result result;
     char *start = shared_with_child = map(2 * UNIT);
@@ -107,8 +105,7 @@ static void pages_shared_with_a_child_move_in_it_alone(void **state) {
  * A window like the engine's: moves split it into many mappings, so eventually a source spans several, which the kernel
  * refuses. All of the window must stay usable.
  */
-static void a_window_stays_whole_over_many_moves(void **state) {
-    (void)state;
+static void a_window_stays_whole_over_many_moves(void) {
     skip_where_pages_cannot_move();
     enum { UNITS = 32, MOVES = 3000 };
     struct random random = random_start();
@@ -188,21 +185,17 @@ static void move_at_the_limit(void *unused) {
     _exit(error != ENOMEM || !filled_with(start, size, 7) || lost == mapped ? 3 : 0);
 }
 
-static void a_move_tells_when_the_destination_is_lost(void **state) {
-    (void)state;
+static void a_move_tells_when_the_destination_is_lost(void) {
     expect_success(move_at_the_limit, NULL);
 }
 
 /* --- Injection ------------------------------------------------------------------------------------------------- */
 
-static int clear_injections(void **state) {
-    (void)state;
+static void clear_injections(void) {
     os_inject_clear();
-    return 0;
 }
 
-static void injected_calls_fail_from_to_and_are_counted(void **state) {
-    (void)state;
+static void injected_calls_fail_from_to_and_are_counted(void) {
     char *start = map(UNIT);
     uint64_t calls = os_inject_calls(OS_CALL_MPROTECT);
     os_inject(OS_CALL_MPROTECT, 2, 3, EACCES);
@@ -220,8 +213,7 @@ static void injected_calls_fail_from_to_and_are_counted(void **state) {
     unmap(start, UNIT);
 }
 
-static void every_kind_of_call_can_fail(void **state) {
-    (void)state;
+static void every_kind_of_call_can_fail(void) {
     void *out = NULL;
     bool lost = true;
     char *start = map(4 * UNIT);
@@ -252,8 +244,7 @@ static void every_kind_of_call_can_fail(void **state) {
     unmap(start, 4 * UNIT);
 }
 
-static void a_destination_that_was_unmapped_is_taken_again(void **state) {
-    (void)state;
+static void a_destination_that_was_unmapped_is_taken_again(void) {
     skip_where_pages_cannot_move();
     bool lost = true;
     char *start = map(2 * UNIT);
@@ -274,8 +265,7 @@ static void a_destination_that_was_unmapped_is_taken_again(void **state) {
 }
 
 /* The first or second of the two cuts fails: the requested part is there and aligned all the same. */
-static void a_map_that_cannot_be_trimmed_is_as_good(void **state) {
-    (void)state;
+static void a_map_that_cannot_be_trimmed_is_as_good(void) {
     const size_t align = 1024 * UNIT;
     for (uint64_t cut = 0; cut < 2; cut++) {
         void *out = NULL;
@@ -313,9 +303,8 @@ static void try_again_after_failed_trials(void *unused) {
 }
 
 /* A process makes its trials once, so these are in another process. */
-static void a_trial_that_could_not_be_made_is_made_again(void **state) {
+static void a_trial_that_could_not_be_made_is_made_again(void) {
     struct child_result result;
-    (void)state;
     child_run(&result, try_again_after_failed_trials, NULL);
     assert_int_equal(result.signal, 0);
     assert_int_equal(result.status, 0);
@@ -336,8 +325,7 @@ static void refuse_moves(void *unused) {
     _exit(os_inject_calls(OS_CALL_MREMAP) != calls);
 }
 
-static void a_kernel_that_cannot_move_pages_is_asked_once(void **state) {
-    (void)state;
+static void a_kernel_that_cannot_move_pages_is_asked_once(void) {
     expect_success(refuse_moves, NULL);
 }
 
@@ -384,8 +372,7 @@ static void run_in_sandbox(void *unused) {
     _exit(!refused || os_purge_zeroes() || errno != EDOM ? 3 : 0);
 }
 
-static void a_sandbox_may_refuse_getrandom_and_madvise(void **state) {
-    (void)state;
+static void a_sandbox_may_refuse_getrandom_and_madvise(void) {
     expect_success(run_in_sandbox, NULL);
 }
 
@@ -394,19 +381,19 @@ static void a_sandbox_may_refuse_getrandom_and_madvise(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         /* these two first: their children must make the trials before this process does */
-        cmocka_unit_test_teardown(a_trial_that_could_not_be_made_is_made_again, clear_injections),
-        cmocka_unit_test_teardown(a_kernel_that_cannot_move_pages_is_asked_once, clear_injections),
+        PLAIN_WITH(a_trial_that_could_not_be_made_is_made_again, NULL, clear_injections),
+        PLAIN_WITH(a_kernel_that_cannot_move_pages_is_asked_once, NULL, clear_injections),
 #ifdef SECCOMP_MODE_FILTER
-        cmocka_unit_test(a_sandbox_may_refuse_getrandom_and_madvise),
+        PLAIN(a_sandbox_may_refuse_getrandom_and_madvise),
 #endif
-        cmocka_unit_test(moved_pages_leave_zero_behind),
-        cmocka_unit_test(pages_shared_with_a_child_move_in_it_alone),
-        cmocka_unit_test(a_window_stays_whole_over_many_moves),
-        cmocka_unit_test(a_move_tells_when_the_destination_is_lost),
-        cmocka_unit_test_teardown(injected_calls_fail_from_to_and_are_counted, clear_injections),
-        cmocka_unit_test_teardown(every_kind_of_call_can_fail, clear_injections),
-        cmocka_unit_test_teardown(a_destination_that_was_unmapped_is_taken_again, clear_injections),
-        cmocka_unit_test_teardown(a_map_that_cannot_be_trimmed_is_as_good, clear_injections),
+        PLAIN(moved_pages_leave_zero_behind),
+        PLAIN(pages_shared_with_a_child_move_in_it_alone),
+        PLAIN(a_window_stays_whole_over_many_moves),
+        PLAIN(a_move_tells_when_the_destination_is_lost),
+        PLAIN_WITH(injected_calls_fail_from_to_and_are_counted, NULL, clear_injections),
+        PLAIN_WITH(every_kind_of_call_can_fail, NULL, clear_injections),
+        PLAIN_WITH(a_destination_that_was_unmapped_is_taken_again, NULL, clear_injections),
+        PLAIN_WITH(a_map_that_cannot_be_trimmed_is_as_good, NULL, clear_injections),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

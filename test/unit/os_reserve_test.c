@@ -19,8 +19,7 @@ static char *reserve(size_t size) {
     return start;
 }
 
-static void test_a_reservation_at_an_address_takes_free_addresses_only(void **state) {
-    (void)state;
+static void test_a_reservation_at_an_address_takes_free_addresses_only(void) {
     char *start = reserve(UNITS * UNIT);
     assert_int_equal(os_reserve_at(start, UNITS * UNIT), EEXIST);
     assert_int_equal(os_unmap(start + UNIT, 2 * UNIT), 0);
@@ -35,16 +34,14 @@ static void test_a_reservation_at_an_address_takes_free_addresses_only(void **st
     assert_int_equal(os_unmap(start, UNITS * UNIT), 0);
 }
 
-static void test_a_reservation_where_none_can_be_is_refused(void **state) {
-    (void)state;
+static void test_a_reservation_where_none_can_be_is_refused(void) {
     char *beyond = (char *)(UINTPTR_MAX / 2 + 1);
     assert_int_not_equal(os_reserve_at(beyond, UNIT), 0);
     assert_int_not_equal(os_reserve_at(beyond - UNIT, 2 * UNIT), 0);
     assert_int_equal(errno, 0);
 }
 
-static void test_cores_leave_out_what_is_reserved_until_it_is_used(void **state) {
-    (void)state;
+static void test_cores_leave_out_what_is_reserved_until_it_is_used(void) {
     char *start = reserve(UNITS * UNIT);
     if (!cores_can_leave_out()) {
         skip();
@@ -63,8 +60,7 @@ static void test_cores_leave_out_what_is_reserved_until_it_is_used(void **state)
     assert_int_equal(os_unmap(start, UNITS * UNIT), 0);
 }
 
-static void test_reserved_memory_grows_where_no_mapping_is_left(void **state) {
-    (void)state;
+static void test_reserved_memory_grows_where_no_mapping_is_left(void) {
     size_t size = 0;
     int errors = 0;
     char *start = reserve(UNITS * UNIT);
@@ -85,18 +81,16 @@ static void test_reserved_memory_grows_where_no_mapping_is_left(void **state) {
     assert_int_equal(os_unmap(start, UNITS * UNIT), 0);
 }
 
-static int clear_errno(void **state) {
-    (void)state;
+static void clear_errno(void) {
     errno = 0;
-    return 0;
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_reservation_at_an_address_takes_free_addresses_only),
-        cmocka_unit_test_setup(test_a_reservation_where_none_can_be_is_refused, clear_errno),
-        cmocka_unit_test(test_cores_leave_out_what_is_reserved_until_it_is_used),
-        cmocka_unit_test(test_reserved_memory_grows_where_no_mapping_is_left),
+        PLAIN(test_a_reservation_at_an_address_takes_free_addresses_only),
+        PLAIN_WITH(test_a_reservation_where_none_can_be_is_refused, clear_errno, NULL),
+        PLAIN(test_cores_leave_out_what_is_reserved_until_it_is_used),
+        PLAIN(test_reserved_memory_grows_where_no_mapping_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,8 +51,7 @@ static void assert_faults_at(void *address) {
     assert_int_equal(result.signal, SIGSEGV);
 }
 
-static void reserved_pages_fault_until_committed(void **state) {
-    (void)state;
+static void reserved_pages_fault_until_committed(void) {
     for (size_t align = OS_PAGE; align <= 8 * MIB; align *= 2) {
         void *start = NULL;
         assert_int_equal(os_reserve(4 * UNIT, align, &start), 0);
@@ -71,8 +70,7 @@ static void reserved_pages_fault_until_committed(void **state) {
     assert_faults_at(second);
 }
 
-static void maps_are_zero_and_aligned_and_leave_nothing_over(void **state) {
-    (void)state;
+static void maps_are_zero_and_aligned_and_leave_nothing_over(void) {
     struct os_usage before, after;
     os_usage(&before);
     for (size_t align = OS_PAGE; align <= 8 * MIB; align *= 2) {
@@ -87,16 +85,14 @@ static void maps_are_zero_and_aligned_and_leave_nothing_over(void **state) {
     assert_true(after.mapped < before.mapped + 8 * MIB);
 }
 
-static void sizes_that_overflow_are_refused(void **state) {
-    (void)state;
+static void sizes_that_overflow_are_refused(void) {
     void *start = NULL;
     assert_int_equal(os_map(SIZE_MAX - UNIT + 1, 2 * UNIT, &start), ENOMEM);
     assert_int_equal(os_reserve(SIZE_MAX / 2, UNIT, &start), ENOMEM);
     assert_null(start);
 }
 
-static void a_claim_takes_free_addresses_only(void **state) {
-    (void)state;
+static void a_claim_takes_free_addresses_only(void) {
     char *start = map(4 * UNIT);
     memset(start, 1, 4 * UNIT);
     assert_int_equal(os_claim(start + UNIT, UNIT), EEXIST);
@@ -110,8 +106,7 @@ static void a_claim_takes_free_addresses_only(void **state) {
     unmap(start, 4 * UNIT);
 }
 
-static void purged_pages_read_as_zero(void **state) {
-    (void)state;
+static void purged_pages_read_as_zero(void) {
     assert_int_equal(os_purge_zeroes(), purging_zeroes());
     char *start = map(4 * UNIT);
     memset(start, 1, 4 * UNIT);
@@ -126,8 +121,7 @@ static void purged_pages_read_as_zero(void **state) {
 }
 
 /* The kernel marks what comes before the hole, and then refuses. */
-static void a_guard_that_is_refused_leaves_pages_accessible(void **state) {
-    (void)state;
+static void a_guard_that_is_refused_leaves_pages_accessible(void) {
     char *start = map(2 * UNIT);
     unmap(start + UNIT, UNIT);
     assert_int_not_equal(os_guard(start, 2 * UNIT), 0);
@@ -135,8 +129,7 @@ static void a_guard_that_is_refused_leaves_pages_accessible(void **state) {
     unmap(start, UNIT);
 }
 
-static void a_map_changes_its_size(void **state) {
-    (void)state;
+static void a_map_changes_its_size(void) {
     char *start = map(4 * UNIT);
     void *out = NULL;
     memset(start, 1, 4 * UNIT);
@@ -161,8 +154,7 @@ static void a_map_changes_its_size(void **state) {
     unmap(start + 2 * UNIT, 2 * UNIT);
 }
 
-static void the_break_moves_where_the_c_library_lets_it(void **state) {
-    (void)state;
+static void the_break_moves_where_the_c_library_lets_it(void) {
     void *first = NULL;
     void *second = NULL;
     assert_int_equal(os_move_break(0, &first), 0);
@@ -183,8 +175,7 @@ static void the_break_moves_where_the_c_library_lets_it(void **state) {
 
 #ifdef __GLIBC__
 /* The C library's sbrk has its own idea of where the break is. */
-static void our_break_and_sbrk_go_on_from_each_other(void **state) {
-    (void)state;
+static void our_break_and_sbrk_go_on_from_each_other(void) {
     void *start = NULL;
     void *now = NULL;
     assert_ptr_not_equal(sbrk(0), (void *)-1);
@@ -201,8 +192,7 @@ static void our_break_and_sbrk_go_on_from_each_other(void **state) {
 }
 #endif
 
-static void failures_leave_errno_alone(void **state) {
-    (void)state;
+static void failures_leave_errno_alone(void) {
     void *out = NULL;
     char *start = map(2 * UNIT);
     unmap(start + UNIT, UNIT);
@@ -233,8 +223,7 @@ static uint64_t monotonic_ms(void) {
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-static void the_coarse_clock_goes_on_and_never_back(void **state) {
-    (void)state;
+static void the_coarse_clock_goes_on_and_never_back(void) {
     uint64_t start = os_coarse_ms();
     uint64_t now = start;
     while (now < start + 20) {
@@ -245,8 +234,7 @@ static void the_coarse_clock_goes_on_and_never_back(void **state) {
     }
 }
 
-static void a_test_can_stop_the_coarse_clock(void **state) {
-    (void)state;
+static void a_test_can_stop_the_coarse_clock(void) {
     clock_stop();
     const uint64_t stopped = os_coarse_ms();
     while (monotonic_ms() < stopped + 20) {
@@ -276,8 +264,7 @@ static void assert_random_looks_so(void) {
     assert_true(always_set == 0);
 }
 
-static void random_numbers_differ_in_every_bit(void **state) {
-    (void)state;
+static void random_numbers_differ_in_every_bit(void) {
     assert_random_looks_so();
 }
 
@@ -290,8 +277,7 @@ static void limit_address_space(void *limit) {
     _exit(setrlimit(RLIMIT_AS, &limits) != 0 || os_address_limit() != *(size_t *)limit);
 }
 
-static void the_address_limit_is_the_process_s(void **state) {
-    (void)state;
+static void the_address_limit_is_the_process_s(void) {
     struct rlimit limits;
     assert_int_equal(getrlimit(RLIMIT_AS, &limits), 0);
     assert_true(os_address_limit() == (limits.rlim_cur == RLIM_INFINITY ? SIZE_MAX : limits.rlim_cur));
@@ -314,8 +300,7 @@ static void check_ids_of_child(void *parent) {
     _exit(!right || os_process_id() == *(uint64_t *)parent);
 }
 
-static void ids_are_true_in_threads_and_children(void **state) {
-    (void)state;
+static void ids_are_true_in_threads_and_children(void) {
     uint64_t other = 0;
     uint64_t own = os_process_id();
     pthread_t thread;
@@ -329,8 +314,7 @@ static void ids_are_true_in_threads_and_children(void **state) {
     assert_int_equal(result.status, 0);
 }
 
-static void the_environment_may_be_missing(void **state) {
-    (void)state;
+static void the_environment_may_be_missing(void) {
     assert_int_equal(setenv("MEMS_TEST_SET", "value", 1), 0);
     assert_string_equal(os_environment(NULL, "MEMS_TEST_SET"), "value");
     assert_null(os_environment(NULL, "MEMS_TEST_UNSET"));
@@ -341,8 +325,7 @@ static void the_environment_may_be_missing(void **state) {
     assert_null(value);
 }
 
-static void files_are_appended_to_and_told_apart(void **state) {
-    (void)state;
+static void files_are_appended_to_and_told_apart(void) {
     char path[] = "/tmp/mems_os_test_XXXXXX";
     int fd = mkstemp(path);
     int end = -1;
@@ -373,8 +356,7 @@ static void files_are_appended_to_and_told_apart(void **state) {
     assert_int_equal(os_open_append("/", &end), EISDIR);
 }
 
-static void usage_follows_what_is_mapped_and_touched(void **state) {
-    (void)state;
+static void usage_follows_what_is_mapped_and_touched(void) {
     struct os_usage before, reserved, touched;
     void *start = NULL;
     os_usage(&before);
@@ -394,26 +376,26 @@ static void usage_follows_what_is_mapped_and_touched(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reserved_pages_fault_until_committed),
-        cmocka_unit_test(maps_are_zero_and_aligned_and_leave_nothing_over),
-        cmocka_unit_test(sizes_that_overflow_are_refused),
-        cmocka_unit_test(a_claim_takes_free_addresses_only),
-        cmocka_unit_test(purged_pages_read_as_zero),
-        cmocka_unit_test(a_guard_that_is_refused_leaves_pages_accessible),
-        cmocka_unit_test(a_map_changes_its_size),
-        cmocka_unit_test(the_break_moves_where_the_c_library_lets_it),
+        PLAIN(reserved_pages_fault_until_committed),
+        PLAIN(maps_are_zero_and_aligned_and_leave_nothing_over),
+        PLAIN(sizes_that_overflow_are_refused),
+        PLAIN(a_claim_takes_free_addresses_only),
+        PLAIN(purged_pages_read_as_zero),
+        PLAIN(a_guard_that_is_refused_leaves_pages_accessible),
+        PLAIN(a_map_changes_its_size),
+        PLAIN(the_break_moves_where_the_c_library_lets_it),
 #ifdef __GLIBC__
-        cmocka_unit_test(our_break_and_sbrk_go_on_from_each_other),
+        PLAIN(our_break_and_sbrk_go_on_from_each_other),
 #endif
-        cmocka_unit_test(failures_leave_errno_alone),
-        cmocka_unit_test(the_coarse_clock_goes_on_and_never_back),
-        cmocka_unit_test(a_test_can_stop_the_coarse_clock),
-        cmocka_unit_test(random_numbers_differ_in_every_bit),
-        cmocka_unit_test(the_address_limit_is_the_process_s),
-        cmocka_unit_test(ids_are_true_in_threads_and_children),
-        cmocka_unit_test(the_environment_may_be_missing),
-        cmocka_unit_test(files_are_appended_to_and_told_apart),
-        cmocka_unit_test(usage_follows_what_is_mapped_and_touched),
+        PLAIN(failures_leave_errno_alone),
+        PLAIN(the_coarse_clock_goes_on_and_never_back),
+        PLAIN(a_test_can_stop_the_coarse_clock),
+        PLAIN(random_numbers_differ_in_every_bit),
+        PLAIN(the_address_limit_is_the_process_s),
+        PLAIN(ids_are_true_in_threads_and_children),
+        PLAIN(the_environment_may_be_missing),
+        PLAIN(files_are_appended_to_and_told_apart),
+        PLAIN(usage_follows_what_is_mapped_and_touched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -109,10 +109,8 @@ __attribute__((constructor(PROCESS_JOIN + 2))) static void keep_calls(void) {
     strcpy(calls_at_start, calls);
 }
 
-static int reset_calls(void **state) {
-    (void)state;
+static void reset_calls(void) {
     calls[0] = '\0';
-    return 0;
 }
 
 static void tell_calls(void *unused) {
@@ -128,13 +126,11 @@ static void assert_child_tells(const char *expected) {
     assert_int_equal(result.status, 0);
 }
 
-static void participants_begin_once_before_main_in_order_of_rank(void **state) {
-    (void)state;
+static void participants_begin_once_before_main_in_order_of_rank(void) {
     assert_string_equal(calls_at_start, "begin-first begin-second ");
 }
 
-static void participants_begin_with_the_environment(void **state) {
-    (void)state;
+static void participants_begin_with_the_environment(void) {
 #ifdef __GLIBC__
     assert_ptr_equal(environment_at_start, environ);
 #else
@@ -142,8 +138,7 @@ static void participants_begin_with_the_environment(void **state) {
 #endif
 }
 
-static void a_process_with_one_thread_takes_no_lock(void **state) {
-    (void)state;
+static void a_process_with_one_thread_takes_no_lock(void) {
     if (!os_single_threaded()) {
         skip();
     }
@@ -175,8 +170,7 @@ static void fork_in_order(void) {
     assert_string_equal(calls, PREPARE "give-bare give-second give-first ");
 }
 
-static void handlers_run_in_order_of_rank(void **state) {
-    (void)state;
+static void handlers_run_in_order_of_rank(void) {
     beside_a_thread(fork_in_order);
 }
 
@@ -187,8 +181,7 @@ static void join_again(void) {
     fork_in_order();
 }
 
-static void joining_again_has_no_effect(void **state) {
-    (void)state;
+static void joining_again_has_no_effect(void) {
     beside_a_thread(join_again);
 }
 
@@ -201,8 +194,7 @@ static void locks_are_free_in_parent_and_child(void) {
     }
 }
 
-static void a_fork_leaves_the_locks_free(void **state) {
-    (void)state;
+static void a_fork_leaves_the_locks_free(void) {
     beside_a_thread(locks_are_free_in_parent_and_child);
 }
 
@@ -225,8 +217,7 @@ static void tell_whether_given_back(void *unused) {
     fputs(atomic_load(&given_back) ? "given back" : "held", stderr);
 }
 
-static void a_fork_waits_for_the_holder_of_a_lock(void **state) {
-    (void)state;
+static void a_fork_waits_for_the_holder_of_a_lock(void) {
     pthread_t thread;
     struct child_result result;
     pthread_barrier_init(&is_held, NULL, 2);
@@ -240,14 +231,14 @@ static void a_fork_waits_for_the_holder_of_a_lock(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(participants_begin_once_before_main_in_order_of_rank),
-        cmocka_unit_test(participants_begin_with_the_environment),
+        PLAIN(participants_begin_once_before_main_in_order_of_rank),
+        PLAIN(participants_begin_with_the_environment),
         /* before the process has another thread */
-        cmocka_unit_test_setup(a_process_with_one_thread_takes_no_lock, reset_calls),
-        cmocka_unit_test_setup(handlers_run_in_order_of_rank, reset_calls),
-        cmocka_unit_test_setup(joining_again_has_no_effect, reset_calls),
-        cmocka_unit_test_setup(a_fork_leaves_the_locks_free, reset_calls),
-        cmocka_unit_test_setup(a_fork_waits_for_the_holder_of_a_lock, reset_calls),
+        PLAIN_WITH(a_process_with_one_thread_takes_no_lock, reset_calls, NULL),
+        PLAIN_WITH(handlers_run_in_order_of_rank, reset_calls, NULL),
+        PLAIN_WITH(joining_again_has_no_effect, reset_calls, NULL),
+        PLAIN_WITH(a_fork_leaves_the_locks_free, reset_calls, NULL),
+        PLAIN_WITH(a_fork_waits_for_the_holder_of_a_lock, reset_calls, NULL),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

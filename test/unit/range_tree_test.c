@@ -83,8 +83,7 @@ static void try_resize(struct random *random, struct range_node *node) {
     }
 }
 
-static void random_operations_agree_with_an_array(void **state) {
-    (void)state;
+static void random_operations_agree_with_an_array(void) {
     struct random random = random_start();
     assert_same(); /* all zero is an empty tree */
     for (int step = 0; step < STEPS; step++) {
@@ -106,8 +105,7 @@ static void random_operations_agree_with_an_array(void **state) {
 }
 
 /* Inserted in ascending, descending and inside-out order, and removed in random order. */
-static void the_tree_stays_low(void **state) {
-    (void)state;
+static void the_tree_stays_low(void) {
     struct random random = random_start();
     static struct range_node many[MANY];
     static size_t order[MANY];
@@ -139,8 +137,7 @@ static void the_tree_stays_low(void **state) {
     }
 }
 
-static void ranges_reach_both_ends_of_the_address_space(void **state) {
-    (void)state;
+static void ranges_reach_both_ends_of_the_address_space(void) {
     struct range_tree edges = {0};
     struct range_node low, high, all;
     assert_true(range_tree_insert(&edges, &low, 0, 0));
@@ -157,8 +154,7 @@ static void ranges_reach_both_ends_of_the_address_space(void **state) {
     assert_ptr_equal(range_tree_find(&edges, UINTPTR_MAX / 2), &all);
 }
 
-static void a_range_must_not_end_before_it_starts(void **state) {
-    (void)state;
+static void a_range_must_not_end_before_it_starts(void) {
     struct range_tree one = {0};
     struct range_node node;
     assert_false(range_tree_insert(&one, &node, 10, 9));
@@ -173,8 +169,7 @@ static void assert_invalid(const struct range_tree *broken, const char *part) {
     assert_non_null(strstr(why, part));
 }
 
-static void floor_finds_the_last_range_that_starts_at_or_below_an_address(void **state) {
-    (void)state;
+static void floor_finds_the_last_range_that_starts_at_or_below_an_address(void) {
     struct range_tree small = {0};
     struct range_node five[5];
     assert_null(range_tree_floor(&small, 7));
@@ -188,8 +183,7 @@ static void floor_finds_the_last_range_that_starts_at_or_below_an_address(void *
     assert_ptr_equal(range_tree_floor(&small, UINTPTR_MAX), &five[4]);
 }
 
-static void valid_finds_what_is_wrong(void **state) {
-    (void)state;
+static void valid_finds_what_is_wrong(void) {
     struct range_tree small = {0};
     struct range_node five[5];
     for (uintptr_t i = 0; i < 5; i++) {
@@ -221,12 +215,12 @@ static void valid_finds_what_is_wrong(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_operations_agree_with_an_array),
-        cmocka_unit_test(the_tree_stays_low),
-        cmocka_unit_test(ranges_reach_both_ends_of_the_address_space),
-        cmocka_unit_test(a_range_must_not_end_before_it_starts),
-        cmocka_unit_test(floor_finds_the_last_range_that_starts_at_or_below_an_address),
-        cmocka_unit_test(valid_finds_what_is_wrong),
+        PLAIN(random_operations_agree_with_an_array),
+        PLAIN(the_tree_stays_low),
+        PLAIN(ranges_reach_both_ends_of_the_address_space),
+        PLAIN(a_range_must_not_end_before_it_starts),
+        PLAIN(floor_finds_the_last_range_that_starts_at_or_below_an_address),
+        PLAIN(valid_finds_what_is_wrong),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,20 +36,16 @@ static struct settings settings;
 static char **kept_environ;
 
 /* Each test starts without having read anything, in a process that has no environment yet. */
-static int begin(void **state) {
-    (void)state;
+static void begin(void) {
     unsetenv(VARIABLE);
     kept_environ = environ;
     environ = NULL;
     choices = (struct choices){0};
     settings = (struct settings){.table = &table, .choices = &choices};
-    return 0;
 }
 
-static int end(void **state) {
-    (void)state;
+static void end(void) {
     environ = kept_environ;
-    return 0;
 }
 
 static void libc_has_an_environment_with(const char *value) {
@@ -62,14 +58,12 @@ static void assert_choices(uint32_t speed, uint32_t shape) {
     assert_int_equal(choices.shape, shape);
 }
 
-static void without_an_environment_there_are_defaults(void **state) {
-    (void)state;
+static void without_an_environment_there_are_defaults(void) {
     assert_false(settings_read(&settings, NULL, false));
     assert_choices(1, 2);
 }
 
-static void the_environment_is_read_once_when_there_is_one(void **state) {
-    (void)state;
+static void the_environment_is_read_once_when_there_is_one(void) {
     assert_false(settings_read(&settings, NULL, false));
     libc_has_an_environment_with("speed=10,shape=20");
     assert_true(settings_read(&settings, NULL, false));
@@ -82,8 +76,7 @@ static void the_environment_is_read_once_when_there_is_one(void **state) {
 static char early_entry[] = VARIABLE "=speed=11,shape=21";
 static char *early[] = {"A=B", early_entry, NULL};
 
-static void the_early_environment_counts_until_libc_has_one(void **state) {
-    (void)state;
+static void the_early_environment_counts_until_libc_has_one(void) {
     assert_true(settings_read(&settings, early, false));
     assert_choices(11, 21);
     libc_has_an_environment_with("speed=10,shape=20");
@@ -91,15 +84,13 @@ static void the_early_environment_counts_until_libc_has_one(void **state) {
     assert_choices(11, 21);
 }
 
-static void the_early_environment_does_not_count_once_libc_has_one(void **state) {
-    (void)state;
+static void the_early_environment_does_not_count_once_libc_has_one(void) {
     libc_has_an_environment_with("speed=10,shape=20");
     assert_true(settings_read(&settings, early, false));
     assert_choices(10, 20);
 }
 
-static void fixed_options_keep_their_values_from_the_start_on(void **state) {
-    (void)state;
+static void fixed_options_keep_their_values_from_the_start_on(void) {
     assert_false(settings_read(&settings, NULL, false));
     assert_true(settings_read(&settings, early, true));
     assert_choices(11, 2);
@@ -109,8 +100,7 @@ static void fixed_options_keep_their_values_from_the_start_on(void **state) {
     assert_choices(5, 2);
 }
 
-static void setting_changes_one_option_or_nothing(void **state) {
-    (void)state;
+static void setting_changes_one_option_or_nothing(void) {
     settings_read(&settings, early, false);
     assert_int_equal(settings_set(&settings, "shape", "5", false), 0);
     assert_choices(11, 5);
@@ -121,8 +111,7 @@ static void setting_changes_one_option_or_nothing(void **state) {
     assert_choices(11, 5);
 }
 
-static void values_are_given_as_text(void **state) {
-    (void)state;
+static void values_are_given_as_text(void) {
     char value[4];
     settings_read(&settings, early, false);
     assert_int_equal(options_get(settings.table, settings.choices, "shape", value, sizeof value), 0);
@@ -138,8 +127,7 @@ static void read_mistakes(void *unused) {
     CHECK_EQUAL(choices.shape, 7);
 }
 
-static void mistakes_are_told_on_standard_error(void **state) {
-    (void)state;
+static void mistakes_are_told_on_standard_error(void) {
     struct child_result result;
     child_run(&result, read_mistakes, NULL);
     assert_string_equal(result.err, "mems: " VARIABLE ": speed=quick: speed takes NUMBER\n"
@@ -147,7 +135,7 @@ static void mistakes_are_told_on_standard_error(void **state) {
     assert_int_equal(result.signal, 0);
 }
 
-#define SETTINGS_TEST(function) cmocka_unit_test_setup_teardown(function, begin, end)
+#define SETTINGS_TEST(function) PLAIN_WITH(function, begin, end)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

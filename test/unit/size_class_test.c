@@ -11,8 +11,7 @@ static int start(void **state) {
     return 0;
 }
 
-static void classes_ascend_in_the_steps_promised(void **state) {
-    (void)state;
+static void classes_ascend_in_the_steps_promised(void) {
     uint32_t before = 0;
     for (unsigned size_class = 0; size_class < EMPTY_CLASS; size_class++) {
         uint32_t size = size_classes[size_class].size;
@@ -35,8 +34,7 @@ static unsigned class_of(size_t size) {
     return size <= SMALL_MAX ? size_class_of(size) : size_class_of_medium(size);
 }
 
-static void every_size_gets_the_smallest_class_that_holds_it(void **state) {
-    (void)state;
+static void every_size_gets_the_smallest_class_that_holds_it(void) {
     unsigned smallest = 0;
     for (size_t size = 0; size <= MEDIUM_MAX; size++) {
         smallest += size > size_classes[smallest].size;
@@ -47,8 +45,7 @@ static void every_size_gets_the_smallest_class_that_holds_it(void **state) {
     assert_int_equal(smallest, EMPTY_CLASS - 1);
 }
 
-static void no_block_wastes_more_than_promised(void **state) {
-    (void)state;
+static void no_block_wastes_more_than_promised(void) {
     for (size_t size = 1; size <= MEDIUM_MAX; size++) {
         size_t waste = size_classes[class_of(size)].size - size;
         if (size <= 128 ? waste >= GRANULE : waste * (size <= SMALL_MAX ? 8 : 4) > size + 8 * 64) {
@@ -60,8 +57,7 @@ static void no_block_wastes_more_than_promised(void **state) {
 /* Each is what some program's heap may mostly consist of, so it gets no more than it asks for. */
 static const uint32_t program_sizes[] = {400, 1040, 4368, 4800, 11200};
 
-static void sizes_that_programs_ask_for_waste_nothing(void **state) {
-    (void)state;
+static void sizes_that_programs_ask_for_waste_nothing(void) {
     for (unsigned i = 0; i < sizeof program_sizes / sizeof *program_sizes; i++) {
         assert_int_equal(size_classes[class_of(program_sizes[i])].size, program_sizes[i]);
     }
@@ -71,8 +67,7 @@ static bool is_filled(size_t bytes, size_t size) {
     return size <= 2048 || bytes % size < bytes / size * 64;
 }
 
-static void slabs_are_small_and_filled(void **state) {
-    (void)state;
+static void slabs_are_small_and_filled(void) {
     for (unsigned size_class = 0; size_class < EMPTY_CLASS; size_class++) {
         const struct size_class *of = &size_classes[size_class];
         size_t bytes = of->units * UNIT;
@@ -87,8 +82,7 @@ static void slabs_are_small_and_filled(void **state) {
 }
 
 /* With exact sizes each slab has a record behind those of its slots, even without a guard there. */
-static void a_record_is_left_behind_those_of_a_slab(void **state) {
-    (void)state;
+static void a_record_is_left_behind_those_of_a_slab(void) {
     size_class_start(false, true);
     for (unsigned size_class = 0; size_class < EMPTY_CLASS; size_class++) {
         assert_true(size_classes[size_class].slots < size_classes[size_class].units * (UNIT / GRANULE));
@@ -96,8 +90,7 @@ static void a_record_is_left_behind_those_of_a_slab(void **state) {
     size_class_start(false, false);
 }
 
-static void the_reciprocal_divides_exactly(void **state) {
-    (void)state;
+static void the_reciprocal_divides_exactly(void) {
     for (unsigned size_class = 0; size_class < EMPTY_CLASS; size_class++) {
         size_t size = size_classes[size_class].size;
         size_t end = size_classes[size_class].units * UNIT;
@@ -124,8 +117,7 @@ static unsigned smallest_aligned(size_t alignment, size_t size) {
 }
 
 /* Slabs start at multiples of UNIT, so a slot is as aligned as its class's size and its slab. */
-static void every_alignment_gets_the_smallest_class_that_has_it(void **state) {
-    (void)state;
+static void every_alignment_gets_the_smallest_class_that_has_it(void) {
     for (size_t alignment = 1; alignment <= 2 * UNIT; alignment *= 2) {
         /* the answer changes only at multiples of a granule */
         for (size_t size = 0; size <= SMALL_MAX + 2 * GRANULE; size += size % GRANULE < 2 ? 1 : GRANULE - 2) {
@@ -137,8 +129,7 @@ static void every_alignment_gets_the_smallest_class_that_has_it(void **state) {
     }
 }
 
-static void no_class_has_the_largest_sizes_and_alignments(void **state) {
-    (void)state;
+static void no_class_has_the_largest_sizes_and_alignments(void) {
     for (size_t large = SMALL_MAX * 2; large != 0; large *= 2) {
         assert_int_equal(size_class_of_aligned(large, 1), SIZE_CLASSES);
         assert_int_equal(size_class_of_aligned(16, large), SIZE_CLASSES);
@@ -148,15 +139,15 @@ static void no_class_has_the_largest_sizes_and_alignments(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(classes_ascend_in_the_steps_promised),
-        cmocka_unit_test(every_size_gets_the_smallest_class_that_holds_it),
-        cmocka_unit_test(no_block_wastes_more_than_promised),
-        cmocka_unit_test(sizes_that_programs_ask_for_waste_nothing),
-        cmocka_unit_test(slabs_are_small_and_filled),
-        cmocka_unit_test(a_record_is_left_behind_those_of_a_slab),
-        cmocka_unit_test(the_reciprocal_divides_exactly),
-        cmocka_unit_test(every_alignment_gets_the_smallest_class_that_has_it),
-        cmocka_unit_test(no_class_has_the_largest_sizes_and_alignments),
+        PLAIN(classes_ascend_in_the_steps_promised),
+        PLAIN(every_size_gets_the_smallest_class_that_holds_it),
+        PLAIN(no_block_wastes_more_than_promised),
+        PLAIN(sizes_that_programs_ask_for_waste_nothing),
+        PLAIN(slabs_are_small_and_filled),
+        PLAIN(a_record_is_left_behind_those_of_a_slab),
+        PLAIN(the_reciprocal_divides_exactly),
+        PLAIN(every_alignment_gets_the_smallest_class_that_has_it),
+        PLAIN(no_class_has_the_largest_sizes_and_alignments),
     };
     return cmocka_run_group_tests(tests, start, NULL);
 }

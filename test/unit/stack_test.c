@@ -56,8 +56,7 @@ __attribute__((noinline)) static void called(void) {
     __asm__ volatile("");
 }
 
-static void a_walk_comes_to_the_end_of_the_stack(void **state) {
-    (void)state;
+static void a_walk_comes_to_the_end_of_the_stack(void) {
     skip_without_tables();
     called();
     assert_true(walked.depth >= 2);
@@ -74,8 +73,7 @@ static void *walk_in_thread(void *unused) {
     return NULL;
 }
 
-static void a_thread_has_a_stack_of_its_own(void **state) {
-    (void)state;
+static void a_thread_has_a_stack_of_its_own(void) {
     skip_without_tables();
     thread_run(walk_in_thread, NULL);
     assert_true(passes(called));
@@ -103,8 +101,7 @@ static void *new_stack(void) {
     return stack;
 }
 
-static void a_signal_handler_leads_back_to_what_it_has_interrupted(void **state) {
-    (void)state;
+static void a_signal_handler_leads_back_to_what_it_has_interrupted(void) {
     skip_without_tables();
     stack_t alternate = {.ss_sp = new_stack(), .ss_size = STACK_SIZE};
     assert_int_equal(sigaltstack(&alternate, NULL), 0);
@@ -125,8 +122,7 @@ static void a_signal_handler_leads_back_to_what_it_has_interrupted(void **state)
 #ifdef __GLIBC__ /* musl has no makecontext */
 static ucontext_t outside, inside;
 
-static void a_swapped_stack_is_followed_to_its_end(void **state) {
-    (void)state;
+static void a_swapped_stack_is_followed_to_its_end(void) {
     skip_without_tables();
     getcontext(&inside);
     inside.uc_stack.ss_sp = new_stack();
@@ -148,8 +144,7 @@ __attribute__((noinline)) static void call_on(void *top, void (*function)(void))
                      : "rbx", "memory", "cc", "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11");
 }
 
-static void a_stack_that_ends_at_once_is_not_left(void **state) {
-    (void)state;
+static void a_stack_that_ends_at_once_is_not_left(void) {
     skip_without_tables();
     char *stack = mmap(NULL, STACK_SIZE + OS_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_true(stack != MAP_FAILED);
@@ -175,8 +170,7 @@ __attribute__((noinline)) static unsigned recurse(unsigned times) {
     return result;
 }
 
-static void a_deep_stack_is_cut(void **state) {
-    (void)state;
+static void a_deep_stack_is_cut(void) {
     skip_without_tables();
     assert_int_equal(recurse(10000), 10000);
     assert_int_equal(walked.depth, DEPTH);
@@ -191,8 +185,7 @@ __attribute__((noinline)) static void walk_below_an_array(void) {
 }
 
 /* The kernel is asked once about the pages of the thread's own stack. */
-static void what_is_known_of_a_stack_is_kept(void **state) {
-    (void)state;
+static void what_is_known_of_a_stack_is_kept(void) {
     skip_without_tables();
     const uintptr_t here = (uintptr_t)__builtin_frame_address(0);
     memset(&own, 0, sizeof own);
@@ -210,8 +203,7 @@ static void what_is_known_of_a_stack_is_kept(void **state) {
 
 #ifdef __x86_64__
 /* Asking about a page of shared memory fills it. */
-static void memory_far_below_the_stack_is_not_asked_about(void **state) {
-    (void)state;
+static void memory_far_below_the_stack_is_not_asked_about(void) {
     skip_without_tables();
     char *stack = mmap(NULL, 2 * STACK_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(stack != MAP_FAILED);
@@ -235,8 +227,7 @@ __attribute__((noinline)) static void walk_with_a_false_frame(void) {
 }
 
 /* As Java closes the ends of its stacks. */
-static void a_walk_reads_nothing_below_itself(void **state) {
-    (void)state;
+static void a_walk_reads_nothing_below_itself(void) {
     skip_without_tables();
     _Alignas(OS_PAGE) char stacks[8 * OS_PAGE];
     memset(stacks, 0, sizeof stacks);
@@ -253,8 +244,7 @@ static void a_walk_reads_nothing_below_itself(void **state) {
 
 #ifdef __x86_64__
 /* A guard lies above, so this is not the thread's own stack. */
-static void a_stack_within_the_own_is_not_left(void **state) {
-    (void)state;
+static void a_stack_within_the_own_is_not_left(void) {
     skip_without_tables();
     _Alignas(OS_PAGE) char stacks[8 * OS_PAGE];
     char *guard = stacks + 4 * OS_PAGE;
@@ -278,8 +268,7 @@ static void a_stack_within_the_own_is_not_left(void **state) {
 #endif
 
 /* Below the stack pointer nothing is touched but what the walk needs. */
-static void a_walk_takes_4_kib_of_stack_at_most(void **state) {
-    (void)state;
+static void a_walk_takes_4_kib_of_stack_at_most(void) {
     enum { PAINTED = 32 << 10, GRAIN = 8 };
     volatile char *here = __builtin_frame_address(0);
     volatile uint64_t *low = (volatile uint64_t *)(uintptr_t)(here - PAINTED);
@@ -316,8 +305,7 @@ static void *load_again_and_again(void *unused) {
     return NULL;
 }
 
-static void walks_beside_a_thread_that_loads_libraries(void **state) {
-    (void)state;
+static void walks_beside_a_thread_that_loads_libraries(void) {
     skip_without_tables();
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, load_again_and_again, NULL), 0);
@@ -347,8 +335,7 @@ static void *send_signals(void *thread) {
     return NULL;
 }
 
-static void a_walk_within_a_walk_finds_nothing(void **state) {
-    (void)state;
+static void a_walk_within_a_walk_finds_nothing(void) {
     skip_without_tables();
     struct sigaction action = {.sa_handler = walk_within};
     pthread_t self = pthread_self();
@@ -387,8 +374,7 @@ static int check_functions(struct dl_phdr_info *module, size_t size, void *total
     return 0;
 }
 
-static void every_function_is_found_in_its_table(void **state) {
-    (void)state;
+static void every_function_is_found_in_its_table(void) {
     uint32_t total = 0;
     skip_without_tables();
     dl_iterate_phdr(check_functions, &total);
@@ -437,8 +423,7 @@ static int unwind_functions(struct dl_phdr_info *module, size_t size, void *done
     return 0;
 }
 
-static void rules_are_looked_up_once(void **state) {
-    (void)state;
+static void rules_are_looked_up_once(void) {
     skip_without_tables();
     for (unsigned time = 0; time < 3; time++) { /* many rules displace the first */
         unsigned done = 0;
@@ -454,28 +439,28 @@ static void rules_are_looked_up_once(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_walk_comes_to_the_end_of_the_stack),
-        cmocka_unit_test(a_thread_has_a_stack_of_its_own),
-        cmocka_unit_test(a_signal_handler_leads_back_to_what_it_has_interrupted),
+        PLAIN(a_walk_comes_to_the_end_of_the_stack),
+        PLAIN(a_thread_has_a_stack_of_its_own),
+        PLAIN(a_signal_handler_leads_back_to_what_it_has_interrupted),
 #ifdef __GLIBC__
-        cmocka_unit_test(a_swapped_stack_is_followed_to_its_end),
+        PLAIN(a_swapped_stack_is_followed_to_its_end),
 #endif
 #ifdef __x86_64__
-        cmocka_unit_test(a_stack_that_ends_at_once_is_not_left),
+        PLAIN(a_stack_that_ends_at_once_is_not_left),
 #endif
-        cmocka_unit_test(a_deep_stack_is_cut),
-        cmocka_unit_test(what_is_known_of_a_stack_is_kept),
+        PLAIN(a_deep_stack_is_cut),
+        PLAIN(what_is_known_of_a_stack_is_kept),
 #ifdef __x86_64__
-        cmocka_unit_test(a_stack_within_the_own_is_not_left),
-        cmocka_unit_test(memory_far_below_the_stack_is_not_asked_about),
-        cmocka_unit_test(a_walk_reads_nothing_below_itself),
+        PLAIN(a_stack_within_the_own_is_not_left),
+        PLAIN(memory_far_below_the_stack_is_not_asked_about),
+        PLAIN(a_walk_reads_nothing_below_itself),
 #endif
-        cmocka_unit_test(a_walk_takes_4_kib_of_stack_at_most),
-        cmocka_unit_test(walks_beside_a_thread_that_loads_libraries),
-        cmocka_unit_test(a_walk_within_a_walk_finds_nothing),
-        cmocka_unit_test(every_function_is_found_in_its_table),
+        PLAIN(a_walk_takes_4_kib_of_stack_at_most),
+        PLAIN(walks_beside_a_thread_that_loads_libraries),
+        PLAIN(a_walk_within_a_walk_finds_nothing),
+        PLAIN(every_function_is_found_in_its_table),
 #ifdef COUNTS_LOOKUPS
-        cmocka_unit_test(rules_are_looked_up_once),
+        PLAIN(rules_are_looked_up_once),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
