@@ -4,18 +4,9 @@
  */
 #include "support/test.h"
 
-#if __has_include(<linux/seccomp.h>) && __has_include(<linux/filter.h>)
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#define FILTERS 1
-#else
-#define FILTERS 0
-#endif
-
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -24,9 +15,8 @@
 #include "os/os.h"
 #include "support/check.h"
 #include "support/child.h"
+#include "support/seccomp.h"
 #include "support/thread.h"
-
-#if FILTERS
 
 /* Reports the system call. */
 static void refused(int signal, siginfo_t *info, void *context) {
@@ -44,31 +34,12 @@ static void refused(int signal, siginfo_t *info, void *context) {
 /* Allows from here on: memory, locks, text on standard error, and the end. */
 static void allow_memory_alone(void) {
     static const uint32_t allowed[] = {SYS_mmap, SYS_munmap, SYS_futex, SYS_write, SYS_writev, SYS_exit_group};
-    enum { COUNT = sizeof allowed / sizeof allowed[0] };
-    struct sock_filter filter[2 * COUNT + 2] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-    };
-    unsigned short length = 1;
-    for (size_t i = 0; i < COUNT; i++) {
-        filter[length++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, allowed[i], 0, 1);
-        filter[length++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-    }
-    filter[length++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP);
-    struct sock_fprog program = {.len = length, .filter = filter};
     struct sigaction action = {.sa_sigaction = refused, .sa_flags = SA_SIGINFO};
     CHECK(sigaction(SIGSYS, &action, NULL) == 0);
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
+    if (!seccomp_answer(allowed, sizeof allowed / sizeof *allowed, SECCOMP_RET_ALLOW, SECCOMP_RET_TRAP)) {
         child_cannot();
     }
 }
-
-#else
-
-static void allow_memory_alone(void) {
-    child_cannot();
-}
-
-#endif
 
 static int visit(const struct mems_segment *segment, void *context) {
     (void)segment;

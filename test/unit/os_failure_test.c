@@ -5,20 +5,15 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#if __has_include(<linux/seccomp.h>)
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#endif
 
 #include "os/os.h"
 #include "support/child.h"
 #include "support/kernel.h"
 #include "support/random.h"
+#include "support/seccomp.h"
 #include "support/thread.h"
 
 #define UNIT ((size_t)65536)
@@ -331,23 +326,10 @@ static void a_kernel_that_cannot_move_pages_is_asked_once(void) {
 
 /* --- A sandbox --------------------------------------------------------------------------------------------------- */
 
-#ifdef SECCOMP_MODE_FILTER
-
-static bool refuse_getrandom_and_madvise(void) {
-    struct sock_filter program[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getrandom, 1, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog filter = {.len = sizeof program / sizeof program[0], .filter = program};
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
-}
-
 static void run_in_sandbox(void *unused) {
     (void)unused;
-    if (!refuse_getrandom_and_madvise()) {
+    static const uint32_t calls[] = {SYS_getrandom, SYS_madvise};
+    if (!seccomp_answer(calls, 2, SECCOMP_RET_ERRNO | EPERM, SECCOMP_RET_ALLOW)) {
         child_cannot();
     }
     uint64_t ever_set = 0;
@@ -376,16 +358,12 @@ static void a_sandbox_may_refuse_getrandom_and_madvise(void) {
     expect_success(run_in_sandbox, NULL);
 }
 
-#endif
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         /* these two first: their children must make the trials before this process does */
         PLAIN_WITH(a_trial_that_could_not_be_made_is_made_again, NULL, clear_injections),
         PLAIN_WITH(a_kernel_that_cannot_move_pages_is_asked_once, NULL, clear_injections),
-#ifdef SECCOMP_MODE_FILTER
         PLAIN(a_sandbox_may_refuse_getrandom_and_madvise),
-#endif
         PLAIN(moved_pages_leave_zero_behind),
         PLAIN(pages_shared_with_a_child_move_in_it_alone),
         PLAIN(a_window_stays_whole_over_many_moves),
