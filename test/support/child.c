@@ -104,6 +104,13 @@ void child_skip_if_cannot(const struct child_result *result) {
     }
 }
 
+void child_succeeds(void (*function)(void *), void *argument) {
+    struct child_result result;
+    child_run(&result, function, argument);
+    fputs(result.err, stderr);
+    CHECK(result.signal == 0 && result.status == 0);
+}
+
 void expect_success(void (*function)(void *), void *argument) {
     struct child_result result;
     child_run(&result, function, argument);

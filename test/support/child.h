@@ -26,6 +26,10 @@ _Noreturn void child_cannot(void);
 void expect_success(void (*function)(void *), void *argument);
 void expect_fault(void (*function)(void *), void *argument, const char *report);
 
+/* For tests that are children themselves: child_run(), prints what the child wrote, and aborts unless it exits with
+ * status 0. */
+void child_succeeds(void (*function)(void *), void *argument);
+
 /* Does not return if the child ended by child_cannot(). */
 void child_skip_if_cannot(const struct child_result *result);
 

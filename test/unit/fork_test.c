@@ -82,10 +82,7 @@ static void free_all_and_fork_again(void *generations) {
     int left = *(int *)generations - 1;
     check_child();
     if (left > 0) {
-        struct child_result result;
-        child_run(&result, free_all_and_fork_again, &left);
-        fputs(result.err, stderr);
-        CHECK(result.signal == 0 && result.status == 0);
+        child_succeeds(free_all_and_fork_again, &left);
     }
     free_from(1, 3, BLOCKS);
     free_from(2, 3, BLOCKS);
@@ -94,11 +91,8 @@ static void free_all_and_fork_again(void *generations) {
 
 static void a_child_finds_what_was_freed_remotely(void) {
     pthread_t holder = start_holder();
-    struct child_result result;
     free_a_third();
-    child_run(&result, free_all_and_fork_again, &(int){3});
-    fputs(result.err, stderr);
-    CHECK(result.signal == 0 && result.status == 0);
+    child_succeeds(free_all_and_fork_again, &(int){3});
     CHECK_VALID(); /* the parent is not affected */
     thread_release(holder, &step);
     CHECK_VALID();
@@ -129,7 +123,6 @@ static void free_what_is_left(void *unused) {
 
 /* The forking thread has an inbox itself. */
 static void a_child_has_its_own_inbox(void) {
-    struct child_result result;
     for (size_t i = 0; i < BLOCKS; i++) {
         blocks[i] = engine_alloc(SIZE);
         memset(blocks[i], (int)(i % 251), SIZE);
@@ -147,9 +140,7 @@ static void a_child_has_its_own_inbox(void) {
     pthread_barrier_wait(&step);
     lock_give(&heap_mine->lock);
     CHECK(waiting_length(heap_mine) > 0 && chain_length(atomic_load(&heap_mine->inbox)) > 0);
-    child_run(&result, free_what_is_left, NULL);
-    fputs(result.err, stderr);
-    CHECK(result.signal == 0 && result.status == 0);
+    child_succeeds(free_what_is_left, NULL);
     thread_release(other, &step);
     CHECK_VALID();
 }
@@ -163,10 +154,7 @@ static void start_a_thread_and_fork(void *unused) {
     check_nothing_left();
     start_holder();
     free_a_third();
-    struct child_result result;
-    child_run(&result, free_all_and_fork_again, &(int){2});
-    fputs(result.err, stderr);
-    CHECK(result.signal == 0 && result.status == 0);
+    child_succeeds(free_all_and_fork_again, &(int){2});
 }
 
 static void so_does_a_child_of_a_child_with_threads(void) {
@@ -202,10 +190,7 @@ static void a_child_finds_frees_that_were_not_announced(void) {
     }
     atomic_store(&window.inbox_links[window_unit(stopped[1])], LINK_SET);
     atomic_store(&window.inbox_links[window_unit(stopped[2])], LINK_SET | atomic_load(&holder->inbox));
-    struct child_result result;
-    child_run(&result, free_all_and_fork_again, &(int){2});
-    fputs(result.err, stderr);
-    CHECK(result.signal == 0 && result.status == 0);
+    child_succeeds(free_all_and_fork_again, &(int){2});
     _exit(0);
 }
 
@@ -226,10 +211,7 @@ static void a_link_that_leads_nowhere_keeps_nothing_in_the_child(void) {
     }
     CHECK(block != NULL); /* the last slab of the class */
     atomic_store(&window.inbox_links[window_unit(block)], LINK_SET);
-    struct child_result result;
-    child_run(&result, find_nothing_left, NULL);
-    fputs(result.err, stderr);
-    CHECK(result.signal == 0 && result.status == 0);
+    child_succeeds(find_nothing_left, NULL);
     _exit(0);
 }
 
@@ -258,10 +240,7 @@ static void a_child_takes_no_old_copies_for_damage(void) {
     memset(cut, 0, 8);
     CHECK(live_end(blocks[2]));
     record_store(&ended, record_ended(record_load(&ended)));
-    struct child_result result;
-    child_run(&result, find_no_damage, NULL);
-    fputs(result.err, stderr);
-    CHECK(result.signal == 0 && result.status == 0);
+    child_succeeds(find_no_damage, NULL);
     (void)holder;
     _exit(0); /* in the parent they are damaged */
 }
