@@ -193,8 +193,8 @@ static void *new_array_aligned(size_t size, size_t alignment) {
 /* The nothrow forms should call the throwing ones and catch, which C cannot. This matters only if there is a handler,
  * which may throw, or if the program has its own new; then the runtime's nothrow form, which our name hides, does it.
  * If it cannot be found, the handler is not called, and the program's own new must not throw. */
-static COLD void *nothrow_by_runtime(const char *form, struct request of, bool aligned, const struct nothrow *tag,
-                                     bool ours) {
+static COLD void *nothrow_by_runtime(const char *form, struct request of, const struct nothrow *tag, bool ours) {
+    const bool aligned = of.alignment != 0;
     const union {
         void *symbol;
         void *(*plain)(size_t size, const struct nothrow *tag);
@@ -212,31 +212,30 @@ static COLD void *nothrow_by_runtime(const char *form, struct request of, bool a
     return of.array ? _Znam(of.size) : _Znwm(of.size);
 }
 
-static inline void *nothrow_of(const char *form, struct request of, bool aligned, const struct nothrow *tag,
-                               bool ours) {
+static inline void *nothrow_of(const char *form, struct request of, const struct nothrow *tag, bool ours) {
     void *block = ours ? allocate(of) : NULL;
     if (LIKELY(block != NULL) || (ours && current_handler() == NULL)) {
         return block;
     }
-    return nothrow_by_runtime(form, of, aligned, tag, ours);
+    return nothrow_by_runtime(form, of, tag, ours);
 }
 
 OPERATOR void *_ZnwmRKSt9nothrow_t(size_t size, const struct nothrow *tag) {
-    return nothrow_of(__func__, (struct request){.size = size}, false, tag, plain_is_ours());
+    return nothrow_of(__func__, (struct request){.size = size}, tag, plain_is_ours());
 }
 
 OPERATOR void *_ZnamRKSt9nothrow_t(size_t size, const struct nothrow *tag) {
-    return nothrow_of(__func__, (struct request){.size = size, .array = true}, false, tag, array_is_ours());
+    return nothrow_of(__func__, (struct request){.size = size, .array = true}, tag, array_is_ours());
 }
 
 OPERATOR void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t size, size_t alignment, const struct nothrow *tag) {
-    return nothrow_of(__func__, (struct request){.size = size, .alignment = alignment_given(alignment)}, true, tag,
+    return nothrow_of(__func__, (struct request){.size = size, .alignment = alignment_given(alignment)}, tag,
                       aligned_is_ours());
 }
 
 OPERATOR void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t size, size_t alignment, const struct nothrow *tag) {
     return nothrow_of(__func__, (struct request){.size = size, .alignment = alignment_given(alignment), .array = true},
-                      true, tag, array_aligned_is_ours());
+                      tag, array_aligned_is_ours());
 }
 
 static void delete_plain(void *block) {
