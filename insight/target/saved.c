@@ -179,7 +179,7 @@ static void put_note(struct output *output, unsigned type, const void *bytes, si
     put_zeros(output, (size + 3) / 4 * 4 - size);
 }
 
-/* Memory that is gone meanwhile is written as zeros. */
+/* Memory that has been unmapped since is written as zeros. */
 static void put_memory(struct output *output, struct target *target, uint64_t start, uint64_t end) {
     char buffer[65536];
     while (start < end) {

@@ -10,7 +10,7 @@
 /* A region has a slot for each BYTES_PER_SLOT bytes; if blocks are smaller on average, it is full before its end. */
 #define BYTES_PER_SLOT 16u
 
-/* Gaps of this part of a region are worth emptying it. */
+/* A region is worth emptying if gaps take a GAPS_MIN-th of it or more. */
 #define GAPS_MIN 16u
 
 /* A region with a single block gives back its end if that is at least END_MIN and half of it. */
@@ -58,7 +58,7 @@ static int make_region(struct store *store, size_t size, uint32_t slots, struct 
     return error;
 }
 
-/* Accesses fault, because the region's addresses are not used for a while. */
+/* Its addresses are not used for a while, so that uses of old addresses fault. */
 static int forbid(struct store *store, const struct region *region) {
     struct forbidden *oldest = &store->forbidden[store->forbidden_count % STORE_FORBIDDEN];
     int error = oldest->size > 0 ? os_unmap(oldest->start, oldest->size) : 0;

@@ -15,7 +15,7 @@ bool frame_is_readable(uintptr_t page) {
     return futex_word_is_not((const void *)page, 1) || futex_word_is((const void *)page, 1);
 }
 
-/* Frames come one after another, so mostly the pages that are known grow by one. */
+/* Frames follow each other, so usually one more page becomes known. */
 NOINLINE bool frame_know(struct frame_bounds *bounds, uintptr_t at) {
     if (at < bounds->low || at > bounds->high - sizeof(uintptr_t)) {
         return false;
@@ -335,7 +335,7 @@ static bool is_known(const struct frame_bounds *bounds, uintptr_t address) {
     return address <= bounds->known_end && address >= bounds->known + 8 * KEPT_WORDS;
 }
 
-/* Where all is known: without branches, which the processor would often guess wrong. */
+/* If everything that is read is known: without branches, which the processor would often predict wrongly. */
 static void load_kept(uint64_t rules, uintptr_t address, uintptr_t *registers) {
 #pragma GCC unroll 6
     for (unsigned i = 0; i < KEPT; i++) {

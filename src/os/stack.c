@@ -49,9 +49,9 @@ static uintptr_t stack_end(void) {
     return thread == first_thread ? getauxval(AT_EXECFN) : thread;
 }
 
-/* If an address is on the thread's own stack, extends the known part down to it. What is readable now stays so while
- * the thread runs, for there is a guard between its stack and what else may be mapped below. Far below is other memory:
- * asking about all of that would take long, and fill pages. */
+/* If an address is on the thread's own stack, extends the known part down to it. What can be read now stays readable
+ * while the thread runs, because a guard separates its stack from mappings below it. Far below is other memory: asking
+ * about all of that would take long, and fill pages. */
 static bool on_own_stack(struct os_stack *own, uintptr_t at) {
     if (at >= own->low && at < own->high) {
         return true;
@@ -66,7 +66,8 @@ static bool on_own_stack(struct os_stack *own, uintptr_t at) {
     return true;
 }
 
-/* Goes on on the thread's own stack, if the address is there. Pages below it may be closed meanwhile, as Java's. */
+/* Continues on the thread's own stack if the address is there. The pages below may have been closed since, as Java
+ * does with its stacks. */
 static bool go_to_own(struct walk *walk, uintptr_t at) {
     if (!on_own_stack(walk->own, at)) {
         return false;
