@@ -69,10 +69,20 @@ static void free_with_wrong_alignment(void *argument) {
     free_aligned_sized((uintptr_t)a % 128 != 0 ? a : b, 128, 64);
 }
 
+/* The smallest power of two that the block's address is not a multiple of. */
+static void free_large_with_wrong_alignment(void *argument) {
+    (void)argument;
+    char *block = malloc(200000);
+    const uintptr_t alignment = (uintptr_t)block & -(uintptr_t)block;
+    free_aligned_sized(block, 2 * alignment, 200000);
+}
+
 /* Of two 64-byte slots in a row one is not aligned to 128. */
 static void an_alignment_that_the_block_does_not_have_is_a_fault(void) {
     expect_fault(free_with_wrong_alignment, NULL,
                  "free_aligned_sized(@): size mismatch: slot # of a 64-byte slab, live, freed as 64 bytes");
+    expect_fault(free_large_with_wrong_alignment, NULL,
+                 "free_aligned_sized(@): size mismatch: a large block of 200704 bytes, live, freed as 200000 bytes");
 }
 
 static void free_the_inside_sized(void *argument) {

@@ -34,6 +34,8 @@ static void check_addresses(const void *start, size_t size, enum block_kind kind
         check_block(&block, kind, state, start, size);
         bool is_live_start = offset == 0 && state == BLOCK_STATE_LIVE && kind >= BLOCK_SLOT && kind != BLOCK_HUGE_FREED;
         CHECK_EQUAL(block_is_live_start(&block, (const char *)start + offset), is_live_start);
+        const size_t requested = lookup_large_requested((const char *)start + offset);
+        CHECK_EQUAL(round_up(requested, OS_PAGE), is_live_start && kind == BLOCK_LARGE ? size : 0);
     }
     struct block last = at((uintptr_t)start + size - 1);
     check_block(&last, kind, state, start, size);
@@ -219,6 +221,9 @@ static void a_descriptor_that_was_freed_leads_nowhere(void) {
     for (unsigned i = 0; i < 2; i++) {
         const size_t unit = window_unit(blocks[i]);
         struct span *const span = window.spans[unit];
+        window.spans[unit] = NULL; /* as if another thread had freed the block just now */
+        CHECK_EQUAL(lookup_large_requested(blocks[i]), 0);
+        window.spans[unit] = span;
         engine_free(blocks[i]);
         window.spans[unit] = i == 0 ? &gone : NULL;
         const struct block block = block_at(blocks[i]);

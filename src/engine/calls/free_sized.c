@@ -47,8 +47,12 @@ void engine_free_sized(const char *operation, void *block, size_t size, size_t a
         engine_free_as(operation, block);
         return;
     }
+    const bool aligned = alignment == 0 || (uintptr_t)block % alignment == 0;
+    if (LIKELY(aligned && size != 0 && size == lookup_large_requested(block))) {
+        engine_free_as(operation, block);
+        return;
+    }
     struct block checked = fault_unless_live(operation, block);
-    bool aligned = alignment == 0 || (uintptr_t)block % alignment == 0;
     if (UNLIKELY(checked.kind == BLOCK_OUTSIDE || !aligned || !size_fits(&checked, block, size, alignment))) {
         if (checked.kind != BLOCK_OUTSIDE) {
             fault_report_size(operation, block, size);

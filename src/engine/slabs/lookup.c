@@ -128,3 +128,14 @@ unsigned lookup_slot_class(const void *block) {
     uint32_t entry = page_map_load(granule >> (UNIT_SHIFT - GRANULE_SHIFT));
     return entry_is_slab(entry) && live_test(block) ? entry_class(entry) : SIZE_CLASSES;
 }
+
+/* The entry is read again after the descriptor, which holds anything if another thread has just freed the block. */
+size_t lookup_large_requested(const void *block) {
+    const uint64_t unit = rotate_right((uintptr_t)block - window.base, UNIT_SHIFT);
+    if (UNLIKELY(unit >= window_granules() >> (UNIT_SHIFT - GRANULE_SHIFT)) || page_map_load(unit) != UNIT_LARGE ||
+        UNLIKELY(window.spans[unit] == NULL)) {
+        return 0;
+    }
+    const size_t requested = large_requested(large_of(block));
+    return page_map_load(unit) == UNIT_LARGE ? requested : 0;
+}

@@ -46,3 +46,6 @@ static inline bool block_is_live_start(const struct block *block, const void *ad
 
 /* The class of the slab, in any heap, in which a live block starts at this address; otherwise SIZE_CLASSES. No lock. */
 unsigned lookup_slot_class(const void *block);
+
+/* The bytes that were requested for the live large block that starts here; 0 if there is none. No lock. */
+size_t lookup_large_requested(const void *block);
