@@ -9,6 +9,9 @@
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
+/* Brings an address into the cache without waiting for it. It need not be a readable one. */
+#define PREFETCH(address) __builtin_prefetch(address)
+
 #define HOT __attribute__((hot))
 #define COLD __attribute__((cold, noinline))
 #define NOINLINE __attribute__((noinline))

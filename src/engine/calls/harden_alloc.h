@@ -60,6 +60,7 @@ ALWAYS_INLINE void *harden_alloc_short_or(size_t size, enum origin origin,
         return slow(size, origin);
     }
     heap->tops[HARDENED + size_class] = top - 1;
+    PREFETCH(top[-1]); /* the next call reads it, and it was freed long ago */
     fast_live_begin(heap, block);
     const struct slot slot = harden_slot_short(heap, block, size_class);
     if (UNLIKELY(!zero_intact(slot.start, slot.room))) {

@@ -164,6 +164,7 @@ ALWAYS_INLINE void put_in_magazine(void *block, struct heap *heap, size_t size_c
         overflow_exact(block, heap, size_class, operation);
         return;
     }
+    PREFETCH(block); /* may be the next one that malloc reads */
     *top = block;
     heap->tops[HARDENED + size_class] = top;
 }

@@ -136,6 +136,21 @@ static struct slab *own_slab(const struct heap *heap, size_t unit) {
     return slab->span.first == unit ? slab : NULL;
 }
 
+/* Asks for the ends of the slots that the next step begins with, which no call may have touched for long. */
+static void prefetch_next(const struct heap *heap) {
+    const struct hardened *hardened = heap->hardened;
+    const bool made = hardened->sweep_unit < window_granules() >> (UNIT_SHIFT - GRANULE_SHIFT);
+    const struct slab *slab = made ? own_slab(heap, hardened->sweep_unit) : NULL;
+    if (slab == NULL || slab_class(slab) == EMPTY_CLASS) {
+        return;
+    }
+    const size_t stride = size_classes[slab_class(slab)].size;
+    const char *last = (char *)window_address(slab->span.first) + hardened->sweep_offset + stride - CANARY_WORD;
+    for (unsigned i = 0; i < SWEEP_SLOTS; i++, last += stride) {
+        PREFETCH(last);
+    }
+}
+
 /* Under the heap's lock, so that none of its slabs ends meanwhile. Goes through the window at most once. */
 static bool search(struct heap *heap, size_t budget, struct finding *found) {
     struct hardened *hardened = heap->hardened;
@@ -153,6 +168,7 @@ static bool search(struct heap *heap, size_t budget, struct finding *found) {
             hardened->sweep_offset = 0;
         }
     }
+    prefetch_next(heap);
     return false;
 }
 
