@@ -798,6 +798,23 @@ static void a_canary_is_no_text(void) {
 }
 
 /* A slab may have ended since a sweep stopped in it, and one of other slots have come to its place. */
+/* Flips each byte of canaries of all lengths. */
+static void each_byte_of_a_canary_counts(void) {
+    enum { ROOM = 96 };
+    _Alignas(16) unsigned char block[ROOM];
+    for (size_t size = 0; size < ROOM; size++) {
+        memset(block, 7, sizeof block);
+        canary_write(block, size, ROOM);
+        CHECK(canary_intact(block, size, ROOM));
+        for (size_t at = 0; at < ROOM; at++) {
+            CHECK(at >= size || block[at] == 7);
+            block[at] ^= 1;
+            CHECK(canary_intact(block, size, ROOM) == (at < size));
+            block[at] ^= 1;
+        }
+    }
+}
+
 static void a_sweep_goes_on_in_another_slab(void) {
     char *blocks[64];
     for (unsigned i = 0; i < 64; i++) {
@@ -1030,6 +1047,7 @@ int main(void) {
         FRESH_WITH(refused_guards_are_counted, "harden=full"),
         FRESH_WITH(refused_guards_are_counted, "harden=light"),
         FRESH_WITH(a_canary_is_no_text, "harden=full"),
+        FRESH_WITH(each_byte_of_a_canary_counts, "harden=full"),
         FRESH_WITH(a_sweep_goes_on_in_another_slab, "harden=full"),
         FRESH_WITH(a_fresh_page_costs_one_fault, "harden=full"),
         PLAIN(reporting_goes_on),

@@ -59,6 +59,9 @@ void hardened_bring_in(const struct heap *heap, unsigned size_class) {
     uintptr_t touched = 0;
     for (size_t i = 1; size_class != EMPTY_CLASS && i <= count; i++) {
         char *const start = heap->bottoms[size_class][i];
+        if ((uintptr_t)start / OS_PAGE == touched && (uintptr_t)(start + room - 1) / OS_PAGE == touched) {
+            continue;
+        }
         for (size_t at = 0; at < room; at += OS_PAGE - (uintptr_t)(start + at) % OS_PAGE) {
             if ((uintptr_t)(start + at) / OS_PAGE != touched) {
                 touched = (uintptr_t)(start + at) / OS_PAGE;

@@ -1,5 +1,6 @@
 #include "canary.h"
 
+#include "base/bits.h"
 #include "os/os.h"
 
 struct canaries canaries = {.multiplier = CANARY_MULTIPLIER, .bits = CANARY_BITS};
@@ -12,34 +13,25 @@ const unsigned char canary_masks[sizeof(canary_pair) + CANARY_MAX] = {
     [sizeof(canary_pair)... sizeof(canary_pair) + CANARY_MAX - 1] = 0xff,
 };
 
-/* The bytes of the word in which a block of this size ends that are not the block's. */
-static uint64_t word_mask(size_t size) {
-    const uint64_t all = UINT64_MAX;
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    return all << size % CANARY_WORD * 8;
-#else
-    return all >> size % CANARY_WORD * 8;
-#endif
-}
-
+/* From the last pair but one down to that in which the block ends. */
 void canary_write_long(void *block, size_t size, size_t room) {
     const uint64_t canary = canary_of(block);
-    canary_word *at = (canary_word *)((char *)block + size / CANARY_WORD * CANARY_WORD);
-    const canary_word *end = (canary_word *)((char *)block + room);
-    *at = (*at & ~word_mask(size)) | (canary & word_mask(size));
-    while (++at < end) {
-        *at = canary;
-        CANARY_KEEP_LOOP();
+    canary_pair *at = (canary_pair *)((char *)block + room) - 1;
+    for (size_t slack = room - size - sizeof *at; slack != 0; slack -= min_size(slack, sizeof *at)) {
+        const canary_pair mask = canary_mask(slack);
+        at--;
+        *at = (*at & ~mask) | ((canary_pair){canary, canary} & mask);
     }
 }
 
 RACY_READER bool canary_intact_long(const void *block, size_t size, size_t room) {
     const uint64_t canary = canary_of(block);
-    const canary_word *at = (const canary_word *)((const char *)block + size / CANARY_WORD * CANARY_WORD);
-    const canary_word *end = (const canary_word *)((const char *)block + room);
-    uint64_t wrong = (*at ^ canary) & word_mask(size);
-    while (++at < end) {
-        wrong |= *at ^ canary;
+    const canary_word *at = (const canary_word *)((const char *)block + room) - 2;
+    uint64_t wrong = 0;
+    for (size_t slack = room - size - sizeof(canary_pair); slack != 0; slack -= min_size(slack, sizeof(canary_pair))) {
+        at -= 2;
+        wrong |= (at[1] ^ canary) & canary_mask_of_word(slack, true);
+        wrong |= (at[0] ^ canary) & canary_mask_of_word(slack, false);
     }
     return wrong == 0;
 }

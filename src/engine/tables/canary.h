@@ -65,7 +65,7 @@ ALWAYS_INLINE uint64_t canary_mask_of_word(size_t slack, bool last) {
     return *(const anywhere *)(canary_masks + (last ? CANARY_WORD : 0) + slack);
 }
 
-/* The canary before a room's last pair, for a longer slack. */
+/* The canary before a room's last pair, for a longer slack. Checked by words, as in canary_intact_short. */
 void canary_write_long(void *block, size_t size, size_t room);
 bool canary_intact_long(const void *block, size_t size, size_t room);
 
