@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/bits.h"
+#include "engine/calls/arena.h"
 #include "engine/heaps/hardened_larges.h"
 #include "engine/heaps/heap.h"
 #include "engine/heaps/unused_heaps.h"
@@ -92,6 +93,28 @@ static void a_byte_behind_a_huge_block(void) {
 
 /* Some two blocks of a class lie side by side: damages one, and frees the other, which is this far behind it. If that
  * does not find it, the sweep at exit does. */
+static void damage_in_an_arena(size_t size, void (*end)(const char *operation, struct mems_arena *arena)) {
+    struct mems_arena *arena = arena_create("damaged");
+    for (unsigned i = 0; i < 100; i++) {
+        char *block = arena_alloc("test", arena, size);
+        CHECK(block != NULL);
+        memset(block, 7, size + (i == 99)); /* the last one: a sweep finds others before */
+    }
+    end("test", arena);
+}
+
+static void a_byte_behind_in_an_arena_that_ends(void) {
+    damage_in_an_arena(20, arena_destroy);
+}
+
+static void a_byte_behind_in_an_arena_that_is_emptied(void) {
+    damage_in_an_arena(20, arena_reset);
+}
+
+static void a_byte_behind_a_large_block_of_an_arena(void) {
+    damage_in_an_arena(150001, arena_destroy);
+}
+
 static void damage_a_neighbour(size_t size, ptrdiff_t distance) {
     char *blocks[256];
     for (unsigned i = 0; i < 256; i++) {
@@ -922,6 +945,12 @@ int main(void) {
                     "changed, 0 to 9 bytes behind its end"),
         FULL(a_byte_behind_a_huge_block,
              "free(@): overflow: a live block of 104857601 bytes: 1 byte changed, 2 bytes behind its end"),
+        FULL(a_byte_behind_in_an_arena_that_ends,
+             "test(@): overflow: " SLOT(20, 32) ": 1 byte changed, 0 bytes behind its end"),
+        FULL(a_byte_behind_in_an_arena_that_is_emptied,
+             "test(@): overflow: " SLOT(20, 32) ": 1 byte changed, 0 bytes behind its end"),
+        FULL(a_byte_behind_a_large_block_of_an_arena,
+             "test(@): overflow: a live block of 150001 bytes: 1 byte changed, 0 bytes behind its end"),
         FULL(a_neighbour_s_end, "free(@): overflow: " SLOT(40, 48) ": 1 byte changed, 1 bytes behind its end"),
         FULL(the_next_neighbour_s_end, "free(@): overflow: " SLOT(40, 48) ": 1 byte changed, 1 bytes behind its end"),
         FULL(a_longer_neighbour_s_end, "free(@): overflow: " SLOT(200, 208) ": 1 byte changed, 1 bytes behind its end"),

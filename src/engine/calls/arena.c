@@ -14,9 +14,12 @@
 #include "engine/memory/large.h"
 #include "engine/modes/harden.h"
 #include "engine/modes/sampled_block.h"
+#include "engine/modes/sweep.h"
+#include "engine/reports/damage.h"
 #include "engine/reports/fault_report.h"
 #include "engine/reports/heap_limit.h"
 #include "engine/slabs/slab.h"
+#include "engine/tables/canary.h"
 #include "engine/tables/metadata.h"
 #include "engine/upkeep/decay.h"
 #include "engine/upkeep/trim.h"
@@ -109,11 +112,23 @@ static void end_larges(struct heap *heap, struct list *ended) {
     }
 }
 
+static void check_large(const char *operation, const struct large *large) {
+    const size_t size = large_requested(large);
+    const size_t room = round_up(size, OS_PAGE);
+    void *block = window_address(large->span.first);
+    if (UNLIKELY(!canary_intact(block, size, room))) {
+        damage_overflow(operation, block, size, room);
+    }
+}
+
 /* With no lock held, because freeing a sample walks a stack. */
-static void free_larges(struct list *ended) {
+static void free_larges(const char *operation, struct list *ended) {
     while (!list_empty(ended)) {
         struct large *large = CONTAINER_OF(ended->next, struct large, link);
         list_remove(&large->link);
+        if (heaps.harden != HARDEN_OFF) {
+            check_large(operation, large);
+        }
         if (sampled_block_end_large(heap_mine, large)) {
             if (heaps.harden != HARDEN_OFF) {
                 large_clear(large);
@@ -154,19 +169,30 @@ static void keep_up(void) {
     fault_if_suspect();
 }
 
+/* With harden=full: the blocks end without a free that would check them. */
+static void check_slots(const char *operation, struct mems_arena *handle) {
+    if (UNLIKELY(heaps.harden == HARDEN_FULL)) {
+        struct heap *heap = enter(operation, handle);
+        lock_give(&heap->lock);
+        sweep_arena(heap, operation);
+    }
+}
+
 void arena_reset(const char *operation, struct mems_arena *handle) {
     const int saved = errno;
+    check_slots(operation, handle);
     struct heap *heap = enter(operation, handle);
     struct list ended;
     clear(heap, &ended);
     lock_give(&heap->lock);
-    free_larges(&ended);
+    free_larges(operation, &ended);
     keep_up();
     errno = saved;
 }
 
 void arena_destroy(const char *operation, struct mems_arena *handle) {
     const int saved = errno;
+    check_slots(operation, handle);
     struct heap *heap = enter(operation, handle);
     struct arena *arena = heap->arena;
     struct list ended;
@@ -180,7 +206,7 @@ void arena_destroy(const char *operation, struct mems_arena *handle) {
     count_arenas(-1u);
     heap_retire(heap);
     metadata_free(arena, sizeof *arena);
-    free_larges(&ended);
+    free_larges(operation, &ended);
     keep_up();
     errno = saved;
 }

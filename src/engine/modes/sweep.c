@@ -261,6 +261,10 @@ void sweep_ending(struct heap *heap, const char *operation) {
     sweep_own(heap, SWEEP_SLOTS_ENDING, operation);
 }
 
+void sweep_arena(struct heap *heap, const char *operation) {
+    sweep_own(heap, SIZE_MAX, operation);
+}
+
 void sweep_light(struct heap *heap, const char *operation) {
     struct hardened *hardened = heap->hardened;
     if (UNLIKELY(hardened->sweeps < SWEEPS_LIGHT && !stopped)) {

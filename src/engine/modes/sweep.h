@@ -35,8 +35,9 @@ void sweep_stop(void);
 /* Checks some slots, from where the last step ended. Call it with no lock held. */
 void sweep_step(struct heap *heap, const char *operation);
 
-/* Checks the heap's slots before its thread ends. */
+/* Checks the heap's slots before its thread ends; all of an arena's, with no limit, before all its blocks end. */
 void sweep_ending(struct heap *heap, const char *operation);
+void sweep_arena(struct heap *heap, const char *operation);
 
 /* At exit: checks the heap's slots, and as many in slabs of no heap, up to SWEEP_SLOTS_LAST, or SWEEP_SLOTS_LAST_LIGHT
  * with harden=light. The heap may be heap_none. Waits for no lock, because a signal handler that exits may have
