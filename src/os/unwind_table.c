@@ -5,6 +5,7 @@
 
 #include "base/compiler.h"
 #include "dwarf.h"
+#include "single_page.h"
 
 /* The only form that linkers write. */
 #define SORTED_TABLE 0x3bu /* pairs of 32-bit distances from the header */
@@ -36,12 +37,12 @@ struct pair {
 };
 
 /* The last pair that does not begin behind this distance, or NULL. Functions lie about evenly, so the position is
- * guessed by interpolation: bisecting a large table would read pages all over it, and the kernel maps 64 KiB of a file
- * around each. Where guesses fail, we bisect. */
+ * guessed by interpolation: bisecting a large table would read pages all over it. Where guesses fail, we bisect. */
 static const struct pair *find_pair(const struct pair *pairs, size_t count, int64_t distance) {
     if (count == 0 || pairs[0].code > distance) {
         return NULL;
     }
+    single_page(&pairs[count - 1]);
     if (pairs[count - 1].code <= distance) {
         return &pairs[count - 1];
     }
@@ -56,6 +57,7 @@ static const struct pair *find_pair(const struct pair *pairs, size_t count, int6
             middle = guess <= low ? low + 1 : guess >= high ? high - 1 : guess;
             guesses--;
         }
+        single_page(&pairs[middle]);
         if (pairs[middle].code <= distance) {
             low = middle;
         } else {
@@ -67,6 +69,7 @@ static const struct pair *find_pair(const struct pair *pairs, size_t count, int6
 
 static const uint8_t *find_entry(const uint8_t *header, uintptr_t pc) {
     const uint8_t *at = header + 4;
+    single_page(header);
     if (header[0] != 1 || header[2] != COUNT_32 || header[3] != SORTED_TABLE || header[1] == DWARF_POINTER_OMITTED) {
         return NULL;
     }
@@ -78,6 +81,7 @@ static const uint8_t *find_entry(const uint8_t *header, uintptr_t pc) {
 
 /* The entry that several functions share. */
 static bool read_common(const uint8_t *at, struct unwind_function *function) {
+    single_page(at);
     const uint64_t length = dwarf_take(&at, 4);
     function->common_end = at + length;
     at += 4;
@@ -126,8 +130,10 @@ bool unwind_find_function(uintptr_t pc, struct unwind_function *function) {
     if (at == NULL) {
         return false;
     }
+    single_page(at);
     const uint64_t length = dwarf_take(&at, 4);
     function->own_end = at + length;
+    single_page(function->own_end - 1);
     const uint8_t *place = at;
     const uint64_t distance = dwarf_take(&at, 4);
     if (length == 0 || length == UINT32_MAX || distance == 0 || !read_common(place - distance, function)) {

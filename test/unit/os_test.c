@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "os/os.h"
+#include "os/single_page.h"
 #include "support/child.h"
 #include "support/clock.h"
 #include "support/kernel.h"
@@ -374,8 +375,58 @@ static void usage_follows_what_is_mapped_and_touched(void) {
     unmap(start, 64 * MIB);
 }
 
+/* The resident pages of the mapping that starts there, if it has this size; else SIZE_MAX. */
+static size_t resident_of(const void *start, size_t size) {
+    uintptr_t from = 0, to = 0, first, end;
+    size_t kib = 0, pages = SIZE_MAX;
+    char line[512];
+    FILE *file = fopen("/proc/self/smaps", "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &first, &end) == 2) {
+            from = first;
+            to = end;
+        } else if (from == (uintptr_t)start && to - from == size && sscanf(line, "Rss: %zu kB", &kib) == 1) {
+            pages = kib * KIB / os_page_size();
+        }
+    }
+    fclose(file);
+    return pages;
+}
+
+static void a_page_of_a_file_is_mapped_alone(void) {
+    const size_t size = 64 * os_page_size();
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    assert_int_equal(ftruncate(fileno(file), (off_t)size), 0);
+    /* Written once, so that the kernel has the pages. */
+    char *written = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fileno(file), 0);
+    assert_true(written != MAP_FAILED);
+    memset(written, 'x', size);
+    assert_int_equal(munmap(written, size), 0);
+    char *start = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fileno(file), 0);
+    assert_true(start != MAP_FAILED);
+    assert_int_equal(madvise(start, os_page_size(), MADV_RANDOM), 0);
+    const bool whole = resident_of(start, size) != SIZE_MAX;
+    assert_int_equal(madvise(start, os_page_size(), MADV_NORMAL), 0);
+    if (whole) {
+        skip(); /* an emulator does not pass the advice on */
+    }
+    assert_int_equal(resident_of(start, size), 0);
+    single_page(start + 20 * os_page_size() + 5);
+    assert_int_equal(start[20 * os_page_size()], 'x');
+    assert_int_equal(resident_of(start, size), 1);
+    os_inject(OS_CALL_MADVISE, 0, UINT64_MAX, EPERM);
+    single_page(start + 40 * os_page_size());
+    os_inject_clear();
+    assert_int_equal(resident_of(start, size), 1);
+    munmap(start, size);
+    fclose(file);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        PLAIN(a_page_of_a_file_is_mapped_alone),
         PLAIN(reserved_pages_fault_until_committed),
         PLAIN(maps_are_zero_and_aligned_and_leave_nothing_over),
         PLAIN(sizes_that_overflow_are_refused),

@@ -6,7 +6,7 @@
  * due, and passes come after the same calls with it and without. Each byte is equally likely to be a point
  * (base/exponential.h). So blocks of other heaps that the thread frees may count too: a point there is ignored.
  *
- * A sample costs a small process pages, mostly of unwind tables, mapped 64 KiB at a time. So, unless all are samples,
+ * A sample costs a small process pages, mostly of unwind tables. So, unless all are samples,
  *
  *   - sampling begins once the engine holds (holding.h) SAMPLE_BEGIN_HELD intervals. What was allocated before is in no
  *     estimate; samples.held_before says how much was held.
