@@ -52,6 +52,10 @@ uint64_t os_coarse_ms(void) {
 }
 
 uint64_t os_fine_us(void) {
+    const uint64_t injected = os_injected_ms();
+    if (injected != 0) {
+        return injected * 1000;
+    }
     struct timespec now = clock_read(CLOCK_MONOTONIC);
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }

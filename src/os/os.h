@@ -204,6 +204,7 @@ void os_inject(enum os_call call, uint64_t after, uint64_t count, int error);
 void os_inject_clear(void);
 uint64_t os_inject_calls(enum os_call call);
 
-/* From now on os_coarse_ms() is `ms`, however slow the machine is; 0: it follows the kernel's clock again. */
+/* From now on os_coarse_ms() is `ms`, however slow the machine is, and os_fine_us() stands still with it; 0: they
+ * follow the kernel's clock again. */
 void os_inject_clock(uint64_t ms);
 #endif

@@ -1,5 +1,5 @@
 /*
- * clock.h - the engine's coarse clock in the hands of a test: what is idle, due or late then depends on the test alone,
+ * clock.h - the clocks of the engine in the hands of a test: what is idle, due or late then depends on the test alone,
  * and not on how fast the machine is.
  */
 #pragma once

@@ -12,6 +12,7 @@
 #include "engine/upkeep/decay.h"
 #include "engine/upkeep/idle.h"
 #include "engine/upkeep/trim.h"
+#include "support/clock.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
 #include "support/kernel.h"
@@ -208,6 +209,28 @@ static void heaps_not_needed_for_long_are_bare(void) {
     check_nothing_left();
 }
 
+/* A call goes on while it has time, so a program that calls seldom gives thousands of them back soon. */
+static void heaps_of_many_ended_threads_are_bare_soon(void) {
+    enum { MANY = 1000 };
+    static struct heap *many[MANY];
+    bool alone = false;
+    begin_heap();
+    clock_stop();
+    for (unsigned i = 0; i < MANY; i++) {
+        many[i] = heap_obtain(0, &alone);
+        CHECK(many[i] != NULL);
+    }
+    for (unsigned i = 0; i < MANY; i++) {
+        heap_retire(many[i]);
+    }
+    unused_heaps_decay(os_coarse_ms());
+    CHECK_EQUAL(bare_heaps(), 0);
+    clock_advance((uint32_t)spans.decay_ms);
+    unused_heaps_decay(os_coarse_ms());
+    CHECK_EQUAL(bare_heaps(), MANY);
+    CHECK_VALID();
+}
+
 /* Blocks of several slabs, given back in any order without being cached. */
 static void blocks_given_go_to_their_slabs(void) {
     struct heap *heap = begin_heap();
@@ -357,6 +380,7 @@ int main(void) {
         FRESH(threads_at_once_have_heaps_of_their_own),
         IN_BOTH_MODES(unused_heaps_are_bare_after_a_trim),
         FRESH(heaps_not_needed_for_long_are_bare),
+        FRESH(heaps_of_many_ended_threads_are_bare_soon),
         FRESH(blocks_given_go_to_their_slabs),
         IN_BOTH_MODES(empty_slabs_go_back_but_for_the_last),
         IN_BOTH_MODES(the_slab_that_is_filled_up_has_free_slots),

@@ -235,11 +235,12 @@ static void the_coarse_clock_goes_on_and_never_back(void) {
     }
 }
 
-static void a_test_can_stop_the_coarse_clock(void) {
+static void a_test_can_stop_the_clocks(void) {
     clock_stop();
     const uint64_t stopped = os_coarse_ms();
     while (monotonic_ms() < stopped + 20) {
         assert_true(os_coarse_ms() == stopped);
+        assert_true(os_fine_us() == stopped * 1000);
     }
     clock_advance(7);
     assert_true(os_coarse_ms() == stopped + 7);
@@ -440,7 +441,7 @@ int main(void) {
 #endif
         PLAIN(failures_leave_errno_alone),
         PLAIN(the_coarse_clock_goes_on_and_never_back),
-        PLAIN(a_test_can_stop_the_coarse_clock),
+        PLAIN(a_test_can_stop_the_clocks),
         PLAIN(random_numbers_differ_in_every_bit),
         PLAIN(the_address_limit_is_the_process_s),
         PLAIN(ids_are_true_in_threads_and_children),

@@ -6,8 +6,10 @@
 #include "heap.h"
 #include "os/os.h"
 
-/* The most heaps that one call of upkeep makes bare; each costs a system call. */
+/* A call of upkeep makes this many heaps bare, each of which costs a system call, and then as many more until this time
+ * has passed. So thousands of ended threads go back soon even if a program does little. */
 #define BARED_AT_ONCE 32u
+#define BARING_US 1000u
 
 void unused_heaps_start(void) {
     list_init(&heaps.unused);
@@ -104,9 +106,19 @@ static size_t end_period(uint64_t now_ms) {
     return count;
 }
 
+static bool is_due(uint64_t now_ms) {
+    return now_ms - atomic_load_explicit(&heaps.period_ms, memory_order_relaxed) >=
+           atomic_load_explicit(&spans.decay_ms, memory_order_relaxed);
+}
+
 void unused_heaps_decay(uint64_t now_ms) {
-    if (now_ms - atomic_load_explicit(&heaps.period_ms, memory_order_relaxed) >=
-        atomic_load_explicit(&spans.decay_ms, memory_order_relaxed)) {
-        unused_heaps_bare(end_period(now_ms));
+    if (!is_due(now_ms)) {
+        return;
     }
+    const uint64_t start_us = os_fine_us();
+    size_t count = 0;
+    do {
+        count = end_period(now_ms);
+        unused_heaps_bare(count);
+    } while (count == BARED_AT_ONCE && is_due(now_ms) && os_fine_us() - start_us < BARING_US);
 }
