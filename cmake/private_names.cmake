@@ -18,6 +18,9 @@ string(REGEX MATCHALL "(GLOBAL|WEAK) +(HIDDEN|INTERNAL) [^\n]*" symbols "${outpu
 list(FILTER symbols EXCLUDE REGEX " UND ")
 list(TRANSFORM symbols REPLACE ".* " "")
 list(REMOVE_DUPLICATES symbols)
+# The mark that <sys/sdt.h> gives to every object with probes. All objects of a program share one by this name, those of
+# libstdc++ too, and gold refuses a program whose objects call it differently.
+list(FILTER symbols EXCLUDE REGEX "^_[.]stapsdt[.]base$")
 # With -flto there is bytecode instead of machine code, and no symbols to rename.
 if(NOT symbols)
     message(FATAL_ERROR "${ARCHIVE}: no hidden symbols; were its objects compiled with -flto?")

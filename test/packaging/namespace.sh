@@ -130,8 +130,23 @@ int main() {
     return !right;
 }
 END_C
-for archive in "$LIBMEMS_STATIC" "$LIBHMM_STATIC"; do
-    "$CXX" -O0 -fno-builtin -static -o "$work/new" "$work/new.cpp" -Wl,--undefined=malloc "$archive" -pthread ||
-        fail "$archive: does not link with a program that replaces operator new"
-    "$work/new" || fail "$archive: operator new is not the program's"
+# has_linker NAME
+has_linker() {
+    echo 'int main(void) { return 0; }' >"$work/empty.c"
+    "$CC" "-fuse-ld=$1" -o "$work/empty" "$work/empty.c" 2>"$work/err"
+}
+
+# links_with LINKER: libstdc++ brings objects with probes.
+links_with() {
+    for archive in "$LIBMEMS_STATIC" "$LIBHMM_STATIC"; do
+        "$CXX" "-fuse-ld=$1" -static -o "$work/new" "$work/new.o" -Wl,--undefined=malloc "$archive" -pthread ||
+            fail "$archive: $1 does not link it with a program that replaces operator new"
+        "$work/new" || fail "$archive: $1: operator new is not the program's"
+    done
+}
+"$CXX" -O0 -fno-builtin -c -o "$work/new.o" "$work/new.cpp"
+for linker in bfd gold lld; do
+    if has_linker $linker; then
+        links_with $linker
+    fi
 done
