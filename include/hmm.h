@@ -82,7 +82,8 @@ size_t HmmHeapUsableSize(struct HmmHeap *heap, void *ptr);
 
 /*
  * HmmTrim - lowers the break to the end of the last used block, and returns all whole pages inside free blocks to the
- * system (but not those of a buffer).
+ * system (but not those of a buffer). If the process's address space or data is limited, malloc's heap also gives up
+ * the addresses inside its largest free blocks, which divides its region.
  *
  * Returns the number of bytes given back, whether they had been touched or not; errno is unchanged. The time depends on
  * the number of cached blocks and of free blocks of at least a page. Origin: this project; like glibc's malloc_trim(0).
@@ -158,7 +159,7 @@ struct HmmStats {
     size_t most;         /* the maximum, so far, of bytes neither free nor beyond the break; cached blocks count */
     size_t least_free;   /* what all of the heap's present memory would have left then, 0 if it has become smaller; in a
                           * buffer, the least free ever */
-    size_t regions;      /* number: above 1 if the break was blocked, or memory was added */
+    size_t regions;      /* number: above 1 if the break was blocked, memory was added, or a trim gave up addresses */
     uint64_t break_moves; /* number of moves of the break, up or down */
     uint64_t failures;    /* number of failed allocations */
 };

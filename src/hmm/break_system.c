@@ -1,6 +1,5 @@
 /* break_system.c - the breaks that need an operating system: the process's own, and one in reserved memory. */
 #include <errno.h>
-#include <sys/resource.h>
 
 #include "base/bits.h"
 #include "os/os.h"
@@ -21,27 +20,39 @@ static bool purge(struct program_break *brk, void *start, size_t size) {
 #define RESERVED_MIN ((size_t)1 << 20)
 #define RESERVED_SHARE 4 /* reserve 1/RESERVED_SHARE of what the heap has */
 
-/* The known limits. */
+/* The known limits in bytes; SIZE_MAX: none. */
 static struct {
-    bool addresses; /* as by `ulimit -v` */
-    bool data;      /* writable memory, as by `ulimit -d`: the break and every region count alike */
-    bool scarce;    /* limits are about to be set, or future memory may count as locked */
-} limits;
+    size_t addresses; /* as by `ulimit -v` */
+    size_t data;      /* writable memory, as by `ulimit -d`: the break and every region count alike */
+    bool scarce;      /* limits are about to be set, or future memory may count as locked */
+} limits = {.addresses = SIZE_MAX, .data = SIZE_MAX};
 
 void hmm_break_ask_limits(void) {
-    struct rlimit limit;
-    limits.addresses = os_address_limit() != SIZE_MAX;
-    limits.data = os_process_limit(0, RLIMIT_DATA, NULL, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+    limits.addresses = os_address_limit();
+    limits.data = os_data_limit();
+}
+
+static bool is_beyond(size_t has, size_t free, size_t limit) {
+    return has > free && has - free > limit;
+}
+
+bool hmm_break_may_unmap(size_t free) {
+    if (limits.addresses == SIZE_MAX && limits.data == SIZE_MAX) {
+        return limits.scarce;
+    }
+    struct os_usage usage;
+    os_usage(&usage);
+    return !is_beyond(usage.mapped, free, limits.addresses) && !is_beyond(usage.data, free, limits.data);
 }
 
 bool hmm_break_more(struct program_break *brk, size_t least, size_t held) {
     size_t size = RESERVED_MAX;
     /* A further region could not get more memory then, and the earlier break could no longer be lowered. */
-    if (held != 0 && limits.data) {
+    if (held != 0 && limits.data != SIZE_MAX) {
         return false;
     }
     least = least > RESERVED_MIN ? least : RESERVED_MIN;
-    if (limits.addresses || limits.scarce) {
+    if (limits.addresses != SIZE_MAX || limits.scarce) {
         size = held / RESERVED_SHARE > least ? held / RESERVED_SHARE : least;
     }
     for (; size >= least; size /= 2) {

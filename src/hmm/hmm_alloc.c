@@ -387,7 +387,9 @@ size_t hmm_usable_size(struct HmmHeap *heap, const char *operation, void *payloa
 size_t hmm_trim(struct HmmHeap *heap, size_t pad) {
     bool locked = heap_enter(heap, "trim");
     (void)hmm_quick_flush(heap, SIZE_MAX);
-    size_t by = hmm_trim_break(heap, pad) + hmm_purge_all(heap);
+    size_t by = hmm_trim_break(heap, pad);
+    by += hmm_unmap_holes(heap);
+    by += hmm_purge_all(heap);
     heap_leave(heap, locked);
     return by;
 }

@@ -2,6 +2,7 @@
 
 #include "free_list.h"
 #include "heap_state.h"
+#include "region.h"
 
 #if HMM_BREAK && __STDC_HOSTED__
 
@@ -92,6 +93,61 @@ size_t hmm_purge_all(struct HmmHeap *heap) {
             hmm_prove_free_block(heap, block);
             done += purge_block(heap, block, true);
         }
+    }
+    return done;
+}
+
+/* A hole has at least this many bytes, or 1/HOLE_SHARE of the heap if that is more, and there are at most HOLE_REGIONS
+ * regions afterwards: the rest are for the heap to grow. */
+#define HOLE_MIN ((size_t)1 << 20)
+#define HOLE_SHARE 32
+#define HOLE_REGIONS (HMM_REGIONS / 2)
+
+/* The lowest free block in the region that grows, but for its last, with at least `least` bytes; or NULL. */
+static struct block *lowest_hole(struct HmmHeap *heap, size_t least) {
+    const struct region *region = &heap->regions[heap->growing];
+    struct block *lowest = NULL;
+    for (unsigned bin = bin_of(least); bin < FREE_BINS; bin++) {
+        struct block *block = heap->free_list.heads[bin];
+        for (; block != NULL && block != heap_list_end(heap); block = block->next) {
+            hmm_prove_free_block(heap, block);
+            const bool inside =
+                (uintptr_t)block >= (uintptr_t)region->first && (uintptr_t)block < (uintptr_t)region->end;
+            if (inside && block_size(block) >= least && block_next(block) != heap->end &&
+                (lowest == NULL || (uintptr_t)block < (uintptr_t)lowest)) {
+                lowest = block;
+            }
+        }
+    }
+    return lowest;
+}
+
+/* All but what becomes a block at each end of it, and the ends of regions. */
+static size_t unmap_hole(struct HmmHeap *heap, struct block *block) {
+    const size_t grain = heap->brk.grain;
+    char *low = (char *)block;
+    const size_t from = round_up((uintptr_t)low + BLOCK_MIN + BLOCK_HEADER, grain) - (uintptr_t)low;
+    const size_t to = round_down((uintptr_t)low + block_size(block) - BLOCK_MIN - BLOCK_HEADER, grain) - (uintptr_t)low;
+    if (os_unmap(low + from, to - from) != 0) {
+        return 0;
+    }
+    hmm_remove_from_freelist(heap, block);
+    hmm_region_divide(heap, block, low + from, low + to);
+    return to - from;
+}
+
+size_t hmm_unmap_holes(struct HmmHeap *heap) {
+    if (heap != &hmm_heap || heap->brk.purge == NULL || heap->end == NULL || !hmm_break_may_unmap(heap->free_bytes)) {
+        return 0;
+    }
+    hmm_cut_end(heap);
+    size_t done = 0;
+    size_t bytes = SIZE_MAX;
+    while (bytes != 0 && heap->region_count < HOLE_REGIONS) {
+        const size_t share = heap->size / HOLE_SHARE;
+        struct block *block = lowest_hole(heap, share > HOLE_MIN ? share : HOLE_MIN);
+        bytes = block != NULL && !heap_faulty(heap) ? unmap_hole(heap, block) : 0;
+        done += bytes;
     }
     return done;
 }

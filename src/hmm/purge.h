@@ -20,6 +20,10 @@ void hmm_purge_freelist(struct HmmHeap *heap, size_t bytes);
 /* All whole pages in free blocks; returns their bytes. O(free blocks). */
 size_t hmm_purge_all(struct HmmHeap *heap);
 
+/* If the process's limits count addresses: those of large free blocks in the region that grows, lowest first, which
+ * divides that region; returns their bytes. Only of malloc's heap, whose memory nobody else unmaps. */
+size_t hmm_unmap_holes(struct HmmHeap *heap);
+
 /* Zeroes memory below a break that nobody else knows. Purges its pages if the last user touched less than half of them,
  * because writing would make all present: two words in each of 16 pages tell. Takes no lock; the break may be a copy.
  */
@@ -29,6 +33,7 @@ void hmm_clear_large(struct program_break *brk, void *start, size_t size);
 
 #define hmm_purge_freelist(heap, bytes) ((void)(bytes))
 #define hmm_purge_all(heap) ((size_t)0)
+#define hmm_unmap_holes(heap) ((size_t)0)
 
 static inline void hmm_clear_large(struct program_break *brk, void *start, size_t size) {
     (void)brk;

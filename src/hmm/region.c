@@ -79,6 +79,13 @@ void hmm_region_resized(struct HmmHeap *heap, size_t size) {
     heap->peak = size > heap->peak ? size : heap->peak;
 }
 
+static void insert_region(struct HmmHeap *heap, unsigned place, struct region region) {
+    for (unsigned i = heap->region_count++; i > place; i--) {
+        heap->regions[i] = heap->regions[i - 1];
+    }
+    heap->regions[place] = region;
+}
+
 struct region *hmm_region_add(struct HmmHeap *heap, char *start, char *end) {
     unsigned place = regions_below(heap, start);
     struct region *region = &heap->regions[place];
@@ -89,14 +96,11 @@ struct region *hmm_region_add(struct HmmHeap *heap, char *start, char *end) {
         (place < heap->region_count && (uintptr_t)end > (uintptr_t)region->start)) {
         return NULL;
     }
-    for (unsigned i = heap->region_count++; i > place; i--) {
-        heap->regions[i] = heap->regions[i - 1];
-    }
     heap->growing += heap->growing >= place;
     size_t head = round_up((uintptr_t)start + BLOCK_HEADER, BLOCK_ALIGN) - BLOCK_HEADER - (uintptr_t)start;
     size_t tail = (uintptr_t)end % BLOCK_ALIGN + BLOCK_HEADER;
     struct block *first = block_at(start + head);
-    *region = (struct region){.start = start, .first = first};
+    insert_region(heap, place, (struct region){.start = start, .first = first});
     hmm_region_set_end(region, block_at(end - tail));
     hmm_region_resized(heap, heap->size + size);
     block_set_tag(region->end, REGION_END_TAG | BLOCK_PREV_USED);
@@ -105,6 +109,28 @@ struct region *hmm_region_add(struct HmmHeap *heap, char *start, char *end) {
     heap->blocks++;
     hmm_insert_free_block(heap, first, size - head - tail);
     return region;
+}
+
+void hmm_region_divide(struct HmmHeap *heap, struct block *block, char *start, char *end) {
+    const unsigned place = regions_below(heap, block);
+    struct block *next = block_next(block);
+    struct block *below_end = block_at(start - BLOCK_HEADER);
+    struct block *first = block_at(end + BLOCK_HEADER);
+    const size_t below = (size_t)((char *)below_end - (char *)block);
+    const size_t above = (size_t)((char *)next - (char *)first);
+    insert_region(heap, place, (struct region){.start = end, .first = first});
+    struct region *region = &heap->regions[place];
+    heap->growing += heap->growing + 1 >= place;
+    heap->room -= block_size(block) - below - above;
+    heap->blocks++;
+    hmm_region_resized(heap, heap->size - (size_t)(end - start));
+    hmm_region_set_end(region, region[-1].end);
+    hmm_region_set_end(&region[-1], below_end);
+    block_set_tag(below_end, REGION_END_TAG | BLOCK_PREV_USED);
+    hmm_region_look(heap, &region[-1]);
+    hmm_insert_free_block(heap, block, below);
+    hmm_region_look(heap, region);
+    hmm_insert_free_block(heap, first, above);
 }
 
 /* Ranges do not include their ends. */

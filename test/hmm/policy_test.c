@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "hmm/block.h"
+#include "hmm/heap_state.h"
 #include "support/hmm_heap.h"
 #include "support/kernel.h"
 
@@ -217,6 +218,42 @@ static void trimming_gives_back_the_pages_inside(void) {
     }
 }
 
+static void *middle_page(char *large) {
+    return large + (round_up((uintptr_t)large + LARGE / 2, os_page_size()) - (uintptr_t)large);
+}
+
+/* A process whose address space is limited maps something else where its heap has holes. */
+static void trimming_gives_back_addresses_that_a_limit_counts(void) {
+    enum { HOLES = 3 };
+    char *holes[HOLES], *kept_blocks[HOLES];
+    for (int i = 0; i < HOLES; i++) {
+        holes[i] = HmmAlloc(LARGE);
+        kept_blocks[i] = memset(HmmAlloc(1000), i, 1000);
+    }
+    HmmFree(holes[0]);
+    HmmFree(holes[2]);
+    hmm_trim(&hmm_heap, 0);
+    CHECK(mapped(middle_page(holes[0])) && stats_now().regions == 1);
+    hmm_break_confine(&hmm_heap.brk);
+    const size_t size = stats_now().region;
+    CHECK(hmm_trim(&hmm_heap, 0) >= 2 * LARGE - 4 * os_page_size());
+    CHECK(hmm_trim(&hmm_heap, 0) == 0);
+    CHECK_VALID();
+    CHECK(!mapped(middle_page(holes[0])) && mapped(middle_page(holes[1])) && !mapped(middle_page(holes[2])));
+    CHECK(stats_now().regions == 3 && stats_now().region <= size - 2 * LARGE + 4 * os_page_size());
+    HmmFree(holes[1]);
+    char *large = memset(HmmAlloc(3 * LARGE), 7, 3 * LARGE);
+    CHECK_VALID();
+    for (int i = 0; i < HOLES; i++) {
+        CHECK(kept_blocks[i][0] == i && kept_blocks[i][999] == i);
+        HmmFree(kept_blocks[i]);
+    }
+    HmmFree(large);
+    hmm_trim(&hmm_heap, 0);
+    CHECK_VALID();
+    CHECK(stats_now().used_blocks == 0);
+}
+
 /* Several runs of them, one as long as a few pages. */
 static void trimming_gives_back_what_lies_behind_locked_pages(void) {
     need_purging();
@@ -331,6 +368,7 @@ int main(void) {
         ON_BOTH_BREAKS(pages_of_the_block_being_cut_go_back),
         ON_BOTH_BREAKS(pages_that_the_system_keeps_are_as_they_were),
         ON_BOTH_BREAKS(trimming_gives_back_the_pages_inside),
+        ON_BOTH_BREAKS(trimming_gives_back_addresses_that_a_limit_counts),
         ON_BOTH_BREAKS(trimming_gives_back_what_lies_behind_locked_pages),
         ON_BOTH_BREAKS(zeroed_blocks_do_not_touch_what_nobody_has_touched),
         ON_BOTH_BREAKS(no_page_goes_back_for_what_moves_or_is_not_large),
