@@ -243,6 +243,42 @@ static void the_heap_neither_keeps_nor_writes_files(void) {
     expect_success(close_all, NULL);
 }
 
+static pthread_barrier_t cancelled;
+
+/* Its cancellation is pending all the time. */
+static void *allocate_cancelled(void *went_on) {
+    static void *blocks[2000];
+    pthread_barrier_wait(&cancelled);
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
+        blocks[i] = malloc(i * 10);
+    }
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
+        blocks[i] = realloc(blocks[i], i * 20 + 1);
+        free(blocks[i]);
+    }
+    free(realloc(calloc(1, (size_t)80 << 20), (size_t)100 << 20));
+    (void)malloc_trim(0);
+    (void)mallinfo2();
+    *(bool *)went_on = true;
+    pthread_testcancel();
+    return NULL;
+}
+
+/* A thread that ended there would leave a lock taken, or lose a block. */
+static void no_call_is_a_cancellation_point(void **state) {
+    (void)state;
+    bool went_on = false;
+    void *result = NULL;
+    pthread_t thread;
+    assert_int_equal(pthread_barrier_init(&cancelled, NULL, 2), 0);
+    assert_int_equal(pthread_create(&thread, NULL, allocate_cancelled, &went_on), 0);
+    assert_int_equal(pthread_cancel(thread), 0);
+    pthread_barrier_wait(&cancelled);
+    assert_int_equal(pthread_join(thread, &result), 0);
+    assert_true(went_on);
+    assert_ptr_equal(result, PTHREAD_CANCELED);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         PLAIN(malloc_serves_before_main),
@@ -252,6 +288,7 @@ int main(void) {
         PLAIN(blocks_outlive_their_thread),
         PLAIN(pages_that_the_program_has_closed_are_open_for_the_next_block),
         PLAIN(the_heap_neither_keeps_nor_writes_files),
+        PLAIN(no_call_is_a_cancellation_point),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
