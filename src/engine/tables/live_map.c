@@ -47,8 +47,8 @@ size_t live_count_bits(size_t first, size_t units) {
     const struct live_word *end = word + units * UNIT_WORDS;
     size_t count = 0;
     for (; word < end; word++) {
-        count += count_bits(atomic_load_explicit(&word->live, memory_order_relaxed));
-        count += count_bits(atomic_load_explicit(&word->remote, memory_order_relaxed));
+        count += count_bits_of_two(atomic_load_explicit(&word->live, memory_order_relaxed),
+                                   atomic_load_explicit(&word->remote, memory_order_relaxed));
     }
     return count;
 }
