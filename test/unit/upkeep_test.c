@@ -211,7 +211,7 @@ static void no_allocation_fails_for_memory_that_a_sleeper_has_no_use_for(void) {
     static struct sleeper sleepers[SLEEPERS];
     engine_free(engine_alloc(1));
     for (size_t i = 0; i < SLEEPERS; i++) {
-        sleepers[i] = (struct sleeper){.size = 150 + 10 * i, .count = 40 * MIB / 208};
+        sleepers[i] = (struct sleeper){.size = 150 + 10 * i, .count = 10 * MIB / 208};
         sleeper_start(&sleepers[i]);
         CHECK_EQUAL(sleepers[i].got, sleepers[i].count);
         sleeper_check(&sleepers[i], 0, 1);
@@ -831,8 +831,8 @@ int main(void) {
         IN_BOTH_MODES(an_idle_heap_is_reclaimed_again),
         IN_BOTH_MODES(what_was_freed_in_an_idle_heap_serves_others),
         IN_BOTH_MODES(a_trim_of_any_thread_gives_back_what_a_sleeper_has_no_use_for),
-        FRESH_WITH(no_allocation_fails_for_memory_that_a_sleeper_has_no_use_for, "window=64m"),
-        FRESH_WITH(no_allocation_fails_for_memory_that_a_sleeper_has_no_use_for, "window=64m,check=deferred"),
+        FRESH_WITH(no_allocation_fails_for_memory_that_a_sleeper_has_no_use_for, "window=16m"),
+        FRESH_WITH(no_allocation_fails_for_memory_that_a_sleeper_has_no_use_for, "window=16m,check=deferred"),
         FRESH_WITH(no_large_allocation_fails_for_it_either, "window=64m"),
         FRESH(idle_heaps_are_reclaimed_until_there_is_room),
         FRESH(a_few_idle_heaps_are_reclaimed_at_a_time),
