@@ -304,7 +304,8 @@ static void remember(uintptr_t pc, uint64_t rules) {
     if (rules != 0) {
         struct known_rules *set = known_set(pc, count);
         unsigned way = 0;
-        while (way < KNOWN_WAYS && atomic_load_explicit(&set[way].rules, memory_order_relaxed) != 0) {
+        /* None before the first: a page that is read before it is written faults twice. */
+        while (count != 0 && way < KNOWN_WAYS && atomic_load_explicit(&set[way].rules, memory_order_relaxed) != 0) {
             way++;
         }
         struct known_rules *entry = &set[way < KNOWN_WAYS ? way : count % KNOWN_WAYS];
@@ -317,7 +318,7 @@ static void remember(uintptr_t pc, uint64_t rules) {
 static uint64_t recall(uintptr_t pc) {
     const uint32_t count = atomic_load_explicit(&known_count, memory_order_relaxed);
     if (count == 0) {
-        return 0; /* untouched: a page that is read before it is written faults twice */
+        return 0; /* untouched: as in remember */
     }
     struct known_rules *set = known_set(pc, count);
     for (unsigned way = 0; way < KNOWN_WAYS; way++) {

@@ -24,11 +24,19 @@ static bool ask(size_t number) {
 
 /* Pages that differ in their advice are mappings of their own. Advice on random reads only tells the kernel how much to
  * read from the file. */
-void single_page(const void *at) {
-    const size_t size = os_page_size();
-    void *page = (void *)round_down((uintptr_t)at, size);
-    if (size < AROUND && ask((uintptr_t)page / size) && sys_madvise(page, size, MADV_RANDOM) == 0) {
-        (void)*(const volatile char *)at;
-        (void)sys_madvise(page, size, MADV_NORMAL);
+void single_pages(const void *start, size_t size) {
+    const size_t page = os_page_size();
+    const uintptr_t first = round_down((uintptr_t)start, page);
+    const uintptr_t end = round_up((uintptr_t)start + size, page);
+    bool asks = false;
+    for (uintptr_t at = first; page < AROUND && at < end; at += page) {
+        asks |= ask(at / page);
     }
+    if (!asks || sys_madvise((void *)first, end - first, MADV_RANDOM) != 0) {
+        return;
+    }
+    for (uintptr_t at = first; at < end; at += page) {
+        (void)*(const volatile char *)at;
+    }
+    (void)sys_madvise((void *)first, end - first, MADV_NORMAL);
 }

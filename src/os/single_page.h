@@ -2,6 +2,13 @@
  * 64 KiB of the file around it, which count as the process's memory; but never beyond a mapping's end. */
 #pragma once
 
-/* Maps the page alone, unless this or one with the same number modulo 8,192 was asked for before. A page that has been
- * mapped stays as it is. Changes no memory; does nothing if the kernel refuses. Costs two system calls. */
-void single_page(const void *at);
+#include <stddef.h>
+
+/* Maps the pages of these bytes alone, unless all of them, or some with the same numbers modulo 8,192, were asked for
+ * before. A page that has been mapped stays as it is. Changes no memory; does nothing if the kernel refuses. Costs two
+ * system calls and usually one page fault. */
+void single_pages(const void *start, size_t size);
+
+static inline void single_page(const void *at) {
+    single_pages(at, 1);
+}

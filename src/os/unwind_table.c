@@ -11,7 +11,8 @@
 #define SORTED_TABLE 0x3bu /* pairs of 32-bit distances from the header */
 #define COUNT_32 0x03u
 
-#define GUESSES 8u /* of a position in it */
+#define GUESSES 8u          /* of a position in it */
+#define PAIRS_AT_ONCE 2048u /* the pages of a table up to this long are mapped with one fault */
 
 #define REMEMBERED 2u /* nested states in a function's rules */
 
@@ -75,6 +76,9 @@ static const uint8_t *find_entry(const uint8_t *header, uintptr_t pc) {
     }
     (void)dwarf_pointer(&at, header[1]);
     const size_t count = (size_t)dwarf_take(&at, 4);
+    if (count != 0 && count <= PAIRS_AT_ONCE) {
+        single_pages(at, count * sizeof(struct pair));
+    }
     const struct pair *pair = find_pair((const struct pair *)at, count, (int64_t)(pc - (uintptr_t)header));
     return pair != NULL ? header + pair->entry : NULL;
 }

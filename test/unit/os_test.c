@@ -395,7 +395,7 @@ static size_t resident_of(const void *start, size_t size) {
     return pages;
 }
 
-static void a_page_of_a_file_is_mapped_alone(void) {
+static void pages_of_a_file_are_mapped_alone(void) {
     const size_t size = 64 * os_page_size();
     FILE *file = tmpfile();
     assert_non_null(file);
@@ -417,17 +417,19 @@ static void a_page_of_a_file_is_mapped_alone(void) {
     single_page(start + 20 * os_page_size() + 5);
     assert_int_equal(start[20 * os_page_size()], 'x');
     assert_int_equal(resident_of(start, size), 1);
+    single_pages(start + 30 * os_page_size() - 1, os_page_size() + 2);
+    assert_int_equal(resident_of(start, size), 4);
     os_inject(OS_CALL_MADVISE, 0, UINT64_MAX, EPERM);
     single_page(start + 40 * os_page_size());
     os_inject_clear();
-    assert_int_equal(resident_of(start, size), 1);
+    assert_int_equal(resident_of(start, size), 4);
     munmap(start, size);
     fclose(file);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        PLAIN(a_page_of_a_file_is_mapped_alone),
+        PLAIN(pages_of_a_file_are_mapped_alone),
         PLAIN(reserved_pages_fault_until_committed),
         PLAIN(maps_are_zero_and_aligned_and_leave_nothing_over),
         PLAIN(sizes_that_overflow_are_refused),
