@@ -26,6 +26,7 @@
 #include "engine/slabs/lookup.h"
 #include "engine/tables/holding.h"
 #include "os/os.h"
+#include "support/clock.h"
 #include "support/engine_heap.h"
 #include "support/engine_locked.h"
 #include "support/kernel.h"
@@ -609,8 +610,8 @@ static char *outpace(size_t size, unsigned pairs) {
     const double off = samples.allocated.bytes - before.bytes - (double)size * pairs;
     const double variance = samples.allocated.bytes_variance - before.bytes_variance;
     CHECK(taken >= SAMPLE_BURST &&
-          taken <= paced + SAMPLE_CREDIT_MS * SAMPLE_PACE / MIB + SAMPLE_BURST * SAMPLE_DOUBLINGS);
-    CHECK(longest > MIB || (uint64_t)size * pairs / MIB < 2 * (paced + SAMPLE_CREDIT_MS * SAMPLE_PACE / MIB));
+          taken <= paced + SAMPLE_AHEAD_MS * SAMPLE_PACE / MIB + SAMPLE_BURST * SAMPLE_DOUBLINGS);
+    CHECK(longest > MIB || (uint64_t)size * pairs / MIB < 2 * (paced + SAMPLE_AHEAD_MS * SAMPLE_PACE / MIB));
     CHECK(off * off < 25 * variance);
     return held;
 }
@@ -621,6 +622,19 @@ static void samples_of_large_blocks_keep_a_pace(void) {
 
 static void samples_of_small_blocks_keep_a_pace(void) {
     engine_free(outpace(SMALL_MAX, 1000000));
+}
+
+/* The milliseconds of a sample are rounded up. */
+static void samples_stand_for_no_more_than_the_pace_allows(void) {
+    char *held = hold(SAMPLE_SMALL_HELD);
+    clock_stop();
+    const uint64_t ahead_ms = sample_points_ahead_ms();
+    const size_t before = samples.allocated.samples;
+    while (samples.allocated.samples == before) {
+        engine_free(engine_alloc(SMALL_MAX));
+    }
+    CHECK_EQUAL(sample_points_ahead_ms() - ahead_ms, 2);
+    engine_free(held);
 }
 
 static void *allocate_much(void *unused) {
@@ -640,7 +654,7 @@ static void threads_keep_the_pace_together(void) {
     }
     const uint64_t taken = samples.allocated.samples - before.samples;
     const uint64_t paced = (os_coarse_ms() - start_ms) * SAMPLE_PACE / MIB;
-    CHECK(taken <= paced + SAMPLE_CREDIT_MS * SAMPLE_PACE / MIB + SAMPLE_BURST * SAMPLE_DOUBLINGS);
+    CHECK(taken <= paced + SAMPLE_AHEAD_MS * SAMPLE_PACE / MIB + SAMPLE_BURST * SAMPLE_DOUBLINGS);
     engine_free(held);
 }
 
@@ -875,6 +889,7 @@ int main(void) {
         FRESH_WITH(a_profile_scales_samples_of_all_intervals, "sample=1m"),
         FRESH_WITH(samples_of_large_blocks_keep_a_pace, "sample=1m"),
         FRESH_WITH(samples_of_small_blocks_keep_a_pace, "sample=1m"),
+        FRESH_WITH(samples_stand_for_no_more_than_the_pace_allows, "sample=130k"),
         FRESH_WITH(threads_keep_the_pace_together, "sample=1m"),
         FRESH_WITH(a_process_that_slows_down_has_more_samples, "sample=1m"),
         FRESH_WITH(one_large_block_gets_a_guard_in_a_tick, "sample=2"),

@@ -39,41 +39,43 @@ static bool has_begun(uint64_t interval, size_t held) {
     return true;
 }
 
-/* When the samples taken so far are paid for, by the coarse clock. Relaxed: only a bound. */
-static _Atomic uint64_t paid_ms;
+/* The time at which the coarse clock has caught up with the samples taken so far. Relaxed: only a bound. */
+static _Atomic uint64_t caught_up_ms;
 
 uint64_t sample_points_ahead_ms(void) {
-    const uint64_t paid = atomic_load_explicit(&paid_ms, memory_order_relaxed);
-    const uint64_t now = paid != 0 ? os_coarse_ms() : 0;
-    return paid > now ? paid - now : 0;
+    const uint64_t caught_up = atomic_load_explicit(&caught_up_ms, memory_order_relaxed);
+    const uint64_t now = caught_up != 0 ? os_coarse_ms() : 0;
+    return caught_up > now ? caught_up - now : 0;
 }
 
-static uint64_t price_ms(uint64_t interval) {
-    return interval > SAMPLE_PACE ? interval / SAMPLE_PACE : 1;
+/* The milliseconds that a sample counts as. */
+static uint64_t ms_per_sample(uint64_t interval) {
+    return (interval - 1) / SAMPLE_PACE + 1;
 }
 
 /* How many times as long the mean interval is, with the process this far ahead. */
 static uint64_t times_ahead(uint64_t interval) {
     const uint64_t ahead_ms = sample_points_ahead_ms();
-    if (LIKELY(ahead_ms <= SAMPLE_CREDIT_MS)) {
+    if (LIKELY(ahead_ms <= SAMPLE_AHEAD_MS)) {
         return 1;
     }
-    const uint64_t doublings = (ahead_ms - SAMPLE_CREDIT_MS) / (SAMPLE_BURST * price_ms(interval)) + 1;
+    const uint64_t doublings = (ahead_ms - SAMPLE_AHEAD_MS) / (SAMPLE_BURST * ms_per_sample(interval)) + 1;
     return UINT64_C(1) << (doublings < SAMPLE_DOUBLINGS ? doublings : SAMPLE_DOUBLINGS);
 }
 
-/* A sample is due, and has its price. */
-static void keep_pace(void) {
+/* A sample is due, with which the process is further ahead of the clock. */
+static void step_ahead(void) {
     const uint64_t interval = atomic_load_explicit(&samples.interval, memory_order_relaxed);
     if (interval < SAMPLE_PACED) {
         return;
     }
     const uint64_t now = os_coarse_ms();
-    uint64_t paid = atomic_load_explicit(&paid_ms, memory_order_relaxed);
-    uint64_t next;
+    uint64_t before = atomic_load_explicit(&caught_up_ms, memory_order_relaxed);
+    uint64_t after;
     do {
-        next = (paid > now ? paid : now) + price_ms(interval);
-    } while (!atomic_compare_exchange_weak_explicit(&paid_ms, &paid, next, memory_order_relaxed, memory_order_relaxed));
+        after = (before > now ? before : now) + ms_per_sample(interval);
+    } while (!atomic_compare_exchange_weak_explicit(&caught_up_ms, &before, after, memory_order_relaxed,
+                                                    memory_order_relaxed));
 }
 
 /* The mean interval that is due at present. */
@@ -104,7 +106,7 @@ uint64_t sample_points_beat(struct heap *heap, bool *pass) {
     *pass = counted >= until_pass;
     const uint64_t next_pass = *pass ? HEAP_BEAT : until_pass - counted;
     if (due) {
-        keep_pace();
+        step_ahead();
     }
     const uint64_t next = wanted();
     if (due || interval != next || interval == 0) {

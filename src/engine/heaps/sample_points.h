@@ -13,10 +13,10 @@
  *   - while it holds less than SAMPLE_SMALL_HELD intervals, the mean interval is SAMPLE_SMALL_TIMES as long.
  *
  * A sample takes microseconds, and makes other threads wait; a pair of malloc and free for a block longer than the
- * interval may take only tens of nanoseconds. So there is a pace: in a millisecond, the process may take one sample, or
- * fewer that stand for SAMPLE_PACE bytes. It may be SAMPLE_CREDIT_MS ahead of that. For each SAMPLE_BURST samples
- * beyond, the mean interval doubles, until the clock has caught up. With an interval below SAMPLE_PACED the user has
- * asked for many samples, and gets them.
+ * interval may take only tens of nanoseconds. So there is a pace: each sample of the process counts as a millisecond,
+ * or as one for every SAMPLE_PACE bytes of the interval, rounded up. Their sum may be SAMPLE_AHEAD_MS ahead of the
+ * clock. For each SAMPLE_BURST samples beyond, the mean interval doubles, until the clock has caught up. With an
+ * interval below SAMPLE_PACED the user has asked for many samples, and gets them.
  *
  * An interval follows from what came before, never from the block that is counted next, and each sample records its
  * own. So estimates stay unbiased, although those of a small or fast process are less certain.
@@ -33,7 +33,7 @@
 #define SAMPLE_SMALL_TIMES 4u
 
 #define SAMPLE_PACE ((uint64_t)1 << 17)
-#define SAMPLE_CREDIT_MS 256u
+#define SAMPLE_AHEAD_MS 256u
 #define SAMPLE_PACED ((uint64_t)64 << 10)
 #define SAMPLE_BURST 8u
 #define SAMPLE_DOUBLINGS 20u
