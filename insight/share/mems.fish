@@ -4,7 +4,8 @@ function __mems_verbs
 end
 function __mems_options
     set -l words (commandline -opc)
-    ARGP_HELP_FMT=rmargin=1000 mems help $words[2] 2>/dev/null | string replace -rf '^  ....(--[a-z-]+)\S* +(.*)' '$1\t$2'
+    ARGP_HELP_FMT=rmargin=1000 mems help $words[2] 2>/dev/null |
+        string replace -rf '^  ....(--[a-z-]+)\S* +(.*)' '$1\t$2'
 end
 function __mems_processes
     mems list 2>/dev/null | tail -n +2 | string trim | string replace -r '^(\d+) (\S+).*' '$1\t$2'

@@ -140,8 +140,10 @@ kill -9 "$process"
 MEMS_OPTIONS=sample=32k,background=on launch "$work/list" "$work/sites"
 "$INSIGHT" set "$process" sample=1m >/dev/null || fail "mems set"
 let_leak
-profile --format=heap_v2 "$process" | grep -q '^heap profile: .* @ heap_v2/32768$' || fail "raw samples of a larger interval"
-profile "$process" | grep -q "samples, one in 32.0 KiB to [0-9]*[.]0 MiB$" || fail "the tree does not tell the larger interval"
+profile --format=heap_v2 "$process" | grep -q '^heap profile: .* @ heap_v2/32768$' ||
+    fail "raw samples of a larger interval"
+profile "$process" | grep -q "samples, one in 32.0 KiB to [0-9]*[.]0 MiB$" ||
+    fail "the tree does not tell the larger interval"
 profile --json "$process" >"$work/both.json"
 holds "$work/both.json" 'any(f["function"] == "leak_site" and s["samples"] < 60 for s in it["sites"] for f in s["frames"])'
 kill -9 "$process"

@@ -45,13 +45,15 @@ if command -v fish >/dev/null; then
     grep -q '^--thread.*divide' "$work/fish" || fail "fish does not complete --th"
 fi
 if command -v zsh >/dev/null; then
-    for words in 'mems wh' 'mems profile --th'; do
+    for words in 'mems wh' 'mems profile --th' 'mems run x'; do
         # shellcheck disable=SC2016 # expanded there
-        zsh -fc '_describe() { print -rl -- "${(@P)2}"; }; words=(${(z)1}) CURRENT=${#words} PREFIX=$words[-1]
+        zsh -fc '_describe() { print -rl -- "${(@P)2}"; }; _alternative() { print -rl -- "$@"; }
+            words=(${(z)1}) CURRENT=${#words} PREFIX=$words[-1]
             source $2' zsh "$words" "$share/_mems" >>"$work/zsh"
     done
     grep -q '^whatis:.*state' "$work/zsh" || fail "zsh does not complete wh"
     grep -q '^--thread:.*divide' "$work/zsh" || fail "zsh does not complete --th"
+    grep -q '^files:' "$work/zsh" || fail "zsh does not complete files behind mems run"
 fi
 if command -v man >/dev/null; then
     [ -z "$(man -l --warnings -E UTF-8 "$manual" 2>&1 >/dev/null)" ] || fail "man complains about mems.1"
