@@ -50,8 +50,8 @@ void hmm_break_ask_limits(void);
 /* Before memory is limited or locked: a reserved break gives up what is unused, and then claims memory as needed. */
 void hmm_break_confine(struct program_break *brk);
 
-/* Whether the process has the use of addresses that the heap unmaps, of `free` bytes at most: its limits count them,
- * and it is not so far beyond these that nobody could map them again. Unknown counts as not beyond. */
+/* Whether unmapping up to `free` bytes of the heap helps the process: limits count them, and it is not so far beyond a
+ * limit that nothing could be mapped there afterwards. If its usage is unknown, it counts as within the limits. */
 bool hmm_break_may_unmap(size_t free);
 
 /* program_break.more in reserved memory: as much as the system gives, but little if address space is limited. */

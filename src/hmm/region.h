@@ -18,8 +18,9 @@ int hmm_region_add_memory(struct HmmHeap *heap, void *memory, size_t size);
 /* With one free block; NULL for the same reasons. Call hmm_region_start first. */
 struct region *hmm_region_add(struct HmmHeap *heap, char *start, char *end);
 
-/* Divides the region of a free block of no list, within which the memory from `start` to `end` is gone: what is left of
- * the block on each side is a free block, and has room for one. There are fewer than HMM_REGIONS regions. */
+/* Divides the region of a free block, which is in no list and within which the memory from `start` to `end` is gone.
+ * What is left of it on each side becomes a free block, and has room for one. There are fewer than HMM_REGIONS regions.
+ */
 void hmm_region_divide(struct HmmHeap *heap, struct block *block, char *start, char *end);
 
 void hmm_region_resized(struct HmmHeap *heap, size_t size);

@@ -48,6 +48,7 @@ void engine_free_sized(const char *operation, void *block, size_t size, size_t a
         return;
     }
     const bool aligned = alignment == 0 || (uintptr_t)block % alignment == 0;
+    /* Most large blocks are freed with the size that was requested, which is quicker to look up than the block. */
     if (LIKELY(aligned && size != 0 && size == lookup_large_requested(block))) {
         engine_free_as(operation, block);
         return;

@@ -6,8 +6,8 @@
 #include "heap.h"
 #include "os/os.h"
 
-/* A call of upkeep makes this many heaps bare, each of which costs a system call, and then as many more until this time
- * has passed. So thousands of ended threads go back soon even if a program does little. */
+/* A call of upkeep makes this many heaps bare, each of which costs a system call, and as many again until BARING_US
+ * have passed. So the memory of thousands of ended threads goes back soon even if a program does little. */
 #define BARED_AT_ONCE 32u
 #define BARING_US 1000u
 
