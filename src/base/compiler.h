@@ -9,7 +9,7 @@
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
-/* Brings an address into the cache without waiting for it. It need not be a readable one. */
+/* Brings an address into the cache without waiting for it. The address need not be readable. */
 #define PREFETCH(address) __builtin_prefetch(address)
 
 #define HOT __attribute__((hot))
