@@ -624,16 +624,23 @@ static void samples_of_small_blocks_keep_a_pace(void) {
     engine_free(outpace(SMALL_MAX, 1000000));
 }
 
-/* The milliseconds of a sample are rounded up. */
-static void samples_stand_for_no_more_than_the_pace_allows(void) {
-    char *held = hold(SAMPLE_SMALL_HELD);
-    clock_stop();
+/* By how much a sample gets the process ahead of the clock, which stands. */
+static uint64_t ms_of_a_sample(void) {
     const uint64_t ahead_ms = sample_points_ahead_ms();
     const size_t before = samples.allocated.samples;
     while (samples.allocated.samples == before) {
         engine_free(engine_alloc(SMALL_MAX));
     }
-    CHECK_EQUAL(sample_points_ahead_ms() - ahead_ms, 2);
+    return sample_points_ahead_ms() - ahead_ms;
+}
+
+/* The milliseconds of a sample are rounded up, and those of a long interval are not in the way of a shorter one. */
+static void samples_stand_for_no_more_than_the_pace_allows(void) {
+    char *held = hold(SAMPLE_SMALL_HELD);
+    clock_stop();
+    CHECK_EQUAL(ms_of_a_sample(), 2);
+    atomic_store(&samples.interval, (uint64_t)1 << 30);
+    CHECK_EQUAL(ms_of_a_sample(), SAMPLE_AHEAD_MS / SAMPLE_BURST);
     engine_free(held);
 }
 

@@ -48,9 +48,10 @@ uint64_t sample_points_ahead_ms(void) {
     return caught_up > now ? caught_up - now : 0;
 }
 
-/* The milliseconds that a sample counts as. */
+/* The milliseconds that a sample counts as: few enough for a burst, and for an interval that becomes much shorter. */
 static uint64_t ms_per_sample(uint64_t interval) {
-    return (interval - 1) / SAMPLE_PACE + 1;
+    const uint64_t ms = (interval - 1) / SAMPLE_PACE + 1;
+    return ms < SAMPLE_AHEAD_MS / SAMPLE_BURST ? ms : SAMPLE_AHEAD_MS / SAMPLE_BURST;
 }
 
 /* How many times as long the mean interval is, with the process this far ahead. */
