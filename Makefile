@@ -66,7 +66,7 @@ install: all
 	@cmake --install build --prefix "$(PREFIX)"
 
 uninstall:
-	@sed "s,^,$(DESTDIR)," build/install_manifest.txt | xargs -d '\n' rm -f
+	@DESTDIR="$(DESTDIR)" tools/uninstall
 
 clean:
 	@for tree in build build/*/; do [ ! -e $$tree/build.ninja ] || ninja -C $$tree --quiet clean; done

@@ -46,5 +46,8 @@ for package in mems hmm; do
 done
 
 make -C "$work/tree" uninstall DESTDIR="$root" || fail "make uninstall failed"
-left=$(find "$root" ! -type d)
+left=$(find "$root" ! -type d -o -name mems)
 [ -z "$left" ] || fail "make uninstall leaves $left"
+rm "$work/tree/build/install_manifest.txt"
+make -C "$work/tree" uninstall DESTDIR="$root" 2>"$work/error" && fail "make uninstall succeeds with nothing to remove"
+grep -q 'no build/install_manifest.txt' "$work/error" || fail "make uninstall says $(cat "$work/error")"
