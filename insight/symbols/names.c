@@ -269,10 +269,16 @@ static struct code_place *add_place(struct code_place *places, size_t *count, ch
     return places;
 }
 
+/* NULL: code without debugging information. For this, libdwfl may answer with the unit before it. */
+static Dwarf_Die *unit_of(Dwfl_Module *module, uint64_t address, Dwarf_Addr *bias) {
+    Dwarf_Die *unit = dwfl_module_addrdie(module, address, bias);
+    return unit != NULL && dwarf_haspc(unit, address - *bias) > 0 ? unit : NULL;
+}
+
 /* From debugging information, innermost first; returns how many, 0: none. */
 static struct code_place *debug_places(Dwfl_Module *module, uint64_t address, size_t *count) {
     Dwarf_Addr bias;
-    Dwarf_Die *unit = dwfl_module_addrdie(module, address, &bias);
+    Dwarf_Die *unit = unit_of(module, address, &bias);
     Dwarf_Die *scopes = NULL;
     Dwarf_Die *around = NULL;
     struct code_place *places = NULL;
@@ -312,7 +318,8 @@ struct code_place *names_places(struct names *names, uint64_t address, size_t *c
     if (*count == 0) {
         return NULL;
     }
-    Dwfl_Line *line = module != NULL ? dwfl_module_getsrc(module, address) : NULL;
+    Dwarf_Addr bias;
+    Dwfl_Line *line = unit_of(module, address, &bias) != NULL ? dwfl_module_getsrc(module, address) : NULL;
     int number = 0;
     const char *file = line != NULL ? dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL) : NULL;
     if (file != NULL) {

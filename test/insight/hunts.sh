@@ -29,13 +29,14 @@ grep -q "MiB .*write_log sessions.c:$line " "$work/stats" || fail "write_log is 
 holds "$work/after.json" 'it["rss"] < 20 << 20'
 
 # A leak: the class of the blocks, and where they were allocated.
-if "${CXX:-c++}" -g -O1 -o "$work/requests" "$hunts/requests.cc" 2>"$work/error"; then
+if "${CXX:-c++}" -g -O2 -o "$work/requests" "$hunts/requests.cc" 2>"$work/error"; then
     status=0
     "$INSIGHT" run --leaks -o sample=4k -- "$work/requests" 2>"$work/leaks" || status=$?
     [ $status -eq 1 ] || fail "status $status, $(cat "$work/leaks")"
     grep -q '^334 leaks, .*; below them 334 blocks' "$work/leaks" || fail "not 334 leaks: $(cat "$work/leaks")"
     grep -q 'vtable for Upload' "$work/leaks" || fail "no class: $(cat "$work/leaks")"
     grep -q "Session::add() requests.cc:$(at requests.cc 'new Upload')" "$work/leaks" || fail "no site: $(cat "$work/leaks")"
+    ! grep '_start [^ ]*:[0-9]' "$work/leaks" || fail "code without lines has one"
 fi
 
 # A use after free, from the core alone.
