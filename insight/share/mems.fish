@@ -15,5 +15,7 @@ complete -c mems -n __fish_use_subcommand -a '(__mems_verbs)'
 complete -c mems -n '__fish_seen_subcommand_from help' -a '(__mems_verbs)'
 complete -c mems -n 'not __fish_use_subcommand; and string match -q -- "-*" (commandline -ct)' -a '(__mems_options)'
 complete -c mems -n '__fish_seen_subcommand_from run' -a '(__fish_complete_subcommand --fcs-skip=2)'
-complete -c mems -n '__fish_seen_subcommand_from top stats profile map whatis check leaks save diff set trim' -F \
+complete -c mems -n '__fish_seen_subcommand_from top set trim' -a '(__mems_processes)'
+complete -c mems -n '__fish_seen_subcommand_from stats profile map whatis check leaks save diff' -F \
     -a '(__mems_processes)'
+complete -c mems -n '__fish_seen_subcommand_from profile' -l format -x -a 'text pprof heap_v2 collapsed json html speedscope'

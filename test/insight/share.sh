@@ -36,11 +36,15 @@ for verb in $verbs; do
 done
 
 [ "$(completed mems set 1 sample=0)" = sample=0 ] || fail "bash does not complete mems set"
+[ "$(completed mems profile --format = pp)" = pprof ] || fail "bash does not complete formats"
+[ "$(cd "$work" && completed mems set mem)" = '' ] || fail "bash completes files as processes"
 [ "$(completed mems list x)" = '' ] || fail "bash completes mems list"
 cd "$work" || exit
 completed mems stats mem | grep -qw mems.1 || fail "bash does not complete files"
 if command -v fish >/dev/null; then
-    fish -c "source $share/mems.fish; complete -C 'mems wh'; complete -C 'mems profile --th'" >"$work/fish"
+    fish -c "source $share/mems.fish; complete -C 'mems wh'; complete -C 'mems profile --th'
+        complete -C 'mems profile --format=pp'" >"$work/fish"
+    grep -q '^--format=pprof' "$work/fish" || fail "fish does not complete formats"
     grep -q '^whatis.*state' "$work/fish" || fail "fish does not complete wh"
     grep -q '^--thread.*divide' "$work/fish" || fail "fish does not complete --th"
 fi
