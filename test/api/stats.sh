@@ -43,6 +43,10 @@ head -n 1 "$work/text" | grep -q "^mems: stats_file=$work/nowhere/file cannot be
     fail "no word on the file: $(head -n 1 "$work/text")"
 text_adds_up "$work/text" || fail "fallback: does not add up"
 
+report profile_file="$work/nowhere/file" sort /dev/null 2>"$work/text"
+grep -q "^mems: profile_file=$work/nowhere/file cannot be opened (error 2)$" "$work/text" ||
+    fail "no word on the profile's file: $(cat "$work/text")"
+
 # A name that needs escaping.
 cp "$(command -v sort)" "$work/a \"b\\ é"
 report stats=json "$work/a \"b\\ é" /dev/null 2>"$work/json"

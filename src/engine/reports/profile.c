@@ -166,8 +166,8 @@ void profile_write_at_exit(const struct options *options) {
     if (error != 0) {
         struct message message;
         message_begin(&message);
-        fmt_format(&message.line, "mems: profile_file=%s cannot be opened (errno %u)", text, (uint64_t)error);
-        message_tell(&message, 2);
+        fmt_format(&message.line, "mems: profile_file=%s cannot be opened (error %u)", text, (uint64_t)error);
+        message_tell(&message, stats_report_standard_error());
         return;
     }
     profile_write(fd, PROFILE_LIVE);

@@ -323,13 +323,14 @@ static struct {
 } kept;
 
 void stats_report_prepare(const struct options *options) {
-    if (options->stats != STATS_NONE && os_file_identity(STDERR_FILENO, &kept.file) == 0) {
+    if ((options->stats != STATS_NONE || options->profile_file[0] != '\0') &&
+        os_file_identity(STDERR_FILENO, &kept.file) == 0) {
         (void)os_duplicate(STDERR_FILENO, KEPT_FD_MIN, &kept.fd);
     }
 }
 
 /* Not the copy, if the program closed it and has another file in its place. */
-static int standard_error(void) {
+int stats_report_standard_error(void) {
     struct os_file_identity file;
     bool ours = kept.fd > 0 && os_file_identity(kept.fd, &file) == 0 && file.device == kept.file.device &&
                 file.inode == kept.file.inode;
@@ -349,7 +350,7 @@ void stats_report_path(struct fmt *path, const char *pattern) {
 
 /* Standard error if there is none. */
 static int open_report(const char *pattern) {
-    int fallback = standard_error();
+    int fallback = stats_report_standard_error();
     char text[OPTIONS_PATH_MAX + 64]; /* room for a few ids */
     struct fmt path = fmt_of(text, sizeof text);
     stats_report_path(&path, pattern);

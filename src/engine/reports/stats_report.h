@@ -10,9 +10,12 @@ void stats_report_text(int fd);
 /* One line, with members named after those of struct mems_engine_stats. */
 void stats_report_json(int fd);
 
-/* If the options ask for a report, keeps a copy of standard error, which many programs close in exit handlers that run
- * before the report. Call it once, when the options have been read. */
+/* If the options ask for a report or a profile, keeps a copy of standard error, which many programs close in exit
+ * handlers that run before these are written. Call it once, when the options have been read. */
 void stats_report_prepare(const struct options *options);
+
+/* That copy, unless the program has another standard error now or none was kept. */
+int stats_report_standard_error(void);
 
 /* Replaces each %p by the process id. */
 struct fmt;
