@@ -221,6 +221,13 @@ static uint64_t longest_interval(const struct samples *samples) {
 
 /* --- The verb ----------------------------------------------------------------------------------------------------- */
 
+static void print_total(const struct profile *profile) {
+    const struct estimate *total = &profile->total;
+    printf("%s +- %s in %.0f +- %.0f blocks, estimated from %lu samples", text_size((uint64_t)total->bytes),
+           text_size((uint64_t)estimate_bar(total->bytes_variance, total->samples)), total->blocks,
+           estimate_bar(total->blocks_variance, total->samples), total->samples);
+}
+
 static void print_head(const struct profile *profile) {
     static const char *const about[] = {
         [PROFILE_LIVE] = "live blocks",
@@ -233,10 +240,11 @@ static void print_head(const struct profile *profile) {
     char *title = session_title(profile->session);
     printf("%s\n%s: ", title, about[profile->kind]);
     free(title);
-    const double bar = estimate_bar(profile->total.bytes_variance, profile->total.samples);
-    printf("%s +- %s in %.0f +- %.0f blocks, estimated from %lu samples", text_size((uint64_t)profile->total.bytes),
-           text_size((uint64_t)bar), profile->total.blocks,
-           estimate_bar(profile->total.blocks_variance, profile->total.samples), profile->total.samples);
+    if (profile->total.samples != 0) {
+        print_total(profile);
+    } else {
+        printf("none of %lu samples", samples->taken);
+    }
     if (samples->interval != 0) {
         const uint64_t shortest = profile_interval(profile);
         const uint64_t longest = longest_interval(samples);
@@ -253,8 +261,11 @@ static void print_head(const struct profile *profile) {
 }
 
 /* Notes for readers of the numbers. */
-static void print_notes(const struct samples *samples) {
-    printf("\n+-: the true number lies so far from it at most, with 95 %%\n");
+static void print_notes(const struct profile *profile) {
+    const struct samples *samples = &profile->samples;
+    if (profile->total.samples != 0) {
+        printf("\n+-: the true number lies so far from it at most, with 95 %%\n");
+    }
     if (samples->interval == 0) {
         printf("sampling is off: blocks allocated since are not seen\n");
     }
@@ -301,14 +312,16 @@ static void write_form(struct profile *profile, enum profile_form form) {
         break;
     }
     print_head(profile);
-    if (profile->kind == PROFILE_LIFETIME) {
+    if (profile->total.samples == 0) {
+        /* A table without rows tells nothing. */
+    } else if (profile->kind == PROFILE_LIFETIME) {
         profile_lifetimes(profile);
     } else if (form == FORM_FLAT) {
         profile_flat(profile);
     } else {
         profile_tree(profile, form == FORM_INVERTED);
     }
-    print_notes(&profile->samples);
+    print_notes(profile);
 }
 
 /* Options that have no place in a format are refused, not ignored. */

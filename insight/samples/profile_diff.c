@@ -132,6 +132,12 @@ void profile_diff_print(struct session *before, struct session *after) {
     if (!take(&changes, before, after)) {
         return;
     }
+    if (changes.significant == 0) {
+        printf("\nno call site of live blocks has changed by more than the noise of the samples (%zu seen)\n",
+               changes.count);
+        drop(&changes);
+        return;
+    }
     printf("\n%s    before       after      change +- 95 %%     call sites of live blocks, estimated from samples%s\n",
            colour(COLOUR_BOLD), colour_off());
     for (size_t i = 0; i < changes.significant && i < ROWS_MOST; i++) {

@@ -81,6 +81,12 @@ static bool class_changed(const struct class_account *before, const struct class
     return live_of(before) != live_of(after) || resident_of(before) != resident_of(after);
 }
 
+static void print_blocks(const char *kind, uint64_t before, uint64_t after) {
+    if (before != after) {
+        printf("%8s  %12" PRIu64 "  %12" PRIu64 "  %+12" PRId64 "\n", kind, before, after, (int64_t)(after - before));
+    }
+}
+
 static void print_classes(const struct side *a, const struct side *b) {
     printf("\n%s    size   live before         after        change      resident%s\n", colour(COLOUR_BOLD),
            colour_off());
@@ -95,11 +101,8 @@ static void print_classes(const struct side *a, const struct side *b) {
             putchar('\n');
         }
     }
-    printf("   large  %12" PRIu64 "  %12" PRIu64 "  %+12" PRId64 "\n    huge  %12" PRIu64 "  %12" PRIu64 "  %+12" PRId64
-           "\n",
-           a->account.large_blocks, b->account.large_blocks,
-           (int64_t)(b->account.large_blocks - a->account.large_blocks), a->account.huge_blocks, b->account.huge_blocks,
-           (int64_t)(b->account.huge_blocks - a->account.huge_blocks));
+    print_blocks("large", a->account.large_blocks, b->account.large_blocks);
+    print_blocks("huge", a->account.huge_blocks, b->account.huge_blocks);
 }
 
 static json_t *pair_json(const char *key, const char *name, int64_t before, int64_t after) {

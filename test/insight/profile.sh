@@ -116,7 +116,10 @@ let_leak() {
     done
 }
 
-# Changes beyond the noise.
+# Changes beyond the noise, and none.
+"$INSIGHT" diff "$work/saved" "$work/saved" >"$work/diff"
+grep -q '^no call site .*noise' "$work/diff" || fail "the diff with itself is $(cat "$work/diff")"
+! grep '+0$' "$work/diff" || fail "the diff with itself has rows"
 let_leak
 "$INSIGHT" diff --json "$work/saved" "$process" >"$work/diff.json" || fail "mems diff"
 holds "$work/diff.json" 'it["profile"]["significant"] == 1 and it["profile"]["within_noise"] >= 5'
@@ -125,6 +128,23 @@ holds "$work/diff.json" '20e6 < it["profile"]["sites"][0]["change"] < 40e6'
 "$INSIGHT" diff "$work/saved" "$process" >"$work/diff"
 grep -q 'leak_site sites.c' "$work/diff" || fail "the text of the diff does not name the site: $(cat "$work/diff")"
 kill -9 "$process"
+
+# All samples are of freed blocks.
+cat >"$work/freed.c" <<'END_OF_PROGRAM'
+#include <stdlib.h>
+
+int main(void) {
+    for (int i = 0; i < 3; i++) {
+        void *volatile block = malloc((size_t)256 << 20);
+        free(block);
+    }
+}
+END_OF_PROGRAM
+"$CC" -o "$work/freed" "$work/freed.c"
+"$INSIGHT" run -o sample=2m --save "$work/freed.heap" -- "$work/freed" || fail "mems run freed"
+profile "$work/freed.heap" >"$work/none"
+grep -q '^live blocks: none of [1-9][0-9]* samples' "$work/none" || fail "of freed blocks it says $(cat "$work/none")"
+! grep '+-\|  %' "$work/none" || fail "a table of nothing"
 
 # One block in fifty holds the slabs' memory.
 compile holders
