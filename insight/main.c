@@ -462,8 +462,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state) {
             argp_error(state, "too few arguments: mems %s %s", parsed->verb->name, parsed->verb->words);
         }
         if (arguments->word_count > parsed->verb->most) {
-            argp_error(state, "unexpected argument %s: mems %s %s", arguments->words[parsed->verb->most],
-                       parsed->verb->name, parsed->verb->words);
+            argp_error(state, "unexpected argument %s: mems %s%s%s", arguments->words[parsed->verb->most],
+                       parsed->verb->name, *parsed->verb->words != '\0' ? " " : "", parsed->verb->words);
         }
         check_combination(parsed, state);
         return 0;

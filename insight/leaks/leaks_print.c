@@ -70,8 +70,8 @@ static void print_group(const struct leaks *leaks, const struct leak_group *grou
     }
     fprintf(output, "%s", group->count > ADDRESSES_TOLD ? " ..." : "");
     if (now != 0 && group->oldest_s != 0 && group->oldest_s <= now) {
-        fprintf(output, "; %s %s", group->stack != NULL ? "allocated" : "in slabs", text_age(now - group->youngest_s));
-        fprintf(output, " .. %s %s", text_age(now - group->oldest_s), group->stack != NULL ? "ago" : "old");
+        const char *ages = text_ages(now - group->youngest_s, now - group->oldest_s);
+        fprintf(output, group->stack != NULL ? "; allocated %s ago" : "; in slabs %s old", ages);
     }
     fputc('\n', output);
 }

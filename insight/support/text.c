@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -42,6 +43,17 @@ const char *text_age(uint64_t seconds) {
     } else {
         snprintf(buffer, 32, "%lu days", seconds / 86400);
     }
+    return buffer;
+}
+
+const char *text_ages(uint64_t youngest, uint64_t oldest) {
+    const char *first = text_age(youngest);
+    const char *last = text_age(oldest);
+    if (strcmp(first, last) == 0) {
+        return first;
+    }
+    char *buffer = next_buffer();
+    snprintf(buffer, 32, "%s .. %s", first, last);
     return buffer;
 }
 

@@ -11,6 +11,9 @@ const char *text_size(uint64_t bytes);
 /* "12 s", "3 min", "5 h", "2 days"; likewise. */
 const char *text_age(uint64_t seconds);
 
+/* "1 s .. 3 min", or one of them if both read the same; likewise. */
+const char *text_ages(uint64_t youngest, uint64_t oldest);
+
 /* The sequences for a colour, and for no colour; "" without a terminal, or if NO_COLOR is set. */
 enum colour { COLOUR_BOLD, COLOUR_DIM, COLOUR_RED, COLOUR_GREEN, COLOUR_YELLOW, COLOUR_BLUE, COLOUR_CYAN, COLOUR_GREY };
 const char *colour(enum colour colour);

@@ -76,7 +76,7 @@ static void print_class(const struct account *account, const struct engine *engi
            of->slots[STATE_CACHED], of->slots[STATE_REMOTE], of->slots[STATE_FREE], text_size(live),
            text_size(of->resident), lost, engine->refills[size_class], engine->flushes[size_class]);
     if (now != 0 && of->youngest_s != 0) {
-        printf("  %s .. %s", text_age(now - of->youngest_s), text_age(now - of->oldest_s));
+        printf("  %s", text_ages(now - of->youngest_s, now - of->oldest_s));
     }
     putchar('\n');
 }
