@@ -52,7 +52,7 @@ static void print_slot(const struct answer *answer) {
     printf("in a slot of %lu bytes that is %s%s%s, %#lx", answer->size, colour(COLOUR_BOLD), answer->state,
            colour_off(), answer->start);
     print_place(answer);
-    printf("\n  slot %lu of %lu of the slab %#lx, of %s", answer->slot + 1, answer->slots, answer->slab, answer->owner);
+    printf("\n  slot %lu of %lu of the slab %#lx, of %s", answer->slot, answer->slots, answer->slab, answer->owner);
     if (answer->age_known) {
         printf(", which is %s old", text_age(answer->slab_age));
     }

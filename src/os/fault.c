@@ -17,18 +17,21 @@ void fault_set_ending(enum fault_ending ending) {
     atomic_store_explicit(&fault_ending, ending, memory_order_relaxed);
 }
 
-/* The thread's id ends the line even if the rest was cut. */
+/* The thread's id ends the line even if the rest was cut. The message is in the frame of a function that may not
+ * return, and keeps the line, so a core has it, where `mems CORE` finds it. */
 static void tell(struct message *message) {
     message_end(message);
     fmt_format(&message->line, " [thread %u]", os_thread_id());
+    const char first = message->text[0];
     message_tell(message, STDERR_FILENO);
+    message->text[0] = first; /* telling has emptied the text */
 }
 
-static void tell_of(const char *operation, const void *address, const char *problem, const char *state) {
-    struct message message;
-    message_begin(&message);
-    fault_describe(&message.line, operation, address, problem, state);
-    tell(&message);
+static void tell_of(struct message *message, const char *operation, const void *address, const char *problem,
+                    const char *state) {
+    message_begin(message);
+    fault_describe(&message->line, operation, address, problem, state);
+    tell(message);
 }
 
 static _Noreturn void end(void) {
@@ -39,12 +42,14 @@ static _Noreturn void end(void) {
 }
 
 COLD void fault(const char *operation, const void *address, const char *problem, const char *state) {
-    tell_of(operation, address, problem, state);
+    struct message message;
+    tell_of(&message, operation, address, problem, state);
     end();
 }
 
 COLD void fault_tell(const char *operation, const void *address, const char *problem, const char *state, bool ends) {
-    tell_of(operation, address, problem, state);
+    struct message message;
+    tell_of(&message, operation, address, problem, state);
     if (ends && atomic_load_explicit(&fault_ending, memory_order_relaxed) != FAULT_REPORTS) {
         end();
     }

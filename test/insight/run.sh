@@ -44,6 +44,17 @@ if kernel_core "$work/core" "$work/list" "$work/crash" sent; then
     grep -q 'process [0-9]* sent it that signal' "$work/told" || fail "of a signal that was sent: $(cat "$work/told")"
     ! grep -q 'touched' "$work/told" || fail "the sender is taken for an address: $(cat "$work/told")"
 fi
+for library in "$LIBMEMS" "$LIBHMM"; do
+    core=$work/${library##*/}.core
+    if LIBRARY=$library kernel_core "$core" "$work/list" env MEMS_OPTIONS=sample=0 "$work/crash" twice; then
+        "$INSIGHT" "$core" >"$work/told" || fail "mems CORE"
+        grep -q '^  mems: free(0x.*: double free: .* \[thread [0-9]*\]$' "$work/told" ||
+            fail "the core's report is not told: $(cat "$work/told")"
+        grep -q '^0x[0-9a-f]*: in an\{0,1\} .* that is cached' "$work/told" || fail "nor what its address is: $(cat "$work/told")"
+        slot=$(sed -n 's/.*: \(slot [0-9]* of\) a .*/\1/p' "$work/told")
+        grep -q "^  $slot" "$work/told" || fail "report and answer count slots differently: $(cat "$work/told")"
+    fi
+done
 ended 134 'double free' -- "$work/crash" twice
 ended 134 'it has aborted' -- "$work/crash" abort
 
