@@ -18,4 +18,5 @@ complete -c mems -n '__fish_seen_subcommand_from run' -a '(__fish_complete_subco
 complete -c mems -n '__fish_seen_subcommand_from top set trim' -a '(__mems_processes)'
 complete -c mems -n '__fish_seen_subcommand_from stats profile map whatis check leaks save diff' -F \
     -a '(__mems_processes)'
-complete -c mems -n '__fish_seen_subcommand_from profile' -l format -x -a 'text pprof heap_v2 collapsed json html speedscope'
+complete -c mems -n '__fish_seen_subcommand_from profile' -l format -x \
+    -a 'text pprof heap_v2 collapsed json html speedscope'
