@@ -83,7 +83,8 @@ size_t HmmHeapUsableSize(struct HmmHeap *heap, void *ptr);
 /*
  * HmmTrim - lowers the break to the end of the last used block, and returns all whole pages inside free blocks to the
  * system (but not those of a buffer). If the process's address space or data is limited, malloc's heap also gives up
- * the addresses inside its largest free blocks, which divides its region.
+ * the addresses inside its largest free blocks, which divides its region; it takes them back when the break cannot
+ * rise.
  *
  * Returns the number of bytes given back, whether they had been touched or not; errno is unchanged. The time depends on
  * the number of cached blocks and of free blocks of at least a page. Origin: this project; like glibc's malloc_trim(0).

@@ -2,6 +2,7 @@
 
 #include "free_list.h"
 #include "hmm_report.h"
+#include "purge.h"
 #include "region.h"
 
 #if HMM_BREAK
@@ -191,8 +192,12 @@ struct block *hmm_alloc_extra(struct HmmHeap *heap, size_t size) {
         if (last != NULL && block_size(last) >= size) {
             return last;
         }
-        if (!raise_for(heap, size, last) && !continue_elsewhere(heap, size)) {
-            return NULL;
+        if (raise_for(heap, size, last)) {
+            continue;
+        }
+        struct block *filled = hmm_fill_hole(heap, size, hmm_break_extra(heap));
+        if (filled != NULL || !continue_elsewhere(heap, size)) {
+            return filled;
         }
     }
     return NULL;

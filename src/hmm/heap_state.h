@@ -31,6 +31,9 @@ struct region {
     struct block *first;
     struct block *end;
     uintptr_t grains; /* from first to end */
+#if __STDC_HOSTED__
+    bool holed; /* what lies between it and the next region was the heap's, which gave up the addresses */
+#endif
 };
 
 /* Invariants: regions ascend and do not overlap; every block is in one; `room` bytes of all regions are in blocks, of

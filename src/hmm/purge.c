@@ -97,24 +97,36 @@ size_t hmm_purge_all(struct HmmHeap *heap) {
     return done;
 }
 
-/* A hole has at least this many bytes, or 1/HOLE_SHARE of the heap if that is more, and there are at most HOLE_REGIONS
- * regions afterwards: the rest are for the heap to grow. */
+/* A hole has at least this many bytes, or 1/HOLE_SHARE of the heap if that is more. It divides no region if there are
+ * HOLE_REGIONS: the rest are for the heap to grow. */
 #define HOLE_MIN ((size_t)1 << 20)
 #define HOLE_SHARE 32
 #define HOLE_REGIONS (HMM_REGIONS / 2)
 
-/* The lowest free block in the region that grows, but for its last, with at least `least` bytes; or NULL. */
+/* Memory that the program added is its own: only that of the region that grows, and of those divided from it. */
+static bool may_have_holes(const struct HmmHeap *heap, const struct region *region) {
+    return region == &heap->regions[heap->growing] || region->holed;
+}
+
+/* At the end of its region, whose end moves down. Others divide their region. */
+static bool is_last(const struct HmmHeap *heap, struct block *block) {
+    return block_next(block) == hmm_region_of(heap, block)->end;
+}
+
+static bool may_be_hole(const struct HmmHeap *heap, struct block *block) {
+    return block_next(block) != heap->end && may_have_holes(heap, hmm_region_of(heap, block)) &&
+           (heap->region_count < HOLE_REGIONS || is_last(heap, block));
+}
+
+/* The lowest free block that may be a hole, with at least `least` bytes; or NULL. */
 static struct block *lowest_hole(struct HmmHeap *heap, size_t least) {
-    const struct region *region = &heap->regions[heap->growing];
     struct block *lowest = NULL;
     for (unsigned bin = bin_of(least); bin < FREE_BINS; bin++) {
         struct block *block = heap->free_list.heads[bin];
         for (; block != NULL && block != heap_list_end(heap); block = block->next) {
             hmm_prove_free_block(heap, block);
-            const bool inside =
-                (uintptr_t)block >= (uintptr_t)region->first && (uintptr_t)block < (uintptr_t)region->end;
-            if (inside && block_size(block) >= least && block_next(block) != heap->end &&
-                (lowest == NULL || (uintptr_t)block < (uintptr_t)lowest)) {
+            if (block_size(block) >= least && (lowest == NULL || (uintptr_t)block < (uintptr_t)lowest) &&
+                may_be_hole(heap, block)) {
                 lowest = block;
             }
         }
@@ -122,17 +134,24 @@ static struct block *lowest_hole(struct HmmHeap *heap, size_t least) {
     return lowest;
 }
 
-/* All but what becomes a block at each end of it, and the ends of regions. */
+/* All but what becomes a block at each end of it, and the ends of regions. If it is a region's last, to that end. */
 static size_t unmap_hole(struct HmmHeap *heap, struct block *block) {
     const size_t grain = heap->brk.grain;
     char *low = (char *)block;
+    const bool last = is_last(heap, block);
+    const size_t kept = last ? 0 : BLOCK_MIN + BLOCK_HEADER;
+    const size_t size = block_size(block) + (last ? BLOCK_HEADER : 0);
     const size_t from = round_up((uintptr_t)low + BLOCK_MIN + BLOCK_HEADER, grain) - (uintptr_t)low;
-    const size_t to = round_down((uintptr_t)low + block_size(block) - BLOCK_MIN - BLOCK_HEADER, grain) - (uintptr_t)low;
+    const size_t to = round_down((uintptr_t)low + size - kept, grain) - (uintptr_t)low;
     if (os_unmap(low + from, to - from) != 0) {
         return 0;
     }
     hmm_remove_from_freelist(heap, block);
-    hmm_region_divide(heap, block, low + from, low + to);
+    if (last) {
+        hmm_region_cut(heap, block, low + from);
+    } else {
+        hmm_region_divide(heap, block, low + from, low + to);
+    }
     return to - from;
 }
 
@@ -143,13 +162,43 @@ size_t hmm_unmap_holes(struct HmmHeap *heap) {
     hmm_cut_end(heap);
     size_t done = 0;
     size_t bytes = SIZE_MAX;
-    while (bytes != 0 && heap->region_count < HOLE_REGIONS) {
+    while (bytes != 0) {
         const size_t share = heap->size / HOLE_SHARE;
         struct block *block = lowest_hole(heap, share > HOLE_MIN ? share : HOLE_MIN);
         bytes = block != NULL && !heap_faulty(heap) ? unmap_hole(heap, block) : 0;
         done += bytes;
     }
     return done;
+}
+
+/* The region has this much more, if nobody has mapped anything there; the free block then. Whole grains, because
+ * nobody else's are among them. */
+static struct block *claim_behind(struct HmmHeap *heap, struct region *region, size_t size) {
+    return os_claim((char *)region->end + BLOCK_HEADER, size) == 0 ? hmm_region_extend(heap, region, size) : NULL;
+}
+
+/* As above with `size` bytes, those of a free block before the end included, and `extra` more if possible. */
+static struct block *fill(struct HmmHeap *heap, struct region *region, size_t size, size_t extra) {
+    const size_t grain = heap->brk.grain;
+    const size_t gap = round_down((size_t)(region[1].start - ((char *)region->end + BLOCK_HEADER)), grain);
+    const bool free = (region->end->header & BLOCK_PREV_USED) == 0;
+    const size_t has = free ? block_size(hmm_free_block_before(heap, region->end)) : 0;
+    const size_t need = has < size ? round_up(size - has, grain) : grain;
+    if (need > gap) {
+        return NULL;
+    }
+    const size_t more = round_up(need + extra, grain);
+    struct block *block = claim_behind(heap, region, more < gap ? more : gap);
+    return block != NULL ? block : claim_behind(heap, region, need);
+}
+
+struct block *hmm_fill_hole(struct HmmHeap *heap, size_t size, size_t extra) {
+    struct block *block = NULL;
+    for (unsigned i = 0; block == NULL && !heap_faulty(heap) && i + 1 < heap->region_count; i++) {
+        struct region *region = &heap->regions[i];
+        block = region->holed ? fill(heap, region, size, extra) : NULL;
+    }
+    return block;
 }
 
 /* Pages to look at before memory is cleared. */

@@ -111,6 +111,8 @@ struct region *hmm_region_add(struct HmmHeap *heap, char *start, char *end) {
     return region;
 }
 
+#if HMM_BREAK && __STDC_HOSTED__
+
 void hmm_region_divide(struct HmmHeap *heap, struct block *block, char *start, char *end) {
     const unsigned place = regions_below(heap, block);
     struct block *next = block_next(block);
@@ -118,7 +120,7 @@ void hmm_region_divide(struct HmmHeap *heap, struct block *block, char *start, c
     struct block *first = block_at(end + BLOCK_HEADER);
     const size_t below = (size_t)((char *)below_end - (char *)block);
     const size_t above = (size_t)((char *)next - (char *)first);
-    insert_region(heap, place, (struct region){.start = end, .first = first});
+    insert_region(heap, place, (struct region){.start = end, .first = first, .holed = heap->regions[place - 1].holed});
     struct region *region = &heap->regions[place];
     heap->growing += heap->growing + 1 >= place;
     heap->room -= block_size(block) - below - above;
@@ -126,12 +128,40 @@ void hmm_region_divide(struct HmmHeap *heap, struct block *block, char *start, c
     hmm_region_resized(heap, heap->size - (size_t)(end - start));
     hmm_region_set_end(region, region[-1].end);
     hmm_region_set_end(&region[-1], below_end);
+    region[-1].holed = true;
     block_set_tag(below_end, REGION_END_TAG | BLOCK_PREV_USED);
     hmm_region_look(heap, &region[-1]);
     hmm_insert_free_block(heap, block, below);
     hmm_region_look(heap, region);
     hmm_insert_free_block(heap, first, above);
 }
+
+void hmm_region_cut(struct HmmHeap *heap, struct block *block, char *start) {
+    struct region *region = &heap->regions[regions_below(heap, block) - 1];
+    struct block *end = block_at(start - BLOCK_HEADER);
+    const size_t size = (size_t)((char *)end - (char *)block);
+    heap->room -= block_size(block) - size;
+    hmm_region_resized(heap, heap->size - (block_size(block) - size));
+    hmm_region_set_end(region, end);
+    block_set_tag(end, REGION_END_TAG | BLOCK_PREV_USED);
+    hmm_region_look(heap, region);
+    hmm_insert_free_block(heap, block, size);
+}
+
+struct block *hmm_region_extend(struct HmmHeap *heap, struct region *region, size_t size) {
+    struct block *block = region->end;
+    struct block *end = block_after(block, size);
+    block_set_tag(block, size | BLOCK_USED | (block_tag(block) & BLOCK_PREV_USED));
+    block_set_tag(end, REGION_END_TAG | BLOCK_PREV_USED);
+    heap->room += size;
+    heap->blocks++;
+    hmm_region_resized(heap, heap->size + size);
+    hmm_region_set_end(region, end);
+    hmm_region_look(heap, region);
+    return hmm_merge_blocks(heap, block, block_key(block));
+}
+
+#endif
 
 /* Ranges do not include their ends. */
 static bool overlap(const void *start, const void *end, const void *other, const void *other_end) {

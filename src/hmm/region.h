@@ -23,6 +23,13 @@ struct region *hmm_region_add(struct HmmHeap *heap, char *start, char *end);
  */
 void hmm_region_divide(struct HmmHeap *heap, struct block *block, char *start, char *end);
 
+/* Ends a region at `start`, within its last block, which is free and of no list: what is left of it has room for one.
+ */
+void hmm_region_cut(struct HmmHeap *heap, struct block *block, char *start);
+
+/* By `size` bytes behind its end, which are the heap's now; returns the free block that they become part of. */
+struct block *hmm_region_extend(struct HmmHeap *heap, struct region *region, size_t size);
+
 void hmm_region_resized(struct HmmHeap *heap, size_t size);
 
 void hmm_region_set_end(struct region *region, struct block *end);

@@ -254,6 +254,47 @@ static void trimming_gives_back_addresses_that_a_limit_counts(void) {
     CHECK(stats_now().used_blocks == 0);
 }
 
+static bool stays(struct program_break *brk, intptr_t by, void **was) {
+    (void)brk, (void)by, (void)was;
+    return false;
+}
+
+/* A limit on data counts holes below the process's break, and a reserved break has an end. */
+static void addresses_that_trimming_gave_up_serve_again_if_nobody_has_them(void) {
+    enum { HOLES = 3 };
+    char *holes[HOLES];
+    for (int i = 0; i < HOLES; i++) {
+        holes[i] = HmmAlloc(LARGE);
+        CHECK(HmmAlloc(1000) != NULL);
+    }
+    for (int i = 0; i < HOLES; i++) {
+        HmmFree(holes[i]);
+    }
+    hmm_break_confine(&hmm_heap.brk);
+    hmm_trim(&hmm_heap, 0);
+    CHECK(stats_now().regions == 1 + HOLES);
+    const size_t size = stats_now().region;
+    const size_t need = LARGE - 3 * os_page_size(); /* the end of each stayed */
+    hmm_heap.brk.move = stays;
+    hmm_heap.brk.more = NULL;
+    CHECK(os_claim(middle_page(holes[1]), os_page_size()) == 0);
+    const char *theirs = memset(middle_page(holes[1]), 5, os_page_size());
+    char *first = HmmCalloc(1, need);
+    CHECK(first == holes[0] && first[0] == 0 && first[need - 1] == 0);
+    CHECK_VALID();
+    char *second = memset(HmmAlloc(need), 1, need);
+    CHECK(second == holes[2] && stats_now().regions == 1 + HOLES);
+    CHECK(HmmAlloc(need) == NULL && errno == ENOMEM);
+    CHECK_VALID();
+    CHECK(theirs[0] == 5 && theirs[os_page_size() - 1] == 5);
+    HmmFree(first);
+    HmmFree(second);
+    CHECK(hmm_trim(&hmm_heap, 0) >= 2 * LARGE - 8 * os_page_size());
+    CHECK(!mapped(middle_page(holes[0])) && mapped(middle_page(holes[1])) && !mapped(middle_page(holes[2])));
+    CHECK(stats_now().regions == 1 + HOLES && stats_now().region <= size);
+    CHECK_VALID();
+}
+
 /* Several runs of them, one as long as a few pages. */
 static void trimming_gives_back_what_lies_behind_locked_pages(void) {
     need_purging();
@@ -369,6 +410,7 @@ int main(void) {
         ON_BOTH_BREAKS(pages_that_the_system_keeps_are_as_they_were),
         ON_BOTH_BREAKS(trimming_gives_back_the_pages_inside),
         ON_BOTH_BREAKS(trimming_gives_back_addresses_that_a_limit_counts),
+        ON_BOTH_BREAKS(addresses_that_trimming_gave_up_serve_again_if_nobody_has_them),
         ON_BOTH_BREAKS(trimming_gives_back_what_lies_behind_locked_pages),
         ON_BOTH_BREAKS(zeroed_blocks_do_not_touch_what_nobody_has_touched),
         ON_BOTH_BREAKS(no_page_goes_back_for_what_moves_or_is_not_large),
