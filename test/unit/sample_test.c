@@ -676,6 +676,26 @@ static void a_process_that_slows_down_has_more_samples(void) {
     engine_free(held);
 }
 
+/* However far ahead of the clock, which stands, samples of another interval have been. */
+static void a_new_interval_begins_with_a_new_pace(void) {
+    static const uint64_t intervals[] = {4 * KIB, MIB, MIB / 2};
+    char *held = hold(SAMPLE_SMALL_HELD);
+    os_inject_clock(os_coarse_ms());
+    for (unsigned i = 0; i < 3; i++) {
+        for (unsigned pairs = 0; pairs < 10000; pairs++) {
+            engine_free(engine_alloc(3 * MIB));
+        }
+        CHECK(i == 1 || heap_mine->interval > MIB);
+        char value[24];
+        snprintf(value, sizeof value, "%" PRIu64, intervals[i]);
+        CHECK(engine_option_set("sample", value) == 0);
+        beat();
+        CHECK_EQUAL(heap_mine->interval, intervals[i]);
+    }
+    os_inject_clock(0);
+    engine_free(held);
+}
+
 /* Making a guard takes a system call: pairs of large blocks, each a sample, have few. */
 static void one_large_block_gets_a_guard_in_a_tick(void) {
     engine_free(engine_alloc(100));
@@ -899,6 +919,7 @@ int main(void) {
         FRESH_WITH(samples_stand_for_no_more_than_the_pace_allows, "sample=130k"),
         FRESH_WITH(threads_keep_the_pace_together, "sample=1m"),
         FRESH_WITH(a_process_that_slows_down_has_more_samples, "sample=1m"),
+        FRESH_WITH(a_new_interval_begins_with_a_new_pace, "sample=1m"),
         FRESH_WITH(one_large_block_gets_a_guard_in_a_tick, "sample=2"),
         FRESH_WITH(samples_cause_no_upkeep, "sample=60k,decay_ms=3600000"),
         FRESH_WITH(the_end_of_a_large_sample_purges_nothing, "sample=60k,decay_ms=3600000"),

@@ -48,6 +48,13 @@ uint64_t sample_points_ahead_ms(void) {
     return caught_up > now ? caught_up - now : 0;
 }
 
+void sample_points_set(uint64_t interval) {
+    if (interval != atomic_load_explicit(&samples.interval, memory_order_relaxed)) {
+        atomic_store_explicit(&samples.interval, interval, memory_order_relaxed); /* heaps notice at their next beat */
+        atomic_store_explicit(&caught_up_ms, 0, memory_order_relaxed);
+    }
+}
+
 /* The milliseconds that a sample counts as: few enough for a burst, and for an interval that becomes much shorter. */
 static uint64_t ms_per_sample(uint64_t interval) {
     const uint64_t ms = (interval - 1) / SAMPLE_PACE + 1;

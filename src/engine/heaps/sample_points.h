@@ -41,6 +41,10 @@
 /* An interval longer than this is never lengthened. */
 #define SAMPLE_LONGEST ((uint64_t)1 << 35)
 
+/* The mean interval from now on, as the option `sample`. Samples with another no longer count as ahead of the clock.
+ * One thread at a time. */
+void sample_points_set(uint64_t interval);
+
 /* By how much the process's samples are ahead of the clock. */
 uint64_t sample_points_ahead_ms(void);
 

@@ -3,6 +3,7 @@
 #include "base/fault.h"
 #include "engine/engine.h"
 #include "engine/heaps/heap.h"
+#include "engine/heaps/sample_points.h"
 #include "engine/heaps/thread.h"
 #include "engine/memory/harden_guards.h"
 #include "engine/memory/span_age.h"
@@ -32,8 +33,7 @@ static void follow_options(void) {
     background_enable(options->background == TOGGLE_ON);
     fault_set_ending(options->on_fault);
     holding_set(options->limit, options->limit_soft);
-    atomic_store_explicit(&samples.interval, options->sample,
-                          memory_order_relaxed); /* heaps notice at their next beat */
+    sample_points_set(options->sample);
     guard_report_enable(options->guard_report % 2 == TOGGLE_ON);
 }
 
