@@ -634,7 +634,7 @@ static uint64_t ms_of_a_sample(void) {
     return sample_points_ahead_ms() - ahead_ms;
 }
 
-/* The milliseconds of a sample are rounded up, and those of a long interval are not in the way of a shorter one. */
+/* The milliseconds of a sample are rounded up, and of a long interval few enough for a burst. */
 static void samples_stand_for_no_more_than_the_pace_allows(void) {
     char *held = hold(SAMPLE_SMALL_HELD);
     clock_stop();

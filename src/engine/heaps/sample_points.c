@@ -55,7 +55,7 @@ void sample_points_set(uint64_t interval) {
     }
 }
 
-/* The milliseconds that a sample counts as: few enough for a burst, and for an interval that becomes much shorter. */
+/* The milliseconds that a sample counts as; of a long interval, few enough for a burst. */
 static uint64_t ms_per_sample(uint64_t interval) {
     const uint64_t ms = (interval - 1) / SAMPLE_PACE + 1;
     return ms < SAMPLE_AHEAD_MS / SAMPLE_BURST ? ms : SAMPLE_AHEAD_MS / SAMPLE_BURST;
