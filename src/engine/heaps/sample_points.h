@@ -33,7 +33,7 @@
 #define SAMPLE_SMALL_TIMES 4u
 
 #define SAMPLE_PACE ((uint64_t)1 << 17)
-#define SAMPLE_AHEAD_MS 256u
+#define SAMPLE_AHEAD_MS 128u
 #define SAMPLE_PACED ((uint64_t)64 << 10)
 #define SAMPLE_BURST 8u
 #define SAMPLE_DOUBLINGS 20u
