@@ -165,7 +165,8 @@ int mems_engine_stats_json(int fd);
  *
  * bytes: the mean number of requested bytes between samples; 0: no samples; 1: every block. Sampling begins once the
  * heap has held four times as much, and while it holds less than 16 times as much, samples are four times as far apart.
- * From 65536 bytes on, samples of a process that allocates more than 62 to 125 MiB a second for long are farther apart.
+ * From 65536 bytes on, a process has at most 1,000 samples a second, and 62 from 2 MiB on; if it allocates faster for
+ * long, they are farther apart.
  * Same as the option `sample`. Each thread follows at its next allocation after some hundred kilobytes. Thread-safe.
  * Origin: this project.
  */

@@ -24,7 +24,7 @@ static bool ask(size_t number) {
 
 /* Pages that differ in their advice are mappings of their own. Advice on random reads only tells the kernel how much to
  * read from the file. */
-void single_pages(const void *start, size_t size) {
+void single_pages_map(const void *start, size_t size) {
     const size_t page = os_page_size();
     const uintptr_t first = round_down((uintptr_t)start, page);
     const uintptr_t end = round_up((uintptr_t)start + size, page);

@@ -7,8 +7,8 @@
 /* Maps the pages of these bytes alone, unless all of them, or some with the same numbers modulo 8,192, were asked for
  * before. A page that has been mapped stays as it is. Changes no memory; does nothing if the kernel refuses. Costs two
  * system calls and usually one page fault. */
-void single_pages(const void *start, size_t size);
+void single_pages_map(const void *start, size_t size);
 
-static inline void single_page(const void *at) {
-    single_pages(at, 1);
+static inline void single_page_map(const void *at) {
+    single_pages_map(at, 1);
 }

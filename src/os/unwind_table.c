@@ -43,7 +43,7 @@ static const struct pair *find_pair(const struct pair *pairs, size_t count, int6
     if (count == 0 || pairs[0].code > distance) {
         return NULL;
     }
-    single_page(&pairs[count - 1]);
+    single_page_map(&pairs[count - 1]);
     if (pairs[count - 1].code <= distance) {
         return &pairs[count - 1];
     }
@@ -58,7 +58,7 @@ static const struct pair *find_pair(const struct pair *pairs, size_t count, int6
             middle = guess <= low ? low + 1 : guess >= high ? high - 1 : guess;
             guesses--;
         }
-        single_page(&pairs[middle]);
+        single_page_map(&pairs[middle]);
         if (pairs[middle].code <= distance) {
             low = middle;
         } else {
@@ -70,14 +70,14 @@ static const struct pair *find_pair(const struct pair *pairs, size_t count, int6
 
 static const uint8_t *find_entry(const uint8_t *header, uintptr_t pc) {
     const uint8_t *at = header + 4;
-    single_page(header);
+    single_page_map(header);
     if (header[0] != 1 || header[2] != COUNT_32 || header[3] != SORTED_TABLE || header[1] == DWARF_POINTER_OMITTED) {
         return NULL;
     }
     (void)dwarf_pointer(&at, header[1]);
     const size_t count = (size_t)dwarf_take(&at, 4);
     if (count != 0 && count <= PAIRS_AT_ONCE) {
-        single_pages(at, count * sizeof(struct pair));
+        single_pages_map(at, count * sizeof(struct pair));
     }
     const struct pair *pair = find_pair((const struct pair *)at, count, (int64_t)(pc - (uintptr_t)header));
     return pair != NULL ? header + pair->entry : NULL;
@@ -85,7 +85,7 @@ static const uint8_t *find_entry(const uint8_t *header, uintptr_t pc) {
 
 /* The entry that several functions share. */
 static bool read_common(const uint8_t *at, struct unwind_function *function) {
-    single_page(at);
+    single_page_map(at);
     const uint64_t length = dwarf_take(&at, 4);
     function->common_end = at + length;
     at += 4;
@@ -134,10 +134,10 @@ bool unwind_find_function(uintptr_t pc, struct unwind_function *function) {
     if (at == NULL) {
         return false;
     }
-    single_page(at);
+    single_page_map(at);
     const uint64_t length = dwarf_take(&at, 4);
     function->own_end = at + length;
-    single_page(function->own_end - 1);
+    single_page_map(function->own_end - 1);
     const uint8_t *place = at;
     const uint64_t distance = dwarf_take(&at, 4);
     if (length == 0 || length == UINT32_MAX || distance == 0 || !read_common(place - distance, function)) {

@@ -414,13 +414,13 @@ static void pages_of_a_file_are_mapped_alone(void) {
         skip(); /* an emulator does not pass the advice on */
     }
     assert_int_equal(resident_of(start, size), 0);
-    single_page(start + 20 * os_page_size() + 5);
+    single_page_map(start + 20 * os_page_size() + 5);
     assert_int_equal(start[20 * os_page_size()], 'x');
     assert_int_equal(resident_of(start, size), 1);
-    single_pages(start + 30 * os_page_size() - 1, os_page_size() + 2);
+    single_pages_map(start + 30 * os_page_size() - 1, os_page_size() + 2);
     assert_int_equal(resident_of(start, size), 4);
     os_inject(OS_CALL_MADVISE, 0, UINT64_MAX, EPERM);
-    single_page(start + 40 * os_page_size());
+    single_page_map(start + 40 * os_page_size());
     os_inject_clear();
     assert_int_equal(resident_of(start, size), 4);
     munmap(start, size);

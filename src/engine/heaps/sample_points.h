@@ -15,8 +15,9 @@
  * A sample takes microseconds, and makes other threads wait; a pair of malloc and free for a block longer than the
  * interval may take only tens of nanoseconds. So there is a pace: each sample of the process counts as a millisecond,
  * or as one for every SAMPLE_PACE bytes of the interval, rounded up. Their sum may be SAMPLE_AHEAD_MS ahead of the
- * clock. For each SAMPLE_BURST samples beyond, the mean interval doubles, until the clock has caught up. With an
- * interval below SAMPLE_PACED the user has asked for many samples, and gets them.
+ * clock, which is SAMPLE_BURST samples of the longest intervals. For each SAMPLE_BURST samples beyond, the mean
+ * interval doubles, until the clock has caught up. With an interval below SAMPLE_PACED the user has asked for many
+ * samples, and gets them.
  *
  * An interval follows from what came before, never from the block that is counted next, and each sample records its
  * own. So estimates stay unbiased, although those of a small or fast process are less certain.
