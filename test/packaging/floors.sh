@@ -22,10 +22,7 @@ floors() {
 # compare FOLDER PREFIX TABLE - the table names what there is in the folder, where it is, and no file includes PREFIX and
 # a higher floor's name.
 compare() {
-    for source in "$1"/*/*.[ch]; do
-        folder=${source%/*}
-        basename "${source%.*}" | sed "s,\$, ${folder##*/},"
-    done | sort -u >"$scratch/files"
+    printf '%s\n' "$1"/*/*.[ch] | sed 's,.*/\([^/]*\)/\([^/]*\)\.[ch]$,\2 \1,' | sort -u >"$scratch/files"
     cut -d' ' -f1,2 "$3" | sort -u >"$scratch/named"
     diff "$scratch/named" "$scratch/files" >"$scratch/differences" || {
         echo "docs/ARCHITECTURE.md (<) and $1 (>) differ in files and their floors:"
@@ -49,12 +46,12 @@ floors "The engine, floor by floor" >"$scratch/floors"
 compare src/engine engine/ "$scratch/floors"
 
 # Calls in the engine, by the objects' symbols.
-cd src/engine
-objects=$BUILD_DIR/CMakeFiles/mems_objects.dir/src/engine
-for source in */*.c; do
-    nm "$objects/$source.o" >"$scratch/names"
-    awk -v name="$(basename "$source" .c)" '{ print name, $(NF - 1), $NF }' "$scratch/names" >>"$scratch/symbols"
-done
+sources=$(cd src/engine && echo */*.c)
+cd "$BUILD_DIR/CMakeFiles/mems_objects.dir/src/engine"
+for source in $sources; do
+    echo "$source.o"
+done | xargs nm -A >"$scratch/names"
+awk '{ sub(/^[a-z]*\//, ""); sub(/\.c\.o:.*/, "", $1); print $1, $(NF - 1), $NF }' "$scratch/names" >"$scratch/symbols"
 
 # user used, one line for each pair of files
 awk 'NR == FNR { if ($2 ~ /[TBDRCVW]/) where[$3] = $1; next }
