@@ -46,7 +46,7 @@ static inline struct marked herd_block(const struct herd *herd, const struct ani
     unsigned char *memory = space_get("get", herd->space, animal->handle);
     CHECK(memory != NULL);
     CHECK(animal->pins == 0 || memory == animal->pinned_at);
-    return (struct marked){memory, animal->size, animal->mark, 0};
+    return (struct marked){.memory = memory, .size = animal->size, .mark = animal->mark};
 }
 
 static inline void herd_fill(struct herd *herd, struct animal *animal) {

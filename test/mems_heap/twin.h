@@ -61,7 +61,8 @@ static inline void twin_expect_error(int error, uintptr_t address) {
 /* --- Contents ---------------------------------------------------------------------------------------------------- */
 
 static inline struct marked piece_block(const struct piece *piece) {
-    return (struct marked){(unsigned char *)piece->physical, piece->size, piece->mark, MARKED_WORD};
+    return (struct marked){
+        .memory = (unsigned char *)piece->physical, .size = piece->size, .mark = piece->mark, .stride = MARKED_WORD};
 }
 
 static inline void piece_fill(const struct piece *piece) {

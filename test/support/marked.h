@@ -7,7 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Up to this size every byte is marked; beyond, bytes near the ends and words in between. */
+/* Up to this size, or another that a block has, every byte is marked; beyond, bytes near the ends and words in between.
+ */
 #define MARKED_DENSE ((size_t)64 * 1024)
 #define MARKED_END ((size_t)256)
 #define MARKED_WORD sizeof(uint64_t)
@@ -17,6 +18,7 @@ struct marked {
     size_t size;           /* how much the test writes */
     uint64_t mark;
     size_t stride; /* distance of words between the ends, a multiple of 8; 0: about 32 words */
+    size_t dense;  /* 0, or a size of MARKED_END or more, in place of MARKED_DENSE */
 };
 
 /* The word at an offset. */
@@ -28,7 +30,8 @@ static inline uint64_t marked_word(const struct marked *block, size_t at) {
 /* The next marked word's offset. */
 static inline size_t marked_next(const struct marked *block, size_t at) {
     size_t last = block->size / MARKED_WORD * MARKED_WORD - MARKED_END; /* every word again from here on */
-    if (block->size <= MARKED_DENSE || at < MARKED_END || at >= last) {
+    size_t dense = block->dense != 0 ? block->dense : MARKED_DENSE;
+    if (block->size <= dense || at < MARKED_END || at >= last) {
         return at + MARKED_WORD;
     }
     size_t stride = block->stride != 0 ? block->stride : 1024 + block->size / 32 / MARKED_WORD * MARKED_WORD;

@@ -55,7 +55,7 @@ static inline void model_hold(struct model *model, size_t i, void *memory, size_
     CHECK(model->allocator->usable_size(NULL, memory) >= size);
     CHECK(model_apart(model, memory, size));
     uint64_t mark = ++model->marks * UINT64_C(0x9e3779b97f4a7c15);
-    model->blocks[i] = (struct marked){memory, size, mark, model->stride};
+    model->blocks[i] = (struct marked){.memory = memory, .size = size, .mark = mark, .stride = model->stride};
     model->alignments[i] = alignment;
     marked_fill(&model->blocks[i]);
 }

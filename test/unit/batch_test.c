@@ -18,14 +18,21 @@
 
 static void *blocks[BLOCKS];
 
+/* A block's marks: pages apart in those that begin at pages, so that two of one size cannot overlap unseen. */
+static struct marked marks(size_t i, size_t size) {
+    return (struct marked){.memory = blocks[i], .size = size, .mark = i, .stride = 4 * KIB, .dense = 4 * KIB};
+}
+
 static void fill(size_t size, size_t count) {
     CHECK_EQUAL(batch_alloc(size, count, blocks), count);
     for (size_t i = 0; i < count; i++) {
         CHECK(engine_usable_size("test", blocks[i]) >= size);
-        marked_fill(&(struct marked){.memory = blocks[i], .size = size, .mark = i});
+        struct marked marked = marks(i, size);
+        marked_fill(&marked);
     }
     for (size_t i = 0; i < count; i++) {
-        CHECK(marked_intact(&(struct marked){.memory = blocks[i], .size = size, .mark = i}, SIZE_MAX));
+        struct marked marked = marks(i, size);
+        CHECK(marked_intact(&marked, SIZE_MAX));
     }
 }
 
