@@ -3,8 +3,9 @@
 # work is listed without ending the run.
 set -eu
 . "${0%/*}/lib.sh"
+workloads=pairs/fixed@1,threads/idle
 compare() {
-    "$SOURCE_DIR/bench/compare" "$@" --state "$scratch/state" --workloads pairs/fixed@1,threads/idle --percent 1
+    "$SOURCE_DIR/bench/compare" "$@" --state "$scratch/state" --workloads "$workloads" --percent 1
 }
 
 compare "$LIBMEMS" "$LIBMEMS" --rounds 3 >"$scratch/text"
@@ -23,6 +24,7 @@ contains "$scratch/said" "neither a commit nor a library"
 command -v valgrind >/dev/null || exit 0
 command -v strace >/dev/null || exit 0
 strace -qq -o /dev/null true 2>/dev/null || exit 0
+workloads=pairs/fixed@1
 compare "$LIBMEMS,check=every" "$LIBMEMS,check=deferred" --counts >"$scratch/text"
 ratio=$(awk '$1 == "pairs/fixed@1" { print $3 }' "$scratch/text")
 echo "deferred checks: $ratio of the instructions"
