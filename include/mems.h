@@ -34,8 +34,9 @@ int mems_version(void);
  * mems_option_set - sets one option, as MEMS_OPTIONS="name=value" in the environment does.
  *
  * name: an option's name; value: its value as text. MEMS_OPTIONS=help prints the options, their values and defaults.
- * Returns 0; EINVAL for NULL, an unknown name or a value that the option does not take; EBUSY for an option that is
- * fixed once the heap is in use (check, harden, window). On an error nothing changes; errno is unchanged either way.
+ * Returns 0; EINVAL for NULL, an unknown name, a value that the option does not take, or a limit_soft above limit;
+ * EBUSY for an option that is fixed once the heap is in use (check, harden, window). On an error nothing changes; errno
+ * is unchanged either way.
  * Origin: this project.
  */
 int mems_option_set(const char *name, const char *value);

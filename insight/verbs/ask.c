@@ -244,7 +244,9 @@ int verb_set(const struct arguments *arguments) {
     if (!request_answered(&session, order, number, arguments->timeout, &answer)) {
         status = tell_silence(arguments, &session.target);
     } else if (answer.error != 0) {
-        fail("%s=%s: the library refuses it: %s", name, value, strerror(answer.error));
+        fail("%s=%s: the library refuses it: %s", name, value,
+             answer.error == EINVAL && strncmp(name, "limit", 5) == 0 ? "limit_soft would be above limit"
+                                                                      : strerror(answer.error));
     }
     if (arguments->json) {
         print_json(json_pack("{s:b, s:s, s:s}", "done", status == EXIT_FINE, "option", name, "value", value));

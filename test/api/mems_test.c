@@ -28,6 +28,14 @@ static void options_are_set_and_read_and_mistakes_refused(void) {
     assert_int_equal(mems_option_set("no such option", "1"), EINVAL);
     assert_int_equal(mems_option_set(NULL, "1"), EINVAL);
     assert_int_equal(mems_option_set("decay_ms", NULL), EINVAL);
+    assert_int_equal(mems_option_set("limit_soft", "2g"), 0);
+    assert_int_equal(mems_option_set("limit", "1g"), EINVAL);
+    assert_int_equal(mems_option_get("limit", value, sizeof value), 0);
+    assert_string_equal(value, "none");
+    assert_int_equal(mems_option_set("limit", "2g"), 0);
+    assert_int_equal(mems_option_set("limit_soft", "2049m"), EINVAL);
+    assert_int_equal(mems_option_set("limit_soft", "auto"), 0);
+    assert_int_equal(mems_option_set("limit", "none"), 0);
     assert_int_equal(mems_option_get("decay_ms", value, sizeof value), 0);
     assert_string_equal(value, "1234");
     assert_int_equal(errno, 4711);

@@ -36,6 +36,13 @@ mems: MEMS_OPTIONS: decay_ms=soon: decay_ms takes MILLISECONDS
 expect "window=nothing" "window=auto
 " "mems: MEMS_OPTIONS: window=nothing: window takes auto|SIZE[k|m|g|t], 4m to 64t
 " "window"
+expect "limit_soft=2g,limit=1g" "limit=1g
+limit_soft=auto
+" "mems: MEMS_OPTIONS: limit_soft=2g is above limit=1g: it stays auto
+" "limit limit_soft"
+expect "limit_soft=1g,limit=1g" "limit=1g
+limit_soft=1g
+" "" "limit limit_soft"
 
 # Help goes to standard error, and the program continues.
 MEMS_OPTIONS=help "$work/program" check >"$work/out" 2>"$work/err"

@@ -142,7 +142,7 @@ int main(void) {
         IN_BOTH_MODES(blocks_of_a_batch_are_freed_one_by_one_and_others_in_a_batch),
         IN_BOTH_MODES(another_thread_frees_a_batch),
         IN_BOTH_MODES(a_batch_counts_its_bytes),
-        FRESH_WITH(a_batch_ends_where_memory_does, "limit=20m,limit_soft=1t"),
+        FRESH_WITH(a_batch_ends_where_memory_does, "limit=20m,limit_soft=20m"),
         FRESH(good_sizes_are_what_blocks_have),
         FRESH(blocks_of_at_least_are_freed_with_any_size_up_to_what_they_have),
         FRESH_WITH(blocks_of_at_least_are_freed_with_any_size_up_to_what_they_have, "sample=1"),

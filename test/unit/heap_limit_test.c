@@ -143,9 +143,9 @@ static void free_memory_goes_back_before_the_soft_limit_is_told(void) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        FRESH_WITH(most_of_the_limit_is_had_in_blocks_of_any_size, "limit=64m,limit_soft=1t"),
-        FRESH_WITH(huge_blocks_count, "limit=200m,limit_soft=1t"),
-        FRESH_WITH(a_block_grows_up_to_the_limit, "limit=64m,limit_soft=1t"),
+        FRESH_WITH(most_of_the_limit_is_had_in_blocks_of_any_size, "limit=64m,limit_soft=64m"),
+        FRESH_WITH(huge_blocks_count, "limit=200m,limit_soft=200m"),
+        FRESH_WITH(a_block_grows_up_to_the_limit, "limit=64m,limit_soft=64m"),
         FRESH_WITH(passing_the_soft_limit_is_told_once, "limit_soft=32m,decay_ms=4294967295"),
         FRESH_WITH(free_memory_goes_back_before_the_soft_limit_is_told, "limit_soft=32m,decay_ms=4294967295"),
     };

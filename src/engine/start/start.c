@@ -1,5 +1,8 @@
 /* start.c - the engine's start and end, and its options. */
+#include <errno.h>
+
 #include "base/bits.h"
+#include "base/compiler.h"
 #include "base/fault.h"
 #include "engine/engine.h"
 #include "engine/heaps/heap.h"
@@ -21,6 +24,7 @@
 #include "engine/tables/holding.h"
 #include "engine/tables/window.h"
 #include "fork.h"
+#include "os/message.h"
 #include "os/os.h"
 #include "os/process.h"
 #include "os/stack.h"
@@ -37,9 +41,29 @@ static void follow_options(void) {
     guard_report_enable(options->guard_report % 2 == TOGGLE_ON);
 }
 
+static bool limits_agree(const struct options *options) {
+    return options->limit == 0 || options->limit_soft <= options->limit;
+}
+
+static COLD void drop_soft_limit(void) {
+    struct message message;
+    char soft[OPTION_NAME_MAX];
+    char hard[OPTION_NAME_MAX];
+    (void)options_get(&engine_options, &mems_root.options, "limit_soft", soft, sizeof soft);
+    (void)options_get(&engine_options, &mems_root.options, "limit", hard, sizeof hard);
+    message_begin(&message);
+    fmt_format(&message.line, "mems: %s: limit_soft=%s is above limit=%s: it stays auto", engine_options.variable, soft,
+               hard);
+    message_tell(&message, 2);
+    mems_root.options.limit_soft = 0;
+}
+
 /* Under the lock, before options are used. If the heap starts earlier, those that shape it keep their defaults. */
 static void read_options(char *const *early) {
     if (settings_read(&mems_root.settings, early, root_ready())) {
+        if (!limits_agree(&mems_root.options)) {
+            drop_soft_limit();
+        }
         follow_options();
         stats_report_prepare(&mems_root.options);
     }
@@ -98,7 +122,12 @@ void engine_stats(struct mems_engine_stats *stats) {
 int engine_option_set(const char *name, const char *value) {
     lock_take(&mems_root.lock);
     read_options(NULL);
+    const struct options before = mems_root.options;
     int error = settings_set(&mems_root.settings, name, value, root_ready());
+    if (error == 0 && !limits_agree(&mems_root.options)) {
+        mems_root.options = before;
+        error = EINVAL;
+    }
     if (error == 0) {
         follow_options();
     }
