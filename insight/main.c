@@ -399,7 +399,8 @@ static enum profile_form parse_form(const char *text, struct argp_state *state) 
             return (enum profile_form)i;
         }
     }
-    argp_error(state, "%s: unknown format; the formats are text, pprof, heap_v2, collapsed, json, html and speedscope",
+    argp_error(state,
+               "--format %s: unknown; the formats are text, pprof, heap_v2, collapsed, json, html and speedscope",
                text);
     return FORM_TREE;
 }
@@ -412,7 +413,7 @@ static bool parse_value(int key, const char *text, struct argp_state *state, str
         return true;
     case OPTION_TIMEOUT:
         if (!parse_seconds(text, &arguments->timeout)) {
-            argp_error(state, "%s: not a number of seconds", text);
+            argp_error(state, "--timeout %s: not a number of seconds", text);
         }
         return true;
     case 'o':
@@ -429,7 +430,7 @@ static bool parse_value(int key, const char *text, struct argp_state *state, str
     case OPTION_ROWS:
         arguments->has_rows = true;
         if (!parse_number(text, &arguments->rows)) {
-            argp_error(state, "%s: not a number of rows", text);
+            argp_error(state, "--rows %s: not a number of rows", text);
         }
         return true;
     case 'i':

@@ -34,6 +34,9 @@ profile --thread --format heap_v2 1|heap_v2 has no threads and classes
 profile --rows 3 --format pprof 1|--rows shortens text and JSON
 profile --rows 3 --format html 1|--rows shortens text and JSON
 profile --format html --format json 1|--format is given twice
+profile --rows=x 1|--rows x: not a number
+profile --format=x 1|--format x: unknown
+set --timeout=x 1 check=every|--timeout x: not a number of seconds
 profile --rows 1 --rows 2 1|--rows is given twice
 map --html - --json 1|--json and --html exclude each other
 map --html - 1 0x10|--html shows the whole heap
