@@ -13,7 +13,7 @@ make -C "$work/tree" install PREFIX=/usr DESTDIR="$root" >"$work/log" 2>&1 || {
 }
 
 libdir=$(dirname "$(find "$root" -name libmems.so)")
-listed=$(cd "$root" && find . ! -type d ! -path '*/man3/*' ! -path '*/share/mems/*' | sed "s|.*/||" | sort | tr '\n' ' ')
+listed=$(cd "$root" && find . ! -type d ! -path '*/man3/*' ! -path '*/share/mems/*' ! -path '*/doc/mems/*' | sed "s|.*/||" | sort | tr '\n' ' ')
 version=$(sed -n 's/#define MEMS_VERSION_[MP][A-Z]* \([0-9]*\)$/\1/p' "$SOURCE_DIR/include/mems.h" | xargs | tr ' ' .)
 major=${version%%.*}
 command= # and what comes with it: its page, its completions, its service
@@ -25,6 +25,9 @@ wanted=$(printf '%s\n' hmm.h mems.h mems.hpp hmm.pc mems.pc mems-config.cmake me
     mems-config-version.cmake libhmm.a libmems.a libhmm.so "libhmm.so.$major" "libhmm.so.$version" libmems-copy.so \
     libmems.so "libmems.so.$major" "libmems.so.$version" $command $page | sort | tr '\n' ' ')
 [ "$listed" = "$wanted" ] || fail "the package has $listed, not $wanted"
+grep -oE '\]\((docs/)?[^):#/]+' "$SOURCE_DIR/README.md" | sed 's/.*(//' | while IFS= read -r link; do
+    [ -e "$root/usr/share/doc/mems/$link" ] || fail "the installed README.md leads to $link, which is not there"
+done
 if grep -rIl "$work" "$root"; then
     fail "these name the folder that the package was built in"
 fi
