@@ -1,17 +1,15 @@
 /* hole_list.h - chooses the HOLE that serves a request: the smallest that fits and, among equals, the lowest address.
- * Each two-level bin (base/bins.h) is a balanced tree by size and address. All operations take O(log n). */
+ * A balanced tree, from large to small sizes and from high to low addresses. All operations take O(log n). */
 #pragma once
 
-#include "base/bins.h"
 #include "node.h"
 
 /* All sizes are multiples of this. */
 #define HOLE_LIST_GRAIN 8u
 
-/* All zero is an empty list. A bit of the map is set if and only if the bin has HOLEs. */
+/* All zero is an empty list. */
 struct hole_list {
-    struct bins_map map;
-    struct tree bins[BINS_LEVELS][BINS_STEPS];
+    struct tree tree;
 };
 
 /* A HOLE's range must not change while it is in the list. */
@@ -25,7 +23,7 @@ struct sub_node *search_free_list(const struct hole_list *list, size_t size);
 /* `to` is a copy of the HOLE. */
 void hole_list_replace(struct hole_list *list, struct sub_node *hole, struct sub_node *to);
 
-/* Sums act for the HOLEs of at least `size` bytes, by descending bins. It may remove its HOLE, and add smaller ones. */
+/* Sums act for the HOLEs of at least `size` bytes, largest first. It may remove its HOLE, and add smaller ones. */
 size_t hole_list_each(struct hole_list *list, size_t size, size_t (*act)(struct sub_node *hole, void *context),
                       void *context);
 
