@@ -26,7 +26,7 @@ for cpu in cortex-m0 cortex-m3; do
         fi
         for mistake in 0 1 2 3 4; do
             compile "$work/firmware.elf" -mcpu=$cpu $optimisation -nostdlib -T "$device/cortex_m.ld" -DMISTAKE=$mistake \
-                "$work/core.o" src/hmm/hmm_valid.c $device/work.c $device/memory.c $device/cortex_m.c -lgcc
+                "$work/core.o" test/valid/hmm_valid.c $device/work.c $device/memory.c $device/cortex_m.c -lgcc
             timeout 600 qemu-system-arm -machine mps2-an385 -display none -monitor none -serial none \
                 -semihosting-config enable=on,target=native -kernel "$work/firmware.elf" || {
                 echo "$cpu $optimisation: the firmware with mistake $mistake ended with $?"

@@ -86,9 +86,9 @@ for machine in '' $machines; do
     options=
     compile_platform
     for options in -DHMM_QUICK_BYTES=1024 -DHMM_TAGS '-DHMM_QUICK_BYTES=4096 -DHMM_REGIONS=32 -DHMM_SIZE_BITS=24'; do
-        compile_core "$one_file" src/hmm/hmm_valid.c
+        compile_core "$one_file" test/valid/hmm_valid.c
         run 2
     done
     options='-DHMM_REPORTS=0 -DHMM_BREAK=0'
-    compile_core "$one_file" src/hmm/hmm_valid.c
+    compile_core "$one_file" test/valid/hmm_valid.c
 done

@@ -20,6 +20,7 @@ fi
 mkdir -p "$work/tree/test/hmm"
 cp -r include src tools "$work/tree"
 cp -r test/hmm/device "$work/tree/test/hmm"
+cp -r test/valid "$work/tree/test"
 for missing in src/hmm/print.c src/hmm/region.c src/os/stack.c; do
     mv "$work/tree/$missing" "$work/missing.c"
     if "$work/tree/tools/hmm_file" "$work/tree/hmm.c" 2>"$work/err"; then
@@ -57,7 +58,7 @@ grep -q '^mems: free(0x[0-9a-f]*): double free: a free block of ' "$work/err"
 
 if [ "$(uname -m)" = x86_64 ]; then
     device=test/hmm/device
-    for source in src/hmm/hmm_valid.c $device/work.c $device/memory.c $device/linux.c; do
+    for source in test/valid/hmm_valid.c $device/work.c $device/memory.c $device/linux.c; do
         "$CC" -std=c17 -O2 -ffreestanding -fno-stack-protector -fno-pie -Iinclude -Isrc -c "$source" \
             -o "$work/$(basename "$source" .c).o"
     done

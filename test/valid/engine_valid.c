@@ -1,4 +1,4 @@
-/* valid.c - the engine's invariants, over every unit, span, slab, list and heap. */
+/* engine_valid.c - the engine's invariants, over every unit, span, slab, list and heap. */
 #include "base/broken.h"
 #include "engine/engine.h"
 #include "engine/heaps/hardened_heap.h"

@@ -1,7 +1,6 @@
 /* space_valid.c - the invariants of a space, which hold whenever its lock is free. */
-#include "space.h"
-
 #include "base/broken.h"
+#include "mems_heap/space.h"
 
 /* The audit's progress. */
 struct audit {
