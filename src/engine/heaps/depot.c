@@ -16,7 +16,7 @@
 /* A growing heap flushes its depot if that is at least 1/FLUSH_SHARE of its slots. */
 #define FLUSH_SHARE 8u
 
-/* How many blocks one call gives back to their slabs, in some 50 microseconds. */
+/* How many blocks one call gives back to their slabs at most: each call stays short. */
 #define UNLOADED_BLOCKS 8192u
 
 /* A heap draws on the bound in steps, or for a stored magazine that is larger, so most draws are not atomic. */

@@ -15,11 +15,10 @@
 /* A forked child maps memory anew at most this many times. */
 #define RENEWALS_FORKED ((size_t)1024)
 
-/* One call purges this many units, which takes some 100 microseconds if they are resident, and on a slow machine no
- * more than PURGE_US. It is the same number on most machines, because what a program finds dirty decides where its next
- * blocks lie. If it is urgent (may_go_on), a call purges for PURGE_OVERDUE_US. The clock is read between pieces, the
- * first of which takes some 30 microseconds if it is resident. After each that took less than QUICK_US, the next is
- * twice as long, up to PIECE_MOST. */
+/* One call purges this many units, and on a slow machine no more than it can in PURGE_US. It is the same number on most
+ * machines, because what a program finds dirty decides where its next blocks lie. If it is urgent (may_go_on), a call
+ * purges for PURGE_OVERDUE_US. The clock is read between pieces. After each that took less than QUICK_US, because
+ * little of it was resident, the next is twice as long, up to PIECE_MOST. */
 #define PURGE_UNITS ((size_t)32)
 #define PURGE_US 100u
 #define PURGE_OVERDUE_US 1000u

@@ -6,7 +6,7 @@
 
 struct heap;
 
-/* How many cached large blocks one call, or one pass, flushes, in some 20 microseconds. */
+/* How many cached large blocks one call, or one pass, flushes at most. */
 #define FLUSHED_LARGES 64u
 
 /* For a heap that is about to grow, under its lock: flushes unused cached blocks. True if it has flushed any. */

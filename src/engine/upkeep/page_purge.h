@@ -8,7 +8,7 @@
 
 struct heap;
 
-/* Pages that one pass purges: some 100 microseconds. */
+/* Pages that one pass purges at most. */
 #define PASS_PAGES 384u
 
 /* A page is purged when it was found free twice, half the decay time apart; this is that half. */
