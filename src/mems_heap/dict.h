@@ -98,5 +98,5 @@ size_t dict_bytes(const struct dict *dict);
 
 void dict_finish(struct dict *dict);
 
-/* Except what depends on the segments (that dict_search finds each). */
+/* For tests, which have it (test/valid): except what depends on the segments (that dict_search finds each). */
 bool dict_valid(const struct dict *dict, const char **why);

@@ -207,5 +207,5 @@ size_t large_cache_flush_units(struct large_cache *cache, size_t units);
  * quick. */
 void large_cache_decay(struct large_cache *cache, uint64_t now_ms, size_t most);
 
-/* O(blocks). */
+/* For tests, which have it (test/valid). O(blocks). */
 bool large_cache_valid(const struct large_cache *cache, const char **why);
