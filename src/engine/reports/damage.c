@@ -40,27 +40,28 @@ void damage_overflow(const char *operation, void *block, size_t size, size_t roo
     canary_write(block, size, room);
 }
 
+/* `text` describes the block. */
+static void tell_after_free(const char *operation, void *start, size_t room, struct fmt *text) {
+    const struct damage damage = zero_damage(start, room);
+    describe_damage(text, &damage, 0, "behind its start");
+    sample_tell_around(start);
+    fault_tell(operation, start, "write after free", text->text, true);
+    zero_write(start, room);
+}
+
 void damage_after_free(const char *operation, const struct slot *slot, unsigned record) {
     char buffer[TEXT];
     struct fmt text = fmt_of(buffer, sizeof buffer);
-    const struct damage damage = zero_damage(slot->start, slot->room);
     describe_block(&text, live_freed_remotely(slot->start) || hardened_detains(slot->start) ? "quarantined" : "freed",
                    slot->start, record_size(slot, record));
-    describe_damage(&text, &damage, 0, "behind its start");
-    sample_tell_around(slot->start);
-    fault_tell(operation, slot->start, "write after free", buffer, true);
-    zero_write(slot->start, slot->room);
+    tell_after_free(operation, slot->start, slot->room, &text);
 }
 
 void damage_after_free_large(const char *operation, void *start, size_t size) {
     char buffer[TEXT];
     struct fmt text = fmt_of(buffer, sizeof buffer);
-    const struct damage damage = zero_damage(start, round_up(size, OS_PAGE));
     fmt_format(&text, "a quarantined block of %u bytes", (uint64_t)size);
-    describe_damage(&text, &damage, 0, "behind its start");
-    sample_tell_around(start);
-    fault_tell(operation, start, "write after free", buffer, true);
-    zero_write(start, round_up(size, OS_PAGE));
+    tell_after_free(operation, start, round_up(size, OS_PAGE), &text);
 }
 
 void damage_kind(const char *operation, void *block, size_t size, enum origin origin) {

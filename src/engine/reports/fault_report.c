@@ -109,15 +109,6 @@ static struct block describe_address(struct fmt *text, char *buffer, const void 
     return block;
 }
 
-void fault_report(const char *operation, const void *address) {
-    PROBE_1(fault, address);
-    char buffer[STATE_TEXT];
-    struct fmt text;
-    struct block block = describe_address(&text, buffer, address);
-    sample_tell_around(address);
-    fault_tell(operation, address, problem_of(&block, operation, address), buffer, true);
-}
-
 void fault_report_end(const char *operation, const void *address) {
     char buffer[STATE_TEXT];
     struct fmt text;
@@ -126,23 +117,28 @@ void fault_report_end(const char *operation, const void *address) {
     fault(operation, address, problem_of(&block, operation, address), buffer);
 }
 
-/* What a free claims of the block is not so; `claim` has a %u for the bytes. */
-static void report_claim(const char *operation, const void *address, const char *problem, const char *claim,
-                         size_t bytes, bool ends) {
+/* What a free claims of the block is not so: `claim` may have a %u for the bytes. problem NULL: the address alone. */
+static void report(const char *operation, const void *address, const char *problem, const char *claim, size_t bytes,
+                   bool ends) {
     char buffer[STATE_TEXT];
     struct fmt text;
-    (void)describe_address(&text, buffer, address);
+    const struct block block = describe_address(&text, buffer, address);
     fmt_format(&text, claim, (uint64_t)bytes);
     sample_tell_around(address);
-    fault_tell(operation, address, problem, buffer, ends);
+    fault_tell(operation, address, problem != NULL ? problem : problem_of(&block, operation, address), buffer, ends);
+}
+
+void fault_report(const char *operation, const void *address) {
+    PROBE_1(fault, address);
+    report(operation, address, NULL, "", 0, true);
 }
 
 void fault_report_size(const char *operation, const void *address, size_t claimed) {
-    report_claim(operation, address, "size mismatch", ", freed as %u bytes", claimed, true);
+    report(operation, address, "size mismatch", ", freed as %u bytes", claimed, true);
 }
 
 void fault_report_alignment(const char *operation, const void *address, size_t claimed, bool ends) {
-    report_claim(operation, address, "alignment mismatch", ", freed with an alignment of %u bytes", claimed, ends);
+    report(operation, address, "alignment mismatch", ", freed with an alignment of %u bytes", claimed, ends);
 }
 
 struct block fault_unless_live(const char *operation, const void *address) {
