@@ -249,13 +249,13 @@ static COLD void *alloc_filling(const char *operation, struct mems_arena *handle
             if (reclaimed) {
                 return out_of_memory();
             }
-            upkeep_reclaim_all(heap_mine != &heap_none ? heap_mine : NULL);
+            upkeep_reclaim_all(heap_or_null());
             reclaimed = true;
         }
         fault_if_suspect();
     }
     keep_up();
-    heap_limit_attend(heap_mine != &heap_none ? heap_mine : NULL);
+    heap_limit_attend(heap_or_null());
     return block;
 }
 

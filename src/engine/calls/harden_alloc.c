@@ -48,11 +48,6 @@ COLD void *harden_alloc_big(supply_function *supply, struct heap *heap, size_t s
     return block;
 }
 
-/* The calling thread's heap, or NULL. */
-static struct heap *heap_or_null(void) {
-    return heap_mine != &heap_none ? heap_mine : NULL;
-}
-
 /* With harden=full: the magazine is empty. */
 static NOINLINE void *alloc_exact_refill(unsigned size_class, size_t size, size_t alignment, enum origin origin) {
     struct heap *heap = heap_or_null();

@@ -11,16 +11,12 @@
 #include "engine/upkeep/trim.h"
 #include "os/process.h"
 
-static size_t trim(void) {
-    return upkeep_trim(heap_mine != &heap_none ? heap_mine : NULL);
-}
-
 size_t engine_trim(void) {
     if (!root_ready()) {
         return 0;
     }
     int saved = errno;
-    size_t given = trim();
+    size_t given = upkeep_trim(heap_or_null());
     fault_if_suspect();
     errno = saved;
     return given;
@@ -51,7 +47,7 @@ COLD static void serve(struct root_request *request, uint8_t bell) {
     uint64_t value = atomic_load_explicit(&request->value, memory_order_relaxed);
     int error = 0;
     if (order == 0) {
-        value = trim();
+        value = upkeep_trim(heap_or_null());
     } else {
         error = set_option(order, value);
     }

@@ -209,6 +209,11 @@ extern struct heap heap_none;
 /* The calling thread's heap. */
 extern TLS struct heap *heap_mine;
 
+/* The same, or NULL if it has none. */
+static inline struct heap *heap_or_null(void) {
+    return heap_mine != &heap_none ? heap_mine : NULL;
+}
+
 /* The arena's handle, or NULL. Relaxed: it changes under the lock, and comes from the arena's creator. */
 static inline struct mems_arena *arena_handle(const struct heap *heap) {
     return (struct mems_arena *)atomic_load_explicit(&heap->handle, memory_order_relaxed);

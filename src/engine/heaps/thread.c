@@ -163,7 +163,7 @@ bool thread_take_share(struct heap *heap, unsigned size_class) {
 /* Everything guarded by locks is consistent: slabs, depots, inboxes, and all of the arenas' heaps, which stay. Other
  * threads' magazines may be half changed, so their blocks are lost. */
 void threads_recover(void) {
-    struct heap *mine = heap_mine != &heap_none ? heap_mine : NULL;
+    struct heap *mine = heap_or_null();
     unused_heaps_start();
     inboxes_clear(); /* first: a set link keeps an empty slab from going back */
     heaps_purge_recover();

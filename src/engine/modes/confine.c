@@ -34,7 +34,7 @@ static void give_way(size_t addresses, size_t data) {
     /* Frees memory that heaps keep. */
     if (root_ready()) {
         spans_keep_mapped(true);
-        upkeep_reclaim_all(heap_mine != &heap_none ? heap_mine : NULL);
+        upkeep_reclaim_all(heap_or_null());
     }
     /* Delays a concurrent start, which looks for limits itself, but does not see a lock on future memory. */
     lock_take(&mems_root.lock);
@@ -85,6 +85,5 @@ bool engine_confine_if_refused(void) {
 }
 
 bool engine_make_room(void) {
-    return engine_confine_if_refused() ||
-           (window_is_claimed() && upkeep_trim(heap_mine != &heap_none ? heap_mine : NULL) != 0);
+    return engine_confine_if_refused() || (window_is_claimed() && upkeep_trim(heap_or_null()) != 0);
 }
