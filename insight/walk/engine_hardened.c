@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "support/support.h"
+
 static const char record_names[] =
     "window.records RECORDS_BYTES RECORD_LIVE RECORD_SLACK_SHIFT size_class size_class.guard_pages "
     "canaries.secret canaries.multiplier canaries.bits";
@@ -111,8 +113,6 @@ bool engine_record(struct engine *engine, const struct engine_span *span, uint64
 
 static const char canary_names[] = "canaries.secret canaries.multiplier canaries.bits";
 
-static const char huge_names[] = "huge.requested huge.origin";
-
 /* A live block whose canary ends with its last page. */
 static bool record_of_pages(struct engine *engine, uint64_t block, uint64_t size, struct engine_record *record) {
     uint64_t secret;
@@ -134,14 +134,15 @@ bool engine_large_record(struct engine *engine, const struct engine_walk *walk, 
 
 /* An origin with all bits set means that the block has no canary yet. */
 bool engine_huge_record(struct engine *engine, const struct engine_huge *huge, struct engine_record *record) {
-    struct layout *layout = engine->layout;
+    struct field requested_field;
+    struct field origin_field;
+    const struct wanted names[] = {{"huge.requested", &requested_field}, {"huge.origin", &origin_field}};
     uint64_t size;
     uint64_t origin;
-    return layout_has(layout, "canaries of huge blocks", huge_names) &&
-           field_read(engine->target, huge->descriptor, layout_field(layout, "huge.requested"), &size) &&
-           field_read(engine->target, huge->descriptor, layout_field(layout, "huge.origin"), &origin) &&
-           origin < UINT32_MAX && size <= huge->last - huge->start + 1 &&
-           record_of_pages(engine, huge->start, size, record);
+    return layout_find(engine->layout, "canaries of huge blocks", names, COUNT_OF(names)) &&
+           field_read(engine->target, huge->descriptor, requested_field, &size) &&
+           field_read(engine->target, huge->descriptor, origin_field, &origin) && origin < UINT32_MAX &&
+           size <= huge->last - huge->start + 1 && record_of_pages(engine, huge->start, size, record);
 }
 
 bool engine_large_fenced(struct engine *engine, const struct engine_walk *walk) {

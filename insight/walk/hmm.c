@@ -14,8 +14,6 @@ static const char walk_names[] =
     "region.end BLOCK_USED BLOCK_PREV_USED BLOCK_CACHED HMM_SIZE_BITS BLOCK_ALIGN BLOCK_HEADER BLOCK_MIN "
     "BLOCK_SITE";
 
-static const char made_names[] = "hmm_root.made HmmHeap.own";
-
 static const char all_of_hmm[] = "all of HMM";
 
 struct walk {
@@ -154,8 +152,9 @@ static bool read_secret(struct target *target, struct layout *layout, uint64_t *
 }
 
 size_t hmm_heaps(struct target *target, struct layout *layout, uint64_t heaps[HMM_HEAPS_MAX]) {
-    const struct field made = layout_field(layout, "hmm_root.made");
-    const struct field own = layout_field(layout, "HmmHeap.own");
+    struct field made;
+    struct field own;
+    const struct wanted of_made[] = {{"hmm_root.made", &made}, {"HmmHeap.own", &own}};
     uint64_t secret;
     size_t count = 0;
     if (!layout_has(layout, all_of_hmm, walk_names) ||
@@ -163,7 +162,7 @@ size_t hmm_heaps(struct target *target, struct layout *layout, uint64_t heaps[HM
         !read_secret(target, layout, &secret)) {
         return 0;
     }
-    if (!layout_has(layout, "heaps that HmmHeapCreate has made", made_names)) {
+    if (!layout_find(layout, "heaps that HmmHeapCreate has made", of_made, COUNT_OF(of_made))) {
         return count;
     }
     for (uint64_t at = 0; at + 8 <= made.size && count < HMM_HEAPS_MAX; at += 8) {
