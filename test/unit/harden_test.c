@@ -820,24 +820,61 @@ static void a_canary_is_no_text(void) {
     }
 }
 
-/* A slab may have ended since a sweep stopped in it, and one of other slots have come to its place. */
+#define LONGEST_ROOM 1040u
+#define ROOM_END (OS_PAGE - 2 * sizeof(canary_pair))
+
+/* Rooms of all lengths end here, on a page of sevens. */
+static char *room_of(size_t room) {
+    static _Alignas(16) char page[OS_PAGE];
+    memset(page, 7, sizeof page);
+    return page + ROOM_END - room;
+}
+
+static bool is_filled(const char *from, const char *end, char with) {
+    while (from < end && *from == with) {
+        from++;
+    }
+    return from == end;
+}
+
 /* Flips each byte of canaries of all lengths. */
 static void each_byte_of_a_canary_counts(void) {
-    enum { ROOM = 96 };
-    _Alignas(16) unsigned char block[ROOM];
-    for (size_t size = 0; size < ROOM; size++) {
-        memset(block, 7, sizeof block);
-        canary_write(block, size, ROOM);
-        CHECK(canary_intact(block, size, ROOM));
-        for (size_t at = 0; at < ROOM; at++) {
-            CHECK(at >= size || block[at] == 7);
-            block[at] ^= 1;
-            CHECK(canary_intact(block, size, ROOM) == (at < size));
-            block[at] ^= 1;
+    static const size_t rooms[] = {16, 32, 48, 64, 80, 96, 144, 256};
+    for (size_t i = 0; i < sizeof rooms / sizeof *rooms; i++) {
+        char *block = room_of(rooms[i]);
+        for (size_t size = 0; size < rooms[i]; size++) {
+            canary_write(block, size, rooms[i]);
+            CHECK(canary_intact(block, size, rooms[i]));
+            for (size_t at = 0; at < rooms[i]; at++) {
+                block[at] ^= 1;
+                CHECK(canary_intact(block, size, rooms[i]) == (at < size));
+                block[at] ^= 1;
+            }
+            CHECK(is_filled(block - ROOM_END + rooms[i], block + size, 7));
+            CHECK(is_filled(block + rooms[i], block + rooms[i] + 2 * sizeof(canary_pair), 7));
+            memset(block, 7, rooms[i]);
         }
     }
 }
 
+/* And no byte beyond. */
+static void each_byte_of_a_room_is_cleared_and_checked(void) {
+    for (size_t room = 16; room <= LONGEST_ROOM; room += 16) {
+        char *start = room_of(room);
+        zero_write(start, room);
+        CHECK(is_filled(start - ROOM_END + room, start, 7));
+        CHECK(is_filled(start, start + room, 0));
+        CHECK(is_filled(start + room, start + room + 2 * sizeof(canary_pair), 7));
+        CHECK(zero_intact(start, room));
+        for (size_t at = 0; at < room; at++) {
+            start[at] = 1;
+            CHECK(!zero_intact(start, room));
+            start[at] = 0;
+        }
+    }
+}
+
+/* A slab may have ended since a sweep stopped in it, and one of other slots have come to its place. */
 static void a_sweep_goes_on_in_another_slab(void) {
     char *blocks[64];
     for (unsigned i = 0; i < 64; i++) {
@@ -1077,6 +1114,7 @@ int main(void) {
         FRESH_WITH(refused_guards_are_counted, "harden=light"),
         FRESH_WITH(a_canary_is_no_text, "harden=full"),
         FRESH_WITH(each_byte_of_a_canary_counts, "harden=full"),
+        FRESH_WITH(each_byte_of_a_room_is_cleared_and_checked, "harden=full"),
         FRESH_WITH(a_sweep_goes_on_in_another_slab, "harden=full"),
         FRESH_WITH(a_fresh_page_costs_one_fault, "harden=full"),
         PLAIN(reporting_goes_on),
