@@ -82,10 +82,7 @@ void hardened_flush(struct heap *heap) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         struct quarantine *quarantine = hardened->quarantines[size_class];
         if (quarantine != NULL) {
-            void *block;
-            while ((block = quarantine_take(quarantine)) != NULL) {
-                heap_give(heap, &block, 1);
-            }
+            heap_give(heap, quarantine->blocks, quarantine_gather(quarantine));
             quarantine_dispose(quarantine, size_classes[size_class].size);
             hardened->quarantines[size_class] = NULL;
         }

@@ -54,15 +54,14 @@ void quarantine_dispose(struct quarantine *quarantine, size_t size) {
     metadata_free(quarantine, bytes_of(quarantine->places));
 }
 
-void *quarantine_take(struct quarantine *quarantine) {
+size_t quarantine_gather(struct quarantine *quarantine) {
+    size_t count = 0;
     for (uint32_t i = 0; i < 2 * quarantine->places; i++) {
         void *block = quarantine->blocks[i];
-        if (block != NULL) {
-            quarantine->blocks[i] = NULL;
-            return block;
-        }
+        quarantine->blocks[count] = block;
+        count += block != NULL;
     }
-    return NULL;
+    return count;
 }
 
 RACY_READER bool quarantine_holds(const struct quarantine *quarantine, const void *block) {

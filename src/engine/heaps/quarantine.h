@@ -48,5 +48,5 @@ ALWAYS_INLINE void *quarantine_exchange(struct quarantine *quarantine, uint32_t 
 /* Whether a block is in it. Other threads may call this too, and may see changes slightly later. */
 bool quarantine_holds(const struct quarantine *quarantine, const void *block);
 
-/* Takes some block out; NULL if it is empty. */
-void *quarantine_take(struct quarantine *quarantine);
+/* Moves all blocks to the beginning of its places, for quarantine_dispose to follow. Returns how many. */
+size_t quarantine_gather(struct quarantine *quarantine);
