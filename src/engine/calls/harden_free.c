@@ -179,7 +179,8 @@ ALWAYS_INLINE bool end_record(const struct slot *slot, unsigned record) {
 ALWAYS_INLINE void end_slot(const struct slot *slot, unsigned record, struct heap *heap, const char *operation) {
     void *block = slot->start;
     const unsigned size_class = slot->size_class;
-    if (LIKELY(harden_end(operation, slot, record))) {
+    if (LIKELY(harden_end(operation, slot, record)) &&
+        UNLIKELY(!harden_neighbours_intact(slot, size_classes[size_class].size))) {
         harden_check_neighbours(operation, slot);
     }
     block = hardened_detain(heap, size_class, block);

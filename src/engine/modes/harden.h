@@ -142,12 +142,13 @@ ALWAYS_INLINE bool harden_beside_intact(const struct slot *slot, ptrdiff_t by, s
                              record >> RECORD_SLACK_SHIFT & if_live, slot->room);
 }
 
-/* The same for both. Their records are adjacent, and the one behind the last slot's is not live (size_class_start). */
+/* The same for both, even if neither lives. Their records are adjacent, and the one behind the last slot's is not live
+ * (size_class_start). */
 ALWAYS_INLINE bool harden_neighbours_intact(const struct slot *slot, size_t stride) {
     const size_t before = LIKELY(slot->number != 0) ? atomic_load_explicit(slot->record - 1, memory_order_relaxed) : 0;
     const size_t after = atomic_load_explicit(slot->record + 1, memory_order_relaxed);
-    return ((before | after) & RECORD_LIVE) == 0 || (LIKELY(harden_beside_intact(slot, -1, stride, before)) &&
-                                                     LIKELY(harden_beside_intact(slot, 1, stride, after)));
+    return LIKELY(harden_beside_intact(slot, -1, stride, before)) &&
+           LIKELY(harden_beside_intact(slot, 1, stride, after));
 }
 
 /* Whether a live block of one of the first SHORT_CLASSES may end, and be cleared, without a report: it is of the kind
