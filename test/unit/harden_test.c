@@ -734,6 +734,32 @@ static void an_address_is_not_used_again_soon(void) {
     }
 }
 
+static void *fill_a_quarantine(void *unused) {
+    void *blocks[3 * QUARANTINE_MOST];
+    for (unsigned i = 0; i < 3 * QUARANTINE_MOST; i++) {
+        blocks[i] = block_of(40);
+    }
+    for (unsigned i = 0; i < 3 * QUARANTINE_MOST; i++) {
+        engine_free(blocks[i]);
+    }
+    struct mems_engine_stats stats;
+    stats_collect(&stats);
+    CHECK(stats.quarantined >= QUARANTINE_MOST * 48);
+    return unused;
+}
+
+/* A block that was forgotten would count as live. */
+static void a_thread_gives_its_quarantine_back(void) {
+    struct mems_engine_stats before;
+    struct mems_engine_stats after;
+    stats_collect(&before);
+    thread_run(fill_a_quarantine, NULL);
+    stats_collect(&after);
+    CHECK_EQUAL(after.live, before.live);
+    CHECK_EQUAL(after.quarantined, 0);
+    CHECK_VALID();
+}
+
 static void *give_everything_back(void *unused) {
     struct mems_engine_stats stats;
     upkeep_reclaim_all(NULL);
@@ -1097,6 +1123,7 @@ int main(void) {
         FRESH_WITH(cleared_by_another_thread, "harden=full"),
         FRESH_WITH(cleared_by_another_thread, "harden=light"),
         FRESH_WITH(a_freed_block_does_not_come_back_at_once, "harden=full"),
+        FRESH_WITH(a_thread_gives_its_quarantine_back, "harden=full"),
         FRESH_WITH(freed_large_blocks_are_kept, "harden=full"),
         FRESH_WITH(freed_large_blocks_are_kept, "harden=light"),
         FRESH_WITH(a_locked_page_may_be_in_a_freed_block, "harden=light"),
