@@ -60,7 +60,9 @@ ALWAYS_INLINE void *harden_alloc_short_or(size_t size, enum origin origin,
         return slow(size, origin);
     }
     heap->tops[HARDENED + size_class] = top - 1;
-    PREFETCH(top[-1]); /* the next call reads it, and it was freed long ago */
+    /* The next call reads both ends of it, and it was freed long ago. */
+    PREFETCH(top[-1]);
+    PREFETCH((char *)top[-1] + size);
     fast_live_begin(heap, block);
     const struct slot slot = harden_slot_short(heap, block, size_class);
     if (UNLIKELY(!zero_intact(slot.start, slot.room))) {
