@@ -129,6 +129,8 @@ struct mems_engine_stats {
     uint64_t purges;       /* number of spans purged: given back to the system */
     uint64_t purged_bytes; /* their bytes */
     uint64_t pages_moved;  /* number of blocks whose pages realloc moved into another block */
+    uint64_t
+        huge_page_bytes;   /* bytes made present as huge pages since the start, if the system had them (huge_pages) */
     uint64_t failures;     /* number of allocations that failed for lack of memory */
     uint64_t minor_faults; /* number of page faults of the process, served from memory */
     uint64_t major_faults; /* number of page faults that waited for a disk */
@@ -140,7 +142,7 @@ struct mems_engine_stats {
     size_t quarantined;      /* bytes of freed blocks in quarantine and of unused guarded pages, part of cached */
 };
 
-#define MEMS_ENGINE_STATS_VERSION 4
+#define MEMS_ENGINE_STATS_VERSION 5
 
 /*
  * mems_engine_stats - the current state of the engine's heap.

@@ -152,6 +152,10 @@ void os_populate(void *start, size_t size) {
     (void)sys_madvise(start, size, MADV_POPULATE_WRITE); /* EINVAL on kernels before 5.14 */
 }
 
+int os_huge_pages(void *start, size_t size, bool huge) {
+    return sys_madvise(start, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+}
+
 int os_resize_map(void *start, size_t old_size, size_t new_size, bool may_move, void **out) {
     return sys_mremap(start, old_size, new_size, may_move ? MREMAP_MAYMOVE : 0, NULL, out);
 }

@@ -77,6 +77,10 @@ int os_close_pages(void *start, size_t size);
 /* A hint: makes pages present, as writing to each would. */
 void os_populate(void *start, size_t size);
 
+/* Whether the first touch of a whole huge page makes all of it present, from now on. EINVAL if the kernel has no huge
+ * pages. */
+int os_huge_pages(void *start, size_t size, bool huge);
+
 /* False if purged pages keep their contents, as in some emulators. The first call tries it. */
 bool os_purge_zeroes(void);
 

@@ -30,7 +30,7 @@ decay_ms=0
 " "" "check window decay_ms"
 expect "colour=blue,decay_ms=soon,check=deferred" "check=deferred
 decay_ms=500
-" "mems: MEMS_OPTIONS: colour=blue: no such option; there are check, harden, kinds, on_fault, stats, stats_file, decay_ms, background, window, limit, limit_soft, confine, deepbind, advice, sample, profile_file, guard_report
+" "mems: MEMS_OPTIONS: colour=blue: no such option; there are check, harden, kinds, on_fault, stats, stats_file, decay_ms, background, window, limit, limit_soft, huge_pages, confine, deepbind, advice, sample, profile_file, guard_report
 mems: MEMS_OPTIONS: decay_ms=soon: decay_ms takes MILLISECONDS
 " "check decay_ms"
 expect "window=nothing" "window=auto
@@ -47,7 +47,7 @@ limit_soft=1g
 # Help goes to standard error, and the program continues.
 MEMS_OPTIONS=help "$work/program" check >"$work/out" 2>"$work/err"
 [ "$(cat "$work/out")" = "check=every" ]
-for name in check harden kinds on_fault stats stats_file decay_ms background window limit limit_soft confine deepbind advice; do
+for name in check harden kinds on_fault stats stats_file decay_ms background window limit limit_soft huge_pages confine deepbind advice; do
     grep -q "^mems:   $name=" "$work/err" || {
         echo "help does not name $name"
         exit 1

@@ -174,7 +174,7 @@ static void mistakes_are_told_and_skipped(void) {
     assert_string_equal(
         told,
         "mems: MEMS_OPTIONS: chek=every: no such option; there are check, harden, kinds, on_fault, stats, stats_file, "
-        "decay_ms, background, window, limit, limit_soft, confine, deepbind, advice, sample, "
+        "decay_ms, background, window, limit, limit_soft, huge_pages, confine, deepbind, advice, sample, "
         "profile_file, guard_report\n"
         "mems: MEMS_OPTIONS: check=often: check takes every|deferred\n"
         "mems: MEMS_OPTIONS: decay_ms: decay_ms takes MILLISECONDS\n");
@@ -216,7 +216,7 @@ static void help_names_every_option_with_its_default(void) {
     struct options options;
     options_init(&engine_options, &options);
     parse(&options, "help,decay_ms=9");
-    assert_int_equal(lines, 18);
+    assert_int_equal(lines, 19);
     assert_non_null(strstr(told, "check=every|deferred"));
     assert_non_null(strstr(told, "stats=0|text|json"));
     assert_non_null(strstr(told, "stats_file=PATH"));

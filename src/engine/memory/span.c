@@ -5,6 +5,7 @@
 #include "base/bits.h"
 #include "engine/tables/holding.h"
 #include "engine/tables/page_map.h"
+#include "huge_pages.h"
 #include "os/os.h"
 #include "span_age.h"
 #include "span_claim.h"
@@ -110,10 +111,13 @@ bool span_take(struct span *span, size_t units, size_t align, uint32_t entry, bo
     if (free != NULL && !charge(free, aligned_unit(free->span.first, align), units)) {
         free = NULL;
     }
+    struct span due = {0};
     if (free != NULL) {
+        due = huge_pages_due(free, aligned_unit(free->span.first, align), units);
         *zero = take_from(free, span, units, align, entry);
     }
     lock_give(&spans.lock);
+    huge_pages_bring(due, span->first);
     return free != NULL;
 }
 

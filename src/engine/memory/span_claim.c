@@ -6,6 +6,7 @@
 #include "engine/tables/holding.h"
 #include "engine/tables/metadata.h"
 #include "engine/tables/page_map.h"
+#include "huge_pages.h"
 #include "span.h"
 #include "span_age.h"
 
@@ -17,7 +18,10 @@ struct free_span *span_claim_top(size_t end) {
     if (end << UNIT_SHIFT > window.units_area.accessible) {
         metadata_reserve(window_ahead(end));
     }
-    if (window_reach(end)) {
+    const size_t ample = huge_pages_top(end);
+    if (ample > end && ample <= window.units_reserved && window_reach(ample) == 0) {
+        end = ample;
+    } else if (window_reach(end)) {
         return NULL;
     }
     size_t first = spans.top;

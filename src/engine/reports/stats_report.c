@@ -89,6 +89,7 @@ static const struct row counter_rows[] = {
     ROW(purges, "spans purged"),
     ROW(purged_bytes, "their bytes"),
     ROW(pages_moved, "blocks that realloc moved by their pages"),
+    ROW(huge_page_bytes, "bytes made present as huge pages (huge_pages)"),
     ROW(failures, "allocations that failed for lack of memory"),
     ROW(minor_faults, "page faults of the process, served from memory"),
     ROW(major_faults, "page faults that waited for a disk"),

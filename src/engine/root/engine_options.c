@@ -12,6 +12,7 @@ static const char *const kinds_words[] = {
 static const char *const on_fault_words[] = {
     [FAULT_ABORTS] = "abort", [FAULT_REPORTS] = "report", [FAULT_TRAPS] = "trap", NULL};
 static const char *const stats_words[] = {[STATS_NONE] = "0", [STATS_TEXT] = "text", [STATS_JSON] = "json", NULL};
+static const char *const huge_pages_words[] = {[HUGE_PAGES_OFF] = "off", [HUGE_PAGES_GROWTH] = "growth", NULL};
 static const char *const limit_words[] = {"none", NULL};
 static const char *const window_words[] = {"auto", NULL};
 static const char *const sample_words[] = {"0", NULL};
@@ -40,6 +41,8 @@ static const struct option options[] = {
            "fail allocations (ENOMEM) that would make the heap hold more than this", .words = limit_words),
     CHOICE(limit_soft, OPTION_SIZE, "auto|SIZE[k|m|g|t]", "auto",
            "when the heap holds more, trim it and report; auto: 7/8 of limit", .words = window_words),
+    CHOICE(huge_pages, OPTION_WORD, "off|growth", "off", "fresh memory of a growing heap has transparent huge pages",
+           .words = huge_pages_words),
     OPTION_CONFINE(struct options),
     OPTION_DEEPBIND(struct options),
     CHOICE(advice, OPTION_WORD, "on|off", "on",

@@ -13,6 +13,9 @@ enum check { CHECK_EVERY, CHECK_DEFERRED };
 /* With harden=full: what happens if a block is freed by the wrong kind of function. */
 enum kinds { KINDS_ABORT, KINDS_REPORT, KINDS_OFF };
 
+/* Which memory has huge pages. */
+enum huge_pages { HUGE_PAGES_OFF, HUGE_PAGES_GROWTH };
+
 /* The report at exit. */
 enum stats_form { STATS_NONE, STATS_TEXT, STATS_JSON };
 
@@ -31,6 +34,7 @@ struct options {
     size_t window;                       /* bytes of address space to reserve; 0: as limits allow */
     size_t limit;                        /* the most bytes that the heap may hold; 0: no limit */
     size_t limit_soft;                   /* beyond these bytes it is trimmed, and this is reported; 0: 7/8 of limit */
+    uint32_t huge_pages;                 /* enum huge_pages */
     uint32_t confine;                    /* enum toggle: a process that limits itself shrinks the reservation */
     uint32_t deepbind;                   /* enum deepbind */
     uint32_t advice;                     /* enum toggle: note the program's advice on blocks */

@@ -9,6 +9,7 @@
 #include "engine/heaps/sample_points.h"
 #include "engine/heaps/thread.h"
 #include "engine/memory/harden_guards.h"
+#include "engine/memory/huge_pages.h"
 #include "engine/memory/span_age.h"
 #include "engine/modes/background.h"
 #include "engine/modes/harden.h"
@@ -37,6 +38,7 @@ static void follow_options(void) {
     background_enable(options->background == TOGGLE_ON);
     fault_set_ending(options->on_fault);
     holding_set(options->limit, options->limit_soft);
+    huge_pages_enable(options->huge_pages == HUGE_PAGES_GROWTH);
     sample_points_set(options->sample);
     guard_report_enable(options->guard_report % 2 == TOGGLE_ON);
 }
