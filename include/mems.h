@@ -104,7 +104,7 @@ struct mems_engine_stats {
     size_t slack;      /* ends of spans too short for a slot, and the rounding of large blocks to whole units */
     size_t cached;     /* in magazines and depots, slots and large blocks */
     size_t free;       /* free slots that have been used before */
-    size_t untouched;  /* free slots that hold no memory: never used */
+    size_t untouched;  /* free slots never used; of growing classes, up to 64 KiB in a slab may be present already */
     size_t dirty;      /* free spans whose memory has not gone back to the system */
     size_t fresh;      /* free spans that read as zero: never used, or given back */
     size_t accessible; /* the part of the window that is readable and writable */

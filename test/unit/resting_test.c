@@ -1,9 +1,12 @@
 /*
  * resting_test.c - unused memory in slabs that are in use: free pages of slabs, and what magazines keep. It goes back
  * when it has been unused for a while, or before slabs would hold more than ever; and what a magazine may keep is paid
- * for from a budget.
+ * for from a budget. And pages of slabs that are made present before they are used.
  */
 #include "support/fresh.h"
+
+#include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include <errno.h>
 
@@ -368,6 +371,82 @@ static void a_thread_that_only_frees_for_others_has_beats(void) {
     CHECK_VALID();
 }
 
+/* --- Pages made present ahead ------------------------------------------------------------------------------------- */
+
+/* How many pages of a range are present. */
+static size_t present_of(const void *start, size_t bytes) {
+    static unsigned char pages[SLAB_UNITS_MAX * UNIT / OS_PAGE];
+    size_t count = 0;
+    CHECK_EQUAL(mincore((void *)(uintptr_t)start, bytes, pages), 0);
+    for (size_t i = 0; i < bytes / OS_PAGE; i++) {
+        count += pages[i] & 1;
+    }
+    return count;
+}
+
+static size_t present_in_slab(const void *block) {
+    const struct slab *slab = slab_of(block);
+    return present_of(window_address(slab->span.first), slab->span.units * UNIT);
+}
+
+static void need_populating(void) {
+    void *start;
+    (void)prctl(PR_SET_THP_DISABLE, 1, 0, 0,
+                0); /* or one page may bring 511 others, if the system gives these to all */
+    CHECK_EQUAL(os_map(UNIT, UNIT, &start), 0);
+    os_populate(start, UNIT);
+    const bool populates = present_of(start, UNIT) == UNIT / OS_PAGE;
+    CHECK_EQUAL(os_unmap(start, UNIT), 0);
+    if (!populates || os_page_size() != OS_PAGE) {
+        child_cannot();
+    }
+}
+
+/* Untouched blocks of a class, up to this many bytes. Returns the last one. */
+static void *take_untouched(size_t size, size_t bytes) {
+    void *last = NULL;
+    for (size_t i = 0; i < bytes / size; i++) {
+        last = engine_alloc(size);
+        CHECK(last != NULL);
+    }
+    return last;
+}
+
+/* Nobody has touched the blocks, so what is present was made so. */
+static void a_growing_class_has_its_next_pages_present(void) {
+    need_populating();
+    CHECK_EQUAL(present_in_slab(take_untouched(512, MIB / 2)), 0);
+    const void *few = take_untouched(512, MIB);
+    CHECK(present_in_slab(few) != 0);
+    CHECK_AT_MOST(present_in_slab(few), slab_used(slab_of(few)) * 512 / OS_PAGE + 6); /* 1/64 of 1.5 MiB */
+    const void *block = take_untouched(512, 8 * MIB + 5 * OS_PAGE);
+    const struct slab *slab = slab_of(block);
+    const size_t used = round_up(slab_used(slab) * 512, OS_PAGE) / OS_PAGE;
+    const size_t present = present_in_slab(block);
+    CHECK(present >= used);
+    CHECK_AT_MOST(present, used + 16);
+    CHECK_EQUAL(present, slab_present(slab));
+    CHECK_VALID();
+}
+
+static void heaps_that_are_counted_together_share(void) {
+    const void *block = take_untouched(512, 2 * MIB);
+    const struct slab *slab = slab_of(block);
+    const size_t slabs = slabs_of_heap(slab);
+    CHECK(slabs >= 32);
+    struct slab *other = slab_create(slab_class(slab), heap_mine->id + SLAB_COUNT_ROWS);
+    CHECK(other != NULL);
+    CHECK_EQUAL(slabs_of_heap(slab), (slabs + 1) / 2);
+    CHECK_EQUAL(slabs_of_heap(other), (slabs + 1) / 2);
+    slab_destroy(other);
+}
+
+/* A program need not write to each page of them. */
+static void blocks_beyond_a_page_stay_untouched(void) {
+    need_populating();
+    CHECK_EQUAL(present_in_slab(take_untouched(8192, 32 * MIB)), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         FRESH_WITH(free_pages_of_slabs_go_back_when_they_have_rested, "decay_ms=20"),
@@ -387,6 +466,9 @@ int main(void) {
         IN_BOTH_MODES(a_pool_of_threads_keeps_to_the_budget),
         FRESH_WITH(a_busy_thread_gives_memory_back, "decay_ms=20"),
         FRESH(a_thread_that_only_frees_for_others_has_beats),
+        FRESH(a_growing_class_has_its_next_pages_present),
+        FRESH(heaps_that_are_counted_together_share),
+        FRESH(blocks_beyond_a_page_stay_untouched),
     };
     clock_stop(); /* each test's process inherits it */
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,23 +24,12 @@ static uint64_t all_free(const struct slab *slab, unsigned word) {
     return slots >= BITMAP_WORD_BITS ? UINT64_MAX : (UINT64_C(1) << slots) - 1;
 }
 
-struct slab_counts slab_counts[SLAB_COUNT_ROWS][SIZE_CLASSES];
-
-static struct slab_counts *counts_of_heap(uint32_t id, unsigned size_class) {
-    return &slab_counts[(id - 1) % SLAB_COUNT_ROWS][size_class];
-}
-
-static struct slab_counts *counts_of(const struct slab *slab) {
-    const uint32_t entry = page_map_load(slab->span.first);
-    return counts_of_heap(entry_heap(entry), entry_class(entry));
-}
-
 static void set_free_slots(struct slab *slab, unsigned free) {
-    slab_count_add(&counts_of(slab)->free, (size_t)free - slab_free_slots(slab));
+    slab_count_add(&slab_counts_of(slab)->free, (size_t)free - slab_free_slots(slab));
     atomic_store_explicit(&slab->free, (uint16_t)free, memory_order_relaxed);
 }
 
-/* How many slots of a slab were never handed out and hold no memory. */
+/* How many slots of a slab were never handed out and hold no data. */
 static size_t untouched(const struct slab *slab) {
     return atomic_load_explicit(&slab->fresh, memory_order_relaxed) ? slab->slots - slab_used(slab) : 0;
 }
@@ -49,13 +38,13 @@ static void set_used(struct slab *slab, unsigned used) {
     size_t before = untouched(slab);
     atomic_store_explicit(&slab->used, (uint16_t)used, memory_order_relaxed);
     if (before != 0) {
-        slab_count_add(&counts_of(slab)->untouched, untouched(slab) - before);
+        slab_count_add(&slab_counts_of(slab)->untouched, untouched(slab) - before);
     }
 }
 
 /* Counts a slab that begins (by = 1) or ends (by = -1). */
 static void count_slab(const struct slab *slab, size_t by) {
-    struct slab_counts *counts = counts_of(slab);
+    struct slab_counts *counts = slab_counts_of(slab);
     slab_count_add(&counts->slabs, by);
     slab_count_add(&counts->free, by * slab->slots);
     slab_count_add(&counts->untouched, by * untouched(slab));
@@ -88,6 +77,7 @@ struct slab *slab_create(unsigned size_class, uint32_t id) {
     if (guards.means != GUARDS_NONE) {
         slab->guards = (uint8_t)guard_slab(window_address(slab->span.first), size_class);
     }
+    slabs_note_heap(id);
     count_slab(slab, 1);
     slab_pages_begin(slab, zero);
     return slab;
@@ -142,7 +132,7 @@ void slab_wipe(struct slab *slab) {
             live_settle(&words[i], UINT64_MAX);
         }
     }
-    slab_count_add(&counts_of(slab)->untouched, -untouched(slab));
+    slab_count_add(&slab_counts_of(slab)->untouched, -untouched(slab));
     atomic_store_explicit(&slab->fresh, false, memory_order_relaxed);
     set_used(slab, 0);
     set_free_slots(slab, slab->slots);
@@ -201,12 +191,12 @@ static void free_slots(struct slab *slab, unsigned word, uint64_t bits, unsigned
 }
 
 void slab_count_free(uint32_t id, unsigned size_class, size_t count) {
-    slab_count_add(&counts_of_heap(id, size_class)->free, count);
+    slab_count_add(&slab_counts_of_heap(id, size_class)->free, count);
 }
 
 size_t slab_give(struct slab *slab, void *const *blocks, size_t count) {
     const size_t given = slab_give_counted(slab, slab_class(slab), blocks, count);
-    slab_count_add(&counts_of(slab)->free, given);
+    slab_count_add(&slab_counts_of(slab)->free, given);
     return given;
 }
 
@@ -278,7 +268,7 @@ void slab_collect(struct slab *slab, size_t unit, bool writer) {
         at = next_remote(words, at + step, step);
     }
     free_slots(slab, run.word, run.bits, run.count);
-    slab_count_add(&counts_of(slab)->remote, free_before - slab_free_slots(slab));
+    slab_count_add(&slab_counts_of(slab)->remote, free_before - slab_free_slots(slab));
 }
 
 /* With slots of this size or more, slab_collect reads so few words that it is faster than a search of the unit. */

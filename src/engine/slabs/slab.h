@@ -61,7 +61,7 @@ struct slab {
     bool purging; /* a thread is purging pages of it, and will end that (heap_purge_end) */
     bool unsettled;
     uint8_t guards;       /* guards in it (harden_guards.h) */
-    _Atomic bool fresh;   /* the span read as zero: slots from `used` on hold no memory */
+    _Atomic bool fresh;   /* the span read as zero: slots from `used` on hold no data */
     _Atomic bool advised; /* see advice.h (relaxed) */
     uint32_t born_s;      /* when it was made, by the coarse clock: for readers from outside */
     uint64_t absent;      /* a bit a page */
@@ -75,7 +75,7 @@ struct slab {
 struct slab_counts {
     _Atomic size_t slabs;
     _Atomic size_t free;
-    _Atomic size_t untouched; /* free slots that hold no memory */
+    _Atomic size_t untouched; /* free slots that hold no data */
     _Atomic size_t remote; /* slots freed remotely and not collected yet; the rest of these is in heap_class.remote */
 };
 
@@ -124,6 +124,15 @@ static inline unsigned slab_class(const struct slab *slab) {
 /* The slab of a block whose page map entry says that it lies in one. */
 static inline struct slab *slab_of(const void *block) {
     return CONTAINER_OF(window.spans[window_unit(block)], struct slab, span);
+}
+
+static inline struct slab_counts *slab_counts_of_heap(uint32_t id, unsigned size_class) {
+    return &slab_counts[(id - 1) % SLAB_COUNT_ROWS][size_class];
+}
+
+static inline struct slab_counts *slab_counts_of(const struct slab *slab) {
+    const uint32_t entry = page_map_load(slab->span.first);
+    return slab_counts_of_heap(entry_heap(entry), entry_class(entry));
 }
 
 /* A fresh slab of the heap `id`, in no list; NULL when there is no memory. */
@@ -190,13 +199,19 @@ size_t slab_count_cached(const struct slab *slab);
 /* The invariants above. No other thread may change the slab. */
 bool slab_valid(const struct slab *slab, const char **why);
 
+/* Roughly how many slabs of its class a slab's heap has (slab_counts.c): a row's slabs, divided by the number of heaps
+ * that may share it. slabs_note_heap: a heap of this id has slabs. */
+size_t slabs_of_heap(const struct slab *slab);
+void slabs_note_heap(uint32_t id);
+
 /* --- Pages (slab_pages.c) ----------------------------------------------------------------------------------------- */
 
 /* Starts counting the pages of a slab, which is fresh if `zero`; stops counting them. */
 void slab_pages_begin(struct slab *slab, bool zero);
 void slab_pages_end(const struct slab *slab);
 
-/* The pages between two offsets of a slab are about to be used. Slots on them do not count as used yet. */
+/* The pages between two offsets of a slab are about to be used. Slots on them do not count as used yet. If the class
+ * grows, pages that follow are made present with them. */
 void slab_pages_touch(struct slab *slab, size_t from, size_t to);
 
 static inline void slab_touch(struct slab *slab, size_t from, size_t to) {

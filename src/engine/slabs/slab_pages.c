@@ -12,6 +12,13 @@
 #define SLAB_PAGE ((size_t)1 << PAGE_SHIFT)
 #define UNIT_PAGES (UNIT >> PAGE_SHIFT)
 
+/* Pages that were never used are made present by one call if the class grows: AHEAD_MOST at a time, and at most
+ * 1/AHEAD_SHARE of what the heap has in slabs of the class; from AHEAD_LEAST on, with which the call costs less than
+ * the page faults. */
+#define AHEAD_MOST 16u
+#define AHEAD_LEAST 4u
+#define AHEAD_SHARE 64u
+
 _Static_assert(SLAB_UNITS_MAX *UNIT_PAGES <= 64, "a slab has a bit for each page");
 
 /* Over all slabs; relaxed: only measures. */
@@ -33,6 +40,7 @@ size_t slabs_absent(void) {
     return all > here ? all - here : 0;
 }
 
+/* Bits from, .., to - 1; there is at least one. */
 static uint64_t page_bits(size_t from, size_t to) {
     return (UINT64_MAX >> (64 - (to - from))) << from;
 }
@@ -62,10 +70,44 @@ bool slab_absent(const struct slab *slab, size_t from, size_t to) {
             page_bits(round_down(from, SLAB_PAGE) >> PAGE_SHIFT, round_up(to, SLAB_PAGE) >> PAGE_SHIFT)) != 0;
 }
 
+static uint64_t first_run(uint64_t pages) {
+    const unsigned from = lowest_bit(pages);
+    const uint64_t behind = ~(pages >> from);
+    return page_bits(from, from + (behind != 0 ? lowest_bit(behind) : 64));
+}
+
+/* How many pages of a slab may be made present before they are used. A block that starts on each of them will be
+ * written, so larger slots have none. */
+static unsigned pages_ahead(const struct slab *slab) {
+    if (size_classes[slab_class(slab)].size > SLAB_PAGE || slab->guards != 0 || os_page_size() != SLAB_PAGE) {
+        return 0;
+    }
+    const size_t pages = slabs_of_heap(slab) * pages_of(slab) / AHEAD_SHARE;
+    return pages >= AHEAD_LEAST ? (unsigned)min_size(pages, AHEAD_MOST) : 0;
+}
+
+/* Absent pages, the first of which was never used, are about to be: makes them and those that follow present. Returns
+ * them all. */
+static uint64_t populate_ahead(const struct slab *slab, uint64_t pages) {
+    const unsigned from = lowest_bit(pages);
+    const unsigned ahead = pages_ahead(slab);
+    if (ahead == 0) {
+        return pages;
+    }
+    const unsigned end = (unsigned)min_size(from + ahead, pages_of(slab));
+    const uint64_t run = first_run(slab->absent & page_bits(from, end));
+    os_populate((char *)window_address(slab->span.first) + ((size_t)from << PAGE_SHIFT), (size_t)count_bits(run)
+                                                                                             << PAGE_SHIFT);
+    return pages | run;
+}
+
 /* Some absent pages are about to be used. Those of slots that were handed out before had been purged. */
 static void bring_back(struct slab *slab, uint64_t pages) {
     const size_t used = slab_used(slab) * (size_t)size_classes[slab_class(slab)].size;
     const uint64_t purged = used != 0 ? pages & page_bits(0, round_up(used, SLAB_PAGE) >> PAGE_SHIFT) : 0;
+    if (purged == 0) {
+        pages = populate_ahead(slab, pages);
+    }
     atomic_fetch_add_explicit(&present, count_bits(pages), memory_order_relaxed);
     if (purged != 0) {
         atomic_fetch_add_explicit(&returned, count_bits(purged), memory_order_relaxed);
@@ -80,12 +122,6 @@ void slab_pages_touch(struct slab *slab, size_t from, size_t to) {
         bring_back(slab, slab->absent & pages);
     }
     slab->resting &= ~pages;
-}
-
-static uint64_t first_run(uint64_t pages) {
-    const unsigned from = lowest_bit(pages);
-    const uint64_t behind = ~(pages >> from);
-    return page_bits(from, from + (behind != 0 ? lowest_bit(behind) : 64));
 }
 
 static bool slots_free(const struct slab *slab, unsigned first, unsigned last) {
