@@ -5,8 +5,10 @@
  * (engine_confine_if_refused in confine.c). */
 #include <errno.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/random.h>
 
+#include "base/bits.h"
 #include "futex.h"
 #include "memory_calls.h"
 #include "os.h"
@@ -91,20 +93,48 @@ int os_guard(void *start, size_t size) {
     return error;
 }
 
-/* The kernel unmaps the destination first. If it then fails (at its limit of mappings, or if the source is several),
- * another thread's mmap may take the hole. The mark proves that a mapping there is ours. */
-int os_move_pages(void *old, void *new, size_t size, bool *lost) {
+/* The kernel unmaps the destination first. If it then fails (at its limit of mappings), another thread's mmap may take
+ * the hole. The mark proves that a mapping there is ours. */
+static int move_piece(char *old, char *new, size_t size, bool *lost) {
     static const uint32_t mark = 0x6d656d73;
+    *(volatile uint32_t *)new = mark;
+    const int error = move_pages(old, new, size);
+    if (error != 0 && !futex_word_is(new, mark)) {
+        *lost = os_claim(new, size) != 0;
+    }
+    return error;
+}
+
+/* Whether pages are several mappings: then the kernel says so when it is asked to lengthen them where they are. If they
+ * are one, it refuses because of what lies behind them, or does it, which is undone. */
+static bool is_several(char *start, size_t size) {
+    const size_t page = os_page_size();
+    void *same;
+    const int error = size > page ? sys_mremap(start, size, size + page, 0, NULL, &same) : ENOMEM;
+    if (error == 0) {
+        (void)sys_munmap(start + size, page);
+    }
+    return error == EFAULT;
+}
+
+/* Kernels before 6.17 refuse a source of several mappings. Later ones move one after the other, and if they refuse one,
+ * do not tell how many have moved. So each call moves pages of one mapping. */
+int os_move_pages(void *old, void *new, size_t size, bool *lost) {
     *lost = false;
     static _Atomic int known;
     int error = try_once(&known, attempt_move);
-    if (error != 0) {
-        return error;
+    size_t moved = 0;
+    while (error == 0 && moved < size) {
+        char *from = (char *)old + moved;
+        size_t piece = size - moved;
+        while (is_several(from, piece)) {
+            piece = round_up(piece / 2, os_page_size());
+        }
+        error = move_piece(from, (char *)new + moved, piece, lost);
+        moved += error == 0 ? piece : 0;
     }
-    *(volatile uint32_t *)new = mark;
-    error = move_pages(old, new, size);
-    if (error != 0 && !futex_word_is(new, mark)) {
-        *lost = os_claim(new, size) != 0;
+    if (error != 0 && moved != 0) {
+        memcpy(old, new, moved);
     }
     return error;
 }

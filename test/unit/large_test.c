@@ -300,14 +300,15 @@ static void pages_that_cannot_move_are_copied(void) {
     CHECK_EQUAL(spans.lost_units, 0);
 }
 
+/* After one such loss, the block is copied. */
 static void a_place_that_is_lost_in_a_move_is_given_up(void) {
     if (!pages_can_move()) {
         child_cannot();
     }
     end_trial();
     void *block = hemmed_in(2 * MIB);
-    os_inject(OS_CALL_MREMAP, 0, 1, ENOMEM);
-    os_inject(OS_CALL_MMAP, 0, 1, ENOMEM);
+    os_inject(OS_CALL_MREMAP, 1, UINT64_MAX, ENOMEM); /* the first finds out that the block is one mapping */
+    os_inject(OS_CALL_MMAP, 0, UINT64_MAX, ENOMEM);
     check_moved(block, 2 * MIB, engine_realloc("realloc", block, 4 * MIB), 4 * MIB);
     CHECK_EQUAL(spans.lost_units, 4 * MIB / UNIT);
 }

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -17,6 +18,9 @@
 #include "support/thread.h"
 
 #define UNIT ((size_t)65536)
+#ifndef SYS_mseal
+#define SYS_mseal 462
+#endif
 
 static void *map(size_t size) {
     void *start = NULL;
@@ -184,6 +188,49 @@ static void a_move_tells_when_the_destination_is_lost(void) {
     expect_success(move_at_the_limit, NULL);
 }
 
+/* The kernel moves one page, refuses the next, which is sealed, and leaves the others alone. */
+static void move_with_a_sealed_page(void *unused) {
+    (void)unused;
+    bool lost = true;
+    const size_t page = os_page_size();
+    const size_t size = 4 * UNIT;
+    char *start = map(2 * size);
+    memset(start, 7, size);
+    if (os_move_pages(start + size, start, UNIT, &lost) == ENOSYS || syscall(SYS_mseal, start + page, page, 0UL) != 0) {
+        child_cannot();
+    }
+    memset(start, 7, size);
+    const int error = os_move_pages(start, start + size, size, &lost);
+    memset(start + size, 8, size);
+    _exit(error == 0 || lost || !filled_with(start, size, 7) ? 3 : 0);
+}
+
+static void a_source_moves_as_a_whole_or_not_at_all(void) {
+    expect_success(move_with_a_sealed_page, NULL);
+}
+
+/* Four units, of which the last two are another mapping; two calls find that out. */
+static void several_mappings_move_one_after_the_other(void) {
+    skip_where_pages_cannot_move();
+    bool lost = true;
+    const size_t size = 4 * UNIT;
+    char *start = map(2 * size);
+    memset(start, 7, size);
+    assert_int_equal(os_advise(start + size / 2, size / 2, MADV_DONTDUMP), 0);
+    assert_int_equal(os_move_pages(start, start + size, size, &lost), 0);
+    assert_false(lost);
+    assert_true(filled_with(start, size, 0));
+    assert_true(filled_with(start + size, size, 7));
+
+    memset(start, 6, size);
+    os_inject(OS_CALL_MREMAP, 4, 1, ENOMEM);
+    assert_int_equal(os_move_pages(start, start + size, size, &lost), ENOMEM);
+    assert_false(lost);
+    assert_true(filled_with(start, size, 6));
+    memset(start + size, 5, size);
+    unmap(start, 2 * size);
+}
+
 /* --- Injection ------------------------------------------------------------------------------------------------- */
 
 static void clear_injections(void) {
@@ -244,13 +291,13 @@ static void a_destination_that_was_unmapped_is_taken_again(void) {
     bool lost = true;
     char *start = map(2 * UNIT);
     memset(start, 5, 2 * UNIT);
-    os_inject(OS_CALL_MREMAP, 0, 1, ENOMEM);
+    os_inject(OS_CALL_MREMAP, 1, 1, ENOMEM); /* the first finds out that the source is one mapping */
     assert_int_equal(os_move_pages(start, start + UNIT, UNIT, &lost), ENOMEM);
     assert_false(lost);
     assert_true(filled_with(start, UNIT, 5));
     memset(start + UNIT, 6, UNIT);
 
-    os_inject(OS_CALL_MREMAP, 0, 1, ENOMEM);
+    os_inject(OS_CALL_MREMAP, 1, 1, ENOMEM);
     os_inject(OS_CALL_MMAP, 0, 1, ENOMEM);
     assert_int_equal(os_move_pages(start, start + UNIT, UNIT, &lost), ENOMEM);
     assert_true(lost);
@@ -368,6 +415,8 @@ int main(void) {
         PLAIN(pages_shared_with_a_child_move_in_it_alone),
         PLAIN(a_window_stays_whole_over_many_moves),
         PLAIN(a_move_tells_when_the_destination_is_lost),
+        PLAIN(a_source_moves_as_a_whole_or_not_at_all),
+        PLAIN_WITH(several_mappings_move_one_after_the_other, NULL, clear_injections),
         PLAIN_WITH(injected_calls_fail_from_to_and_are_counted, NULL, clear_injections),
         PLAIN_WITH(every_kind_of_call_can_fail, NULL, clear_injections),
         PLAIN_WITH(a_destination_that_was_unmapped_is_taken_again, NULL, clear_injections),

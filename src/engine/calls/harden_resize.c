@@ -207,13 +207,15 @@ static bool move_large(const char *operation, const struct hardened_block *of, v
 
 static void *move(const char *operation, const struct hardened_block *of, size_t size) {
     const int saved = errno;
+    bool lost = false;
     for (;;) {
-        bool lost = false;
+        const bool copies = lost;
+        lost = false;
         void *to = take_place(of, size);
         if (to == NULL) {
             return size <= of->size ? keep((void *)of->block.start, saved) : NULL;
         }
-        if (move_large(operation, of, to, size, &lost)) {
+        if (!copies && move_large(operation, of, to, size, &lost)) {
             return to;
         }
         if (LIKELY(!lost)) {

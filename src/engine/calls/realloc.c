@@ -107,6 +107,7 @@ static void *move_big(const struct block *old, size_t size, bool copies) {
         }
         heap_count_large(heap_mine, -(uint64_t)large_size(large_of(to)));
         large_lose(to);
+        copies = true;
     }
 }
 
