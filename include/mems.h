@@ -194,7 +194,7 @@ int mems_profile_write(int fd, int kind);
  */
 
 /*
- * mems_good_size - a size that costs no more than `size`: malloc gives the same block for both.
+ * mems_good_size - a size that costs no more than `size`: malloc then gives the same block for both.
  *
  * Request this size to use all of the block; after malloc(size) some blocks end earlier: samples, and with harden=full
  * all. malloc_usable_size tells where a block ends. size: bytes. Returns a number of bytes, at least `size` and at

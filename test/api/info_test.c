@@ -22,7 +22,7 @@
 #define HUGE_BLOCKS 1
 #define HEADING "MeMS "
 #define SUM "  accessible "
-#define ROW_OF_100 "<size from=\"97\" to=\"112\" total=\""
+#define ROW_OF_100 "<size from=\"113\" to=\"128\" total=\""
 #define ROW_OF_HUGE "<total type=\"mmap\" count=\"1\" size=\"104857600\"/>"
 #define TRIMS_ALWAYS 1
 #endif

@@ -175,6 +175,43 @@ static void the_heap_keeps_within_its_limit_and_says_so(void) {
     assert_true(text_matches(result.err, "mems: limit: the heap holds # bytes, more than limit_soft, #\n"));
 }
 
+/* The lengths of one family's shortest and longest blocks; alone, the shortest has a class of 576 bytes. */
+#define SHORTEST ((size_t)513)
+#define ITS_CLASS ((size_t)576)
+#define LONGEST ((size_t)768)
+
+static void use_a_family(void *unused) {
+    (void)unused;
+    static void *first[8];
+    static void *more[1000];
+    for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
+        first[i] = malloc(SHORTEST);
+        CHECK_EQUAL(malloc_usable_size(first[i]), LONGEST);
+    }
+    CHECK_EQUAL(mems_good_size(SHORTEST), LONGEST);
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+        more[i] = malloc(LONGEST);
+    }
+    void *own = malloc(SHORTEST);
+    CHECK_EQUAL(malloc_usable_size(own), ITS_CLASS);
+    CHECK_EQUAL(mems_good_size(SHORTEST), ITS_CLASS);
+    free_sized(own, SHORTEST);
+    CHECK(realloc(first[0], SHORTEST + 1) == first[0]);
+    free_sized(first[0], SHORTEST + 1);
+    for (size_t i = 1; i < sizeof first / sizeof *first; i++) {
+        free_sized(first[i], SHORTEST);
+    }
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+        free_sized(more[i], LONGEST);
+    }
+}
+
+/* A process's first blocks are longer than requested. They are freed with the requested size and resized like others,
+ * also when further ones have their own class. */
+static void few_blocks_have_the_longest_class_of_their_family(void) {
+    expect_success(use_a_family, NULL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         PLAIN(the_version_is_the_headers),
@@ -185,6 +222,7 @@ int main(void) {
         PLAIN(reports_are_written_to_a_file_descriptor),
         PLAIN(reports_allocate_nothing),
         PLAIN(the_heap_keeps_within_its_limit_and_says_so),
+        PLAIN(few_blocks_have_the_longest_class_of_their_family),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

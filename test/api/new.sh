@@ -25,7 +25,7 @@ status=0
 (LD_PRELOAD=$LIBRARY "$work/plain" mismatch) 2>"$work/err" || status=$?
 [ $status -eq 134 ] || fail "mismatch: status $status"
 case $LIBRARY in
-*libmems*) state='slot [0-9]+ of a 112-byte slab, live, freed as 104857600 bytes' ;;
+*libmems*) state='slot [0-9]+ of a 128-byte slab, live, freed as 104857600 bytes' ;;
 *) state='a block of 104 bytes is not one of size 104857600' ;;
 esac
 grep -Eq "^mems: operator delete\(0x[0-9a-f]+\): size mismatch: $state \[thread [0-9]+\]\$" "$work/err" || fail "mismatch: $(cat "$work/err")"

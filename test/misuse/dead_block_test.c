@@ -56,7 +56,7 @@ static void free_what_realloc_moved(void *argument) {
 static void freeing_what_realloc_has_moved_is_a_fault(void) {
     expect_fault(free_what_realloc_moved, &(size_t){48}, "free(@): double free: slot # of a 48-byte slab, cached");
     expect_fault(free_what_realloc_moved, &(size_t){20000},
-                 "free(@): double free: slot # of a 20160-byte slab, cached");
+                 "free(@): double free: slot # of a 23808-byte slab, cached");
 }
 
 static void free_what_realloc_to_zero_freed(void *argument) {

@@ -62,7 +62,7 @@ static void aligned_then_twice(void *argument) {
 }
 
 static void a_double_free_is_a_fault_whichever_function_gave_the_block(void) {
-    expect_fault(calloc_then_twice, NULL, "free(@): double free: slot # of a 112-byte slab, cached");
+    expect_fault(calloc_then_twice, NULL, "free(@): double free: slot # of a 128-byte slab, cached");
     expect_fault(aligned_then_twice, NULL, "free(@): double free: slot # of a 4096-byte slab, cached");
 }
 

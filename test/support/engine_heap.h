@@ -8,7 +8,14 @@
 #include "engine/engine.h"
 #include "engine/reports/stats.h"
 #include "engine/samples/sample.h"
+#include "engine/tables/size_class.h"
 #include "os/os.h"
+
+/* Most tests need blocks of certain classes, from the first one on. Those of joined families are in test/api/families
+ * and unit/size_class. */
+__attribute__((constructor)) static void engine_heap_split_families(void) {
+    size_class_split_all();
+}
 
 static inline void *engine_heap_alloc(void *heap, size_t size) {
     (void)heap;

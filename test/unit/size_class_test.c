@@ -11,6 +11,58 @@ static int start(void **state) {
     return 0;
 }
 
+static unsigned smallest_class(size_t size) {
+    unsigned smallest = 0;
+    while (size_classes[smallest].size < size) {
+        smallest++;
+    }
+    return smallest;
+}
+
+/* Before anything is split. */
+static void a_joined_size_gets_at_most_half_as_much_again(void) {
+    size_t joined = 0;
+    for (size_t size = 2 * GRANULE + 1; size <= SMALL_MAX; size++) {
+        const size_t slot = size_classes[size_class_of(size)].size;
+        if (slot < size || 2 * slot > 3 * size + GRANULE) {
+            fail_msg("%zu bytes: %zu", size, slot);
+        }
+        joined += size_class_of(size) != smallest_class(size);
+    }
+    assert_true(2 * joined > SMALL_MAX);
+}
+
+/* The number of sizes whose class is not the smallest that holds them. */
+static size_t joined_sizes(size_t first, size_t last) {
+    size_t count = 0;
+    for (size_t size = first; size <= last; size++) {
+        count += size_class_of(size) != smallest_class(size);
+    }
+    return count;
+}
+
+static void a_family_is_split_once_its_last_class_is_used(void) {
+    const unsigned last = size_class_of(513);
+    assert_int_equal(size_classes[last].size, 768);
+    assert_int_equal(size_class_joined(last), 4);
+    assert_int_equal(size_class_joined(last - 1), 1);
+    assert_int_equal(size_classes[smallest_class(513)].size, 576);
+    const unsigned enough = JOINED_BYTES / 768 + 1 > JOINED_SLOTS ? JOINED_BYTES / 768 + 1 : JOINED_SLOTS;
+    const size_t others = joined_sizes(1, 512) + joined_sizes(769, SMALL_MAX);
+    size_class_note_use(last, enough - 1);
+    size_class_note_use(last - 1, 10 * enough);
+    assert_int_equal(joined_sizes(513, 768), 3 * 64);
+    size_class_note_use(last, enough);
+    assert_int_equal(joined_sizes(513, 768), 0);
+    assert_int_equal(size_class_joined(last), 1);
+    assert_int_equal(joined_sizes(1, 512) + joined_sizes(769, SMALL_MAX), others);
+}
+
+static void all_can_be_split(void) {
+    size_class_split_all();
+    assert_int_equal(joined_sizes(0, SMALL_MAX), 0);
+}
+
 static void classes_ascend_in_the_steps_promised(void) {
     uint32_t before = 0;
     for (unsigned size_class = 0; size_class < EMPTY_CLASS; size_class++) {
@@ -139,6 +191,9 @@ static void no_class_has_the_largest_sizes_and_alignments(void) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        PLAIN(a_joined_size_gets_at_most_half_as_much_again),
+        PLAIN(a_family_is_split_once_its_last_class_is_used),
+        PLAIN(all_can_be_split), /* as the tests that follow need them */
         PLAIN(classes_ascend_in_the_steps_promised),
         PLAIN(every_size_gets_the_smallest_class_that_holds_it),
         PLAIN(no_block_wastes_more_than_promised),

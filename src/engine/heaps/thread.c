@@ -14,8 +14,9 @@
 #include "sample_points.h"
 #include "unused_heaps.h"
 
-/* With several threads, a thread's first SHARE blocks of each class up to SHARED_SIZE_MAX come from the shared slab,
- * unless the magazine of the heap's last thread had doubled GROWN_UNSHARED times. */
+/* With several threads, a thread's first SHARE blocks of each class up to SHARED_SIZE_MAX come from the shared slab (of
+ * a joined family, as many as of all its classes), unless the magazine of the heap's last thread had doubled
+ * GROWN_UNSHARED times. */
 #define SHARE 4u
 #define SHARED_SIZE_MAX 2048u
 #define GROWN_UNSHARED 2u
@@ -121,7 +122,9 @@ static uint8_t share_of(const struct heap *heap, unsigned size_class, bool alone
         return MEDIUM_SHARE;
     }
     const bool shares = !alone && heap->classes[size_class].grown < GROWN_UNSHARED;
-    return shares && size_classes[size_class].size <= SHARED_SIZE_MAX && heaps.harden == HARDEN_OFF ? SHARE : 0;
+    return shares && size_classes[size_class].size <= SHARED_SIZE_MAX && heaps.harden == HARDEN_OFF
+               ? (uint8_t)(SHARE * size_class_joined(size_class))
+               : 0;
 }
 
 struct heap *thread_begin(void) {

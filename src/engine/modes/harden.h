@@ -40,7 +40,7 @@ ALWAYS_INLINE unsigned harden_class(size_t size) {
     if (UNLIKELY(size % OS_PAGE == 0 || size > SMALL_MAX)) {
         return harden_class_at_page(size);
     }
-    return size_class_of_granules[size / GRANULE + 1]; /* leaves at least one byte */
+    return size_class_of(size + 1); /* leaves at least one byte */
 }
 
 /* The same for an aligned one. */

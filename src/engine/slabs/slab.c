@@ -174,6 +174,7 @@ unsigned slab_take(struct slab *slab, void **top, unsigned count) {
         slab_touch(slab, first * size, (slot + 1) * size);
         if (slot >= slab_used(slab)) {
             set_used(slab, slot + 1);
+            size_class_note_use(slab_class(slab), slot + 1);
         }
         bitmap_store(slab->bitmap, word, bits);
         slab->hint = (uint8_t)word;

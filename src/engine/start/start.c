@@ -90,6 +90,9 @@ static bool start(void) {
     }
     harden_start(harden);
     size_class_start(guard_size() != 0, harden == HARDEN_FULL);
+    if (harden != HARDEN_OFF) {
+        size_class_split_all();
+    }
     spans_start(mems_root.options.decay_ms);
     if (window_is_claimed()) {
         spans_allow(min_size(os_address_limit(), os_data_limit()));

@@ -4,41 +4,47 @@
 
 struct size_class size_classes[SIZE_CLASSES + 1];
 
-/* CLASS(class, before, size): serves requests of more than `before` and up to `size` bytes. Classes are 16 bytes apart
- * up to 128, eight to a doubling up to 2 KiB. Above, they are parts of a slab: 1/31 to 1/8 of a unit, 1/15 to 1/8 of
- * two units, 1/15 to 1/4 of four, rounded down to a cache line so that aligned requests fit. A few more have the sizes
- * of common requests that would else waste much: 1040, slightly above a kilobyte, and those of which a program's heap
- * may mostly consist: 400 (jq), 4368 (sqlite3), 4800 and 11200 (gawk). */
+/* CLASS(class, before, size, last): serves requests of more than `before` and up to `size` bytes; the class `last` does
+ * while their family is joined. Classes are 16 bytes apart up to 128, eight to a doubling up to 2 KiB. Above, they are
+ * parts of a slab: 1/31 to 1/8 of a unit, 1/15 to 1/8 of two units, 1/15 to 1/4 of four, rounded down to a cache line
+ * so that aligned requests fit. A few more have the sizes of common requests that would else waste much: 1040, slightly
+ * above a kilobyte, and those of which a program's heap may mostly consist: 400 (jq), 4368 (sqlite3), 4800 and 11200
+ * (gawk). From 64 bytes on, a family has the sizes between a power of two and about one and a half times that, or from
+ * there to the next. */
 /* clang-format off */
 #define CLASSES \
-    CLASS(0, 0, 16) CLASS(1, 16, 32) CLASS(2, 32, 48) CLASS(3, 48, 64) \
-    CLASS(4, 64, 80) CLASS(5, 80, 96) CLASS(6, 96, 112) CLASS(7, 112, 128) \
-    CLASS(8, 128, 144) CLASS(9, 144, 160) CLASS(10, 160, 176) CLASS(11, 176, 192) \
-    CLASS(12, 192, 208) CLASS(13, 208, 224) CLASS(14, 224, 240) CLASS(15, 240, 256) \
-    CLASS(16, 256, 288) CLASS(17, 288, 320) CLASS(18, 320, 352) CLASS(19, 352, 384) \
-    CLASS(20, 384, 400) CLASS(21, 400, 416) CLASS(22, 416, 448) CLASS(23, 448, 480) \
-    CLASS(24, 480, 512) CLASS(25, 512, 576) CLASS(26, 576, 640) CLASS(27, 640, 704) \
-    CLASS(28, 704, 768) CLASS(29, 768, 832) CLASS(30, 832, 896) CLASS(31, 896, 960) \
-    CLASS(32, 960, 1024) CLASS(33, 1024, 1040) CLASS(34, 1040, 1152) CLASS(35, 1152, 1280) \
-    CLASS(36, 1280, 1408) CLASS(37, 1408, 1536) CLASS(38, 1536, 1664) CLASS(39, 1664, 1792) \
-    CLASS(40, 1792, 1920) CLASS(41, 1920, 2048) CLASS(42, 2048, 2112) CLASS(43, 2112, 2176) \
-    CLASS(44, 2176, 2240) CLASS(45, 2240, 2304) CLASS(46, 2304, 2368) CLASS(47, 2368, 2496) \
-    CLASS(48, 2496, 2560) CLASS(49, 2560, 2688) CLASS(50, 2688, 2816) CLASS(51, 2816, 2944) \
-    CLASS(52, 2944, 3072) CLASS(53, 3072, 3264) CLASS(54, 3264, 3392) CLASS(55, 3392, 3584) \
-    CLASS(56, 3584, 3840) CLASS(57, 3840, 4096) CLASS(58, 4096, 4368) CLASS(59, 4368, 4672) \
-    CLASS(60, 4672, 4800) CLASS(61, 4800, 4992) CLASS(62, 4992, 5440) CLASS(63, 5440, 5952) \
-    CLASS(64, 5952, 6528) CLASS(65, 6528, 7232) CLASS(66, 7232, 8192) CLASS(67, 8192, 8704) \
-    CLASS(68, 8704, 9344) CLASS(69, 9344, 10048) CLASS(70, 10048, 10880) CLASS(71, 10880, 11200) \
-    CLASS(72, 11200, 11904) CLASS(73, 11904, 13056) CLASS(74, 13056, 14528) CLASS(75, 14528, 16384) \
-    CLASS(76, 16384, 17472) CLASS(77, 17472, 18688) CLASS(78, 18688, 20160) CLASS(79, 20160, 21824) \
-    CLASS(80, 21824, 23808) CLASS(81, 23808, 26176) CLASS(82, 26176, 29120) CLASS(83, 29120, 32768)
+    CLASS(0, 0, 16, 0) CLASS(1, 16, 32, 1) CLASS(2, 32, 48, 2) CLASS(3, 48, 64, 3) \
+    CLASS(4, 64, 80, 5) CLASS(5, 80, 96, 5) CLASS(6, 96, 112, 7) CLASS(7, 112, 128, 7) \
+    CLASS(8, 128, 144, 11) CLASS(9, 144, 160, 11) CLASS(10, 160, 176, 11) CLASS(11, 176, 192, 11) \
+    CLASS(12, 192, 208, 15) CLASS(13, 208, 224, 15) CLASS(14, 224, 240, 15) CLASS(15, 240, 256, 15) \
+    CLASS(16, 256, 288, 19) CLASS(17, 288, 320, 19) CLASS(18, 320, 352, 19) CLASS(19, 352, 384, 19) \
+    CLASS(20, 384, 400, 24) CLASS(21, 400, 416, 24) CLASS(22, 416, 448, 24) CLASS(23, 448, 480, 24) \
+    CLASS(24, 480, 512, 24) CLASS(25, 512, 576, 28) CLASS(26, 576, 640, 28) CLASS(27, 640, 704, 28) \
+    CLASS(28, 704, 768, 28) CLASS(29, 768, 832, 32) CLASS(30, 832, 896, 32) CLASS(31, 896, 960, 32) \
+    CLASS(32, 960, 1024, 32) CLASS(33, 1024, 1040, 37) CLASS(34, 1040, 1152, 37) CLASS(35, 1152, 1280, 37) \
+    CLASS(36, 1280, 1408, 37) CLASS(37, 1408, 1536, 37) CLASS(38, 1536, 1664, 41) CLASS(39, 1664, 1792, 41) \
+    CLASS(40, 1792, 1920, 41) CLASS(41, 1920, 2048, 41) CLASS(42, 2048, 2112, 52) CLASS(43, 2112, 2176, 52) \
+    CLASS(44, 2176, 2240, 52) CLASS(45, 2240, 2304, 52) CLASS(46, 2304, 2368, 52) CLASS(47, 2368, 2496, 52) \
+    CLASS(48, 2496, 2560, 52) CLASS(49, 2560, 2688, 52) CLASS(50, 2688, 2816, 52) CLASS(51, 2816, 2944, 52) \
+    CLASS(52, 2944, 3072, 52) CLASS(53, 3072, 3264, 57) CLASS(54, 3264, 3392, 57) CLASS(55, 3392, 3584, 57) \
+    CLASS(56, 3584, 3840, 57) CLASS(57, 3840, 4096, 57) CLASS(58, 4096, 4368, 63) CLASS(59, 4368, 4672, 63) \
+    CLASS(60, 4672, 4800, 63) CLASS(61, 4800, 4992, 63) CLASS(62, 4992, 5440, 63) CLASS(63, 5440, 5952, 63) \
+    CLASS(64, 5952, 6528, 66) CLASS(65, 6528, 7232, 66) CLASS(66, 7232, 8192, 66) CLASS(67, 8192, 8704, 72) \
+    CLASS(68, 8704, 9344, 72) CLASS(69, 9344, 10048, 72) CLASS(70, 10048, 10880, 72) CLASS(71, 10880, 11200, 72) \
+    CLASS(72, 11200, 11904, 72) CLASS(73, 11904, 13056, 75) CLASS(74, 13056, 14528, 75) CLASS(75, 14528, 16384, 75) \
+    CLASS(76, 16384, 17472, 80) CLASS(77, 17472, 18688, 80) CLASS(78, 18688, 20160, 80) CLASS(79, 20160, 21824, 80) \
+    CLASS(80, 21824, 23808, 80) CLASS(81, 23808, 26176, 83) CLASS(82, 26176, 29120, 83) CLASS(83, 29120, 32768, 83)
 /* clang-format on */
 
-#define CLASS(class, before, size) [(before) / GRANULE + 1 ...(size) / GRANULE] = (class),
-uint8_t size_class_of_granules[SMALL_MAX / GRANULE + 1] = {[0] = 0, CLASSES};
+#define CLASS(class, before, size, last) [(before) / GRANULE + 1 ...(size) / GRANULE] = (last),
+_Atomic uint8_t size_class_of_granules[SMALL_MAX / GRANULE + 1] = {[0] = 0, CLASSES};
 #undef CLASS
 
-#define CLASS(class, before, size) [class] = (size),
+#define CLASS(class, before, size, last) [class] = (last),
+static const uint8_t last_of_family[MEDIUM_CLASS] = {CLASSES};
+#undef CLASS
+
+#define CLASS(class, before, size, last) [class] = (size),
 #define MEDIUM(place) [MEDIUM_CLASS + (place)] = MEDIUM_SIZE(place),
 static const uint32_t class_sizes[SIZE_CLASSES] = {CLASSES MEDIUM(0) MEDIUM(1) MEDIUM(2) MEDIUM(3)};
 #undef MEDIUM
@@ -102,7 +108,51 @@ void size_class_start(bool guards, bool exact) {
     }
     if (guards) {
         /* Other threads may read this now. They have no heap yet, so they take the slow path and look again. */
-        size_class_of_granules[0] = EMPTY_CLASS;
+        atomic_store_explicit(&size_class_of_granules[0], EMPTY_CLASS, memory_order_relaxed);
+    }
+}
+
+/* The first class of a family, given its last. */
+static unsigned first_joined(unsigned last) {
+    unsigned first = last;
+    while (first > 0 && last_of_family[first - 1] == last) {
+        first--;
+    }
+    return first;
+}
+
+unsigned size_class_joined(unsigned size_class) {
+    if (size_class == 0 || size_class >= MEDIUM_CLASS || size_class_of(class_sizes[size_class - 1]) != size_class) {
+        return 1;
+    }
+    return size_class - first_joined(size_class) + 1;
+}
+
+static void set_sizes(unsigned size_class) {
+    for (size_t granules = class_sizes[size_class - 1] / GRANULE + 1; granules <= class_sizes[size_class] / GRANULE;
+         granules++) {
+        atomic_store_explicit(&size_class_of_granules[granules], (uint8_t)size_class, memory_order_relaxed);
+    }
+}
+
+/* The class before the last is set last. So if a thread that did this was lost in a fork, the family is still joined.
+ */
+static void split(unsigned last) {
+    for (unsigned size_class = first_joined(last); size_class < last; size_class++) {
+        set_sizes(size_class);
+    }
+}
+
+void size_class_note_use(unsigned size_class, unsigned slots) {
+    if (slots >= JOINED_SLOTS && slots * (size_t)size_classes[size_class].size >= JOINED_BYTES &&
+        size_class_joined(size_class) > 1) {
+        split(size_class);
+    }
+}
+
+void size_class_split_all(void) {
+    for (unsigned size_class = 0; size_class < MEDIUM_CLASS; size_class++) {
+        split(size_class);
     }
 }
 
