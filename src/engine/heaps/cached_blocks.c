@@ -166,13 +166,17 @@ bool cached_make_room(struct heap *heap, unsigned size_class) {
     return true;
 }
 
-void cached_flush_class(struct heap *heap, unsigned size_class) {
-    ASSERT(lock_held(&heap->lock));
-    depot_flush_class(heap, size_class);
+static void flush_magazine(struct heap *heap, unsigned size_class) {
     unsigned count = magazine_count(heap, size_class);
     if (count != 0) {
         flush(heap, size_class, count);
     }
+}
+
+void cached_flush_class(struct heap *heap, unsigned size_class) {
+    ASSERT(lock_held(&heap->lock));
+    depot_flush_class(heap, size_class);
+    flush_magazine(heap, size_class);
 }
 
 void cached_flush(struct heap *heap) {
@@ -182,6 +186,8 @@ void cached_flush(struct heap *heap) {
     depot_flush(heap);
     large_cache_flush(&heap->larges, SIZE_MAX);
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
-        cached_flush_class(heap, size_class);
+        if (heap->bottoms[size_class] != NULL) {
+            flush_magazine(heap, size_class);
+        }
     }
 }

@@ -45,6 +45,18 @@ static void give_up(struct heap *heap) {
     inbox_close(heap);
 }
 
+/* A short thread uses few classes. */
+static void end_magazines(struct heap *heap) {
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        if (heap->bottoms[size_class] != NULL) {
+            magazine_note_grown(heap, size_class);
+            magazine_dispose(heap, size_class);
+        } else {
+            heap->classes[size_class].grown = 0;
+        }
+    }
+}
+
 /* The key's value is not used, because the C library of another namespace may have overwritten it (create_key). */
 static void thread_end(void *unused) {
     (void)unused;
@@ -63,10 +75,7 @@ static void thread_end(void *unused) {
         hardened_leave_larges(heap);
     }
     inbox_collect(heap, SIZE_MAX, true);
-    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
-        magazine_note_grown(heap, size_class);
-        magazine_dispose(heap, size_class);
-    }
+    end_magazines(heap);
     magazine_budget_return(heap);
     give_up(heap);
     heap_reset(heap);
@@ -116,15 +125,19 @@ void threads_start(void (*ending)(struct heap *heap), void (*ended)(void)) {
     has_end_of_thread = create_key();
 }
 
-/* How many blocks of a class first come from elsewhere. */
-static uint8_t share_of(const struct heap *heap, unsigned size_class, bool alone) {
-    if (size_class >= MEDIUM_CLASS && size_class < EMPTY_CLASS) {
-        return MEDIUM_SHARE;
+/* Sets how many blocks of each class first come from elsewhere. */
+static void set_shares(struct heap *heap, bool alone) {
+    const bool shares = !alone && heaps.harden == HARDEN_OFF;
+    const unsigned end = shares ? size_class_of(SHARED_SIZE_MAX) + 1 : 0;
+    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
+        struct heap_class *of = &heap->classes[size_class];
+        of->share =
+            size_class < end && of->grown < GROWN_UNSHARED ? (uint8_t)(SHARE * size_class_joined(size_class)) : 0;
+        of->bounces = 0;
     }
-    const bool shares = !alone && heap->classes[size_class].grown < GROWN_UNSHARED;
-    return shares && size_classes[size_class].size <= SHARED_SIZE_MAX && heaps.harden == HARDEN_OFF
-               ? (uint8_t)(SHARE * size_class_joined(size_class))
-               : 0;
+    for (unsigned size_class = MEDIUM_CLASS; size_class < EMPTY_CLASS; size_class++) {
+        heap->classes[size_class].share = MEDIUM_SHARE;
+    }
 }
 
 struct heap *thread_begin(void) {
@@ -144,10 +157,7 @@ struct heap *thread_begin(void) {
     heap_catch_up(heap);
     sample_points_begin(heap);
     inbox_open(heap);
-    for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
-        heap->classes[size_class].share = share_of(heap, size_class, alone);
-        heap->classes[size_class].bounces = 0;
-    }
+    set_shares(heap, alone);
     /* The heap is in place before this call, which may itself allocate. */
     heap_mine = heap;
     pthread_setspecific(end_of_thread, heap);
