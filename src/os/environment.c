@@ -10,8 +10,11 @@ const char *os_environment(char *const *early, const char *name) {
     if (environ != NULL || early == NULL) {
         return environ != NULL ? secure_getenv(name) : NULL;
     }
+    if (getauxval(AT_SECURE) != 0) {
+        return NULL;
+    }
     size_t length = strlen(name);
-    for (; *early != NULL && getauxval(AT_SECURE) == 0; early++) {
+    for (; *early != NULL; early++) {
         if (strncmp(*early, name, length) == 0 && (*early)[length] == '=') {
             return *early + length + 1;
         }
