@@ -91,7 +91,7 @@ static struct size_class make(uint32_t size, unsigned guard_pages, size_t tail, 
     };
 }
 
-void size_class_start(bool guards, bool exact) {
+COLD void size_class_start(bool guards, bool exact) {
     const uint32_t page = 1u << GUARD_PAGE_SHIFT;
     const size_t unguarded = exact ? GRANULE : 0;
     const size_t tail = guards ? page : unguarded;
@@ -112,47 +112,33 @@ void size_class_start(bool guards, bool exact) {
     }
 }
 
-/* The first class of a family, given its last. */
-static unsigned first_joined(unsigned last) {
-    unsigned first = last;
-    while (first > 0 && last_of_family[first - 1] == last) {
-        first--;
+COLD unsigned size_class_joined(unsigned size_class) {
+    unsigned count = 1;
+    if (size_class != 0 && size_class < MEDIUM_CLASS && size_class_of(class_sizes[size_class - 1]) == size_class) {
+        while (last_of_family[size_class - count] == size_class) {
+            count++;
+        }
     }
-    return first;
-}
-
-unsigned size_class_joined(unsigned size_class) {
-    if (size_class == 0 || size_class >= MEDIUM_CLASS || size_class_of(class_sizes[size_class - 1]) != size_class) {
-        return 1;
-    }
-    return size_class - first_joined(size_class) + 1;
-}
-
-static void set_sizes(unsigned size_class) {
-    for (size_t granules = class_sizes[size_class - 1] / GRANULE + 1; granules <= class_sizes[size_class] / GRANULE;
-         granules++) {
-        atomic_store_explicit(&size_class_of_granules[granules], (uint8_t)size_class, memory_order_relaxed);
-    }
+    return count;
 }
 
 /* The class before the last is set last. So if a thread that did this was lost in a fork, the family is still joined.
  */
-static void split(unsigned last) {
-    for (unsigned size_class = first_joined(last); size_class < last; size_class++) {
-        set_sizes(size_class);
+COLD void size_class_note_use(unsigned last, unsigned slots) {
+    if (slots < JOINED_SLOTS || slots * class_sizes[last] < JOINED_BYTES) {
+        return;
     }
-}
-
-void size_class_note_use(unsigned size_class, unsigned slots) {
-    if (slots >= JOINED_SLOTS && slots * (size_t)size_classes[size_class].size >= JOINED_BYTES &&
-        size_class_joined(size_class) > 1) {
-        split(size_class);
+    for (unsigned size_class = last - size_class_joined(last) + 1; size_class < last; size_class++) {
+        const unsigned end = class_sizes[size_class] / GRANULE;
+        for (unsigned granules = class_sizes[size_class - 1] / GRANULE + 1; granules <= end; granules++) {
+            atomic_store_explicit(&size_class_of_granules[granules], (uint8_t)size_class, memory_order_relaxed);
+        }
     }
 }
 
 void size_class_split_all(void) {
     for (unsigned size_class = 0; size_class < MEDIUM_CLASS; size_class++) {
-        split(size_class);
+        size_class_note_use(size_class, JOINED_BYTES / GRANULE);
     }
 }
 

@@ -98,7 +98,7 @@ unsigned size_class_joined(unsigned size_class);
 
 /* A slab of the class has handed out its first `slots` slots. If these are enough, splits the family whose last class
  * it is. */
-void size_class_note_use(unsigned size_class, unsigned slots);
+void size_class_note_use(unsigned last, unsigned slots);
 
 /* For hardened heaps, whose blocks have exact sizes. Splits all families. */
 void size_class_split_all(void);
