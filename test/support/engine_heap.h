@@ -6,6 +6,7 @@
 #include "allocator.h"
 #include "child.h"
 #include "engine/engine.h"
+#include "engine/memory/large_cache.h"
 #include "engine/reports/stats.h"
 #include "engine/samples/sample.h"
 #include "engine/tables/size_class.h"
@@ -81,6 +82,13 @@ static const struct allocator allocator = {
     .option_set = engine_option_set,
     .usual = "sample=0", /* samples take memory too, at random: tests count their own */
 };
+
+/* As if the process had needed large blocks of every size again after it freed some, so it caches any number. */
+static inline void needs_large_blocks_again(void) {
+    for (unsigned bin = 0; bin < LARGE_BINS; bin++) {
+        atomic_store_explicit(&large_demands[bin], DEMAND_PROVEN, memory_order_relaxed);
+    }
+}
 
 /* A sanitizer's shadow exceeds any limit, and needs mappings itself. */
 static inline void not_beside_a_sanitizer(void) {

@@ -170,6 +170,7 @@ static void headroom_holds_no_memory_where_the_process_needs_more_than_ever(void
 }
 
 static void headroom_keeps_its_memory_where_as_much_was_needed_before(void) {
+    needs_large_blocks_again();
     grow_into_used_memory(1);
     CHECK(present(vectors[0].memory + 101 * STEP, 20 * STEP) > 0);
     free_all();

@@ -11,6 +11,7 @@
 #include "engine/memory/large.h"
 #include "engine/memory/span.h"
 #include "engine/slabs/lookup.h"
+#include "engine/tables/holding.h"
 #include "engine/upkeep/decay.h"
 #include "os/os.h"
 #include "support/clock.h"
@@ -56,6 +57,7 @@ static void a_batch_comes_back_in_order(void) {
     enum { COUNT = 20 };
     static void *blocks[COUNT];
     begin_heap();
+    needs_large_blocks_again();
     for (size_t units = 1; units < LARGE_UNITS_END; units += 1 + units / 3) {
         for (unsigned i = 0; i < COUNT; i++) {
             blocks[i] = allocate(units * UNIT - 1);
@@ -126,6 +128,37 @@ static void every_size_is_found_in_its_bin(void) {
     CHECK(take(&cache, 0) == NULL && large_cache_take_wider(&cache, 0) == NULL);
 }
 
+/* A program that needs several large blocks once gets their memory back at once, but not that of the few that count for
+ * little; a request that finds no block shows that freed ones are needed again. */
+static void blocks_are_cached_once_they_are_needed_again(void) {
+    enum { COUNT = 20, UNITS = 8 };
+    static void *blocks[COUNT];
+    struct heap *heap = begin_heap();
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < COUNT; i++) {
+            blocks[i] = allocate(UNITS * UNIT);
+            memset(blocks[i], 1, UNITS * UNIT);
+        }
+        const size_t held = holding_held();
+        for (unsigned i = 0; i < COUNT; i++) {
+            engine_free(blocks[i]);
+        }
+        if (round == 0) {
+            CHECK_AT_MOST(large_cache_units(&heap->larges), (held >> UNIT_SHIFT) / UNPROVEN_SHARE);
+            CHECK(spans.dirty_units == 0 || !os_purge_zeroes());
+        } else {
+            CHECK_EQUAL(cached(), COUNT);
+        }
+        CHECK_VALID();
+    }
+    /* What was not needed for long is unproven again. */
+    lock_take(&heap->lock);
+    large_cache_decay(&heap->larges, heap->larges.period_ms + 2 * spans.decay_ms, SIZE_MAX);
+    lock_give(&heap->lock);
+    CHECK_EQUAL(cached(), 0);
+    CHECK_EQUAL(large_demands[large_cache_bin(UNITS)], DEMAND_UNKNOWN);
+}
+
 static void pairs_cost_no_page_and_no_system_call(void) {
     begin_heap();
     for (size_t size = LARGE; size < 64 * MIB; size *= 2) {
@@ -155,6 +188,7 @@ static void nothing_grows_while_blocks_are_cached(void) {
     enum { COUNT = 32 };
     void *blocks[COUNT];
     begin_heap();
+    needs_large_blocks_again();
     for (unsigned i = 0; i < COUNT; i++) {
         blocks[i] = allocate(16 * UNIT);
     }
@@ -178,6 +212,8 @@ static void nothing_grows_while_blocks_are_cached(void) {
 }
 
 static void *leave_cached(void *blocks) {
+    begin_heap();
+    needs_large_blocks_again();
     for (unsigned i = 0; i < 32; i++) {
         ((void **)blocks)[i] = allocate(16 * UNIT);
     }
@@ -310,6 +346,7 @@ static void blocks_are_wider_by_few_units(void) {
 /* Without samples, pairs that take no memory need no beat for each. */
 static void a_cached_block_counts_little(void) {
     struct heap *heap = begin_heap();
+    needs_large_blocks_again();
     engine_free(allocate(8 * MIB));
     const uint32_t calls = heap->slow_calls;
     for (unsigned i = 0; i < 160; i++) {
@@ -346,6 +383,7 @@ static void some_units_are_flushed(void) {
     static const size_t units[] = {8, 8, 2};
     void *blocks[3];
     struct heap *heap = begin_heap();
+    needs_large_blocks_again();
     for (unsigned i = 0; i < 3; i++) {
         blocks[i] = allocate(units[i] * UNIT);
     }
@@ -510,6 +548,7 @@ int main(void) {
         FRESH(a_batch_comes_back_in_order),
         FRESH(an_aligned_block_is_not_taken_from_the_cache),
         FRESH(every_size_is_found_in_its_bin),
+        FRESH(blocks_are_cached_once_they_are_needed_again),
         FRESH(pairs_cost_no_page_and_no_system_call),
         FRESH(nothing_grows_while_blocks_are_cached),
         FRESH(others_give_up_what_they_cache),

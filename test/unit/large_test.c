@@ -229,6 +229,7 @@ static void a_block_that_moves_keeps_what_it_holds(void) {
 
 /* If the new place has pages already, these are used, and the block's bytes copied. */
 static void a_dirty_place_is_copied_to(void) {
+    needs_large_blocks_again();
     bool zero;
     end_trial();
     void *block = hemmed_in(2 * MIB);

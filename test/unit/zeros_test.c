@@ -240,6 +240,7 @@ static size_t recycled(size_t size, size_t stride) {
 /* Pages that the last user touched, and small blocks, are cleared in place; the other pages go back. */
 static void what_was_used_before_is_zero(void) {
     (void)engine_alloc(1);
+    needs_large_blocks_again();
     need_to_see_pages();
     for (size_t size = 40 * KIB; size <= 32 * MIB; size *= 2) {
         size_t present = size <= 128 * KIB ? size : 0;
@@ -257,6 +258,7 @@ static void what_is_used_again_and_again_stays_present(void) {
     struct os_usage before;
     struct os_usage after;
     (void)engine_alloc(1);
+    needs_large_blocks_again();
     need_to_see_pages();
     engine_free(memset(engine_alloc(4 * MIB), 1, 4 * MIB));
     engine_free(memset(engine_alloc_aligned(2 * GRANULE, 40 * KIB), 1, 40 * KIB));

@@ -25,7 +25,7 @@ static NOINLINE bool cache_large(struct heap *heap, struct large *large) {
 }
 
 ALWAYS_INLINE bool cache_plain(struct heap *heap, struct large *large) {
-    return LIKELY(heap != &heap_none && large_is_plain(large)) &&
+    return LIKELY(heap != &heap_none && large_is_plain(large) && large_cache_wants(&heap->larges, large->span.units)) &&
            (large_cache_put_ready(&heap->larges, large) || cache_large(heap, large));
 }
 
@@ -39,10 +39,10 @@ static void end_unlike_others(struct heap *heap, struct large *large) {
         zeros_learn(window_address(large->span.first), large_size(large), heap_watches(heap));
     }
     if (heap != &heap_none) {
-        kept = !large_advised(large) && cache_large(heap, large);
+        kept = !large_advised(large) && large_cache_wants(&heap->larges, large->span.units) && cache_large(heap, large);
     }
     if (!kept) {
-        large_destroy(large);
+        large_cache_refuse(&heap->larges, large);
     }
     if (heap == &heap_none) {
         upkeep_decay();

@@ -14,6 +14,7 @@
 static void *take_large(struct heap *heap, size_t size, size_t alignment, bool *zero) {
     const size_t good = 2 * large_units(size);
     *zero = false;
+    large_cache_note_missed(large_units(size));
     void *block = large_alloc_dirty(size, alignment, good);
     if (block == NULL) {
         upkeep_flush_larges(heap, large_units(size), good, 0);

@@ -112,17 +112,21 @@ void *large_alloc_dirty(size_t size, size_t alignment, size_t most) {
                                                  units_of_alignment(alignment), UNIT_PART));
 }
 
-void large_retire(struct large *large, uint64_t freed_ms) {
+static void retire(struct large *large, uint64_t freed_ms, bool purge) {
     if (UNLIKELY(!unfence(large))) {
         span_lose(&large->span);
     } else if (UNLIKELY(large_advised(large))) {
         span_give_advised(&large->span);
-    } else if (large->span.units >= HUGE_MIN >> UNIT_SHIFT) {
+    } else if (purge || large->span.units >= HUGE_MIN >> UNIT_SHIFT) {
         span_give_purged(&large->span); /* as a huge block's mapping would be */
     } else {
         span_give_aged(&large->span, freed_ms);
     }
     metadata_free(large, sizeof *large);
+}
+
+void large_retire(struct large *large, uint64_t freed_ms) {
+    retire(large, freed_ms, false);
 }
 
 void large_destroy_moved(struct large *large) {
@@ -132,6 +136,10 @@ void large_destroy_moved(struct large *large) {
 
 void large_destroy(struct large *large) {
     large_retire(large, UINT64_MAX);
+}
+
+void large_destroy_purged(struct large *large, bool purge) {
+    retire(large, UINT64_MAX, purge);
 }
 
 /* --- Headroom ----------------------------------------------------------------------------------------------------- */

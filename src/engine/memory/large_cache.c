@@ -1,6 +1,7 @@
 #include "large_cache.h"
 
 #include "base/bits.h"
+#include "engine/tables/holding.h"
 #include "os/os.h"
 
 void large_cache_init(struct large_cache *cache) {
@@ -14,6 +15,22 @@ void large_cache_init(struct large_cache *cache) {
         atomic_store_explicit(&cache->ready[bin], 0, memory_order_relaxed);
     }
     cache->before_ms = cache->period_ms = os_coarse_ms();
+}
+
+_Atomic uint8_t large_demands[LARGE_BINS];
+
+/* Does nothing for blocks that need no proof. */
+static void set_demand(size_t units, enum large_demand demand) {
+    if (units >= LARGE_UNPROVEN_UNITS && units < LARGE_UNPROVEN_END) {
+        atomic_store_explicit(&large_demands[large_cache_bin(units)], (uint8_t)demand, memory_order_relaxed);
+    }
+}
+
+void large_cache_note_missed(size_t units) {
+    if (units < LARGE_UNPROVEN_END &&
+        atomic_load_explicit(&large_demands[large_cache_bin(units)], memory_order_relaxed) == DEMAND_FREED) {
+        set_demand(units, DEMAND_PROVEN);
+    }
 }
 
 static uint64_t ready_in(const struct large_cache *cache, unsigned bin) {
@@ -34,6 +51,21 @@ size_t large_cache_units(const struct large_cache *cache) {
         units += large_ready_units(ready_in(cache, bin));
     }
     return units;
+}
+
+/* A claimed window has bounds of its own, and some programs want to keep what they have freed. */
+bool large_cache_has_share(const struct large_cache *cache, size_t units) {
+    return window_is_claimed() || atomic_load_explicit(&spans.decay_ms, memory_order_relaxed) == SPANS_KEPT_MS ||
+           large_cache_units(cache) + units <= (holding_held() >> UNIT_SHIFT) / UNPROVEN_SHARE;
+}
+
+void large_cache_refuse(struct large_cache *cache, struct large *large) {
+    const size_t units = large->span.units;
+    const bool purge = !large_cache_wants(cache, units);
+    if (purge) {
+        set_demand(units, DEMAND_FREED);
+    }
+    large_destroy_purged(large, purge);
 }
 
 struct large *large_cache_take_wider(struct large_cache *cache, size_t units) {
@@ -124,6 +156,8 @@ void large_cache_decay(struct large_cache *cache, uint64_t now_ms, size_t most) 
     for (unsigned bin = 0; bin < LARGE_BINS && more; bin++) {
         struct large *large;
         while (most != 0 && (large = take_unused(cache, bin)) != NULL) {
+            set_demand(large->span.units, DEMAND_UNKNOWN);
+            set_demand(large->span.units, DEMAND_UNKNOWN);
             large_retire(large, cache->before_ms);
             most--;
         }

@@ -4,7 +4,8 @@
  * A cached block keeps its span and its descriptor, so a pair of malloc and free costs the same for 40 KiB as for 60
  * MiB. A request takes a block of exactly its number of units, or a ready one that is slightly *wider*, so changing
  * sizes do not split and merge a span over and over. Blocks are flushed after decay_ms, and before the process's memory
- * grows. Like free spans, they can serve any request, so no byte count bounds them unless a limit does.
+ * grows. Like free spans, they can serve any request, so no byte count bounds them unless a limit does, or their sizes
+ * are unproven (large_cache_wants).
  *
  * All is under the lock of the cache's heap, except the *ready* block of each bin, the one freed last. The heap's
  * thread fills an empty place and takes from it without the lock. Others only take, and hold the lock. Both take by an
@@ -100,6 +101,34 @@ static inline size_t large_ready_units(uint64_t word) {
 static inline bool large_cache_accepts(size_t units) {
     return units < LARGE_UNITS_END && atomic_load_explicit(&spans.decay_ms, memory_order_relaxed) != 0;
 }
+
+/* Many programs need many of their large blocks once. So blocks of these sizes are *unproven* until a request finds
+ * none after one of the same bin was freed. Of unproven ones, a cache keeps 1/UNPROVEN_SHARE of what the process holds;
+ * the memory of the others goes back at once. Larger ones are few, and would take a call too long. */
+#define LARGE_UNPROVEN_UNITS ((size_t)1 << LARGE_EXACT_SHIFT)
+#define LARGE_UNPROVEN_END ((size_t)64)
+#define UNPROVEN_SHARE 16u
+
+enum large_demand { DEMAND_UNKNOWN, DEMAND_FREED, DEMAND_PROVEN };
+
+/* Of the blocks in each bin, in all heaps (relaxed: a wrong one costs some page faults). */
+extern _Atomic uint8_t large_demands[LARGE_BINS];
+
+/* Whether an unproven block may be kept, too, given its units. */
+bool large_cache_has_share(const struct large_cache *cache, size_t units);
+
+/* Whether a freed block is worth keeping. */
+static inline bool large_cache_wants(const struct large_cache *cache, size_t units) {
+    return units < LARGE_UNPROVEN_UNITS || units >= LARGE_UNPROVEN_END ||
+           atomic_load_explicit(&large_demands[large_cache_bin(units)], memory_order_relaxed) == DEMAND_PROVEN ||
+           large_cache_has_share(cache, units);
+}
+
+/* Notes that no cache had a block for a request of this many units. */
+void large_cache_note_missed(size_t units);
+
+/* Frees a block that the cache has refused, and its memory if it is unproven. */
+void large_cache_refuse(struct large_cache *cache, struct large *large);
 
 static inline void large_cache_make_ready(struct large_cache *cache, unsigned bin, struct large *large) {
     large->period = cache->period;
