@@ -55,8 +55,9 @@ size_t large_cache_units(const struct large_cache *cache) {
 
 /* A claimed window has bounds of its own, and some programs want to keep what they have freed. */
 bool large_cache_has_share(const struct large_cache *cache, size_t units) {
+    const size_t share = max_size((holding_held() >> UNIT_SHIFT) / UNPROVEN_SHARE, UNPROVEN_UNITS);
     return window_is_claimed() || atomic_load_explicit(&spans.decay_ms, memory_order_relaxed) == SPANS_KEPT_MS ||
-           large_cache_units(cache) + units <= (holding_held() >> UNIT_SHIFT) / UNPROVEN_SHARE;
+           large_cache_units(cache) + units <= share;
 }
 
 void large_cache_refuse(struct large_cache *cache, struct large *large) {
@@ -156,7 +157,6 @@ void large_cache_decay(struct large_cache *cache, uint64_t now_ms, size_t most) 
     for (unsigned bin = 0; bin < LARGE_BINS && more; bin++) {
         struct large *large;
         while (most != 0 && (large = take_unused(cache, bin)) != NULL) {
-            set_demand(large->span.units, DEMAND_UNKNOWN);
             set_demand(large->span.units, DEMAND_UNKNOWN);
             large_retire(large, cache->before_ms);
             most--;

@@ -103,10 +103,12 @@ static inline bool large_cache_accepts(size_t units) {
 }
 
 /* Many programs need many of their large blocks once. So blocks of these sizes are *unproven* until a request finds
- * none after one of the same bin was freed. Of unproven ones, a cache keeps 1/UNPROVEN_SHARE of what the process holds;
- * the memory of the others goes back at once. Larger ones are few, and would take a call too long. */
+ * none after one of the same bin was freed. Of unproven ones, a cache keeps UNPROVEN_UNITS, or 1/UNPROVEN_SHARE of
+ * what the process holds; the memory of the others goes back at once. Larger ones are few, and would take a call too
+ * long. */
 #define LARGE_UNPROVEN_UNITS ((size_t)1 << LARGE_EXACT_SHIFT)
 #define LARGE_UNPROVEN_END ((size_t)64)
+#define UNPROVEN_UNITS ((size_t)64)
 #define UNPROVEN_SHARE 16u
 
 enum large_demand { DEMAND_UNKNOWN, DEMAND_FREED, DEMAND_PROVEN };
