@@ -60,7 +60,7 @@ static bool parse_size(const char *text, size_t *out) {
 
 /* With the largest suffix that divides the size. */
 static void print_size(struct fmt *out, size_t size) {
-    static const char *const suffixes[] = {"", "k", "m", "g", "t"};
+    static const char suffixes[][2] = {"", "k", "m", "g", "t"};
     size_t i = 0;
     for (; size != 0 && size % 1024 == 0 && i + 1 < sizeof suffixes / sizeof *suffixes; i++) {
         size /= 1024;

@@ -72,7 +72,7 @@ for compiler in $(printf '%s\n' "${CC##*/}" gcc clang | sort -u); do
         compile_platform
         # shellcheck disable=SC2086 # a list of files
         compile_core $core
-        core="$one_file src/hmm/hmm_valid.c"
+        core="$one_file test/valid/hmm_valid.c"
         for mistake in 0 1 2 3 4; do
             run $mistake
         done

@@ -1,17 +1,16 @@
 #include "huge_pages.h"
 
-#include <stdatomic.h>
-
 #include "base/bits.h"
 #include "os/os.h"
 
-static _Atomic bool enabled;   /* relaxed */
+_Atomic bool huge_pages_enabled;
+
 static _Atomic size_t brought; /* stretches; relaxed: statistics */
 static bool left;              /* see huge_pages_left */
 
 /* Other page sizes have huge pages of other sizes. */
 void huge_pages_enable(bool enable) {
-    atomic_store_explicit(&enabled, enable && os_page_size() == OS_PAGE, memory_order_relaxed);
+    atomic_store_explicit(&huge_pages_enabled, enable && os_page_size() == OS_PAGE, memory_order_relaxed);
 }
 
 size_t huge_pages_brought(void) {
@@ -19,8 +18,7 @@ size_t huge_pages_brought(void) {
 }
 
 static bool are_to_be_brought(void) {
-    return atomic_load_explicit(&enabled, memory_order_relaxed) && spans.live_units >= STRETCH_LIVE_UNITS &&
-           !window_is_claimed();
+    return spans.live_units >= STRETCH_LIVE_UNITS && !window_is_claimed();
 }
 
 /* The first unit at or after `unit` that starts a stretch. */
@@ -51,7 +49,7 @@ struct span huge_pages_due(const struct free_span *free, size_t first, size_t un
 
 void huge_pages_bring(struct span due, size_t first) {
     const size_t bytes = (size_t)due.units << UNIT_SHIFT;
-    if (due.units == 0 || os_huge_pages(window_address(due.first), bytes, true) != 0) {
+    if (os_huge_pages(window_address(due.first), bytes, true) != 0) {
         return;
     }
     for (size_t unit = due.first; unit < due.first + due.units; unit += STRETCH_UNITS) {

@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -24,7 +25,14 @@
 /* Live units from which on a heap counts as large enough. One stretch that is hardly used is then 3 % of it. */
 #define STRETCH_LIVE_UNITS (32 * STRETCH_UNITS)
 
+extern _Atomic bool huge_pages_enabled; /* relaxed */
+
 void huge_pages_enable(bool enable);
+
+/* What follows is only for a heap in which this is true. */
+static inline bool huge_pages_are_on(void) {
+    return atomic_load_explicit(&huge_pages_enabled, memory_order_relaxed);
+}
 
 /* Where the window's top should end that must reach `end`: the end of a stretch, if stretches are to be brought. Under
  * the spans' lock. */

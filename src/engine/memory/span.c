@@ -113,11 +113,13 @@ bool span_take(struct span *span, size_t units, size_t align, uint32_t entry, bo
     }
     struct span due = {0};
     if (free != NULL) {
-        due = huge_pages_due(free, aligned_unit(free->span.first, align), units);
+        due = huge_pages_are_on() ? huge_pages_due(free, aligned_unit(free->span.first, align), units) : due;
         *zero = take_from(free, span, units, align, entry);
     }
     lock_give(&spans.lock);
-    huge_pages_bring(due, span->first);
+    if (due.units != 0) {
+        huge_pages_bring(due, span->first);
+    }
     return free != NULL;
 }
 

@@ -18,7 +18,7 @@ struct free_span *span_claim_top(size_t end) {
     if (end << UNIT_SHIFT > window.units_area.accessible) {
         metadata_reserve(window_ahead(end));
     }
-    const size_t ample = huge_pages_top(end);
+    const size_t ample = huge_pages_are_on() ? huge_pages_top(end) : end;
     if (ample > end && ample <= window.units_reserved && window_reach(ample) == 0) {
         end = ample;
     } else if (window_reach(end)) {

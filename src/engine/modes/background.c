@@ -63,7 +63,7 @@ static void *keep_up(void *unused) {
 }
 
 /* The thread inherits the blocked signals, so that none of the program's handlers runs in it. */
-static bool make(background_create *create) {
+static bool make_thread(background_create *create) {
     pthread_t thread;
     pthread_attr_t attributes;
     sigset_t all, before;
@@ -86,7 +86,7 @@ void background_ensure(background_create *create) {
     if (LIKELY(!wanted()) || atomic_exchange_explicit(&running, true, memory_order_relaxed)) {
         return;
     }
-    if (!root_ready() || !make(create)) {
+    if (!root_ready() || !make_thread(create)) {
         atomic_store_explicit(&running, false, memory_order_relaxed);
     }
 }

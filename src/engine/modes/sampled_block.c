@@ -26,7 +26,7 @@ static void walk(struct heap *heap, struct stack_frames *frames) {
     memmove(frames->frames, frames->frames + own, frames->depth * sizeof *frames->frames);
 }
 
-static void describe(struct heap *heap, struct sample_site *site) {
+static void describe_site(struct heap *heap, struct sample_site *site) {
     site->event = (struct sample_event){
         .ms = os_coarse_ms(),
         .thread = heap != &heap_none ? heap->thread_number : 0,
@@ -41,7 +41,7 @@ static void describe(struct heap *heap, struct sample_site *site) {
 void sampled_block_end(struct heap *heap, struct sample *sample) {
     struct sample_site site;
     if (sample_claim(sample)) {
-        describe(heap, &site);
+        describe_site(heap, &site);
         sample_end(sample, &site);
     }
 }
@@ -56,7 +56,7 @@ NOINLINE void *sampled_block_take(struct heap *heap, size_t size, size_t alignme
         return NULL;
     }
     struct sample_site site;
-    describe(heap, &site);
+    describe_site(heap, &site);
     struct sample *sample = sample_make(SAMPLE_SMALL, size, interval, &site);
     if (sample == NULL) {
         return NULL;
@@ -103,7 +103,7 @@ NOINLINE bool sampled_block_free(struct heap *heap, void *block) {
         report_damage(sample, at);
     }
     struct sample_site site;
-    describe(heap, &site);
+    describe_site(heap, &site);
     guarded_close(sample->cell);
     sample_end(sample, &site);
     return true;
@@ -180,7 +180,7 @@ static bool unfence(struct sample *sample) {
 
 NOINLINE void sampled_block_mark(struct heap *heap, void *block, size_t size, uint64_t interval) {
     struct sample_site site;
-    describe(heap, &site);
+    describe_site(heap, &site);
     struct sample *sample = sample_make(page_map_holds(block) ? SAMPLE_LARGE : SAMPLE_HUGE, size, interval, &site);
     if (sample == NULL) {
         return;

@@ -108,7 +108,7 @@ static uint64_t row_value(const struct mems_engine_stats *stats, const struct ro
 
 /* Right-aligned, rounded down: 512 B, 11.8 MiB. */
 static void put_human(struct fmt *out, uint64_t size, size_t width) {
-    static const char *const units[] = {"B  ", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    static const char units[][4] = {"B  ", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
     size_t unit = 0;
     uint64_t rest = 0;
     for (; size >= 1024; size /= 1024) {

@@ -92,7 +92,7 @@ static void shut(struct guarded *guarded, bool zero) {
     }
 }
 
-static struct guarded *make(unsigned kind) {
+static struct guarded *make_guarded(unsigned kind) {
     const size_t units = (cell_size(kind) + UNIT - 1) >> UNIT_SHIFT;
     struct guarded *guarded = metadata_alloc(sizeof *guarded);
     if (guarded == NULL) {
@@ -116,7 +116,8 @@ static struct guarded *make(unsigned kind) {
 bool guarded_take(size_t bytes, struct sample *sample, struct guarded_cell *cell) {
     const unsigned kind = kind_for(bytes);
     struct list *available = &guarded_table.available[kind];
-    struct guarded *guarded = list_empty(available) ? make(kind) : CONTAINER_OF(available->next, struct guarded, link);
+    struct guarded *guarded =
+        list_empty(available) ? make_guarded(kind) : CONTAINER_OF(available->next, struct guarded, link);
     if (guarded == NULL) {
         return false;
     }

@@ -228,7 +228,7 @@ static void quarantine(struct sample *sample) {
 }
 
 /* Under the lock. */
-static void end(struct sample *sample) {
+static void end_sample(struct sample *sample) {
     const double share = share_of(sample);
     const uint64_t lived_ms = sample->freed.ms - sample->allocated.ms;
     stack_count_freed(sample->allocated.stack, sample->size, share, lived_ms);
@@ -256,7 +256,7 @@ void sample_end(struct sample *sample, const struct sample_site *site) {
     sample->freed = site->event;
     sample->freed.stack = stack_intern(site->frames, STACK_FREES);
     give_frames(site->frames);
-    end(sample);
+    end_sample(sample);
     lock_give(&samples.lock);
 }
 
@@ -297,7 +297,7 @@ void samples_recover(void) {
                 drop(sample);
             } else {
                 sample->freed = (struct sample_event){.ms = os_coarse_ms()};
-                end(sample);
+                end_sample(sample);
             }
         }
     }

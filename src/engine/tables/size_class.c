@@ -125,7 +125,7 @@ COLD unsigned size_class_joined(unsigned size_class) {
 /* The class before the last is set last. So if a thread that did this was lost in a fork, the family is still joined.
  */
 COLD void size_class_note_use(unsigned last, unsigned slots) {
-    if (slots < JOINED_SLOTS || slots * class_sizes[last] < JOINED_BYTES) {
+    if (slots < JOINED_SLOTS || (size_t)slots * class_sizes[last] < JOINED_BYTES) {
         return;
     }
     for (unsigned size_class = last - size_class_joined(last) + 1; size_class < last; size_class++) {

@@ -287,7 +287,7 @@ static bool is_limited(size_t address_limit) {
     return address_limit < WINDOW_DEFAULT || os_data_limit() != SIZE_MAX || os_strict_overcommit();
 }
 
-int window_start(size_t size, bool records) {
+COLD int window_start(size_t size, bool records) {
     keeps_records = records;
     size_t limit = os_address_limit();
     bool claims = confined || is_limited(limit);
