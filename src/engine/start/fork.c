@@ -21,7 +21,9 @@ static uint32_t locked_heaps;
 void fork_each_lock(void (*act)(struct lock *lock)) {
     const bool takes = act == lock_take_shared;
     uint32_t count = takes ? 0 : locked_heaps;
-    act(&mems_root.lock);
+    if (takes) {
+        act(&mems_root.lock);
+    }
     act(&heaps.lock);
     if (takes) {
         count = locked_heaps = heaps_made();
@@ -36,6 +38,9 @@ void fork_each_lock(void (*act)(struct lock *lock)) {
     act(&samples.lock);
     act(&spans.lock);
     act(&metadata.lock);
+    if (!takes) {
+        act(&mems_root.lock); /* last, because whoever has it may start the engine, which initialises the others */
+    }
 }
 
 void fork_recover(bool alone) {
