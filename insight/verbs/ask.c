@@ -197,7 +197,7 @@ static uint64_t value_of(struct session *session, const struct option_text *opti
     } else if (option->kind == layout_constant(layout, "OPTION_NUMBER", 1)) {
         known = parse_number(text, &value);
     } else if (option->kind == layout_constant(layout, "OPTION_SIZE", 2)) {
-        known = parse_size(text, &value);
+        known = word_number(&session->target, option, text, &value) || (parse_size(text, &value) && value != 0);
     } else {
         fail("%s: text options cannot be set from outside", option->name);
     }
@@ -223,6 +223,12 @@ static uint32_t find_option(const struct option_text *options, size_t count, con
 
 /* --- The verbs ---------------------------------------------------------------------------------------------------- */
 
+/* value_of has checked the value alone, so EINVAL means that it does not agree with another option's. */
+static const char *refusal(const char *name, int error) {
+    const bool is_limit = strcmp(name, "limit") == 0 || strcmp(name, "limit_soft") == 0;
+    return error == EINVAL && is_limit ? "limit_soft would be above limit" : strerror(error);
+}
+
 int verb_set(const struct arguments *arguments) {
     struct session session;
     struct option_text options[OPTIONS_MAX];
@@ -244,9 +250,7 @@ int verb_set(const struct arguments *arguments) {
     if (!request_answered(&session, order, number, arguments->timeout, &answer)) {
         status = tell_silence(arguments, &session.target);
     } else if (answer.error != 0) {
-        fail("%s=%s: the library refuses it: %s", name, value,
-             answer.error == EINVAL && strncmp(name, "limit", 5) == 0 ? "limit_soft would be above limit"
-                                                                      : strerror(answer.error));
+        fail("%s=%s: the library refuses it: %s", name, value, refusal(name, answer.error));
     }
     if (arguments->json) {
         print_json(json_pack("{s:b, s:s, s:s}", "done", status == EXIT_FINE, "option", name, "value", value));

@@ -50,6 +50,12 @@ refused 'before the process starts' check=deferred
 refused 'text options cannot be set' stats_file=/tmp/x
 refused 'set as NAME=VALUE' decay_ms
 refused 'refuses it: Invalid argument' decay_ms=99999999999
+refused 'invalid value 0; it takes none|SIZE' limit=0
+"$INSIGHT" set "$busy" limit=8g >/dev/null || fail "a size cannot be set"
+refused 'limit_soft would be above limit' limit_soft=9g
+for size in limit=none limit_soft=9g limit_soft=auto sample=0; do
+    "$INSIGHT" set "$busy" $size >/dev/null || fail "$size cannot be set"
+done
 
 status=0
 "$INSIGHT" trim --timeout 0.2 "$idle" 2>"$work/error" || status=$?

@@ -36,6 +36,9 @@ static int set_option(uint32_t number, uint64_t value) {
         }
         return EINVAL;
     }
+    if (option->kind == OPTION_SIZE && value == 0) {
+        return engine_option_set(option->name, option->words[0]);
+    }
     char text[32];
     struct fmt out = fmt_of(text, sizeof text);
     fmt_decimal(&out, value);
