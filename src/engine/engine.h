@@ -88,9 +88,6 @@ void engine_on_limit(engine_limit_handler *call, void *context);
 /* Whether blocks of the largest sizes get their own mappings (the default), or the window while it has room. */
 void engine_set_mapping(bool maps);
 
-/* For tests, which have it (test/valid). No other thread may be running. */
-bool engine_valid(const char **why);
-
 /* See mems_engine_stats in mems.h. */
 struct mems_engine_stats;
 void engine_stats(struct mems_engine_stats *stats);

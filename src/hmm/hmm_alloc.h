@@ -55,9 +55,6 @@ void hmm_rows(struct HmmHeap *heap, struct hmm_row rows[HMM_ROWS]);
 /* The last block of the region that grows, if free: what HmmTrim could lower the break by. */
 size_t hmm_last_free(struct HmmHeap *heap);
 
-/* For tests, which have it (test/valid). O(number of blocks). */
-bool hmm_valid(struct HmmHeap *heap, const char **why);
-
 /* HMM_OPTIONS is read when the library starts, or before the heap's first use. 0; EINVAL for an unknown name or a bad
  * value; EBUSY for an option that shapes a heap in use. */
 int hmm_option_set(const char *name, const char *value);

@@ -97,6 +97,3 @@ void *dict_translate(const struct dict *dict, uintptr_t handle);
 size_t dict_bytes(const struct dict *dict);
 
 void dict_finish(struct dict *dict);
-
-/* For tests, which have it (test/valid): except what depends on the segments (that dict_search finds each). */
-bool dict_valid(const struct dict *dict, const char **why);

@@ -97,6 +97,3 @@ void space_leave(struct mems_space *space);
 
 /* For functions that may allocate: starts the default space if necessary. */
 bool space_enter_to_alloc(const char *function, struct mems_space *space);
-
-/* For tests, which have it (test/valid). Takes the lock. O(n log n). */
-bool space_valid(struct mems_space *space, const char **why);

@@ -9,6 +9,7 @@
 
 #include "engine/engine.h"
 #include "engine/reports/stats.h"
+#include "valid/engine_valid.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -13,9 +13,11 @@
 
 /* Bytes used by a heap without blocks: the ends of HMM's region. */
 #ifdef BACKEND_HMM
+#include "valid/hmm_valid.h"
 #define backend_valid(why) hmm_valid(&hmm_heap, why)
 #define IDLE_BYTES_MAX 32
 #else
+#include "valid/engine_valid.h"
 #define backend_valid engine_valid
 #define IDLE_BYTES_MAX 0
 #endif

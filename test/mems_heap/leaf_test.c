@@ -10,6 +10,7 @@
 #include "mems_heap/space.h"
 #include "support/random.h"
 #include "support/thread.h"
+#include "valid/space_valid.h"
 
 #define BLOCKS 1000
 #define ROUNDS 10

@@ -12,6 +12,8 @@
 #include "support/check.h"
 #include "support/child.h"
 #include "support/thread.h"
+#include "valid/engine_valid.h"
+#include "valid/space_valid.h"
 
 #define THREADS_PER_HEAP 2
 #define ROUNDS 50

@@ -11,9 +11,10 @@
 #include "engine/samples/sample.h"
 #include "engine/tables/size_class.h"
 #include "os/os.h"
+#include "valid/engine_valid.h"
 
-/* Most tests need blocks of certain classes, from the first one on. Those of joined families are in test/api/families
- * and unit/size_class. */
+/* Most tests need blocks of certain classes, from the first one on. Joined families are tested in test/api/mems_test.c
+ * and test/unit/size_class_test.c. */
 __attribute__((constructor)) static void engine_heap_split_families(void) {
     size_class_split_all();
 }

@@ -6,6 +6,7 @@
 #include "allocator.h"
 #include "hmm/hmm_alloc.h"
 #include "os/os.h"
+#include "valid/hmm_valid.h"
 
 /* The process's heap, unless a test puts its own here. */
 static struct HmmHeap *hmm_under_test = &hmm_heap;

@@ -5,6 +5,7 @@
 
 #include "allocator.h"
 #include "mems_heap/space.h"
+#include "valid/space_valid.h"
 
 static inline void *space_heap_alloc(void *heap, size_t size) {
     return space_alloc("malloc", heap, size);

@@ -1,4 +1,6 @@
 /* dict_valid.c - the invariants of the dictionary. */
+#include "dict_valid.h"
+
 #include "base/broken.h"
 #include "mems_heap/dict_entry.h"
 

@@ -1,6 +1,7 @@
 /* engine_valid.c - the engine's invariants, over every unit, span, slab, list and heap. */
+#include "engine_valid.h"
+
 #include "base/broken.h"
-#include "engine/engine.h"
 #include "engine/heaps/hardened_heap.h"
 #include "engine/heaps/heap.h"
 #include "engine/heaps/magazine.h"
@@ -15,6 +16,7 @@
 #include "engine/tables/holding.h"
 #include "engine/tables/live_map.h"
 #include "engine/tables/metadata.h"
+#include "large_cache_valid.h"
 
 static bool free_span_valid(const struct free_span *free, size_t unit, const char **why) {
     size_t end = unit + free->span.units;

@@ -1,7 +1,8 @@
 /* hmm_valid.c - checks every invariant that the headers of src/hmm state. */
+#include "hmm_valid.h"
+
 #include "hmm/free_list.h"
 #include "hmm/heap_state.h"
-#include "hmm/hmm_alloc.h"
 
 /* Found by the walk over all blocks, to be compared with the lists. */
 struct tally {

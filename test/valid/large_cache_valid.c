@@ -1,5 +1,5 @@
 /* large_cache_valid.c - the invariants of a cache of large blocks. */
-#include "engine/memory/large_cache.h"
+#include "large_cache_valid.h"
 
 #include "base/broken.h"
 #include "engine/tables/page_map.h"

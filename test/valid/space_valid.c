@@ -1,6 +1,8 @@
 /* space_valid.c - the invariants of a space, which hold whenever its lock is free. */
+#include "space_valid.h"
+
 #include "base/broken.h"
-#include "mems_heap/space.h"
+#include "dict_valid.h"
 
 /* The audit's progress. */
 struct audit {

@@ -237,6 +237,3 @@ size_t large_cache_flush_units(struct large_cache *cache, size_t units);
 /* Flushes up to `most` blocks that were here for a whole period, by the coarse clock, and purges them if that is
  * quick. */
 void large_cache_decay(struct large_cache *cache, uint64_t now_ms, size_t most);
-
-/* For tests, which have it (test/valid). O(blocks). */
-bool large_cache_valid(const struct large_cache *cache, const char **why);

@@ -5,8 +5,8 @@
  */
 #include "device.h"
 
+#include "../../valid/hmm_valid.h"
 #include "hmm.h"
-#include "hmm/hmm_alloc.h"
 
 #ifndef MISTAKE
 #define MISTAKE 0
