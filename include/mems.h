@@ -120,21 +120,20 @@ struct mems_engine_stats {
         sampled_blocks; /* number of live small blocks that are samples; in no class, because each has its own pages */
     size_t sampled_bytes; /* these pages, part of live */
 
-    uint64_t threads;      /* number of heaps in use */
-    uint64_t heaps_made;   /* number of heaps ever made for a thread */
-    uint64_t refills;      /* number of magazines refilled */
-    uint64_t flushes;      /* number of magazines flushed */
-    uint64_t remote_frees; /* number of blocks freed by a thread that has a heap, and whose heap does not own them */
-    uint64_t adoptions;    /* number of abandoned slabs adopted */
-    uint64_t purges;       /* number of spans purged: given back to the system */
-    uint64_t purged_bytes; /* their bytes */
-    uint64_t pages_moved;  /* number of blocks whose pages realloc moved into another block */
-    uint64_t
-        huge_page_bytes;   /* bytes made present as huge pages since the start, if the system had them (huge_pages) */
-    uint64_t failures;     /* number of allocations that failed for lack of memory */
-    uint64_t minor_faults; /* number of page faults of the process, served from memory */
-    uint64_t major_faults; /* number of page faults that waited for a disk */
-    size_t resident;       /* resident bytes of the process, of all its mappings */
+    uint64_t threads;         /* number of heaps in use */
+    uint64_t heaps_made;      /* number of heaps ever made for a thread */
+    uint64_t refills;         /* number of magazines refilled */
+    uint64_t flushes;         /* number of magazines flushed */
+    uint64_t remote_frees;    /* number of blocks freed by a thread that has a heap, and whose heap does not own them */
+    uint64_t adoptions;       /* number of abandoned slabs adopted */
+    uint64_t purges;          /* number of spans purged: given back to the system */
+    uint64_t purged_bytes;    /* their bytes */
+    uint64_t pages_moved;     /* number of blocks whose pages realloc moved into another block */
+    uint64_t huge_page_bytes; /* bytes made present as huge pages, if the system had them (option huge_pages) */
+    uint64_t failures;        /* number of allocations that failed for lack of memory */
+    uint64_t minor_faults;    /* number of page faults of the process, served from memory */
+    uint64_t major_faults;    /* number of page faults that waited for a disk */
+    size_t resident;          /* resident bytes of the process, of all its mappings */
 
     /* With harden=light and full; quarantined also with samples. */
     uint64_t guards;         /* number of guards: ranges of pages that fault when touched */

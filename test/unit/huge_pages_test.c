@@ -1,6 +1,7 @@
 /*
- * huge_pages_test.c - which stretches a growing heap brings, and that nothing else changes: by the system calls, and by
- * what the kernel says. Spans have the descriptors of large blocks, so that engine_valid() sees an engine at work.
+ * huge_pages_test.c - which huge pages a growing heap populates, and that nothing else changes: by the system calls,
+ * and by what the kernel says. Spans have the descriptors of large blocks, so that engine_valid() sees an engine at
+ * work.
  */
 #include "support/fresh.h"
 
@@ -18,7 +19,7 @@
 #include "support/engine_heap.h"
 
 #define GROWTH "decay_ms=4294967295,huge_pages=growth"
-#define STRETCH (STRETCH_UNITS * UNIT)
+#define HUGE_PAGE (HUGE_PAGE_UNITS * UNIT)
 
 static size_t take(size_t units) {
     struct large *large = calloc(1, sizeof *large);
@@ -28,82 +29,82 @@ static size_t take(size_t units) {
     return large->span.first;
 }
 
-/* As many live units as a heap needs before it brings stretches, less some, in one span. */
+/* As many live units as a heap needs before it populates huge pages, less some, in one span. */
 static void take_most(size_t less) {
     CHECK(root_start());
     os_purge_zeroes(); /* its trial is over */
     if (os_page_size() != OS_PAGE) {
         child_cannot();
     }
-    take(STRETCH_LIVE_UNITS - less);
-    CHECK_EQUAL(huge_pages_brought(), 0);
+    take(HUGE_PAGE_LIVE_UNITS - less);
+    CHECK_EQUAL(huge_pages_populated(), 0);
 }
 
-static bool starts_stretch(size_t unit) {
-    return (uintptr_t)window_address(unit) % STRETCH == 0;
+static bool starts_huge_page(size_t unit) {
+    return (uintptr_t)window_address(unit) % HUGE_PAGE == 0;
 }
 
-/* Takes units one by one up to the next that starts a stretch, and that one too. */
-static size_t take_to_stretch(void) {
+/* Takes units one by one up to the next that starts a huge page, and that one too. */
+static size_t take_to_huge_page(void) {
     size_t unit = take(1);
-    while (!starts_stretch(unit)) {
+    while (!starts_huge_page(unit)) {
         CHECK_EQUAL(take(1), unit + 1);
         unit++;
     }
     return unit;
 }
 
-static void each_stretch_is_brought_by_its_first_unit(void) {
+static void each_huge_page_is_populated_by_its_first_unit(void) {
     take_most(0);
-    take_to_stretch();
-    const size_t before = huge_pages_brought();
+    take_to_huge_page();
+    const size_t before = huge_pages_populated();
     const uint64_t calls = os_inject_calls(OS_CALL_MADVISE);
-    for (size_t i = 1; i <= 4 * STRETCH_UNITS; i++) {
+    for (size_t i = 1; i <= 4 * HUGE_PAGE_UNITS; i++) {
         const size_t unit = take(1);
-        CHECK_EQUAL(starts_stretch(unit), i % STRETCH_UNITS == 0);
-        CHECK_EQUAL(huge_pages_brought() - before, i / STRETCH_UNITS * STRETCH);
+        CHECK_EQUAL(starts_huge_page(unit), i % HUGE_PAGE_UNITS == 0);
+        CHECK_EQUAL(huge_pages_populated() - before, i / HUGE_PAGE_UNITS * HUGE_PAGE);
         CHECK_EQUAL(*(uint64_t *)window_address(unit), 0);
     }
-    /* Two for each stretch; the others are for cores, as the window grows. */
+    /* Two for each huge page; the others are for cores, as the window grows. */
     CHECK(os_inject_calls(OS_CALL_MADVISE) - calls >= 8);
     struct mems_engine_stats stats;
     engine_stats(&stats);
-    CHECK_EQUAL(stats.huge_page_bytes, huge_pages_brought());
+    CHECK_EQUAL(stats.huge_page_bytes, huge_pages_populated());
     CHECK_VALID();
 }
 
-/* A span over a stretch's start brings that one; a shorter piece in front of it, which others have begun, does not. */
-static void a_stretch_is_brought_if_all_of_it_was_free(void) {
+/* A span over the start of a huge page populates that one, but not the one before, of which others have units. */
+static void a_huge_page_is_populated_if_all_of_it_was_free(void) {
     take_most(0);
-    const size_t start = take_to_stretch();
-    const size_t before = huge_pages_brought();
-    take(STRETCH_UNITS - 8);
-    CHECK_EQUAL(huge_pages_brought(), before);
-    CHECK_EQUAL(take(12), start + STRETCH_UNITS - 7);
-    CHECK_EQUAL(huge_pages_brought(), before + STRETCH);
+    const size_t start = take_to_huge_page();
+    const size_t before = huge_pages_populated();
+    take(HUGE_PAGE_UNITS - 8);
+    CHECK_EQUAL(huge_pages_populated(), before);
+    CHECK_EQUAL(take(12), start + HUGE_PAGE_UNITS - 7);
+    CHECK_EQUAL(huge_pages_populated(), before + HUGE_PAGE);
     CHECK_VALID();
 }
 
-static void a_small_heap_brings_none(void) {
-    take_most(2 * STRETCH_UNITS);
-    for (size_t i = 0; i < 2 * STRETCH_UNITS; i++) {
+static void a_small_heap_populates_none(void) {
+    take_most(2 * HUGE_PAGE_UNITS);
+    for (size_t i = 0; i < 2 * HUGE_PAGE_UNITS; i++) {
         take(1);
     }
-    CHECK_EQUAL(huge_pages_brought(), 0);
-    take_to_stretch();
-    CHECK(huge_pages_brought() != 0);
+    CHECK_EQUAL(huge_pages_populated(), 0);
+    take_to_huge_page();
+    CHECK(huge_pages_populated() != 0);
 }
 
-static void long_blocks_bring_none(void) {
+static void long_blocks_populate_none(void) {
     take_most(0);
     for (size_t i = 0; i < 8; i++) {
-        take(STRETCH_BLOCK_UNITS + 1);
+        take(HUGE_PAGE_BLOCK_UNITS + 1);
     }
-    CHECK_EQUAL(huge_pages_brought(), 0);
+    CHECK_EQUAL(huge_pages_populated(), 0);
     for (size_t i = 0; i < 8; i++) {
-        take(STRETCH_BLOCK_UNITS);
+        take(HUGE_PAGE_BLOCK_UNITS);
     }
-    CHECK(huge_pages_brought() != 0);
+    CHECK(huge_pages_populated() != 0);
 }
 
 static void switched_off_there_are_none(void) {
@@ -116,17 +117,17 @@ static void switched_off_there_are_none(void) {
     }
     CHECK_EQUAL(window.units_area.accessible, accessible);
     CHECK_EQUAL(os_inject_calls(OS_CALL_MADVISE), calls);
-    CHECK_EQUAL(huge_pages_brought(), 0);
+    CHECK_EQUAL(huge_pages_populated(), 0);
 }
 
 static void a_refusal_changes_nothing(void) {
     take_most(0);
     os_inject(OS_CALL_MADVISE, 0, UINT64_MAX, EINVAL);
-    for (size_t i = 0; i < 3 * STRETCH_UNITS; i++) {
+    for (size_t i = 0; i < 3 * HUGE_PAGE_UNITS; i++) {
         *(uint64_t *)window_address(take(1)) = i;
     }
     os_inject_clear();
-    CHECK_EQUAL(huge_pages_brought(), 0);
+    CHECK_EQUAL(huge_pages_populated(), 0);
     CHECK_VALID();
 }
 
@@ -134,14 +135,14 @@ static void a_confined_window_has_none(void) {
     take_most(0);
     engine_confine();
     CHECK(window_is_claimed());
-    for (size_t i = 0; i < 3 * STRETCH_UNITS; i++) {
+    for (size_t i = 0; i < 3 * HUGE_PAGE_UNITS; i++) {
         take(1);
     }
-    CHECK_EQUAL(huge_pages_brought(), 0);
+    CHECK_EQUAL(huge_pages_populated(), 0);
     CHECK_VALID();
 }
 
-/* The window may end within a stretch. */
+/* The window may end within a huge page. */
 static void the_last_units_of_the_window_are_used(void) {
     take_most(0);
     while (spans.top + spans.free_units < window.units_reserved || spans.free_units != 0) {
@@ -154,14 +155,14 @@ static void the_last_units_of_the_window_are_used(void) {
     CHECK_VALID();
 }
 
-/* What nobody has taken of a stretch is fresh, and present. */
-static void a_trim_gives_the_rest_of_a_stretch_back(void) {
+/* What nobody has taken of a huge page is fresh, and present. */
+static void a_trim_gives_the_rest_of_a_huge_page_back(void) {
     take_most(0);
     if (!os_purge_zeroes()) {
         child_cannot();
     }
-    take_to_stretch();
-    CHECK_EQUAL(span_purge_all(), STRETCH - UNIT);
+    take_to_huge_page();
+    CHECK_EQUAL(span_purge_all(), HUGE_PAGE - UNIT);
     CHECK_EQUAL(span_purge_all(), 0);
     CHECK_EQUAL(spans.dirty_units, 0);
     CHECK_VALID();
@@ -207,11 +208,11 @@ static uint64_t fallbacks(void) {
 /* Whether the kernel gives this process huge pages where it advises them. */
 static bool kernel_has_huge_pages(void) {
     void *start;
-    CHECK_EQUAL(os_map(STRETCH, STRETCH, &start), 0);
-    (void)os_huge_pages(start, STRETCH, true);
+    CHECK_EQUAL(os_map(HUGE_PAGE, HUGE_PAGE, &start), 0);
+    (void)os_huge_pages(start, HUGE_PAGE, true);
     *(volatile char *)start = 1;
-    const bool has = huge_bytes((uintptr_t)start, STRETCH) == STRETCH;
-    CHECK_EQUAL(os_unmap(start, STRETCH), 0);
+    const bool has = huge_bytes((uintptr_t)start, HUGE_PAGE) == HUGE_PAGE;
+    CHECK_EQUAL(os_unmap(start, HUGE_PAGE), 0);
     return has;
 }
 
@@ -219,29 +220,29 @@ static void the_kernel_shows_them(void) {
     const uint64_t before = fallbacks();
     const bool has = kernel_has_huge_pages();
     take_most(0);
-    take_to_stretch();
-    for (size_t i = 0; i < 3 * STRETCH_UNITS; i++) {
+    take_to_huge_page();
+    for (size_t i = 0; i < 3 * HUGE_PAGE_UNITS; i++) {
         take(1);
     }
     const size_t bytes = huge_bytes(window.base, window.units_area.accessible);
     if (has && fallbacks() == before) {
-        CHECK_EQUAL(bytes, huge_pages_brought());
+        CHECK_EQUAL(bytes, huge_pages_populated());
     } else {
-        CHECK_AT_MOST(bytes, huge_pages_brought());
+        CHECK_AT_MOST(bytes, huge_pages_populated());
     }
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        FRESH_WITH(each_stretch_is_brought_by_its_first_unit, GROWTH),
-        FRESH_WITH(a_stretch_is_brought_if_all_of_it_was_free, GROWTH),
-        FRESH_WITH(a_small_heap_brings_none, GROWTH),
-        FRESH_WITH(long_blocks_bring_none, GROWTH),
+        FRESH_WITH(each_huge_page_is_populated_by_its_first_unit, GROWTH),
+        FRESH_WITH(a_huge_page_is_populated_if_all_of_it_was_free, GROWTH),
+        FRESH_WITH(a_small_heap_populates_none, GROWTH),
+        FRESH_WITH(long_blocks_populate_none, GROWTH),
         FRESH_WITH(switched_off_there_are_none, "huge_pages=off"),
         FRESH_WITH(a_refusal_changes_nothing, GROWTH),
         FRESH_WITH(a_confined_window_has_none, GROWTH),
         FRESH_WITH(the_last_units_of_the_window_are_used, GROWTH ",window=72m"),
-        FRESH_WITH(a_trim_gives_the_rest_of_a_stretch_back, GROWTH),
+        FRESH_WITH(a_trim_gives_the_rest_of_a_huge_page_back, GROWTH),
         FRESH_WITH(the_kernel_shows_them, GROWTH),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

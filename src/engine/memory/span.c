@@ -118,7 +118,7 @@ bool span_take(struct span *span, size_t units, size_t align, uint32_t entry, bo
     }
     lock_give(&spans.lock);
     if (due.units != 0) {
-        huge_pages_bring(due, span->first);
+        huge_pages_populate(due, span->first);
     }
     return free != NULL;
 }

@@ -206,10 +206,10 @@ void span_purge(size_t units) {
     lock_give(&spans.lock);
 }
 
-/* The free part of a stretch that was brought is present, although it is fresh: it becomes dirty. */
-static void soil_left(void) {
-    struct free_span *free = huge_pages_left() ? free_span_find(&spans.fresh, 1) : NULL;
-    for (; free != NULL && free->span.units < STRETCH_UNITS; free = free_span_find(&spans.fresh, 1)) {
+/* The free part of a populated huge page is present although it is fresh: it becomes dirty. */
+static void dirty_populated(void) {
+    struct free_span *free = huge_pages_were_due() ? free_span_find(&spans.fresh, 1) : NULL;
+    for (; free != NULL && free->span.units < HUGE_PAGE_UNITS; free = free_span_find(&spans.fresh, 1)) {
         const struct span span = free->span;
         spans_lift(free);
         page_map_fill(span.first, span.units, UNIT_DIRTY);
@@ -222,7 +222,7 @@ static void soil_left(void) {
 size_t span_purge_all(void) {
     lock_take(&spans.lock);
     uint64_t before = spans.purged_units;
-    soil_left();
+    dirty_populated();
     /* One try for each span: those whose pages the system refuses, such as locked ones, go to the end of the list. A
      * span may be dirty on both sides of an unmapped piece, so only a failed try counts. */
     for (size_t tries = list_length(&spans.aging); tries;) {

@@ -171,7 +171,7 @@ void stats_collect(struct mems_engine_stats *stats) {
     }
     stats->guards = atomic_load_explicit(&guards.set, memory_order_relaxed);
     stats->guards_refused = atomic_load_explicit(&guards.refused, memory_order_relaxed);
-    stats->huge_page_bytes = huge_pages_brought();
+    stats->huge_page_bytes = huge_pages_populated();
     stats->pages_moved = counter(&mems_root.pages_moved);
     stats->failures = counter(&mems_root.failures);
     struct os_usage usage;
