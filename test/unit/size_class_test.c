@@ -44,8 +44,8 @@ static size_t joined_sizes(size_t first, size_t last) {
 static void a_family_is_split_once_its_last_class_is_used(void) {
     const unsigned last = size_class_of(513);
     assert_int_equal(size_classes[last].size, 768);
-    assert_int_equal(size_class_joined(last), 4);
-    assert_int_equal(size_class_joined(last - 1), 1);
+    assert_int_equal(size_class_joined_count(last), 4);
+    assert_int_equal(size_class_joined_count(last - 1), 1);
     assert_int_equal(size_classes[smallest_class(513)].size, 576);
     const unsigned enough = JOINED_BYTES / 768 + 1 > JOINED_SLOTS ? JOINED_BYTES / 768 + 1 : JOINED_SLOTS;
     const size_t others = joined_sizes(1, 512) + joined_sizes(769, SMALL_MAX);
@@ -54,7 +54,7 @@ static void a_family_is_split_once_its_last_class_is_used(void) {
     assert_int_equal(joined_sizes(513, 768), 3 * 64);
     size_class_note_use(last, enough);
     assert_int_equal(joined_sizes(513, 768), 0);
-    assert_int_equal(size_class_joined(last), 1);
+    assert_int_equal(size_class_joined_count(last), 1);
     assert_int_equal(joined_sizes(1, 512) + joined_sizes(769, SMALL_MAX), others);
 }
 

@@ -45,7 +45,7 @@ static void give_up(struct heap *heap) {
     inbox_close(heap);
 }
 
-/* A short thread uses few classes. */
+/* Most classes have no magazine: a short-lived thread uses few. */
 static void end_magazines(struct heap *heap) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         if (heap->bottoms[size_class] != NULL) {
@@ -132,7 +132,7 @@ static void set_shares(struct heap *heap, bool alone) {
     for (unsigned size_class = 0; size_class < SIZE_CLASSES; size_class++) {
         struct heap_class *of = &heap->classes[size_class];
         of->share =
-            size_class < end && of->grown < GROWN_UNSHARED ? (uint8_t)(SHARE * size_class_joined(size_class)) : 0;
+            size_class < end && of->grown < GROWN_UNSHARED ? (uint8_t)(SHARE * size_class_joined_count(size_class)) : 0;
         of->bounces = 0;
     }
     for (unsigned size_class = MEDIUM_CLASS; size_class < EMPTY_CLASS; size_class++) {

@@ -112,7 +112,7 @@ COLD void size_class_start(bool guards, bool exact) {
     }
 }
 
-COLD unsigned size_class_joined(unsigned size_class) {
+COLD unsigned size_class_joined_count(unsigned size_class) {
     unsigned count = 1;
     if (size_class != 0 && size_class < MEDIUM_CLASS && size_class_of(class_sizes[size_class - 1]) == size_class) {
         while (last_of_family[size_class - count] == size_class) {
@@ -122,13 +122,10 @@ COLD unsigned size_class_joined(unsigned size_class) {
     return count;
 }
 
-/* The class before the last is set last. So if a thread that did this was lost in a fork, the family is still joined.
- */
-COLD void size_class_note_use(unsigned last, unsigned slots) {
-    if (slots < JOINED_SLOTS || (size_t)slots * class_sizes[last] < JOINED_BYTES) {
-        return;
-    }
-    for (unsigned size_class = last - size_class_joined(last) + 1; size_class < last; size_class++) {
+/* The class before the last, which tells whether the family is joined, is set last. So the family still counts as
+ * joined in a child whose fork lost the thread that was splitting it. */
+static COLD void split_family(unsigned last) {
+    for (unsigned size_class = last - size_class_joined_count(last) + 1; size_class < last; size_class++) {
         const unsigned end = class_sizes[size_class] / GRANULE;
         for (unsigned granules = class_sizes[size_class - 1] / GRANULE + 1; granules <= end; granules++) {
             atomic_store_explicit(&size_class_of_granules[granules], (uint8_t)size_class, memory_order_relaxed);
@@ -136,9 +133,15 @@ COLD void size_class_note_use(unsigned last, unsigned slots) {
     }
 }
 
+COLD void size_class_note_use(unsigned last, unsigned slots) {
+    if (slots >= JOINED_SLOTS && (size_t)slots * class_sizes[last] >= JOINED_BYTES) {
+        split_family(last);
+    }
+}
+
 void size_class_split_all(void) {
     for (unsigned size_class = 0; size_class < MEDIUM_CLASS; size_class++) {
-        size_class_note_use(size_class, JOINED_BYTES / GRANULE);
+        split_family(size_class);
     }
 }
 

@@ -93,8 +93,8 @@ extern _Atomic uint8_t size_class_of_granules[SMALL_MAX / GRANULE + 1];
  * granules, so the record behind those of its slots is no block's. */
 void size_class_start(bool guards, bool exact);
 
-/* How many classes' sizes the class serves: more than one if it is the last of a joined family. */
-unsigned size_class_joined(unsigned size_class);
+/* The number of classes whose sizes the class serves: more than one if it is the last of a joined family. */
+unsigned size_class_joined_count(unsigned size_class);
 
 /* A slab of the class has handed out its first `slots` slots. If these are enough, splits the family whose last class
  * it is. */
