@@ -138,8 +138,8 @@ void large_destroy(struct large *large) {
     large_retire(large, UINT64_MAX);
 }
 
-void large_destroy_purged(struct large *large, bool purge) {
-    retire(large, UINT64_MAX, purge);
+void large_destroy_purged(struct large *large) {
+    retire(large, UINT64_MAX, true);
 }
 
 /* --- Headroom ----------------------------------------------------------------------------------------------------- */

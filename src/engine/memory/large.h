@@ -149,8 +149,8 @@ static inline struct large *large_end(void *block) {
 /* Frees the span and the descriptor of a block that nobody holds. */
 void large_destroy(struct large *large);
 
-/* The same; `purge`: its memory goes back at once. */
-void large_destroy_purged(struct large *large, bool purge);
+/* The same; its memory goes back at once. */
+void large_destroy_purged(struct large *large);
 
 /* The same for a block that has been unused since `freed_ms`, by the coarse clock. */
 void large_retire(struct large *large, uint64_t freed_ms);

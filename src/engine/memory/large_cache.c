@@ -62,11 +62,12 @@ bool large_cache_has_share(const struct large_cache *cache, size_t units) {
 
 void large_cache_refuse(struct large_cache *cache, struct large *large) {
     const size_t units = large->span.units;
-    const bool purge = !large_cache_wants(cache, units);
-    if (purge) {
-        set_demand(units, DEMAND_FREED);
+    if (large_cache_wants(cache, units)) {
+        large_destroy(large);
+        return;
     }
-    large_destroy_purged(large, purge);
+    set_demand(units, DEMAND_FREED);
+    large_destroy_purged(large);
 }
 
 struct large *large_cache_take_wider(struct large_cache *cache, size_t units) {

@@ -4,8 +4,8 @@
  * A cached block keeps its span and its descriptor, so a pair of malloc and free costs the same for 40 KiB as for 60
  * MiB. A request takes a block of exactly its number of units, or a ready one that is slightly *wider*, so changing
  * sizes do not split and merge a span over and over. Blocks are flushed after decay_ms, and before the process's memory
- * grows. Like free spans, they can serve any request, so no byte count bounds them unless a limit does, or their sizes
- * are unproven (large_cache_wants).
+ * grows. Like free spans, they can serve any request, so no byte count bounds them, unless a limit does or nothing
+ * shows that their sizes are needed again (large_cache_wants).
  *
  * All is under the lock of the cache's heap, except the *ready* block of each bin, the one freed last. The heap's
  * thread fills an empty place and takes from it without the lock. Others only take, and hold the lock. Both take by an
@@ -102,10 +102,10 @@ static inline bool large_cache_accepts(size_t units) {
     return units < LARGE_UNITS_END && atomic_load_explicit(&spans.decay_ms, memory_order_relaxed) != 0;
 }
 
-/* Many programs need many of their large blocks once. So blocks of these sizes are *unproven* until a request finds
- * none after one of the same bin was freed. Of unproven ones, a cache keeps UNPROVEN_UNITS, or 1/UNPROVEN_SHARE of
- * what the process holds; the memory of the others goes back at once. Larger ones are few, and would take a call too
- * long. */
+/* Many programs need many of their large blocks only once. So blocks of LARGE_UNPROVEN_UNITS to LARGE_UNPROVEN_END - 1
+ * units are *unproven* until a request finds none cached after one of the same bin was freed. Of unproven blocks, a
+ * cache keeps UNPROVEN_UNITS, or 1/UNPROVEN_SHARE of what the process holds if that is more; the memory of the others
+ * goes back at once. Larger blocks are few, and to purge one would make a call too long. */
 #define LARGE_UNPROVEN_UNITS ((size_t)1 << LARGE_EXACT_SHIFT)
 #define LARGE_UNPROVEN_END ((size_t)64)
 #define UNPROVEN_UNITS ((size_t)64)
@@ -113,10 +113,10 @@ static inline bool large_cache_accepts(size_t units) {
 
 enum large_demand { DEMAND_UNKNOWN, DEMAND_FREED, DEMAND_PROVEN };
 
-/* Of the blocks in each bin, in all heaps (relaxed: a wrong one costs some page faults). */
+/* The demand for the blocks of each bin, in all heaps (relaxed: a wrong one costs some page faults). */
 extern _Atomic uint8_t large_demands[LARGE_BINS];
 
-/* Whether an unproven block may be kept, too, given its units. */
+/* Whether a cache's share of unproven blocks has room for another one of `units`. */
 bool large_cache_has_share(const struct large_cache *cache, size_t units);
 
 /* Whether a freed block is worth keeping. */
