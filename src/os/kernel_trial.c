@@ -105,8 +105,8 @@ static int move_piece(char *old, char *new, size_t size, bool *lost) {
     return error;
 }
 
-/* Whether pages are several mappings: then the kernel says so when it is asked to lengthen them where they are. If they
- * are one, it refuses because of what lies behind them, or does it, which is undone. */
+/* Whether pages are several mappings: then the kernel refuses with EFAULT to lengthen them in place. If they are one,
+ * it refuses with another error because of what lies behind them, or succeeds, which is undone. */
 static bool is_several(char *start, size_t size) {
     const size_t page = os_page_size();
     void *same;
@@ -117,8 +117,8 @@ static bool is_several(char *start, size_t size) {
     return error == EFAULT;
 }
 
-/* Kernels before 6.17 refuse a source of several mappings. Later ones move one after the other, and if they refuse one,
- * do not tell how many have moved. So each call moves pages of one mapping. */
+/* Kernels before 6.17 refuse a source of several mappings. Later ones move one mapping after the other; if they refuse
+ * one, they do not tell how many have moved. So each call moves pages of one mapping. */
 int os_move_pages(void *old, void *new, size_t size, bool *lost) {
     *lost = false;
     static _Atomic int known;

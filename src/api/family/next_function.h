@@ -1,4 +1,4 @@
-/* next_function.h - a function of a library behind ours: what ours of the same name calls. */
+/* next_function.h - the function of the next library that has the name of one of ours, which calls it. */
 #pragma once
 
 #include <dlfcn.h>
@@ -7,7 +7,8 @@
 
 #include "base/compiler.h"
 
-/* Looked up at the first call, not during an allocation; two threads at once find the same (relaxed). NULL: none. */
+/* NULL if there is none. Looked up at the first call, not during an allocation; threads that do so at once find the
+ * same function (relaxed). */
 static NOINLINE void *next_function(_Atomic(void *) *known, const char *name) {
     void *next = atomic_load_explicit(known, memory_order_relaxed);
     if (next == NULL) {

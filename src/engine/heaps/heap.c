@@ -44,7 +44,7 @@ void heap_reset(struct heap *heap) {
         heap->tops[size_class + DEFERRED] = MAGAZINE_NONE;
         heap->tops[size_class + HARDENED] = MAGAZINE_NONE;
         const uint32_t remote = atomic_load_explicit(&heap->classes[size_class].remote, memory_order_relaxed);
-        if (remote != 0) { /* it mostly is 0, and the addition is atomic */
+        if (remote != 0) { /* mostly it is 0, and the addition is atomic */
             slab_count_add(&slab_counts[0][size_class].remote, remote);
         }
         heap->classes[size_class] = (struct heap_class){.grown = heap->classes[size_class].grown};

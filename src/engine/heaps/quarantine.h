@@ -48,5 +48,5 @@ ALWAYS_INLINE void *quarantine_exchange(struct quarantine *quarantine, uint32_t 
 /* Whether a block is in it. Other threads may call this too, and may see changes slightly later. */
 bool quarantine_holds(const struct quarantine *quarantine, const void *block);
 
-/* Moves all blocks to the beginning of its places, for quarantine_dispose to follow. Returns how many. */
+/* Moves all blocks to the front of its places; only quarantine_dispose may follow. Returns their number. */
 size_t quarantine_gather(struct quarantine *quarantine);

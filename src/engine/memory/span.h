@@ -8,8 +8,8 @@
  * Dirty memory is purged by decay and by a cap. Decay: the span has been unused for decay_ms, or for a part of that if
  * the program does not seem to need it (span_age.c). The cap: live and dirty memory together exceed recent live memory
  * by more than an eighth. Both happen only in span_decay, which purges 2 MiB, or for a millisecond if memory is long
- * overdue, and leaves the rest to the next call. A piece being purged is in no index, and
- * no lock is held during the system call.
+ * overdue, and leaves the rest to the next call. A piece being purged is in no index, and no lock is held during the
+ * system call.
  *
  * Taking and freeing is in span.c, purging in span_purge.c, the top and claimed addresses in span_claim.c.
  *

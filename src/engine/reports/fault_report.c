@@ -117,7 +117,7 @@ void fault_report_end(const char *operation, const void *address) {
     fault(operation, address, problem_of(&block, operation, address), buffer);
 }
 
-/* What a free claims of the block is not so: `claim` may have a %u for the bytes. problem NULL: the address alone. */
+/* `claim`: what a free wrongly claims of the block, with a %u for the bytes. problem NULL: what the address shows. */
 static void report(const char *operation, const void *address, const char *problem, const char *claim, size_t bytes,
                    bool ends) {
     char buffer[STATE_TEXT];

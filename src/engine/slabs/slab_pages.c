@@ -12,9 +12,9 @@
 #define SLAB_PAGE ((size_t)1 << PAGE_SHIFT)
 #define UNIT_PAGES (UNIT >> PAGE_SHIFT)
 
-/* Pages that were never used are made present by one call if the class grows: AHEAD_MOST at a time, and at most
- * 1/AHEAD_SHARE of what the heap has in slabs of the class; from AHEAD_LEAST on, with which the call costs less than
- * the page faults. */
+/* If a class grows, one call makes pages that were never used present: up to AHEAD_MOST, and up to 1/AHEAD_SHARE of
+ * what the heap has in slabs of the class. For fewer than AHEAD_LEAST, the call would cost more than the page faults.
+ */
 #define AHEAD_MOST 16u
 #define AHEAD_LEAST 4u
 #define AHEAD_SHARE 64u
@@ -76,8 +76,8 @@ static uint64_t first_run(uint64_t pages) {
     return page_bits(from, from + (behind != 0 ? lowest_bit(behind) : 64));
 }
 
-/* How many pages of a slab may be made present before they are used. A block that starts on each of them will be
- * written, so larger slots have none. */
+/* How many pages of a slab may be made present before they are used. None if slots are larger than a page, because a
+ * page on which no block starts may never be written. */
 static unsigned pages_ahead(const struct slab *slab) {
     if (size_classes[slab_class(slab)].size > SLAB_PAGE || slab->guards != 0 || os_page_size() != SLAB_PAGE) {
         return 0;
@@ -86,8 +86,8 @@ static unsigned pages_ahead(const struct slab *slab) {
     return pages >= AHEAD_LEAST ? (unsigned)min_size(pages, AHEAD_MOST) : 0;
 }
 
-/* Absent pages, the first of which was never used, are about to be: makes them and those that follow present. Returns
- * them all. */
+/* Absent pages are about to be used, the first of them for the first time. Makes them and some that follow present;
+ * returns all of these. */
 static uint64_t populate_ahead(const struct slab *slab, uint64_t pages) {
     const unsigned from = lowest_bit(pages);
     const unsigned ahead = pages_ahead(slab);
@@ -96,8 +96,8 @@ static uint64_t populate_ahead(const struct slab *slab, uint64_t pages) {
     }
     const unsigned end = (unsigned)min_size(from + ahead, pages_of(slab));
     const uint64_t run = first_run(slab->absent & page_bits(from, end));
-    os_populate((char *)window_address(slab->span.first) + ((size_t)from << PAGE_SHIFT), (size_t)count_bits(run)
-                                                                                             << PAGE_SHIFT);
+    char *start = (char *)window_address(slab->span.first) + ((size_t)from << PAGE_SHIFT);
+    os_populate(start, (size_t)count_bits(run) << PAGE_SHIFT);
     return pages | run;
 }
 

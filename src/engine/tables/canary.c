@@ -14,8 +14,8 @@ const unsigned char canary_masks[sizeof(canary_pair) + CANARY_MAX] = {
 };
 
 /* The canary in the pairs before the last one, down to that in which the block ends. Two at a time: most slacks need no
- * more, so the loop's end is easy to predict. The second one may hold no canary; then its mask is empty, and it may not
- * even be in the block. */
+ * more, so the loop's end is easy to predict. The second one may hold no canary, or lie before the block;
+ * then its mask is empty. */
 static size_t less_a_pair(size_t slack) {
     return slack < sizeof(canary_pair) ? 0 : slack - sizeof(canary_pair);
 }

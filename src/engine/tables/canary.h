@@ -133,8 +133,8 @@ void zero_write_long(void *start, size_t bytes);
 bool zero_intact_long(const void *start, size_t bytes);
 struct damage zero_damage(const void *start, size_t bytes);
 
-/* Rooms up to CANARY_INLINE_MAX are groups of four pairs, which overlap in all but the longest. Neither here nor below
- * does a branch ask for the length but that for up to four pairs: programs mix sizes, so it would often be
+/* Rooms up to CANARY_INLINE_MAX are groups of four pairs, which overlap in all but the longest. Here and below, a
+ * single branch depends on the length, for less than four pairs: programs mix sizes, so further ones would often be
  * mispredicted, which takes longer than clearing a pair twice. */
 struct canary_groups {
     size_t second;
@@ -142,7 +142,7 @@ struct canary_groups {
     size_t last;
 };
 
-/* Where groups begin, from that of the first; given where the last pair begins. */
+/* The offsets of the groups behind the first one, given that of the last pair. */
 ALWAYS_INLINE struct canary_groups canary_groups(size_t to) {
     const size_t last = to - 3 * sizeof(canary_pair);
     return (struct canary_groups){
