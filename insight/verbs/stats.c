@@ -51,7 +51,7 @@ static void print_rows(const struct session *session, const struct account *acco
         printf(" %11s          swap         beside it: swapped out\n", text_size(account->swap));
     }
     if (account->huge_pages != 0) {
-        printf(" %11s          huge pages   part of Rss: in transparent huge pages, which go back as a whole\n",
+        printf(" %11s          huge pages   part of Rss: in transparent huge pages; to purge a part splits one\n",
                text_size(account->huge_pages));
     }
     if (account->shared != 0) {
