@@ -36,7 +36,8 @@ struct cell {
     uint64_t resident;
     uint64_t dirty; /* in free spans */
     bool large;     /* begins, or goes on with, a large block, */
-    bool huge;      /* or a huge one */
+    bool huge;      /* or a huge one, */
+    bool samples;   /* or pages of sampled blocks */
 };
 
 struct picture {
@@ -106,7 +107,7 @@ static void draw_cell(const struct cell *cell) {
     if (cell->bytes == 0) {
         shape = " ";
     } else if (cell->live + cell->kept == 0) {
-        shape = cell->dirty != 0 ? "d" : cell->resident != 0 ? "o" : ".";
+        shape = cell->dirty != 0 ? "d" : cell->resident == 0 ? "." : cell->samples ? "s" : "o";
     } else if (cell->huge) {
         shape = "H";
     } else if (cell->large) {
@@ -130,7 +131,7 @@ static void draw(const struct picture *picture) {
 
 static void print_legend(uint64_t cell_size) {
     printf("\n%s%s a cell. %s: how much of it is live; L, l: a large block, live or kept; H: a huge one;\n"
-           "d: dirty free span; o: free and resident; .: free, holds no memory. %s\n",
+           "s: sampled blocks; d: dirty free span; o: free and resident; .: holds no memory. %s\n",
            colour(COLOUR_GREY), text_size(cell_size), has_blocks() ? "▁ to █" : "0 to 8 eighths",
            *colour(COLOUR_GREEN) != '\0' ? "Green is resident, yellow in part, grey not at all." : "");
     fputs(colour_off(), stdout);
@@ -148,6 +149,16 @@ static void add_resident(const struct picture *picture, uint64_t start, uint64_t
     }
 }
 
+/* Marks the cells of a range; `member` is their flag. */
+static void picture_mark(const struct picture *picture, uint64_t start, uint64_t end, size_t member) {
+    for (uint64_t at = start; at < end; at += picture->cell_size) {
+        struct cell *cell = picture_cell(picture, at);
+        if (cell != NULL) {
+            *(bool *)((char *)cell + member) = true;
+        }
+    }
+}
+
 /* Adds the walk's current span. */
 static void add_span(const struct picture *picture, const struct engine_walk *walk, struct residency *residency) {
     const struct engine_span *span = &walk->span;
@@ -157,12 +168,9 @@ static void add_span(const struct picture *picture, const struct engine_walk *wa
     if (span->kind == SPAN_LARGE) {
         picture_add(picture, span->start, span->start + span->size,
                     span->live ? offsetof(struct cell, live) : offsetof(struct cell, kept));
-        for (uint64_t at = span->start; at < end; at += picture->cell_size) {
-            struct cell *cell = picture_cell(picture, at);
-            if (cell != NULL) {
-                cell->large = true;
-            }
-        }
+        picture_mark(picture, span->start, end, offsetof(struct cell, large));
+    } else if (span->kind == SPAN_SAMPLES) {
+        picture_mark(picture, span->start, end, offsetof(struct cell, samples));
     } else if (span->kind == SPAN_DIRTY || span->kind == SPAN_PURGING) {
         picture_add(picture, span->start, end, offsetof(struct cell, dirty));
     }
@@ -189,9 +197,7 @@ static void add_huge(const struct picture *picture, struct engine *engine, const
         return;
     }
     picture_add(picture, start, end, offsetof(struct cell, live));
-    for (uint64_t at = start; at < end; at += picture->cell_size) {
-        picture_cell(picture, at)->huge = true;
-    }
+    picture_mark(picture, start, end, offsetof(struct cell, huge));
     residency_start(&residency, engine->target, start, end);
     add_resident(picture, start, end, &residency);
     residency_end(&residency);

@@ -8,7 +8,7 @@ launch "$work/list" "$work/blocks"
 halt "$process"
 "$INSIGHT" map "$process" >"$work/map" || fail "mems map"
 units=$(sed -n "s/^the engine's window: \([0-9]*\) units.*/\1/p" "$work/map")
-drawn=$(sed -n 's/^ *7[0-9a-f]* \([0-9LlHod.]*\)$/\1/p' "$work/map" | tr -d '\n' | wc -m)
+drawn=$(sed -n 's/^ *7[0-9a-f]* \([0-9LlHsod.]*\)$/\1/p' "$work/map" | tr -d '\n' | wc -m)
 [ "$units" -gt 30 ] || fail "the map has $units units"
 [ "$drawn" -eq "$units" ] || fail "$units units are drawn as $drawn cells: $(cat "$work/map")"
 grep -q 'LLLLL' "$work/map" || fail "the large block of five units is not drawn"
@@ -21,7 +21,7 @@ for shape in 40:16 80:64 200:128; do
         python3 "$SOURCE_DIR/test/insight/terminal.py" "$columns" "$INSIGHT" $verb "$process" >"$work/$verb" ||
             fail "mems $verb on a terminal of $columns columns"
     done
-    cells=$(sed -n 's/^ *7[0-9a-f]* \([0-9LlHod.]*\)$/\1/p' "$work/map" | head -1 | tr -d '\n' | wc -m)
+    cells=$(sed -n 's/^ *7[0-9a-f]* \([0-9LlHsod.]*\)$/\1/p' "$work/map" | head -1 | tr -d '\n' | wc -m)
     [ "$cells" -eq "$((${shape#*:} < units ? ${shape#*:} : units))" ] || fail "$columns columns: $cells cells in a row"
     [ "$(grep -E '^ *[0-9.]+ (B|[KM]iB) +[0-9.]+ %' "$work/stats" | awk '{ if (length > n) n = length } END { print n }')" \
         -le "$columns" ] || fail "$columns columns: $(cat "$work/stats")"
@@ -46,11 +46,15 @@ HMM_OPTIONS=break=simulated PRELOAD=$LIBHMM launch "$work/list" "$work/blocks"
 holds "$work/hmm.json" "sum(b['state'] == 'live' for b in it['blocks']) > 1300"
 "$INSIGHT" map "$process" | grep -q 'HMM: [0-9]* live, [0-9]* cached' || fail "the text of HMM"
 
+# Pages of sampled blocks are not free.
+MEMS_OPTIONS=sample=1 launch "$work/list" "$work/blocks"
+"$INSIGHT" map "$process" | grep -q '^ *7[0-9a-f]* .*sss' || fail "sampled blocks are not drawn"
+
 # A huge block among unmapped units of the window is drawn as such, and no unit there counts as free and resident.
 compile confined_huge
 MEMS_OPTIONS=window=400m launch "$work/list" "$work/confined_huge"
 "$INSIGHT" map "$process" >"$work/map" || fail "mems map of a confined process"
-drawn=$(sed -n 's/^ *7[0-9a-f]* \([0-9LlHod.]*\)$/\1/p' "$work/map" | tr -d '\n')
+drawn=$(sed -n 's/^ *7[0-9a-f]* \([0-9LlHsod.]*\)$/\1/p' "$work/map" | tr -d '\n')
 [ "$(echo "$drawn" | tr -dc H | wc -c)" -ge "$((64 * $(grep -c ^huge "$work/list")))" ] || fail "huge blocks: $drawn"
 [ "$(echo "$drawn" | tr -dc o | wc -c)" -eq 0 ] || fail "units that hold a huge block are drawn as free: $drawn"
 "$INSIGHT" map --json "$process" >"$work/map.json" || fail "mems map --json of a confined process"
