@@ -5,9 +5,11 @@
 #include "support/fresh.h"
 
 #include "engine/modes/sweep.h"
+#include "engine/root/root.h"
 #include "engine/slabs/lookup.h"
 #include "engine/slabs/slab.h"
 #include "engine/slabs/slot_record.h"
+#include "engine/start/fork.h"
 #include "engine/tables/live_map.h"
 #include "support/clock.h"
 #include "support/engine_heap.h"
@@ -245,6 +247,22 @@ static void a_child_takes_no_old_copies_for_damage(void) {
     _exit(0); /* in the parent they are damaged */
 }
 
+static const struct lock *last_given;
+
+static void give(struct lock *lock) {
+    last_given = lock;
+    lock_give_shared(lock);
+}
+
+/* Whoever has it may start the engine, which initialises the other locks. */
+static void the_lock_of_the_start_is_given_back_last(void) {
+    lock_ranks_suspend();
+    fork_each_lock(lock_take_shared);
+    fork_each_lock(give);
+    lock_ranks_resume();
+    CHECK(last_given == &mems_root.lock);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         IN_BOTH_MODES(a_child_finds_what_was_freed_remotely),
@@ -252,6 +270,7 @@ int main(void) {
         IN_BOTH_MODES(a_child_has_its_own_inbox),
         FRESH(a_child_finds_frees_that_were_not_announced),
         FRESH(a_link_that_leads_nowhere_keeps_nothing_in_the_child),
+        FRESH(the_lock_of_the_start_is_given_back_last),
         FRESH_WITH(a_child_takes_no_old_copies_for_damage, "harden=full"),
     };
     clock_stop(); /* each test's process inherits it */
