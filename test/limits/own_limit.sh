@@ -66,6 +66,13 @@ for option in -v -d; do
     (ulimit "$option" 200000 && expect "$work/own_limit" setrlimit as 100000000 && exit $failed) || failed=1
 done
 
+# The same under valgrind, which places all mappings at low addresses, if it can run a program with the library at all.
+if LD_PRELOAD=$LIBRARY valgrind -q --tool=none sort /dev/null 2>/dev/null; then
+    for option in -v -d; do
+        (ulimit "$option" 4000000 && expect valgrind -q --tool=none sort /dev/null && exit $failed) || failed=1
+    done
+fi
+
 # mlockall: 1 for current, 2 for future memory.
 for flags in 1 2 3; do
     expect "$work/lock_limit" $flags 8000000

@@ -26,7 +26,7 @@
 /* The guard before a table is WINDOW_GUARD and a random number of units with this many bits. */
 #define GUARD_BITS 9u
 
-/* Lower addresses are left to programs that can use no others. */
+/* Lower addresses are left to programs that can use no others, unless the kernel itself chooses such. */
 #define PLACE_MIN ((size_t)64 << 30)
 /* Random places to try before the kernel chooses. */
 #define PLACES_TRIED 8u
@@ -200,7 +200,7 @@ static void lay_out_units(uintptr_t start, size_t units, bool claimed) {
  * kernel and sanitizer allow what is below it, except for what they keep themselves. The first attempt draws from the
  * whole range, each further one from the upper half of the one before. */
 static uintptr_t random_place(uintptr_t limit, size_t size, unsigned attempt) {
-    uintptr_t lowest = max_size(limit - (limit >> attempt), PLACE_MIN);
+    uintptr_t lowest = max_size(limit - (limit >> attempt), min_size(limit / 2, PLACE_MIN));
     if (limit < lowest || limit - lowest <= size) {
         return 0;
     }
@@ -258,24 +258,24 @@ static int claim_tables(size_t units, uint64_t chance, unsigned attempt) {
     return ENOMEM;
 }
 
-/* If nothing may be reserved: an address so far below the current mappings, which the kernel places downwards, that
- * they are unlikely to meet; the tables lie below. If they do meet, the window just ends early: os_claim never takes a
- * mapped page. */
+/* If nothing may be reserved: an address so far from the current mappings that later ones are unlikely to meet it; the
+ * tables lie below. If they do meet, the window just ends early: os_claim never takes a mapped page. The kernel places
+ * mappings downwards, so the address is below them. Where there is no room, as under valgrind, which places them
+ * upwards from low addresses, it is above. */
 static int claim(size_t size) {
     void *probe;
     if (os_map(OS_PAGE, OS_PAGE, &probe)) {
         return ENOMEM;
     }
     os_unmap(probe, OS_PAGE);
+    const uintptr_t next = (uintptr_t)probe;
     uint64_t chance = os_random();
     unsigned attempt = 0;
     for (size_t distance = CLAIM_DISTANCE; distance > size; distance /= 2) {
-        if ((uintptr_t)probe / 2 < distance) {
-            continue;
-        }
-        uintptr_t start = (uintptr_t)probe - distance - os_random() % (distance / 4);
-        lay_out_units(round_down(start, UNIT), size >> UNIT_SHIFT, true);
-        if (claim_tables(size >> UNIT_SHIFT, chance, attempt++) == 0) {
+        const bool below = next / 2 >= distance;
+        const size_t away = distance + os_random() % (distance / 4);
+        lay_out_units(round_down(below ? next - away : next + away, UNIT), size >> UNIT_SHIFT, true);
+        if (claim_tables(size >> UNIT_SHIFT, chance, below ? attempt++ : 0) == 0) {
             return 0;
         }
     }
