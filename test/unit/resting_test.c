@@ -467,6 +467,7 @@ int main(void) {
         FRESH_WITH(a_busy_thread_gives_memory_back, "decay_ms=20"),
         FRESH(a_thread_that_only_frees_for_others_has_beats),
         FRESH(a_growing_class_has_its_next_pages_present),
+        FRESH_WITH(a_growing_class_has_its_next_pages_present, "harden=light"),
         FRESH(heaps_that_are_counted_together_share),
         FRESH(blocks_beyond_a_page_stay_untouched),
     };

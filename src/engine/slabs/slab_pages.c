@@ -77,13 +77,20 @@ static uint64_t first_run(uint64_t pages) {
 }
 
 /* How many pages of a slab may be made present before they are used. None if slots are larger than a page, because a
- * page on which no block starts may never be written. */
+ * page on which no block starts may never be written. Nor in the class for zero-size blocks: its slabs are guards. */
 static unsigned pages_ahead(const struct slab *slab) {
-    if (size_classes[slab_class(slab)].size > SLAB_PAGE || slab->guards != 0 || os_page_size() != SLAB_PAGE) {
+    const unsigned size_class = slab_class(slab);
+    if (size_classes[size_class].size > SLAB_PAGE || size_class == EMPTY_CLASS || os_page_size() != SLAB_PAGE) {
         return 0;
     }
     const size_t pages = slabs_of_heap(slab) * pages_of(slab) / AHEAD_SHARE;
     return pages >= AHEAD_LEAST ? (unsigned)min_size(pages, AHEAD_MOST) : 0;
+}
+
+/* The pages with slots. There may be a guard behind them. */
+static unsigned pages_of_slots(const struct slab *slab) {
+    const size_t bytes = slab->slots * (size_t)size_classes[slab_class(slab)].size;
+    return (unsigned)(round_up(bytes, SLAB_PAGE) >> PAGE_SHIFT);
 }
 
 /* Absent pages are about to be used, the first of them for the first time. Makes them and some that follow present;
@@ -94,7 +101,7 @@ static uint64_t populate_ahead(const struct slab *slab, uint64_t pages) {
     if (ahead == 0) {
         return pages;
     }
-    const unsigned end = (unsigned)min_size(from + ahead, pages_of(slab));
+    const unsigned end = (unsigned)min_size(from + ahead, pages_of_slots(slab));
     const uint64_t run = first_run(slab->absent & page_bits(from, end));
     char *start = (char *)window_address(slab->span.first) + ((size_t)from << PAGE_SHIFT);
     os_populate(start, (size_t)count_bits(run) << PAGE_SHIFT);
