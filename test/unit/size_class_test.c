@@ -58,6 +58,15 @@ static void a_family_is_split_once_its_last_class_is_used(void) {
     assert_int_equal(joined_sizes(1, 512) + joined_sizes(769, SMALL_MAX), others);
 }
 
+/* A slab of the largest has eight, and each of several threads may have one. */
+static void few_large_slots_split_a_family(void) {
+    const unsigned last = size_class_of(SMALL_MAX);
+    size_class_note_use(last, 7);
+    assert_int_equal(size_class_joined_count(last), 3);
+    size_class_note_use(last, 8);
+    assert_int_equal(size_class_joined_count(last), 1);
+}
+
 static void all_can_be_split(void) {
     size_class_split_all();
     assert_int_equal(joined_sizes(0, SMALL_MAX), 0);
@@ -193,6 +202,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         PLAIN(a_joined_size_gets_at_most_half_as_much_again),
         PLAIN(a_family_is_split_once_its_last_class_is_used),
+        PLAIN(few_large_slots_split_a_family),
         PLAIN(all_can_be_split), /* as the tests that follow need them */
         PLAIN(classes_ascend_in_the_steps_promised),
         PLAIN(every_size_gets_the_smallest_class_that_holds_it),

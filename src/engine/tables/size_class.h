@@ -41,10 +41,10 @@
  * class has handed out this many bytes and slots; then it is *split* for good. Otherwise each thread that needs few
  * blocks of many sizes would pay a page, a magazine and a slab for each class. A joined slot is at most 1.5 times as
  * long as the request, so more than half of it is used, as realloc and sized frees expect (realloc_keeps_from). With
- * more bytes, the slots' unused ends, and slots that no size of the family takes after the split, would cost more than
- * the classes do. */
+ * more bytes or slots, the slots' unused ends, and slots that no size of the family takes after the split, would cost
+ * more than the classes do: each thread may have as many. */
 #define JOINED_BYTES ((size_t)8 << 10)
-#define JOINED_SLOTS 16u
+#define JOINED_SLOTS 8u
 
 /* For zero-size blocks with harden=light and full: its slots fault when touched. */
 #define EMPTY_CLASS (SIZE_CLASSES - 1)
