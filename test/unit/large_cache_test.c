@@ -158,6 +158,23 @@ static void blocks_are_cached_once_they_are_needed_again(void) {
     CHECK_EQUAL(large_demands[large_cache_bin(UNITS)], DEMAND_UNKNOWN);
 }
 
+/* Tables that calloc made, of which the program uses a word each, hold too little to be purged at once. */
+static void sparse_tables_are_cached_at_once(void) {
+    enum { COUNT = 20, UNITS = 8 };
+    static char *blocks[COUNT];
+    begin_heap();
+    for (unsigned i = 0; i < COUNT; i++) {
+        blocks[i] = engine_alloc_zeroed(1, UNITS * UNIT);
+        blocks[i][i * 4096] = 1;
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        engine_free(blocks[i]);
+    }
+    CHECK_EQUAL(cached(), COUNT);
+    CHECK_EQUAL(large_demands[large_cache_bin(UNITS)], DEMAND_UNKNOWN);
+    CHECK_VALID();
+}
+
 static void pairs_cost_no_page_and_no_system_call(void) {
     begin_heap();
     for (size_t size = LARGE; size < 64 * MIB; size *= 2) {
@@ -548,6 +565,7 @@ int main(void) {
         FRESH(an_aligned_block_is_not_taken_from_the_cache),
         FRESH(every_size_is_found_in_its_bin),
         FRESH(blocks_are_cached_once_they_are_needed_again),
+        FRESH(sparse_tables_are_cached_at_once),
         FRESH(pairs_cost_no_page_and_no_system_call),
         FRESH(nothing_grows_while_blocks_are_cached),
         FRESH(others_give_up_what_they_cache),

@@ -39,7 +39,7 @@ static void end_unlike_others(struct heap *heap, struct large *large) {
         zeros_learn(window_address(large->span.first), large_size(large), heap_watches(heap));
     }
     if (heap != &heap_none) {
-        kept = !large_advised(large) && large_cache_wants(&heap->larges, large->span.units) && cache_large(heap, large);
+        kept = !large_advised(large) && large_cache_wants_block(&heap->larges, large) && cache_large(heap, large);
     }
     if (!kept) {
         large_cache_refuse(&heap->larges, large);

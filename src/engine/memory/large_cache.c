@@ -62,7 +62,7 @@ bool large_cache_has_share(const struct large_cache *cache, size_t units) {
 
 void large_cache_refuse(struct large_cache *cache, struct large *large) {
     const size_t units = large->span.units;
-    if (large_cache_wants(cache, units)) {
+    if (large_cache_wants_block(cache, large)) {
         large_destroy(large);
         return;
     }

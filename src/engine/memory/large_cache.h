@@ -126,6 +126,12 @@ static inline bool large_cache_wants(const struct large_cache *cache, size_t uni
            large_cache_has_share(cache, units);
 }
 
+/* The same for a block that may be watched. Those hold little if the program uses little of them, and what lies around
+ * them is fresh, so purging would gain little and scatter the next ones. */
+static inline bool large_cache_wants_block(const struct large_cache *cache, const struct large *large) {
+    return large->watched || large_cache_wants(cache, large->span.units);
+}
+
 /* Notes that no cache had a block for a request of this many units. */
 void large_cache_note_missed(size_t units);
 
