@@ -13,10 +13,22 @@
 #include "os/os.h"
 #include "valid/engine_valid.h"
 
-/* Most tests need blocks of certain classes, from the first one on. Joined families are tested in test/api/mems_test.c
- * and test/unit/size_class_test.c. */
+static uint8_t engine_heap_joined[SMALL_MAX / GRANULE + 1];
+
+/* Most tests need blocks of certain classes, from the first one on. Joined families are tested in test/api/mems_test.c,
+ * test/unit/engine_test.c and test/unit/size_class_test.c. */
 __attribute__((constructor)) static void engine_heap_split_families(void) {
+    for (size_t i = 0; i < sizeof engine_heap_joined; i++) {
+        engine_heap_joined[i] = size_class_of_granules[i];
+    }
     size_class_split_all();
+}
+
+/* All families are as at the start of a process. No other thread may be running. */
+static inline void engine_heap_join_families(void) {
+    for (size_t i = 0; i < sizeof engine_heap_joined; i++) {
+        size_class_of_granules[i] = engine_heap_joined[i];
+    }
 }
 
 static inline void *engine_heap_alloc(void *heap, size_t size) {

@@ -21,10 +21,13 @@ static size_t choose_size(void) {
     return random_below(&fresh_random, (size_t)1 << random_below(&fresh_random, bits));
 }
 
-static void random_operations_keep_every_block(void) {
+static void keep_every_block(unsigned steps, void (*before)(void)) {
     static struct model model = {.allocator = &allocator, .stride = 512};
     errno = EDOM;
-    for (unsigned step = 0; step < affordable(40000); step++) {
+    for (unsigned step = 0; step < affordable(steps); step++) {
+        if (before != NULL && step % 100 == 0) {
+            before();
+        }
         size_t i = random_below(&fresh_random, MODEL_BLOCKS);
         enum model_operation operation = (enum model_operation)random_below(&fresh_random, MODEL_TRIM);
         size_t size = choose_size();
@@ -45,6 +48,15 @@ static void random_operations_keep_every_block(void) {
     CHECK_EQUAL(spans.live_units, 0);
     CHECK_EQUAL(huge_table.bytes, 0);
     CHECK_EQUAL(errno, EDOM);
+}
+
+static void random_operations_keep_every_block(void) {
+    keep_every_block(40000, NULL);
+}
+
+/* Families are split over and over while blocks of all their classes are live. */
+static void random_operations_keep_every_block_of_families(void) {
+    keep_every_block(10000, engine_heap_join_families);
 }
 
 static void sizes_that_cannot_be_fail_with_enomem(void) {
@@ -249,6 +261,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         IN_BOTH_MODES(random_operations_keep_every_block),
         FRESH_WITH(random_operations_keep_every_block, "decay_ms=0"),
+        IN_BOTH_MODES(random_operations_keep_every_block_of_families),
         FRESH_WITH(random_operations_keep_every_block, "harden=light"),
         FRESH_WITH(random_operations_keep_every_block, "harden=full"),
         FRESH(sizes_that_cannot_be_fail_with_enomem),
