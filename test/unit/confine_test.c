@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "engine/calls/move_pages.h"
 #include "engine/memory/huge.h"
 #include "engine/memory/span.h"
 #include "engine/root/root.h"
@@ -16,6 +17,7 @@
 #include "os/os.h"
 #include "support/engine_heap.h"
 #include "support/kernel.h"
+#include "support/thread.h"
 
 #define BLOCK ((size_t)1 << 20)
 #define UNITS (BLOCK / UNIT)
@@ -242,6 +244,33 @@ static void a_block_does_not_grow_into_what_is_lost(void) {
 
 /* The kernel may put a mapping right at the window's end, and large ones too (its older layout, from low addresses
  * up). */
+static void *move_to_and_fro(void *unused) {
+    for (unsigned i = 0; i < affordable(2000); i++) {
+        bool lost = false;
+        (void)move_pages(blocks[9 + i % 2 * 11], blocks[20 - i % 2 * 11], BLOCK, &lost);
+        CHECK(!lost);
+    }
+    return unused;
+}
+
+/* A move asks the kernel for one page more, and may get it, where another thread claims units behind the block. */
+static void no_unit_is_lost_to_pages_that_move(void) {
+    not_beside_a_sanitizer();
+    engine_confine();
+    fill();
+    check_and_free(10);
+    engine_trim();
+    pthread_t mover;
+    CHECK_EQUAL(pthread_create(&mover, NULL, move_to_and_fro, NULL), 0);
+    for (unsigned i = 0; i < affordable(2000); i++) {
+        engine_free(engine_alloc_zeroed(1, UNIT));
+        engine_trim();
+    }
+    pthread_join(mover, NULL);
+    CHECK_EQUAL(spans.lost_units, 0);
+    CHECK_VALID();
+}
+
 static void the_window_goes_on_behind_other_mappings(void) {
     CHECK(root_start());
     engine_confine();
@@ -375,6 +404,7 @@ int main(void) {
         FRESH_WITH(a_huge_block_may_lie_among_unmapped_units, "window=400m,harden=full"),
         FRESH_WITH(a_huge_block_may_lie_among_unmapped_units, "window=400m,sample=64k"),
         FRESH(a_block_does_not_grow_into_what_is_lost),
+        FRESH(no_unit_is_lost_to_pages_that_move),
         FRESH(the_window_goes_on_behind_other_mappings),
         FRESH(what_cannot_be_claimed_again_is_tried_again),
         FRESH_WITH(what_cannot_be_unmapped_is_purged, "decay_ms=4294967295"),
