@@ -434,7 +434,11 @@ static void heaps_that_are_counted_together_share(void) {
     const struct slab *slab = slab_of(block);
     const size_t slabs = slabs_of_heap(slab);
     CHECK(slabs >= 32);
-    struct slab *other = slab_create(slab_class(slab), heap_mine->id + SLAB_COUNT_ROWS);
+    struct slab *other = slab_create(slab_class(slab), HEAP_ABANDONED); /* which is no heap */
+    CHECK(other != NULL);
+    CHECK_EQUAL(slabs_of_heap(slab), slabs);
+    slab_destroy(other);
+    other = slab_create(slab_class(slab), heap_mine->id + SLAB_COUNT_ROWS);
     CHECK(other != NULL);
     CHECK_EQUAL(slabs_of_heap(slab), (slabs + 1) / 2);
     CHECK_EQUAL(slabs_of_heap(other), (slabs + 1) / 2);

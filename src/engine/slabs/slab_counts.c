@@ -7,6 +7,9 @@ struct slab_counts slab_counts[SLAB_COUNT_ROWS][SIZE_CLASSES];
 static _Atomic uint32_t highest_id;
 
 void slabs_note_heap(uint32_t id) {
+    if (id == HEAP_ABANDONED) {
+        return; /* no heap: a number beyond all of theirs */
+    }
     uint32_t before = atomic_load_explicit(&highest_id, memory_order_relaxed);
     while (before < id && !atomic_compare_exchange_weak_explicit(&highest_id, &before, id, memory_order_relaxed,
                                                                  memory_order_relaxed)) {
