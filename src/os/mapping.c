@@ -148,8 +148,13 @@ int os_close_pages(void *start, size_t size) {
     return sys_mprotect(start, size, PROT_NONE);
 }
 
+/* EINVAL on kernels before 5.14, which are not asked again. */
 void os_populate(void *start, size_t size) {
-    (void)sys_madvise(start, size, MADV_POPULATE_WRITE); /* EINVAL on kernels before 5.14 */
+    static _Atomic bool unknown; /* relaxed: at worst a call is in vain */
+    if (!atomic_load_explicit(&unknown, memory_order_relaxed) &&
+        sys_madvise(start, size, MADV_POPULATE_WRITE) == EINVAL) {
+        atomic_store_explicit(&unknown, true, memory_order_relaxed);
+    }
 }
 
 int os_huge_pages(void *start, size_t size, bool huge) {

@@ -255,6 +255,19 @@ static void injected_calls_fail_from_to_and_are_counted(void) {
     unmap(start, UNIT);
 }
 
+static void a_kernel_that_cannot_populate_is_asked_once(void) {
+    char *start = map(UNIT);
+    const uint64_t calls = os_inject_calls(OS_CALL_MADVISE);
+    os_inject(OS_CALL_MADVISE, 0, 1, ENOMEM);
+    os_populate(start, UNIT);
+    os_inject(OS_CALL_MADVISE, 0, 1, EINVAL);
+    os_populate(start, UNIT);
+    os_inject_clear();
+    os_populate(start, UNIT);
+    assert_int_equal(os_inject_calls(OS_CALL_MADVISE), calls + 2);
+    unmap(start, UNIT);
+}
+
 static void every_kind_of_call_can_fail(void) {
     void *out = NULL;
     bool lost = true;
@@ -418,6 +431,7 @@ int main(void) {
         PLAIN(a_source_moves_as_a_whole_or_not_at_all),
         PLAIN_WITH(several_mappings_move_one_after_the_other, NULL, clear_injections),
         PLAIN_WITH(injected_calls_fail_from_to_and_are_counted, NULL, clear_injections),
+        PLAIN_WITH(a_kernel_that_cannot_populate_is_asked_once, NULL, clear_injections),
         PLAIN_WITH(every_kind_of_call_can_fail, NULL, clear_injections),
         PLAIN_WITH(a_destination_that_was_unmapped_is_taken_again, NULL, clear_injections),
         PLAIN_WITH(a_map_that_cannot_be_trimmed_is_as_good, NULL, clear_injections),
