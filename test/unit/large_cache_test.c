@@ -158,6 +158,22 @@ static void blocks_are_cached_once_they_are_needed_again(void) {
     CHECK_EQUAL(large_demands[large_cache_bin(UNITS)], DEMAND_UNKNOWN);
 }
 
+/* What counts for little depends on what the process holds: here, five times as much as it frees. */
+static void a_quarter_of_what_is_held_is_cached_at_once(void) {
+    enum { COUNT = 20, UNITS = 8 };
+    static void *blocks[COUNT];
+    begin_heap();
+    CHECK(allocate(4 * COUNT * UNITS * UNIT) != NULL);
+    for (unsigned i = 0; i < COUNT; i++) {
+        blocks[i] = allocate(UNITS * UNIT);
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        engine_free(blocks[i]);
+    }
+    CHECK_EQUAL(cached(), COUNT);
+    CHECK_VALID();
+}
+
 /* Tables that calloc made, of which the program uses a word each, hold too little to be purged at once. */
 static void sparse_tables_are_cached_at_once(void) {
     enum { COUNT = 20, UNITS = 8 };
@@ -565,6 +581,7 @@ int main(void) {
         FRESH(an_aligned_block_is_not_taken_from_the_cache),
         FRESH(every_size_is_found_in_its_bin),
         FRESH(blocks_are_cached_once_they_are_needed_again),
+        FRESH(a_quarter_of_what_is_held_is_cached_at_once),
         FRESH(sparse_tables_are_cached_at_once),
         FRESH(pairs_cost_no_page_and_no_system_call),
         FRESH(nothing_grows_while_blocks_are_cached),

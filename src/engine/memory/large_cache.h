@@ -109,7 +109,7 @@ static inline bool large_cache_accepts(size_t units) {
 #define LARGE_UNPROVEN_UNITS ((size_t)1 << LARGE_EXACT_SHIFT)
 #define LARGE_UNPROVEN_END ((size_t)64)
 #define UNPROVEN_UNITS ((size_t)64)
-#define UNPROVEN_SHARE 16u
+#define UNPROVEN_SHARE 4u
 
 enum large_demand { DEMAND_UNKNOWN, DEMAND_FREED, DEMAND_PROVEN };
 
