@@ -119,9 +119,10 @@ extern _Atomic uint8_t large_demands[LARGE_BINS];
 /* Whether a cache's share of unproven blocks has room for another one of `units`. */
 bool large_cache_has_share(const struct large_cache *cache, size_t units);
 
-/* Whether a freed block is worth keeping. */
+/* Whether a freed block is worth keeping. One of each bin always is. */
 static inline bool large_cache_wants(const struct large_cache *cache, size_t units) {
     return units < LARGE_UNPROVEN_UNITS || units >= LARGE_UNPROVEN_END ||
+           atomic_load_explicit(&cache->ready[large_cache_bin(units)], memory_order_relaxed) == 0 ||
            atomic_load_explicit(&large_demands[large_cache_bin(units)], memory_order_relaxed) == DEMAND_PROVEN ||
            large_cache_has_share(cache, units);
 }
