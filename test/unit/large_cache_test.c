@@ -158,6 +158,25 @@ static void blocks_are_cached_once_they_are_needed_again(void) {
     CHECK_EQUAL(large_demands[large_cache_bin(UNITS)], DEMAND_UNKNOWN);
 }
 
+/* A program that takes and frees one large block at a time needs no proof, whatever else is cached. */
+static void one_block_of_each_size_is_cached_at_once(void) {
+    enum { COUNT = 20, UNITS = 8, OTHER_UNITS = 24 };
+    void *blocks[COUNT];
+    struct heap *heap = begin_heap();
+    void *other = allocate(OTHER_UNITS * UNIT);
+    for (unsigned i = 0; i < COUNT; i++) {
+        blocks[i] = allocate(UNITS * UNIT);
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        engine_free(blocks[i]);
+    }
+    const size_t before = cached();
+    CHECK(!large_cache_has_share(&heap->larges, OTHER_UNITS));
+    engine_free(other);
+    CHECK_EQUAL(cached(), before + 1);
+    CHECK_VALID();
+}
+
 /* What counts for little depends on what the process holds: here, five times as much as it frees. */
 static void a_quarter_of_what_is_held_is_cached_at_once(void) {
     enum { COUNT = 20, UNITS = 8 };
@@ -581,6 +600,7 @@ int main(void) {
         FRESH(an_aligned_block_is_not_taken_from_the_cache),
         FRESH(every_size_is_found_in_its_bin),
         FRESH(blocks_are_cached_once_they_are_needed_again),
+        FRESH(one_block_of_each_size_is_cached_at_once),
         FRESH(a_quarter_of_what_is_held_is_cached_at_once),
         FRESH(sparse_tables_are_cached_at_once),
         FRESH(pairs_cost_no_page_and_no_system_call),

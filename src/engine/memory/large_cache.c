@@ -53,7 +53,8 @@ size_t large_cache_units(const struct large_cache *cache) {
     return units;
 }
 
-/* A claimed window has bounds of its own, and some programs want to keep what they have freed. */
+/* There always is room in a claimed window, whose limit bounds the cache too, and if decay_ms says to keep all freed
+ * memory. */
 bool large_cache_has_share(const struct large_cache *cache, size_t units) {
     const size_t share = max_size((holding_held() >> UNIT_SHIFT) / UNPROVEN_SHARE, UNPROVEN_UNITS);
     return window_is_claimed() || atomic_load_explicit(&spans.decay_ms, memory_order_relaxed) == SPANS_KEPT_MS ||
